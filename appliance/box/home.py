@@ -1,0 +1,97 @@
+"""Where everything of a box stands under its home (CINNABAR_HOME, default ./var)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The layout of a home. Only paths; nothing here touches the disk."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """The box's settings, see appliance.box.settings."""
+        return self.root / "box.json"
+
+    @property
+    def trust(self) -> Path:
+        """What outside tools need: CA certificates, CRLs, log verifier keys, the trust bundle."""
+        return self.root / "trust"
+
+    @property
+    def clients(self) -> Path:
+        """Credentials of the applications that provisioning made: NAME.crt, NAME.key."""
+        return self.root / "clients"
+
+    @property
+    def tokens(self) -> Path:
+        """SoftHSM's configuration and token files."""
+        return self.root / "tokens"
+
+    @property
+    def secrets(self) -> Path:
+        """PIN files, one a token: NAME.pin (user) and NAME.so-pin; 0600 in a directory 0700."""
+        return self.root / "secrets"
+
+    @property
+    def records(self) -> Path:
+        """The recorder's database and sealed segments; only the recorder opens them."""
+        return self.root / "records"
+
+    @property
+    def documents(self) -> Path:
+        """The content-addressed store of documents, encrypted per tenant."""
+        return self.root / "documents"
+
+    @property
+    def logs(self) -> Path:
+        """Tiles and checkpoints, one directory a log, named by the SHA-256 of its origin in hex."""
+        return self.root / "logs"
+
+    @property
+    def front(self) -> Path:
+        """The TLS front: generated nginx.conf, server certificate and key."""
+        return self.root / "front"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, shared pages and pid files of the running box."""
+        return self.root / "run"
+
+    @property
+    def recorder_socket(self) -> Path:
+        """Where workers submit to the recorder."""
+        return self.run / "recorder" / "submit.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where the keymaster and the administrator change the register; root and the keymaster's user only."""
+        return self.run / "recorder" / "admin.sock"
+
+    def worker_socket(self, number: int, listener: str) -> Path:
+        """The socket of one API worker for one listener: applications, tsa, public, metrics."""
+        return self.run / "api" / str(number) / f"{listener}.sock"
+
+    @property
+    def clock_page(self) -> Path:
+        """The clock monitor's word, a shared page."""
+        return self.run / "clock" / "word"
+
+    @property
+    def marks(self) -> Path:
+        """High-water marks of the time-stamping units, one shared page a unit."""
+        return self.run / "marks"
+
+    @property
+    def state_page(self) -> Path:
+        """The box's state, a shared page written by the supervisor."""
+        return self.run / "state"
+
+    @property
+    def counters(self) -> Path:
+        """C_Sign counters, one shared page a process life (control RECORD)."""
+        return self.run / "counters"

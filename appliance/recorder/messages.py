@@ -1,0 +1,168 @@
+"""The messages between the recorder, the single writer, and the processes that submit to it.
+
+A frame is four bytes of big-endian length and that many bytes of msgpack. A worker sends `Batch` frames and gets
+`Answers` frames back; commands of one batch are applied in order, each accepted or refused singly, in one transaction
+with whatever else has arrived, and answered after the transaction is on disk (control RECORD).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True):
+    """One record to append: what the signature leaves behind."""
+
+    record_id: bytes
+    """22 bytes, see appliance.record.new_record_id."""
+    kind: str
+    key: str
+    time: int
+    """Microseconds since the epoch, as in the record."""
+    commitment: bytes
+    """32 bytes: the log entry."""
+    body: bytes
+    """The encrypted record, salt and artifact; opaque to the recorder."""
+
+
+class Idempotency(msgspec.Struct, array_like=True, frozen=True):
+    """An Idempotency-Key (UUIDv7, 16 bytes) and the SHA-256 of method, path and body of the request that carries it."""
+
+    key: bytes
+    request_digest: bytes
+
+
+class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):
+    """Append entries to a tenant's records, all or none. One entry per C_Sign call."""
+
+    ticket: int
+    tenant: str
+    application: str
+    certificate: bytes
+    """SHA-256 of the caller's whole certificate; checked against the register inside the transaction."""
+    entries: list[Entry]
+    idempotency: Idempotency | None = None
+    mark: tuple[str, int] | None = None
+    """(unit, genTime in microseconds): raises the unit's durable high-water mark."""
+
+
+class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeeping"):
+    """A signature made for the box itself: checkpoint, crl, self-test. A durable row before it is released."""
+
+    ticket: int
+    kind: Literal["checkpoint", "crl", "self-test", "certificate"]
+    key: str
+    time: int
+    subject: str
+    """What it is about: a log's origin, a CA's name, a key's name."""
+    body: bytes
+    """The signed thing itself (a signed note, a CRL), or empty for a self-test."""
+
+
+class Query(msgspec.Struct, array_like=True, frozen=True, tag="query"):
+    """A read, answered outside the transaction. `name` and `arguments` are listed in appliance.recorder.queries."""
+
+    ticket: int
+    name: str
+    arguments: list[object]
+
+
+class JobCreate(msgspec.Struct, array_like=True, frozen=True, tag="job-create"):
+    """A bulk request becomes a job. `request` is opaque; `items` how many there are."""
+
+    ticket: int
+    tenant: str
+    application: str
+    certificate: bytes
+    job_id: bytes
+    kind: str
+    items: int
+    request: bytes
+    idempotency: Idempotency
+
+
+class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
+    """Items [start, start + len(verdicts)) of a job: entries and progress in one transaction.
+
+    Refused with `job-moved` when the job's progress is not `start` (another worker was there first)."""
+
+    ticket: int
+    job_id: bytes
+    start: int
+    entries: list[Entry]
+    verdicts: list[bytes]
+    """One opaque verdict per item, kept with the job."""
+
+
+Command = Append | Housekeeping | Query | JobCreate | JobSlice
+
+
+class Batch(msgspec.Struct, array_like=True, frozen=True):
+    """What a worker sends: its run, its cumulative counts, and commands."""
+
+    run: str
+    """Random id of this life of the process."""
+    signed: int
+    """C_Sign calls that this run has made so far."""
+    drops: dict[str, int]
+    """Signatures that were dropped inside the box, by reason, cumulative."""
+    commands: list[Command]
+
+
+class Committed(msgspec.Struct, array_like=True, frozen=True, tag="committed"):
+    ticket: int
+    first_index: int
+    """Leaf index of the first entry in the tenant's log; the others follow without a gap. -1 where not applicable."""
+
+
+class Replayed(msgspec.Struct, array_like=True, frozen=True, tag="replayed"):
+    """The idempotency key was already used with the same request: nothing was written; this is what was."""
+
+    ticket: int
+    first_index: int
+    entries: list[Entry]
+    job_id: bytes | None = None
+
+
+class Refused(msgspec.Struct, array_like=True, frozen=True, tag="refused"):
+    ticket: int
+    code: str
+    """Code of a subclass of CinnabarError in appliance.recorder.errors."""
+    detail: str
+
+
+class Result(msgspec.Struct, array_like=True, frozen=True, tag="result"):
+    ticket: int
+    value: object
+
+
+Answer = Committed | Replayed | Refused | Result
+
+
+class ApplicationEntry(msgspec.Struct, array_like=True, frozen=True):
+    """A certificate of an application, as the register has it now."""
+
+    certificate: bytes
+    """SHA-256 of the whole certificate, 32 bytes."""
+    application: str
+    tenant: str
+    permissions: list[str]
+    """Names of units and seal keys the application may use; "*" for all of its tenant."""
+    not_before: int
+    not_after: int
+    """Seconds since the epoch."""
+
+
+class Register(msgspec.Struct, array_like=True, frozen=True, tag="register"):
+    """The whole register of active callers; pushed on connect and after every change. What is not in it is refused."""
+
+    version: int
+    tenants: list[str]
+    applications: list[ApplicationEntry]
+
+
+class Answers(msgspec.Struct, array_like=True, frozen=True):
+    answers: list[Answer]
+    register: Register | None = None

@@ -1,0 +1,1 @@
+"""A pytest plugin with throwaway tokens, and a module that misbehaves on command."""

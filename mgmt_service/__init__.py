@@ -1,0 +1,1 @@
+"""The management service. Its pages and API arrive with the ceremonies."""

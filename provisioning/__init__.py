@@ -1,0 +1,1 @@
+"""Factory and site: device identity, token initialisation, first keys and certificates."""
