@@ -15,7 +15,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     pass
 
 
-class LaneSettings(_Settings):
+class LaneSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many calls a token takes at once, and how each process makes them (see hsm.lanes)."""
 
     mode: Literal["inline", "threads"] = "inline"
@@ -25,7 +25,7 @@ class LaneSettings(_Settings):
     """A call that takes longer counts as failed and its lane is replaced (threads only)."""
 
 
-class TokenSettings(_Settings):
+class TokenSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     uri: str
     """RFC 7512 URI of the token, with module-path in its query part."""
@@ -38,7 +38,7 @@ class TokenSettings(_Settings):
     allow_weak_keys: bool = False
 
 
-class UnitSettings(_Settings):
+class UnitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A time-stamping unit."""
 
     name: str
@@ -62,7 +62,7 @@ class UnitSettings(_Settings):
     """Served on listener (b), charged to the tenant."""
 
 
-class SealKeySettings(_Settings):
+class SealKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tenant's seal key."""
 
     name: str
@@ -74,7 +74,7 @@ class SealKeySettings(_Settings):
     digests: list[str] = ["sha256", "sha384", "sha512"]
 
 
-class LogKeySettings(_Settings):
+class LogKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_uri: str
     token: str
     name: str
@@ -85,7 +85,7 @@ class LogKeySettings(_Settings):
     """Last tree size that this key signs; None while it is in use."""
 
 
-class LogSettings(_Settings):
+class LogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: str
     tenant: str | None
     """None: the box's own log."""
@@ -93,7 +93,7 @@ class LogSettings(_Settings):
     """Every key that signs or signed checkpoints, in order; two may overlap during a rotation."""
 
 
-class TenantSettings(_Settings):
+class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     """Lower-case letters, digits and hyphens; unique on the box."""
     token: str
@@ -101,7 +101,7 @@ class TenantSettings(_Settings):
     """Path, relative to the home, of the tenant's content key, wrapped by the token (see hsm.vault)."""
 
 
-class ClockSettings(_Settings):
+class ClockSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: Literal["chrony", "system"] = "system"
     """system: the unverified system clock, rehearsal only."""
     chrony_address: str | None = None
@@ -113,7 +113,7 @@ class ClockSettings(_Settings):
     leap_policy: Literal["refuse", "smear"] = "refuse"
 
 
-class CertificateAuthoritySettings(_Settings):
+class CertificateAuthoritySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A CA whose key is in the box's token and which publishes a CRL."""
 
     name: str
@@ -126,7 +126,7 @@ class CertificateAuthoritySettings(_Settings):
     crl_days: int = 7
 
 
-class LimitSettings(_Settings):
+class LimitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sizes in bytes unless the name says otherwise."""
 
     stamp_request: int = 4_096
@@ -140,7 +140,7 @@ class LimitSettings(_Settings):
     disk_refuse_bytes: int = 512 * 1024**2
 
 
-class UserSettings(_Settings):
+class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numeric user ids that the processes run under when the supervisor is root; None keeps the supervisor's own."""
 
     tokens: int | None = None
@@ -149,7 +149,7 @@ class UserSettings(_Settings):
     front: int | None = None
 
 
-class FrontSettings(_Settings):
+class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Addresses HOST:PORT of the TLS front's listeners; None: the listener is off. Port 0 takes a free one."""
 
     applications: str | None = "127.0.0.1:8443"
@@ -159,7 +159,7 @@ class FrontSettings(_Settings):
     metrics: str | None = None
 
 
-class BoxSettings(_Settings):
+class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal["cinnabar-box/1"] = "cinnabar-box/1"
     box_id: str
     """32 hexadecimal digits, random."""
