@@ -49,10 +49,15 @@ class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):
 
 
 class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeeping"):
-    """A signature made for the box itself: checkpoint, crl, self-test. A durable row before it is released."""
+    """A signature made for the box itself: checkpoint, crl, self-test. A durable row before it is released.
+
+    One row a C_Sign: a checkpoint under two log keys is two rows, each a note with that key's line; "receipt" is the
+    COSE signature over an already recorded checkpoint's root. "box-leaf" is no signature and never counted as one:
+    the next leaf of the box's own log (subject: its origin), whose index is its place among the rows of that kind.
+    """
 
     ticket: int
-    kind: Literal["checkpoint", "crl", "self-test", "certificate"]
+    kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate"]
     key: str
     time: int
     subject: str
