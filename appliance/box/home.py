@@ -53,6 +53,16 @@ class Home:
         return self.root / "logs"
 
     @property
+    def exports(self) -> Path:
+        """Signed checkpoints as last exported (control FORK); point it outside the box in production."""
+        return self.root / "exports"
+
+    @property
+    def history_lock(self) -> Path:
+        """While this file stands, the box starts locked: its history is not yet shown to be the only one (FORK)."""
+        return self.root / "HISTORY-UNPROVEN"
+
+    @property
     def front(self) -> Path:
         """The TLS front: generated nginx.conf, server certificate and key."""
         return self.root / "front"

@@ -1,0 +1,156 @@
+"""The TLS front: nginx's configuration, made from the box's settings.
+
+nginx ends TLS, checks client certificates against the box's CA, speaks HTTP/2 outward, and passes on an explicit list of
+headers and nothing else, so that no header a client sends can be taken for one of ours (control CHANNEL). Which
+listener a request came in by is told by the worker's socket that it is passed to, not by a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings
+
+CERTIFICATE_HEADER = "X-Cinnabar-Client-Certificate"
+
+# What an application may say to a worker. Everything else stops at the front.
+PASSED_HEADERS = (
+    "Accept",
+    "Accept-Language",
+    "Authorization",
+    "Content-Type",
+    "Host",
+    "Idempotency-Key",
+    "Prefer",
+    "Range",
+)
+
+LISTENERS = ("applications", "tsa", "public", "metrics")
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One address of the front."""
+
+    name: str
+    address: str
+    """HOST:PORT as bound."""
+
+
+def listener_addresses(settings: BoxSettings) -> dict[str, str]:
+    """The listeners that are on, by name, with their configured addresses."""
+    front = settings.front
+    configured = {
+        "applications": front.applications,
+        "tsa": front.tsa,
+        "public": front.public,
+        "metrics": front.metrics,
+    }
+    return {name: address for name, address in configured.items() if address is not None}
+
+
+def _upstream(home: Home, name: str, workers: int) -> str:
+    servers = "\n".join(
+        f"        server unix:{home.worker_socket(number, name)} max_fails=0;" for number in range(workers)
+    )
+    return f"    upstream {name} {{\n        least_conn;\n{servers}\n        keepalive 128;\n    }}\n"
+
+
+def _proxy(name: str, passed: Mapping[str, str]) -> str:
+    headers = "".join(f'            proxy_set_header {header} "{value}";\n' for header, value in passed.items())
+    return (
+        "        location / {\n"
+        "            proxy_pass_request_headers off;\n"
+        f"{headers}"
+        '            proxy_set_header Connection "";\n'
+        "            proxy_http_version 1.1;\n"
+        f"            proxy_pass http://{name};\n"
+        "        }\n"
+    )
+
+
+def _passed() -> dict[str, str]:
+    return {header: f"$http_{header.lower().replace('-', '_')}" for header in PASSED_HEADERS}
+
+
+def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
+    tls = (
+        f"        ssl_certificate {home.front / 'server.crt'};\n"
+        f"        ssl_certificate_key {home.front / 'server.key'};\n"
+    )
+    passed = _passed()
+    if listener.name == "applications":
+        opening = f"        listen {listener.address} ssl http2;\n{tls}"
+        opening += f"        ssl_client_certificate {home.trust / 'box-ca.pem'};\n        ssl_verify_client on;\n"
+        passed[CERTIFICATE_HEADER] = "$ssl_client_escaped_cert"
+    elif listener.name == "tsa":
+        # RFC 3161 clients seldom speak TLS; the token carries its own signature (RFC 3161, section 3.4).
+        networks = "".join(f"        allow {network};\n" for network in settings.front.tsa_networks)
+        opening = f"        listen {listener.address};\n{networks}        deny all;\n"
+    elif listener.name == "metrics":
+        opening = (
+            f"        listen {listener.address};\n        allow 127.0.0.0/8;\n        allow ::1;\n        deny all;\n"
+        )
+    else:
+        opening = (
+            f"        listen {listener.address} ssl http2;\n{tls}        limit_req zone=public burst=200 nodelay;\n"
+        )
+    return (
+        f"    server {{\n{opening}        client_max_body_size {settings.limits.document * 2};\n"
+        f"{_proxy(listener.name, passed)}    }}\n"
+    )
+
+
+def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[Listener]) -> str:
+    """The whole nginx.conf. Paths under the home must not hold white space, quotes or semicolons."""
+    listeners = list(listeners)
+    scratch = home.front / "scratch"
+    temporary = "".join(
+        f"    {kind}_temp_path {scratch / kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    upstreams = "".join(_upstream(home, listener.name, settings.workers) for listener in listeners)
+    servers = "".join(_server(listener, home, settings) for listener in listeners)
+    return (
+        "# Made by the box at every start from box.json: changes here are lost.\n"
+        "daemon off;\n"
+        "worker_processes 2;\n"
+        "worker_rlimit_nofile 8192;\n"
+        f"pid {home.front / 'nginx.pid'};\n"
+        "error_log stderr warn;\n"
+        "events {\n    worker_connections 2048;\n}\n"
+        "http {\n"
+        "    access_log off;\n"
+        "    server_tokens off;\n"
+        f"{temporary}"
+        "    default_type application/octet-stream;\n"
+        "    keepalive_requests 1000000;\n"
+        "    keepalive_timeout 75s;\n"
+        "    client_header_timeout 15s;\n"
+        "    client_body_timeout 15s;\n"
+        "    send_timeout 30s;\n"
+        "    client_body_buffer_size 64k;\n"
+        "    large_client_header_buffers 4 16k;\n"
+        "    proxy_connect_timeout 5s;\n"
+        "    proxy_read_timeout 120s;\n"
+        "    proxy_buffers 8 64k;\n"
+        "    proxy_buffer_size 64k;\n"
+        "    proxy_next_upstream error;\n"
+        "    limit_req_zone $binary_remote_addr zone=public:4m rate=100r/s;\n"
+        "    ssl_protocols TLSv1.2 TLSv1.3;\n"
+        "    ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"
+        "    ssl_session_cache shared:tls:8m;\n"
+        "    ssl_session_tickets off;\n"
+        f"{upstreams}{servers}"
+        "}\n"
+    )
+
+
+def write_front(home: Home, settings: BoxSettings, listeners: Iterable[Listener]) -> Path:
+    """Write nginx.conf and the directories that it needs; return its path."""
+    (home.front / "scratch").mkdir(parents=True, exist_ok=True)
+    path = home.front / "nginx.conf"
+    path.write_text(nginx_configuration(home, settings, listeners))
+    return path

@@ -1,0 +1,72 @@
+"""Starting processes of the box: their environment, user, and end with their parent."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings
+
+_PR_SET_PDEATHSIG = 1
+_PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
+
+
+def interpreter() -> tuple[str, ...]:
+    """The command of this Python; -P keeps the working directory off the module path."""
+    return (sys.executable, "-P")
+
+
+def nginx() -> str:
+    """The path of nginx. Raises FileNotFoundError when it is not installed."""
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise FileNotFoundError("nginx is not installed")
+    return found
+
+
+def environment(home: Home, settings: BoxSettings) -> dict[str, str]:
+    """The environment of every process: a short list, and what the token's module needs."""
+    passed = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
+    module = {name: value.replace("{home}", str(home.root)) for name, value in settings.environment.items()}
+    return passed | module | {"CINNABAR_HOME": str(home.root), "PYTHONUNBUFFERED": "1"}
+
+
+def _end_with_parent() -> None:
+    # Runs between fork and exec: a dead supervisor must not leave a box behind that nobody watches.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.umask(0o007)
+
+
+async def spawn(
+    command: tuple[str, ...], user: int | None, environment: dict[str, str], inherited: tuple[int, ...] = ()
+) -> asyncio.subprocess.Process:
+    """Start a process under `user` (None: ours), with its group of the same number and no other groups."""
+    identity: dict[str, object] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    return await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        env=environment,
+        cwd="/",
+        pass_fds=inherited,
+        preexec_fn=_end_with_parent,
+        start_new_session=True,
+        **identity,  # type: ignore[arg-type]
+    )
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file so that a reader sees the old or the new content, never a part."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    scratch.replace(path)

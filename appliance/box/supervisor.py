@@ -1,0 +1,319 @@
+"""The supervisor: starts the box's processes, keeps them up, publishes the state, and stops them in order.
+
+It signs nothing, opens no token and no database. Each process runs under its own user where the box is started as root
+and that user can reach the interpreter and the home (see appliance.box.users).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from appliance.box import process
+from appliance.box.front import Listener, listener_addresses, write_front
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings
+from appliance.box.states import Cause, State, StatePage, StateReport, decide
+from appliance.box.users import ProcessUsers
+
+RESTART_DELAY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+STEADY_AFTER_S = 30.0
+LOOP_RESTARTS = 20
+"""Restarts without a steady stretch after which a process counts as not staying up."""
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 15.0
+WATCH_INTERVAL_S = 0.5
+
+log = structlog.get_logger("supervisor")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process of the box."""
+
+    name: str
+    command: tuple[str, ...]
+    user: int | None
+    ready: Callable[[], bool]
+    """True once the part can be used by the parts started after it."""
+    stage: int
+    """Parts are started by rising stage and stopped by falling stage."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    environment: dict[str, str] = field(default_factory=dict)
+    inherited: tuple[int, ...] = ()
+
+
+class PartRunner:
+    """Keeps one part up until told to stop."""
+
+    def __init__(self, part: Part, environment: dict[str, str]) -> None:
+        self.part = part
+        self.process: asyncio.subprocess.Process | None = None
+        self.restarts = 0
+        self.stopping = False
+        self._environment = environment | part.environment
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._keep_up(), name=f"keep-up-{self.part.name}")
+
+    async def _keep_up(self) -> None:
+        while not self.stopping:
+            started = time.monotonic()
+            self.process = await process.spawn(
+                self.part.command, self.part.user, self._environment, self.part.inherited
+            )
+            log.info("part-started", part=self.part.name, pid=self.process.pid)
+            status = await self.process.wait()
+            if self.stopping:
+                break
+            self.restarts = 0 if time.monotonic() - started > STEADY_AFTER_S else self.restarts + 1
+            delay = RESTART_DELAY_S[min(self.restarts, len(RESTART_DELAY_S) - 1)]
+            log.warning("part-ended", part=self.part.name, status=status, restarts=self.restarts, delay_s=delay)
+            await asyncio.sleep(delay)
+
+    async def stop(self) -> int | None:
+        """Ask the part to stop, wait, and end it by force if it does not. Returns its exit status."""
+        self.stopping = True
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(self.part.stop_signal)
+            try:
+                await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                log.error("part-killed", part=self.part.name)
+                with contextlib.suppress(ProcessLookupError):
+                    self.process.kill()
+                await self.process.wait()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        return None if self.process is None else self.process.returncode
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """HOME/run/addresses.json: where the front listens."""
+
+    applications: str | None = None
+    tsa: str | None = None
+    public: str | None = None
+    metrics: str | None = None
+
+
+def bind(address: str) -> socket.socket:
+    """A listening socket for HOST:PORT; port 0 takes a free one. Raises OSError when the address is taken."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, int(port)))
+    listener.listen(511)
+    listener.set_inheritable(True)
+    return listener
+
+
+def _shown(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Supervisor:
+    """The life of one box in one home."""
+
+    def __init__(self, home: Home, settings: BoxSettings, users: ProcessUsers) -> None:
+        self.home = home
+        self.settings = settings
+        self.users = users
+        self.runners: list[PartRunner] = []
+        self._page: StatePage | None = None
+        self._phase: Cause | None = Cause.STARTING
+        self._since = int(time.time())
+        self._state: State | None = None
+        self._sockets: list[socket.socket] = []
+        self._stop = asyncio.Event()
+
+    def request_stop(self) -> None:
+        self._stop.set()
+
+    async def run(self, on_ready: Callable[[Addresses], None]) -> int:
+        """Run until asked to stop. Returns 0 after a clean stop, 1 if a part never came up or did not stop cleanly."""
+        self._prepare_run_directory()
+        self._page = StatePage.create(self.home.state_page)
+        addresses = self._bind_front()
+        parts = self._parts()
+        status = 0
+        try:
+            for stage in sorted({part.stage for part in parts}):
+                await self._start_stage([part for part in parts if part.stage == stage])
+                if self._stop.is_set():
+                    break
+            else:
+                self._phase = None
+                self._publish()
+                process.write_file(self.home.run / "addresses.json", msgspec.json.encode(addresses))
+                on_ready(addresses)
+                await self._watch()
+        except TimeoutError as error:
+            log.error("start-failed", detail=str(error))
+            status = 1
+        finally:
+            self._phase = Cause.STOPPING
+            self._publish()
+            for runner in sorted(self.runners, key=lambda runner: -runner.part.stage):
+                ended = await runner.stop()
+                if ended not in (0, None, -runner.part.stop_signal):
+                    log.error("part-stopped-badly", part=runner.part.name, status=ended)
+                    status = 1
+            for listener in self._sockets:
+                listener.close()
+            log.info("box-stopped", status=status)
+        return status
+
+    async def _start_stage(self, parts: list[Part]) -> None:
+        environment = process.environment(self.home, self.settings)
+        started = [PartRunner(part, environment) for part in parts]
+        self.runners.extend(started)
+        for runner in started:
+            runner.start()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        for part in parts:
+            while not part.ready() and not self._stop.is_set():
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{part.name} was not ready within {START_TIMEOUT_S:.0f} s")
+                await asyncio.sleep(0.02)
+
+    async def _watch(self) -> None:
+        while not self._stop.is_set():
+            self._publish()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), WATCH_INTERVAL_S)
+
+    def _causes(self) -> dict[Cause, str]:
+        causes: dict[Cause, str] = {}
+        if self._phase is not None:
+            causes[self._phase] = ""
+        down = [runner.part.name for runner in self.runners if not runner.up]
+        if down:
+            causes[Cause.PROCESS_DOWN] = ", ".join(down)
+        looping = [runner.part.name for runner in self.runners if runner.restarts >= LOOP_RESTARTS]
+        if looping:
+            causes[Cause.RESTART_LOOP] = ", ".join(looping)
+        free = shutil.disk_usage(self.home.root).free
+        if free < self.settings.limits.disk_refuse_bytes:
+            causes[Cause.DISK_FULL] = f"{free} bytes free"
+        elif free < self.settings.limits.disk_warn_bytes:
+            causes[Cause.DISK_LOW] = f"{free} bytes free"
+        if self.home.history_lock.exists():
+            causes[Cause.HISTORY_UNPROVEN] = "restored; resume with the last exported checkpoints"
+        return causes
+
+    def _publish(self) -> None:
+        causes = self._causes()
+        state = decide(causes)
+        if state is not self._state:
+            self._state, self._since = state, int(time.time())
+            log.info("state", state=state.label, causes={cause.label: detail for cause, detail in causes.items()})
+        if self._page is not None:
+            self._page.write(
+                StateReport(state.label, {cause.label: detail for cause, detail in causes.items()}, self._since)
+            )
+
+    def _bind_front(self) -> Addresses:
+        """Bind the listeners here, so that a free port is known and a privileged one needs no root nginx."""
+        listeners: list[Listener] = []
+        for name, address in listener_addresses(self.settings).items():
+            bound = bind(address)
+            self._sockets.append(bound)
+            listeners.append(Listener(name, _shown(bound)))
+        path = write_front(self.home, self.settings, listeners)
+        self.users.give(path.parent, self.users.front)
+        return Addresses(**{listener.name: listener.address for listener in listeners})
+
+    def _prepare_run_directory(self) -> None:
+        home, users = self.home, self.users
+        shutil.rmtree(home.run, ignore_errors=True)
+        users.directory(home.run, None, 0o755)
+        users.directory(home.recorder_socket.parent, users.recorder, 0o2750, group=users.tokens)
+        users.directory(home.clock_page.parent, users.recorder, 0o755)
+        users.directory(home.marks, users.tokens, 0o755)
+        users.directory(home.counters, users.tokens, 0o2755)
+        users.directory(home.run / "api", None, 0o755)
+        for number in range(self.settings.workers):
+            directory = home.worker_socket(number, "applications").parent
+            users.directory(directory, users.tokens, 0o2750, group=users.front)
+        users.give(home.records, users.recorder, create=True)
+        for path in (home.documents, home.logs, home.tokens, home.exports):
+            users.give(path, users.tokens, create=True)
+        for token in self.settings.tokens:
+            users.give(home.root / token.pin_file, users.tokens)
+        for tenant in self.settings.tenants:
+            users.give(home.root / tenant.data_key, users.tokens)
+        users.directory(home.secrets, None, 0o711)
+
+    def _parts(self) -> list[Part]:
+        home, users = self.home, self.users
+        python = process.interpreter()
+        where = ("--home", str(home.root))
+
+        def module(name: str, *more: str) -> tuple[str, ...]:
+            return (*python, "-m", name, *where, *more)
+
+        def exists(path: Path) -> Callable[[], bool]:
+            return path.exists
+
+        parts = [
+            Part("clock", module("appliance.clock"), users.recorder, exists(home.clock_page), 0),
+            Part("recorder", module("appliance.recorder"), users.recorder, exists(home.recorder_socket), 0),
+            Part("log", module("appliance.log"), users.tokens, lambda: True, 1),
+            Part("keymaster", module("appliance.keymaster"), users.tokens, lambda: True, 1),
+        ]
+        parts += [
+            Part(
+                f"api-{number}",
+                module("appliance.api", "--worker", str(number)),
+                users.tokens,
+                exists(home.worker_socket(number, "applications")),
+                2,
+            )
+            for number in range(self.settings.workers)
+        ]
+        if self._sockets:
+            descriptors = tuple(listener.fileno() for listener in self._sockets)
+            parts.append(
+                Part(
+                    "front",
+                    (process.nginx(), "-c", str(home.front / "nginx.conf"), "-p", str(home.front)),
+                    users.front,
+                    exists(home.front / "nginx.pid"),
+                    3,
+                    stop_signal=signal.SIGQUIT,
+                    # nginx takes over listening sockets that are already open when it is told their numbers.
+                    environment={"NGINX": "".join(f"{descriptor};" for descriptor in descriptors)},
+                    inherited=descriptors,
+                )
+            )
+        return parts
+
+
+def check_home(home: Home) -> None:
+    """Raises FileNotFoundError when the home has no box in it."""
+    if not home.settings.exists():
+        raise FileNotFoundError(f"no box in {home.root}: run `cinnabar provision --home {home.root}` first")
+    os.stat(home.settings)
