@@ -11,6 +11,9 @@ from typing import Literal
 
 import msgspec
 
+BOX_LOG = "@box"
+"""Name of the box's own log where a tenant's name stands otherwise; no tenant can be called so."""
+
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
     """One record to append: what the signature leaves behind."""
@@ -53,7 +56,9 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
 
     One row a C_Sign: a checkpoint under two log keys is two rows, each a note with that key's line; "receipt" is the
     COSE signature over an already recorded checkpoint's root. "box-leaf" is no signature and never counted as one:
-    the next leaf of the box's own log (subject: its origin), whose index is its place among the rows of that kind.
+    the next leaf of the box's own log (subject: its origin), read with the box's other leaves (administrative records)
+    as those of tenant BOX_LOG. Its log entry is `body` where that is 32 bytes long, else SHA-256(body); its index in
+    that log is answered.
     """
 
     ticket: int
@@ -61,7 +66,10 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
     key: str
     time: int
     subject: str
-    """What it is about: a log's origin, a CA's name, a key's name."""
+    """What it is about: a log's origin, a CA's name, a key's name.
+
+    A checkpoint is a compare-and-swap on its origin: a smaller size than recorded, another root for the recorded size,
+    an older time, or more leaves than the log has, is refused (control FORK)."""
     body: bytes
     """The signed thing itself (a signed note, a CRL), or empty for a self-test."""
 
@@ -101,7 +109,24 @@ class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
     """One opaque verdict per item, kept with the job."""
 
 
-Command = Append | Housekeeping | Query | JobCreate | JobSlice
+class JobClaim(msgspec.Struct, array_like=True, frozen=True, tag="job-claim"):
+    """Take the oldest unfinished job that nobody holds, of one of `tenants`, for `lease` seconds.
+
+    Every slice renews the lease; a lost connection gives the job back at once. Result.value is None or
+    [job_id, tenant, application, kind, items, progress, request]."""
+
+    ticket: int
+    tenants: list[str]
+    lease: int = 30
+
+
+class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
+    """The last command of a run that stops cleanly: its counts must balance. Result.value is [signed, rows, dropped]."""
+
+    ticket: int
+
+
+Command = Append | Housekeeping | Query | JobCreate | JobSlice | JobClaim | Goodbye
 
 
 class Batch(msgspec.Struct, array_like=True, frozen=True):
