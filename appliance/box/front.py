@@ -1,7 +1,7 @@
 """The TLS front: nginx's configuration, made from the box's settings.
 
-nginx ends TLS, checks client certificates against the box's CA, speaks HTTP/2 outward, and passes on an explicit list of
-headers and nothing else, so that no header a client sends can be taken for one of ours (control CHANNEL). Which
+nginx ends TLS, checks client certificates against the box's CA, speaks HTTP/2 outward, and passes on an explicit list
+of headers and nothing else, so that no header a client sends can be taken for one of ours (control CHANNEL). Which
 listener a request came in by is told by the worker's socket that it is passed to, not by a header.
 """
 

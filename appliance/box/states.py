@@ -1,4 +1,4 @@
-"""The states of a box: one table that the supervisor decides by, the workers answer by, and docs and tests are made from.
+"""The states of a box: one table that the supervisor decides by, workers answer by, and docs and tests are made from.
 
 A cause puts the box into a state; with several causes the gravest state holds. The state is published in a shared
 page that every worker reads at every request: its first byte is the state, the rest is JSON for people.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 import socket
@@ -316,4 +315,3 @@ def check_home(home: Home) -> None:
     """Raises FileNotFoundError when the home has no box in it."""
     if not home.settings.exists():
         raise FileNotFoundError(f"no box in {home.root}: run `cinnabar provision --home {home.root}` first")
-    os.stat(home.settings)

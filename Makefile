@@ -1,0 +1,54 @@
+# One command each; every one does its own set-up on a bare Debian 12 machine, as root or with sudo.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+HOME_DIR ?= var/box
+API ?= 127.0.0.1:8443
+
+.PHONY: help demo test run bench lint docs lock
+help:            ## List the commands
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# Machine set-up: what Debian packages the appliance needs to run, and those that check it from outside.
+var/setup/run: provisioning/packages-run.txt
+	@provisioning/install-packages provisioning/packages-run.txt
+	@mkdir -p $(@D) && touch $@
+
+var/setup/test: provisioning/packages-test.txt var/setup/run
+	@provisioning/install-packages provisioning/packages-test.txt
+	@mkdir -p $(@D) && touch $@
+
+$(VENV)/ready: requirements.lock pyproject.toml | var/setup/run
+	@test -x $(PYTHON) || /usr/bin/python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: var/setup/run $(VENV)/ready   ## Provision a rehearsal box, seal, stamp, log and verify a letter; leaves everything in var/demo
+	@$(PYTHON) -P -m provisioning.demo --home var/demo
+
+run: var/setup/run $(VENV)/ready    ## Keep a box up in the foreground (HOME_DIR=var/box, API=127.0.0.1:8443)
+	@test -e $(HOME_DIR)/box.json || $(VENV)/bin/cinnabar provision --home $(HOME_DIR)
+	@exec $(VENV)/bin/cinnabar run --home $(HOME_DIR) --api $(API)
+
+test: var/setup/test $(VENV)/ready  ## Lint, types, import rules and all tests
+	@$(MAKE) --no-print-directory lint
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+bench: var/setup/test $(VENV)/ready ## Measure; prints each figure with its ratio, see docs/benchmarks.md
+	@$(PYTHON) -m firmware_tests.bench
+
+lint: $(VENV)/ready                 ## Ruff, mypy strict, import rules
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check -q .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+docs: $(VENV)/ready                 ## Make the generated reference pages anew
+	@$(PYTHON) -m appliance.api.reference docs
+
+lock: $(VENV)/ready                 ## Resolve the dependencies anew into requirements.lock
+	@$(VENV)/bin/pip-compile -q --extra appliance --extra dev --generate-hashes --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-header -o requirements.lock pyproject.toml

@@ -1,0 +1,208 @@
+"""The certificates of a box: profiles as functions from names and keys to builders, without I/O.
+
+Profiles follow RFC 5280; the time-stamping profile RFC 3161 (section 2.3) and ETSI EN 319 422; the seal profile the
+legal-person profile of ETSI EN 319 412-3 as far as a private CA can. Serial numbers have 159 random bits.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, PublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How much earlier than its making a certificate begins, for clients whose clocks run behind."""
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """A certificate authority that can sign: its certificate, its key (in the HSM), and where its CRL is published."""
+
+    certificate: x509.Certificate
+    key: CertificateIssuerPrivateKeyTypes
+    hash: hashes.SHA256 | hashes.SHA384
+    crl_url: str
+
+
+def name(common_name: str, organisation: str, country: str = "CN") -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, country),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _key_usage(*uses: str) -> x509.KeyUsage:
+    every = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    )
+    return x509.KeyUsage(**{use: use in uses for use in every})
+
+
+def authority(
+    subject: x509.Name,
+    key: CertificateIssuerPrivateKeyTypes,
+    public_key: PublicKeyTypes,
+    hash_algorithm: hashes.HashAlgorithm,
+    now: datetime,
+    lifetime: timedelta,
+) -> x509.Certificate:
+    """A self-signed CA certificate that issues end entities only."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(public_key)  # type: ignore[arg-type]
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_TOLERANCE)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)  # type: ignore[arg-type]
+        .sign(key, hash_algorithm)  # type: ignore[arg-type]
+    )
+
+
+def _end_entity(
+    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+) -> x509.CertificateBuilder:
+    end = min(now + lifetime, issuer.certificate.not_valid_after_utc)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject)
+        .public_key(public_key)  # type: ignore[arg-type]
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_TOLERANCE)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)  # type: ignore[arg-type]
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            ),
+            critical=False,
+        )
+        .add_extension(
+            x509.CRLDistributionPoints(
+                [x509.DistributionPoint([x509.UniformResourceIdentifier(issuer.crl_url)], None, None, None)]
+            ),
+            critical=False,
+        )
+    )
+
+
+def _sign(issuer: Issuer, builder: x509.CertificateBuilder) -> x509.Certificate:
+    return builder.sign(issuer.key, issuer.hash)
+
+
+def time_stamping_unit(
+    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+) -> x509.Certificate:
+    """A TSU's certificate: sole, critical purpose time-stamping (RFC 3161, 2.3); the key stops a quarter of the
+    lifetime before the certificate does, so that its last stamps stay checkable (EN 319 422, private key usage)."""
+    builder = (
+        _end_entity(issuer, subject, public_key, now, lifetime)
+        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+        .add_extension(
+            x509.PrivateKeyUsagePeriod(
+                not_before=(now - CLOCK_TOLERANCE).replace(microsecond=0),
+                not_after=(now + lifetime * 3 / 4).replace(microsecond=0),
+            ),
+            critical=False,
+        )
+    )
+    return _sign(issuer, builder)
+
+
+def seal(
+    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+) -> x509.Certificate:
+    """An institution's seal certificate: commitment to content, document signing (RFC 9336)."""
+    builder = (
+        _end_entity(issuer, subject, public_key, now, lifetime)
+        .add_extension(_key_usage("digital_signature", "content_commitment"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")]), critical=False)
+    )
+    return _sign(issuer, builder)
+
+
+def tls_server(
+    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta, names: list[str]
+) -> x509.Certificate:
+    """The front's certificate for host names and IP addresses."""
+    alternatives: list[x509.GeneralName] = []
+    for host in names:
+        try:
+            alternatives.append(x509.IPAddress(ipaddress.ip_address(host)))
+        except ValueError:
+            alternatives.append(x509.DNSName(host))
+    builder = (
+        _end_entity(issuer, subject, public_key, now, lifetime)
+        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+    )
+    return _sign(issuer, builder)
+
+
+def tls_client(
+    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+) -> x509.Certificate:
+    """An application's certificate. Who it is stands in the register, under the certificate's digest."""
+    builder = (
+        _end_entity(issuer, subject, public_key, now, lifetime)
+        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    )
+    return _sign(issuer, builder)
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """One entry of a CRL."""
+
+    serial: int
+    at: datetime
+    reason: x509.ReasonFlags = x509.ReasonFlags.unspecified
+
+
+def revocation_list(
+    issuer: Issuer, number: int, revoked: list[Revocation], now: datetime, lifetime: timedelta
+) -> x509.CertificateRevocationList:
+    """A complete CRL (RFC 5280, section 5). `number` must rise with every CRL of the issuer."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.certificate.subject)
+        .last_update(now)
+        .next_update(now + lifetime)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            ),
+            critical=False,
+        )
+    )
+    for entry in revoked:
+        item = x509.RevokedCertificateBuilder().serial_number(entry.serial).revocation_date(entry.at)
+        if entry.reason is not x509.ReasonFlags.unspecified:
+            item = item.add_extension(x509.CRLReason(entry.reason), critical=False)
+        builder = builder.add_revoked_certificate(item.build())
+    return builder.sign(issuer.key, issuer.hash)
