@@ -1,0 +1,143 @@
+"""COSE receipts of inclusion (RFC 9942): a COSE_Sign1 over the tree's root, the root detached.
+
+The log signs its root once a checkpoint; a leaf's receipt is that signature with the leaf's audit path beside it, so
+that any number of receipts costs one HSM call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from appliance.log import tree
+from appliance.log.checkpoint import LogKey
+from appliance.log.errors import MalformedProof, SignatureInvalid
+from appliance.log.note import Sign, VerifierKey
+
+_ALGORITHM, _KEY_ID = 1, 4
+_EDDSA = -8
+_VDS, _VDP, _INCLUSION = 395, 396, -1
+_RFC9162_SHA256 = 1
+_COSE_SIGN1 = 18
+MAXIMUM_RECEIPT_BYTES = 65_536
+
+
+def _key_id(key: VerifierKey) -> bytes:
+    """The `kid` of a log key: key name, plus sign, key id in hex, as its verifier key begins."""
+    return f"{key.name}+{key.key_id.hex()}".encode()
+
+
+def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
+    """Sig_structure of COSE_Sign1 (RFC 9052, section 4.4)."""
+    return cbor2.dumps(["Signature1", protected, b"", payload])
+
+
+@dataclass(frozen=True)
+class SignedRoot:
+    """A log's COSE signature over the root of the tree of `size`."""
+
+    size: int
+    root: bytes
+    protected: bytes
+    """The protected header, encoded: alg EdDSA (-8), kid, vds RFC9162_SHA256 (1)."""
+    signature: bytes
+
+    def encode(self) -> bytes:
+        """For storage beside the checkpoint: CBOR array of the four members."""
+        return cbor2.dumps([self.size, self.root, self.protected, self.signature])
+
+    @classmethod
+    def decode(cls, data: bytes) -> SignedRoot:
+        """Read what `encode` wrote. Raises MalformedProof."""
+        match _load(data):
+            case [int(size), bytes(root), bytes(protected), bytes(signature)] if len(root) == tree.HASH_BYTES:
+                return cls(size, root, protected, signature)
+        raise MalformedProof("not a signed root")
+
+
+def sign_root(size: int, root: bytes, key: VerifierKey, sign: Sign) -> SignedRoot:
+    """Sign a root with a log key: one call of `sign`."""
+    protected = cbor2.dumps({_ALGORITHM: _EDDSA, _KEY_ID: _key_id(key), _VDS: _RFC9162_SHA256})
+    return SignedRoot(size, root, protected, sign(_to_be_signed(protected, root)))
+
+
+def make_receipt(signed: SignedRoot, index: int, path: Iterable[bytes]) -> bytes:
+    """The receipt of inclusion of leaf `index`, tagged COSE_Sign1."""
+    proof = cbor2.dumps([signed.size, index, list(path)])
+    return cbor2.dumps(
+        cbor2.CBORTag(_COSE_SIGN1, [signed.protected, {_VDP: {_INCLUSION: [proof]}}, None, signed.signature])
+    )
+
+
+@dataclass(frozen=True)
+class Receipt:
+    size: int
+    index: int
+    path: tuple[bytes, ...]
+    key_id: bytes
+    protected: bytes
+    signature: bytes
+
+
+def parse_receipt(data: bytes) -> Receipt:
+    """Read a receipt with one inclusion proof. Raises MalformedProof."""
+    if len(data) > MAXIMUM_RECEIPT_BYTES:
+        raise MalformedProof(f"a receipt of more than {MAXIMUM_RECEIPT_BYTES} bytes")
+    message = _load(data)
+    if not isinstance(message, cbor2.CBORTag) or message.tag != _COSE_SIGN1:
+        raise MalformedProof("a receipt is a tagged COSE_Sign1")
+    match message.value:
+        case [bytes(protected), dict(unprotected), None, bytes(signature)]:
+            header, proofs = _load(protected), unprotected.get(_VDP)
+        case _:
+            raise MalformedProof("a receipt is a COSE_Sign1 with a detached payload")
+    match header:
+        case dict() if (header.get(_ALGORITHM), header.get(_VDS)) == (_EDDSA, _RFC9162_SHA256):
+            key_id = header.get(_KEY_ID)
+        case _:
+            raise MalformedProof("the receipt is not EdDSA over an RFC9162_SHA256 tree")
+    match proofs:
+        case dict() if isinstance(inclusion := proofs.get(_INCLUSION), list) and len(inclusion) == 1:
+            proof = _load(inclusion[0]) if isinstance(inclusion[0], bytes) else None
+        case _:
+            raise MalformedProof("a receipt of inclusion has one inclusion proof")
+    match proof:
+        case [int(size), int(index), list(path)] if all(isinstance(step, bytes) for step in path):
+            if isinstance(key_id, bytes) and type(size) is type(index) is int:
+                return Receipt(size, index, tuple(path), key_id, protected, signature)
+    raise MalformedProof("the receipt's inclusion proof is not of its format")
+
+
+def verify_receipt(receipt: Receipt, entry: bytes, keys: Iterable[LogKey]) -> bytes:
+    """Verify a receipt of inclusion; returns the root it shows. First the proof, then the signature (section 5.2.1).
+
+    Raises ProofInvalid or SignatureInvalid. A COSE signature covers the root alone: which keys may sign at which size
+    is checked against the size that the proof names.
+    """
+    root = tree.root_from_inclusion(receipt.index, receipt.size, tree.leaf_hash(entry), receipt.path)
+    message = _to_be_signed(receipt.protected, root)
+    for key in keys:
+        if _key_id(key.verifier) == receipt.key_id and key.signs(receipt.size):
+            try:
+                Ed25519PublicKey.from_public_bytes(key.verifier.public).verify(receipt.signature, message)
+            except InvalidSignature:
+                break
+            return root
+    raise SignatureInvalid("no known key of the log signed the root that this receipt leads to")
+
+
+def _load(data: bytes) -> object:
+    """Exactly one CBOR item, without surprises."""
+    stream = BytesIO(data)
+    try:
+        value: object = cbor2.load(stream)
+    except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError, ArithmeticError) as error:
+        raise MalformedProof("not CBOR") from error
+    if stream.read(1):
+        raise MalformedProof("bytes after the CBOR item")
+    return value

@@ -1,0 +1,193 @@
+"""Merkle trees of RFC 6962, section 2.1, over SHA-256: pure functions, no storage.
+
+A subtree is named by `(level, index)`: it covers the leaves [index * 2**level, (index + 1) * 2**level). Proofs are
+first computed as ranges of leaves, each range the sum of a few complete subtrees, so that whoever stores subtree
+hashes (tiles) can build a proof with O(log n) reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+
+from appliance.log.errors import ProofInvalid
+
+HASH_BYTES = 32
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+"""Root of the tree without leaves (RFC 6962, section 2.1)."""
+
+Range = tuple[int, int]
+"""Leaves [start, end)."""
+ReadSubtree = Callable[[int, int], bytes]
+"""(level, index) -> hash of that complete subtree."""
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """SHA-256(0x00 || entry)."""
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """SHA-256(0x01 || left || right)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def fold(hashes: bytes) -> bytes:
+    """Root over concatenated 32-byte hashes, each a leaf hash or the root of an equally high complete subtree.
+
+    The last one may also be the root of a smaller, ragged subtree: RFC 6962 splits such a tree at the same places.
+    Empty input gives `EMPTY_ROOT`.
+    """
+    if not hashes:
+        return EMPTY_ROOT
+    sha256 = hashlib.sha256
+    while len(hashes) > HASH_BYTES:
+        even = len(hashes) & ~63
+        level = b"".join([sha256(b"\x01" + hashes[at : at + 64]).digest() for at in range(0, even, 64)])
+        hashes = level + hashes[even:]
+    return hashes
+
+
+def root(leaf_hashes: Iterable[bytes]) -> bytes:
+    """Root of the tree over these leaf hashes."""
+    return fold(b"".join(leaf_hashes))
+
+
+def complete_subtrees(span: Range) -> list[tuple[int, int]]:
+    """The complete subtrees, as (level, index) from left to right, that make up a range.
+
+    `start` must be a multiple of every subtree's width in the range, as it is for every range of a proof.
+    """
+    start, end = span
+    subtrees = []
+    while start < end:
+        level = (end - start).bit_length() - 1
+        subtrees.append((level, start >> level))
+        start += 1 << level
+    return subtrees
+
+
+def range_root(span: Range, read: ReadSubtree) -> bytes:
+    """Root of the subtree over a range, from its complete subtrees, right to left."""
+    result = b""
+    for level, index in reversed(complete_subtrees(span)):
+        left = read(level, index)
+        result = node_hash(left, result) if result else left
+    return result or EMPTY_ROOT
+
+
+def _split(start: int, end: int) -> int:
+    """Where RFC 6962 splits [start, end): after the largest power of two smaller than its length."""
+    return start + (1 << ((end - start - 1).bit_length() - 1))
+
+
+def inclusion_ranges(index: int, size: int) -> list[Range]:
+    """The ranges whose roots make the audit path of leaf `index` in a tree of `size`, leaf's sibling first.
+
+    Raises ProofInvalid when the tree has no such leaf (RFC 6962, section 2.1.1).
+    """
+    if not 0 <= index < size:
+        raise ProofInvalid(f"a tree of {size} leaves has no leaf {index}")
+    path: list[Range] = []
+    start, end = 0, size
+    while end - start > 1:
+        middle = _split(start, end)
+        if index < middle:
+            path.append((middle, end))
+            end = middle
+        else:
+            path.append((start, middle))
+            start = middle
+    path.reverse()
+    return path
+
+
+def consistency_ranges(old: int, new: int) -> list[Range]:
+    """The ranges whose roots make the consistency proof from `old` to `new` leaves (RFC 6962, section 2.1.2).
+
+    Empty for old == 0 and old == new. Raises ProofInvalid for old > new.
+    """
+    if not 0 <= old <= new:
+        raise ProofInvalid(f"a tree of {new} leaves cannot extend one of {old}")
+    if old in (0, new):
+        return []
+    path: list[Range] = []
+    start, end = 0, new
+    while end != old:
+        middle = _split(start, end)
+        if old <= middle:
+            path.append((middle, end))
+            end = middle
+        else:
+            path.append((start, middle))
+            start = middle
+    if start:
+        path.append((start, end))
+    path.reverse()
+    return path
+
+
+def inclusion_proof(index: int, size: int, read: ReadSubtree) -> list[bytes]:
+    """Audit path of leaf `index` in the tree of `size`, from stored subtrees."""
+    return [range_root(span, read) for span in inclusion_ranges(index, size)]
+
+
+def consistency_proof(old: int, new: int, read: ReadSubtree) -> list[bytes]:
+    """Consistency proof from `old` to `new` leaves, from stored subtrees."""
+    return [range_root(span, read) for span in consistency_ranges(old, new)]
+
+
+def subtree_reader(leaf_hashes: Sequence[bytes]) -> ReadSubtree:
+    """A reader over leaf hashes in memory, for trees that are small."""
+
+    def read(level: int, index: int) -> bytes:
+        return fold(b"".join(leaf_hashes[index << level : (index + 1) << level]))
+
+    return read
+
+
+def root_from_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
+    """The root that an audit path leads to from leaf hash `leaf`. Raises ProofInvalid for a path of wrong length."""
+    ranges = inclusion_ranges(index, size)
+    if len(ranges) != len(path) or any(len(step) != HASH_BYTES for step in path):
+        raise ProofInvalid(f"the path of leaf {index} in {size} has {len(ranges)} hashes of 32 bytes, not {len(path)}")
+    result = leaf
+    for (start, _), step in zip(ranges, path, strict=True):
+        result = node_hash(result, step) if start > index else node_hash(step, result)
+    return result
+
+
+def verify_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], tree_root: bytes) -> None:
+    """Raise ProofInvalid unless leaf hash `leaf` stands at `index` in the tree of `size` with `tree_root`."""
+    if root_from_inclusion(index, size, leaf, path) != tree_root:
+        raise ProofInvalid(f"the path of leaf {index} does not lead to the root of the tree of {size}")
+
+
+def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, path: Sequence[bytes]) -> None:
+    """Raise ProofInvalid unless the tree (new, new_root) extends the tree (old, old_root)."""
+    ranges = consistency_ranges(old, new)
+    if len(ranges) != len(path) or any(len(step) != HASH_BYTES for step in path):
+        raise ProofInvalid(f"the proof from {old} to {new} has {len(ranges)} hashes of 32 bytes, not {len(path)}")
+    if not ranges:
+        if old_root != (EMPTY_ROOT if old == 0 else new_root):
+            raise ProofInvalid(f"two different roots for {old} leaves")
+        if new == 0 and new_root != EMPTY_ROOT:
+            raise ProofInvalid("the empty tree has another root")
+        return
+    # Leaves below `old` are in the ranges that start below it: those rebuild the old root, all rebuild the new one.
+    steps = list(zip(ranges, path, strict=True))
+    if ranges[0][0] >= old:  # old is a power of two: the old tree is itself a complete subtree, not in the proof
+        old_result = new_result = old_root
+    else:
+        old_result = new_result = path[0]
+        steps = steps[1:]
+    for (start, _), step in steps:
+        if start >= old:
+            new_result = node_hash(new_result, step)
+        else:
+            old_result = node_hash(step, old_result)
+            new_result = node_hash(step, new_result)
+    if old_result != old_root:
+        raise ProofInvalid(f"the proof does not lead to the old root, of {old} leaves")
+    if new_result != new_root:
+        raise ProofInvalid(f"the proof does not lead to the new root, of {new} leaves")
