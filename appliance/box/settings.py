@@ -57,7 +57,7 @@ class UnitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     ordering: bool = False
     tsa_name: bool = True
     qualified: bool = False
-    digests: list[str] = ["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"]
+    digests: tuple[str, ...] = ("sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512")
     public: bool = False
     """Served on listener (b), charged to the tenant."""
 
@@ -71,7 +71,7 @@ class SealKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_field
     key_uri: str
     scheme: str
     certificate: str
-    digests: list[str] = ["sha256", "sha384", "sha512"]
+    digests: tuple[str, ...] = ("sha256", "sha384", "sha512")
 
 
 class LogKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,7 +154,7 @@ class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
 
     applications: str | None = "127.0.0.1:8443"
     tsa: str | None = None
-    tsa_networks: list[str] = ["127.0.0.1/32"]
+    tsa_networks: tuple[str, ...] = ("127.0.0.1/32",)
     public: str | None = None
     metrics: str | None = None
 
