@@ -1,0 +1,104 @@
+"""Who calls: the SHA-256 of the whole client certificate, found in the recorder's register at every request.
+
+Never a name out of the certificate. What is remembered between requests is only which header text has which digest; the
+register is asked each time, so a revocation acts on connections that are already open (control CHANNEL).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from appliance.api.errors import BadCertificateHeader, NotPermitted, UnknownCaller
+from appliance.recorder.messages import Register
+
+_REMEMBERED = 1_024
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_END = b"-----END CERTIFICATE-----"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An application, as the register has it now."""
+
+    certificate: bytes
+    """SHA-256 of the DER certificate."""
+    application: str
+    tenant: str
+    permissions: frozenset[str]
+    not_before: int
+    not_after: int
+    """Seconds since the epoch, both inclusive (RFC 5280, section 4.1.2.5)."""
+
+    def authorise(self, key: str) -> None:
+        """Raises NotPermitted where the caller may not use the unit or seal key of this name."""
+        if key not in self.permissions and "*" not in self.permissions:
+            raise NotPermitted("This application may not use that unit or key.")
+
+
+def certificate_digest(header: bytes) -> bytes:
+    """SHA-256 of the DER inside nginx's $ssl_client_escaped_cert: one percent-encoded PEM certificate.
+
+    Raises BadCertificateHeader for anything else.
+    """
+    pem = unquote_to_bytes(header).strip()
+    if not (pem.startswith(_BEGIN) and pem.endswith(_END)) or pem.count(_BEGIN) != 1:
+        raise BadCertificateHeader("The header is not one PEM certificate.")
+    try:
+        der = base64.b64decode(b"".join(pem[len(_BEGIN) : -len(_END)].split()), validate=True)
+    except binascii.Error:
+        raise BadCertificateHeader("The header is not one PEM certificate.") from None
+    return hashlib.sha256(der).digest()
+
+
+class Callers:
+    """Looks callers up. `update` takes each register that the recorder pushes."""
+
+    def __init__(self) -> None:
+        self._register: Register | None = None
+        self._by_certificate: dict[bytes, Caller] = {}
+        self._tenants: frozenset[str] = frozenset()
+        self._digests: dict[bytes, bytes] = {}
+
+    @property
+    def tenants(self) -> frozenset[str]:
+        """Tenants that are active now."""
+        return self._tenants
+
+    def update(self, register: Register) -> None:
+        """Replace the whole register."""
+        if register is self._register:
+            return
+        self._by_certificate = {
+            entry.certificate: Caller(
+                entry.certificate,
+                entry.application,
+                entry.tenant,
+                frozenset(entry.permissions),
+                entry.not_before,
+                entry.not_after,
+            )
+            for entry in register.applications
+        }
+        self._tenants = frozenset(register.tenants)
+        self._register = register
+
+    def find(self, header: bytes | None, now: float) -> Caller:
+        """The caller whose certificate the front passed on. `now`: seconds since the epoch. Raises UnknownCaller."""
+        if not header:
+            raise UnknownCaller("This listener answers known client certificates only.")
+        digest = self._digests.get(header)
+        remembered = digest is not None
+        if digest is None:
+            digest = certificate_digest(header)
+        caller = self._by_certificate.get(digest)
+        if caller is None or not caller.not_before <= now <= caller.not_after or caller.tenant not in self._tenants:
+            raise UnknownCaller("This listener answers known client certificates only.")
+        if not remembered:  # only texts of known callers, so that strangers cannot fill the memory
+            if len(self._digests) >= _REMEMBERED:
+                self._digests.clear()
+            self._digests[header] = digest
+        return caller

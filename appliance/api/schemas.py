@@ -1,0 +1,255 @@
+"""The JSON of the local API, for the server, the client and the OpenAPI alike.
+
+Digests, nonces, serials and ids are lower-case hexadecimal; DER, documents and other bytes are base64; times are RFC 3339
+in UTC with microseconds. Unknown members are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+PROBLEM_TYPE_PREFIX = "urn:cinnabar:problem:"
+
+DigestName = Literal["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"]
+Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2}){32,64}$", description="A digest, lower-case hexadecimal.")]
+NonceHex = Annotated[str, Meta(pattern="^[0-9a-f]{1,64}$", description="A positive number in hexadecimal, to 256 bits.")]
+RecordId = Annotated[str, Meta(pattern="^[0-9a-f]{44}$", description="Id of a record, 22 bytes.")]
+JobId = Annotated[str, Meta(pattern="^[0-9a-f]{44}$", description="Id of a job, 22 bytes.")]
+Oid = Annotated[str, Meta(pattern=r"^[012](\.(0|[1-9][0-9]{0,18})){1,31}$", description="Object identifier, dotted.")]
+Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,62}$")]
+Time = Annotated[str, Meta(description="RFC 3339, UTC, microseconds.")]
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error (RFC 9457)."""
+
+    type: str
+    """urn:cinnabar:problem:CODE"""
+    title: str
+    status: int
+    detail: str
+    control: str | None = None
+    """Id of the control that was upheld, see docs/assurance.md; null where none was."""
+    retriable: bool = False
+    """Whether the same request may succeed later; then Retry-After says when."""
+
+
+# Stamps.
+
+
+class StampRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask for one time-stamp."""
+
+    digest: Hex
+    hash: DigestName = "sha256"
+    unit: Name | None = None
+    """The time-stamping unit; may be left out where the caller has just one."""
+    policy: Oid | None = None
+    """The policy that the stamp must be issued under; the unit's default if left out."""
+    nonce: NonceHex | None = None
+    certificates: bool = True
+    """Whether the token carries the unit's certificates."""
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """A time-stamp."""
+
+    record: RecordId
+    unit: str
+    time: Time
+    serial: str
+    """Serial number of the token, hexadecimal."""
+    policy: str
+    token: bytes
+    """TimeStampToken, DER (RFC 3161, section 2.4.2)."""
+
+
+class BulkStampRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask for one time-stamp over many digests of one hash algorithm."""
+
+    digests: Annotated[list[Hex], Meta(min_length=1, max_length=10_000)]
+    hash: DigestName = "sha256"
+    unit: Name | None = None
+    policy: Oid | None = None
+    paths: bool = True
+    """Whether each item's path stands in the answer; a client that keeps its digests can compute them."""
+
+
+class BulkStamp(msgspec.Struct, frozen=True, kw_only=True):
+    """One token over the root of a hash tree, and where each digest stands in it."""
+
+    record: RecordId
+    unit: str
+    time: Time
+    serial: str
+    policy: str
+    hash: str
+    count: int
+    root: str
+    """Root of the tree, which the token covers, hexadecimal."""
+    token: bytes
+    items: list[BulkStampItem]
+
+
+class BulkStampItem(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one digest: its position, and its path to the root."""
+
+    item: int
+    status: Literal["stamped"] = "stamped"
+    path: list[str] | UnsetType = UNSET
+    """Sibling hashes from the leaf to the root, hexadecimal."""
+
+
+# Seals.
+
+
+class SealRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask for one seal: over a `digest` or a `document`, as a further signature on `existing`, or of what was `prepared`."""
+
+    key: Name | None = None
+    """The seal key; may be left out where the caller has just one."""
+    digest: Hex | None = None
+    """Digest of a document that stays with the caller; the seal is then detached."""
+    hash: DigestName = "sha256"
+    document: bytes | None = None
+    existing: bytes | None = None
+    """A CMS SignedData, DER, which gets a further signature over the same document."""
+    form: Literal["detached", "enveloping"] = "detached"
+    level: Literal["B-B", "B-T"] = "B-B"
+    unit: Name | None = None
+    """The time-stamping unit of a B-T seal; may be left out where the caller has just one."""
+    prepared: bytes | None = None
+    """What /v1/seals/prepare answered; it stands alone."""
+
+
+class PreparedSeal(msgspec.Struct, frozen=True, kw_only=True):
+    """The first half of a two-step seal."""
+
+    to_be_signed: bytes
+    """The exact bytes that the key will sign: the DER SET OF signed attributes (RFC 5652, section 5.4)."""
+    prepared: bytes
+    """Hand it back to /v1/seals within its lifetime; readable by the box alone."""
+    expires: Time
+
+
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """A seal."""
+
+    record: RecordId
+    key: str
+    time: Time
+    level: str
+    cms: bytes
+    """CMS SignedData, DER: CAdES baseline (ETSI EN 319 122-1)."""
+    stamp_record: RecordId | UnsetType = UNSET
+    """The record of a B-T seal's time-stamp."""
+
+
+class BulkSealRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask for a detached seal of each digest."""
+
+    digests: Annotated[list[Hex], Meta(min_length=1, max_length=10_000)]
+    hash: DigestName = "sha256"
+    key: Name | None = None
+
+
+class SealVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one item of a bulk seal: a seal or a problem."""
+
+    item: int
+    status: Literal["sealed", "refused"]
+    record: RecordId | UnsetType = UNSET
+    cms: bytes | UnsetType = UNSET
+    problem: Problem | UnsetType = UNSET
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Long work, and a page of its verdicts."""
+
+    job: JobId
+    kind: str
+    state: Literal["running", "done"]
+    items: int
+    done: int
+    verdicts: list[SealVerdict]
+    next: int | None = None
+    """Where the next page begins; null when this page ends with the last verdict there is."""
+
+
+# Records, verification, health.
+
+
+class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
+    """That the record's commitment is a leaf of the tenant's log."""
+
+    origin: str
+    index: int
+    tree_size: int
+    hashes: list[str]
+    """RFC 6962, section 2.1.1, hexadecimal, from the leaf upward."""
+    checkpoint: str
+    """The signed note of the tree's head (C2SP tlog-checkpoint)."""
+    tlog_proof: str
+    """All of this as one C2SP tlog-proof file."""
+
+
+class RecordAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A record, opened for its tenant."""
+
+    record: RecordId
+    content: str
+    """The record: canonical JSON, exactly as committed to."""
+    salt: str
+    """32 bytes, hexadecimal."""
+    commitment: str
+    """SHA-256 over the domain, the salt and the record: the log's entry, hexadecimal."""
+    index: int
+    """Leaf index in the tenant's log."""
+    artifact: bytes
+    """What was handed out: a TimeStampToken, a CMS SignedData, or a batch."""
+    artifact_type: str
+    proof: InclusionProof | None = None
+    """Null until the log has integrated the record, a second or so."""
+
+
+class NamedFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file to verify, with the name that the report calls it by."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    content: bytes
+
+
+class VerifyRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Verify files against the box's own trust bundle, as `cinnabar verify` does offline."""
+
+    files: Annotated[list[NamedFile], Meta(min_length=1, max_length=100)]
+
+
+class KeyHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit or seal key of the caller's tenant."""
+
+    name: str
+    usable: bool
+    certificate_days_left: int
+    detail: str = ""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How the box is. Beyond `live`, `ready` and `state`, only a known caller is told, and of its own tenant alone."""
+
+    live: bool
+    """The worker answers."""
+    ready: bool
+    """The worker can do its main work now."""
+    state: str
+    clock: Literal["shown", "not-shown"] | UnsetType = UNSET
+    recorder: Literal["connected", "not-connected"] | UnsetType = UNSET
+    hsm: Literal["working", "failing"] | UnsetType = UNSET
+    keys: list[KeyHealth] | UnsetType = UNSET
