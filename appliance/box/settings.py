@@ -180,6 +180,9 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     users: UserSettings = UserSettings()
     front: FrontSettings = FrontSettings()
     checkpoint_interval_ms: int = 1_000
+    checkpoint_exports: str = "exports/checkpoints"
+    """Where signed checkpoints are exported before they are published (control FORK): relative to the home, or an
+    absolute path, which in production lies on a disk that is not restored together with the box."""
     box_leaf_interval_s: int = 60
 
 
