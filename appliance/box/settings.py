@@ -91,6 +91,8 @@ class LogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """None: the box's own log."""
     keys: list[LogKeySettings]
     """Every key that signs or signed checkpoints, in order; two may overlap during a rotation."""
+    published: bool = False
+    """Served on the public listener; the box's own log always is."""
 
 
 class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
