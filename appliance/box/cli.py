@@ -1,0 +1,76 @@
+"""`cinnabar run`: the box in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from appliance.box import journal
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings, read_settings
+from appliance.box.supervisor import Addresses, Supervisor
+from appliance.box.users import resolve_users
+
+
+@click.command()
+@click.option(
+    "--home",
+    "root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=lambda: os.environ.get("CINNABAR_HOME", "var"),
+    help="The box's home.",
+)
+@click.option("--api", help="HOST:PORT of the applications' listener; port 0 takes a free one.")
+@click.option("--tsa", help="HOST:PORT of the plain RFC 3161 listener (off unless given here or in box.json).")
+@click.option("--public", help="HOST:PORT of the public listener: published logs, CRLs, verification.")
+@click.option("--metrics", help="HOST:PORT of the metrics listener.")
+def run(root: Path, api: str | None, tsa: str | None, public: str | None, metrics: str | None) -> None:
+    """Run the box in this terminal until Ctrl-C; it stops cleanly and says so."""
+    home = Home(root.resolve())
+    if not home.settings.exists():
+        raise click.ClickException(f"There is no box in {root}. Make one: cinnabar provision --home {root}")
+    try:
+        settings = _with_addresses(read_settings(home.settings), api, tsa, public, metrics)
+    except msgspec.ValidationError as error:
+        raise click.ClickException(f"{home.settings}: {error}") from error
+    journal.configure()
+    users = resolve_users(home.root, settings.users)
+    sys.exit(asyncio.run(_run(Supervisor(home, settings, users), users.note)))
+
+
+def _with_addresses(
+    settings: BoxSettings, api: str | None, tsa: str | None, public: str | None, metrics: str | None
+) -> BoxSettings:
+    front = settings.front
+    return msgspec.structs.replace(
+        settings,
+        front=msgspec.structs.replace(
+            front,
+            applications=api or front.applications,
+            tsa=tsa or front.tsa,
+            public=public or front.public,
+            metrics=metrics or front.metrics,
+        ),
+    )
+
+
+async def _run(supervisor: Supervisor, note: str) -> int:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.request_stop)
+
+    def ready(addresses: Addresses) -> None:
+        click.echo(f"The box {supervisor.settings.name} is up.")
+        for listener, address in msgspec.structs.asdict(addresses).items():
+            if address is not None:
+                click.echo(f"  {listener:<13} {address}")
+        if note:
+            click.echo(f"  note          {note}")
+
+    return await supervisor.run(ready)

@@ -1,0 +1,46 @@
+"""`cinnabar provision`: make a rehearsal box."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+from provisioning.rehearsal import AlreadyProvisioned, provision
+
+_TENANT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+
+
+def _tenant_names(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _TENANT_NAME.fullmatch(value) or value == "box":
+            raise click.BadParameter(f"{value!r}: lower-case letters, digits and hyphens, up to 32, and not 'box'")
+    if len(set(values)) != len(values):
+        raise click.BadParameter("each tenant once")
+    return values
+
+
+@click.command("provision")
+@click.option(
+    "--home",
+    "root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=lambda: os.environ.get("CINNABAR_HOME", "var"),
+    help="The home to make the box in.",
+)
+@click.option("--tenant", "tenants", multiple=True, default=("demo",), callback=_tenant_names, help="Repeatable.")
+@click.option("--name", default="rehearsal", show_default=True, help="The box's name.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="API worker processes.")
+def command(root: Path, tenants: tuple[str, ...], name: str, workers: int) -> None:
+    """Make a rehearsal box on SoftHSM: tokens, keys, certificates, logs, and one application a tenant."""
+    try:
+        made = provision(root, tenants=tenants, name=name, workers=workers)
+    except AlreadyProvisioned as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"A rehearsal box stands in {made.home.root}. What it signs has no legal effect, and says so.")
+    click.echo(f"  trust for outside tools   {made.home.trust}")
+    for application, certificate in made.applications.items():
+        click.echo(f"  application {application:<14}{certificate} and {certificate.with_suffix('.key').name}")
+    click.echo(f"Next: cinnabar run --home {root}")

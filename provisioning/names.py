@@ -1,0 +1,24 @@
+"""The names that a rehearsal box carries for ever, so that nothing it makes can pass for production."""
+
+from __future__ import annotations
+
+# 32473 is the enterprise number reserved for documentation (RFC 5612): no production policy can stand under it.
+REHEARSAL_ARC = "1.3.6.1.4.1.32473.2026"
+REHEARSAL_STAMP_POLICY = f"{REHEARSAL_ARC}.1.1"
+REHEARSAL_SECOND_POLICY = f"{REHEARSAL_ARC}.1.2"
+
+ORGANISATION = "REHEARSAL - no legal effect"
+
+
+def common_name(what: str) -> str:
+    """A certificate's common name on a rehearsal box."""
+    return f"REHEARSAL {what}"
+
+
+def log_origin(box_id: str, log: str) -> str:
+    """A log's origin: a schema-less URL under the reserved top-level domain .invalid (RFC 2606)."""
+    return f"rehearsal.cinnabar.invalid/{box_id}/{log}"
+
+
+def crl_url(authority: str) -> str:
+    return f"http://rehearsal.cinnabar.invalid/crl/{authority}.crl"

@@ -1,0 +1,268 @@
+"""Make a rehearsal box in a home: tokens, keys, certificates, logs, one application for each tenant.
+
+What it makes is complete and real but for its authority: one person made it without a ceremony, and every name, policy
+and log origin says so for ever.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import hsm
+from appliance.box import settings as box
+from appliance.box.home import Home
+from appliance.keymaster import certificates, revocation
+from hsm import vault
+from hsm.keys import generate_key_pair
+from provisioning import names, tokens
+
+AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
+END_ENTITY_LIFETIME = datetime.timedelta(days=825)
+APPLICATION_LIFETIME = datetime.timedelta(days=365)
+AUTHORITIES = ("box-ca", "tsa-ca", "seal-ca")
+AUTHORITY_SCHEME = "ecdsa-p384-sha384"
+SERVER_NAMES = ["localhost", "127.0.0.1", "::1"]
+
+
+class AlreadyProvisioned(Exception):
+    """The home has a box in it already."""
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """What provisioning made."""
+
+    home: Home
+    settings: box.BoxSettings
+    applications: dict[str, Path] = field(default_factory=dict)
+    """Name of each application to its certificate file; the key stands beside it as .key."""
+
+
+@dataclass(frozen=True)
+class _Unit:
+    suffix: str
+    scheme: str
+    policies: tuple[str, ...]
+    public: bool
+
+
+# An EC unit for speed and an RSA unit for older clients; the second is open to listener (b) when that is turned on.
+_UNITS = (
+    _Unit("tsu", "ecdsa-p256-sha256", (names.REHEARSAL_STAMP_POLICY, names.REHEARSAL_SECOND_POLICY), public=False),
+    _Unit("tsu-rsa", "rsa-pkcs1-sha256", (names.REHEARSAL_STAMP_POLICY,), public=True),
+)
+
+
+def provision(
+    root: Path, *, tenants: Sequence[str] = ("demo",), name: str = "rehearsal", workers: int = 2
+) -> Provisioned:
+    """Make a rehearsal box under `root`. Raises AlreadyProvisioned when there is one."""
+    return _Provisioning(Home(root.resolve()), list(tenants), name, workers).run()
+
+
+class _Provisioning:
+    def __init__(self, home: Home, tenants: list[str], name: str, workers: int) -> None:
+        self.home = home
+        self.tenants = tenants
+        self.name = name
+        self.workers = workers
+        self.box_id = secrets.token_hex(16)
+        self.now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        self.issuers: dict[str, certificates.Issuer] = {}
+        self.open: dict[str, hsm.Token] = {}
+        self.new: dict[str, tokens.NewToken] = {}
+
+    def run(self) -> Provisioned:
+        home = self.home
+        if home.settings.exists():
+            raise AlreadyProvisioned(f"{home.root} has a box in it already")
+        for path in (home.root, home.trust, home.trust / "logs", home.clients, home.front):
+            path.mkdir(parents=True, exist_ok=True)
+        os.environ[tokens.SOFTHSM_VARIABLE] = str(tokens.write_softhsm_configuration(home))
+        for label in ("box", *self.tenants):
+            self.new[label] = tokens.make_token(home, label)
+            self.open[label] = hsm.open_token(
+                self.new[label].uri, hsm.PinFile(self.new[label].pin_file), hsm.LaneSettings()
+            )
+        try:
+            return self._make()
+        finally:
+            for token in self.open.values():
+                token.close()
+
+    def _make(self) -> Provisioned:
+        authorities = [self._authority(name) for name in AUTHORITIES]
+        self._key("box", "device", AUTHORITY_SCHEME)
+        self._server()
+        units, seal_keys = [], []
+        for tenant in self.tenants:
+            units += [self._unit(tenant, unit) for unit in _UNITS]
+            seal_keys.append(self._seal_key(tenant))
+        settings = box.BoxSettings(
+            box_id=self.box_id,
+            name=self.name,
+            rehearsal=True,
+            environment={tokens.SOFTHSM_VARIABLE: "{home}/tokens/softhsm2.conf"},
+            workers=self.workers,
+            tokens=[self._token_settings(label) for label in self.new],
+            tenants=[self._tenant(tenant) for tenant in self.tenants],
+            units=units,
+            seal_keys=seal_keys,
+            logs=[self._log("box", None), *(self._log(tenant, tenant) for tenant in self.tenants)],
+            authorities=authorities,
+            users=box.UserSettings(tokens=60610, recorder=60611, front=60612),
+        )
+        applications = {f"{tenant}-app": self._application(tenant) for tenant in self.tenants}
+        box.write_settings(self.home.settings, settings)
+        return Provisioned(self.home, settings, applications)
+
+    def _token_settings(self, label: str) -> box.TokenSettings:
+        return box.TokenSettings(
+            name=label, uri=str(self.new[label].uri), pin_file=str(self.new[label].pin_file.relative_to(self.home.root))
+        )
+
+    def _key(self, token: str, label: str, scheme: str) -> hsm.SigningKey:
+        generate_key_pair(self.open[token], label, scheme)
+        return self.open[token].signing_key(hsm.Pkcs11Uri.parse(f"pkcs11:object={label}"), scheme)
+
+    def _authority(self, name: str) -> box.CertificateAuthoritySettings:
+        key = self._key("box", name, AUTHORITY_SCHEME)
+        private_key = hsm.x509.private_key(key)
+        subject = names.common_name(f"{name} {self.box_id[:8]}")
+        certificate = certificates.authority(
+            certificates.name(subject, names.ORGANISATION),
+            private_key,
+            key.public_key,
+            hashes.SHA384(),
+            self.now,
+            AUTHORITY_LIFETIME,
+        )
+        issuer = certificates.Issuer(certificate, private_key, hashes.SHA384(), names.crl_url(name))
+        self.issuers[name] = issuer
+        settings = box.CertificateAuthoritySettings(
+            name=name,
+            token="box",
+            key_uri=f"pkcs11:object={name}",
+            scheme=AUTHORITY_SCHEME,
+            certificate=f"trust/{name}.pem",
+            crl=f"trust/{name}.crl",
+        )
+        self._write_pem(self.home.root / settings.certificate, certificate)
+        crl = revocation.next_crl(issuer, None, [], self.now, settings.crl_days)
+        revocation.publish(self.home, settings, crl.public_bytes(serialization.Encoding.DER))
+        return settings
+
+    def _write_pem(self, path: Path, *chain: x509.Certificate) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain))
+
+    def _server(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer = self.issuers["box-ca"]
+        certificate = certificates.tls_server(
+            issuer,
+            certificates.name(names.common_name("front"), names.ORGANISATION),
+            key.public_key(),
+            self.now,
+            END_ENTITY_LIFETIME,
+            SERVER_NAMES,
+        )
+        self._write_pem(self.home.front / "server.crt", certificate)
+        self._write_software_key(self.home.front / "server.key", key)
+
+    @staticmethod
+    def _write_software_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(
+                key.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                )
+            )
+
+    def _unit(self, tenant: str, unit: _Unit) -> box.UnitSettings:
+        label = f"{tenant}-{unit.suffix}"
+        key = self._key(tenant, label, unit.scheme)
+        issuer = self.issuers["tsa-ca"]
+        certificate = certificates.time_stamping_unit(
+            issuer,
+            certificates.name(names.common_name(f"time-stamping unit {label}"), names.ORGANISATION),
+            key.public_key,
+            self.now,
+            END_ENTITY_LIFETIME,
+        )
+        path = f"certificates/{label}.pem"
+        self._write_pem(self.home.root / path, certificate, issuer.certificate)
+        return box.UnitSettings(
+            name=label,
+            tenant=tenant,
+            token=tenant,
+            key_uri=f"pkcs11:object={label}",
+            scheme=unit.scheme,
+            certificate=path,
+            default_policy=unit.policies[0],
+            accepted_policies=list(unit.policies),
+            accuracy_us=None,  # a system clock cannot be shown to be right (control TIME)
+            public=unit.public,
+        )
+
+    def _seal_key(self, tenant: str) -> box.SealKeySettings:
+        label = f"{tenant}-seal"
+        key = self._key(tenant, label, "ecdsa-p256-sha256")
+        issuer = self.issuers["seal-ca"]
+        certificate = certificates.seal(
+            issuer,
+            certificates.name(names.common_name(f"seal of {tenant}"), names.ORGANISATION),
+            key.public_key,
+            self.now,
+            END_ENTITY_LIFETIME,
+        )
+        path = f"certificates/{label}.pem"
+        self._write_pem(self.home.root / path, certificate, issuer.certificate)
+        return box.SealKeySettings(
+            name=label,
+            tenant=tenant,
+            token=tenant,
+            key_uri=f"pkcs11:object={label}",
+            scheme="ecdsa-p256-sha256",
+            certificate=path,
+        )
+
+    def _tenant(self, tenant: str) -> box.TenantSettings:
+        wrapped = vault.create_content_key(self.open[tenant])
+        path = f"secrets/{tenant}.content-key"
+        (self.home.root / path).write_bytes(wrapped)
+        return box.TenantSettings(name=tenant, token=tenant, data_key=path)
+
+    def _log(self, label: str, tenant: str | None) -> box.LogSettings:
+        origin = names.log_origin(self.box_id, label)
+        self._key(label, f"{label}-log-1", "ed25519")
+        return box.LogSettings(
+            origin=origin,
+            tenant=tenant,
+            keys=[box.LogKeySettings(key_uri=f"pkcs11:object={label}-log-1", token=label, name=origin)],
+        )
+
+    def _application(self, tenant: str) -> Path:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = f"{tenant}-app"
+        certificate = certificates.tls_client(
+            self.issuers["box-ca"],
+            certificates.name(names.common_name(name), names.ORGANISATION),
+            key.public_key(),
+            self.now,
+            APPLICATION_LIFETIME,
+        )
+        path = self.home.clients / f"{name}.crt"
+        self._write_pem(path, certificate)
+        self._write_software_key(path.with_suffix(".key"), key)
+        return path
