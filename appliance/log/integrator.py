@@ -24,18 +24,21 @@ _OPEN_FILES = 256
 class Integrator:
     """The one writer of a log's tiles. `size` counts integrated entries, `flushed_size` durable ones."""
 
-    def __init__(self, directory: Path, signed_size: int = 0) -> None:
-        """Continue a log after its last signed head. Raises LogDamaged when the tiles of that head are not there."""
+    def __init__(self, directory: Path, size: int = 0, signed_size: int | None = None) -> None:
+        """Continue a log whose tiles of `size` are on disk. Raises LogDamaged when they are not.
+
+        `signed_size` is that of the last signed head, `size` where not given; with size 0 the tiles are derived anew.
+        """
         self.directory = directory
-        self.size = self.flushed_size = self.signed_size = signed_size
-        reader = TileReader(directory, signed_size)
+        self.size = self.flushed_size = size
+        self.signed_size = size if signed_size is None else signed_size
+        reader = TileReader(directory, size)
         self._levels = [
-            bytearray() if tile.full else bytearray(reader.tile(int(tile.level), tile.index))
-            for tile in tiles_of(signed_size)
+            bytearray() if tile.full else bytearray(reader.tile(int(tile.level), tile.index)) for tile in tiles_of(size)
         ]
         self._bundle = bytearray()
-        if width := signed_size % WIDTH:
-            self._bundle += read_tile(directory, Tile("entries", signed_size // WIDTH, width))
+        if width := size % WIDTH:
+            self._bundle += read_tile(directory, Tile("entries", size // WIDTH, width))
         self._written: list[tuple[int, str]] = []
         self._directories: set[str] = set()
         self._known_directories: set[str] = set()

@@ -60,10 +60,16 @@ class SignedRoot:
         raise MalformedProof("not a signed root")
 
 
+def prepare_root(root: bytes, key: VerifierKey) -> tuple[bytes, bytes]:
+    """(protected header, message to sign) for a log key's COSE signature over a root."""
+    protected = cbor2.dumps({_ALGORITHM: _EDDSA, _KEY_ID: _key_id(key), _VDS: _RFC9162_SHA256})
+    return protected, _to_be_signed(protected, root)
+
+
 def sign_root(size: int, root: bytes, key: VerifierKey, sign: Sign) -> SignedRoot:
     """Sign a root with a log key: one call of `sign`."""
-    protected = cbor2.dumps({_ALGORITHM: _EDDSA, _KEY_ID: _key_id(key), _VDS: _RFC9162_SHA256})
-    return SignedRoot(size, root, protected, sign(_to_be_signed(protected, root)))
+    protected, message = prepare_root(root, key)
+    return SignedRoot(size, root, protected, sign(message))
 
 
 def make_receipt(signed: SignedRoot, index: int, path: Iterable[bytes]) -> bytes:

@@ -1,0 +1,31 @@
+"""Exported checkpoints: the last head of each log, outside of what a restore brings back (control FORK)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from appliance.log.integrator import write_durably
+
+
+def export_directory(home: Path, setting: str) -> Path:
+    """Where checkpoints are exported: `setting` is absolute or relative to the home."""
+    return home / setting
+
+
+def export_file(directory: Path, origin: str) -> Path:
+    """The file of one log's last checkpoint, named by the SHA-256 of its origin."""
+    return directory / f"{hashlib.sha256(origin.encode()).hexdigest()}.checkpoint"
+
+
+def write_export(directory: Path, origin: str, note: bytes) -> None:
+    """Export a signed checkpoint, durably, over the one before."""
+    write_durably(export_file(directory, origin), note)
+
+
+def read_export(directory: Path, origin: str) -> bytes | None:
+    """The last exported checkpoint, or None where nothing was exported."""
+    try:
+        return export_file(directory, origin).read_bytes()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,28 @@
+"""What the follower needs of the recorder, and how it asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    pass
+
+
+class RecordedHead(NamedTuple):
+    """The newest recorded checkpoint of a log. `time`: microseconds since the epoch."""
+
+    size: int
+    root: bytes
+    time: int
+
+
+class Records(Protocol):
+    """The records of a box, as its logs see them. `log` is a tenant's name or appliance.recorder.messages.BOX_LOG."""
+
+    async def leaves(self, log: str, first: int, limit: int) -> bytes:
+        """Commitments of leaves [first, first + limit), as many as there are, packed, 32 bytes each."""
+
+    async def head(self, origin: str) -> RecordedHead | None: ...
+
+    async def record(self, kind: str, key: str, time: int, subject: str, body: bytes) -> None:
+        """Make a housekeeping row durable. Raises the typed error of a refusal (control FORK for a second history)."""
