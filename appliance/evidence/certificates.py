@@ -1,0 +1,199 @@
+"""Certificates, and the path from one to a certificate authority of the trust bundle (RFC 5280, section 6.1).
+
+Paths are built and checked by pyhanko-certvalidator at a stated moment, with no fetching. Revocation is judged in
+`appliance.evidence.revocation`, because RFC 3161 (section 4) asks more of it than RFC 5280 does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from asn1crypto import x509
+from pyhanko_certvalidator.context import ValidationContext
+from pyhanko_certvalidator.errors import (
+    CRLValidationError,
+    ExpiredError,
+    NotYetValidError,
+    OCSPValidationError,
+    PathBuildingError,
+    PathError,
+    ValidationError,
+)
+from pyhanko_certvalidator.path import ValidationPath
+from pyhanko_certvalidator.policy_decl import NO_REVOCATION, CertRevTrustPolicy
+from pyhanko_certvalidator.validate import async_validate_path
+
+from appliance.der import DerError, Reader
+from appliance.evidence.findings import Refusal, SubIndication
+from appliance.evidence.quoting import escape
+
+_T = TypeVar("_T")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST = 64 * 1024
+
+ASN1_TROUBLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
+"""What asn1crypto raises on malformed input, besides its own."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """An X.509 certificate with what the checks ask for. Times are microseconds since 1970-01-01T00:00:00Z."""
+
+    encoded: bytes
+    serial: int
+    issuer: bytes
+    subject: bytes
+    public_key: bytes
+    not_before_us: int
+    not_after_us: int
+    name: str
+    """The subject for people, already escaped."""
+    parsed: x509.Certificate = field(compare=False, repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the whole certificate, hexadecimal."""
+        return hashlib.sha256(self.encoded).hexdigest()
+
+
+def read_certificate(encoded: bytes) -> Certificate:
+    """Parse DER strictly enough to use it. Raises DerError."""
+    if len(encoded) > _LARGEST:
+        raise DerError(f"certificate of {len(encoded)} bytes")
+    outer = Reader(encoded)
+    body = outer.enter()
+    outer.finish()
+    _strict_fields(body.enter())
+    try:
+        parsed = x509.Certificate.load(encoded, strict=True)
+        _ = parsed.native  # parses every extension now rather than in the middle of a check
+        return Certificate(
+            encoded=encoded,
+            serial=parsed.serial_number,
+            issuer=parsed.issuer.dump(),
+            subject=parsed.subject.dump(),
+            public_key=parsed.public_key.dump(),
+            not_before_us=microseconds(parsed.not_valid_before),
+            not_after_us=microseconds(parsed.not_valid_after),
+            name=escape(parsed.subject.human_friendly),
+            parsed=parsed,
+        )
+    except ASN1_TROUBLE as error:
+        raise DerError(f"malformed certificate ({type(error).__name__})") from None
+
+
+def _strict_fields(tbs: Reader) -> None:
+    """What asn1crypto is lenient about: an extension that stands there twice (RFC 5280, section 4.2)."""
+    while tbs:
+        if tbs.peek() != 0xA3:
+            tbs.raw()
+            continue
+        wrapped = tbs.enter(0xA3)
+        extensions, seen = wrapped.enter(), set[str]()
+        while extensions:
+            oid = extensions.enter().oid()
+            if oid in seen:
+                raise DerError(f"certificate with extension {oid} twice")
+            seen.add(oid)
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since the epoch of an aware datetime."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant(time_us: int) -> datetime:
+    """The datetime of microseconds since the epoch. Raises OverflowError outside the years 1 to 9999."""
+    return _EPOCH + timedelta(microseconds=time_us)
+
+
+def spoken(time_us: int) -> str:
+    """A time for people: ISO 8601, UTC, as many fractional digits as are needed."""
+    text = instant(time_us).replace(tzinfo=None).isoformat(sep=" ")
+    return (text.rstrip("0") if "." in text else text) + " UTC"
+
+
+def find_path(
+    leaf: Certificate, others: Sequence[Certificate], anchors: Sequence[Certificate], moment_us: int
+) -> tuple[Certificate, ...]:
+    """The certificates from `leaf` to an anchor, both included, valid at the moment. Raises Refusal.
+
+    `others` are untrusted helpers: they may lie in the checked file. Anchors only ever come from the trust bundle.
+    """
+    if not anchors:
+        raise _no_chain("The trust bundle names no certificate authority for this purpose.")
+    context = ValidationContext(
+        trust_roots=[anchor.parsed for anchor in anchors],
+        other_certs=[other.parsed for other in others],
+        moment=instant(moment_us),
+        allow_fetching=False,
+        time_tolerance=timedelta(0),
+        revinfo_policy=CertRevTrustPolicy(NO_REVOCATION),
+    )
+    try:
+        paths = _run(_paths(context, leaf.parsed))
+    except PathBuildingError:
+        paths = []
+    except ASN1_TROUBLE as error:
+        raise _no_chain(f"The certificates do not make a path ({type(error).__name__}).") from None
+    if not paths:
+        raise _no_chain(f"No path leads from “{leaf.name}” to a certificate authority of the trust bundle.")
+    refusals: list[Refusal] = []
+    for path in paths:
+        try:
+            _run(async_validate_path(context, path))
+        except (ExpiredError, NotYetValidError):
+            refusals.append(
+                Refusal(
+                    "certificate path",
+                    SubIndication.OUT_OF_BOUNDS_NO_POE,
+                    f"A certificate on the path was not valid at {spoken(moment_us)}.",
+                )
+            )
+        except (PathError, ValidationError, CRLValidationError, OCSPValidationError, *ASN1_TROUBLE) as error:
+            refusals.append(
+                Refusal(
+                    "certificate path",
+                    SubIndication.CHAIN_CONSTRAINTS_FAILURE,
+                    f"The path to the certificate authority breaks a rule of RFC 5280: {escape(str(error))}",
+                )
+            )
+        else:
+            return _as_certificates(path)
+    raise refusals[0]
+
+
+def _as_certificates(path: ValidationPath) -> tuple[Certificate, ...]:
+    return tuple(reversed([read_certificate(one.dump()) for one in path.iter_certs(include_root=True)]))
+
+
+async def _paths(context: ValidationContext, leaf: x509.Certificate) -> list[ValidationPath]:
+    paths: list[ValidationPath] = []
+    async for path in context.path_builder.async_build_paths_lazy(leaf):
+        if path.pkix_len == 0:
+            continue  # a certificate authority of the bundle is no signer
+        paths.append(path)
+        if len(paths) == 8:  # enough for any honest file; a knot of cross-certificates shall not cost us time
+            break
+    return paths
+
+
+def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine that never waits: the library is asynchronous only for its fetching, which is off.
+
+    So the verifier works inside and outside an event loop alike."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: _T = done.value
+        return result
+    coroutine.close()
+    raise _no_chain("The path check asked for something outside the file and the trust bundle.")
+
+
+def _no_chain(text: str) -> Refusal:
+    return Refusal("certificate path", SubIndication.NO_CERTIFICATE_CHAIN_FOUND, text)

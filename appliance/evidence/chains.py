@@ -1,0 +1,121 @@
+"""Whether a signer's certificate counted at a moment: validity, path to the trust bundle, revocation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.evidence.certificates import Certificate, find_path, spoken
+from appliance.evidence.findings import Journal, Refusal, SubIndication
+from appliance.evidence.revocation import HOLD, KEY_COMPROMISE_FREE, RevocationList, Revoked, revocation_of
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The time that a certificate is judged at, and what is known of it. Microseconds since the epoch."""
+
+    time_us: int
+    source: str
+    """In words: “the time that the stamp states”."""
+    claimed_by_signer: bool
+    """A stamp's own genTime: a certificate that was not valid then refutes the stamp by its own word."""
+    proven_us: int | None = None
+    """The earliest time at which the signature is shown to have existed by someone else, if any."""
+
+
+def check_chain(
+    journal: Journal,
+    leaf: Certificate,
+    others: Sequence[Certificate],
+    anchors: Sequence[Certificate],
+    lists: Sequence[RevocationList],
+    moment: Moment,
+    now_us: int,
+) -> Certificate | None:
+    """Enter the checks of one certificate; gives the anchor that the path ends at, or None without a path."""
+    inside = _check_validity(journal, leaf, moment)
+    # Where the certificate itself was out of its time the path is judged within it, so that the report says both.
+    path_us = moment.time_us if inside else min(max(moment.time_us, leaf.not_before_us), leaf.not_after_us)
+    try:
+        path = find_path(leaf, others, anchors, path_us)
+    except Refusal as refusal:
+        journal.add(refusal)
+        return None
+    anchor = path[-1]
+    journal.passed(
+        "certificate path",
+        f"“{leaf.name}” was certified, through {len(path) - 1} signature(s), by “{anchor.name}”, "
+        "which the trust bundle names.",
+    )
+    for index in range(len(path) - 1):
+        try:
+            revoked = revocation_of(path[index], path[index + 1], lists, path_us, now_us)
+        except Refusal as refusal:
+            journal.add(refusal)
+            continue
+        if revoked is None:
+            journal.passed(
+                "revocation", f"“{path[index].name}” was not on its issuer's revocation list at {spoken(path_us)}."
+            )
+        else:
+            _judge_revocation(journal, path[index], revoked, moment, is_leaf=index == 0)
+    return anchor
+
+
+def _check_validity(journal: Journal, leaf: Certificate, moment: Moment) -> bool:
+    span = f"{spoken(leaf.not_before_us)} to {spoken(leaf.not_after_us)}"
+    if moment.time_us < leaf.not_before_us:
+        journal.refuse(
+            "certificate validity",
+            SubIndication.NOT_YET_VALID,
+            f"The certificate is valid from {span}; {moment.source} ({spoken(moment.time_us)}) lies before that.",
+        )
+        return False
+    if moment.time_us > leaf.not_after_us:
+        journal.refuse(
+            "certificate validity",
+            SubIndication.EXPIRED if moment.claimed_by_signer else SubIndication.OUT_OF_BOUNDS_NO_POE,
+            f"The certificate is valid from {span}; {moment.source} ({spoken(moment.time_us)}) lies after that"
+            + ("." if moment.claimed_by_signer else ", and nothing shows that the signature existed earlier."),
+        )
+        return False
+    journal.passed(
+        "certificate validity", f"The certificate was valid ({span}) at {moment.source}: {spoken(moment.time_us)}."
+    )
+    return True
+
+
+def _judge_revocation(journal: Journal, one: Certificate, revoked: Revoked, moment: Moment, *, is_leaf: bool) -> None:
+    when = f"“{one.name}” was revoked at {spoken(revoked.time_us)}"
+    before = moment.time_us < revoked.time_us
+    proven_before = moment.proven_us is not None and moment.proven_us < revoked.time_us
+    if revoked.reason == HOLD:
+        journal.refuse(
+            "revocation", SubIndication.TRY_LATER, f"“{one.name}” is on hold since {spoken(revoked.time_us)}."
+        )
+    elif not is_leaf:
+        if before and (not moment.claimed_by_signer or revoked.reason in KEY_COMPROMISE_FREE or proven_before):
+            journal.passed("revocation", f"{when}, after {moment.source}.")
+        else:
+            journal.refuse("revocation", SubIndication.REVOKED_CA_NO_POE, f"The certificate authority {when}.")
+    elif moment.claimed_by_signer and not before:
+        journal.refuse(
+            "revocation",
+            SubIndication.REVOKED,
+            f"{when}, and {moment.source} ({spoken(moment.time_us)}) is not earlier.",
+        )
+    elif moment.claimed_by_signer and revoked.reason not in KEY_COMPROMISE_FREE and not proven_before:
+        journal.refuse(
+            "revocation",
+            SubIndication.REVOKED_NO_POE,
+            f"{when} without a reason that clears its key (RFC 3161, section 4), and nobody else shows that the "
+            "stamp existed before.",
+        )
+    elif before or proven_before:
+        journal.passed("revocation", f"{when}; {moment.source} ({spoken(moment.time_us)}) is earlier.")
+    else:
+        journal.refuse(
+            "revocation",
+            SubIndication.REVOKED_NO_POE,
+            f"{when}, and nothing shows that the signature existed before.",
+        )

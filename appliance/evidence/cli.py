@@ -1,0 +1,138 @@
+"""`cinnabar verify`: the offline verifier on the command line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import msgspec
+from rich.console import Console
+
+from appliance.errors import CinnabarError
+from appliance.evidence.certificates import microseconds
+from appliance.evidence.directory import default_state, load_trust, read_public_key
+from appliance.evidence.findings import Indication
+from appliance.evidence.quoting import escape
+from appliance.evidence.signatures import DIGEST_OIDS, digest
+from appliance.evidence.subjects import NamedBytes, NamedDigest
+from appliance.evidence.text import print_report
+from appliance.evidence.verify import verify
+
+LARGEST_FILE = 512 * 1024 * 1024
+_UNDECIDED = Indication.INDETERMINATE.exit_code
+
+
+class _DigestType(click.ParamType[NamedDigest]):
+    name = "ALGORITHM:HEX"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> NamedDigest:
+        if isinstance(value, NamedDigest):
+            return value
+        algorithm, _, text = str(value).partition(":")
+        if algorithm not in DIGEST_OIDS:
+            self.fail(f"the algorithm is one of {', '.join(DIGEST_OIDS)}", param, ctx)
+        try:
+            decoded = bytes.fromhex(text)
+        except ValueError:
+            self.fail("the digest is not hexadecimal", param, ctx)
+        if len(decoded) != len(digest(algorithm, b"")):
+            self.fail(f"a {algorithm} digest has {len(digest(algorithm, b''))} bytes", param, ctx)
+        return NamedDigest(algorithm, decoded)
+
+
+class _NonceType(click.ParamType[int]):
+    name = "HEX"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return value if isinstance(value, int) else int(str(value), 16)
+        except ValueError:
+            self.fail("the nonce is not hexadecimal", param, ctx)
+
+
+@click.command("verify")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=False))
+@click.option(
+    "--trust",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory with bundle.json, bundle.json.sig and the revocation lists that it names.",
+)
+@click.option(
+    "--trust-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Public key or certificate that must have signed the bundle. Without it the first key seen is kept.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory where the highest bundle seen is kept. Default: cinnabar/trust in XDG_STATE_HOME.",
+)
+@click.option("--digest", "digests", multiple=True, type=_DigestType(), help="Digest of a document that is elsewhere.")
+@click.option("--nonce", type=_NonceType(), help="Nonce of the request that the stamps must answer.")
+@click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
+    help="Time of validation in UTC instead of now, for example 2031-05-01T12:00:00Z.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def verify_command(
+    files: tuple[Path, ...],
+    trust: Path,
+    trust_key: Path | None,
+    state: Path | None,
+    digests: tuple[NamedDigest, ...],
+    nonce: int | None,
+    at: datetime | None,
+    as_json: bool,
+) -> None:
+    """Verify stamps, seals, evidence records and log proofs offline.
+
+    Give the documents together with what was made for them, in any order. Nothing is fetched. Exit status: 0 when
+    everything holds (TOTAL-PASSED), 2 when what was given does not decide it (INDETERMINATE), 1 when something is
+    wrong (TOTAL-FAILED).
+    """
+    now_us = time.time_ns() // 1000
+    if at is not None:
+        now_us = microseconds(at.replace(tzinfo=UTC))
+    try:
+        key = None if trust_key is None else read_public_key(_read(trust_key))
+        bundle = load_trust(trust, default_state() if state is None else state, key)
+        report = verify([_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce)
+    except CinnabarError as error:
+        _refuse(error, as_json=as_json)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    else:
+        print_report(report, Console(markup=False, emoji=False, highlight=False))
+    sys.exit(report.exit_code)
+
+
+def _named(path: Path) -> NamedBytes:
+    return NamedBytes(path.name, _read(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise click.UsageError(f"{escape(str(path))}: {error.strerror or 'cannot be read'}") from None
+    if len(content) > LARGEST_FILE:
+        raise click.UsageError(f"{escape(str(path))} has more than {LARGEST_FILE} bytes; give its --digest instead")
+    return content
+
+
+def _refuse(error: CinnabarError, *, as_json: bool) -> NoReturn:
+    """Nothing could be checked, so nothing is decided."""
+    if as_json:
+        refusal = {"code": error.code, "format": "cinnabar-refusal/1", "reason": str(error), "title": error.title}
+        refusal["indication"] = Indication.INDETERMINATE.value
+        click.echo(msgspec.json.format(msgspec.json.encode(refusal), indent=2).decode())
+    else:
+        click.echo(f"{Indication.INDETERMINATE.value}  {error.title}: {error}", err=True)
+    sys.exit(_UNDECIDED)

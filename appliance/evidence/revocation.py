@@ -1,0 +1,158 @@
+"""Certificate revocation lists (RFC 5280, section 5), judged for a moment that may lie in the past.
+
+A list answers for a moment if it was in force then (thisUpdate <= moment <= nextUpdate) or was issued later. Of all
+lists of an issuer everything that is revoked counts, since later lists may drop expired certificates; only a hold ends
+when a later list no longer names it. Delta, indirect and partitioned lists are not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from appliance.der import BIT_STRING, ENUMERATED, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME, DerError, Reader
+from appliance.evidence.certificates import Certificate, spoken
+from appliance.evidence.findings import Refusal, SubIndication
+from appliance.evidence.signatures import Algorithm, check_signature, read_algorithm
+
+KEY_COMPROMISE_FREE = frozenset((0, 3, 4, 5))
+"""Reason codes after which earlier stamps stay good (RFC 3161, section 4): unspecified, affiliationChanged, superseded,
+cessationOfOperation. A missing reason is not among them."""
+HOLD = 6
+
+_REASON = "2.5.29.21"
+_KNOWN_EXTENSIONS = frozenset(("2.5.29.20", "2.5.29.35"))
+_LARGEST = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """An entry of a list."""
+
+    time_us: int
+    reason: int | None
+
+
+@dataclass(frozen=True)
+class RevocationList:
+    """A parsed list; its signature is checked when it is used, against the issuer on the path."""
+
+    issuer: bytes
+    this_update_us: int
+    next_update_us: int | None
+    revoked: Mapping[int, Revoked]
+    usable: bool
+    """False for delta, indirect and partitioned lists, or with other critical extensions."""
+    signed: bytes = field(repr=False)
+    algorithm: Algorithm
+    signature: bytes = field(repr=False)
+    encoded_digest: bytes
+    """SHA-256 of the whole list."""
+
+
+def read_revocation_list(encoded: bytes) -> RevocationList:
+    """Parse a CertificateList of at most 16 MiB. Raises DerError."""
+    if len(encoded) > _LARGEST:
+        raise DerError(f"CRL of {len(encoded)} bytes")
+    outer = Reader(encoded)
+    body = outer.enter()
+    outer.finish()
+    signed = body.raw(SEQUENCE)
+    algorithm = read_algorithm(body)
+    signature = body.bit_string() if body.peek() == BIT_STRING else body.read(BIT_STRING)
+    body.finish()
+    tbs = Reader(signed).enter()
+    if tbs.peek() == INTEGER:
+        tbs.integer(max_bytes=1)
+    inner = read_algorithm(tbs)
+    if inner != algorithm:
+        raise DerError("CRL names two signature algorithms")
+    issuer = tbs.raw(SEQUENCE)
+    this_update_us = tbs.cms_time() * 1_000_000
+    next_update_us = tbs.cms_time() * 1_000_000 if tbs.peek() in (UTC_TIME, GENERALIZED_TIME) else None
+    revoked: dict[int, Revoked] = {}
+    entries_usable = True
+    if (entries := tbs.enter_optional(SEQUENCE)) is not None:
+        entries_usable = _read_entries(entries, revoked)
+    extensions_usable = True
+    if (wrapped := tbs.enter_optional(0xA0)) is not None:
+        extensions_usable = all(
+            oid in _KNOWN_EXTENSIONS or not critical for oid, critical, _ in _extensions(wrapped.enter())
+        )
+    tbs.finish()
+    return RevocationList(
+        issuer=issuer,
+        this_update_us=this_update_us,
+        next_update_us=next_update_us,
+        revoked=revoked,
+        usable=entries_usable and extensions_usable,
+        signed=signed,
+        algorithm=algorithm,
+        signature=signature,
+        encoded_digest=hashlib.sha256(encoded).digest(),
+    )
+
+
+def _read_entries(entries: Reader, revoked: dict[int, Revoked]) -> bool:
+    usable = True
+    while entries:
+        entry = entries.enter()
+        serial, time_us, reason = entry.integer(), entry.cms_time() * 1_000_000, None
+        if entry:
+            for oid, critical, value in _extensions(entry.enter()):
+                if oid == _REASON:
+                    reason = Reader(value).integer(ENUMERATED, max_bytes=1)
+                elif critical:
+                    usable = False
+        entry.finish()
+        revoked[serial] = Revoked(time_us, reason)
+    return usable
+
+
+def _extensions(reader: Reader) -> list[tuple[str, bool, bytes]]:
+    found: list[tuple[str, bool, bytes]] = []
+    while reader:
+        extension = reader.enter()
+        oid = extension.oid()
+        critical = extension.boolean() if extension.peek() == 0x01 else False
+        found.append((oid, critical, extension.octet_string()))
+        extension.finish()
+    return found
+
+
+def revocation_of(
+    certificate: Certificate, issuer: Certificate, lists: Sequence[RevocationList], moment_us: int, now_us: int
+) -> Revoked | None:
+    """What the issuer's lists say of the certificate: None if it is not revoked, now or at the moment.
+
+    Raises Refusal (TRY_LATER) when no list of the issuer answers for the moment. A list from after `now` is not used.
+    """
+    genuine = [one for one in lists if one.this_update_us <= now_us and _is_genuine(one, issuer)]
+    if not any(_answers(one, moment_us) for one in genuine):
+        raise Refusal(
+            "revocation",
+            SubIndication.TRY_LATER,
+            f"No revocation list of “{issuer.name}” at hand was in force at {spoken(moment_us)} or issued later.",
+        )
+    newest = max(genuine, key=lambda one: one.this_update_us)
+    found = [one.revoked[certificate.serial] for one in genuine if certificate.serial in one.revoked]
+    final = [one for one in found if one.reason != HOLD]
+    if final:
+        return min(final, key=lambda one: one.time_us)
+    return newest.revoked.get(certificate.serial)
+
+
+def _answers(one: RevocationList, moment_us: int) -> bool:
+    return one.this_update_us >= moment_us or (one.next_update_us is not None and moment_us <= one.next_update_us)
+
+
+def _is_genuine(one: RevocationList, issuer: Certificate) -> bool:
+    usage = issuer.parsed.key_usage_value
+    if not one.usable or one.issuer != issuer.subject or (usage is not None and "crl_sign" not in usage.native):
+        return False
+    try:
+        check_signature(issuer.public_key, one.algorithm, None, one.signature, one.signed)
+    except Refusal:
+        return False
+    return True

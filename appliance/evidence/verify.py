@@ -1,0 +1,317 @@
+"""The verifier: a pure function of the bytes of files, a trust bundle and the time that “now” means.
+
+Files are judged twice. The first round takes no help from one file for another; what passed in it may show when other
+files existed, and the second round judges with that. So two files can never lift each other up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from appliance.der import DerError
+from appliance.errors import BadRequest
+from appliance.evidence import cms
+from appliance.evidence.certificates import spoken
+from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication, worst
+from appliance.evidence.items import Earliest, Item, Shown, earliest
+from appliance.evidence.quoting import escape
+from appliance.evidence.recognise import Kind, recognise
+from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary, merged
+from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.evidence.seals import Context, JudgedSigner, judge_signer
+from appliance.evidence.signers import readable_certificates
+from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
+from appliance.evidence.subjects import NamedBytes, NamedDigest, Subject, matching
+from appliance.evidence.trust import TrustBundle
+
+MOST_FILES = 64
+_BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
+_HELPERS = frozenset((Kind.CERTIFICATE, Kind.REVOCATION_LIST))
+_SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
+
+
+class TooMuch(BadRequest):
+    """More files than one call takes."""
+
+    code = "too-many-files"
+    title = "More files than one verification takes"
+
+
+@dataclass(frozen=True)
+class _Input:
+    index: int
+    subject: Subject
+    kind: Kind
+    objects: list[bytes] = field(repr=False)
+
+
+def verify(
+    files: Sequence[NamedBytes],
+    trust: TrustBundle,
+    *,
+    now_us: int,
+    digests: Sequence[NamedDigest] = (),
+    nonce: int | None = None,
+) -> Report:
+    """Verify files together: each may be the document, the stamp, the seal or the proof of another.
+
+    `now_us` is the validation time in microseconds since the epoch; it decides whether the bundle has expired, and
+    stands for the signing time where nothing shows an earlier one (EN 319 102-1, clause 5.5). `digests` stand for
+    documents that are not given; `nonce` is what every stamp must answer. Raises TooMuch; whatever is wrong with a
+    file stands in the report.
+    """
+    if len(files) + len(digests) > MOST_FILES:
+        raise TooMuch(f"more than {MOST_FILES} files")
+    inputs = _recognised(files, digests)
+    context = _context(inputs, trust, now_us)
+    items = _round(inputs, context, nonce, {}, {})
+    accepted = frozenset(trust.document.time.accepted) - {"box"}
+    items = _round(inputs, context, nonce, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted))
+    return _report(inputs, items, context, accepted)
+
+
+def _recognised(files: Sequence[NamedBytes], digests: Sequence[NamedDigest]) -> list[_Input]:
+    inputs: list[_Input] = []
+    for file in files:
+        kind, objects = recognise(file)
+        inputs.append(_Input(len(inputs), Subject(file), kind, objects))
+    for given in digests:
+        inputs.append(_Input(len(inputs), Subject(given), Kind.DIGEST, []))
+    return inputs
+
+
+def _context(inputs: Sequence[_Input], trust: TrustBundle, now_us: int) -> Context:
+    """Helpers may lie in any file: a CRL is signed by its issuer, and a certificate counts only below an anchor."""
+    certificates: list[bytes] = []
+    lists: list[RevocationList] = list(trust.revocation_lists)
+    for one in inputs:
+        if one.kind is Kind.CERTIFICATE:
+            certificates += one.objects
+        found = one.objects if one.kind is Kind.REVOCATION_LIST else []
+        if one.kind in (Kind.SEAL, Kind.STAMP):
+            found = _embedded_lists(one.objects[0])
+        for encoded in found:
+            try:
+                lists.append(read_revocation_list(encoded))
+            except DerError:
+                continue
+    return Context(trust, tuple(lists), readable_certificates(certificates), now_us)
+
+
+def _embedded_lists(encoded: bytes) -> list[bytes]:
+    try:
+        return list(cms.read_signed_data(encoded).crls)
+    except DerError:
+        return []
+
+
+def _round(
+    inputs: Sequence[_Input], context: Context, nonce: int | None, trusted: Earliest, outside: Earliest
+) -> list[Item]:
+    judge = _Round(inputs, context, nonce, trusted, outside)
+    items = [judge.item(one) for one in inputs]
+    _judge_missing(items)
+    return items
+
+
+class _Round:
+    def __init__(
+        self, inputs: Sequence[_Input], context: Context, nonce: int | None, trusted: Earliest, outside: Earliest
+    ) -> None:
+        self.subjects = [one.subject for one in inputs]
+        self.context = context
+        self.nonce = nonce
+        self.trusted = trusted
+        self.outside = outside
+
+    def item(self, one: _Input) -> Item:
+        item = Item(one.index, one.kind)
+        judges = {Kind.STAMP: self._stamp, Kind.SEAL: self._seal}
+        judge = judges.get(one.kind)
+        if judge is None:
+            return item
+        try:
+            judge(item, one.objects[0])
+        except (DerError, Refusal) as error:
+            journal = Journal()
+            if isinstance(error, Refusal):
+                journal.add(error)
+            else:
+                journal.refuse("format", SubIndication.FORMAT_FAILURE, f"Malformed: {escape(str(error))}.")
+            item.parts.append((one.kind.value, journal))
+        return item
+
+    def _stamp(self, item: Item, encoded: bytes) -> None:
+        context = self.context
+        stamp = read_stamp(encoded)
+        proven = self.outside.get(item.index)
+        judged = judge_stamp(
+            stamp,
+            context.trust,
+            context.lists,
+            context.others,
+            context.now_us,
+            nonce=self.nonce,
+            proven_us=None if proven is None else proven.time_us,
+        )
+        info, journal = stamp.info, judged.journal
+        found = matching(self.subjects, info.digest_name, info.imprint)
+        item.cover(found)
+        for index in item.covers:
+            journal.passed("imprint", f"“{escape(self.subjects[index].name)}” is, byte for byte, what was stamped.")
+        if not item.covers:
+            item.missing.append(journal)
+        item.parts.append(("time-stamp token (RFC 3161)", journal))
+        item.signatures.append(stamp.signature)
+        self._say(item, judged, item.covers)
+
+    def _say(self, item: Item, judged: JudgedStamp, targets: Sequence[int], *, helps: bool = True) -> None:
+        info, authority = judged.stamp.info, judged.authority
+        if authority is None:
+            return
+        by = f"“{authority.certificate.name}”"
+        if authority.party == "box":
+            item.claimed.append((info.time_us, f"stamp by {by}"))
+        for target in targets:
+            item.shown.append(Shown(target, info.latest_us, authority.time_class, f"time-stamp by {by}", helps))
+
+    def _seal(self, item: Item, encoded: bytes) -> None:
+        signed_data = cms.read_signed_data(encoded)
+        if not signed_data.signers:
+            raise DerError("a seal without a signer")
+        proven = self.trusted.get(item.index)
+        for number, signer in enumerate(signed_data.signers, 1):
+            judged = judge_signer(
+                self.context, signed_data, signer, self.subjects, None if proven is None else proven.time_us
+            )
+            self._add_signer(item, judged, f"signer {number} of {len(signed_data.signers)}")
+
+    def _add_signer(self, item: Item, judged: JudgedSigner, which: str) -> None:
+        item.parts.append((f"{which}: “{judged.name}”, {judged.level}", judged.journal))
+        item.signatures.append(judged.signature)
+        if judged.subject is not None:
+            item.cover([judged.subject])
+        if judged.content_missing:
+            item.missing.append(judged.journal)
+        if judged.claimed_us is not None:
+            item.claimed.append((judged.claimed_us, f"seal by “{judged.name}”"))
+        for stamp in judged.stamps:
+            if stamp.indication is Indication.PASSED:
+                self._say(item, stamp, [item.index], helps=False)
+
+
+def _judge_missing(items: Sequence[Item]) -> None:
+    """A detached object without its document: refuted if a document was given that nothing else speaks about."""
+    covered = {index for item in items for index in item.covers}
+    unclaimed = [item for item in items if item.kind in _SUBJECTS_ONLY and item.index not in covered]
+    for item in items:
+        for journal in item.missing:
+            if unclaimed:
+                journal.refuse(
+                    "content", SubIndication.HASH_FAILURE, "None of the files given is the one that this speaks about."
+                )
+            else:
+                journal.refuse(
+                    "content",
+                    SubIndication.SIGNED_DATA_NOT_FOUND,
+                    "The document that this speaks about is not among the files given.",
+                )
+
+
+# --- the report --------------------------------------------------------------------------------------------------
+
+
+def _report(inputs: Sequence[_Input], items: Sequence[Item], context: Context, accepted: frozenset[str]) -> Report:
+    trust = context.trust
+    expired = not trust.issued_us <= context.now_us <= trust.expires_us
+    outside = earliest(items, accepted, helpful_only=False)
+    files = [_file_report(inputs, items, item, outside, expired=expired) for item in items]
+    judged = [file.indication for file in files if file.indication is not None]
+    document = trust.document
+    return Report(
+        indication=worst(judged),
+        sub_indications=merged([file.sub_indications for file in files]),
+        validation_time=spoken(context.now_us),
+        trust=TrustSummary(
+            constitution=document.constitution,
+            version=document.version,
+            digest=trust.digest,
+            rehearsal=document.rehearsal,
+            issued=document.issued,
+            expires=document.expires,
+            first_use=trust.first_use,
+        ),
+        notes=_notes(trust, expired=expired),
+        files=files,
+    )
+
+
+def _notes(trust: TrustBundle, *, expired: bool) -> list[str]:
+    notes: list[str] = []
+    if trust.document.rehearsal:
+        notes.append("REHEARSAL: this trust bundle is for practice. What it verifies binds nobody.")
+    if trust.first_use:
+        notes.append("The trust bundle's key was believed because it is the first one seen. Compare its fingerprint.")
+    if expired:
+        notes.append("The trust bundle is not in force at the time of this check; nothing passes until it is renewed.")
+    return notes
+
+
+def _file_report(
+    inputs: Sequence[_Input], items: Sequence[Item], item: Item, outside: Earliest, *, expired: bool
+) -> FileReport:
+    subject = inputs[item.index].subject
+    covering = [other for other in items if item.index in other.covers]
+    parts = _parts(item, covering)
+    if expired and parts:
+        journal = Journal()
+        journal.refuse(
+            "trust bundle", SubIndication.TRY_LATER, "The trust bundle is not in force at the time of this check."
+        )
+        parts.append(_part("trust", journal))
+    source = subject.source
+    shown = outside.get(item.index)
+    return FileReport(
+        name=escape(subject.name),
+        kind=item.kind.value,
+        size=len(source.content) if isinstance(source, NamedBytes) else None,
+        sha256=hashlib.sha256(source.content).hexdigest() if isinstance(source, NamedBytes) else None,
+        indication=None if item.kind in _HELPERS else worst([part.indication for part in parts]),
+        sub_indications=merged([part.sub_indications for part in parts]),
+        parts=parts,
+        covers=[escape(inputs[index].subject.name) for index in item.covers],
+        covered_by=[escape(inputs[other.index].subject.name) for other in covering],
+        claimed=[
+            TimeWord(time=spoken(time_us), time_us=time_us, by=by, source=escape(inputs[other.index].subject.name))
+            for other in (item, *covering)
+            for time_us, by in other.claimed
+        ],
+        existed_no_later_than=None
+        if shown is None
+        else TimeWord(time=spoken(shown.time_us), time_us=shown.time_us, by=shown.by, source=escape(subject.name)),
+    )
+
+
+def _parts(item: Item, covering: Sequence[Item]) -> list[Part]:
+    if item.kind not in _SUBJECTS_ONLY:
+        return [_part(title, journal) for title, journal in item.parts]
+    journal = Journal()
+    passing = [other for other in covering if other.indication is Indication.PASSED]
+    if not covering:
+        journal.refuse(
+            "document", SubIndication.SIGNED_DATA_NOT_FOUND, "None of the files given speaks about this one."
+        )
+    elif not passing:
+        journal.refuse("document", SubIndication.NO_POE, "What speaks about this file did not pass.")
+    else:
+        journal.passed("document", f"{len(passing)} of the files given speak about exactly these bytes, and passed.")
+        journal.complete()
+    return [_part("document", journal)]
+
+
+def _part(title: str, journal: Journal) -> Part:
+    return Part(
+        title=title, indication=journal.indication, sub_indications=journal.sub_indications, checks=journal.checks
+    )
