@@ -139,6 +139,8 @@ class Batch(msgspec.Struct, array_like=True, frozen=True):
     drops: dict[str, int]
     """Signatures that were dropped inside the box, by reason, cumulative."""
     commands: list[Command]
+    again: bool = False
+    """The commands were sent before, over a connection that was lost: what is recorded of them is found, not doubled."""
 
 
 class Committed(msgspec.Struct, array_like=True, frozen=True, tag="committed"):

@@ -1,0 +1,297 @@
+"""The workers' side of the recorder: commands of one loop iteration travel as one frame, answers resolve futures.
+
+When the connection is lost (the recorder died or restarts) the client connects again and sends everything that is in
+flight again, marked as such. The recorder finds what was recorded by record id, by content, or by a job's progress, and
+answers as it would have the first time, so that the outcome is exact. Only when no connection comes back in time is it
+not known: a command that was sent fails with OutcomeUnknown, one that was not with RecorderUnavailable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import msgspec
+
+from appliance.errors import CinnabarError
+from appliance.recorder.errors import Busy, OutcomeUnknown, RecorderUnavailable, from_code
+from appliance.recorder.frames import FrameReader, frame
+from appliance.recorder.messages import (
+    Answers,
+    Append,
+    Batch,
+    Command,
+    Committed,
+    Entry,
+    Goodbye,
+    Housekeeping,
+    Idempotency,
+    JobClaim,
+    JobCreate,
+    JobSlice,
+    Query,
+    Refused,
+    Register,
+    Replayed,
+    Result,
+)
+
+Counts = Callable[[], tuple[int, dict[str, int]]]
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Answers)
+_RETRY_SECONDS = 0.05
+
+
+class RecorderClient:
+    """One process's connection to the recorder. Not for several threads. Make it with `connect`."""
+
+    def __init__(self, path: Path, run: str, counts: Counts, in_flight: int, patience: float) -> None:
+        self._path = path
+        self._run = run
+        self._counts = counts
+        self._limit = in_flight
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._ticket = 0
+        self._fresh: list[Command] = []
+        self._flights: dict[int, tuple[asyncio.Future[Any], Command]] = {}
+        self._transport: asyncio.WriteTransport | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._registered = self._loop.create_future()
+        self._closed = False
+        self._gave_up = False
+        self.register = Register(0, [], [])
+        """The register of active callers as last pushed."""
+        self.on_register: Callable[[Register], None] | None = None
+        """Called in the loop at every push of the register."""
+
+    @classmethod
+    async def connect(
+        cls,
+        path: Path,
+        run: str,
+        counts: Counts,
+        *,
+        in_flight: int = 4_096,
+        patience: float = 10.0,
+        on_register: Callable[[Register], None] | None = None,
+    ) -> RecorderClient:
+        """Connect to the submit socket at `path` and wait for the register.
+
+        `run`: 32 hexadecimal digits, random, of this life of the process (counts.new_run_id). `counts`: C_Sign calls
+        made so far and drops by reason, both cumulative. `in_flight`: commands after which Busy is raised. `patience`:
+        seconds that commands wait for a lost connection to come back. Raises RecorderUnavailable.
+        """
+        client = cls(path, run, counts, in_flight, patience)
+        client.on_register = on_register
+        client._connecting = client._loop.create_task(client._connect())
+        try:
+            await asyncio.wait_for(asyncio.shield(client._registered), patience)
+        except TimeoutError:
+            await client.close()
+            raise RecorderUnavailable("the recorder does not answer") from None
+        return client
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stands now."""
+        return self._transport is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Commands that are not answered yet."""
+        return len(self._flights)
+
+    # Commands. Each returns a future at once; awaiting it raises the typed error of a refusal.
+
+    def append(
+        self,
+        tenant: str,
+        application: str,
+        certificate: bytes,
+        entries: list[Entry],
+        idempotency: Idempotency | None = None,
+        mark: tuple[str, int] | None = None,
+    ) -> asyncio.Future[Committed | Replayed]:
+        """Append entries, all or none: see messages.Append. Raises Busy at once, nothing sent."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(Append(ticket, tenant, application, certificate, entries, idempotency, mark))
+
+    def housekeeping(
+        self,
+        kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate"],
+        key: str,
+        time: int,
+        subject: str,
+        body: bytes,
+    ) -> asyncio.Future[Committed]:
+        """A durable row for a signature of the box's own: see messages.Housekeeping. Raises Fork, Busy."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(Housekeeping(ticket, kind, key, time, subject, body))
+
+    def job_create(
+        self,
+        tenant: str,
+        application: str,
+        certificate: bytes,
+        job_id: bytes,
+        kind: str,
+        items: int,
+        request: bytes,
+        idempotency: Idempotency,
+    ) -> asyncio.Future[Committed | Replayed]:
+        """Make a job: see messages.JobCreate. Replayed.job_id is the earlier job's."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(
+            JobCreate(ticket, tenant, application, certificate, job_id, kind, items, request, idempotency)
+        )
+
+    def job_slice(
+        self, job_id: bytes, start: int, entries: list[Entry], verdicts: list[bytes]
+    ) -> asyncio.Future[Committed]:
+        """Entries and verdicts of a job's next items. Raises JobMoved when another worker was there first."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(JobSlice(ticket, job_id, start, entries, verdicts))
+
+    async def job_claim(self, tenants: list[str], lease: int = 30) -> list[Any] | None:
+        """[job_id, tenant, application, kind, items, progress, request] of a job to work on, or None."""
+        self._ticket = ticket = self._ticket + 1
+        value: list[Any] | None = await self._submit(JobClaim(ticket, tenants, lease))
+        return value
+
+    async def query(self, name: str, *arguments: object) -> Any:
+        """A read: names and arguments are the query methods of appliance.recorder.reader."""
+        self._ticket = ticket = self._ticket + 1
+        return await self._submit(Query(ticket, name, list(arguments)))
+
+    async def goodbye(self) -> tuple[int, int, int]:
+        """The run ends cleanly: (signed, rows, dropped) as the recorder has them; they balance or it is on record."""
+        self._ticket = ticket = self._ticket + 1
+        signed, rows, dropped = await self._submit(Goodbye(ticket))
+        return signed, rows, dropped
+
+    async def close(self) -> None:
+        """Close the connection. Commands in flight fail with OutcomeUnknown."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._connecting
+        if self._transport is not None:
+            self._transport.close()
+        self._fail()
+        await asyncio.sleep(0)
+
+    # Travel
+
+    def _submit(self, command: Command) -> asyncio.Future[Any]:
+        flights = self._flights
+        if len(flights) >= self._limit:
+            raise Busy("too many commands are in flight")
+        if self._closed or self._gave_up:
+            raise RecorderUnavailable("the recorder does not answer")
+        future = self._loop.create_future()
+        flights[command.ticket] = (future, command)
+        fresh = self._fresh
+        if not fresh:
+            self._loop.call_soon(self._flush)
+        fresh.append(command)
+        return future
+
+    def _flush(self) -> None:
+        if self._transport is None or not self._fresh:
+            return
+        signed, drops = self._counts()
+        payload = _encoder.encode(Batch(self._run, signed, drops, self._fresh))
+        self._fresh = []
+        self._transport.write(frame(payload))
+
+    def _take(self, payload: bytes) -> None:
+        message = _decoder.decode(payload)
+        take = self._flights.pop
+        for answer in message.answers:
+            flight = take(answer.ticket, None)
+            if flight is None:
+                continue
+            future = flight[0]
+            if future.done():
+                continue
+            if type(answer) is Committed or type(answer) is Replayed:
+                future.set_result(answer)
+            elif type(answer) is Refused:
+                future.set_exception(from_code(answer.code, answer.detail))
+            elif type(answer) is Result:
+                future.set_result(answer.value)
+        if message.register is not None:
+            self.register = message.register
+            if not self._registered.done():
+                self._registered.set_result(None)
+            if self.on_register is not None:
+                self.on_register(message.register)
+
+    # Connection
+
+    async def _connect(self) -> None:
+        deadline = self._loop.time() + self._patience
+        while True:
+            try:
+                await self._loop.create_unix_connection(lambda: _Link(self), str(self._path))
+            except OSError:
+                if self._loop.time() > deadline and not self._gave_up:
+                    self._gave_up = True
+                    self._fail()
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    def _linked(self, transport: asyncio.WriteTransport) -> None:
+        self._transport = transport
+        self._gave_up = False
+        fresh = {command.ticket for command in self._fresh}
+        again = [command for _, command in self._flights.values() if command.ticket not in fresh]
+        if again:
+            signed, drops = self._counts()
+            transport.write(frame(_encoder.encode(Batch(self._run, signed, drops, again, again=True))))
+        self._flush()
+
+    def _unlinked(self) -> None:
+        self._transport = None
+        if not self._closed:
+            self._connecting = self._loop.create_task(self._connect())
+
+    def _fail(self) -> None:
+        fresh = {command.ticket for command in self._fresh}
+        self._fresh = []
+        flights, self._flights = self._flights, {}
+        for future, command in flights.values():
+            if future.done():
+                continue
+            error: CinnabarError
+            if command.ticket in fresh:
+                error = RecorderUnavailable("the recorder does not answer")
+            else:
+                error = OutcomeUnknown("the recorder's answer was lost")
+            future.set_exception(error)
+
+
+class _Link(asyncio.Protocol):
+    """One connection: frames in, end noticed."""
+
+    def __init__(self, client: RecorderClient) -> None:
+        self._client = client
+        self._frames = FrameReader()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports do not derive from asyncio's classes.
+        self._client._linked(cast(asyncio.WriteTransport, transport))
+
+    def data_received(self, data: bytes) -> None:
+        for payload in self._frames.take(data):
+            self._client._take(payload)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._client._unlinked()

@@ -1,0 +1,134 @@
+"""Why the recorder refuses. A `Refused` answer carries the class's `code`; `from_code` makes the exception again."""
+
+from __future__ import annotations
+
+from appliance import errors
+from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound, Unavailable
+
+
+class Busy(Unavailable):
+    """The bounded queue of the client or of the recorder is full: nothing was taken."""
+
+    code = "busy"
+    title = "The box has as much work as it can hold"
+
+
+class ReadOnly(Unavailable):
+    """The disk is at its lower watermark, or full: reads go on, new work is refused."""
+
+    code = "read-only"
+    status = 507
+    title = "The box's disk is too full for new work"
+
+
+class RecorderUnavailable(Unavailable):
+    """There is no connection to the recorder: nothing was sent."""
+
+    code = "recorder-unavailable"
+    title = "The box's recorder does not answer"
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection broke and was not restored in time: the command may be recorded or not.
+
+    The same request with the same Idempotency-Key finds out. The signature is not released."""
+
+    code = "outcome-unknown"
+    title = "Whether the request was recorded is not known yet"
+    control = "RECORD"
+
+
+class IdempotencyConflict(Conflict):
+    """The Idempotency-Key was used with another request."""
+
+    code = "idempotency-conflict"
+    title = "The Idempotency-Key was used with another request"
+
+
+class IdempotencyKeyInvalid(BadRequest):
+    """The Idempotency-Key is not a UUID of version 7 (RFC 9562, section 5.7)."""
+
+    code = "idempotency-key-invalid"
+    title = "The Idempotency-Key is not a UUIDv7"
+
+
+class IdempotencyKeyExpired(BadRequest):
+    """The key is older than the window: whether it was used is forgotten, so it is never taken as new."""
+
+    code = "idempotency-key-expired"
+    title = "The Idempotency-Key is older than the window"
+
+
+class IdempotencyKeyAhead(BadRequest):
+    """The key's time lies more than five minutes ahead of the box's clock."""
+
+    code = "idempotency-key-ahead"
+    title = "The Idempotency-Key's time is ahead of the box's clock"
+
+
+class RecordIdTaken(Conflict):
+    """A record of that id exists with other content."""
+
+    code = "record-id-taken"
+    title = "A record of that id exists with other content"
+
+
+class JobMoved(Conflict):
+    """Another worker was there first, or the job is finished."""
+
+    code = "job-moved"
+    title = "The job's progress is elsewhere"
+
+
+class Fork(Conflict):
+    """The checkpoint contradicts the recorded head of its log, or claims leaves that are not recorded."""
+
+    code = "fork"
+    title = "The checkpoint contradicts the log's recorded head"
+    control = "FORK"
+
+
+class Unknown(NotFound):
+    """A tenant, application or certificate that the register does not have; for the administrator only."""
+
+    code = "unknown"
+    title = "The register does not have it"
+
+
+class Archived(NotFound):
+    """The record's segment was archived and pruned; its commitment stays in the log."""
+
+    code = "archived"
+    status = 410
+    title = "The record has been moved to the archive"
+
+
+_CLASSES: dict[str, type[CinnabarError]] = {
+    kind.code: kind
+    for kind in (
+        CinnabarError,
+        BadRequest,
+        Conflict,
+        NotAuthorised,
+        NotFound,
+        Unavailable,
+        Busy,
+        ReadOnly,
+        RecorderUnavailable,
+        OutcomeUnknown,
+        IdempotencyConflict,
+        IdempotencyKeyInvalid,
+        IdempotencyKeyExpired,
+        IdempotencyKeyAhead,
+        RecordIdTaken,
+        JobMoved,
+        Fork,
+        Unknown,
+        Archived,
+    )
+}
+
+
+def from_code(code: str, detail: str) -> CinnabarError:
+    """The exception that a `Refused` answer stands for."""
+    return _CLASSES.get(code, errors.CinnabarError)(detail)

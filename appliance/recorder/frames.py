@@ -1,0 +1,59 @@
+"""Frames on the recorder's sockets: four bytes of big-endian length and that many bytes of msgpack."""
+
+from __future__ import annotations
+
+from appliance.errors import BadRequest
+
+LENGTH_BYTES = 4
+FRAME_LIMIT = 64 * 1024 * 1024
+"""Largest frame in bytes: a slice of a bulk seal is far below it. A longer one ends the connection."""
+
+
+class FrameTooLong(BadRequest):
+    """A frame announces more than FRAME_LIMIT bytes."""
+
+    code = "frame-too-long"
+
+
+def frame(payload: bytes) -> bytes:
+    return len(payload).to_bytes(LENGTH_BYTES, "big") + payload
+
+
+class FrameReader:
+    """Cuts a byte stream into frames. `take` yields each complete one and keeps the rest."""
+
+    __slots__ = ("_buffer", "_limit")
+
+    def __init__(self, limit: int = FRAME_LIMIT) -> None:
+        self._buffer = bytearray()
+        self._limit = limit
+
+    @property
+    def torn(self) -> bool:
+        """Whether part of a frame is waiting for its rest."""
+        return bool(self._buffer)
+
+    def take(self, data: bytes) -> list[bytes]:
+        """The frames that `data` completes. Raises FrameTooLong."""
+        buffer = self._buffer
+        if not buffer:
+            # The common case, a whole frame in one read, without a copy through the buffer.
+            if len(data) >= LENGTH_BYTES:
+                length = int.from_bytes(data[:LENGTH_BYTES], "big")
+                if length == len(data) - LENGTH_BYTES <= self._limit:
+                    return [data[LENGTH_BYTES:]]
+        buffer += data
+        frames: list[bytes] = []
+        at = 0
+        while len(buffer) - at >= LENGTH_BYTES:
+            length = int.from_bytes(buffer[at : at + LENGTH_BYTES], "big")
+            if length > self._limit:
+                raise FrameTooLong(f"a frame of {length} bytes, at most {self._limit} are taken")
+            end = at + LENGTH_BYTES + length
+            if len(buffer) < end:
+                break
+            frames.append(bytes(memoryview(buffer)[at + LENGTH_BYTES : end]))
+            at = end
+        if at:
+            del buffer[:at]
+        return frames

@@ -1,0 +1,70 @@
+"""The recorder as a process: `python -m appliance.recorder --home DIR`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import structlog
+
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings, read_settings
+from appliance.errors import CinnabarError
+from appliance.recorder.counts import read_count
+from appliance.recorder.messages import BOX_LOG
+from appliance.recorder.server import Server, listen
+from appliance.recorder.writer import Writer, WriterSettings
+
+log = structlog.get_logger(__name__)
+
+
+class UnsafeDirectory(CinnabarError):
+    """Others than the intended users could reach the recorder's sockets or files."""
+
+    code = "unsafe-directory"
+
+
+def writer_settings(settings: BoxSettings) -> WriterSettings:
+    return WriterSettings(
+        window_ms=settings.limits.idempotency_window_hours * 3_600_000,
+        logs={entry.origin: BOX_LOG if entry.tenant is None else entry.tenant for entry in settings.logs},
+    )
+
+
+def _private(directory: Path) -> Path:
+    """The directory, made 0700 if it is not there; refused when others can search it or a group can write to it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if mode & 0o027:
+        raise UnsafeDirectory(f"{directory} has mode {mode:04o}; 0700 or 0750 is meant")
+    return directory
+
+
+def main(root: Path) -> None:
+    """Run until SIGTERM or SIGINT."""
+    home = Home(root)
+    settings = read_settings(home.settings)
+    os.umask(0o077)
+    me = os.geteuid()
+    users = {user for user in (settings.users.tokens, settings.users.recorder) if user is not None}
+    _private(home.recorder_socket.parent)
+    writer = Writer(home.records, writer_settings(settings))
+    server = Server(
+        writer,
+        home.records,
+        listen(home.recorder_socket, 0o660),
+        listen(home.admin_socket, 0o600),
+        frozenset(users | {me, 0}),
+        frozenset({me, 0}),
+        lost=lambda run: read_count(home.counters, run.run),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())
+    log.info("recorder-ready", records=writer.ground.next_sequence - 1, tenants=len(writer.ground.callers.tenants))
+    try:
+        server.run()
+    finally:
+        writer.close()
+    log.info("recorder-stopped", transactions=writer.transactions)

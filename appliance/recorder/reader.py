@@ -1,0 +1,237 @@
+"""Reads, in a thread and on a connection of their own: the writer never waits for them.
+
+Every query sees a snapshot at or after the last answered command. The names and arguments are the methods below whose
+name begins with `query_`. Answers are bounded, so that a snapshot is short and the write-ahead log can be reset.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from appliance.errors import BadRequest, CinnabarError, NotFound
+from appliance.recorder import errors
+from appliance.recorder.messages import Answer, Query, Refused, Result
+from appliance.store import records, rows, schema
+from appliance.store.records import Row
+
+LEAVES_LIMIT = 65_536
+ROWS_LIMIT = 1_000
+VERDICTS_LIMIT = 20_000
+
+
+class Queries:
+    """The queries over one read-only connection."""
+
+    def __init__(self, connection: sqlite3.Connection, status: Callable[[], Mapping[str, object]]) -> None:
+        self.connection = connection
+        self.status = status
+
+    def answer(self, query: Query) -> Answer:
+        """Run one query in one snapshot."""
+        method = getattr(self, f"query_{query.name}", None)
+        try:
+            if method is None:
+                raise BadRequest(f"there is no query {query.name!r}")
+            self.connection.execute("BEGIN")
+            try:
+                return Result(query.ticket, method(*query.arguments))
+            finally:
+                self.connection.execute("COMMIT")
+        except CinnabarError as error:
+            return Refused(query.ticket, error.code, str(error))
+        except (TypeError, ValueError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError) as error:
+            return Refused(query.ticket, BadRequest.code, f"{query.name}: {type(error).__name__}")
+
+    def _tenant(self, name: str) -> int:
+        number = rows.tenant_number(self.connection, _text(name))
+        if number is None:
+            raise NotFound("there is no such tenant")
+        return number
+
+    def _application(self, tenant: int, name: str) -> int:
+        number = rows.application_number(self.connection, tenant, _text(name))
+        if number is None:
+            raise NotFound("there is no such application")
+        return number
+
+    # Logs and records
+
+    def query_tenants(self) -> list[list[object]]:
+        """[[name, state], ...], the box's own log among them with state "box"."""
+        return [[name, state] for _, name, state in rows.read_tenants(self.connection)]
+
+    def query_tree_size(self, tenant: str) -> int:
+        """Number of leaves of a tenant's log on disk."""
+        return records.tree_size(self.connection, self._tenant(tenant))
+
+    def query_read_leaves(self, tenant: str, first: int, limit: int) -> bytes:
+        """Packed commitments, 32 bytes each, of leaves [first, first + limit), as many as there are, at most 65536."""
+        return records.read_commitments(
+            self.connection, self._tenant(tenant), _number(first), min(_number(limit), LEAVES_LIMIT)
+        )
+
+    def query_get_record(self, tenant: str, record_id: bytes) -> list[object]:
+        """[leaf index, record id, application, kind, key, time, commitment, body] of one record of that tenant.
+
+        Refused `not-found` (another tenant's alike) or `archived`."""
+        number = self._tenant(tenant)
+        known = records.segments(self.connection)
+        found = records.find_sequence(self.connection, reversed(known), bytes(record_id))
+        row = None if found is None else records.read_row(self.connection, found[0].number, found[1])
+        if row is None or row.tenant != number:
+            raise NotFound("there is no such record")
+        return self._shown(row)
+
+    def query_read_records(self, tenant: str, first: int, limit: int) -> list[list[object]]:
+        """Records of leaves [first, first + limit) as get_record shows them, at most 1000; archived ones are absent."""
+        found = records.read_rows(
+            self.connection,
+            records.segments(self.connection),
+            self._tenant(tenant),
+            _number(first),
+            min(_number(limit), ROWS_LIMIT),
+        )
+        return [self._shown(row) for row in found]
+
+    def _shown(self, row: Row) -> list[object]:
+        application = "" if row.application == 0 else rows.application_name(self.connection, row.application)
+        return [row.leaf, row.record_id, application, row.kind, row.key, row.time, row.commitment, row.body]
+
+    # Housekeeping
+
+    def query_head(self, origin: str) -> list[object] | None:
+        """[size, root, time, note] of the newest recorded checkpoint of a log, or None."""
+        head = rows.read_head(self.connection, _text(origin))
+        return None if head is None else list(head)
+
+    def query_housekeeping(self, kind: str, subject: str, after: int, limit: int) -> list[list[object]]:
+        """[[number, key, time, body], ...] of rows numbered above `after`, in order, at most 1000."""
+        found = rows.read_housekeeping(
+            self.connection, _text(kind), _text(subject), _number(after), min(_number(limit), ROWS_LIMIT)
+        )
+        return [list(row) for row in found]
+
+    def query_marks(self) -> dict[str, int]:
+        """The durable high-water mark of every unit, microseconds since the epoch."""
+        return rows.read_marks(self.connection)
+
+    # Counts and status
+
+    def query_runs(self, state: str | None = None, limit: int = 100) -> list[dict[str, object]]:
+        """Runs, the newest first: signed, rows and drops of each life of a process (control RECORD)."""
+        found = rows.read_runs(self.connection, state, min(_number(limit), ROWS_LIMIT))
+        return [{**row._asdict(), "drops": rows.unpack_counts(row.drops)} for row in found]
+
+    def query_status(self) -> dict[str, object]:
+        """What the recorder says of itself: disk, queue, log sizes in bytes, transactions."""
+        return dict(self.status())
+
+    def query_segments(self) -> list[dict[str, object]]:
+        """Every segment, the oldest first."""
+        return [segment._asdict() for segment in records.segments(self.connection)]
+
+    # Jobs
+
+    def query_job(self, tenant: str, application: str, job_id: bytes) -> dict[str, object]:
+        """kind, items, progress, created, finished (microseconds or None) of an application's job."""
+        job = self._job(tenant, application, job_id)
+        return {
+            "job_id": job.job_id,
+            "kind": job.kind,
+            "items": job.items,
+            "progress": job.progress,
+            "created": job.created,
+            "finished": job.finished,
+        }
+
+    def query_job_request(self, tenant: str, application: str, job_id: bytes) -> bytes:
+        """The request that made the job."""
+        return self._job(tenant, application, job_id).request
+
+    def query_job_verdicts(
+        self, tenant: str, application: str, job_id: bytes, first: int, limit: int
+    ) -> list[list[object]]:
+        """[[start, first leaf index, entries, [verdict, ...]], ...]: the slices that touch items [first, first + limit).
+
+        Whole slices, so that entries can be matched to verdicts; first leaf index is -1 where a slice has none."""
+        job = self._job(tenant, application, job_id)
+        found = rows.read_slices(
+            self.connection, job.number, _number(first), _number(first) + min(_number(limit), VERDICTS_LIMIT)
+        )
+        return [
+            [start, first_index, entries, rows.unpack_blobs(verdicts)]
+            for start, items, first_index, entries, verdicts in found
+            if start + items > first
+        ]
+
+    def query_jobs(
+        self, tenant: str, application: str, limit: int = 100, before: int = (1 << 62)
+    ) -> list[dict[str, object]]:
+        """An application's jobs, the newest first; `number` of the last is `before` of the next page."""
+        number = self._application(self._tenant(tenant), application)
+        found = rows.list_jobs(self.connection, number, _number(before), min(_number(limit), ROWS_LIMIT))
+        return [
+            {k: v for k, v in job._asdict().items() if k not in {"request", "tenant", "application"}} for job in found
+        ]
+
+    def _job(self, tenant: str, application: str, job_id: bytes) -> rows.JobRow:
+        number = self._application(self._tenant(tenant), application)
+        job = rows.find_job(self.connection, bytes(job_id))
+        if job is None or job.application != number:
+            raise NotFound("there is no such job")
+        return job
+
+
+class Reader:
+    """The reading thread: takes (token, query) and hands (token, answer) to `done`, from its own thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        status: Callable[[], Mapping[str, object]],
+        done: Callable[[object, Answer], None],
+        bound: int = 4_096,
+    ) -> None:
+        self._queries = Queries(schema.open_reader(directory), status)
+        self._done = done
+        self._queue: queue.Queue[tuple[object, Query] | None] = queue.Queue(bound)
+        self._thread = threading.Thread(target=self._work, name="reader", daemon=True)
+        self._thread.start()
+
+    def ask(self, token: object, query: Query) -> Answer | None:
+        """Queue a query; at once `busy` when the queue is full."""
+        try:
+            self._queue.put_nowait((token, query))
+        except queue.Full:
+            return Refused(query.ticket, errors.Busy.code, "too many queries wait")
+        return None
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        self._queries.connection.close()
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            token, query = item
+            try:
+                answer = self._queries.answer(query)
+            except sqlite3.Error as error:
+                answer = Refused(query.ticket, CinnabarError.code, f"the database: {error.sqlite_errorname}")
+            self._done(token, answer)
+
+
+def _number(value: int) -> int:
+    if not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise BadRequest("a number of 0 to 2^63 - 1 is meant")
+    return value
+
+
+def _text(value: str) -> str:
+    if not isinstance(value, str):
+        raise BadRequest("a text is meant")
+    return value

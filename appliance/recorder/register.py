@@ -1,0 +1,79 @@
+"""Who may call: the register as the writer holds it, checked inside the transaction. Pure; the tables are the store's.
+
+A certificate is looked up by the SHA-256 of its whole encoding, never by a name (control CHANNEL). Suspending or
+revoking anything takes effect with the transaction that says so; what is not in the register is refused.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from appliance.recorder.messages import ApplicationEntry, Register
+
+
+class Caller(NamedTuple):
+    """An active certificate of an active application of an active tenant."""
+
+    tenant: str
+    tenant_number: int
+    application: str
+    application_number: int
+    everything: bool
+    permissions: frozenset[str]
+    not_before: int
+    not_after: int
+
+
+class Certificate(NamedTuple):
+    """One certificate with what it hangs on, as the tables have it."""
+
+    digest: bytes
+    state: str
+    not_before: int
+    not_after: int
+    application_number: int
+    application: str
+    application_state: str
+    permissions: tuple[str, ...]
+    tenant_number: int
+    tenant: str
+    tenant_state: str
+
+
+class TenantState(NamedTuple):
+    number: int
+    name: str
+    state: str
+
+
+class Callers:
+    """The register at one version, ready for look-ups."""
+
+    def __init__(self, version: int, tenants: list[TenantState], certificates: list[Certificate]) -> None:
+        self.version = version
+        self.tenants = {tenant.name: tenant for tenant in tenants}
+        self.by_certificate: dict[bytes, Caller] = {}
+        for row in certificates:
+            if row.state == row.application_state == row.tenant_state == "active":
+                self.by_certificate[row.digest] = Caller(
+                    row.tenant,
+                    row.tenant_number,
+                    row.application,
+                    row.application_number,
+                    "*" in row.permissions,
+                    frozenset(row.permissions),
+                    row.not_before,
+                    row.not_after,
+                )
+        self.applications = {(c.tenant, c.application): c for c in self.by_certificate.values()}
+
+    def message(self) -> Register:
+        """The register as it is pushed to every client."""
+        return Register(
+            version=self.version,
+            tenants=sorted(t.name for t in self.tenants.values() if t.state == "active"),
+            applications=[
+                ApplicationEntry(digest, c.application, c.tenant, sorted(c.permissions), c.not_before, c.not_after)
+                for digest, c in self.by_certificate.items()
+            ],
+        )

@@ -1,0 +1,254 @@
+"""The single writer: owns the writing connection, runs transactions, rolls segments, says when the disk is full."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import CinnabarError
+from appliance.recorder import administration, errors
+from appliance.recorder.administration import Change
+from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Refused
+from appliance.recorder.register import Callers, Certificate, TenantState
+from appliance.recorder.transaction import Ground, NeedsCare, Run, Transaction
+from appliance.store import keys, records, rows, schema
+
+DAY_US = 86_400_000_000
+BYTES_KEPT_EVERY = 16 * 1024 * 1024
+
+
+class WriterFailed(CinnabarError):
+    """The database answered with an I/O error: what is on disk is unknown until the process starts anew."""
+
+    code = "outcome-unknown"
+    control = "RECORD"
+
+
+@dataclass(frozen=True)
+class WriterSettings:
+    """What the writer needs of the box's settings. Times in milliseconds, sizes in bytes."""
+
+    window_ms: int
+    logs: dict[str, str]
+    """Tenant, or BOX_LOG, by origin."""
+    segment_bytes: int = 4 * 1024**3
+    segment_us: int = DAY_US
+
+
+class Writer:
+    """Everything that changes the database goes through here, in one thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: WriterSettings,
+        clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.clock_us = clock_us
+        self.monotonic = monotonic
+        self.connection = schema.open_writer(directory)
+        self.refuse: str | None = None
+        """Why new work is refused, or None; set by the disk's watermarks."""
+        self.disk_full = False
+        self.transactions = 0
+        self.appended = 0
+        self._bytes = 0
+        self._bytes_kept = 0
+        self.ground = self._find_ground()
+
+    def close(self) -> None:
+        self.connection.close()
+
+    # Start
+
+    def _find_ground(self) -> Ground:
+        connection = self.connection
+        with self._in_transaction():
+            if rows.tenant_number(connection, BOX_LOG) is None:
+                # The box's own log is tenant number 0 and never a caller's.
+                connection.execute("INSERT INTO tenants (number, name, state) VALUES (0, ?, 'box')", (BOX_LOG,))
+            known = records.segments(connection)
+            if not known:
+                known = [records.add_segment(connection, 1, self.clock_us(), 1)]
+        callers = self.read_callers(self.clock_us())
+        self._bytes = self._bytes_kept = known[-1].bytes
+        ground = Ground(
+            callers=callers,
+            segments=known,
+            next_sequence=records.last_sequence(connection, known[-1]) + 1,
+            sizes={t.number: records.tree_size(connection, t.number) for t in callers.tenants.values()},
+            hours=keys.hours(connection),
+            window_ms=self.settings.window_ms,
+            logs=self.settings.logs,
+        )
+        ground.sealed_last_id = max((s.last_id for s in known if s.last_id is not None), default=b"")
+        return ground
+
+    def read_callers(self, version: int) -> Callers:
+        """The register as the tables have it."""
+        tenants = [TenantState(*row) for row in rows.read_tenants(self.connection)]
+        certificates = [Certificate(*row) for row in rows.read_certificates(self.connection)]  # type: ignore[arg-type]
+        return Callers(version, tenants, certificates)
+
+    @contextlib.contextmanager
+    def _in_transaction(self):  # type: ignore[no-untyped-def]
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
+    # Work
+
+    def transact(self, work: Sequence[tuple[Run, Command]], *, careful: bool = False) -> list[Answer]:
+        """Apply commands in one transaction and return their answers once it is on disk. Raises WriterFailed.
+
+        `careful`: some were sent before, so look every one up first."""
+        self._roll_segment()
+        touched = list({id(run): run for run, _ in work}.values())
+        states = [(run.state, run.ended) for run in touched]
+        try:
+            try:
+                return self._attempt(work, touched, careful=careful)
+            except NeedsCare:
+                return self._attempt(work, touched, careful=True)
+        except sqlite3.OperationalError as error:
+            for run, (state, ended) in zip(touched, states, strict=True):
+                run.state, run.ended = state, ended
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                raise WriterFailed(f"the database failed: {error.sqlite_errorname}") from error
+            self.disk_full = True
+            code, detail = errors.ReadOnly.code, "the disk is full"
+            return [Refused(command.ticket, code, detail) for _, command in work]
+
+    def _attempt(self, work: Sequence[tuple[Run, Command]], touched: list[Run], *, careful: bool) -> list[Answer]:
+        now_us = self.clock_us()
+        transaction = Transaction(
+            self.connection, self.ground, now_us, self.monotonic(), careful=careful, refuse=self.refuse
+        )
+        with self._in_transaction():
+            apply = transaction.apply
+            answers = [apply(run, command) for run, command in work]  # type: ignore[arg-type]
+            transaction.write(touched)
+            self._keep_bytes(transaction.bytes)
+        transaction.publish(touched)
+        self.disk_full = False
+        self.transactions += 1
+        self._bytes += transaction.bytes
+        self.appended += sum(map(len, transaction.pending.values()))
+        return answers
+
+    def _keep_bytes(self, added: int) -> None:
+        # The size of the open segment is kept roughly: after a crash at most BYTES_KEPT_EVERY are not counted.
+        if self._bytes + added - self._bytes_kept >= BYTES_KEPT_EVERY:
+            self.connection.execute(
+                "UPDATE segments SET bytes = ? WHERE number = ?", (self._bytes + added, self.ground.segments[-1].number)
+            )
+            self._bytes_kept = self._bytes + added
+
+    def administer(self, change: Change, user: int) -> Answer:
+        """Change the register and write the record of it; the register in memory follows. Raises WriterFailed."""
+        now_us = self.clock_us()
+
+        def step(connection: sqlite3.Connection) -> None:
+            log = administration.change_register(connection, change)
+            number = rows.tenant_number(connection, log)
+            entry = administration.administrative_entry(change, user, now_us)
+            transaction.add(0 if number is None else number, 0, [entry])
+            transaction.write([])
+
+        transaction = Transaction(self.connection, self.ground, now_us, self.monotonic(), careful=True)
+        try:
+            self.change(step)
+        except CinnabarError as error:
+            if isinstance(error, WriterFailed):
+                raise
+            return Refused(change.ticket, error.code, str(error))
+        transaction.publish([])
+        self.ground.callers = self.read_callers(max(now_us, self.ground.callers.version + 1))
+        return Committed(change.ticket, -1)
+
+    def change(self, step: Callable[[sqlite3.Connection], None]) -> None:
+        """Run one small change of the keeper's or the administrator's in a transaction of its own."""
+        try:
+            with self._in_transaction():
+                step(self.connection)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                raise WriterFailed(f"the database failed: {error.sqlite_errorname}") from error
+            self.disk_full = True
+            raise errors.ReadOnly("the disk is full") from error
+
+    # Runs
+
+    def find_run(self, run: str, user: int, process: int) -> Run:
+        """The run of that id, as recorded or new."""
+        found = rows.read_run(self.connection, run)
+        if found is None:
+            return Run(run, user, process, self.clock_us())
+        return Run(run, user, process, found.started, found.signed, found.rows, rows.unpack_counts(found.drops), "open")
+
+    def lose_run(self, run: Run, signed: int | None) -> None:
+        """A run's connection is gone without a goodbye. `signed` is its counter page's last value, if there is one."""
+        self.give_back_leases(run.run)
+        if run.state != "open":
+            return
+        run.state, run.ended = "lost", self.clock_us()
+        run.signed = max(run.signed, signed or 0)
+        with contextlib.suppress(errors.ReadOnly):
+            self.change(lambda connection: rows.write_run(connection, run.row()))
+
+    # Segments
+
+    def _roll_segment(self) -> None:
+        now = self.clock_us()
+        open_segment = self.ground.segments[-1]
+        empty = self.ground.next_sequence == open_segment.first_sequence
+        aged = now - open_segment.opened >= self.settings.segment_us
+        if (self._bytes < self.settings.segment_bytes and not aged) or empty or self.refuse is not None:
+            return
+        with contextlib.suppress(errors.ReadOnly):
+            self.seal_segment(now)
+
+    def seal_segment(self, now_us: int) -> None:
+        """Close the open segment and open the next."""
+        last = self.ground.next_sequence - 1
+        current = self.ground.segments[-1]
+
+        def seal(connection: sqlite3.Connection) -> None:
+            first_id, last_id = records.id_bounds(connection, current.number)
+            connection.execute(
+                """UPDATE segments SET state = 'sealed', sealed = ?, last_sequence = ?, bytes = ?, first_id = ?,
+                   last_id = ? WHERE number = ?""",
+                (now_us, last, self._bytes, first_id, last_id, current.number),
+            )
+            records.add_segment(connection, current.number + 1, now_us, last + 1)
+
+        self.change(seal)
+        self._bytes = self._bytes_kept = 0
+        self.refresh_segments()
+
+    def refresh_segments(self) -> None:
+        """Read the list of segments again after a change of it."""
+        self.ground.segments = records.segments(self.connection)
+        self.ground.sealed_last_id = max(
+            (s.last_id for s in self.ground.segments if s.last_id is not None), default=b""
+        )
+
+    def lowest_hour(self) -> int:
+        """The first hour whose idempotency keys are still inside the window."""
+        return (self.clock_us() // 1000 - self.settings.window_ms) // keys.HOUR_MS
+
+    def give_back_leases(self, run: str) -> None:
+        """Give back every job that a run holds: its connection is gone."""
+        for job_id in [job for job, (holder, _) in self.ground.leases.items() if holder == run]:
+            del self.ground.leases[job_id]

@@ -1,0 +1,257 @@
+"""The small tables: register, housekeeping and heads, marks, runs, jobs. SQL only; the rules are the recorder's."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+import msgspec
+
+_strings = msgspec.msgpack.Decoder(list[str])
+_blobs = msgspec.msgpack.Decoder(list[bytes])
+_counts = msgspec.msgpack.Decoder(dict[str, int])
+
+
+def pack(value: object) -> bytes:
+    return msgspec.msgpack.encode(value)
+
+
+def unpack_strings(data: bytes) -> list[str]:
+    return _strings.decode(data)
+
+
+def unpack_blobs(data: bytes) -> list[bytes]:
+    return _blobs.decode(data)
+
+
+def unpack_counts(data: bytes) -> dict[str, int]:
+    return _counts.decode(data)
+
+
+# Register
+
+
+def read_tenants(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
+    """(number, name, state) of every tenant, the box's own log among them."""
+    return connection.execute("SELECT number, name, state FROM tenants ORDER BY number").fetchall()
+
+
+def tenant_number(connection: sqlite3.Connection, name: str) -> int | None:
+    row = connection.execute("SELECT number FROM tenants WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def application_number(connection: sqlite3.Connection, tenant: int, name: str) -> int | None:
+    row = connection.execute("SELECT number FROM applications WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
+    return None if row is None else row[0]
+
+
+def application_name(connection: sqlite3.Connection, number: int) -> str | None:
+    row = connection.execute("SELECT name FROM applications WHERE number = ?", (number,)).fetchone()
+    return None if row is None else row[0]
+
+
+def read_certificates(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """Every certificate with its application and tenant, in the order of appliance.recorder.register.Certificate."""
+    rows = connection.execute(
+        """SELECT c.digest, c.state, c.not_before, c.not_after, a.number, a.name, a.state, a.permissions,
+                  t.number, t.name, t.state
+           FROM certificates c JOIN applications a ON a.number = c.application JOIN tenants t ON t.number = a.tenant"""
+    )
+    return [(*row[:7], tuple(unpack_strings(row[7])), *row[8:]) for row in rows]
+
+
+# Housekeeping and heads
+
+
+def add_housekeeping(
+    connection: sqlite3.Connection, kind: str, key: str, time: int, subject: str, body: bytes, run: str
+) -> int:
+    cursor = connection.execute(
+        "INSERT INTO housekeeping (kind, key, time, subject, body, run) VALUES (?,?,?,?,?,?)",
+        (kind, key, time, subject, body, run),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def find_housekeeping(
+    connection: sqlite3.Connection, kind: str, key: str, time: int, subject: str, body: bytes, run: str
+) -> int | None:
+    """The number of an equal row among the last hundred of its kind and subject."""
+    row = connection.execute(
+        """SELECT number FROM (SELECT * FROM housekeeping WHERE kind = ? AND subject = ? ORDER BY number DESC LIMIT 100)
+           WHERE key = ? AND time = ? AND body = ? AND run = ?""",
+        (kind, subject, key, time, body, run),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def read_housekeeping(
+    connection: sqlite3.Connection, kind: str, subject: str, after: int, limit: int
+) -> list[tuple[int, str, int, bytes]]:
+    """(number, key, time, body) of rows numbered above `after`, in order."""
+    return connection.execute(
+        """SELECT number, key, time, body FROM housekeeping
+           WHERE kind = ? AND subject = ? AND number > ? ORDER BY number LIMIT ?""",
+        (kind, subject, after, limit),
+    ).fetchall()
+
+
+def read_head(connection: sqlite3.Connection, origin: str) -> tuple[int, bytes, int, bytes] | None:
+    """(size, root, time, note) of the newest recorded checkpoint of a log."""
+    row: tuple[int, bytes, int, bytes] | None = connection.execute(
+        """SELECT heads.size, heads.root, heads.time, housekeeping.body
+           FROM heads JOIN housekeeping ON housekeeping.number = heads.row WHERE origin = ?""",
+        (origin,),
+    ).fetchone()
+    return row
+
+
+def write_head(connection: sqlite3.Connection, origin: str, size: int, root: bytes, time: int, row: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO heads VALUES (?,?,?,?,?)", (origin, size, root, time, row))
+
+
+# Marks
+
+
+def raise_marks(connection: sqlite3.Connection, marks: dict[str, int]) -> None:
+    connection.executemany(
+        "INSERT INTO marks VALUES (?,?) ON CONFLICT (unit) DO UPDATE SET time = max(time, excluded.time)",
+        marks.items(),
+    )
+
+
+def read_marks(connection: sqlite3.Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT unit, time FROM marks").fetchall())
+
+
+# Runs
+
+
+class RunRow(NamedTuple):
+    """One life of a process. `state`: open, clean, lost, unbalanced. `drops` as encoded."""
+
+    run: str
+    user: int
+    process: int
+    started: int
+    ended: int | None
+    state: str
+    signed: int
+    rows: int
+    drops: bytes
+
+
+def read_run(connection: sqlite3.Connection, run: str) -> RunRow | None:
+    row = connection.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
+    return None if row is None else RunRow(*row)
+
+
+def read_runs(connection: sqlite3.Connection, state: str | None, limit: int) -> list[RunRow]:
+    """Runs, the newest first."""
+    if state is None:
+        rows = connection.execute("SELECT * FROM runs ORDER BY started DESC LIMIT ?", (limit,))
+    else:
+        rows = connection.execute("SELECT * FROM runs WHERE state = ? ORDER BY started DESC LIMIT ?", (state, limit))
+    return [RunRow(*row) for row in rows]
+
+
+def write_run(connection: sqlite3.Connection, row: RunRow) -> None:
+    connection.execute("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?)", row)
+
+
+# Jobs
+
+
+class JobRow(NamedTuple):
+    number: int
+    job_id: bytes
+    tenant: int
+    application: int
+    kind: str
+    items: int
+    progress: int
+    created: int
+    finished: int | None
+    request: bytes
+
+
+_JOB = "number, job_id, tenant, application, kind, items, progress, created, finished, request"
+
+
+def add_job(
+    connection: sqlite3.Connection,
+    job_id: bytes,
+    tenant: int,
+    application: int,
+    kind: str,
+    items: int,
+    created: int,
+    request: bytes,
+) -> None:
+    connection.execute(
+        """INSERT INTO jobs (job_id, tenant, application, kind, items, progress, created, finished, request)
+           VALUES (?,?,?,?,?,0,?,?,?)""",
+        (job_id, tenant, application, kind, items, created, created if items == 0 else None, request),
+    )
+
+
+def find_job(connection: sqlite3.Connection, job_id: bytes) -> JobRow | None:
+    row = connection.execute(f"SELECT {_JOB} FROM jobs WHERE job_id = ?", (job_id,)).fetchone()  # noqa: S608
+    return None if row is None else JobRow(*row)
+
+
+def unfinished_jobs(connection: sqlite3.Connection, tenant: int) -> list[tuple[int, bytes, int]]:
+    """(number, job id, application) of a tenant's unfinished jobs, oldest first."""
+    return connection.execute(
+        "SELECT number, job_id, application FROM jobs WHERE tenant = ? AND finished IS NULL ORDER BY number", (tenant,)
+    ).fetchall()
+
+
+def list_jobs(connection: sqlite3.Connection, application: int, before: int, limit: int) -> list[JobRow]:
+    """An application's jobs, the newest first, numbered below `before`."""
+    rows = connection.execute(
+        f"SELECT {_JOB} FROM jobs WHERE application = ? AND number < ? ORDER BY number DESC LIMIT ?",  # noqa: S608
+        (application, before, limit),
+    )
+    return [JobRow(*row) for row in rows]
+
+
+def move_job(connection: sqlite3.Connection, number: int, progress: int, finished: int | None) -> None:
+    connection.execute("UPDATE jobs SET progress = ?, finished = ? WHERE number = ?", (progress, finished, number))
+
+
+def add_slice(
+    connection: sqlite3.Connection, job: int, start: int, items: int, first_index: int, entries: int, verdicts: bytes
+) -> None:
+    connection.execute("INSERT INTO slices VALUES (?,?,?,?,?,?)", (job, start, items, first_index, entries, verdicts))
+
+
+def find_slice(connection: sqlite3.Connection, job: int, start: int) -> tuple[int, int, int, bytes] | None:
+    """(items, first index, entries, verdicts) of the slice that begins at `start`."""
+    row: tuple[int, int, int, bytes] | None = connection.execute(
+        "SELECT items, first_index, entries, verdicts FROM slices WHERE job = ? AND start = ?", (job, start)
+    ).fetchone()
+    return row
+
+
+def read_slices(
+    connection: sqlite3.Connection, job: int, first: int, end: int
+) -> list[tuple[int, int, int, int, bytes]]:
+    """(start, items, first index, entries, verdicts) of the slices that touch items [first, end)."""
+    return connection.execute(
+        """SELECT start, items, first_index, entries, verdicts FROM slices
+           WHERE job = ? AND start >= coalesce((SELECT max(start) FROM slices WHERE job = ? AND start <= ?), 0)
+             AND start < ? ORDER BY start""",
+        (job, job, first, end),
+    ).fetchall()
+
+
+def expire_job(connection: sqlite3.Connection, finished_before: int) -> bool:
+    """Forget one finished job, its request and its verdicts; its records stay. False when there is none."""
+    row = connection.execute("SELECT number FROM jobs WHERE finished < ? LIMIT 1", (finished_before,)).fetchone()
+    if row is None:
+        return False
+    connection.execute("DELETE FROM slices WHERE job = ?", row)
+    connection.execute("DELETE FROM jobs WHERE number = ?", row)
+    return True

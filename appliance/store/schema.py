@@ -1,0 +1,124 @@
+"""The database's tables and how they move forward from version to version.
+
+`PRAGMA user_version` holds the version. `MIGRATIONS[n]` moves a database from version n to n + 1; each runs in one
+transaction with the change of the number, so that a crash leaves one version or the other. A database newer than this
+program is refused, never guessed at. Rows of records and of idempotency keys stand in tables of their own per segment
+and per hour (see appliance.store.records and appliance.store.keys); those are made as time goes on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from appliance.errors import CinnabarError
+
+_VERSION_1 = (
+    # A tenant's tree size is not stored: it is the end of its last run of leaves.
+    """CREATE TABLE tenants (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL)""",
+    """CREATE TABLE applications (
+        number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenants, name TEXT NOT NULL,
+        permissions BLOB NOT NULL, state TEXT NOT NULL, UNIQUE (tenant, name))""",
+    """CREATE TABLE certificates (
+        digest BLOB PRIMARY KEY, application INTEGER NOT NULL REFERENCES applications,
+        not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID""",
+    # One row per transaction and tenant: `count` leaves from `position`'s index on, 32 bytes each in `commitments`,
+    # whose records have consecutive sequence numbers from `sequence` on. position = tenant << 40 | first leaf index.
+    """CREATE TABLE leaves (
+        position INTEGER PRIMARY KEY, count INTEGER NOT NULL, sequence INTEGER NOT NULL, commitments BLOB NOT NULL)""",
+    """CREATE TABLE segments (
+        number INTEGER PRIMARY KEY, state TEXT NOT NULL, opened INTEGER NOT NULL, sealed INTEGER,
+        first_sequence INTEGER NOT NULL, last_sequence INTEGER, bytes INTEGER NOT NULL DEFAULT 0,
+        first_id BLOB, last_id BLOB, file TEXT, digest BLOB)""",
+    "CREATE TABLE key_hours (hour INTEGER PRIMARY KEY)",
+    """CREATE TABLE housekeeping (
+        number INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, time INTEGER NOT NULL,
+        subject TEXT NOT NULL, body BLOB NOT NULL, run TEXT NOT NULL)""",
+    "CREATE INDEX housekeeping_by_subject ON housekeeping (kind, subject, number)",
+    """CREATE TABLE heads (
+        origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, time INTEGER NOT NULL,
+        row INTEGER NOT NULL REFERENCES housekeeping)""",
+    "CREATE TABLE marks (unit TEXT PRIMARY KEY, time INTEGER NOT NULL)",
+    """CREATE TABLE runs (
+        run TEXT PRIMARY KEY, user INTEGER NOT NULL, process INTEGER NOT NULL, started INTEGER NOT NULL,
+        ended INTEGER, state TEXT NOT NULL, signed INTEGER NOT NULL, rows INTEGER NOT NULL, drops BLOB NOT NULL)""",
+    "CREATE INDEX runs_by_state ON runs (state, started)",
+    """CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY, job_id BLOB NOT NULL UNIQUE, tenant INTEGER NOT NULL REFERENCES tenants,
+        application INTEGER NOT NULL REFERENCES applications, kind TEXT NOT NULL, items INTEGER NOT NULL,
+        progress INTEGER NOT NULL, created INTEGER NOT NULL, finished INTEGER, request BLOB NOT NULL)""",
+    "CREATE INDEX jobs_unfinished ON jobs (tenant, number) WHERE finished IS NULL",
+    "CREATE INDEX jobs_by_application ON jobs (application, number)",
+    """CREATE TABLE slices (
+        job INTEGER NOT NULL REFERENCES jobs, start INTEGER NOT NULL, items INTEGER NOT NULL,
+        first_index INTEGER NOT NULL, entries INTEGER NOT NULL, verdicts BLOB NOT NULL,
+        PRIMARY KEY (job, start)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+
+
+class StoreTooNew(CinnabarError):
+    """The database was written by a later version of this program."""
+
+    code = "store-too-new"
+    title = "The database is newer than this program"
+
+
+def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> int:
+    """Bring the database to the newest version; returns the version it had. Raises StoreTooNew."""
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > len(migrations):
+        raise StoreTooNew(f"the database has version {found}, this program knows {len(migrations)}")
+    for version in range(found, len(migrations)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in migrations[version]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    return found
+
+
+def open_writer(directory: Path) -> sqlite3.Connection:
+    """The writing connection of DIRECTORY/records.sqlite; the caller commits by hand. Makes and migrates the database.
+
+    synchronous=FULL: a commit returns after fdatasync of the write-ahead log (control RECORD).
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    connection = sqlite3.connect(
+        directory / "records.sqlite", isolation_level=None, cached_statements=512, check_same_thread=False
+    )
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "locking_mode = NORMAL",
+        "wal_autocheckpoint = 0",  # the keeper does it, off the writer's path
+        "journal_size_limit = 67108864",
+        "cache_size = -32768",
+        "secure_delete = OFF",  # contents are encrypted; overwriting freed pages would double the cost of pruning
+        "foreign_keys = ON",
+        "busy_timeout = 10000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    migrate(connection)
+    return connection
+
+
+def open_reader(directory: Path) -> sqlite3.Connection:
+    """A read-only connection; it never makes the writer wait."""
+    connection = sqlite3.connect(
+        f"file:{directory / 'records.sqlite'}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        cached_statements=512,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cache_size = -8192")
+    connection.execute("PRAGMA busy_timeout = 10000")
+    return connection
