@@ -115,6 +115,15 @@ class Queries:
         )
         return [list(row) for row in found]
 
+    def query_housekeeping_after(self, after: int, limit: int) -> list[list[object]]:
+        """[[number, kind, key, time, subject, body], ...] of all kinds, numbered above `after`, at most 1000."""
+        found = rows.read_housekeeping_after(self.connection, _number(after), min(_number(limit), ROWS_LIMIT))
+        return [list(row) for row in found]
+
+    def query_totals(self) -> dict[str, int]:
+        """Over all runs (control RECORD): signatures, rows and drops."""
+        return rows.totals(self.connection)
+
     def query_marks(self) -> dict[str, int]:
         """The durable high-water mark of every unit, microseconds since the epoch."""
         return rows.read_marks(self.connection)

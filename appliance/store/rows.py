@@ -97,6 +97,17 @@ def read_housekeeping(
     ).fetchall()
 
 
+def read_housekeeping_after(
+    connection: sqlite3.Connection, after: int, limit: int
+) -> list[tuple[int, str, str, int, str, bytes]]:
+    """(number, kind, key, time, subject, body) of rows of every kind numbered above `after`, in order."""
+    return connection.execute(
+        """SELECT number, kind, key, time, subject, body FROM housekeeping
+           WHERE number > ? ORDER BY number LIMIT ?""",
+        (after, limit),
+    ).fetchall()
+
+
 def read_head(connection: sqlite3.Connection, origin: str) -> tuple[int, bytes, int, bytes] | None:
     """(size, root, time, note) of the newest recorded checkpoint of a log."""
     row: tuple[int, bytes, int, bytes] | None = connection.execute(
@@ -154,6 +165,13 @@ def read_runs(connection: sqlite3.Connection, state: str | None, limit: int) -> 
     else:
         rows = connection.execute("SELECT * FROM runs WHERE state = ? ORDER BY started DESC LIMIT ?", (state, limit))
     return [RunRow(*row) for row in rows]
+
+
+def totals(connection: sqlite3.Connection) -> dict[str, int]:
+    """Signatures, rows and drops over all runs."""
+    signed, kept = connection.execute("SELECT coalesce(sum(signed), 0), coalesce(sum(rows), 0) FROM runs").fetchone()
+    drops = sum(sum(unpack_counts(row[0]).values()) for row in connection.execute("SELECT drops FROM runs"))
+    return {"drops": drops, "rows": kept, "signatures": signed}
 
 
 def write_run(connection: sqlite3.Connection, row: RunRow) -> None:
