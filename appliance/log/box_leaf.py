@@ -156,12 +156,14 @@ def verify_opening(opening: Opening) -> TenantStatement | BoxStatement:
     leaf = tree.leaf_hash(opening.commitment())
     path = [_unhex(step) for step in opening.path]
     tree.verify_inclusion(opening.position, opening.width, leaf, path, _unhex(opening.leaf.root))
-    for kind in (TenantStatement, BoxStatement):
-        try:
-            return msgspec.json.decode(opening.statement, type=kind)
-        except (msgspec.MsgspecError, RecursionError):
-            continue
-    raise MalformedProof("the opened statement is of no known format")
+    try:
+        return msgspec.json.decode(opening.statement, type=TenantStatement)
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    try:
+        return msgspec.json.decode(opening.statement, type=BoxStatement)
+    except (msgspec.MsgspecError, RecursionError):
+        raise MalformedProof("the opened statement is of no known format") from None
 
 
 def _unhex(text: str) -> bytes:

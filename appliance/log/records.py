@@ -1,11 +1,10 @@
-"""What the follower needs of the recorder, and how it asks."""
+"""What the follower needs of the recorder."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    pass
+RowKind = Literal["checkpoint", "receipt", "box-leaf"]
 
 
 class RecordedHead(NamedTuple):
@@ -16,6 +15,17 @@ class RecordedHead(NamedTuple):
     time: int
 
 
+class HousekeepingRow(NamedTuple):
+    """A signature that the box made for itself, see appliance.recorder.messages.Housekeeping."""
+
+    number: int
+    kind: str
+    key: str
+    time: int
+    subject: str
+    body: bytes
+
+
 class Records(Protocol):
     """The records of a box, as its logs see them. `log` is a tenant's name or appliance.recorder.messages.BOX_LOG."""
 
@@ -24,5 +34,11 @@ class Records(Protocol):
 
     async def head(self, origin: str) -> RecordedHead | None: ...
 
-    async def record(self, kind: str, key: str, time: int, subject: str, body: bytes) -> None:
+    async def record(self, kind: RowKind, key: str, time: int, subject: str, body: bytes) -> None:
         """Make a housekeeping row durable. Raises the typed error of a refusal (control FORK for a second history)."""
+
+    async def housekeeping(self, after: int, limit: int) -> list[HousekeepingRow]:
+        """Housekeeping rows numbered above `after`, in order."""
+
+    async def totals(self) -> dict[str, int]:
+        """Over all runs: signatures (calls of C_Sign), rows (signatures on disk), drops."""

@@ -1,0 +1,108 @@
+"""Making the leaves of the box's own log: one an interval, over every tenant's signed head and the box's summary."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from appliance.log.box_leaf import NO_COMMITMENT, BoxStatement, TenantStatement, make_box_leaf
+from appliance.log.openings import Openings, Pending
+from appliance.log.records import HousekeepingRow, Records
+from appliance.log.writer import Head
+from appliance.recorder.messages import BOX_LOG
+
+_ROWS_A_READ = 1_000
+
+
+class TenantHead(NamedTuple):
+    origin: str
+    head: Head
+
+
+class BoxLeafWriter:
+    """Makes, submits and settles box leaves, one at a time."""
+
+    def __init__(self, origin: str, directory: Path, records: Records) -> None:
+        """`origin` and `directory` are those of the box's log."""
+        self._origin = origin
+        self._records = records
+        self._openings = Openings(directory)
+        self._pending = self._openings.pending()
+        self._found: int | None = None
+        if self._pending is not None and all(self._settled(name) for name in self._pending.openings):
+            # Settled, and only the removal was lost to a power cut.
+            self._pending = None
+
+    def saw(self, entries: Sequence[bytes], end: int) -> None:
+        """Entries of the box's log as they are integrated: is the pending leaf among them?"""
+        if self._pending is None or self._found is not None:
+            return
+        entry = self._pending.leaf.entry()
+        start = end - len(entries)
+        if end > self._pending.after and entry in entries:
+            self._found = start + entries.index(entry)
+
+    def settle(self) -> None:
+        """Once the pending leaf was seen, hand the openings out. Before the head over it is signed."""
+        if self._pending is not None and self._found is not None:
+            self._openings.settle(self._pending, self._found)
+            self._pending = self._found = None
+
+    async def make(self, heads: Mapping[str, TenantHead], box_size: int) -> None:
+        """Submit the next leaf, or again the one that was pending. `heads` by tenant, `box_size` as integrated."""
+        if self._pending is None:
+            previous = {name: self._previous(name) for name in (*heads, BOX_LOG)}
+            statements: dict[str, TenantStatement | BoxStatement] = {
+                name: TenantStatement(
+                    origin=tenant.origin,
+                    previous=previous[name],
+                    root=tenant.head.root.hex(),
+                    size=tenant.head.size,
+                )
+                for name, tenant in heads.items()
+            }
+            statements[BOX_LOG] = await self._summary(previous[BOX_LOG])
+            made = make_box_leaf(statements, time.time_ns() // 1000)
+            self._pending = Pending(after=box_size, leaf=made.leaf, openings=made.openings)
+            self._openings.write_pending(self._pending)
+        leaf = self._pending.leaf
+        await self._records.record("box-leaf", "", leaf.time, self._origin, leaf.canonical())
+
+    def _settled(self, name: str) -> bool:
+        line = self._openings.latest(name)
+        return line is not None and self._pending is not None and line.opening.leaf == self._pending.leaf
+
+    def _previous(self, name: str) -> str:
+        line = self._openings.latest(name)
+        return NO_COMMITMENT if line is None else line.opening.commitment().hex()
+
+    async def _summary(self, previous: str) -> BoxStatement:
+        line = self._openings.latest(BOX_LOG)
+        last = 0
+        if line is not None:
+            last = msgspec.json.decode(line.opening.statement, type=BoxStatement).housekeeping_last
+        kinds: dict[str, int] = {}
+        digest = bytes(32)
+        while rows := await self._records.housekeeping(last, _ROWS_A_READ):
+            for row in rows:
+                kinds[row.kind] = kinds.get(row.kind, 0) + 1
+                digest = chain_row(digest, row)
+            last = rows[-1].number
+        return BoxStatement(
+            counts=await self._records.totals(),
+            housekeeping=kinds,
+            housekeeping_digest=digest.hex(),
+            housekeeping_last=last,
+            previous=previous,
+        )
+
+
+def chain_row(digest: bytes, row: HousekeepingRow) -> bytes:
+    """SHA-256(digest || row), the row as a canonical JSON array of number, kind, key, time, subject, SHA-256(body)."""
+    fields = [row.number, row.kind, row.key, row.time, row.subject, hashlib.sha256(row.body).hexdigest()]
+    return hashlib.sha256(digest + msgspec.json.encode(fields)).digest()

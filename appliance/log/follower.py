@@ -1,0 +1,259 @@
+"""The log follower: integrates records into every log of the box, signs heads in the HSM, makes box leaves.
+
+One process, `python -m appliance.log --home DIR`. Per round: every tenant's log is brought up to date and its head
+signed if it is new; at its interval a box leaf is made; then the box's log. A log that would fork locks the box:
+HISTORY-UNPROVEN is written, nothing is signed any more, and only `cinnabar log resume` opens it again (control FORK).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+import hsm
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings, LogSettings, TokenSettings
+from appliance.errors import CinnabarError, Unavailable
+from appliance.log.box_writer import BoxLeafWriter, TenantHead
+from appliance.log.checkpoint import LogKey
+from appliance.log.errors import LogDamaged, LogForked
+from appliance.log.exports import export_directory
+from appliance.log.feed import RecorderFeed
+from appliance.log.integrator import write_durably
+from appliance.log.keys import log_keys, write_log_keys
+from appliance.log.note import VerifierKey
+from appliance.log.reader import log_directory
+from appliance.log.records import Records
+from appliance.log.writer import LogSigner, LogWriter
+from appliance.recorder.client import RecorderClient
+from appliance.recorder.counts import CallCounter, new_run_id
+from appliance.recorder.errors import Fork
+from appliance.recorder.messages import BOX_LOG
+
+RETRY_SECONDS = 5.0
+LOCK_POLL_SECONDS = 0.5
+ED25519_SCHEME = "ed25519"
+
+logger = structlog.get_logger("log")
+
+
+class KeyMissing(CinnabarError):
+    """A log has no key whose token can be reached, or a log key is not Ed25519."""
+
+    code = "log-key-missing"
+    title = "A log's key cannot be used"
+
+
+class OpenTokens:
+    """The tokens that hold log keys, each opened once, when it can be."""
+
+    def __init__(self, home: Home, settings: BoxSettings, counter: CallCounter, drops: dict[str, int]) -> None:
+        self._home = home
+        self._settings = {token.name: token for token in settings.tokens}
+        self._counter = counter
+        self._drops = drops
+        self._open: dict[str, hsm.Token] = {}
+
+    def signing_key(self, token: str, key_uri: str) -> hsm.SigningKey:
+        """A log key. Raises hsm.HsmError."""
+        opened = self._open.get(token)
+        if opened is None:
+            opened = self._open[token] = self._open_token(self._settings[token])
+        return opened.signing_key(hsm.Pkcs11Uri.parse(key_uri), ED25519_SCHEME)
+
+    def _open_token(self, token: TokenSettings) -> hsm.Token:
+        standby = None
+        if token.standby_uri is not None and token.standby_pin_file is not None:
+            standby = hsm.Standby(
+                hsm.Pkcs11Uri.parse(token.standby_uri), hsm.PinFile(self._home.root / token.standby_pin_file)
+            )
+        return hsm.open_token(
+            hsm.Pkcs11Uri.parse(token.uri),
+            hsm.PinFile(self._home.root / token.pin_file),
+            hsm.LaneSettings(mode=token.lanes.mode, count=token.lanes.count, timeout_ms=token.lanes.timeout_ms),
+            count_call=self._counter.count,
+            count_drop=self._dropped,
+            standby=standby,
+            allow_weak_keys=token.allow_weak_keys,
+        )
+
+    def _dropped(self, reason: str) -> None:
+        self._drops[reason] = self._drops.get(reason, 0) + 1
+
+    def close(self) -> None:
+        for token in self._open.values():
+            token.close()
+
+
+class Follower:
+    """All logs of one box over one source of records."""
+
+    def __init__(self, home: Home, settings: BoxSettings, tokens: OpenTokens, records: Records) -> None:
+        self._home = home
+        self._settings = settings
+        self._records = records
+        self._exports = export_directory(home.root, settings.checkpoint_exports)
+        self._next_leaf = 0.0
+        self._tenants: dict[str, LogWriter] = {}
+        self._box: LogWriter | None = None
+        self._leaves: BoxLeafWriter | None = None
+        for log in settings.logs:
+            self._add(log, tokens)
+
+    def _add(self, log: LogSettings, tokens: OpenTokens) -> None:
+        directory = log_directory(self._home.logs, log.origin)
+        known = log_keys(directory, log)
+        signers: list[LogSigner] = []
+        keys: list[LogKey] = []
+        for entry, earlier in zip(log.keys, known, strict=True):
+            key = earlier
+            # A retired key stays on the list to verify old heads; its token need not be there any more.
+            try:
+                signing_key = tokens.signing_key(entry.token, entry.key_uri)
+            except hsm.HsmError as error:
+                logger.warning("log-key-unavailable", origin=log.origin, key=entry.key_uri, error=str(error))
+            else:
+                key = LogKey(_verifier(entry.name, signing_key), entry.from_size, entry.until_size)
+                if earlier is not None and earlier.verifier != key.verifier:
+                    raise KeyMissing(f"{entry.key_uri} of {log.origin} is another key than before")
+                signers.append(
+                    LogSigner(f"{entry.name}+{key.verifier.key_id.hex()}", key, signing_key.sign_async, (hsm.HsmError,))
+                )
+            if key is not None:
+                keys.append(key)
+        if not signers:
+            raise KeyMissing(f"no key of {log.origin} can be used")
+        if len(keys) == len(log.keys):
+            write_log_keys(directory, log.origin, keys)
+        if log.tenant is None:
+            self._leaves = BoxLeafWriter(log.origin, directory, self._records)
+            self._box = LogWriter(
+                log.origin, BOX_LOG, keys, signers, directory, self._exports, self._records, self._leaves.saw
+            )
+        else:
+            self._tenants[log.tenant] = LogWriter(
+                log.origin, log.tenant, keys, signers, directory, self._exports, self._records
+            )
+
+    @property
+    def writers(self) -> list[LogWriter]:
+        return [*self._tenants.values(), *([] if self._box is None else [self._box])]
+
+    async def recover(self) -> None:
+        """Bring every log to where it was. Raises LogForked or LogDamaged before anything is signed."""
+        for writer in self.writers:
+            await writer.recover()
+
+    async def round(self) -> None:
+        """Integrate, sign and publish what is new."""
+        for writer in self._tenants.values():
+            await writer.integrate()
+            await writer.sign_head()
+        if self._box is None or self._leaves is None:
+            return
+        await self._box.integrate()
+        if time.monotonic() >= self._next_leaf:
+            self._leaves.settle()
+            heads = {name: TenantHead(writer.origin, writer.head) for name, writer in self._tenants.items()}
+            await self._leaves.make(heads, self._box.size)
+            self._next_leaf = time.monotonic() + self._settings.box_leaf_interval_s
+            await self._box.integrate()
+        self._leaves.settle()
+        await self._box.sign_head()
+
+    def close(self) -> None:
+        for writer in self.writers:
+            writer.close()
+
+
+def _verifier(name: str, key: hsm.SigningKey) -> VerifierKey:
+    public = key.public_key
+    if not isinstance(public, Ed25519PublicKey):
+        raise KeyMissing(f"the log key {name} is not Ed25519")
+    return VerifierKey(name, public.public_bytes_raw())
+
+
+def lock_history(home: Home, reason: str) -> None:
+    """Lock the box: its history is not shown to be the only one (control FORK)."""
+    write_durably(home.history_lock, f"{reason}\n".encode())
+
+
+async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None:
+    """Follow the records until `stop`."""
+    run = new_run_id()
+    home.counters.mkdir(parents=True, exist_ok=True)
+    counter = CallCounter(home.counters, run)
+    drops: dict[str, int] = {}
+    tokens = OpenTokens(home, settings, counter, drops)
+    client = await RecorderClient.connect(home.recorder_socket, run, lambda: (counter.signed, drops))
+    try:
+        with _environment(settings, home.root):
+            await _follow(home, settings, stop, lambda: Follower(home, settings, tokens, RecorderFeed(client, drops)))
+        with contextlib.suppress(Unavailable):
+            await client.goodbye()
+            counter.close(remove=True)
+    finally:
+        tokens.close()
+        await client.close()
+
+
+async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: Callable[[], Follower]) -> None:
+    follower: Follower | None = None
+    told = False
+    while not stop.is_set():
+        delay = settings.checkpoint_interval_ms / 1000
+        started = time.monotonic()
+        try:
+            if home.history_lock.exists():
+                if not told:
+                    logger.error("log-locked", control="FORK", reason=home.history_lock.read_text().strip())
+                follower, told, delay = _closed(follower), True, LOCK_POLL_SECONDS
+            else:
+                told = False
+                if follower is None:
+                    follower = make()
+                    await follower.recover()
+                await follower.round()
+        except (LogForked, Fork) as error:
+            lock_history(home, str(error))
+            logger.critical("log-forked", control="FORK", error=str(error))
+            follower = _closed(follower)
+        except (CinnabarError, hsm.HsmError, OSError) as error:
+            control = error.control if isinstance(error, CinnabarError) else None
+            logger.error("log-round-failed", control=control, error=f"{type(error).__name__}: {error}")
+            if isinstance(error, LogDamaged | OSError):
+                follower, delay = _closed(follower), RETRY_SECONDS
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), max(0.0, delay - (time.monotonic() - started)))
+    _closed(follower)
+
+
+def _closed(follower: Follower | None) -> Follower | None:
+    if follower is not None:
+        follower.close()
+    return None
+
+
+@contextlib.contextmanager
+def _environment(settings: BoxSettings, root: Path) -> Iterator[None]:
+    """What the token's module needs, where the supervisor has not set it already."""
+    for name, value in settings.environment.items():
+        os.environ.setdefault(name, value.replace("{home}", str(root)))
+    yield
+
+
+async def main(home: Home, settings: BoxSettings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await follow(home, settings, stop)
