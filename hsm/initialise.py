@@ -1,0 +1,52 @@
+"""Making tokens: C_InitToken and C_InitPIN."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from hsm import constants as ck
+from hsm import modules
+from hsm.cryptoki import Cryptoki
+from hsm.errors import CryptokiError, TokenAmbiguous, TokenUnavailable
+from hsm.uri import Pkcs11Uri
+
+
+def initialise_token(module: str, label: str, so_pin: str, user_pin: str, *, slot_id: int | None = None) -> Pkcs11Uri:
+    """Make a token in a free slot, or in the given one, and set both PINs. Returns its URI with serial.
+
+    module is the path of the PKCS#11 module, label at most 32 bytes of UTF-8. A slot that holds a token already is
+    never touched. Raises TokenAmbiguous if the label is taken, TokenUnavailable if no slot is free, CryptokiError.
+    """
+    loaded = modules.acquire(module)
+    try:
+        cryptoki = loaded.cryptoki
+        infos = [cryptoki.token_info(slot) for slot in cryptoki.slots(token_present=True)]
+        if any(info.flags & ck.CKF_TOKEN_INITIALIZED and info.label == label for info in infos):
+            raise TokenAmbiguous(f"a token is already called {label!r}")
+        free = [i.slot_id for i in infos if not i.flags & ck.CKF_TOKEN_INITIALIZED and slot_id in (None, i.slot_id)]
+        if not free:
+            raise TokenUnavailable("the module has no slot with an uninitialised token")
+        cryptoki.init_token(free[0], so_pin.encode(), label)
+        # A module may give the new token another slot.
+        for slot in cryptoki.slots(token_present=True):
+            info = cryptoki.token_info(slot)
+            if info.flags & ck.CKF_TOKEN_INITIALIZED and info.label == label:
+                _set_user_pin(cryptoki, slot, so_pin, user_pin)
+                return Pkcs11Uri(token=label, serial=info.serial, module_path=module)
+        raise TokenUnavailable("the module does not show the token that it has just made")
+    finally:
+        modules.release(loaded)
+
+
+def _set_user_pin(cryptoki: Cryptoki, slot: int, so_pin: str, user_pin: str) -> None:
+    session = cryptoki.open_session(slot, writable=True)
+    try:
+        cryptoki.login(session, ck.CKU_SO, so_pin.encode())
+        try:
+            cryptoki.init_pin(session, user_pin.encode())
+        finally:
+            with suppress(CryptokiError):
+                cryptoki.logout(session)
+    finally:
+        with suppress(CryptokiError):
+            cryptoki.close_session(session)
