@@ -34,7 +34,7 @@ class EvidenceRejected(BadRequest):
 
 
 class EvidenceMismatch(Conflict):
-    """Well-formed evidence that does not prove what it should: another digest, a broken tree, time running backwards."""
+    """Well-formed evidence that does not prove what it should: another digest, a broken tree, times out of order."""
 
     code = "evidence-mismatch"
     title = "The evidence does not prove this"

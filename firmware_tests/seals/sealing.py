@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from appliance.seals import SealProfile
 
-NOW = int(datetime(2026, 11, 22, 3, 0, 0, tzinfo=UTC).timestamp())
+NOW = int(time.time())
 NOW_US = NOW * 1_000_000 + 123_456
 
 HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
