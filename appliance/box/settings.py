@@ -161,6 +161,20 @@ class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: str | None = None
 
 
+class RecordSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what stands where: see docs/recorder.md."""
+
+    segment_bytes: int = 4 * 1024**3
+    """A segment is sealed when it is so large, or so old."""
+    segment_hours: int = 24
+    archive: str = "records/archive"
+    """Where sealed segments are exported to, relative to the home."""
+    keep_days: int | None = None
+    """Days after which an exported segment is pruned from the database; None: never."""
+    job_days: int = 7
+    """Days after which a finished job's request and verdicts are forgotten; its records stay."""
+
+
 class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal["cinnabar-box/1"] = "cinnabar-box/1"
     box_id: str
@@ -179,6 +193,7 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     authorities: list[CertificateAuthoritySettings]
     clock: ClockSettings = ClockSettings()
     limits: LimitSettings = LimitSettings()
+    records: RecordSettings = RecordSettings()
     users: UserSettings = UserSettings()
     front: FrontSettings = FrontSettings()
     checkpoint_interval_ms: int = 1_000
