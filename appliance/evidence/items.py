@@ -38,8 +38,6 @@ class Item:
     claimed: list[tuple[int, str]] = field(default_factory=list)
     """Times that the box states, in microseconds, and in which words."""
     shown: list[Shown] = field(default_factory=list)
-    signatures: list[bytes] = field(default_factory=list)
-    """Signature values inside, for records that name them."""
 
     @property
     def indication(self) -> Indication:

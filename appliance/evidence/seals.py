@@ -14,9 +14,9 @@ from appliance.der import DerError, Reader
 from appliance.evidence import cms
 from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.chains import Moment, check_chain
+from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.quoting import escape
-from appliance.evidence.revocation import RevocationList
 from appliance.evidence.signatures import digest
 from appliance.evidence.signers import (
     check_attributes,
@@ -27,21 +27,8 @@ from appliance.evidence.signers import (
 )
 from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
 from appliance.evidence.subjects import Subject, matching
-from appliance.evidence.trust import TrustBundle
 
 _SECOND_US = 1_000_000
-
-
-@dataclass(frozen=True)
-class Context:
-    """What every judgement needs beside the object itself."""
-
-    trust: TrustBundle
-    lists: Sequence[RevocationList]
-    """Revocation lists of the bundle and of the files."""
-    others: Sequence[Certificate]
-    """Certificates given as files: helpers, never anchors."""
-    now_us: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +47,9 @@ class JudgedSigner:
     stamps: tuple[JudgedStamp, ...]
     """The signature time-stamps."""
     signature: bytes
+    signed_bytes: bytes
+    content: tuple[str, bytes] | None
+    """Name and value of the digest that was signed; None if the seal is too broken to tell."""
     content_missing: bool = False
 
 
@@ -87,6 +77,8 @@ def judge_signer(
         claimed_us=state.claimed_us,
         stamps=tuple(state.stamps),
         signature=signer.signature,
+        signed_bytes=signer.signed_bytes,
+        content=state.content,
         content_missing=state.content_missing,
     )
 
@@ -103,6 +95,7 @@ class _Work:
         self.subject: int | None = None
         self.claimed_us: int | None = None
         self.stamps: list[JudgedStamp] = []
+        self.content: tuple[str, bytes] | None = None
         self.content_missing = False
 
     def judge(self, subjects: Sequence[Subject], proven_us: int | None) -> None:
@@ -122,7 +115,7 @@ class _Work:
         journal.complete()
 
     def _check_content(self, subjects: Sequence[Subject]) -> None:
-        name, expected = signed_digest(self.signer)
+        name, expected = self.content = signed_digest(self.signer)
         content = self.signed_data.content
         if content is not None:
             self.journal.expect(
@@ -177,7 +170,7 @@ class _Work:
         except (DerError, Refusal) as error:
             self._broken_time_stamp(escape(str(error)))
             return None
-        judged = judge_stamp(stamp, context.trust, context.lists, context.others, context.now_us)
+        judged = judge_stamp(stamp, context)
         info = stamp.info
         judged.journal.expect(
             digest(info.digest_name, self.signer.signature) == info.imprint,

@@ -6,7 +6,6 @@ also after its certificate has expired; and a later revocation only counts again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.der import GENERALIZED_TIME, OCTET_STRING, DerError, Reader
@@ -14,9 +13,9 @@ from appliance.evidence import cms
 from appliance.evidence.ber import definite
 from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.chains import Moment, check_chain
+from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.quoting import escape
-from appliance.evidence.revocation import RevocationList
 from appliance.evidence.signatures import digest, digest_name, read_algorithm
 from appliance.evidence.signers import (
     check_attributes,
@@ -25,7 +24,7 @@ from appliance.evidence.signers import (
     signed_digest,
     signing_certificate,
 )
-from appliance.evidence.trust import Authority, TrustBundle
+from appliance.evidence.trust import Authority
 
 _TIME_STAMPING = "time_stamping"
 _LONGEST_SERIAL_BITS = 160
@@ -177,20 +176,13 @@ def _check_extensions(extensions: Reader) -> None:
 
 
 def judge_stamp(
-    stamp: Stamp,
-    trust: TrustBundle,
-    lists: Sequence[RevocationList],
-    others: Sequence[Certificate],
-    now_us: int,
-    *,
-    nonce: int | None = None,
-    proven_us: int | None = None,
+    stamp: Stamp, context: Context, *, nonce: int | None = None, proven_us: int | None = None
 ) -> JudgedStamp:
     """Every check of a token but that of its imprint. `proven_us`: shown by someone else to have existed by then."""
     journal = Journal()
     authority = None
     try:
-        authority = _judge(journal, stamp, trust, lists, others, now_us, nonce, proven_us)
+        authority = _judge(journal, stamp, context, nonce, proven_us)
     except Refusal as refusal:
         journal.add(refusal)
     except DerError as error:
@@ -201,16 +193,13 @@ def judge_stamp(
 def _judge(
     journal: Journal,
     stamp: Stamp,
-    trust: TrustBundle,
-    lists: Sequence[RevocationList],
-    others: Sequence[Certificate],
-    now_us: int,
+    context: Context,
     nonce: int | None,
     proven_us: int | None,
 ) -> Authority | None:
     info, signed_data = stamp.info, stamp.signed_data
     signer = signed_data.signers[0]
-    candidates = (*readable_certificates(signed_data.certificates), *others)
+    candidates = (*readable_certificates(signed_data.certificates), *context.others)
     certificate = signing_certificate(journal, signer, candidates)
     check_attributes(journal, signer, cms.TST_INFO)
     name, message_digest = signed_digest(signer)
@@ -218,7 +207,7 @@ def _judge(
     if digest(name, signed_data.content) != message_digest:
         raise Refusal("signature", SubIndication.HASH_FAILURE, "What the token states is not what was signed.")
     check_signer_signature(journal, signer, certificate)
-    _check_statement(journal, info, certificate, nonce, now_us)
+    _check_statement(journal, info, certificate, nonce, context.now_us)
     if proven_us is not None and info.time_us - (info.accuracy_us or 0) > proven_us:
         journal.refuse(
             "stated time",
@@ -228,10 +217,11 @@ def _judge(
         )
     _check_purpose(journal, certificate, info)
     moment = Moment(info.time_us, "the time that the stamp states", claimed_by_signer=True, proven_us=proven_us)
-    anchor = check_chain(journal, certificate, candidates, trust.anchors("tsa"), lists, moment, now_us)
+    anchors = context.trust.anchors("tsa")
+    anchor = check_chain(journal, certificate, candidates, anchors, context.lists, moment, context.now_us)
     authority = None
     if anchor is not None:
-        authority = trust.authority("tsa", anchor)
+        authority = context.trust.authority("tsa", anchor)
         journal.expect(
             info.policy in authority.policies,
             "policy",

@@ -37,6 +37,9 @@ from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import Certificate, microseconds, read_certificate
 from appliance.evidence.quoting import escape, quote
 from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.log.checkpoint import LogKey
+from appliance.log.errors import MalformedNote
+from appliance.log.note import COSIGNATURE_V1, ED25519, VerifierKey
 
 BUNDLE = "bundle.json"
 SIGNATURE = "bundle.json.sig"
@@ -169,6 +172,9 @@ class TrustBundle:
     expires_us: int
     authorities: tuple[Authority, ...]
     revocation_lists: tuple[RevocationList, ...] = field(repr=False)
+    logs: Mapping[str, tuple[LogKey, ...]]
+    """The keys of each trusted log, by its origin."""
+    witnesses: tuple[VerifierKey, ...]
     first_use: bool
     """Its signing key was believed because it was the first one seen."""
 
@@ -214,6 +220,8 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         expires_us=expires,
         authorities=authorities,
         revocation_lists=tuple(_revocation_list(files, entry) for entry in document.revocation_lists),
+        logs=_logs(document),
+        witnesses=tuple(_verifier_key(entry.key, COSIGNATURE_V1) for entry in document.witnesses),
         first_use=pin is None,
     )
 
@@ -396,6 +404,24 @@ def _revocation_list(files: Mapping[str, bytes], entry: RevocationListEntry) -> 
         return read_revocation_list(content)
     except DerError as error:
         raise TrustRefused(f"{quote(entry.file)} is malformed: {error}") from None
+
+
+def _logs(document: BundleDocument) -> dict[str, tuple[LogKey, ...]]:
+    found: dict[str, tuple[LogKey, ...]] = {}
+    for entry in document.logs:
+        key = LogKey(_verifier_key(entry.key, ED25519), entry.first_size, entry.last_size)
+        found[entry.origin] = (*found.get(entry.origin, ()), key)
+    return found
+
+
+def _verifier_key(text: str, kind: int) -> VerifierKey:
+    try:
+        key = VerifierKey.parse(text)
+    except MalformedNote as error:
+        raise TrustRefused(f"a verifier key in the trust bundle is malformed: {error}") from None
+    if key.type != kind:
+        raise TrustRefused(f"the verifier key {quote(key.name)} is not of the kind that its place asks for")
+    return key
 
 
 def _decode(text: str) -> bytes:

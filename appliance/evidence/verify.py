@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from appliance.der import DerError
 from appliance.errors import BadRequest
 from appliance.evidence import cms
 from appliance.evidence.certificates import spoken
-from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication, worst
-from appliance.evidence.items import Earliest, Item, Shown, earliest
+from appliance.evidence.context import Context
+from appliance.evidence.findings import Indication, Journal, SubIndication, worst
+from appliance.evidence.items import Earliest, Item, earliest
 from appliance.evidence.quoting import escape
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary, merged
 from appliance.evidence.revocation import RevocationList, read_revocation_list
-from appliance.evidence.seals import Context, JudgedSigner, judge_signer
+from appliance.evidence.rounds import SUBJECTS_ONLY, Input, Round
 from appliance.evidence.signers import readable_certificates
-from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
-from appliance.evidence.subjects import NamedBytes, NamedDigest, Subject, matching
+from appliance.evidence.subjects import NamedBytes, NamedDigest, Subject
 from appliance.evidence.trust import TrustBundle
 
 MOST_FILES = 64
 _BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
 _HELPERS = frozenset((Kind.CERTIFICATE, Kind.REVOCATION_LIST))
-_SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 
 
 class TooMuch(BadRequest):
@@ -37,14 +35,6 @@ class TooMuch(BadRequest):
 
     code = "too-many-files"
     title = "More files than one verification takes"
-
-
-@dataclass(frozen=True)
-class _Input:
-    index: int
-    subject: Subject
-    kind: Kind
-    objects: list[bytes] = field(repr=False)
 
 
 def verify(
@@ -65,24 +55,24 @@ def verify(
     if len(files) + len(digests) > MOST_FILES:
         raise TooMuch(f"more than {MOST_FILES} files")
     inputs = _recognised(files, digests)
-    context = _context(inputs, trust, now_us)
-    items = _round(inputs, context, nonce, {}, {})
+    context = _context(inputs, trust, now_us, nonce)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
-    items = _round(inputs, context, nonce, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted))
+    items = Round(inputs, context, {}, {}).judge()
+    items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted)).judge()
     return _report(inputs, items, context, accepted)
 
 
-def _recognised(files: Sequence[NamedBytes], digests: Sequence[NamedDigest]) -> list[_Input]:
-    inputs: list[_Input] = []
+def _recognised(files: Sequence[NamedBytes], digests: Sequence[NamedDigest]) -> list[Input]:
+    inputs: list[Input] = []
     for file in files:
         kind, objects = recognise(file)
-        inputs.append(_Input(len(inputs), Subject(file), kind, objects))
+        inputs.append(Input(len(inputs), Subject(file), kind, objects))
     for given in digests:
-        inputs.append(_Input(len(inputs), Subject(given), Kind.DIGEST, []))
+        inputs.append(Input(len(inputs), Subject(given), Kind.DIGEST, []))
     return inputs
 
 
-def _context(inputs: Sequence[_Input], trust: TrustBundle, now_us: int) -> Context:
+def _context(inputs: Sequence[Input], trust: TrustBundle, now_us: int, nonce: int | None) -> Context:
     """Helpers may lie in any file: a CRL is signed by its issuer, and a certificate counts only below an anchor."""
     certificates: list[bytes] = []
     lists: list[RevocationList] = list(trust.revocation_lists)
@@ -97,7 +87,7 @@ def _context(inputs: Sequence[_Input], trust: TrustBundle, now_us: int) -> Conte
                 lists.append(read_revocation_list(encoded))
             except DerError:
                 continue
-    return Context(trust, tuple(lists), readable_certificates(certificates), now_us)
+    return Context(trust, tuple(lists), readable_certificates(certificates), now_us, nonce)
 
 
 def _embedded_lists(encoded: bytes) -> list[bytes]:
@@ -107,123 +97,10 @@ def _embedded_lists(encoded: bytes) -> list[bytes]:
         return []
 
 
-def _round(
-    inputs: Sequence[_Input], context: Context, nonce: int | None, trusted: Earliest, outside: Earliest
-) -> list[Item]:
-    judge = _Round(inputs, context, nonce, trusted, outside)
-    items = [judge.item(one) for one in inputs]
-    _judge_missing(items)
-    return items
-
-
-class _Round:
-    def __init__(
-        self, inputs: Sequence[_Input], context: Context, nonce: int | None, trusted: Earliest, outside: Earliest
-    ) -> None:
-        self.subjects = [one.subject for one in inputs]
-        self.context = context
-        self.nonce = nonce
-        self.trusted = trusted
-        self.outside = outside
-
-    def item(self, one: _Input) -> Item:
-        item = Item(one.index, one.kind)
-        judges = {Kind.STAMP: self._stamp, Kind.SEAL: self._seal}
-        judge = judges.get(one.kind)
-        if judge is None:
-            return item
-        try:
-            judge(item, one.objects[0])
-        except (DerError, Refusal) as error:
-            journal = Journal()
-            if isinstance(error, Refusal):
-                journal.add(error)
-            else:
-                journal.refuse("format", SubIndication.FORMAT_FAILURE, f"Malformed: {escape(str(error))}.")
-            item.parts.append((one.kind.value, journal))
-        return item
-
-    def _stamp(self, item: Item, encoded: bytes) -> None:
-        context = self.context
-        stamp = read_stamp(encoded)
-        proven = self.outside.get(item.index)
-        judged = judge_stamp(
-            stamp,
-            context.trust,
-            context.lists,
-            context.others,
-            context.now_us,
-            nonce=self.nonce,
-            proven_us=None if proven is None else proven.time_us,
-        )
-        info, journal = stamp.info, judged.journal
-        found = matching(self.subjects, info.digest_name, info.imprint)
-        item.cover(found)
-        for index in item.covers:
-            journal.passed("imprint", f"“{escape(self.subjects[index].name)}” is, byte for byte, what was stamped.")
-        if not item.covers:
-            item.missing.append(journal)
-        item.parts.append(("time-stamp token (RFC 3161)", journal))
-        item.signatures.append(stamp.signature)
-        self._say(item, judged, item.covers)
-
-    def _say(self, item: Item, judged: JudgedStamp, targets: Sequence[int], *, helps: bool = True) -> None:
-        info, authority = judged.stamp.info, judged.authority
-        if authority is None:
-            return
-        by = f"“{authority.certificate.name}”"
-        if authority.party == "box":
-            item.claimed.append((info.time_us, f"stamp by {by}"))
-        for target in targets:
-            item.shown.append(Shown(target, info.latest_us, authority.time_class, f"time-stamp by {by}", helps))
-
-    def _seal(self, item: Item, encoded: bytes) -> None:
-        signed_data = cms.read_signed_data(encoded)
-        if not signed_data.signers:
-            raise DerError("a seal without a signer")
-        proven = self.trusted.get(item.index)
-        for number, signer in enumerate(signed_data.signers, 1):
-            judged = judge_signer(
-                self.context, signed_data, signer, self.subjects, None if proven is None else proven.time_us
-            )
-            self._add_signer(item, judged, f"signer {number} of {len(signed_data.signers)}")
-
-    def _add_signer(self, item: Item, judged: JudgedSigner, which: str) -> None:
-        item.parts.append((f"{which}: “{judged.name}”, {judged.level}", judged.journal))
-        item.signatures.append(judged.signature)
-        if judged.subject is not None:
-            item.cover([judged.subject])
-        if judged.content_missing:
-            item.missing.append(judged.journal)
-        if judged.claimed_us is not None:
-            item.claimed.append((judged.claimed_us, f"seal by “{judged.name}”"))
-        for stamp in judged.stamps:
-            if stamp.indication is Indication.PASSED:
-                self._say(item, stamp, [item.index], helps=False)
-
-
-def _judge_missing(items: Sequence[Item]) -> None:
-    """A detached object without its document: refuted if a document was given that nothing else speaks about."""
-    covered = {index for item in items for index in item.covers}
-    unclaimed = [item for item in items if item.kind in _SUBJECTS_ONLY and item.index not in covered]
-    for item in items:
-        for journal in item.missing:
-            if unclaimed:
-                journal.refuse(
-                    "content", SubIndication.HASH_FAILURE, "None of the files given is the one that this speaks about."
-                )
-            else:
-                journal.refuse(
-                    "content",
-                    SubIndication.SIGNED_DATA_NOT_FOUND,
-                    "The document that this speaks about is not among the files given.",
-                )
-
-
 # --- the report --------------------------------------------------------------------------------------------------
 
 
-def _report(inputs: Sequence[_Input], items: Sequence[Item], context: Context, accepted: frozenset[str]) -> Report:
+def _report(inputs: Sequence[Input], items: Sequence[Item], context: Context, accepted: frozenset[str]) -> Report:
     trust = context.trust
     expired = not trust.issued_us <= context.now_us <= trust.expires_us
     outside = earliest(items, accepted, helpful_only=False)
@@ -260,7 +137,7 @@ def _notes(trust: TrustBundle, *, expired: bool) -> list[str]:
 
 
 def _file_report(
-    inputs: Sequence[_Input], items: Sequence[Item], item: Item, outside: Earliest, *, expired: bool
+    inputs: Sequence[Input], items: Sequence[Item], item: Item, outside: Earliest, *, expired: bool
 ) -> FileReport:
     subject = inputs[item.index].subject
     covering = [other for other in items if item.index in other.covers]
@@ -295,7 +172,7 @@ def _file_report(
 
 
 def _parts(item: Item, covering: Sequence[Item]) -> list[Part]:
-    if item.kind not in _SUBJECTS_ONLY:
+    if item.kind not in SUBJECTS_ONLY:
         return [_part(title, journal) for title, journal in item.parts]
     journal = Journal()
     passing = [other for other in covering if other.indication is Indication.PASSED]

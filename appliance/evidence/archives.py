@@ -1,0 +1,67 @@
+"""Evidence records (RFC 4998): a hash tree from the document to a time-stamp, and its renewals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.evidence.certificates import spoken
+from appliance.evidence.context import Context
+from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
+from appliance.evidence.quoting import escape
+from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
+from appliance.evidence.subjects import Subject
+from appliance.evidence_records import (
+    ArchiveTimeStamp,
+    EvidenceMismatch,
+    EvidenceRecord,
+    EvidenceRejected,
+    parse_evidence_record,
+    verify_hash_chain,
+)
+
+
+def read_evidence_record(encoded: bytes) -> EvidenceRecord:
+    """Parse. Raises Refusal (FORMAT_FAILURE)."""
+    try:
+        return parse_evidence_record(encoded)
+    except EvidenceRejected as error:
+        raise Refusal("format", SubIndication.FORMAT_FAILURE, f"Malformed: {escape(str(error))}.") from None
+
+
+def covered_subjects(record: EvidenceRecord, subjects: Sequence[Subject]) -> list[int]:
+    """Indexes of the subjects that the record's hash trees lead from."""
+    names = {chain[0].algorithm.name for chain in record.chains if chain}
+    found: list[int] = []
+    for index, subject in enumerate(subjects):
+        digests = {name: value for name in names if (value := subject.digest(name)) is not None}
+        try:
+            verify_hash_chain(record, digests)
+        except EvidenceMismatch:
+            continue
+        found.append(index)
+    return found
+
+
+def judge_stamps(
+    journal: Journal, record: EvidenceRecord, context: Context, proven_us: int | None
+) -> list[JudgedStamp]:
+    """Judge every token of the record, the newest first; each must have stood when the next one was made.
+
+    Enters in `journal` what goes wrong. Gives the judged tokens, the oldest first.
+    """
+    stamps: list[ArchiveTimeStamp] = [stamp for chain in record.chains for stamp in chain]
+    judged: list[JudgedStamp] = []
+    for number in range(len(stamps) - 1, -1, -1):
+        stamp = read_stamp(stamps[number].token)
+        one = judge_stamp(stamp, context, proven_us=proven_us)
+        judged.insert(0, one)
+        which = f"time-stamp {number + 1} of {len(stamps)}"
+        if one.indication is Indication.PASSED:
+            journal.passed(which, f"Made at {spoken(stamp.info.time_us)}, and holds.")
+        for check in one.journal.checks:
+            if check.sub_indication is not None:
+                journal.refuse(which, check.sub_indication, check.text)
+        outside = one.indication is Indication.PASSED and one.authority is not None and one.authority.party != "box"
+        if outside:
+            proven_us = min(stamp.info.latest_us, proven_us) if proven_us is not None else stamp.info.latest_us
+    return judged

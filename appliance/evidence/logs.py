@@ -1,0 +1,124 @@
+"""Proofs that an entry stands in a log: C2SP .tlog-proof files and COSE receipts (RFC 9942), under trusted log keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.evidence.certificates import spoken
+from appliance.evidence.findings import Refusal, SubIndication
+from appliance.evidence.quoting import quote
+from appliance.evidence.trust import TrustBundle
+from appliance.log.checkpoint import Checkpoint
+from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, SignatureInvalid
+from appliance.log.note import Note, VerifierKey, parse_note, verified_by
+from appliance.log.proofs import TlogProof, verify_tlog_proof
+from appliance.log.receipts import parse_receipt, verify_receipt
+
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True)
+class Included:
+    """An entry was found in a log."""
+
+    entry: int
+    """Which of the candidates it is."""
+    text: str
+    """What was shown, in words."""
+    witnessed: tuple[int, str] | None
+    """Microseconds since the epoch by which enough witnesses saw the log, and their names."""
+
+
+def check_proof(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) -> Included | None:
+    """Check a .tlog-proof for one of the entries; None if it is sound but of another entry. Raises Refusal."""
+    try:
+        proof = TlogProof.parse(encoded)
+        note = parse_note(proof.checkpoint)
+        origin = Checkpoint.parse(note.text).origin
+    except (MalformedNote, MalformedProof) as error:
+        raise _malformed(str(error)) from None
+    keys = trust.logs.get(origin)
+    if keys is None:
+        raise Refusal(
+            "log", SubIndication.NO_CERTIFICATE_CHAIN_FOUND, f"The trust bundle does not name the log {quote(origin)}."
+        )
+    for number, entry in enumerate(entries):
+        try:
+            checkpoint = verify_tlog_proof(proof, entry, origin, keys)
+        except ProofInvalid:
+            continue
+        except SignatureInvalid as error:
+            raise _not_signed(str(error)) from None
+        except MalformedNote as error:
+            raise _malformed(str(error)) from None
+        text = (
+            f"Entry {proof.index} of the log {quote(origin)}, under its signed head of {checkpoint.size} entries: "
+            "the log cannot drop or change it without contradicting its own signature."
+        )
+        return Included(number, text, _witnessed(note, trust))
+    return None
+
+
+def check_receipt(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) -> Included | None:
+    """Check a COSE receipt of inclusion for one of the entries; None if no entry fits. Raises Refusal."""
+    try:
+        receipt = parse_receipt(encoded)
+    except MalformedProof as error:
+        raise _malformed(str(error)) from None
+    for number, entry in enumerate(entries):
+        for origin, keys in trust.logs.items():
+            try:
+                verify_receipt(receipt, entry, keys)
+            except (ProofInvalid, SignatureInvalid):
+                continue
+            text = f"Entry {receipt.index} of the log {quote(origin)}, under its signed root of {receipt.size} entries."
+            return Included(number, text, None)
+    return None
+
+
+def _witnessed(note: Note, trust: TrustBundle) -> tuple[int, str] | None:
+    """The k-th earliest time among trusted witnesses, each counted once (C2SP tlog-cosignature)."""
+    times: list[tuple[int, str]] = []
+    for key in trust.witnesses:
+        seconds = _cosigned_at(note, key)
+        if seconds is not None:
+            times.append((seconds, key.name))
+    times.sort()
+    needed = trust.document.time.witnesses
+    if len(times) < needed:
+        return None
+    names = ", ".join(quote(name) for _, name in times[:needed])
+    # A cosignature's time is in whole seconds, so the entry is shown by the end of that second.
+    return (times[needed - 1][0] + 1) * _SECOND_US, f"{needed} witness(es) of the log: {names}"
+
+
+def _cosigned_at(note: Note, key: VerifierKey) -> int | None:
+    try:
+        verified_by(note, [key])
+    except SignatureInvalid:
+        return None
+    times = [
+        int.from_bytes(one.signature[:8], "big")
+        for one in note.signatures
+        if (one.name, one.key_id) == (key.name, key.key_id)
+    ]
+    # Beyond the year 9999 it is no time; a witness that says so is not believed.
+    return min((one for one in times if one < 253_402_300_799), default=None)
+
+
+def _malformed(text: str) -> Refusal:
+    return Refusal("format", SubIndication.FORMAT_FAILURE, f"Malformed: {quote(text)}.")
+
+
+def _not_signed(text: str) -> Refusal:
+    return Refusal(
+        "log",
+        SubIndication.SIG_CRYPTO_FAILURE,
+        f"No key of the log that the trust bundle names for this size has signed its head ({quote(text)}).",
+    )
+
+
+def witnessed_text(witnessed: tuple[int, str]) -> str:
+    """In words, for a check."""
+    return f"Seen no later than {spoken(witnessed[0])} by {witnessed[1]}."

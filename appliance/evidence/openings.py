@@ -1,0 +1,168 @@
+"""Record openings: the JSON that the box answers for a record (GET /v1/records/{id}), against log and signature.
+
+The log holds only the commitment, SHA-256 over domain, salt and record (appliance.record). An opening shows salt and
+record, so that anyone can compute the commitment, find it in the log, and compare what the record says with the stamp
+or seal that was handed out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from appliance.evidence.canonical import NotCanonical, check_canonical, read_json
+from appliance.evidence.certificates import spoken
+from appliance.evidence.findings import Journal, Refusal, SubIndication
+from appliance.evidence.quoting import escape, quote
+from appliance.record import SALT_BYTES, Record, commitment
+
+_SECOND_US = 1_000_000
+_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2}){1,64}", re.ASCII)
+_LATEST_US = 253_402_300_799 * _SECOND_US
+
+
+@dataclass(frozen=True)
+class SignatureFacts:
+    """What a stamp or seal says of one of its signatures, to compare with a record."""
+
+    index: int
+    """The file it stands in."""
+    signature: bytes
+    signed_bytes: bytes
+    digest_name: str | None
+    content_digest: bytes | None
+    """The message imprint of a stamp, or the digest of what a seal covers."""
+    time_us: int | None
+    resolution_us: int
+    """1 for a stamp, a second for a seal."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """An opening taken apart; the commitment is computed, never taken from the file."""
+
+    record: Record
+    commitment: bytes
+    stated_commitment: bytes
+    artifact: bytes | None
+    tlog_proof: bytes | None
+
+
+def read_opening(encoded: bytes) -> Opening:
+    """Read the JSON. Raises Refusal (FORMAT_FAILURE)."""
+    try:
+        value = read_json(encoded)
+        content = _text(value, "content").encode()
+        salt = bytes.fromhex(_text(value, "salt"))
+        stated = bytes.fromhex(_text(value, "commitment"))
+        check_canonical(content)
+        record = msgspec.json.decode(content, type=Record)
+        if record.canonical() != content:
+            raise _malformed("the record has members that cinnabar-record/1 does not know")
+    except (NotCanonical, msgspec.MsgspecError, ValueError) as error:
+        raise _malformed(str(error)) from None
+    hexadecimal = (record.content_digest, record.signature_digest, record.signed_digest)
+    if not all(_HEXADECIMAL.fullmatch(one) for one in hexadecimal):
+        raise _malformed("a digest in the record is not hexadecimal")
+    if len(salt) != SALT_BYTES or record.format != "cinnabar-record/1" or not 0 <= record.time <= _LATEST_US:
+        raise _malformed("salt, format or time of the record is out of its range")
+    return Opening(
+        record=record,
+        commitment=commitment(salt, content),
+        stated_commitment=stated,
+        artifact=_optional_bytes(value),
+        tlog_proof=_optional_proof(value),
+    )
+
+
+def _text(value: Any, member: str) -> str:
+    found = value.get(member) if isinstance(value, dict) else None
+    if not isinstance(found, str):
+        raise _malformed(f"no text {member}")
+    return found
+
+
+def _optional_bytes(value: dict[str, Any]) -> bytes | None:
+    artifact = value.get("artifact")
+    try:
+        return base64.b64decode(artifact, validate=True) if isinstance(artifact, str) else None
+    except (binascii.Error, ValueError):
+        raise _malformed("the artifact is not base64") from None
+
+
+def _optional_proof(value: dict[str, Any]) -> bytes | None:
+    proof = value.get("proof")
+    if proof is None:
+        return None
+    try:
+        return _text(proof, "tlog_proof").encode()
+    except UnicodeEncodeError:
+        raise _malformed("the proof is not text") from None
+
+
+def _malformed(text: str) -> Refusal:
+    return Refusal("format", SubIndication.FORMAT_FAILURE, f"Malformed record opening: {quote(text)}.")
+
+
+def describe(journal: Journal, opening: Opening) -> None:
+    """Enter what the record says, and whether it is what was committed to."""
+    record = opening.record
+    journal.expect(
+        opening.commitment == opening.stated_commitment,
+        "commitment",
+        "Salt and record hash to the commitment that the log holds instead of them.",
+        SubIndication.HASH_FAILURE,
+        "Salt and record do not hash to the commitment: one of them was changed.",
+    )
+    policy = "" if isinstance(record.policy, msgspec.UnsetType) else f", policy {escape(record.policy)}"
+    journal.note(
+        "record",
+        f"A {quote(record.kind)} by key {quote(record.key)} of tenant {quote(record.tenant)} for application "
+        f"{quote(record.application)}, covering {record.count} item(s), at {spoken(record.time)}{policy}.",
+    )
+
+
+def find(opening: Opening, facts: Sequence[SignatureFacts]) -> list[SignatureFacts]:
+    """Those that carry the signature that the record is about."""
+    digest = opening.record.signature_digest
+    return [one for one in facts if hashlib.sha256(one.signature).hexdigest() == digest]
+
+
+def compare(journal: Journal, opening: Opening, facts: Sequence[SignatureFacts]) -> list[SignatureFacts]:
+    """Find the signature that the record is about; enter whether the two agree. Gives those that were found."""
+    record = opening.record
+    found = find(opening, facts)
+    if not found:
+        journal.refuse(
+            "signature",
+            SubIndication.SIGNED_DATA_NOT_FOUND,
+            "None of the stamps and seals given carries the signature that the record is about.",
+        )
+    for one in found:
+        contradictions = _contradictions(record, one)
+        for text in contradictions:
+            journal.refuse("record", SubIndication.SIG_CONSTRAINTS_FAILURE, f"Contradiction: {text}")
+        if not contradictions:
+            journal.passed("signature", "The record is about exactly this signature, and says the same of it.")
+    return found
+
+
+def _contradictions(record: Record, facts: SignatureFacts) -> list[str]:
+    found: list[str] = []
+    if hashlib.sha256(facts.signed_bytes).hexdigest() != record.signed_digest:
+        found.append("the record names other signed bytes than the signature covers.")
+    if facts.content_digest is not None and (record.content_hash, record.content_digest) != (
+        facts.digest_name,
+        facts.content_digest.hex(),
+    ):
+        found.append("the record names another content than the signature covers.")
+    if facts.time_us is not None and abs(record.time - facts.time_us) >= facts.resolution_us:
+        found.append(f"the record states {spoken(record.time)}, the signature {spoken(facts.time_us)}.")
+    return found

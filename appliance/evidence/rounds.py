@@ -1,0 +1,284 @@
+"""One round of judgement over all files: each by its kind, with what an earlier round has shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from appliance.der import DerError
+from appliance.evidence import archives, cms, logs, openings
+from appliance.evidence.context import Context
+from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
+from appliance.evidence.items import Earliest, Item, Shown
+from appliance.evidence.openings import SignatureFacts
+from appliance.evidence.quoting import escape
+from appliance.evidence.recognise import Kind, recognise
+from appliance.evidence.seals import JudgedSigner, judge_signer
+from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
+from appliance.evidence.subjects import NamedBytes, Subject, matching
+from appliance.evidence.trust import TrustBundle
+
+SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
+_PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT))
+_LARGEST_ENTRY = 65_535  # C2SP tlog-tiles, entry bundles
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file or digest, and what kind it was recognised as."""
+
+    index: int
+    subject: Subject
+    kind: Kind
+    objects: list[bytes] = field(repr=False)
+
+
+class Round:
+    """Judges every input once. `trusted` and `outside`: what the round before showed, by anyone the bundle trusts, and
+    by parties other than the box."""
+
+    def __init__(self, inputs: Sequence[Input], context: Context, trusted: Earliest, outside: Earliest) -> None:
+        self.inputs = inputs
+        self.subjects = [one.subject for one in inputs]
+        self.context = context
+        self.trusted = trusted
+        self.outside = outside
+        self.items = [Item(one.index, one.kind) for one in inputs]
+        self.facts: list[SignatureFacts] = []
+
+    def judge(self) -> list[Item]:
+        """Stamps, seals and evidence records first, then proofs, then the openings that need them all."""
+        self._each(Kind.STAMP, self._stamp)
+        self._each(Kind.SEAL, self._seal)
+        self._each(Kind.EVIDENCE_RECORD, self._evidence_record)
+        entries = self._entries()
+        self._each(Kind.LOG_PROOF, lambda item, encoded: self._proof(item, encoded, entries, logs.check_proof))
+        self._each(Kind.RECEIPT, lambda item, encoded: self._proof(item, encoded, entries, logs.check_receipt))
+        self._each(Kind.OPENING, self._opening)
+        self._judge_missing()
+        return self.items
+
+    def _each(self, kind: Kind, judge: Callable[[Item, bytes], None]) -> None:
+        for one in self.inputs:
+            if one.kind is kind:
+                self._guarded(self.items[one.index], kind.value, one.objects[0], judge)
+
+    def _guarded(self, item: Item, title: str, encoded: bytes, judge: Callable[[Item, bytes], None]) -> None:
+        try:
+            judge(item, encoded)
+        except (DerError, Refusal) as error:
+            journal = Journal()
+            if isinstance(error, Refusal):
+                journal.add(error)
+            else:
+                journal.refuse("format", SubIndication.FORMAT_FAILURE, f"Malformed: {escape(str(error))}.")
+            item.parts.append((title, journal))
+
+    # --- stamps ------------------------------------------------------------------------------------------------------
+
+    def _stamp(self, item: Item, encoded: bytes) -> None:
+        stamp = read_stamp(encoded)
+        proven = self.outside.get(item.index)
+        judged = judge_stamp(
+            stamp, self.context, nonce=self.context.nonce, proven_us=None if proven is None else proven.time_us
+        )
+        info, journal = stamp.info, judged.journal
+        covered = [i for i in matching(self.subjects, info.digest_name, info.imprint) if i != item.index]
+        for index in covered:
+            journal.passed("imprint", f"“{escape(self.subjects[index].name)}” is, byte for byte, what was stamped.")
+        if not covered:
+            item.missing.append(journal)
+        item.cover(covered)
+        item.parts.append(("time-stamp token (RFC 3161)", journal))
+        signer = stamp.signed_data.signers[0]
+        self.facts.append(
+            SignatureFacts(
+                item.index, signer.signature, signer.signed_bytes, info.digest_name, info.imprint, info.time_us, 1
+            )
+        )
+        self._say(item, judged, covered)
+
+    def _say(self, item: Item, judged: JudgedStamp, targets: Sequence[int], *, helps: bool = True) -> None:
+        """Enter the time that a stamp states, as claimed or as shown."""
+        info, authority = judged.stamp.info, judged.authority
+        if authority is None:
+            return
+        by = f"time-stamp by “{authority.certificate.name}”"
+        if authority.party == "box":
+            item.claimed.append((info.time_us, by))
+        for target in targets:
+            item.shown.append(Shown(target, info.latest_us, authority.time_class, by, helps))
+
+    # --- seals -------------------------------------------------------------------------------------------------------
+
+    def _seal(self, item: Item, encoded: bytes) -> None:
+        signed_data = cms.read_signed_data(encoded)
+        if not signed_data.signers:
+            raise DerError("a seal without a signer")
+        proven = self.trusted.get(item.index)
+        for number, signer in enumerate(signed_data.signers, 1):
+            judged = judge_signer(
+                self.context, signed_data, signer, self.subjects, None if proven is None else proven.time_us
+            )
+            self._add_signer(item, judged, f"signer {number} of {len(signed_data.signers)}")
+
+    def _add_signer(self, item: Item, judged: JudgedSigner, which: str) -> None:
+        item.parts.append((f"{which}: “{judged.name}”, {judged.level}", judged.journal))
+        name, value = judged.content or (None, None)
+        self.facts.append(
+            SignatureFacts(
+                item.index, judged.signature, judged.signed_bytes, name, value, judged.claimed_us, _SECOND_US
+            )
+        )
+        if judged.subject is not None:
+            item.cover([judged.subject])
+        if judged.content_missing:
+            item.missing.append(judged.journal)
+        if judged.claimed_us is not None:
+            item.claimed.append((judged.claimed_us, f"seal by “{judged.name}”"))
+        for stamp in judged.stamps:
+            if stamp.indication is Indication.PASSED:
+                self._say(item, stamp, [item.index], helps=False)
+
+    # --- evidence records --------------------------------------------------------------------------------------------
+
+    def _evidence_record(self, item: Item, encoded: bytes) -> None:
+        record = archives.read_evidence_record(encoded)
+        journal = Journal()
+        item.parts.append(("evidence record (RFC 4998)", journal))
+        covered = [i for i in archives.covered_subjects(record, self.subjects) if i != item.index]
+        for index in covered:
+            journal.passed(
+                "hash tree", f"“{escape(self.subjects[index].name)}” is, byte for byte, in the tree that was stamped."
+            )
+        if not covered:
+            item.missing.append(journal)
+        item.cover(covered)
+        proven = self.outside.get(item.index)
+        stamps = archives.judge_stamps(journal, record, self.context, None if proven is None else proven.time_us)
+        journal.complete()
+        for number, judged in enumerate(stamps):
+            signer, info = judged.stamp.signed_data.signers[0], judged.stamp.info
+            # A renewal also shows the document, but only the first token speaks about what the record says.
+            self._say(item, judged, covered)
+            if number == 0:
+                self.facts.append(
+                    SignatureFacts(
+                        item.index, signer.signature, signer.signed_bytes, info.digest_name, info.imprint,
+                        info.time_us, 1,
+                    )
+                )  # fmt: skip
+
+    # --- logs --------------------------------------------------------------------------------------------------------
+
+    def _entries(self) -> list[tuple[int, bytes]]:
+        """What may stand in a log: the commitments of openings, and small files as they are."""
+        entries: list[tuple[int, bytes]] = []
+        for one in self.inputs:
+            if one.kind is Kind.OPENING:
+                try:
+                    entries.append((one.index, openings.read_opening(one.objects[0]).commitment))
+                except Refusal:
+                    continue
+            elif isinstance(one.subject.source, NamedBytes) and len(one.subject.source.content) <= _LARGEST_ENTRY:
+                entries.append((one.index, one.subject.source.content))
+        return entries
+
+    def _proof(
+        self,
+        item: Item,
+        encoded: bytes,
+        entries: Sequence[tuple[int, bytes]],
+        check: Callable[[bytes, Sequence[bytes], TrustBundle], logs.Included | None],
+    ) -> None:
+        journal = Journal()
+        item.parts.append((item.kind.value, journal))
+        others = [(index, entry) for index, entry in entries if index != item.index]
+        try:
+            included = check(encoded, [entry for _, entry in others], self.context.trust)
+        except Refusal as refusal:
+            journal.add(refusal)
+            return
+        if included is None:
+            item.missing.append(journal)
+            return
+        index = others[included.entry][0]
+        journal.passed("inclusion", f"“{escape(self.subjects[index].name)}”: {included.text}")
+        item.cover([index])
+        self._witness(item, journal, index, included)
+        journal.complete()
+
+    def _witness(self, item: Item, journal: Journal, target: int, included: logs.Included) -> None:
+        if included.witnessed is not None:
+            time_us, names = included.witnessed
+            journal.passed("witnesses", logs.witnessed_text(included.witnessed))
+            item.shown.append(Shown(target, time_us, "witness", names))
+
+    def _opening(self, item: Item, encoded: bytes) -> None:
+        opening = openings.read_opening(encoded)
+        journal = Journal()
+        item.parts.append(("record", journal))
+        openings.describe(journal, opening)
+        self._find_in_log(item, journal, opening)
+        own = {one.index for one in self.facts}
+        if opening.artifact is not None and not openings.find(opening, self.facts):
+            self._artifact(item, opening.artifact)
+        found = openings.compare(journal, opening, self.facts)
+        self.facts = [one for one in self.facts if one.index in own]
+        item.cover([one.index for one in found])
+        item.cover(matching(self.subjects, opening.record.content_hash, bytes.fromhex(opening.record.content_digest)))
+        item.claimed.append((opening.record.time, "record"))
+        journal.complete()
+
+    def _artifact(self, item: Item, artifact: bytes) -> None:
+        """Judge the stamp or seal that lies in the opening, as if it were a file."""
+        kind, _ = recognise(NamedBytes("artifact", artifact))
+        judges = {Kind.STAMP: self._stamp, Kind.SEAL: self._seal}
+        if kind in judges:
+            self._guarded(item, f"{kind.value} in the record", artifact, judges[kind])
+
+    def _find_in_log(self, item: Item, journal: Journal, opening: openings.Opening) -> None:
+        if opening.tlog_proof is not None:
+            try:
+                included = logs.check_proof(opening.tlog_proof, [opening.commitment], self.context.trust)
+            except Refusal as refusal:
+                journal.add(refusal)
+                return
+            if included is None:
+                journal.refuse(
+                    "inclusion", SubIndication.HASH_FAILURE, "The proof does not lead from this record to the log."
+                )
+                return
+            journal.passed("inclusion", included.text)
+            self._witness(item, journal, item.index, included)
+        elif any(
+            other.kind in _PROOFS and item.index in other.covers and other.indication is Indication.PASSED
+            for other in self.items
+        ):
+            journal.passed("inclusion", "Another of the files given proves that the record stands in the log.")
+        else:
+            journal.refuse(
+                "inclusion", SubIndication.NO_POE, "Nothing given proves that the record stands in a trusted log."
+            )
+
+    # --- what is about nothing that was given ------------------------------------------------------------------------
+
+    def _judge_missing(self) -> None:
+        """A detached object without its document: refuted if a document was given that nothing else speaks about."""
+        covered = {index for item in self.items for index in item.covers}
+        unclaimed = [item for item in self.items if item.kind in SUBJECTS_ONLY and item.index not in covered]
+        for item in self.items:
+            for journal in item.missing:
+                if unclaimed:
+                    journal.refuse(
+                        "content",
+                        SubIndication.HASH_FAILURE,
+                        "None of the files given is the one that this speaks about.",
+                    )
+                else:
+                    journal.refuse(
+                        "content",
+                        SubIndication.SIGNED_DATA_NOT_FOUND,
+                        "What this speaks about is not among the files given.",
+                    )
