@@ -6,7 +6,7 @@ that any number of receipts costs one HSM call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -98,24 +98,26 @@ def parse_receipt(data: bytes) -> Receipt:
     if not isinstance(message, cbor2.CBORTag) or message.tag != _COSE_SIGN1:
         raise MalformedProof("a receipt is a tagged COSE_Sign1")
     match message.value:
-        case [bytes(protected), dict(unprotected), None, bytes(signature)]:
+        case [bytes(protected), Mapping() as unprotected, None, bytes(signature)]:
             header, proofs = _load(protected), unprotected.get(_VDP)
         case _:
             raise MalformedProof("a receipt is a COSE_Sign1 with a detached payload")
     match header:
-        case dict() if (header.get(_ALGORITHM), header.get(_VDS)) == (_EDDSA, _RFC9162_SHA256):
+        case Mapping() if (header.get(_ALGORITHM), header.get(_VDS)) == (_EDDSA, _RFC9162_SHA256):
             key_id = header.get(_KEY_ID)
         case _:
             raise MalformedProof("the receipt is not EdDSA over an RFC9162_SHA256 tree")
     match proofs:
-        case dict() if isinstance(inclusion := proofs.get(_INCLUSION), list) and len(inclusion) == 1:
+        case Mapping() if isinstance(inclusion := proofs.get(_INCLUSION), list | tuple) and len(inclusion) == 1:
             proof = _load(inclusion[0]) if isinstance(inclusion[0], bytes) else None
         case _:
             raise MalformedProof("a receipt of inclusion has one inclusion proof")
     match proof:
-        case [int(size), int(index), list(path)] if all(isinstance(step, bytes) for step in path):
+        case [int(size), int(index), [*path]] if all(isinstance(step, bytes) for step in path):
             if isinstance(key_id, bytes) and type(size) is type(index) is int:
-                return Receipt(size, index, tuple(path), key_id, protected, signature)
+                return Receipt(
+                    size, index, tuple(step for step in path if isinstance(step, bytes)), key_id, protected, signature
+                )
     raise MalformedProof("the receipt's inclusion proof is not of its format")
 
 
