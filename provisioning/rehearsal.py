@@ -6,12 +6,15 @@ and log origin says so for ever.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import os
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,16 +23,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import hsm
 from appliance.box import settings as box
 from appliance.box.home import Home
+from appliance.box.process import write_file
+from appliance.evidence.trust import AuthorityEntry, LogEntry, make_bundle
 from appliance.keymaster import certificates, revocation
+from appliance.log import VerifierKey
+from appliance.recorder.counts import CallCounter, new_run_id
 from hsm import vault
 from hsm.keys import generate_key_pair
+from hsm.x509 import private_key
 from provisioning import names, tokens
+from provisioning.genesis import Counts, EnrolledApplication, SignedThing, record_genesis
 
 AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 END_ENTITY_LIFETIME = datetime.timedelta(days=825)
 APPLICATION_LIFETIME = datetime.timedelta(days=365)
 AUTHORITIES = ("box-ca", "tsa-ca", "seal-ca")
 AUTHORITY_SCHEME = "ecdsa-p384-sha384"
+BUNDLE_LIFETIME = datetime.timedelta(days=365)
+_ROLES: dict[str, Literal["tsa", "seal", "tls"]] = {"box-ca": "tls", "tsa-ca": "tsa", "seal-ca": "seal"}
 SERVER_NAMES = ["localhost", "127.0.0.1", "::1"]
 
 
@@ -77,6 +88,13 @@ class _Provisioning:
         self.workers = workers
         self.box_id = secrets.token_hex(16)
         self.now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        self.signed: list[SignedThing] = []
+        self.drops: Counter[str] = Counter()
+        """Signatures that nobody got, by reason: a key's self-test is one."""
+        self.outputs: dict[Path, bytes] = {}
+        """Public files, let out once what was signed is on record."""
+        self.enrolled: list[EnrolledApplication] = []
+        self.log_keys: list[LogEntry] = []
         self.issuers: dict[str, certificates.Issuer] = {}
         self.open: dict[str, hsm.Token] = {}
         self.new: dict[str, tokens.NewToken] = {}
@@ -85,23 +103,27 @@ class _Provisioning:
         home = self.home
         if home.settings.exists():
             raise AlreadyProvisioned(f"{home.root} has a box in it already")
-        for path in (home.root, home.trust, home.trust / "logs", home.clients, home.front):
+        for path in (home.root, home.trust, home.clients, home.front, home.counters):
             path.mkdir(parents=True, exist_ok=True)
+        counter = CallCounter(home.counters, new_run_id())
         os.environ[tokens.SOFTHSM_VARIABLE] = str(tokens.write_softhsm_configuration(home))
         for label in ("box", *self.tenants):
             self.new[label] = tokens.make_token(home, label)
             self.open[label] = hsm.open_token(
-                self.new[label].uri, hsm.PinFile(self.new[label].pin_file), hsm.LaneSettings()
+                self.new[label].uri,
+                hsm.PinFile(self.new[label].pin_file),
+                hsm.LaneSettings(),
+                count_call=counter.count,
+                count_drop=lambda reason: self.drops.update([reason]),
             )
         try:
-            return self._make()
+            return self._make(counter)
         finally:
             for token in self.open.values():
                 token.close()
 
-    def _make(self) -> Provisioned:
+    def _make(self, counter: CallCounter) -> Provisioned:
         authorities = [self._authority(name) for name in AUTHORITIES]
-        self._key("box", "device", AUTHORITY_SCHEME)
         self._server()
         units, seal_keys = [], []
         for tenant in self.tenants:
@@ -122,7 +144,18 @@ class _Provisioning:
             users=box.UserSettings(tokens=60610, recorder=60611, front=60612),
         )
         applications = {f"{tenant}-app": self._application(tenant) for tenant in self.tenants}
+        self._trust_bundle()
         box.write_settings(self.home.settings, settings)
+        try:
+            counts = Counts(counter.run, counter.signed, dict(self.drops))
+            record_genesis(self.home, settings, counts, self.signed, self.enrolled)
+        except BaseException:
+            self.home.settings.unlink()
+            raise
+        counter.close(remove=True)
+        for path, content in self.outputs.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, content)
         return Provisioned(self.home, settings, applications)
 
     def _token_settings(self, label: str) -> box.TokenSettings:
@@ -136,17 +169,17 @@ class _Provisioning:
 
     def _authority(self, name: str) -> box.CertificateAuthoritySettings:
         key = self._key("box", name, AUTHORITY_SCHEME)
-        private_key = hsm.x509.private_key(key)
+        signer = private_key(key)
         subject = names.common_name(f"{name} {self.box_id[:8]}")
         certificate = certificates.authority(
             certificates.name(subject, names.ORGANISATION),
-            private_key,
+            signer,
             key.public_key,
             hashes.SHA384(),
             self.now,
             AUTHORITY_LIFETIME,
         )
-        issuer = certificates.Issuer(certificate, private_key, hashes.SHA384(), names.crl_url(name))
+        issuer = certificates.Issuer(certificate, signer, hashes.SHA384(), names.crl_url(name))
         self.issuers[name] = issuer
         settings = box.CertificateAuthoritySettings(
             name=name,
@@ -158,12 +191,25 @@ class _Provisioning:
         )
         self._write_pem(self.home.root / settings.certificate, certificate)
         crl = revocation.next_crl(issuer, None, [], self.now, settings.crl_days)
-        revocation.publish(self.home, settings, crl.public_bytes(serialization.Encoding.DER))
+        der = crl.public_bytes(serialization.Encoding.DER)
+        self.signed += [self._certificate_row(name, certificate), SignedThing("crl", name, name, der)]
+        self.outputs[self.home.root / settings.crl] = der
         return settings
 
     def _write_pem(self, path: Path, *chain: x509.Certificate) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain))
+        encoded = [certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain]
+        self.outputs[path] = b"".join(encoded)
+
+    @staticmethod
+    def _certificate_row(issuer: str, certificate: x509.Certificate) -> SignedThing:
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        return SignedThing("certificate", issuer, certificate.subject.rfc4514_string(), der)
+
+    def _issue(self, issuer: str, path: Path, certificate: x509.Certificate) -> None:
+        """Keep an end-entity certificate: its row, its file with its chain, and its copy among the issued ones."""
+        self.signed.append(self._certificate_row(issuer, certificate))
+        self._write_pem(path, certificate, self.issuers[issuer].certificate)
+        self._write_pem(self.home.issued / f"{certificate.fingerprint(hashes.SHA256()).hex()}.pem", certificate)
 
     def _server(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -176,7 +222,7 @@ class _Provisioning:
             END_ENTITY_LIFETIME,
             SERVER_NAMES,
         )
-        self._write_pem(self.home.front / "server.crt", certificate)
+        self._issue("box-ca", self.home.front / "server.crt", certificate)
         self._write_software_key(self.home.front / "server.key", key)
 
     @staticmethod
@@ -192,16 +238,15 @@ class _Provisioning:
     def _unit(self, tenant: str, unit: _Unit) -> box.UnitSettings:
         label = f"{tenant}-{unit.suffix}"
         key = self._key(tenant, label, unit.scheme)
-        issuer = self.issuers["tsa-ca"]
         certificate = certificates.time_stamping_unit(
-            issuer,
+            self.issuers["tsa-ca"],
             certificates.name(names.common_name(f"time-stamping unit {label}"), names.ORGANISATION),
             key.public_key,
             self.now,
             END_ENTITY_LIFETIME,
         )
         path = f"certificates/{label}.pem"
-        self._write_pem(self.home.root / path, certificate, issuer.certificate)
+        self._issue("tsa-ca", self.home.root / path, certificate)
         return box.UnitSettings(
             name=label,
             tenant=tenant,
@@ -218,16 +263,15 @@ class _Provisioning:
     def _seal_key(self, tenant: str) -> box.SealKeySettings:
         label = f"{tenant}-seal"
         key = self._key(tenant, label, "ecdsa-p256-sha256")
-        issuer = self.issuers["seal-ca"]
         certificate = certificates.seal(
-            issuer,
+            self.issuers["seal-ca"],
             certificates.name(names.common_name(f"seal of {tenant}"), names.ORGANISATION),
             key.public_key,
             self.now,
             END_ENTITY_LIFETIME,
         )
         path = f"certificates/{label}.pem"
-        self._write_pem(self.home.root / path, certificate, issuer.certificate)
+        self._issue("seal-ca", self.home.root / path, certificate)
         return box.SealKeySettings(
             name=label,
             tenant=tenant,
@@ -245,7 +289,12 @@ class _Provisioning:
 
     def _log(self, label: str, tenant: str | None) -> box.LogSettings:
         origin = names.log_origin(self.box_id, label)
-        self._key(label, f"{label}-log-1", "ed25519")
+        key = self._key(label, f"{label}-log-1", "ed25519")
+        verifier = VerifierKey(
+            origin, key.public_key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        )
+        self.log_keys.append(LogEntry(origin=origin, key=str(verifier)))
+        self.outputs[self.home.trust / f"{label}-log.vkey"] = f"{verifier}\n".encode()
         return box.LogSettings(
             origin=origin,
             tenant=tenant,
@@ -263,6 +312,36 @@ class _Provisioning:
             APPLICATION_LIFETIME,
         )
         path = self.home.clients / f"{name}.crt"
-        self._write_pem(path, certificate)
+        self._issue("box-ca", path, certificate)
         self._write_software_key(path.with_suffix(".key"), key)
+        self.enrolled.append(EnrolledApplication(tenant, name, certificate))
         return path
+
+    def _trust_bundle(self) -> None:
+        """What a verifier trusts, signed by the device key, which stands in for a constitution on a rehearsal box."""
+        device = self._key("box", "device", AUTHORITY_SCHEME)
+
+        def sign(encoded: bytes) -> bytes:
+            signature = device.sign(encoded)
+            self.signed.append(SignedThing("certificate", "device", "trust bundle", encoded))
+            return signature
+
+        bundle = make_bundle(
+            signer=device.public_key.public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            ),
+            sign=sign,
+            previous=None,
+            rehearsal=True,
+            issued=self.now,
+            expires=self.now + BUNDLE_LIFETIME,
+            authorities=[self._authority_entry(name, role) for name, role in _ROLES.items()],
+            revocation_lists={f"{name}.crl": self.outputs[self.home.trust / f"{name}.crl"] for name in AUTHORITIES},
+            logs=self.log_keys,
+        )
+        self.outputs |= {self.home.trust / file: content for file, content in bundle.items()}
+
+    def _authority_entry(self, name: str, role: Literal["tsa", "seal", "tls"]) -> AuthorityEntry:
+        der = self.issuers[name].certificate.public_bytes(serialization.Encoding.DER)
+        policies = list(_UNITS[0].policies) if role == "tsa" else []
+        return AuthorityEntry(certificate=base64.b64encode(der).decode(), role=role, policies=policies)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.box.home import Home
-from hsm import Pkcs11Uri
-from hsm.tokens import initialise_token
+from hsm import Pkcs11Uri, initialise_token
 
 SOFTHSM_MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 SOFTHSM_VARIABLE = "SOFTHSM2_CONF"
@@ -48,5 +47,4 @@ def make_token(home: Home, label: str) -> NewToken:
     pin, so_pin = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
     _write_secret(pin_file, pin)
     _write_secret(so_pin_file, so_pin)
-    initialise_token(SOFTHSM_MODULE, label, so_pin, pin)
-    return NewToken(label, Pkcs11Uri.parse(f"pkcs11:token={label}?module-path={SOFTHSM_MODULE}"), pin_file, so_pin_file)
+    return NewToken(label, initialise_token(SOFTHSM_MODULE, label, so_pin, pin), pin_file, so_pin_file)

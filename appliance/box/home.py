@@ -53,6 +53,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def issued(self) -> Path:
+        """Every certificate that the box's CAs issued, SHA256.pem; the keymaster makes CRLs from it."""
+        return self.root / "certificates" / "issued"
+
+    @property
     def exports(self) -> Path:
         """Signed checkpoints as last exported (control FORK); point it outside the box in production."""
         return self.root / "exports"
