@@ -258,7 +258,7 @@ class Supervisor:
             directory = home.worker_socket(number, "applications").parent
             users.directory(directory, users.tokens, 0o2750, group=users.front)
         users.give(home.records, users.recorder, create=True)
-        for path in (home.documents, home.logs, home.tokens, home.exports):
+        for path in (home.documents, home.logs, home.tokens, home.exports, home.trust):
             users.give(path, users.tokens, create=True)
         for token in self.settings.tokens:
             users.give(home.root / token.pin_file, users.tokens)

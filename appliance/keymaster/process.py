@@ -1,0 +1,181 @@
+"""The keymaster process: the only one that uses the CAs' keys. It keeps the CRLs, and the trust bundle, fresh."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import datetime
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+import hsm
+from appliance.box import journal
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings, CertificateAuthoritySettings, read_settings
+from appliance.errors import CinnabarError
+from appliance.evidence import directory, trust
+from appliance.keymaster.certificates import Issuer, Revocation
+from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl
+from appliance.recorder import RecorderClient
+from appliance.recorder.counts import CallCounter, new_run_id
+from hsm.x509 import private_key
+
+ROUND_SECONDS = 2.0
+DEVICE_KEY = "device"
+DEVICE_SCHEME = "ecdsa-p384-sha384"
+BUNDLE_DAYS = 365
+
+log = structlog.get_logger("keymaster")
+
+
+class Keymaster:
+    """One life of the process."""
+
+    def __init__(self, home: Home, settings: BoxSettings) -> None:
+        self._home = home
+        self._settings = settings
+        self._counter = CallCounter(home.counters, new_run_id())
+        self._drops: Counter[str] = Counter()
+        self._tokens: dict[str, hsm.Token] = {}
+        self._issuers: dict[str, Issuer] = {}
+        self._recorder: RecorderClient | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Make what is due, every two seconds, until told to stop."""
+        self._recorder = await RecorderClient.connect(
+            self._home.recorder_socket, self._counter.run, lambda: (self._counter.signed, dict(self._drops))
+        )
+        try:
+            self._open()
+            log.info("keymaster-ready", authorities=sorted(self._issuers))
+            while not stop.is_set():
+                try:
+                    await self._round()
+                except (CinnabarError, hsm.HsmError) as error:
+                    # Retried in the next round; a CRL is made at half of its life, so there is time.
+                    log.warning("round-failed", error=type(error).__name__, detail=str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), ROUND_SECONDS)
+            await self._recorder.goodbye()
+            self._counter.close(remove=True)
+        finally:
+            for token in self._tokens.values():
+                token.close()
+            await self._recorder.close()
+
+    def _open(self) -> None:
+        wanted = {authority.token for authority in self._settings.authorities}
+        for token in self._settings.tokens:
+            if token.name in wanted:
+                self._tokens[token.name] = hsm.open_token(
+                    hsm.Pkcs11Uri.parse(token.uri),
+                    hsm.PinFile(self._home.root / token.pin_file),
+                    hsm.LaneSettings(),
+                    count_call=self._counter.count,
+                    count_drop=lambda reason: self._drops.update([reason]),
+                    allow_weak_keys=token.allow_weak_keys,
+                )
+        for authority in self._settings.authorities:
+            key = self._tokens[authority.token].signing_key(hsm.Pkcs11Uri.parse(authority.key_uri), authority.scheme)
+            certificate = x509.load_pem_x509_certificate((self._home.root / authority.certificate).read_bytes())
+            # The issuer's own distribution point matters only to certificates that it issues, not to its CRLs.
+            self._issuers[authority.name] = Issuer(certificate, private_key(key), hashes.SHA384(), crl_url="")
+
+    async def _round(self) -> None:
+        assert self._recorder is not None  # noqa: S101 - connected before the first round
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        revoked = self._revocations(await self._recorder.query("revoked_certificates"))
+        made = False
+        for authority in self._settings.authorities:
+            made |= await self._renew(authority, revoked.get(authority.name, []), now)
+        if made:
+            await self._renew_bundle(now)
+
+    def _revocations(self, rows: list[tuple[bytes, int]]) -> dict[str, list[Revocation]]:
+        """Revoked certificates by the authority that issued them; the register knows them by digest only."""
+        found: dict[str, list[Revocation]] = {}
+        for digest, time_us in rows:
+            path = self._home.issued / f"{digest.hex()}.pem"
+            if not path.exists():
+                continue  # not issued here: the register refuses it, and no CRL of ours can speak of it
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            at = datetime.datetime.fromtimestamp(time_us // 1_000_000, datetime.UTC)
+            for name, issuer in self._issuers.items():
+                if issuer.certificate.subject == certificate.issuer:
+                    found.setdefault(name, []).append(Revocation(certificate.serial_number, at))
+        return found
+
+    async def _renew(
+        self, authority: CertificateAuthoritySettings, revoked: list[Revocation], now: datetime.datetime
+    ) -> bool:
+        path = self._home.root / authority.crl
+        current = read_crl(path)
+        if not is_due(current, revoked, now):
+            return False
+        crl = next_crl(self._issuers[authority.name], current, revoked, now, authority.crl_days)
+        der = crl.public_bytes(serialization.Encoding.DER)
+        await self._record("crl", authority.name, authority.name, der)
+        publish(self._home, authority, der)
+        log.info("crl-published", authority=authority.name, revoked=len(revoked))
+        return True
+
+    async def _renew_bundle(self, now: datetime.datetime) -> None:
+        """The next version of the trust bundle, which names the CRLs by digest."""
+        box_token = self._tokens[self._settings.authorities[0].token]
+        device = box_token.signing_key(hsm.Pkcs11Uri.parse(f"pkcs11:object={DEVICE_KEY}"), DEVICE_SCHEME)
+        files = directory.read_directory(self._home.trust)
+        previous = trust.read_bundle(files, None).document
+        signed: list[bytes] = []
+
+        def sign(encoded: bytes) -> bytes:
+            signed.append(encoded)
+            return device.sign(encoded)
+
+        bundle = trust.make_bundle(
+            signer=device.public_key.public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            ),
+            sign=sign,
+            previous=files,
+            rehearsal=self._settings.rehearsal,
+            issued=now,
+            expires=now + datetime.timedelta(days=BUNDLE_DAYS),
+            authorities=previous.authorities,
+            revocation_lists={
+                Path(authority.crl).name: (self._home.root / authority.crl).read_bytes()
+                for authority in self._settings.authorities
+            },
+            logs=previous.logs,
+            witnesses=previous.witnesses,
+            time=previous.time,
+        )
+        await self._record("certificate", DEVICE_KEY, "trust bundle", signed[0])
+        directory.write_directory(self._home.trust, bundle)
+        log.info("trust-bundle-published", version=previous.version + 1)
+
+    async def _record(self, kind: str, key: str, subject: str, body: bytes) -> None:
+        assert self._recorder is not None  # noqa: S101
+        await self._recorder.housekeeping(kind, key, time.time_ns() // 1000, subject, body)  # type: ignore[arg-type]
+
+
+async def _serve(home: Home) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Keymaster(home, read_settings(home.settings)).run(stop)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="appliance.keymaster", description="Keeps CRLs and the trust bundle fresh.")
+    parser.add_argument("--home", type=Path, required=True)
+    arguments = parser.parse_args()
+    journal.configure("keymaster")
+    asyncio.run(_serve(Home(arguments.home.resolve())))
