@@ -41,7 +41,7 @@ CKR_USER_NOT_LOGGED_IN: Final = 0x101
 CKR_CRYPTOKI_NOT_INITIALIZED: Final = 0x190
 CKR_CRYPTOKI_ALREADY_INITIALIZED: Final = 0x191
 
-_OTHER_RETURN_VALUES: Final = {
+_OTHER_RETURN_VALUES: Final[dict[int, str]] = {
     0x001: "CKR_CANCEL",
     0x007: "CKR_ARGUMENTS_BAD",
     0x020: "CKR_DATA_INVALID",
@@ -70,7 +70,7 @@ _OTHER_RETURN_VALUES: Final = {
     0x113: "CKR_WRAPPING_KEY_HANDLE_INVALID",
     0x150: "CKR_BUFFER_TOO_SMALL",
 }
-_RETURN_VALUE_NAMES: Final = _OTHER_RETURN_VALUES | {
+_RETURN_VALUE_NAMES: Final[dict[int, str]] = _OTHER_RETURN_VALUES | {
     value: name for name, value in list(globals().items()) if name.startswith("CKR_")
 }
 

@@ -29,7 +29,21 @@ AttributeValue = bool | int | bytes | str
 Template = Mapping[int, AttributeValue]
 
 # The order of CK_FUNCTION_LIST (PKCS#11 v2.40, pkcs11f.h).
-_FUNCTIONS = ["Initialize", "Finalize", "GetInfo", "GetFunctionList", "GetSlotList", "GetSlotInfo", "GetTokenInfo", "GetMechanismList", "GetMechanismInfo", "InitToken", "InitPIN", "SetPIN", "OpenSession", "CloseSession", "CloseAllSessions", "GetSessionInfo", "GetOperationState", "SetOperationState", "Login", "Logout", "CreateObject", "CopyObject", "DestroyObject", "GetObjectSize", "GetAttributeValue", "SetAttributeValue", "FindObjectsInit", "FindObjects", "FindObjectsFinal", "EncryptInit", "Encrypt", "EncryptUpdate", "EncryptFinal", "DecryptInit", "Decrypt", "DecryptUpdate", "DecryptFinal", "DigestInit", "Digest", "DigestUpdate", "DigestKey", "DigestFinal", "SignInit", "Sign", "SignUpdate", "SignFinal", "SignRecoverInit", "SignRecover", "VerifyInit", "Verify", "VerifyUpdate", "VerifyFinal", "VerifyRecoverInit", "VerifyRecover", "DigestEncryptUpdate", "DecryptDigestUpdate", "SignEncryptUpdate", "DecryptVerifyUpdate", "GenerateKey", "GenerateKeyPair", "WrapKey", "UnwrapKey", "DeriveKey", "SeedRandom", "GenerateRandom", "GetFunctionStatus", "CancelFunction", "WaitForSlotEvent"]
+FUNCTION_NAMES = tuple(
+    name
+    for line in (
+        "Initialize Finalize GetInfo GetFunctionList GetSlotList GetSlotInfo GetTokenInfo GetMechanismList",
+        "GetMechanismInfo InitToken InitPIN SetPIN OpenSession CloseSession CloseAllSessions GetSessionInfo",
+        "GetOperationState SetOperationState Login Logout CreateObject CopyObject DestroyObject GetObjectSize",
+        "GetAttributeValue SetAttributeValue FindObjectsInit FindObjects FindObjectsFinal EncryptInit Encrypt",
+        "EncryptUpdate EncryptFinal DecryptInit Decrypt DecryptUpdate DecryptFinal DigestInit Digest DigestUpdate",
+        "DigestKey DigestFinal SignInit Sign SignUpdate SignFinal SignRecoverInit SignRecover VerifyInit Verify",
+        "VerifyUpdate VerifyFinal VerifyRecoverInit VerifyRecover DigestEncryptUpdate DecryptDigestUpdate",
+        "SignEncryptUpdate DecryptVerifyUpdate GenerateKey GenerateKeyPair WrapKey UnwrapKey DeriveKey SeedRandom",
+        "GenerateRandom GetFunctionStatus CancelFunction WaitForSlotEvent",
+    )
+    for name in line.split()
+)
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "Initialize": (c_void_p,),
     "Finalize": (c_void_p,),
@@ -63,7 +77,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 
 class _FunctionList(Structure):
-    _fields_ = [("version", c_ubyte * 2), *((name, c_void_p) for name in _FUNCTIONS)]
+    _fields_ = [("version", c_ubyte * 2), *((name, c_void_p) for name in FUNCTION_NAMES)]
 
 
 class _InitializeArguments(Structure):
@@ -179,8 +193,14 @@ class Cryptoki:
     def token_info(self, slot_id: int) -> TokenInfo:
         info = _TokenInfo()
         self._call("GetTokenInfo", slot_id, byref(info))
-        texts = [_padded(info, name) for name in ("label", "manufacturer", "model", "serial")]
-        return TokenInfo(slot_id, *texts, flags=info.flags)
+        return TokenInfo(
+            slot_id,
+            _padded(info, "label"),
+            _padded(info, "manufacturer"),
+            _padded(info, "model"),
+            _padded(info, "serial"),
+            info.flags,
+        )
 
     def mechanisms(self, slot_id: int) -> frozenset[int]:
         count = c_ulong()

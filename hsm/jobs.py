@@ -58,18 +58,17 @@ class WaitingJob(Job):
     def __init__(self, request: KeyRequest, message: bytes, deadline: float, site: Site | None = None) -> None:
         super().__init__(request, message, deadline, site)
         self._done = threading.Event()
-        self._signature: bytes | None = None
+        self._signature = b""
         self._error: HsmError | None = None
 
     def settle(self, signature: bytes | None, error: HsmError | None) -> None:
-        self._signature, self._error = signature, error
+        self._signature, self._error = signature or b"", error
         self._done.set()
 
     def result(self) -> bytes:
         self._done.wait()
         if self._error is not None:
             raise self._error
-        assert self._signature is not None
         return self._signature
 
 

@@ -138,7 +138,7 @@ def _generate(
     private: dict[int, AttributeValue],
     choices: list[dict[int, AttributeValue]],
 ) -> tuple[int, int]:
-    refusal: CryptokiError | None = None
+    refusal = CryptokiError("C_GenerateKeyPair", ck.CKR_TEMPLATE_INCONSISTENT)
     for (trimmed_public, trimmed_private), choice in product(
         zip(trimmed(public), trimmed(private), strict=True), choices
     ):
@@ -148,7 +148,6 @@ def _generate(
             if error.value not in _TEMPLATE_REFUSED and len(choices) == 1:
                 raise
             refusal = error
-    assert refusal is not None
     raise refusal
 
 

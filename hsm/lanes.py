@@ -114,14 +114,13 @@ class _Lane:
             if connection is None or key is None:
                 raise _TryElsewhere(None)
             try:
-                return self._call_in(connection)(key, job.message)
+                return self.call_in(connection)(key, job.message)
             except CryptokiError as error:
                 self._after(error, connection, job)
 
-    def _call_in(self, connection: Connection) -> SignCall:
+    def call_in(self, connection: Connection) -> SignCall:
         if self.connection is not connection or self.call is None:
-            self.reopen(connection)
-            assert self.call is not None
+            return self.reopen(connection)
         return self.call
 
     def _after(self, error: CryptokiError, connection: Connection, job: Job) -> None:
@@ -136,12 +135,13 @@ class _Lane:
             raise _TryElsewhere((connection, error))
         self.drop_session()
 
-    def reopen(self, connection: Connection) -> None:
+    def reopen(self, connection: Connection) -> SignCall:
         """A fresh session in the connection. Raises CryptokiError."""
         self.drop_session()
         session = self.site.cryptoki.open_session(connection.slot_id)
         self.call = SignCall(self.site.cryptoki, session, self._counters)
         self.connection = connection
+        return self.call
 
     def drop_session(self) -> None:
         call, connection = self.call, self.connection
@@ -177,10 +177,7 @@ class InlineLane:
     def prepared(self, connection: Connection, key: KeyHandle) -> Callable[[bytes], bytes]:
         """The shortest way to a signature, good as long as the connection is. Raises CryptokiError."""
         with self._lock:
-            if self._lane.connection is not connection:
-                self._lane.reopen(connection)
-            call = self._lane.call
-            assert call is not None
+            call = self._lane.call_in(connection)
         lock = self._lock
 
         def sign(message: bytes) -> bytes:

@@ -36,8 +36,8 @@ class Scheme:
 
     name: str
     kind: KeyKind
-    digest: str | None
-    """hashlib name of the digest, None where the scheme hashes by itself."""
+    digest: str
+    """hashlib name of the digest, empty where the scheme hashes by itself."""
     padding: str | None = None
     """pkcs1 or pss, for RSA."""
 
@@ -53,10 +53,10 @@ SCHEMES: dict[str, Scheme] = {
             for padding in ("pkcs1", "pss")
             for digest in ("sha256", "sha384", "sha512")
         ),
-        Scheme("ed25519", KeyKind.ED25519, None),
-        Scheme("ml-dsa-44", KeyKind.ML_DSA_44, None),
-        Scheme("ml-dsa-65", KeyKind.ML_DSA_65, None),
-        Scheme("ml-dsa-87", KeyKind.ML_DSA_87, None),
+        Scheme("ed25519", KeyKind.ED25519, ""),
+        Scheme("ml-dsa-44", KeyKind.ML_DSA_44, ""),
+        Scheme("ml-dsa-65", KeyKind.ML_DSA_65, ""),
+        Scheme("ml-dsa-87", KeyKind.ML_DSA_87, ""),
     )
 }
 
@@ -120,13 +120,11 @@ def choose(scheme_name: str, mechanisms: frozenset[int], *, lower_s: bool = Fals
     if lower_s and scheme.kind not in _EC_SIGNATURE_BYTES:
         raise MechanismUnavailable(f"low s is asked of {scheme_name}, which has no s")
     if scheme.kind in _EC_SIGNATURE_BYTES:
-        assert scheme.digest is not None
         outside, inside = ck.CKM_ECDSA, _ECDSA_WITH_HASH[scheme.digest]
         parameter, prefix = None, b""
         finish = _low_s_to_der(CURVE_ORDERS[scheme.kind.value[1]]) if lower_s else ecdsa_signature_to_der
         size = _EC_SIGNATURE_BYTES[scheme.kind]
     elif scheme.kind is KeyKind.RSA:
-        assert scheme.digest is not None
         finish, size = _as_it_is, RSA_MAXIMUM_BITS // 8
         if scheme.padding == "pss":
             outside, inside = ck.CKM_RSA_PKCS_PSS, _PSS_WITH_HASH[scheme.digest]

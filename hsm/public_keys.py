@@ -150,5 +150,5 @@ def verify(public_key: PublicKey, scheme_name: str, message: bytes, signature: b
         raise SelfTestFailed(f"a signature of the token ({scheme_name}) does not verify under its key") from None
 
 
-def _hash(name: str | None) -> hashes.HashAlgorithm:
-    return {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}[name or ""]
+def _hash(name: str) -> hashes.HashAlgorithm:
+    return {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}[name]

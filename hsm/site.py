@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from hsm import constants as ck
 from hsm.cryptoki import AttributeValue, Cryptoki, Mechanism, TokenInfo
@@ -103,7 +104,7 @@ class SignCall:
         self._sign = cryptoki.sign
         self._call = counters.call
         self._drop = counters.drop
-        self._buffer = ctypes.create_string_buffer(_LARGEST_SIGNATURE_BYTES)
+        self._buffer: Any = ctypes.create_string_buffer(_LARGEST_SIGNATURE_BYTES)
         self._length = ctypes.c_ulong()
         self._length_address = ctypes.addressof(self._length)
 
@@ -239,7 +240,8 @@ class Site:
         exclusive = getattr(self._pin, "exclusive", contextlib.nullcontext)
         with exclusive():
             pin = self._pin().encode()
-            mark = hashlib.sha256(b"\0".join((_SALT, self.module.path.encode(), info.serial.encode(), pin))).digest()
+            where = f"{self.module.path}\0{info.serial}\0".encode()
+            mark = hashlib.sha256(_SALT + where + pin).digest()
             # The flags are read again inside the lock: another process may just have spent a try.
             check_pin_may_be_tried(self.cryptoki.token_info(info.slot_id).flags, refused_before=mark in _refused_pins)
             try:

@@ -125,7 +125,7 @@ class Token:
     def start(self, patience_s: float) -> None:
         """Connect every site, or with a standby at least one."""
         deadline = time.monotonic() + patience_s
-        errors = []
+        errors: list[HsmError] = []
         for place in self._places:
             try:
                 self._connect_patiently(place, deadline if not errors else time.monotonic())

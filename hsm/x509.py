@@ -34,12 +34,14 @@ def private_key(key: SigningKey) -> PrivateKey:
 
 def hash_algorithm(key: SigningKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
     """What to pass to `sign` of a builder beside `private_key(key)`: the hash of the key's scheme; None for Ed25519."""
-    digest = scheme_named(key.scheme).digest
-    return (
-        None
-        if digest is None
-        else {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}[digest]()
-    )
+    return _HASHES.get(scheme_named(key.scheme).digest)
+
+
+_HASHES: dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
 
 
 class _TokenKey:
@@ -50,7 +52,7 @@ class _TokenKey:
 
     def _check_hash(self, algorithm: object) -> None:
         digest = scheme_named(self._key.scheme).digest
-        if getattr(algorithm, "name", None) != digest:
+        if getattr(algorithm, "name", "") != digest:
             raise MechanismUnavailable(f"the key signs by {self._key.scheme} only")
 
     def _stays(self) -> NoReturn:
