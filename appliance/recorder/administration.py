@@ -81,6 +81,19 @@ class AdministrativeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Numeric user id of the process that asked, as the socket shows it."""
 
 
+class SegmentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the export of a sealed segment leaves in the box's own log, as canonical JSON."""
+
+    action: Literal["segment-exported"] = "segment-exported"
+    digest: str
+    """SHA-256 of the segment's file, hexadecimal."""
+    first_sequence: int
+    format: str = "cinnabar-segment-record/1"
+    last_sequence: int
+    number: int
+    time: int
+
+
 def change_register(connection: sqlite3.Connection, change: Change) -> str:
     """Change the tables, in the caller's transaction; returns the log that the change belongs to.
 
@@ -157,6 +170,11 @@ def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
         time=now_us,
         user=user,
     )
+    return clear_entry(record, now_us)
+
+
+def clear_entry(record: AdministrativeRecord | SegmentRecord, now_us: int) -> Entry:
+    """An entry whose body is in clear: msgpack [salt, record, b""]."""
     canonical = msgspec.json.encode(record)
     salt = os.urandom(SALT_BYTES)
     body = msgspec.msgpack.encode([salt, canonical, b""])

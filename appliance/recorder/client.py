@@ -293,5 +293,5 @@ class _Link(asyncio.Protocol):
         for payload in self._frames.take(data):
             self._client._take(payload)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._client._unlinked()

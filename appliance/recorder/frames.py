@@ -36,12 +36,11 @@ class FrameReader:
     def take(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes. Raises FrameTooLong."""
         buffer = self._buffer
-        if not buffer:
+        if not buffer and len(data) >= LENGTH_BYTES:
             # The common case, a whole frame in one read, without a copy through the buffer.
-            if len(data) >= LENGTH_BYTES:
-                length = int.from_bytes(data[:LENGTH_BYTES], "big")
-                if length == len(data) - LENGTH_BYTES <= self._limit:
-                    return [data[LENGTH_BYTES:]]
+            length = int.from_bytes(data[:LENGTH_BYTES], "big")
+            if length == len(data) - LENGTH_BYTES <= self._limit:
+                return [data[LENGTH_BYTES:]]
         buffer += data
         frames: list[bytes] = []
         at = 0

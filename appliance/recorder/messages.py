@@ -121,7 +121,9 @@ class JobClaim(msgspec.Struct, array_like=True, frozen=True, tag="job-claim"):
 
 
 class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
-    """The last command of a run that stops cleanly: its counts must balance. Result.value is [signed, rows, dropped]."""
+    """The last command of a run that stops cleanly: its counts must balance.
+
+    Result.value is [signed, rows, dropped]."""
 
     ticket: int
 
@@ -140,7 +142,7 @@ class Batch(msgspec.Struct, array_like=True, frozen=True):
     """Signatures that were dropped inside the box, by reason, cumulative."""
     commands: list[Command]
     again: bool = False
-    """The commands were sent before, over a connection that was lost: what is recorded of them is found, not doubled."""
+    """The commands were sent before over a connection that was lost: what is recorded is found, not doubled."""
 
 
 class Committed(msgspec.Struct, array_like=True, frozen=True, tag="committed"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -13,6 +14,8 @@ from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError
 from appliance.recorder.counts import read_count
+from appliance.recorder.errors import ReadOnly
+from appliance.recorder.keeper import Keeper, KeeperSettings
 from appliance.recorder.messages import BOX_LOG
 from appliance.recorder.server import Server, listen
 from appliance.recorder.writer import Writer, WriterSettings
@@ -30,6 +33,19 @@ def writer_settings(settings: BoxSettings) -> WriterSettings:
     return WriterSettings(
         window_ms=settings.limits.idempotency_window_hours * 3_600_000,
         logs={entry.origin: BOX_LOG if entry.tenant is None else entry.tenant for entry in settings.logs},
+        segment_bytes=settings.records.segment_bytes,
+        segment_us=settings.records.segment_hours * 3_600_000_000,
+    )
+
+
+def keeper_settings(home: Home, settings: BoxSettings) -> KeeperSettings:
+    return KeeperSettings(
+        root=home.root,
+        archive=home.root / settings.records.archive,
+        warn_bytes=settings.limits.disk_warn_bytes,
+        refuse_bytes=settings.limits.disk_refuse_bytes,
+        keep_days=settings.records.keep_days,
+        job_days=settings.records.job_days,
     )
 
 
@@ -51,6 +67,8 @@ def main(root: Path) -> None:
     users = {user for user in (settings.users.tokens, settings.users.recorder) if user is not None}
     _private(home.recorder_socket.parent)
     writer = Writer(home.records, writer_settings(settings))
+    with contextlib.suppress(ReadOnly):
+        writer.settle_runs(lambda run: read_count(home.counters, run))
     server = Server(
         writer,
         home.records,
@@ -63,8 +81,11 @@ def main(root: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     log.info("recorder-ready", records=writer.ground.next_sequence - 1, tenants=len(writer.ground.callers.tenants))
+    keeper = Keeper(writer, server, home.records, keeper_settings(home, settings))
+    keeper.start()
     try:
         server.run()
     finally:
+        keeper.stop()
         writer.close()
     log.info("recorder-stopped", transactions=writer.transactions)

@@ -16,10 +16,11 @@ from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.recorder import errors
 from appliance.recorder.messages import Answer, Query, Refused, Result
 from appliance.store import records, rows, schema
-from appliance.store.records import Row
+from appliance.store.records import Row, Segment
 
 LEAVES_LIMIT = 65_536
 ROWS_LIMIT = 1_000
+BYTES_LIMIT = 16 * 1024 * 1024
 VERDICTS_LIMIT = 20_000
 
 
@@ -82,12 +83,16 @@ class Queries:
         known = records.segments(self.connection)
         found = records.find_sequence(self.connection, reversed(known), bytes(record_id))
         row = None if found is None else records.read_row(self.connection, found[0].number, found[1])
+        if row is None and any(s.state in records.GONE and _between(s, bytes(record_id)) for s in known):
+            raise errors.Archived("its segment is archived")
         if row is None or row.tenant != number:
             raise NotFound("there is no such record")
         return self._shown(row)
 
     def query_read_records(self, tenant: str, first: int, limit: int) -> list[list[object]]:
-        """Records of leaves [first, first + limit) as get_record shows them, at most 1000; archived ones are absent."""
+        """Records of leaves [first, first + limit) as get_record shows them; archived ones are absent.
+
+        At most 1000, and at most 16 MiB of bodies but at least one."""
         found = records.read_rows(
             self.connection,
             records.segments(self.connection),
@@ -95,7 +100,14 @@ class Queries:
             _number(first),
             min(_number(limit), ROWS_LIMIT),
         )
-        return [self._shown(row) for row in found]
+        size = 0
+        shown: list[list[object]] = []
+        for row in found:
+            size += len(row.body)
+            if shown and size > BYTES_LIMIT:
+                break
+            shown.append(self._shown(row))
+        return shown
 
     def _shown(self, row: Row) -> list[object]:
         application = "" if row.application == 0 else rows.application_name(self.connection, row.application)
@@ -164,7 +176,7 @@ class Queries:
     def query_job_verdicts(
         self, tenant: str, application: str, job_id: bytes, first: int, limit: int
     ) -> list[list[object]]:
-        """[[start, first leaf index, entries, [verdict, ...]], ...]: the slices that touch items [first, first + limit).
+        """[[start, first leaf index, entries, [verdict, ...]], ...] of the slices that touch [first, first + limit).
 
         Whole slices, so that entries can be matched to verdicts; first leaf index is -1 where a slice has none."""
         job = self._job(tenant, application, job_id)
@@ -232,6 +244,11 @@ class Reader:
             except sqlite3.Error as error:
                 answer = Refused(query.ticket, CinnabarError.code, f"the database: {error.sqlite_errorname}")
             self._done(token, answer)
+
+
+def _between(segment: Segment, record_id: bytes) -> bool:
+    first, last = segment.first_id, segment.last_id
+    return first is not None and last is not None and first <= record_id <= last
 
 
 def _number(value: int) -> int:

@@ -66,6 +66,7 @@ class Callers:
                     row.not_after,
                 )
         self.applications = {(c.tenant, c.application): c for c in self.by_certificate.values()}
+        self.by_number = {c.application_number: c for c in self.by_certificate.values()}
 
     def message(self) -> Register:
         """The register as it is pushed to every client."""

@@ -106,6 +106,16 @@ class Server:
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
         self._reader = Reader(directory, lambda: self.status, self._answered)
 
+    @property
+    def waiting(self) -> int:
+        """Commands that wait for a transaction."""
+        return self._waiting
+
+    @property
+    def clients(self) -> int:
+        """Connections that stand now."""
+        return len(self._clients)
+
     # From other threads
 
     def stop(self) -> None:

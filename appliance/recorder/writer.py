@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from appliance.errors import CinnabarError
 from appliance.recorder import administration, errors
 from appliance.recorder.administration import Change
-from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Refused
+from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, Refused
 from appliance.recorder.register import Callers, Certificate, TenantState
 from appliance.recorder.transaction import Ground, NeedsCare, Run, Transaction
 from appliance.store import keys, records, rows, schema
+
+log = structlog.get_logger(__name__)
 
 DAY_US = 86_400_000_000
 BYTES_KEPT_EVERY = 16 * 1024 * 1024
@@ -58,6 +62,8 @@ class Writer:
         self.disk_full = False
         self.transactions = 0
         self.appended = 0
+        self.unchecked_bytes = 0
+        """About how much of the write-ahead log is not in the database file yet."""
         self._bytes = 0
         self._bytes_kept = 0
         self.ground = self._find_ground()
@@ -77,7 +83,7 @@ class Writer:
             if not known:
                 known = [records.add_segment(connection, 1, self.clock_us(), 1)]
         callers = self.read_callers(self.clock_us())
-        self._bytes = self._bytes_kept = known[-1].bytes
+        self._bytes = self._bytes_kept = known[-1].size
         ground = Ground(
             callers=callers,
             segments=known,
@@ -97,7 +103,7 @@ class Writer:
         return Callers(version, tenants, certificates)
 
     @contextlib.contextmanager
-    def _in_transaction(self):  # type: ignore[no-untyped-def]
+    def _in_transaction(self) -> Iterator[None]:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -137,13 +143,19 @@ class Writer:
         )
         with self._in_transaction():
             apply = transaction.apply
-            answers = [apply(run, command) for run, command in work]  # type: ignore[arg-type]
+            answers = [apply(run, command) for run, command in work]
             transaction.write(touched)
             self._keep_bytes(transaction.bytes)
         transaction.publish(touched)
+        for run in transaction.ended:
+            if run.state == "unbalanced":
+                log.error(
+                    "run-unbalanced", control="RECORD", run=run.run, signed=run.signed, rows=run.rows, drops=run.drops
+                )
         self.disk_full = False
         self.transactions += 1
         self._bytes += transaction.bytes
+        self.unchecked_bytes += transaction.bytes + 16_384
         self.appended += sum(map(len, transaction.pending.values()))
         return answers
 
@@ -151,7 +163,7 @@ class Writer:
         # The size of the open segment is kept roughly: after a crash at most BYTES_KEPT_EVERY are not counted.
         if self._bytes + added - self._bytes_kept >= BYTES_KEPT_EVERY:
             self.connection.execute(
-                "UPDATE segments SET bytes = ? WHERE number = ?", (self._bytes + added, self.ground.segments[-1].number)
+                "UPDATE segments SET size = ? WHERE number = ?", (self._bytes + added, self.ground.segments[-1].number)
             )
             self._bytes_kept = self._bytes + added
 
@@ -197,6 +209,18 @@ class Writer:
             return Run(run, user, process, self.clock_us())
         return Run(run, user, process, found.started, found.signed, found.rows, rows.unpack_counts(found.drops), "open")
 
+    def settle_runs(self, signed: Callable[[str], int | None]) -> None:
+        """At the start: every run that is still open has lost its connection; those that come back open again.
+
+        `signed` reads a run's counter page."""
+
+        def settle(connection: sqlite3.Connection) -> None:
+            for row in rows.read_runs(connection, "open", 1_000_000):
+                count = max(row.signed, signed(row.run) or 0)
+                rows.write_run(connection, row._replace(state="lost", ended=self.clock_us(), signed=count))
+
+        self.change(settle)
+
     def lose_run(self, run: Run, signed: int | None) -> None:
         """A run's connection is gone without a goodbye. `signed` is its counter page's last value, if there is one."""
         self.give_back_leases(run.run)
@@ -227,7 +251,7 @@ class Writer:
         def seal(connection: sqlite3.Connection) -> None:
             first_id, last_id = records.id_bounds(connection, current.number)
             connection.execute(
-                """UPDATE segments SET state = 'sealed', sealed = ?, last_sequence = ?, bytes = ?, first_id = ?,
+                """UPDATE segments SET state = 'sealed', sealed = ?, last_sequence = ?, size = ?, first_id = ?,
                    last_id = ? WHERE number = ?""",
                 (now_us, last, self._bytes, first_id, last_id, current.number),
             )
@@ -247,6 +271,33 @@ class Writer:
     def lowest_hour(self) -> int:
         """The first hour whose idempotency keys are still inside the window."""
         return (self.clock_us() // 1000 - self.settings.window_ms) // keys.HOUR_MS
+
+    def finish_checkpoint(self) -> None:
+        """Copy what is left of the write-ahead log into the database, so that the next commit begins it anew.
+
+        The keeper has copied nearly all of it beside the writer; only while nobody writes can the rest be copied."""
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                raise WriterFailed(f"the database failed: {error.sqlite_errorname}") from error
+            # Nothing is lost: what is committed stands in the write-ahead log until there is room.
+            self.disk_full = True
+        else:
+            self.unchecked_bytes = 0
+
+    def note(self, entry: Entry, step: Callable[[sqlite3.Connection], None]) -> None:
+        """A change of the keeper's together with a leaf of the box's own log that tells of it."""
+        transaction = Transaction(self.connection, self.ground, self.clock_us(), self.monotonic(), careful=True)
+
+        def both(connection: sqlite3.Connection) -> None:
+            step(connection)
+            transaction.add(0, 0, [entry])
+            transaction.write([])
+
+        self.change(both)
+        transaction.publish([])
+        self.refresh_segments()
 
     def give_back_leases(self, run: str) -> None:
         """Give back every job that a run holds: its connection is gone."""

@@ -14,14 +14,14 @@ HOUR_MS = 3_600_000
 
 
 class KeyRow(NamedTuple):
-    """What an idempotency key was used for: `count` leaves from `first_index` on, or a job."""
+    """What an idempotency key was used for: `leaves` leaves from `first_index` on, or a job."""
 
     key: bytes
     application: int
     request_digest: bytes
     tenant: int
     first_index: int
-    count: int
+    leaves: int
     job_id: bytes | None
 
 

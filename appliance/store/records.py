@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LEAF_BITS = 40
 LEAF_LIMIT = 1 << LEAF_BITS
 COMMITMENT_BYTES = 32
+GONE = frozenset({"pruning", "pruned"})
+"""States of segments whose records are in the archive only."""
 
 
 class Row(NamedTuple):
@@ -45,16 +47,15 @@ class Segment(NamedTuple):
     sealed: int | None
     first_sequence: int
     last_sequence: int | None
-    bytes: int
+    size: int
+    """Bytes of bodies and about what their rows need; kept roughly while the segment is open."""
     first_id: bytes | None
     last_id: bytes | None
     file: str | None
     digest: bytes | None
 
 
-_SEGMENT_COLUMNS = (
-    "number, state, opened, sealed, first_sequence, last_sequence, bytes, first_id, last_id, file, digest"
-)
+_SEGMENT_COLUMNS = "number, state, opened, sealed, first_sequence, last_sequence, size, first_id, last_id, file, digest"
 
 
 def segments(connection: sqlite3.Connection) -> list[Segment]:
@@ -81,8 +82,10 @@ def add_segment(connection: sqlite3.Connection, number: int, opened: int, first_
     return Segment(number, "open", opened, None, first_sequence, None, 0, None, None, None, None)
 
 
-def insert_rows(connection: sqlite3.Connection, segment: int, rows: Sequence[Row]) -> None:
-    """Add records and their ids. Raises sqlite3.IntegrityError when an id is there already."""
+def insert_rows(connection: sqlite3.Connection, segment: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add records, each in the order of Row's members, and their ids.
+
+    Raises sqlite3.IntegrityError when an id is there already."""
     connection.executemany(
         f"INSERT INTO records_{segment} ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
         rows,
@@ -148,11 +151,11 @@ def find_sequence(
 ) -> tuple[Segment, int] | None:
     """The segment and sequence number of a record id; `known` are the segments, newest first."""
     for segment in known:
-        if segment.state == "pruned":
+        if segment.state in GONE:
             continue
-        if segment.last_id is not None and segment.first_id is not None:
-            if not segment.first_id <= record_id <= segment.last_id:
-                continue
+        first, last = segment.first_id, segment.last_id
+        if first is not None and last is not None and not first <= record_id <= last:
+            continue
         row = connection.execute(
             f"SELECT sequence FROM ids_{segment.number} WHERE record_id = ?",  # noqa: S608
             (record_id,),
@@ -169,6 +172,15 @@ def read_row(connection: sqlite3.Connection, segment: int, sequence: int) -> Row
         (sequence,),
     ).fetchone()
     return None if row is None else Row(*row)
+
+
+def read_page(connection: sqlite3.Connection, segment: int, after: int, limit: int) -> list[Row]:
+    """Records of a segment whose sequence number is above `after`, in order."""
+    page = connection.execute(
+        f"SELECT {_COLUMNS} FROM records_{segment} WHERE sequence > ? ORDER BY sequence LIMIT ?",  # noqa: S608
+        (after, limit),
+    )
+    return [Row(*row) for row in page]
 
 
 def read_rows(
@@ -194,7 +206,7 @@ def read_rows(
         end = sequence + min(count, base + first + limit - position)
         # A transaction writes into one segment, so a span lies in one too.
         segment = next(s for s in reversed(known) if s.first_sequence <= sequence)
-        if segment.state in {"pruning", "pruned"}:
+        if segment.state in GONE:
             continue
         found += map(
             Row._make,

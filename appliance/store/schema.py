@@ -29,7 +29,7 @@ _VERSION_1 = (
         position INTEGER PRIMARY KEY, count INTEGER NOT NULL, sequence INTEGER NOT NULL, commitments BLOB NOT NULL)""",
     """CREATE TABLE segments (
         number INTEGER PRIMARY KEY, state TEXT NOT NULL, opened INTEGER NOT NULL, sealed INTEGER,
-        first_sequence INTEGER NOT NULL, last_sequence INTEGER, bytes INTEGER NOT NULL DEFAULT 0,
+        first_sequence INTEGER NOT NULL, last_sequence INTEGER, size INTEGER NOT NULL DEFAULT 0,
         first_id BLOB, last_id BLOB, file TEXT, digest BLOB)""",
     "CREATE TABLE key_hours (hour INTEGER PRIMARY KEY)",
     """CREATE TABLE housekeeping (
@@ -49,6 +49,7 @@ _VERSION_1 = (
         application INTEGER NOT NULL REFERENCES applications, kind TEXT NOT NULL, items INTEGER NOT NULL,
         progress INTEGER NOT NULL, created INTEGER NOT NULL, finished INTEGER, request BLOB NOT NULL)""",
     "CREATE INDEX jobs_unfinished ON jobs (tenant, number) WHERE finished IS NULL",
+    "CREATE INDEX jobs_finished ON jobs (finished) WHERE finished IS NOT NULL",
     "CREATE INDEX jobs_by_application ON jobs (application, number)",
     """CREATE TABLE slices (
         job INTEGER NOT NULL REFERENCES jobs, start INTEGER NOT NULL, items INTEGER NOT NULL,
@@ -106,6 +107,14 @@ def open_writer(directory: Path) -> sqlite3.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}")
     migrate(connection)
+    return connection
+
+
+def open_checkpointer(directory: Path) -> sqlite3.Connection:
+    """A connection that copies the write-ahead log into the database beside the writer, and writes nothing itself."""
+    connection = sqlite3.connect(directory / "records.sqlite", isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
 
 
