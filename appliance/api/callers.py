@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from appliance.api.errors import BadCertificateHeader, NotPermitted, UnknownCaller
+from appliance.errors import NotFound
 from appliance.recorder.messages import Register
 
 _REMEMBERED = 1_024
@@ -33,6 +34,10 @@ class Caller:
     not_after: int
     """Seconds since the epoch, both inclusive (RFC 5280, section 4.1.2.5)."""
 
+    def may_use(self, key: str) -> bool:
+        """Whether the caller may use the unit or seal key of this name, if that is its tenant's."""
+        return key in self.permissions or "*" in self.permissions
+
     def authorise(self, key: str) -> None:
         """Raises NotPermitted where the caller may not use the unit or seal key of this name."""
         if key not in self.permissions and "*" not in self.permissions:
@@ -52,6 +57,14 @@ def certificate_digest(header: bytes) -> bytes:
     except binascii.Error:
         raise BadCertificateHeader("The header is not one PEM certificate.") from None
     return hashlib.sha256(der).digest()
+
+
+def public_certificate(unit: str) -> bytes:
+    """What stands in the register, where a certificate's digest stands otherwise, for the TSA listener of a unit.
+
+    It is the digest of no certificate, so nobody can present it; suspending that entry closes the listener for the unit.
+    """
+    return hashlib.sha256(b"cinnabar public unit v1\n" + unit.encode()).digest()
 
 
 class Callers:
@@ -101,4 +114,11 @@ class Callers:
             if len(self._digests) >= _REMEMBERED:
                 self._digests.clear()
             self._digests[header] = digest
+        return caller
+
+    def find_public(self, unit: str, now: float) -> Caller:
+        """Whom a request on the TSA listener is charged to: the unit's tenant. Raises NotFound where that is not set up."""
+        caller = self._by_certificate.get(public_certificate(unit))
+        if caller is None or not caller.not_before <= now <= caller.not_after or caller.tenant not in self._tenants:
+            raise NotFound("There is no such time-stamping unit here.")
         return caller

@@ -70,6 +70,7 @@ class Hub(Protocol):
         """Find the endpoint, or set the refusal; the largest body to take, in bytes."""
 
     def answer(self, request: Request) -> Coroutine[Any, Any, Response]: ...
+    def answered(self, request: Request, status: int) -> None: ...
     def refuse(self, error: CinnabarError) -> Response: ...
 
 
@@ -350,6 +351,7 @@ class Connection(asyncio.Protocol):
     def _finish(self, request: Request, response: Response) -> None:
         self._running = None
         self._hub.in_flight -= 1
+        self._hub.answered(request, response.status)
         self._release(request)
         if self._transport is None:
             return

@@ -88,9 +88,11 @@ class Hub:
         self.in_flight = 0
         self.in_flight_limit = settings.limits.in_flight
         self.held = 0
-        self.held_limit = max(HELD_BYTES, 2 * settings.limits.document)
+        self.held_limit = HELD_BYTES
         self.strangers = 0
         """Connections refused for their user."""
+        self.answers: dict[tuple[str, int], int] = {}
+        """Answers by endpoint and status, for /metrics."""
         self._application = application
         self._peers = allowed_peers(settings)
         self._connections: set[Connection] = set()
@@ -127,6 +129,12 @@ class Hub:
 
     def answer(self, request: Request) -> Coroutine[Any, Any, Response]:
         return self._application.answer(request)
+
+    def answered(self, request: Request, status: int) -> None:
+        """Count an answer."""
+        endpoint = request.endpoint
+        place = ("none" if endpoint is None else endpoint.path, status)
+        self.answers[place] = self.answers.get(place, 0) + 1
 
     def refuse(self, error: CinnabarError) -> Response:
         return problem_response(error)

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from appliance.seals import SealOptions
+
 PROBLEM_TYPE_PREFIX = "urn:cinnabar:problem:"
 
 DigestName = Literal["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"]
@@ -50,7 +52,7 @@ class StampRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     digest: Hex
     hash: DigestName = "sha256"
     unit: Name | None = None
-    """The time-stamping unit; may be left out where the caller has just one."""
+    """The time-stamping unit; the first that the caller may use if left out."""
     policy: Oid | None = None
     """The policy that the stamp must be issued under; the unit's default if left out."""
     nonce: NonceHex | None = None
@@ -92,6 +94,7 @@ class BulkStamp(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     hash: str
     count: int
+    """Leaves of the tree: the distinct digests."""
     root: str
     """Root of the tree, which the token covers, hexadecimal."""
     token: bytes
@@ -102,9 +105,13 @@ class BulkStampItem(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one digest: its position, and its path to the root."""
 
     item: int
-    status: Literal["stamped"] = "stamped"
+    """Position in the request."""
+    status: Literal["stamped", "refused"] = "stamped"
+    leaf: int | UnsetType = UNSET
+    """Position among the tree's leaves: that of the first equal digest."""
     path: list[str] | UnsetType = UNSET
     """Sibling hashes from the leaf to the root, hexadecimal."""
+    problem: Problem | UnsetType = UNSET
 
 
 # Seals.
@@ -114,7 +121,7 @@ class SealRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Ask for one seal: over a `digest` or a `document`, as a further signature on `existing`, or of what was `prepared`."""
 
     key: Name | None = None
-    """The seal key; may be left out where the caller has just one."""
+    """The seal key; the first that the caller may use if left out."""
     digest: Hex | None = None
     """Digest of a document that stays with the caller; the seal is then detached."""
     hash: DigestName = "sha256"
@@ -124,9 +131,12 @@ class SealRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True
     form: Literal["detached", "enveloping"] = "detached"
     level: Literal["B-B", "B-T"] = "B-B"
     unit: Name | None = None
-    """The time-stamping unit of a B-T seal; may be left out where the caller has just one."""
+    """The time-stamping unit of a B-T seal; the first that the caller may use if left out."""
+    options: SealOptions = SealOptions()
+    """Optional signed attributes."""
     prepared: bytes | None = None
-    """What /v1/seals/prepare answered; it stands alone."""
+    """What /v1/seals/prepare answered. Of the other members only `key`, `level` and `unit` may stand beside it, and
+    again `document` for an enveloping seal and `existing` for a further signature."""
 
 
 class PreparedSeal(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,8 +144,10 @@ class PreparedSeal(msgspec.Struct, frozen=True, kw_only=True):
 
     to_be_signed: bytes
     """The exact bytes that the key will sign: the DER SET OF signed attributes (RFC 5652, section 5.4)."""
+    digest: str
+    """SHA-256 of to_be_signed, for people to compare."""
     prepared: bytes
-    """Hand it back to /v1/seals within its lifetime; readable by the box alone."""
+    """Hand it back to /v1/seals within its lifetime."""
     expires: Time
 
 

@@ -1,0 +1,181 @@
+"""Bulk stamps: POST /v1/stamps/bulk, one token over many digests, and the evidence record of each of them.
+
+The batch is one signature and one record, which commits to the tree's root. The answer is JSON with a path for each
+item, or compact binary: then the client makes the paths itself from the digests that it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from appliance.algorithms import digest_algorithm
+from appliance.api import signing
+from appliance.api.application import query_of
+from appliance.api.endpoints import MEDIA_JSON
+from appliance.api.messages import Request, Response
+from appliance.api.problems import problem_of
+from appliance.api.records import read_body
+from appliance.api.schemas import BulkStamp, BulkStampItem, BulkStampRequest
+from appliance.api.stamps import decode_record
+from appliance.api.texts import idempotency_of, rfc3339
+from appliance.errors import NotFound
+from appliance.evidence_records import BatchRejected, CompactBatch, HashTree, distinct
+from appliance.record import Record
+
+if TYPE_CHECKING:
+    from appliance.api.worker import Worker
+
+MEDIA_DIGESTS: Final = "application/vnd.cinnabar.digests"
+"""The digests of a batch, one after the other, all of one hash algorithm."""
+MEDIA_BATCH: Final = "application/vnd.cinnabar.batch"
+"""msgpack [format "cinnabar-compact-stamp/1", record id, unit, time (us), serial, policy, hash name, count, root, token]."""
+MEDIA_EVIDENCE_RECORD: Final = b"application/octet-stream"
+
+_encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    record_id: bytes
+    record: Record
+    batch: CompactBatch
+
+
+async def stamps_bulk(worker: Worker, request: Request) -> Response:
+    """POST /v1/stamps/bulk"""
+    caller = request.caller
+    assert caller is not None  # noqa: S101 - the endpoint needs one
+    query = query_of(request)
+    compact = request.headers.get(b"accept", b"").strip().lower() == MEDIA_BATCH.encode()
+    refused: dict[int, BatchRejected] = {}
+    if request.media_type == MEDIA_JSON:
+        asked: BulkStampRequest = request.document
+        unit_name, policy, hash_name = asked.unit, asked.policy, asked.hash
+        digests, refused = _sized(asked.digests, hash_name)
+        paths = asked.paths
+    else:
+        unit_name, policy, hash_name = query.get("unit"), query.get("policy"), query.get("hash", "sha256")
+        digests, paths = request.body, True
+    size = digest_algorithm(hash_name).size
+    if len(digests) > worker.settings.limits.bulk_items * size:
+        raise BatchRejected(f"A batch has at most {worker.settings.limits.bulk_items} digests.")
+    unit = worker.unit_for(caller, unit_name)
+    leaves, positions = distinct(digests, hash_name)
+    await asyncio.sleep(0)  # let single stamps through between the steps of a large batch
+    tree = HashTree.build(leaves, hash_name)
+    await asyncio.sleep(0)
+    prepared = unit.unit.prepare_digest(
+        hash_name, tree.root, worker.clock.read(), policy=policy, certificates=True
+    )
+    signature = await unit.key.sign_async(prepared.to_be_signed)
+    batch = CompactBatch(tree, unit.unit.complete(prepared, signature))
+    signed = signing.record_signature(
+        unit.cipher,
+        caller,
+        unit.name,
+        "batch-stamp",
+        artifact=batch.encode(),
+        content_digest=tree.root,
+        content_hash=hash_name,
+        time_us=prepared.time_us,
+        to_be_signed=prepared.to_be_signed,
+        signature=signature,
+        count=tree.count,
+        policy=prepared.policy,
+        serial=prepared.serial,
+    )
+    replayed = await signing.commit(
+        worker, caller, [signed], idempotency_of(request), (unit.name, prepared.time_us)
+    )
+    if replayed is None:
+        answered = _Answered(signed.entry.record_id, decode_record(signed.record), batch)
+    else:
+        first = replayed.entries[0]
+        body = unit.cipher.open(first.record_id, first.body)
+        answered = _Answered(first.record_id, decode_record(body.record), CompactBatch.decode(body.artifact))
+    if compact:
+        return Response(_compact(answered), MEDIA_BATCH.encode())
+    return Response(_encode(_answer(answered, positions, refused, paths)))
+
+
+def _sized(digests: list[str], hash_name: str) -> tuple[bytes, dict[int, BatchRejected]]:
+    """The digests of the right length, concatenated, and a verdict on each of the others."""
+    width = 2 * digest_algorithm(hash_name).size
+    joined = "".join(digests)
+    if len(joined) == width * len(digests) and all(len(digest) == width for digest in digests):
+        return bytes.fromhex(joined), {}
+    refused = {
+        item: BatchRejected(f"A {hash_name} digest has {width // 2} bytes.")
+        for item, digest in enumerate(digests)
+        if len(digest) != width
+    }
+    if len(refused) == len(digests):
+        raise BatchRejected(f"No digest has the {width // 2} bytes of {hash_name}.")
+    return bytes.fromhex("".join(digest for digest in digests if len(digest) == width)), refused
+
+
+def _compact(answered: _Answered) -> bytes:
+    record, tree = answered.record, answered.batch.tree
+    return _pack(
+        [
+            "cinnabar-compact-stamp/1",
+            answered.record_id,
+            record.key,
+            record.time,
+            record.serial,
+            record.policy,
+            tree.algorithm.name,
+            tree.count,
+            tree.root,
+            answered.batch.token,
+        ]
+    )
+
+
+def _answer(
+    answered: _Answered, positions: list[int], refused: dict[int, BatchRejected], paths: bool
+) -> BulkStamp:
+    record, tree = answered.record, answered.batch.tree
+    size = tree.algorithm.size
+    items: list[BulkStampItem] = []
+    leaves = iter(positions)
+    for item in range(len(positions) + len(refused)):
+        problem = refused.get(item)
+        if problem is not None:
+            items.append(BulkStampItem(item=item, status="refused", problem=problem_of(problem)))
+            continue
+        leaf = next(leaves)
+        path: list[str] | msgspec.UnsetType = msgspec.UNSET
+        if paths:
+            siblings = tree.path(leaf).hex()
+            path = [siblings[start : start + 2 * size] for start in range(0, len(siblings), 2 * size)]
+        items.append(BulkStampItem(item=item, leaf=leaf, path=path))
+    return BulkStamp(
+        record=answered.record_id.hex(),
+        unit=record.key,
+        time=rfc3339(record.time),
+        serial=record.serial or "",
+        policy=record.policy or "",
+        hash=tree.algorithm.name,
+        count=tree.count,
+        root=tree.root.hex(),
+        token=answered.batch.token,
+        items=items,
+    )
+
+
+async def evidence_record(worker: Worker, request: Request) -> Response:
+    """GET /v1/stamps/bulk/{record}/{item}"""
+    caller = request.caller
+    assert caller is not None  # noqa: S101 - the endpoint needs one
+    stored = await read_body(worker, caller, bytes.fromhex(request.arguments["record"]))
+    if stored.kind != "batch-stamp":
+        raise NotFound("There is no such batch here.")
+    try:
+        content = CompactBatch.decode(stored.body.artifact).evidence_record(int(request.arguments["item"]))
+    except IndexError:
+        raise NotFound("The batch has no such item.") from None
+    return Response(content, MEDIA_EVIDENCE_RECORD)

@@ -1,0 +1,91 @@
+"""GET /health and its two short forms for load balancers. Everything told is already known: nothing is asked for it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from appliance.api.messages import Request, Response
+from appliance.api.schemas import Health, KeyHealth
+from appliance.box.states import Work, permits
+from appliance.clock import TimeNotShown
+
+if TYPE_CHECKING:
+    from appliance.api.worker import Worker
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _clock(worker: Worker) -> Literal["shown", "not-shown"]:
+    try:
+        worker.clock.read()
+    except TimeNotShown:
+        return "not-shown"
+    return "shown"
+
+
+def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
+    """Units and seal keys of one tenant, or of all."""
+    now_us = time.time_ns() // 1000
+    usable = {
+        (key.uri, key.scheme)
+        for token in worker.tokens.values()
+        for site in token.health().sites
+        for key in site.keys
+        if key.usable and site.connected
+    }
+    found = [
+        (unit.name, unit.tenant, int(unit.unit.days_left(now_us)), unit.key) for unit in worker.units.values()
+    ] + [
+        (key.name, key.tenant, (key.not_after - now_us // 1_000_000) // 86_400, key.key)
+        for key in worker.seal_keys.values()
+    ]
+    return [
+        KeyHealth(
+            name=name,
+            usable=(str(key.request.uri), key.scheme) in usable and days >= 0,
+            certificate_days_left=days,
+        )
+        for name, owner, days, key in found
+        if tenant is None or owner == tenant
+    ]
+
+
+def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
+    """The health as a tenant may see it; `everything` is for the box's own people, on the metrics listener."""
+    state = worker.state.state()
+    connected = worker.recorder.connected
+    clock = _clock(worker)
+    ready = permits(state, Work.SIGN) and connected and not worker.stopping
+    if not everything and tenant is None:
+        return Health(live=True, ready=ready, state=state.label)
+    keys = _keys(worker, None if everything else tenant)
+    return Health(
+        live=True,
+        ready=ready and clock == "shown",
+        state=state.label,
+        clock=clock,
+        recorder="connected" if connected else "not-connected",
+        hsm="working" if all(key.usable for key in keys) else "failing",
+        keys=keys,
+    )
+
+
+async def health(worker: Worker, request: Request) -> Response:
+    """GET /health"""
+    tenant = None if request.caller is None else request.caller.tenant
+    answer = report(worker, tenant, everything=request.listener == "metrics")
+    return Response(_encode(answer), status=200)
+
+
+async def health_live(worker: Worker, request: Request) -> Response:  # noqa: ARG001 - every handler has this form
+    """GET /health/live"""
+    return Response(_encode(Health(live=True, ready=False, state=worker.state.state().label)))
+
+
+async def health_ready(worker: Worker, request: Request) -> Response:
+    """GET /health/ready"""
+    answer = report(worker, None, everything=False)
+    return Response(_encode(answer), status=200 if answer.ready else 503)

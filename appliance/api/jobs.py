@@ -1,0 +1,127 @@
+"""Long work: bulk seals as jobs that any worker can carry on where another one stopped.
+
+The recorder holds a job's request, its progress and its verdicts. A worker claims a job for a while, signs a few items a
+turn of its loop, so that single requests pass between them (a stamp's 99th percentile stays low while a job runs), and
+submits slices: entries and verdicts in one transaction. When it dies, its claim ends and another worker goes on at the
+last slice; signatures of a slice that was not committed are dropped with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from appliance.api.bulk_seals import BulkSealer, encode_problem
+from appliance.errors import CinnabarError, Unavailable
+from appliance.recorder.errors import JobMoved
+from appliance.recorder.messages import Entry
+from hsm.errors import HsmError
+
+if TYPE_CHECKING:
+    from appliance.api.worker import Worker
+
+SLICE: Final = 128
+"""Items that one transaction commits."""
+TURN_SECONDS: Final = 0.002
+"""How long a job keeps the loop before everybody else has a turn."""
+POLL_SECONDS: Final = 2.0
+"""How often a worker looks for a job that another one left behind."""
+PAUSE_SECONDS: Final = 0.5
+"""After a failure that may pass: the HSM or the recorder is away."""
+LEASE_SECONDS: Final = 30
+
+log = structlog.get_logger("api")
+
+
+class JobRunner:
+    """Carries on the jobs of the tenants that this worker serves, one at a time, the oldest first."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self.running: bytes | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="jobs")
+
+    async def stop(self) -> None:
+        """Finish the slice at hand and stop; the rest of the job is another worker's, or the next start's."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    def poke(self) -> None:
+        """Say that there is a new job."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        tenants = sorted(self._worker.ciphers)
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                claimed = await self._worker.recorder.job_claim(tenants, LEASE_SECONDS)
+            except CinnabarError as error:
+                log.warning("job-claim-failed", code=error.code)
+                await self._pause(PAUSE_SECONDS)
+                continue
+            if claimed is None:
+                await self._pause(POLL_SECONDS)
+                continue
+            await self._carry_on(*claimed)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    async def _carry_on(
+        self, job_id: bytes, tenant: str, application: str, kind: str, items: int, progress: int, request: bytes
+    ) -> None:
+        self.running = job_id
+        try:
+            sealer = BulkSealer.open(self._worker, tenant, application, request)
+            while progress < items and not self._stopping:
+                progress = await self._slice(sealer, job_id, progress, items)
+        except JobMoved:
+            log.info("job-moved", job=job_id.hex())
+        except (Unavailable, HsmError) as error:
+            # The claim runs out by itself; until then this worker is the one to try again.
+            log.warning("job-waits", job=job_id.hex(), reason=type(error).__name__)
+            await self._pause(PAUSE_SECONDS)
+        except CinnabarError as error:
+            log.error("job-refused", job=job_id.hex(), code=error.code)
+            await self._pause(POLL_SECONDS)
+        finally:
+            self.running = None
+
+    async def _slice(self, sealer: BulkSealer, job_id: bytes, start: int, items: int) -> int:
+        """Seal and commit the next items; where the job stands then."""
+        loop = asyncio.get_running_loop()
+        entries: list[Entry] = []
+        verdicts: list[bytes] = []
+        turn_ends = loop.time() + TURN_SECONDS
+        try:
+            for item in range(start, min(start + SLICE, items)):
+                try:
+                    entry = await sealer.seal(item)
+                except Unavailable:
+                    raise
+                except CinnabarError as error:
+                    verdicts.append(encode_problem(error))
+                else:
+                    entries.append(entry)
+                    verdicts.append(entry.record_id)
+                if loop.time() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = loop.time() + TURN_SECONDS
+            await self._worker.recorder.job_slice(job_id, start, entries, verdicts)
+        except BaseException as error:
+            self._worker.drop(error.code if isinstance(error, CinnabarError) else "failed", len(entries))
+            raise
+        return start + len(verdicts)
+

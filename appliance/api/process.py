@@ -1,0 +1,59 @@
+"""The life of a worker process: open, listen, serve, stop cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+
+import structlog
+
+from appliance.api.application import Application
+from appliance.api.endpoints import LISTENERS
+from appliance.api.hub import Hub
+from appliance.api.jobs import JobRunner
+from appliance.api.startup import open_worker
+from appliance.api.table import ENDPOINTS
+from appliance.api.worker import Worker
+from appliance.box.home import Home
+from appliance.box.settings import read_settings
+from appliance.errors import CinnabarError
+
+log = structlog.get_logger("api")
+
+
+async def run_worker(home: Home, number: int) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigurationFaults, RecorderUnavailable, UnsafeSocketDirectory."""
+    settings = read_settings(home.settings)
+    os.umask(0o007)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number_of_signal in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number_of_signal, stop.set)
+    worker = await open_worker(home, settings, number)
+    hub = Hub(Application(worker, ENDPOINTS, settings.limits, worker.state.state), settings, loop)
+    worker.hub = hub
+    worker.jobs = JobRunner(worker)
+    worker.jobs.start()
+    # `applications` last: its socket tells the supervisor that the worker is ready.
+    for listener in reversed(LISTENERS):
+        await hub.listen(home.worker_socket(number, listener), listener)
+    log.info("worker-ready", worker=number, run=worker.counter.run, units=len(worker.units))
+    await stop.wait()
+    await hub.stop()
+    await close_worker(worker)
+    log.info("worker-stopped", worker=number, signed=worker.counter.signed, drops=worker.drops)
+
+
+async def close_worker(worker: Worker) -> None:
+    """Finish or give back jobs, say goodbye to the recorder, close the tokens."""
+    await worker.jobs.stop()
+    said = False
+    with contextlib.suppress(CinnabarError):
+        await asyncio.wait_for(worker.recorder.goodbye(), 3.0)
+        said = True
+    await worker.recorder.close()
+    for token in worker.tokens.values():
+        token.close()
+    worker.counter.close(remove=said)

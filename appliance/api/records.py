@@ -1,0 +1,98 @@
+"""GET /v1/records/{id}: a record, opened for the tenant whose it is, with its proof once the log has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from appliance.api.bodies import Body
+from appliance.api.callers import Caller
+from appliance.api.messages import Request, Response
+from appliance.api.schemas import InclusionProof, RecordAnswer
+from appliance.log import Checkpoint, NotYetIncluded, TlogProof, parse_note
+
+if TYPE_CHECKING:
+    from appliance.api.worker import HostedLog, Worker
+
+_encode = msgspec.json.Encoder().encode
+_plain = msgspec.msgpack.Decoder(Body).decode
+
+ARTIFACT_TYPES = {
+    "stamp": "application/timestamp-token",
+    "seal": "application/pkcs7-signature",
+    "batch-stamp": "application/vnd.cinnabar.batch-tree",
+    "administration": "application/octet-stream",
+}
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """A record as it was kept, opened."""
+
+    index: int
+    record_id: bytes
+    kind: str
+    key: str
+    commitment: bytes
+    body: Body
+
+
+def open_row(worker: Worker, tenant: str, row: list[object]) -> StoredRecord:
+    """Open a row as the recorder shows it (appliance.recorder.reader, get_record)."""
+    index, record_id, _, kind, key, _, commitment, body = row
+    assert isinstance(index, int)  # noqa: S101
+    assert isinstance(record_id, bytes)  # noqa: S101
+    assert isinstance(commitment, bytes)  # noqa: S101
+    assert isinstance(body, bytes)  # noqa: S101
+    # The recorder holds no content key: what it writes about the register is in clear.
+    opened = _plain(body) if kind == "administration" else worker.ciphers[tenant].open(record_id, body)
+    return StoredRecord(index, record_id, str(kind), str(key), commitment, opened)
+
+
+async def read_body(worker: Worker, caller: Caller, record_id: bytes) -> StoredRecord:
+    """A record of the caller's tenant. Raises NotFound; another tenant's record is not found either."""
+    return open_row(worker, caller.tenant, await worker.recorder.query("get_record", caller.tenant, record_id))
+
+
+async def records(worker: Worker, request: Request) -> Response:
+    """GET /v1/records/{id}"""
+    caller = request.caller
+    assert caller is not None  # noqa: S101 - the endpoint needs one
+    stored = await read_body(worker, caller, bytes.fromhex(request.arguments["id"]))
+    artifact = stored.body.artifact
+    unit = worker.units.get(stored.key)
+    if stored.kind == "stamp" and unit is not None:
+        artifact = unit.restored(artifact, certificates=True)
+    log = next((log for log in worker.logs.values() if log.tenant == caller.tenant), None)
+    return Response(
+        _encode(
+            RecordAnswer(
+                record=stored.record_id.hex(),
+                content=stored.body.record.decode(),
+                salt=stored.body.salt.hex(),
+                commitment=stored.commitment.hex(),
+                index=stored.index,
+                artifact=artifact,
+                artifact_type=ARTIFACT_TYPES.get(stored.kind, "application/octet-stream"),
+                proof=None if log is None else _proof(log, stored.index),
+            )
+        )
+    )
+
+
+def _proof(log: HostedLog, index: int) -> InclusionProof | None:
+    try:
+        file = log.reader.tlog_proof(index)
+    except NotYetIncluded:
+        return None
+    proof = TlogProof.parse(file)
+    return InclusionProof(
+        origin=log.origin,
+        index=index,
+        tree_size=Checkpoint.parse(parse_note(proof.checkpoint).text).size,
+        hashes=[node.hex() for node in proof.path],
+        checkpoint=proof.checkpoint.decode(),
+        tlog_proof=file.decode(),
+    )

@@ -1,0 +1,98 @@
+"""What the handlers of one worker share. A worker holds no state of its own: it can die at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.api.bodies import BodyCipher
+from appliance.api.callers import Caller, Callers
+from appliance.api.errors import NotPermitted
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings
+from appliance.box.states import StatePage
+from appliance.clock import Clock
+from appliance.errors import BadRequest
+from appliance.log import LogReader
+
+if TYPE_CHECKING:
+    from appliance.api.hub import Hub
+    from appliance.api.jobs import JobRunner
+    from appliance.api.units import SealingKey, StampingUnit
+    from appliance.recorder import RecorderClient
+    from appliance.recorder.counts import CallCounter
+    from hsm import Token
+
+
+@dataclass(frozen=True)
+class HostedLog:
+    """A log that this box keeps."""
+
+    origin: str
+    tenant: str | None
+    """None: the box's own."""
+    published: bool
+    reader: LogReader
+
+
+@dataclass
+class Worker:
+    """See the module. Everything here is set at start and stays, but for what the register and the counts move."""
+
+    number: int
+    home: Home
+    settings: BoxSettings
+    callers: Callers
+    clock: Clock
+    recorder: RecorderClient
+    counter: CallCounter
+    drops: dict[str, int]
+    """Signatures dropped inside this process, by reason, cumulative (control RECORD)."""
+    state: StatePage
+    tokens: Mapping[str, Token]
+    ciphers: Mapping[str, BodyCipher]
+    """By tenant."""
+    units: Mapping[str, StampingUnit]
+    seal_keys: Mapping[str, SealingKey]
+    logs: Mapping[str, HostedLog]
+    """By origin."""
+    revocation_lists: Mapping[str, Path]
+    """CRL files by the name that their addresses end with."""
+    jobs: JobRunner = field(init=False)
+    hub: Hub = field(init=False)
+
+    @property
+    def stopping(self) -> bool:
+        return self.hub.stopping
+
+    def drop(self, reason: str, signatures: int = 1) -> None:
+        """Count signatures that were made and will not be released."""
+        self.drops[reason] = self.drops.get(reason, 0) + signatures
+
+    def unit_for(self, caller: Caller, name: str | None) -> StampingUnit:
+        """The unit of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted."""
+        if name is not None:
+            unit = self.units.get(name)
+            if unit is None or unit.tenant != caller.tenant:
+                raise NotPermitted("This application may not use that unit or key.")
+            caller.authorise(name)
+            return unit
+        for unit in self.units.values():
+            if unit.tenant == caller.tenant and caller.may_use(unit.name):
+                return unit
+        raise BadRequest("This application has no time-stamping unit.")
+
+    def seal_key_for(self, caller: Caller, name: str | None) -> SealingKey:
+        """The seal key of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted."""
+        if name is not None:
+            key = self.seal_keys.get(name)
+            if key is None or key.tenant != caller.tenant:
+                raise NotPermitted("This application may not use that unit or key.")
+            caller.authorise(name)
+            return key
+        for key in self.seal_keys.values():
+            if key.tenant == caller.tenant and caller.may_use(key.name):
+                return key
+        raise BadRequest("This application has no seal key.")
