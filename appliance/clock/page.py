@@ -66,6 +66,7 @@ class WordWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
+            os.fchmod(descriptor, 0o644)  # whatever the umask: workers of other users read it
             os.ftruncate(descriptor, PAGE_BYTES)
             self._page = mmap.mmap(descriptor, PAGE_BYTES)
         finally:
