@@ -58,7 +58,7 @@ class CompactBatch:
         """The batch that `encode` gave. Raises EvidenceRejected, EvidenceMismatch, UnknownAlgorithm."""
         try:
             parts = _decoder.decode(data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):  # msgspec lets the latter through
             raise EvidenceRejected("not a compact batch") from None
         return cls(HashTree.unpack(parts.packed, parts.count, parts.hash_name), parts.token)
 

@@ -30,8 +30,14 @@ from appliance.seals.attributes import (
     template,
 )
 from appliance.seals.certificates import check_seal_certificate
-from appliance.seals.errors import CertificateNotValid, CertificateUnfit, ContentMismatch, SealRefused
-from appliance.seals.signed_data import SignedData, check_coverage, parse_signed_data
+from appliance.seals.errors import (
+    CertificateNotValid,
+    CertificateUnfit,
+    ContentMismatch,
+    SealRefused,
+    SignedDataRejected,
+)
+from appliance.seals.signed_data import MAX_SIGNERS, SignedData, check_coverage, parse_signed_data
 
 _UTC_TIME_ATTRIBUTE_SIZE = len(signing_time(0))
 
@@ -132,6 +138,8 @@ class SealProfile:
         Raises SignedDataRejected, ContentMismatch, SealRefused, CertificateNotValid.
         """
         parsed = parse_signed_data(existing)
+        if len(parsed.signers) >= MAX_SIGNERS:
+            raise SignedDataRejected(f"the CMS already has {MAX_SIGNERS} signers")
         if parsed.content is not None:
             if document is not None and document != parsed.content:
                 raise ContentMismatch("the CMS carries another document than the one given")

@@ -105,7 +105,7 @@ def _decode(value: bytes) -> _Value:
         raise PreparedRejected(f"a prepared seal has at most {MAX_VALUE_BYTES} bytes")
     try:
         return _decoder.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):  # msgspec lets the latter through
         raise PreparedRejected("the value does not decode") from None
 
 
