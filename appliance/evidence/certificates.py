@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from asn1crypto import x509
+from pyhanko_certvalidator.authority import CertTrustAnchor, derive_quals_from_cert
 from pyhanko_certvalidator.context import ValidationContext
 from pyhanko_certvalidator.errors import (
     CRLValidationError,
@@ -30,10 +32,12 @@ from pyhanko_certvalidator.validate import async_validate_path
 from appliance.der import DerError, Reader
 from appliance.evidence.findings import Refusal, SubIndication
 from appliance.evidence.quoting import escape
+from appliance.evidence.signatures import check_signature, read_algorithm
 
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST = 64 * 1024
+_PLAIN = frozenset(("common_name", "organization_name", "organizational_unit_name", "country_name"))
 
 ASN1_TROUBLE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
 """What asn1crypto raises on malformed input, besides its own."""
@@ -79,7 +83,7 @@ def read_certificate(encoded: bytes) -> Certificate:
             public_key=parsed.public_key.dump(),
             not_before_us=microseconds(parsed.not_valid_before),
             not_after_us=microseconds(parsed.not_valid_after),
-            name=escape(parsed.subject.human_friendly),
+            name=escape(_name(parsed.subject)),
             parsed=parsed,
         )
     except ASN1_TROUBLE as error:
@@ -99,6 +103,15 @@ def _strict_fields(tbs: Reader) -> None:
             if oid in seen:
                 raise DerError(f"certificate with extension {oid} twice")
             seen.add(oid)
+
+
+def _name(subject: x509.Name) -> str:
+    """For people: the values, common name first, in the manner of RFC 4514 where a kind must be told."""
+    parts = [(part["type"].native, str(part["value"].native)) for rdn in subject.chosen for part in rdn]
+    parts.reverse()
+    parts.sort(key=lambda part: part[0] != "common_name")
+    shown = [value if kind in _PLAIN else f"{kind}={value}" for kind, value in parts]
+    return ", ".join(shown) or "(no name)"
 
 
 def microseconds(moment: datetime) -> int:
@@ -127,7 +140,7 @@ def find_path(
     if not anchors:
         raise _no_chain("The trust bundle names no certificate authority for this purpose.")
     context = ValidationContext(
-        trust_roots=[anchor.parsed for anchor in anchors],
+        trust_roots=[_anchor(anchor) for anchor in anchors],
         other_certs=[other.parsed for other in others],
         moment=instant(moment_us),
         allow_fetching=False,
@@ -145,6 +158,9 @@ def find_path(
     refusals: list[Refusal] = []
     for path in paths:
         try:
+            certificates = _as_certificates(path)
+            for lower, upper in pairwise(certificates):
+                _check_issued(lower, upper)
             _run(async_validate_path(context, path))
         except (ExpiredError, NotYetValidError):
             refusals.append(
@@ -162,9 +178,38 @@ def find_path(
                     f"The path to the certificate authority breaks a rule of RFC 5280: {escape(str(error))}",
                 )
             )
+        except Refusal as refusal:
+            refusals.append(refusal)
         else:
-            return _as_certificates(path)
+            return certificates
     raise refusals[0]
+
+
+def _anchor(certificate: Certificate) -> CertTrustAnchor:
+    """RFC 5280 asks an anchor for name and key alone; its validity, path length and names bind here too (RFC 5937)."""
+    qualifiers = derive_quals_from_cert(certificate.parsed)
+    parameters = qualifiers.standard_parameters
+    if parameters is not None:
+        # Which certificate policies count is for the bundle to say, not for the anchor.
+        every = frozenset(("any_policy",))
+        parameters = replace(parameters, user_initial_policy_set=every, initial_explicit_policy=False)
+    # The library takes the last limit over whenever there is a path length, also when it is absent itself.
+    limit = qualifiers.max_path_length
+    return CertTrustAnchor(
+        certificate.parsed, replace(qualifiers, standard_parameters=parameters, max_aa_path_length=limit)
+    )
+
+
+def _check_issued(lower: Certificate, upper: Certificate) -> None:
+    """The issuer's signature, first: without it there is no path, whatever the names say. Raises Refusal."""
+    body = Reader(lower.encoded).enter()
+    signed, algorithm = body.raw(), read_algorithm(body)
+    try:
+        check_signature(upper.public_key, algorithm, None, body.bit_string(), signed)
+    except Refusal as refusal:
+        if refusal.sub_indication is SubIndication.SIG_CRYPTO_FAILURE:
+            raise _no_chain(f"“{lower.name}” names “{upper.name}” as its issuer, but was not signed by it.") from None
+        raise
 
 
 def _as_certificates(path: ValidationPath) -> tuple[Certificate, ...]:

@@ -104,7 +104,7 @@ class Round:
         info, authority = judged.stamp.info, judged.authority
         if authority is None:
             return
-        by = f"time-stamp by “{authority.certificate.name}”"
+        by = f"a time-stamp by “{judged.name}”"
         if authority.party == "box":
             item.claimed.append((info.time_us, by))
         for target in targets:
@@ -136,7 +136,7 @@ class Round:
         if judged.content_missing:
             item.missing.append(judged.journal)
         if judged.claimed_us is not None:
-            item.claimed.append((judged.claimed_us, f"seal by “{judged.name}”"))
+            item.claimed.append((judged.claimed_us, f"a seal by “{judged.name}”"))
         for stamp in judged.stamps:
             if stamp.indication is Indication.PASSED:
                 self._say(item, stamp, [item.index], helps=False)
@@ -228,7 +228,7 @@ class Round:
         self.facts = [one for one in self.facts if one.index in own]
         item.cover([one.index for one in found])
         item.cover(matching(self.subjects, opening.record.content_hash, bytes.fromhex(opening.record.content_digest)))
-        item.claimed.append((opening.record.time, "record"))
+        item.claimed.append((opening.record.time, "the record"))
         journal.complete()
 
     def _artifact(self, item: Item, artifact: bytes) -> None:

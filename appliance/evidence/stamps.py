@@ -74,6 +74,8 @@ class JudgedStamp:
     stamp: Stamp
     journal: Journal
     authority: Authority | None
+    name: str
+    """Subject of the unit's certificate, escaped."""
 
     @property
     def indication(self) -> Indication:
@@ -180,14 +182,14 @@ def judge_stamp(
 ) -> JudgedStamp:
     """Every check of a token but that of its imprint. `proven_us`: shown by someone else to have existed by then."""
     journal = Journal()
-    authority = None
+    authority, name = None, "an unknown unit"
     try:
-        authority = _judge(journal, stamp, context, nonce, proven_us)
+        authority, name = _judge(journal, stamp, context, nonce, proven_us)
     except Refusal as refusal:
         journal.add(refusal)
     except DerError as error:
         journal.refuse("format", SubIndication.FORMAT_FAILURE, f"Malformed: {escape(str(error))}.")
-    return JudgedStamp(stamp, journal, authority)
+    return JudgedStamp(stamp, journal, authority, name)
 
 
 def _judge(
@@ -196,7 +198,7 @@ def _judge(
     context: Context,
     nonce: int | None,
     proven_us: int | None,
-) -> Authority | None:
+) -> tuple[Authority | None, str]:
     info, signed_data = stamp.info, stamp.signed_data
     signer = signed_data.signers[0]
     candidates = (*readable_certificates(signed_data.certificates), *context.others)
@@ -230,7 +232,7 @@ def _judge(
             f"The stamp was made under policy {info.policy}, which the trust bundle does not accept.",
         )
     journal.complete()
-    return authority
+    return authority, certificate.name
 
 
 def _check_statement(

@@ -33,6 +33,10 @@ def print_report(report: Report, console: Console) -> None:
     for note in report.notes:
         _line(console, note, "yellow")
     _line(console, "")
+    for file in report.files:
+        if file.indication is not None and len(report.files) > 1:
+            text = Text("  ").append(f"{file.indication.value:15}", style=_STYLES[file.indication])
+            _put(console, text.append(f" {file.name}"), indent=18)
     _verdict(console, "Overall: ", report.indication, [str(sub) for sub in report.sub_indications])
 
 

@@ -34,6 +34,10 @@ from appliance.evidence import (
 T0 = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 POLICY = "1.3.6.1.4.1.99999.1.1"
+KEY_USAGES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+    "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -95,8 +99,7 @@ def certify(
         .add_extension(x509.BasicConstraints(ca, path_length if ca else None), True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
     )
-    usages = dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
-                            "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"), False)  # fmt: skip
+    usages = dict.fromkeys(KEY_USAGES, False)
     for one in ("key_cert_sign", "crl_sign") if ca else (key_usage,):
         usages[one] = True
     builder = builder.add_extension(x509.KeyUsage(**usages), True)
@@ -212,7 +215,7 @@ def signed_data(
 ) -> bytes:
     encapsulated: dict[str, Any] = {"content_type": content_type}
     if content is not None:
-        encapsulated["content"] = core.ParsableOctetString(content)
+        encapsulated["content"] = content if content_type == "data" else core.ParsableOctetString(content)
     value: dict[str, Any] = {
         "version": "v1" if content_type == "data" else "v3",
         "digest_algorithms": [{"algorithm": "sha256"}],
@@ -274,7 +277,11 @@ def seal(
 ) -> bytes:
     content = document if enveloping else None
     return signed_data(
-        [seal_signer(holder, document, when, stamped_by=stamped_by, stamped_at=stamped_at, stamp_over=stamp_over, **signer)],
+        [
+            seal_signer(
+                holder, document, when, stamped_by=stamped_by, stamped_at=stamped_at, stamp_over=stamp_over, **signer
+            )
+        ],
         [holder.der] if certificates is None else certificates,
         content=content,
     )
@@ -295,7 +302,9 @@ def seal_signer(
         attributes.setdefault("signing_time", cms.Time({"utc_time": when}))
     one = signer_info(holder, "data", document, attributes=attributes, **signer)
     if stamped_by is not None:
-        stamp = token(stamped_by, stamp_over or one["signature"].native, stamped_at or (when or T0) + timedelta(seconds=2))
+        stamp = token(
+            stamped_by, stamp_over or one["signature"].native, stamped_at or (when or T0) + timedelta(seconds=2)
+        )
         one["unsigned_attrs"] = cms.CMSAttributes(
             [cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [cms.ContentInfo.load(stamp)]})]
         )
@@ -317,7 +326,7 @@ class World:
     crls: Mapping[str, bytes] = field(default_factory=dict)
     logs: tuple[LogEntry, ...] = ()
     witnesses: tuple[WitnessEntry, ...] = ()
-    time: TimeRules = TimeRules(accepted=["tsa", "witness"])
+    time: TimeRules = field(default_factory=lambda: TimeRules(accepted=["tsa", "witness"]))
 
     def with_crl(self, name: str, content: bytes) -> World:
         return replace(self, crls={**self.crls, name: content})
