@@ -78,6 +78,16 @@ class Home:
         return self.root / "run"
 
     @property
+    def addresses(self) -> Path:
+        """JSON: listener to HOST:PORT, as bound; there once the box is up."""
+        return self.run / "addresses.json"
+
+    @property
+    def processes(self) -> Path:
+        """JSON: name of each process of the running box to its pid."""
+        return self.run / "processes.json"
+
+    @property
     def recorder_socket(self) -> Path:
         """Where workers submit to the recorder."""
         return self.run / "recorder" / "submit.sock"

@@ -142,6 +142,7 @@ class Supervisor:
         self.users = users
         self.runners: list[PartRunner] = []
         self._page: StatePage | None = None
+        self._shown_processes: dict[str, int] = {}
         self._phase: Cause | None = Cause.STARTING
         self._since = int(time.time())
         self._state: State | None = None
@@ -166,7 +167,7 @@ class Supervisor:
             else:
                 self._phase = None
                 self._publish()
-                process.write_file(self.home.run / "addresses.json", msgspec.json.encode(addresses))
+                process.write_file(self.home.addresses, msgspec.json.encode(addresses))
                 on_ready(addresses)
                 await self._watch()
         except TimeoutError as error:
@@ -225,6 +226,12 @@ class Supervisor:
 
     def _publish(self) -> None:
         causes = self._causes()
+        processes = {
+            runner.part.name: runner.process.pid for runner in self.runners if runner.up and runner.process is not None
+        }
+        if processes != self._shown_processes:
+            self._shown_processes = processes
+            process.write_file(self.home.processes, msgspec.json.encode(processes))
         state = decide(causes)
         if state is not self._state:
             self._state, self._since = state, int(time.time())

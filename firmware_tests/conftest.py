@@ -1,0 +1,33 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firmware_tests.running import RunningBox
+
+
+@pytest.fixture(scope="session")
+def open_directory() -> Iterator[Path]:
+    """A temporary directory that the box's own users can reach (pytest's belong to one user alone)."""
+    path = Path(tempfile.mkdtemp(prefix="cinnabar-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def box(open_directory: Path) -> Iterator[RunningBox]:
+    """A running box with two tenants and every listener on. Tests that stop or break it make their own."""
+    running = RunningBox(open_directory / "box", "demo", "other")
+    running.provision()
+    running.start("--tsa", "127.0.0.1:0", "--public", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+    yield running
+    if running.running:
+        status = running.stop()
+        assert status == 0, running.said()
