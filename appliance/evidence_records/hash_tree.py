@@ -10,7 +10,6 @@ show it for the other. Who wants them merged uses `distinct` first and keeps the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import accumulate
 
 from appliance.algorithms import DigestAlgorithm, digest_algorithm
@@ -43,9 +42,9 @@ class HashTree:
         if len(set(leaves)) != len(leaves):
             raise DuplicateDigests(_repetitions(leaves))
         levels = [digests]
-        level, new = leaves, algorithm.new
+        level = leaves
         while len(level) > 1:
-            level = _parents(level, new)
+            level = _parents(level, algorithm)
             levels.append(b"".join(level))
         return cls(algorithm, len(leaves), b"".join(levels))
 
@@ -114,9 +113,10 @@ def _split(digests: bytes, algorithm: DigestAlgorithm) -> list[bytes]:
     return [digests[start : start + size] for start in range(0, len(digests), size)]
 
 
-def _parents(level: list[bytes], new: Callable[[bytes], object]) -> list[bytes]:
+def _parents(level: list[bytes], algorithm: DigestAlgorithm) -> list[bytes]:
+    new = algorithm.new
     parents = [
-        new(left + right if left < right else right + left).digest()  # type: ignore[attr-defined]
+        new(left + right if left < right else right + left).digest()
         for left, right in zip(level[::2], level[1::2], strict=False)
     ]
     if len(level) % 2:

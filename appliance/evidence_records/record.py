@@ -135,7 +135,7 @@ def _archive_timestamp(reader: Reader) -> ArchiveTimeStamp:
     reader.finish()
     imprint, algorithm = _read_token(token)
     if stated is not None and stated != algorithm.oid:
-        # Section 4.1 lets them differ in the field; section 5.3 wants the tree's and the token's hash to be one.
+        # The tree's root is the token's imprint itself, so both have one algorithm whatever the field says.
         raise EvidenceRejected("an archive time-stamp names another digest algorithm than its token")
     if any(len(value) != algorithm.size for hashes in lists for value in hashes):
         raise EvidenceRejected("a hash has not the length of the tree's algorithm")

@@ -60,6 +60,6 @@ def _root(lists: tuple[tuple[bytes, ...], ...], algorithm: DigestAlgorithm) -> b
     node: tuple[bytes, ...] = ()
     for hashes in lists:
         group = sorted((*node, *hashes))
-        # A list of one hash at the leaf is that hash: nothing was joined to it there (section 4.2.1, step 3).
+        # A leaf alone in its list is not hashed again: there was nothing to join it with.
         node = (group[0] if len(group) == 1 else algorithm.digest(b"".join(group)),)
     return node[0]
