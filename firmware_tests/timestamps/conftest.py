@@ -73,8 +73,8 @@ class SoftwareUnit:
     clock: Clock = field(default_factory=unverified_clock)
 
     def reading(self) -> Reading:
-        """The true time, with an error bound of a millisecond."""
-        return Reading(self.clock.read().time_us, 1_000, "chrony")
+        """The true time, as if it were shown to the microsecond."""
+        return Reading(self.clock.read().time_us, 1, "chrony")
 
     def token(self, request: bytes) -> bytes:
         prepared = self.unit.prepare(request, self.reading())
