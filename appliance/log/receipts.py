@@ -85,7 +85,6 @@ class Receipt:
     size: int
     index: int
     path: tuple[bytes, ...]
-    key_id: bytes
     protected: bytes
     signature: bytes
 
@@ -99,14 +98,10 @@ def parse_receipt(data: bytes) -> Receipt:
         raise MalformedProof("a receipt is a tagged COSE_Sign1")
     match message.value:
         case [bytes(protected), Mapping() as unprotected, None, bytes(signature)]:
-            header, proofs = _load(protected), unprotected.get(_VDP)
+            _read_header(protected)
+            proofs = unprotected.get(_VDP)
         case _:
             raise MalformedProof("a receipt is a COSE_Sign1 with a detached payload")
-    match header:
-        case Mapping() if (header.get(_ALGORITHM), header.get(_VDS)) == (_EDDSA, _RFC9162_SHA256):
-            key_id = header.get(_KEY_ID)
-        case _:
-            raise MalformedProof("the receipt is not EdDSA over an RFC9162_SHA256 tree")
     match proofs:
         case Mapping() if isinstance(inclusion := proofs.get(_INCLUSION), list | tuple) and len(inclusion) == 1:
             proof = _load(inclusion[0]) if isinstance(inclusion[0], bytes) else None
@@ -114,9 +109,9 @@ def parse_receipt(data: bytes) -> Receipt:
             raise MalformedProof("a receipt of inclusion has one inclusion proof")
     match proof:
         case [int(size), int(index), [*path]] if all(isinstance(step, bytes) for step in path):
-            if isinstance(key_id, bytes) and type(size) is type(index) is int:
+            if type(size) is type(index) is int:
                 return Receipt(
-                    size, index, tuple(step for step in path if isinstance(step, bytes)), key_id, protected, signature
+                    size, index, tuple(step for step in path if isinstance(step, bytes)), protected, signature
                 )
     raise MalformedProof("the receipt's inclusion proof is not of its format")
 
@@ -128,15 +123,32 @@ def verify_receipt(receipt: Receipt, entry: bytes, keys: Iterable[LogKey]) -> by
     is checked against the size that the proof names.
     """
     root = tree.root_from_inclusion(receipt.index, receipt.size, tree.leaf_hash(entry), receipt.path)
-    message = _to_be_signed(receipt.protected, root)
+    verify_signed_root(SignedRoot(receipt.size, root, receipt.protected, receipt.signature), keys)
+    return root
+
+
+def verify_signed_root(signed: SignedRoot, keys: Iterable[LogKey]) -> None:
+    """Raise SignatureInvalid unless a key of the log that may sign at this size signed this root."""
+    key_id = _read_header(signed.protected)
+    message = _to_be_signed(signed.protected, signed.root)
     for key in keys:
-        if _key_id(key.verifier) == receipt.key_id and key.signs(receipt.size):
+        if _key_id(key.verifier) == key_id and key.signs(signed.size):
             try:
-                Ed25519PublicKey.from_public_bytes(key.verifier.public).verify(receipt.signature, message)
+                Ed25519PublicKey.from_public_bytes(key.verifier.public).verify(signed.signature, message)
             except InvalidSignature:
                 break
-            return root
-    raise SignatureInvalid("no known key of the log signed the root that this receipt leads to")
+            return
+    raise SignatureInvalid("no known key of the log signed the root that this leads to")
+
+
+def _read_header(protected: bytes) -> bytes:
+    """The `kid` of a protected header, whose algorithms must be ours. Raises MalformedProof."""
+    match _load(protected):
+        case Mapping() as header if (header.get(_ALGORITHM), header.get(_VDS)) == (_EDDSA, _RFC9162_SHA256):
+            key_id = header.get(_KEY_ID)
+            if isinstance(key_id, bytes):
+                return key_id
+    raise MalformedProof("the signature is not EdDSA over an RFC9162_SHA256 tree, or names no key")
 
 
 def _load(data: bytes) -> object:

@@ -1,0 +1,176 @@
+"""`cinnabar log check` and `cinnabar log resume`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import msgspec
+
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings, LogSettings, read_settings
+from appliance.errors import CinnabarError
+from appliance.log.check import LogReport, RecordSource, check_log
+from appliance.log.checkpoint import LogKey
+from appliance.log.derive import Finding
+from appliance.log.exports import export_directory, write_export
+from appliance.log.integrator import sync_directory
+from appliance.log.keys import KEYS_FILE, log_keys
+from appliance.log.reader import log_directory
+from appliance.log.resume import KnownLog, check_resume
+from appliance.log.sources import open_records
+from appliance.recorder.messages import BOX_LOG
+
+EXIT_SOUND, EXIT_DAMAGED, EXIT_UNUSABLE = 0, 1, 2
+
+home_option = click.option(
+    "--home",
+    "root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=lambda: os.environ.get("CINNABAR_HOME", "var"),
+    help="The box's home.",
+)
+
+
+@click.group()
+def log() -> None:
+    """Check the box's logs; open a restored box again."""
+
+
+@log.command()
+@home_option
+@click.option("--tenant", help="Only this tenant's log; @box for the box's own.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(root: Path, tenant: str | None, as_json: bool) -> None:
+    """Derive every tile and root again and check every signature; name what differs.
+
+    Works on a running and on a stopped box. Exit codes: 0 all sound, 1 something differs, 2 it could not be checked.
+    """
+    home, settings = _open(root)
+    chosen = [entry for entry in settings.logs if tenant is None or (entry.tenant or BOX_LOG) == tenant]
+    if not chosen:
+        _unusable(f"There is no log of tenant {tenant!r} on this box.")
+    try:
+        with open_records(home) as records:
+            reports = [_check_one(home, settings, entry, records) for entry in chosen]
+    except (CinnabarError, OSError) as error:
+        _unusable(str(error))
+    if as_json:
+        shown = [{"sound": report.sound, **asdict(report)} for report in reports]
+        click.echo(json.dumps({"sound": all(report.sound for report in reports), "logs": shown}, indent=2))
+    else:
+        for report in reports:
+            _print(report)
+    sys.exit(EXIT_SOUND if all(report.sound for report in reports) else EXIT_DAMAGED)
+
+
+def _check_one(home: Home, settings: BoxSettings, entry: LogSettings, records: RecordSource | None) -> LogReport:
+    directory = log_directory(home.logs, entry.origin)
+    keys, unreadable = _keys(directory, entry)
+    with _progress(entry.origin) as progress:
+        report = check_log(
+            entry.origin,
+            entry.tenant or BOX_LOG,
+            directory,
+            export_directory(home.root, settings.checkpoint_exports),
+            keys,
+            records,
+            progress,
+        )
+    if unreadable is not None:
+        report.findings.insert(0, unreadable)
+    return report
+
+
+def _keys(directory: Path, entry: LogSettings) -> tuple[list[LogKey], Finding | None]:
+    try:
+        return [key for key in log_keys(directory, entry) if key is not None], None
+    except CinnabarError as error:
+        return [], Finding(str(directory / KEYS_FILE), str(error))
+
+
+@contextlib.contextmanager
+def _progress(origin: str) -> Iterator[Callable[[int], None] | None]:
+    """A line of progress on a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    yield lambda entries: click.echo(f"\r{origin}: {entries:,} entries", nl=False, err=True)
+    click.echo("\r\033[K", nl=False, err=True)
+
+
+def _print(report: LogReport) -> None:
+    if report.size:
+        click.echo(f"{report.origin}: head of {report.size:,} entries, root {report.root}")
+        click.echo(f"  signed by {', '.join(report.signed_by)}")
+    else:
+        click.echo(f"{report.origin}: no head yet")
+    records = "compared with the records" if report.compared_with_records else "the records could not be read"
+    click.echo(f"  {report.entries:,} entries and {report.files:,} files derived again; {records}")
+    for finding in report.findings:
+        click.echo(f"  DIFFERS {finding.file}: {finding.problem}")
+    if report.sound:
+        click.echo("  sound")
+
+
+@log.command()
+@home_option
+@click.option(
+    "--checkpoint",
+    "files",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    multiple=True,
+    required=True,
+    help="The last exported checkpoint of a log; once for every log.",
+)
+def resume(root: Path, files: tuple[Path, ...]) -> None:
+    """Open a locked box again, if the last exported checkpoints lie on its history.
+
+    The box must be stopped. Exit codes: 0 opened, 1 it stays locked, 2 it could not be decided.
+    """
+    home, settings = _open(root)
+    if not home.history_lock.exists():
+        click.echo("The box is not locked.")
+        return
+    logs = []
+    for entry in settings.logs:
+        keys, unreadable = _keys(log_directory(home.logs, entry.origin), entry)
+        if unreadable is not None:
+            _unusable(f"{unreadable.file}: {unreadable.problem}")
+        logs.append(KnownLog(entry.origin, entry.tenant or BOX_LOG, tuple(keys)))
+    try:
+        with open_records(home) as records:
+            if records is None:
+                _unusable("The records cannot be read by this user.")
+            resumed = check_resume(logs, [file.read_bytes() for file in files], records)
+    except CinnabarError as error:
+        click.echo(f"The box stays locked ({error.control or 'FORK'}): {error}", err=True)
+        sys.exit(EXIT_DAMAGED)
+    exports = export_directory(home.root, settings.checkpoint_exports)
+    for origin, note in resumed.checkpoints.items():
+        write_export(exports, origin, note)
+    home.history_lock.unlink()
+    sync_directory(home.root)
+    click.echo(f"The box is open again: {len(resumed.checkpoints)} checkpoints lie on its history.")
+
+
+def _open(root: Path) -> tuple[Home, BoxSettings]:
+    home = Home(root.resolve())
+    try:
+        return home, read_settings(home.settings)
+    except FileNotFoundError:
+        _unusable(f"There is no box in {root}.")
+    except msgspec.ValidationError as error:
+        _unusable(f"{home.settings}: {error}")
+
+
+def _unusable(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(EXIT_UNUSABLE)

@@ -1,0 +1,134 @@
+"""Opening a locked box again: the last exported checkpoint of each log must lie on this box's history (control FORK).
+
+Rules, none of which looks at what the restored box itself exported or published:
+
+1. A checkpoint is given for every log that has ever been signed, verified under that log's keys.
+2. Its size is at most the number of recorded entries; a larger one shows a history that this box has lost.
+3. The recorded entries give its root; another root is another history.
+4. A head that the database itself records is likewise given by its entries.
+5. Where witnesses are configured, `quorum` of their cosigned heads per log are held to the same rules.
+
+If any fails the box stays locked and a ceremony decides. What was given becomes the exported checkpoint, so that the
+follower, at every start, refuses to sign anything that does not extend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from appliance.log import tree
+from appliance.log.check import RecordSource
+from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
+from appliance.log.errors import LogForked, LogLocked
+from appliance.log.note import VerifierKey, parse_note, verified_by
+from appliance.log.tiles import ENTRY_BYTES, WIDTH
+
+_READ_AT_ONCE = 256 * WIDTH
+
+
+@dataclass(frozen=True)
+class WitnessPolicy:
+    """Witnesses of a log (C2SP tlog-cosignature), and how many of them must show a head."""
+
+    keys: tuple[VerifierKey, ...] = ()
+    quorum: int = 0
+
+
+@dataclass(frozen=True)
+class KnownLog:
+    """A log of the box, as its settings and published keys have it."""
+
+    origin: str
+    log: str
+    """Its name at the recorder."""
+    keys: tuple[LogKey, ...]
+    witnesses: WitnessPolicy = WitnessPolicy()
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What is to be exported: per origin the largest given checkpoint."""
+
+    checkpoints: dict[str, bytes]
+
+
+def check_resume(logs: Sequence[KnownLog], given: Iterable[bytes], records: RecordSource) -> Resumed:
+    """Hold the given checkpoints to the records. Raises LogLocked or LogForked; then the box stays locked.
+
+    MalformedNote and SignatureInvalid name what is wrong with a checkpoint.
+    """
+    by_origin: dict[str, list[tuple[Checkpoint, bytes]]] = {log.origin: [] for log in logs}
+    known = {log.origin: log for log in logs}
+    for note in given:
+        origin = Checkpoint.parse(parse_note(note).text).origin
+        if origin not in known:
+            raise LogLocked(f"{origin!r} is no log of this box")
+        by_origin[origin].append((open_checkpoint(note, origin, known[origin].keys), note))
+    largest: dict[str, bytes] = {}
+    for log in logs:
+        heads = sorted(by_origin[log.origin], key=lambda head: head[0].size)
+        recorded = records.head(log.origin)
+        if not heads:
+            if recorded is not None:
+                raise LogLocked(f"the last exported checkpoint of {log.origin} is needed")
+            continue
+        _check_witnesses(log, heads[-1][1])
+        roots = [(head.size, head.root, "given") for head, _ in heads]
+        if recorded is not None:
+            roots.append((*recorded, "recorded"))
+        _hold(log, sorted(roots), records)
+        largest[log.origin] = heads[-1][1]
+    return Resumed(largest)
+
+
+def _check_witnesses(log: KnownLog, note: bytes) -> None:
+    policy = log.witnesses
+    if policy.quorum and len(verified_by(parse_note(note), policy.keys)) < policy.quorum:
+        raise LogLocked(f"{log.origin} needs {policy.quorum} cosignatures of its witnesses")
+
+
+def _hold(log: KnownLog, heads: Sequence[tuple[int, bytes, str]], records: RecordSource) -> None:
+    """Each head, by rising size, must be the root of the recorded entries up to its size."""
+    root_at = _roots(lambda first, limit: records.leaves(log.log, first, limit))
+    for size, expected, name in heads:
+        found, root = root_at(size)
+        if found < size:
+            raise LogForked(
+                f"the {name} checkpoint of {log.origin} has {size} entries and this box has {found}: "
+                "it has lost history; the box stays locked and a ceremony decides"
+            )
+        if root != expected:
+            raise LogForked(
+                f"the {name} checkpoint of {log.origin}, of {size} entries, shows another history than this box has: "
+                "the box stays locked and a ceremony decides"
+            )
+
+
+def _roots(read: Callable[[int, int], bytes]) -> Callable[[int], tuple[int, bytes]]:
+    """Gives (entries found, root) at rising sizes, reading every entry once."""
+    stack: list[tuple[int, bytes]] = []  # complete subtrees from the left: (width, hash)
+    count = 0
+
+    def push(entry: bytes) -> None:
+        width, right = 1, tree.leaf_hash(entry)
+        while stack and stack[-1][0] == width:
+            right = tree.node_hash(stack.pop()[1], right)
+            width *= 2
+        stack.append((width, right))
+
+    def root_at(size: int) -> tuple[int, bytes]:
+        nonlocal count
+        while count < size:
+            packed = read(count, min(_READ_AT_ONCE, size - count))
+            if not packed:
+                break
+            for at in range(0, len(packed), ENTRY_BYTES):
+                push(packed[at : at + ENTRY_BYTES])
+            count += len(packed) // ENTRY_BYTES
+        root = b""
+        for _, left in reversed(stack):
+            root = tree.node_hash(left, root) if root else left
+        return count, root or tree.EMPTY_ROOT
+
+    return root_at
