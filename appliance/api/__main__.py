@@ -10,7 +10,7 @@ import uvloop
 
 from appliance.api.process import run_worker
 from appliance.api.startup import ConfigurationFaults
-from appliance.box.journal import configure_journal
+from appliance.box.journal import configure
 from appliance.box.home import Home
 
 
@@ -19,7 +19,7 @@ from appliance.box.home import Home
 @click.option("--worker", "number", required=True, type=click.IntRange(0, 255))
 def main(home: Path, number: int) -> None:
     """Run one worker of the local API."""
-    configure_journal()
+    configure(f"api-{number}")
     try:
         uvloop.run(run_worker(Home(home.resolve()), number))
     except ConfigurationFaults as error:
