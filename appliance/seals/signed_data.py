@@ -11,6 +11,7 @@ from typing import NamedTuple
 from appliance import der
 from appliance.algorithms import DIGESTS_BY_OID
 from appliance.der import Reader, context, context_primitive
+from appliance.seals.ber import with_definite_lengths
 from appliance.seals.errors import ContentMismatch, SignedDataRejected
 
 MAX_SIGNERS = 64
@@ -56,12 +57,13 @@ class SignedData(NamedTuple):
 
 
 def parse_signed_data(data: bytes) -> SignedData:
-    """Read a DER ContentInfo with a SignedData over id-data and at least one signer with signed attributes.
+    """Read a ContentInfo with a SignedData over id-data and at least one signer with signed attributes.
 
-    Raises SignedDataRejected for anything else, saying what.
+    DER, but for containers of indefinite length, as they come from streams. Raises SignedDataRejected for anything
+    else, saying what.
     """
     try:
-        return _parse(data)
+        return _parse(with_definite_lengths(data) if data[1:2] == b"\x80" else data)
     except der.DerError as error:
         raise SignedDataRejected(f"the CMS is not DER as expected: {error}") from None
 

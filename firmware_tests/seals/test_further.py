@@ -38,7 +38,17 @@ def check_kept(before: bytes, after: bytes) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ecdsa-p256-sha256", "rsa-pkcs1-sha512", "rsa-pss-sha384"])
-@pytest.mark.parametrize("options", [(), ("-nodetach",), ("-nodetach", "-cades", "-keyid"), ("-md", "sha512")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("-nodetach",),
+        ("-nodetach", "-cades", "-keyid"),
+        ("-md", "sha512"),
+        ("-stream",),  # BER
+        ("-nodetach", "-stream"),
+    ],
+)
 def test_on_what_openssl_made(scheme, options, sealers, authority, tmp_path: Path) -> None:
     sealer = sealers(scheme)
     theirs = openssl_sign(tmp_path, authority, *options)
