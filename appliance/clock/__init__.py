@@ -7,7 +7,7 @@
 """
 
 from appliance.clock.errors import ClockStepped, LeapSecondNear, TimeNotShown
-from appliance.clock.reading import Clock, unverified_clock
+from appliance.clock.reading import Clock, system_ns, unverified_clock
 from appliance.clock.word import Reading
 
-__all__ = ["Clock", "ClockStepped", "LeapSecondNear", "Reading", "TimeNotShown", "unverified_clock"]
+__all__ = ["Clock", "ClockStepped", "LeapSecondNear", "Reading", "TimeNotShown", "system_ns", "unverified_clock"]

@@ -21,11 +21,6 @@ OTHER_POLICY = "1.3.6.1.4.1.59999.1.2"
 LETTER = "a letter 朱砂".encode()
 
 
-@pytest.fixture(scope="session")
-def bouncycastle(tmp_path_factory: pytest.TempPathFactory) -> BouncyCastle:
-    return BouncyCastle(tmp_path_factory.mktemp("classes"))
-
-
 def request(digest: str, *, nonce: int | None = 2**63 + 1, policy: str | None = None, null: bool = True) -> bytes:
     head = imprint_heads(DIGESTS[digest])[int(null)]
     return der.sequence(
