@@ -5,11 +5,18 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from itertools import product
 
 from hsm import constants as ck
 from hsm.cryptoki import AttributeValue, Cryptoki, Mechanism
-from hsm.errors import CryptokiError, KeyAmbiguous, KeyExists, KeyNotFound, MechanismUnavailable, WeakKey
+from hsm.errors import (
+    CryptokiError,
+    KeyAmbiguous,
+    KeyExists,
+    KeyNotFound,
+    MechanismUnavailable,
+    TokenUnavailable,
+    WeakKey,
+)
 from hsm.failures import Failure, classify
 from hsm.mechanisms import RSA_MAXIMUM_BITS, RSA_MINIMUM_BITS, KeyKind, scheme_named
 from hsm.policy import (
@@ -26,10 +33,10 @@ from hsm.site import key_template
 from hsm.tokens import Token
 from hsm.uri import Pkcs11Uri
 
-_ATTEMPTS = 5
-_TEMPLATE_REFUSED = frozenset(
-    {ck.CKR_TEMPLATE_INCONSISTENT, ck.CKR_ATTRIBUTE_TYPE_INVALID, ck.CKR_ATTRIBUTE_VALUE_INVALID}
-    | {ck.CKR_ATTRIBUTE_READ_ONLY}
+_PAUSE_S = 0.1
+_TOKEN_TROUBLE = frozenset(
+    {ck.CKR_DEVICE_REMOVED, ck.CKR_SESSION_HANDLE_INVALID, ck.CKR_SESSION_CLOSED, ck.CKR_USER_NOT_LOGGED_IN}
+    | {ck.CKR_TOKEN_NOT_PRESENT, ck.CKR_CRYPTOKI_NOT_INITIALIZED}
 )
 # Several tokens fail when two key pairs are made at once in one process.
 _one_at_a_time = threading.Lock()
@@ -66,7 +73,8 @@ def generate_key_pair(
                 raise KeyExists("a private key of that label or id is already in the token")
         private = private_key_template(label=label, id=identifier, for_backup=for_backup)
         public = public_key_template(label=label, id=identifier)
-        public_handle, private_handle = _generate(cryptoki, session, mechanism, public, private, choices)
+        templates = list(zip(trimmed(public), trimmed(private), strict=True))
+        public_handle, private_handle = _generate(token, (cryptoki, session), mechanism, templates, choices)
         attributes = cryptoki.get_attributes(session, private_handle, KEY_ATTRIBUTES)
         found = weaknesses(attributes)
         if (found and not allow_weak_keys) or is_made_for_backup(attributes) is not for_backup:
@@ -131,23 +139,28 @@ def _generation(kind: KeyKind, rsa_bits: int) -> tuple[Mechanism, list[dict[int,
 
 
 def _generate(
-    cryptoki: Cryptoki,
-    session: int,
+    token: Token,
+    session: tuple[Cryptoki, int],
     mechanism: Mechanism,
-    public: dict[int, AttributeValue],
-    private: dict[int, AttributeValue],
+    templates: list[tuple[dict[int, AttributeValue], dict[int, AttributeValue]]],
     choices: list[dict[int, AttributeValue]],
 ) -> tuple[int, int]:
+    """Try the templates from the fullest on; what this token took once is where the next key begins."""
+    cryptoki, handle = session
     refusal = CryptokiError("C_GenerateKeyPair", ck.CKR_TEMPLATE_INCONSISTENT)
-    for (trimmed_public, trimmed_private), choice in product(
-        zip(trimmed(public), trimmed(private), strict=True), choices
-    ):
-        try:
-            return _generate_patiently(cryptoki, session, mechanism, trimmed_public | choice, trimmed_private)
-        except CryptokiError as error:
-            if error.value not in _TEMPLATE_REFUSED and len(choices) == 1:
-                raise
-            refusal = error
+    for level, (public, private) in enumerate(templates):
+        if level < token.template_level:
+            continue
+        for choice in choices:
+            try:
+                pair = _generate_patiently(cryptoki, handle, mechanism, public | choice, private)
+            except CryptokiError as error:
+                if error.value in _TOKEN_TROUBLE:
+                    raise TokenUnavailable(str(error)) from error
+                refusal = error
+            else:
+                token.template_level = level
+                return pair
     raise refusal
 
 
@@ -159,13 +172,10 @@ def _generate_patiently(
     private: dict[int, AttributeValue],
 ) -> tuple[int, int]:
     """Tokens fail now and then when several processes make keys at once."""
-    delay = 0.05
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return cryptoki.generate_key_pair(session, mechanism, public, private)
-        except CryptokiError as error:
-            if classify(error.value) is not Failure.TRANSIENT:
-                raise
-        time.sleep(delay)
-        delay *= 2
+    try:
+        return cryptoki.generate_key_pair(session, mechanism, public, private)
+    except CryptokiError as error:
+        if classify(error.value) is not Failure.TRANSIENT:
+            raise
+    time.sleep(_PAUSE_S * (1 + secrets.randbelow(100) / 100))
     return cryptoki.generate_key_pair(session, mechanism, public, private)

@@ -74,20 +74,16 @@ def weaknesses(attributes: Mapping[int, AttributeValue]) -> frozenset[Weakness]:
     """
     found = {weakness for attribute, weakness in _REQUIRED.items() if attributes.get(attribute) is not True}
     found |= {weakness for attribute, weakness in _FORBIDDEN.items() if attributes.get(attribute) is True}
+    # Not every token takes COPYABLE false beside MODIFIABLE false; the latter matters more.
+    if attributes.get(ck.CKA_COPYABLE) is True and attributes.get(ck.CKA_MODIFIABLE) is not False:
+        found.add(Weakness.COPYABLE)
     if is_made_for_backup(attributes):
-        # Its restored copy is not LOCAL, and tokens refuse to unwrap with MODIFIABLE and COPYABLE both false.
-        if attributes.get(ck.CKA_LOCAL) is True and attributes.get(ck.CKA_COPYABLE) is True:
-            found.add(Weakness.COPYABLE)
         return frozenset(found)
     if attributes.get(ck.CKA_EXTRACTABLE) is not False:
         found.add(Weakness.EXTRACTABLE)
-    if any(
-        attributes.get(attribute) is False
-        for attribute in (ck.CKA_LOCAL, ck.CKA_ALWAYS_SENSITIVE, ck.CKA_NEVER_EXTRACTABLE)
-    ):
+    kept = (ck.CKA_LOCAL, ck.CKA_ALWAYS_SENSITIVE, ck.CKA_NEVER_EXTRACTABLE)
+    if any(attributes.get(attribute) is False for attribute in kept):
         found.add(Weakness.WAS_EXPOSED)
-    if attributes.get(ck.CKA_COPYABLE) is True and attributes.get(ck.CKA_MODIFIABLE) is not False:
-        found.add(Weakness.COPYABLE)
     return frozenset(found)
 
 
@@ -131,7 +127,7 @@ def public_key_template(*, label: str, id: bytes) -> dict[int, AttributeValue]:
 
 _NOT_KNOWN_EVERYWHERE = frozenset(
     {ck.CKA_SIGN_RECOVER, ck.CKA_VERIFY_RECOVER, ck.CKA_COPYABLE, ck.CKA_MODIFIABLE, ck.CKA_DERIVE, ck.CKA_UNWRAP}
-    | {ck.CKA_WRAP, ck.CKA_DECRYPT, ck.CKA_ENCRYPT, ck.CKA_WRAP_WITH_TRUSTED}
+    | {ck.CKA_WRAP, ck.CKA_DECRYPT, ck.CKA_ENCRYPT, ck.CKA_WRAP_WITH_TRUSTED, ck.CKA_VERIFY, ck.CKA_EXTRACTABLE}
 )
 
 

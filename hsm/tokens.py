@@ -102,6 +102,8 @@ class Token:
     def __init__(self, settings: LaneSettings, counters: Counters) -> None:
         self.settings = settings
         self.counters = counters
+        self.template_level = 0
+        """How far the templates of new keys must be trimmed for this token (hsm.policy.trimmed)."""
         self._places: list[_Place] = []
         self._requests: dict[KeyRequest, PublicKey | None] = {}
         self._keys: list[SigningKey] = []

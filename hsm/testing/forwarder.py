@@ -24,24 +24,8 @@ _SIZE = _HEADER.size + len(FUNCTION_NAMES) * _COMMAND.size
 def build(directory: Path) -> Path:
     """Compile the module. Raises subprocess.CalledProcessError."""
     library = directory / "forwarder.so"
-    subprocess.run(
-        [
-            "gcc",
-            "-std=c11",
-            "-O2",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-shared",
-            "-fPIC",
-            "-pthread",
-            "-o",
-            str(library),
-            str(_SOURCE),
-            "-ldl",
-        ],
-        check=True,
-    )
+    flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"]
+    subprocess.run(["gcc", *flags, "-o", str(library), str(_SOURCE), "-ldl"], check=True)
     return library
 
 

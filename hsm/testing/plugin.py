@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
+# ruff: noqa: PLC0415
+
 # Fixtures import what they need when they are used: this plugin is loaded at every start of pytest.
 
 
 @pytest.fixture(scope="session")
 def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A hsm.testing.softhsm.SoftHsm; SOFTHSM2_CONF of this process points to a directory of its own."""
-    from hsm.testing.softhsm import SoftHsm  # noqa: PLC0415
+    from hsm.testing.softhsm import SoftHsm
 
     before = os.environ.get("SOFTHSM2_CONF")
     factory = SoftHsm(tmp_path_factory.mktemp("softhsm"))
@@ -35,7 +37,7 @@ def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 @pytest.fixture(scope="session")
 def forwarder_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled forwarding module."""
-    from hsm.testing.forwarder import build  # noqa: PLC0415
+    from hsm.testing.forwarder import build
 
     return build(tmp_path_factory.mktemp("forwarder"))
 
@@ -43,12 +45,11 @@ def forwarder_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def forwarder(softhsm: object, forwarder_library: Path, tmp_path: Path) -> Iterator[object]:
     """A hsm.testing.forwarder.Forwarder in front of SoftHSM. Make its tokens by softhsm.token(module=...)."""
-    from hsm.testing.forwarder import Forwarder  # noqa: PLC0415
-    from hsm.testing.softhsm import SoftHsm  # noqa: PLC0415
+    from hsm.testing.forwarder import Forwarder
+    from hsm.testing.softhsm import SoftHsm
 
     if not isinstance(softhsm, SoftHsm):
         raise TypeError("another fixture hides softhsm")
-
     directory = tmp_path / "forwarder"
     directory.mkdir()
     instance = Forwarder(forwarder_library, softhsm.module, directory)
