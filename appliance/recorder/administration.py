@@ -16,7 +16,7 @@ import msgspec
 from appliance.errors import BadRequest, Conflict
 from appliance.record import SALT_BYTES, commitment, new_record_id
 from appliance.recorder.errors import Unknown
-from appliance.recorder.messages import BOX_LOG, Entry, Query
+from appliance.recorder.messages import BOX_LOG, Count, Entry, Query
 from appliance.store import rows
 
 State = Literal["active", "suspended", "revoked"]
@@ -43,8 +43,8 @@ class EnrolCertificate(msgspec.Struct, array_like=True, frozen=True, tag="enrol-
     application: str
     certificate: bytes
     """SHA-256 of the whole certificate."""
-    not_before: int
-    not_after: int
+    not_before: Count
+    not_after: Count
     """Seconds since the epoch."""
 
 

@@ -72,6 +72,7 @@ class Keeper:
         self._next_jobs = 0.0
         self._connection = schema.open_checkpointer(directory)
         self.look_at_disk()
+        writer.watch = self.look_at_disk
         self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
 
     def start(self) -> None:

@@ -7,9 +7,12 @@ with whatever else has arrived, and answered after the transaction is on disk (c
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""Not negative, and fits a database's integer."""
 
 BOX_LOG = "@box"
 """Name of the box's own log where a tenant's name stands otherwise; no tenant can be called so."""
@@ -22,7 +25,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     """22 bytes, see appliance.record.new_record_id."""
     kind: str
     key: str
-    time: int
+    time: Count
     """Microseconds since the epoch, as in the record."""
     commitment: bytes
     """32 bytes: the log entry."""
@@ -47,7 +50,7 @@ class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):
     """SHA-256 of the caller's whole certificate; checked against the register inside the transaction."""
     entries: list[Entry]
     idempotency: Idempotency | None = None
-    mark: tuple[str, int] | None = None
+    mark: tuple[str, Count] | None = None
     """(unit, genTime in microseconds): raises the unit's durable high-water mark."""
 
 
@@ -64,7 +67,7 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
     ticket: int
     kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate"]
     key: str
-    time: int
+    time: Count
     subject: str
     """What it is about: a log's origin, a CA's name, a key's name.
 
@@ -91,7 +94,7 @@ class JobCreate(msgspec.Struct, array_like=True, frozen=True, tag="job-create"):
     certificate: bytes
     job_id: bytes
     kind: str
-    items: int
+    items: Count
     request: bytes
     idempotency: Idempotency
 
@@ -103,7 +106,7 @@ class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
 
     ticket: int
     job_id: bytes
-    start: int
+    start: Count
     entries: list[Entry]
     verdicts: list[bytes]
     """One opaque verdict per item, kept with the job."""
@@ -117,7 +120,7 @@ class JobClaim(msgspec.Struct, array_like=True, frozen=True, tag="job-claim"):
 
     ticket: int
     tenants: list[str]
-    lease: int = 30
+    lease: Count = 30
 
 
 class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
@@ -136,9 +139,9 @@ class Batch(msgspec.Struct, array_like=True, frozen=True):
 
     run: str
     """Random id of this life of the process."""
-    signed: int
+    signed: Count
     """C_Sign calls that this run has made so far."""
-    drops: dict[str, int]
+    drops: dict[str, Count]
     """Signatures that were dropped inside the box, by reason, cumulative."""
     commands: list[Command]
     again: bool = False

@@ -81,9 +81,9 @@ class Queries:
         Refused `not-found` (another tenant's alike) or `archived`."""
         number = self._tenant(tenant)
         known = records.segments(self.connection)
-        found = records.find_sequence(self.connection, reversed(known), bytes(record_id))
+        found = records.find_sequence(self.connection, reversed(known), _blob(record_id))
         row = None if found is None else records.read_row(self.connection, found[0].number, found[1])
-        if row is None and any(s.state in records.GONE and _between(s, bytes(record_id)) for s in known):
+        if row is None and any(s.state in records.GONE and _between(s, _blob(record_id)) for s in known):
             raise errors.Archived("its segment is archived")
         if row is None or row.tenant != number:
             raise NotFound("there is no such record")
@@ -201,7 +201,7 @@ class Queries:
 
     def _job(self, tenant: str, application: str, job_id: bytes) -> rows.JobRow:
         number = self._application(self._tenant(tenant), application)
-        job = rows.find_job(self.connection, bytes(job_id))
+        job = rows.find_job(self.connection, _blob(job_id))
         if job is None or job.application != number:
             raise NotFound("there is no such job")
         return job
@@ -254,6 +254,12 @@ def _between(segment: Segment, record_id: bytes) -> bool:
 def _number(value: int) -> int:
     if not isinstance(value, int) or not 0 <= value < 1 << 63:
         raise BadRequest("a number of 0 to 2^63 - 1 is meant")
+    return value
+
+
+def _blob(value: bytes) -> bytes:
+    if not isinstance(value, bytes):
+        raise BadRequest("bytes are meant")
     return value
 
 

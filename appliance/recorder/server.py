@@ -240,7 +240,7 @@ class Server:
                     self._take_admin(client, payload)
                 else:
                     self._take(client, payload)
-        except (CinnabarError, msgspec.MsgspecError) as error:
+        except (CinnabarError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             log.warning("frame-refused", process=client.process, user=client.user, error=type(error).__name__)
             self._drop(client)
 

@@ -486,7 +486,9 @@ class Transaction:
         if self.marks:
             rows.raise_marks(connection, self.marks)
         for run in touched:
-            rows.write_run(connection, run.row(self.row_counts.get(run.run, 0)))
+            added = self.row_counts.get(run.run, 0)
+            if added or run in self.ended:
+                rows.write_run(connection, run.row(added))
 
     def _write_keys(self) -> None:
         by_hour: dict[int, list[keys.KeyRow]] = {}

@@ -22,6 +22,7 @@ from appliance.store import keys, records, rows, schema
 log = structlog.get_logger(__name__)
 
 DAY_US = 86_400_000_000
+WATCH_EVERY = 1024 * 1024
 BYTES_KEPT_EVERY = 16 * 1024 * 1024
 
 
@@ -62,6 +63,9 @@ class Writer:
         self.disk_full = False
         self.transactions = 0
         self.appended = 0
+        self.watch: Callable[[], None] = lambda: None
+        """Called after every WATCH_EVERY bytes: a fast writer reaches a watermark between two looks at the clock."""
+        self._unwatched = 0
         self.unchecked_bytes = 0
         """About how much of the write-ahead log is not in the database file yet."""
         self._bytes = 0
@@ -132,14 +136,26 @@ class Writer:
                 run.state, run.ended = state, ended
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
                 raise WriterFailed(f"the database failed: {error.sqlite_errorname}") from error
-            self.disk_full = True
-            code, detail = errors.ReadOnly.code, "the disk is full"
-            return [Refused(command.ticket, code, detail) for _, command in work]
+            return self._when_full(work, touched)
 
-    def _attempt(self, work: Sequence[tuple[Run, Command]], touched: list[Run], *, careful: bool) -> list[Answer]:
+    def _when_full(self, work: Sequence[tuple[Run, Command]], touched: list[Run]) -> list[Answer]:
+        """The disk took nothing of a transaction: answer what needs no room, such as replays; refuse the rest."""
+        try:
+            answers = self._attempt(work, touched, careful=True, refuse="the disk is full")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                raise WriterFailed(f"the database failed: {error.sqlite_errorname}") from error
+            code, detail = errors.ReadOnly.code, "the disk is full"
+            answers = [Refused(command.ticket, code, detail) for _, command in work]
+        self.disk_full = True
+        return answers
+
+    def _attempt(
+        self, work: Sequence[tuple[Run, Command]], touched: list[Run], *, careful: bool, refuse: str | None = None
+    ) -> list[Answer]:
         now_us = self.clock_us()
         transaction = Transaction(
-            self.connection, self.ground, now_us, self.monotonic(), careful=careful, refuse=self.refuse
+            self.connection, self.ground, now_us, self.monotonic(), careful=careful, refuse=refuse or self.refuse
         )
         with self._in_transaction():
             apply = transaction.apply
@@ -156,6 +172,10 @@ class Writer:
         self.transactions += 1
         self._bytes += transaction.bytes
         self.unchecked_bytes += transaction.bytes + 16_384
+        self._unwatched += transaction.bytes + 16_384
+        if self._unwatched >= WATCH_EVERY:
+            self._unwatched = 0
+            self.watch()
         self.appended += sum(map(len, transaction.pending.values()))
         return answers
 

@@ -1,0 +1,32 @@
+"""A recorder in a throwaway home. Homes stand directly under the temporary directory: a unix socket's path is short."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.box.settings import write_settings
+from firmware_tests.recorder.running import Recorder, settings
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="cinnabar-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def recorder(root: Path) -> Iterator[Recorder]:
+    """A running recorder with two tenants, three applications and four certificates."""
+    write_settings(root / "box.json", settings())
+    recorder = Recorder(root)
+    recorder.start()
+    recorder.enrol()
+    yield recorder
+    if recorder.process is not None:
+        recorder.end()

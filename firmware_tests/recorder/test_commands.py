@@ -1,0 +1,453 @@
+"""What a client sees of the recorder: appends, idempotency, the register, housekeeping, jobs, counts."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound
+from appliance.record import commitment
+from appliance.recorder import CallCounter, RecorderClient, errors, new_run_id
+from appliance.recorder.messages import BOX_LOG, Committed, Idempotency, Replayed
+from firmware_tests.recorder.running import (
+    ACME_LOG,
+    BOX_ORIGIN,
+    CERTIFICATE,
+    FOREIGN,
+    FOREVER,
+    OTHER,
+    SECOND,
+    Recorder,
+    entry,
+    uuid7,
+)
+
+Body = Callable[[RecorderClient], Awaitable[None]]
+
+
+def talk(recorder: Recorder, body: Body, run: str | None = None) -> None:
+    async def main() -> None:
+        client = await RecorderClient.connect(
+            recorder.home.recorder_socket, run or new_run_id(), lambda: (0, {}), patience=20
+        )
+        try:
+            await body(client)
+        finally:
+            await client.close()
+
+    asyncio.run(main())
+
+
+async def refused(kind: type[CinnabarError], future: Awaitable[object]) -> None:
+    with pytest.raises(kind) as raised:
+        await future
+    assert type(raised.value) is kind
+
+
+def test_appends_get_consecutive_leaves_of_their_tenant(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        size = await client.query("tree_size", "acme")
+        entries = [entry() for _ in range(7)]
+        answers = await asyncio.gather(
+            client.append("acme", "app", CERTIFICATE, entries[:1]),
+            client.append("globex", "app", FOREIGN, [entry()]),
+            client.append("acme", "app", CERTIFICATE, entries[1:4]),
+            client.append("acme", "other", OTHER, entries[4:]),
+        )
+        first = [answer.first_index for answer in answers]
+        assert [first[0], first[2], first[3]] == [size, size + 1, size + 4]
+        leaves = await client.query("read_leaves", "acme", size, 100)
+        assert leaves == b"".join(e.commitment for e in entries)
+        assert await client.query("read_leaves", "acme", size + 2, 3) == leaves[64:160]
+        assert await client.query("read_leaves", "acme", size + 7, 3) == b""
+        shown = await client.query("read_records", "acme", size + 1, 3)
+        assert [row[1] for row in shown] == [e.record_id for e in entries[1:4]]
+        e = entries[5]
+        record = await client.query("get_record", "acme", e.record_id)
+        assert record == [size + 5, e.record_id, "other", e.kind, e.key, e.time, e.commitment, e.body]
+        # Another tenant's record and one that is nowhere answer alike (control CHANNEL).
+        texts = []
+        for name, record_id in [("globex", e.record_id), ("acme", entry().record_id), ("nobody", e.record_id)]:
+            with pytest.raises(NotFound) as raised:
+                await client.query("get_record", name, record_id)
+            texts.append(str(raised.value))
+        assert texts[0] == texts[1]
+
+    talk(recorder, body)
+
+
+def test_malformed_entries_are_refused_singly(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        size = await client.query("tree_size", "acme")
+        good = entry()
+        bad = [
+            msgspec.structs.replace(entry(), record_id=b"short"),
+            msgspec.structs.replace(entry(), commitment=b"short"),
+            msgspec.structs.replace(entry(), record_id=bytes(22)),
+            msgspec.structs.replace(entry(), record_id=b"\xff" * 22),
+        ]
+        futures = [client.append("acme", "app", CERTIFICATE, [entry(), one]) for one in bad]
+        futures.append(client.append("acme", "app", CERTIFICATE, []))
+        kept = client.append("acme", "app", CERTIFICATE, [good])
+        for future in futures:
+            await refused(BadRequest, future)
+        assert (await kept).first_index == size
+        assert await client.query("tree_size", "acme") == size + 1
+
+    talk(recorder, body)
+
+
+def test_the_same_record_twice_is_one_record(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        one = entry()
+        together = await asyncio.gather(*(client.append("acme", "app", CERTIFICATE, [one]) for _ in range(3)))
+        later = await client.append("acme", "app", CERTIFICATE, [one])
+        assert len({answer.first_index for answer in [*together, later]}) == 1
+        forged = msgspec.structs.replace(one, commitment=bytes(32))
+        await refused(errors.RecordIdTaken, client.append("acme", "app", CERTIFICATE, [forged]))
+        await refused(errors.RecordIdTaken, client.append("globex", "app", FOREIGN, [one]))
+        await refused(errors.RecordIdTaken, client.append("acme", "app", CERTIFICATE, [entry(), one]))
+        two = entry()
+        await refused(errors.RecordIdTaken, client.append("acme", "app", CERTIFICATE, [two, two]))
+
+    talk(recorder, body)
+
+
+def test_idempotency_is_exact(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        key, digest = uuid7(), hashlib.sha256(b"request").digest()
+        mine = Idempotency(key, digest)
+        first, second = [entry(), entry()], [entry(), entry()]
+        answers = await asyncio.gather(
+            client.append("acme", "app", CERTIFICATE, first, mine),
+            client.append("acme", "app", CERTIFICATE, second, mine),
+        )
+        assert isinstance(answers[0], Committed)
+        assert isinstance(answers[1], Replayed)
+        size = await client.query("tree_size", "acme")
+        # Over another certificate of the same application, in a later transaction: what is stored.
+        replay = await client.append("acme", "app", SECOND, second, mine)
+        assert isinstance(replay, Replayed)
+        assert replay.entries == answers[1].entries == first
+        assert replay.first_index == answers[1].first_index == answers[0].first_index
+        await refused(
+            errors.IdempotencyConflict,
+            client.append("acme", "app", CERTIFICATE, [entry()], Idempotency(key, bytes(32))),
+        )
+        assert await client.query("tree_size", "acme") == size
+        # Another application's key is another key, of the same tenant or not.
+        assert isinstance(await client.append("acme", "other", OTHER, [entry()], Idempotency(key, digest)), Committed)
+        assert isinstance(await client.append("globex", "app", FOREIGN, [entry()], mine), Committed)
+
+    talk(recorder, body)
+
+
+def test_idempotency_keys_outside_the_window_are_never_taken_as_new(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        now = time.time_ns() // 1_000_000
+        size = await client.query("tree_size", "acme")
+        for key, kind in [
+            (uuid7(now - 25 * 3_600_000), errors.IdempotencyKeyExpired),
+            (uuid7(now + 6 * 60_000), errors.IdempotencyKeyAhead),
+            (bytes(16), errors.IdempotencyKeyInvalid),
+        ]:
+            await refused(kind, client.append("acme", "app", CERTIFICATE, [entry()], Idempotency(key, bytes(32))))
+        assert await client.query("tree_size", "acme") == size
+
+    talk(recorder, body)
+
+
+def test_a_key_works_after_a_restart(recorder: Recorder) -> None:
+    mine, one = Idempotency(uuid7(), bytes(32)), entry()
+
+    async def before(client: RecorderClient) -> None:
+        assert isinstance(await client.append("acme", "app", CERTIFICATE, [one], mine), Committed)
+
+    async def after(client: RecorderClient) -> None:
+        answer = await client.append("acme", "app", CERTIFICATE, [entry()], mine)
+        assert isinstance(answer, Replayed)
+        assert answer.entries == [one]
+
+    talk(recorder, before)
+    recorder.end()
+    recorder.start()
+    talk(recorder, after)
+
+
+def test_only_the_register_says_who_may_append(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        pushed: list[int] = []
+        client.on_register = lambda register: pushed.append(register.version)
+        loop = asyncio.get_running_loop()
+
+        async def change(state: str, *which: object) -> None:
+            def ask() -> None:
+                with recorder.admin() as admin:
+                    admin.set_state(state, *which)  # type: ignore[arg-type]
+
+            seen = len(pushed)
+            await loop.run_in_executor(None, ask)
+            while len(pushed) == seen:
+                await asyncio.sleep(0.01)
+
+        async def may(certificate: bytes = CERTIFICATE) -> None:
+            await client.append("acme", "app", certificate, [entry()])
+
+        async def may_not(certificate: bytes = CERTIFICATE, tenant: str = "acme", application: str = "app") -> None:
+            await refused(NotAuthorised, client.append(tenant, application, certificate, [entry()]))
+
+        await may()
+        await may_not(bytes(32))
+        await may_not(CERTIFICATE, "globex")
+        await may_not(CERTIFICATE, "acme", "other")
+        await refused(NotAuthorised, client.append("acme", "other", OTHER, [entry(key="seal")]))
+        await refused(NotAuthorised, client.append(BOX_LOG, "app", CERTIFICATE, [entry()]))
+        for which in [("acme",), ("acme", "app"), ("acme", "app", CERTIFICATE)]:
+            await change("suspended", *which)
+            await may_not()
+            assert CERTIFICATE not in {a.certificate for a in client.register.applications}
+            await change("active", *which)
+            await may()
+        await change("revoked", "acme", "app", CERTIFICATE)
+        await may_not()
+        await may(SECOND)
+        with recorder.admin() as admin:
+            for state in ("active", "suspended", "revoked"):
+                with pytest.raises(errors.Unknown):
+                    admin.set_state(state, "acme", "app", CERTIFICATE)  # type: ignore[arg-type]
+            with pytest.raises(Conflict):
+                admin.enrol_certificate("globex", "app", CERTIFICATE, 0, FOREVER)
+
+    talk(recorder, body)
+
+
+def test_a_certificate_counts_only_while_it_is_valid(recorder: Recorder) -> None:
+    now = int(time.time())
+    with recorder.admin() as admin:
+        admin.enrol_certificate("acme", "app", b"p" * 32, 0, now - 10)
+        admin.enrol_certificate("acme", "app", b"f" * 32, now + 1000, FOREVER)
+
+    async def body(client: RecorderClient) -> None:
+        for certificate in (b"p" * 32, b"f" * 32):
+            await refused(NotAuthorised, client.append("acme", "app", certificate, [entry()]))
+
+    talk(recorder, body)
+
+
+def test_administration_is_on_record(recorder: Recorder) -> None:
+    with recorder.admin() as admin:
+        box, acme = admin.query("read_records", BOX_LOG, 0, 100), admin.query("read_records", "acme", 0, 100)
+        before = admin.query("tree_size", "acme")
+        for wrong in ("", "Acme", "a/b", "x" * 65, BOX_LOG):
+            with pytest.raises(BadRequest):
+                admin.enrol_tenant(wrong)
+        with pytest.raises(Conflict):
+            admin.enrol_tenant("acme")
+        with pytest.raises(errors.Unknown):
+            admin.enrol_application("nobody", "app", [])
+        assert admin.query("tree_size", "acme") == before
+    assert [row[3] for row in box] == ["administration"] * 2
+    assert len(acme) == 5
+    for row in [*box, *acme]:
+        salt, record, _ = msgspec.msgpack.decode(row[7])
+        assert commitment(salt, record) == row[6]
+        members = msgspec.json.decode(record)
+        assert members["format"] == "cinnabar-administration/1"
+        assert list(members) == sorted(members)
+
+
+def note(origin: str, size: int, root: bytes) -> bytes:
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n\n— {origin} sig\n".encode()
+
+
+def test_checkpoints_are_compared_and_swapped(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        size = await client.query("tree_size", "acme")
+        now = time.time_ns() // 1000
+
+        def offer(of: int, root: bytes, time_us: int, origin: str = ACME_LOG) -> Awaitable[object]:
+            return client.housekeeping("checkpoint", "k", time_us, origin, note(origin, of, root))
+
+        assert await client.query("head", ACME_LOG) is None
+        await offer(size - 1, b"a" * 32, now)
+        await offer(size, b"b" * 32, now)
+        await offer(size, b"b" * 32, now + 5)
+        for wrong in [
+            offer(size - 1, b"a" * 32, now + 9),
+            offer(size, b"c" * 32, now + 9),
+            offer(size, b"b" * 32, now - 9),
+            offer(size + 1, b"d" * 32, now + 9),
+        ]:
+            await refused(errors.Fork, wrong)
+        await refused(BadRequest, offer(1, b"a" * 32, now, "log.test/unknown"))
+        head = await client.query("head", ACME_LOG)
+        assert head == [size, b"b" * 32, now + 5, note(ACME_LOG, size, b"b" * 32)]
+        assert len(await client.query("housekeeping", "checkpoint", ACME_LOG, 0, 100)) == 3
+
+    talk(recorder, body)
+
+
+def test_box_leaves_stand_in_the_box_log_once(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        size = await client.query("tree_size", BOX_LOG)
+        now = time.time_ns() // 1000
+        first = await client.housekeeping("box-leaf", "", now, BOX_ORIGIN, b"leaf one")
+        again = await client.housekeeping("box-leaf", "", now, BOX_ORIGIN, b"leaf one")
+        second = await client.housekeeping("box-leaf", "", now, BOX_ORIGIN, b"2" * 32)
+        assert [first.first_index, again.first_index, second.first_index] == [size, size, size + 1]
+        leaves = await client.query("read_leaves", BOX_LOG, size, 10)
+        assert leaves == hashlib.sha256(b"leaf one").digest() + b"2" * 32
+
+    talk(recorder, body)
+
+
+def test_jobs_are_worked_once(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        job_id, key = b"j" * 16, Idempotency(uuid7(), bytes(32))
+
+        def create(identity: bytes = job_id) -> Awaitable[object]:
+            return client.job_create("acme", "app", CERTIFICATE, identity, "bulk", 5, b"request", key)
+
+        assert isinstance(await create(), Committed)
+        replay = await create(b"k" * 16)
+        assert isinstance(replay, Replayed)
+        assert replay.job_id == job_id
+        assert await client.job_claim(["globex"]) is None
+        claimed = await client.job_claim(["globex", "acme"])
+        assert claimed == [job_id, "acme", "app", "bulk", 5, 0, b"request"]
+        assert await client.job_claim(["acme"]) is None
+        one, two = [entry(), entry()], [entry()]
+        first = await client.job_slice(job_id, 0, one, [b"v0", b"v1", b"failed"])
+        same = await client.job_slice(job_id, 0, one, [b"v0", b"v1", b"failed"])
+        assert first.first_index == same.first_index
+        await refused(errors.JobMoved, client.job_slice(job_id, 0, [entry()], [b"other"]))
+        await refused(errors.JobMoved, client.job_slice(job_id, 4, [entry()], [b"other"]))
+        await refused(BadRequest, client.job_slice(job_id, 3, [entry()], [b"1", b"2", b"3"]))
+        await refused(NotFound, client.job_slice(b"nowhere", 0, [], [b""]))
+        assert (await client.query("job", "acme", "app", job_id))["progress"] == 3
+        await client.job_slice(job_id, 3, two, [b"v3", b"v4"])
+        job = await client.query("job", "acme", "app", job_id)
+        assert job["progress"] == job["items"] == 5
+        assert job["finished"] >= job["created"]
+        slices = await client.query("job_verdicts", "acme", "app", job_id, 0, 100)
+        assert [(s[0], s[2], s[3]) for s in slices] == [(0, 2, [b"v0", b"v1", b"failed"]), (3, 1, [b"v3", b"v4"])]
+        assert await client.query("job_verdicts", "acme", "app", job_id, 4, 1) == slices[1:]
+        assert await client.query("job_verdicts", "acme", "app", job_id, 2, 1) == slices[:1]
+        assert [j["job_id"] for j in await client.query("jobs", "acme", "app")] == [job_id]
+        assert await client.query("jobs", "acme", "other") == []
+        for tenant, application in [("acme", "other"), ("globex", "app")]:
+            await refused(NotFound, client.query("job", tenant, application, job_id))
+
+    talk(recorder, body)
+
+
+def test_a_job_goes_on_after_its_worker_died(recorder: Recorder) -> None:
+    job_id = b"j" * 16
+
+    async def first(client: RecorderClient) -> None:
+        await client.job_create("acme", "app", CERTIFICATE, job_id, "bulk", 4, b"r", Idempotency(uuid7(), bytes(32)))
+        assert await client.job_claim(["acme"]) is not None
+        await client.job_slice(job_id, 0, [entry()], [b"v0", b"v1"])
+
+    async def second(client: RecorderClient) -> None:
+        for _ in range(100):
+            claimed = await client.job_claim(["acme"])
+            if claimed is not None:
+                break
+            await asyncio.sleep(0.02)
+        assert claimed is not None
+        assert claimed[5] == 2
+        await client.job_slice(job_id, 2, [entry()], [b"v2", b"v3"])
+        assert await client.job_claim(["acme"]) is None
+
+    talk(recorder, first)
+    talk(recorder, second)
+
+
+def test_counts_balance_after_a_goodbye_and_show_the_difference_after_a_crash(recorder: Recorder) -> None:
+    directory = recorder.home.counters
+    directory.mkdir(parents=True)
+
+    async def life(entries: int, calls: int, drops: dict[str, int], *, clean: bool) -> str:
+        counter = CallCounter(directory, new_run_id())
+        client = await RecorderClient.connect(
+            recorder.home.recorder_socket, counter.run, lambda: (counter.signed, drops)
+        )
+        for number in range(calls):
+            counter.count()
+            if number < entries:
+                await client.append("acme", "app", CERTIFICATE, [entry()])
+        if clean:
+            assert await client.goodbye() == (calls, entries, sum(drops.values()))
+        await client.close()
+        counter.close(remove=clean)
+        return counter.run
+
+    balanced = asyncio.run(life(5, 7, {"refused": 2}, clean=True))
+    wrong = asyncio.run(life(5, 7, {}, clean=True))
+    crashed = asyncio.run(life(5, 7, {}, clean=False))
+    time.sleep(0.3)
+    with recorder.admin() as admin:
+        runs = {run["run"]: run for run in admin.query("runs")}
+        totals = admin.query("totals")
+    assert [runs[run]["state"] for run in (balanced, wrong, crashed)] == ["clean", "unbalanced", "lost"]
+    assert [(runs[run]["signed"], runs[run]["rows"]) for run in (balanced, wrong, crashed)] == [(7, 5)] * 3
+    assert runs[balanced]["drops"] == {"refused": 2}
+    assert totals == {"signatures": 21, "rows": 15, "drops": 2}
+
+
+def test_marks_only_rise(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        for time_us in (50, 70, 60):
+            await client.append("acme", "app", CERTIFICATE, [entry()], mark=("tsu", time_us))
+        assert await client.query("marks") == {"tsu": 70}
+
+    talk(recorder, body)
+
+
+def test_queries_that_make_no_sense_are_refused(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        for query in [
+            ("nothing",),
+            ("tree_size",),
+            ("tree_size", 5),
+            ("read_leaves", "acme", -1, 5),
+            ("read_leaves", "acme", "0", 5),
+            ("read_leaves", "acme", 1 << 62, 1 << 62),
+            ("get_record", "acme", 5),
+            ("answer", "x"),
+            ("_tenant", "acme"),
+        ]:
+            if query[0] == "read_leaves" and query[2] == 1 << 62:
+                assert await client.query(*query) == b""
+            else:
+                await refused(BadRequest, client.query(*query))
+
+    talk(recorder, body)
+
+
+def test_the_client_bounds_what_is_in_flight(recorder: Recorder) -> None:
+    async def main() -> None:
+        client = await RecorderClient.connect(recorder.home.recorder_socket, new_run_id(), lambda: (0, {}), in_flight=3)
+        waiting = [client.append("acme", "app", CERTIFICATE, [entry()]) for _ in range(3)]
+        with pytest.raises(errors.Busy):
+            client.append("acme", "app", CERTIFICATE, [entry()])
+        await asyncio.gather(*waiting)
+        await client.close()
+
+    asyncio.run(main())
+
+
+def test_without_a_recorder_the_client_says_so(root: Path) -> None:
+    async def main() -> None:
+        with pytest.raises(errors.RecorderUnavailable):
+            await RecorderClient.connect(root / "nowhere.sock", new_run_id(), lambda: (0, {}), patience=0.2)
+
+    asyncio.run(main())
