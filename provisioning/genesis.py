@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import signal
 import subprocess
 import time
@@ -39,11 +40,26 @@ class SignedThing:
 
 @dataclass(frozen=True)
 class EnrolledApplication:
-    """An application with its first certificate."""
+    """A caller for the register. The digest is that of its certificate, or of what stands for one."""
 
     tenant: str
     name: str
-    certificate: x509.Certificate
+    permissions: list[str]
+    digest: bytes
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+
+
+def enrolled(tenant: str, name: str, certificate: x509.Certificate) -> EnrolledApplication:
+    """An application with its first certificate, for everything of its tenant."""
+    return EnrolledApplication(
+        tenant,
+        name,
+        ["*"],
+        certificate.fingerprint(hashes.SHA256()),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+    )
 
 
 @dataclass(frozen=True)
@@ -77,14 +93,13 @@ def record_genesis(
             for tenant in settings.tenants:
                 admin.enrol_tenant(tenant.name)
             for application in applications:
-                certificate = application.certificate
-                admin.enrol_application(application.tenant, application.name, ["*"])
+                admin.enrol_application(application.tenant, application.name, application.permissions)
                 admin.enrol_certificate(
                     application.tenant,
                     application.name,
-                    certificate.fingerprint(hashes.SHA256()),
-                    int(certificate.not_valid_before_utc.timestamp()),
-                    int(certificate.not_valid_after_utc.timestamp()),
+                    application.digest,
+                    int(application.not_before.timestamp()),
+                    int(application.not_after.timestamp()),
                 )
         asyncio.run(_record(home, counts, signed))
 

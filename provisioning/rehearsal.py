@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import hsm
+from appliance.api.callers import public_certificate
 from appliance.box import settings as box
 from appliance.box.home import Home
 from appliance.box.process import write_file
@@ -32,7 +33,7 @@ from hsm import vault
 from hsm.keys import generate_key_pair
 from hsm.x509 import private_key
 from provisioning import names, tokens
-from provisioning.genesis import Counts, EnrolledApplication, SignedThing, record_genesis
+from provisioning.genesis import Counts, EnrolledApplication, SignedThing, enrolled, record_genesis
 
 AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 END_ENTITY_LIFETIME = datetime.timedelta(days=825)
@@ -247,6 +248,18 @@ class _Provisioning:
         )
         path = f"certificates/{label}.pem"
         self._issue("tsa-ca", self.home.root / path, certificate)
+        if unit.public:
+            # Requests without a certificate are charged to the unit's tenant, under a caller of their own.
+            self.enrolled.append(
+                EnrolledApplication(
+                    tenant,
+                    f"{label}-listener",
+                    [label],
+                    public_certificate(label),
+                    certificate.not_valid_before_utc,
+                    certificate.not_valid_after_utc,
+                )
+            )
         return box.UnitSettings(
             name=label,
             tenant=tenant,
@@ -314,7 +327,7 @@ class _Provisioning:
         path = self.home.clients / f"{name}.crt"
         self._issue("box-ca", path, certificate)
         self._write_software_key(path.with_suffix(".key"), key)
-        self.enrolled.append(EnrolledApplication(tenant, name, certificate))
+        self.enrolled.append(enrolled(tenant, name, certificate))
         return path
 
     def _trust_bundle(self) -> None:
