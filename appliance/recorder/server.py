@@ -341,7 +341,7 @@ class Server:
         for client in list(self._clients):
             client.gone = True
             client.socket.close()
-        for end in (self._wake_read, self._wake_write):
+        for end in (*self._allowed, self._wake_read, self._wake_write):
             end.close()
         self._selector.close()
 

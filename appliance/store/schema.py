@@ -106,7 +106,11 @@ def open_writer(directory: Path) -> sqlite3.Connection:
         "busy_timeout = 10000",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    migrate(connection)
+    try:
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
