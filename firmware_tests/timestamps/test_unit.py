@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import time
 from typing import Any
 
 import pytest
@@ -11,15 +13,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+import hsm.mechanisms
 from appliance import der
 from appliance.algorithms import DIGESTS, SCHEMES, UnknownAlgorithm
 from appliance.box.settings import UnitSettings
-from appliance.clock import Reading, TimeNotShown
+from appliance.clock import Clock, ClockStepped, Reading, TimeNotShown
+from appliance.clock.sources import SystemSource
 from appliance.errors import CinnabarError, Unavailable
 from appliance.timestamps import (
     FailureInfo,
     StampRejected,
     TimeRanBackwards,
+    TimeStampUnit,
     UnitFaults,
     UnitProfile,
     UnitStopped,
@@ -113,6 +118,75 @@ def test_errors_of_the_box_become_rejections() -> None:
         assert status["status"].native == "rejection"
         assert status["fail_info"].native == {failure}
         assert len(encoded) < 2000
+
+
+class RehearsalMachine:
+    """A rehearsal box's clocks and monitor, moved by hand."""
+
+    def __init__(self) -> None:
+        self.boot_ns = 10**12
+        self.offset_ns = time.time_ns()
+        self.source = SystemSource(lifetime_ns=3 * 10**9, system=self.system, boot=lambda: self.boot_ns)
+        self.measure()
+        self.clock = Clock(lambda: self.word, system=self.system, boot=lambda: self.boot_ns)
+
+    def system(self) -> int:
+        return self.boot_ns + self.offset_ns
+
+    def measure(self) -> None:
+        self.word = self.source.measure()
+
+
+def test_a_clock_stepped_back_and_forward_under_a_unit(make_unit: Any) -> None:
+    unit = make_unit(accuracy_us=None, rehearsal=True)
+    machine = RehearsalMachine()
+
+    def stamp() -> int:
+        time_us: int = unit.unit.prepare_digest("sha256", bytes(32), machine.clock.read()).time_us
+        return time_us
+
+    first = stamp()
+    machine.offset_ns -= 10 * 10**9
+    with pytest.raises(ClockStepped):  # seen at once, before the monitor speaks again
+        stamp()
+    machine.measure()
+    with pytest.raises(TimeRanBackwards):  # the monitor of a rehearsal box believes it; the mark does not
+        stamp()
+    for _ in range(4):
+        machine.boot_ns += 2 * 10**9
+        machine.measure()
+        with pytest.raises(TimeRanBackwards):
+            stamp()
+    machine.boot_ns += 2 * 10**9 + 1000
+    machine.measure()
+    assert stamp() == first + 1
+    machine.offset_ns += 3600 * 10**9
+    with pytest.raises(ClockStepped):
+        stamp()
+    machine.measure()
+    assert stamp() == first + 1 + 3600 * 10**6
+    machine.offset_ns -= 3600 * 10**9
+    machine.measure()
+    with pytest.raises(TimeRanBackwards):  # stamps from the future are in the world: wait for it
+        stamp()
+
+
+def test_a_new_certificate_needs_no_restart(authority: Any, make_unit: Any) -> None:
+    """A unit with the new certificate takes over the mark of the old one in the same process."""
+    old = make_unit()
+    before = old.unit.prepare_digest("sha256", bytes(32), old.reading())
+    certificate = authority.unit_certificate(old.key.public_key())
+    renewed = TimeStampUnit(dataclasses.replace(old.profile, certificate=certificate), old.mark)
+    reading = Reading(before.time_us - 2_000_000, 1, "chrony")
+    with pytest.raises(TimeRanBackwards):
+        renewed.prepare_digest("sha256", bytes(32), reading)
+    prepared = renewed.prepare_digest("sha256", bytes(32), old.reading())
+    token = renewed.complete(prepared, old.sign(prepared.to_be_signed))
+    assert certificate.public_bytes(Encoding.DER) in token
+
+
+def test_the_schemes_are_those_of_the_hsm_room() -> None:
+    assert set(SCHEMES) == set(hsm.mechanisms.SCHEMES)
 
 
 # --- end of life --------------------------------------------------------------------------------------------------
