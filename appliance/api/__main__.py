@@ -10,8 +10,8 @@ import uvloop
 
 from appliance.api.process import run_worker
 from appliance.api.startup import ConfigurationFaults
-from appliance.box.journal import configure
 from appliance.box.home import Home
+from appliance.box.journal import configure
 
 
 @click.command()

@@ -71,7 +71,7 @@ class Application:
             return problem_response(error)
         except HsmError as error:
             return problem_response(TokenUnavailable(type(error).__name__))
-        except Exception:  # noqa: BLE001 - the last line of defence: logged here, and nothing of it told to the caller
+        except Exception:
             log.exception("request-failed", endpoint=request.endpoint and request.endpoint.name)
             return problem_response(CinnabarError("The box logged what happened."))
 

@@ -67,9 +67,7 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
     await asyncio.sleep(0)  # let single stamps through between the steps of a large batch
     tree = HashTree.build(leaves, hash_name)
     await asyncio.sleep(0)
-    prepared = unit.unit.prepare_digest(
-        hash_name, tree.root, worker.clock.read(), policy=policy, certificates=True
-    )
+    prepared = unit.unit.prepare_digest(hash_name, tree.root, worker.clock.read(), policy=policy, certificates=True)
     signature = await unit.key.sign_async(prepared.to_be_signed)
     batch = CompactBatch(tree, unit.unit.complete(prepared, signature))
     signed = signing.record_signature(
@@ -87,9 +85,7 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
         policy=prepared.policy,
         serial=prepared.serial,
     )
-    replayed = await signing.commit(
-        worker, caller, [signed], idempotency_of(request), (unit.name, prepared.time_us)
-    )
+    replayed = await signing.commit(worker, caller, [signed], idempotency_of(request), (unit.name, prepared.time_us))
     if replayed is None:
         answered = _Answered(signed.entry.record_id, decode_record(signed.record), batch)
     else:
@@ -135,9 +131,7 @@ def _compact(answered: _Answered) -> bytes:
     )
 
 
-def _answer(
-    answered: _Answered, positions: list[int], refused: dict[int, BatchRejected], paths: bool
-) -> BulkStamp:
+def _answer(answered: _Answered, positions: list[int], refused: dict[int, BatchRejected], paths: bool) -> BulkStamp:
     record, tree = answered.record, answered.batch.tree
     size = tree.algorithm.size
     items: list[BulkStampItem] = []

@@ -228,7 +228,11 @@ class Connection(asyncio.Protocol):
         if path[:1] != b"/":  # absolute form (RFC 9112, section 3.2.2); CONNECT and OPTIONS * match no endpoint
             path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
         request = Request(
-            self._listener, parser.get_method().decode("ascii"), path.decode("latin-1"), query.decode("latin-1"), headers
+            self._listener,
+            parser.get_method().decode("ascii"),
+            path.decode("latin-1"),
+            query.decode("latin-1"),
+            headers,
         )
         request.keep_alive = parser.should_keep_alive()
         self._request = request

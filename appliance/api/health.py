@@ -36,9 +36,7 @@ def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
         for key in site.keys
         if key.usable and site.connected
     }
-    found = [
-        (unit.name, unit.tenant, int(unit.unit.days_left(now_us)), unit.key) for unit in worker.units.values()
-    ] + [
+    found = [(unit.name, unit.tenant, int(unit.unit.days_left(now_us)), unit.key) for unit in worker.units.values()] + [
         (key.name, key.tenant, (key.not_after - now_us // 1_000_000) // 86_400, key.key)
         for key in worker.seal_keys.values()
     ]

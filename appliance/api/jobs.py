@@ -124,4 +124,3 @@ class JobRunner:
             self._worker.drop(error.code if isinstance(error, CinnabarError) else "failed", len(entries))
             raise
         return start + len(verdicts)
-

@@ -55,10 +55,7 @@ def _schema_types(endpoints: Iterable[Endpoint]) -> list[type]:
 
 
 def _content(bodies: Iterable[Body], references: dict[type, dict[str, Any]]) -> dict[str, Any]:
-    return {
-        body.media_type: {"schema": references[body.schema]} if body.schema is not None else {}
-        for body in bodies
-    }
+    return {body.media_type: {"schema": references[body.schema]} if body.schema is not None else {} for body in bodies}
 
 
 def _parameter(parameter: Parameter, where: str) -> dict[str, Any]:

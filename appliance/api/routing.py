@@ -16,7 +16,9 @@ def compile_template(endpoint: Endpoint) -> re.Pattern[str]:
     """The template as a regular expression over the percent-decoded path; parameters bring their own patterns."""
     patterns = {parameter.name: parameter.pattern for parameter in endpoint.parameters}
     parts = _PLACEHOLDER.split(endpoint.path)
-    literal = [re.escape(part) if index % 2 == 0 else f"(?P<{part}>{patterns[part]})" for index, part in enumerate(parts)]
+    literal = [
+        re.escape(part) if index % 2 == 0 else f"(?P<{part}>{patterns[part]})" for index, part in enumerate(parts)
+    ]
     return re.compile("".join(literal), re.ASCII)
 
 

@@ -17,7 +17,9 @@ PROBLEM_TYPE_PREFIX = "urn:cinnabar:problem:"
 
 DigestName = Literal["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"]
 Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2}){32,64}$", description="A digest, lower-case hexadecimal.")]
-NonceHex = Annotated[str, Meta(pattern="^[0-9a-f]{1,64}$", description="A positive number in hexadecimal, to 256 bits.")]
+NonceHex = Annotated[
+    str, Meta(pattern="^[0-9a-f]{1,64}$", description="A positive number in hexadecimal, to 256 bits.")
+]
 RecordId = Annotated[str, Meta(pattern="^[0-9a-f]{44}$", description="Id of a record, 22 bytes.")]
 JobId = Annotated[str, Meta(pattern="^[0-9a-f]{44}$", description="Id of a job, 22 bytes.")]
 Oid = Annotated[str, Meta(pattern=r"^[012](\.(0|[1-9][0-9]{0,18})){1,31}$", description="Object identifier, dotted.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from appliance.api.application import TokenUnavailable
 from appliance.api.bulk_seals import MEDIA_SEALS, jobs, seals_bulk
 from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS, evidence_record, stamps_bulk
 from appliance.api.description import openapi
@@ -67,7 +68,6 @@ from appliance.seals import (
     SignedDataRejected,
 )
 from appliance.timestamps import StampRejected, TimeRanBackwards, UnitStopped
-from appliance.api.application import TokenUnavailable
 
 _APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
 
@@ -120,9 +120,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         work=Work.SIGN,
         takes=(Body(MEDIA_JSON, StampRequest), Body(MEDIA_STAMP_QUERY, None, "TimeStampReq, DER")),
         limit=_small,
-        answers=(
-            Answer(200, "The stamp.", (Body(MEDIA_JSON, Stamp), Body(MEDIA_STAMP_REPLY)), _RECORD_HEADER),
-        ),
+        answers=(Answer(200, "The stamp.", (Body(MEDIA_JSON, Stamp), Body(MEDIA_STAMP_REPLY)), _RECORD_HEADER),),
         errors=_STAMPING,
         idempotent=True,
     ),

@@ -12,7 +12,15 @@ def test_a_stamp_is_verified_by_openssl(box, stamp_query: bytes, tmp_path: Path)
     assert reply.headers["content-type"] == "application/timestamp-reply"
     (tmp_path / "query.tsq").write_bytes(stamp_query)
     (tmp_path / "answer.tsr").write_bytes(reply.body)
-    command = ["openssl", "ts", "-verify", "-in", str(tmp_path / "answer.tsr"), "-queryfile", str(tmp_path / "query.tsq")]
+    command = [
+        "openssl",
+        "ts",
+        "-verify",
+        "-in",
+        str(tmp_path / "answer.tsr"),
+        "-queryfile",
+        str(tmp_path / "query.tsq"),
+    ]
     verified = subprocess.run(
         [*command, "-CAfile", str(box.home.trust / "tsa-ca.pem")], check=False, capture_output=True, text=True
     )

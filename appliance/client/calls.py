@@ -1,0 +1,223 @@
+"""Every call of the API as a value: what to send and how to read the answer. No I/O; both clients send these."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from appliance.api import schemas
+from appliance.client.errors import NotUnderstood, TimeStampRejected
+from appliance.client.expansion import MEDIA_BATCH, MEDIA_DIGESTS, StampedBatch
+from appliance.client.retries import new_idempotency_key
+from appliance.der import SEQUENCE, DerError, Reader
+from appliance.evidence.report import Report
+from appliance.seals import SealOptions
+
+T = TypeVar("T")
+Answer = Callable[[Mapping[str, str], bytes], T]
+
+MEDIA_JSON = "application/json"
+MEDIA_STAMP_QUERY = "application/timestamp-query"
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request and how its answer is read."""
+
+    method: str
+    path: str
+    read: Answer[T]
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = True
+    """Whether it may be sent again after a failure."""
+
+
+def _json(kind: type[T]) -> Answer[T]:
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(_: Mapping[str, str], body: bytes) -> T:
+        try:
+            return decode(body)
+        except msgspec.DecodeError as error:
+            raise NotUnderstood(f"the answer is not a {kind.__name__}: {error}") from None
+
+    return read
+
+
+def _raw(_: Mapping[str, str], body: bytes) -> bytes:
+    return body
+
+
+def _post(path: str, asked: msgspec.Struct, kind: type[T], key: str | None, *, signs: bool = True) -> Call[T]:
+    headers = {"Content-Type": MEDIA_JSON}
+    if signs:
+        headers["Idempotency-Key"] = key or new_idempotency_key()
+    members = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not None}
+    return Call("POST", path, _json(kind), _encode(members), headers)
+
+
+def stamp(
+    digest: bytes,
+    hash_name: schemas.DigestName,
+    unit: str | None,
+    policy: str | None,
+    nonce: int | None,
+    certificates: bool,
+    key: str | None,
+) -> Call[schemas.Stamp]:
+    asked = schemas.StampRequest(
+        digest=digest.hex(),
+        hash=hash_name,
+        unit=unit,
+        policy=policy,
+        nonce=None if nonce is None else f"{nonce:x}",
+        certificates=certificates,
+    )
+    return _post("/v1/stamps", asked, schemas.Stamp, key)
+
+
+def timestamp(query: bytes, unit: str | None, key: str | None) -> Call[bytes]:
+    path = "/v1/stamps" if unit is None else f"/tsa/{quote(unit, safe='')}"
+    headers = {"Content-Type": MEDIA_STAMP_QUERY, "Idempotency-Key": key or new_idempotency_key()}
+    return Call("POST", path, _granted, query, headers)
+
+
+def _granted(_: Mapping[str, str], body: bytes) -> bytes:
+    """A TimeStampResp that grants (RFC 3161, section 2.4.2). Raises TimeStampRejected with the box's own words."""
+    try:
+        status = Reader(body).enter().enter(SEQUENCE)
+        granted = status.integer()
+        texts = status.enter_optional(SEQUENCE)
+        said = texts.utf8_string() if texts else ""
+    except DerError as error:
+        raise NotUnderstood(f"the answer is not a TimeStampResp: {error}") from None
+    if granted > 1:
+        raise TimeStampRejected(said or f"PKIStatus {granted}")
+    return body
+
+
+def stamp_many(
+    digests: Sequence[bytes],
+    hash_name: schemas.DigestName,
+    unit: str | None,
+    policy: str | None,
+    key: str | None,
+) -> Call[StampedBatch]:
+    joined = b"".join(digests)
+
+    def read(_: Mapping[str, str], body: bytes) -> StampedBatch:
+        return StampedBatch.read(body, joined, hash_name)
+
+    query = {"hash": hash_name, "unit": unit, "policy": policy}
+    return Call(
+        "POST",
+        "/v1/stamps/bulk",
+        read,
+        joined,
+        {
+            "Content-Type": MEDIA_DIGESTS,
+            "Accept": MEDIA_BATCH,
+            "Idempotency-Key": key or new_idempotency_key(),
+        },
+        {name: value for name, value in query.items() if value is not None},
+    )
+
+
+def evidence_record(record: str, item: int) -> Call[bytes]:
+    return Call("GET", f"/v1/stamps/bulk/{quote(record, safe='')}/{item}", _raw)
+
+
+def seal(
+    *,
+    digest: bytes | None,
+    hash_name: schemas.DigestName,
+    document: bytes | None,
+    existing: bytes | None,
+    prepared: bytes | None,
+    form: Literal["detached", "enveloping"],
+    level: Literal["B-B", "B-T"],
+    seal_key: str | None,
+    unit: str | None,
+    options: SealOptions | None,
+) -> schemas.SealRequest:
+    return schemas.SealRequest(
+        key=seal_key,
+        digest=None if digest is None else digest.hex(),
+        hash=hash_name,
+        document=document,
+        existing=existing,
+        prepared=prepared,
+        form=form,
+        level=level,
+        unit=unit,
+        options=options or SealOptions(),
+    )
+
+
+def make_seal(asked: schemas.SealRequest, key: str | None) -> Call[schemas.Seal]:
+    return _post("/v1/seals", asked, schemas.Seal, key)
+
+
+def prepare_seal(asked: schemas.SealRequest) -> Call[schemas.PreparedSeal]:
+    return _post("/v1/seals/prepare", asked, schemas.PreparedSeal, None, signs=False)
+
+
+def seal_many(
+    digests: Sequence[bytes], hash_name: schemas.DigestName, seal_key: str | None, wait_s: int, key: str | None
+) -> Call[schemas.Job]:
+    query = {"hash": hash_name} | ({} if seal_key is None else {"key": seal_key})
+    headers = {
+        "Content-Type": MEDIA_DIGESTS,
+        "Prefer": f"wait={wait_s}",
+        "Idempotency-Key": key or new_idempotency_key(),
+    }
+    return Call("POST", "/v1/seals/bulk", _json(schemas.Job), b"".join(digests), headers, query)
+
+
+def job(job_id: str, first: int, count: int, wait_s: int) -> Call[schemas.Job]:
+    headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
+    query = {"from": str(first), "count": str(count)}
+    return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}", _json(schemas.Job), b"", headers, query)
+
+
+def record(record_id: str) -> Call[schemas.RecordAnswer]:
+    return Call("GET", f"/v1/records/{quote(record_id, safe='')}", _json(schemas.RecordAnswer))
+
+
+def record_file(record_id: str) -> Call[bytes]:
+    """The record's answer as it stands: the opening that `cinnabar verify` reads."""
+    return Call("GET", f"/v1/records/{quote(record_id, safe='')}", _raw)
+
+
+def log_resource(origin: str, resource: str) -> Call[bytes]:
+    return Call("GET", f"/log/{quote(origin, safe='/')}/{quote(resource, safe='/')}", _raw)
+
+
+def revocation_list(name: str) -> Call[bytes]:
+    return Call("GET", f"/crl/{quote(name, safe='')}", _raw)
+
+
+def verify(files: Sequence[tuple[str, bytes]]) -> Call[Report]:
+    asked = schemas.VerifyRequest(files=[schemas.NamedFile(name=name, content=content) for name, content in files])
+    return _post("/v1/verify", asked, Report, None, signs=False)
+
+
+def health() -> Call[schemas.Health]:
+    return Call("GET", "/health", _json(schemas.Health))
+
+
+def openapi() -> Call[dict[str, Any]]:
+    return Call("GET", "/v1/openapi.json", _json(dict))
+
+
+def digest_of(document: bytes, hash_name: schemas.DigestName) -> bytes:
+    """The digest of a document by the name of its hash."""
+    return hashlib.new(hash_name.replace("sha3-", "sha3_"), document).digest()

@@ -1,0 +1,90 @@
+"""`cinnabar`: one command line for everything a person does by hand.
+
+Commands are found through the entry points "cinnabar.commands" and loaded when they are called for, so that listing them
+needs none of their parts, and a command whose extra is not installed says which one to install.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+
+import click
+
+GROUP = "cinnabar.commands"
+
+SHORT_HELP = {
+    "bulk-seal": "Seal many files, each by itself.",
+    "bulk-stamp": "Stamp many files with one token; an evidence record for each.",
+    "health": "Show how the box is.",
+    "job": "Show a job and wait for its end.",
+    "log": "Check logs, and resume a restored box.",
+    "log-fetch": "Fetch a log: checkpoint, tiles and entries.",
+    "provision": "Make a rehearsal box on SoftHSM.",
+    "record": "Fetch a record with its proof.",
+    "run": "Run a box in the foreground.",
+    "seal": "Seal files.",
+    "stamp": "Stamp files.",
+    "verify": "Verify stamps, seals, evidence records and log proofs offline.",
+}
+"""What the list shows without loading a command; a command that is not here is listed by its name alone."""
+
+
+class MissingPart(click.ClickException):
+    """A command needs packages that this installation was made without."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands stand in entry points."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted({*entry_points(group=GROUP).names, *self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        found = next(iter(entry_points(group=GROUP, name=cmd_name)), None)
+        return None if found is None else load(found)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        rows = [(name, SHORT_HELP.get(name, "")) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def load(found: EntryPoint) -> click.Command:
+    """The command of an entry point. Raises MissingPart where what it imports is not installed."""
+    try:
+        command = found.load()
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in {"appliance", "hsm", "provisioning", "mgmt_service"}:
+            raise  # a fault of this distribution, not of its installation
+        raise MissingPart(
+            f"`cinnabar {found.name}` needs {missing}, which is not installed: pip install 'cinnabar[appliance]'"
+        ) from None
+    if not isinstance(command, click.Command):
+        raise MissingPart(f"the entry point {found.name} is not a command")
+    return command
+
+
+def _version() -> str:
+    try:
+        return version("cinnabar")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_version(), prog_name="cinnabar")
+def group() -> None:
+    """Cinnabar: a signing appliance, its client and its offline verifier."""
+
+
+def main() -> None:
+    """The console script."""
+    from appliance.client.problems import explained  # noqa: PLC0415 - light, but not needed to list commands
+
+    with explained():
+        sys.exit(group(prog_name="cinnabar"))

@@ -1,0 +1,288 @@
+"""The client's commands: stamp, seal, bulk-stamp, bulk-seal, record, job, log-fetch, health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import click
+import msgspec
+
+from appliance.client.options import connection_options
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from appliance.api.schemas import DigestName
+    from appliance.client.synchronous import Client
+
+_FILES = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+)
+_HASHES = click.Choice(["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"])
+_HASH = click.option("--hash", "hash_name", type=_HASHES, default="sha256", show_default=True)
+_UNIT = click.option("--unit", help="Time-stamping unit; the first one allowed if left out.")
+_OUTPUT = click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="Directory; beside each file if left out."
+)
+BATCH = 10_000
+
+
+def _digest(path: Path, hash_name: str) -> bytes:
+    """The digest of a file, read in pieces: documents may be larger than memory."""
+    import hashlib  # noqa: PLC0415
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, hash_name.replace("sha3-", "sha3_")).digest()
+
+
+def _beside(path: Path, output: Path | None, suffix: str) -> Path:
+    directory = path.parent if output is None else output
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / (path.name + suffix)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    click.echo(str(path))
+
+
+def _progress() -> Progress:
+    """A bar on standard error, shown only to a person at a terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _digests(files: Sequence[Path], hash_name: str, progress: Progress) -> list[bytes]:
+    task = progress.add_task("reading", total=len(files))
+    found = []
+    for path in files:
+        found.append(_digest(path, hash_name))
+        progress.advance(task)
+    return found
+
+
+def _record(client: Client, record_id: str, target: Path, wait_s: float) -> None:
+    """Write a record's opening once the log has it; the file says so itself where it has not."""
+    if wait_s > 0:
+        client.record(record_id, wait_for_proof_s=wait_s)
+    _write(target, client.record_file(record_id))
+
+
+_WITH_RECORD = click.option(
+    "--record/--no-record", "with_record", default=True, show_default=True, help="Also write the record with its proof."
+)
+_WAIT = click.option("--wait", "wait_s", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds.")
+
+
+@click.command("stamp")
+@_FILES
+@_HASH
+@_UNIT
+@click.option("--policy", help="Policy OID; the unit's default if left out.")
+@_OUTPUT
+@_WITH_RECORD
+@_WAIT
+@connection_options
+def stamp(
+    client: Client,
+    files: tuple[Path, ...],
+    hash_name: str,
+    unit: str | None,
+    policy: str | None,
+    output: Path | None,
+    with_record: bool,
+    wait_s: float,
+) -> None:
+    """Stamp FILES: FILE.tst is the RFC 3161 token, FILE.tst.record.json the record of it with its proof."""
+    for path in files:
+        answer = client.stamp(
+            _digest(path, hash_name), hash_name=cast("DigestName", hash_name), unit=unit, policy=policy
+        )
+        _write(_beside(path, output, ".tst"), answer.token)
+        if with_record:
+            _record(client, answer.record, _beside(path, output, ".tst.record.json"), wait_s)
+
+
+@click.command("seal")
+@_FILES
+@click.option("--seal-key", help="Seal key; the first one allowed if left out.")
+@click.option("--level", type=click.Choice(["B-B", "B-T"]), default="B-T", show_default=True)
+@click.option("--enveloping", is_flag=True, help="Carry the document inside the CMS.")
+@click.option("--existing", type=click.Path(exists=True, path_type=Path), help="Add a signature to this CMS.")
+@_UNIT
+@_HASH
+@_OUTPUT
+@_WITH_RECORD
+@_WAIT
+@connection_options
+def seal(
+    client: Client,
+    files: tuple[Path, ...],
+    seal_key: str | None,
+    level: str,
+    enveloping: bool,
+    existing: Path | None,
+    unit: str | None,
+    hash_name: str,
+    output: Path | None,
+    with_record: bool,
+    wait_s: float,
+) -> None:
+    """Seal FILES: FILE.p7s is the CMS (CAdES), FILE.p7s.record.json its record with its proof.
+
+    Only a digest leaves this machine, unless the document is to be inside the CMS.
+    """
+    if existing is not None and len(files) != 1:
+        raise click.UsageError("--existing takes one FILE")
+    for path in files:
+        content: dict[str, Any] = {"digest": _digest(path, hash_name), "hash_name": hash_name}
+        if enveloping:
+            content = {"document": path.read_bytes(), "form": "enveloping"}
+        answer = client.seal(
+            **content,
+            existing=None if existing is None else existing.read_bytes(),
+            level=cast("Literal['B-B', 'B-T']", level),
+            seal_key=seal_key,
+            unit=unit,
+        )
+        suffix = ".p7m" if enveloping else ".p7s"
+        _write(_beside(path, output, suffix), answer.cms)
+        if with_record:
+            _record(client, answer.record, _beside(path, output, f"{suffix}.record.json"), wait_s)
+
+
+@click.command("bulk-stamp")
+@_FILES
+@_HASH
+@_UNIT
+@_OUTPUT
+@connection_options
+def bulk_stamp(client: Client, files: tuple[Path, ...], hash_name: str, unit: str | None, output: Path | None) -> None:
+    """Stamp many FILES with one token for each 10,000: FILE.ers is each one's evidence record (RFC 4998)."""
+    with _progress() as progress:
+        digests = _digests(files, hash_name, progress)
+        task = progress.add_task("stamping", total=len(files))
+        for start in range(0, len(files), BATCH):
+            chunk = digests[start : start + BATCH]
+            batch = client.stamp_many(chunk, hash_name=cast("DigestName", hash_name), unit=unit)
+            for item in range(len(chunk)):
+                path = _beside(files[start + item], output, ".ers")
+                path.write_bytes(batch.evidence_record(item))
+                progress.advance(task)
+            click.echo(f"record {batch.record}: {len(batch)} evidence records under one token")
+
+
+@click.command("bulk-seal")
+@_FILES
+@_HASH
+@click.option("--seal-key", help="Seal key; the first one allowed if left out.")
+@_OUTPUT
+@connection_options
+def bulk_seal(
+    client: Client, files: tuple[Path, ...], hash_name: str, seal_key: str | None, output: Path | None
+) -> None:
+    """Seal many FILES, each with a signature of its own: FILE.p7s. Exit status 1 where one was refused."""
+    refused = 0
+    with _progress() as progress:
+        digests = _digests(files, hash_name, progress)
+        task = progress.add_task("sealing", total=len(files))
+        for start in range(0, len(files), BATCH):
+            chunk = digests[start : start + BATCH]
+            name = cast("DigestName", hash_name)
+            for verdict in client.seal_many(
+                chunk, hash_name=name, seal_key=seal_key, progress=_shown(progress, task, start)
+            ):
+                path = files[start + verdict.item]
+                if isinstance(verdict.cms, bytes):
+                    _beside(path, output, ".p7s").write_bytes(verdict.cms)
+                else:
+                    refused += 1
+                    why = verdict.problem.detail if not isinstance(verdict.problem, msgspec.UnsetType) else "archived"
+                    click.echo(f"{path}: refused: {why}", err=True)
+    click.echo(f"{len(files) - refused} sealed, {refused} refused")
+    if refused:
+        raise SystemExit(1)
+
+
+def _shown(progress: Progress, task: Any, before: int) -> Callable[[int, int], None]:
+    return lambda done, _: progress.update(task, completed=before + done)
+
+
+@click.command("record")
+@click.argument("record_id")
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="Write record, artifact and proof there."
+)
+@_WAIT
+@connection_options
+def record(client: Client, record_id: str, output: Path | None, wait_s: float) -> None:
+    """Show a record, or write it as files that `cinnabar verify` reads."""
+    answer = client.record(record_id, wait_for_proof_s=wait_s)
+    if output is None:
+        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        return
+    suffix = {"application/timestamp-token": ".tst", "application/pkcs7-signature": ".p7s"}.get(answer.artifact_type)
+    _write(_beside(Path(record_id), output, ".record.json"), client.record_file(record_id))
+    if suffix is not None:
+        _write(_beside(Path(record_id), output, suffix), answer.artifact)
+    if answer.proof is not None:
+        _write(_beside(Path(record_id), output, ".tlog-proof"), answer.proof.tlog_proof.encode())
+
+
+@click.command("job")
+@click.argument("job_id")
+@connection_options
+def job(client: Client, job_id: str) -> None:
+    """Follow a job to its end."""
+    with _progress() as progress:
+        first = client.job(job_id, count=0)
+        task = progress.add_task(first.kind, total=first.items, completed=first.done)
+        refused = sum(
+            verdict.status == "refused" for verdict in client.verdicts(job_id, progress=_shown(progress, task, 0))
+        )
+    click.echo(f"{first.items} items, {refused} refused")
+
+
+@click.command("log-fetch")
+@click.argument("origin")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@connection_options
+def log_fetch(client: Client, origin: str, directory: Path) -> None:
+    """Fetch the log ORIGIN into DIRECTORY: its checkpoint and every tile and bundle of that size (C2SP tlog-tiles)."""
+    from appliance.client.mirror import mirror_log  # noqa: PLC0415
+
+    with _progress() as progress:
+        task = progress.add_task("tiles", total=None)
+        size = mirror_log(
+            lambda resource: client.log(origin, resource),
+            directory,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    click.echo(f"{size} entries in {directory}")
+
+
+@click.command("health")
+@click.option("--json", "as_json", is_flag=True)
+@connection_options
+def health(client: Client, as_json: bool) -> None:
+    """Show how the box is. Exit status 1 where it is not ready."""
+    answer = client.health()
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+    else:
+        click.echo(f"{'ready' if answer.ready else 'not ready'}: the box is {answer.state}")
+        for part in ("clock", "recorder", "hsm"):
+            value = getattr(answer, part)
+            if value is not msgspec.UNSET:
+                click.echo(f"  {part:<9}{value}")
+        for key in answer.keys or []:
+            working = "usable" if key.usable else "not usable"
+            click.echo(f"  {key.name}: {working}, certificate ends in {key.certificate_days_left} days")
+    if not answer.ready:
+        raise SystemExit(1)

@@ -1,0 +1,49 @@
+"""How a client reaches the box: mutual TLS to the front, or a worker's unix socket in tests."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+LONGEST_ANSWER_S = 90.0
+"""The box waits up to 60 s for a job when asked to."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Paths of the application's certificate and key, and of the CA of the box's own certificate; all PEM."""
+
+    certificate: Path
+    key: Path
+    ca: Path
+
+    def context(self) -> ssl.SSLContext:
+        """A TLS context that trusts this CA alone. Raises OSError, ssl.SSLError for files that cannot be used."""
+        context = ssl.create_default_context(cafile=os.fspath(self.ca))
+        context.load_cert_chain(os.fspath(self.certificate), os.fspath(self.key))
+        return context
+
+
+def options(
+    url: str,
+    credentials: Credentials | None,
+    headers: Mapping[str, str] | None,
+    timeout_s: float,
+    http2: bool,
+) -> dict[str, Any]:
+    """Keyword arguments for both kinds of httpx client. Nothing of the environment, proxies least of all, is looked at."""
+    return {
+        "base_url": url,
+        "headers": {"Accept": "application/json", **(headers or {})},
+        "timeout": httpx.Timeout(timeout_s, connect=10.0),
+        "trust_env": False,
+        "follow_redirects": False,
+        "http2": http2,
+        "verify": credentials.context() if credentials is not None else True,
+    }
