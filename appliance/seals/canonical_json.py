@@ -15,6 +15,8 @@ import rfc8785
 from appliance.seals.errors import JsonRejected
 
 MAX_DEPTH = 64
+MAX_VALUES = 200_000
+"""Brackets, braces and commas in the text, in strings too: a bound on the values, and so on memory, before decoding."""
 MAX_INTEGER = 2**53 - 1
 """RFC 7493, section 2.2: the integers that every implementation holds exactly."""
 
@@ -41,6 +43,8 @@ _decoder = json.JSONDecoder(object_pairs_hook=_Members, parse_float=_Number, par
 
 def canonical_json(document: bytes) -> bytes:
     """The canonical form (RFC 8785) of a JSON document in UTF-8. Raises JsonRejected, saying where."""
+    if sum(map(document.count, (b"[", b"{", b","))) > MAX_VALUES:
+        raise JsonRejected(f"more than {MAX_VALUES} values")
     try:
         text = document.decode()
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -99,3 +100,12 @@ def test_unpack(packed: bytes, count: int) -> None:
 def test_climb(digest: bytes, path: bytes) -> None:
     with pytest.raises(EvidenceRejected):
         climb(digest, path, DIGESTS["sha256"])
+
+
+def test_vector_of_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evidence-records.md").read_text()
+    a, b, c = (hashlib.sha256(letter).digest() for letter in (b"a", b"b", b"c"))
+    tree = HashTree.build(a + b + c)
+    assert tree.path(0) == b + c
+    assert f"`{tree.root.hex()}`; the path of the first" in page
+    assert f"the one node `{tree.path(2).hex()}`" in page
