@@ -74,7 +74,8 @@ def read_certificate(encoded: bytes) -> Certificate:
     _strict_fields(body.enter())
     try:
         parsed = x509.Certificate.load(encoded, strict=True)
-        _ = parsed.native  # parses every extension now rather than in the middle of a check
+        # Parse every extension and prepare the names (RFC 4518) now rather than in the middle of a check.
+        _ = parsed.native, parsed.subject.hashable, parsed.issuer.hashable
         return Certificate(
             encoded=encoded,
             serial=parsed.serial_number,
@@ -139,15 +140,15 @@ def find_path(
     """
     if not anchors:
         raise _no_chain("The trust bundle names no certificate authority for this purpose.")
-    context = ValidationContext(
-        trust_roots=[_anchor(anchor) for anchor in anchors],
-        other_certs=[other.parsed for other in others],
-        moment=instant(moment_us),
-        allow_fetching=False,
-        time_tolerance=timedelta(0),
-        revinfo_policy=CertRevTrustPolicy(NO_REVOCATION),
-    )
     try:
+        context = ValidationContext(
+            trust_roots=[_anchor(anchor) for anchor in anchors],
+            other_certs=[other.parsed for other in others],
+            moment=instant(moment_us),
+            allow_fetching=False,
+            time_tolerance=timedelta(0),
+            revinfo_policy=CertRevTrustPolicy(NO_REVOCATION),
+        )
         paths = _run(_paths(context, leaf.parsed))
     except PathBuildingError:
         paths = []

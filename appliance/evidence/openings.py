@@ -21,6 +21,7 @@ from appliance.evidence.canonical import NotCanonical, check_canonical, read_jso
 from appliance.evidence.certificates import spoken
 from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.evidence.quoting import escape, quote
+from appliance.evidence.signatures import DIGEST_OIDS
 from appliance.record import SALT_BYTES, Record, commitment
 
 _SECOND_US = 1_000_000
@@ -69,6 +70,8 @@ def read_opening(encoded: bytes) -> Opening:
     except (NotCanonical, msgspec.MsgspecError, ValueError) as error:
         raise _malformed(str(error)) from None
     hexadecimal = (record.content_digest, record.signature_digest, record.signed_digest)
+    if record.content_hash not in DIGEST_OIDS:
+        raise _malformed("the record names a digest algorithm that cinnabar-record/1 does not know")
     if not all(_HEXADECIMAL.fullmatch(one) for one in hexadecimal):
         raise _malformed("a digest in the record is not hexadecimal")
     if len(salt) != SALT_BYTES or record.format != "cinnabar-record/1" or not 0 <= record.time <= _LATEST_US:

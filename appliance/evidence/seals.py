@@ -106,6 +106,7 @@ class _Work:
         check_signer_signature(journal, signer, certificate)
         self._check_content(subjects)
         self._read_signing_time()
+        self._note_unsigned()
         best_us, source = self._best_signature_time(proven_us)
         self._check_order(proven_us)
         _check_purpose(journal, certificate)
@@ -117,6 +118,8 @@ class _Work:
     def _check_content(self, subjects: Sequence[Subject]) -> None:
         name, expected = self.content = signed_digest(self.signer)
         content = self.signed_data.content
+        found = matching(subjects, name, expected)
+        self.subject = found[0] if found else None
         if content is not None:
             self.journal.expect(
                 digest(name, content) == expected,
@@ -125,14 +128,11 @@ class _Work:
                 SubIndication.HASH_FAILURE,
                 "The document inside the seal is not the one that was sealed.",
             )
-            return
-        found = matching(subjects, name, expected)
         if found:
-            self.subject = found[0]
             self.journal.passed(
                 "content", f"“{escape(subjects[found[0]].name)}” is, byte for byte, the document that was sealed."
             )
-        else:
+        elif content is None:
             self.content_missing = True
 
     def _read_signing_time(self) -> None:
@@ -162,6 +162,12 @@ class _Work:
                     f"The signature existed no later than {spoken(info.latest_us)}, says the time-stamp in the seal.",
                 )
         return min(times)
+
+    def _note_unsigned(self) -> None:
+        """What hangs on the signature unsigned and unread says nothing, and the report says that."""
+        others = {oid for oid, _ in self.signer.unsigned.members if oid != cms.SIGNATURE_TIME_STAMP}
+        for oid in sorted(others):
+            self.journal.note("unsigned attribute", f"Not covered by the signature, and not used: {escape(oid)}.")
 
     def _judge_time_stamp(self, encoded: bytes) -> JudgedStamp | None:
         context = self.context

@@ -218,7 +218,9 @@ def signed_data(
         encapsulated["content"] = content if content_type == "data" else core.ParsableOctetString(content)
     value: dict[str, Any] = {
         "version": "v1" if content_type == "data" else "v3",
-        "digest_algorithms": [{"algorithm": "sha256"}],
+        "digest_algorithms": [
+            {"algorithm": name} for name in sorted({one["digest_algorithm"]["algorithm"].native for one in signers})
+        ],
         "encap_content_info": encapsulated,
         "certificates": [asn1_x509.Certificate.load(one) for one in certificates],
         "signer_infos": list(signers),

@@ -74,6 +74,10 @@ def uncovered(name: str) -> set[int]:
     while (found := content.find(b"\x02\x01\x01\x30", start)) >= 0:
         places.add(found + 2)
         start = found + 1
+    # Whoever renames an unsigned attribute takes the time-stamp away: what is left is the seal without it.
+    stamp_type = bytes.fromhex("060b2a864886f70d010910020e")
+    if (found := content.find(stamp_type)) >= 0:
+        places |= set(range(found, found + len(stamp_type)))
     if name == "a.ers":
         places |= set(range(content.index(b"\x02\x01\x01"), content.index(b"\x02\x01\x01") + 30))
     return places
