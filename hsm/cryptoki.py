@@ -21,6 +21,8 @@ from hsm.constants import (
     CKR_ATTRIBUTE_SENSITIVE,
     CKR_ATTRIBUTE_TYPE_INVALID,
     CKR_OK,
+    CKS_RO_USER_FUNCTIONS,
+    CKS_RW_USER_FUNCTIONS,
     NUMBER_ATTRIBUTES,
 )
 from hsm.errors import CryptokiError, ModuleUnavailable
@@ -54,6 +56,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "InitPIN": (c_ulong, c_void_p, c_ulong),
     "OpenSession": (c_ulong, c_ulong, c_void_p, c_void_p, c_void_p),
     "CloseSession": (c_ulong,),
+    "GetSessionInfo": (c_ulong, c_void_p),
     "Login": (c_ulong, c_ulong, c_void_p, c_ulong),
     "Logout": (c_ulong,),
     "CreateObject": (c_ulong, c_void_p, c_ulong, c_void_p),
@@ -99,6 +102,10 @@ class _TokenInfo(Structure):
         ("versions", c_ubyte * 4),
         ("utc_time", c_char * 16),
     ]
+
+
+class _SessionInfo(Structure):
+    _fields_ = [("slot_id", c_ulong), ("state", c_ulong), ("flags", c_ulong), ("device_error", c_ulong)]  # noqa: RUF012
 
 
 class _Attribute(Structure):
@@ -226,6 +233,12 @@ class Cryptoki:
 
     def close_session(self, session: int) -> None:
         self._call("CloseSession", session)
+
+    def is_logged_in(self, session: int) -> bool:
+        """Whether the user (not the security officer) is logged in."""
+        info = _SessionInfo()
+        self._call("GetSessionInfo", session, byref(info))
+        return info.state in (CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS)
 
     def login(self, session: int, user: int, pin: bytes) -> None:
         self._call("Login", session, user, pin, len(pin))

@@ -262,6 +262,9 @@ class Site:
         template = key_template(request.uri, ck.CKO_PRIVATE_KEY)
         handles = cryptoki.find_objects(session, template)
         if not handles:
+            if not cryptoki.is_logged_in(session):
+                # Private objects are hidden from who is not logged in: the key may well be there.
+                raise CryptokiError("C_FindObjects", ck.CKR_USER_NOT_LOGGED_IN)
             raise KeyNotFound(f"{self.name} token: no private key answers to {_key_name(request)}")
         if len(handles) > 1:
             raise KeyAmbiguous(f"{self.name} token: {len(handles)} private keys answer to {_key_name(request)}")

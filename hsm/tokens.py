@@ -195,15 +195,10 @@ class Token:
         errors: list[HsmError] = []
         public_key: PublicKey | None = None
         for place in self._places:
-            connection = place.site.connection
-            if connection is None:
-                errors.append(place.site.last_error or TokenUnavailable(f"{place.site.name} token: not connected"))
-                continue
             try:
-                place.site.add_key(connection, request, public_key)
-            except CryptokiError as error:
-                self.lost(place.site, connection, error)
-                errors.append(TokenUnavailable(f"{place.site.name} token: {error}"))
+                connection = self._add_key(place, request, public_key)
+            except TokenUnavailable as error:
+                errors.append(error)
                 continue
             found = connection.keys.get(request)
             if found is None:
@@ -220,6 +215,26 @@ class Token:
             self._keys.append(key)
             self._refresh(key)
         return key
+
+    def _add_key(self, place: _Place, request: KeyRequest, pinned: PublicKey | None) -> Connection:
+        """Find the key in the site's connection; one that is lost meanwhile is waited for once."""
+        site = place.site
+        for _ in range(2):
+            connection = site.connection
+            if connection is None:
+                break
+            try:
+                site.add_key(connection, request, pinned)
+            except CryptokiError as error:
+                self.lost(site, connection, error)
+                deadline = time.monotonic() + self.settings.timeout_s
+                while (
+                    site.connection is None and time.monotonic() < deadline and not self._closing.wait(_FIRST_DELAY_S)
+                ):
+                    pass
+            else:
+                return connection
+        raise TokenUnavailable(str(site.last_error or f"{site.name} token: not connected"))
 
     def _refresh(self, key: SigningKey) -> None:
         """Give the key its shortest way, if it has one now."""
