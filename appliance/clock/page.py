@@ -2,7 +2,8 @@
 
 Twelve native 64-bit integers. The first is a sequence number, odd while the page is being written; the last is the
 CRC-32 of the ten between and the sequence, so that a torn read is seen whatever order a processor shows the stores in.
-A reader that finds the sequence number it last decoded takes its decoded word again.
+A reader that finds the sequence number it last decoded takes its decoded word again; one that finds the page being
+written, by a writer who may have been interrupted there, goes on with that word too, which expires by itself.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from appliance.clock.errors import TimeNotShown
 from appliance.clock.word import Fault, Source, Word
 
 PAGE_BYTES = mmap.PAGESIZE
-_FIELDS = struct.Struct("=11q")
+_FIELDS = struct.Struct("@11q")
 _WORDS = 12
 _FORMAT = 0x43_4C_4F_43_4B_00_01  # "CLOCK", version 1
 _NO_ERROR_BOUND = -1
 _ATTEMPTS = 64
+_ATTEMPTS_WITH_A_WORD = 3
 
 
 def _pack(sequence: int, word: Word) -> bytes:
@@ -129,13 +131,15 @@ class WordReader:
 
     def _decode(self) -> Word:
         if self._page is not None:
-            for _ in range(_ATTEMPTS):
+            for _ in range(_ATTEMPTS if self._word is None else _ATTEMPTS_WITH_A_WORD):
                 content = self._page[: _FIELDS.size]
                 sequence = int.from_bytes(content[:8], sys.byteorder)
                 if not sequence & 1 and self._view[_WORDS - 1] == zlib.crc32(content) and self._view[0] == sequence:
                     self._word = _unpack(content)
                     self._sequence = sequence
                     return self._word
+        if self._word is not None:
+            return self._word
         raise TimeNotShown("the clock monitor's word is not whole")
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from appliance.timestamps.errors import MarkUnavailable, TimeRanBackwards
 SLOTS = 32
 _SLOT_BYTES = 8
 _PAGE_BYTES = mmap.PAGESIZE
-_SLOT_VALUES = struct.Struct(f"={SLOTS}q")
+_SLOT_VALUES = struct.Struct(f"@{SLOTS}q")  # native, so that each value is copied in one piece
 _ORDERING_LOCK_BYTE = _SLOT_VALUES.size
 _ENDURED_TOLERANCE_US = 1_000_000
 

@@ -40,6 +40,33 @@ def test_openssl_verifies(
     assert "DirName:/C=NL/O=Cinnabar Rehearsal" in text
 
 
+@pytest.mark.parametrize(
+    ("scheme", "options"),
+    [
+        ("ecdsa-p384-sha384", {"accuracy_us": 250_300, "tsa_name": False}),
+        ("ecdsa-secp256k1-sha256", {"accuracy_us": 1, "qualified": True}),
+        ("rsa-pkcs1-sha256", {"ordering": True}),
+        ("rsa-pkcs1-sha384", {"accuracy_us": None, "rehearsal": True}),
+        ("rsa-pkcs1-sha512", {"chain": ()}),
+    ],
+)
+def test_openssl_verifies_other_schemes_and_fields(
+    tmp_path: Path, authority: Any, make_unit: Any, scheme: str, options: dict[str, Any]
+) -> None:
+    unit = make_unit(scheme, **options)
+    query, reply = tmp_path / "q.tsq", tmp_path / "r.tsr"
+    run("ts", "-query", "-digest", "5a" * 64, "-sha512", "-cert", "-out", query)
+    reply.write_bytes(granted(unit.token(query.read_bytes())))
+    root, issuing = authority.trust(tmp_path)
+    verified = run("ts", "-verify", "-queryfile", query, "-in", reply, "-CAfile", root, "-untrusted", issuing)
+    assert "Verification: OK" in verified
+    text = run("ts", "-reply", "-in", reply, "-text")
+    assert ("Ordering: yes" in text) is unit.profile.ordering
+    assert ("TSA: unspecified" in text) is not unit.profile.tsa_name
+    assert ("Accuracy: unspecified" in text) is (unit.profile.accuracy_us is None)
+    assert ("qcStatements" in text) is unit.profile.qualified
+
+
 @pytest.mark.parametrize("failure", list(FailureInfo))
 def test_openssl_reads_every_rejection(tmp_path: Path, failure: FailureInfo) -> None:
     reply = tmp_path / "r.tsr"
