@@ -63,7 +63,7 @@ def test_openssl_verifies_other_schemes_and_fields(
     text = run("ts", "-reply", "-in", reply, "-text")
     assert ("Ordering: yes" in text) is unit.profile.ordering
     assert ("TSA: unspecified" in text) is not unit.profile.tsa_name
-    assert ("Accuracy: unspecified" in text) is (unit.profile.accuracy_us is None)
+    assert ("Accuracy: unspecified\n" in text) is (unit.profile.accuracy_us is None)
     assert ("qcStatements" in text) is unit.profile.qualified
 
 
