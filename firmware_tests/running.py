@@ -18,7 +18,7 @@ from appliance.recorder.admin import AdminClient
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 40.0
-CLI = (sys.executable, "-P", "-c", "from appliance.client.cli import main; main()")
+CLI = (str(Path(sys.executable).parent / "cinnabar"),)
 
 
 def cinnabar(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
