@@ -1,9 +1,11 @@
 """What the recorder keeps of a record without being able to read it: salt, record and artifact under the tenant's key.
 
-Each body is encrypted under a key of its own, HMAC-SHA-256(content key, record id), so that no number of records comes
-near the limit on random nonces under one AES-GCM key (NIST SP 800-38D, section 8.3).
+Each life of a worker draws a random 16-byte `life` and encrypts under HMAC-SHA-256(content key, life), counting its
+nonces. So no nonce is used twice under a key, however many records there are; random nonces under the content key
+itself would come near their limit within days (NIST SP 800-38D, section 8.3).
 
-    body      = nonce (12) || AES-256-GCM(record key, nonce, plaintext, aad = tenant || "|" || record id)
+    body      = life (16) || nonce (12) || AES-256-GCM(key of that life, nonce, plaintext, aad)
+    aad       = tenant || "|" || record id
     plaintext = msgpack [salt (32), record (canonical JSON), artifact]
 """
 
@@ -11,6 +13,8 @@ from __future__ import annotations
 
 import hmac
 import os
+from functools import lru_cache
+from itertools import count
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -18,7 +22,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance.errors import CinnabarError
 
+LIFE_BYTES = 16
 NONCE_BYTES = 12
+_HEAD_BYTES = LIFE_BYTES + NONCE_BYTES
 
 
 class BodyDamaged(CinnabarError):
@@ -41,22 +47,22 @@ _decode = msgspec.msgpack.Decoder(Body).decode
 
 
 class BodyCipher:
-    """Closes and opens the bodies of one tenant. `content_key`: 32 bytes."""
-
-    __slots__ = ("_key", "_prefix")
+    """Closes and opens the bodies of one tenant in one process; a fork must not copy it. `content_key`: 32 bytes."""
 
     def __init__(self, tenant: str, content_key: bytes) -> None:
-        self._key = content_key
         self._prefix = tenant.encode() + b"|"
+        self._life = os.urandom(LIFE_BYTES)
+        self._key_of = lru_cache(maxsize=256)(lambda life: AESGCM(hmac.digest(content_key, life, "sha256")))
+        self._encrypt = self._key_of(self._life).encrypt
+        self._next_nonce = count().__next__
 
     def close(self, record_id: bytes, body: Body) -> bytes:
         return self.close_bytes(record_id, _encode(body))
 
     def close_bytes(self, label: bytes, plaintext: bytes) -> bytes:
         """Encrypt other content of the tenant's under a label of its own; a record's label is its id."""
-        nonce = os.urandom(NONCE_BYTES)
-        key = AESGCM(hmac.digest(self._key, label, "sha256"))
-        return nonce + key.encrypt(nonce, plaintext, self._prefix + label)
+        nonce = self._next_nonce().to_bytes(NONCE_BYTES, "big")
+        return self._life + nonce + self._encrypt(nonce, plaintext, self._prefix + label)
 
     def open(self, record_id: bytes, body: bytes) -> Body:
         """Raises BodyDamaged."""
@@ -67,8 +73,8 @@ class BodyCipher:
 
     def open_bytes(self, label: bytes, sealed: bytes) -> bytes:
         """Raises BodyDamaged."""
-        key = AESGCM(hmac.digest(self._key, label, "sha256"))
+        nonce = sealed[LIFE_BYTES:_HEAD_BYTES]
         try:
-            return key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._prefix + label)
+            return self._key_of(sealed[:LIFE_BYTES]).decrypt(nonce, sealed[_HEAD_BYTES:], self._prefix + label)
         except (InvalidTag, ValueError):
             raise BodyDamaged("The stored body does not decrypt.") from None

@@ -104,6 +104,8 @@ async def seals_bulk(worker: Worker, request: Request) -> Response:
     caller = request.caller
     assert caller is not None  # noqa: S101 - the endpoint needs one
     query = query_of(request)
+    hash_name: str
+    key_name: str | None
     if request.media_type == MEDIA_JSON:
         asked: BulkSealRequest = request.document
         key_name, hash_name, given = asked.key, asked.hash, [bytes.fromhex(digest) for digest in asked.digests]

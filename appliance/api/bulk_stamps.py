@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MEDIA_DIGESTS: Final = "application/vnd.cinnabar.digests"
 """The digests of a batch, one after the other, all of one hash algorithm."""
 MEDIA_BATCH: Final = "application/vnd.cinnabar.batch"
-"""msgpack [format "cinnabar-compact-stamp/1", record id, unit, time (us), serial, policy, hash name, count, root, token]."""
+"""msgpack ["cinnabar-compact-stamp/1", record id, unit, time (us), serial, policy, hash name, count, root, token]."""
 MEDIA_EVIDENCE_RECORD: Final = b"application/octet-stream"
 
 _encode = msgspec.json.Encoder().encode
@@ -51,6 +51,7 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
     query = query_of(request)
     compact = request.headers.get(b"accept", b"").strip().lower() == MEDIA_BATCH.encode()
     refused: dict[int, BatchRejected] = {}
+    hash_name: str
     if request.media_type == MEDIA_JSON:
         asked: BulkStampRequest = request.document
         unit_name, policy, hash_name = asked.unit, asked.policy, asked.hash

@@ -62,7 +62,7 @@ def certificate_digest(header: bytes) -> bytes:
 def public_certificate(unit: str) -> bytes:
     """What stands in the register, where a certificate's digest stands otherwise, for the TSA listener of a unit.
 
-    It is the digest of no certificate, so nobody can present it; suspending that entry closes the listener for the unit.
+    It is no certificate's digest, so nobody can present it; suspending that entry closes the listener for the unit.
     """
     return hashlib.sha256(b"cinnabar public unit v1\n" + unit.encode()).digest()
 
@@ -117,7 +117,7 @@ class Callers:
         return caller
 
     def find_public(self, unit: str, now: float) -> Caller:
-        """Whom a request on the TSA listener is charged to: the unit's tenant. Raises NotFound where that is not set up."""
+        """Whom a request on the TSA listener is charged to: the unit's tenant. Raises NotFound without one."""
         caller = self._by_certificate.get(public_certificate(unit))
         if caller is None or not caller.not_before <= now <= caller.not_after or caller.tenant not in self._tenants:
             raise NotFound("There is no such time-stamping unit here.")

@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
         self._transport = stream
         if not self._hub.admit(self, stream):
             self._ended = True
-            transport.abort()
+            stream.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._ended:
@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._ended = self._close_after = True
         return self._running is not None or bool(self._queue)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._ended = True
         self._transport = None
         self._release(self._request)

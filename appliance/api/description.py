@@ -13,16 +13,13 @@ if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
 _CACHE = b"cache-control: max-age=300\r\n"
-_made: dict[int, bytes] = {}
 
 
 async def openapi(worker: Worker, request: Request) -> Response:  # noqa: ARG001 - every handler has this form
     """GET /v1/openapi.json"""
-    document = _made.get(id(worker))
-    if document is None:
+    if worker.description is None:
         from appliance.api.table import ENDPOINTS  # noqa: PLC0415 - the table names this handler
 
         served = [endpoint for endpoint in ENDPOINTS if "applications" in endpoint.listeners]
-        document = msgspec.json.encode(openapi_document(served, worker.settings.limits))
-        _made[id(worker)] = document
-    return Response(document, headers=_CACHE)
+        worker.description = msgspec.json.encode(openapi_document(served, worker.settings.limits))
+    return Response(worker.description, headers=_CACHE)

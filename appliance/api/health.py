@@ -83,7 +83,7 @@ async def health_live(worker: Worker, request: Request) -> Response:  # noqa: AR
     return Response(_encode(Health(live=True, ready=False, state=worker.state.state().label)))
 
 
-async def health_ready(worker: Worker, request: Request) -> Response:
+async def health_ready(worker: Worker, request: Request) -> Response:  # noqa: ARG001 - every handler has this form
     """GET /health/ready"""
     answer = report(worker, None, everything=False)
     return Response(_encode(answer), status=200 if answer.ready else 503)

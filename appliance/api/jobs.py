@@ -1,7 +1,7 @@
 """Long work: bulk seals as jobs that any worker can carry on where another one stopped.
 
-The recorder holds a job's request, its progress and its verdicts. A worker claims a job for a while, signs a few items a
-turn of its loop, so that single requests pass between them (a stamp's 99th percentile stays low while a job runs), and
+The recorder holds a job's request, its progress and its verdicts. A worker claims a job for a while, signs a few items
+a turn of its loop, so that single requests pass between them (a stamp's 99th percentile stays low while a job runs), and
 submits slices: entries and verdicts in one transaction. When it dies, its claim ends and another worker goes on at the
 last slice; signatures of a slice that was not committed are dropped with it.
 """
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from appliance.api.bulk_seals import BulkSealer, encode_problem
-from appliance.errors import CinnabarError, Unavailable
+from appliance.api.bulk_seals import KIND, BulkSealer, encode_problem
+from appliance.errors import BadRequest, CinnabarError, Unavailable
 from appliance.recorder.errors import JobMoved
 from appliance.recorder.messages import Entry
 from hsm.errors import HsmError
@@ -84,6 +84,8 @@ class JobRunner:
     ) -> None:
         self.running = job_id
         try:
+            if kind != KIND:
+                raise BadRequest(f"there is no work of kind {kind}")
             sealer = BulkSealer.open(self._worker, tenant, application, request)
             while progress < items and not self._stopping:
                 progress = await self._slice(sealer, job_id, progress, items)

@@ -1,7 +1,7 @@
 """The JSON of the local API, for the server, the client and the OpenAPI alike.
 
-Digests, nonces, serials and ids are lower-case hexadecimal; DER, documents and other bytes are base64; times are RFC 3339
-in UTC with microseconds. Unknown members are refused.
+Digests, nonces, serials and ids are lower-case hexadecimal; DER, documents and other bytes are base64; times are RFC
+3339 in UTC with microseconds. Unknown members are refused.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class BulkStampItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SealRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Ask for one seal: over a `digest` or a `document`, as a further signature on `existing`, or of what was `prepared`."""
+    """Ask for a seal: over a `digest` or a `document`, as a further signature on `existing`, or of what was `prepared`."""
 
     key: Name | None = None
     """The seal key; the first that the caller may use if left out."""

@@ -59,7 +59,8 @@ class _Opening:
     def needed_tokens(self) -> set[str]:
         """Tokens of tenants; the box's own is not this process's to open."""
         settings = self.settings
-        return {entry.token for entry in (*settings.tenants, *settings.units, *settings.seal_keys)}
+        tokens = [tenant.token for tenant in settings.tenants] + [unit.token for unit in settings.units]
+        return {*tokens, *(key.token for key in settings.seal_keys)}
 
     def open_tokens(self, count: Callable[[], None], drop: Callable[[str], None]) -> None:
         known = {token.name: token for token in self.settings.tokens}

@@ -42,7 +42,7 @@ def idempotency_of(request: Request) -> Idempotency | None:
 
 
 def new_idempotency_key() -> bytes:
-    """A UUIDv7 (RFC 9562, section 5.7) of our own, 16 bytes, for a command that needs one where the client gave none."""
+    """A UUIDv7 (RFC 9562, section 5.7) of our own, 16 bytes, for a command that needs one and got none."""
     random = bytearray(os.urandom(16))
     random[:6] = (time.time_ns() // 1_000_000).to_bytes(6, "big")
     random[6] = 0x70 | random[6] & 0x0F

@@ -62,6 +62,8 @@ class Worker:
     """CRL files by the name that their addresses end with."""
     jobs: JobRunner = field(init=False)
     hub: Hub = field(init=False)
+    description: bytes | None = None
+    """The OpenAPI document, once somebody asked for it."""
 
     @property
     def stopping(self) -> bool:

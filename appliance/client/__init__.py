@@ -4,8 +4,8 @@
         stamp = box.stamp(digest)
         for verdict in box.seal_many(digests): ...
 
-`AsyncClient` has the same methods to be awaited. Requests that sign carry an Idempotency-Key of their own making and are
-sent again where the box says so; errors are those of appliance.client.errors. See docs/api.md.
+`AsyncClient` has the same methods to be awaited. Requests that sign carry an Idempotency-Key of their own making and
+are sent again where the box says so; errors are those of appliance.client.errors. See docs/api.md.
 """
 
 from typing import TYPE_CHECKING, Any

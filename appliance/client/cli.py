@@ -1,7 +1,7 @@
 """`cinnabar`: one command line for everything a person does by hand.
 
-Commands are found through the entry points "cinnabar.commands" and loaded when they are called for, so that listing them
-needs none of their parts, and a command whose extra is not installed says which one to install.
+Commands are found through the entry points "cinnabar.commands" and loaded when they are called for, so that listing
+them needs none of their parts, and a command whose extra is not installed says which one to install.
 """
 
 from __future__ import annotations

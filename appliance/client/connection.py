@@ -37,7 +37,7 @@ def options(
     timeout_s: float,
     http2: bool,
 ) -> dict[str, Any]:
-    """Keyword arguments for both kinds of httpx client. Nothing of the environment, proxies least of all, is looked at."""
+    """Keyword arguments for both kinds of httpx client. The environment is not looked at, for proxies least of all."""
     return {
         "base_url": url,
         "headers": {"Accept": "application/json", **(headers or {})},

@@ -68,7 +68,9 @@ def open_client(
         try:
             address = msgspec.json.decode(home.addresses.read_bytes(), type=_Addresses).applications
         except (OSError, msgspec.DecodeError):
-            raise click.ClickException(f"no box runs in {home.root}: `cinnabar run --home {home.root}`, or give --url")
+            raise click.ClickException(
+                f"no box runs in {home.root}: `cinnabar run --home {home.root}`, or give --url"
+            ) from None
         if address is None:
             raise click.ClickException("the box has no applications listener")
         url = f"https://{address}"
