@@ -58,6 +58,8 @@ class TrustSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The trust bundle that was used."""
 
     constitution: str
+    signer: str
+    """SHA-256 of the SubjectPublicKeyInfo that signed this version."""
     version: int
     digest: str
     rehearsal: bool

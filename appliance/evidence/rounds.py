@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from appliance.der import DerError
+from appliance.errors import CinnabarError
 from appliance.evidence import archives, cms, logs, openings
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
@@ -17,6 +18,7 @@ from appliance.evidence.seals import JudgedSigner, judge_signer
 from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
 from appliance.evidence.subjects import NamedBytes, Subject, matching
 from appliance.evidence.trust import TrustBundle
+from appliance.evidence_records import CompactBatch
 
 SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 _PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT))
@@ -235,8 +237,23 @@ class Round:
         """Judge the stamp or seal that lies in the opening, as if it were a file."""
         kind, _ = recognise(NamedBytes("artifact", artifact))
         judges = {Kind.STAMP: self._stamp, Kind.SEAL: self._seal}
-        if kind in judges:
-            self._guarded(item, f"{kind.value} in the record", artifact, judges[kind])
+        if kind not in judges:
+            try:
+                kind, artifact = self._of_batch(CompactBatch.decode(artifact))
+            except CinnabarError:
+                return  # nothing that could be checked; the report says that the signature is missing
+        judge = judges.get(kind, self._evidence_record)
+        self._guarded(item, f"{kind.value} in the record", artifact, judge)
+
+    def _of_batch(self, batch: CompactBatch) -> tuple[Kind, bytes]:
+        """What a batch says of the files given: the evidence record of the first of its items, or the token alone."""
+        tree = batch.tree
+        leaves = {tree.leaf(index): index for index in range(tree.count)}
+        for subject in self.subjects:
+            found = leaves.get(subject.digest(tree.algorithm.name) or b"")
+            if found is not None:
+                return Kind.EVIDENCE_RECORD, batch.evidence_record(found)
+        return Kind.STAMP, batch.token
 
     def _find_in_log(self, item: Item, journal: Journal, opening: openings.Opening) -> None:
         if opening.tlog_proof is not None:

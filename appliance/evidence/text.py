@@ -73,7 +73,7 @@ def _print_times(file: FileReport, console: Console) -> None:
         _line(console, f"  The box claims: {word.time}{_by(word)}")
     if file.existed_no_later_than is not None:
         word = file.existed_no_later_than
-        _line(console, f"  Existed no later than: {word.time}, says {word.by}, a party other than the box.")
+        _line(console, f"  Existed no later than: {word.time}, says someone other than the box: {word.by}.")
     elif file.claimed:
         _line(console, "  Existed no later than: nobody but the box says so.")
 

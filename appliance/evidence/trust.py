@@ -186,6 +186,11 @@ class TrustBundle:
         """The entry of an anchor."""
         return next(one for one in self.authorities if one.role == role and one.certificate == certificate)
 
+    @property
+    def signer(self) -> str:
+        """Fingerprint of the key that signed it: SHA-256 of its SubjectPublicKeyInfo, hexadecimal."""
+        return hashlib.sha256(base64.b64decode(self.document.signer)).hexdigest()
+
     def pin(self) -> Pin:
         """What a verifier shall keep after having believed this bundle."""
         keys = [self.document.signer, *self.document.successors]

@@ -113,6 +113,7 @@ def _report(inputs: Sequence[Input], items: Sequence[Item], context: Context, ac
         validation_time=spoken(context.now_us),
         trust=TrustSummary(
             constitution=document.constitution,
+            signer=trust.signer,
             version=document.version,
             digest=trust.digest,
             rehearsal=document.rehearsal,
@@ -130,7 +131,10 @@ def _notes(trust: TrustBundle, *, expired: bool) -> list[str]:
     if trust.document.rehearsal:
         notes.append("REHEARSAL: this trust bundle is for practice. What it verifies binds nobody.")
     if trust.first_use:
-        notes.append("The trust bundle's key was believed because it is the first one seen. Compare its fingerprint.")
+        notes.append(
+            "The trust bundle's key was believed because it is the first one seen. Compare its fingerprint with one "
+            f"that you got by other means: SHA-256 {trust.signer}"
+        )
     if expired:
         notes.append("The trust bundle is not in force at the time of this check; nothing passes until it is renewed.")
     return notes
@@ -141,7 +145,7 @@ def _file_report(
 ) -> FileReport:
     subject = inputs[item.index].subject
     covering = [other for other in items if item.index in other.covers]
-    parts = _parts(item, covering)
+    parts = _parts(item, covering, [escape(one.subject.name) for one in inputs])
     if expired and parts:
         journal = Journal()
         journal.refuse(
@@ -171,7 +175,7 @@ def _file_report(
     )
 
 
-def _parts(item: Item, covering: Sequence[Item]) -> list[Part]:
+def _parts(item: Item, covering: Sequence[Item], names: Sequence[str]) -> list[Part]:
     if item.kind not in SUBJECTS_ONLY:
         return [_part(title, journal) for title, journal in item.parts]
     journal = Journal()
@@ -183,7 +187,8 @@ def _parts(item: Item, covering: Sequence[Item]) -> list[Part]:
     elif not passing:
         journal.refuse("document", SubIndication.NO_POE, "What speaks about this file did not pass.")
     else:
-        journal.passed("document", f"{len(passing)} of the files given speak about exactly these bytes, and passed.")
+        about = ", ".join(f"“{names[other.index]}”" for other in passing)
+        journal.passed("document", f"These files speak about exactly these bytes, and hold: {about}.")
         journal.complete()
     return [_part("document", journal)]
 

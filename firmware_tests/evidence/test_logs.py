@@ -165,6 +165,21 @@ def test_an_opening_alone_judges_the_artifact_inside(logged: World, log: Log) ->
     refused(alone, Sub.SIGNED_DATA_NOT_FOUND)
 
 
+def test_the_record_of_a_batch(logged: World, log: Log) -> None:
+    from firmware_tests.evidence.test_evidence_records import DOCUMENTS, batch
+
+    made = batch(logged.tsa)
+    record = record_of(made.token, content_digest=made.tree.root.hex(), count=len(DOCUMENTS), kind="batch-stamp")
+    opened = opening(record, log.proof(entry_of(record)), made.encode())
+    report = logged.verify(("letter", DOCUMENTS[2]), ("record.json", opened))
+    assert report.indication is PASSED
+    beside = logged.verify(("letter", DOCUMENTS[2]), ("l.ers", made.evidence_record(2)), ("record.json", opened))
+    assert beside.indication is PASSED
+    refused(logged.verify(("letter", b"none of them"), ("record.json", opened)), Sub.HASH_FAILURE)
+    broken = opening(record, log.proof(entry_of(record)), made.encode()[:-9])
+    refused(logged.verify(("letter", DOCUMENTS[2]), ("record.json", broken)), Sub.SIGNED_DATA_NOT_FOUND)
+
+
 def test_proof_or_receipt_as_a_file_of_its_own(logged: World, log: Log) -> None:
     encoded = token(logged.tsa, DOCUMENT)
     record = record_of(encoded)
