@@ -1,0 +1,193 @@
+"""`make demo`: the box's main job on real input, end to end, by the commands that a user types.
+
+Provisions a rehearsal box, runs it, seals and stamps a letter (a bid bond as JSON and PDF), stamps a batch, stops the
+box, and verifies everything offline, by our verifier and by OpenSSL. What was made stays under the given home.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from appliance.box.home import Home
+
+START_SECONDS = 60.0
+BATCH = 1_000
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+class DemoFailed(Exception):
+    """A step did not do what it shows."""
+
+
+class Demo:
+    """One demonstration in one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.home = Home(root / "box")
+        self.letters = root / "letters"
+        self.program = str(Path(sys.executable).parent / "cinnabar")
+
+    def run(self) -> None:
+        self._fresh()
+        self._title("1  A rehearsal box", "tokens, keys, CAs, logs and one application, made on SoftHSM")
+        self._cinnabar("provision", "--home", self._shown(self.home.root))
+        self._title("2  The box runs", "front, two workers, recorder, log, clock, keymaster, each its own process")
+        box = self._start()
+        try:
+            self._use()
+        finally:
+            box.send_signal(signal.SIGINT)
+            status = box.wait(40)
+        if status != 0:
+            raise DemoFailed(f"the box did not stop cleanly; see {self.root / 'box.log'}")
+        console.print("The box is stopped now. Everything below works without it.")
+        self._verify()
+        self._summary()
+
+    def _fresh(self) -> None:
+        marker = self.root / ".cinnabar-demo"
+        if self.root.exists():
+            if not marker.exists() and any(self.root.iterdir()):
+                raise DemoFailed(f"{self.root} is not a demonstration's directory; it is left alone")
+            shutil.rmtree(self.root)
+        self.letters.mkdir(parents=True)
+        marker.touch()
+        for name in ("bid-bond.json", "bid-bond.pdf"):
+            shutil.copy(EXAMPLES / name, self.letters)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = (self.program, "run", "--home", str(self.home.root), "--api", "127.0.0.1:0")
+        console.print(f"[bold]$[/] cinnabar run --home {self._shown(self.home.root)} --api 127.0.0.1:0 &")
+        with (self.root / "box.log").open("wb") as output:
+            box = subprocess.Popen(command, stdout=output, stderr=output)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.home.addresses.exists():
+            if box.poll() is not None or time.monotonic() > deadline:
+                box.kill()
+                raise DemoFailed(f"the box did not come up; see {self.root / 'box.log'}")
+            time.sleep(0.05)
+        address = json.loads(self.home.addresses.read_text())["applications"]
+        console.print(f"It answers on https://{address} to applications with a certificate of its CA.\n")
+        return box
+
+    def _use(self) -> None:
+        home = ("--home", self._shown(self.home.root))
+        letters = [self._shown(self.letters / name) for name in ("bid-bond.json", "bid-bond.pdf")]
+        self._title(
+            "3  Sealed letters", "the tenant's seal key signs in the HSM; each seal carries a time-stamp (CAdES B-T)"
+        )
+        self._cinnabar("seal", *home, *letters)
+        self._title("4  A time-stamp", "RFC 3161, from the tenant's time-stamping unit")
+        self._cinnabar("stamp", *home, letters[1])
+        self._title(
+            f"5  {BATCH:,} files at once", "one token over a hash tree; an RFC 4998 evidence record for each file"
+        )
+        batch = self.root / "batch"
+        batch.mkdir()
+        for number in range(BATCH):
+            (batch / f"voucher-{number:04}.json").write_text(f'{{"voucher":"RH-{number:04}","amount":"100.00"}}\n')
+        names = sorted(
+            str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path) for path in batch.iterdir()
+        )
+        self._cinnabar("bulk-stamp", *home, *names, shown=f"bulk-stamp --home {home[1]} {self._shown(batch)}/*.json")
+
+    def _verify(self) -> None:
+        trust = self._shown(self.home.trust)
+        state = ("--state", self._shown(self.root / "verifier"))
+        letters = self._shown(self.letters)
+        self._title("6  Verified offline", "from the files and the trust directory alone")
+        every = sorted(str(path) for path in self.letters.iterdir())
+        self._cinnabar("verify", "--trust", trust, *state, *every, shown=f"verify --trust {trust} {letters}/*")
+        one = self._shown(self.root / "batch" / f"voucher-{BATCH // 2:04}.json")
+        self._cinnabar("verify", "--trust", trust, *state, one, f"{one}.ers")
+        self._title("7  Verified by a tool that is not ours", "OpenSSL knows nothing of Cinnabar")
+        for name in ("bid-bond.json", "bid-bond.pdf"):
+            self._tool(
+                "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any",
+                "-in", f"{letters}/{name}.p7s", "-content", f"{letters}/{name}",
+                "-CAfile", f"{trust}/seal-ca.pem", "-out", "/dev/null",
+            )  # fmt: skip
+        self._tool(
+            "openssl", "ts", "-verify", "-token_in", "-in", f"{letters}/bid-bond.pdf.tst",
+            "-data", f"{letters}/bid-bond.pdf", "-CAfile", f"{trust}/tsa-ca.pem",
+        )  # fmt: skip
+        self._title("8  The log, derived anew", "every tile and root from the entries, every checkpoint's signature")
+        self._cinnabar("log", "check", "--home", self._shown(self.home.root))
+
+    def _summary(self) -> None:
+        table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
+        table.add_column("File")
+        table.add_column("What it proves")
+        letters = self._shown(self.letters)
+        rows = (
+            ("bid-bond.json.p7s, .pdf.p7s", "The institution sealed exactly this document; a stamp says when."),
+            (
+                "bid-bond.pdf.tst",
+                "The document existed at that time, by the box's own clock (a rehearsal clock: no accuracy).",
+            ),
+            ("*.record.json", "The signature is on record, and the record's commitment is in the tenant's signed log."),
+            ("batch/*.ers", "Each of the thousand files existed at that time, though one signature was made."),
+            ("box/trust/", "All that an outsider needs to check the above: CAs, CRLs, log keys, signed as one bundle."),
+        )
+        for name, meaning in rows:
+            table.add_row(f"[bold]{name}[/]", meaning)
+        console.print(Panel(table, title=f"Made under {self._shown(self.root)} (letters in {letters})", expand=False))
+        console.print(
+            "Everything is a rehearsal and says so in its names, policies and origins: it has no legal effect."
+        )
+        console.print(
+            f"Keep a box up with [bold]make run[/]. The box's log of this run: {self._shown(self.root)}/box.log"
+        )
+
+    def _cinnabar(self, *arguments: str, shown: str | None = None) -> None:
+        self._run((self.program, *arguments), f"cinnabar {shown or ' '.join(arguments)}")
+
+    def _tool(self, *command: str) -> None:
+        self._run(command, " ".join(command))
+
+    def _run(self, command: tuple[str, ...], shown: str) -> None:
+        console.print(f"[bold]$[/] {escape(shown)}")
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        console.print(escape(done.stdout.strip()) + "\n")
+        if done.returncode != 0:
+            raise DemoFailed(f"exit status {done.returncode}: {shown}")
+
+    @staticmethod
+    def _title(title: str, what: str) -> None:
+        console.rule(f"[bold]{title}[/] [dim]{what}[/]", align="left")
+
+    @staticmethod
+    def _shown(path: Path) -> str:
+        """Relative to the working directory where that is shorter, as a person would type it."""
+        here = Path.cwd()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+@click.command()
+@click.option("--home", "root", type=click.Path(path_type=Path, file_okay=False), default=Path("var/demo"))
+def main(root: Path) -> None:
+    """Show the box's main job, end to end."""
+    try:
+        Demo(root.resolve()).run()
+    except DemoFailed as error:
+        console.print(f"[red]The demonstration stopped:[/] {escape(str(error))}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
