@@ -45,7 +45,7 @@ class KeeperSettings:
     keep_days: int | None = None
     job_days: int = 7
     interval: float = 0.2
-    wal_bytes: int = 32 * 1024 * 1024
+    wal_bytes: int = 8 * 1024 * 1024
     """About how much the write-ahead log holds before it is copied into the database."""
 
 
@@ -100,7 +100,8 @@ class Keeper:
     def look_at_disk(self) -> None:
         """Compare the disk's free bytes with the watermarks; below the lower, new work is refused."""
         stat = os.statvfs(self._directory)
-        free = stat.f_bavail * stat.f_frsize
+        # What stands in the write-ahead log only will need its room in the database once more.
+        free = max(0, stat.f_bavail * stat.f_frsize - self._writer.unchecked_bytes)
         disk = watermark(free, self._settings.warn_bytes, self._settings.refuse_bytes)
         self._writer.refuse = f"the disk has {free} bytes left" if disk == "refuse" else None
         if disk != self._disk:

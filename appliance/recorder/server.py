@@ -44,6 +44,11 @@ class Bounds:
     client_commands: int = 8_192
     all_commands: int = 32_768
     transaction_commands: int = 1_024
+    crowd_commands: int = 4
+    """A transaction of so many commands shows that many are at work: the next one gathers."""
+    gather_commands: int = 256
+    gather_seconds: float = 0.001
+    """Between two transactions, while fewer than `gather_commands` wait: fewer and larger ones cost less of each."""
     transaction_bytes: int = 32 * 1024 * 1024
     unread_bytes: int = 8 * 1024 * 1024
     """Answers that a client has not read: beyond, it is not read from."""
@@ -97,6 +102,8 @@ class Server:
         self._tasks: deque[Callable[[], None]] = deque()
         self._wake_read, self._wake_write = socket.socketpair()
         self._running = True
+        self._committed = 0.0
+        self._last_batch = 0
         self.status: dict[str, object] = {}
         for listener in (submit, admin):
             listener.setblocking(False)
@@ -142,7 +149,7 @@ class Server:
         """Serve until stopped."""
         try:
             while self._running:
-                timeout = 0.0 if self._waiting or self._tasks else 1.0
+                timeout = 0.0 if self._tasks else self._gathering() if self._waiting else 1.0
                 for key, mask in self._selector.select(timeout):
                     key.data(key.fileobj, mask)
                 self._step()
@@ -151,9 +158,16 @@ class Server:
         finally:
             self._close()
 
+    def _gathering(self) -> float:
+        """Seconds to wait for more commands: none for a lone client, after a quiet moment, or with enough of them."""
+        if self._waiting >= self.bounds.gather_commands or self._last_batch < self.bounds.crowd_commands:
+            return 0.0
+        return max(0.0, self._committed + self.bounds.gather_seconds - self.writer.monotonic())
+
     def _step(self) -> None:
-        if self._waiting:
+        if self._waiting and not (self._running and self._gathering()):
             self._transact()
+            self._committed = self.writer.monotonic()
         while self._done:
             client, answer = self._done.popleft()
             client.answers.append(answer)
@@ -188,6 +202,7 @@ class Server:
                 careful = True
                 client.careful = min(client.careful, len(waiting))
         self._waiting -= len(work)
+        self._last_batch = len(work)
         answers = self.writer.transact(work, careful=careful)
         for client, answer in zip(owners, answers, strict=True):
             client.answers.append(answer)

@@ -168,7 +168,8 @@ class Writer:
                 log.error(
                     "run-unbalanced", control="RECORD", run=run.run, signed=run.signed, rows=run.rows, drops=run.drops
                 )
-        self.disk_full = False
+        if transaction.pending:
+            self.disk_full = False
         self.transactions += 1
         self._bytes += transaction.bytes
         self.unchecked_bytes += transaction.bytes + 16_384

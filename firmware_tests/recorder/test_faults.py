@@ -300,9 +300,9 @@ def test_directories_that_others_reach_are_refused(recorder: Recorder) -> None:
 
 @pytest.fixture
 def small_disk(root: Path) -> Iterator[Path]:
-    """A home whose records stand on a file system of 24 MiB."""
+    """A home whose records stand on a file system of 48 MiB."""
     (root / "records").mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(root / "records")], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(root / "records")], check=True)
     yield root
     subprocess.run(["umount", "-l", str(root / "records")], check=True)
 
@@ -315,7 +315,7 @@ def test_a_full_disk_refuses_loses_nothing_and_recovers(small_disk: Path, refuse
     recorder.start()
     recorder.enrol()
     ballast = recorder.home.records / "ballast"
-    ballast.write_bytes(bytes(4 * 1024 * 1024))
+    ballast.write_bytes(bytes(16 * 1024 * 1024))
     one, mine = entry(), Idempotency(uuid7(), bytes(32))
 
     async def main() -> None:
