@@ -86,7 +86,7 @@ class _Backup:
             origins=[log.origin for log in self._settings.logs],
         )
         self._add_bytes(MANIFEST, msgspec.json.encode(manifest))
-        for log in sorted(home.logs.iterdir()) if home.logs.is_dir() else []:
+        for log in sorted(path for path in home.logs.glob("*") if path.is_dir()):
             for name in (CHECKPOINT_FILE, SIGNED_ROOT_FILE):
                 self._add(log / name, may_be_gone=True)
             self._add_tree(log, may_be_gone=True, without={log / CHECKPOINT_FILE, log / SIGNED_ROOT_FILE})

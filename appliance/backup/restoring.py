@@ -34,9 +34,9 @@ def read_backup(source: BinaryIO, home: Home, passphrase: bytes) -> Manifest:
         manifest = _extract(reader, scratch)
         reader.finish()
         _name_new_home(scratch, Path(manifest.home), home.root)
-        Home(scratch).history_lock.write_text(
-            "restored from a backup: resume with the last exported checkpoint of each log\n"
-        )
+        lock = Home(scratch).history_lock
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text("restored from a backup: resume with the last exported checkpoint of each log\n")
         os.sync()
         if home.root.exists():
             home.root.rmdir()

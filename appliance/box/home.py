@@ -64,8 +64,10 @@ class Home:
 
     @property
     def history_lock(self) -> Path:
-        """While this file stands, the box starts locked: its history is not yet shown to be the only one (FORK)."""
-        return self.root / "HISTORY-UNPROVEN"
+        """While this file stands, the box starts locked: its history is not yet shown to be the only one (FORK).
+
+        It stands with the logs, whose follower must be able to write it whatever user it runs under."""
+        return self.logs / "HISTORY-UNPROVEN"
 
     @property
     def front(self) -> Path:

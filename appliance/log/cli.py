@@ -20,7 +20,7 @@ from appliance.errors import CinnabarError
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.checkpoint import LogKey
 from appliance.log.derive import Finding
-from appliance.log.exports import export_directory, write_export
+from appliance.log.exports import export_directory, read_export, write_export
 from appliance.log.integrator import sync_directory
 from appliance.log.keys import KEYS_FILE, log_keys
 from appliance.log.reader import log_directory
@@ -133,12 +133,13 @@ def _print(report: LogReport) -> None:
 def resume(root: Path, files: tuple[Path, ...]) -> None:
     """Open a locked box again, if the last exported checkpoints lie on its history.
 
-    The box must be stopped. Exit codes: 0 opened, 1 it stays locked, 2 it could not be decided.
+    Exit codes: 0 opened, 1 it stays locked, 2 it could not be decided.
     """
     home, settings = _open(root)
     if not home.history_lock.exists():
         click.echo("The box is not locked.")
         return
+    exports = export_directory(home.root, settings.checkpoint_exports)
     logs = []
     for entry in settings.logs:
         keys, unreadable = _keys(log_directory(home.logs, entry.origin), entry)
@@ -149,15 +150,17 @@ def resume(root: Path, files: tuple[Path, ...]) -> None:
         with open_records(home) as records:
             if records is None:
                 _unusable("The records cannot be read by this user.")
-            resumed = check_resume(logs, [file.read_bytes() for file in files], records)
+            given = [file.read_bytes() for file in files]
+            # What stands where checkpoints are exported was not restored with the box: it counts as well.
+            own = [read_export(exports, entry.origin) for entry in settings.logs]
+            resumed = check_resume(logs, [*given, *(note for note in own if note is not None)], records)
     except CinnabarError as error:
         click.echo(f"The box stays locked ({error.control or 'FORK'}): {error}", err=True)
         sys.exit(EXIT_DAMAGED)
-    exports = export_directory(home.root, settings.checkpoint_exports)
     for origin, note in resumed.checkpoints.items():
         write_export(exports, origin, note)
     home.history_lock.unlink()
-    sync_directory(home.root)
+    sync_directory(home.history_lock.parent)
     click.echo(f"The box is open again: {len(resumed.checkpoints)} checkpoints lie on its history.")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import time
@@ -24,7 +25,7 @@ from appliance.box.settings import BoxSettings, LogSettings, TokenSettings
 from appliance.errors import CinnabarError, Unavailable
 from appliance.log.box_writer import BoxLeafWriter, TenantHead
 from appliance.log.checkpoint import LogKey
-from appliance.log.errors import LogDamaged, LogForked
+from appliance.log.errors import LogForked, LogLocked
 from appliance.log.exports import export_directory
 from appliance.log.feed import RecorderFeed
 from appliance.log.integrator import write_durably
@@ -40,6 +41,8 @@ from appliance.recorder.messages import BOX_LOG
 
 RETRY_SECONDS = 5.0
 LOCK_POLL_SECONDS = 0.5
+NEW_TRY_SECONDS = 60.0
+"""How long a log goes without one of its keys, or unsigned, before it is tried again from the start."""
 ED25519_SCHEME = "ed25519"
 
 logger = structlog.get_logger("log")
@@ -105,8 +108,11 @@ class Follower:
         self._tenants: dict[str, LogWriter] = {}
         self._box: LogWriter | None = None
         self._leaves: BoxLeafWriter | None = None
+        self.degraded = False
+        """A log or one of its keys could not be used: another start is worth while."""
         for log in settings.logs:
-            self._add(log, tokens)
+            with self._alone(log.origin):
+                self._add(log, tokens)
 
     def _add(self, log: LogSettings, tokens: OpenTokens) -> None:
         directory = log_directory(self._home.logs, log.origin)
@@ -120,6 +126,7 @@ class Follower:
                 signing_key = tokens.signing_key(entry.token, entry.key_uri)
             except hsm.HsmError as error:
                 logger.warning("log-key-unavailable", origin=log.origin, key=entry.key_uri, error=str(error))
+                self.degraded = self.degraded or entry.until_size is None
             else:
                 key = LogKey(_verifier(entry.name, signing_key), entry.from_size, entry.until_size)
                 if earlier is not None and earlier.verifier != key.verifier:
@@ -143,31 +150,49 @@ class Follower:
                 log.origin, log.tenant, keys, signers, directory, self._exports, self._records
             )
 
+    @contextlib.contextmanager
+    def _alone(self, origin: str) -> Iterator[None]:
+        """What is wrong with one log, or its token, does not stop the others. A fork stops them all."""
+        try:
+            yield
+        except (LogForked, Fork, Unavailable):
+            raise
+        except (CinnabarError, hsm.HsmError) as error:
+            control = error.control if isinstance(error, CinnabarError) else None
+            logger.error("log-failed", origin=origin, control=control, error=f"{type(error).__name__}: {error}")
+            self.degraded = True
+
     @property
     def writers(self) -> list[LogWriter]:
         return [*self._tenants.values(), *([] if self._box is None else [self._box])]
 
     async def recover(self) -> None:
-        """Bring every log to where it was. Raises LogForked or LogDamaged before anything is signed."""
+        """Bring every log to where it was. Raises LogForked before anything is signed."""
         for writer in self.writers:
-            await writer.recover()
+            with self._alone(writer.origin):
+                await writer.recover()
 
     async def round(self) -> None:
         """Integrate, sign and publish what is new."""
         for writer in self._tenants.values():
-            await writer.integrate()
-            await writer.sign_head()
-        if self._box is None or self._leaves is None:
-            return
-        await self._box.integrate()
+            if writer.ready:
+                with self._alone(writer.origin):
+                    await writer.integrate()
+                    await writer.sign_head()
+        if self._box is not None and self._leaves is not None and self._box.ready:
+            with self._alone(self._box.origin):
+                await self._round_of_box(self._box, self._leaves)
+
+    async def _round_of_box(self, box: LogWriter, leaves: BoxLeafWriter) -> None:
+        await box.integrate()
+        leaves.settle()
         if time.monotonic() >= self._next_leaf:
-            self._leaves.settle()
             heads = {name: TenantHead(writer.origin, writer.head) for name, writer in self._tenants.items()}
-            await self._leaves.make(heads, self._box.size)
+            await leaves.make(heads, box.size)
             self._next_leaf = time.monotonic() + self._settings.box_leaf_interval_s
-            await self._box.integrate()
-        self._leaves.settle()
-        await self._box.sign_head()
+            await box.integrate()
+            leaves.settle()
+        await box.sign_head()
 
     def close(self) -> None:
         for writer in self.writers:
@@ -190,6 +215,7 @@ async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None
     """Follow the records until `stop`."""
     run = new_run_id()
     home.counters.mkdir(parents=True, exist_ok=True)
+    only = _one_follower(home)
     counter = CallCounter(home.counters, run)
     drops: dict[str, int] = {}
     tokens = OpenTokens(home, settings, counter, drops)
@@ -203,11 +229,24 @@ async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None
     finally:
         tokens.close()
         await client.close()
+        os.close(only)
+
+
+def _one_follower(home: Home) -> int:
+    """Hold the logs for this process alone, until the descriptor is closed. Raises LogLocked."""
+    home.logs.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(home.logs / ".follower", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise LogLocked(f"another process writes the logs of {home.root}") from None
+    return descriptor
 
 
 async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: Callable[[], Follower]) -> None:
     follower: Follower | None = None
-    told = False
+    told, made = False, 0.0
     while not stop.is_set():
         delay = settings.checkpoint_interval_ms / 1000
         started = time.monotonic()
@@ -218,9 +257,10 @@ async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: 
                 follower, told, delay = _closed(follower), True, LOCK_POLL_SECONDS
             else:
                 told = False
+                if follower is not None and follower.degraded and started > made + NEW_TRY_SECONDS:
+                    follower = _closed(follower)
                 if follower is None:
-                    follower = make()
-                    await follower.recover()
+                    follower, made = await _recovered(make()), started
                 await follower.round()
         except (LogForked, Fork) as error:
             lock_history(home, str(error))
@@ -229,11 +269,20 @@ async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: 
         except (CinnabarError, hsm.HsmError, OSError) as error:
             control = error.control if isinstance(error, CinnabarError) else None
             logger.error("log-round-failed", control=control, error=f"{type(error).__name__}: {error}")
-            if isinstance(error, LogDamaged | OSError):
+            if not isinstance(error, Unavailable):
                 follower, delay = _closed(follower), RETRY_SECONDS
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0.0, delay - (time.monotonic() - started)))
     _closed(follower)
+
+
+async def _recovered(follower: Follower) -> Follower:
+    try:
+        await follower.recover()
+    except BaseException:
+        follower.close()
+        raise
+    return follower
 
 
 def _closed(follower: Follower | None) -> Follower | None:

@@ -90,11 +90,17 @@ class LogWriter:
         """The last signed head."""
         self._head_time = 0
         self._published: Head | None = None
+        self._recovered = False
 
     @property
     def size(self) -> int:
         """Entries integrated so far."""
         return 0 if self._integrator is None else self._integrator.size
+
+    @property
+    def ready(self) -> bool:
+        """Whether `recover` has succeeded."""
+        return self._recovered
 
     async def recover(self) -> None:
         """Continue from what is on disk and in the records.
@@ -113,6 +119,7 @@ class LogWriter:
                 await self._hold_to(name, other)
         if exported == published == self.head and (self.directory / SIGNED_ROOT_FILE).exists():
             self._published = self.head
+        self._recovered = True
         logger.info("log-recovered", origin=self.origin, size=self.head.size)
 
     def _read(self, note: bytes | None, what: str) -> Head | None:

@@ -164,9 +164,7 @@ def test_export_ahead_of_the_records_locks_the_box(box: Box) -> None:
     box.append("alfa", 5)
     box.wait_for_size(ALFA, 5)
     box.stop(follower)
-    # The same key signs a longer head elsewhere: what an export shows after the database was rolled back.
-    other = Box.__new__(Box)
-    other.__dict__.update(box.__dict__)
+    # A longer head is signed and exported, and then the database is another, shorter one.
     exported = export_file(box.home.exports / "checkpoints", ALFA)
     box.append("alfa", 5)
     follower = box.start_follower()
@@ -202,6 +200,7 @@ def test_box_log_opens_each_tenants_head(box: Box) -> None:
         return isinstance(statement, TenantStatement) and statement.size >= 40
 
     wait_for(covered, "a box leaf over the tenant's head")
+    wait_for(lambda: openings.latest(BOX_LOG), "the box's own opening, written last")
     lines = {name: openings.latest(name) for name in ("alfa", "bravo", BOX_LOG)}
     line = lines["alfa"]
     assert line is not None
@@ -223,3 +222,43 @@ def test_box_log_opens_each_tenants_head(box: Box) -> None:
     for earlier, later in itertools.pairwise(chain):
         statement = verify_opening(later.opening)
         assert statement.previous == earlier.opening.commitment().hex()
+
+
+def test_one_damaged_log_does_not_stop_the_others(box: Box) -> None:
+    follower = box.start_follower()
+    box.append("alfa", 300)
+    box.wait_for_size(ALFA, 300)
+    box.stop(follower)
+    damaged = box.checkpoint(ALFA)
+    edge = next((box.directory(ALFA) / "tile/0/001.p").iterdir())
+    edge.write_bytes(bytes(len(edge.read_bytes())))
+    box.append("alfa", 10)
+    box.append("bravo", 10)
+    box.start_follower()
+    box.wait_for_size(origin_of("bravo"), 10)
+    wait_for(lambda: str(edge) in box.errors(), "the damaged file is named")
+    assert box.checkpoint(ALFA) == damaged
+    assert not box.home.history_lock.exists()
+
+
+def test_one_follower_at_a_time(box: Box) -> None:
+    first = box.start_follower()
+    box.append("alfa", 5)
+    box.wait_for_size(ALFA, 5)
+    second = box.start_follower()
+    assert second.wait(20) != 0
+    assert "another process writes the logs" in box.errors()
+    assert box.stop(first) == 0
+
+
+def test_recorder_restarts_under_the_follower(box: Box) -> None:
+    box.start_follower()
+    box.append("alfa", 5)
+    box.wait_for_size(ALFA, 5)
+    recorder = box.processes[0]
+    box.stop(recorder, signal.SIGKILL)
+    time.sleep(0.3)
+    box.start_recorder()
+    box.append("alfa", 400)
+    box.wait_for_size(ALFA, len(box.leaves("alfa")))
+    assert_true_log(box, ALFA, "alfa")
