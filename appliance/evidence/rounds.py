@@ -129,9 +129,7 @@ class Round:
         item.parts.append((f"{which}: “{judged.name}”, {judged.level}", judged.journal))
         name, value = judged.content or (None, None)
         self.facts.append(
-            SignatureFacts(
-                item.index, judged.signature, judged.signed_bytes, name, value, judged.claimed_us, _SECOND_US
-            )
+            SignatureFacts(item.index, judged.signature, judged.signed_bytes, name, value, judged.stated_us, _SECOND_US)
         )
         if judged.subject is not None:
             item.cover([judged.subject])
@@ -230,8 +228,9 @@ class Round:
         self.facts = [one for one in self.facts if one.index in own]
         item.cover([one.index for one in found])
         item.cover(matching(self.subjects, opening.record.content_hash, bytes.fromhex(opening.record.content_digest)))
-        item.claimed.append((opening.record.time, "the record"))
         journal.complete()
+        if journal.indication is Indication.PASSED:
+            item.claimed.append((opening.record.time, "the record"))
 
     def _artifact(self, item: Item, artifact: bytes) -> None:
         """Judge the stamp or seal that lies in the opening, as if it were a file."""

@@ -43,7 +43,9 @@ class JudgedSigner:
     subject: int | None
     """Which of the subjects it signed; None if that is inside the seal, or not at hand."""
     claimed_us: int | None
-    """The signed attribute signing-time."""
+    """The signed attribute signing-time, where the signer's certificate leads to the trust bundle."""
+    stated_us: int | None
+    """The same, whoever the signer is."""
     stamps: tuple[JudgedStamp, ...]
     """The signature time-stamps."""
     signature: bytes
@@ -74,7 +76,8 @@ def judge_signer(
         level="CAdES-B-T" if any(one.indication is Indication.PASSED for one in state.stamps) else "CAdES-B-B",
         journal=journal,
         subject=state.subject,
-        claimed_us=state.claimed_us,
+        claimed_us=state.claimed_us if state.anchored else None,
+        stated_us=state.claimed_us,
         stamps=tuple(state.stamps),
         signature=signer.signature,
         signed_bytes=signer.signed_bytes,
@@ -97,6 +100,7 @@ class _Work:
         self.stamps: list[JudgedStamp] = []
         self.content: tuple[str, bytes] | None = None
         self.content_missing = False
+        self.anchored = False
 
     def judge(self, subjects: Sequence[Subject], proven_us: int | None) -> None:
         journal, signer, context = self.journal, self.signer, self.context
@@ -112,7 +116,8 @@ class _Work:
         _check_purpose(journal, certificate)
         moment = Moment(best_us, source, claimed_by_signer=False, proven_us=proven_us)
         anchors = context.trust.anchors("seal")
-        check_chain(journal, certificate, candidates, anchors, context.lists, moment, context.now_us)
+        anchor = check_chain(journal, certificate, candidates, anchors, context.lists, moment, context.now_us)
+        self.anchored = anchor is not None
         journal.complete()
 
     def _check_content(self, subjects: Sequence[Subject]) -> None:

@@ -166,7 +166,7 @@ def _file_report(
         covered_by=[escape(inputs[other.index].subject.name) for other in covering],
         claimed=[
             TimeWord(time=spoken(time_us), time_us=time_us, by=by, source=escape(inputs[other.index].subject.name))
-            for other in (item, *covering)
+            for other in (item, *(one for one in covering if one.indication is Indication.PASSED))
             for time_us, by in other.claimed
         ],
         existed_no_later_than=None

@@ -144,6 +144,17 @@ def test_certificate_that_may_not_seal(world: World, changes: dict[str, object])
     refused(judge(world, seal(holder, DOCUMENT)), Sub.CHAIN_CONSTRAINTS_FAILURE)
 
 
+def test_strangers_do_not_speak_for_the_box(world: World) -> None:
+    """What a seal that does not hold states is never repeated as a claim of the box, nor about the document."""
+    rogue = seal(certify("Bank of Examples", certify("Seal CA", ca=True)), DOCUMENT)
+    forged = seal(world.sealer, DOCUMENT, sign_with=ec.generate_private_key(ec.SECP256R1()))
+    for encoded in (rogue, forged):
+        assert [file.claimed for file in judge(world, encoded).files] == [[], []]
+    expired = seal(certify("Bank", world.seal_ca, not_after=T0), DOCUMENT)
+    document, sealed = judge(world, expired).files
+    assert (len(document.claimed), len(sealed.claimed)) == (0, 1)
+
+
 # --- the time at which a seal is judged --------------------------------------------------------------------------
 
 
