@@ -103,6 +103,10 @@ class Archived(NotFound):
     title = "The record has been moved to the archive"
 
 
+class NeedsCare(Exception):
+    """A record id is there already: the transaction is run again, looking every id up first. Never leaves the writer."""
+
+
 _CLASSES: dict[str, type[CinnabarError]] = {
     kind.code: kind
     for kind in (

@@ -6,16 +6,16 @@ leaf indexes are given out per tenant as commands are accepted, sequence numbers
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.errors import BadRequest, CinnabarError, NotAuthorised, NotFound
+from appliance.errors import BadRequest, CinnabarError, NotAuthorised
 from appliance.recorder import errors, rules
+from appliance.recorder.housekeeping import housekeeping
+from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
 from appliance.recorder.messages import (
-    BOX_LOG,
     Answer,
     Append,
     Committed,
@@ -32,16 +32,10 @@ from appliance.recorder.messages import (
 )
 from appliance.recorder.register import Caller, Callers
 from appliance.store import keys, records, rows
-from appliance.store.records import LEAF_BITS, LEAF_LIMIT, Row, Segment
+from appliance.store.records import LEAF_BITS, LEAF_LIMIT, Segment
 from appliance.store.rows import RunRow, pack
 
 RECORD_ID_BYTES = 22
-ENTRIES_LIMIT = 20_000
-"""Entries of one command: a slice of a bulk call."""
-
-
-class NeedsCare(Exception):  # not an error: the transaction is run again, looking every id up first
-    """A record id is there already: something was submitted twice."""
 
 
 @dataclass
@@ -126,11 +120,11 @@ class Transaction:
         self.bytes = 0
         self._caller: Caller | None = None
         self._handlers: dict[type, Callable[..., Answer]] = {
-            Housekeeping: self._housekeeping,
-            JobCreate: self._job_create,
-            JobSlice: self._job_slice,
-            JobClaim: self._job_claim,
-            Goodbye: self._goodbye,
+            Housekeeping: housekeeping,
+            JobCreate: job_create,
+            JobSlice: job_slice,
+            JobClaim: job_claim,
+            Goodbye: Transaction._goodbye,
         }
 
     def apply(self, run: Run, command: object) -> Answer:
@@ -138,32 +132,32 @@ class Transaction:
         try:
             if type(command) is Append:
                 return self._append(run, command)
-            return self._handlers[type(command)](run, command)
+            return self._handlers[type(command)](self, run, command)
         except CinnabarError as error:
             return Refused(command.ticket, error.code, str(error))  # type: ignore[attr-defined]
 
     # Records
 
     def _append(self, run: Run, command: Append) -> Answer:
-        caller = self._authorise(command.certificate, command.tenant, command.application)
+        caller = self.authorise(command.certificate, command.tenant, command.application)
         entries = command.entries
         if not entries or len(entries) > ENTRIES_LIMIT:
             raise BadRequest(f"{len(entries)} entries")
         if self.careful:
-            found = self._already(caller.tenant_number, entries)
+            found = self.already(caller.tenant_number, entries)
             if found is not None:
                 return Committed(command.ticket, found)
         idempotency = command.idempotency
         if idempotency is not None:
-            replay = self._replay(command.ticket, caller, idempotency)
+            replay = self.replay(command.ticket, caller, idempotency)
             if replay is not None:
                 return replay
         if self.refuse is not None:
             raise errors.ReadOnly(self.refuse)
-        self._check_entries(entries, caller)
+        self.check_entries(entries, caller)
         first = self.add(caller.tenant_number, caller.application_number, entries)
         if idempotency is not None:
-            self._remember(caller, idempotency, first, entries, None)
+            self.remember(caller, idempotency, first, entries, None)
         if command.mark is not None:
             unit, time = command.mark
             if time > self.marks.get(unit, -1):
@@ -171,7 +165,7 @@ class Transaction:
         self.row_counts[run.run] = self.row_counts.get(run.run, 0) + len(entries)
         return Committed(command.ticket, first)
 
-    def _authorise(self, certificate: bytes, tenant: str, application: str) -> Caller:
+    def authorise(self, certificate: bytes, tenant: str, application: str) -> Caller:
         caller = self.ground.callers.by_certificate.get(certificate)
         if (
             caller is None
@@ -182,7 +176,7 @@ class Transaction:
             raise NotAuthorised("the certificate is not in the register, or not as this application's")
         return caller
 
-    def _check_entries(self, entries: list[Entry], caller: Caller) -> None:
+    def check_entries(self, entries: list[Entry], caller: Caller) -> None:
         for entry in entries:
             record_id = entry.record_id
             if len(record_id) != RECORD_ID_BYTES or len(entry.commitment) != records.COMMITMENT_BYTES:
@@ -192,7 +186,7 @@ class Transaction:
             if not caller.everything and entry.key not in caller.permissions:
                 raise NotAuthorised("the application may not use this key")
             if record_id <= self.ground.sealed_last_id and not self.careful:
-                raise NeedsCare
+                raise errors.NeedsCare
 
     def add(self, tenant: int, application: int, entries: list[Entry]) -> int:
         """Give the entries the tenant's next leaf indexes; returns the first."""
@@ -214,7 +208,7 @@ class Transaction:
             leaf += 1
         return first
 
-    def _already(self, tenant: int, entries: list[Entry]) -> int | None:
+    def already(self, tenant: int, entries: list[Entry]) -> int | None:
         """The first leaf index when exactly these entries are recorded; None when none of them is.
 
         Raises RecordIdTaken when an id is taken by something else."""
@@ -241,7 +235,7 @@ class Transaction:
 
     # Idempotency
 
-    def _replay(self, ticket: int, caller: Caller, idempotency: Idempotency) -> Answer | None:
+    def replay(self, ticket: int, caller: Caller, idempotency: Idempotency) -> Answer | None:
         key = idempotency.key
         wrong = rules.check_key(key, self.now_ms, self.ground.window_ms)
         if wrong is not None:
@@ -268,7 +262,7 @@ class Transaction:
             entries = [Entry(r.record_id, r.kind, r.key, r.time, r.commitment, r.body) for r in stored]
         return Replayed(ticket, found.first_index, entries, found.job_id)
 
-    def _remember(
+    def remember(
         self, caller: Caller, idempotency: Idempotency, first: int, entries: list[Entry], job_id: bytes | None
     ) -> None:
         place = (idempotency.key, caller.application_number)
@@ -282,150 +276,6 @@ class Transaction:
             job_id,
         )
         self.key_entries[place] = entries
-
-    # Housekeeping
-
-    def _housekeeping(self, run: Run, command: Housekeeping) -> Answer:
-        if command.kind == "box-leaf":
-            return self._box_leaf(command)
-        content = (command.kind, command.key, command.time, command.subject, command.body, run.run)
-        if self.careful and rows.find_housekeeping(self.connection, *content) is not None:
-            return Committed(command.ticket, -1)
-        head = None
-        if command.kind == "checkpoint":
-            head = self._check_head(command)
-        number = rows.add_housekeeping(self.connection, *content)
-        if head is not None:
-            rows.write_head(self.connection, head.origin, head.size, head.root, head.time, number)
-        self.row_counts[run.run] = self.row_counts.get(run.run, 0) + 1
-        return Committed(command.ticket, -1)
-
-    def _check_head(self, command: Housekeeping) -> rules.Head:
-        offered = rules.read_checkpoint(command.body, command.time)
-        tenant = self.ground.logs.get(offered.origin)
-        if tenant is None or offered.origin != command.subject:
-            raise BadRequest(f"{offered.origin} is not the origin of a log of this box")
-        number = self.ground.callers.tenants[tenant].number if tenant in self.ground.callers.tenants else -1
-        recorded = rows.read_head(self.connection, offered.origin)
-        # Leaves of this very transaction do not count: a head covers what was on disk before it was signed.
-        rules.check_checkpoint(
-            None if recorded is None else rules.Head(offered.origin, *recorded[:3]),
-            offered,
-            self.ground.sizes.get(number, 0),
-        )
-        return offered
-
-    def _box_leaf(self, command: Housekeeping) -> Answer:
-        body = command.body
-        commitment = body if len(body) == records.COMMITMENT_BYTES else hashlib.sha256(body).digest()
-        # The id is made from the content, so that a leaf submitted again after a lost connection is found.
-        identity = hashlib.sha256(command.subject.encode() + b"\n" + body).digest()[:16]
-        entry = Entry(
-            (command.time // 1000).to_bytes(6, "big") + identity,
-            command.kind,
-            command.key,
-            command.time,
-            commitment,
-            body,
-        )
-        box = self.ground.callers.tenants[BOX_LOG].number
-        if self.careful:
-            found = self._already(box, [entry])
-            if found is not None:
-                return Committed(command.ticket, found)
-        if entry.record_id <= self.ground.sealed_last_id and not self.careful:
-            raise NeedsCare
-        return Committed(command.ticket, self.add(box, 0, [entry]))
-
-    # Jobs
-
-    def _job_create(self, _run: Run, command: JobCreate) -> Answer:
-        caller = self._authorise(command.certificate, command.tenant, command.application)
-        known = rows.find_job(self.connection, command.job_id)
-        if known is not None:
-            mine = (known.application, known.kind, known.items, known.request)
-            if mine == (caller.application_number, command.kind, command.items, command.request):
-                return Committed(command.ticket, -1)
-            raise errors.RecordIdTaken("a job of that id exists")
-        replay = self._replay(command.ticket, caller, command.idempotency)
-        if replay is not None:
-            return replay
-        if self.refuse is not None:
-            raise errors.ReadOnly(self.refuse)
-        if command.items < 0 or not command.job_id:
-            raise BadRequest("a job has an id and a number of items")
-        rows.add_job(
-            self.connection,
-            command.job_id,
-            caller.tenant_number,
-            caller.application_number,
-            command.kind,
-            command.items,
-            self.now_us,
-            command.request,
-        )
-        self._remember(caller, command.idempotency, -1, [], command.job_id)
-        return Committed(command.ticket, -1)
-
-    def _job_slice(self, run: Run, command: JobSlice) -> Answer:
-        job = rows.find_job(self.connection, command.job_id)
-        if job is None:
-            raise NotFound("there is no such job")
-        verdicts = rows.pack(command.verdicts)
-        if job.progress != command.start:
-            # The same slice again, after a lost connection, is answered as it was the first time.
-            before = rows.find_slice(self.connection, job.number, command.start)
-            if before is not None and before[3] == verdicts and before[2] == len(command.entries):
-                ids = {r.record_id for r in self._slice_rows(job, before)}
-                if ids == {entry.record_id for entry in command.entries}:
-                    return Committed(command.ticket, before[1])
-            raise errors.JobMoved(f"the job is at item {job.progress}")
-        if self.refuse is not None:
-            raise errors.ReadOnly(self.refuse)
-        end = command.start + len(command.verdicts)
-        if not command.verdicts or end > job.items or len(command.entries) > ENTRIES_LIMIT:
-            raise BadRequest("a slice has at least one verdict and ends within its job")
-        caller = self.ground.callers.by_number.get(job.application)
-        if caller is None:
-            raise NotAuthorised("the job's application is suspended or revoked")
-        self._check_entries(command.entries, caller)
-        if self.careful and self._already(job.tenant, command.entries) is not None and command.entries:
-            raise errors.RecordIdTaken("a record of that id exists")
-        first = self.add(job.tenant, job.application, command.entries) if command.entries else -1
-        rows.add_slice(
-            self.connection, job.number, command.start, len(command.verdicts), first, len(command.entries), verdicts
-        )
-        rows.move_job(self.connection, job.number, end, self.now_us if end == job.items else None)
-        held = self.ground.leases.get(command.job_id)
-        if held is not None and held[0] == run.run:
-            self.leases[command.job_id] = (run.run, max(held[1], self.monotonic + 30))
-        self.row_counts[run.run] = self.row_counts.get(run.run, 0) + len(command.entries)
-        return Committed(command.ticket, first)
-
-    def _slice_rows(self, job: rows.JobRow, stored: tuple[int, int, int, bytes]) -> list[Row]:
-        if stored[2] == 0:
-            return []
-        return records.read_rows(self.connection, self.ground.segments, job.tenant, stored[1], stored[2])
-
-    def _job_claim(self, run: Run, command: JobClaim) -> Answer:
-        for name in command.tenants:
-            tenant = self.ground.callers.tenants.get(name)
-            if tenant is None or tenant.state != "active":
-                continue
-            for _, job_id, application in rows.unfinished_jobs(self.connection, tenant.number):
-                held = self.leases.get(job_id) or self.ground.leases.get(job_id)
-                if held is not None and held[1] > self.monotonic:
-                    continue
-                application_name = rows.application_name(self.connection, application) or ""
-                if (name, application_name) not in self.ground.callers.applications:
-                    continue
-                job = rows.find_job(self.connection, job_id)
-                if job is None:
-                    continue
-                self.leases[job_id] = (run.run, self.monotonic + command.lease)
-                value = [job_id, name, application_name, job.kind, job.items, job.progress, job.request]
-                return Result(command.ticket, value)
-        return Result(command.ticket, None)
 
     # Runs
 
@@ -478,7 +328,7 @@ class Transaction:
             except sqlite3.IntegrityError as error:
                 if self.careful:
                     raise
-                raise NeedsCare from error
+                raise errors.NeedsCare from error
             records.insert_leaves(connection, leaves)
             self.bytes = size + len(out) * 160
         if self.keys:

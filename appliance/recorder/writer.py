@@ -16,7 +16,7 @@ from appliance.recorder import administration, errors
 from appliance.recorder.administration import Change
 from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, Refused
 from appliance.recorder.register import Callers, Certificate, TenantState
-from appliance.recorder.transaction import Ground, NeedsCare, Run, Transaction
+from appliance.recorder.transaction import Ground, Run, Transaction
 from appliance.store import keys, records, rows, schema
 
 log = structlog.get_logger(__name__)
@@ -129,7 +129,7 @@ class Writer:
         try:
             try:
                 return self._attempt(work, touched, careful=careful)
-            except NeedsCare:
+            except errors.NeedsCare:
                 return self._attempt(work, touched, careful=True)
         except sqlite3.OperationalError as error:
             for run, (state, ended) in zip(touched, states, strict=True):

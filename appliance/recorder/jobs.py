@@ -1,0 +1,112 @@
+"""Jobs inside a transaction: made once, claimed on a lease, worked slice by slice, each item exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appliance.errors import BadRequest, NotAuthorised, NotFound
+from appliance.recorder import errors
+from appliance.recorder.messages import Answer, Committed, JobClaim, JobCreate, JobSlice, Result
+from appliance.store import records, rows
+from appliance.store.records import Row
+
+if TYPE_CHECKING:
+    from appliance.recorder.transaction import Run, Transaction
+
+ENTRIES_LIMIT = 20_000
+"""Entries of one command: a slice of a bulk call."""
+
+
+def job_create(transaction: Transaction, _run: Run, command: JobCreate) -> Answer:
+    """Make a job, or answer which one the Idempotency-Key made."""
+    caller = transaction.authorise(command.certificate, command.tenant, command.application)
+    known = rows.find_job(transaction.connection, command.job_id)
+    if known is not None:
+        mine = (known.application, known.kind, known.items, known.request)
+        if mine == (caller.application_number, command.kind, command.items, command.request):
+            return Committed(command.ticket, -1)
+        raise errors.RecordIdTaken("a job of that id exists")
+    replay = transaction.replay(command.ticket, caller, command.idempotency)
+    if replay is not None:
+        return replay
+    if transaction.refuse is not None:
+        raise errors.ReadOnly(transaction.refuse)
+    if command.items < 0 or not command.job_id:
+        raise BadRequest("a job has an id and a number of items")
+    rows.add_job(
+        transaction.connection,
+        command.job_id,
+        caller.tenant_number,
+        caller.application_number,
+        command.kind,
+        command.items,
+        transaction.now_us,
+        command.request,
+    )
+    transaction.remember(caller, command.idempotency, -1, [], command.job_id)
+    return Committed(command.ticket, -1)
+
+
+def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
+    """Entries, verdicts and progress together. Raises JobMoved."""
+    job = rows.find_job(transaction.connection, command.job_id)
+    if job is None:
+        raise NotFound("there is no such job")
+    verdicts = rows.pack(command.verdicts)
+    if job.progress != command.start:
+        # The same slice again, after a lost connection, is answered as it was the first time.
+        before = rows.find_slice(transaction.connection, job.number, command.start)
+        if before is not None and before[3] == verdicts and before[2] == len(command.entries):
+            ids = {r.record_id for r in slice_rows(transaction, job, before)}
+            if ids == {entry.record_id for entry in command.entries}:
+                return Committed(command.ticket, before[1])
+        raise errors.JobMoved(f"the job is at item {job.progress}")
+    if transaction.refuse is not None:
+        raise errors.ReadOnly(transaction.refuse)
+    end = command.start + len(command.verdicts)
+    if not command.verdicts or end > job.items or len(command.entries) > ENTRIES_LIMIT:
+        raise BadRequest("a slice has at least one verdict and ends within its job")
+    caller = transaction.ground.callers.by_number.get(job.application)
+    if caller is None:
+        raise NotAuthorised("the job's application is suspended or revoked")
+    transaction.check_entries(command.entries, caller)
+    if transaction.careful and transaction.already(job.tenant, command.entries) is not None and command.entries:
+        raise errors.RecordIdTaken("a record of that id exists")
+    first = transaction.add(job.tenant, job.application, command.entries) if command.entries else -1
+    rows.add_slice(
+        transaction.connection, job.number, command.start, len(command.verdicts), first, len(command.entries), verdicts
+    )
+    rows.move_job(transaction.connection, job.number, end, transaction.now_us if end == job.items else None)
+    held = transaction.ground.leases.get(command.job_id)
+    if held is not None and held[0] == run.run:
+        transaction.leases[command.job_id] = (run.run, max(held[1], transaction.monotonic + 30))
+    transaction.row_counts[run.run] = transaction.row_counts.get(run.run, 0) + len(command.entries)
+    return Committed(command.ticket, first)
+
+
+def slice_rows(transaction: Transaction, job: rows.JobRow, stored: tuple[int, int, int, bytes]) -> list[Row]:
+    if stored[2] == 0:
+        return []
+    return records.read_rows(transaction.connection, transaction.ground.segments, job.tenant, stored[1], stored[2])
+
+
+def job_claim(transaction: Transaction, run: Run, command: JobClaim) -> Answer:
+    """Lease the oldest free job of the tenants to this run."""
+    for name in command.tenants:
+        tenant = transaction.ground.callers.tenants.get(name)
+        if tenant is None or tenant.state != "active":
+            continue
+        for _, job_id, application in rows.unfinished_jobs(transaction.connection, tenant.number):
+            held = transaction.leases.get(job_id) or transaction.ground.leases.get(job_id)
+            if held is not None and held[1] > transaction.monotonic:
+                continue
+            application_name = rows.application_name(transaction.connection, application) or ""
+            if (name, application_name) not in transaction.ground.callers.applications:
+                continue
+            job = rows.find_job(transaction.connection, job_id)
+            if job is None:
+                continue
+            transaction.leases[job_id] = (run.run, transaction.monotonic + command.lease)
+            value = [job_id, name, application_name, job.kind, job.items, job.progress, job.request]
+            return Result(command.ticket, value)
+    return Result(command.ticket, None)
