@@ -44,6 +44,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds since the epoch."""
     home: str
     """Path of the home that was backed up."""
+    mode: int = 0o700
+    """Permission bits of the home itself."""
     origins: list[str]
 
 
@@ -83,6 +85,7 @@ class _Backup:
             box_id=self._settings.box_id,
             created=time.time_ns() // 1000,
             home=str(home.root),
+            mode=stat.S_IMODE(home.root.stat().st_mode),
             origins=[log.origin for log in self._settings.logs],
         )
         self._add_bytes(MANIFEST, msgspec.json.encode(manifest))

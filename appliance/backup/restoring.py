@@ -37,6 +37,7 @@ def read_backup(source: BinaryIO, home: Home, passphrase: bytes) -> Manifest:
         lock = Home(scratch).history_lock
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.write_text("restored from a backup: resume with the last exported checkpoint of each log\n")
+        scratch.chmod(manifest.mode & 0o777)
         os.sync()
         if home.root.exists():
             home.root.rmdir()

@@ -225,6 +225,7 @@ def test_modes_and_contents_come_back(box: Box, tmp_path: Path, passphrase: Path
     assert (home.secrets / "alfa.key").stat().st_mode & 0o777 == 0o600
     assert home.secrets.stat().st_mode & 0o777 == 0o700
     assert (home.documents / "ab/document").read_bytes() == b"d" * 3_000_000
+    assert home.root.stat().st_mode == box.home.root.stat().st_mode
     assert home.settings.read_bytes() == box.home.settings.read_bytes()
     assert not home.run.exists()
     assert not list(box.home.records.glob(".backup-*"))
