@@ -104,7 +104,7 @@ class Archived(NotFound):
 
 
 class NeedsCare(Exception):
-    """A record id is there already: the transaction is run again, looking every id up first. Never leaves the writer."""
+    """A record id is there already: the writer runs the transaction again, looking every id up first."""
 
 
 _CLASSES: dict[str, type[CinnabarError]] = {

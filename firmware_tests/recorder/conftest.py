@@ -25,8 +25,9 @@ def recorder(root: Path) -> Iterator[Recorder]:
     """A running recorder with two tenants, three applications and four certificates."""
     write_settings(root / "box.json", settings())
     recorder = Recorder(root)
-    recorder.start()
-    recorder.enrol()
-    yield recorder
-    if recorder.process is not None:
-        recorder.end()
+    try:
+        recorder.start()
+        recorder.enrol()
+        yield recorder
+    finally:
+        recorder.kill()

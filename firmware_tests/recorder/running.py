@@ -93,6 +93,11 @@ class Recorder:
         self.process = None
         return code
 
+    def kill(self) -> None:
+        """End it however it stands, if it does."""
+        if self.process is not None:
+            self.end(signal.SIGKILL)
+
     def admin(self) -> AdminClient:
         return AdminClient(self.home.admin_socket)
 

@@ -299,19 +299,21 @@ def test_directories_that_others_reach_are_refused(recorder: Recorder) -> None:
 
 
 @pytest.fixture
-def small_disk(root: Path) -> Iterator[Path]:
+def small_disk(root: Path) -> Iterator[Recorder]:
     """A home whose records stand on a file system of 48 MiB."""
     (root / "records").mkdir(mode=0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(root / "records")], check=True)
-    yield root
+    recorder = Recorder(root)
+    yield recorder
+    recorder.kill()
     subprocess.run(["umount", "-l", str(root / "records")], check=True)
 
 
 @pytest.mark.parametrize("refuse_bytes", [8 * 1024 * 1024, 0])
-def test_a_full_disk_refuses_loses_nothing_and_recovers(small_disk: Path, refuse_bytes: int) -> None:
+def test_a_full_disk_refuses_loses_nothing_and_recovers(small_disk: Recorder, refuse_bytes: int) -> None:
     limits = LimitSettings(disk_warn_bytes=12 * 1024 * 1024, disk_refuse_bytes=refuse_bytes)
-    write_settings(small_disk / "box.json", settings(limits))
-    recorder = Recorder(small_disk)
+    recorder = small_disk
+    write_settings(recorder.home.settings, settings(limits))
     recorder.start()
     recorder.enrol()
     ballast = recorder.home.records / "ballast"
