@@ -105,7 +105,7 @@ class _TokenInfo(Structure):
 
 
 class _SessionInfo(Structure):
-    _fields_ = [("slot_id", c_ulong), ("state", c_ulong), ("flags", c_ulong), ("device_error", c_ulong)]  # noqa: RUF012
+    _fields_ = [("slot_id", c_ulong), ("state", c_ulong), ("flags", c_ulong), ("device_error", c_ulong)]
 
 
 class _Attribute(Structure):

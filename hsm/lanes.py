@@ -65,6 +65,10 @@ class Lanes(Protocol):
     def close(self) -> None: ...
 
     @property
+    def idle(self) -> bool:
+        """Whether no lane is in a call."""
+
+    @property
     def hanging(self) -> int: ...
 
     @property
@@ -193,6 +197,10 @@ class InlineLane:
         with self._lock:
             self._lane.drop_session()
 
+    @property
+    def idle(self) -> bool:
+        return not self._lock.locked()
+
     hanging = 0
     replaced = 0
 
@@ -223,8 +231,22 @@ class ThreadLanes:
         for _ in range(settings.count):
             self._start()
 
+    @property
+    def idle(self) -> bool:
+        return not self.hanging and not any(lane.started for lane in list(self._lanes))
+
     def put(self, job: Job) -> None:
         self._queue.put(job)
+        if self._closed:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """After the lanes have ended: the router tells those who still wait."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                job = self._queue.get_nowait()
+                if job is not None:
+                    self._router.submit(job)
 
     def _start(self) -> None:
         lane = _ThreadLane(self._site, self._router, self._counters)
@@ -277,7 +299,6 @@ class ThreadLanes:
 
     def close(self) -> None:
         with self._guard:
-            self._closed = True
             lanes = list(self._lanes)
         for _ in lanes:
             self._queue.put(None)
@@ -286,3 +307,5 @@ class ThreadLanes:
                 lane.thread.join(self._settings.timeout_s)
                 if lane.thread.is_alive():
                     self._site.module.hanging_calls += 1
+        self._closed = True
+        self._give_back()

@@ -90,9 +90,9 @@ def acquire(path: str | None) -> Module:
 
 
 def release(module: Module) -> None:
-    """Give a module back; with its last user gone it is finalised."""
+    """Give a module back; with its last user gone it is finalised, unless a call hangs in it."""
     with _guard:
         module.users -= 1
-        if not module.users:
+        if not module.users and not module.hanging_calls:
             del _loaded[module.path]
             module.finalise()

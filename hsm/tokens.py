@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hsm import constants as ck
 from hsm import modules
@@ -56,7 +56,11 @@ class _Place:
 
     site: Site
     lanes: Lanes
-    reconnecting: bool = False
+    reconnecting: threading.Thread | None = None
+    left: list[Connection] = field(default_factory=list)
+    """Lost connections whose login session may still be open."""
+    visitors: int = 0
+    """Callers that use the connection outside the lanes."""
     self_test_error: str | None = None
     self_test_at: float | None = None
 
@@ -172,10 +176,17 @@ class Token:
         for job in parked:
             _fail(job, TokenClosed("the token was closed"))
         for place in self._places:
-            place.lanes.close()
+            # From now on nothing finds a connection: calls under way end, and nothing new begins.
             connection = place.site.connection
             if connection is not None:
                 place.site.lose(connection, TokenClosed("the token was closed"))
+            place.lanes.close()
+            reconnecting = place.reconnecting
+            if reconnecting is not None:
+                reconnecting.join(self.settings.timeout_s)
+                if reconnecting.is_alive():
+                    place.site.module.hanging_calls += 1
+            if connection is not None:
                 place.site.leave(connection)
             modules.release(place.site.module)
 
@@ -220,13 +231,13 @@ class Token:
         """Find the key in the site's connection; one that is lost meanwhile is waited for once."""
         site = place.site
         for _ in range(2):
-            connection = site.connection
-            if connection is None:
-                break
             try:
-                site.add_key(connection, request, pinned)
-            except CryptokiError as error:
-                self.lost(site, connection, error)
+                with self._visit(place) as connection:
+                    try:
+                        site.add_key(connection, request, pinned)
+                    except CryptokiError as error:
+                        raise _Lost(error) from error
+            except _Lost:
                 deadline = time.monotonic() + self.settings.timeout_s
                 while (
                     site.connection is None and time.monotonic() < deadline and not self._closing.wait(_FIRST_DELAY_S)
@@ -321,21 +332,21 @@ class Token:
                 self._refresh(key)
             for place in self._places:
                 if place.site is site:
-                    self._reconnect_later(place, connection)
+                    place.left.append(connection)
+                    self._reconnect_later(place)
 
-    def _reconnect_later(self, place: _Place, old: Connection | None = None) -> None:
-        if place.reconnecting:
-            return
-        place.reconnecting = True
-        threading.Thread(
-            target=self._reconnect, args=(place, old), name=f"hsm-reconnect-{place.site.name}", daemon=True
-        ).start()
+    def _reconnect_later(self, place: _Place) -> None:
+        if place.reconnecting is None:
+            name = f"hsm-reconnect-{place.site.name}"
+            place.reconnecting = threading.Thread(target=self._reconnect, args=(place,), name=name, daemon=True)
+            place.reconnecting.start()
 
-    def _reconnect(self, place: _Place, old: Connection | None) -> None:
+    def _reconnect(self, place: _Place) -> None:
+        """Connect anew until it succeeds; one thread a site at a time."""
         site, delay, tries = place.site, _FIRST_DELAY_S, 0
-        if old is not None:
-            site.leave(old)
         while not self._closing.is_set():
+            while place.left:
+                site.leave(place.left.pop())
             try:
                 with self._guard:
                     requests = dict(self._requests)
@@ -346,18 +357,29 @@ class Token:
                 self._expire_parked(time.monotonic())
             else:
                 self._came_back(place, connection)
-                return
+                with self._guard:
+                    # It may be lost again already, which did not start a second thread.
+                    if site.connection is not None or self._closing.is_set():
+                        place.reconnecting = None
+                        return
             # Half of the delay is random: many processes lose a token in the same instant.
             self._closing.wait(delay * (0.5 + random.random() / 2))  # noqa: S311
             delay = min(2 * delay, _LONGEST_DELAY_S)
             if tries % _RESTART_MODULE_EVERY == 0 or _not_initialised(site.last_error):
-                with suppress(HsmError):
-                    site.module.reinitialise()
+                self._restart_module(place)
+
+    def _restart_module(self, place: _Place) -> None:
+        """Start the module afresh, which some need after a loss, while no thread of this process calls it.
+
+        Whoever calls it through a connection says so before looking whether there is one; there is none now.
+        """
+        if place.lanes.idle and not place.visitors and not self._closing.is_set():
+            with suppress(HsmError):
+                place.site.module.reinitialise()
 
     def _came_back(self, place: _Place, connection: Connection) -> None:
         site = place.site
         with self._guard:
-            place.reconnecting = False
             if self._closing.is_set():
                 site.leave(connection)
                 return
@@ -465,20 +487,36 @@ class Token:
         Raises TokenUnavailable.
         """
         self._check_open()
-        site = self._places[0].site
-        connection = site.connection
-        if connection is None:
-            raise TokenUnavailable(f"primary token: {site.last_error or 'not connected'}")
+        place = self._places[0]
+        cryptoki = place.site.cryptoki
+        with self._visit(place) as connection:
+            try:
+                session = cryptoki.open_session(connection.slot_id, writable=writable)
+            except CryptokiError as error:
+                raise _Lost(error) from error
+            try:
+                yield cryptoki, session
+            finally:
+                with suppress(CryptokiError):
+                    cryptoki.close_session(session)
+
+    @contextmanager
+    def _visit(self, place: _Place) -> Iterator[Connection]:
+        """Use a site's connection outside its lanes; `_Lost` in the body is a loss of the connection."""
+        with self._guard:
+            place.visitors += 1
         try:
-            session = site.cryptoki.open_session(connection.slot_id, writable=writable)
-        except CryptokiError as error:
-            self.lost(site, connection, error)
-            raise TokenUnavailable(f"primary token: {error}") from error
-        try:
-            yield site.cryptoki, session
+            connection = place.site.connection
+            if connection is None:
+                raise TokenUnavailable(f"{place.site.name} token: {place.site.last_error or 'not connected'}")
+            try:
+                yield connection
+            except _Lost as loss:
+                self.lost(place.site, connection, loss.error)
+                raise
         finally:
-            with suppress(CryptokiError):
-                site.cryptoki.close_session(session)
+            with self._guard:
+                place.visitors -= 1
 
     @property
     def mechanisms(self) -> frozenset[int]:
@@ -496,6 +534,14 @@ class Token:
     def _check_open(self) -> None:
         if self._closing.is_set():
             raise TokenClosed("the token was closed")
+
+
+class _Lost(TokenUnavailable):
+    """A connection turned out to be lost while it was used outside the lanes."""
+
+    def __init__(self, error: CryptokiError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def _nothing() -> None:
