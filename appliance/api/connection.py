@@ -405,6 +405,11 @@ class Connection(asyncio.Protocol):
             self._ended = True
             self._transport.close()
 
+    def abort(self) -> None:
+        """Cut the peer off."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _pause_reading(self) -> None:
         if not self._paused_reading and self._transport is not None:
             self._paused_reading = True

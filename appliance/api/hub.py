@@ -163,5 +163,8 @@ class Hub:
             await asyncio.sleep(0.01)
         if self._connections:
             log.warning("connections-cut-off", count=len(self._connections))
+            for connection in list(self._connections):
+                connection.abort()
+            await asyncio.sleep(0)
         if self._timer is not None:
             self._timer.cancel()
