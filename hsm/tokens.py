@@ -27,7 +27,7 @@ from hsm.errors import (
 )
 from hsm.health import KeyHealth, SiteHealth, TokenHealth
 from hsm.initialise import initialise_token
-from hsm.jobs import AwaitedJob, Job, Mailbox, WaitingJob
+from hsm.jobs import MAXIMUM_ATTEMPTS, AwaitedJob, Job, Mailbox, WaitingJob
 from hsm.lanes import InlineLane, Lanes, LaneSettings, ThreadLanes
 from hsm.public_keys import PublicKey, verify
 from hsm.signing import SigningKey
@@ -228,9 +228,9 @@ class Token:
         return key
 
     def _add_key(self, place: _Place, request: KeyRequest, pinned: PublicKey | None) -> Connection:
-        """Find the key in the site's connection; one that is lost meanwhile is waited for once."""
+        """Find the key in the site's connection; a connection that is lost meanwhile is waited for, a few times."""
         site = place.site
-        for _ in range(2):
+        for _ in range(MAXIMUM_ATTEMPTS):
             try:
                 with self._visit(place) as connection:
                     try:
