@@ -41,7 +41,7 @@ from appliance.recorder.messages import BOX_LOG
 
 RETRY_SECONDS = 5.0
 LOCK_POLL_SECONDS = 0.5
-NEW_TRY_SECONDS = 60.0
+NEW_TRY_SECONDS = (1.0, 5.0, 30.0, 60.0)
 """How long a log goes without one of its keys, or unsigned, before it is tried again from the start."""
 ED25519_SCHEME = "ed25519"
 
@@ -246,7 +246,7 @@ def _one_follower(home: Home) -> int:
 
 async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: Callable[[], Follower]) -> None:
     follower: Follower | None = None
-    told, made = False, 0.0
+    told, made, tries = False, 0.0, 0
     while not stop.is_set():
         delay = settings.checkpoint_interval_ms / 1000
         started = time.monotonic()
@@ -257,8 +257,10 @@ async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: 
                 follower, told, delay = _closed(follower), True, LOCK_POLL_SECONDS
             else:
                 told = False
-                if follower is not None and follower.degraded and started > made + NEW_TRY_SECONDS:
-                    follower = _closed(follower)
+                if follower is not None and not follower.degraded:
+                    tries = 0
+                elif follower is not None and started > made + NEW_TRY_SECONDS[min(tries, len(NEW_TRY_SECONDS) - 1)]:
+                    follower, tries = _closed(follower), tries + 1
                 if follower is None:
                     follower, made = await _recovered(make()), started
                 await follower.round()
