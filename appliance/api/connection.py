@@ -37,6 +37,9 @@ BODY_BYTES_A_SECOND: Final = 64 * 1024
 WRITE_SECONDS: Final = 30.0
 """A peer that takes none of its answer for so long is cut off."""
 
+LINGER_SECONDS: Final = 2.0
+"""After a refusal, for a peer that is still sending to read it."""
+
 ADDRESS_BYTES: Final = 4 * 1024
 HEAD_BYTES: Final = 32 * 1024
 """Of the whole header section: an escaped certificate with an ML-DSA-87 key takes 14 kB."""
@@ -88,6 +91,7 @@ class Connection(asyncio.Protocol):
         "_hub",
         "_in_head",
         "_in_message",
+        "_linger",
         "_listener",
         "_parser",
         "_paused_reading",
@@ -121,6 +125,7 @@ class Connection(asyncio.Protocol):
         self._in_message = False
         self._ended = False
         self._close_after = False
+        self._linger = False
         self._paused_reading = False
         self._paused_writing = False
         self._read_deadline = hub.now + IDLE_SECONDS
@@ -155,6 +160,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A peer that only half-closes still gets the answers it waits for."""
         self._ended = self._close_after = True
+        self._linger = False
         return self._running is not None or bool(self._queue)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -304,11 +310,14 @@ class Connection(asyncio.Protocol):
                 self._queue.clear()
             else:
                 self._start(waiting)
-        if self._running is not None or self._queue or self._transport is None:
+        if self._running is not None or self._queue or self._transport is None or self._transport.is_closing():
             return
         if self._close_after or self._hub.stopping:
             self._ended = True
-            self._transport.close()
+            if self._linger and not self._hub.stopping:
+                self._hang_up()
+            else:
+                self._transport.close()
             return
         if self._paused_reading and not self._paused_writing:
             self._paused_reading = False
@@ -364,13 +373,26 @@ class Connection(asyncio.Protocol):
         if close:
             self._ended = self._close_after = True
 
+    def _hang_up(self) -> None:
+        """Say that nothing more comes, and read on for a while: closing at once would take the answer from a peer that
+        is still sending (RFC 9112, section 9.6)."""
+        assert self._transport is not None  # noqa: S101 - its caller looked
+        self._linger = False
+        self._in_message = False
+        self._read_deadline = self._hub.now + LINGER_SECONDS
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        if self._paused_reading:
+            self._paused_reading = False
+            self._transport.resume_reading()
+
     # Refusals, deadlines, flow.
 
     def _refuse(self, error: CinnabarError) -> None:
         """Answer an error after what was asked before it, and close: what follows on the wire cannot be trusted."""
         if self._ended:
             return
-        self._ended = self._close_after = True
+        self._ended = self._close_after = self._linger = True
         self._read_deadline = self._hub.now + WRITE_SECONDS
         self._release(self._request)
         self._request = None

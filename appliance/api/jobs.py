@@ -1,7 +1,7 @@
 """Long work: bulk seals as jobs that any worker can carry on where another one stopped.
 
 The recorder holds a job's request, its progress and its verdicts. A worker claims a job for a while, signs a few items
-a turn of its loop, so that single requests pass between them (a stamp's 99th percentile stays low while a job runs), and
+a turn of its loop, so that single requests pass between them (a stamp's 99th percentile stays low while one runs), and
 submits slices: entries and verdicts in one transaction. When it dies, its claim ends and another worker goes on at the
 last slice; signatures of a slice that was not committed are dropped with it.
 """

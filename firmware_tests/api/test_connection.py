@@ -234,13 +234,16 @@ def test_slow_senders_are_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(connection_module, "IDLE_SECONDS", 0.3)
 
     async def body(hub: Hub, path: Path) -> None:
-        head = talk(path, *[b"GET /echo HTTP/1.1\r\n", *[b"X: a\r\n"] * 40], pause=0.05, half_close=False)
+        head = talk(
+            path, *[b"GET /echo HTTP/1.1\r\n", *[b"X-%d: a\r\n" % n for n in range(40)]], pause=0.05, half_close=False
+        )
         part = talk(path, post(b"abc")[:-1], half_close=False)
         idle = talk(path, half_close=False)
         slow_head, slow_body, nothing = await asyncio.gather(head, part, idle)
         assert statuses(slow_head) in ([408], [])  # the answer may be lost to a peer that goes on sending
         assert statuses(slow_body) == [408]
         assert nothing == b""
+        await asyncio.sleep(0.3)
         assert hub.connections == 0
 
     run(tmp_path, body)
@@ -357,6 +360,15 @@ class Wire(asyncio.Transport):
         self.closed = True
 
     abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.closed = True
 
     def pause_reading(self) -> None: ...
 

@@ -1,0 +1,76 @@
+"""schemathesis against the worker's own OpenAPI document: no request of its making breaks the worker or its promises."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+
+# Bulk work signs by the thousand and verification parses at leisure: both have tests of their own.
+LEFT_OUT = ("/v1/verify",)
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="session")
+def tcp_address(box) -> Iterator[str]:
+    """A TCP port on loopback in front of the worker's unix socket: schemathesis speaks TCP only."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(path: Path) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                worker = socket.socket(socket.AF_UNIX)
+                worker.connect(str(path))
+                for pair in ((client, worker), (worker, client)):
+                    threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, args=(box.socket(),), daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.close()
+
+
+def test_the_document_keeps_its_promises(box, tcp_address: str) -> None:
+    document = box.request("GET", "/v1/openapi.json", caller=None).json()
+    schema = schemathesis.openapi.from_dict(document)
+    schema.config.update(base_url=tcp_address)
+    operations = [result.ok() for result in schema.get_all_operations()]
+    headers = {"X-Cinnabar-Client-Certificate": box.certificate("demo-app")}
+    asked = [operation for operation in operations if operation.path not in LEFT_OUT]
+    assert len(asked) > 10
+    for operation in asked:
+
+        @given(st.data())
+        @settings(
+            max_examples=12,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def check(data: st.DataObject, operation=operation) -> None:
+            case = data.draw(operation.as_strategy())
+            response = case.call(headers=headers)
+            case.validate_response(
+                response, checks=[not_a_server_error, content_type_conformance, response_schema_conformance]
+            )
+
+        check()
+    assert json.dumps(document)
+    assert box.request("GET", "/health").json()["ready"] is True
