@@ -254,12 +254,15 @@ class Supervisor:
 
     def _prepare_run_directory(self) -> None:
         home, users = self.home, self.users
-        shutil.rmtree(home.run, ignore_errors=True)
         users.directory(home.run, None, 0o755)
+        for path in home.run.iterdir():
+            if path == home.counters:
+                continue  # the recorder settles what processes that died have counted (control RECORD)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         users.directory(home.recorder_socket.parent, users.recorder, 0o2750, group=users.tokens)
         users.directory(home.clock_page.parent, users.recorder, 0o755)
         users.directory(home.marks, users.tokens, 0o755)
-        users.directory(home.counters, users.tokens, 0o2755)
+        users.give(home.counters, users.tokens, create=True)
         users.directory(home.run / "api", None, 0o755)
         for number in range(self.settings.workers):
             directory = home.worker_socket(number, "applications").parent

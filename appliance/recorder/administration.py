@@ -94,7 +94,7 @@ class SegmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     time: int
 
 
-def change_register(connection: sqlite3.Connection, change: Change) -> str:
+def change_register(connection: sqlite3.Connection, change: Change, now_us: int) -> str:
     """Change the tables, in the caller's transaction; returns the log that the change belongs to.
 
     Raises Unknown, Conflict, BadRequest; then nothing was changed."""
@@ -116,11 +116,11 @@ def change_register(connection: sqlite3.Connection, change: Change) -> str:
         )
         return change.tenant
     if isinstance(change, EnrolCertificate):
-        return _enrol_certificate(connection, tenant, change)
-    return _set_state(connection, tenant, change)
+        return _enrol_certificate(connection, tenant, change, now_us)
+    return _set_state(connection, tenant, change, now_us)
 
 
-def _enrol_certificate(connection: sqlite3.Connection, tenant: int, change: EnrolCertificate) -> str:
+def _enrol_certificate(connection: sqlite3.Connection, tenant: int, change: EnrolCertificate, now_us: int) -> str:
     application = rows.application_number(connection, tenant, change.application)
     if application is None:
         raise Unknown(f"application {change.application} is not enrolled")
@@ -130,28 +130,31 @@ def _enrol_certificate(connection: sqlite3.Connection, tenant: int, change: Enro
     if connection.execute("SELECT 1 FROM certificates WHERE digest = ?", (change.certificate,)).fetchone():
         raise Conflict("the certificate is enrolled")
     connection.execute(
-        "INSERT INTO certificates VALUES (?,?,?,?,'active')",
-        (change.certificate, application, change.not_before, change.not_after),
+        "INSERT INTO certificates VALUES (?,?,?,?,'active',?)",
+        (change.certificate, application, change.not_before, change.not_after, now_us),
     )
     return change.tenant
 
 
-def _set_state(connection: sqlite3.Connection, tenant: int, change: SetState) -> str:
+def _set_state(connection: sqlite3.Connection, tenant: int, change: SetState, now_us: int) -> str:
     if change.certificate is not None:
         if change.application is None:
             raise BadRequest("a certificate is named together with its application")
         application = rows.application_number(connection, tenant, change.application)
         where: tuple[str, tuple[object, ...]] = (
-            "certificates SET state = ? WHERE digest = ? AND application = ?",
-            (change.certificate, application),
+            "certificates SET changed = ?, state = ? WHERE digest = ? AND application = ?",
+            (now_us, change.state, change.certificate, application),
         )
     elif change.application is not None:
-        where = ("applications SET state = ? WHERE tenant = ? AND name = ?", (tenant, change.application))
+        where = (
+            "applications SET state = ? WHERE tenant = ? AND name = ?",
+            (change.state, tenant, change.application),
+        )
     else:
-        where = ("tenants SET state = ? WHERE number = ?", (tenant,))
+        where = ("tenants SET state = ? WHERE number = ?", (change.state, tenant))
     statement, arguments = where
     # What is revoked stays revoked (and revoking it again changes nothing).
-    changed = connection.execute(f"UPDATE {statement} AND state <> 'revoked'", (change.state, *arguments))
+    changed = connection.execute(f"UPDATE {statement} AND state <> 'revoked'", arguments)
     if changed.rowcount == 0:
         raise Unknown("there is no such thing in the register, or it is revoked")
     return change.tenant if change.application is not None else BOX_LOG

@@ -113,6 +113,23 @@ class Queries:
         application = "" if row.application == 0 else rows.application_name(self.connection, row.application)
         return [row.leaf, row.record_id, application, row.kind, row.key, row.time, row.commitment, row.body]
 
+    # The register
+
+    def query_revoked_certificates(self) -> list[tuple[bytes, int]]:
+        """[[SHA-256 of the certificate, time of revocation in microseconds], ...]: what CRLs are made from."""
+        return rows.read_revoked(self.connection)
+
+    def query_register(self) -> list[dict[str, object]]:
+        """Every certificate with its application and tenant and the state of each."""
+        names = (
+            "certificate", "state", "not_before", "not_after", "application", "application_state", "permissions",
+            "tenant", "tenant_state",
+        )  # fmt: skip
+        return [
+            dict(zip(names, (*row[:4], row[5], row[6], row[7], *row[9:]), strict=True))
+            for row in rows.read_certificates(self.connection)
+        ]
+
     # Housekeeping
 
     def query_head(self, origin: str) -> list[object] | None:

@@ -193,7 +193,7 @@ class Writer:
         now_us = self.clock_us()
 
         def step(connection: sqlite3.Connection) -> None:
-            log = administration.change_register(connection, change)
+            log = administration.change_register(connection, change, now_us)
             number = rows.tenant_number(connection, log)
             entry = administration.administrative_entry(change, user, now_us)
             transaction.add(0 if number is None else number, 0, [entry])

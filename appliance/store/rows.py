@@ -61,6 +61,13 @@ def read_certificates(connection: sqlite3.Connection) -> list[tuple[object, ...]
     return [(*row[:7], tuple(unpack_strings(row[7])), *row[8:]) for row in rows]
 
 
+def read_revoked(connection: sqlite3.Connection) -> list[tuple[bytes, int]]:
+    """Digest and time of revocation, microseconds since the epoch, of every revoked certificate."""
+    return connection.execute(
+        "SELECT digest, changed FROM certificates WHERE state = 'revoked' ORDER BY digest"
+    ).fetchall()
+
+
 # Housekeeping and heads
 
 

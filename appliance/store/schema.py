@@ -22,7 +22,8 @@ _VERSION_1 = (
         permissions BLOB NOT NULL, state TEXT NOT NULL, UNIQUE (tenant, name))""",
     """CREATE TABLE certificates (
         digest BLOB PRIMARY KEY, application INTEGER NOT NULL REFERENCES applications,
-        not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID""",
+        not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, state TEXT NOT NULL,
+        changed INTEGER NOT NULL) WITHOUT ROWID""",
     # One row per transaction and tenant: `count` leaves from `position`'s index on, 32 bytes each in `commitments`,
     # whose records have consecutive sequence numbers from `sequence` on. position = tenant << 40 | first leaf index.
     """CREATE TABLE leaves (
