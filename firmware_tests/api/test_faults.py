@@ -24,7 +24,13 @@ ASKED = {"digest": DIGEST}
 
 
 class OpenConnection:
-    """One kept-alive connection that asks the same again and again."""
+    """One kept-alive connection that asks the same again and again. A context manager."""
+
+    def __enter__(self) -> OpenConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
 
     def __init__(self, box, number: int = 0) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -53,11 +59,10 @@ class OpenConnection:
 
 @pytest.mark.parametrize("what", ["certificate", "application", "tenant"])
 def test_revocation_acts_on_open_connections(own_box, what: str) -> None:
-    connection = OpenConnection(own_box)
-    assert connection.ask()[0] == 200
     digest = hashlib.sha256(_der(own_box, "demo-app")).digest()
     names = {"certificate": ("demo", "demo-app", digest), "application": ("demo", "demo-app"), "tenant": ("demo",)}
-    with AdminClient(own_box.home.admin_socket) as admin:
+    with OpenConnection(own_box) as connection, AdminClient(own_box.home.admin_socket) as admin:
+        assert connection.ask()[0] == 200
         admin.set_state("suspended", *names[what])
         deadline = time.monotonic() + 5
         while (status := connection.ask()[0]) == 200:
@@ -105,8 +110,7 @@ def test_a_killed_worker_loses_no_answer_and_a_job_goes_on_elsewhere(own_box) ->
     stopping = threading.Event()
 
     def load() -> None:
-        with contextlib.suppress(OSError, ConnectionError):
-            connection = OpenConnection(own_box)
+        with contextlib.suppress(OSError), OpenConnection(own_box) as connection:
             while not stopping.is_set():
                 status, stamp = connection.ask()
                 if status == 200:
