@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from hsm import constants as ck
 from hsm.cryptoki import Cryptoki
@@ -25,6 +27,10 @@ class Module:
         self.epoch = 0
         """Counts initialisations: a handle of an older epoch names nothing, or something else."""
         self.hanging_calls = 0
+        self.quiet_checks: list[Callable[[], bool]] = []
+        """One a user that can tell when it makes no calls; the others count as busy."""
+        self._guard = threading.Lock()
+        self._calling = 0
         self._owned = False
 
     def initialise(self) -> None:
@@ -65,10 +71,31 @@ class Module:
                     raise
             self._owned = False
 
+    def use(self) -> None:
+        """One more user; waits while the module restarts."""
+        with self._guard:
+            self.users += 1
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Keep the module from restarting while a new connection is made."""
+        with self._guard:
+            self._calling += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._calling -= 1
+
     def reinitialise(self) -> bool:
-        """Start the module afresh if nobody else uses it; whether that was done."""
-        with _guard:
-            if self.users > 1 or self.hanging_calls:
+        """Start the module afresh if no thread of this process is in it; whether that was done.
+
+        Raises ModuleUnavailable.
+        """
+        with self._guard:
+            if self._calling or self.hanging_calls or self.users != len(self.quiet_checks):
+                return False
+            if not all(is_quiet() for is_quiet in self.quiet_checks):
                 return False
             self.finalise()
             self.initialise()
@@ -85,7 +112,7 @@ def acquire(path: str | None) -> Module:
             module = Module(path)
             module.initialise()
             _loaded[path] = module
-        module.users += 1
+        module.use()
         return module
 
 
