@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from hsm.constants import CKR_SESSION_HANDLE_INVALID
 from hsm.errors import CallTimedOut, CryptokiError, HsmError, SigningFailed, SigningRefused, TokenUnavailable
 from hsm.failures import Failure, classify
 from hsm.jobs import MAXIMUM_ATTEMPTS, Job
@@ -182,10 +183,13 @@ class InlineLane:
         """The shortest way to a signature, good as long as the connection is. Raises CryptokiError."""
         with self._lock:
             call = self._lane.call_in(connection)
-        lock = self._lock
+        lock, lane = self._lock, self._lane
 
         def sign(message: bytes) -> bytes:
             with lock:
+                if lane.call is not call:
+                    # Lost or closed since the asker looked: the session may be gone, and the module with it.
+                    raise CryptokiError("C_Sign", CKR_SESSION_HANDLE_INVALID)
                 return call(key, message)
 
         return sign

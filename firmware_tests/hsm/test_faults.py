@@ -348,6 +348,39 @@ def test_a_closed_token_says_so(faulty: Faulty, open_with: Callable[..., Token])
         token.self_test()
 
 
+@MODES
+def test_closing_under_load_answers_everybody_and_ends_no_process(
+    faulty: Faulty, books: Books, open_with: Callable[..., Token], lanes: LaneSettings
+) -> None:
+    signed = 0
+    guard = threading.Lock()
+
+    def ask(key: SigningKey) -> None:
+        nonlocal signed
+        for _ in range(100):
+            try:
+                key.sign(b"m")
+            except (TokenClosed, TokenUnavailable, SigningFailed):
+                continue
+            with guard:
+                signed += 1
+
+    for round_number in range(10):
+        token = open_with(faulty.throwaway, lanes)
+        key = token.signing_key(faulty.key, P256)
+        threads = [threading.Thread(target=ask, args=(key,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            time.sleep(0.002 * round_number / 3)
+            faulty.forwarder.drop_sessions()
+        token.close()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+    assert books.balanced(signed)
+
+
 def test_every_return_value_is_classified() -> None:
     assert classify(ck.CKR_SESSION_HANDLE_INVALID) is Failure.SESSION
     assert classify(ck.CKR_DEVICE_REMOVED) is Failure.CONNECTION
