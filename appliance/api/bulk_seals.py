@@ -181,11 +181,12 @@ async def _wait(worker: Worker, caller: Caller, job_id: bytes, seconds: float) -
 async def _page(
     worker: Worker, caller: Caller, job_id: bytes, first: int, count: int, *, status: int = 200, compact: bool = False
 ) -> Response:
-    job = await worker.recorder.query("job", caller.tenant, caller.application, job_id)
     headers = NO_STORE
     if status == 202:
         headers += b"location: /v1/jobs/%s\r\npreference-applied: respond-async\r\n" % job_id.hex().encode()
     verdicts = await _verdicts(worker, caller, job_id, first, count) if count else []
+    # Asked after the verdicts, so that progress is never behind them.
+    job = await worker.recorder.query("job", caller.tenant, caller.application, job_id)
     following = first + len(verdicts)
     if compact:
         page = [

@@ -64,10 +64,9 @@ def _problems() -> str:
         for error in errors_of(endpoint):
             known.setdefault(error.code, error)
     rows = ["| Code | Status | Retriable | Control | Title |", "|---|---|---|---|---|"]
-    rows += [
-        f"| `{error.code}` | {error.status} | {'yes' if error.retriable else 'no'} | {error.control or ''} | {error.title} |"
-        for error in sorted(known.values(), key=lambda error: (error.status, error.code))
-    ]
+    for error in sorted(known.values(), key=lambda error: (error.status, error.code)):
+        retriable = "yes" if error.retriable else "no"
+        rows.append(f"| `{error.code}` | {error.status} | {retriable} | {error.control or ''} | {error.title} |")
     return "\n".join(rows) + "\n"
 
 

@@ -120,7 +120,7 @@ class BulkStampItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SealRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Ask for a seal: over a `digest` or `document`, as a further signature on `existing`, or of what was `prepared`."""
+    """Ask for a seal: of a `digest` or `document`, as a further signature on `existing`, or of what was `prepared`."""
 
     key: Name | None = None
     """The seal key; the first that the caller may use if left out."""

@@ -19,11 +19,19 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 LEFT_OUT = ("/v1/verify",)
 
 
+@schemathesis.serializer("application/timestamp-query", "application/vnd.cinnabar.digests")
+def _as_bytes(_: object, value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 def _pump(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
+    for end in (source, target):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,214 @@
+"""The client against a real worker: every call, typed errors, repeats, and evidence made on this side."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.api.schemas import Problem
+from appliance.client import AsyncClient, Client, RetryPolicy, Unreachable
+from appliance.client.errors import (
+    ApiError,
+    Conflict,
+    NotAuthorised,
+    NotFound,
+    NotUnderstood,
+    Refused,
+    TimeStampRejected,
+    refusal,
+)
+from appliance.client.errors import BadRequest as BadRequestRefused
+from appliance.client.expansion import StampedBatch
+from appliance.client.mirror import mirror_log
+from appliance.client.retries import new_idempotency_key
+from appliance.evidence_records import parse_evidence_record
+from firmware_tests.client.conftest import headers_of
+
+# httpcore 1.0 leaves the socket to the garbage collector when a unix socket refuses the connection.
+LEAKED_BY_HTTPCORE = pytest.mark.filterwarnings(
+    "ignore:.*unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+DIGEST = hashlib.sha256(b"letter").digest()
+
+
+def test_stamps(client: Client, stamp_query: bytes) -> None:
+    key = new_idempotency_key()
+    first = client.stamp(DIGEST, nonce=0xCAFE, idempotency_key=key)
+    assert client.stamp(DIGEST, nonce=0xCAFE, idempotency_key=key) == first
+    with pytest.raises(Conflict) as raised:
+        client.stamp(bytes(32), idempotency_key=key)
+    assert raised.value.code == "idempotency-conflict"
+    assert client.timestamp(stamp_query, unit="demo-tsu")[0] == 0x30
+    assert client.timestamp(stamp_query)[0] == 0x30
+    with pytest.raises(TimeStampRejected):
+        client.timestamp(b"\x30\x00")
+
+
+def test_seals(client: Client) -> None:
+    seal = client.seal(b"bond", level="B-T")
+    assert seal.level == "B-T"
+    prepared = client.prepare_seal(b"bond")
+    assert prepared.to_be_signed[1:] in client.seal(prepared=prepared.prepared).cms
+    report = client.verify([("bond", b"bond"), ("bond.p7s", seal.cms)])
+    assert report.indication == "TOTAL-PASSED"
+    record = client.record(seal.record, wait_for_proof_s=10)
+    assert record.artifact == seal.cms
+    assert record.proof is not None
+    assert client.log(record.proof.origin).startswith(record.proof.origin.encode())
+
+
+def test_batches_are_expanded_here_as_the_box_would(client: Client) -> None:
+    digests = [hashlib.sha256(bytes([n])).digest() for n in range(7)]
+    batch = client.stamp_many([*digests, digests[0]])
+    assert len(batch) == 8
+    for item, leaf in [(0, 0), (6, 6), (7, 0)]:
+        assert batch.evidence_record(item) == client.evidence_record(batch.record, leaf)
+    assert parse_evidence_record(batch.evidence_record(3))
+
+
+def test_an_answer_about_other_digests_is_not_believed(client: Client) -> None:
+    body: list[bytes] = []
+    original = StampedBatch.read
+    try:
+        StampedBatch.read = staticmethod(lambda answer, *_: body.append(answer))
+        client.stamp_many([DIGEST])
+    finally:
+        StampedBatch.read = original
+    with pytest.raises(NotUnderstood):
+        StampedBatch.read(body[0], bytes(32), "sha256")
+    with pytest.raises(NotUnderstood):
+        StampedBatch.read(b"\x90", DIGEST, "sha256")
+
+
+def test_bulk_seals_come_in_order_with_progress(client: Client) -> None:
+    digests = [hashlib.sha256(n.to_bytes(2, "big")).digest() for n in range(300)]
+    told: list[tuple[int, int]] = []
+    verdicts = list(client.seal_many(digests, progress=lambda done, items: told.append((done, items))))
+    assert [verdict.item for verdict in verdicts] == list(range(300))
+    assert all(verdict.status == "sealed" for verdict in verdicts)
+    assert told[-1] == (300, 300)
+
+
+@LEAKED_BY_HTTPCORE
+def test_errors_are_typed(box, client: Client) -> None:
+    with pytest.raises(NotFound) as raised:
+        client.record("00" * 22)
+    assert raised.value.control == "CHANNEL"
+    with pytest.raises(NotAuthorised):
+        client.stamp(DIGEST, unit="other-tsu")
+    with pytest.raises(BadRequestRefused):
+        client.stamp(DIGEST, policy="1.2.3")
+    with Client("http://localhost", unix_socket=box.socket()) as nobody, pytest.raises(NotAuthorised):
+        nobody.stamp(DIGEST)
+    nowhere = Client(
+        "http://localhost", unix_socket=Path("/nonexistent"), retries=RetryPolicy(attempts=2, first_s=0.01)
+    )
+    with nowhere, pytest.raises(Unreachable):
+        nowhere.health()
+
+
+def test_the_asynchronous_client_does_the_same(box) -> None:
+    async def main() -> None:
+        made = AsyncClient("http://localhost", unix_socket=box.socket(), headers=headers_of(box))
+        async with made as client:
+            stamps = await asyncio.gather(*(client.stamp(DIGEST) for _ in range(20)))
+            assert len({stamp.record for stamp in stamps}) == 20
+            verdicts = [verdict async for verdict in client.seal_many([DIGEST] * 30)]
+            assert len(verdicts) == 30
+            assert (await client.stamp_many([DIGEST])).evidence_record(0)
+            assert (await client.record(stamps[0].record, wait_for_proof_s=10)).proof is not None
+            assert (await client.health()).ready
+            with pytest.raises(NotFound):
+                await client.record("00" * 22)
+
+    asyncio.run(main())
+
+
+@LEAKED_BY_HTTPCORE
+def test_a_worker_that_comes_back_is_found_again(own_box) -> None:
+    client = Client("http://localhost", unix_socket=own_box.socket(), headers=headers_of(own_box))
+    with client:
+        before = client.stamp(DIGEST)
+        own_box.stop("worker-0")
+        starting = threading.Timer(0.5, own_box.start_worker, (0,))
+        starting.start()
+        after = client.stamp(DIGEST)
+        starting.join()
+        assert before.record != after.record
+
+
+def test_a_log_is_mirrored_and_checked(client: Client, box, tmp_path: Path) -> None:
+    client.record(client.stamp(DIGEST).record, wait_for_proof_s=10)
+    origin = next(log.origin for log in box.settings.logs if log.tenant == "demo")
+    size = mirror_log(lambda resource: client.log(origin, resource), tmp_path, lambda *_: None)
+    assert size > 0
+    assert (tmp_path / "checkpoint").read_bytes().startswith(origin.encode())
+
+    def flipped(resource: str) -> bytes:
+        content = client.log(origin, resource)
+        return content if resource == "checkpoint" or "entries" in resource else bytes([content[0] ^ 1]) + content[1:]
+
+    with pytest.raises(NotUnderstood):
+        mirror_log(flipped, tmp_path / "other", lambda *_: None)
+    assert not (tmp_path / "other" / "checkpoint").exists()
+
+
+def test_idempotency_keys_are_uuid_version_7() -> None:
+    keys = [uuid.UUID(new_idempotency_key()) for _ in range(200)]
+    assert len(set(keys)) == 200
+    assert {(key.version, key.variant) for key in keys} == {(7, uuid.RFC_4122)}
+    assert abs((keys[0].int >> 80) - time.time_ns() // 1_000_000) < 60_000
+
+
+@given(st.integers(1, 10), st.booleans(), st.booleans(), st.none() | st.floats(0, 100))
+def test_only_what_may_help_is_tried_again(
+    attempt: int, repeatable: bool, retriable: bool, after: float | None
+) -> None:
+    policy = RetryPolicy(attempts=5)
+    problem = Problem(type="urn:cinnabar:problem:busy", title="", status=503, detail="", retriable=retriable)
+    pause = policy.pause(attempt, Refused(problem), repeatable, after)
+    assert (pause is not None) == (attempt < 5 and repeatable and retriable)
+    assert pause is None or 0 < pause <= policy.longest_s
+    assert policy.pause(1, ApiError(""), True, after) is None
+
+
+@given(st.integers(400, 599), st.sampled_from(["application/problem+json", "text/html", ""]), st.binary(max_size=40))
+def test_any_error_answer_is_some_error(status: int, media_type: str, body: bytes) -> None:
+    assert isinstance(refusal(status, media_type, body), ApiError)
+
+
+def test_listing_commands_loads_none_of_them() -> None:
+    import sys
+
+    source = (
+        "import sys; from click.testing import CliRunner; from appliance.client.cli import group;"
+        "shown = CliRunner().invoke(group, ['--help']).output;"
+        "assert 'bulk-stamp' in shown and 'provision' in shown, shown;"
+        "heavy = {'httpx', 'cryptography', 'rich', 'hsm', 'uvloop', 'msgspec'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-P", "-c", source], check=True)
+
+
+def test_a_missing_extra_is_named() -> None:
+    import sys
+
+    source = (
+        "import sys; sys.modules['uvloop'] = None; from importlib.metadata import EntryPoint;"
+        "from appliance.client.cli import load, MissingPart;"
+        "entry = EntryPoint('thing', 'uvloop:x', 'cinnabar.commands')\n"
+        "try: load(entry)\n"
+        "except MissingPart as error: assert 'cinnabar[appliance]' in error.message and 'uvloop' in error.message\n"
+        "else: raise SystemExit(1)"
+    )
+    subprocess.run([sys.executable, "-P", "-c", source], check=True)
