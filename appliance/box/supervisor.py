@@ -23,6 +23,7 @@ from appliance.box import process
 from appliance.box.front import Listener, listener_addresses, write_front
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
+from appliance.box.softhsm import TokenKeeper
 from appliance.box.states import Cause, State, StatePage, StateReport, decide
 from appliance.box.users import ProcessUsers
 
@@ -147,6 +148,7 @@ class Supervisor:
         self._since = int(time.time())
         self._state: State | None = None
         self._sockets: list[socket.socket] = []
+        self._keeper = TokenKeeper(home, process.environment(home, settings))
         self._stop = asyncio.Event()
 
     def request_stop(self) -> None:
@@ -154,6 +156,7 @@ class Supervisor:
 
     async def run(self, on_ready: Callable[[Addresses], None]) -> int:
         """Run until asked to stop. Returns 0 after a clean stop, 1 if a part never came up or did not stop cleanly."""
+        self._keeper.heal_now()
         self._prepare_run_directory()
         self._page = StatePage.create(self.home.state_page)
         addresses = self._bind_front()
@@ -201,6 +204,7 @@ class Supervisor:
 
     async def _watch(self) -> None:
         while not self._stop.is_set():
+            self._keeper.look()
             self._publish()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), WATCH_INTERVAL_S)
