@@ -52,6 +52,7 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
     caller = request.caller
     assert caller is not None  # noqa: S101 - the endpoint needs one
     query = query_of(request)
+    idempotency = idempotency_of(request)
     compact = request.headers.get(b"accept", b"").strip().lower() == MEDIA_BATCH.encode()
     refused: dict[int, BatchRejected] = {}
     hash_name: str
@@ -89,7 +90,7 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
         policy=prepared.policy,
         serial=prepared.serial,
     )
-    replayed = await signing.commit(worker, caller, [signed], idempotency_of(request), (unit.name, prepared.time_us))
+    replayed = await signing.commit(worker, caller, [signed], idempotency, (unit.name, prepared.time_us))
     if replayed is None:
         answered = _Answered(signed.entry.record_id, decode_record(signed.record), batch)
     else:

@@ -34,6 +34,7 @@ async def seals(worker: Worker, request: Request) -> Response:
     assert caller is not None  # noqa: S101 - the endpoint needs one
     key = worker.seal_key_for(caller, asked.key)
     unit = worker.unit_for(caller, asked.unit) if asked.level == "B-T" else None
+    idempotency = idempotency_of(request)
     now_us = worker.clock.read().time_us
     if asked.prepared is None:
         prepared = prepare(key, asked, now_us)
@@ -56,7 +57,7 @@ async def seals(worker: Worker, request: Request) -> Response:
         cms = add_signature_timestamp(cms, token)
         stamped, mark = [stamp], (unit.name, time_us)
     sealed = record_seal(caller, key, prepared, signature, cms)
-    replayed = await signing.commit(worker, caller, [sealed, *stamped], idempotency_of(request), mark)
+    replayed = await signing.commit(worker, caller, [sealed, *stamped], idempotency, mark)
     if replayed is None:
         entries = [sealed.entry, *(one.entry for one in stamped)]
         return Response(_encode(_answer(entries, sealed.record, cms)))

@@ -171,6 +171,10 @@ def test_counts_balance_after_a_clean_stop(own_box) -> None:
     for _ in range(3):
         own_box.request("POST", "/v1/stamps", ASKED, headers=key)
     own_box.request("POST", "/v1/seals", {**ASKED, "level": "B-T"})
+    for path, asked in (("/v1/seals", ASKED), ("/v1/stamps", ASKED), ("/v1/stamps/bulk", {"digests": [DIGEST]})):
+        assert own_box.request("POST", path, asked, headers={"Idempotency-Key": "nonsense"}).status == 400
+        old = {"Idempotency-Key": "01890000-0000-7000-8000-000000000000"}
+        assert own_box.request("POST", path, asked, headers=old).status == 400
     own_box.request("POST", "/v1/seals/bulk", {"digests": [DIGEST] * 10}, headers={"Prefer": "wait=10"})
     assert own_box.stop("worker-0") == 0
     with AdminClient(own_box.home.admin_socket) as admin:
