@@ -1,0 +1,1 @@
+"""Measurements. Never run by the tests; `make bench` runs them all."""
