@@ -249,8 +249,8 @@ def _resident_mib(pid: int) -> float:
     raise ProcessLookupError(pid)
 
 
-LANES = 32
-DELAYS_MS = (5, 20)
+SLOW_TOKENS = ((16, 5), (32, 5), (32, 20))
+"""Lanes, and milliseconds that each C_Sign takes longer."""
 
 
 def slow_token(directory: Path, load: Path, seconds: float) -> None:
@@ -262,23 +262,28 @@ def slow_token(directory: Path, load: Path, seconds: float) -> None:
         path.chmod(0o666 if path.suffix == ".control" else 0o755)
     box = RunningBox(directory / "slow-box")
     box.provision()
-    settings = read_settings(box.home.settings)
-    lanes = LaneSettings(mode="threads", count=LANES // settings.workers)
-    tokens = [
-        msgspec.structs.replace(token, lanes=lanes, uri=token.uri.replace(SOFTHSM_MODULE, forwarder.module))
-        if token.name == "demo"
-        else token
-        for token in settings.tokens
-    ]
-    write_settings(box.home.settings, msgspec.structs.replace(settings, tokens=tokens))
-    box.start()
-    bench = Bench(box, load, seconds)
-    query = bench.body("query", QUERY)
-    for delay_ms in DELAYS_MS:
+    for lanes, delay_ms in SLOW_TOKENS:
+        forwarder.delay(0)
+        settings = read_settings(box.home.settings)
+        tokens = [
+            msgspec.structs.replace(
+                token,
+                lanes=LaneSettings(mode="threads", count=lanes // settings.workers),
+                uri=token.uri.replace(SOFTHSM_MODULE, forwarder.module),
+            )
+            if token.name == "demo"
+            else token
+            for token in settings.tokens
+        ]
+        write_settings(box.home.settings, msgspec.structs.replace(settings, tokens=tokens))
+        box.start()
+        bench = Bench(box, load, seconds)
+        query = bench.body("query", QUERY)
         forwarder.delay(delay_ms)
-        found = bench.unix("/tsa/demo-tsu", query, "application/timestamp-query", LANES * 4)
-        say(f"stamps-lanes-{delay_ms}ms", found["rate"], "1/s", found["rate"] / (LANES / delay_ms * 1000), lanes=LANES)
-    box.stop()
+        found = bench.unix("/tsa/demo-tsu", query, "application/timestamp-query", lanes * 4)
+        box.stop()
+        measure = f"stamps-lanes-{delay_ms}ms"
+        say(measure, found["rate"], "1/s", found["rate"] / (lanes / delay_ms * 1000), lanes=lanes)
 
 
 def main() -> None:
