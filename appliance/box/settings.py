@@ -21,29 +21,37 @@ class LaneSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     mode: Literal["inline", "threads"] = "inline"
     """inline: one call at a time on the caller's thread; threads: `count` calls in flight in each process."""
     count: int = 1
+    """Calls in flight in each process that opens the token; inline takes one."""
     timeout_ms: int = 10_000
     """A call that takes longer counts as failed and its lane is replaced (threads only)."""
 
 
 class TokenSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
+    """What units, keys, tenants and authorities call the token by."""
     uri: str
     """RFC 7512 URI of the token, with module-path in its query part."""
     pin_file: str
     """Path of the user PIN, relative to the home."""
     lanes: LaneSettings = LaneSettings()
+    """How many calls it takes at once."""
     standby_uri: str | None = None
     """A second token that holds the same backup-made keys."""
     standby_pin_file: str | None = None
+    """Path of its user PIN, relative to the home; None: the same PIN file."""
     allow_weak_keys: bool = False
+    """Accept keys that hsm.policy finds weak; health then names each weakness."""
 
 
 class UnitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A time-stamping unit."""
 
     name: str
+    """Last part of the address /tsa/NAME; unique on the box."""
     tenant: str
+    """Whose unit it is: its records stand in that tenant's log."""
     token: str
+    """Name of a token above."""
     key_uri: str
     """RFC 7512 URI path attributes of the key on that token: object or id."""
     scheme: str
@@ -51,13 +59,19 @@ class UnitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     certificate: str
     """Path, relative to the home, of a PEM file: the unit's certificate and then its chain."""
     default_policy: str
+    """Policy OID of stamps for requests that name none."""
     accepted_policies: list[str] = []
+    """Policy OIDs that a request may name."""
     accuracy_us: int | None = 1_000_000
     """Declared accuracy in microseconds; None under a rehearsal clock that cannot be shown (control TIME)."""
     ordering: bool = False
+    """Every stamp is later than the one before; for a token with one lane on a box with one worker."""
     tsa_name: bool = True
+    """Whether stamps carry the name of the unit's certificate."""
     qualified: bool = False
+    """Whether stamps carry the qualified statement (EN 319 422); never on a rehearsal box."""
     digests: tuple[str, ...] = ("sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512")
+    """Digests that it stamps."""
     public: bool = False
     """Served on listener (b), charged to the tenant."""
 
@@ -66,17 +80,26 @@ class SealKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_field
     """A tenant's seal key."""
 
     name: str
+    """What callers ask for; unique on the box."""
     tenant: str
+    """Whose seal it is."""
     token: str
+    """Name of a token above."""
     key_uri: str
+    """RFC 7512 URI path attributes of the key on that token."""
     scheme: str
+    """A scheme of hsm.mechanisms."""
     certificate: str
+    """Path, relative to the home, of a PEM file: the certificate and then its chain."""
     digests: tuple[str, ...] = ("sha256", "sha384", "sha512")
+    """Digests that it takes, of those that its scheme can."""
 
 
 class LogKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_uri: str
+    """RFC 7512 URI path attributes of the key on that token."""
     token: str
+    """Name of a token above."""
     name: str
     """Key name of the signed-note verifier key (C2SP): the log's origin."""
     from_size: int = 0
@@ -87,6 +110,7 @@ class LogKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
 
 class LogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: str
+    """The log's origin (C2SP tlog-checkpoint): a URL without a scheme."""
     tenant: str | None
     """None: the box's own log."""
     keys: list[LogKeySettings]
@@ -99,6 +123,7 @@ class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     """Lower-case letters, digits and hyphens; unique on the box."""
     token: str
+    """Name of the tenant's token above."""
     data_key: str
     """Path, relative to the home, of the tenant's content key, wrapped by the token (see hsm.vault)."""
 
@@ -113,33 +138,47 @@ class ClockSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     word_lifetime_ms: int = 3_000
     """How long a measurement is believed."""
     leap_policy: Literal["refuse", "smear"] = "refuse"
+    """refuse: no stamps within 5 s of an announced leap second; smear: the servers smear it (see docs/clock.md)."""
 
 
 class CertificateAuthoritySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A CA whose key is in the box's token and which publishes a CRL."""
 
     name: str
+    """The CRL is served as /crl/NAME.crl."""
     token: str
+    """Name of a token above."""
     key_uri: str
+    """RFC 7512 URI path attributes of the key on that token."""
     scheme: str
+    """A scheme of hsm.mechanisms."""
     certificate: str
+    """Path, relative to the home, of its certificate, PEM."""
     crl: str
     """Path of the published CRL, relative to the home."""
     crl_days: int = 7
+    """Life of a CRL; the next one is made at half of it, and at every revocation."""
 
 
 class LimitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Sizes in bytes unless the name says otherwise."""
 
     stamp_request: int = 4_096
+    """Largest TimeStampReq."""
     json_request: int = 4 * 1024 * 1024
+    """Largest body of a bulk request."""
     document: int = 32 * 1024 * 1024
+    """Largest document to seal or verify."""
     bulk_items: int = 10_000
+    """Most digests in one bulk call."""
     in_flight: int = 4_096
     """Requests that one worker holds before it answers busy."""
     idempotency_window_hours: int = 24
+    """How long an Idempotency-Key is remembered; an older one is refused."""
     disk_warn_bytes: int = 2 * 1024**3
+    """Below so much free space the box is degraded."""
     disk_refuse_bytes: int = 512 * 1024**2
+    """Below so much free space it is read-only."""
 
 
 class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,17 +187,24 @@ class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     tokens: int | None = None
     """Processes that open tokens: workers, the log signer, the keymaster (SoftHSM's files allow one user only)."""
     recorder: int | None = None
+    """The recorder and the clock monitor."""
     front: int | None = None
+    """nginx."""
 
 
 class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Addresses HOST:PORT of the TLS front's listeners; None: the listener is off. Port 0 takes a free one."""
 
     applications: str | None = "127.0.0.1:8443"
+    """The local API, with client certificates."""
     tsa: str | None = None
+    """Plain RFC 3161 for units that are public."""
     tsa_networks: tuple[str, ...] = ("127.0.0.1/32",)
+    """Networks that may use the tsa listener; all others are refused."""
     public: str | None = None
+    """Published logs and CRLs, TLS without client certificates, rate-limited."""
     metrics: str | None = None
+    """Prometheus and health, from loopback only."""
 
 
 class RecordSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,6 +213,7 @@ class RecordSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
     segment_bytes: int = 4 * 1024**3
     """A segment is sealed when it is so large, or so old."""
     segment_hours: int = 24
+    """Age at which a segment is sealed."""
     archive: str = "records/archive"
     """Where sealed segments are exported to, relative to the home."""
     keep_days: int | None = None
@@ -177,14 +224,17 @@ class RecordSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
 
 class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal["cinnabar-box/1"] = "cinnabar-box/1"
+    """Version of this file's form."""
     box_id: str
     """32 hexadecimal digits, random."""
     name: str
+    """The box's name, for people."""
     rehearsal: bool
     """Permanent: a rehearsal home never becomes a production home."""
     environment: dict[str, str] = {}
     """Variables that the token's module needs, for example SOFTHSM2_CONF; values may begin with {home}."""
     workers: int = 2
+    """API worker processes."""
     tokens: list[TokenSettings]
     tenants: list[TenantSettings]
     units: list[UnitSettings]
@@ -197,10 +247,12 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     users: UserSettings = UserSettings()
     front: FrontSettings = FrontSettings()
     checkpoint_interval_ms: int = 1_000
+    """How often a log with something new gets a signed head."""
     checkpoint_exports: str = "exports/checkpoints"
     """Where signed checkpoints are exported before they are published (control FORK): relative to the home, or an
     absolute path, which in production lies on a disk that is not restored together with the box."""
     box_leaf_interval_s: int = 60
+    """How often the box's log gets a leaf that covers every tenant."""
 
 
 def read_settings(path: Path) -> BoxSettings:
