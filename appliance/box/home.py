@@ -34,7 +34,8 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """PIN files, one a token: NAME.pin (user) and NAME.so-pin; 0600 in a directory 0700."""
+        """PIN files, one a token: NAME.pin (user) and NAME.so-pin; 0600 in a directory
+        that only root can list. Beside them the tenants' content keys, wrapped by their tokens."""
         return self.root / "secrets"
 
     @property
@@ -96,7 +97,7 @@ class Home:
 
     @property
     def admin_socket(self) -> Path:
-        """Where the keymaster and the administrator change the register; root and the keymaster's user only."""
+        """Where the administrator changes the register; root and the recorder's own user only."""
         return self.run / "recorder" / "admin.sock"
 
     def worker_socket(self, number: int, listener: str) -> Path:
