@@ -1,0 +1,200 @@
+"""The generated parts of docs/operations.md: `python -m appliance.box.reference docs/operations.md`.
+
+The page is written by hand around them. Each part stands between two comments, `<!-- begin NAME -->` and
+`<!-- end NAME -->`, and is made anew from the code: states, causes, the files of a home, settings, problems.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import itertools
+import pkgutil
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import appliance
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings
+from appliance.box.states import STATES, Cause, Work
+from appliance.errors import CinnabarError
+
+_WORDS = {str: "text", int: "number", bool: "true or false", type(None): "null"}
+_SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    head = list(headings)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def states() -> str:
+    """Every state, gravest last: what it means, what it allows, how it is left."""
+    rows = []
+    for state, rule in STATES.items():
+        allowed = "all" if len(rule.allowed) == len(Work) else ", ".join(w.value for w in Work if w in rule.allowed)
+        causes = ", ".join(f"`{cause.label}`" for cause in Cause if cause.state is state)
+        rows.append((str(state.value), f"**{state.label}**", rule.meaning, allowed, causes or "none", rule.leaves_by))
+    return table(("", "State", "Meaning", "Still does", "Causes", "Left by"), rows)
+
+
+def files() -> str:
+    """What stands where under a home."""
+    home = Home(Path("HOME"))
+    rows = [
+        (f"`{getattr(home, name).relative_to(home.root)}`", _one_line(value.__doc__))
+        for name, value in vars(Home).items()
+        if isinstance(value, property)
+    ]
+    rows.append((f"`{home.worker_socket(0, 'NAME').relative_to(home.root)}`", _one_line(Home.worker_socket.__doc__)))
+    return table(("Path", "What"), sorted(rows))
+
+
+def _member_texts(kind: type) -> dict[str, str]:
+    """The string that stands below each member of a class."""
+    body = typing.cast("ast.ClassDef", ast.parse(inspect.getsource(kind)).body[0]).body
+    found = {}
+    for member, following in itertools.pairwise(body):
+        if (
+            isinstance(member, ast.AnnAssign)
+            and isinstance(member.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            found[member.target.id] = _one_line(str(following.value.value))
+    return found
+
+
+def _type_words(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(_type_words(argument) for argument in arguments)
+    if origin in (list, tuple):
+        return f"list of {_type_words(arguments[0])}"
+    if origin is dict:
+        return "object"
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return f"[{_title(annotation)}](#{_title(annotation).replace(' ', '-')})"
+    return _WORDS[annotation]
+
+
+def _title(kind: type) -> str:
+    return _SNAKE.sub(" ", kind.__name__).lower()
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "**required**"
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    return "its own" if isinstance(value, msgspec.Struct) else f"`{msgspec.json.encode(value).decode()}`"
+
+
+def _structs_in(annotation: Any) -> Iterator[type[msgspec.Struct]]:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _structs_in(argument)
+
+
+def setting_structs(kind: type[msgspec.Struct] = BoxSettings) -> list[type[msgspec.Struct]]:
+    """The objects of box.json in the order in which they are met, the whole first."""
+    found = [kind]
+    for hint in typing.get_type_hints(kind).values():
+        for inner in _structs_in(hint):
+            found += [one for one in setting_structs(inner) if one not in found]
+    return found
+
+
+def _meaning(texts: dict[str, str], field: msgspec.structs.FieldInfo, hints: dict[str, Any]) -> str:
+    below = "See below." if any(_structs_in(hints[field.name])) else ""
+    return re.sub(r"\bNone\b", "null", texts.get(field.name, below))
+
+
+def settings_reference() -> str:
+    """Every setting of box.json."""
+    parts = []
+    for kind in setting_structs():
+        texts, hints = _member_texts(kind), typing.get_type_hints(kind)
+        rows = [
+            (f"`{field.name}`", _type_words(hints[field.name]), _default(field), _meaning(texts, field, hints))
+            for field in msgspec.structs.fields(kind)
+        ]
+        about = re.sub(r"\bNone\b", "null", _one_line(kind.__dict__.get("__doc__")))
+        parts.append(
+            f"### {_title(kind)}\n\n"
+            + (f"{about}\n\n" if about else "")
+            + table(("Member", "Type", "Default", "Meaning"), rows)
+        )
+    return "\n".join(parts)
+
+
+def errors() -> list[type[CinnabarError]]:
+    """Every error class of the appliance, by code."""
+    for module in pkgutil.walk_packages(appliance.__path__, "appliance."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found = {CinnabarError}
+    pending = [CinnabarError]
+    while pending:
+        for kind in pending.pop().__subclasses__():
+            if kind.__module__.startswith("appliance.") and kind not in found:
+                found.add(kind)
+                pending.append(kind)
+    return sorted(found, key=lambda kind: (kind.code, kind.__module__, kind.__name__))
+
+
+def problems() -> str:
+    """Every error by its code. Classes that tell a client the same share a row."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for kind in errors():
+        told = (f"`{kind.code}`", str(kind.status), kind.control or "", "yes" if kind.retriable else "no")
+        module = kind.__module__.removeprefix("appliance.")
+        rows.setdefault(told, []).append(f"`{module}.{kind.__name__}`")
+    return table(
+        ("Code", "Status", "Control", "Retriable", "Raised as"), [(*told, ", ".join(k)) for told, k in rows.items()]
+    )
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "states": states,
+    "files": files,
+    "settings": settings_reference,
+    "problems": problems,
+}
+
+
+def renew(page: str) -> str:
+    """The page with every generated part made anew. Raises ValueError when a part's place is not there once."""
+    for name, make in PARTS.items():
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
+        if page.count(begin) != 1 or page.count(end) != 1:
+            raise ValueError(f"{begin.strip()} and {end.strip()} must stand once in the page")
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        page = f"{before}{begin}{make()}{end}{after}"
+    return page
+
+
+def main(path: Path) -> None:
+    """Renew the page at `path`."""
+    path.write_text(renew(path.read_text()))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
