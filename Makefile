@@ -47,7 +47,8 @@ lint: $(VENV)/ready                 ## Ruff, mypy strict, import rules
 	@$(VENV)/bin/lint-imports
 
 docs: $(VENV)/ready                 ## Make the generated reference pages anew
-	@$(PYTHON) -m appliance.api.reference docs
+	@$(PYTHON) -m appliance.api.reference docs/api.md
+	@$(PYTHON) -m appliance.box.reference docs/operations.md
 
 lock: $(VENV)/ready                 ## Resolve the dependencies anew into requirements.lock
 	@$(VENV)/bin/pip-compile -q --extra appliance --extra dev --generate-hashes --strip-extras --allow-unsafe \
