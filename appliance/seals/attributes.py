@@ -41,7 +41,7 @@ _COMMITMENT_OIDS: dict[str, bytes] = {
 }  # fmt: skip
 
 # type "/" subtype and plain parameters, RFC 6838, section 4.2 and RFC 2045, section 5.1
-_TOKEN = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"  # noqa: S105 - a grammar's word
+_TOKEN = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MIME_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}=(?:{_TOKEN}))*")
 _PLACE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]{1,128}")
 
