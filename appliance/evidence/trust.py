@@ -231,6 +231,39 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
     )
 
 
+@dataclass(frozen=True)
+class LastVersion:
+    """The bundle that the next version follows."""
+
+    document: BundleDocument
+    encoded: bytes
+    signature: bytes
+    pin: Pin
+
+
+def read_last(files: Mapping[str, bytes]) -> LastVersion:
+    """The last version in a directory, for whoever makes the next one. Raises TrustRefused.
+
+    Its revocation lists are not held to it: newer ones may stand in their place already. A writer that died between
+    signature and bundle left the old bundle beside the new signature; the old signature stands in the history then.
+    """
+    encoded, signature = _file(files, BUNDLE), _file(files, SIGNATURE)
+    try:
+        document, signer = _read_signed(encoded, signature)
+    except TrustRefused:
+        version = next((name for name, content in files.items() if content == encoded and name != BUNDLE), None)
+        if version is None:
+            raise
+        signature = _file(files, f"{version}.sig")
+        document, signer = _read_signed(encoded, signature)
+    _check_line(document, signer)
+    keys = frozenset(_decode(key) for key in (document.signer, *document.successors))
+    digest = hashlib.sha256(encoded).hexdigest()
+    return LastVersion(
+        document, encoded, signature, Pin(keys, document.version, digest, document.constitution, document.rehearsal)
+    )
+
+
 def make_bundle(
     *,
     signer: bytes,
@@ -258,12 +291,12 @@ def make_bundle(
     version, digest, constitution, pin = 1, None, hashlib.sha256(signer).hexdigest(), None
     history: dict[str, bytes] = {}
     if previous is not None:
-        before = read_bundle(previous, None)
-        version, digest, constitution = before.document.version + 1, before.digest, before.document.constitution
-        pin = before.pin()
+        before = read_last(previous)
+        version, digest, constitution = before.document.version + 1, before.pin.digest, before.document.constitution
+        pin = before.pin
         history = {name: content for name, content in previous.items() if name.startswith(f"{HISTORY}/")}
-        written[f"{HISTORY}/{before.document.version}.json"] = previous[BUNDLE]
-        written[f"{HISTORY}/{before.document.version}.json.sig"] = previous[SIGNATURE]
+        written[f"{HISTORY}/{before.document.version}.json"] = before.encoded
+        written[f"{HISTORY}/{before.document.version}.json.sig"] = before.signature
     document = BundleDocument(
         constitution=constitution,
         version=version,

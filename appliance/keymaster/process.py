@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import datetime
+import hashlib
 import signal
 import time
 from collections import Counter
@@ -92,11 +93,12 @@ class Keymaster:
         assert self._recorder is not None  # noqa: S101 - connected before the first round
         now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         revoked = self._revocations(await self._recorder.query("revoked_certificates"))
-        made = False
-        for authority in self._settings.authorities:
-            made |= await self._renew(authority, revoked.get(authority.name, []), now)
-        if made:
-            await self._renew_bundle(now)
+        lists = {
+            authority.name: await self._revocation_list(authority, revoked.get(authority.name, []), now)
+            for authority in self._settings.authorities
+        }
+        if not self._bundle_names(lists):
+            await self._publish(lists, now)
 
     def _revocations(self, rows: list[tuple[bytes, int]]) -> dict[str, list[Revocation]]:
         """Revoked certificates by the authority that issued them; the register knows them by digest only."""
@@ -112,26 +114,41 @@ class Keymaster:
                     found.setdefault(name, []).append(Revocation(certificate.serial_number, at))
         return found
 
-    async def _renew(
+    async def _revocation_list(
         self, authority: CertificateAuthoritySettings, revoked: list[Revocation], now: datetime.datetime
-    ) -> bool:
+    ) -> bytes:
+        """The published CRL where it still holds, else the next one, which is on record and not yet published."""
         path = self._home.root / authority.crl
         current = read_crl(path)
         if not is_due(current, revoked, now):
-            return False
+            return path.read_bytes()
         crl = next_crl(self._issuers[authority.name], current, revoked, now, authority.crl_days)
         der = crl.public_bytes(serialization.Encoding.DER)
         await self._record("crl", authority.name, authority.name, der)
-        publish(self._home, authority, der)
-        log.info("crl-published", authority=authority.name, revoked=len(revoked))
-        return True
+        log.info("crl-made", authority=authority.name, revoked=len(revoked))
+        return der
 
-    async def _renew_bundle(self, now: datetime.datetime) -> None:
-        """The next version of the trust bundle, which names the CRLs by digest."""
+    def _bundle_names(self, lists: dict[str, bytes]) -> bool:
+        """Whether the trust bundle is whole and names these CRLs; not so after a life that ended while it wrote."""
+        try:
+            bundle = trust.read_bundle(directory.read_directory(self._home.trust), None).document
+        except trust.TrustRefused:
+            return False
+        named = {entry.file: entry.sha256 for entry in bundle.revocation_lists}
+        return all(
+            named.get(Path(authority.crl).name) == hashlib.sha256(lists[authority.name]).hexdigest()
+            for authority in self._settings.authorities
+        )
+
+    async def _publish(self, lists: dict[str, bytes], now: datetime.datetime) -> None:
+        """Publish CRLs together with the next version of the trust bundle, which names them by digest.
+
+        Everything is signed and on record before the first file is replaced, so that readers find them at odds for a
+        moment at most."""
         box_token = self._tokens[self._settings.authorities[0].token]
         device = box_token.signing_key(hsm.Pkcs11Uri.parse(f"pkcs11:object={DEVICE_KEY}"), DEVICE_SCHEME)
         files = directory.read_directory(self._home.trust)
-        previous = trust.read_bundle(files, None).document
+        previous = trust.read_last(files).document
         signed: list[bytes] = []
 
         def sign(encoded: bytes) -> bytes:
@@ -149,14 +166,15 @@ class Keymaster:
             expires=now + datetime.timedelta(days=BUNDLE_DAYS),
             authorities=previous.authorities,
             revocation_lists={
-                Path(authority.crl).name: (self._home.root / authority.crl).read_bytes()
-                for authority in self._settings.authorities
+                Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities
             },
             logs=previous.logs,
             witnesses=previous.witnesses,
             time=previous.time,
         )
         await self._record("certificate", DEVICE_KEY, "trust bundle", signed[0])
+        for authority in self._settings.authorities:
+            publish(self._home, authority, lists[authority.name])
         directory.write_directory(self._home.trust, bundle)
         log.info("trust-bundle-published", version=previous.version + 1)
 
