@@ -44,7 +44,11 @@ async def verify_files(worker: Worker, request: Request) -> Response:
 
 def _verify(worker: Worker, files: list[NamedBytes]) -> bytes:
     try:
-        bundle = read_bundle(read_directory(worker.home.trust), None)
+        files_of_bundle = read_directory(worker.home.trust)
+        if worker.trust_pin is None:
+            worker.trust_pin = read_bundle(files_of_bundle, None).pin()
+        bundle = read_bundle(files_of_bundle, worker.trust_pin)
+        worker.trust_pin = bundle.pin()
     except TrustRefused as error:
         raise TrustUnavailable(str(error)) from None
     return _encode(verify(files, bundle, now_us=time.time_ns() // 1000))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from appliance.api.hub import Hub
     from appliance.api.jobs import JobRunner
     from appliance.api.units import SealingKey, StampingUnit
+    from appliance.evidence.trust import Pin
     from appliance.recorder import RecorderClient
     from appliance.recorder.counts import CallCounter
     from hsm import Token
@@ -62,6 +63,8 @@ class Worker:
     """CRL files by the name that their addresses end with."""
     jobs: JobRunner = field(init=False)
     hub: Hub = field(init=False)
+    trust_pin: Pin | None = None
+    """The newest trust bundle that this worker has read: an older or foreign one is refused from then on."""
     description: bytes | None = None
     """The OpenAPI document, once somebody asked for it."""
 

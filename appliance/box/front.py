@@ -90,6 +90,11 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
         # RFC 3161 clients seldom speak TLS; the token carries its own signature (RFC 3161, section 3.4).
         networks = "".join(f"        allow {network};\n" for network in settings.front.tsa_networks)
         opening = f"        listen {listener.address};\n{networks}        deny all;\n"
+        if settings.front.tsa_passwords is not None:
+            passwords = home.root / settings.front.tsa_passwords
+            opening += (
+                f'        satisfy any;\n        auth_basic "time-stamps";\n        auth_basic_user_file {passwords};\n'
+            )
     elif listener.name == "metrics":
         opening = (
             f"        listen {listener.address};\n        allow 127.0.0.0/8;\n        allow ::1;\n        deny all;\n"

@@ -199,6 +199,9 @@ class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     """The local API, with client certificates."""
     tsa: str | None = None
     """Plain RFC 3161 for units that are public."""
+    tsa_passwords: str | None = None
+    """Path, relative to the home, of a password file (lines `user:hash`, the hash as `openssl passwd -5` makes it):
+    whoever knows one may use the listener from any network. HTTP Basic in clear, for networks that you trust."""
     tsa_networks: tuple[str, ...] = ("127.0.0.1/32",)
     """Networks that may use the tsa listener; all others are refused."""
     public: str | None = None

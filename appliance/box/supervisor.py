@@ -279,6 +279,8 @@ class Supervisor:
         for tenant in self.settings.tenants:
             users.give(home.root / tenant.data_key, users.tokens)
         users.directory(home.secrets, None, 0o711)
+        if self.settings.front.tsa_passwords is not None:
+            users.give(home.root / self.settings.front.tsa_passwords, users.front)
 
     def _parts(self) -> list[Part]:
         home, users = self.home, self.users

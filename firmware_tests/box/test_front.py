@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import secrets
+import subprocess
+from pathlib import Path
+
+import httpx
+import msgspec
 
 from appliance.box.front import CERTIFICATE_HEADER, LISTENERS, PASSED_HEADERS, Listener, nginx_configuration
-from appliance.box.settings import read_settings
+from appliance.box.settings import read_settings, write_settings
 from firmware_tests.running import RunningBox
 
 
@@ -31,3 +37,29 @@ def test_only_the_applications_listener_tells_a_certificate(box: RunningBox) -> 
 def test_the_plain_listener_is_closed_to_other_networks(box: RunningBox) -> None:
     plain = [server for server in _configuration(box).split("    server {\n")[1:] if " ssl" not in server]
     assert all("deny all;" in server for server in plain)
+
+
+def test_the_plain_listener_takes_a_password_from_other_networks(open_directory: Path) -> None:
+    box = RunningBox(open_directory / "passwords")
+    box.provision()
+    password = secrets.token_urlsafe(12)
+    hashed = subprocess.run(
+        ("openssl", "passwd", "-5", "-stdin"), input=password, capture_output=True, text=True, check=True
+    )
+    (box.home.root / "tsa.passwords").write_text(f"branch:{hashed.stdout}")
+    settings = read_settings(box.home.settings)
+    front = msgspec.structs.replace(settings.front, tsa_networks=("203.0.113.0/24",), tsa_passwords="tsa.passwords")
+    write_settings(box.home.settings, msgspec.structs.replace(settings, front=front))
+    box.start("--tsa", "127.0.0.1:0")
+    try:
+        imprint = bytes.fromhex("3031300d060960864801650304020105000420") + bytes(32)
+        query = b"\x30\x36\x02\x01\x01" + imprint
+        url = f"http://{box.address('tsa')}/tsa/demo-tsu-rsa"
+        headers = {"Content-Type": "application/timestamp-query"}
+        assert httpx.post(url, content=query, headers=headers).status_code == 401
+        assert httpx.post(url, content=query, headers=headers, auth=("branch", "wrong")).status_code == 401
+        answer = httpx.post(url, content=query, headers=headers, auth=("branch", password))
+        assert answer.status_code == 200
+        assert len(answer.content) > 400
+    finally:
+        assert box.stop() == 0
