@@ -1,4 +1,4 @@
-"""docs/tutorial-first-letter.md, followed as a reader follows it: every command, every piece of Python, every output."""
+"""docs/tutorial-first-letter.md, followed as a reader follows it: every command, every snippet, every output."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ class Reader:
         return self.box.said()
 
     def stop(self, step: Step) -> str:
+        assert not step.text
         assert self.box.stop() == 0, self.box.said()
         return ""
 
