@@ -125,6 +125,9 @@ def bind(address: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, int(port)))
     listener.listen(511)
+    # nginx takes a socket that it inherits as it is: two of its workers wake for one connection, and the one that comes
+    # second would wait in accept(2), with all its connections, until the next one comes.
+    listener.setblocking(False)
     listener.set_inheritable(True)
     return listener
 
