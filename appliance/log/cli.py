@@ -159,9 +159,18 @@ def resume(root: Path, files: tuple[Path, ...]) -> None:
         sys.exit(EXIT_DAMAGED)
     for origin, note in resumed.checkpoints.items():
         write_export(exports, origin, note)
+    _give_to_owner_of(home.logs, exports)
     home.history_lock.unlink()
     sync_directory(home.history_lock.parent)
     click.echo(f"The box is open again: {len(resumed.checkpoints)} checkpoints lie on its history.")
+
+
+def _give_to_owner_of(logs: Path, exports: Path) -> None:
+    """What root writes here, the follower of a running box, whose the logs are, must be able to replace."""
+    if os.geteuid() == 0:
+        owner = logs.stat()
+        for path in (exports, *exports.iterdir()):
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _open(root: Path) -> tuple[Home, BoxSettings]:
