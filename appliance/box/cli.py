@@ -14,7 +14,7 @@ import msgspec
 from appliance.box import journal
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, read_settings
-from appliance.box.supervisor import Addresses, Supervisor
+from appliance.box.supervisor import Addresses, AlreadyRunning, Supervisor
 from appliance.box.users import resolve_users
 
 
@@ -41,7 +41,10 @@ def run(root: Path, api: str | None, tsa: str | None, public: str | None, metric
         raise click.ClickException(f"{home.settings}: {error}") from error
     journal.configure()
     users = resolve_users(home.root, settings.users)
-    sys.exit(asyncio.run(_run(Supervisor(home, settings, users), users.note)))
+    try:
+        sys.exit(asyncio.run(_run(Supervisor(home, settings, users), users.note)))
+    except AlreadyRunning as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _with_addresses(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import shutil
@@ -58,6 +59,29 @@ async def spawn(
         start_new_session=True,
         **identity,  # type: ignore[arg-type]
     )
+
+
+def end_group(leader: int | None) -> None:
+    """Kill what is left of the process group of a process that `spawn` started and that has ended.
+
+    nginx's workers outlive a master that was killed, and hold its listening sockets. The number of a group is not
+    given to another process while a member is there; a group that has its leader, or no member of a box, is left alone.
+    """
+    if leader is None or Path(f"/proc/{leader}").exists():
+        return
+    left = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _in_group(path, leader)]
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _in_group(path: Path, leader: int) -> bool:
+    try:
+        # After the name in parentheses: state, parent, group (proc_pid_stat(5)).
+        name, _, rest = (path / "stat").read_text().rpartition(")")
+        return int(rest.split()[2]) == leader and name.endswith("(nginx")
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import shutil
 import signal
 import socket
@@ -54,6 +56,21 @@ class Part:
     inherited: tuple[int, ...] = ()
 
 
+class AlreadyRunning(Exception):
+    """A box runs in this home already."""
+
+
+def hold_home(home: Home) -> int:
+    """Hold the home for this process, until it ends or closes the descriptor. Raises AlreadyRunning."""
+    descriptor = os.open(home.root / ".running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise AlreadyRunning(f"A box runs in {home.root} already.") from None
+    return descriptor
+
+
 class PartRunner:
     """Keeps one part up until told to stop."""
 
@@ -80,6 +97,7 @@ class PartRunner:
             )
             log.info("part-started", part=self.part.name, pid=self.process.pid)
             status = await self.process.wait()
+            process.end_group(self.process.pid)  # children of a part that was killed, such as nginx's workers
             if self.stopping:
                 break
             self.restarts = 0 if time.monotonic() - started > STEADY_AFTER_S else self.restarts + 1
@@ -158,7 +176,17 @@ class Supervisor:
         self._stop.set()
 
     async def run(self, on_ready: Callable[[Addresses], None]) -> int:
-        """Run until asked to stop. Returns 0 after a clean stop, 1 if a part never came up or did not stop cleanly."""
+        """Run until asked to stop. Returns 0 after a clean stop, 1 if a part never came up or did not stop cleanly.
+
+        Raises AlreadyRunning."""
+        held = hold_home(self.home)
+        try:
+            return await self._run(on_ready)
+        finally:
+            os.close(held)
+
+    async def _run(self, on_ready: Callable[[Addresses], None]) -> int:
+        process.end_group(self._last_front())
         self._keeper.heal_now()
         self._prepare_run_directory()
         self._page = StatePage.create(self.home.state_page)
@@ -258,6 +286,13 @@ class Supervisor:
         path = write_front(self.home, self.settings, listeners)
         self.users.give(path.parent, self.users.front)
         return Addresses(**{listener.name: listener.address for listener in listeners})
+
+    def _last_front(self) -> int | None:
+        """The front's process of this home's last life, if that life ended without stopping it."""
+        try:
+            return msgspec.json.decode(self.home.processes.read_bytes(), type=dict[str, int]).get("front")
+        except (OSError, msgspec.DecodeError):
+            return None
 
     def _prepare_run_directory(self) -> None:
         home, users = self.home, self.users

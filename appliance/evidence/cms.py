@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from appliance.ber import definite
 from appliance.der import OCTET_STRING, SEQUENCE, SET, DerError, Reader, tlv
-from appliance.evidence.ber import definite
 from appliance.evidence.findings import Refusal, SubIndication
 from appliance.evidence.signatures import Algorithm, read_algorithm
 

@@ -7,9 +7,9 @@ from pathlib import PurePath
 
 from asn1crypto import pem
 
+from appliance.ber import definite
 from appliance.der import BIT_STRING, DerError, Reader
 from appliance.evidence import cms
-from appliance.evidence.ber import definite
 from appliance.evidence.canonical import NotCanonical, read_json
 from appliance.evidence.subjects import NamedBytes
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.ber import definite
 from appliance.der import GENERALIZED_TIME, OCTET_STRING, DerError, Reader
 from appliance.evidence import cms
-from appliance.evidence.ber import definite
 from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.chains import Moment, check_chain
 from appliance.evidence.context import Context

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from appliance import der
 from appliance.algorithms import DIGESTS_BY_OID
+from appliance.ber import with_definite_lengths
 from appliance.der import Reader, context, context_primitive
-from appliance.seals.ber import with_definite_lengths
 from appliance.seals.errors import ContentMismatch, SignedDataRejected
 
 MAX_SIGNERS = 64

@@ -9,9 +9,8 @@ from asn1crypto import core
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import der
+from appliance import ber, der
 from appliance.der import DerError
-from appliance.seals import ber
 
 END = b"\x00\x00"
 leaves = st.binary(max_size=300).map(der.octet_string) | st.integers().map(der.integer)

@@ -23,6 +23,11 @@ def with_definite_lengths(data: bytes) -> bytes:
     return element
 
 
+def definite(data: bytes) -> bytes:
+    """`data` itself unless its outermost length is indefinite; then as `with_definite_lengths`. Raises DerError."""
+    return with_definite_lengths(data) if data[1:2] == b"\x80" else data
+
+
 class _Rewriter:
     def __init__(self, data: bytes) -> None:
         self.data = data
