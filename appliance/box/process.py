@@ -61,27 +61,32 @@ async def spawn(
     )
 
 
-def end_group(leader: int | None) -> None:
-    """Kill what is left of the process group of a process that `spawn` started and that has ended.
+def end_group(leader: int | None) -> int:
+    """Kill what is left of the process group of a front that `spawn` started and that has ended; how many there were.
 
     nginx's workers outlive a master that was killed, and hold its listening sockets. The number of a group is not
-    given to another process while a member is there; a group that has its leader, or no member of a box, is left alone.
+    given to another process while a member is there; a group that has its leader, or is not nginx's, is left alone.
     """
-    if leader is None or Path(f"/proc/{leader}").exists():
-        return
-    left = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _in_group(path, leader)]
+    if leader is None or _is_member(Path(f"/proc/{leader}"), leader):
+        return 0
+    left = [
+        int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _is_member(path, leader, "nginx")
+    ]
     for pid in left:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+    return len(left)
 
 
-def _in_group(path: Path, leader: int) -> bool:
+def _is_member(path: Path, group: int, name: str = "") -> bool:
+    """Whether a process of /proc is alive, in the group, and of that name if one is given."""
     try:
-        # After the name in parentheses: state, parent, group (proc_pid_stat(5)).
-        name, _, rest = (path / "stat").read_text().rpartition(")")
-        return int(rest.split()[2]) == leader and name.endswith("(nginx")
-    except (OSError, ValueError, IndexError):
+        # The name in parentheses, then state, parent, group (proc_pid_stat(5)).
+        head, _, rest = (path / "stat").read_text().rpartition(")")
+        state, _, number = rest.split()[:3]
+    except (OSError, ValueError):
         return False
+    return state not in {"Z", "X"} and int(number) == group and head.endswith(f"({name}" if name else "")
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:

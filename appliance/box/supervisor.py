@@ -24,6 +24,7 @@ import structlog
 from appliance.box import process
 from appliance.box.front import Listener, listener_addresses, write_front
 from appliance.box.home import Home
+from appliance.box.probe import NoAnswer, Vitals, ask
 from appliance.box.settings import BoxSettings
 from appliance.box.softhsm import TokenKeeper
 from appliance.box.states import Cause, State, StatePage, StateReport, decide
@@ -36,6 +37,9 @@ LOOP_RESTARTS = 20
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 WATCH_INTERVAL_S = 0.5
+ASK_INTERVAL_S = 2.0
+SILENCES = 3
+"""Unanswered questions in a row (each waits four seconds) after which a worker counts as hung and is ended."""
 
 log = structlog.get_logger("supervisor")
 
@@ -54,6 +58,8 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     environment: dict[str, str] = field(default_factory=dict)
     inherited: tuple[int, ...] = ()
+    vitals: Path | None = None
+    """Metrics socket of a part that is to be asked whether it still works."""
 
 
 class AlreadyRunning(Exception):
@@ -171,6 +177,7 @@ class Supervisor:
         self._sockets: list[socket.socket] = []
         self._keeper = TokenKeeper(home, process.environment(home, settings))
         self._stop = asyncio.Event()
+        self._vitals: dict[str, Vitals] = {}
 
     def request_stop(self) -> None:
         self._stop.set()
@@ -186,7 +193,9 @@ class Supervisor:
             os.close(held)
 
     async def _run(self, on_ready: Callable[[Addresses], None]) -> int:
-        process.end_group(self._last_front())
+        front = self._last_front()
+        while process.end_group(front):  # they hold the listeners' addresses
+            await asyncio.sleep(0.01)
         self._keeper.heal_now()
         self._prepare_run_directory()
         self._page = StatePage.create(self.home.state_page)
@@ -203,7 +212,10 @@ class Supervisor:
                 self._publish()
                 process.write_file(self.home.addresses, msgspec.json.encode(addresses))
                 on_ready(addresses)
+                asking = [asyncio.create_task(self._ask(runner)) for runner in self.runners if runner.part.vitals]
                 await self._watch()
+                for task in asking:
+                    task.cancel()
         except TimeoutError as error:
             log.error("start-failed", detail=str(error))
             status = 1
@@ -240,6 +252,25 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), WATCH_INTERVAL_S)
 
+    async def _ask(self, runner: PartRunner) -> None:
+        """Ask one worker for its vitals again and again; end it when it stays silent."""
+        name, socket_path, silences = runner.part.name, runner.part.vitals, 0
+        assert socket_path is not None  # noqa: S101 - only parts with one are asked
+        while True:
+            await asyncio.sleep(ASK_INTERVAL_S)
+            process_asked = runner.process
+            try:
+                self._vitals[name] = await ask(socket_path)
+                silences = 0
+            except NoAnswer as error:
+                silences = silences + 1 if runner.up and runner.process is process_asked else 0
+                log.warning("part-silent", part=name, silences=silences, detail=str(error))
+                if silences >= SILENCES and process_asked is not None:
+                    log.error("part-hung", part=name, pid=process_asked.pid)
+                    with contextlib.suppress(ProcessLookupError):
+                        process_asked.kill()
+                    silences = 0
+
     def _causes(self) -> dict[Cause, str]:
         causes: dict[Cause, str] = {}
         if self._phase is not None:
@@ -250,6 +281,10 @@ class Supervisor:
         looping = [runner.part.name for runner in self.runners if runner.restarts >= LOOP_RESTARTS]
         if looping:
             causes[Cause.RESTART_LOOP] = ", ".join(looping)
+        if not all(vitals.clock_shown for vitals in self._vitals.values()):
+            causes[Cause.CLOCK_NOT_SHOWN] = "stamps are refused until it is (TIME)"
+        if any(vitals.unusable_keys for vitals in self._vitals.values()):
+            causes[Cause.TOKEN_UNAVAILABLE] = "keys that cannot sign now"
         free = shutil.disk_usage(self.home.root).free
         if free < self.settings.limits.disk_refuse_bytes:
             causes[Cause.DISK_FULL] = f"{free} bytes free"
@@ -344,6 +379,7 @@ class Supervisor:
                 users.tokens,
                 exists(home.worker_socket(number, "applications")),
                 2,
+                vitals=home.worker_socket(number, "metrics"),
             )
             for number in range(self.settings.workers)
         ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from appliance.box import journal
 from appliance.recorder.process import main
 
 
@@ -13,6 +14,7 @@ from appliance.recorder.process import main
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True)
 def run(home: Path) -> None:
     """Run the recorder, the box's single writer, in the foreground."""
+    journal.configure("recorder")
     main(home)
 
 

@@ -26,11 +26,8 @@ WATCH_EVERY = 1024 * 1024
 BYTES_KEPT_EVERY = 16 * 1024 * 1024
 
 
-class WriterFailed(CinnabarError):
+class WriterFailed(errors.OutcomeUnknown):
     """The database answered with an I/O error: what is on disk is unknown until the process starts anew."""
-
-    code = "outcome-unknown"
-    control = "RECORD"
 
 
 @dataclass(frozen=True)
