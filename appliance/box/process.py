@@ -61,13 +61,13 @@ async def spawn(
     )
 
 
-def end_group(leader: int | None) -> int:
+def end_group(leader: int) -> int:
     """Kill what is left of the process group of a front that `spawn` started and that has ended; how many there were.
 
     nginx's workers outlive a master that was killed, and hold its listening sockets. The number of a group is not
     given to another process while a member is there; a group that has its leader, or is not nginx's, is left alone.
     """
-    if leader is None or _is_member(Path(f"/proc/{leader}"), leader):
+    if leads_group(leader):
         return 0
     left = [
         int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _is_member(path, leader, "nginx")
@@ -76,6 +76,11 @@ def end_group(leader: int | None) -> int:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
     return len(left)
+
+
+def leads_group(pid: int) -> bool:
+    """Whether this process is alive and leads a process group."""
+    return _is_member(Path(f"/proc/{pid}"), pid)
 
 
 def _is_member(path: Path, group: int, name: str = "") -> bool:

@@ -37,6 +37,8 @@ LOOP_RESTARTS = 20
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 WATCH_INTERVAL_S = 0.5
+LAST_LIFE_S = 2.0
+"""How long the processes of a killed box may take to end."""
 ASK_INTERVAL_S = 2.0
 SILENCES = 3
 """Unanswered questions in a row (each waits four seconds) after which a worker counts as hung and is ended."""
@@ -193,9 +195,7 @@ class Supervisor:
             os.close(held)
 
     async def _run(self, on_ready: Callable[[Addresses], None]) -> int:
-        front = self._last_front()
-        while process.end_group(front):  # they hold the listeners' addresses
-            await asyncio.sleep(0.01)
+        await self._end_last_front()
         self._keeper.heal_now()
         self._prepare_run_directory()
         self._page = StatePage.create(self.home.state_page)
@@ -322,12 +322,15 @@ class Supervisor:
         self.users.give(path.parent, self.users.front)
         return Addresses(**{listener.name: listener.address for listener in listeners})
 
-    def _last_front(self) -> int | None:
-        """The front's process of this home's last life, if that life ended without stopping it."""
+    async def _end_last_front(self) -> None:
+        """End what the front of this home's last life left, if that life was killed: it holds our addresses."""
         try:
-            return msgspec.json.decode(self.home.processes.read_bytes(), type=dict[str, int]).get("front")
-        except (OSError, msgspec.DecodeError):
-            return None
+            front = msgspec.json.decode(self.home.processes.read_bytes(), type=dict[str, int])["front"]
+        except (OSError, KeyError, msgspec.DecodeError):
+            return
+        deadline = time.monotonic() + LAST_LIFE_S
+        while (process.leads_group(front) or process.end_group(front)) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
 
     def _prepare_run_directory(self) -> None:
         home, users = self.home, self.users
