@@ -297,7 +297,7 @@ class _Provisioning:
     def _tenant(self, tenant: str) -> box.TenantSettings:
         wrapped = vault.create_content_key(self.open[tenant])
         path = f"secrets/{tenant}.content-key"
-        (self.home.root / path).write_bytes(wrapped)
+        write_file(self.home.root / path, wrapped, 0o600)
         return box.TenantSettings(name=tenant, token=tenant, data_key=path)
 
     def _log(self, label: str, tenant: str | None) -> box.LogSettings:
