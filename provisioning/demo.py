@@ -112,9 +112,15 @@ class Demo:
         letters = self._shown(self.letters)
         self._title("6  Verified offline", "from the files and the trust directory alone")
         every = sorted(str(path) for path in self.letters.iterdir())
-        self._cinnabar("verify", "--trust", trust, *state, *every, shown=f"verify --trust {trust} {letters}/*")
+        letter = [name for name in every if "/bid-bond.json" in name]
+        self._cinnabar("verify", "--trust", trust, *state, *letter, shown=f"verify --trust {trust} {letters}/*.json*")
+        self._cinnabar(
+            "verify", "--brief", "--trust", trust, *state, *every, shown=f"verify --brief --trust {trust} {letters}/*"
+        )
         one = self._shown(self.root / "batch" / f"voucher-{BATCH // 2:04}.json")
-        self._cinnabar("verify", "--trust", trust, *state, one, f"{one}.ers")
+        self._cinnabar(
+            "verify", "--trust", trust, *state, one, f"{one}.ers", shown=f"verify --trust {trust} {one} {one}.ers"
+        )
         self._title("7  Verified by a tool that is not ours", "OpenSSL knows nothing of Cinnabar")
         for name in ("bid-bond.json", "bid-bond.pdf"):
             self._tool(

@@ -79,6 +79,7 @@ class _NonceType(click.ParamType[int]):
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
     help="Time of validation in UTC instead of now, for example 2031-05-01T12:00:00Z.",
 )
+@click.option("--brief", is_flag=True, help="Print verdicts only, and the checks of what did not pass.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def verify_command(
     files: tuple[Path, ...],
@@ -88,6 +89,7 @@ def verify_command(
     digests: tuple[NamedDigest, ...],
     nonce: int | None,
     at: datetime | None,
+    brief: bool,
     as_json: bool,
 ) -> None:
     """Verify stamps, seals, evidence records and log proofs offline.
@@ -108,7 +110,7 @@ def verify_command(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
-        print_report(report, Console(markup=False, emoji=False, highlight=False))
+        print_report(report, Console(markup=False, emoji=False, highlight=False), brief=brief)
     sys.exit(report.exit_code)
 
 

@@ -21,10 +21,11 @@ _MEANINGS = {
 _SIGNS = {"passed": ("✓", "green"), "undecided": ("?", "yellow"), "failed": ("✗", "red"), "note": ("·", "dim")}
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Print it. Nothing in the report is taken as markup."""
+def print_report(report: Report, console: Console, *, brief: bool = False) -> None:
+    """Print it; `brief`: every check only of files that did not pass. Nothing in the report is taken as markup."""
     for file in report.files:
-        _print_file(file, console)
+        if not brief or file.indication not in {Indication.PASSED, None}:
+            _print_file(file, console)
     document = report.trust
     kind = "rehearsal" if document.rehearsal else "production"
     _line(console, f"Checked against trust bundle version {document.version} ({kind}, constitution "
@@ -34,7 +35,7 @@ def print_report(report: Report, console: Console) -> None:
         _line(console, note, "yellow")
     _line(console, "")
     for file in report.files:
-        if file.indication is not None and len(report.files) > 1:
+        if file.indication is not None and (brief or len(report.files) > 1):
             text = Text("  ").append(f"{file.indication.value:15}", style=_STYLES[file.indication])
             _put(console, text.append(f" {file.name}"), indent=18)
     _verdict(console, "Overall: ", report.indication, [str(sub) for sub in report.sub_indications])

@@ -57,6 +57,18 @@ def test_failed_and_undecided(place: Place) -> None:
     assert place.run(place.path("bond.tst")).exit_code == 2
 
 
+def test_brief_keeps_every_verdict_and_hides_no_failure(place: Place) -> None:
+    files = [place.path(name) for name in ("bond.json", "bond.tst", "bond.p7s")]
+    held = place.run("--brief", *files)
+    assert held.exit_code == 0
+    assert "✓" not in held.output
+    assert held.output.count("TOTAL-PASSED") == 4
+    (place.root / "bond.json").write_bytes(b"{}")
+    failed = place.run("--brief", *files)
+    assert failed.exit_code == 1
+    assert "✗" in failed.output
+
+
 def test_json(place: Place) -> None:
     result = place.run("--json", place.path("bond.json"), place.path("bond.tst"))
     report: dict[str, Any] = json.loads(result.output)
