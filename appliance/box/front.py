@@ -103,9 +103,17 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
         opening = (
             f"        listen {listener.address} ssl http2;\n{tls}        limit_req zone=public burst=200 nodelay;\n"
         )
+    one_by_one = "".join(
+        # A worker counts for itself: whoever collects asks each of them.
+        f"        location /workers/{number}/ {{\n"
+        "            proxy_pass_request_headers off;\n"
+        f"            proxy_pass http://unix:{home.worker_socket(number, listener.name)}:/;\n"
+        "        }\n"
+        for number in range(settings.workers if listener.name == "metrics" else 0)
+    )
     return (
         f"    server {{\n{opening}        client_max_body_size {settings.limits.document * 2};\n"
-        f"{_proxy(listener.name, passed)}    }}\n"
+        f"{one_by_one}{_proxy(listener.name, passed)}    }}\n"
     )
 
 
