@@ -64,6 +64,7 @@ class Demo:
         if self.root.exists():
             if not marker.exists() and any(self.root.iterdir()):
                 raise DemoFailed(f"{self.root} is not a demonstration's directory; it is left alone")
+            console.print(f"Replacing the demonstration that stands in {self._shown(self.root)}.")
             shutil.rmtree(self.root)
         self.letters.mkdir(parents=True)
         marker.touch()
@@ -108,18 +109,34 @@ class Demo:
 
     def _verify(self) -> None:
         trust = self._shown(self.home.trust)
+        # A new box is a new constitution: what other demonstrations kept must not be asked here.
         state = ("--state", self._shown(self.root / "verifier"))
+        kept = " ".join(state)
         letters = self._shown(self.letters)
         self._title("6  Verified offline", "from the files and the trust directory alone")
         every = sorted(str(path) for path in self.letters.iterdir())
         letter = [name for name in every if "/bid-bond.json" in name]
-        self._cinnabar("verify", "--trust", trust, *state, *letter, shown=f"verify --trust {trust} {letters}/*.json*")
         self._cinnabar(
-            "verify", "--brief", "--trust", trust, *state, *every, shown=f"verify --brief --trust {trust} {letters}/*"
+            "verify", "--trust", trust, *state, *letter, shown=f"verify --trust {trust} {kept} {letters}/*.json*"
+        )
+        self._cinnabar(
+            "verify",
+            "--brief",
+            "--trust",
+            trust,
+            *state,
+            *every,
+            shown=f"verify --brief --trust {trust} {kept} {letters}/*",
         )
         one = self._shown(self.root / "batch" / f"voucher-{BATCH // 2:04}.json")
         self._cinnabar(
-            "verify", "--trust", trust, *state, one, f"{one}.ers", shown=f"verify --trust {trust} {one} {one}.ers"
+            "verify",
+            "--trust",
+            trust,
+            *state,
+            one,
+            f"{one}.ers",
+            shown=f"verify --trust {trust} {kept} {one} {one}.ers",
         )
         self._title("7  Verified by a tool that is not ours", "OpenSSL knows nothing of Cinnabar")
         for name in ("bid-bond.json", "bid-bond.pdf"):
@@ -175,7 +192,8 @@ class Demo:
 
     @staticmethod
     def _title(title: str, what: str) -> None:
-        console.rule(f"[bold]{title}[/] [dim]{what}[/]", align="left")
+        console.rule(f"[bold]{title}[/]", align="left")
+        console.print(f"[dim]{what[:1].upper()}{what[1:]}.[/]\n")
 
     @staticmethod
     def _shown(path: Path) -> str:

@@ -31,7 +31,10 @@ from appliance.box.users import resolve_users
 @click.option("--public", help="HOST:PORT of the public listener: published logs, CRLs, verification.")
 @click.option("--metrics", help="HOST:PORT of the metrics listener.")
 def run(root: Path, api: str | None, tsa: str | None, public: str | None, metrics: str | None) -> None:
-    """Run the box in this terminal until Ctrl-C; it stops cleanly and says so."""
+    """Run the box in this terminal until Ctrl-C; it stops cleanly and says so.
+
+    Its log, one JSON object a line, goes to standard error; on a terminal it goes to box.log in the home instead.
+    """
     home = Home(root.resolve())
     if not home.settings.exists():
         raise click.ClickException(f"There is no box in {root}. Make one: cinnabar provision --home {root}")
@@ -39,12 +42,28 @@ def run(root: Path, api: str | None, tsa: str | None, public: str | None, metric
         settings = _with_addresses(read_settings(home.settings), api, tsa, public, metrics)
     except msgspec.ValidationError as error:
         raise click.ClickException(f"{home.settings}: {error}") from error
+    if sys.stderr.isatty():
+        _keep_log(home.root / "box.log")
     journal.configure()
     users = resolve_users(home.root, settings.users)
     try:
-        sys.exit(asyncio.run(_run(Supervisor(home, settings, users), users.note)))
+        status = asyncio.run(_run(Supervisor(home, settings, users), users.note))
     except AlreadyRunning as error:
         raise click.ClickException(str(error)) from error
+    except (OSError, ValueError) as error:
+        click.echo(f"The box did not start: {error}")
+        status = 1
+    else:
+        click.echo("The box stopped cleanly." if status == 0 else "The box stopped, but not cleanly: see its log.")
+    sys.exit(status)
+
+
+def _keep_log(path: Path) -> None:
+    """Send standard error, ours and that of every process of the box, to a file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    os.dup2(descriptor, sys.stderr.fileno())
+    os.close(descriptor)
+    click.echo(f"The box's log is {path}.")
 
 
 def _with_addresses(
@@ -69,7 +88,10 @@ async def _run(supervisor: Supervisor, note: str) -> int:
         loop.add_signal_handler(number, supervisor.request_stop)
 
     def ready(addresses: Addresses) -> None:
-        click.echo(f"The box {supervisor.settings.name} is up.")
+        state = supervisor.state.label
+        click.echo(f"The box {supervisor.settings.name} is up{'' if state == 'operational' else f', but {state}'}.")
+        if supervisor.home.history_lock.exists():
+            click.echo("  It signs nothing until `cinnabar log resume` has shown that its history is the only one.")
         for listener, address in msgspec.structs.asdict(addresses).items():
             if address is not None:
                 click.echo(f"  {listener:<13} {address}")

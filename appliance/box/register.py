@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from rich.console import Console
 from rich.table import Table
 
 from appliance.box.home import Home
+from appliance.errors import CinnabarError
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.errors import RecorderUnavailable
 
@@ -31,11 +35,16 @@ def _home_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)
 
 
-def _connect(home: Path) -> AdminClient:
+@contextlib.contextmanager
+def _connect(home: Path) -> Iterator[AdminClient]:
+    """The administrator's connection; what the recorder refuses becomes one line."""
     try:
-        return AdminClient(Home(home.resolve()).admin_socket)
+        with AdminClient(Home(home.resolve()).admin_socket) as admin:
+            yield admin
     except RecorderUnavailable as error:
         raise click.ClickException(f"{error}: is the box in {home} running, and are you its administrator?") from error
+    except CinnabarError as error:
+        raise click.ClickException(f"{error}. Nothing was changed.") from error
 
 
 @click.group()
@@ -56,16 +65,17 @@ def show(home: Path, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("Tenant", "Application", "Certificate (SHA-256)", "State", "Until", "May use"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("Tenant", "Application", "State", "Until", "May use", "Certificate (SHA-256)"):
+        table.add_column(heading, no_wrap=True)
     for row in rows:
         states = (row["tenant_state"], row["application_state"], row["state"])
         state = next((state for state in states if state != "active"), "active")
         until = datetime.datetime.fromtimestamp(row["not_after"], datetime.UTC).date().isoformat()
         table.add_row(
-            row["tenant"], row["application"], row["certificate"], state, until, ", ".join(row["permissions"])
+            row["tenant"], row["application"], state, until, ", ".join(row["permissions"]), row["certificate"]
         )
-    console.print(table)
+    # Never narrower than a digest, so that it can be copied whole.
+    Console(highlight=False, width=max(console.width, 200)).print(table)
 
 
 def _change(name: str, state: Literal["active", "suspended", "revoked"], help_text: str) -> click.Command:
@@ -79,10 +89,11 @@ def _change(name: str, state: Literal["active", "suspended", "revoked"], help_te
         if certificate is not None:
             if application is None:
                 raise click.UsageError("--certificate stands together with --application")
-            try:
-                digest = bytes.fromhex(certificate)
-            except ValueError:
-                raise click.UsageError("--certificate takes 64 hexadecimal digits") from None
+            if re.fullmatch("[0-9a-f]{64}", certificate) is None:
+                raise click.UsageError(
+                    "--certificate takes 64 hexadecimal digits, as `register list --json` shows them"
+                )
+            digest = bytes.fromhex(certificate)
         with _connect(home) as admin:
             admin.set_state(state, tenant, application, digest)
         what = " ".join(part for part in (tenant, application, certificate) if part)
@@ -105,11 +116,19 @@ register.add_command(_change("revoke", "revoked", "Refuse for ever; a certificat
 )
 @click.argument("certificate", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def enrol(home: Path, tenant: str, application: str, allow: tuple[str, ...], certificate: Path) -> None:
-    """Let the holder of CERTIFICATE (PEM, of a CA that the front trusts) call as an application."""
+    """Let the holder of CERTIFICATE (PEM, issued by the box's own CA) call as an application."""
     try:
         read = x509.load_pem_x509_certificate(certificate.read_bytes())
     except ValueError:
         raise click.ClickException(f"{certificate} is not a PEM certificate") from None
+    try:
+        read.verify_directly_issued_by(
+            x509.load_pem_x509_certificate((Home(home.resolve()).trust / "box-ca.pem").read_bytes())
+        )
+    except (ValueError, TypeError, InvalidSignature):
+        raise click.ClickException(
+            f"{certificate} was not issued by trust/box-ca.pem, so the front would not let it in"
+        ) from None
     with _connect(home) as admin:
         admin.enrol_application(tenant, application, list(allow) or ["*"])
         admin.enrol_certificate(

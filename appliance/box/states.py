@@ -140,7 +140,7 @@ class StatePage:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             os.fchmod(descriptor, 0o644)
-            os.ftruncate(descriptor, PAGE_BYTES)
+            os.posix_fallocate(descriptor, 0, PAGE_BYTES)  # a full disk shows here, not as a fault in a store
             page = cls(mmap.mmap(descriptor, PAGE_BYTES))
         finally:
             os.close(descriptor)

@@ -143,13 +143,22 @@ class Addresses(msgspec.Struct, frozen=True):
 
 
 def bind(address: str) -> socket.socket:
-    """A listening socket for HOST:PORT; port 0 takes a free one. Raises OSError when the address is taken."""
+    """A listening socket for HOST:PORT; port 0 takes a free one.
+
+    Raises ValueError for another form, OSError when the address is taken or not this machine's.
+    """
     host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"{address!r} is not HOST:PORT")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, int(port)))
+    try:
+        listener.bind((host, int(port)))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise OSError(f"{address}: {getattr(error, 'strerror', None) or error}") from error
     listener.listen(511)
     # nginx takes a socket that it inherits as it is: two of its workers wake for one connection, and the one that comes
     # second would wait in accept(2), with all its connections, until the next one comes.
@@ -180,6 +189,11 @@ class Supervisor:
         self._keeper = TokenKeeper(home, process.environment(home, settings))
         self._stop = asyncio.Event()
         self._vitals: dict[str, Vitals] = {}
+
+    @property
+    def state(self) -> State:
+        """The state as last published."""
+        return State.LOCKED if self._state is None else self._state
 
     def request_stop(self) -> None:
         self._stop.set()

@@ -12,6 +12,7 @@ import mmap
 import os
 import struct
 import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Self
@@ -26,6 +27,7 @@ _FORMAT = 0x43_4C_4F_43_4B_00_01  # "CLOCK", version 1
 _NO_ERROR_BOUND = -1
 _ATTEMPTS = 64
 _ATTEMPTS_WITH_A_WORD = 3
+_PAUSE_S = 0.000_2
 
 
 def _pack(sequence: int, word: Word) -> bytes:
@@ -69,7 +71,7 @@ class WordWriter:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             os.fchmod(descriptor, 0o644)  # whatever the umask: workers of other users read it
-            os.ftruncate(descriptor, PAGE_BYTES)
+            os.posix_fallocate(descriptor, 0, PAGE_BYTES)  # a full disk shows here, not as a fault in a store
             self._page = mmap.mmap(descriptor, PAGE_BYTES)
         finally:
             os.close(descriptor)
@@ -138,6 +140,8 @@ class WordReader:
                     self._word = _unpack(content)
                     self._sequence = sequence
                     return self._word
+                if self._word is None:
+                    time.sleep(_PAUSE_S)  # the writer may have lost its turn in the middle of a word
         if self._word is not None:
             return self._word
         raise TimeNotShown("the clock monitor's word is not whole")

@@ -57,7 +57,7 @@ class HighWaterMark:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             self._slot = self._take_slot(path)
-            os.ftruncate(self._descriptor, _PAGE_BYTES)
+            os.posix_fallocate(self._descriptor, 0, _PAGE_BYTES)  # a full disk shows here, not as a fault in a store
             self._page = mmap.mmap(self._descriptor, _PAGE_BYTES)
         except BaseException:
             os.close(self._descriptor)
