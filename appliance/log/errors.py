@@ -41,7 +41,8 @@ class NotYetIncluded(Unavailable):
 
 
 class LogDamaged(CinnabarError):
-    """A file of a log is missing or differs from what the other files say. The message names the file."""
+    """A file of a log is missing or differs from what the other files say. The message names the file, except to a
+    caller of the box: there the journal does."""
 
     code = "log-damaged"
     title = "A log's files do not agree"

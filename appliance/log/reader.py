@@ -1,16 +1,23 @@
-"""Reading a log's files: tiles by path, subtrees for proofs, the published checkpoint. Only files; writes nothing."""
+"""Reading a log's files: tiles by path, subtrees for proofs, the published checkpoint. Only files; writes nothing.
+
+A proof is folded to the signed root before it is handed out: a damaged tile gives an error, never a false proof.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+import structlog
 
 from appliance.errors import NotFound
 from appliance.log import tree
 from appliance.log.checkpoint import Checkpoint
-from appliance.log.errors import LogDamaged, MalformedProof, NotYetIncluded
+from appliance.log.errors import LogDamaged, MalformedNote, MalformedProof, NotYetIncluded, ProofInvalid
 from appliance.log.note import parse_note
 from appliance.log.proofs import TlogProof
 from appliance.log.receipts import SignedRoot, make_receipt
@@ -18,6 +25,9 @@ from appliance.log.tiles import BUNDLED_ENTRY_BYTES, HEIGHT, WIDTH, Tile, tile_w
 
 CHECKPOINT_FILE = "checkpoint"
 SIGNED_ROOT_FILE = "signed-root"
+_TELL_AGAIN_SECONDS = 60.0
+
+logger = structlog.get_logger("log")
 
 
 def log_directory(logs: Path, origin: str) -> Path:
@@ -116,6 +126,7 @@ class LogReader:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._told = float("-inf")
 
     def checkpoint(self) -> bytes:
         """The latest published checkpoint, a signed note. Raises NotYetIncluded before the first."""
@@ -133,28 +144,61 @@ class LogReader:
         except (MalformedProof, LogDamaged):
             raise NotFound("the log has nothing at this path") from None
 
-    def tlog_proof(self, index: int, extra: bytes | None = None) -> bytes:
-        """The .tlog-proof of the entry at `index` under the latest checkpoint. Raises NotYetIncluded."""
-        note = self.checkpoint()
-        size = Checkpoint.parse(parse_note(note).text).size
-        return TlogProof(index, tuple(self._path(index, size)), note, extra).encode()
+    def tlog_proof(self, index: int, extra: bytes | None = None, *, entry: bytes | None = None) -> bytes:
+        """The .tlog-proof of the entry at `index` under the latest checkpoint; it holds, or is not handed out.
 
-    def receipt(self, index: int) -> bytes:
-        """The COSE receipt of the entry at `index` under the latest signed root. Raises NotYetIncluded."""
-        signed = SignedRoot.decode(self._published(SIGNED_ROOT_FILE))
-        return make_receipt(signed, index, self._path(index, signed.size))
+        `entry` is the entry as the caller has it, 32 bytes; without one, it is taken as the tiles have it. Raises
+        NotYetIncluded, or LogDamaged when the tiles do not lead from the entry to the checkpoint's root.
+        """
+        note = self.checkpoint()
+        try:
+            head = Checkpoint.parse(parse_note(note).text)
+        except MalformedNote as error:
+            self._damaged(f"{self.directory / CHECKPOINT_FILE}: {error}")
+        return TlogProof(index, tuple(self._path(index, head.size, head.root, entry)), note, extra).encode()
+
+    def receipt(self, index: int, *, entry: bytes | None = None) -> bytes:
+        """The COSE receipt of the entry at `index` under the latest signed root; otherwise as `tlog_proof`."""
+        published = self._published(SIGNED_ROOT_FILE)
+        try:
+            signed = SignedRoot.decode(published)
+        except MalformedProof as error:
+            self._damaged(f"{self.directory / SIGNED_ROOT_FILE}: {error}")
+        return make_receipt(signed, index, self._path(index, signed.size, signed.root, entry))
 
     def consistency_proof(self, old: int, new: int) -> list[bytes]:
-        """Consistency proof between two sizes that were signed. Raises ProofInvalid or LogDamaged."""
-        return tree.consistency_proof(old, new, self._reader(new))
+        """Consistency proof between two sizes that were signed. Raises ProofInvalid or LogDamaged.
 
-    def _path(self, index: int, size: int) -> list[bytes]:
+        Held to the roots that the rightmost tiles of both sizes give.
+        """
+        ranges = tree.consistency_ranges(old, new)
+        tiles = TileReader(self.directory, new)
+        try:
+            path = [tree.range_root(span, tiles.subtree) for span in ranges]
+            tree.verify_consistency(old, TileReader(self.directory, old).root(), new, tiles.root(), path)
+        except (LogDamaged, ProofInvalid) as error:
+            self._damaged(f"{self.directory}, from {old} to {new} entries: {error}")
+        return path
+
+    def _path(self, index: int, size: int, root: bytes, entry: bytes | None) -> Sequence[bytes]:
+        """The audit path of an entry, held to the signed root."""
         if index >= size:
             raise NotYetIncluded(f"entry {index} is not under the latest checkpoint, of {size}")
-        return tree.inclusion_proof(index, size, self._reader(size))
+        tiles = TileReader(self.directory, size)
+        try:
+            path = tree.inclusion_proof(index, size, tiles.subtree)
+            leaf = tiles.subtree(0, index) if entry is None else tree.leaf_hash(entry)
+            tree.verify_inclusion(index, size, leaf, path, root)
+        except (LogDamaged, ProofInvalid) as error:
+            self._damaged(f"{self.directory}, entry {index}: {error}")
+        return path
 
-    def _reader(self, size: int) -> Callable[[int, int], bytes]:
-        return TileReader(self.directory, size).subtree
+    def _damaged(self, problem: str) -> NoReturn:
+        """Tell the operator which file it is, at most once a minute, and the caller that it is not to be had."""
+        if time.monotonic() > self._told + _TELL_AGAIN_SECONDS:
+            self._told = time.monotonic()
+            logger.error("log-damaged", control=LogDamaged.control, problem=problem, next="cinnabar log check")
+        raise LogDamaged("The log's files do not give a proof that holds. The box's operator has been told.") from None
 
     def _published(self, name: str) -> bytes:
         try:
