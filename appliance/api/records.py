@@ -76,21 +76,22 @@ async def records(worker: Worker, request: Request) -> Response:
                 index=stored.index,
                 artifact=artifact,
                 artifact_type=ARTIFACT_TYPES.get(stored.kind, "application/octet-stream"),
-                proof=None if log is None else _proof(log, stored.index),
+                proof=None if log is None else _proof(log, stored),
             )
         )
     )
 
 
-def _proof(log: HostedLog, index: int) -> InclusionProof | None:
+def _proof(log: HostedLog, stored: StoredRecord) -> InclusionProof | None:
+    """The proof of this record's own commitment. Raises LogDamaged: a proof that does not hold is not handed out."""
     try:
-        file = log.reader.tlog_proof(index)
+        file = log.reader.tlog_proof(stored.index, entry=stored.commitment)
     except NotYetIncluded:
         return None
     proof = TlogProof.parse(file)
     return InclusionProof(
         origin=log.origin,
-        index=index,
+        index=stored.index,
         tree_size=Checkpoint.parse(parse_note(proof.checkpoint).text).size,
         hashes=[node.hex() for node in proof.path],
         checkpoint=proof.checkpoint.decode(),
