@@ -12,8 +12,8 @@ import httpx
 from appliance.api import schemas
 from appliance.client import calls
 from appliance.client.calls import Call
-from appliance.client.connection import LONGEST_ANSWER_S, Credentials, options
-from appliance.client.errors import ApiError, Unreachable, refusal
+from appliance.client.connection import LONGEST_ANSWER_S, Credentials, options, unreachable
+from appliance.client.errors import ApiError, refusal
 from appliance.client.expansion import StampedBatch
 from appliance.client.retries import RetryPolicy
 from appliance.client.synchronous import PAGE, seconds
@@ -68,7 +68,7 @@ class AsyncClient:
                 error: ApiError = refusal(answer.status_code, media_type, answer.content)
                 retry_after = seconds(answer.headers.get("retry-after"))
             except httpx.TransportError as failure:
-                error = Unreachable(f"the box does not answer: {type(failure).__name__}: {failure}")
+                error = unreachable(failure)
             pause = self._retries.pause(attempt, error, call.repeatable, retry_after)
             if pause is None:
                 raise error
@@ -76,8 +76,9 @@ class AsyncClient:
 
     async def stamp(
         self,
-        digest: bytes,
+        digest: bytes | None = None,
         *,
+        document: bytes | None = None,
         hash_name: schemas.DigestName = "sha256",
         unit: str | None = None,
         policy: str | None = None,
@@ -85,8 +86,10 @@ class AsyncClient:
         certificates: bool = True,
         idempotency_key: str | None = None,
     ) -> schemas.Stamp:
-        """Stamp a digest."""
-        return await self.send(calls.stamp(digest, hash_name, unit, policy, nonce, certificates, idempotency_key))
+        """Stamp a digest, or a document, whose digest is taken here: it does not leave this process."""
+        return await self.send(
+            calls.stamp(digest, document, hash_name, unit, policy, nonce, certificates, idempotency_key)
+        )
 
     async def timestamp(self, query: bytes, *, unit: str | None = None, idempotency_key: str | None = None) -> bytes:
         return await self.send(calls.timestamp(query, unit, idempotency_key))

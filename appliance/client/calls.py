@@ -23,6 +23,8 @@ Answer = Callable[[Mapping[str, str], bytes], T]
 
 MEDIA_JSON = "application/json"
 MEDIA_STAMP_QUERY = "application/timestamp-query"
+MOST_DIGESTS = 10_000
+"""Digests of one bulk call, as the API has it."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -64,8 +66,41 @@ def _post(path: str, asked: msgspec.Struct, kind: type[T], key: str | None, *, s
     return Call("POST", path, _json(kind), _encode(members), headers)
 
 
+def _bytes(name: str, value: object) -> bytes:
+    """`value` if it is bytes-like. JSON carries bytes as base64, so a str would be taken for the base64 of others."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    hint = "; encode text first: text.encode()" if isinstance(value, str) else ""
+    raise TypeError(f"{name} must be bytes, not {type(value).__name__}{hint}")
+
+
+def _optional(name: str, value: object) -> bytes | None:
+    return None if value is None else _bytes(name, value)
+
+
+def _digest(value: object, hash_name: schemas.DigestName) -> bytes:
+    digest, size = _bytes("digest", value), _size_of(hash_name)
+    if len(digest) != size:
+        raise ValueError(
+            f"a {hash_name} digest has {size} bytes, not {len(digest)}; of a document, say document=... or digest it"
+        )
+    return digest
+
+
+def _digests(values: Sequence[bytes], hash_name: schemas.DigestName) -> bytes:
+    """The digests of a batch, one after the other; a wrong one would shift all that follow."""
+    if isinstance(values, str | bytes | bytearray | memoryview):
+        raise TypeError(f"digests must be a sequence of digests, not {type(values).__name__}")
+    if len(values) > MOST_DIGESTS:
+        raise ValueError(f"at most {MOST_DIGESTS:,} digests in one call, not {len(values):,}")
+    return b"".join([_digest(value, hash_name) for value in values])
+
+
 def stamp(
-    digest: bytes,
+    digest: bytes | None,
+    document: bytes | None,
     hash_name: schemas.DigestName,
     unit: str | None,
     policy: str | None,
@@ -73,8 +108,11 @@ def stamp(
     certificates: bool,
     key: str | None,
 ) -> Call[schemas.Stamp]:
+    if (digest is None) == (document is None):
+        raise TypeError("stamp takes a digest or a document, and not both")
+    taken = _digest(digest, hash_name) if document is None else digest_of(_bytes("document", document), hash_name)
     asked = schemas.StampRequest(
-        digest=digest.hex(),
+        digest=taken.hex(),
         hash=hash_name,
         unit=unit,
         policy=policy,
@@ -87,7 +125,7 @@ def stamp(
 def timestamp(query: bytes, unit: str | None, key: str | None) -> Call[bytes]:
     path = "/v1/stamps" if unit is None else f"/tsa/{quote(unit, safe='')}"
     headers = {"Content-Type": MEDIA_STAMP_QUERY, "Idempotency-Key": key or new_idempotency_key()}
-    return Call("POST", path, _granted, query, headers)
+    return Call("POST", path, _granted, _bytes("query", query), headers)
 
 
 def _granted(_: Mapping[str, str], body: bytes) -> bytes:
@@ -111,7 +149,7 @@ def stamp_many(
     policy: str | None,
     key: str | None,
 ) -> Call[StampedBatch]:
-    joined = b"".join(digests)
+    joined = _digests(digests, hash_name)
 
     def read(_: Mapping[str, str], body: bytes) -> StampedBatch:
         return StampedBatch.read(body, joined, hash_name)
@@ -150,11 +188,11 @@ def seal(
 ) -> schemas.SealRequest:
     return schemas.SealRequest(
         key=seal_key,
-        digest=None if digest is None else digest.hex(),
+        digest=None if digest is None else _digest(digest, hash_name).hex(),
         hash=hash_name,
-        document=document,
-        existing=existing,
-        prepared=prepared,
+        document=_optional("document", document),
+        existing=_optional("existing", existing),
+        prepared=_optional("prepared", prepared),
         form=form,
         level=level,
         unit=unit,
@@ -179,7 +217,7 @@ def seal_many(
         "Prefer": f"wait={wait_s}",
         "Idempotency-Key": key or new_idempotency_key(),
     }
-    return Call("POST", "/v1/seals/bulk", _json(schemas.Job), b"".join(digests), headers, query)
+    return Call("POST", "/v1/seals/bulk", _json(schemas.Job), _digests(digests, hash_name), headers, query)
 
 
 def job(job_id: str, first: int, count: int, wait_s: int) -> Call[schemas.Job]:
@@ -206,7 +244,8 @@ def revocation_list(name: str) -> Call[bytes]:
 
 
 def verify(files: Sequence[tuple[str, bytes]]) -> Call[Report]:
-    asked = schemas.VerifyRequest(files=[schemas.NamedFile(name=name, content=content) for name, content in files])
+    named = [schemas.NamedFile(name=name, content=_bytes(f"the content of {name}", content)) for name, content in files]
+    asked = schemas.VerifyRequest(files=named)
     return _post("/v1/verify", asked, Report, None, signs=False)
 
 
@@ -220,4 +259,12 @@ def openapi() -> Call[dict[str, Any]]:
 
 def digest_of(document: bytes, hash_name: schemas.DigestName) -> bytes:
     """The digest of a document by the name of its hash."""
-    return hashlib.new(hash_name.replace("sha3-", "sha3_"), document).digest()
+    return hashlib.new(_hashlib_name(hash_name), document).digest()
+
+
+def _hashlib_name(hash_name: schemas.DigestName) -> str:
+    return hash_name.replace("sha3-", "sha3_")
+
+
+def _size_of(hash_name: schemas.DigestName) -> int:
+    return hashlib.new(_hashlib_name(hash_name)).digest_size

@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from appliance.client.errors import NothingListens, Unreachable
+
 LONGEST_ANSWER_S = 90.0
 """The box waits up to 60 s for a job when asked to."""
 
@@ -47,3 +49,19 @@ def options(
         "http2": http2,
         "verify": credentials.context() if credentials is not None else True,
     }
+
+
+def unreachable(failure: httpx.TransportError) -> Unreachable:
+    """The error of this client for a failure of the transport."""
+    kind = NothingListens if isinstance(failure, httpx.ConnectError) and _nobody(failure) else Unreachable
+    return kind(f"the box does not answer: {type(failure).__name__}: {failure}")
+
+
+def _nobody(failure: BaseException) -> bool:
+    """Whether the machine itself said that nothing listens there. A failed handshake is a ConnectError too."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError | FileNotFoundError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

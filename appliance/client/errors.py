@@ -16,6 +16,10 @@ class Unreachable(ApiError):
     the same call with the same `idempotency_key` finds out."""
 
 
+class NothingListens(Unreachable):
+    """Nothing listens at the box's address: the box is not running. Nothing was sent."""
+
+
 class NotUnderstood(ApiError):
     """The answer is not one of this API."""
 

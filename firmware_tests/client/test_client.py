@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.json import schema
 
-from appliance.api.schemas import Problem
+from appliance.api.schemas import BulkSealRequest, BulkStampRequest, Problem
+from appliance.box.settings import LimitSettings
 from appliance.client import AsyncClient, Client, RetryPolicy, Unreachable
+from appliance.client.calls import MOST_DIGESTS
 from appliance.client.errors import (
     ApiError,
     Conflict,
@@ -212,3 +215,92 @@ def test_a_missing_extra_is_named() -> None:
         "else: raise SystemExit(1)"
     )
     subprocess.run([sys.executable, "-P", "-c", source], check=True)
+
+
+WRONG: list[object] = ["bond", 7, ["bond"], object()]
+
+
+def refused_before_sending(client) -> list:
+    """Calls that must fail before anything is sent; each takes what is no bytes."""
+    return [
+        client.stamp,
+        lambda wrong: client.stamp(document=wrong),
+        client.seal,
+        lambda wrong: client.seal(digest=wrong),
+        lambda wrong: client.seal(prepared=wrong),
+        lambda wrong: client.seal(b"bond", existing=wrong),
+        client.prepare_seal,
+        lambda wrong: client.prepare_seal(digest=wrong),
+        lambda wrong: client.prepare_seal(b"bond", existing=wrong),
+        lambda wrong: client.stamp_many([DIGEST, wrong]),
+        client.stamp_many,
+        client.start_seals,
+        lambda wrong: client.start_seals([wrong]),
+        client.timestamp,
+        lambda wrong: client.verify([("bond", wrong)]),
+    ]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: type(wrong).__name__)
+def test_only_bytes_are_sealed_and_stamped(wrong: object) -> None:
+    # Text would be read as the base64 of other bytes. Nothing listens there: no request is even tried.
+    with Client("http://localhost", unix_socket=Path("/nonexistent")) as client:
+        for call in refused_before_sending(client):
+            with pytest.raises(TypeError):
+                call(wrong)
+
+    async def main() -> None:
+        async with AsyncClient("http://localhost", unix_socket=Path("/nonexistent")) as client:
+            for call in refused_before_sending(client):
+                with pytest.raises(TypeError):
+                    await call(wrong)
+            with pytest.raises(TypeError):
+                async for _ in client.seal_many([wrong]):
+                    pass
+
+    asyncio.run(main())
+
+
+def test_text_is_told_what_it_lacks() -> None:
+    with (
+        Client("http://localhost", unix_socket=Path("/nonexistent")) as client,
+        pytest.raises(TypeError, match=r"document must be bytes, not str; encode text first: text\.encode\(\)"),
+    ):
+        client.seal("bond")
+
+
+def test_digests_of_another_length_or_too_many_are_refused_here() -> None:
+    with Client("http://localhost", unix_socket=Path("/nonexistent")) as client:
+        for call in (
+            lambda: client.stamp(b"the letter itself"),
+            lambda: client.stamp(DIGEST, hash_name="sha512"),
+            lambda: client.seal(digest=DIGEST[1:]),
+            lambda: client.stamp_many([DIGEST, DIGEST + DIGEST]),
+            lambda: client.stamp_many([DIGEST] * 10_001),
+            lambda: client.start_seals([DIGEST] * 10_001),
+        ):
+            with pytest.raises(ValueError, match=r"digest has|at most 10,000"):
+                call()
+        for not_many in (DIGEST, "bond"):
+            with pytest.raises(TypeError, match="sequence"):
+                client.stamp_many(not_many)
+        with pytest.raises(TypeError):
+            client.stamp()
+        with pytest.raises(TypeError):
+            client.stamp(DIGEST, document=b"letter")
+
+
+def test_the_limit_of_a_bulk_call_is_the_api_s() -> None:
+    for request in (BulkStampRequest, BulkSealRequest):
+        digests = schema(request)["$defs"][request.__name__]["properties"]["digests"]
+        assert digests["maxItems"] == MOST_DIGESTS == LimitSettings().bulk_items
+
+
+def test_a_document_s_stamp_is_its_digest_s(client: Client) -> None:
+    key = new_idempotency_key()
+    stamp = client.stamp(document=bytearray(b"letter"), idempotency_key=key)
+    assert DIGEST in stamp.token
+    assert client.stamp(DIGEST, idempotency_key=key) == stamp
+    assert hashlib.sha3_512(b"letter").digest() in client.stamp(document=b"letter", hash_name="sha3-512").token
+    sealed = client.seal(memoryview(b"bond"))
+    assert hashlib.sha256(b"bond").digest() in sealed.cms
