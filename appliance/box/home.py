@@ -64,6 +64,11 @@ class Home:
         return self.root / "exports"
 
     @property
+    def logs_compared(self) -> Path:
+        """There once the follower has held the logs to what was exported and published, in this life of the box."""
+        return self.run / "log" / "compared"
+
+    @property
     def history_lock(self) -> Path:
         """While this file stands, the box starts locked: its history is not yet shown to be the only one (FORK).
 

@@ -37,6 +37,8 @@ LOOP_RESTARTS = 20
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 WATCH_INTERVAL_S = 0.5
+COMPARING_PATIENCE_S = 20.0
+"""How long the start waits for the logs to be compared; after that the box comes up locked until they are."""
 LAST_LIFE_S = 2.0
 """How long the processes of a killed box may take to end."""
 ASK_INTERVAL_S = 2.0
@@ -188,6 +190,7 @@ class Supervisor:
         self._sockets: list[socket.socket] = []
         self._keeper = TokenKeeper(home, process.environment(home, settings))
         self._stop = asyncio.Event()
+        self._started = time.monotonic()
         self._vitals: dict[str, Vitals] = {}
 
     @property
@@ -305,7 +308,9 @@ class Supervisor:
         elif free < self.settings.limits.disk_warn_bytes:
             causes[Cause.DISK_LOW] = f"{free} bytes free"
         if self.home.history_lock.exists():
-            causes[Cause.HISTORY_UNPROVEN] = "restored; resume with the last exported checkpoints"
+            causes[Cause.HISTORY_UNPROVEN] = "resume with the last exported checkpoints"
+        elif not self.home.logs_compared.exists():
+            causes[Cause.HISTORY_UNPROVEN] = "the logs are not yet compared with what was exported"
         return causes
 
     def _publish(self) -> None:
@@ -355,6 +360,7 @@ class Supervisor:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         users.directory(home.recorder_socket.parent, users.recorder, 0o2750, group=users.tokens)
         users.directory(home.clock_page.parent, users.recorder, 0o755)
+        users.directory(home.logs_compared.parent, users.tokens, 0o755)
         users.directory(home.marks, users.tokens, 0o755)
         users.give(home.counters, users.tokens, create=True)
         users.directory(home.run / "api", None, 0o755)
@@ -372,6 +378,12 @@ class Supervisor:
         if self.settings.front.tsa_passwords is not None:
             users.give(home.root / self.settings.front.tsa_passwords, users.front)
 
+    def _history_settled(self) -> bool:
+        """Whether the follower has compared the logs, or locked them; a slow one does not keep the box from coming up
+        locked (control FORK)."""
+        settled = self.home.logs_compared.exists() or self.home.history_lock.exists()
+        return settled or time.monotonic() > self._started + COMPARING_PATIENCE_S
+
     def _parts(self) -> list[Part]:
         home, users = self.home, self.users
         python = process.interpreter()
@@ -386,7 +398,7 @@ class Supervisor:
         parts = [
             Part("clock", module("appliance.clock"), users.recorder, exists(home.clock_page), 0),
             Part("recorder", module("appliance.recorder"), users.recorder, exists(home.recorder_socket), 0),
-            Part("log", module("appliance.log"), users.tokens, lambda: True, 1),
+            Part("log", module("appliance.log"), users.tokens, self._history_settled, 1),
             Part("keymaster", module("appliance.keymaster"), users.tokens, lambda: True, 1),
         ]
         parts += [

@@ -43,6 +43,8 @@ RETRY_SECONDS = 5.0
 LOCK_POLL_SECONDS = 0.5
 NEW_TRY_SECONDS = (1.0, 5.0, 30.0, 60.0)
 """How long a log goes without one of its keys, or unsigned, before it is tried again from the start."""
+UNEXPECTED_FAILURES = 3
+"""Rounds that fail one after another, for another reason than an absent recorder, before the process ends."""
 ED25519_SCHEME = "ed25519"
 
 logger = structlog.get_logger("log")
@@ -53,6 +55,13 @@ class KeyMissing(CinnabarError):
 
     code = "log-key-missing"
     title = "A log's key cannot be used"
+
+
+class FollowerFailing(CinnabarError):
+    """Round after round fails. The process ends, so that its restarts show what only the journal would tell."""
+
+    code = "log-follower-failing"
+    title = "The logs cannot be brought up to date"
 
 
 class OpenTokens:
@@ -212,7 +221,7 @@ def lock_history(home: Home, reason: str) -> None:
 
 
 async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None:
-    """Follow the records until `stop`."""
+    """Follow the records until `stop`. Raises FollowerFailing when round after round fails."""
     run = new_run_id()
     home.counters.mkdir(parents=True, exist_ok=True)
     only = _one_follower(home)
@@ -221,11 +230,15 @@ async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None
     tokens = OpenTokens(home, settings, counter, drops)
     client = await RecorderClient.connect(home.recorder_socket, run, lambda: (counter.signed, drops))
     try:
-        with _environment(settings, home.root):
-            await _follow(home, settings, stop, lambda: Follower(home, settings, tokens, RecorderFeed(client, drops)))
-        with contextlib.suppress(Unavailable):
-            await client.goodbye()
-            counter.close(remove=True)
+        try:
+            with _environment(settings, home.root):
+                await _follow(
+                    home, settings, stop, lambda: Follower(home, settings, tokens, RecorderFeed(client, drops))
+                )
+        finally:
+            with contextlib.suppress(Unavailable):
+                await client.goodbye()
+                counter.close(remove=True)
     finally:
         tokens.close()
         await client.close()
@@ -246,7 +259,7 @@ def _one_follower(home: Home) -> int:
 
 async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: Callable[[], Follower]) -> None:
     follower: Follower | None = None
-    told, made, tries = False, 0.0, 0
+    told, made, tries, failures = False, 0.0, 0, 0
     while not stop.is_set():
         delay = settings.checkpoint_interval_ms / 1000
         started = time.monotonic()
@@ -263,7 +276,9 @@ async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: 
                     follower, tries = _closed(follower), tries + 1
                 if follower is None:
                     follower, made = await _recovered(make()), started
+                    write_durably(home.logs_compared, b"")
                 await follower.round()
+                failures = 0
         except (LogForked, Fork) as error:
             lock_history(home, str(error))
             logger.critical("log-forked", control="FORK", error=str(error))
@@ -272,7 +287,9 @@ async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: 
             control = error.control if isinstance(error, CinnabarError) else None
             logger.error("log-round-failed", control=control, error=f"{type(error).__name__}: {error}")
             if not isinstance(error, Unavailable):
-                follower, delay = _closed(follower), RETRY_SECONDS
+                follower, delay, failures = _closed(follower), RETRY_SECONDS, failures + 1
+                if failures == UNEXPECTED_FAILURES:
+                    raise FollowerFailing(f"{failures} rounds failed one after another: {error}") from error
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0.0, delay - (time.monotonic() - started)))
     _closed(follower)

@@ -113,6 +113,9 @@ class LogWriter:
             self.head, self._head_time = Head(recorded.size, recorded.root), recorded.time
         exported = self._read(read_export(self._exports, self.origin), "exported")
         published = self._read(_read_optional(self.directory / CHECKPOINT_FILE), "published")
+        if exported is None and published is not None:
+            # A head is exported before it is published: whoever took the export away may have put back an older log.
+            raise LogForked(f"no checkpoint of {self.origin} is exported, though one was: show the last one")
         self._integrator = await self._continue()
         for name, other in (("exported", exported), ("published", published)):
             if other is not None:
@@ -129,7 +132,8 @@ class LogWriter:
         try:
             checkpoint = open_checkpoint(note, self.origin, self._keys)
         except (MalformedNote, SignatureInvalid) as error:
-            raise LogDamaged(f"the {what} checkpoint of {self.origin} is not valid: {error}") from error
+            failure = LogForked if what == "exported" else LogDamaged
+            raise failure(f"the {what} checkpoint of {self.origin} is not valid: {error}") from error
         return Head(checkpoint.size, checkpoint.root)
 
     async def _continue(self) -> Integrator:
