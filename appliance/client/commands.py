@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 import msgspec
 
-from appliance.client.options import connection_options
+from appliance.client.options import as_given, connection_options, id_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,12 +22,16 @@ _FILES = click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 )
 _HASHES = click.Choice(["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"])
-_HASH = click.option("--hash", "hash_name", type=_HASHES, default="sha256", show_default=True)
+_HASH = click.option(
+    "--hash", "hash_name", type=_HASHES, default="sha256", show_default=True, help="Hash that digests are made with."
+)
 _UNIT = click.option("--unit", help="Time-stamping unit; the first one allowed if left out.")
 _OUTPUT = click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), help="Directory; beside each file if left out."
 )
+_FORCE = click.option("--force", is_flag=True, help="Write over files that are there.")
 BATCH = 10_000
+"""Digests of one bulk call (appliance.client.calls.MOST_DIGESTS, which is not loaded to list commands)."""
 
 
 def _digest(path: Path, hash_name: str) -> bytes:
@@ -41,6 +46,19 @@ def _beside(path: Path, output: Path | None, suffix: str) -> Path:
     directory = path.parent if output is None else output
     directory.mkdir(parents=True, exist_ok=True)
     return directory / (path.name + suffix)
+
+
+def _refuse_overwriting(files: Sequence[Path], output: Path | None, suffixes: Sequence[str], force: bool) -> None:
+    """Before anything is signed: nothing that is there is lost, and no two answers go into one file."""
+    written: dict[Path, Path] = {}
+    for path in files:
+        for suffix in suffixes:
+            target = (path.parent if output is None else output) / (path.name + suffix)
+            other = written.setdefault(target, path)
+            if other is not path:
+                raise click.ClickException(f"{other} and {path} would both be answered into {target}")
+            if target.exists() and not force:
+                raise click.ClickException(f"{target} is there already; --force writes over it")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -68,16 +86,33 @@ def _digests(files: Sequence[Path], hash_name: str, progress: Progress) -> list[
 
 
 def _record(client: Client, record_id: str, target: Path, wait_s: float) -> None:
-    """Write a record's opening once the log has it; the file says so itself where it has not."""
+    """Write a record's opening once the log has it; where it has not, say how to get the proof later."""
+    from appliance.api.schemas import RecordAnswer  # noqa: PLC0415 - as the client, only when a command runs
+
     if wait_s > 0:
         client.record(record_id, wait_for_proof_s=wait_s)
-    _write(target, client.record_file(record_id))
+    content = client.record_file(record_id)
+    _write(target, content)
+    if msgspec.json.decode(content, type=RecordAnswer).proof is None:
+        _no_proof_yet(record_id, target.parent, wait_s)
+
+
+def _no_proof_yet(record_id: str, directory: Path, wait_s: float) -> None:
+    again = " ".join(["cinnabar record", record_id, "--output", shlex.quote(str(directory)), *as_given()])
+    click.echo(f"no proof yet within {wait_s:g} s; fetch it later: {again}", err=True)
 
 
 _WITH_RECORD = click.option(
     "--record/--no-record", "with_record", default=True, show_default=True, help="Also write the record with its proof."
 )
-_WAIT = click.option("--wait", "wait_s", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds.")
+_WAIT = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    help="Seconds to wait for the record's proof: the log is signed about once a second.",
+)
 
 
 @click.command("stamp")
@@ -86,6 +121,7 @@ _WAIT = click.option("--wait", "wait_s", type=click.FloatRange(0), default=5.0, 
 @_UNIT
 @click.option("--policy", help="Policy OID; the unit's default if left out.")
 @_OUTPUT
+@_FORCE
 @_WITH_RECORD
 @_WAIT
 @connection_options
@@ -96,10 +132,12 @@ def stamp(
     unit: str | None,
     policy: str | None,
     output: Path | None,
+    force: bool,
     with_record: bool,
     wait_s: float,
 ) -> None:
     """Stamp FILES: FILE.tst is the RFC 3161 token, FILE.tst.record.json the record of it with its proof."""
+    _refuse_overwriting(files, output, (".tst", ".tst.record.json") if with_record else (".tst",), force)
     for path in files:
         answer = client.stamp(
             _digest(path, hash_name), hash_name=cast("DigestName", hash_name), unit=unit, policy=policy
@@ -107,17 +145,26 @@ def stamp(
         _write(_beside(path, output, ".tst"), answer.token)
         if with_record:
             _record(client, answer.record, _beside(path, output, ".tst.record.json"), wait_s)
+        else:
+            click.echo(f"record {answer.record}")
 
 
 @click.command("seal")
 @_FILES
 @click.option("--seal-key", help="Seal key; the first one allowed if left out.")
-@click.option("--level", type=click.Choice(["B-B", "B-T"]), default="B-T", show_default=True)
+@click.option(
+    "--level",
+    type=click.Choice(["B-B", "B-T"]),
+    default="B-T",
+    show_default=True,
+    help="CAdES level: B-T carries a time-stamp.",
+)
 @click.option("--enveloping", is_flag=True, help="Carry the document inside the CMS.")
 @click.option("--existing", type=click.Path(exists=True, path_type=Path), help="Add a signature to this CMS.")
 @_UNIT
 @_HASH
 @_OUTPUT
+@_FORCE
 @_WITH_RECORD
 @_WAIT
 @connection_options
@@ -131,6 +178,7 @@ def seal(
     unit: str | None,
     hash_name: str,
     output: Path | None,
+    force: bool,
     with_record: bool,
     wait_s: float,
 ) -> None:
@@ -140,6 +188,8 @@ def seal(
     """
     if existing is not None and len(files) != 1:
         raise click.UsageError("--existing takes one FILE")
+    suffix = ".p7m" if enveloping else ".p7s"
+    _refuse_overwriting(files, output, (suffix, f"{suffix}.record.json") if with_record else (suffix,), force)
     for path in files:
         content: dict[str, Any] = {"digest": _digest(path, hash_name), "hash_name": hash_name}
         if enveloping:
@@ -151,10 +201,11 @@ def seal(
             seal_key=seal_key,
             unit=unit,
         )
-        suffix = ".p7m" if enveloping else ".p7s"
         _write(_beside(path, output, suffix), answer.cms)
         if with_record:
             _record(client, answer.record, _beside(path, output, f"{suffix}.record.json"), wait_s)
+        else:
+            click.echo(f"record {answer.record}")
 
 
 @click.command("bulk-stamp")
@@ -162,9 +213,13 @@ def seal(
 @_HASH
 @_UNIT
 @_OUTPUT
+@_FORCE
 @connection_options
-def bulk_stamp(client: Client, files: tuple[Path, ...], hash_name: str, unit: str | None, output: Path | None) -> None:
+def bulk_stamp(
+    client: Client, files: tuple[Path, ...], hash_name: str, unit: str | None, output: Path | None, force: bool
+) -> None:
     """Stamp many FILES with one token for each 10,000: FILE.ers is each one's evidence record (RFC 4998)."""
+    _refuse_overwriting(files, output, (".ers",), force)
     with _progress() as progress:
         digests = _digests(files, hash_name, progress)
         task = progress.add_task("stamping", total=len(files))
@@ -183,21 +238,30 @@ def bulk_stamp(client: Client, files: tuple[Path, ...], hash_name: str, unit: st
 @_HASH
 @click.option("--seal-key", help="Seal key; the first one allowed if left out.")
 @_OUTPUT
+@_FORCE
 @connection_options
 def bulk_seal(
-    client: Client, files: tuple[Path, ...], hash_name: str, seal_key: str | None, output: Path | None
+    client: Client,
+    files: tuple[Path, ...],
+    hash_name: str,
+    seal_key: str | None,
+    output: Path | None,
+    force: bool,
 ) -> None:
-    """Seal many FILES, each with a signature of its own: FILE.p7s. Exit status 1 where one was refused."""
+    """Seal many FILES, each with a signature of its own: FILE.p7s. Exit status 1 where one was refused.
+
+    A job for each 10,000 files; its id is told at once, for `cinnabar job`.
+    """
+    _refuse_overwriting(files, output, (".p7s",), force)
     refused = 0
     with _progress() as progress:
         digests = _digests(files, hash_name, progress)
         task = progress.add_task("sealing", total=len(files))
         for start in range(0, len(files), BATCH):
             chunk = digests[start : start + BATCH]
-            name = cast("DigestName", hash_name)
-            for verdict in client.seal_many(
-                chunk, hash_name=name, seal_key=seal_key, progress=_shown(progress, task, start)
-            ):
+            started = client.start_seals(chunk, hash_name=cast("DigestName", hash_name), seal_key=seal_key)
+            click.echo(f"job {started.job}")
+            for verdict in client.verdicts(started.job, progress=_shown(progress, task, start)):
                 path = files[start + verdict.item]
                 if isinstance(verdict.cms, bytes):
                     _beside(path, output, ".p7s").write_bytes(verdict.cms)
@@ -215,7 +279,7 @@ def _shown(progress: Progress, task: Any, before: int) -> Callable[[int, int], N
 
 
 @click.command("record")
-@click.argument("record_id")
+@click.argument("record_id", callback=id_of("record"))
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), help="Write record, artifact and proof there."
 )
@@ -226,6 +290,8 @@ def record(client: Client, record_id: str, output: Path | None, wait_s: float) -
     answer = client.record(record_id, wait_for_proof_s=wait_s)
     if output is None:
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        if answer.proof is None:
+            click.echo(f"no proof yet within {wait_s:g} s", err=True)
         return
     suffix = {"application/timestamp-token": ".tst", "application/pkcs7-signature": ".p7s"}.get(answer.artifact_type)
     _write(_beside(Path(record_id), output, ".record.json"), client.record_file(record_id))
@@ -233,10 +299,12 @@ def record(client: Client, record_id: str, output: Path | None, wait_s: float) -
         _write(_beside(Path(record_id), output, suffix), answer.artifact)
     if answer.proof is not None:
         _write(_beside(Path(record_id), output, ".tlog-proof"), answer.proof.tlog_proof.encode())
+    else:
+        _no_proof_yet(record_id, output, wait_s)
 
 
 @click.command("job")
-@click.argument("job_id")
+@click.argument("job_id", callback=id_of("job"))
 @connection_options
 def job(client: Client, job_id: str) -> None:
     """Follow a job to its end."""
@@ -246,7 +314,7 @@ def job(client: Client, job_id: str) -> None:
         refused = sum(
             verdict.status == "refused" for verdict in client.verdicts(job_id, progress=_shown(progress, task, 0))
         )
-    click.echo(f"{first.items} items, {refused} refused")
+    click.echo(f"job {job_id}: {first.items} items, {refused} refused")
 
 
 @click.command("log-fetch")
@@ -268,7 +336,7 @@ def log_fetch(client: Client, origin: str, directory: Path) -> None:
 
 
 @click.command("health")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="The answer as it came, JSON.")
 @connection_options
 def health(client: Client, as_json: bool) -> None:
     """Show how the box is. Exit status 1 where it is not ready."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from appliance.client.synchronous import Client
 
 
+def id_of(kind: str) -> Callable[[click.Context, click.Parameter, str], str]:
+    """A check of an argument: the id of a record or job, as the API has it (appliance.api.schemas.RecordId, JobId)."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: str) -> str:
+        found = value.strip().lower()
+        if re.fullmatch("[0-9a-f]{44}", found) is None:
+            raise click.BadParameter(f"{value} is not a {kind} id (44 hexadecimal digits)", context, parameter)
+        return found
+
+    return check
+
+
 class _Addresses(msgspec.Struct):
     applications: str | None = None
 
@@ -27,14 +40,19 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--home",
             type=path,
-            default=lambda: os.environ.get("CINNABAR_HOME", "var"),
-            help="Home of a box on this machine, for its address and credentials [CINNABAR_HOME, var].",
+            default=Path("var"),
+            envvar="CINNABAR_HOME",
+            show_default=True,
+            show_envvar=True,
+            help="Home of a box on this machine, for its address and credentials.",
         ),
         click.option("--as", "application", help="Application of that home; its only one if left out."),
-        click.option("--url", envvar="CINNABAR_URL", help="https://HOST:PORT of a box elsewhere [CINNABAR_URL]."),
-        click.option("--cert", type=path, envvar="CINNABAR_CERT", help="Client certificate, PEM [CINNABAR_CERT]."),
-        click.option("--key", type=path, envvar="CINNABAR_KEY", help="Its key, PEM [CINNABAR_KEY]."),
-        click.option("--ca", type=path, envvar="CINNABAR_CA", help="CA of the box's certificate, PEM [CINNABAR_CA]."),
+        click.option("--url", envvar="CINNABAR_URL", show_envvar=True, help="https://HOST:PORT of a box elsewhere."),
+        click.option("--cert", type=path, envvar="CINNABAR_CERT", show_envvar=True, help="Client certificate, PEM."),
+        click.option("--key", type=path, envvar="CINNABAR_KEY", show_envvar=True, help="Its key, PEM."),
+        click.option(
+            "--ca", type=path, envvar="CINNABAR_CA", show_envvar=True, help="CA of the box's certificate, PEM."
+        ),
     ]
 
     def with_client(
@@ -47,14 +65,36 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ca: Path | None,
         **others: Any,
     ) -> Any:
+        from appliance.client.errors import NothingListens  # noqa: PLC0415 - only a command that runs needs HTTP
+
         with open_client(Home(home), application, url, cert, key, ca) as client:
-            return command(*arguments, client=client, **others)
+            try:
+                return command(*arguments, client=client, **others)
+            except NothingListens:
+                if url is not None:
+                    raise
+                raise _not_running(home) from None
 
     with_client.__name__, with_client.__doc__ = command.__name__, command.__doc__
     with_client.__click_params__ = list(getattr(command, "__click_params__", []))  # type: ignore[attr-defined]
     for decorator in reversed(decorate):
         with_client = decorator(with_client)
     return with_client
+
+
+def as_given() -> list[str]:
+    """The options of this invocation that say which box and who asks, for a command that a person is told to run."""
+    context = click.get_current_context()
+    words: list[str] = []
+    for name in ("home", "application", "url", "cert", "key", "ca"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "--as" if name == "application" else f"--{name}"
+            words += [option, shlex.quote(str(context.params[name]))]
+    return words
+
+
+def _not_running(home: Path) -> click.ClickException:
+    return click.ClickException(f"the box in {home} is not running (start it: cinnabar run --home {home})")
 
 
 def open_client(
@@ -68,9 +108,11 @@ def open_client(
         try:
             address = msgspec.json.decode(home.addresses.read_bytes(), type=_Addresses).applications
         except (OSError, msgspec.DecodeError):
-            raise click.ClickException(
-                f"no box runs in {home.root}: `cinnabar run --home {home.root}`, or give --url"
-            ) from None
+            if not home.settings.exists():
+                raise click.ClickException(
+                    f"there is no box in {home.root}; say where it is with --home, or give --url"
+                ) from None
+            raise _not_running(home.root) from None
         if address is None:
             raise click.ClickException("the box has no applications listener")
         url = f"https://{address}"
