@@ -47,6 +47,8 @@ class LogReport:
     compared_with_records: bool = False
     signed_by: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is to be known and is no damage."""
 
     @property
     def sound(self) -> bool:
@@ -61,9 +63,16 @@ def check_log(
     keys: list[LogKey],
     records: RecordSource | None,
     progress: Callable[[int], None] | None = None,
+    *,
+    locked: bool = False,
 ) -> LogReport:
-    """Check one log. `log` is its name at the recorder; `progress` is told of entries done."""
+    """Check one log. `log` is its name at the recorder; `progress` is told of entries done.
+
+    `locked`: the box awaits `cinnabar log resume`; the exported checkpoint is then with the operator and not here.
+    """
     report = LogReport(origin, compared_with_records=records is not None)
+    if locked:
+        report.notes.append("locked, awaiting log resume")
     # The head first: a running follower may publish more while the tiles are read, never less.
     head = _read_head(report, directory / CHECKPOINT_FILE, keys)
     derivation = Derivation(directory)
@@ -75,7 +84,7 @@ def check_log(
     if head is not None:
         if root != head.root and not derivation.findings:
             _find(report, directory / CHECKPOINT_FILE, "has another root than the entries give")
-        _check_export(report, export_file(exports, origin), head, keys)
+        _check_export(report, export_file(exports, origin), head, keys, locked=locked)
         _check_signed_root(report, directory / SIGNED_ROOT_FILE, head, keys)
         if records is not None:
             _check_recorded(report, directory / CHECKPOINT_FILE, head, records.head(origin))
@@ -119,11 +128,12 @@ def _read_head(report: LogReport, path: Path, keys: list[LogKey]) -> Checkpoint 
     return head
 
 
-def _check_export(report: LogReport, path: Path, head: Checkpoint, keys: list[LogKey]) -> None:
+def _check_export(report: LogReport, path: Path, head: Checkpoint, keys: list[LogKey], *, locked: bool) -> None:
     try:
         exported = open_checkpoint(path.read_bytes(), report.origin, keys)
     except FileNotFoundError:
-        _find(report, path, "is missing: the published head was not exported")
+        if not locked:
+            _find(report, path, "is missing: the published head was not exported")
         return
     except (MalformedNote, SignatureInvalid) as error:
         _find(report, path, str(error))

@@ -20,11 +20,11 @@ from appliance.errors import CinnabarError
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.checkpoint import LogKey
 from appliance.log.derive import Finding
-from appliance.log.exports import export_directory, read_export, write_export
-from appliance.log.integrator import sync_directory
+from appliance.log.exports import export_directory, export_file, read_export, write_export
+from appliance.log.integrator import owner_of, sync_directory
 from appliance.log.keys import KEYS_FILE, log_keys
 from appliance.log.reader import log_directory
-from appliance.log.resume import KnownLog, check_resume
+from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.sources import open_records
 from appliance.recorder.messages import BOX_LOG
 
@@ -83,6 +83,7 @@ def _check_one(home: Home, settings: BoxSettings, entry: LogSettings, records: R
             keys,
             records,
             progress,
+            locked=home.history_lock.exists(),
         )
     if unreadable is not None:
         report.findings.insert(0, unreadable)
@@ -114,6 +115,8 @@ def _print(report: LogReport) -> None:
         click.echo(f"{report.origin}: no head yet")
     records = "compared with the records" if report.compared_with_records else "the records could not be read"
     click.echo(f"  {report.entries:,} entries and {report.files:,} files derived again; {records}")
+    for note in report.notes:
+        click.echo(f"  {note}")
     for finding in report.findings:
         click.echo(f"  DIFFERS {finding.file}: {finding.problem}")
     if report.sound:
@@ -150,27 +153,31 @@ def resume(root: Path, files: tuple[Path, ...]) -> None:
         with open_records(home) as records:
             if records is None:
                 _unusable("The records cannot be read by this user.")
-            given = [file.read_bytes() for file in files]
+            given = [Given(str(file), file.read_bytes()) for file in files]
             # What stands where checkpoints are exported was not restored with the box: it counts as well.
-            own = [read_export(exports, entry.origin) for entry in settings.logs]
-            resumed = check_resume(logs, [*given, *(note for note in own if note is not None)], records)
+            for entry in settings.logs:
+                note = read_export(exports, entry.origin)
+                if note is not None:
+                    given.append(Given(str(export_file(exports, entry.origin)), note))
+            resumed = check_resume(logs, given, records)
     except CinnabarError as error:
         click.echo(f"The box stays locked ({error.control or 'FORK'}): {error}", err=True)
         sys.exit(EXIT_DAMAGED)
-    for origin, note in resumed.checkpoints.items():
-        write_export(exports, origin, note)
-    _give_to_owner_of(home.logs, exports)
-    home.history_lock.unlink()
-    sync_directory(home.history_lock.parent)
+    except OSError as error:
+        _unusable(str(error))
+    try:
+        # What root writes here, the follower of a running box, whose the logs are, must be able to replace.
+        owner = owner_of(home.logs) if os.geteuid() == 0 else None
+        for origin, checkpoint in resumed.checkpoints.items():
+            write_export(exports, origin, checkpoint, owner)
+        if owner is not None:
+            os.chown(exports, *owner)
+        home.history_lock.unlink()
+        sync_directory(home.history_lock.parent)
+    except OSError as error:
+        _unusable(f"The box stays locked: {error}")
     click.echo(f"The box is open again: {len(resumed.checkpoints)} checkpoints lie on its history.")
-
-
-def _give_to_owner_of(logs: Path, exports: Path) -> None:
-    """What root writes here, the follower of a running box, whose the logs are, must be able to replace."""
-    if os.geteuid() == 0:
-        owner = logs.stat()
-        for path in (exports, *exports.iterdir()):
-            os.chown(path, owner.st_uid, owner.st_gid)
+    click.echo("A running box goes on by itself within seconds.")
 
 
 def _open(root: Path) -> tuple[Home, BoxSettings]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from appliance.log.integrator import write_durably
+from appliance.log.integrator import Owner, write_durably
 
 
 def export_directory(home: Path, setting: str) -> Path:
@@ -18,9 +18,9 @@ def export_file(directory: Path, origin: str) -> Path:
     return directory / f"{hashlib.sha256(origin.encode()).hexdigest()}.checkpoint"
 
 
-def write_export(directory: Path, origin: str, note: bytes) -> None:
-    """Export a signed checkpoint, durably, over the one before."""
-    write_durably(export_file(directory, origin), note)
+def write_export(directory: Path, origin: str, note: bytes, owner: Owner | None = None) -> None:
+    """Export a signed checkpoint, durably, over the one before. `owner`: see write_durably."""
+    write_durably(export_file(directory, origin), note, owner)
 
 
 def read_export(directory: Path, origin: str) -> bytes | None:

@@ -14,13 +14,14 @@ follower, at every start, refuses to sign anything that does not extend it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from appliance.log import tree
 from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
-from appliance.log.errors import LogForked, LogLocked
+from appliance.log.errors import LogForked, LogLocked, MalformedNote, SignatureInvalid
 from appliance.log.note import VerifierKey, parse_note, verified_by
 from appliance.log.tiles import ENTRY_BYTES, WIDTH
 
@@ -46,6 +47,13 @@ class KnownLog:
     witnesses: WitnessPolicy = WitnessPolicy()
 
 
+class Given(NamedTuple):
+    """A checkpoint, and what to call it where it is wrong: its file."""
+
+    name: str
+    note: bytes
+
+
 @dataclass(frozen=True)
 class Resumed:
     """What is to be exported: per origin the largest given checkpoint."""
@@ -53,18 +61,16 @@ class Resumed:
     checkpoints: dict[str, bytes]
 
 
-def check_resume(logs: Sequence[KnownLog], given: Iterable[bytes], records: RecordSource) -> Resumed:
+def check_resume(logs: Sequence[KnownLog], given: Iterable[Given], records: RecordSource) -> Resumed:
     """Hold the given checkpoints to the records. Raises LogLocked or LogForked; then the box stays locked.
 
-    MalformedNote and SignatureInvalid name what is wrong with a checkpoint.
+    MalformedNote and SignatureInvalid say what is wrong with a checkpoint; every message names the file.
     """
-    by_origin: dict[str, list[tuple[Checkpoint, bytes]]] = {log.origin: [] for log in logs}
+    by_origin: dict[str, list[tuple[Checkpoint, Given]]] = {log.origin: [] for log in logs}
     known = {log.origin: log for log in logs}
-    for note in given:
-        origin = Checkpoint.parse(parse_note(note).text).origin
-        if origin not in known:
-            raise LogLocked(f"{origin!r} is no log of this box")
-        by_origin[origin].append((open_checkpoint(note, origin, known[origin].keys), note))
+    for file in given:
+        head = _read(file, known)
+        by_origin[head.origin].append((head, file))
     largest: dict[str, bytes] = {}
     for log in logs:
         heads = sorted(by_origin[log.origin], key=lambda head: head[0].size)
@@ -74,18 +80,28 @@ def check_resume(logs: Sequence[KnownLog], given: Iterable[bytes], records: Reco
                 raise LogLocked(f"the last exported checkpoint of {log.origin} is needed")
             continue
         _check_witnesses(log, heads[-1][1])
-        roots = [(head.size, head.root, "given") for head, _ in heads]
+        roots = [(head.size, head.root, f"checkpoint in {file.name}") for head, file in heads]
         if recorded is not None:
-            roots.append((*recorded, "recorded"))
+            roots.append((*recorded, "recorded checkpoint"))
         _hold(log, sorted(roots), records)
-        largest[log.origin] = heads[-1][1]
+        largest[log.origin] = heads[-1][1].note
     return Resumed(largest)
 
 
-def _check_witnesses(log: KnownLog, note: bytes) -> None:
+def _read(file: Given, known: Mapping[str, KnownLog]) -> Checkpoint:
+    try:
+        origin = Checkpoint.parse(parse_note(file.note).text).origin
+        if origin not in known:
+            raise LogLocked(f"{file.name}: {origin!r} is no log of this box")
+        return open_checkpoint(file.note, origin, known[origin].keys)
+    except (MalformedNote, SignatureInvalid) as error:
+        raise type(error)(f"{file.name}: {error}") from None
+
+
+def _check_witnesses(log: KnownLog, file: Given) -> None:
     policy = log.witnesses
-    if policy.quorum and len(verified_by(parse_note(note), policy.keys)) < policy.quorum:
-        raise LogLocked(f"{log.origin} needs {policy.quorum} cosignatures of its witnesses")
+    if policy.quorum and len(verified_by(parse_note(file.note), policy.keys)) < policy.quorum:
+        raise LogLocked(f"{file.name}: {log.origin} needs {policy.quorum} cosignatures of its witnesses")
 
 
 def _hold(log: KnownLog, heads: Sequence[tuple[int, bytes, str]], records: RecordSource) -> None:
@@ -95,12 +111,12 @@ def _hold(log: KnownLog, heads: Sequence[tuple[int, bytes, str]], records: Recor
         found, root = root_at(size)
         if found < size:
             raise LogForked(
-                f"the {name} checkpoint of {log.origin} has {size} entries and this box has {found}: "
+                f"the {name} of {log.origin} has {size} entries and this box has {found}: "
                 "it has lost history; the box stays locked and a ceremony decides"
             )
         if root != expected:
             raise LogForked(
-                f"the {name} checkpoint of {log.origin}, of {size} entries, shows another history than this box has: "
+                f"the {name} of {log.origin}, of {size} entries, shows another history than this box has: "
                 "the box stays locked and a ceremony decides"
             )
 
