@@ -14,6 +14,8 @@ from pathlib import Path
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 
+CONNECTIONS_AN_ADDRESS = 512
+"""Connections with a request under way that one address may have at one front."""
 CERTIFICATE_HEADER = "X-Cinnabar-Client-Certificate"
 
 # What an application may say to a worker. Everything else stops at the front.
@@ -28,6 +30,8 @@ PASSED_HEADERS = (
     "Range",
 )
 
+# Two nginx: whoever exhausts the one that strangers may reach takes nothing from applications (control CHANNEL).
+FRONTS = {"front": ("applications",), "open-front": ("tsa", "public", "metrics")}
 LISTENERS = ("applications", "tsa", "public", "metrics")
 
 
@@ -117,10 +121,10 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
     )
 
 
-def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[Listener]) -> str:
-    """The whole nginx.conf. Paths under the home must not hold white space, quotes or semicolons."""
+def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[Listener], name: str = "front") -> str:
+    """The whole configuration of one of FRONTS. Paths under the home must not hold white space, quotes or semicolons."""
     listeners = list(listeners)
-    scratch = home.front / "scratch"
+    scratch = home.front / f"scratch-{name}"
     temporary = "".join(
         f"    {kind}_temp_path {scratch / kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -131,8 +135,8 @@ def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[L
         "daemon off;\n"
         "worker_processes 2;\n"
         "worker_rlimit_nofile 8192;\n"
-        f"pid {home.front / 'nginx.pid'};\n"
-        "error_log stderr warn;\n"
+        f"pid {pid_file(home, name)};\n"
+        "error_log stderr error;\n"
         "events {\n    worker_connections 2048;\n}\n"
         "http {\n"
         "    access_log off;\n"
@@ -150,7 +154,11 @@ def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[L
         "    proxy_read_timeout 120s;\n"
         "    proxy_buffers 8 64k;\n"
         "    proxy_buffer_size 64k;\n"
+        # An answer waits in memory, never in a file: it may hold what the box keeps encrypted.
+        "    proxy_max_temp_file_size 0;\n"
         "    proxy_next_upstream error;\n"
+        "    limit_conn_zone $binary_remote_addr zone=connections:2m;\n"
+        f"    limit_conn connections {CONNECTIONS_AN_ADDRESS};\n"
         "    limit_req_zone $binary_remote_addr zone=public:4m rate=100r/s;\n"
         "    ssl_protocols TLSv1.2 TLSv1.3;\n"
         "    ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"
@@ -161,9 +169,14 @@ def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[L
     )
 
 
-def write_front(home: Home, settings: BoxSettings, listeners: Iterable[Listener]) -> Path:
-    """Write nginx.conf and the directories that it needs; return its path."""
-    (home.front / "scratch").mkdir(parents=True, exist_ok=True)
-    path = home.front / "nginx.conf"
-    path.write_text(nginx_configuration(home, settings, listeners))
+def pid_file(home: Home, name: str) -> Path:
+    """Where the nginx of one of FRONTS says that it is up."""
+    return home.front / f"{name}.pid"
+
+
+def write_front(home: Home, settings: BoxSettings, listeners: Iterable[Listener], name: str) -> Path:
+    """Write the configuration of one of FRONTS and the directories that it needs; return its path."""
+    (home.front / f"scratch-{name}").mkdir(parents=True, exist_ok=True)
+    path = home.front / f"{name}.conf"
+    path.write_text(nginx_configuration(home, settings, listeners, name))
     return path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import os
 import shutil
 import signal
@@ -22,7 +23,7 @@ import msgspec
 import structlog
 
 from appliance.box import process
-from appliance.box.front import Listener, listener_addresses, write_front
+from appliance.box.front import FRONTS, Listener, listener_addresses, pid_file, write_front
 from appliance.box.home import Home
 from appliance.box.probe import NoAnswer, Vitals, ask
 from appliance.box.settings import BoxSettings
@@ -187,7 +188,8 @@ class Supervisor:
         self._phase: Cause | None = Cause.STARTING
         self._since = int(time.time())
         self._state: State | None = None
-        self._sockets: list[socket.socket] = []
+        self._sockets: dict[str, list[socket.socket]] = {}
+        """By front."""
         self._keeper = TokenKeeper(home, process.environment(home, settings))
         self._stop = asyncio.Event()
         self._started = time.monotonic()
@@ -244,7 +246,7 @@ class Supervisor:
                 if ended not in (0, None, -runner.part.stop_signal):
                     log.error("part-stopped-badly", part=runner.part.name, status=ended)
                     status = 1
-            for listener in self._sockets:
+            for listener in itertools.chain.from_iterable(self._sockets.values()):
                 listener.close()
             log.info("box-stopped", status=status)
         return status
@@ -332,24 +334,31 @@ class Supervisor:
 
     def _bind_front(self) -> Addresses:
         """Bind the listeners here, so that a free port is known and a privileged one needs no root nginx."""
+        addresses = listener_addresses(self.settings)
         listeners: list[Listener] = []
-        for name, address in listener_addresses(self.settings).items():
-            bound = bind(address)
-            self._sockets.append(bound)
-            listeners.append(Listener(name, _shown(bound)))
-        path = write_front(self.home, self.settings, listeners)
-        self.users.give(path.parent, self.users.front)
+        for front, names in FRONTS.items():
+            of_front: list[Listener] = []
+            for name in names:
+                if name in addresses:
+                    bound = bind(addresses[name])
+                    self._sockets.setdefault(front, []).append(bound)
+                    of_front.append(Listener(name, _shown(bound)))
+            if of_front:
+                write_front(self.home, self.settings, of_front, front)
+                listeners += of_front
+        self.users.give(self.home.front, self.users.front)
         return Addresses(**{listener.name: listener.address for listener in listeners})
 
     async def _end_last_front(self) -> None:
-        """End what the front of this home's last life left, if that life was killed: it holds our addresses."""
+        """End what the fronts of this home's last life left, if that life was killed: they hold our addresses."""
         try:
-            front = msgspec.json.decode(self.home.processes.read_bytes(), type=dict[str, int])["front"]
-        except (OSError, KeyError, msgspec.DecodeError):
+            last = msgspec.json.decode(self.home.processes.read_bytes(), type=dict[str, int])
+        except (OSError, msgspec.DecodeError):
             return
         deadline = time.monotonic() + LAST_LIFE_S
-        while (process.leads_group(front) or process.end_group(front)) and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        for front in (last[name] for name in FRONTS if name in last):
+            while (process.leads_group(front) or process.end_group(front)) and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
 
     def _prepare_run_directory(self) -> None:
         home, users = self.home, self.users
@@ -412,14 +421,14 @@ class Supervisor:
             )
             for number in range(self.settings.workers)
         ]
-        if self._sockets:
-            descriptors = tuple(listener.fileno() for listener in self._sockets)
+        for front, sockets in self._sockets.items():
+            descriptors = tuple(listener.fileno() for listener in sockets)
             parts.append(
                 Part(
-                    "front",
-                    (process.nginx(), "-c", str(home.front / "nginx.conf"), "-p", str(home.front)),
+                    front,
+                    (process.nginx(), "-c", str(home.front / f"{front}.conf"), "-p", str(home.front)),
                     users.front,
-                    exists(home.front / "nginx.pid"),
+                    exists(pid_file(home, front)),
                     3,
                     stop_signal=signal.SIGQUIT,
                     # nginx takes over listening sockets that are already open when it is told their numbers.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import resource
 import secrets
+import socket
 import subprocess
 from pathlib import Path
 
@@ -71,3 +73,24 @@ def test_each_worker_can_be_asked_for_its_metrics(box: RunningBox) -> None:
         metrics = httpx.get(f"{address}/workers/{number}/metrics").text
         assert f'cinnabar_signatures_total{{worker="{number}"}}' in metrics
     assert httpx.get(f"{address}/workers/2/metrics").status_code == 404
+
+
+def test_strangers_cannot_exhaust_what_applications_connect_through(box: RunningBox) -> None:
+    """Unfinished handshakes on the public listener fill that front alone: 2048 connections for each of two workers."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 8_192), most))
+    host, _, port = box.address("public").rpartition(":")
+    strangers = []
+    try:
+        for _ in range(4_300):
+            stranger = socket.socket()
+            stranger.settimeout(2)
+            stranger.connect((host, int(port)))
+            stranger.sendall(b"\x16\x03\x01")
+            strangers.append(stranger)
+        with box.http() as client:
+            assert client.get("/health").status_code == 200
+            assert client.post("/v1/stamps", json={"digest": "00" * 32}).status_code == 200
+    finally:
+        for stranger in strangers:
+            stranger.close()
