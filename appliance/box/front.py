@@ -122,7 +122,7 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
 
 
 def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[Listener], name: str = "front") -> str:
-    """The whole configuration of one of FRONTS. Paths under the home must not hold white space, quotes or semicolons."""
+    """The whole configuration of one of FRONTS. Paths under the home hold no white space, quotes or semicolons."""
     listeners = list(listeners)
     scratch = home.front / f"scratch-{name}"
     temporary = "".join(
