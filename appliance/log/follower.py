@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import signal
 import time
@@ -25,11 +26,12 @@ from appliance.box.settings import BoxSettings, LogSettings, TokenSettings
 from appliance.errors import CinnabarError, Unavailable
 from appliance.log.box_writer import BoxLeafWriter, TenantHead
 from appliance.log.checkpoint import LogKey
-from appliance.log.errors import LogForked, LogLocked
+from appliance.log.errors import LogDamaged, LogForked, LogLocked
 from appliance.log.exports import export_directory
 from appliance.log.feed import RecorderFeed
 from appliance.log.integrator import write_durably
 from appliance.log.keys import log_keys, write_log_keys
+from appliance.log.mend import mend_missing
 from appliance.log.note import VerifierKey
 from appliance.log.reader import log_directory
 from appliance.log.records import Records
@@ -180,6 +182,20 @@ class Follower:
         for writer in self.writers:
             with self._alone(writer.origin):
                 await writer.recover()
+                await self._mend(writer)
+
+    async def _mend(self, writer: LogWriter) -> None:
+        """Files under the head that have gone are derived again. Where they cannot be, the log goes on without them."""
+        try:
+            leaves = functools.partial(self._records.leaves, writer.log)
+            mended = await mend_missing(writer.directory, *writer.head, leaves)
+        except LogDamaged as error:
+            tell = logger.bind(origin=writer.origin, control=error.control)
+            tell.error("log-damaged", problem=str(error), next="cinnabar log repair")
+        else:
+            if mended:
+                names = [tile.path() for tile in mended[:8]]
+                logger.warning("tiles-mended", origin=writer.origin, files=len(mended), first=names)
 
     async def round(self) -> None:
         """Integrate, sign and publish what is new."""

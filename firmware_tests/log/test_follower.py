@@ -224,6 +224,27 @@ def test_box_log_opens_each_tenants_head(box: Box) -> None:
         assert statement.previous == earlier.opening.commitment().hex()
 
 
+def test_a_missing_tile_is_mended_at_the_next_start(box: Box) -> None:
+    """Gone or cut short, under a head whose edge is whole: from the bundles, and a bundle from the records."""
+    follower = box.start_follower()
+    box.append("alfa", 1_000)
+    head = box.wait_for_size(ALFA, 1_000)
+    box.stop(follower)
+    directory = box.directory(ALFA)
+    lost = [directory / name for name in ("tile/0/000", "tile/0/001", "tile/entries/001", "tile/entries/002")]
+    before = [path.read_bytes() for path in lost]
+    for path in lost[:3]:
+        path.unlink()
+    lost[3].write_bytes(before[3][:100])
+    box.start_follower()
+    wait_for(lambda: all(path.exists() for path in lost) and lost[3].stat().st_size > 100, "the files are mended")
+    assert [path.read_bytes() for path in lost] == before
+    assert "tiles-mended" in box.errors()
+    assert box.checkpoint(ALFA) == head
+    entry = box.leaves("alfa")[0]
+    verify_tlog_proof(TlogProof.parse(box.reader(ALFA).tlog_proof(0)), entry, ALFA, keys_of(box, ALFA))
+
+
 def test_one_damaged_log_does_not_stop_the_others(box: Box) -> None:
     follower = box.start_follower()
     box.append("alfa", 300)
@@ -262,3 +283,16 @@ def test_recorder_restarts_under_the_follower(box: Box) -> None:
     box.append("alfa", 400)
     box.wait_for_size(ALFA, len(box.leaves("alfa")))
     assert_true_log(box, ALFA, "alfa")
+
+
+def test_rounds_that_keep_failing_end_the_process(box: Box) -> None:
+    """A place for exports that cannot be written is not only a line in the journal, again and again."""
+    box.home.exports.write_text("no directory")
+    box.append("alfa", 5)
+    follower = box.start_follower()
+    assert follower.wait(40) == 1
+    assert "log-follower-failing" in box.errors()
+    assert "Traceback" not in box.errors()
+    assert box.checkpoint(ALFA).size == 0
+    with AdminClient(box.home.admin_socket) as admin:
+        assert all(run["state"] == "clean" for run in admin.query("runs"))
