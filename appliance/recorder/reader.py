@@ -21,6 +21,8 @@ from appliance.store.records import Row, Segment
 LEAVES_LIMIT = 65_536
 ROWS_LIMIT = 1_000
 BYTES_LIMIT = 16 * 1024 * 1024
+PART_LIMIT = 1024 * 1024
+"""Bytes of one part of a large body: no commit's answer waits behind more of one read."""
 VERDICTS_LIMIT = 20_000
 
 
@@ -75,19 +77,43 @@ class Queries:
             self.connection, self._tenant(tenant), _number(first), min(_number(limit), LEAVES_LIMIT)
         )
 
-    def query_get_record(self, tenant: str, record_id: bytes) -> list[object]:
+    def query_get_record(self, tenant: str, record_id: bytes, largest: int | None = None) -> list[object]:
         """[leaf index, record id, application, kind, key, time, commitment, body] of one record of that tenant.
 
-        Refused `not-found` (another tenant's alike) or `archived`."""
+        A body of more than `largest` bytes is not read: its length stands in its place, for `record_part`.
+        Refused `not-found` (another tenant's alike, and in the same time) or `archived`."""
+        segment, sequence = self._place(tenant, record_id)
+        if largest is not None:
+            size = records.body_size(self.connection, segment, sequence)
+            if size > _number(largest):
+                return [*self._shown(records.read_row(self.connection, segment, sequence, body=False))[:-1], size]
+        return self._shown(records.read_row(self.connection, segment, sequence))
+
+    def query_record_part(self, tenant: str, record_id: bytes, offset: int, length: int) -> bytes:
+        """Bytes [offset, offset + length) of a record's body, as many as there are, at most 1 MiB."""
+        segment, sequence = self._place(tenant, record_id)
+        return records.read_body_part(
+            self.connection, segment, sequence, _number(offset), min(_number(length), PART_LIMIT)
+        )
+
+    def _place(self, tenant: str, record_id: bytes) -> tuple[int, int]:
+        """Segment and sequence number of a record of that tenant. Raises NotFound, Archived.
+
+        Nothing of a record is read before it is known whose it is, and an id that nobody has takes the same steps as
+        another tenant's: neither the answer nor its time tells them apart (control CHANNEL)."""
         number = self._tenant(tenant)
         known = records.segments(self.connection)
         found = records.find_sequence(self.connection, reversed(known), _blob(record_id))
-        row = None if found is None else records.read_row(self.connection, found[0].number, found[1])
-        if row is None and any(s.state in records.GONE and _between(s, _blob(record_id)) for s in known):
-            raise errors.Archived("its segment is archived")
-        if row is None or row.tenant != number:
-            raise NotFound("there is no such record")
-        return self._shown(row)
+        segment, sequence = (known[-1], 0) if found is None else found
+        if records.owner(self.connection, segment.number, sequence) == number and found is not None:
+            return segment.number, sequence
+        for gone in known:
+            if gone.state in records.GONE and _between(gone, record_id):
+                kept = records.find_kept_sequence(self.connection, gone, record_id)
+                mine = records.has_sequence(self.connection, number, gone.first_sequence if kept is None else kept)
+                if mine and kept is not None:
+                    raise errors.Archived("its segment is archived")
+        raise NotFound("there is no such record")
 
     def query_read_records(self, tenant: str, first: int, limit: int) -> list[list[object]]:
         """Records of leaves [first, first + limit) as get_record shows them; archived ones are absent.

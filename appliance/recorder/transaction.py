@@ -230,8 +230,8 @@ class Transaction:
         found = records.find_sequence(self.connection, reversed(self.ground.segments), entry.record_id)
         if found is None:
             return None
-        row = records.read_row(self.connection, found[0].number, found[1])
-        return None if row is None else (row.tenant, row.leaf, row.commitment)
+        row = records.read_row(self.connection, found[0].number, found[1], body=False)
+        return row.tenant, row.leaf, row.commitment
 
     # Idempotency
 

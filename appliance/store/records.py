@@ -165,13 +165,69 @@ def find_sequence(
     return None
 
 
-def read_row(connection: sqlite3.Connection, segment: int, sequence: int) -> Row | None:
-    """One record by its sequence number."""
+def find_kept_sequence(connection: sqlite3.Connection, segment: Segment, record_id: bytes) -> int | None:
+    """The sequence number of a record whose segment is being pruned or is: its id outlives it."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM records_{segment} WHERE sequence = ?",  # noqa: S608
+        f"SELECT sequence FROM ids_{segment.number} WHERE record_id = ?",  # noqa: S608
+        (record_id,),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def has_sequence(connection: sqlite3.Connection, tenant: int, sequence: int) -> bool:
+    """Whether a sequence number is one of the tenant's leaves, whose order both follow: found by halving."""
+    base = tenant << LEAF_BITS
+    low, high = 0, tree_size(connection, tenant)
+    while low < high:
+        middle = (low + high) // 2
+        position, count, first = connection.execute(
+            "SELECT position, count, sequence FROM leaves WHERE position <= ? ORDER BY position DESC LIMIT 1",
+            (base + middle,),
+        ).fetchone()
+        if sequence < first:
+            high = position - base
+        elif sequence >= first + count:
+            low = position - base + count
+        else:
+            return True
+    return False
+
+
+def owner(connection: sqlite3.Connection, segment: int, sequence: int) -> int | None:
+    """The tenant of a record. Its body, however large, is not read: it is the row's last column."""
+    row = connection.execute(
+        f"SELECT tenant FROM records_{segment} WHERE sequence = ?",  # noqa: S608
         (sequence,),
     ).fetchone()
-    return None if row is None else Row(*row)
+    return None if row is None else row[0]
+
+
+def body_size(connection: sqlite3.Connection, segment: int, sequence: int) -> int:
+    """Bytes of a record's body, from the row's head alone; the record is there."""
+    size: int = connection.execute(
+        f"SELECT length(body) FROM records_{segment} WHERE sequence = ?",  # noqa: S608
+        (sequence,),
+    ).fetchone()[0]
+    return size
+
+
+def read_body_part(connection: sqlite3.Connection, segment: int, sequence: int, offset: int, length: int) -> bytes:
+    """Bytes [offset, offset + length) of a record's body, as many as there are; the rest is not held in memory."""
+    with connection.blobopen(f"records_{segment}", "body", sequence, readonly=True) as body:
+        if offset >= len(body):
+            return b""
+        body.seek(offset)
+        return body.read(length)
+
+
+def read_row(connection: sqlite3.Connection, segment: int, sequence: int, *, body: bool = True) -> Row:
+    """One record by its sequence number; the record is there. Without its `body`, that is empty."""
+    columns = _COLUMNS if body else _COLUMNS.removesuffix("body") + "x''"
+    row = connection.execute(
+        f"SELECT {columns} FROM records_{segment} WHERE sequence = ?",  # noqa: S608
+        (sequence,),
+    ).fetchone()
+    return Row(*row)
 
 
 def read_page(connection: sqlite3.Connection, segment: int, after: int, limit: int) -> list[Row]:

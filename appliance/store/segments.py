@@ -151,24 +151,23 @@ def digest_of(path: Path) -> bytes | None:
 
 
 def prune_some(connection: sqlite3.Connection, segment: Segment, rows: int) -> bool:
-    """Delete up to `rows` records of an exported segment, and its tables once empty. True when it is pruned.
+    """Delete up to `rows` records of an exported segment, and their table once empty. True when it is pruned.
 
-    Small steps in the caller's transactions, so that no append waits long. Leaves stay."""
+    Small steps in the caller's transactions, so that no append waits long. Leaves stay, and ids, about 40 bytes each:
+    only they can tell an archived record's owner, and nobody else, that it is in the archive."""
     number = segment.number
     if segment.state == "exported":
         connection.execute("UPDATE segments SET state = 'pruning' WHERE number = ?", (number,))
         return False
-    for table, column in ((f"records_{number}", "sequence"), (f"ids_{number}", "record_id")):
-        query = f"SELECT {column} FROM {table} ORDER BY {column} LIMIT 1 OFFSET ?"  # noqa: S608
-        last = connection.execute(query, (rows,)).fetchone()
-        if last is not None:
-            connection.execute(f"DELETE FROM {table} WHERE {column} < ?", last)  # noqa: S608
-            return False
-        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None:  # noqa: S608
-            connection.execute(f"DELETE FROM {table}")  # noqa: S608
-            return False
-    connection.execute(f"DROP TABLE records_{number}")
-    connection.execute(f"DROP TABLE ids_{number}")
+    table = f"records_{number}"
+    last = connection.execute(f"SELECT sequence FROM {table} ORDER BY sequence LIMIT 1 OFFSET ?", (rows,)).fetchone()  # noqa: S608
+    if last is not None:
+        connection.execute(f"DELETE FROM {table} WHERE sequence < ?", last)  # noqa: S608
+        return False
+    if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None:  # noqa: S608
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        return False
+    connection.execute(f"DROP TABLE {table}")
     connection.execute("UPDATE segments SET state = 'pruned' WHERE number = ?", (number,))
     return True
 

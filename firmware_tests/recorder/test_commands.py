@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised,
 from appliance.record import commitment
 from appliance.recorder import CallCounter, RecorderClient, errors, new_run_id
 from appliance.recorder.messages import BOX_LOG, Committed, Idempotency, Replayed
+from appliance.store import records, schema
 from firmware_tests.recorder.running import (
     ACME_LOG,
     BOX_ORIGIN,
@@ -81,6 +83,48 @@ def test_appends_get_consecutive_leaves_of_their_tenant(recorder: Recorder) -> N
         assert texts[0] == texts[1]
 
     talk(recorder, body)
+
+
+def test_a_large_body_is_read_in_parts_and_by_its_owner_only(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        large = entry(body=os.urandom(5 * 1024 * 1024 // 2))
+        index = (await client.append("acme", "app", CERTIFICATE, [large])).first_index
+        shown = await client.query("get_record", "acme", large.record_id, 1024 * 1024)
+        assert shown == [
+            index,
+            large.record_id,
+            "app",
+            large.kind,
+            large.key,
+            large.time,
+            large.commitment,
+            len(large.body),
+        ]
+        assert (await client.query("get_record", "acme", large.record_id, len(large.body)))[7] == large.body
+        parts = [await client.query("record_part", "acme", large.record_id, n << 20, 1 << 40) for n in range(4)]
+        assert [len(part) for part in parts] == [1 << 20, 1 << 20, 1 << 19, 0]
+        assert b"".join(parts) == large.body
+        await refused(NotFound, client.query("record_part", "globex", large.record_id, 0, 10))
+        await refused(NotFound, client.query("get_record", "globex", large.record_id, 10))
+
+    talk(recorder, body)
+
+
+def test_the_body_of_anothers_record_is_not_read(tmp_path: Path) -> None:
+    connection = schema.open_writer(tmp_path)
+    records.add_segment(connection, 1, 0, 1)
+    row = (1, 7, 0, b"i" * 22, 1, "seal", "k", 5, b"c" * 32, bytes(30 << 20))
+    records.insert_rows(connection, 1, [row])
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    reader = schema.open_reader(tmp_path)
+    started = time.process_time()
+    for _ in range(100):
+        assert records.owner(reader, 1, 1) == 7
+        assert records.body_size(reader, 1, 1) == 30 << 20
+    # A hundred reads of 30 MiB take seconds.
+    assert time.process_time() - started < 0.2
+    reader.close()
 
 
 def test_malformed_entries_are_refused_singly(recorder: Recorder) -> None:

@@ -200,6 +200,15 @@ def test_a_segment_is_sealed_exported_and_pruned_with_its_leaves_kept(make: Call
     leaves = bench.query("read_leaves", "acme", base, len(entries))
     assert leaves == b"".join(e.commitment for e in entries)
     assert bench.query("get_record", "acme", entries[0].record_id) == "archived"
+    assert bench.query("get_record", "acme", entries[600].record_id) == "archived"
+    # To others it is as unknown as an id that nobody has, though they lie within the archived range (control CHANNEL).
+    between = bytearray(entries[0].record_id)
+    between[-1] ^= 1
+    assert bench.query("get_record", "acme", bytes(between)) == "not-found"
+    bench.inside(lambda: bench.writer.administer(EnrolTenant(1, "globex"), 0))  # type: ignore[arg-type,return-value]
+    for record_id in (entries[0].record_id, bytes(between)):
+        assert bench.query("get_record", "globex", record_id) == "not-found"
+        assert bench.query("record_part", "globex", record_id, 0, 10) == "not-found"
     newest = bench.entry()
     assert isinstance(bench.append([newest]), Committed)
     assert bench.query("get_record", "acme", newest.record_id)[1] == newest.record_id  # type: ignore[index]
