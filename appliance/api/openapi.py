@@ -9,15 +9,18 @@ import msgspec
 
 from appliance.api.endpoints import Body, Endpoint, Parameter
 from appliance.api.errors import (
+    AddressTooLong,
     BadCertificateHeader,
     Busy,
     HeadersTooLarge,
+    MethodNotAllowed,
     RequestTimeout,
     StateForbids,
     TooLarge,
     UnknownCaller,
     UnprocessableRequest,
     UnsupportedMediaType,
+    UnsupportedVersion,
 )
 from appliance.api.schemas import Problem
 from appliance.box.settings import LimitSettings
@@ -28,6 +31,8 @@ COMMON_ERRORS: tuple[type[CinnabarError], ...] = (
     BadRequest, RequestTimeout, HeadersTooLarge, StateForbids, Busy, CinnabarError
 )  # fmt: skip
 """Errors that every endpoint can meet."""
+ANY_REQUEST: tuple[type[CinnabarError], ...] = (MethodNotAllowed, AddressTooLong, UnsupportedVersion)
+"""Errors of requests that reach no endpoint."""
 CALLER_ERRORS: tuple[type[CinnabarError], ...] = (UnknownCaller, BadCertificateHeader)
 BODY_ERRORS: tuple[type[CinnabarError], ...] = (TooLarge, UnsupportedMediaType)
 PROBLEM_MEDIA = "application/problem+json"
@@ -36,7 +41,8 @@ PROBLEM_MEDIA = "application/problem+json"
 def errors_of(endpoint: Endpoint) -> list[type[CinnabarError]]:
     """Every error that an endpoint may answer, without repetition, by status."""
     errors = [*endpoint.errors, *COMMON_ERRORS]
-    if endpoint.needs_caller and "applications" in endpoint.listeners:
+    if "applications" in endpoint.listeners:
+        # Also where no caller is needed: the front always brings a certificate there, and an unknown one is refused.
         errors += CALLER_ERRORS
     if endpoint.takes:
         errors += BODY_ERRORS

@@ -9,13 +9,24 @@ import sys
 from pathlib import Path
 
 from appliance.api.endpoints import LISTENERS, Endpoint
-from appliance.api.openapi import errors_of
+from appliance.api.members import link, member_tables
+from appliance.api.openapi import ANY_REQUEST, errors_of
 from appliance.api.table import ENDPOINTS
 from appliance.box.settings import LimitSettings
 from appliance.box.states import STATES
 from appliance.errors import CinnabarError
+from appliance.evidence import Report
 
 MARKER = "<!-- What follows is made by `python -m appliance.api.reference docs/api.md`. -->\n"
+
+_MEMBERS = """The members of the JSON bodies. A request with another member is refused; an answer may get further ones.
+"absent" stands for a member that is not there at all. `Report` is what `cinnabar verify` makes, see
+[verify.md](verify.md).
+"""
+_PROBLEMS = """Beside what an endpoint lists, any request may meet `method-not-allowed` (the path is there, the method
+is not; `Allow` says which are), `not-found` (no endpoint of this listener has the path), `address-too-long` and
+`unsupported-http-version`. On `applications` an unknown certificate is answered before all else, also on `/health`.
+"""
 
 
 def reference() -> str:
@@ -23,7 +34,8 @@ def reference() -> str:
     limits = LimitSettings()
     parts = ["## Endpoints\n", _overview(limits)]
     parts += [_endpoint(endpoint) for endpoint in ENDPOINTS]
-    parts += ["## Problems\n", _problems()]
+    parts += ["## Members\n", _MEMBERS, member_tables(_bodies())]
+    parts += ["## Problems\n", _PROBLEMS, _problems()]
     return "\n".join(parts)
 
 
@@ -44,11 +56,11 @@ def _endpoint(endpoint: Endpoint) -> str:
         where = "path" if parameter in endpoint.parameters else "query"
         lines.append(f"- `{parameter.name}` ({where}): {parameter.description}")
     for body in endpoint.takes:
-        kind = f"`{body.schema.__name__}`" if body.schema is not None else body.description
+        kind = _schema(body.schema) if body.schema is not None else body.description
         lines.append(f"- takes `{body.media_type}`: {kind}")
     for answer in endpoint.answers:
         shown = ", ".join(
-            f"`{body.media_type}`" + (f" (`{body.schema.__name__}`)" if body.schema is not None else "")
+            f"`{body.media_type}`" + (f" ({_schema(body.schema)})" if body.schema is not None else "")
             for body in answer.bodies
         )
         lines.append(f"- answers {answer.status}: {answer.description} {shown}")
@@ -58,8 +70,19 @@ def _endpoint(endpoint: Endpoint) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _schema(schema: type) -> str:
+    return f"`{schema.__name__}`" if schema is Report else link(schema)
+
+
+def _bodies() -> list[type]:
+    """What is sent, then what is answered."""
+    asked = [body.schema for endpoint in ENDPOINTS for body in endpoint.takes]
+    answered = [body.schema for endpoint in ENDPOINTS for answer in endpoint.answers for body in answer.bodies]
+    return [schema for schema in dict.fromkeys(asked + answered) if schema is not None and schema is not Report]
+
+
 def _problems() -> str:
-    known: dict[str, type[CinnabarError]] = {}
+    known: dict[str, type[CinnabarError]] = {error.code: error for error in ANY_REQUEST}
     for endpoint in ENDPOINTS:
         for error in errors_of(endpoint):
             known.setdefault(error.code, error)

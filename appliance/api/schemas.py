@@ -53,11 +53,13 @@ class StampRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     digest: Hex
     hash: DigestName = "sha256"
+    """The hash that the digest was made with."""
     unit: Name | None = None
     """The time-stamping unit; the first that the caller may use if left out."""
     policy: Oid | None = None
     """The policy that the stamp must be issued under; the unit's default if left out."""
     nonce: NonceHex | None = None
+    """A positive number that the token repeats, hexadecimal, to 256 bits (RFC 3161, section 2.4.1)."""
     certificates: bool = True
     """Whether the token carries the unit's certificates."""
 
@@ -79,9 +81,13 @@ class BulkStampRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields
     """Ask for one time-stamp over many digests of one hash algorithm."""
 
     digests: Annotated[list[Hex], Meta(min_length=1, max_length=10_000)]
+    """Digests, lower-case hexadecimal; each gets a verdict."""
     hash: DigestName = "sha256"
+    """The hash that the digests were made with, all of them."""
     unit: Name | None = None
+    """The time-stamping unit; the first that the caller may use if left out."""
     policy: Oid | None = None
+    """The policy that the stamp must be issued under; the unit's default if left out."""
     paths: bool = True
     """Whether each item's path stands in the answer; a client that keeps its digests can compute them."""
 
@@ -127,11 +133,15 @@ class SealRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True
     digest: Hex | None = None
     """Digest of a document that stays with the caller; the seal is then detached."""
     hash: DigestName = "sha256"
+    """The seal key's own hash, which a `digest` was made with."""
     document: bytes | None = None
+    """The document itself; the box takes its digest, and carries it in the CMS where the form is enveloping."""
     existing: bytes | None = None
     """A CMS SignedData, DER, which gets a further signature over the same document."""
     form: Literal["detached", "enveloping"] = "detached"
+    """Whether the CMS carries the document."""
     level: Literal["B-B", "B-T"] = "B-B"
+    """CAdES baseline level; B-T carries a time-stamp of the signature."""
     unit: Name | None = None
     """The time-stamping unit of a B-T seal; the first that the caller may use if left out."""
     options: SealOptions = SealOptions()
@@ -170,8 +180,11 @@ class BulkSealRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=
     """Ask for a detached seal of each digest."""
 
     digests: Annotated[list[Hex], Meta(min_length=1, max_length=10_000)]
+    """Digests, lower-case hexadecimal; each gets a seal or a problem."""
     hash: DigestName = "sha256"
+    """The hash that the digests were made with, all of them."""
     key: Name | None = None
+    """The seal key; the first that the caller may use if left out."""
 
 
 class SealVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,10 +202,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     job: JobId
     kind: str
+    """`seals`."""
     state: Literal["running", "done"]
     items: int
+    """Digests of the request."""
     done: int
+    """How many of them have a verdict."""
     verdicts: list[SealVerdict]
+    """One page of them, at most 1,000."""
     next: int | None = None
     """Where the next page begins; null when this page ends with the last verdict there is."""
 
@@ -237,13 +254,16 @@ class NamedFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file to verify, with the name that the report calls it by."""
 
     name: Annotated[str, Meta(min_length=1, max_length=255)]
+    """What the report calls it."""
     content: bytes
+    """The file, whole."""
 
 
 class VerifyRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Verify files against the box's own trust bundle, as `cinnabar verify` does offline."""
 
     files: Annotated[list[NamedFile], Meta(min_length=1, max_length=100)]
+    """Documents, seals, stamps, evidence records, records and proofs, all that belongs together."""
 
 
 class KeyHealth(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.api.application import TokenUnavailable
+from appliance.api.bodies import BodyDamaged
 from appliance.api.bulk_seals import MEDIA_SEALS, jobs, seals_bulk
 from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS, evidence_record, stamps_bulk
 from appliance.api.description import openapi
@@ -49,6 +50,7 @@ from appliance.clock import TimeNotShown
 from appliance.errors import CinnabarError, NotFound
 from appliance.evidence import Report
 from appliance.evidence_records import BatchRejected
+from appliance.log import LogDamaged
 from appliance.recorder.errors import (
     Archived,
     IdempotencyConflict,
@@ -172,7 +174,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         work=Work.READ,
         parameters=(_RECORD, Parameter("item", "0|[1-9][0-9]{0,6}", "Position of the leaf.", "0")),
         answers=(Answer(200, "EvidenceRecord, DER.", (Body(MEDIA_BYTES),)),),
-        errors=(NotFound, Archived, RecorderUnavailable),
+        errors=(NotFound, Archived, RecorderUnavailable, BodyDamaged),
     ),
     Endpoint(
         method="POST",
@@ -236,7 +238,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             Parameter("count", "0|[1-9][0-9]{0,3}", "Items of the page, at most 1000.", "1000"),
         ),
         answers=(Answer(200, "The job.", (Body(MEDIA_JSON, Job), Body(MEDIA_SEALS))),),
-        errors=(NotFound, RecorderUnavailable),
+        errors=(NotFound, RecorderUnavailable, BodyDamaged),
     ),
     Endpoint(
         method="GET",
@@ -248,7 +250,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         work=Work.READ,
         parameters=(Parameter("id", "[0-9a-f]{44}", "Id of a record.", "0" * 44),),
         answers=(Answer(200, "The record.", _of(RecordAnswer)),),
-        errors=(NotFound, Archived, RecorderUnavailable),
+        errors=(NotFound, Archived, RecorderUnavailable, BodyDamaged, LogDamaged),
     ),
     Endpoint(
         method="POST",
@@ -281,7 +283,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             ),
         ),
         answers=(Answer(200, "The resource.", (Body(MEDIA_TEXT), Body(MEDIA_BYTES))),),
-        errors=(NotFound,),
+        errors=(NotFound, LogDamaged),
     ),
     Endpoint(
         method="GET",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from appliance.api.schemas import PROBLEM_TYPE_PREFIX, Problem
@@ -89,13 +91,22 @@ def refusal(status: int, media_type: str, body: bytes) -> ApiError:
         except msgspec.DecodeError:
             return NotUnderstood(f"status {status} with a problem that cannot be read")
     else:
-        # Not the worker's own words: the front's, when no worker answers or TLS was refused.
+        # Not the worker's own words: the front's, when no worker answers, or without TLS or a certificate.
         problem = Problem(
             type="about:blank",
             title=f"The front answered {status}",
             status=status,
-            detail="The request did not reach a worker of the box.",
+            detail=f"{_reason(body)}The request did not reach a worker of the box.",
             retriable=status in {502, 503, 504},
         )
     kind = _BY_STATUS.get(status, Unavailable if status >= 500 else BadRequest)
     return kind(problem)
+
+
+_TITLE = re.compile(rb"<title>(?:[0-9]{3} )?([\x20-\x7e]{1,200}?)</title>", re.IGNORECASE)
+
+
+def _reason(body: bytes) -> str:
+    """The reason in the front's page of HTML, as the beginning of a text; empty where there is none to read."""
+    found = _TITLE.search(body[:4_096])
+    return "" if found is None else f"{found[1].decode()}. "
