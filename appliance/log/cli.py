@@ -1,8 +1,9 @@
-"""`cinnabar log check` and `cinnabar log resume`."""
+"""`cinnabar log check`, `cinnabar log repair` and `cinnabar log resume`."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import sys
@@ -20,10 +21,12 @@ from appliance.errors import CinnabarError
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.checkpoint import LogKey
 from appliance.log.derive import Finding
+from appliance.log.errors import LogDamaged
 from appliance.log.exports import export_directory, export_file, read_export, write_export
 from appliance.log.integrator import owner_of, sync_directory
 from appliance.log.keys import KEYS_FILE, log_keys
-from appliance.log.reader import log_directory
+from appliance.log.reader import FOLLOWER_LOCK, log_directory
+from appliance.log.repair import LogRepair, next_steps
 from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.sources import open_records
 from appliance.recorder.messages import BOX_LOG
@@ -41,7 +44,7 @@ home_option = click.option(
 
 @click.group()
 def log() -> None:
-    """Check the box's logs; open a restored box again."""
+    """Check and repair the box's logs; open a restored box again."""
 
 
 @log.command()
@@ -54,9 +57,7 @@ def check(root: Path, tenant: str | None, as_json: bool) -> None:
     Works on a running and on a stopped box. Exit codes: 0 all sound, 1 something differs, 2 it could not be checked.
     """
     home, settings = _open(root)
-    chosen = [entry for entry in settings.logs if tenant is None or (entry.tenant or BOX_LOG) == tenant]
-    if not chosen:
-        _unusable(f"There is no log of tenant {tenant!r} on this box.")
+    chosen = _chosen(settings, tenant)
     try:
         with open_records(home) as records:
             reports = [_check_one(home, settings, entry, records) for entry in chosen]
@@ -68,7 +69,81 @@ def check(root: Path, tenant: str | None, as_json: bool) -> None:
     else:
         for report in reports:
             _print(report)
+        exports = export_directory(home.root, settings.checkpoint_exports)
+        for step in next_steps([finding.file for report in reports for finding in report.findings], exports, root):
+            click.echo(f"next: {step}")
     sys.exit(EXIT_SOUND if all(report.sound for report in reports) else EXIT_DAMAGED)
+
+
+@log.command()
+@home_option
+@click.option("--tenant", help="Only this tenant's log; @box for the box's own.")
+def repair(root: Path, tenant: str | None) -> None:
+    """Derive the files again that `check` names, if they give the signed head; say what was done.
+
+    Entries are taken from the bundles and from the recorder; nothing is replaced unless they give the signed root.
+    Works beside a running box, except for the newest tiles, which the follower writes. Exit codes: 0 all sound now,
+    1 something still differs, 2 it could not be tried.
+    """
+    home, settings = _open(root)
+    reports = []
+    try:
+        with open_records(home) as records, _alone(home) as alone:
+            for entry in _chosen(settings, tenant):
+                reports.append(_repair_one(home, settings, entry, records, alone=alone))
+    except (CinnabarError, OSError) as error:
+        _unusable(str(error))
+    for report in reports:
+        _print(report)
+    sys.exit(EXIT_SOUND if all(report.sound for report in reports) else EXIT_DAMAGED)
+
+
+def _repair_one(
+    home: Home, settings: BoxSettings, entry: LogSettings, records: RecordSource | None, *, alone: bool
+) -> LogReport:
+    report = _check_one(home, settings, entry, records)
+    if report.sound:
+        return report
+    directory = log_directory(home.logs, entry.origin)
+    keys, _ = _keys(directory, entry)
+    exports = export_directory(home.root, settings.checkpoint_exports)
+    owner = owner_of(home.logs) if os.geteuid() == 0 else None
+    log = entry.tenant or BOX_LOG
+    mending = LogRepair(entry.origin, log, directory, exports, keys, records, owner, alone=alone)
+    try:
+        mending.run()
+    except LogDamaged as error:
+        click.echo(str(error), err=True)
+    finally:
+        for line in mending.done:
+            click.echo(line)
+    return _check_one(home, settings, entry, records)
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[bool]:
+    """Whether no follower writes these logs; none starts to meanwhile."""
+    try:
+        descriptor = os.open(home.logs / FOLLOWER_LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _chosen(settings: BoxSettings, tenant: str | None) -> list[LogSettings]:
+    chosen = [entry for entry in settings.logs if tenant is None or (entry.tenant or BOX_LOG) == tenant]
+    if not chosen:
+        _unusable(f"There is no log of tenant {tenant!r} on this box.")
+    return chosen
 
 
 def _check_one(home: Home, settings: BoxSettings, entry: LogSettings, records: RecordSource | None) -> LogReport:

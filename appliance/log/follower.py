@@ -33,7 +33,7 @@ from appliance.log.integrator import write_durably
 from appliance.log.keys import log_keys, write_log_keys
 from appliance.log.mend import mend_missing
 from appliance.log.note import VerifierKey
-from appliance.log.reader import log_directory
+from appliance.log.reader import FOLLOWER_LOCK, log_directory
 from appliance.log.records import Records
 from appliance.log.writer import LogSigner, LogWriter
 from appliance.recorder.client import RecorderClient
@@ -264,7 +264,7 @@ async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None
 def _one_follower(home: Home) -> int:
     """Hold the logs for this process alone, until the descriptor is closed. Raises LogLocked."""
     home.logs.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(home.logs / ".follower", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(home.logs / FOLLOWER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -25,6 +25,8 @@ from appliance.log.tiles import BUNDLED_ENTRY_BYTES, HEIGHT, WIDTH, Tile, tile_w
 
 CHECKPOINT_FILE = "checkpoint"
 SIGNED_ROOT_FILE = "signed-root"
+FOLLOWER_LOCK = ".follower"
+"""Beside the logs: locked by the one process that writes them."""
 _TELL_AGAIN_SECONDS = 60.0
 
 logger = structlog.get_logger("log")
