@@ -2,8 +2,9 @@
 
 The recorder holds a job's request, its progress and its verdicts. A worker claims a job for a while, signs a few items
 a turn of its loop, so that single requests pass between them (a stamp's 99th percentile stays low while one runs), and
-submits slices: entries and verdicts in one transaction. When it dies, its claim ends and another worker goes on at the
-last slice; signatures of a slice that was not committed are dropped with it.
+submits slices: entries and verdicts in one transaction. After a few of them it gives the job back and claims again, so
+that the recorder can let another tenant's job, or another application's, come first. When it dies, its claim ends and
+another worker goes on at the last slice; signatures of a slice that was not committed are dropped with it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
 SLICE: Final = 128
-"""Items that one transaction commits."""
+"""Items that one transaction commits, at most."""
+SLICE_SECONDS: Final = 0.25
+"""A slice ends earlier when its items take so long: an HSM may be slow."""
+CLAIM_SLICES: Final = 4
+CLAIM_SECONDS: Final = 0.5
+"""After so many slices, or so long, it is another job's turn."""
 TURN_SECONDS: Final = 0.002
 """How long a job keeps the loop before everybody else has a turn."""
 POLL_SECONDS: Final = 2.0
@@ -37,7 +43,7 @@ log = structlog.get_logger("api")
 
 
 class JobRunner:
-    """Carries on the jobs of the tenants that this worker serves, one at a time, the oldest first."""
+    """Carries on the jobs of the tenants that this worker serves, a few slices of each in its turn."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -62,18 +68,21 @@ class JobRunner:
 
     async def _run(self) -> None:
         tenants = sorted(self._worker.ciphers)
+        before = b""
         while not self._stopping:
             self._wake.clear()
             try:
-                claimed = await self._worker.recorder.job_claim(tenants, LEASE_SECONDS)
+                claimed = await self._worker.recorder.job_claim(tenants, LEASE_SECONDS, before)
             except CinnabarError as error:
                 log.warning("job-claim-failed", code=error.code)
                 await self._pause(PAUSE_SECONDS)
                 continue
+            before = b""
             if claimed is None:
                 await self._pause(POLL_SECONDS)
                 continue
-            await self._carry_on(*claimed)
+            if await self._carry_on(*claimed):
+                before = claimed[0]
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -81,14 +90,22 @@ class JobRunner:
 
     async def _carry_on(
         self, job_id: bytes, tenant: str, application: str, kind: str, items: int, progress: int, request: bytes
-    ) -> None:
+    ) -> bool:
+        """Work on a claimed job for its turn; whether it is to be given back, to go on when it is its turn again."""
+        loop = asyncio.get_running_loop()
+        turn_ends = loop.time() + CLAIM_SECONDS
         self.running = job_id
         try:
             if kind != KIND:
                 raise BadRequest(f"there is no work of kind {kind}")
             sealer = BulkSealer.open(self._worker, tenant, application, request)
-            while progress < items and not self._stopping:
+            for _ in range(CLAIM_SLICES):
+                if progress >= items or self._stopping:
+                    break
                 progress = await self._slice(sealer, job_id, progress, items)
+                if loop.time() > turn_ends:
+                    break
+            return progress < items
         except JobMoved:
             log.info("job-moved", job=job_id.hex())
         except (Unavailable, HsmError) as error:
@@ -100,12 +117,14 @@ class JobRunner:
             await self._pause(POLL_SECONDS)
         finally:
             self.running = None
+        return False
 
     async def _slice(self, sealer: BulkSealer, job_id: bytes, start: int, items: int) -> int:
         """Seal and commit the next items; where the job stands then."""
         loop = asyncio.get_running_loop()
         entries: list[Entry] = []
         verdicts: list[bytes] = []
+        slice_ends = loop.time() + SLICE_SECONDS
         turn_ends = loop.time() + TURN_SECONDS
         try:
             for item in range(start, min(start + SLICE, items)):
@@ -121,6 +140,8 @@ class JobRunner:
                 if loop.time() > turn_ends:
                     await asyncio.sleep(0)
                     turn_ends = loop.time() + TURN_SECONDS
+                if loop.time() > slice_ends:
+                    break
             await self._worker.recorder.job_slice(job_id, start, entries, verdicts)
         except BaseException as error:
             self._worker.drop(error.code if isinstance(error, CinnabarError) else "failed", len(entries))

@@ -157,10 +157,12 @@ class RecorderClient:
         self._ticket = ticket = self._ticket + 1
         return self._submit(JobSlice(ticket, job_id, start, entries, verdicts))
 
-    async def job_claim(self, tenants: list[str], lease: int = 30) -> list[Any] | None:
-        """[job_id, tenant, application, kind, items, progress, request] of a job to work on, or None."""
+    async def job_claim(self, tenants: list[str], lease: int = 30, release: bytes = b"") -> list[Any] | None:
+        """[job_id, tenant, application, kind, items, progress, request] of a job to work on, or None.
+
+        `release`: id of the job that was claimed before and is given back: see messages.JobClaim."""
         self._ticket = ticket = self._ticket + 1
-        value: list[Any] | None = await self._submit(JobClaim(ticket, tenants, lease))
+        value: list[Any] | None = await self._submit(JobClaim(ticket, tenants, lease, release))
         return value
 
     async def query(self, name: str, *arguments: object) -> Any:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ENTRIES_LIMIT = 20_000
 """Entries of one command: a slice of a bulk call."""
+UNFINISHED_LIMIT = 16
+"""Unfinished jobs of one application: what it asks beyond is refused as busy."""
 
 
 def job_create(transaction: Transaction, _run: Run, command: JobCreate) -> Answer:
@@ -33,11 +35,14 @@ def job_create(transaction: Transaction, _run: Run, command: JobCreate) -> Answe
         raise errors.ReadOnly(transaction.refuse)
     if command.items < 0 or not command.job_id:
         raise BadRequest("a job has an id and a number of items")
+    tenant, application = caller.tenant_number, caller.application_number
+    if rows.count_unfinished(transaction.connection, tenant, application) >= UNFINISHED_LIMIT:
+        raise errors.Busy(f"the application has {UNFINISHED_LIMIT} unfinished jobs")
     rows.add_job(
         transaction.connection,
         command.job_id,
-        caller.tenant_number,
-        caller.application_number,
+        tenant,
+        application,
         command.kind,
         command.items,
         transaction.now_us,
@@ -77,8 +82,10 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
         transaction.connection, job.number, command.start, len(command.verdicts), first, len(command.entries), verdicts
     )
     rows.move_job(transaction.connection, job.number, end, transaction.now_us if end == job.items else None)
-    held = transaction.ground.leases.get(command.job_id)
-    if held is not None and held[0] == run.run:
+    held = _lease(transaction, command.job_id)
+    if end == job.items:
+        transaction.leases[command.job_id] = (run.run, 0.0)
+    elif held is not None and held[0] == run.run:
         transaction.leases[command.job_id] = (run.run, max(held[1], transaction.monotonic + 30))
     transaction.row_counts[run.run] = transaction.row_counts.get(run.run, 0) + len(command.entries)
     return Committed(command.ticket, first)
@@ -91,22 +98,34 @@ def slice_rows(transaction: Transaction, job: rows.JobRow, stored: tuple[int, in
 
 
 def job_claim(transaction: Transaction, run: Run, command: JobClaim) -> Answer:
-    """Lease the oldest free job of the tenants to this run."""
-    for name in command.tenants:
-        tenant = transaction.ground.callers.tenants.get(name)
-        if tenant is None or tenant.state != "active":
-            continue
-        for _, job_id, application in rows.unfinished_jobs(transaction.connection, tenant.number):
-            held = transaction.leases.get(job_id) or transaction.ground.leases.get(job_id)
+    """Lease a free job of the tenants to this run, in turn by tenant, then by application: see messages.JobClaim."""
+    ground = transaction.ground
+    if command.release and (_lease(transaction, command.release) or ("", 0.0))[0] == run.run:
+        transaction.leases[command.release] = (run.run, 0.0)
+
+    def served(tenant: int, application: int = 0) -> int:
+        place = (tenant, application)
+        return transaction.served.get(place) or ground.served.get(place, 0)
+
+    known = [ground.callers.tenants.get(name) for name in command.tenants]
+    active = [tenant for tenant in known if tenant is not None and tenant.state == "active"]
+    for tenant in sorted(active, key=lambda one: served(one.number)):
+        unfinished = rows.unfinished_jobs(transaction.connection, tenant.number)
+        for _, job_id, application in sorted(unfinished, key=lambda one: (served(tenant.number, one[2]), one[0])):
+            held = _lease(transaction, job_id)
             if held is not None and held[1] > transaction.monotonic:
                 continue
-            application_name = rows.application_name(transaction.connection, application) or ""
-            if (name, application_name) not in transaction.ground.callers.applications:
-                continue
-            job = rows.find_job(transaction.connection, job_id)
-            if job is None:
+            caller = ground.callers.by_number.get(application)
+            job = rows.find_job(transaction.connection, job_id) if caller is not None else None
+            if caller is None or job is None:
                 continue
             transaction.leases[job_id] = (run.run, transaction.monotonic + command.lease)
-            value = [job_id, name, application_name, job.kind, job.items, job.progress, job.request]
+            turn = 1 + max([*ground.served.values(), *transaction.served.values()], default=0)
+            transaction.served[(tenant.number, 0)] = transaction.served[(tenant.number, application)] = turn
+            value = [job_id, tenant.name, caller.application, job.kind, job.items, job.progress, job.request]
             return Result(command.ticket, value)
     return Result(command.ticket, None)
+
+
+def _lease(transaction: Transaction, job_id: bytes) -> tuple[str, float] | None:
+    return transaction.leases.get(job_id) or transaction.ground.leases.get(job_id)

@@ -113,14 +113,18 @@ class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
 
 
 class JobClaim(msgspec.Struct, array_like=True, frozen=True, tag="job-claim"):
-    """Take the oldest unfinished job that nobody holds, of one of `tenants`, for `lease` seconds.
+    """Take an unfinished job that nobody holds, of one of `tenants`, for `lease` seconds.
 
-    Every slice renews the lease; a lost connection gives the job back at once. Result.value is None or
+    The tenant that was served least recently comes first, of its applications likewise, of their jobs the oldest
+    (control CHANNEL): one tenant's many items wait for nobody but themselves. Every slice renews the lease; a lost
+    connection gives the job back at once. Result.value is None or
     [job_id, tenant, application, kind, items, progress, request]."""
 
     ticket: int
     tenants: list[str]
     lease: Count = 30
+    release: bytes = b""
+    """Id of a job that this run held until now and gives back with this claim."""
 
 
 class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):

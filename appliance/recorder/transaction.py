@@ -81,6 +81,8 @@ class Ground:
     """Tenant (or BOX_LOG) by log origin."""
     leases: dict[bytes, tuple[str, float]] = field(default_factory=dict)
     """(run, end in seconds of the monotonic clock) of the claimed jobs."""
+    served: dict[tuple[int, int], int] = field(default_factory=dict)
+    """By (tenant, application), and (tenant, 0) for the tenant: the number of the claim that served it last."""
     sealed_last_id: bytes = b""
     """Largest record id in a sealed segment: only ids up to it may be in one."""
 
@@ -116,6 +118,7 @@ class Transaction:
         self.row_counts: dict[str, int] = {}
         self.ended: list[Run] = []
         self.leases: dict[bytes, tuple[str, float]] = {}
+        self.served: dict[tuple[int, int], int] = {}
         self.ids: dict[bytes, tuple[int, int, bytes]] = {}
         self.bytes = 0
         self._caller: Caller | None = None
@@ -355,6 +358,11 @@ class Transaction:
         ground.sizes.update(self.sizes)
         ground.next_sequence += sum(map(len, self.pending.values()))
         ground.hours.update({keys.hour_of(row.key) for row in self.keys.values()})
-        ground.leases.update(self.leases)
+        ground.served.update(self.served)
+        for job_id, lease in self.leases.items():
+            if lease[1] > self.monotonic:
+                ground.leases[job_id] = lease
+            else:
+                ground.leases.pop(job_id, None)
         for run in runs:
             run.rows += self.row_counts.get(run.run, 0)

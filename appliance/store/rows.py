@@ -233,6 +233,14 @@ def unfinished_jobs(connection: sqlite3.Connection, tenant: int) -> list[tuple[i
     ).fetchall()
 
 
+def count_unfinished(connection: sqlite3.Connection, tenant: int, application: int) -> int:
+    """How many jobs of an application are not finished."""
+    count: int = connection.execute(
+        "SELECT count(*) FROM jobs WHERE tenant = ? AND application = ? AND finished IS NULL", (tenant, application)
+    ).fetchone()[0]
+    return count
+
+
 def list_jobs(connection: sqlite3.Connection, application: int, before: int, limit: int) -> list[JobRow]:
     """An application's jobs, the newest first, numbered below `before`."""
     rows = connection.execute(

@@ -16,6 +16,7 @@ import pytest
 from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound
 from appliance.record import commitment
 from appliance.recorder import CallCounter, RecorderClient, errors, new_run_id
+from appliance.recorder.jobs import UNFINISHED_LIMIT
 from appliance.recorder.messages import BOX_LOG, Committed, Idempotency, Replayed
 from appliance.store import records, schema
 from firmware_tests.recorder.running import (
@@ -495,3 +496,45 @@ def test_without_a_recorder_the_client_says_so(root: Path) -> None:
             await RecorderClient.connect(root / "nowhere.sock", new_run_id(), lambda: (0, {}), patience=0.2)
 
     asyncio.run(main())
+
+
+def test_claims_go_round_by_tenant_and_application(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        def create(tenant: str, application: str, certificate: bytes, job_id: bytes) -> Awaitable[object]:
+            key = Idempotency(uuid7(), bytes(32))
+            return client.job_create(tenant, application, certificate, job_id, "bulk", 10_000, b"r", key)
+
+        for number in range(4):
+            await create("acme", "app", CERTIFICATE, b"many-%d" % number)
+        await create("acme", "other", OTHER, b"second")
+        turns: list[bytes] = []
+        before = b""
+        for turn in range(8):
+            if turn == 2:
+                await create("globex", "app", FOREIGN, b"small")
+            claimed = await client.job_claim(["acme", "globex"], release=before)
+            assert claimed is not None
+            before = claimed[0]
+            turns.append(before)
+        assert turns == [b"many-0", b"second", b"small", b"many-0", b"small", b"second", b"small", b"many-0"]
+        # What another run holds is not given back by this one; what is held by this one is not claimed twice.
+        assert len({(await client.job_claim(["acme"]) or [b""])[0] for _ in range(6)}) == 5
+
+    talk(recorder, body)
+
+
+def test_an_applications_unfinished_jobs_are_bounded(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        def create(number: int, certificate: bytes = CERTIFICATE, application: str = "app") -> Awaitable[object]:
+            key = Idempotency(uuid7(), bytes(32))
+            return client.job_create("acme", application, certificate, b"%d" % number, "bulk", 1, b"r", key)
+
+        for number in range(UNFINISHED_LIMIT):
+            await create(number)
+        await refused(errors.Busy, create(100))
+        await create(200, OTHER, "other")
+        await client.job_slice(b"3", 0, [entry()], [b"v"])
+        await create(101)
+        await refused(errors.Busy, create(102))
+
+    talk(recorder, body)
