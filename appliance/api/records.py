@@ -10,6 +10,7 @@ import msgspec
 from appliance.api.bodies import Body
 from appliance.api.callers import Caller
 from appliance.api.messages import Request, Response
+from appliance.api.record_reads import RecordReads
 from appliance.api.schemas import InclusionProof, RecordAnswer
 from appliance.log import Checkpoint, NotYetIncluded, TlogProof, parse_note
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _encode = msgspec.json.Encoder().encode
 _plain = msgspec.msgpack.Decoder(Body).decode
+_reads = RecordReads()
 
 ARTIFACT_TYPES = {
     "stamp": "application/timestamp-token",
@@ -52,34 +54,39 @@ def open_row(worker: Worker, tenant: str, row: list[object]) -> StoredRecord:
 
 
 async def read_body(worker: Worker, caller: Caller, record_id: bytes) -> StoredRecord:
-    """A record of the caller's tenant. Raises NotFound; another tenant's record is not found either."""
-    return open_row(worker, caller.tenant, await worker.recorder.query("get_record", caller.tenant, record_id))
+    """A record of the caller's tenant. Raises NotFound; another tenant's record is not found either. Raises Busy."""
+    return await _reads.read(
+        worker.recorder, caller.tenant, record_id, lambda row: open_row(worker, caller.tenant, row)
+    )
 
 
 async def records(worker: Worker, request: Request) -> Response:
     """GET /v1/records/{id}"""
     caller = request.caller
     assert caller is not None  # noqa: S101 - the endpoint needs one
-    stored = await read_body(worker, caller, bytes.fromhex(request.arguments["id"]))
+    record_id = bytes.fromhex(request.arguments["id"])
+    tenant = caller.tenant
+    return Response(await _reads.read(worker.recorder, tenant, record_id, lambda row: _shown(worker, tenant, row)))
+
+
+def _shown(worker: Worker, tenant: str, row: list[object]) -> bytes:
+    stored = open_row(worker, tenant, row)
     artifact = stored.body.artifact
     unit = worker.units.get(stored.key)
     if stored.kind == "stamp" and unit is not None:
         artifact = unit.restored(artifact, certificates=True)
-    log = next((log for log in worker.logs.values() if log.tenant == caller.tenant), None)
-    return Response(
-        _encode(
-            RecordAnswer(
-                record=stored.record_id.hex(),
-                content=stored.body.record.decode(),
-                salt=stored.body.salt.hex(),
-                commitment=stored.commitment.hex(),
-                index=stored.index,
-                artifact=artifact,
-                artifact_type=ARTIFACT_TYPES.get(stored.kind, "application/octet-stream"),
-                proof=None if log is None else _proof(log, stored),
-            )
-        )
+    log = next((log for log in worker.logs.values() if log.tenant == tenant), None)
+    answer = RecordAnswer(
+        record=stored.record_id.hex(),
+        content=stored.body.record.decode(),
+        salt=stored.body.salt.hex(),
+        commitment=stored.commitment.hex(),
+        index=stored.index,
+        artifact=artifact,
+        artifact_type=ARTIFACT_TYPES.get(stored.kind, "application/octet-stream"),
+        proof=None if log is None else _proof(log, stored),
     )
+    return _encode(answer)
 
 
 def _proof(log: HostedLog, stored: StoredRecord) -> InclusionProof | None:
