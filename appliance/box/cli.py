@@ -23,13 +23,16 @@ from appliance.box.users import resolve_users
     "--home",
     "root",
     type=click.Path(path_type=Path, file_okay=False),
-    default=lambda: os.environ.get("CINNABAR_HOME", "var"),
+    default=Path("var"),
+    envvar="CINNABAR_HOME",
+    show_default=True,
+    show_envvar=True,
     help="The box's home.",
 )
-@click.option("--api", help="HOST:PORT of the applications' listener; port 0 takes a free one.")
-@click.option("--tsa", help="HOST:PORT of the plain RFC 3161 listener (off unless given here or in box.json).")
-@click.option("--public", help="HOST:PORT of the public listener: published logs, CRLs, verification.")
-@click.option("--metrics", help="HOST:PORT of the metrics listener.")
+@click.option("--api", help="HOST:PORT for applications: TLS with a client certificate; port 0 takes a free one.")
+@click.option("--tsa", help="HOST:PORT for RFC 3161 over plain HTTP (off unless given here or in box.json).")
+@click.option("--public", help="HOST:PORT for anybody: TLS, published logs and CRLs (off unless given).")
+@click.option("--metrics", help="HOST:PORT for metrics: plain HTTP, this machine alone (off unless given).")
 def run(root: Path, api: str | None, tsa: str | None, public: str | None, metrics: str | None) -> None:
     """Run the box in this terminal until Ctrl-C; it stops cleanly and says so.
 
