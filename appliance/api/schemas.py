@@ -22,7 +22,7 @@ NonceHex = Annotated[
 ]
 RecordId = Annotated[str, Meta(pattern="^[0-9a-f]{44}$", description="Id of a record, 22 bytes.")]
 JobId = Annotated[str, Meta(pattern="^[0-9a-f]{44}$", description="Id of a job, 22 bytes.")]
-Oid = Annotated[str, Meta(pattern=r"^[012](\.(0|[1-9][0-9]{0,18})){1,31}$", description="Object identifier, dotted.")]
+Oid = Annotated[str, Meta(pattern=r"^(0|1|2)(\.(0|[1-9][0-9]{0,18})){1,31}$", description="Object identifier, dotted.")]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{0,62}$")]
 Time = Annotated[str, Meta(description="RFC 3339, UTC, microseconds.")]
 
