@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.quoting import escape
-from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
+from appliance.evidence.stamps import JudgedStamp, Stamp, judge_stamp, read_stamp
 from appliance.evidence.subjects import Subject
 from appliance.evidence_records import (
     ArchiveTimeStamp,
@@ -43,16 +43,19 @@ def covered_subjects(record: EvidenceRecord, subjects: Sequence[Subject]) -> lis
 
 
 def judge_stamps(
-    journal: Journal, record: EvidenceRecord, context: Context, proven_us: int | None
+    journal: Journal, record: EvidenceRecord, context: Context, proven: Callable[[Stamp], int | None]
 ) -> list[JudgedStamp]:
     """Judge every token of the record, the newest first; each must have stood when the next one was made.
 
-    Enters in `journal` what goes wrong. Gives the judged tokens, the oldest first.
+    `proven`: when this very token is shown by other evidence to have existed. Enters in `journal` what goes wrong.
+    Gives the judged tokens, the oldest first.
     """
     stamps: list[ArchiveTimeStamp] = [stamp for chain in record.chains for stamp in chain]
     judged: list[JudgedStamp] = []
+    renewed_us: int | None = None
     for number in range(len(stamps) - 1, -1, -1):
         stamp = read_stamp(stamps[number].token)
+        proven_us = min((us for us in (proven(stamp), renewed_us) if us is not None), default=None)
         one = judge_stamp(stamp, context, proven_us=proven_us)
         judged.insert(0, one)
         which = f"time-stamp {number + 1} of {len(stamps)}"
@@ -63,5 +66,5 @@ def judge_stamps(
                 journal.refuse(which, check.sub_indication, check.text)
         outside = one.indication is Indication.PASSED and one.authority is not None and one.authority.party != "box"
         if outside:
-            proven_us = min(stamp.info.latest_us, proven_us) if proven_us is not None else stamp.info.latest_us
+            renewed_us = min(stamp.info.latest_us, renewed_us) if renewed_us is not None else stamp.info.latest_us
     return judged

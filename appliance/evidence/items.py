@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance.evidence.findings import Indication, Journal, worst
 from appliance.evidence.recognise import Kind
@@ -20,8 +21,14 @@ class Shown:
     time_class: TimeClass
     by: str
     """Who says so, in words, escaped."""
-    helps: bool = True
-    """False where it shows the content of the target but not every signature in it: for the report alone."""
+    signature: str | None = None
+    """Fingerprint of the one signature in the target that is shown, and with it what it covers; None: all of its bytes.
+    """
+
+
+def fingerprint(signature: bytes) -> str:
+    """Names a signature value, as records do: SHA-256 in hexadecimal."""
+    return hashlib.sha256(signature).hexdigest()
 
 
 @dataclass
@@ -32,7 +39,11 @@ class Item:
     kind: Kind
     parts: list[tuple[str, Journal]] = field(default_factory=list)
     covers: list[int] = field(default_factory=list)
-    """Indexes of the files or digests whose bytes it binds."""
+    """Indexes of the files or digests whose bytes it binds. What it covers, each of its signatures covers."""
+    signatures: list[str] = field(default_factory=list)
+    """Fingerprints of the signatures that stand in it, or that its record names."""
+    binds: list[tuple[int, str]] = field(default_factory=list)
+    """Signatures in other files, by index and fingerprint, that it binds without the rest of those files."""
     missing: list[Journal] = field(default_factory=list)
     """Journals of parts whose subject is not among the files."""
     claimed: list[tuple[int, str]] = field(default_factory=list)
@@ -44,38 +55,81 @@ class Item:
         """The worst of its parts."""
         return worst([journal.indication for _, journal in self.parts])
 
+    @property
+    def speaks_about(self) -> list[int]:
+        """Indexes of the files of which it binds all or a signature."""
+        return list(dict.fromkeys((*self.covers, *(index for index, _ in self.binds))))
+
     def cover(self, indexes: Sequence[int]) -> None:
         """Note what it binds, itself excepted."""
         self.covers += [index for index in indexes if index != self.index and index not in self.covers]
 
-
-Earliest = dict[int, Shown]
-
-
-def earliest(items: Sequence[Item], accepted: frozenset[str], *, helpful_only: bool = True) -> Earliest:
-    """For each file the earliest time shown by an accepted class, through files that bind others too.
-
-    Only files that passed count. If a seal existed then, so did the document whose digest it holds.
-    """
-    found: Earliest = {}
-    for item in items:
-        if item.indication is Indication.PASSED:
-            for shown in item.shown:
-                if shown.time_class in accepted and (shown.helps or not helpful_only):
-                    _keep(found, shown)
-    for _ in items:
-        before = dict(found)
-        for item in items:
-            if item.index in found and item.indication is Indication.PASSED:
-                shown = found[item.index]
-                for target in item.covers:
-                    _keep(found, Shown(target, shown.time_us, shown.time_class, shown.by))
-        if found == before:
-            break
-    return found
+    def bind(self, index: int, signature: str) -> None:
+        """Note one signature in another file that it binds."""
+        if index != self.index and (index, signature) not in self.binds:
+            self.binds.append((index, signature))
 
 
-def _keep(found: Earliest, shown: Shown) -> None:
-    held = found.get(shown.target)
-    if held is None or shown.time_us < held.time_us:
-        found[shown.target] = shown
+@dataclass
+class Earliest:
+    """The earliest times shown: of files as wholes, and of single signatures in them."""
+
+    files: dict[int, Shown] = field(default_factory=dict)
+    signatures: dict[tuple[int, str], Shown] = field(default_factory=dict)
+
+    def of(self, index: int, signature: str) -> Shown | None:
+        """When this signature in this file is shown to have existed: by itself, or with all of the file."""
+        found = [one for one in (self.signatures.get((index, signature)), self.files.get(index)) if one is not None]
+        return min(found, key=_time, default=None)
+
+    def keep(self, shown: Shown) -> bool:
+        """Enter it if nothing earlier is known. Gives whether it was entered."""
+        held = (
+            self.files.get(shown.target)
+            if shown.signature is None
+            else self.signatures.get((shown.target, shown.signature))
+        )
+        if held is not None and held.time_us <= shown.time_us:
+            return False
+        if shown.signature is None:
+            self.files[shown.target] = shown
+        else:
+            self.signatures[shown.target, shown.signature] = shown
+        return True
+
+
+def earliest(items: Sequence[Item], accepted: frozenset[str]) -> Earliest:
+    """What an accepted class shows, also through files that bind others. Only files that passed count."""
+    passed = [item for item in items if item.indication is Indication.PASSED]
+    known = Earliest()
+    for item in passed:
+        for shown in item.shown:
+            if shown.time_class in accepted:
+                known.keep(shown)
+    changed = True
+    while changed:
+        changed = any([known.keep(shown) for item in passed for shown in _following(item, known)])
+    return known
+
+
+def _following(item: Item, known: Earliest) -> list[Shown]:
+    """What follows from the times known of one file and of its signatures."""
+    following: list[Shown] = []
+    own = [known.of(item.index, signature) for signature in item.signatures]
+    times = [one for one in (known.files.get(item.index), *own) if one is not None]
+    if own and None not in own:
+        # Several signatures are all there only when the last of them is.
+        following.append(replace(max((one for one in own if one), key=_time), target=item.index, signature=None))
+    if times:
+        # If one of its signatures existed then, so did the document whose digest that signature holds.
+        first = min(times, key=_time)
+        following += [replace(first, target=target, signature=None) for target in item.covers]
+    for target, signature in item.binds:
+        shown = known.of(item.index, signature)
+        if shown is not None:
+            following.append(replace(shown, target=target, signature=signature))
+    return following
+
+
+def _time(shown: Shown) -> int:
+    return shown.time_us

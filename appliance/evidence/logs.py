@@ -69,7 +69,8 @@ def check_receipt(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) 
     for number, entry in enumerate(entries):
         for origin, keys in trust.logs.items():
             try:
-                verify_receipt(receipt, entry, keys)
+                # A receipt signs no origin: only the key's name says which log it is of (C2SP tlog-checkpoint).
+                verify_receipt(receipt, entry, [key for key in keys if key.verifier.name == origin])
             except (ProofInvalid, SignatureInvalid):
                 continue
             text = f"Entry {receipt.index} of the log {quote(origin)}, under its signed root of {receipt.size} entries."

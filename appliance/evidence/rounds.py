@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from appliance.der import DerError
 from appliance.errors import CinnabarError
 from appliance.evidence import archives, cms, logs, openings
+from appliance.evidence.contents import signed_content
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
-from appliance.evidence.items import Earliest, Item, Shown
+from appliance.evidence.items import Earliest, Item, Shown, fingerprint
 from appliance.evidence.openings import SignatureFacts
 from appliance.evidence.quoting import escape
 from appliance.evidence.recognise import Kind, recognise
@@ -34,6 +35,21 @@ class Input:
     subject: Subject
     kind: Kind
     objects: list[bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What may stand in a log."""
+
+    index: int
+    content: bytes
+    signature: str | None = None
+    """Fingerprint of the signature that a commitment binds; None for a file that stands in the log as it is."""
+
+
+def _proven_us(where: Earliest, item: Item, signature: bytes) -> int | None:
+    shown = where.of(item.index, fingerprint(signature))
+    return None if shown is None else shown.time_us
 
 
 class Round:
@@ -81,10 +97,8 @@ class Round:
 
     def _stamp(self, item: Item, encoded: bytes) -> None:
         stamp = read_stamp(encoded)
-        proven = self.outside.get(item.index)
-        judged = judge_stamp(
-            stamp, self.context, nonce=self.context.nonce, proven_us=None if proven is None else proven.time_us
-        )
+        proven_us = _proven_us(self.outside, item, stamp.signature)
+        judged = judge_stamp(stamp, self.context, nonce=self.context.nonce, proven_us=proven_us)
         info, journal = stamp.info, judged.journal
         covered = [i for i in matching(self.subjects, info.digest_name, info.imprint) if i != item.index]
         for index in covered:
@@ -93,6 +107,7 @@ class Round:
             item.missing.append(journal)
         item.cover(covered)
         item.parts.append(("time-stamp token (RFC 3161)", journal))
+        item.signatures.append(fingerprint(stamp.signature))
         signer = stamp.signed_data.signers[0]
         self.facts.append(
             SignatureFacts(
@@ -101,8 +116,8 @@ class Round:
         )
         self._say(item, judged, covered)
 
-    def _say(self, item: Item, judged: JudgedStamp, targets: Sequence[int], *, helps: bool = True) -> None:
-        """Enter the time that a stamp states, as claimed or as shown."""
+    def _say(self, item: Item, judged: JudgedStamp, targets: Sequence[int], signature: str | None = None) -> None:
+        """Enter the time that a stamp states, as claimed or as shown: of the targets, or of one signature in them."""
         info, authority = judged.stamp.info, judged.authority
         if authority is None:
             return
@@ -110,7 +125,7 @@ class Round:
         if authority.party == "box":
             item.claimed.append((info.time_us, by))
         for target in targets:
-            item.shown.append(Shown(target, info.latest_us, authority.time_class, by, helps))
+            item.shown.append(Shown(target, info.latest_us, authority.time_class, by, signature))
 
     # --- seals -------------------------------------------------------------------------------------------------------
 
@@ -118,11 +133,10 @@ class Round:
         signed_data = cms.read_signed_data(encoded)
         if not signed_data.signers:
             raise DerError("a seal without a signer")
-        proven = self.trusted.get(item.index)
+        content = signed_content(signed_data, self.subjects)
         for number, signer in enumerate(signed_data.signers, 1):
-            judged = judge_signer(
-                self.context, signed_data, signer, self.subjects, None if proven is None else proven.time_us
-            )
+            proven_us = _proven_us(self.trusted, item, signer.signature)
+            judged = judge_signer(self.context, signed_data, signer, content, self.subjects, proven_us)
             self._add_signer(item, judged, f"signer {number} of {len(signed_data.signers)}")
 
     def _add_signer(self, item: Item, judged: JudgedSigner, which: str) -> None:
@@ -131,15 +145,15 @@ class Round:
         self.facts.append(
             SignatureFacts(item.index, judged.signature, judged.signed_bytes, name, value, judged.stated_us, _SECOND_US)
         )
-        if judged.subject is not None:
-            item.cover([judged.subject])
+        item.signatures.append(fingerprint(judged.signature))
+        item.cover(judged.subjects)
         if judged.content_missing:
             item.missing.append(judged.journal)
         if judged.claimed_us is not None:
             item.claimed.append((judged.claimed_us, f"a seal by “{judged.name}”"))
         for stamp in judged.stamps:
             if stamp.indication is Indication.PASSED:
-                self._say(item, stamp, [item.index], helps=False)
+                self._say(item, stamp, [item.index], fingerprint(judged.signature))
 
     # --- evidence records --------------------------------------------------------------------------------------------
 
@@ -155,10 +169,12 @@ class Round:
         if not covered:
             item.missing.append(journal)
         item.cover(covered)
-        proven = self.outside.get(item.index)
-        stamps = archives.judge_stamps(journal, record, self.context, None if proven is None else proven.time_us)
+        stamps = archives.judge_stamps(
+            journal, record, self.context, lambda stamp: _proven_us(self.outside, item, stamp.signature)
+        )
         journal.complete()
         for number, judged in enumerate(stamps):
+            item.signatures.append(fingerprint(judged.stamp.signature))
             signer, info = judged.stamp.signed_data.signers[0], judged.stamp.info
             # A renewal also shows the document, but only the first token speaks about what the record says.
             self._say(item, judged, covered)
@@ -172,61 +188,67 @@ class Round:
 
     # --- logs --------------------------------------------------------------------------------------------------------
 
-    def _entries(self) -> list[tuple[int, bytes]]:
+    def _entries(self) -> list[_Entry]:
         """What may stand in a log: the commitments of openings, and small files as they are."""
-        entries: list[tuple[int, bytes]] = []
+        entries: list[_Entry] = []
         for one in self.inputs:
             if one.kind is Kind.OPENING:
                 try:
-                    entries.append((one.index, openings.read_opening(one.objects[0]).commitment))
+                    opening = openings.read_opening(one.objects[0])
                 except Refusal:
                     continue
+                entries.append(_Entry(one.index, opening.commitment, opening.record.signature_digest))
             elif isinstance(one.subject.source, NamedBytes) and len(one.subject.source.content) <= _LARGEST_ENTRY:
-                entries.append((one.index, one.subject.source.content))
+                entries.append(_Entry(one.index, one.subject.source.content))
         return entries
 
     def _proof(
         self,
         item: Item,
         encoded: bytes,
-        entries: Sequence[tuple[int, bytes]],
+        entries: Sequence[_Entry],
         check: Callable[[bytes, Sequence[bytes], TrustBundle], logs.Included | None],
     ) -> None:
         journal = Journal()
         item.parts.append((item.kind.value, journal))
-        others = [(index, entry) for index, entry in entries if index != item.index]
+        others = [entry for entry in entries if entry.index != item.index]
         try:
-            included = check(encoded, [entry for _, entry in others], self.context.trust)
+            included = check(encoded, [entry.content for entry in others], self.context.trust)
         except Refusal as refusal:
             journal.add(refusal)
             return
         if included is None:
             item.missing.append(journal)
             return
-        index = others[included.entry][0]
-        journal.passed("inclusion", f"“{escape(self.subjects[index].name)}”: {included.text}")
-        item.cover([index])
-        self._witness(item, journal, index, included)
+        entry = others[included.entry]
+        journal.passed("inclusion", f"“{escape(self.subjects[entry.index].name)}”: {included.text}")
+        if entry.signature is None:
+            item.cover([entry.index])
+        else:
+            item.bind(entry.index, entry.signature)
+        self._witness(item, journal, entry, included)
         journal.complete()
 
-    def _witness(self, item: Item, journal: Journal, target: int, included: logs.Included) -> None:
+    def _witness(self, item: Item, journal: Journal, entry: _Entry, included: logs.Included) -> None:
         if included.witnessed is not None:
             time_us, names = included.witnessed
             journal.passed("witnesses", logs.witnessed_text(included.witnessed))
-            item.shown.append(Shown(target, time_us, "witness", names))
+            item.shown.append(Shown(entry.index, time_us, "witness", names, entry.signature))
 
     def _opening(self, item: Item, encoded: bytes) -> None:
         opening = openings.read_opening(encoded)
         journal = Journal()
         item.parts.append(("record", journal))
         openings.describe(journal, opening)
+        item.signatures.append(opening.record.signature_digest)
         self._find_in_log(item, journal, opening)
         own = {one.index for one in self.facts}
         if opening.artifact is not None and not openings.find(opening, self.facts):
             self._artifact(item, opening.artifact)
         found = openings.compare(journal, opening, self.facts)
         self.facts = [one for one in self.facts if one.index in own]
-        item.cover([one.index for one in found])
+        for one in found:
+            item.bind(one.index, opening.record.signature_digest)
         item.cover(matching(self.subjects, opening.record.content_hash, bytes.fromhex(opening.record.content_digest)))
         journal.complete()
         if journal.indication is Indication.PASSED:
@@ -267,9 +289,10 @@ class Round:
                 )
                 return
             journal.passed("inclusion", included.text)
-            self._witness(item, journal, item.index, included)
+            entry = _Entry(item.index, opening.commitment, opening.record.signature_digest)
+            self._witness(item, journal, entry, included)
         elif any(
-            other.kind in _PROOFS and item.index in other.covers and other.indication is Indication.PASSED
+            other.kind in _PROOFS and item.index in other.speaks_about and other.indication is Indication.PASSED
             for other in self.items
         ):
             journal.passed("inclusion", "Another of the files given proves that the record stands in the log.")

@@ -14,6 +14,7 @@ from appliance.der import DerError, Reader
 from appliance.evidence import cms
 from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.chains import Moment, check_chain
+from appliance.evidence.contents import SignedContent
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.quoting import escape
@@ -26,7 +27,7 @@ from appliance.evidence.signers import (
     signing_certificate,
 )
 from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
-from appliance.evidence.subjects import Subject, matching
+from appliance.evidence.subjects import Subject
 
 _SECOND_US = 1_000_000
 
@@ -40,8 +41,8 @@ class JudgedSigner:
     level: str
     """CAdES-B-B or CAdES-B-T."""
     journal: Journal
-    subject: int | None
-    """Which of the subjects it signed; None if that is inside the seal, or not at hand."""
+    subjects: tuple[int, ...]
+    """Which of the subjects it signed, with all other signers; none if that is inside the seal, or not at hand."""
     claimed_us: int | None
     """The signed attribute signing-time, where the signer's certificate leads to the trust bundle."""
     stated_us: int | None
@@ -59,14 +60,16 @@ def judge_signer(
     context: Context,
     signed_data: cms.SignedData,
     signer: cms.SignerInfo,
+    content: SignedContent,
     subjects: Sequence[Subject],
     proven_us: int | None,
 ) -> JudgedSigner:
-    """Every check of one signer. `proven_us`: when the seal is shown by other evidence to have existed."""
+    """Every check of one signer. `content`: what the seal is about; `proven_us`: when this very signature is shown by
+    other evidence to have existed."""
     journal = Journal()
     state = _Work(context, signed_data, signer, journal)
     try:
-        state.judge(subjects, proven_us)
+        state.judge(content, subjects, proven_us)
     except Refusal as refusal:
         journal.add(refusal)
     except DerError as error:
@@ -75,7 +78,7 @@ def judge_signer(
         name=state.certificate.name if state.certificate else "an unknown signer",
         level="CAdES-B-T" if any(one.indication is Indication.PASSED for one in state.stamps) else "CAdES-B-B",
         journal=journal,
-        subject=state.subject,
+        subjects=state.subjects,
         claimed_us=state.claimed_us if state.anchored else None,
         stated_us=state.claimed_us,
         stamps=tuple(state.stamps),
@@ -95,20 +98,20 @@ class _Work:
         self.signer = signer
         self.journal = journal
         self.certificate: Certificate | None = None
-        self.subject: int | None = None
+        self.subjects: tuple[int, ...] = ()
         self.claimed_us: int | None = None
         self.stamps: list[JudgedStamp] = []
         self.content: tuple[str, bytes] | None = None
         self.content_missing = False
         self.anchored = False
 
-    def judge(self, subjects: Sequence[Subject], proven_us: int | None) -> None:
+    def judge(self, content: SignedContent, subjects: Sequence[Subject], proven_us: int | None) -> None:
         journal, signer, context = self.journal, self.signer, self.context
         candidates = (*readable_certificates(self.signed_data.certificates), *context.others)
         self.certificate = certificate = signing_certificate(journal, signer, candidates)
         check_attributes(journal, signer, self.signed_data.content_type)
         check_signer_signature(journal, signer, certificate)
-        self._check_content(subjects)
+        self._check_content(content, subjects)
         self._read_signing_time()
         self._note_unsigned()
         best_us, source = self._best_signature_time(proven_us)
@@ -120,11 +123,12 @@ class _Work:
         self.anchored = anchor is not None
         journal.complete()
 
-    def _check_content(self, subjects: Sequence[Subject]) -> None:
+    def _check_content(self, one: SignedContent, subjects: Sequence[Subject]) -> None:
         name, expected = self.content = signed_digest(self.signer)
         content = self.signed_data.content
-        found = matching(subjects, name, expected)
-        self.subject = found[0] if found else None
+        self.subjects = one.subjects
+        if one.refusal is not None:
+            self.journal.add(one.refusal)
         if content is not None:
             self.journal.expect(
                 digest(name, content) == expected,
@@ -133,12 +137,11 @@ class _Work:
                 SubIndication.HASH_FAILURE,
                 "The document inside the seal is not the one that was sealed.",
             )
-        if found:
+        for index in one.subjects:
             self.journal.passed(
-                "content", f"“{escape(subjects[found[0]].name)}” is, byte for byte, the document that was sealed."
+                "content", f"“{escape(subjects[index].name)}” is, byte for byte, the document that was sealed."
             )
-        elif content is None:
-            self.content_missing = True
+        self.content_missing = content is None and not one.subjects and one.refusal is None
 
     def _read_signing_time(self) -> None:
         encoded = self.signer.signed.optional(cms.SIGNING_TIME, "signing-time")
@@ -153,7 +156,7 @@ class _Work:
     def _best_signature_time(self, proven_us: int | None) -> tuple[int, str]:
         times = [(self.context.now_us, "the time of this check")]
         if proven_us is not None:
-            times.append((proven_us, "the time by which other evidence shows the seal"))
+            times.append((proven_us, "the time by which other evidence shows the signature"))
         for encoded in self.signer.unsigned.values(cms.SIGNATURE_TIME_STAMP):
             judged = self._judge_time_stamp(encoded)
             if judged is None:

@@ -57,7 +57,7 @@ def verify(
     inputs = _recognised(files, digests)
     context = _context(inputs, trust, now_us, nonce)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
-    items = Round(inputs, context, {}, {}).judge()
+    items = Round(inputs, context, Earliest(), Earliest()).judge()
     items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted)).judge()
     return _report(inputs, items, context, accepted)
 
@@ -103,7 +103,7 @@ def _embedded_lists(encoded: bytes) -> list[bytes]:
 def _report(inputs: Sequence[Input], items: Sequence[Item], context: Context, accepted: frozenset[str]) -> Report:
     trust = context.trust
     expired = not trust.issued_us <= context.now_us <= trust.expires_us
-    outside = earliest(items, accepted, helpful_only=False)
+    outside = earliest(items, accepted)
     files = [_file_report(inputs, items, item, outside, expired=expired) for item in items]
     judged = [file.indication for file in files if file.indication is not None]
     document = trust.document
@@ -144,7 +144,7 @@ def _file_report(
     inputs: Sequence[Input], items: Sequence[Item], item: Item, outside: Earliest, *, expired: bool
 ) -> FileReport:
     subject = inputs[item.index].subject
-    covering = [other for other in items if item.index in other.covers]
+    covering = [other for other in items if item.index in other.speaks_about]
     parts = _parts(item, covering, [escape(one.subject.name) for one in inputs])
     if expired and parts:
         journal = Journal()
@@ -153,7 +153,7 @@ def _file_report(
         )
         parts.append(_part("trust", journal))
     source = subject.source
-    shown = outside.get(item.index)
+    shown = outside.files.get(item.index)
     return FileReport(
         name=escape(subject.name),
         kind=item.kind.value,
@@ -162,7 +162,7 @@ def _file_report(
         indication=None if item.kind in _HELPERS else worst([part.indication for part in parts]),
         sub_indications=merged([part.sub_indications for part in parts]),
         parts=parts,
-        covers=[escape(inputs[index].subject.name) for index in item.covers],
+        covers=[escape(inputs[index].subject.name) for index in item.speaks_about],
         covered_by=[escape(inputs[other.index].subject.name) for other in covering],
         claimed=[
             TimeWord(time=spoken(time_us), time_us=time_us, by=by, source=escape(inputs[other.index].subject.name))

@@ -108,3 +108,26 @@ def test_a_renewal_of_something_else(world: World) -> None:
 
 def stamp_tail(record: bytes) -> bytes:
     return record[-40:]
+
+
+def group(world: World, objects: list[bytes]) -> bytes:
+    """An evidence record of a group of data objects: the first list holds a hash of each (RFC 4998, section 4.2)."""
+    digests = sorted(hashlib.sha256(one).digest() for one in objects)
+    stamp = stamp_of_digest(world.foreign_tsa, hashlib.sha256(b"".join(digests)).digest(), T0)
+    tree = der.tlv(0xA2, der.sequence(*(der.tlv(der.OCTET_STRING, one) for one in digests)))
+    sha256 = der.sequence(der.tlv(0x06, bytes.fromhex("608648016503040201")))
+    archive = der.sequence(tree, stamp)
+    return der.sequence(der.tlv(0x02, b"\x01"), der.sequence(sha256), der.sequence(der.sequence(archive)))
+
+
+def test_a_record_of_several_documents_speaks_about_those_alone(world: World) -> None:
+    record = group(world, DOCUMENTS[:3])
+    files = [(f"letter {number}", document) for number, document in enumerate(DOCUMENTS[:3])]
+    report = world.verify(*files, ("group.ers", record), now=T0 + DAY)
+    assert report.indication is PASSED, report
+    report = world.verify(*files, ("another", b"another"), ("group.ers", record), now=T0 + DAY)
+    assert report.indication is Indication.INDETERMINATE
+    assert report.files[4].covers == ["letter 0", "letter 1", "letter 2"]
+    another = report.files[3]
+    assert (another.claimed, another.existed_no_later_than, another.covered_by) == ([], None, [])
+    assert another.indication is not PASSED

@@ -31,7 +31,18 @@ from appliance.log import (
 )
 from appliance.log.note import COSIGNATURE_V1, Note, cosigned_message
 from appliance.record import Record, commitment
-from firmware_tests.evidence.material import DAY, T0, World, microseconds, seal, token
+from firmware_tests.evidence.material import (
+    DAY,
+    T0,
+    Holder,
+    World,
+    certify,
+    microseconds,
+    seal,
+    seal_signer,
+    signed_data,
+    token,
+)
 
 ORIGIN = "bank.rehearsal.example/log"
 DOCUMENT = b'{"amount":"1.00"}'
@@ -43,9 +54,10 @@ Sub = SubIndication
 class Log:
     """A log of entries in memory, its key, and its witnesses."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: str = ORIGIN) -> None:
+        self.origin = origin
         self.key = Ed25519PrivateKey.generate()
-        self.verifier = VerifierKey(ORIGIN, self.key.public_key().public_bytes_raw())
+        self.verifier = VerifierKey(origin, self.key.public_key().public_bytes_raw())
         self.witnesses = [Ed25519PrivateKey.generate() for _ in range(3)]
         self.entries = [b"filler %d" % number for number in range(5)]
 
@@ -56,7 +68,7 @@ class Log:
         ]
 
     def checkpoint(self, entries: list[bytes], seen: list[datetime]) -> bytes:
-        head = Checkpoint(ORIGIN, len(entries), root([leaf_hash(entry) for entry in entries]))
+        head = Checkpoint(self.origin, len(entries), root([leaf_hash(entry) for entry in entries]))
         note = parse_note(sign_checkpoint(head, [(self.verifier, self.key.sign)]))
         lines = list(note.signatures)
         for key, name, when in zip(self.witnesses, self.names(), seen, strict=False):
@@ -322,8 +334,6 @@ def test_one_witness_is_too_few(logged: World, log: Log) -> None:
 
 
 def test_witnesses_keep_an_expired_seal_alive(logged: World, log: Log) -> None:
-    from firmware_tests.evidence.material import certify
-
     holder = certify("Short", logged.seal_ca, not_after=T0 + 30 * DAY)
     encoded = seal(holder, DOCUMENT)
     record = record_of(encoded)
@@ -338,3 +348,112 @@ def test_witnesses_contradict_a_stamp_from_later(logged: World, log: Log) -> Non
     record = record_of(encoded, time=microseconds(T0 + timedelta(hours=2)))
     report = judge(logged, encoded, opening(record, log.proof(entry_of(record), [T0, T0])))
     refused(report, Sub.TIMESTAMP_ORDER_FAILURE, "bond.sig")
+
+
+# --- what a record or a proof shows, and of which signature -----------------------------------------------------------
+
+
+def two_signers(world: World) -> bytes:
+    """A seal whose first signer has a record, and whose second, since expired, was added by someone."""
+    second = certify("Second Bank", world.seal_ca, not_after=T0 + 30 * DAY)
+    signers = [seal_signer(world.sealer, DOCUMENT), seal_signer(second, DOCUMENT)]
+    return signed_data(signers, [world.sealer.der, second.der])
+
+
+def own_record(encoded: bytes, holder: Holder) -> Record:
+    """The record of the signer that the holder's certificate names, wherever it stands in the set."""
+    for signer in cms.ContentInfo.load(encoded)["content"]["signer_infos"]:
+        if signer["sid"].chosen["serial_number"].native == holder.certificate.serial_number:
+            return record_of(
+                encoded,
+                signature_digest=hashlib.sha256(signer["signature"].native).hexdigest(),
+                signed_digest=hashlib.sha256(signer["signed_attrs"].untag().dump()).hexdigest(),
+            )
+    raise AssertionError
+
+
+@pytest.mark.parametrize("where", ["inside the opening", "beside it"])
+@pytest.mark.parametrize("seal_given", [True, False])
+def test_the_record_of_one_signer_does_not_help_the_other(
+    logged: World, log: Log, where: str, seal_given: bool
+) -> None:
+    encoded = two_signers(logged)
+    record = own_record(encoded, logged.sealer)
+    proof = log.proof(entry_of(record), [T0 + timedelta(hours=1)] * 3)
+    inside = where == "inside the opening"
+    files = [("bond.json", DOCUMENT), ("record.json", opening(record, proof if inside else None, encoded))]
+    files += [("bond.p7s", encoded)] if seal_given else []
+    files += [] if inside else [("r.tlog-proof", proof)]
+    assert logged.verify(*files, now=T0 + DAY).indication is PASSED
+    report = logged.verify(*files, now=T0 + 40 * DAY)
+    assert report.indication is UNDECIDED
+    holder = report.files[2 if seal_given else 1]
+    found = [part.indication for part in holder.parts if "Second Bank" in part.title]
+    assert found == [UNDECIDED]
+    assert holder.existed_no_later_than is None
+
+
+def test_the_record_of_a_batch_does_not_date_its_renewals(logged: World, log: Log) -> None:
+    from firmware_tests.evidence.test_evidence_records import DOCUMENTS, batch, renewed
+
+    made = batch(logged.tsa)
+    record = record_of(made.token, content_digest=made.tree.root.hex(), count=len(DOCUMENTS), kind="batch-stamp")
+    opened = opening(record, log.proof(entry_of(record), [T0 + timedelta(hours=1)] * 3))
+    renewal = renewed(made.evidence_record(2), logged.tsa, T0 + 3 * DAY)
+    files = (("letter", DOCUMENTS[2]), ("l.ers", renewal), ("record.json", opened))
+    report = logged.verify(*files, now=T0 + 4 * DAY)
+    assert report.indication is PASSED, report
+    letter, ers, _ = (file.existed_no_later_than for file in report.files)
+    assert letter is not None
+    assert letter.time == "2026-03-01 13:00:01 UTC"
+    assert ers is None
+
+
+def test_an_opening_that_carries_another_signature(logged: World, log: Log) -> None:
+    """The artifact in an opening speaks for nothing when the record is about another signature."""
+    encoded, other = token(logged.tsa, DOCUMENT), token(logged.tsa, DOCUMENT, T0 + DAY)
+    record = record_of(other)
+    opened = opening(record, log.proof(entry_of(record), [T0] * 3), encoded)
+    report = logged.verify(("bond.json", DOCUMENT), ("record.json", opened), now=T0 + 2 * DAY)
+    refused(report, Sub.SIGNED_DATA_NOT_FOUND)
+    assert report.files[0].indication is UNDECIDED
+    assert report.files[0].claimed == []
+    assert report.files[0].existed_no_later_than is None
+
+
+def test_a_record_about_another_document_than_its_seal(logged: World, log: Log) -> None:
+    encoded = seal(logged.sealer, DOCUMENT)
+    record = record_of(encoded, content_digest=hashlib.sha256(b"b").hexdigest())
+    opened = opening(record, log.proof(entry_of(record), [T0] * 3), encoded)
+    report = logged.verify(("b.txt", b"b"), ("bond.json", DOCUMENT), ("bond.p7s", encoded), ("record.json", opened))
+    refused(report, Sub.SIG_CONSTRAINTS_FAILURE)
+    assert report.files[0].indication is UNDECIDED
+    assert report.files[0].claimed == []
+    assert all(file.existed_no_later_than is None for file in report.files)
+
+
+@pytest.mark.parametrize("kind", ["proof", "receipt"])
+def test_a_proof_of_another_log(logged: World, log: Log, kind: str) -> None:
+    """A log that the bundle names does not vouch for another's name, nor with another's key."""
+    entry = b"an entry"
+    other = Log("other.rehearsal.example/log")
+    both = replace(logged, logs=(*logged.logs, LogEntry(origin=other.origin, key=str(other.verifier))))
+    swapped = replace(logged, logs=(LogEntry(origin=ORIGIN, key=str(other.verifier)),))
+    encoded = other.proof(entry) if kind == "proof" else other.receipt(entry)
+    assert both.verify(("entry.bin", entry), ("entry.proof", encoded)).indication is PASSED
+    assert other.origin in str(both.verify(("entry.bin", entry), ("entry.proof", encoded)).files[1].parts)
+    for world in (logged, swapped):
+        report = world.verify(("entry.bin", entry), ("entry.proof", encoded))
+        assert report.indication is not PASSED
+        assert report.files[1].covers == []
+
+
+@pytest.mark.parametrize("member", ["content", "salt", "commitment", "artifact", "proof", "tlog_proof"])
+def test_each_member_of_an_opening_stands_once(logged: World, log: Log, member: str) -> None:
+    encoded = token(logged.tsa, DOCUMENT)
+    record = record_of(encoded)
+    opened = opening(record, log.proof(entry_of(record)), encoded)
+    name = b'"%s":' % member.encode()
+    assert opened.count(name) == 1
+    for other in (b'"0", ', b"null, "):
+        refused(judge(logged, encoded, opened.replace(name, name + other + name)), Sub.FORMAT_FAILURE)

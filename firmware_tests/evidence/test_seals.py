@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from appliance.evidence import Indication, Report, SubIndication
+from appliance.evidence import Indication, NamedDigest, Report, SubIndication
 from firmware_tests.evidence.material import (
     DAY,
     T0,
@@ -252,3 +253,86 @@ def test_a_document_that_nothing_speaks_about(world: World) -> None:
     report = world.verify(("bond.json", DOCUMENT), ("bond.p7s", seal(world.sealer, DOCUMENT)), ("extra.pdf", b"x"))
     assert report.indication is UNDECIDED
     refused(report, Sub.SIGNED_DATA_NOT_FOUND, "extra.pdf")
+
+
+# --- a seal has one document -------------------------------------------------------------------------------------
+
+
+def mixed(world: World, documents: tuple[bytes, bytes], hashes: tuple[str, str], **more: bytes) -> bytes:
+    """Two signers, each of a seal of its own, put into one SignedData: nothing in it binds them to each other."""
+    second = certify("Second Bank", world.seal_ca)
+    signers = [
+        seal_signer(holder, document, hash_name=hash_name)
+        for holder, document, hash_name in zip((world.sealer, second), documents, hashes, strict=True)
+    ]
+    return signed_data(signers, [world.sealer.der, second.der], **more)
+
+
+@pytest.mark.parametrize("hashes", [("sha256", "sha256"), ("sha256", "sha512"), ("sha512", "sha256")])
+def test_signers_of_different_documents(world: World, hashes: tuple[str, str]) -> None:
+    a, b, encoded = ("a.txt", b"a"), ("b.txt", b"b"), mixed(world, (b"a", b"b"), hashes)
+    for files in ((b, a), (a, b), (a,), (b,)):
+        report = world.verify(*files, ("mix.p7s", encoded))
+        refused(report, Sub.HASH_FAILURE, "mix.p7s")
+        assert report.files[-1].covers == []
+        assert all(file.claimed == [] and file.indication is not PASSED for file in report.files[:-1])
+        assert all(part.indication is FAILED for part in report.files[-1].parts)
+
+
+def test_signers_of_different_documents_one_of_them_inside(world: World) -> None:
+    encoded = mixed(world, (b"a", b"b"), ("sha256", "sha512"), content=b"a")
+    report = world.verify(("b.txt", b"b"), ("mix.p7m", encoded))
+    refused(report, Sub.HASH_FAILURE, "mix.p7m")
+    assert report.files[0].covered_by == []
+
+
+def test_signers_of_different_documents_whose_documents_are_not_given(world: World) -> None:
+    encoded = mixed(world, (b"a", b"b"), ("sha256", "sha256"))
+    refused(world.verify(("mix.p7s", encoded)), Sub.HASH_FAILURE, "mix.p7s")
+
+
+def test_signers_with_different_digests_of_one_document(world: World) -> None:
+    encoded = mixed(world, (DOCUMENT, DOCUMENT), ("sha256", "sha512"))
+    report = judge(world, encoded)
+    assert report.indication is PASSED
+    assert len(report.files[0].claimed) == 2
+
+
+def test_digests_that_may_be_of_two_documents_show_no_seal_of_both(world: World) -> None:
+    digests = [NamedDigest(name, hashlib.new(name, DOCUMENT).digest()) for name in ("sha256", "sha512")]
+    encoded = mixed(world, (DOCUMENT, DOCUMENT), ("sha256", "sha512"))
+    report = world.verify(("bond.p7s", encoded), digests=digests)
+    refused(report, Sub.SIGNED_DATA_NOT_FOUND)
+    assert report.indication is UNDECIDED
+
+
+def test_the_same_document_given_twice(world: World) -> None:
+    report = world.verify(("a", DOCUMENT), ("copy of a", DOCUMENT), ("a.p7s", seal(world.sealer, DOCUMENT)))
+    assert report.indication is PASSED
+    assert report.files[2].covers == ["a", "copy of a"]
+
+
+def test_the_time_of_one_signer_is_not_the_seals(world: World) -> None:
+    """The document is as old as its oldest signature, the seal as its youngest, if that is known at all."""
+    second = certify("Second Bank", world.seal_ca)
+    first = seal_signer(world.sealer, DOCUMENT, stamped_by=world.foreign_tsa)
+    for later, expected in (({}, None), ({"stamped_by": world.foreign_tsa}, "2026-03-01 13:00:03 UTC")):
+        other = seal_signer(second, DOCUMENT, T0 + timedelta(hours=1), **later)  # type: ignore[arg-type]
+        report = judge(world, signed_data([first, other], [world.sealer.der, second.der]))
+        assert report.indication is PASSED
+        document, sealed = (file.existed_no_later_than for file in report.files)
+        assert document is not None
+        assert document.time == "2026-03-01 12:00:03 UTC"
+        assert (sealed and sealed.time) == expected
+
+
+def test_a_time_stamp_moved_to_another_signer(world: World) -> None:
+    second = certify("Second Bank", world.seal_ca, not_after=T0 + 30 * DAY)
+    first = seal_signer(world.sealer, DOCUMENT, stamped_by=world.foreign_tsa)
+    other = seal_signer(second, DOCUMENT)
+    other["unsigned_attrs"] = first["unsigned_attrs"].copy()
+    report = judge(world, signed_data([first, other], [world.sealer.der, second.der]), now=T0 + 40 * DAY)
+    found = {part.title.split("“")[1][:6]: part.indication for part in report.files[1].parts}
+    assert found["Second"] is UNDECIDED
+    assert report.files[1].existed_no_later_than is None
+    assert report.files[0].existed_no_later_than is None
