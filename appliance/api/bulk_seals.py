@@ -71,6 +71,8 @@ class BulkSealer:
         self._key = key
         self._request = request
         self._size = digest_algorithm(request.hash).size
+        self.certificate = request.certificate
+        """Of the caller that made the job: it must be active still when an item is recorded."""
 
     @classmethod
     def open(cls, worker: Worker, tenant: str, application: str, stored: bytes) -> BulkSealer:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from appliance.api.bulk_seals import KIND, BulkSealer, encode_problem
-from appliance.errors import BadRequest, CinnabarError, Unavailable
+from appliance.errors import BadRequest, CinnabarError, NotAuthorised, Unavailable
 from appliance.recorder.errors import JobMoved
 from appliance.recorder.messages import Entry
 from hsm.errors import HsmError
@@ -102,7 +102,12 @@ class JobRunner:
             for _ in range(CLAIM_SLICES):
                 if progress >= items or self._stopping:
                     break
-                progress = await self._slice(sealer, job_id, progress, items)
+                try:
+                    progress = await self._slice(sealer, job_id, progress, items)
+                except NotAuthorised as error:
+                    # Its certificate or its permission is gone for good: the rest of the job is refused. Where the
+                    # whole application is suspended, the recorder refuses this as well, and the job waits.
+                    progress = await self._refuse(job_id, progress, items, error)
                 if loop.time() > turn_ends:
                     break
             return progress < items
@@ -118,6 +123,12 @@ class JobRunner:
         finally:
             self.running = None
         return False
+
+    async def _refuse(self, job_id: bytes, start: int, items: int, error: CinnabarError) -> int:
+        """The same verdict on a slice's items, and no record; where the job stands then."""
+        count = min(SLICE * CLAIM_SLICES, items - start)
+        await self._worker.recorder.job_slice(job_id, start, [], [encode_problem(error)] * count)
+        return start + count
 
     async def _slice(self, sealer: BulkSealer, job_id: bytes, start: int, items: int) -> int:
         """Seal and commit the next items; where the job stands then."""
@@ -142,7 +153,7 @@ class JobRunner:
                     turn_ends = loop.time() + TURN_SECONDS
                 if loop.time() > slice_ends:
                     break
-            await self._worker.recorder.job_slice(job_id, start, entries, verdicts)
+            await self._worker.recorder.job_slice(job_id, start, entries, verdicts, sealer.certificate)
         except BaseException as error:
             self._worker.drop(error.code if isinstance(error, CinnabarError) else "failed", len(entries))
             raise

@@ -151,11 +151,13 @@ class RecorderClient:
         )
 
     def job_slice(
-        self, job_id: bytes, start: int, entries: list[Entry], verdicts: list[bytes]
+        self, job_id: bytes, start: int, entries: list[Entry], verdicts: list[bytes], certificate: bytes = b""
     ) -> asyncio.Future[Committed]:
-        """Entries and verdicts of a job's next items. Raises JobMoved when another worker was there first."""
+        """Entries and verdicts of a job's next items. Raises JobMoved when another worker was there first.
+
+        With the `certificate` that made the job, entries are refused once it is not active: NotAuthorised."""
         self._ticket = ticket = self._ticket + 1
-        return self._submit(JobSlice(ticket, job_id, start, entries, verdicts))
+        return self._submit(JobSlice(ticket, job_id, start, entries, verdicts, certificate))
 
     async def job_claim(self, tenants: list[str], lease: int = 30, release: bytes = b"") -> list[Any] | None:
         """[job_id, tenant, application, kind, items, progress, request] of a job to work on, or None.

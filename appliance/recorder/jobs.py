@@ -74,6 +74,8 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
     caller = transaction.ground.callers.by_number.get(job.application)
     if caller is None:
         raise NotAuthorised("the job's application is suspended or revoked")
+    if command.entries and command.certificate:
+        caller = transaction.authorise(command.certificate, caller.tenant, caller.application)
     transaction.check_entries(command.entries, caller)
     if transaction.careful and transaction.already(job.tenant, command.entries) is not None and command.entries:
         raise errors.RecordIdTaken("a record of that id exists")

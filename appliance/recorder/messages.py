@@ -110,6 +110,8 @@ class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
     entries: list[Entry]
     verdicts: list[bytes]
     """One opaque verdict per item, kept with the job."""
+    certificate: bytes = b""
+    """SHA-256 of the certificate that made the job; where given, entries are taken only while it is active."""
 
 
 class JobClaim(msgspec.Struct, array_like=True, frozen=True, tag="job-claim"):

@@ -8,6 +8,8 @@ import os
 import threading
 import time
 
+from appliance.recorder.admin import AdminClient
+
 
 def test_a_small_job_passes_anothers_large_ones(own_box) -> None:
     for n in range(4):
@@ -55,3 +57,21 @@ def test_reads_of_a_large_record_are_bounded_and_stamps_go_on(own_box, stamp_que
         theirs = own_box.request("GET", f"/v1/records/{record}", caller=caller)
         unknown = own_box.request("GET", f"/v1/records/{'00' * 22}", caller=caller)
         assert (theirs.status, theirs.body) == (unknown.status, unknown.body)
+
+
+def test_the_rest_of_a_job_is_refused_once_its_certificate_is_revoked(own_box) -> None:
+    digests = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(10_000)]
+    job = bytes.fromhex(str(own_box.request("POST", "/v1/seals/bulk", {"digests": digests}).json()["job"]))
+    with AdminClient(own_box.home.admin_socket) as admin:
+        (mine,) = [
+            row for row in admin.query("register") if row["tenant"] == "demo" and "demo-app" in row["application"]
+        ]
+        admin.enrol_certificate("demo", mine["application"], bytes(32), 0, 1 << 40)
+        admin.set_state("revoked", "demo", mine["application"], mine["certificate"])
+        deadline = time.monotonic() + 20
+        while admin.query("job", "demo", mine["application"], job)["finished"] is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        last = admin.query("job_verdicts", "demo", mine["application"], job, 9_999, 1)[-1]
+    assert last[2] == 0
+    assert b"not-authorised" in last[3][-1]

@@ -523,6 +523,21 @@ def test_claims_go_round_by_tenant_and_application(recorder: Recorder) -> None:
     talk(recorder, body)
 
 
+def test_a_job_of_a_revoked_certificate_gets_no_records(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        key = Idempotency(uuid7(), bytes(32))
+        await client.job_create("acme", "app", SECOND, b"job", "bulk", 3, b"r", key)
+        await client.job_slice(b"job", 0, [entry()], [b"v"], SECOND)
+        with recorder.admin() as admin:
+            admin.set_state("revoked", "acme", "app", SECOND)
+        await refused(NotAuthorised, client.job_slice(b"job", 1, [entry()], [b"v"], SECOND))
+        await refused(NotAuthorised, client.job_slice(b"job", 1, [entry()], [b"v"], FOREIGN))
+        await client.job_slice(b"job", 1, [], [b"refused", b"refused"])
+        assert (await client.query("job", "acme", "app", b"job"))["finished"] is not None
+
+    talk(recorder, body)
+
+
 def test_an_applications_unfinished_jobs_are_bounded(recorder: Recorder) -> None:
     async def body(client: RecorderClient) -> None:
         def create(number: int, certificate: bytes = CERTIFICATE, application: str = "app") -> Awaitable[object]:
