@@ -92,6 +92,16 @@ def test_duplicate_members(world: World) -> None:
         read_bundle(with_bytes(world, files, twice), None)
 
 
+@pytest.mark.parametrize("member", ["constitution", "certificate", "role", "sha256", "accepted", "expires"])
+def test_duplicate_members_at_every_depth(world: World, member: str) -> None:
+    files = world.bundle_files()
+    name = b'"%s":' % member.encode()
+    assert name in files["bundle.json"]
+    twice = files["bundle.json"].replace(name, name + b'"x",' + name, 1)
+    with pytest.raises(TrustRefused, match="stands twice"):
+        read_bundle(with_bytes(world, files, twice), None)
+
+
 @pytest.mark.parametrize("spaced", [b" {", b"{ "])
 def test_not_canonical(world: World, spaced: bytes) -> None:
     files = world.bundle_files()
