@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import structlog
-
 from appliance.errors import NotFound
 from appliance.log import tree
 from appliance.log.checkpoint import Checkpoint
@@ -28,8 +26,6 @@ SIGNED_ROOT_FILE = "signed-root"
 FOLLOWER_LOCK = ".follower"
 """Beside the logs: locked by the one process that writes them."""
 _TELL_AGAIN_SECONDS = 60.0
-
-logger = structlog.get_logger("log")
 
 
 def log_directory(logs: Path, origin: str) -> Path:
@@ -199,7 +195,12 @@ class LogReader:
         """Tell the operator which file it is, at most once a minute, and the caller that it is not to be had."""
         if time.monotonic() > self._told + _TELL_AGAIN_SECONDS:
             self._told = time.monotonic()
-            logger.error("log-damaged", control=LogDamaged.control, problem=problem, next="cinnabar log check")
+            # Only a box has a journal; a client and a verifier install without it.
+            import structlog  # noqa: PLC0415
+
+            structlog.get_logger("log").error(
+                "log-damaged", control=LogDamaged.control, problem=problem, next="cinnabar log check"
+            )
         raise LogDamaged("The log's files do not give a proof that holds. The box's operator has been told.") from None
 
     def _published(self, name: str) -> bytes:
