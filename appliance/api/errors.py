@@ -108,13 +108,6 @@ class StateForbids(Unavailable):
     title = "The box's state does not allow this"
 
 
-class Stopping(Unavailable):
-    """The worker is stopping; another one answers."""
-
-    code = "stopping"
-    title = "The worker is stopping"
-
-
 class BadCertificateHeader(CinnabarError):
     """The TLS front's certificate header is missing its form, or stands there twice: somebody else wrote it."""
 
