@@ -437,9 +437,3 @@ class Supervisor:
                 )
             )
         return parts
-
-
-def check_home(home: Home) -> None:
-    """Raises FileNotFoundError when the home has no box in it."""
-    if not home.settings.exists():
-        raise FileNotFoundError(f"no box in {home.root}: run `cinnabar provision --home {home.root}` first")
