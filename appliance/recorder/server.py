@@ -12,6 +12,7 @@ import os
 import selectors
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from appliance.recorder.writer import Writer
 
 log = structlog.get_logger(__name__)
 
-RECEIVE_BYTES = 1024 * 1024
+RECEIVE_BYTES = 64 * 1024  # a larger one would be mapped and unmapped at every call
 _batches = msgspec.msgpack.Decoder(Batch)
 _admin_commands = msgspec.msgpack.Decoder(AdminCommand)
 _encoder = msgspec.msgpack.Encoder()
@@ -47,7 +48,7 @@ class Bounds:
     crowd_commands: int = 4
     """A transaction of so many commands shows that many are at work: the next one gathers."""
     gather_commands: int = 256
-    gather_seconds: float = 0.001
+    gather_seconds: float = 0.002
     """Between two transactions, while fewer than `gather_commands` wait: fewer and larger ones cost less of each."""
     transaction_bytes: int = 32 * 1024 * 1024
     unread_bytes: int = 8 * 1024 * 1024
@@ -149,7 +150,11 @@ class Server:
         """Serve until stopped."""
         try:
             while self._running:
-                timeout = 0.0 if self._tasks else self._gathering() if self._waiting else 1.0
+                gathering = self._gathering() if self._waiting else 0.0
+                if gathering:
+                    # Asleep, not selecting: waking for each arrival would cost what gathering saves.
+                    time.sleep(gathering)
+                timeout = 0.0 if self._tasks or self._waiting else 1.0
                 for key, mask in self._selector.select(timeout):
                     key.data(key.fileobj, mask)
                 self._step()
