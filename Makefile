@@ -51,5 +51,5 @@ docs: $(VENV)/ready                 ## Make the generated reference pages anew
 	@$(PYTHON) -m appliance.box.reference docs/operations.md
 
 lock: $(VENV)/ready                 ## Resolve the dependencies anew into requirements.lock
-	@$(VENV)/bin/pip-compile -q --extra appliance --extra dev --generate-hashes --strip-extras --allow-unsafe \
-	  --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	@$(VENV)/bin/pip-compile -q --extra appliance --extra management --extra dev --generate-hashes --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock pyproject.toml
