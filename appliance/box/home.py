@@ -105,6 +105,11 @@ class Home:
         """Where the administrator changes the register; root and the recorder's own user only."""
         return self.run / "recorder" / "admin.sock"
 
+    @property
+    def documents_socket(self) -> Path:
+        """Where workers hand documents of others to the document workers."""
+        return self.run / "documents" / "tasks.sock"
+
     def worker_socket(self, number: int, listener: str) -> Path:
         """The socket of one API worker for one listener: applications, tsa, public, metrics."""
         return self.run / "api" / str(number) / f"{listener}.sock"

@@ -190,6 +190,8 @@ class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The recorder and the clock monitor."""
     front: int | None = None
     """nginx."""
+    documents: int | None = None
+    """Document workers: they read what others upload, and of the home the public trust bundle alone."""
 
 
 class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,14 +23,15 @@ class ProcessUsers:
     tokens: int | None = None
     recorder: int | None = None
     front: int | None = None
+    documents: int | None = None
     note: str = ""
 
     @property
     def separate(self) -> bool:
-        return None not in (self.tokens, self.recorder, self.front)
+        return None not in (self.tokens, self.recorder, self.front, self.documents)
 
     def settings(self) -> UserSettings:
-        return UserSettings(tokens=self.tokens, recorder=self.recorder, front=self.front)
+        return UserSettings(tokens=self.tokens, recorder=self.recorder, front=self.front, documents=self.documents)
 
     def directory(self, path: Path, user: int | None, mode: int, *, group: int | None = None) -> None:
         """Make a directory (its parents must exist), or set owner and mode of one that stands."""
@@ -55,7 +56,7 @@ class ProcessUsers:
 
 def resolve_users(root: Path, configured: UserSettings) -> ProcessUsers:
     """The users that this start of the box can really separate its processes by."""
-    wanted = (configured.tokens, configured.recorder, configured.front)
+    wanted = (configured.tokens, configured.recorder, configured.front, configured.documents)
     if None in wanted:
         return ProcessUsers(note="no users are configured: all processes share one")
     if os.geteuid() != 0:
