@@ -13,8 +13,9 @@ import msgspec
 
 from appliance.box import journal
 from appliance.box.home import Home
+from appliance.box.listeners import Addresses
 from appliance.box.settings import BoxSettings, read_settings
-from appliance.box.supervisor import Addresses, AlreadyRunning, Supervisor
+from appliance.box.supervisor import AlreadyRunning, Supervisor
 from appliance.box.users import resolve_users
 
 

@@ -1,0 +1,112 @@
+"""The parts of a box: which processes run, by which commands, under which users, in which order, on what files."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.box import process
+from appliance.box.front import pid_file
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings
+from appliance.box.users import ProcessUsers
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process of the box."""
+
+    name: str
+    command: tuple[str, ...]
+    user: int | None
+    ready: Callable[[], bool]
+    """True once the part can be used by the parts started after it."""
+    stage: int
+    """Parts are started by rising stage and stopped by falling stage."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    environment: dict[str, str] = field(default_factory=dict)
+    inherited: tuple[int, ...] = ()
+    vitals: Path | None = None
+    """Metrics socket of a part that is to be asked whether it still works."""
+
+
+def parts_of(
+    home: Home,
+    settings: BoxSettings,
+    users: ProcessUsers,
+    sockets: Mapping[str, Sequence[socket.socket]],
+    history_settled: Callable[[], bool],
+) -> list[Part]:
+    """The parts of a box. `sockets`: the listening sockets of each front; `history_settled`: whether the log follower has
+    said if the box may sign (control FORK)."""
+    python = process.interpreter()
+    where = ("--home", str(home.root))
+
+    def module(name: str, *more: str) -> tuple[str, ...]:
+        return (*python, "-m", name, *where, *more)
+
+    parts = [
+        Part("clock", module("appliance.clock"), users.recorder, home.clock_page.exists, 0),
+        Part("recorder", module("appliance.recorder"), users.recorder, home.recorder_socket.exists, 0),
+        Part("log", module("appliance.log"), users.tokens, history_settled, 1),
+        Part("keymaster", module("appliance.keymaster"), users.tokens, lambda: True, 1),
+    ]
+    parts += [
+        Part(
+            f"api-{number}",
+            module("appliance.api", "--worker", str(number)),
+            users.tokens,
+            home.worker_socket(number, "applications").exists,
+            2,
+            vitals=home.worker_socket(number, "metrics"),
+        )
+        for number in range(settings.workers)
+    ]
+    for front, listeners in sockets.items():
+        descriptors = tuple(listener.fileno() for listener in listeners)
+        parts.append(
+            Part(
+                front,
+                (process.nginx(), "-c", str(home.front / f"{front}.conf"), "-p", str(home.front)),
+                users.front,
+                pid_file(home, front).exists,
+                3,
+                stop_signal=signal.SIGQUIT,
+                # nginx takes over listening sockets that are already open when it is told their numbers.
+                environment={"NGINX": "".join(f"{descriptor};" for descriptor in descriptors)},
+                inherited=descriptors,
+            )
+        )
+    return parts
+
+
+def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None:
+    """Make the run directory anew, and give each directory to the user of the parts that write it."""
+    users.directory(home.run, None, 0o755)
+    for path in home.run.iterdir():
+        if path == home.counters:
+            continue  # the recorder settles what processes that died have counted (control RECORD)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    users.directory(home.recorder_socket.parent, users.recorder, 0o2750, group=users.tokens)
+    users.directory(home.clock_page.parent, users.recorder, 0o755)
+    users.directory(home.logs_compared.parent, users.tokens, 0o755)
+    users.directory(home.marks, users.tokens, 0o755)
+    users.give(home.counters, users.tokens, create=True)
+    users.directory(home.run / "api", None, 0o755)
+    for number in range(settings.workers):
+        directory = home.worker_socket(number, "applications").parent
+        users.directory(directory, users.tokens, 0o2750, group=users.front)
+    users.give(home.records, users.recorder, create=True)
+    for path in (home.documents, home.logs, home.tokens, home.exports, home.trust):
+        users.give(path, users.tokens, create=True)
+    for token in settings.tokens:
+        users.give(home.root / token.pin_file, users.tokens)
+    for tenant in settings.tenants:
+        users.give(home.root / tenant.data_key, users.tokens)
+    users.directory(home.secrets, None, 0o711)
+    if settings.front.tsa_passwords is not None:
+        users.give(home.root / settings.front.tsa_passwords, users.front)
