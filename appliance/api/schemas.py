@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from appliance.limits import VERIFIED_FILES
 from appliance.seals import SealOptions
 
 PROBLEM_TYPE_PREFIX = "urn:cinnabar:problem:"
@@ -231,6 +232,26 @@ class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
     """All of this as one C2SP tlog-proof file."""
 
 
+class BoxOpening(msgspec.Struct, frozen=True, kw_only=True):
+    """What the box's own log holds about the tenant's log, opened for that tenant alone."""
+
+    origin: str
+    """Origin of the box's log."""
+    index: int
+    """Of the box leaf in that log."""
+    opening: str
+    """JSON: leaf, salt, position, path, and the statement on the tenant's log at that time; see docs/log.md."""
+    tlog_proof: str
+    """That the leaf stands in the box's log: a C2SP tlog-proof file."""
+
+
+class BoxProof(BoxOpening, frozen=True, kw_only=True):
+    """That the box's own log commits to a head of the tenant's log that covers the record."""
+
+    hashes: list[str]
+    """From the record's leaf to the root that the opening states, as in the proof; hexadecimal."""
+
+
 class RecordAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A record, opened for its tenant."""
 
@@ -248,6 +269,8 @@ class RecordAnswer(msgspec.Struct, frozen=True, kw_only=True):
     artifact_type: str
     proof: InclusionProof | None = None
     """Null until the log has integrated the record, a second or so."""
+    box_proof: BoxProof | None = None
+    """Null until the box's own log has its next leaf over all tenants, a minute or so."""
 
 
 class NamedFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -262,7 +285,7 @@ class NamedFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class VerifyRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Verify files against the box's own trust bundle, as `cinnabar verify` does offline."""
 
-    files: Annotated[list[NamedFile], Meta(min_length=1, max_length=100)]
+    files: Annotated[list[NamedFile], Meta(min_length=1, max_length=VERIFIED_FILES)]
     """Documents, seals, stamps, evidence records, records and proofs, all that belongs together."""
 
 

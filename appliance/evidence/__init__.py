@@ -21,10 +21,9 @@ from appliance.evidence.trust import (
     make_bundle,
     read_bundle,
 )
-from appliance.evidence.verify import MOST_FILES, TooMuch, verify
+from appliance.evidence.verify import TooMuch, verify
 
 __all__ = [
-    "MOST_FILES",
     "AuthorityEntry",
     "Check",
     "FileReport",

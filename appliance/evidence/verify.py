@@ -24,8 +24,8 @@ from appliance.evidence.rounds import SUBJECTS_ONLY, Input, Round
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, NamedDigest, Subject
 from appliance.evidence.trust import TrustBundle
+from appliance.limits import VERIFIED_FILES
 
-MOST_FILES = 64
 _BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
 _HELPERS = frozenset((Kind.CERTIFICATE, Kind.REVOCATION_LIST))
 
@@ -52,8 +52,8 @@ def verify(
     documents that are not given; `nonce` is what every stamp must answer. Raises TooMuch; whatever is wrong with a
     file stands in the report.
     """
-    if len(files) + len(digests) > MOST_FILES:
-        raise TooMuch(f"more than {MOST_FILES} files")
+    if len(files) + len(digests) > VERIFIED_FILES:
+        raise TooMuch(f"more than {VERIFIED_FILES} files")
     inputs = _recognised(files, digests)
     context = _context(inputs, trust, now_us, nonce)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
