@@ -6,7 +6,8 @@ with such signers alone has version 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
+from typing import Protocol
 
 from appliance import der
 from appliance.der import header
@@ -15,8 +16,11 @@ from appliance.seals.signed_data import SignedData, SignerInfo
 
 _VERSION_1 = der.integer(1)
 
-Assembler = Callable[[bytes, bytes], bytes]
-"""(DER SET OF signed attributes, signature value) -> DER of what holds both."""
+
+class Assembler(Protocol):
+    """(DER SET OF signed attributes, signature value, whole [1] of unsigned attributes) -> DER of what holds them."""
+
+    def __call__(self, signed_attributes: bytes, signature: bytes, unsigned: bytes = b"") -> bytes: ...
 
 
 def signer_info_assembler(issuer_and_serial: bytes, digest_identifier: bytes, signature_identifier: bytes) -> Assembler:
@@ -24,8 +28,9 @@ def signer_info_assembler(issuer_and_serial: bytes, digest_identifier: bytes, si
     # The signed attributes are signed as SET OF and carried as [0] IMPLICIT: only the tag differs.
     before = _VERSION_1 + issuer_and_serial + digest_identifier + b"\xa0"
 
-    def assemble(signed_attributes: bytes, signature: bytes) -> bytes:
-        content = before + signed_attributes[1:] + signature_identifier + header(4, len(signature)) + signature
+    def assemble(signed_attributes: bytes, signature: bytes, unsigned: bytes = b"") -> bytes:
+        value = header(4, len(signature)) + signature
+        content = before + signed_attributes[1:] + signature_identifier + value + unsigned
         return header(0x30, len(content)) + content
 
     return assemble
@@ -35,8 +40,8 @@ def detached_assembler(signer_info: Assembler, digest_identifier: bytes, certifi
     """Makes whole ContentInfo elements of one signer over detached content."""
     before = _VERSION_1 + der.set_of([digest_identifier]) + der.sequence(OID_DATA) + _certificate_set(certificates)
 
-    def assemble(signed_attributes: bytes, signature: bytes) -> bytes:
-        signer = signer_info(signed_attributes, signature)
+    def assemble(signed_attributes: bytes, signature: bytes, unsigned: bytes = b"") -> bytes:
+        signer = signer_info(signed_attributes, signature, unsigned)
         body = before + header(0x31, len(signer)) + signer
         explicit = header(0x30, len(body)) + body
         content = OID_SIGNED_DATA + header(0xA0, len(explicit)) + explicit
@@ -49,56 +54,57 @@ def _certificate_set(certificates: list[bytes]) -> bytes:
     return der.tlv(der.context(0), b"".join(sorted(set(certificates)))) if certificates else b""
 
 
-def content_info(
+def head(
     version: int,
-    digest_identifiers: list[bytes],
+    digest_identifiers: Collection[bytes],
     content: bytes | None,
     certificates: list[bytes],
     crls: bytes | None,
-    signers: list[bytes],
 ) -> bytes:
-    """A ContentInfo with a SignedData over id-data; sets without repetition and in DER order."""
+    """The members of a SignedData over id-data that stand before its signers; sets without repetition, in DER order."""
     encapsulated = OID_DATA if content is None else OID_DATA + der.tlv(der.context(0), der.octet_string(content))
-    body = der.sequence(
-        der.integer(version),
-        der.set_of(set(digest_identifiers)),
-        der.tlv(der.SEQUENCE, encapsulated),
-        _certificate_set(certificates),
-        crls or b"",
-        der.set_of(set(signers)),
+    return b"".join(
+        (
+            der.integer(version),
+            der.set_of(set(digest_identifiers)),
+            der.tlv(der.SEQUENCE, encapsulated),
+            _certificate_set(certificates),
+            crls or b"",
+        )
     )
+
+
+def content_info(before_signers: bytes, signers: Collection[bytes]) -> bytes:
+    """A ContentInfo with a SignedData: what `head` gave, and the SignerInfo elements, each once and in DER order."""
+    body = der.sequence(before_signers, der.set_of(set(signers)))
     return der.sequence(OID_SIGNED_DATA, der.tlv(der.context(0), body))
 
 
-def with_signer(
-    existing: SignedData, signer: bytes, digest_identifiers: list[bytes], certificates: list[bytes]
-) -> bytes:
-    """`existing` with one SignerInfo more; every SignerInfo and certificate that was there is kept byte for byte.
+def head_for(existing: SignedData, digest_identifiers: list[bytes], certificates: list[bytes]) -> bytes:
+    """The head of `existing` once a signer is added: what was there is kept, our algorithm and certificates are added.
 
     `digest_identifiers` are the forms of one AlgorithmIdentifier, preferred form first: one is added if there is none.
     """
-    known = set(existing.digest_algorithms)
-    added = [] if known.intersection(digest_identifiers) else digest_identifiers[:1]
-    return content_info(
+    added = [] if set(existing.digest_algorithms).intersection(digest_identifiers) else digest_identifiers[:1]
+    return head(
         existing.version,
         existing.digest_algorithms + added,
         existing.content,
         existing.certificates + certificates,
         existing.crls,
-        [other.raw for other in existing.signers] + [signer],
     )
+
+
+def timestamp_attributes(token: bytes, others: Collection[bytes] = ()) -> bytes:
+    """The whole [1] of unsigned attributes: a signature-time-stamp beside `others`."""
+    attributes = {*others, attribute(OID_SIGNATURE_TIMESTAMP, token)}
+    return der.tlv(der.context(1), b"".join(sorted(attributes)))
 
 
 def with_signature_timestamp(existing: SignedData, signer: SignerInfo, token: bytes) -> bytes:
     """`existing` with the token as an unsigned signature-time-stamp attribute of one of its signers."""
-    attributes = [*signer.unsigned, attribute(OID_SIGNATURE_TIMESTAMP, token)]
-    unsigned = der.tlv(der.context(1), b"".join(sorted(set(attributes))))
-    stamped = der.tlv(der.SEQUENCE, signer.before_unsigned + unsigned)
+    stamped = der.tlv(der.SEQUENCE, signer.before_unsigned + timestamp_attributes(token, signer.unsigned))
     return content_info(
-        existing.version,
-        existing.digest_algorithms,
-        existing.content,
-        existing.certificates,
-        existing.crls,
+        head_for(existing, [], []),
         [stamped if other is signer else other.raw for other in existing.signers],
     )

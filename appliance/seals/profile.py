@@ -30,14 +30,8 @@ from appliance.seals.attributes import (
     template,
 )
 from appliance.seals.certificates import check_seal_certificate
-from appliance.seals.errors import (
-    CertificateNotValid,
-    CertificateUnfit,
-    ContentMismatch,
-    SealRefused,
-    SignedDataRejected,
-)
-from appliance.seals.signed_data import MAX_SIGNERS, SignedData, check_coverage, parse_signed_data
+from appliance.seals.errors import CertificateNotValid, CertificateUnfit, SealRefused
+from appliance.seals.further import ExistingSeal, read_existing
 
 _UTC_TIME_ATTRIBUTE_SIZE = len(signing_time(0))
 
@@ -54,10 +48,8 @@ class PreparedSeal(msgspec.Struct, frozen=True, gc=False):
     options: SealOptions
     content: bytes | None
     """The document that an enveloping seal carries."""
-    existing: SignedData | None
+    existing: ExistingSeal | None
     """What the signature is added to."""
-    existing_digest: bytes | None
-    """SHA-256 of the CMS that the signature is added to."""
 
 
 class SealProfile:
@@ -85,7 +77,7 @@ class SealProfile:
             raise CertificateUnfit(f"{scheme} seals {self.digest_algorithm.name}, which the settings do not list")
         self.certificate = check_seal_certificate(certificates, self.scheme)
         self.certificate_digest = hashlib.sha256(self.certificate.der).digest()
-        self._all_certificates = [self.certificate.der, *self.certificate.chain]
+        self.certificates = [self.certificate.der, *self.certificate.chain]
         identifier = self.digest_algorithm.identifier
         self._constant_attributes = [
             signing_certificate_v2(self.certificate.der, self.digest_algorithm.name, identifier),
@@ -94,7 +86,7 @@ class SealProfile:
         self._signer_info = cms.signer_info_assembler(
             self.certificate.issuer_and_serial, identifier, self.scheme.identifier
         )
-        self._detached = cms.detached_assembler(self._signer_info, identifier, self._all_certificates)
+        self._detached = cms.detached_assembler(self._signer_info, identifier, self.certificates)
         self._template = lru_cache(maxsize=256)(self._make_template)
         self._plain_template = self._template(NO_OPTIONS, _UTC_TIME_ATTRIBUTE_SIZE)
         self._last_time = (-1, b"")
@@ -111,8 +103,7 @@ class SealProfile:
         `time_us` is the signing time in microseconds since the epoch; a seal claims whole seconds. Raises SealRefused
         when the digest is not one of the profile's algorithm, CertificateNotValid.
         """
-        if digest_algorithm != self.digest_algorithm.name or len(digest) != self.digest_algorithm.size:
-            self._refuse_digest(digest, digest_algorithm)
+        self._check_digest(digest, digest_algorithm)
         return self._prepare(digest, time_us // 1_000_000, options)
 
     def prepare_document(
@@ -137,25 +128,21 @@ class SealProfile:
         compared with it by their message digests; they are not verified, and the new one says nothing about them.
         Raises SignedDataRejected, ContentMismatch, SealRefused, CertificateNotValid.
         """
-        parsed = parse_signed_data(existing)
-        if len(parsed.signers) >= MAX_SIGNERS:
-            raise SignedDataRejected(f"the CMS already has {MAX_SIGNERS} signers")
-        if parsed.content is not None:
-            if document is not None and document != parsed.content:
-                raise ContentMismatch("the CMS carries another document than the one given")
-            document = parsed.content
-        if document is not None:
-            covered = self.digest_algorithm.digest(document)
-            if digest is not None and digest != covered:
-                raise ContentMismatch("the digest given is not that of the document")
-            digest = covered
-        if digest is None:
-            raise SealRefused("the CMS is detached: give the digest or the document that it covers")
-        if len(digest) != self.digest_algorithm.size:
-            self._refuse_digest(digest, self.digest_algorithm.name)
-        check_coverage(parsed, self.digest_algorithm.oid, digest, document)
-        whole = hashlib.sha256(existing).digest()
-        return self._prepare(digest, time_us // 1_000_000, options, parsed.content, parsed, whole)
+        if digest is not None:
+            self._check_digest(digest, self.digest_algorithm.name)
+        return self.prepare_beside(
+            read_existing(existing, self.digest_algorithm, self.certificates, digest=digest, document=document),
+            time_us,
+            options,
+        )
+
+    def prepare_beside(self, existing: ExistingSeal, time_us: int, options: SealOptions = NO_OPTIONS) -> PreparedSeal:
+        """As `prepare_further`, of a CMS that was read elsewhere. Raises SealRefused, CertificateNotValid.
+
+        The signed attributes are made here, of the digest and nothing else that `existing` holds.
+        """
+        self._check_digest(existing.digest, self.digest_algorithm.name)
+        return self._prepare(existing.digest, time_us // 1_000_000, options, None, existing)
 
     def _prepare(
         self,
@@ -163,8 +150,7 @@ class SealProfile:
         time: int,
         options: SealOptions,
         content: bytes | None = None,
-        existing: SignedData | None = None,
-        existing_digest: bytes | None = None,
+        existing: ExistingSeal | None = None,
     ) -> PreparedSeal:
         last, attribute = self._last_time
         if time != last:
@@ -175,24 +161,26 @@ class SealProfile:
         fill = self._plain_template
         if options is not NO_OPTIONS or len(attribute) != _UTC_TIME_ATTRIBUTE_SIZE:
             fill = self._template(options, len(attribute))
-        return PreparedSeal(fill(attribute, digest), digest, time, options, content, existing, existing_digest)
+        return PreparedSeal(fill(attribute, digest), digest, time, options, content, existing)
 
-    def complete(self, prepared: PreparedSeal, signature: bytes) -> bytes:
+    def complete(self, prepared: PreparedSeal, signature: bytes, timestamp: bytes | None = None) -> bytes:
         """The CMS ContentInfo, DER, from a prepared seal and the signature value over its `to_be_signed`.
 
-        `signature` is in X.509 form: DER for ECDSA, the bare value otherwise.
+        `signature` is in X.509 form: DER for ECDSA, the bare value otherwise. With `timestamp`, an RFC 3161 token over
+        the signature value, the seal is B-T: as add_signature_timestamp makes it, without reading anything again.
         """
+        unsigned = b"" if timestamp is None else cms.timestamp_attributes(timestamp)
         if prepared.content is None and prepared.existing is None:
-            return self._detached(prepared.to_be_signed, signature)
-        signer = self._signer_info(prepared.to_be_signed, signature)
-        digest = self.digest_algorithm
+            return self._detached(prepared.to_be_signed, signature, unsigned)
+        signer = self._signer_info(prepared.to_be_signed, signature, unsigned)
         if prepared.existing is not None:
-            forms = [digest.identifier, digest.identifier_with_null]
-            return cms.with_signer(prepared.existing, signer, forms, self._all_certificates)
-        return cms.content_info(1, [digest.identifier], prepared.content, self._all_certificates, None, [signer])
+            return cms.content_info(prepared.existing.head, [*prepared.existing.signers, signer])
+        before = cms.head(1, [self.digest_algorithm.identifier], prepared.content, self.certificates, None)
+        return cms.content_info(before, [signer])
 
-    def _refuse_digest(self, digest: bytes, digest_algorithm: str) -> None:
+    def _check_digest(self, digest: bytes, digest_algorithm: str) -> None:
         own = self.digest_algorithm
         if digest_algorithm != own.name:
             raise SealRefused(f"the seal key {self.name} seals {own.name} digests, not {digest_algorithm[:32]}")
-        raise SealRefused(f"a {own.name} digest has {own.size} bytes, not {len(digest)}")
+        if len(digest) != own.size:
+            raise SealRefused(f"a {own.name} digest has {own.size} bytes, not {len(digest)}")

@@ -17,6 +17,7 @@ import msgspec
 
 from appliance.seals.attributes import SealOptions
 from appliance.seals.errors import PreparedExpired, PreparedRejected
+from appliance.seals.further import ExistingSeal
 from appliance.seals.profile import PreparedSeal, SealProfile
 
 MAX_VALUE_BYTES = 16 * 1024
@@ -62,7 +63,7 @@ def export_prepared(profile: SealProfile, prepared: PreparedSeal) -> bytes:
         digest=prepared.digest,
         time=prepared.time,
         form=form,
-        existing=prepared.existing_digest,
+        existing=None if prepared.existing is None else prepared.existing.sha256,
         options=msgspec.to_builtins(prepared.options),
         signed_attributes=prepared.to_be_signed,
     )
@@ -75,14 +76,15 @@ def import_prepared(
     now_us: int,
     *,
     document: bytes | None = None,
-    existing: bytes | None = None,
+    existing: bytes | ExistingSeal | None = None,
     lifetime_s: int = LIFETIME_S,
 ) -> PreparedSeal:
     """The prepared seal that a value stands for, built anew and compared; ready to be signed.
 
     `document` is given for an enveloping seal, `existing` (and the document, where that is needed to compare) for a
-    further signature. `now_us` is microseconds since the epoch. Raises PreparedRejected, PreparedExpired, and what the
-    profile's prepare methods raise.
+    further signature: the CMS, or what `read_existing` made of it and of the value's `prepared_digest`. `now_us` is
+    microseconds since the epoch. Raises PreparedRejected, PreparedExpired, and what the profile's prepare methods
+    raise.
     """
     given = _decode(value)
     if given.certificate != profile.certificate_digest:
@@ -100,6 +102,14 @@ def import_prepared(
     return built
 
 
+def prepared_digest(value: bytes) -> bytes:
+    """The digest in a value about a CMS, for `read_existing`; nothing more is checked. Raises PreparedRejected."""
+    given = _decode(value)
+    if given.form != "further":
+        raise PreparedRejected("the value is not about a CMS")
+    return given.digest
+
+
 def _decode(value: bytes) -> _Value:
     if len(value) > MAX_VALUE_BYTES:
         raise PreparedRejected(f"a prepared seal has at most {MAX_VALUE_BYTES} bytes")
@@ -109,7 +119,9 @@ def _decode(value: bytes) -> _Value:
         raise PreparedRejected("the value does not decode") from None
 
 
-def _build_anew(profile: SealProfile, given: _Value, document: bytes | None, existing: bytes | None) -> PreparedSeal:
+def _build_anew(
+    profile: SealProfile, given: _Value, document: bytes | None, existing: bytes | ExistingSeal | None
+) -> PreparedSeal:
     try:
         options = msgspec.convert(given.options, SealOptions)
     except msgspec.ValidationError:
@@ -118,6 +130,8 @@ def _build_anew(profile: SealProfile, given: _Value, document: bytes | None, exi
     if given.form == "further":
         if existing is None:
             raise PreparedRejected("the value is about a CMS: give it again")
+        if isinstance(existing, ExistingSeal):
+            return profile.prepare_beside(existing, time_us, options)
         return profile.prepare_further(existing, time_us, options, digest=given.digest, document=document)
     if existing is not None:
         raise PreparedRejected("the value is not about a CMS")

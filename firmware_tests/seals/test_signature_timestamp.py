@@ -55,3 +55,17 @@ def test_refusals(sealer: Sealer, openssl_tsa) -> None:
         add_signature_timestamp(sealed, token + b"\x00")
     with pytest.raises(SignedDataRejected, match="not over data"):
         add_signature_timestamp(token, token)
+
+
+def test_completing_with_the_stamp_is_the_same_to_the_byte(sealers, openssl_tsa) -> None:
+    first, second = sealers("ecdsa-p256-sha256"), sealers("rsa-pkcs1-sha256")
+    there = first.seal(first.profile.prepare_document(DOCUMENT, NOW_US, enveloping=True))
+    for prepared in (
+        second.prepare_digest(DOCUMENT),
+        second.profile.prepare_document(DOCUMENT, NOW_US, enveloping=True),
+        second.profile.prepare_further(there, NOW_US),
+    ):
+        signature = second.sign(prepared.to_be_signed)
+        token = openssl_tsa.token(second.digest(signature))
+        at_once = second.profile.complete(prepared, signature, token)
+        assert at_once == add_signature_timestamp(second.profile.complete(prepared, signature), token)
