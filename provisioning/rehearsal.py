@@ -25,8 +25,9 @@ from appliance.api.callers import public_certificate
 from appliance.box import settings as box
 from appliance.box.home import Home
 from appliance.box.process import write_file
-from appliance.evidence.trust import AuthorityEntry, LogEntry, make_bundle
+from appliance.evidence import AuthorityEntry, LogEntry
 from appliance.keymaster import certificates, revocation
+from appliance.keymaster.trust_bundles import make_bundle
 from appliance.log import VerifierKey
 from appliance.recorder.counts import CallCounter, new_run_id
 from hsm import vault

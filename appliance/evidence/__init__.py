@@ -7,20 +7,11 @@
 Both functions are pure: equal arguments give equal results, whoever calls and whenever.
 """
 
+from appliance.evidence.bundle import AuthorityEntry, LogEntry, TimeRules, TrustRefused, WitnessEntry
 from appliance.evidence.findings import Check, Indication, SubIndication
 from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary
 from appliance.evidence.subjects import NamedBytes, NamedDigest
-from appliance.evidence.trust import (
-    AuthorityEntry,
-    LogEntry,
-    Pin,
-    TimeRules,
-    TrustBundle,
-    TrustRefused,
-    WitnessEntry,
-    make_bundle,
-    read_bundle,
-)
+from appliance.evidence.trust import Pin, TrustBundle, read_bundle
 from appliance.evidence.verify import TooMuch, verify
 
 __all__ = [
@@ -42,7 +33,6 @@ __all__ = [
     "TrustRefused",
     "TrustSummary",
     "WitnessEntry",
-    "make_bundle",
     "read_bundle",
     "verify",
 ]

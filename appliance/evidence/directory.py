@@ -6,7 +6,6 @@ import base64
 import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from appliance.evidence.bundle import BUNDLE, HISTORY, LARGEST_CRL, TrustRefused
 from appliance.evidence.canonical import NotCanonical, read_json
-from appliance.evidence.trust import BUNDLE, HISTORY, LARGEST_CRL, Pin, TrustBundle, TrustRefused, read_bundle
+from appliance.evidence.trust import Pin, TrustBundle, read_bundle
 
 _MOST_ENTRIES = 10_000
 
@@ -55,12 +55,6 @@ def read_directory(directory: Path) -> dict[str, bytes]:
     except OSError as error:
         raise TrustRefused(f"the trust directory cannot be read: {error.strerror}") from None
     return found
-
-
-def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write what `make_bundle` made, in its order, each file whole or not at all and on disk."""
-    for name, content in files.items():
-        _replace(directory / name, content)
 
 
 def load_trust(directory: Path, state: Path, key: bytes | None) -> TrustBundle:

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from appliance.evidence.bundle import TimeClass
 from appliance.evidence.findings import Indication, Journal, worst
 from appliance.evidence.recognise import Kind
-from appliance.evidence.trust import TimeClass
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
-"""The trust bundle: the only source of trust anchors, signed, versioned, expiring (see docs/trust.md).
+"""What makes a trust bundle believed: pure functions of its bytes and of what the verifier has seen before.
 
-A bundle is a directory: `bundle.json` (canonical JSON, RFC 8785), `bundle.json.sig` (the raw signature over exactly
-those bytes: ECDSA in DER with SHA-256, or SHA-384 on P-384; or Ed25519), the CRL files that it names, and under
-`history/` the versions before it. Everything here is a pure function of bytes; rules, in the order they are checked:
+The rules, in the order they are checked:
 
 1. sizes, canonical form, known members only;
 2. the signature is by the key that the bundle names as its signer;
@@ -19,20 +17,30 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Literal
 
 import msgspec
-import rfc8785
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from appliance.der import DerError
-from appliance.errors import CinnabarError
+from appliance.evidence.bundle import (
+    BUNDLE,
+    HISTORY,
+    LARGEST_BUNDLE,
+    LARGEST_CRL,
+    SIGNATURE,
+    AuthorityEntry,
+    BundleDocument,
+    RevocationListEntry,
+    Role,
+    TimeClass,
+    TrustRefused,
+)
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import Certificate, microseconds, read_certificate
 from appliance.evidence.quoting import escape, quote
@@ -40,103 +48,6 @@ from appliance.evidence.revocation import RevocationList, read_revocation_list
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote
 from appliance.log.note import COSIGNATURE_V1, ED25519, VerifierKey
-
-BUNDLE = "bundle.json"
-SIGNATURE = "bundle.json.sig"
-HISTORY = "history"
-LARGEST_BUNDLE = 1024 * 1024
-LARGEST_CRL = 16 * 1024 * 1024
-
-Role = Literal["tsa", "seal", "tls"]
-TimeClass = Literal["box", "tsa", "witness", "ledger"]
-"""Who says a time: the box itself, another party's time-stamping authority, a log witness, an outside ledger."""
-
-_Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-_Time = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
-_Policy = Annotated[str, msgspec.Meta(pattern=r"^[0-2](\.(0|[1-9]\d{0,38})){1,30}$", max_length=400)]
-_Size = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-
-
-class TrustRefused(CinnabarError):
-    """The trust bundle cannot be believed; nothing can be verified with it."""
-
-    code = "trust-refused"
-    status = 422
-    title = "The trust bundle is not acceptable"
-
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class AuthorityEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A certificate authority and what it is trusted for."""
-
-    certificate: str
-    """DER in base64."""
-    role: Role
-    party: _Text = "box"
-    """Who answers for it: `box`, or the name of another party."""
-    time_class: TimeClass = "box"
-    """For role tsa: whose word its stamps are."""
-    policies: list[_Policy] = []
-    """For role tsa: the accepted policy identifiers; none other counts."""
-
-
-class RevocationListEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A CRL file beside the bundle."""
-
-    file: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
-    sha256: _Digest
-
-
-class LogEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key of a log and the tree sizes that it signs."""
-
-    origin: _Text
-    key: _Text
-    """Verifier key of C2SP signed-note: NAME+HASH+KEY."""
-    first_size: _Size = 0
-    last_size: _Size | None = None
-
-
-class WitnessEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A witness whose cosignatures (C2SP tlog-cosignature) tell a time."""
-
-    key: _Text
-    """Verifier key of C2SP signed-note, for cosignatures."""
-
-
-class TimeRules(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose word counts for “existed no later than”. The box's own never does."""
-
-    accepted: list[Literal["tsa", "witness", "ledger"]] = []
-    witnesses: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
-    """How many witnesses must agree: the k-th earliest cosignature gives the time."""
-
-
-class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """bundle.json as it stands."""
-
-    format: Literal["cinnabar-trust/1"] = "cinnabar-trust/1"
-    constitution: _Digest
-    """SHA-256 of the SubjectPublicKeyInfo of the first version's signer: the name of this line of bundles."""
-    version: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-    previous: _Digest | None
-    """SHA-256 of the bundle.json before; null in version 1."""
-    rehearsal: bool
-    issued: _Time
-    expires: _Time
-    signer: str
-    """SubjectPublicKeyInfo of the key that signed this version, DER in base64."""
-    successors: list[str]
-    """SubjectPublicKeyInfos of the keys that may sign the next version."""
-    authorities: list[AuthorityEntry]
-    revocation_lists: list[RevocationListEntry]
-    logs: list[LogEntry]
-    witnesses: list[WitnessEntry] = []
-    time: TimeRules = TimeRules()
 
 
 @dataclass(frozen=True)
@@ -149,6 +60,12 @@ class Pin:
     digest: str | None = None
     constitution: str | None = None
     rehearsal: bool | None = None
+
+    @classmethod
+    def of(cls, document: BundleDocument, digest: str) -> Pin:
+        """What a believed version leaves: its signer and the successors it names may sign the next one."""
+        keys = frozenset(_decode(key) for key in (document.signer, *document.successors))
+        return cls(keys, document.version, digest, document.constitution, document.rehearsal)
 
 
 @dataclass(frozen=True)
@@ -193,24 +110,16 @@ class TrustBundle:
 
     def pin(self) -> Pin:
         """What a verifier shall keep after having believed this bundle."""
-        keys = [self.document.signer, *self.document.successors]
-        return Pin(
-            keys=frozenset(base64.b64decode(key) for key in keys),
-            version=self.document.version,
-            digest=self.digest,
-            constitution=self.document.constitution,
-            rehearsal=self.document.rehearsal,
-        )
+        return Pin.of(self.document, self.digest)
 
 
 def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
     """Read and check a bundle. `files` maps names relative to the directory to bytes; `pin` is what the verifier keeps,
     or None on first use. Raises TrustRefused.
     """
-    encoded = _file(files, BUNDLE)
-    document, signer = _read_signed(encoded, _file(files, SIGNATURE))
+    encoded = file_of(files, BUNDLE)
+    document, signer = read_version(encoded, file_of(files, SIGNATURE))
     digest = hashlib.sha256(encoded).hexdigest()
-    _check_line(document, signer)
     if pin is not None:
         _check_pin(document, digest, signer, _walk(files, pin, document))
     issued, expires = _instant(document.issued), _instant(document.expires)
@@ -231,110 +140,11 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
     )
 
 
-@dataclass(frozen=True)
-class LastVersion:
-    """The bundle that the next version follows."""
+def read_version(encoded: bytes, signature: bytes) -> tuple[BundleDocument, bytes]:
+    """One version by itself, with its signer's SubjectPublicKeyInfo: rules 1 and 2, and whether it may begin a line.
 
-    document: BundleDocument
-    encoded: bytes
-    signature: bytes
-    pin: Pin
-
-
-def read_last(files: Mapping[str, bytes]) -> LastVersion:
-    """The last version in a directory, for whoever makes the next one. Raises TrustRefused.
-
-    Its revocation lists are not held to it: newer ones may stand in their place already. A writer that died between
-    signature and bundle left the old bundle beside the new signature; the old signature stands in the history then.
+    Raises TrustRefused. It says nothing of whether the signer is to be believed.
     """
-    encoded, signature = _file(files, BUNDLE), _file(files, SIGNATURE)
-    try:
-        document, signer = _read_signed(encoded, signature)
-    except TrustRefused:
-        version = next((name for name, content in files.items() if content == encoded and name != BUNDLE), None)
-        if version is None:
-            raise
-        signature = _file(files, f"{version}.sig")
-        document, signer = _read_signed(encoded, signature)
-    _check_line(document, signer)
-    keys = frozenset(_decode(key) for key in (document.signer, *document.successors))
-    digest = hashlib.sha256(encoded).hexdigest()
-    return LastVersion(
-        document, encoded, signature, Pin(keys, document.version, digest, document.constitution, document.rehearsal)
-    )
-
-
-def make_bundle(
-    *,
-    signer: bytes,
-    sign: Callable[[bytes], bytes],
-    previous: Mapping[str, bytes] | None,
-    rehearsal: bool,
-    issued: datetime,
-    expires: datetime,
-    authorities: Sequence[AuthorityEntry],
-    revocation_lists: Mapping[str, bytes],
-    logs: Sequence[LogEntry],
-    witnesses: Sequence[WitnessEntry] = (),
-    time: TimeRules | None = None,
-    successors: Sequence[bytes] | None = None,
-) -> dict[str, bytes]:
-    """Make the next version of a bundle: file names relative to the trust directory, and what to write in them.
-
-    `signer` is the SubjectPublicKeyInfo (DER) of the key behind `sign`, which takes the bytes of bundle.json and gives
-    the raw signature. `previous` is the directory as it is now (None for version 1); its bundle moves into history.
-    `successors` defaults to the same signer. The result has been read back: it raises TrustRefused rather than make
-    a bundle that verifiers would refuse. Write the files in the order given, so that readers never see a bundle whose
-    parts are missing; the signature and the bundle cannot be replaced in one step, so readers retry once.
-    """
-    written: dict[str, bytes] = {}
-    version, digest, constitution, pin = 1, None, hashlib.sha256(signer).hexdigest(), None
-    history: dict[str, bytes] = {}
-    if previous is not None:
-        before = read_last(previous)
-        version, digest, constitution = before.document.version + 1, before.pin.digest, before.document.constitution
-        pin = before.pin
-        history = {name: content for name, content in previous.items() if name.startswith(f"{HISTORY}/")}
-        written[f"{HISTORY}/{before.document.version}.json"] = before.encoded
-        written[f"{HISTORY}/{before.document.version}.json.sig"] = before.signature
-    document = BundleDocument(
-        constitution=constitution,
-        version=version,
-        previous=digest,
-        rehearsal=rehearsal,
-        issued=_timestamp(issued),
-        expires=_timestamp(expires),
-        signer=base64.b64encode(signer).decode(),
-        successors=[base64.b64encode(key).decode() for key in (successors if successors is not None else [signer])],
-        authorities=list(authorities),
-        revocation_lists=[
-            RevocationListEntry(file=name, sha256=hashlib.sha256(content).hexdigest())
-            for name, content in sorted(revocation_lists.items())
-        ],
-        logs=list(logs),
-        witnesses=list(witnesses),
-        time=TimeRules() if time is None else time,
-    )
-    encoded = rfc8785.dumps(msgspec.to_builtins(document))
-    written |= dict(revocation_lists) | {SIGNATURE: sign(encoded), BUNDLE: encoded}
-    read_bundle(history | written, pin)
-    return written
-
-
-# --- the rules ---------------------------------------------------------------------------------------------------
-
-
-def _file(files: Mapping[str, bytes], name: str) -> bytes:
-    content = files.get(name)
-    if content is None:
-        raise TrustRefused(f"the trust directory lacks {quote(name)}")
-    if len(content) > (LARGEST_CRL if name not in (BUNDLE, SIGNATURE) else LARGEST_BUNDLE):
-        raise TrustRefused(f"{quote(name)} in the trust directory is larger than any real one")
-    return content
-
-
-def _read_signed(encoded: bytes, signature: bytes) -> tuple[BundleDocument, bytes]:
-    """Rules 1 and 2."""
     if len(encoded) > LARGEST_BUNDLE:
         raise TrustRefused("the trust bundle is larger than 1 MiB")
     try:
@@ -349,7 +159,21 @@ def _read_signed(encoded: bytes, signature: bytes) -> tuple[BundleDocument, byte
         _decode(key)
     if not _is_signed(signer, signature, encoded):
         raise TrustRefused("the trust bundle's signature is not by the key that it names")
+    if (document.version == 1) != (document.previous is None):
+        raise TrustRefused("the first version of a trust bundle, and only it, has none before it")
+    if document.version == 1 and document.constitution != hashlib.sha256(signer).hexdigest():
+        raise TrustRefused("the first version of a trust bundle is not signed by the key that names its line")
     return document, signer
+
+
+def file_of(files: Mapping[str, bytes], name: str) -> bytes:
+    """A file of a trust directory. Raises TrustRefused where it is missing or too large."""
+    content = files.get(name)
+    if content is None:
+        raise TrustRefused(f"the trust directory lacks {quote(name)}")
+    if len(content) > (LARGEST_CRL if name not in (BUNDLE, SIGNATURE) else LARGEST_BUNDLE):
+        raise TrustRefused(f"{quote(name)} in the trust directory is larger than any real one")
+    return content
 
 
 def _is_signed(signer: bytes, signature: bytes, encoded: bytes) -> bool:
@@ -367,13 +191,6 @@ def _is_signed(signer: bytes, signature: bytes, encoded: bytes) -> bool:
     return True
 
 
-def _check_line(document: BundleDocument, signer: bytes) -> None:
-    if (document.version == 1) != (document.previous is None):
-        raise TrustRefused("the first version of a trust bundle, and only it, has none before it")
-    if document.version == 1 and document.constitution != hashlib.sha256(signer).hexdigest():
-        raise TrustRefused("the first version of a trust bundle is not signed by the key that names its line")
-
-
 def _walk(files: Mapping[str, bytes], pin: Pin, document: BundleDocument) -> Pin:
     """Follow the versions between the one seen and this one, as far as the history goes."""
     if pin.digest is None:
@@ -382,13 +199,12 @@ def _walk(files: Mapping[str, bytes], pin: Pin, document: BundleDocument) -> Pin
         encoded, signature = files.get(f"{HISTORY}/{version}.json"), files.get(f"{HISTORY}/{version}.json.sig")
         if encoded is None or signature is None:
             return pin
-        step, signer = _read_signed(encoded, signature)
+        step, signer = read_version(encoded, signature)
         digest = hashlib.sha256(encoded).hexdigest()
         if step.version != version:
             raise TrustRefused(f"version {version} in the history is another one")
         _check_pin(step, digest, signer, pin)
-        keys = frozenset(_decode(key) for key in (step.signer, *step.successors))
-        pin = Pin(keys, version, digest, step.constitution, step.rehearsal)
+        pin = Pin.of(step, digest)
     return pin
 
 
@@ -435,7 +251,7 @@ def _authority(entry: AuthorityEntry) -> Authority:
 
 
 def _revocation_list(files: Mapping[str, bytes], entry: RevocationListEntry) -> RevocationList:
-    content = _file(files, entry.file)
+    content = file_of(files, entry.file)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise TrustRefused(f"{quote(entry.file)} is not the revocation list that the trust bundle names")
     try:
@@ -474,7 +290,3 @@ def _instant(text: str) -> int:
         return microseconds(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC))
     except ValueError:
         raise TrustRefused("a time in the trust bundle does not exist") from None
-
-
-def _timestamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -21,9 +21,12 @@ from appliance.box import journal
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, CertificateAuthoritySettings, read_settings
 from appliance.errors import CinnabarError
-from appliance.evidence import directory, trust
+from appliance.evidence.bundle import TrustRefused
+from appliance.evidence.directory import read_directory
+from appliance.evidence.trust import read_bundle
 from appliance.keymaster.certificates import Issuer, Revocation
 from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl
+from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
 from appliance.recorder import RecorderClient
 from appliance.recorder.counts import CallCounter, new_run_id
 from hsm.x509 import private_key
@@ -131,8 +134,8 @@ class Keymaster:
     def _bundle_names(self, lists: dict[str, bytes]) -> bool:
         """Whether the trust bundle is whole and names these CRLs; not so after a life that ended while it wrote."""
         try:
-            bundle = trust.read_bundle(directory.read_directory(self._home.trust), None).document
-        except trust.TrustRefused:
+            bundle = read_bundle(read_directory(self._home.trust), None).document
+        except TrustRefused:
             return False
         named = {entry.file: entry.sha256 for entry in bundle.revocation_lists}
         return all(
@@ -147,15 +150,15 @@ class Keymaster:
         moment at most."""
         box_token = self._tokens[self._settings.authorities[0].token]
         device = box_token.signing_key(hsm.Pkcs11Uri.parse(f"pkcs11:object={DEVICE_KEY}"), DEVICE_SCHEME)
-        files = directory.read_directory(self._home.trust)
-        previous = trust.read_last(files).document
+        files = read_directory(self._home.trust)
+        previous = read_last(files).document
         signed: list[bytes] = []
 
         def sign(encoded: bytes) -> bytes:
             signed.append(encoded)
             return device.sign(encoded)
 
-        bundle = trust.make_bundle(
+        bundle = make_bundle(
             signer=device.public_key.public_bytes(
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             ),
@@ -175,7 +178,7 @@ class Keymaster:
         await self._record("certificate", DEVICE_KEY, "trust bundle", signed[0])
         for authority in self._settings.authorities:
             publish(self._home, authority, lists[authority.name])
-        directory.write_directory(self._home.trust, bundle)
+        write_bundle(self._home.trust, bundle)
         log.info("trust-bundle-published", version=previous.version + 1)
 
     async def _record(self, kind: str, key: str, subject: str, body: bytes) -> None:

@@ -26,10 +26,10 @@ from appliance.evidence import (
     TimeRules,
     TrustBundle,
     WitnessEntry,
-    make_bundle,
     read_bundle,
     verify,
 )
+from appliance.keymaster.trust_bundles import make_bundle
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

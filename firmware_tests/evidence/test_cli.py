@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.evidence.cli import verify_command
-from appliance.evidence.directory import write_directory
+from appliance.keymaster.trust_bundles import write_bundle
 from firmware_tests.evidence.material import DAY, T0, World, seal, token
 
 AT = "2026-03-02T12:00:00Z"
@@ -28,7 +28,7 @@ class Place:
         (root / "bond.json").write_bytes(b'{"amount":"1.00"}')
         (root / "bond.tst").write_bytes(token(world.tsa, b'{"amount":"1.00"}'))
         (root / "bond.p7s").write_bytes(seal(world.sealer, b'{"amount":"1.00"}', stamped_by=world.tsa))
-        write_directory(root / "trust", world.bundle_files())
+        write_bundle(root / "trust", world.bundle_files())
 
     def run(self, *arguments: str, at: str = AT) -> Result:
         trust = ["--trust", str(self.root / "trust"), "--state", str(self.root / "state"), "--at", at]
@@ -129,10 +129,10 @@ def test_expired_bundle(place: Place) -> None:
 
 def test_older_bundle(place: Place) -> None:
     first = place.world.bundle_files()
-    write_directory(place.root / "trust", first)
-    write_directory(place.root / "trust", place.world.bundle_files(previous=first, expires=T0 + 3000 * DAY))
+    write_bundle(place.root / "trust", first)
+    write_bundle(place.root / "trust", place.world.bundle_files(previous=first, expires=T0 + 3000 * DAY))
     assert place.run(place.path("bond.json"), place.path("bond.tst")).exit_code == 0
-    write_directory(place.root / "trust", first)
+    write_bundle(place.root / "trust", first)
     result = place.run(place.path("bond.json"), place.path("bond.tst"))
     assert result.exit_code == 2
     assert "already been seen" in result.output

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.evidence import LogEntry, NamedBytes, Pin, TrustRefused, make_bundle, read_bundle, verify
-from appliance.evidence.directory import load_trust, read_directory, write_directory
+from appliance.evidence import LogEntry, NamedBytes, Pin, TrustRefused, read_bundle, verify
+from appliance.evidence.directory import load_trust, read_directory
+from appliance.keymaster.trust_bundles import make_bundle, write_bundle
 from appliance.log.note import VerifierKey
 from firmware_tests.evidence.material import DAY, T0, World, certify, crl, make_world, microseconds, spki
 
@@ -65,7 +66,7 @@ def test_openssl_verifies_the_signature(world: World, tmp_path: Path) -> None:
 
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    write_directory(tmp_path, world.bundle_files())
+    write_bundle(tmp_path, world.bundle_files())
     public = world.constitution.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "key.pem").write_bytes(public)
     command = ["openssl", "dgst", "-sha256", "-verify", "key.pem", "-signature", "bundle.json.sig", "bundle.json"]
@@ -255,20 +256,20 @@ def test_rehearsal_is_said_in_the_report(world: World) -> None:
 def test_the_state_keeps_the_highest_version(world: World, tmp_path: Path) -> None:
     trust, state = tmp_path / "trust", tmp_path / "state"
     first = world.bundle_files()
-    write_directory(trust, first)
+    write_bundle(trust, first)
     assert load_trust(trust, state, None).first_use
     assert not load_trust(trust, state, None).first_use
-    write_directory(trust, next_version(world, first))
+    write_bundle(trust, next_version(world, first))
     assert load_trust(trust, state, None).document.version == 2
     assert "history/1.json" in read_directory(trust)
-    write_directory(trust, first)
+    write_bundle(trust, first)
     with pytest.raises(TrustRefused, match="already been seen"):
         load_trust(trust, state, None)
 
 
 def test_broken_state_is_not_ignored(world: World, tmp_path: Path) -> None:
     trust, state = tmp_path / "trust", tmp_path / "state"
-    write_directory(trust, world.bundle_files())
+    write_bundle(trust, world.bundle_files())
     load_trust(trust, state, None)
     next(state.iterdir()).write_bytes(b"{}")
     with pytest.raises(TrustRefused, match="must not be ignored"):
@@ -277,7 +278,7 @@ def test_broken_state_is_not_ignored(world: World, tmp_path: Path) -> None:
 
 def test_the_given_key_binds_whatever_the_state_says(world: World, tmp_path: Path) -> None:
     trust, state = tmp_path / "trust", tmp_path / "state"
-    write_directory(trust, world.bundle_files())
+    write_bundle(trust, world.bundle_files())
     load_trust(trust, state, None)
     with pytest.raises(TrustRefused, match="not trusted"):
         load_trust(trust, state, spki(ec.generate_private_key(ec.SECP256R1())))

@@ -1,0 +1,111 @@
+"""The trust bundle in its files: the only source of trust anchors, signed, versioned, expiring (docs/trust.md).
+
+A bundle is a directory: `bundle.json` (canonical JSON, RFC 8785), `bundle.json.sig` (the raw signature over exactly
+those bytes: ECDSA in DER with SHA-256, or SHA-384 on P-384; or Ed25519), the CRL files that it names, and under
+`history/` the versions before it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from appliance.errors import CinnabarError
+
+BUNDLE = "bundle.json"
+SIGNATURE = "bundle.json.sig"
+HISTORY = "history"
+LARGEST_BUNDLE = 1024 * 1024
+LARGEST_CRL = 16 * 1024 * 1024
+
+Role = Literal["tsa", "seal", "tls"]
+TimeClass = Literal["box", "tsa", "witness", "ledger"]
+"""Who says a time: the box itself, another party's time-stamping authority, a log witness, an outside ledger."""
+
+_Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+_Time = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
+_Policy = Annotated[str, msgspec.Meta(pattern=r"^[0-2](\.(0|[1-9]\d{0,38})){1,30}$", max_length=400)]
+_Size = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
+class TrustRefused(CinnabarError):
+    """The trust bundle cannot be believed; nothing can be verified with it."""
+
+    code = "trust-refused"
+    status = 422
+    title = "The trust bundle is not acceptable"
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class AuthorityEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A certificate authority and what it is trusted for."""
+
+    certificate: str
+    """DER in base64."""
+    role: Role
+    party: _Text = "box"
+    """Who answers for it: `box`, or the name of another party."""
+    time_class: TimeClass = "box"
+    """For role tsa: whose word its stamps are."""
+    policies: list[_Policy] = []
+    """For role tsa: the accepted policy identifiers; none other counts."""
+
+
+class RevocationListEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A CRL file beside the bundle."""
+
+    file: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
+    sha256: _Digest
+
+
+class LogEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key of a log and the tree sizes that it signs."""
+
+    origin: _Text
+    key: _Text
+    """Verifier key of C2SP signed-note: NAME+HASH+KEY."""
+    first_size: _Size = 0
+    last_size: _Size | None = None
+
+
+class WitnessEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A witness whose cosignatures (C2SP tlog-cosignature) tell a time."""
+
+    key: _Text
+    """Verifier key of C2SP signed-note, for cosignatures."""
+
+
+class TimeRules(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose word counts for “existed no later than”. The box's own never does."""
+
+    accepted: list[Literal["tsa", "witness", "ledger"]] = []
+    witnesses: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    """How many witnesses must agree: the k-th earliest cosignature gives the time."""
+
+
+class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """bundle.json as it stands."""
+
+    format: Literal["cinnabar-trust/1"] = "cinnabar-trust/1"
+    constitution: _Digest
+    """SHA-256 of the SubjectPublicKeyInfo of the first version's signer: the name of this line of bundles."""
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    previous: _Digest | None
+    """SHA-256 of the bundle.json before; null in version 1."""
+    rehearsal: bool
+    issued: _Time
+    expires: _Time
+    signer: str
+    """SubjectPublicKeyInfo of the key that signed this version, DER in base64."""
+    successors: list[str]
+    """SubjectPublicKeyInfos of the keys that may sign the next version."""
+    authorities: list[AuthorityEntry]
+    revocation_lists: list[RevocationListEntry]
+    logs: list[LogEntry]
+    witnesses: list[WitnessEntry] = []
+    time: TimeRules = TimeRules()
