@@ -1,0 +1,353 @@
+"""What a ceremony can do: one frozen structure an action, every parameter in it, nothing that matters outside it.
+
+Each class says whose quorum decides (`scope_of`) and whether a single officer's word is enough because the action only
+takes power away and can be undone (`takes_away`). Names of keys, units and authorities are those of the box's settings.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+
+from appliance.ceremonies.canonical import Base64, Digest, Instant, Name, Text
+from appliance.ceremonies.constitution import BOX, Constitution, tenant_scope
+
+Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
+Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+Purpose = Literal["seal", "stamp", "log", "authority", "ocsp"]
+Scheme = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9-]{1,40}\Z")]
+"""A scheme of hsm.mechanisms."""
+
+
+class _Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="action"):
+    takes_away: ClassVar[bool] = False
+
+
+class _BoxAction(_Action, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    def scope_of(self) -> str:
+        return BOX
+
+
+class _OwnedAction(_Action, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a tenant, or of the box itself where the tenant is None."""
+
+    tenant: Name | None
+
+    def scope_of(self) -> str:
+        return BOX if self.tenant is None else tenant_scope(self.tenant)
+
+
+# Who decides
+
+
+class AmendConstitution(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="amend-constitution"):
+    """Officers, thresholds, rules of approval. The scopes that must approve follow from the change itself."""
+
+    constitution: Constitution
+    recovery: bool = False
+    """Decided by the recovery roster of the one affected scope, after its public waiting period."""
+
+
+# Keys
+
+
+class InitialiseToken(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="initialise-token"):
+    """Make a new token with PINs of the keymaster's own making. Never one that is in use."""
+
+    token: Name
+
+
+class GenerateKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="generate-key"):
+    token: Name
+    key: Name
+    scheme: Scheme
+    purpose: Purpose
+    for_backup: bool = False
+    """Extractable under a trusted wrapping key only; otherwise never."""
+    until: Instant
+    """End of the cryptoperiod: no signature is made after it."""
+    signature_limit: Amount | None = None
+    """Signatures after which the key stops."""
+    applications: list[Name] = []
+    """Applications that may use it; empty: every one that the register permits."""
+
+
+class RequestCertificate(
+    _OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="request-certificate"
+):
+    """Make a PKCS#10 request, signed by the key, for a CA outside the box."""
+
+    key: Name
+    common_name: Text
+    organisation: Text
+    country: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{2}\Z")]
+
+
+class ImportCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="import-certificate"):
+    """The certificate that an outside CA made for a key, with its chain."""
+
+    key: Name
+    chain: list[Base64]
+    """DER; the key's own first."""
+
+
+class IssueCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="issue-certificate"):
+    """A certificate for a key of this scope by an authority of the box."""
+
+    key: Name
+    authority: Name
+    common_name: Text
+    organisation: Text
+    country: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{2}\Z")]
+    days: Days
+
+
+class ActivateKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="activate-key"):
+    """Begin to use a key that has its certificate: as a seal key, as a unit, or as a log key."""
+
+    key: Name
+    policies: list[Annotated[str, msgspec.Meta(pattern=r"\A[0-2](?:\.\d+)+\Z")]] = []
+    """Policy OIDs of a unit; the first is the default."""
+    public: bool = False
+    """A unit that listener (b) serves."""
+
+
+class RotateKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="rotate-key"):
+    """Put `successor`, made and certified, in the place of `key`; both work for the overlap."""
+
+    key: Name
+    successor: Name
+    overlap_hours: Annotated[int, msgspec.Meta(ge=0, le=24 * 365)]
+
+
+class ResumeKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="resume-key"):
+    """Back from suspended or deactivated."""
+
+    key: Name
+
+
+class DeclareCompromised(
+    _OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="declare-compromised"
+):
+    """The key is compromised since `since`: it never signs again, its certificate is revoked."""
+
+    key: Name
+    since: Instant
+    because: Text
+
+
+class DestroyKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="destroy-key"):
+    """Destroy a deactivated or compromised key in its token. Nothing brings it back but a backup."""
+
+    key: Name
+    public_key: Digest
+    """SHA-256 of its SubjectPublicKeyInfo, so that no other key can be meant."""
+
+
+class BackUpKeys(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="back-up-keys"):
+    """Wrap keys made for backup under a wrapping key split among custodians."""
+
+    keys: list[Name]
+    custodians: list[Name]
+    """Persons of the constitution, one share each."""
+    threshold: Annotated[int, msgspec.Meta(ge=2, le=100)]
+    """Shares that bring the wrapping key together."""
+
+
+class RestoreKeys(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="restore-keys"):
+    backup: Digest
+    """SHA-256 of the backup file."""
+    keys: list[Name]
+    token: Name
+    """The token to restore into."""
+
+
+# Certificates of the box's own authorities
+
+
+class CreateAuthority(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="create-authority"):
+    """A self-signed root over a key of purpose `authority`."""
+
+    key: Name
+    common_name: Text
+    organisation: Text
+    country: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{2}\Z")]
+    days: Days
+    role: Literal["tsa", "seal", "tls"]
+
+
+class SetCertificateProfile(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-profile"):
+    """Who may enrol for certificates unattended (EST), under which names, how long and how many."""
+
+    profile: Name
+    authority: Name
+    tenant: Name
+    use: Literal["tls-client", "tls-server"]
+    common_name_pattern: Annotated[str, msgspec.Meta(max_length=200)]
+    """An anchored regular expression over the common name, without nesting of repetition."""
+    days: Days
+    most: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    """Certificates that may be in force at once."""
+    until: Instant
+    """End of the authorisation."""
+
+
+class AuthoriseEnrolment(
+    _OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="authorise-enrolment"
+):
+    """Let an application of the tenant enrol under a profile once, with a secret that the console shows."""
+
+    profile: Name
+    application: Name
+
+
+class RevokeCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="revoke-certificate"):
+    """For ever; a hold can be lifted, this cannot."""
+
+    certificate: Digest
+    reason: Literal["unspecified", "key-compromise", "affiliation-changed", "superseded", "cessation-of-operation"]
+
+
+# Tenants and applications
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Most of each in a day (UTC); None: no limit."""
+
+    signatures: Amount | None = None
+    stamps: Amount | None = None
+    storage_bytes: Amount | None = None
+
+
+class CreateTenant(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="create-tenant"):
+    """A tenant with a token, a content key and a log. Its officers come by an amendment in the same ceremony."""
+
+    name: Name
+    title: Text
+    token: Name
+    published: bool = False
+    """Whether its log is served to the public."""
+    quota: Quota = Quota()
+
+
+class SetQuota(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-quota"):
+    name: Name
+    """Of the tenant."""
+    quota: Quota
+
+
+class ResumeTenant(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="resume-tenant"):
+    name: Name
+
+
+class EnrolApplication(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="enrol-application"):
+    """Add an application, or give it other permissions: names of units and seal keys, or `*`."""
+
+    application: Name
+    permissions: list[Annotated[str, msgspec.Meta(pattern=r"\A(?:\*|[a-z0-9-]{1,64})\Z")]]
+
+
+class EnrolCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="enrol-certificate"):
+    """Let the holder of a certificate call as an application."""
+
+    application: Name
+    certificate: Base64
+    """DER."""
+
+
+class SetApprovalPolicy(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-approval-policy"):
+    """Who must approve letters of a kind, by amount; kept for the letters to read."""
+
+    policy: Name
+    tiers: list[ApprovalTier]
+
+
+class ApprovalTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    up_to: Annotated[str, msgspec.Meta(pattern=r"\A(?:\d{1,18}(?:\.\d{1,4})?|)\Z")]
+    """Amount, a decimal text; empty: without end."""
+    currency: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
+    approvers: list[Name]
+    threshold: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    in_order: bool = False
+
+
+# The box
+
+
+class ApproveUpdate(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="approve-update"):
+    version: Text
+    bundle: Digest
+    """SHA-256 of the whole update."""
+
+
+class RecoverFromTamper(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="recover-from-tamper"):
+    finding: Text
+    """What was found when the box was examined."""
+
+
+class Unlock(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="unlock"):
+    """Let a locked box sign again."""
+
+
+# One officer's word is enough
+
+
+class _Away(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    takes_away: ClassVar[bool] = True
+
+
+class SuspendKey(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="suspend-key"):
+    key: Name
+
+
+class DeactivateKey(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="deactivate-key"):
+    key: Name
+
+
+class HoldCertificate(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="hold-certificate"):
+    certificate: Digest
+
+
+class SuspendApplication(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="suspend-application"):
+    application: Name
+
+
+class SuspendTenant(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="suspend-tenant"):
+    takes_away: ClassVar[bool] = True
+    name: Name
+
+
+class Lock(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="lock"):
+    """Stop signing on the whole box until an unlock."""
+
+    takes_away: ClassVar[bool] = True
+
+
+class Stop(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="stop"):
+    """Shut the box down."""
+
+    takes_away: ClassVar[bool] = True
+
+
+class ResumeApplication(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="resume-application"):
+    application: Name
+
+
+class ReleaseCertificate(
+    _OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="release-certificate"
+):
+    """Lift a hold."""
+
+    certificate: Digest
+
+
+Action = (
+    AmendConstitution
+    | InitialiseToken | GenerateKey | RequestCertificate | ImportCertificate | IssueCertificate
+    | ActivateKey | RotateKey | ResumeKey | DeclareCompromised | DestroyKey | BackUpKeys | RestoreKeys
+    | CreateAuthority | SetCertificateProfile | AuthoriseEnrolment | RevokeCertificate | ReleaseCertificate
+    | CreateTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
+    | SetApprovalPolicy | ApproveUpdate | RecoverFromTamper | Unlock
+    | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
+)  # fmt: skip

@@ -1,0 +1,41 @@
+"""What the rules of ceremonies refuse."""
+
+from __future__ import annotations
+
+from appliance.errors import CinnabarError
+
+
+class DocumentRefused(CinnabarError):
+    """A proposal, statement or constitution that is not well formed, or breaks a rule of its form."""
+
+    code = "document-refused"
+    status = 422
+    title = "The document cannot be taken"
+    control = "QUORUM"
+
+
+class StatementRefused(CinnabarError):
+    """An officer's statement whose signature, origin or officer does not hold."""
+
+    code = "statement-refused"
+    status = 403
+    title = "The officer's statement does not hold"
+    control = "QUORUM"
+
+
+class QuorumMissing(CinnabarError):
+    """Not enough distinct officers have approved exactly this proposal, or it is no longer open."""
+
+    code = "quorum-missing"
+    status = 409
+    title = "The quorum has not approved this"
+    control = "QUORUM"
+
+
+class SuccessionRefused(CinnabarError):
+    """A constitution that does not lawfully follow the one in force."""
+
+    code = "succession-refused"
+    status = 409
+    title = "The constitution does not follow the one in force"
+    control = "QUORUM"
