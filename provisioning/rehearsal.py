@@ -143,7 +143,9 @@ class _Provisioning:
             seal_keys=seal_keys,
             logs=[self._log("box", None), *(self._log(tenant, tenant) for tenant in self.tenants)],
             authorities=authorities,
-            users=box.UserSettings(tokens=60610, recorder=60611, front=60612, documents=60613),
+            users=box.UserSettings(
+                worker=60610, recorder=60611, front=60612, documents=60613, log=60614, keymaster=60615, clock=60616
+            ),
         )
         applications = {f"{tenant}-app": self._application(tenant) for tenant in self.tenants}
         self._trust_bundle()

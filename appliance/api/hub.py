@@ -43,7 +43,7 @@ class UnsafeSocketDirectory(CinnabarError):
 def allowed_peers(settings: BoxSettings) -> frozenset[int]:
     """Numeric users that may connect: the front where processes have users of their own, else ours; and root."""
     users = settings.users
-    separate = users.front is not None and users.tokens == os.geteuid()
+    separate = users.front is not None and users.worker == os.geteuid()
     return frozenset((0, users.front if separate and users.front is not None else os.geteuid()))
 
 

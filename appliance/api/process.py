@@ -27,7 +27,7 @@ log = structlog.get_logger("api")
 async def run_worker(home: Home, number: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationFaults, RecorderUnavailable, UnsafeSocketDirectory."""
     settings = read_settings(home.settings)
-    os.umask(0o007)
+    os.umask(0o027)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number_of_signal in (signal.SIGTERM, signal.SIGINT):

@@ -13,6 +13,7 @@ from appliance.api.callers import Callers
 from appliance.api.units import SealingKey, StampingUnit, tokens_certificates
 from appliance.api.worker import HostedLog, Worker
 from appliance.box.home import Home
+from appliance.box.pins import pin_path, tokens_of
 from appliance.box.settings import BoxSettings, SealKeySettings, TokenSettings, UnitSettings
 from appliance.box.states import StatePage
 from appliance.clock import Clock
@@ -58,9 +59,7 @@ class _Opening:
 
     def needed_tokens(self) -> set[str]:
         """Tokens of tenants; the box's own is not this process's to open."""
-        settings = self.settings
-        tokens = [tenant.token for tenant in settings.tenants] + [unit.token for unit in settings.units]
-        return {*tokens, *(key.token for key in settings.seal_keys)}
+        return tokens_of(self.settings, "worker")
 
     def open_tokens(self, count: Callable[[], None], drop: Callable[[str], None]) -> None:
         known = {token.name: token for token in self.settings.tokens}
@@ -73,11 +72,10 @@ class _Opening:
     def _open_token(self, token: TokenSettings, count: Callable[[], None], drop: Callable[[str], None]) -> None:
         standby = None
         if token.standby_uri is not None:
-            pin_file = token.standby_pin_file or token.pin_file
-            standby = Standby(Pkcs11Uri.parse(token.standby_uri), PinFile(self.home.root / pin_file))
+            standby = Standby(Pkcs11Uri.parse(token.standby_uri), PinFile(pin_path(self.home, token, standby=True)))
         self.tokens[token.name] = open_token(
             Pkcs11Uri.parse(token.uri),
-            PinFile(self.home.root / token.pin_file),
+            PinFile(pin_path(self.home, token)),
             LaneSettings(token.lanes.mode, token.lanes.count, token.lanes.timeout_ms),
             count_call=count,
             count_drop=drop,

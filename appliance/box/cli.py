@@ -49,9 +49,9 @@ def run(root: Path, api: str | None, tsa: str | None, public: str | None, metric
     if sys.stderr.isatty():
         _keep_log(home.root / "box.log")
     journal.configure()
-    users = resolve_users(home.root, settings.users)
+    users = resolve_users(home.root, settings)
     try:
-        status = asyncio.run(_run(Supervisor(home, settings, users), users.note))
+        status = asyncio.run(_run(Supervisor(home, settings, users)))
     except AlreadyRunning as error:
         raise click.ClickException(str(error)) from error
     except (OSError, ValueError) as error:
@@ -86,7 +86,7 @@ def _with_addresses(
     )
 
 
-async def _run(supervisor: Supervisor, note: str) -> int:
+async def _run(supervisor: Supervisor) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.request_stop)
@@ -99,7 +99,7 @@ async def _run(supervisor: Supervisor, note: str) -> int:
         for listener, address in msgspec.structs.asdict(addresses).items():
             if address is not None:
                 click.echo(f"  {listener:<13} {address}")
-        if note:
-            click.echo(f"  note          {note}")
+        for text in supervisor.weaknesses.values():
+            click.echo(f"  weaker        {text}")
 
     return await supervisor.run(ready)

@@ -42,7 +42,7 @@ class PartRunner:
         while not self.stopping:
             started = time.monotonic()
             self.process = await process.spawn(
-                self.part.command, self.part.user, self._environment, self.part.inherited
+                self.part.command, self.part.user, self._environment, self.part.inherited, self.part.groups
             )
             log.info("part-started", part=self.part.name, pid=self.process.pid)
             status = await self.process.wait()

@@ -13,7 +13,7 @@ from appliance.box import process
 from appliance.box.front import pid_file
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
-from appliance.box.users import ProcessUsers
+from appliance.box.users import ProcessUsers, one_user_only
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Part:
     name: str
     command: tuple[str, ...]
     user: int | None
+    groups: tuple[int, ...]
+    """Supplementary groups; with the user's own they say what the part can reach."""
     ready: Callable[[], bool]
     """True once the part can be used by the parts started after it."""
     stage: int
@@ -41,25 +43,29 @@ def parts_of(
     sockets: Mapping[str, Sequence[socket.socket]],
     history_settled: Callable[[], bool],
 ) -> list[Part]:
-    """The parts of a box. `sockets`: the listening sockets of each front; `history_settled`: whether the log follower has
-    said if the box may sign (control FORK)."""
+    """The parts of a box. `sockets`: the listening sockets of each front; `history_settled`: whether the log follower
+    has said if the box may sign (control FORK)."""
     python = process.interpreter()
     where = ("--home", str(home.root))
 
     def module(name: str, *more: str) -> tuple[str, ...]:
         return (*python, "-m", name, *where, *more)
 
+    who, groups = users.numbers, users.groups
     parts = [
-        Part("clock", module("appliance.clock"), users.recorder, home.clock_page.exists, 0),
-        Part("recorder", module("appliance.recorder"), users.recorder, home.recorder_socket.exists, 0),
-        Part("log", module("appliance.log"), users.tokens, history_settled, 1),
-        Part("keymaster", module("appliance.keymaster"), users.tokens, lambda: True, 1),
+        Part("clock", module("appliance.clock"), who.clock, groups("clock"), home.clock_page.exists, 0),
+        Part(
+            "recorder", module("appliance.recorder"), who.recorder, groups("recorder"), home.recorder_socket.exists, 0
+        ),
+        Part("log", module("appliance.log"), who.log, groups("log"), history_settled, 1),
+        Part("keymaster", module("appliance.keymaster"), who.keymaster, groups("keymaster"), lambda: True, 1),
     ]
     parts += [
         Part(
             f"api-{number}",
             module("appliance.api", "--worker", str(number)),
-            users.tokens,
+            who.worker,
+            groups("worker"),
             home.worker_socket(number, "applications").exists,
             2,
             vitals=home.worker_socket(number, "metrics"),
@@ -72,7 +78,8 @@ def parts_of(
             Part(
                 front,
                 (process.nginx(), "-c", str(home.front / f"{front}.conf"), "-p", str(home.front)),
-                users.front,
+                who.front,
+                groups("front"),
                 pid_file(home, front).exists,
                 3,
                 stop_signal=signal.SIGQUIT,
@@ -91,22 +98,34 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
         if path == home.counters:
             continue  # the recorder settles what processes that died have counted (control RECORD)
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    users.directory(home.recorder_socket.parent, users.recorder, 0o2750, group=users.tokens)
-    users.directory(home.clock_page.parent, users.recorder, 0o755)
-    users.directory(home.logs_compared.parent, users.tokens, 0o755)
-    users.directory(home.marks, users.tokens, 0o755)
-    users.give(home.counters, users.tokens, create=True)
+    who = users.numbers
+    # Members of the recorder's group submit to it; that group opens nothing else of the recorder's.
+    users.directory(home.recorder_socket.parent, who.recorder, 0o750)
+    users.directory(home.counters, None, 0o1770, group=who.recorder)
+    users.directory(home.records, who.recorder, 0o700)
+    users.give(home.records, who.recorder)
+    users.directory(home.clock_page.parent, who.clock, 0o755)
+    users.directory(home.marks, who.worker, 0o700)
     users.directory(home.run / "api", None, 0o755)
     for number in range(settings.workers):
         directory = home.worker_socket(number, "applications").parent
-        users.directory(directory, users.tokens, 0o2750, group=users.front)
-    users.give(home.records, users.recorder, create=True)
-    for path in (home.documents, home.logs, home.tokens, home.exports, home.trust):
-        users.give(path, users.tokens, create=True)
-    for token in settings.tokens:
-        users.give(home.root / token.pin_file, users.tokens)
+        users.directory(directory, who.worker, 0o2750, group=who.front)
+    users.directory(home.logs_compared.parent, who.log, 0o755)
+    for path, user, mode in (
+        (home.logs, who.log, 0o750),  # its group reads: workers serve tiles and proofs
+        (home.exports, who.log, 0o700),
+        (home.trust, who.keymaster, 0o755),  # public
+        (home.documents, who.worker, 0o700),
+    ):
+        users.give(path, user, create=True)
+        users.directory(path, user, mode)
+    if one_user_only(settings):
+        users.give(home.tokens, who.worker, create=True)
     for tenant in settings.tenants:
-        users.give(home.root / tenant.data_key, users.tokens)
+        users.give(home.root / tenant.data_key, who.worker)
     users.directory(home.secrets, None, 0o711)
+    for token in settings.tokens:
+        for original in (token.pin_file, token.standby_pin_file or token.pin_file):
+            users.give(home.root / original, 0)  # the processes' users have copies (appliance.box.pins)
     if settings.front.tsa_passwords is not None:
-        users.give(home.root / settings.front.tsa_passwords, users.front)
+        users.give(home.root / settings.front.tsa_passwords, who.front)

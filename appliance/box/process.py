@@ -41,14 +41,18 @@ def environment(home: Home, settings: BoxSettings) -> dict[str, str]:
 def _end_with_parent() -> None:
     # Runs between fork and exec: a dead supervisor must not leave a box behind that nobody watches.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.umask(0o007)
+    os.umask(0o027)  # the group reads, such as workers the tiles; what others may read is said file by file
 
 
 async def spawn(
-    command: tuple[str, ...], user: int | None, environment: dict[str, str], inherited: tuple[int, ...] = ()
+    command: tuple[str, ...],
+    user: int | None,
+    environment: dict[str, str],
+    inherited: tuple[int, ...] = (),
+    groups: tuple[int, ...] = (),
 ) -> asyncio.subprocess.Process:
-    """Start a process under `user` (None: ours), with its group of the same number and no other groups."""
-    identity: dict[str, object] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    """Start a process under `user` (None: ours), with its group of the same number and `groups` alone besides."""
+    identity: dict[str, object] = {} if user is None else {"user": user, "group": user, "extra_groups": list(groups)}
     return await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

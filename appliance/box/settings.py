@@ -182,12 +182,21 @@ class LimitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Numeric user ids that the processes run under when the supervisor is root; None keeps the supervisor's own."""
+    """Numeric user ids, one for each kind of process, that they run under when the supervisor is root.
 
-    tokens: int | None = None
-    """Processes that open tokens: workers, the log signer, the keymaster (SoftHSM's files allow one user only)."""
+    While one of them is None, all run under the supervisor's own."""
+
+    worker: int | None = None
+    """API workers. Where a token is SoftHSM's, whose files one user alone can read, also the log follower and the
+    keymaster; the status then says so."""
+    log: int | None = None
+    """The log follower."""
+    keymaster: int | None = None
+    """The keymaster."""
+    clock: int | None = None
+    """The clock monitor."""
     recorder: int | None = None
-    """The recorder and the clock monitor."""
+    """The recorder."""
     front: int | None = None
     """nginx."""
     documents: int | None = None

@@ -126,6 +126,8 @@ class StateReport(msgspec.Struct, frozen=True):
     """Cause label to a short detail without secrets or tenants' names."""
     since: int
     """Seconds since the epoch."""
+    weaknesses: dict[str, str] = {}
+    """Label to a short sentence: see appliance.box.weaknesses."""
 
 
 class StatePage:

@@ -25,11 +25,13 @@ from appliance.box.home import Home
 from appliance.box.keeping import LOOP_RESTARTS, PartRunner
 from appliance.box.listeners import Addresses, bind_fronts
 from appliance.box.parts import Part, parts_of, prepare_home
+from appliance.box.pins import PinCopies
 from appliance.box.probe import NoAnswer, Vitals, ask
 from appliance.box.settings import BoxSettings
 from appliance.box.softhsm import TokenKeeper
 from appliance.box.states import Cause, State, StatePage, StateReport, decide
 from appliance.box.users import ProcessUsers
+from appliance.box.weaknesses import weaknesses
 
 START_TIMEOUT_S = 30.0
 WATCH_INTERVAL_S = 0.5
@@ -74,6 +76,8 @@ class Supervisor:
         self._state: State | None = None
         self._sockets: dict[str, list[socket.socket]] = {}
         """By front."""
+        self.weaknesses = weaknesses(home, settings, users)
+        self._pins = PinCopies(home, settings, users)
         self._keeper = TokenKeeper(home, process.environment(home, settings))
         self._stop = asyncio.Event()
         self._started = time.monotonic()
@@ -101,9 +105,10 @@ class Supervisor:
         await self._end_last_front()
         self._keeper.heal_now()
         prepare_home(self.home, self.settings, self.users)
+        self._pins.prepare()
         self._page = StatePage.create(self.home.state_page)
         addresses, self._sockets = bind_fronts(self.home, self.settings)
-        self.users.give(self.home.front, self.users.front)
+        self.users.give(self.home.front, self.users.numbers.front)
         parts = parts_of(self.home, self.settings, self.users, self._sockets, self._history_settled)
         status = 0
         try:
@@ -152,6 +157,7 @@ class Supervisor:
     async def _watch(self) -> None:
         while not self._stop.is_set():
             self._keeper.look()
+            self._pins.look()
             self._publish()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), WATCH_INTERVAL_S)
@@ -214,7 +220,12 @@ class Supervisor:
             log.info("state", state=state.label, causes={cause.label: detail for cause, detail in causes.items()})
         if self._page is not None:
             self._page.write(
-                StateReport(state.label, {cause.label: detail for cause, detail in causes.items()}, self._since)
+                StateReport(
+                    state.label,
+                    {cause.label: detail for cause, detail in causes.items()},
+                    self._since,
+                    self.weaknesses,
+                )
             )
 
     async def _end_last_front(self) -> None:

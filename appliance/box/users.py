@@ -1,37 +1,58 @@
 """Which user each process of the box runs under, and who owns which file.
 
-Started as root, the box separates its processes by numeric users that need no entry in the passwd file. A user that
-cannot reach the interpreter or the home (a home under a private directory) would stop the box, so separation is tried
-first and its absence is shown in the status instead of being hidden.
+Started as root, the box gives each kind of process a numeric user of its own, which needs no entry in the passwd file;
+its group has the same number. Where one process must reach what another owns, it is a member of that one's group
+(MEMBERSHIPS), and of no other. SoftHSM's files can be read by one user only, so where a token is SoftHSM's, those that
+open tokens share one. That, and a box without users of their own at all, is a weakness which the status shows.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Final
+
+import msgspec
 
 from appliance.box import process
-from appliance.box.settings import UserSettings
+from appliance.box.settings import BoxSettings, UserSettings
+from appliance.box.softhsm import VARIABLE as SOFTHSM_VARIABLE
+from hsm import Pkcs11Uri
+
+TOKEN_KINDS: Final = ("worker", "log", "keymaster")
+"""Those that open tokens."""
+MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "worker": ("recorder", "log"),  # submits to the recorder; serves tiles and proofs
+    "log": ("recorder",),
+    "keymaster": ("recorder",),
+}
+"""Whose groups each kind of process belongs to besides its own."""
+
+SHARED: Final = "users-shared"
+NOT_SEPARATE: Final = "users-not-separate"
+_ONE_USER: Final = "all processes of the box run under one user"
 
 
 @dataclass(frozen=True)
 class ProcessUsers:
-    """Numeric users; None: the supervisor's own. `note` says why they are not separate, for the status."""
+    """Numeric users of this start of the box; all None: the supervisor's own."""
 
-    tokens: int | None = None
-    recorder: int | None = None
-    front: int | None = None
-    documents: int | None = None
-    note: str = ""
+    numbers: UserSettings = field(default_factory=UserSettings)
+    weaknesses: Mapping[str, str] = field(default_factory=dict)
+    """Label to the reason, where processes share a user that should not."""
 
     @property
     def separate(self) -> bool:
-        return None not in (self.tokens, self.recorder, self.front, self.documents)
+        """Whether the kinds of processes have users of their own, but for those that a token forces together."""
+        return None not in msgspec.structs.astuple(self.numbers)
 
-    def settings(self) -> UserSettings:
-        return UserSettings(tokens=self.tokens, recorder=self.recorder, front=self.front, documents=self.documents)
+    def groups(self, kind: str) -> tuple[int, ...]:
+        """Supplementary groups of a kind of process."""
+        numbers = [getattr(self.numbers, other) for other in MEMBERSHIPS.get(kind, ())]
+        return tuple(number for number in numbers if number is not None)
 
     def directory(self, path: Path, user: int | None, mode: int, *, group: int | None = None) -> None:
         """Make a directory (its parents must exist), or set owner and mode of one that stands."""
@@ -54,27 +75,70 @@ class ProcessUsers:
                     os.chown(Path(directory) / name, user, user, follow_symlinks=False)
 
 
-def resolve_users(root: Path, configured: UserSettings) -> ProcessUsers:
+def one_user_only(settings: BoxSettings) -> list[str]:
+    """Names of the tokens whose files one user alone can open: SoftHSM's (2.6 makes them 0600, whatever one sets).
+
+    A module is known by its file's name; one that stands before SoftHSM, by the configuration that it needs.
+    """
+    if SOFTHSM_VARIABLE in settings.environment:
+        return [token.name for token in settings.tokens]
+    return [
+        token.name
+        for token in settings.tokens
+        if any("softhsm" in _module(uri) for uri in (token.uri, token.standby_uri) if uri is not None)
+    ]
+
+
+def _module(uri: str) -> str:
+    return PurePath(Pkcs11Uri.parse(uri).module_path or "").name.lower()
+
+
+def assign(settings: BoxSettings) -> ProcessUsers:
+    """The users that the settings ask for, and what the tokens make of it."""
+    numbers = settings.users
+    missing = [name for name, number in msgspec.structs.asdict(numbers).items() if number is None]
+    if missing:
+        return ProcessUsers(weaknesses={NOT_SEPARATE: f"{_ONE_USER}: box.json names none for {', '.join(missing)}"})
+    forced = one_user_only(settings)
+    if not forced:
+        return ProcessUsers(numbers)
+    shared = dict.fromkeys(TOKEN_KINDS, numbers.worker)
+    reason = "workers, log follower and keymaster share one user: SoftHSM's files can be read by one only"
+    return ProcessUsers(msgspec.structs.replace(numbers, **shared), {SHARED: reason})
+
+
+def resolve_users(root: Path, settings: BoxSettings) -> ProcessUsers:
     """The users that this start of the box can really separate its processes by."""
-    wanted = (configured.tokens, configured.recorder, configured.front, configured.documents)
-    if None in wanted:
-        return ProcessUsers(note="no users are configured: all processes share one")
+    users = assign(settings)
+    if not users.separate:
+        return users
     if os.geteuid() != 0:
-        return ProcessUsers(note="not started as root: all processes share one user")
-    for user in wanted:
-        if not _reaches(user, root):
-            return ProcessUsers(note=f"user {user} cannot reach the interpreter or the home: all processes share one")
-    return ProcessUsers(*wanted)
+        return ProcessUsers(weaknesses={NOT_SEPARATE: f"{_ONE_USER}: it was not started as root"})
+    hindered = _hindered(sorted(set(msgspec.structs.astuple(users.numbers))), root)
+    if hindered:
+        who = ", ".join(map(str, hindered))
+        reason = f"{_ONE_USER}: user {who} cannot reach the interpreter or the home"
+        return ProcessUsers(weaknesses={NOT_SEPARATE: reason})
+    return users
 
 
-def _reaches(user: int | None, root: Path) -> bool:
-    probe = (*process.interpreter(), "-c", "import appliance.box.home, os, sys; os.stat(sys.argv[1])", str(root))
-    try:
-        return (
-            subprocess.run(
-                probe, user=user, group=user, extra_groups=[], cwd="/", env={}, capture_output=True, check=False
-            ).returncode
-            == 0
-        )
-    except PermissionError:
-        return False
+def _hindered(users: list[int], root: Path) -> list[int]:
+    """Users that cannot run a process of the box in this home. All are tried at once."""
+    command = (*process.interpreter(), "-c", "import appliance.box.home, os, sys; os.stat(sys.argv[1])", str(root))
+    probes: dict[int, subprocess.Popen[bytes] | None] = {}
+    for user in users:
+        try:
+            probes[user] = subprocess.Popen(
+                command,
+                user=user,
+                group=user,
+                extra_groups=[],
+                cwd="/",
+                env={},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        except PermissionError:
+            probes[user] = None
+    return [user for user, probe in probes.items() if probe is None or probe.wait() != 0]

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import hsm
 from appliance.box.home import Home
+from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, LogSettings, TokenSettings
 from appliance.errors import CinnabarError, Unavailable
 from appliance.log.box_writer import BoxLeafWriter, TenantHead
@@ -85,13 +86,12 @@ class OpenTokens:
 
     def _open_token(self, token: TokenSettings) -> hsm.Token:
         standby = None
-        if token.standby_uri is not None and token.standby_pin_file is not None:
-            standby = hsm.Standby(
-                hsm.Pkcs11Uri.parse(token.standby_uri), hsm.PinFile(self._home.root / token.standby_pin_file)
-            )
+        if token.standby_uri is not None:
+            pin = hsm.PinFile(pin_path(self._home, token, standby=True))
+            standby = hsm.Standby(hsm.Pkcs11Uri.parse(token.standby_uri), pin)
         return hsm.open_token(
             hsm.Pkcs11Uri.parse(token.uri),
-            hsm.PinFile(self._home.root / token.pin_file),
+            hsm.PinFile(pin_path(self._home, token)),
             hsm.LaneSettings(mode=token.lanes.mode, count=token.lanes.count, timeout_ms=token.lanes.timeout_ms),
             count_call=self._counter.count,
             count_drop=self._dropped,

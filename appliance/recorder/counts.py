@@ -31,6 +31,7 @@ class CallCounter:
         self.signed = 0
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         try:
+            os.fchmod(descriptor, 0o644)  # whatever the umask: the recorder, another user, reads it
             os.posix_fallocate(descriptor, 0, PAGE_BYTES)  # a full disk shows here, not as a fault in a store
             self._page = mmap.mmap(descriptor, PAGE_BYTES)
         finally:

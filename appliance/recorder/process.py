@@ -64,7 +64,8 @@ def main(root: Path) -> None:
     settings = read_settings(home.settings)
     os.umask(0o077)
     me = os.geteuid()
-    users = {user for user in (settings.users.tokens, settings.users.recorder) if user is not None}
+    submitters = (settings.users.worker, settings.users.log, settings.users.keymaster)
+    users = {user for user in submitters if user is not None}
     _private(home.recorder_socket.parent)
     writer = Writer(home.records, writer_settings(settings))
     with contextlib.suppress(ReadOnly):

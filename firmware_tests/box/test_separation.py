@@ -42,13 +42,17 @@ def as_root() -> None:
     assert os.geteuid() == 0, "these tests check the separation of users and must run as root"
 
 
-def test_processes_run_under_three_users_and_none_is_root(box: RunningBox, as_root: None) -> None:
+def test_each_kind_of_process_has_a_user_and_only_the_groups_it_needs(box: RunningBox, as_root: None) -> None:
     users = {name: int(_status(pid, "Uid")[0]) for name, pid in box.processes().items()}
+    groups = {name: set(map(int, _status(pid, "Groups"))) for name, pid in box.processes().items()}
     assert 0 not in users.values()
-    token_user, recorder_user, front_user = users["api-0"], users["recorder"], users["front"]
-    assert len({token_user, recorder_user, front_user}) == 3
-    assert {users[name] for name in ("log", "keymaster", "api-1")} == {token_user}
-    assert all(_status(pid, "Groups") == [] for pid in box.processes().values())
+    worker, recorder, front, clock = users["api-0"], users["recorder"], users["front"], users["clock"]
+    assert len({worker, recorder, front, clock}) == 4
+    assert {users[name] for name in ("log", "keymaster", "api-1")} == {worker}, "SoftHSM's files are for one user"
+    for name, pid in box.processes().items():
+        assert int(_status(pid, "Gid")[0]) == users[name]
+        mine = {"api-0", "api-1", "log", "keymaster"}
+        assert groups[name] <= ({recorder, worker} if name in mine else set()), name
 
 
 def test_no_pin_stands_in_arguments_or_environment(box: RunningBox, as_root: None) -> None:

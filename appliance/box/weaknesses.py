@@ -1,0 +1,25 @@
+"""What makes this box weaker than it could be while it works as it is set up: told in its health, never hidden.
+
+A weakness is no state: nothing is refused for it. Those of single keys are found by the workers that hold them
+(appliance.api.health).
+"""
+
+from __future__ import annotations
+
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings
+from appliance.box.users import ProcessUsers
+
+
+def weaknesses(home: Home, settings: BoxSettings, users: ProcessUsers) -> dict[str, str]:
+    """Label to a short sentence without secrets or tenants' names. Read at the start of the box."""
+    found = dict(users.weaknesses)
+    if settings.rehearsal:
+        found["rehearsal"] = "what this box signs is for rehearsal, now and for ever"
+    if settings.clock.source == "system":
+        found["clock-unverified"] = "times are the system clock's, which nobody vouches for (TIME)"
+    if (home.root / settings.checkpoint_exports).is_relative_to(home.root):
+        found["exports-in-home"] = "checkpoints are exported into the home and are lost, or rolled back, with it (FORK)"
+    if any(home.secrets.glob("*.so-pin")):
+        found["so-pins-on-box"] = "security officers' PINs stand in the home; no process needs them"
+    return found
