@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 import hsm
 from appliance.box import journal
 from appliance.box.home import Home
+from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, CertificateAuthoritySettings, read_settings
 from appliance.errors import CinnabarError
 from appliance.evidence.bundle import TrustRefused
@@ -80,7 +81,7 @@ class Keymaster:
             if token.name in wanted:
                 self._tokens[token.name] = hsm.open_token(
                     hsm.Pkcs11Uri.parse(token.uri),
-                    hsm.PinFile(self._home.root / token.pin_file),
+                    hsm.PinFile(pin_path(self._home, token)),
                     hsm.LaneSettings(),
                     count_call=self._counter.count,
                     count_drop=lambda reason: self._drops.update([reason]),
