@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ MAXIMUM_ATTEMPTS = 4
 """Sessions or connections that one request may use up before it fails."""
 
 
-class Job:
+class Job(ABC):
     """One request. Exactly one of the lane, the watch and the router settles it: whoever claims it first."""
 
     __slots__ = ("_unclaimed", "attempts", "deadline", "message", "request", "site")
@@ -45,9 +46,9 @@ class Job:
     def claimed(self) -> bool:
         return not self._unclaimed
 
+    @abstractmethod
     def settle(self, signature: bytes | None, error: HsmError | None) -> None:
         """Hand over the outcome; called once, by the claimer, on any thread."""
-        raise NotImplementedError
 
 
 class WaitingJob(Job):
