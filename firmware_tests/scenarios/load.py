@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 import time
+from typing import Any
 
 import httpx
 
@@ -83,16 +84,18 @@ class Load:
         elif answer.headers["content-type"] == PROBLEM:
             self.problems.append(answer.json())
         else:
+            assert answer.status_code in FRONTS_OWN, answer.text
             self.problems.append({"status": answer.status_code})
 
 
-def all_recorded(box: RunningBox, answered: dict[str, str]) -> None:
-    """Each answer's record is there and holds what was stamped; no two stand at one place of the log."""
-    indexes = set()
+def all_recorded(box: RunningBox, answered: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Each answer's record is there and holds what was stamped; no two stand at one place of the log. The records."""
+    records = {}
     with box.http() as client:
         for record, digest in answered.items():
             found = client.get(f"/v1/records/{record}")
             assert found.status_code == 200, found.text
-            assert digest in found.json()["content"]
-            indexes.add(found.json()["index"])
-    assert len(indexes) == len(answered), "a leaf index was given twice"
+            records[record] = found.json()
+            assert digest in records[record]["content"]
+    assert len({found["index"] for found in records.values()}) == len(answered), "a leaf index was given twice"
+    return records
