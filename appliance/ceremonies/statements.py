@@ -20,7 +20,8 @@ from appliance.ceremonies.canonical import Digest, Instant, Name
 CONTEXT = b"cinnabar statement v1"
 
 Verb = Literal["request", "approve", "reject", "take-away", "accept"]
-"""request: the requester's own; accept: of a person who is new in a constitution that the proposal brings."""
+"""request: the requester's own. accept: of a person who is new, or has a new credential, in the constitution that the
+proposal brings; its evidence is verified under that constitution, all others' under the one in force."""
 Base64Url = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]*\Z", max_length=100_000)]
 
 
