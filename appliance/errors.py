@@ -29,6 +29,14 @@ class BadRequest(CinnabarError):
     title = "The request is not well formed"
 
 
+class InvalidMember(BadRequest):
+    """The JSON is well formed and breaks the schema; the detail names the member."""
+
+    code = "invalid-member"
+    status = 422
+    title = "A member of the request breaks its schema"
+
+
 class NotFound(CinnabarError):
     """No such thing, or not the caller's: the two answer alike (control CHANNEL)."""
 

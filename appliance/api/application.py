@@ -13,13 +13,13 @@ import structlog
 
 from appliance.api.connection import CERTIFICATE_HEADER
 from appliance.api.endpoints import LISTENERS, NO_BODY, Endpoint
-from appliance.api.errors import StateForbids, UnprocessableRequest, UnsupportedMediaType
+from appliance.api.errors import StateForbids, UnsupportedMediaType
 from appliance.api.messages import Request, Response
 from appliance.api.problems import problem_response
 from appliance.api.routing import Router
 from appliance.box.settings import LimitSettings
 from appliance.box.states import State, permits
-from appliance.errors import BadRequest, CinnabarError, Unavailable
+from appliance.errors import BadRequest, CinnabarError, InvalidMember, Unavailable
 from hsm.errors import HsmError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Application:
         try:
             request.document = decode(request.body)
         except msgspec.ValidationError as error:
-            raise UnprocessableRequest(f"{error}.") from None
+            raise InvalidMember(f"{error}.") from None
         except msgspec.DecodeError as error:
             raise BadRequest(f"The body is not JSON: {error}.") from None
         except RecursionError:
@@ -134,6 +134,6 @@ def query_of(request: Request) -> dict[str, str]:
         if pattern is None or name in found:
             raise BadRequest("The query has an unknown or repeated parameter.")
         if re.fullmatch(pattern, value, re.ASCII) is None:
-            raise UnprocessableRequest(f"The query's {name} breaks its pattern {pattern}.")
+            raise InvalidMember(f"The query's {name} breaks its pattern {pattern}.")
         found[name] = value
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.errors import BadRequest, CinnabarError, NotAuthorised, NotFound, Unavailable
+from appliance.errors import CinnabarError, NotAuthorised, NotFound, Unavailable
 
 
 class UnknownPath(NotFound):
@@ -70,14 +70,6 @@ class UnsupportedVersion(CinnabarError):
     code = "unsupported-http-version"
     status = 505
     title = "The worker does not speak this version of HTTP"
-
-
-class UnprocessableRequest(BadRequest):
-    """The JSON is well formed and breaks the schema; the detail names the member."""
-
-    code = "invalid-member"
-    status = 422
-    title = "A member of the request breaks its schema"
 
 
 class UnknownCaller(NotAuthorised):

@@ -18,14 +18,13 @@ from appliance.api.errors import (
     StateForbids,
     TooLarge,
     UnknownCaller,
-    UnprocessableRequest,
     UnsupportedMediaType,
     UnsupportedVersion,
 )
 from appliance.api.schemas import Problem
 from appliance.box.settings import LimitSettings
 from appliance.box.states import STATES
-from appliance.errors import BadRequest, CinnabarError
+from appliance.errors import BadRequest, CinnabarError, InvalidMember
 
 COMMON_ERRORS: tuple[type[CinnabarError], ...] = (
     BadRequest, RequestTimeout, HeadersTooLarge, StateForbids, Busy, CinnabarError
@@ -47,7 +46,7 @@ def errors_of(endpoint: Endpoint) -> list[type[CinnabarError]]:
     if endpoint.takes:
         errors += BODY_ERRORS
     if endpoint.query or any(body.schema is not None for body in endpoint.takes):
-        errors.append(UnprocessableRequest)
+        errors.append(InvalidMember)
     return sorted(dict.fromkeys(errors), key=lambda error: (error.status, error.code))
 
 

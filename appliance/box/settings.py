@@ -236,6 +236,19 @@ class RecordSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
     """Days after which a finished job's request and verdicts are forgotten; its records stay."""
 
 
+class DocumentSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Document workers, which read what others upload: see docs/documents.md. Limits are those of one task."""
+
+    workers: int = 2
+    """Tasks at work at once; one tenant leaves one of them to the others."""
+    cpu_seconds: int = 10
+    """Processor time."""
+    wall_seconds: float = 30.0
+    """Time from its begin."""
+    memory_mb: int = 768
+    """MiB of address space, the request's own bytes too."""
+
+
 class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal["cinnabar-box/1"] = "cinnabar-box/1"
     """Version of this file's form."""
@@ -258,6 +271,7 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     clock: ClockSettings = ClockSettings()
     limits: LimitSettings = LimitSettings()
     records: RecordSettings = RecordSettings()
+    documents: DocumentSettings = DocumentSettings()
     users: UserSettings = UserSettings()
     front: FrontSettings = FrontSettings()
     checkpoint_interval_ms: int = 1_000

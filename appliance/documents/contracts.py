@@ -1,0 +1,91 @@
+"""The tasks as their callers see them: name, request, answer, and the errors that a task raises itself.
+
+What runs is registered in appliance.documents.tasks under the same names. A new task is a contract here, a pure
+function there, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+
+from appliance.documents.errors import TrustUnavailable
+from appliance.errors import BadRequest, CinnabarError, InvalidMember
+from appliance.evidence import Report
+from appliance.evidence.verify import TooMuch
+from appliance.seals.errors import ContentMismatch, SealRefused, SignedDataRejected
+from appliance.seals.further import ExistingSeal
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Contract(Generic[Request, Result]):
+    """See the module. `coding` is that of request and answer."""
+
+    name: str
+    request: type[Request]
+    answer: type[Result]
+    coding: Literal["json", "msgpack"]
+    errors: tuple[type[CinnabarError], ...]
+
+    def encoder(self) -> Callable[[Any], bytes]:
+        return msgspec.json.Encoder().encode if self.coding == "json" else msgspec.msgpack.Encoder().encode
+
+    def decode_request(self, data: bytes | memoryview) -> Request:
+        """Raises InvalidMember, BadRequest."""
+        try:
+            if self.coding == "json":
+                return msgspec.json.decode(data, type=self.request)
+            return msgspec.msgpack.decode(data, type=self.request)
+        except msgspec.ValidationError as error:
+            raise InvalidMember(f"{error}.") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadRequest(f"The body is not {self.coding.upper()}: {error}.") from None
+        except RecursionError:
+            raise BadRequest(f"The body's {self.coding.upper()} is nested too deeply.") from None
+
+    def decode_answer(self, data: bytes) -> Result:
+        """Raises msgspec.DecodeError."""
+        if self.coding == "json":
+            return msgspec.json.decode(data, type=self.answer)
+        return msgspec.msgpack.decode(data, type=self.answer)
+
+
+class NamedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file to verify, with the name that the report calls it by."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    """What the report calls it."""
+    content: bytes
+    """The file, whole."""
+
+
+class VerifyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Verify files against the box's own trust bundle, as `cinnabar verify` does offline."""
+
+    files: Annotated[list[NamedFile], msgspec.Meta(min_length=1, max_length=100)]
+    """Documents, seals, stamps, evidence records, records and proofs, all that belongs together."""
+
+
+class FurtherRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Read a CMS to which a signature will be added: the arguments of appliance.seals.read_existing."""
+
+    existing: bytes
+    digest_algorithm: str
+    certificates: list[bytes]
+    """DER, of the new signer and its chain."""
+    digest: bytes | None
+    document: bytes | None
+
+
+VERIFY: Final = Contract(
+    "verify", VerifyRequest, Report, "json", (BadRequest, InvalidMember, TooMuch, TrustUnavailable)
+)
+FURTHER_SIGNATURE: Final = Contract(
+    "further-signature", FurtherRequest, ExistingSeal, "msgpack", (SealRefused, SignedDataRejected, ContentMismatch)
+)

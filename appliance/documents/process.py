@@ -1,0 +1,49 @@
+"""The keeper as a process: `python -m appliance.documents --home DIR [--user N]`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+
+import structlog
+
+from appliance.box.home import Home
+from appliance.box.settings import BoxSettings
+from appliance.documents.isolation import Isolation, Limits
+from appliance.documents.messages import Hello
+from appliance.documents.server import Server
+from appliance.documents.sockets import listen
+from appliance.documents.tasks import TASKS, Task
+from appliance.documents.trust import TrustKeeper
+
+log = structlog.get_logger("documents")
+
+
+def limits_of(settings: BoxSettings) -> Limits:
+    documents = settings.documents
+    return Limits(documents.cpu_seconds, documents.wall_seconds, documents.memory_mb * 1024 * 1024)
+
+
+def serve(
+    home: Home, settings: BoxSettings, isolation: Isolation, users: frozenset[int], tasks: Mapping[str, Task] = TASKS
+) -> None:
+    """Run until SIGTERM or SIGINT. `users`: who may connect, beside ourselves and root."""
+    os.umask(0o077)
+    count = settings.documents.workers
+    server = Server(
+        listen(home.documents_socket),
+        users | {os.geteuid(), 0},
+        tasks,
+        TrustKeeper(home.trust),
+        Hello(count, isolation.own_user, isolation.own_network),
+        limits_of(settings),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())
+    log.info(
+        "documents-ready", workers=count, own_user=isolation.own_user, own_network=isolation.own_network,
+        tasks=sorted(tasks),
+    )  # fmt: skip
+    server.run()
+    log.info("documents-stopped")

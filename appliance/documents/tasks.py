@@ -1,0 +1,65 @@
+"""What a document worker can do: pure functions of a request and of the ground that the worker stands on.
+
+The keeper imports this once; its workers are forked from it and have it at hand. So imports here are paid once for all
+workers, and a task must not keep threads, descriptors or state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from appliance.algorithms import DIGESTS
+from appliance.documents.contracts import FURTHER_SIGNATURE, VERIFY, Contract, FurtherRequest, VerifyRequest
+from appliance.documents.errors import TrustUnavailable
+from appliance.evidence import NamedBytes, Report, TrustBundle, verify
+from appliance.seals import ExistingSeal, read_existing
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a worker was given when it was forked: public things alone."""
+
+    trust: TrustBundle | None
+    """The box's own bundle, read and held to its pin by the keeper."""
+    trust_fault: str = ""
+    """Why there is none."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A contract and what fulfils it."""
+
+    contract: Contract[Any, Any]
+    run: Callable[[Ground, Any], Any]
+
+    def answer(self, ground: Ground, request: bytes | memoryview) -> bytes:
+        """Decode, run, encode. Raises what the contract names."""
+        return self.contract.encoder()(self.run(ground, self.contract.decode_request(request)))
+
+
+def _verify(ground: Ground, request: VerifyRequest) -> Report:
+    if ground.trust is None:
+        raise TrustUnavailable(ground.trust_fault)
+    files = [NamedBytes(file.name, file.content) for file in request.files]
+    return verify(files, ground.trust, now_us=time.time_ns() // 1000)
+
+
+def _further_signature(_ground: Ground, request: FurtherRequest) -> ExistingSeal:
+    return read_existing(
+        request.existing,
+        DIGESTS[request.digest_algorithm],
+        request.certificates,
+        digest=request.digest,
+        document=request.document,
+    )
+
+
+def registry(*tasks: Task) -> Mapping[str, Task]:
+    """Tasks by name."""
+    return {task.contract.name: task for task in tasks}
+
+
+TASKS: Final = registry(Task(VERIFY, _verify), Task(FURTHER_SIGNATURE, _further_signature))

@@ -1,0 +1,86 @@
+"""One document worker: forked by the keeper, it takes one task, answers, and ends.
+
+One task, because whatever a document does to the process that reads it must not reach the next one's document, which
+may be another tenant's.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from typing import NoReturn
+
+import msgspec
+
+from appliance.documents import isolation
+from appliance.documents.errors import DocumentTooCostly, DocumentWorkerFailed
+from appliance.documents.isolation import Limits
+from appliance.documents.messages import DETAIL_CHARACTERS, Begin, Done, Refused
+from appliance.documents.tasks import Ground, Task
+from appliance.errors import CinnabarError
+from appliance.recorder.frames import LENGTH_BYTES, frame
+
+NICE = 10
+"""Stamps come first: a worker gets a tenth of what another process gets of a busy processor."""
+BEGIN_BYTES = 1_024
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_begin = msgspec.msgpack.Decoder(Begin).decode
+
+
+def run_worker(
+    channel: socket.socket, tasks: Mapping[str, Task], ground: Ground, limits: Limits, keeper: int
+) -> NoReturn:
+    """The whole life of a worker, right after fork(2). `keeper`: the process that forked it."""
+    status = 1
+    try:
+        isolation.end_with(keeper)
+        _close_all_but(channel.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        os.nice(NICE)
+        isolation.confine(limits)
+        gc.enable()
+        _one_task(channel, tasks, ground)
+        status = 0
+    finally:
+        os._exit(status)  # nothing of the keeper's is to be cleaned up here
+
+
+def _close_all_but(kept: int) -> None:
+    """The keeper's sockets: what speaks to others than the keeper is not for a worker."""
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _one_task(channel: socket.socket, tasks: Mapping[str, Task], ground: Ground) -> None:
+    channel.setblocking(True)
+    data, descriptors, _, _ = socket.recv_fds(channel, BEGIN_BYTES, 1)
+    if not descriptors:
+        return  # the keeper ended
+    begin = _decode_begin(data[LENGTH_BYTES:])
+    channel.sendall(frame(_encode(_outcome(tasks[begin.task], ground, descriptors[0]))))
+
+
+def _outcome(task: Task, ground: Ground, descriptor: int) -> Done | Refused:
+    try:
+        request = memoryview(mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ))
+        return Done(0, task.answer(ground, request))
+    except CinnabarError as error:
+        return _refused(error)
+    except (MemoryError, RecursionError) as error:
+        kind = type(error)
+    except Exception as error:  # noqa: BLE001 - a fault of ours in a parser: told, and the next worker is a new one
+        return _refused(DocumentWorkerFailed(f"The task met a {type(error).__name__}."))
+    isolation.take_headroom()
+    what = "memory" if kind is MemoryError else "nesting"
+    return _refused(DocumentTooCostly(f"The document needs more {what} than one may use."))
+
+
+def _refused(error: CinnabarError) -> Refused:
+    return Refused(0, error.code, str(error)[:DETAIL_CHARACTERS])
