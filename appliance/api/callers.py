@@ -81,6 +81,10 @@ class Callers:
         """Tenants that are active now."""
         return self._tenants
 
+    def ends(self) -> int | None:
+        """When the first of the active callers' certificates ends, seconds since the epoch; None without callers."""
+        return min((caller.not_after for caller in self._by_certificate.values()), default=None)
+
     def update(self, register: Register) -> None:
         """Replace the whole register."""
         if register is self._register:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from appliance.api.messages import Request, Response
-from appliance.api.schemas import Health, KeyHealth
+from appliance.api.schemas import Health, KeyHealth, Weakness
 from appliance.box.states import Work, permits
 from appliance.clock import TimeNotShown
 
@@ -29,13 +29,14 @@ def _clock(worker: Worker) -> Literal["shown", "not-shown"]:
 def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
     """Units and seal keys of one tenant, or of all."""
     now_us = time.time_ns() // 1000
-    usable = {
-        (key.uri, key.scheme)
-        for token in worker.tokens.values()
-        for site in token.health().sites
-        for key in site.keys
-        if key.usable and site.connected
-    }
+    usable: set[tuple[str, str]] = set()
+    weak: dict[tuple[str, str], set[str]] = {}
+    for token in worker.tokens.values():
+        for site in token.health().sites:
+            for held in site.keys:
+                weak.setdefault((held.uri, held.scheme), set()).update(held.weaknesses)
+                if held.usable and site.connected:
+                    usable.add((held.uri, held.scheme))
     found = [(unit.name, unit.tenant, int(unit.unit.days_left(now_us)), unit.key) for unit in worker.units.values()] + [
         (key.name, key.tenant, (key.not_after - now_us // 1_000_000) // 86_400, key.key)
         for key in worker.seal_keys.values()
@@ -45,10 +46,20 @@ def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
             name=name,
             usable=(str(key.request.uri), key.scheme) in usable and days >= 0,
             certificate_days_left=days,
+            weaknesses=sorted(weak.get((str(key.request.uri), key.scheme), ())),
         )
         for name, owner, days, key in found
         if tenant is None or owner == tenant
     ]
+
+
+def _weaknesses(worker: Worker, keys: list[KeyHealth]) -> list[Weakness]:
+    """Those of the box as the supervisor found them, and those of the keys that the asker sees."""
+    found = [Weakness(name=name, detail=text) for name, text in worker.state.report().weaknesses.items()]
+    for key in keys:
+        if key.weaknesses:
+            found.append(Weakness(name="weak-key", detail=f"{key.name}: {', '.join(key.weaknesses)}"))
+    return found
 
 
 def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
@@ -68,6 +79,7 @@ def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
         recorder="connected" if connected else "not-connected",
         hsm="working" if all(key.usable for key in keys) else "failing",
         keys=keys,
+        weaknesses=_weaknesses(worker, keys),
     )
 
 

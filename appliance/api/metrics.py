@@ -1,11 +1,13 @@
 """GET /metrics: the worker's numbers in the Prometheus text format, for the box's own people only.
 
-Numbers are read when they are asked for; requests pay for nothing but one addition. No label names a tenant's content,
+Numbers are read when they are asked for; requests pay for nothing but one addition. appliance.api.watch adds those
+of the box as a whole. No label names a tenant's content,
 and the metrics listener is no application's to reach (control CHANNEL).
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from appliance.api.health import report
 from appliance.api.messages import Request, Response
+from appliance.api.watch import Recorded, ask_recorder, families
 from appliance.box.states import State
 
 if TYPE_CHECKING:
@@ -27,8 +30,9 @@ _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 class WorkerCollector(Collector):
     """Collects from a worker at the moment of the question."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, recorded: Recorded) -> None:
         self._worker = worker
+        self._recorded = recorded
 
     def collect(self) -> Iterator[Metric]:
         worker, hub = self._worker, self._worker.hub
@@ -54,19 +58,30 @@ class WorkerCollector(Collector):
         yield _gauge("cinnabar_clock_shown", "Whether the clock is shown to be right.", label, health.clock == "shown")
         connected = health.recorder == "connected"
         yield _gauge("cinnabar_recorder_connected", "Whether the recorder answers.", label, connected)
-        state = GaugeMetricFamily("cinnabar_state", "The box's state: 1 for the one it is in.", labels=["state"])
-        for one in State:
-            state.add_metric([one.label], one.label == health.state)
-        yield state
-        days = GaugeMetricFamily(
-            "cinnabar_certificate_days_left", "Days until a unit's or seal key's certificate ends.", labels=["key"]
+        state = GaugeMetricFamily(
+            "cinnabar_state", "The box's state: 1 for the one it is in.", labels=["worker", "state"]
         )
-        usable = GaugeMetricFamily("cinnabar_key_usable", "Whether a key can sign now.", labels=["key"])
+        for one in State:
+            state.add_metric([label, one.label], one.label == health.state)
+        yield state
+        weakness = GaugeMetricFamily(
+            "cinnabar_weakness", "What makes the box weaker than it could be.", labels=["worker", "weakness"]
+        )
+        for name in sorted({one.name for one in health.weaknesses or []}):
+            weakness.add_metric([label, name], 1)
+        yield weakness
+        days = GaugeMetricFamily(
+            "cinnabar_certificate_days_left",
+            "Days until a unit's or seal key's certificate ends.",
+            labels=["worker", "key"],
+        )
+        usable = GaugeMetricFamily("cinnabar_key_usable", "Whether a key can sign now.", labels=["worker", "key"])
         for key in health.keys or []:
-            days.add_metric([key.name], key.certificate_days_left)
-            usable.add_metric([key.name], key.usable)
+            days.add_metric([label, key.name], key.certificate_days_left)
+            usable.add_metric([label, key.name], key.usable)
         yield days
         yield usable
+        yield from families(worker, self._recorded)
         yield _gauge("cinnabar_worker_time_seconds", "The worker's system clock.", label, time.time())
 
 
@@ -84,6 +99,7 @@ def _counter(name: str, text: str, worker: str, value: float) -> Metric:
 
 async def metrics(worker: Worker, request: Request) -> Response:  # noqa: ARG001 - every handler has this form
     """GET /metrics"""
+    recorded = await asyncio.ensure_future(ask_recorder(worker))  # a handler is no task: it has no time-outs
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(WorkerCollector(worker))
+    registry.register(WorkerCollector(worker, recorded))
     return Response(generate_latest(registry), _TEXT)

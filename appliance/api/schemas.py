@@ -296,6 +296,16 @@ class KeyHealth(msgspec.Struct, frozen=True, kw_only=True):
     usable: bool
     certificate_days_left: int
     detail: str = ""
+    weaknesses: list[str] = []
+    """Why the key is weaker than this box makes them, as hsm.policy names it; the settings accept it all the same."""
+
+
+class Weakness(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes the box weaker than it could be while it works as it is set up."""
+
+    name: str
+    """Such as `rehearsal`, `clock-unverified`, `users-shared`, `weak-key`."""
+    detail: str
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,3 +320,5 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     recorder: Literal["connected", "not-connected"] | UnsetType = UNSET
     hsm: Literal["working", "failing"] | UnsetType = UNSET
     keys: list[KeyHealth] | UnsetType = UNSET
+    weaknesses: list[Weakness] | UnsetType = UNSET
+    """Those of the box, and of the caller's own keys."""

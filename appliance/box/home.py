@@ -120,6 +120,11 @@ class Home:
         return self.run / "clock" / "word"
 
     @property
+    def keymaster_word(self) -> Path:
+        """JSON: how the keymaster's last rounds went, for the metrics."""
+        return self.run / "keymaster" / "word.json"
+
+    @property
     def marks(self) -> Path:
         """High-water marks of the time-stamping units, one shared page a unit."""
         return self.run / "marks"

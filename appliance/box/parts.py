@@ -60,6 +60,9 @@ def parts_of(
         Part("log", module("appliance.log"), who.log, groups("log"), history_settled, 1),
         Part("keymaster", module("appliance.keymaster"), who.keymaster, groups("keymaster"), lambda: True, 1),
     ]
+    # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
+    own = () if who.documents is None else ("--user", str(who.documents), "--peer", str(who.worker))
+    parts.append(Part("documents", module("appliance.documents", *own), None, (), home.documents_socket.exists, 1))
     parts += [
         Part(
             f"api-{number}",
@@ -105,7 +108,9 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.records, who.recorder, 0o700)
     users.give(home.records, who.recorder)
     users.directory(home.clock_page.parent, who.clock, 0o755)
+    users.directory(home.keymaster_word.parent, who.keymaster, 0o755)
     users.directory(home.marks, who.worker, 0o700)
+    users.directory(home.documents_socket.parent, who.documents, 0o750)
     users.directory(home.run / "api", None, 0o755)
     for number in range(settings.workers):
         directory = home.worker_socket(number, "applications").parent

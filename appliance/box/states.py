@@ -6,9 +6,11 @@ page that every worker reads at every request: its first byte is the state, the 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import mmap
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Self
 import msgspec
 
 PAGE_BYTES = 4096
+_LOOKS = 20
+_PAUSE_S = 0.000_1
 
 
 class Work(enum.Enum):
@@ -156,7 +160,10 @@ class StatePage:
             return cls(mmap.mmap(file.fileno(), PAGE_BYTES, prot=mmap.PROT_READ))
 
     def write(self, report: StateReport) -> None:
-        body = msgspec.json.encode(report)[: PAGE_BYTES - 1]
+        body = msgspec.json.encode(report)
+        if len(body) >= PAGE_BYTES:  # the labels are what counts
+            causes, weaknesses = dict.fromkeys(report.causes, ""), dict.fromkeys(report.weaknesses, "")
+            body = msgspec.json.encode(StateReport(report.state, causes, report.since, weaknesses))
         state = State[report.state.upper().replace("-", "_")]
         # A graver state is shown before its reasons, so that no request slips through between the two writes.
         self._memory[0] = state
@@ -166,5 +173,12 @@ class StatePage:
         return State(self._memory[0])
 
     def report(self) -> StateReport:
-        """The report for people. Raises msgspec.DecodeError if read in the middle of a write; read again then."""
+        """The report for people. Raises msgspec.DecodeError where the page is never whole."""
+        for _ in range(_LOOKS):
+            with contextlib.suppress(msgspec.DecodeError):
+                return self._decode()
+            time.sleep(_PAUSE_S)  # it is being written just now
+        return self._decode()
+
+    def _decode(self) -> StateReport:
         return msgspec.json.decode(self._memory[1:].rstrip(b"\0"), type=StateReport)

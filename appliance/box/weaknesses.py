@@ -18,6 +18,8 @@ def weaknesses(home: Home, settings: BoxSettings, users: ProcessUsers) -> dict[s
         found["rehearsal"] = "what this box signs is for rehearsal, now and for ever"
     if settings.clock.source == "system":
         found["clock-unverified"] = "times are the system clock's, which nobody vouches for (TIME)"
+    if any(token.allow_weak_keys for token in settings.tokens):
+        found["weak-keys-allowed"] = "the settings let tokens use keys that are weaker than this box makes them"
     if (home.root / settings.checkpoint_exports).is_relative_to(home.root):
         found["exports-in-home"] = "checkpoints are exported into the home and are lost, or rolled back, with it (FORK)"
     if any(home.secrets.glob("*.so-pin")):

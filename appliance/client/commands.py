@@ -352,5 +352,7 @@ def health(client: Client, as_json: bool) -> None:
         for key in answer.keys or []:
             working = "usable" if key.usable else "not usable"
             click.echo(f"  {key.name}: {working}, certificate ends in {key.certificate_days_left} days")
+        for weakness in answer.weaknesses or []:
+            click.echo(f"  weaker: {weakness.detail} ({weakness.name})")
     if not answer.ready:
         raise SystemExit(1)

@@ -28,6 +28,7 @@ from appliance.evidence.trust import read_bundle
 from appliance.keymaster.certificates import Issuer, Revocation
 from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl
 from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
+from appliance.keymaster.word import KeymasterWord, write_word
 from appliance.recorder import RecorderClient
 from appliance.recorder.counts import CallCounter, new_run_id
 from hsm.x509 import private_key
@@ -60,12 +61,19 @@ class Keymaster:
         try:
             self._open()
             log.info("keymaster-ready", authorities=sorted(self._issuers))
+            rounds, failures, succeeded = 0, 0, None
             while not stop.is_set():
+                rounds += 1
                 try:
                     await self._round()
+                    succeeded = time.time()
                 except (CinnabarError, hsm.HsmError) as error:
                     # Retried in the next round; a CRL is made at half of its life, so there is time.
+                    failures += 1
                     log.warning("round-failed", error=type(error).__name__, detail=str(error))
+                write_word(
+                    self._home.keymaster_word, KeymasterWord(rounds=rounds, failures=failures, succeeded=succeeded)
+                )
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), ROUND_SECONDS)
             await self._recorder.goodbye()

@@ -194,6 +194,20 @@ class Queries:
         """What the recorder says of itself: disk, queue, log sizes in bytes, transactions."""
         return dict(self.status())
 
+    def query_watch(self, logs: list[tuple[str, str]]) -> dict[str, object]:
+        """What the box's own people watch: runs by state, unfinished work, and how far each log is behind its records.
+
+        `logs`: [[origin, tenant or BOX_LOG], ...]; told as [[origin, leaves, leaves under the newest recorded head,
+        time of that head in microseconds or None], ...]."""
+        jobs, items = rows.unfinished_work(self.connection)
+        behind: list[list[object]] = []
+        for origin, tenant in logs:
+            number = rows.tenant_number(self.connection, _text(tenant))
+            size = 0 if number is None else records.tree_size(self.connection, number)
+            head = rows.read_head(self.connection, _text(origin))
+            behind.append([origin, size, 0, None] if head is None else [origin, size, head[0], head[2]])
+        return {"runs": rows.run_states(self.connection), "jobs": jobs, "job_items": items, "logs": behind}
+
     def query_segments(self) -> list[dict[str, object]]:
         """Every segment, the oldest first."""
         return [segment._asdict() for segment in records.segments(self.connection)]

@@ -181,6 +181,11 @@ def totals(connection: sqlite3.Connection) -> dict[str, int]:
     return {"drops": drops, "rows": kept, "signatures": signed}
 
 
+def run_states(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many runs there are of each state."""
+    return dict(connection.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
+
+
 def write_run(connection: sqlite3.Connection, row: RunRow) -> None:
     connection.execute("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?)", row)
 
@@ -239,6 +244,14 @@ def count_unfinished(connection: sqlite3.Connection, tenant: int, application: i
         "SELECT count(*) FROM jobs WHERE tenant = ? AND application = ? AND finished IS NULL", (tenant, application)
     ).fetchone()[0]
     return count
+
+
+def unfinished_work(connection: sqlite3.Connection) -> tuple[int, int]:
+    """(jobs, items) that are not finished, of all tenants."""
+    row: tuple[int, int] = connection.execute(
+        "SELECT count(*), coalesce(sum(items - progress), 0) FROM jobs WHERE finished IS NULL"
+    ).fetchone()
+    return row
 
 
 def list_jobs(connection: sqlite3.Connection, application: int, before: int, limit: int) -> list[JobRow]:

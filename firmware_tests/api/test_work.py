@@ -295,6 +295,6 @@ def test_health_tells_each_what_is_theirs(box) -> None:
 
 def test_metrics(box) -> None:
     text = box.request("GET", "/metrics", caller=None, listener="metrics").body.decode()
-    assert 'cinnabar_state{state="operational"} 1.0' in text
+    assert 'cinnabar_state{state="operational",worker="0"} 1.0' in text
     assert "cinnabar_signatures_total" in text
     assert box.request("GET", "/metrics").status == 404

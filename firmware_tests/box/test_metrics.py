@@ -1,0 +1,82 @@
+"""What the box's own people see: metrics of the whole box, and every weakness in its health."""
+
+from __future__ import annotations
+
+import httpx
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from appliance.api.schemas import Health
+from firmware_tests.running import RunningBox, cinnabar, wait_until
+
+DIGEST = "ab" * 32
+
+
+def _samples(box: RunningBox) -> dict[tuple[str, str], float]:
+    """Value by name and the label that is not the worker's."""
+    text = httpx.get(f"http://{box.address('metrics')}/workers/0/metrics").text
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            assert sample.labels["worker"] == "0", f"{sample.name}: two workers would tell the same series"
+            others = [value for name, value in sample.labels.items() if name != "worker"]
+            found[sample.name, others[0] if others else ""] = sample.value
+    return found
+
+
+def test_the_box_as_a_whole_is_in_the_metrics(box: RunningBox) -> None:
+    with box.http() as client:
+        assert client.post("/v1/stamps", json={"digest": DIGEST}).status_code == 200
+    wait_until(lambda: ("cinnabar_keymaster_success_age_seconds", "") in _samples(box), 20, "the keymaster's word")
+    wait_until(lambda: _samples(box)["cinnabar_leaves_unsigned", ""] == 0, 20, "signed heads")
+    seen = _samples(box)
+    assert seen["cinnabar_disk_free_bytes", ""] > seen["cinnabar_disk_watermark_bytes", "warn"]
+    assert seen["cinnabar_disk_watermark_bytes", "warn"] > seen["cinnabar_disk_watermark_bytes", "refuse"] > 0
+    assert seen["cinnabar_runs", "unbalanced"] == 0
+    assert seen["cinnabar_runs", "open"] >= 1
+    assert seen["cinnabar_recorder_waiting", ""] >= 0
+    assert seen["cinnabar_recorder_clients", ""] >= 4
+    assert seen["cinnabar_recorder_log_bytes", ""] >= 0
+    assert seen["cinnabar_jobs_unfinished", ""] >= 0
+    assert seen["cinnabar_job_items_unfinished", ""] >= 0
+    assert seen["cinnabar_keymaster_failures_total", ""] == 0
+    assert seen["cinnabar_keymaster_success_age_seconds", ""] < 10
+    for authority in ("box-ca", "tsa-ca", "seal-ca"):
+        assert 0 <= seen["cinnabar_crl_age_seconds", authority] < 3600
+        assert seen["cinnabar_crl_seconds_left", authority] > 3 * 86_400
+        assert seen["cinnabar_box_certificate_days_left", authority] > 3_000
+    assert seen["cinnabar_box_certificate_days_left", "front"] > 700
+    assert 360 <= seen["cinnabar_application_certificate_days_left", ""] <= 366
+    assert 360 <= seen["cinnabar_trust_bundle_days_left", ""] <= 366
+    assert seen["cinnabar_weakness", "rehearsal"] == 1
+
+
+def test_checkpoints_of_logs_that_are_not_published_are_not_told_one_by_one(box: RunningBox) -> None:
+    """The box's own log has a head; a tenant's log stands in the metrics only once the tenant publishes it."""
+    wait_until(lambda: any(name == "cinnabar_checkpoint_age_seconds" for name, _ in _samples(box)), 20, "a head")
+    origins = [origin for name, origin in _samples(box) if name == "cinnabar_checkpoint_age_seconds"]
+    assert len(origins) == 1
+    assert origins[0].endswith("/box")
+
+
+@pytest.mark.parametrize("application", ["demo", "other"])
+def test_every_weakness_is_in_the_health_of_a_known_caller(box: RunningBox, application: str) -> None:
+    with box.http(application) as client:
+        health = msgspec.json.decode(client.get("/health").content, type=Health)
+    assert health.weaknesses
+    names = {weakness.name for weakness in health.weaknesses}
+    assert {"rehearsal", "clock-unverified", "users-shared", "exports-in-home", "so-pins-on-box"} == names
+    assert not any(other in weakness.detail for weakness in health.weaknesses for other in box.tenants)
+
+
+def test_a_stranger_sees_no_weakness(box: RunningBox) -> None:
+    with httpx.Client(base_url=f"https://{box.address('public')}", verify=box.tls()) as client:
+        assert set(client.get("/health").json()) == {"live", "ready", "state"}
+
+
+def test_the_command_tells_them(box: RunningBox) -> None:
+    said = cinnabar("health", "--home", str(box.home.root), "--as", "demo-app")
+    assert "SoftHSM's files can be read by one only (users-shared)" in said.stdout
+    assert "(clock-unverified)" in said.stdout
+    assert "weaker" in box.said(), "and so does run, at its start"
