@@ -25,7 +25,7 @@ from hsm import Pkcs11Uri
 TOKEN_KINDS: Final = ("worker", "log", "keymaster")
 """Those that open tokens."""
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "worker": ("recorder", "log"),  # submits to the recorder; serves tiles and proofs
+    "worker": ("recorder", "log", "documents"),  # submits to the recorder; serves tiles and proofs; has documents read
     "log": ("recorder",),
     "keymaster": ("recorder",),
 }
