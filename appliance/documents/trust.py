@@ -8,8 +8,8 @@ import structlog
 
 from appliance.documents.tasks import Ground
 from appliance.evidence import Pin, TrustRefused, read_bundle
-from appliance.evidence.directory import read_directory
 from appliance.evidence.bundle import HISTORY
+from appliance.evidence.directory import read_directory
 
 log = structlog.get_logger(__name__)
 
