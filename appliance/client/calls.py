@@ -1,4 +1,7 @@
-"""Every call of the API as a value: what to send and how to read the answer. No I/O; both clients send these."""
+"""Every call of the API as a value: what to send and how to read the answer. No I/O.
+
+Both clients have a method for each of these functions, with its arguments and its words.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ MEDIA_JSON = "application/json"
 MEDIA_STAMP_QUERY = "application/timestamp-query"
 MOST_DIGESTS = 10_000
 """Digests of one bulk call, as the API has it."""
+PAGE = 1_000
+"""Verdicts of one answer, at the most."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -99,15 +104,17 @@ def _digests(values: Sequence[bytes], hash_name: schemas.DigestName) -> bytes:
 
 
 def stamp(
-    digest: bytes | None,
-    document: bytes | None,
-    hash_name: schemas.DigestName,
-    unit: str | None,
-    policy: str | None,
-    nonce: int | None,
-    certificates: bool,
-    key: str | None,
+    digest: bytes | None = None,
+    *,
+    document: bytes | None = None,
+    hash_name: schemas.DigestName = "sha256",
+    unit: str | None = None,
+    policy: str | None = None,
+    nonce: int | None = None,
+    certificates: bool = True,
+    idempotency_key: str | None = None,
 ) -> Call[schemas.Stamp]:
+    """Stamp a digest, or a document, whose digest is taken here: it does not leave this process."""
     if (digest is None) == (document is None):
         raise TypeError("stamp takes a digest or a document, and not both")
     taken = _digest(digest, hash_name) if document is None else digest_of(_bytes("document", document), hash_name)
@@ -119,12 +126,13 @@ def stamp(
         nonce=None if nonce is None else f"{nonce:x}",
         certificates=certificates,
     )
-    return _post("/v1/stamps", asked, schemas.Stamp, key)
+    return _post("/v1/stamps", asked, schemas.Stamp, idempotency_key)
 
 
-def timestamp(query: bytes, unit: str | None, key: str | None) -> Call[bytes]:
+def timestamp(query: bytes, *, unit: str | None = None, idempotency_key: str | None = None) -> Call[bytes]:
+    """Send a TimeStampReq, get a granted TimeStampResp, both DER. Raises TimeStampRejected."""
     path = "/v1/stamps" if unit is None else f"/tsa/{quote(unit, safe='')}"
-    headers = {"Content-Type": MEDIA_STAMP_QUERY, "Idempotency-Key": key or new_idempotency_key()}
+    headers = {"Content-Type": MEDIA_STAMP_QUERY, "Idempotency-Key": idempotency_key or new_idempotency_key()}
     return Call("POST", path, _granted, _bytes("query", query), headers)
 
 
@@ -144,11 +152,13 @@ def _granted(_: Mapping[str, str], body: bytes) -> bytes:
 
 def stamp_many(
     digests: Sequence[bytes],
-    hash_name: schemas.DigestName,
-    unit: str | None,
-    policy: str | None,
-    key: str | None,
+    *,
+    hash_name: schemas.DigestName = "sha256",
+    unit: str | None = None,
+    policy: str | None = None,
+    idempotency_key: str | None = None,
 ) -> Call[StampedBatch]:
+    """Stamp up to 10,000 digests with one token; every item's evidence record is made here."""
     joined = _digests(digests, hash_name)
 
     def read(_: Mapping[str, str], body: bytes) -> StampedBatch:
@@ -163,30 +173,33 @@ def stamp_many(
         {
             "Content-Type": MEDIA_DIGESTS,
             "Accept": MEDIA_BATCH,
-            "Idempotency-Key": key or new_idempotency_key(),
+            "Idempotency-Key": idempotency_key or new_idempotency_key(),
         },
         {name: value for name, value in query.items() if value is not None},
     )
 
 
 def evidence_record(record: str, item: int) -> Call[bytes]:
+    """The evidence record of one leaf of a batch, made by the box."""
     return Call("GET", f"/v1/stamps/bulk/{quote(record, safe='')}/{item}", _raw)
 
 
 def seal(
+    document: bytes | None = None,
     *,
-    digest: bytes | None,
-    hash_name: schemas.DigestName,
-    document: bytes | None,
-    existing: bytes | None,
-    prepared: bytes | None,
-    form: Literal["detached", "enveloping"],
-    level: Literal["B-B", "B-T"],
-    seal_key: str | None,
-    unit: str | None,
-    options: SealOptions | None,
-) -> schemas.SealRequest:
-    return schemas.SealRequest(
+    digest: bytes | None = None,
+    hash_name: schemas.DigestName = "sha256",
+    existing: bytes | None = None,
+    prepared: bytes | None = None,
+    form: Literal["detached", "enveloping"] = "detached",
+    level: Literal["B-B", "B-T"] = "B-B",
+    seal_key: str | None = None,
+    unit: str | None = None,
+    options: SealOptions | None = None,
+    idempotency_key: str | None = None,
+) -> Call[schemas.Seal]:
+    """Seal a document, a digest, further on an existing CMS, or what was prepared."""
+    asked = schemas.SealRequest(
         key=seal_key,
         digest=None if digest is None else _digest(digest, hash_name).hex(),
         hash=hash_name,
@@ -198,62 +211,91 @@ def seal(
         unit=unit,
         options=options or SealOptions(),
     )
+    return _post("/v1/seals", asked, schemas.Seal, idempotency_key)
 
 
-def make_seal(asked: schemas.SealRequest, key: str | None) -> Call[schemas.Seal]:
-    return _post("/v1/seals", asked, schemas.Seal, key)
-
-
-def prepare_seal(asked: schemas.SealRequest) -> Call[schemas.PreparedSeal]:
+def prepare_seal(
+    document: bytes | None = None,
+    *,
+    digest: bytes | None = None,
+    hash_name: schemas.DigestName = "sha256",
+    existing: bytes | None = None,
+    form: Literal["detached", "enveloping"] = "detached",
+    seal_key: str | None = None,
+    options: SealOptions | None = None,
+) -> Call[schemas.PreparedSeal]:
+    """The exact bytes that a seal would sign, and what `seal(prepared=...)` takes."""
+    asked = schemas.SealRequest(
+        key=seal_key,
+        digest=None if digest is None else _digest(digest, hash_name).hex(),
+        hash=hash_name,
+        document=_optional("document", document),
+        existing=_optional("existing", existing),
+        form=form,
+        options=options or SealOptions(),
+    )
     return _post("/v1/seals/prepare", asked, schemas.PreparedSeal, None, signs=False)
 
 
-def seal_many(
-    digests: Sequence[bytes], hash_name: schemas.DigestName, seal_key: str | None, wait_s: int, key: str | None
+def start_seals(
+    digests: Sequence[bytes],
+    *,
+    hash_name: schemas.DigestName = "sha256",
+    seal_key: str | None = None,
+    wait_s: int = 0,
+    idempotency_key: str | None = None,
 ) -> Call[schemas.Job]:
+    """Start sealing up to 10,000 digests; the job, with the first page of its verdicts."""
     query = {"hash": hash_name} | ({} if seal_key is None else {"key": seal_key})
     headers = {
         "Content-Type": MEDIA_DIGESTS,
         "Prefer": f"wait={wait_s}",
-        "Idempotency-Key": key or new_idempotency_key(),
+        "Idempotency-Key": idempotency_key or new_idempotency_key(),
     }
     return Call("POST", "/v1/seals/bulk", _json(schemas.Job), _digests(digests, hash_name), headers, query)
 
 
-def job(job_id: str, first: int, count: int, wait_s: int) -> Call[schemas.Job]:
+def job(job_id: str, *, first: int = 0, count: int = PAGE, wait_s: int = 0) -> Call[schemas.Job]:
+    """A job and a page of its verdicts; `wait_s` waits for its end, up to 60 s."""
     headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
     query = {"from": str(first), "count": str(count)}
     return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}", _json(schemas.Job), b"", headers, query)
 
 
 def record(record_id: str) -> Call[schemas.RecordAnswer]:
+    """A record of this tenant, with its proof once the log has it."""
     return Call("GET", f"/v1/records/{quote(record_id, safe='')}", _json(schemas.RecordAnswer))
 
 
 def record_file(record_id: str) -> Call[bytes]:
-    """The record's answer as it stands: the opening that `cinnabar verify` reads."""
+    """A record's answer as it stands, JSON: the opening that `cinnabar verify` reads."""
     return Call("GET", f"/v1/records/{quote(record_id, safe='')}", _raw)
 
 
-def log_resource(origin: str, resource: str) -> Call[bytes]:
+def log(origin: str, resource: str = "checkpoint") -> Call[bytes]:
+    """A resource of a log: checkpoint, tile/L/N, tile/entries/N, with .p/W where partial (C2SP tlog-tiles)."""
     return Call("GET", f"/log/{quote(origin, safe='/')}/{quote(resource, safe='/')}", _raw)
 
 
 def revocation_list(name: str) -> Call[bytes]:
+    """A CRL of the box, DER; for example tsa-ca.crl."""
     return Call("GET", f"/crl/{quote(name, safe='')}", _raw)
 
 
 def verify(files: Sequence[tuple[str, bytes]]) -> Call[Report]:
+    """Let the box verify named files against its own trust bundle."""
     named = [schemas.NamedFile(name=name, content=_bytes(f"the content of {name}", content)) for name, content in files]
     asked = schemas.VerifyRequest(files=named)
     return _post("/v1/verify", asked, Report, None, signs=False)
 
 
 def health() -> Call[schemas.Health]:
+    """How the box is, and what this application's keys can do now."""
     return Call("GET", "/health", _json(schemas.Health))
 
 
 def openapi() -> Call[dict[str, Any]]:
+    """The description of the API, OpenAPI 3.1."""
     return Call("GET", "/v1/openapi.json", _json(dict))
 
 

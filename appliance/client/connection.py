@@ -7,12 +7,14 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
-from appliance.client.errors import NothingListens, Unreachable
+from appliance.client.calls import Call
+from appliance.client.errors import NothingListens, Unreachable, refusal
 
+T = TypeVar("T")
 LONGEST_ANSWER_S = 90.0
 """The box waits up to 60 s for a job when asked to."""
 
@@ -49,6 +51,17 @@ def options(
         "http2": http2,
         "verify": credentials.context() if credentials is not None else True,
     }
+
+
+def answer_of(call: Call[T], response: httpx.Response) -> T:
+    """What the box answered to a call. Raises ApiError."""
+    if response.status_code < 400:
+        return call.read(response.headers, response.content)
+    media_type = response.headers.get("content-type", "").partition(";")[0]
+    error = refusal(response.status_code, media_type, response.content)
+    retry_after = response.headers.get("retry-after", "")  # as the box gives it: whole seconds
+    error.retry_after_s = float(retry_after) if retry_after.isdigit() else None
+    raise error
 
 
 def unreachable(failure: httpx.TransportError) -> Unreachable:

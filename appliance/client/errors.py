@@ -12,6 +12,9 @@ from appliance.api.schemas import PROBLEM_TYPE_PREFIX, Problem
 class ApiError(Exception):
     """Base of every error of this client."""
 
+    retry_after_s: float | None = None
+    """When the box asks to be asked again, in seconds from its answer."""
+
 
 class Unreachable(ApiError):
     """No answer: the box cannot be reached, or the connection broke. A request that signs may have been recorded;

@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
 from appliance.api import schemas
 from appliance.client import calls
-from appliance.client.calls import Call
-from appliance.client.connection import LONGEST_ANSWER_S, Credentials, options, unreachable
-from appliance.client.errors import ApiError, refusal
-from appliance.client.expansion import StampedBatch
+from appliance.client.calls import PAGE, Call
+from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
+from appliance.client.errors import ApiError
+from appliance.client.methods import sends
 from appliance.client.retries import RetryPolicy
-from appliance.evidence.report import Report
-from appliance.seals import SealOptions
 
 T = TypeVar("T")
-PAGE = 1_000
 
 
 class Client:
@@ -58,109 +55,27 @@ class Client:
         attempt = 0
         while True:
             attempt += 1
-            retry_after: float | None = None
             try:
-                answer = self._http.request(
+                response = self._http.request(
                     call.method, call.path, content=call.body or None, headers=call.headers, params=call.query or None
                 )
-                if answer.status_code < 400:
-                    return call.read(answer.headers, answer.content)
-                media_type = answer.headers.get("content-type", "").partition(";")[0]
-                error: ApiError = refusal(answer.status_code, media_type, answer.content)
-                retry_after = seconds(answer.headers.get("retry-after"))
+                return answer_of(call, response)
             except httpx.TransportError as failure:
-                error = unreachable(failure)
-            pause = self._retries.pause(attempt, error, call.repeatable, retry_after)
+                error: ApiError = unreachable(failure)
+            except ApiError as refused:
+                error = refused
+            pause = self._retries.pause(attempt, error, call.repeatable, error.retry_after_s)
             if pause is None:
                 raise error
             time.sleep(pause)
 
-    def stamp(
-        self,
-        digest: bytes | None = None,
-        *,
-        document: bytes | None = None,
-        hash_name: schemas.DigestName = "sha256",
-        unit: str | None = None,
-        policy: str | None = None,
-        nonce: int | None = None,
-        certificates: bool = True,
-        idempotency_key: str | None = None,
-    ) -> schemas.Stamp:
-        """Stamp a digest, or a document, whose digest is taken here: it does not leave this process."""
-        return self.send(calls.stamp(digest, document, hash_name, unit, policy, nonce, certificates, idempotency_key))
-
-    def timestamp(self, query: bytes, *, unit: str | None = None, idempotency_key: str | None = None) -> bytes:
-        """Send a TimeStampReq, get a granted TimeStampResp, both DER. Raises TimeStampRejected."""
-        return self.send(calls.timestamp(query, unit, idempotency_key))
-
-    def stamp_many(
-        self,
-        digests: Sequence[bytes],
-        *,
-        hash_name: schemas.DigestName = "sha256",
-        unit: str | None = None,
-        policy: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> StampedBatch:
-        """Stamp up to 10,000 digests with one token; every item's evidence record is made here."""
-        return self.send(calls.stamp_many(digests, hash_name, unit, policy, idempotency_key))
-
-    def evidence_record(self, record: str, item: int) -> bytes:
-        """The evidence record of one leaf of a batch, made by the box."""
-        return self.send(calls.evidence_record(record, item))
-
-    def seal(
-        self,
-        document: bytes | None = None,
-        *,
-        digest: bytes | None = None,
-        hash_name: schemas.DigestName = "sha256",
-        existing: bytes | None = None,
-        prepared: bytes | None = None,
-        form: Literal["detached", "enveloping"] = "detached",
-        level: Literal["B-B", "B-T"] = "B-B",
-        seal_key: str | None = None,
-        unit: str | None = None,
-        options: SealOptions | None = None,
-        idempotency_key: str | None = None,
-    ) -> schemas.Seal:
-        """Seal a document, a digest, further on an existing CMS, or what was prepared."""
-        asked = calls.seal(
-            digest=digest, hash_name=hash_name, document=document, existing=existing, prepared=prepared, form=form,
-            level=level, seal_key=seal_key, unit=unit, options=options,
-        )  # fmt: skip
-        return self.send(calls.make_seal(asked, idempotency_key))
-
-    def prepare_seal(
-        self,
-        document: bytes | None = None,
-        *,
-        digest: bytes | None = None,
-        hash_name: schemas.DigestName = "sha256",
-        existing: bytes | None = None,
-        form: Literal["detached", "enveloping"] = "detached",
-        seal_key: str | None = None,
-        options: SealOptions | None = None,
-    ) -> schemas.PreparedSeal:
-        """The exact bytes that a seal would sign, and what `seal(prepared=...)` takes."""
-        asked = calls.seal(
-            digest=digest, hash_name=hash_name, document=document, existing=existing, prepared=None, form=form,
-            level="B-B", seal_key=seal_key, unit=None, options=options,
-        )  # fmt: skip
-        return self.send(calls.prepare_seal(asked))
-
-    def start_seals(
-        self,
-        digests: Sequence[bytes],
-        *,
-        hash_name: schemas.DigestName = "sha256",
-        seal_key: str | None = None,
-        wait_s: int = 0,
-        idempotency_key: str | None = None,
-    ) -> schemas.Job:
-        """Start sealing up to 10,000 digests; the job, with the first page of its verdicts."""
-        return self.send(calls.seal_many(digests, hash_name, seal_key, wait_s, idempotency_key))
+    stamp = sends(calls.stamp)
+    timestamp = sends(calls.timestamp)
+    stamp_many = sends(calls.stamp_many)
+    evidence_record = sends(calls.evidence_record)
+    seal = sends(calls.seal)
+    prepare_seal = sends(calls.prepare_seal)
+    start_seals = sends(calls.start_seals)
 
     def seal_many(
         self,
@@ -190,9 +105,7 @@ class Client:
             if not page.verdicts:
                 time.sleep(0.05)
 
-    def job(self, job_id: str, *, first: int = 0, count: int = PAGE, wait_s: int = 0) -> schemas.Job:
-        """A job and a page of its verdicts; `wait_s` waits for its end, up to 60 s."""
-        return self.send(calls.job(job_id, first, count, wait_s))
+    job = sends(calls.job)
 
     def record(self, record_id: str, *, wait_for_proof_s: float = 0.0) -> schemas.RecordAnswer:
         """A record of this tenant; with `wait_for_proof_s`, asked again until the log has it or that time is over."""
@@ -203,29 +116,9 @@ class Client:
                 return answer
             time.sleep(0.1)
 
-    def record_file(self, record_id: str) -> bytes:
-        """A record's answer as it stands, JSON: the opening that `cinnabar verify` reads."""
-        return self.send(calls.record_file(record_id))
-
-    def log(self, origin: str, resource: str = "checkpoint") -> bytes:
-        """A resource of a log: checkpoint, tile/L/N, tile/entries/N, with .p/W where partial (C2SP tlog-tiles)."""
-        return self.send(calls.log_resource(origin, resource))
-
-    def revocation_list(self, name: str) -> bytes:
-        """A CRL of the box, DER; for example tsa-ca.crl."""
-        return self.send(calls.revocation_list(name))
-
-    def verify(self, files: Sequence[tuple[str, bytes]]) -> Report:
-        """Let the box verify named files against its own trust bundle."""
-        return self.send(calls.verify(files))
-
-    def health(self) -> schemas.Health:
-        return self.send(calls.health())
-
-    def openapi(self) -> dict[str, Any]:
-        return self.send(calls.openapi())
-
-
-def seconds(header: str | None) -> float | None:
-    """Retry-After as the box gives it: whole seconds."""
-    return float(header) if header is not None and header.isdigit() else None
+    record_file = sends(calls.record_file)
+    log = sends(calls.log)
+    revocation_list = sends(calls.revocation_list)
+    verify = sends(calls.verify)
+    health = sends(calls.health)
+    openapi = sends(calls.openapi)

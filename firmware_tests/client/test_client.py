@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import subprocess
 import threading
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -118,6 +120,19 @@ def test_errors_are_typed(box, client: Client) -> None:
     )
     with nowhere, pytest.raises(Unreachable):
         nowhere.health()
+
+
+def test_both_clients_have_the_same_methods_arguments_and_words() -> None:
+    def methods(client: type) -> dict[str, Any]:
+        return {name: one for name, one in vars(client).items() if callable(one) and not name.startswith("_")}
+
+    blocking, awaited = methods(Client), methods(AsyncClient)
+    assert set(blocking) == set(awaited)
+    for name, method in blocking.items():
+        written, other = inspect.signature(method), inspect.signature(awaited[name])
+        assert list(written.parameters.values()) == list(other.parameters.values()), name
+        assert written.return_annotation in {other.return_annotation, str(other.return_annotation)[len("Async") :]}
+        assert awaited[name].__doc__ in {method.__doc__, None}, name
 
 
 def test_the_asynchronous_client_does_the_same(box) -> None:
