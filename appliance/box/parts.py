@@ -63,9 +63,6 @@ def parts_of(
     # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
     own = () if who.documents is None else ("--user", str(who.documents), "--peer", str(who.worker))
     parts.append(Part("documents", module("appliance.documents", *own), None, (), home.documents_socket.exists, 1))
-    # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
-    own = () if who.documents is None else ("--user", str(who.documents), "--peer", str(who.worker))
-    parts.append(Part("documents", module("appliance.documents", *own), None, (), home.documents_socket.exists, 1))
     parts += [
         Part(
             f"api-{number}",
@@ -113,7 +110,6 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.clock_page.parent, who.clock, 0o755)
     users.directory(home.keymaster_word.parent, who.keymaster, 0o755)
     users.directory(home.marks, who.worker, 0o700)
-    users.directory(home.documents_socket.parent, who.documents, 0o750)
     users.directory(home.documents_socket.parent, who.documents, 0o750)
     users.directory(home.run / "api", None, 0o755)
     for number in range(settings.workers):
