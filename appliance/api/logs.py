@@ -1,4 +1,4 @@
-"""GET /log/{origin}/...: a log's checkpoint, tiles and entries, as C2SP tlog-tiles wants them.
+"""GET /log/{origin}/...: a log's checkpoint, tiles and entries, as C2SP tlog-tiles wants them; and box openings.
 
 A tenant's own log is read on the applications listener; on the public one, the box's log and the logs that their
 tenants publish. A log that is another tenant's and a log that does not exist answer alike (control CHANNEL).
@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from appliance.api.application import query_of
 from appliance.api.messages import NO_STORE, Request, Response
+from appliance.api.schemas import BoxOpening
 from appliance.errors import NotFound
+from appliance.log import OpenedLeaf
 
 if TYPE_CHECKING:
-    from appliance.api.worker import Worker
+    from appliance.api.worker import BoxLog, Worker
 
 _IMMUTABLE = b"cache-control: public, max-age=31536000, immutable\r\n"
 _FRESH = b"cache-control: no-cache\r\n"
@@ -29,6 +34,28 @@ async def log_resource(worker: Worker, request: Request) -> Response:
     if tenant is not None and not hosted.published:
         cache = NO_STORE
     return Response(resource.content, resource.content_type.encode(), headers=cache)
+
+
+async def log_openings(worker: Worker, request: Request) -> Response:
+    """GET /v1/log/openings: what the box's own log holds about the caller's tenant, one leaf at a time."""
+    caller = request.caller
+    assert caller is not None  # noqa: S101 - the endpoint needs one
+    box, own = worker.box_log, worker.log_of(caller.tenant)
+    first = int(query_of(request).get("from", "0"))
+    found = None if box is None or own is None else box.openings.from_index(caller.tenant, own.origin, first)
+    if box is None or found is None:
+        raise NotFound("The box's log has no such opening for this tenant.")
+    return Response(msgspec.json.encode(box_opening(box, found)))
+
+
+def box_opening(box: BoxLog, found: OpenedLeaf) -> BoxOpening:
+    """What a tenant is given of its own opening."""
+    return BoxOpening(
+        origin=box.origin,
+        index=found.index,
+        opening=found.opening.encode().decode(),
+        tlog_proof=found.tlog_proof.decode(),
+    )
 
 
 async def revocation_list(worker: Worker, request: Request) -> Response:

@@ -9,9 +9,10 @@ import msgspec
 
 from appliance.api.bodies import Body
 from appliance.api.callers import Caller
+from appliance.api.logs import box_opening
 from appliance.api.messages import Request, Response
 from appliance.api.record_reads import RecordReads
-from appliance.api.schemas import InclusionProof, RecordAnswer
+from appliance.api.schemas import BoxProof, InclusionProof, RecordAnswer
 from appliance.log import Checkpoint, NotYetIncluded, TlogProof, parse_note
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _shown(worker: Worker, tenant: str, row: list[object]) -> bytes:
     unit = worker.units.get(stored.key)
     if stored.kind == "stamp" and unit is not None:
         artifact = unit.restored(artifact, certificates=True)
-    log = next((log for log in worker.logs.values() if log.tenant == tenant), None)
+    log = worker.log_of(tenant)
     answer = RecordAnswer(
         record=stored.record_id.hex(),
         content=stored.body.record.decode(),
@@ -85,8 +86,20 @@ def _shown(worker: Worker, tenant: str, row: list[object]) -> bytes:
         artifact=artifact,
         artifact_type=ARTIFACT_TYPES.get(stored.kind, "application/octet-stream"),
         proof=None if log is None else _proof(log, stored),
+        box_proof=None if log is None else _box_proof(worker, tenant, log, stored),
     )
     return _encode(answer)
+
+
+def _box_proof(worker: Worker, tenant: str, log: HostedLog, stored: StoredRecord) -> BoxProof | None:
+    """The record under the box's log. Raises LogDamaged, as `_proof`."""
+    box = worker.box_log
+    if box is None:
+        return None
+    found = box.openings.of_record(tenant, log.origin, log.reader, stored.index, stored.commitment)
+    if found is None:
+        return None
+    return BoxProof(hashes=[node.hex() for node in found.path], leaf=box_opening(box, found.leaf))
 
 
 def _proof(log: HostedLog, stored: StoredRecord) -> InclusionProof | None:

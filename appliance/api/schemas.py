@@ -245,11 +245,13 @@ class BoxOpening(msgspec.Struct, frozen=True, kw_only=True):
     """That the leaf stands in the box's log: a C2SP tlog-proof file."""
 
 
-class BoxProof(BoxOpening, frozen=True, kw_only=True):
+class BoxProof(msgspec.Struct, frozen=True, kw_only=True):
     """That the box's own log commits to a head of the tenant's log that covers the record."""
 
     hashes: list[str]
     """From the record's leaf to the root that the opening states, as in the proof; hexadecimal."""
+    leaf: BoxOpening
+    """The first box leaf over the record."""
 
 
 class RecordAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,10 +24,11 @@ from appliance.api.endpoints import (
 )
 from appliance.api.errors import NotPermitted
 from appliance.api.health import health, health_live, health_ready
-from appliance.api.logs import log_resource, revocation_list
+from appliance.api.logs import log_openings, log_resource, revocation_list
 from appliance.api.metrics import metrics
 from appliance.api.records import records
 from appliance.api.schemas import (
+    BoxOpening,
     BulkSealRequest,
     BulkStamp,
     BulkStampRequest,
@@ -246,7 +247,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         listeners=_APPLICATIONS,
         handler=records,
         summary="A record, opened, with its proof",
-        description="Canonical JSON, salt, commitment, what was handed out, and the inclusion proof once there is one.",
+        description=(
+            "Canonical JSON, salt, commitment, what was handed out; the inclusion proof once there is one, and the "
+            "proof under the box's own log once that has its next leaf."
+        ),
         work=Work.READ,
         parameters=(Parameter("id", "[0-9a-f]{44}", "Id of a record.", "0" * 44),),
         answers=(Answer(200, "The record.", _of(RecordAnswer)),),
@@ -283,6 +287,21 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             ),
         ),
         answers=(Answer(200, "The resource.", (Body(MEDIA_TEXT), Body(MEDIA_BYTES))),),
+        errors=(NotFound, LogDamaged),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/log/openings",
+        listeners=_APPLICATIONS,
+        handler=log_openings,
+        summary="What the box's own log holds about the caller's tenant",
+        description=(
+            "The first opening of a box leaf from an index of the box's log on. One after the other they are the chain "
+            "of the tenant's heads. A record's answer has the opening that covers it."
+        ),
+        work=Work.READ,
+        query=(Parameter("from", "0|[1-9][0-9]{0,14}", "Index in the box's log to begin at.", "0"),),
+        answers=(Answer(200, "The opening.", _of(BoxOpening)),),
         errors=(NotFound, LogDamaged),
     ),
     Endpoint(

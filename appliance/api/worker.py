@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
@@ -15,7 +15,7 @@ from appliance.box.settings import BoxSettings
 from appliance.box.states import StatePage
 from appliance.clock import Clock
 from appliance.errors import BadRequest
-from appliance.log import LogReader
+from appliance.log import BoxProofs, LogReader
 
 if TYPE_CHECKING:
     from appliance.api.hub import Hub
@@ -36,6 +36,13 @@ class HostedLog:
     """None: the box's own."""
     published: bool
     reader: LogReader
+
+
+class BoxLog(NamedTuple):
+    """The box's own log, and what tenants may see of its leaves."""
+
+    origin: str
+    openings: BoxProofs
 
 
 @dataclass
@@ -65,12 +72,21 @@ class Worker:
     hub: Hub = field(init=False)
     trust_pin: Pin | None = None
     """The newest trust bundle that this worker has read: an older or foreign one is refused from then on."""
+    box_log: BoxLog | None = field(init=False)
     description: bytes | None = None
     """The OpenAPI document, once somebody asked for it."""
+
+    def __post_init__(self) -> None:
+        own = self.log_of(None)
+        self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader))
 
     @property
     def stopping(self) -> bool:
         return self.hub.stopping
+
+    def log_of(self, tenant: str | None) -> HostedLog | None:
+        """The log of a tenant; of None, the box's own."""
+        return next((log for log in self.logs.values() if log.tenant == tenant), None)
 
     def drop(self, reason: str, signatures: int = 1) -> None:
         """Count signatures that were made and will not be released."""

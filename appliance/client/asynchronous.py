@@ -120,6 +120,7 @@ class AsyncClient:
 
     record_file = sends_async(calls.record_file)
     log = sends_async(calls.log)
+    opening = sends_async(calls.opening)
     revocation_list = sends_async(calls.revocation_list)
     verify = sends_async(calls.verify)
     health = sends_async(calls.health)

@@ -277,6 +277,11 @@ def log(origin: str, resource: str = "checkpoint") -> Call[bytes]:
     return Call("GET", f"/log/{quote(origin, safe='/')}/{quote(resource, safe='/')}", _raw)
 
 
+def opening(first: int = 0) -> Call[schemas.BoxOpening]:
+    """The first opening, from this index of the box's own log on, of what that log holds about the tenant's."""
+    return Call("GET", "/v1/log/openings", _json(schemas.BoxOpening), query={"from": str(first)})
+
+
 def revocation_list(name: str) -> Call[bytes]:
     """A CRL of the box, DER; for example tsa-ca.crl."""
     return Call("GET", f"/crl/{quote(name, safe='')}", _raw)

@@ -286,7 +286,10 @@ def _shown(progress: Progress, task: Any, before: int) -> Callable[[int, int], N
 @_WAIT
 @connection_options
 def record(client: Client, record_id: str, output: Path | None, wait_s: float) -> None:
-    """Show a record, or write it as files that `cinnabar verify` reads."""
+    """Show a record, or write it as files that `cinnabar verify` reads.
+
+    The record holds its proof in the tenant's log, and in the box's own as soon as that has its next leaf.
+    """
     answer = client.record(record_id, wait_for_proof_s=wait_s)
     if output is None:
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())

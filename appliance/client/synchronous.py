@@ -118,6 +118,7 @@ class Client:
 
     record_file = sends(calls.record_file)
     log = sends(calls.log)
+    opening = sends(calls.opening)
     revocation_list = sends(calls.revocation_list)
     verify = sends(calls.verify)
     health = sends(calls.health)

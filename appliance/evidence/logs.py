@@ -9,6 +9,7 @@ from appliance.evidence.certificates import spoken
 from appliance.evidence.findings import Refusal, SubIndication
 from appliance.evidence.quoting import quote
 from appliance.evidence.trust import TrustBundle
+from appliance.log.box_proofs import verify_box_proof
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, SignatureInvalid
 from appliance.log.note import Note, VerifierKey, parse_note, verified_by
@@ -58,6 +59,33 @@ def check_proof(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) ->
         )
         return Included(number, text, _witnessed(note, trust))
     return None
+
+
+def check_box_proof(
+    opening: bytes, tlog_proof: bytes, index: int, path: tuple[bytes, ...], entry: bytes, trust: TrustBundle
+) -> Included:
+    """Check that the box's own log commits to a head of the tenant's log that holds the entry. Raises Refusal."""
+    try:
+        shown = verify_box_proof(opening, index, path, entry)
+    except MalformedProof as error:
+        raise _malformed(str(error)) from None
+    except ProofInvalid:
+        raise _not_led() from None
+    found = check_proof(tlog_proof, [shown.entry], trust)
+    if found is None:
+        raise _not_led()
+    statement = shown.statement
+    text = (
+        f"The box's own log commits to the log {quote(statement.origin)} of {statement.size} entries, this record "
+        f"among them, as of {spoken(shown.time_us)} by the box's word. {found.text}"
+    )
+    return Included(0, text, found.witnessed)
+
+
+def _not_led() -> Refusal:
+    return Refusal(
+        "box log", SubIndication.HASH_FAILURE, "The box proof does not lead from this record to the box's own log."
+    )
 
 
 def check_receipt(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) -> Included | None:

@@ -46,6 +46,17 @@ class SignatureFacts:
 
 
 @dataclass(frozen=True)
+class BoxProof:
+    """The record under the box's own log, as the file has it."""
+
+    index: int
+    """Of the record in its tenant's log."""
+    path: tuple[bytes, ...]
+    opening: bytes
+    tlog_proof: bytes
+
+
+@dataclass(frozen=True)
 class Opening:
     """An opening taken apart; the commitment is computed, never taken from the file."""
 
@@ -54,6 +65,7 @@ class Opening:
     stated_commitment: bytes
     artifact: bytes | None
     tlog_proof: bytes | None
+    box_proof: BoxProof | None = None
 
 
 def read_opening(encoded: bytes) -> Opening:
@@ -82,6 +94,7 @@ def read_opening(encoded: bytes) -> Opening:
         stated_commitment=stated,
         artifact=_optional_bytes(value),
         tlog_proof=_optional_proof(value),
+        box_proof=_optional_box_proof(value),
     )
 
 
@@ -108,6 +121,21 @@ def _optional_proof(value: dict[str, Any]) -> bytes | None:
         return _text(proof, "tlog_proof").encode()
     except UnicodeEncodeError:
         raise _malformed("the proof is not text") from None
+
+
+def _optional_box_proof(value: dict[str, Any]) -> BoxProof | None:
+    proof = value.get("box_proof")
+    if proof is None:
+        return None
+    leaf = proof.get("leaf") if isinstance(proof, dict) else None
+    hashes, index = proof.get("hashes") if isinstance(proof, dict) else None, value.get("index")
+    if not isinstance(hashes, list) or not isinstance(index, int) or isinstance(index, bool) or index < 0:
+        raise _malformed("the box proof lacks its hashes, or the record its index")
+    try:
+        path = tuple(bytes.fromhex(one) for one in hashes)
+        return BoxProof(index, path, _text(leaf, "opening").encode(), _text(leaf, "tlog_proof").encode())
+    except (TypeError, ValueError):
+        raise _malformed("the box proof is not text and hexadecimal hashes") from None
 
 
 def _malformed(text: str) -> Refusal:

@@ -242,6 +242,7 @@ class Round:
         openings.describe(journal, opening)
         item.signatures.append(opening.record.signature_digest)
         self._find_in_log(item, journal, opening)
+        self._find_in_box_log(item, journal, opening)
         own = {one.index for one in self.facts}
         if opening.artifact is not None and not openings.find(opening, self.facts):
             self._artifact(item, opening.artifact)
@@ -275,6 +276,25 @@ class Round:
             if found is not None:
                 return Kind.EVIDENCE_RECORD, batch.evidence_record(found)
         return Kind.STAMP, batch.token
+
+    def _find_in_box_log(self, item: Item, journal: Journal, opening: openings.Opening) -> None:
+        """The record under the box's own log, which any anchor or witness of that log then shows too."""
+        proof = opening.box_proof
+        if proof is None:
+            return
+        try:
+            included = logs.check_box_proof(
+                proof.opening, proof.tlog_proof, proof.index, proof.path, opening.commitment, self.context.trust
+            )
+        except Refusal as refusal:
+            if refusal.sub_indication is SubIndication.NO_CERTIFICATE_CHAIN_FOUND:
+                journal.note("box log", f"Not looked at. {refusal.text}")  # the record's own log is what must be known
+            else:
+                journal.refuse("box log", refusal.sub_indication, refusal.text)
+            return
+        journal.passed("box log", included.text)
+        entry = _Entry(item.index, opening.commitment, opening.record.signature_digest)
+        self._witness(item, journal, entry, included)
 
     def _find_in_log(self, item: Item, journal: Journal, opening: openings.Opening) -> None:
         if opening.tlog_proof is not None:

@@ -4,6 +4,7 @@ This face is pure or reads files; it needs neither HSM nor recorder. The process
 `python -m appliance.log`, see appliance.log.follower. Formats are in docs/log.md.
 """
 
+from appliance.log.box_proofs import BoxProofs, OpenedLeaf, ShownLeaf, verify_box_proof
 from appliance.log.checkpoint import Checkpoint, LogKey, merge_notes, open_checkpoint, sign_checkpoint
 from appliance.log.errors import (
     LogDamaged,
@@ -35,6 +36,7 @@ from appliance.log.tree import (
 
 __all__ = [
     "EMPTY_ROOT",
+    "BoxProofs",
     "Checkpoint",
     "Integrator",
     "LogDamaged",
@@ -47,9 +49,11 @@ __all__ = [
     "NotYetIncluded",
     "Note",
     "NoteSignature",
+    "OpenedLeaf",
     "ProofInvalid",
     "Receipt",
     "Resource",
+    "ShownLeaf",
     "SignatureInvalid",
     "SignedRoot",
     "Tile",
@@ -74,6 +78,7 @@ __all__ = [
     "sign_root",
     "subtree_reader",
     "verified_by",
+    "verify_box_proof",
     "verify_consistency",
     "verify_inclusion",
     "verify_receipt",

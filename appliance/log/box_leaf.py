@@ -142,7 +142,7 @@ def parse_opening(data: bytes) -> Opening:
         raise MalformedProof(f"an opening of more than {_MAXIMUM_OPENING} bytes")
     try:
         return msgspec.json.decode(data, type=Opening)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedProof(f"not an opening of a box leaf: {error}") from None
 
 
@@ -151,18 +151,18 @@ def verify_opening(opening: Opening) -> TenantStatement | BoxStatement:
 
     Raises MalformedProof or ProofInvalid.
     """
-    if not 0 < opening.width <= 1 << 32:
-        raise ProofInvalid("a box leaf has at least one commitment")
+    if not MINIMUM_WIDTH <= opening.width <= 1 << 32 or opening.width & (opening.width - 1):
+        raise ProofInvalid(f"a box leaf has a power of two of commitments, at least {MINIMUM_WIDTH}")
     leaf = tree.leaf_hash(opening.commitment())
     path = [_unhex(step) for step in opening.path]
     tree.verify_inclusion(opening.position, opening.width, leaf, path, _unhex(opening.leaf.root))
     try:
         return msgspec.json.decode(opening.statement, type=TenantStatement)
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):
         pass
     try:
         return msgspec.json.decode(opening.statement, type=BoxStatement)
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):
         raise MalformedProof("the opened statement is of no known format") from None
 
 

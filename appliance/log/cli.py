@@ -19,6 +19,7 @@ from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
 from appliance.errors import CinnabarError
 from appliance.log.check import LogReport, RecordSource, check_log
+from appliance.log.check_openings import check_openings
 from appliance.log.checkpoint import LogKey
 from appliance.log.derive import Finding
 from appliance.log.errors import LogDamaged
@@ -162,6 +163,13 @@ def _check_one(home: Home, settings: BoxSettings, entry: LogSettings, records: R
         )
     if unreadable is not None:
         report.findings.insert(0, unreadable)
+    if entry.tenant is None:
+        tenants = {log.tenant: log.origin for log in settings.logs if log.tenant is not None}
+
+        def recorded(index: int) -> bytes | None:
+            return None if records is None else records.leaves(BOX_LOG, index, 1)
+
+        report.findings += check_openings(directory, report.size, tenants, recorded)
     return report
 
 

@@ -8,6 +8,8 @@ among the entries or submitted again; the recorder takes it once.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,6 +19,7 @@ from appliance.log.errors import LogDamaged
 from appliance.log.integrator import sync_directory, write_durably
 
 LEAVES_A_FILE = 1_024
+_LONGEST_LINE = 65_536
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,13 +47,18 @@ class Openings:
     def write_pending(self, pending: Pending) -> None:
         write_durably(self._pending, msgspec.json.encode(pending))
 
+    @property
+    def settling(self) -> bool:
+        """Whether a leaf is on its way: some tenants may have its opening and others not yet."""
+        return self._pending.exists()
+
     def pending(self) -> Pending | None:
         """The leaf that was being made, if any."""
         try:
             return msgspec.json.decode(self._pending.read_bytes(), type=Pending)
         except FileNotFoundError:
             return None
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise LogDamaged(f"{self._pending} cannot be read: {error}") from None
 
     def settle(self, pending: Pending, index: int) -> None:
@@ -63,21 +71,47 @@ class Openings:
 
     def latest(self, name: str) -> Line | None:
         """A tenant's newest opening."""
-        files = sorted((self._root / name).glob("*.jsonl"))
-        for file in reversed(files):
-            lines = _lines(file)
-            if lines:
-                return msgspec.json.decode(lines[-1], type=Line)
+        for file in reversed(self.files(name)):
+            line = _last(file)
+            if line is not None:
+                return line
         return None
 
-    def at(self, name: str, index: int) -> Line | None:
-        """A tenant's opening of the leaf at `index` of the box's log."""
-        try:
-            lines = _lines(self._file(name, index))
-        except FileNotFoundError:
+    def first(self, name: str, holds: Callable[[Line], bool]) -> Line | None:
+        """A tenant's first opening for which `holds`; what holds for one must hold for every later one.
+
+        Raises LogDamaged where a line cannot be read.
+        """
+        files = self.files(name)
+
+        def held_by(file: Path) -> bool:
+            line = _last(file)
+            return line is None or holds(line)
+
+        place = bisect_left(files, True, key=held_by)
+        if place == len(files):
             return None
-        found = (msgspec.json.decode(line, type=Line) for line in lines)
-        return next((line for line in found if line.index == index), None)
+        content = _whole_lines(files[place])
+        low, high = 0, len(content)
+        while low < high:
+            middle = (low + high) // 2
+            start = max(low, content.rfind(b"\n", low, middle) + 1)
+            end = content.index(b"\n", middle) + 1
+            if holds(_decode(files[place], content[start:end])):
+                high = start
+            else:
+                low = end
+        if low == len(content):
+            return None
+        return _decode(files[place], content[low : content.index(b"\n", low)])
+
+    def names(self) -> list[str]:
+        """The tenants that have openings."""
+        return sorted(entry.name for entry in self._root.iterdir()) if self._root.exists() else []
+
+    def files(self, name: str) -> list[Path]:
+        """A tenant's files, oldest first."""
+        return sorted((self._root / name).glob("*.jsonl"))
 
     def _file(self, name: str, index: int) -> Path:
         return self._root / name / f"{index // LEAVES_A_FILE:012d}.jsonl"
@@ -99,6 +133,26 @@ class Openings:
             sync_directory(file.parent.parent)
 
 
-def _lines(file: Path) -> list[bytes]:
+def read_lines(file: Path) -> list[Line]:
+    """Every whole line of a tenant's file. Raises LogDamaged."""
+    return [_decode(file, line) for line in _whole_lines(file).splitlines()]
+
+
+def _whole_lines(file: Path) -> bytes:
     content = file.read_bytes()
-    return content[: content.rfind(b"\n") + 1].splitlines()
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _last(file: Path) -> Line | None:
+    with file.open("rb") as handle:
+        handle.seek(max(0, handle.seek(0, os.SEEK_END) - 2 * _LONGEST_LINE))
+        content = handle.read()
+    lines = content[: content.rfind(b"\n") + 1].splitlines()
+    return _decode(file, lines[-1]) if lines else None
+
+
+def _decode(file: Path, line: bytes) -> Line:
+    try:
+        return msgspec.json.decode(line, type=Line)
+    except (ValueError, RecursionError) as error:
+        raise LogDamaged(f"{file} has a line that cannot be read: {error}") from None

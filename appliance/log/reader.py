@@ -152,8 +152,8 @@ class LogReader:
         try:
             head = Checkpoint.parse(parse_note(note).text)
         except MalformedNote as error:
-            self._damaged(f"{self.directory / CHECKPOINT_FILE}: {error}")
-        return TlogProof(index, tuple(self._path(index, head.size, head.root, entry)), note, extra).encode()
+            self.damaged(f"{self.directory / CHECKPOINT_FILE}: {error}")
+        return TlogProof(index, tuple(self.audit_path(index, head.size, head.root, entry)), note, extra).encode()
 
     def receipt(self, index: int, *, entry: bytes | None = None) -> bytes:
         """The COSE receipt of the entry at `index` under the latest signed root; otherwise as `tlog_proof`."""
@@ -161,8 +161,8 @@ class LogReader:
         try:
             signed = SignedRoot.decode(published)
         except MalformedProof as error:
-            self._damaged(f"{self.directory / SIGNED_ROOT_FILE}: {error}")
-        return make_receipt(signed, index, self._path(index, signed.size, signed.root, entry))
+            self.damaged(f"{self.directory / SIGNED_ROOT_FILE}: {error}")
+        return make_receipt(signed, index, self.audit_path(index, signed.size, signed.root, entry))
 
     def consistency_proof(self, old: int, new: int) -> list[bytes]:
         """Consistency proof between two sizes that were signed. Raises ProofInvalid or LogDamaged.
@@ -175,11 +175,11 @@ class LogReader:
             path = [tree.range_root(span, tiles.subtree) for span in ranges]
             tree.verify_consistency(old, TileReader(self.directory, old).root(), new, tiles.root(), path)
         except (LogDamaged, ProofInvalid) as error:
-            self._damaged(f"{self.directory}, from {old} to {new} entries: {error}")
+            self.damaged(f"{self.directory}, from {old} to {new} entries: {error}")
         return path
 
-    def _path(self, index: int, size: int, root: bytes, entry: bytes | None) -> Sequence[bytes]:
-        """The audit path of an entry, held to the signed root."""
+    def audit_path(self, index: int, size: int, root: bytes, entry: bytes | None = None) -> Sequence[bytes]:
+        """The audit path of an entry to a signed root, folded to it. Raises NotYetIncluded or LogDamaged."""
         if index >= size:
             raise NotYetIncluded(f"entry {index} is not under the latest checkpoint, of {size}")
         tiles = TileReader(self.directory, size)
@@ -188,10 +188,10 @@ class LogReader:
             leaf = tiles.subtree(0, index) if entry is None else tree.leaf_hash(entry)
             tree.verify_inclusion(index, size, leaf, path, root)
         except (LogDamaged, ProofInvalid) as error:
-            self._damaged(f"{self.directory}, entry {index}: {error}")
+            self.damaged(f"{self.directory}, entry {index}: {error}")
         return path
 
-    def _damaged(self, problem: str) -> NoReturn:
+    def damaged(self, problem: str) -> NoReturn:
         """Tell the operator which file it is, at most once a minute, and the caller that it is not to be had."""
         if time.monotonic() > self._told + _TELL_AGAIN_SECONDS:
             self._told = time.monotonic()

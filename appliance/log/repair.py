@@ -210,7 +210,9 @@ def next_steps(findings: Iterable[str], exports: Path, home: Path) -> list[str]:
     """What to do about files that differ."""
     files = [Path(file) for file in findings]
     exported = [file for file in files if file.parent == exports]
+    opened = [file for file in files if file.parent.parent.name == "openings"]
     steps = [f"put back a good copy of {file}: it is what the log is held to" for file in exported]
-    if len(exported) < len(files):
+    steps += [f"put back a good copy of {file}: its salts stand nowhere else" for file in opened]
+    if len(exported) + len(opened) < len(files):
         steps.insert(0, f"cinnabar log repair --home {home}")
     return steps

@@ -36,6 +36,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, softhsm: SoftHsm) -> Itera
 
 def check(box: Box, *more: str) -> tuple[int, dict[str, object]]:
     result = CliRunner().invoke(log, ["check", "--home", str(box.home.root), "--json", *more])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
     return result.exit_code, json.loads(result.stdout)
 
 

@@ -1,0 +1,152 @@
+"""Checking the openings of box leaves: every salt, path and statement, each tenant's chain, and that none is missing.
+
+An opening is a tenant's only way to show its commitment under the box's log, and its salt stands nowhere else: it
+cannot be derived again. One changed bit is found, a line that has gone too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from appliance.log.box_leaf import NO_COMMITMENT, BoxStatement, TenantStatement, verify_opening
+from appliance.log.derive import Finding
+from appliance.log.errors import LogDamaged, MalformedProof, ProofInvalid
+from appliance.log.openings import LEAVES_A_FILE, Line, Openings
+from appliance.log.reader import TileReader, log_directory, read_tile
+from appliance.log.tiles import ENTRY_BYTES, WIDTH, Tile, decode_bundle, tile_width
+from appliance.recorder.messages import BOX_LOG
+
+
+def check_openings(
+    directory: Path, size: int, tenants: Mapping[str, str], recorded: Callable[[int], bytes | None]
+) -> list[Finding]:
+    """Check the openings below the directory of the box's log, whose published head has `size` entries.
+
+    `tenants`: the origin of each tenant's log, by the tenant's name. `recorded`: an entry of the box's log beyond that
+    head, 32 bytes; empty where there is none, None where the records cannot be read. Works beside a running follower.
+    """
+    openings = Openings(directory)
+    entries = _Entries(directory, size, recorded)
+    chains = {name: _Chain(openings, name, tenants.get(name), entries) for name in openings.names()}
+    findings = [finding for chain in chains.values() for finding in chain.check()]
+    newest = max((chain.last for chain in chains.values()), default=-1)
+    for name, chain in chains.items():
+        # A tenant that has left the box keeps its old openings.
+        if name in (*tenants, BOX_LOG) and chain.file is not None and chain.lacks(newest):
+            findings.append(Finding(str(chain.file), f"has no opening of entry {newest}, which others have"))
+        if name in tenants and isinstance(chain.statement, TenantStatement) and chain.file is not None:
+            findings += _check_head(chain.file, chain.statement, log_directory(directory.parent, tenants[name]))
+    return findings
+
+
+def _check_head(file: Path, statement: TenantStatement, log: Path) -> Iterator[Finding]:
+    try:
+        root = TileReader(log, statement.size).root()
+    except LogDamaged:
+        return  # the check of that log names the file
+    if root.hex() != statement.root:
+        yield Finding(str(file), f"has another root for {statement.size} entries than the tenant's log")
+
+
+class _Chain:
+    """One tenant's openings, oldest first."""
+
+    def __init__(self, openings: Openings, name: str, origin: str | None, entries: _Entries) -> None:
+        self._files = openings.files(name)
+        self._entries = entries
+        self._openings = openings
+        self._name = name
+        self._origin = origin
+        self.file: Path | None = None
+        self.last = -1
+        self.statement: TenantStatement | BoxStatement | None = None
+        self._previous = NO_COMMITMENT
+
+    def check(self) -> Iterator[Finding]:
+        for file in self._files:
+            self.file = file
+            problem = next(self._problems(file), None)
+            if problem is not None:
+                # What follows a line that cannot be believed would only repeat it.
+                yield Finding(str(file), problem)
+
+    def lacks(self, index: int) -> bool:
+        """Whether the opening of this entry of the box's log has gone; not where it is just being written."""
+        if self.last >= index or self._openings.settling:
+            return False
+        try:
+            latest = self._openings.latest(self._name)
+        except LogDamaged:
+            return False  # told already
+        return latest is None or latest.index < index
+
+    def _problems(self, file: Path) -> Iterator[str]:
+        content = file.read_bytes()
+        *lines, torn = content.split(b"\n")
+        if torn and not self._openings.settling and file.read_bytes() == content:  # else it is just being written
+            yield "ends within a line"
+        for number, line in enumerate(lines, 1):
+            problem = self._step(file, line)
+            if problem is not None:
+                yield f"line {number}: {problem}"
+
+    def _step(self, file: Path, encoded: bytes) -> str | None:
+        try:
+            line = msgspec.json.decode(encoded, type=Line)
+            if msgspec.json.encode(line) != encoded:
+                return "is not as the box writes it"
+            statement = verify_opening(line.opening)
+        except (ValueError, RecursionError, MalformedProof, ProofInvalid) as error:
+            return str(error)
+        problem = self._place(file, line) or self._follows(statement)
+        self.last, self.statement = line.index, statement
+        self._previous = line.opening.commitment().hex()
+        return problem
+
+    def _place(self, file: Path, line: Line) -> str | None:
+        if line.index <= self.last or f"{line.index // LEAVES_A_FILE:012d}" != file.stem:
+            return f"entry {line.index} does not belong here"
+        entry = self._entries.at(line.index)
+        if entry is not None and entry != line.opening.leaf.entry():
+            return f"is not of entry {line.index} of the box's log"
+        return None
+
+    def _follows(self, statement: TenantStatement | BoxStatement) -> str | None:
+        origin = statement.origin if isinstance(statement, TenantStatement) else None
+        if (self._origin != origin and self._origin is not None) or (self._name == BOX_LOG) != (origin is None):
+            return "is another's opening"
+        if statement.previous != self._previous:
+            return "does not follow the opening before it: one is missing or was changed"
+        if isinstance(self.statement, TenantStatement) and isinstance(statement, TenantStatement):
+            earlier = self.statement
+            if statement.size < earlier.size or (statement.size == earlier.size and statement.root != earlier.root):
+                return "has a head that does not extend the one before it"
+        return None
+
+
+class _Entries:
+    """Entries of the box's log: from its bundles up to the head, beyond it from the records."""
+
+    def __init__(self, directory: Path, size: int, recorded: Callable[[int], bytes | None]) -> None:
+        self._directory = directory
+        self._size = size
+        self._recorded = recorded
+        self._bundles: dict[int, list[bytes]] = {}
+
+    def at(self, index: int) -> bytes | None:
+        """None where it cannot be known."""
+        if index >= self._size:
+            return self._recorded(index)
+        number, place = divmod(index, WIDTH)
+        if number not in self._bundles:
+            # A bundle that is damaged is named by the check of the log itself.
+            try:
+                tile = Tile("entries", number, tile_width(0, number, self._size))
+                self._bundles[number] = decode_bundle(read_tile(self._directory, tile))
+            except (LogDamaged, MalformedProof):
+                self._bundles[number] = []
+        bundle = self._bundles[number]
+        return bundle[place] if place < len(bundle) and len(bundle[place]) == ENTRY_BYTES else None
