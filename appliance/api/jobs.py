@@ -17,7 +17,7 @@ import structlog
 
 from appliance.api.bulk_seals import KIND, BulkSealer, encode_problem
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised, Unavailable
-from appliance.recorder.errors import JobMoved
+from appliance.recorder.errors import JobMoved, OutcomeUnknown
 from appliance.recorder.messages import Entry
 from hsm.errors import HsmError
 
@@ -154,6 +154,8 @@ class JobRunner:
                 if loop.time() > slice_ends:
                     break
             await self._worker.recorder.job_slice(job_id, start, entries, verdicts, sealer.certificate)
+        except OutcomeUnknown:
+            raise  # the recorder's client learns it later, and counts
         except BaseException as error:
             self._worker.drop(error.code if isinstance(error, CinnabarError) else "failed", len(entries))
             raise

@@ -6,7 +6,6 @@ is dropped here and counted by the reason (appliance.recorder.counts, `Worker.dr
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from appliance.api.bodies import Body, BodyCipher
 from appliance.api.callers import Caller
 from appliance.errors import CinnabarError
 from appliance.record import SALT_BYTES, Record, commitment, new_record_id
+from appliance.recorder.errors import OutcomeUnknown
 from appliance.recorder.messages import Entry, Idempotency, Replayed
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ async def commit(
 ) -> Replayed | None:
     """Wait until the records are on disk. A Replayed says: drop these, answer what was answered before.
 
-    Raises what the recorder refuses with; the signatures are then dropped and counted.
+    Raises what the recorder refuses with; the signatures are then dropped and counted. While the outcome is unknown
+    they are neither: the recorder's client learns it later, and counts.
     """
     try:
         answer = await worker.recorder.append(
@@ -87,11 +88,10 @@ async def commit(
             idempotency,
             mark,
         )
+    except OutcomeUnknown:
+        raise
     except CinnabarError as error:
         worker.drop(error.code, len(signed))
-        raise
-    except asyncio.CancelledError:
-        worker.drop("cancelled", len(signed))
         raise
     if isinstance(answer, Replayed):
         worker.drop("replayed", len(signed))

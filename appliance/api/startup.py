@@ -166,23 +166,24 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
     callers = Callers()
     drops: dict[str, int] = {}
     counter = CallCounter(home.counters, new_run_id())
-    recorder = await RecorderClient.connect(
-        home.recorder_socket,
-        counter.run,
-        lambda: (counter.signed, drops),
-        in_flight=settings.limits.in_flight,
-        on_register=callers.update,
-    )
     guard = threading.Lock()
 
     def count() -> None:
         with guard:
             counter.count()
 
-    def drop(reason: str) -> None:
+    def drop(reason: str, signatures: int = 1) -> None:
         with guard:
-            drops[reason] = drops.get(reason, 0) + 1
+            drops[reason] = drops.get(reason, 0) + signatures
 
+    recorder = await RecorderClient.connect(
+        home.recorder_socket,
+        counter.run,
+        lambda: (counter.signed, drops),
+        in_flight=settings.limits.in_flight,
+        on_register=callers.update,
+        on_dropped=drop,
+    )
     # Lanes of threads count from several threads at once; an inline lane is on this thread alone.
     threaded = any(token.lanes.mode == "threads" for token in settings.tokens)
     opening.open_tokens(count if threaded else counter.count, drop)

@@ -31,6 +31,7 @@ from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bund
 from appliance.keymaster.word import KeymasterWord, write_word
 from appliance.recorder import RecorderClient
 from appliance.recorder.counts import CallCounter, new_run_id
+from appliance.recorder.errors import OutcomeUnknown
 from hsm.x509 import private_key
 
 ROUND_SECONDS = 2.0
@@ -56,7 +57,10 @@ class Keymaster:
     async def run(self, stop: asyncio.Event) -> None:
         """Make what is due, every two seconds, until told to stop."""
         self._recorder = await RecorderClient.connect(
-            self._home.recorder_socket, self._counter.run, lambda: (self._counter.signed, dict(self._drops))
+            self._home.recorder_socket,
+            self._counter.run,
+            lambda: (self._counter.signed, dict(self._drops)),
+            on_dropped=lambda reason, signatures: self._drops.update({reason: signatures}),
         )
         try:
             self._open()
@@ -192,7 +196,13 @@ class Keymaster:
 
     async def _record(self, kind: str, key: str, subject: str, body: bytes) -> None:
         assert self._recorder is not None  # noqa: S101
-        await self._recorder.housekeeping(kind, key, time.time_ns() // 1000, subject, body)  # type: ignore[arg-type]
+        try:
+            await self._recorder.housekeeping(kind, key, time.time_ns() // 1000, subject, body)  # type: ignore[arg-type]
+        except OutcomeUnknown:
+            raise  # the client learns it later, and counts
+        except CinnabarError as error:
+            self._drops.update([error.code])
+            raise
 
 
 async def _serve(home: Home) -> None:

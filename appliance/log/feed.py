@@ -27,7 +27,7 @@ class RecorderFeed:
         try:
             await self._client.housekeeping(kind, key, time, subject, body)
         except OutcomeUnknown:
-            raise
+            raise  # the client learns it later, and counts
         except CinnabarError:
             if kind != "box-leaf":
                 self._drops["not-recorded"] = self._drops.get("not-recorded", 0) + 1

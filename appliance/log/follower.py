@@ -244,7 +244,13 @@ async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None
     counter = CallCounter(home.counters, run)
     drops: dict[str, int] = {}
     tokens = OpenTokens(home, settings, counter, drops)
-    client = await RecorderClient.connect(home.recorder_socket, run, lambda: (counter.signed, drops))
+
+    def dropped(reason: str, signatures: int) -> None:
+        drops[reason] = drops.get(reason, 0) + signatures
+
+    client = await RecorderClient.connect(
+        home.recorder_socket, run, lambda: (counter.signed, drops), on_dropped=dropped
+    )
     try:
         try:
             with _environment(settings, home.root):

@@ -4,6 +4,9 @@ When the connection is lost (the recorder died or restarts) the client connects 
 flight again, marked as such. The recorder finds what was recorded by record id, by content, or by a job's progress, and
 answers as it would have the first time, so that the outcome is exact. Only when no connection comes back in time is it
 not known: a command that was sent fails with OutcomeUnknown, one that was not with RecorderUnavailable.
+
+What is unknown to the caller may be on disk all the same, so it is no drop yet (control RECORD). The client keeps such
+a command, sends it again when a connection stands, and reports its signatures as dropped only if it is then refused.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from appliance.errors import CinnabarError
 from appliance.recorder.errors import Busy, OutcomeUnknown, RecorderUnavailable, from_code
 from appliance.recorder.frames import FrameReader, frame
 from appliance.recorder.messages import (
+    Answer,
     Answers,
     Append,
     Batch,
@@ -40,6 +44,7 @@ from appliance.recorder.messages import (
 )
 
 Counts = Callable[[], tuple[int, dict[str, int]]]
+Dropped = Callable[[str, int], None]
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Answers)
@@ -49,16 +54,21 @@ _RETRY_SECONDS = 0.05
 class RecorderClient:
     """One process's connection to the recorder. Not for several threads. Make it with `connect`."""
 
-    def __init__(self, path: Path, run: str, counts: Counts, in_flight: int, patience: float) -> None:
+    def __init__(
+        self, path: Path, run: str, counts: Counts, in_flight: int, patience: float, on_dropped: Dropped | None
+    ) -> None:
         self._path = path
         self._run = run
         self._counts = counts
+        self._on_dropped = on_dropped
         self._limit = in_flight
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._ticket = 0
         self._fresh: list[Command] = []
         self._flights: dict[int, tuple[asyncio.Future[Any], Command]] = {}
+        self._unknown: dict[int, Command] = {}
+        """Commands that nobody waits for any more and whose outcome is still to be learnt."""
         self._transport: asyncio.WriteTransport | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._registered = self._loop.create_future()
@@ -79,14 +89,17 @@ class RecorderClient:
         in_flight: int = 4_096,
         patience: float = 10.0,
         on_register: Callable[[Register], None] | None = None,
+        on_dropped: Dropped | None = None,
     ) -> RecorderClient:
         """Connect to the submit socket at `path` and wait for the register.
 
         `run`: 32 hexadecimal digits, random, of this life of the process (counts.new_run_id). `counts`: C_Sign calls
         made so far and drops by reason, both cumulative. `in_flight`: commands after which Busy is raised. `patience`:
-        seconds that commands wait for a lost connection to come back. Raises RecorderUnavailable.
+        seconds that commands wait for a lost connection to come back. `on_dropped`: called with the reason and the
+        number of signatures when a command that had failed with OutcomeUnknown, or whose caller had gone, turns out
+        not to be recorded; for every other refusal the caller counts. Raises RecorderUnavailable.
         """
-        client = cls(path, run, counts, in_flight, patience)
+        client = cls(path, run, counts, in_flight, patience, on_dropped)
         client.on_register = on_register
         client._connecting = client._loop.create_task(client._connect())
         try:
@@ -173,7 +186,12 @@ class RecorderClient:
         return await self._submit(Query(ticket, name, list(arguments)))
 
     async def goodbye(self) -> tuple[int, int, int]:
-        """The run ends cleanly: (signed, rows, dropped) as the recorder has them; they balance or it is on record."""
+        """The run ends cleanly: (signed, rows, dropped) as the recorder has them; they balance or it is on record.
+
+        What is unknown is waited for, as long as commands wait for a connection."""
+        deadline = self._loop.time() + self._patience
+        while self._unknown and self._loop.time() < deadline:
+            await asyncio.sleep(_RETRY_SECONDS)
         self._ticket = ticket = self._ticket + 1
         signed, rows, dropped = await self._submit(Goodbye(ticket))
         return signed, rows, dropped
@@ -220,9 +238,12 @@ class RecorderClient:
         for answer in message.answers:
             flight = take(answer.ticket, None)
             if flight is None:
+                self._learn(answer)
                 continue
             future = flight[0]
             if future.done():
+                self._unknown[answer.ticket] = flight[1]
+                self._learn(answer)
                 continue
             if type(answer) is Committed or type(answer) is Replayed:
                 future.set_result(answer)
@@ -236,6 +257,16 @@ class RecorderClient:
                 self._registered.set_result(None)
             if self.on_register is not None:
                 self.on_register(message.register)
+
+    def _learn(self, answer: Answer) -> None:
+        """What became of a command that nobody waits for any more."""
+        command = self._unknown.get(answer.ticket)
+        if command is None or (type(answer) is Refused and answer.code == Busy.code):
+            return  # busy says nothing of an earlier time: it is sent once more with the next connection
+        del self._unknown[answer.ticket]
+        if type(answer) is not Committed and self._on_dropped is not None:
+            reason = answer.code if type(answer) is Refused else "replayed"
+            self._on_dropped(reason, _signatures(command))
 
     # Connection
 
@@ -256,7 +287,8 @@ class RecorderClient:
         self._transport = transport
         self._gave_up = False
         fresh = {command.ticket for command in self._fresh}
-        again = [command for _, command in self._flights.values() if command.ticket not in fresh]
+        again = list(self._unknown.values())
+        again += [command for _, command in self._flights.values() if command.ticket not in fresh]
         if again:
             signed, drops = self._counts()
             transport.write(frame(_encoder.encode(Batch(self._run, signed, drops, again, again=True))))
@@ -272,14 +304,24 @@ class RecorderClient:
         self._fresh = []
         flights, self._flights = self._flights, {}
         for future, command in flights.values():
-            if future.done():
-                continue
             error: CinnabarError
             if command.ticket in fresh:
                 error = RecorderUnavailable("the recorder does not answer")
+                if future.done() and self._on_dropped is not None:
+                    self._on_dropped(error.code, _signatures(command))
             else:
                 error = OutcomeUnknown("the recorder's answer was lost")
-            future.set_exception(error)
+                if _signatures(command):
+                    self._unknown[command.ticket] = command
+            if not future.done():
+                future.set_exception(error)
+
+
+def _signatures(command: Command) -> int:
+    """How many signatures a command would put on record."""
+    if isinstance(command, Append | JobSlice):
+        return len(command.entries)
+    return int(isinstance(command, Housekeeping) and command.kind != "box-leaf")
 
 
 class _Link(asyncio.Protocol):

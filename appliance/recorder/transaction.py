@@ -142,14 +142,16 @@ class Transaction:
     # Records
 
     def _append(self, run: Run, command: Append) -> Answer:
-        caller = self.authorise(command.certificate, command.tenant, command.application)
         entries = command.entries
         if not entries or len(entries) > ENTRIES_LIMIT:
             raise BadRequest(f"{len(entries)} entries")
         if self.careful:
-            found = self.already(caller.tenant_number, entries)
+            # Before the caller is judged: what is on disk is on disk, though its certificate was revoked since.
+            tenant = self.ground.callers.tenants.get(command.tenant)
+            found = None if tenant is None else self.already(tenant.number, entries)
             if found is not None:
                 return Committed(command.ticket, found)
+        caller = self.authorise(command.certificate, command.tenant, command.application)
         idempotency = command.idempotency
         if idempotency is not None:
             replay = self.replay(command.ticket, caller, idempotency)
