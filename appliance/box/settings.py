@@ -117,6 +117,10 @@ class LogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Every key that signs or signed checkpoints, in order; two may overlap during a rotation."""
     published: bool = False
     """Served on the public listener; the box's own log always is."""
+    witnesses: list[str] = []
+    """Verifier keys (C2SP tlog-cosignature) of the witnesses that `cinnabar log resume` asks for, one each."""
+    witness_quorum: int = 0
+    """How many of them must have cosigned the head that a restored box is resumed with."""
 
 
 class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -201,6 +205,8 @@ class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """nginx."""
     documents: int | None = None
     """Document workers: they read what others upload, and of the home the public trust bundle alone."""
+    management: int | None = None
+    """The management service: it reaches the keymaster's desk and nothing else."""
 
 
 class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -219,6 +225,10 @@ class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     """Published logs and CRLs, TLS without client certificates, rate-limited."""
     metrics: str | None = None
     """Prometheus and health, from loopback only."""
+    management: str | None = None
+    """The officers' pages, and under `approve.` and the same name the keymaster's own, TLS."""
+    management_name: str = "localhost"
+    """The domain name that officers' browsers know the box by: never an IP address, for passkeys are bound to it."""
 
 
 class RecordSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,9 +26,10 @@ from appliance.log.errors import LogDamaged
 from appliance.log.exports import export_directory, export_file, read_export, write_export
 from appliance.log.integrator import owner_of, sync_directory
 from appliance.log.keys import KEYS_FILE, log_keys
+from appliance.log.note import VerifierKey
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
 from appliance.log.repair import LogRepair, next_steps
-from appliance.log.resume import Given, KnownLog, check_resume
+from appliance.log.resume import Given, KnownLog, WitnessPolicy, check_resume
 from appliance.log.sources import open_records
 from appliance.recorder.messages import BOX_LOG
 
@@ -231,7 +232,11 @@ def resume(root: Path, files: tuple[Path, ...]) -> None:
         keys, unreadable = _keys(log_directory(home.logs, entry.origin), entry)
         if unreadable is not None:
             _unusable(f"{unreadable.file}: {unreadable.problem}")
-        logs.append(KnownLog(entry.origin, entry.tenant or BOX_LOG, tuple(keys)))
+        try:
+            witnesses = WitnessPolicy(tuple(map(VerifierKey.parse, entry.witnesses)), entry.witness_quorum)
+        except CinnabarError as error:
+            _unusable(f"{home.settings}: witnesses of {entry.origin}: {error}")
+        logs.append(KnownLog(entry.origin, entry.tenant or BOX_LOG, tuple(keys), witnesses))
     try:
         with open_records(home) as records:
             if records is None:

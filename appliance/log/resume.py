@@ -6,7 +6,7 @@ Rules, none of which looks at what the restored box itself exported or published
 2. Its size is at most the number of recorded entries; a larger one shows a history that this box has lost.
 3. The recorded entries give its root; another root is another history.
 4. A head that the database itself records is likewise given by its entries.
-5. Where witnesses are configured, `quorum` of their cosigned heads per log are held to the same rules.
+5. Where witnesses are configured, `quorum` of them must have cosigned the largest head given of each log.
 
 If any fails the box stays locked and a ceremony decides. What was given becomes the exported checkpoint, so that the
 follower, at every start, refuses to sign anything that does not extend it.
@@ -22,7 +22,7 @@ from appliance.log import tree
 from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogForked, LogLocked, MalformedNote, SignatureInvalid
-from appliance.log.note import VerifierKey, parse_note, verified_by
+from appliance.log.note import COSIGNATURE_V1, VerifierKey, parse_note, verified_by
 from appliance.log.tiles import ENTRY_BYTES, WIDTH
 
 _READ_AT_ONCE = 256 * WIDTH
@@ -30,10 +30,27 @@ _READ_AT_ONCE = 256 * WIDTH
 
 @dataclass(frozen=True)
 class WitnessPolicy:
-    """Witnesses of a log (C2SP tlog-cosignature), and how many of them must show a head."""
+    """Witnesses of a log (C2SP tlog-cosignature), and how many of them must have cosigned the largest head given.
+
+    Raises MalformedNote where the policy could never hold, or where a key is no witness's.
+    """
 
     keys: tuple[VerifierKey, ...] = ()
     quorum: int = 0
+
+    def __post_init__(self) -> None:
+        names = {key.name for key in self.keys if key.type == COSIGNATURE_V1}
+        if len(names) != len(self.keys):
+            raise MalformedNote("each witness has one cosignature key of its own")
+        if not 0 <= self.quorum <= len(names):
+            raise MalformedNote(f"{self.quorum} of {len(names)} witnesses cannot be")
+
+    def cosigners(self, note: bytes) -> set[str]:
+        """Names of the witnesses that cosigned a note. Raises MalformedNote; SignatureInvalid where a line fails."""
+        parsed = parse_note(note)
+        lines = {(line.name, line.key_id) for line in parsed.signatures}
+        present = [key for key in self.keys if (key.name, key.key_id) in lines]
+        return {key.name for key in verified_by(parsed, present)} if present else set()
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,7 @@ def check_resume(logs: Sequence[KnownLog], given: Iterable[Given], records: Reco
             if recorded is not None:
                 raise LogLocked(f"the last exported checkpoint of {log.origin} is needed")
             continue
-        _check_witnesses(log, heads[-1][1])
+        _check_witnesses(log, heads[-1][0], [file for head, file in heads if head.size == heads[-1][0].size])
         roots = [(head.size, head.root, f"checkpoint in {file.name}") for head, file in heads]
         if recorded is not None:
             roots.append((*recorded, "recorded checkpoint"))
@@ -98,10 +115,19 @@ def _read(file: Given, known: Mapping[str, KnownLog]) -> Checkpoint:
         raise type(error)(f"{file.name}: {error}") from None
 
 
-def _check_witnesses(log: KnownLog, file: Given) -> None:
-    policy = log.witnesses
-    if policy.quorum and len(verified_by(parse_note(file.note), policy.keys)) < policy.quorum:
-        raise LogLocked(f"{file.name}: {log.origin} needs {policy.quorum} cosignatures of its witnesses")
+def _check_witnesses(log: KnownLog, largest: Checkpoint, files: Sequence[Given]) -> None:
+    """The largest head has its quorum, in one file or over several; that the files agree is seen when they are held."""
+    found: set[str] = set()
+    for file in files:
+        try:
+            found |= log.witnesses.cosigners(file.note)
+        except SignatureInvalid as error:
+            raise SignatureInvalid(f"{file.name}: {error}") from None
+    if len(found) < log.witnesses.quorum:
+        raise LogLocked(
+            f"{files[0].name}: the head of {log.origin} with {largest.size} entries has {len(found)} of the "
+            f"{log.witnesses.quorum} cosignatures that it needs"
+        )
 
 
 def _hold(log: KnownLog, heads: Sequence[tuple[int, bytes, str]], records: RecordSource) -> None:
