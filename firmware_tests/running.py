@@ -48,11 +48,21 @@ class RunningBox:
         )
         assert made.returncode == 0, made.stderr
 
-    def start(self, *options: str) -> None:
-        """Start and wait until it is up."""
+    def start(self, *options: str, management: str = "off") -> None:
+        """Start and wait until it is up. `management`: its address, such as 127.0.0.1:0, for tests of officers' pages."""
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                (*CLI, "run", "--home", str(self.home.root), "--api", "127.0.0.1:0", *options),
+                (
+                    *CLI,
+                    "run",
+                    "--home",
+                    str(self.home.root),
+                    "--api",
+                    "127.0.0.1:0",
+                    "--management",
+                    management,
+                    *options,
+                ),
                 stdout=output,
                 stderr=output,
             )

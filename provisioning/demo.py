@@ -72,7 +72,7 @@ class Demo:
             shutil.copy(EXAMPLES / name, self.letters)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = (self.program, "run", "--home", str(self.home.root), "--api", "127.0.0.1:0")
+        command = (self.program, "run", "--home", str(self.home.root), "--api", "127.0.0.1:0", "--management", "off")
         console.print(f"[bold]$[/] cinnabar run --home {self._shown(self.home.root)} --api 127.0.0.1:0 &")
         with (self.root / "box.log").open("wb") as output:
             box = subprocess.Popen(command, stdout=output, stderr=output)

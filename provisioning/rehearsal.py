@@ -43,7 +43,9 @@ AUTHORITIES = ("box-ca", "tsa-ca", "seal-ca")
 AUTHORITY_SCHEME = "ecdsa-p384-sha384"
 BUNDLE_LIFETIME = datetime.timedelta(days=365)
 _ROLES: dict[str, Literal["tsa", "seal", "tls"]] = {"box-ca": "tls", "tsa-ca": "tsa", "seal-ca": "seal"}
-SERVER_NAMES = ["localhost", "127.0.0.1", "::1"]
+MANAGEMENT = "127.0.0.1:8444"
+"""Where officers' browsers find the box."""
+SERVER_NAMES = ["localhost", "approve.localhost", "127.0.0.1", "::1"]
 
 
 class AlreadyProvisioned(Exception):
@@ -144,8 +146,16 @@ class _Provisioning:
             logs=[self._log("box", None), *(self._log(tenant, tenant) for tenant in self.tenants)],
             authorities=authorities,
             users=box.UserSettings(
-                worker=60610, recorder=60611, front=60612, documents=60613, log=60614, keymaster=60615, clock=60616
+                worker=60610,
+                recorder=60611,
+                front=60612,
+                documents=60613,
+                log=60614,
+                keymaster=60615,
+                clock=60616,
+                management=60617,
             ),
+            front=box.FrontSettings(management=MANAGEMENT),
         )
         applications = {f"{tenant}-app": self._application(tenant) for tenant in self.tenants}
         self._trust_bundle()

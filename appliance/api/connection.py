@@ -106,6 +106,11 @@ class Connection(asyncio.Protocol):
         "_write_deadline",
     )
 
+    @property
+    def listener(self) -> str:
+        """Name of the socket that the peer came in by."""
+        return self._listener
+
     def __init__(self, hub: Hub, listener: str) -> None:
         self._hub = hub
         self._listener = listener

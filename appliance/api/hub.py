@@ -47,6 +47,13 @@ def allowed_peers(settings: BoxSettings) -> frozenset[int]:
     return frozenset((0, users.front if separate and users.front is not None else os.geteuid()))
 
 
+def allowed_watchers(settings: BoxSettings) -> frozenset[int]:
+    """Numeric users that may connect to the metrics besides: the management service, which shows them to officers."""
+    users = settings.users
+    separate = users.management is not None and users.worker == os.geteuid()
+    return frozenset((users.management,) if separate and users.management is not None else ())
+
+
 def peer_user(connected: socket.socket) -> int:
     """The numeric user of the process at the other end (SO_PEERCRED, unix(7))."""
     _, user, _ = _PEER_CREDENTIALS.unpack(
@@ -95,6 +102,7 @@ class Hub:
         """Answers by endpoint and status, for /metrics."""
         self._application = application
         self._peers = allowed_peers(settings)
+        self._watchers = allowed_watchers(settings)
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.AbstractServer] = []
         self._paths: list[Path] = []
@@ -115,7 +123,7 @@ class Hub:
     def admit(self, connection: Connection, transport: asyncio.Transport) -> bool:
         """Whether the peer may speak to us: its user at the time of connecting, and room for it."""
         user = peer_user(transport.get_extra_info("socket"))
-        if user not in self._peers:
+        if user not in self._peers and not (connection.listener == "metrics" and user in self._watchers):
             self.strangers += 1
             log.warning("stranger-on-socket", control="CHANNEL", user=user)
             return False

@@ -34,7 +34,10 @@ from appliance.box.users import resolve_users
 @click.option("--tsa", help="HOST:PORT for RFC 3161 over plain HTTP (off unless given here or in box.json).")
 @click.option("--public", help="HOST:PORT for anybody: TLS, published logs and CRLs (off unless given).")
 @click.option("--metrics", help="HOST:PORT for metrics: plain HTTP, this machine alone (off unless given).")
-def run(root: Path, api: str | None, tsa: str | None, public: str | None, metrics: str | None) -> None:
+@click.option("--management", help="HOST:PORT for officers' pages, or `off`.")
+def run(
+    root: Path, api: str | None, tsa: str | None, public: str | None, metrics: str | None, management: str | None
+) -> None:
     """Run the box in this terminal until Ctrl-C; it stops cleanly and says so.
 
     Its log, one JSON object a line, goes to standard error; on a terminal it goes to box.log in the home instead.
@@ -43,7 +46,7 @@ def run(root: Path, api: str | None, tsa: str | None, public: str | None, metric
     if not home.settings.exists():
         raise click.ClickException(f"There is no box in {root}. Make one: cinnabar provision --home {root}")
     try:
-        settings = _with_addresses(read_settings(home.settings), api, tsa, public, metrics)
+        settings = _with_addresses(read_settings(home.settings), api, tsa, public, metrics, management)
     except msgspec.ValidationError as error:
         raise click.ClickException(f"{home.settings}: {error}") from error
     if sys.stderr.isatty():
@@ -71,7 +74,12 @@ def _keep_log(path: Path) -> None:
 
 
 def _with_addresses(
-    settings: BoxSettings, api: str | None, tsa: str | None, public: str | None, metrics: str | None
+    settings: BoxSettings,
+    api: str | None,
+    tsa: str | None,
+    public: str | None,
+    metrics: str | None,
+    management: str | None,
 ) -> BoxSettings:
     front = settings.front
     return msgspec.structs.replace(
@@ -82,6 +90,7 @@ def _with_addresses(
             tsa=tsa or front.tsa,
             public=public or front.public,
             metrics=metrics or front.metrics,
+            management=None if management == "off" else management or front.management,
         ),
     )
 

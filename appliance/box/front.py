@@ -30,8 +30,12 @@ PASSED_HEADERS = (
     "Range",
 )
 
-# Two nginx: whoever exhausts the one that strangers may reach takes nothing from applications (control CHANNEL).
-FRONTS = {"front": ("applications",), "open-front": ("tsa", "public", "metrics")}
+# One nginx each: whoever exhausts the one that strangers may reach takes nothing from applications (control CHANNEL).
+FRONTS = {
+    "front": ("applications",),
+    "open-front": ("tsa", "public", "metrics"),
+    "management-front": ("management",),
+}
 LISTENERS = ("applications", "tsa", "public", "metrics")
 
 
@@ -52,6 +56,7 @@ def listener_addresses(settings: BoxSettings) -> dict[str, str]:
         "tsa": front.tsa,
         "public": front.public,
         "metrics": front.metrics,
+        "management": front.management,
     }
     return {name: address for name, address in configured.items() if address is not None}
 
@@ -124,12 +129,17 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
 def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[Listener], name: str = "front") -> str:
     """The whole configuration of one of FRONTS. Paths under the home hold no white space, quotes or semicolons."""
     listeners = list(listeners)
+    upstreams = "".join(_upstream(home, listener.name, settings.workers) for listener in listeners)
+    servers = "".join(_server(listener, home, settings) for listener in listeners)
+    return configuration(home, name, f"{upstreams}{servers}")
+
+
+def configuration(home: Home, name: str, servers: str) -> str:
+    """What every front has around its servers."""
     scratch = home.front / f"scratch-{name}"
     temporary = "".join(
         f"    {kind}_temp_path {scratch / kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    upstreams = "".join(_upstream(home, listener.name, settings.workers) for listener in listeners)
-    servers = "".join(_server(listener, home, settings) for listener in listeners)
     return (
         "# Made by the box at every start from box.json: changes here are lost.\n"
         "daemon off;\n"
@@ -164,7 +174,7 @@ def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[L
         "    ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"
         "    ssl_session_cache shared:tls:8m;\n"
         "    ssl_session_tickets off;\n"
-        f"{upstreams}{servers}"
+        f"{servers}"
         "}\n"
     )
 
@@ -172,11 +182,3 @@ def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[L
 def pid_file(home: Home, name: str) -> Path:
     """Where the nginx of one of FRONTS says that it is up."""
     return home.front / f"{name}.pid"
-
-
-def write_front(home: Home, settings: BoxSettings, listeners: Iterable[Listener], name: str) -> Path:
-    """Write the configuration of one of FRONTS and the directories that it needs; return its path."""
-    (home.front / f"scratch-{name}").mkdir(parents=True, exist_ok=True)
-    path = home.front / f"{name}.conf"
-    path.write_text(nginx_configuration(home, settings, listeners, name))
-    return path

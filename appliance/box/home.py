@@ -110,6 +110,16 @@ class Home:
         """Where workers hand documents of others to the document workers."""
         return self.run / "documents" / "tasks.sock"
 
+    @property
+    def management(self) -> Path:
+        """The management service's own: sign-in passkeys, sessions, readers; nothing that gives power over the box."""
+        return self.root / "management"
+
+    @property
+    def management_socket(self) -> Path:
+        """Where the management service answers its front."""
+        return self.run / "management" / "http.sock"
+
     def worker_socket(self, number: int, listener: str) -> Path:
         """The socket of one API worker for one listener: applications, tsa, public, metrics."""
         return self.run / "api" / str(number) / f"{listener}.sock"
@@ -118,6 +128,36 @@ class Home:
     def clock_page(self) -> Path:
         """The clock monitor's word, a shared page."""
         return self.run / "clock" / "word"
+
+    @property
+    def keymaster(self) -> Path:
+        """The keymaster's private state: its journal, and what only it may read."""
+        return self.root / "keymaster"
+
+    @property
+    def journal(self) -> Path:
+        """The keymaster's database: proposals, statements, steps, candidates, constitutions, keys."""
+        return self.keymaster / "keymaster.sqlite"
+
+    @property
+    def constitutions(self) -> Path:
+        """The chain of constitutions with the statements that made each, N.json; public."""
+        return self.trust / "constitution"
+
+    @property
+    def desk_socket(self) -> Path:
+        """Where the management service hands proposals and statements to the keymaster."""
+        return self.run / "keymaster" / "desk.sock"
+
+    @property
+    def approve_socket(self) -> Path:
+        """Where nginx reaches the keymaster's pages for approvals."""
+        return self.run / "keymaster" / "approve.sock"
+
+    @property
+    def console_socket(self) -> Path:
+        """The box's console; root and the keymaster's own user only."""
+        return self.run / "keymaster" / "console.sock"
 
     @property
     def keymaster_word(self) -> Path:

@@ -6,8 +6,9 @@ import socket
 
 import msgspec
 
-from appliance.box.front import FRONTS, Listener, listener_addresses, write_front
+from appliance.box.front import FRONTS, Listener, listener_addresses
 from appliance.box.home import Home
+from appliance.box.management_front import write_front
 from appliance.box.settings import BoxSettings
 
 
@@ -18,6 +19,7 @@ class Addresses(msgspec.Struct, frozen=True):
     tsa: str | None = None
     public: str | None = None
     metrics: str | None = None
+    management: str | None = None
 
 
 def _bind(address: str) -> socket.socket:

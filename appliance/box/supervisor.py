@@ -188,7 +188,9 @@ class Supervisor:
         down = [runner.part.name for runner in self.runners if not runner.up]
         if down:
             causes[Cause.PROCESS_DOWN] = ", ".join(down)
-        looping = [runner.part.name for runner in self.runners if runner.restarts >= LOOP_RESTARTS]
+        looping = [
+            runner.part.name for runner in self.runners if runner.part.needed and runner.restarts >= LOOP_RESTARTS
+        ]
         if looping:
             causes[Cause.RESTART_LOOP] = ", ".join(looping)
         if not all(vitals.clock_shown for vitals in self._vitals.values()):

@@ -37,7 +37,7 @@ def test_one_boxs_credentials_mean_nothing_to_another(box: RunningBox, make_box:
 
 
 def test_a_home_has_one_box_running_at_most(box: RunningBox) -> None:
-    refused = cinnabar("run", "--home", str(box.home.root), "--api", "127.0.0.1:0")
+    refused = cinnabar("run", "--home", str(box.home.root), "--api", "127.0.0.1:0", "--management", "off")
     assert refused.returncode != 0
     assert "already" in refused.stderr
     with box.http() as client:
