@@ -47,7 +47,11 @@ class Application:
         self._limits: dict[int, int] = {id(endpoint): endpoint.limit(limits) for endpoint in endpoints}
         self._decoders: dict[int, Mapping[str, Callable[[bytes], Any] | None]] = {
             id(endpoint): {
-                body.media_type: msgspec.json.Decoder(body.schema).decode if body.schema is not None else None
+                body.media_type: (
+                    msgspec.json.Decoder(body.schema).decode
+                    if body.schema is not None and endpoint.reads_body
+                    else None
+                )
                 for body in endpoint.takes
             }
             for endpoint in endpoints

@@ -45,6 +45,8 @@ HEAD_BYTES: Final = 32 * 1024
 """Of the whole header section: an escaped certificate with an ML-DSA-87 key takes 14 kB."""
 PIPELINE: Final = 16
 """Requests that wait on one connection before it stops reading."""
+LARGE_BYTES: Final = 64 * 1024
+"""Bodies beyond it leave a quarter of the worker's room to smaller ones, such as those of stamps."""
 FRAMING_ALLOWANCE: Final = 8
 """Bytes on the wire for each byte of body that chunked coding may cost before it counts as an attack."""
 
@@ -272,7 +274,7 @@ class Connection(asyncio.Protocol):
         if request is not None:
             request.held += size
             hub.held += size
-            if hub.held > hub.held_limit:
+            if hub.held > hub.held_limit - (hub.held_limit // 4 if request.held > LARGE_BYTES else 0):
                 self._refuse(Busy("The worker holds as many bytes of requests as it takes."))
                 return
         self._body.append(body)
@@ -287,7 +289,10 @@ class Connection(asyncio.Protocol):
         self._read_deadline = 0.0
         body = self._body
         if body:
-            request.body = body[0] if len(body) == 1 else b"".join(body)
+            if request.endpoint is None or request.endpoint.reads_body:
+                request.body = body[0] if len(body) == 1 else b"".join(body)
+            else:
+                request.pieces = body
             self._body = []
         if not request.keep_alive:
             self._ended = self._close_after = True

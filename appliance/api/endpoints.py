@@ -82,6 +82,9 @@ class Endpoint:
     answers: tuple[Answer, ...]
     errors: tuple[type[CinnabarError], ...] = ()
     """Errors of its own; docs list them together with those that every endpoint can meet."""
+    reads_body: bool = True
+    """False: the body is others' to decode, by the schema of `takes`; the handler finds it in Request.pieces and hands
+    it to document workers (appliance.documents)."""
     idempotent: bool = False
     """Whether it takes an Idempotency-Key."""
 

@@ -144,6 +144,11 @@ class Hub:
         place = ("none" if endpoint is None else endpoint.path, status)
         self.answers[place] = self.answers.get(place, 0) + 1
 
+    def let_go(self, request: Request) -> None:
+        """The request's body has left this process's memory."""
+        self.held -= request.held
+        request.held = 0
+
     def refuse(self, error: CinnabarError) -> Response:
         return problem_response(error)
 

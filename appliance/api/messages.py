@@ -59,6 +59,7 @@ class Request:
         "media_type",
         "method",
         "path",
+        "pieces",
         "query",
         "refusal",
     )
@@ -70,6 +71,8 @@ class Request:
         self.query = query
         self.headers = headers
         self.body = b""
+        self.pieces: list[bytes] = []
+        """The body as it arrived, where the endpoint does not read it; `body` is then empty."""
         self.keep_alive = True
         self.held = 0
         self.refusal: Exception | None = None

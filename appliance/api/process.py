@@ -59,6 +59,7 @@ async def close_worker(worker: Worker) -> None:
     with contextlib.suppress(CinnabarError):
         await asyncio.wait_for(worker.recorder.goodbye(), 3.0)
         said = True
+    await worker.documents.close()
     await worker.recorder.close()
     for token in worker.tokens.values():
         token.close()

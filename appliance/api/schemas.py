@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from appliance.limits import VERIFIED_FILES
 from appliance.seals import SealOptions
 
 PROBLEM_TYPE_PREFIX = "urn:cinnabar:problem:"
@@ -273,22 +272,6 @@ class RecordAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Null until the log has integrated the record, a second or so."""
     box_proof: BoxProof | None = None
     """Null until the box's own log has its next leaf over all tenants, a minute or so."""
-
-
-class NamedFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file to verify, with the name that the report calls it by."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=255)]
-    """What the report calls it."""
-    content: bytes
-    """The file, whole."""
-
-
-class VerifyRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Verify files against the box's own trust bundle, as `cinnabar verify` does offline."""
-
-    files: Annotated[list[NamedFile], Meta(min_length=1, max_length=VERIFIED_FILES)]
-    """Documents, seals, stamps, evidence records, records and proofs, all that belongs together."""
 
 
 class KeyHealth(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,10 +14,19 @@ from appliance.api.schemas import PreparedSeal as PreparedAnswer
 from appliance.api.schemas import Seal, SealRequest
 from appliance.api.stamps import record_stamp
 from appliance.api.texts import idempotency_of, rfc3339
+from appliance.documents import FURTHER_SIGNATURE, DocumentWorkerFailed, FurtherRequest
 from appliance.errors import BadRequest
 from appliance.record import Record
 from appliance.recorder.messages import Entry
-from appliance.seals import NO_OPTIONS, PreparedSeal, add_signature_timestamp, export_prepared, import_prepared
+from appliance.seals import (
+    NO_OPTIONS,
+    ContentMismatch,
+    PreparedSeal,
+    SealRefused,
+    export_prepared,
+    import_prepared,
+    prepared_digest,
+)
 from appliance.seals.two_step import LIFETIME_S
 
 if TYPE_CHECKING:
@@ -36,16 +45,15 @@ async def seals(worker: Worker, request: Request) -> Response:
     unit = worker.unit_for(caller, asked.unit) if asked.level == "B-T" else None
     idempotency = idempotency_of(request)
     now_us = worker.clock.read().time_us
-    if asked.prepared is None:
+    if asked.existing is not None:
+        prepared = await _prepare_further(worker, caller, key, asked)
+    elif asked.prepared is None:
         prepared = prepare(key, asked, now_us)
     else:
-        if asked.digest is not None or asked.options != NO_OPTIONS or asked.form != "detached":
-            raise BadRequest("`prepared` says digest, options and form itself.")
-        prepared = import_prepared(
-            key.profile, asked.prepared, now_us, document=asked.document, existing=asked.existing
-        )
+        _check_completion(asked)
+        prepared = import_prepared(key.profile, asked.prepared, now_us, document=asked.document)
     signature = await key.key.sign_async(prepared.to_be_signed)
-    cms = key.profile.complete(prepared, signature)
+    token: bytes | None = None
     stamped: list[signing.Signed] = []
     mark: tuple[str, int] | None = None
     if unit is not None:
@@ -54,8 +62,8 @@ async def seals(worker: Worker, request: Request) -> Response:
         except BaseException:
             worker.drop("seal-without-stamp")  # the seal's own signature goes no further
             raise
-        cms = add_signature_timestamp(cms, token)
         stamped, mark = [stamp], (unit.name, time_us)
+    cms = key.profile.complete(prepared, signature, token)
     sealed = record_seal(caller, key, prepared, signature, cms)
     replayed = await signing.commit(worker, caller, [sealed, *stamped], idempotency, mark)
     if replayed is None:
@@ -72,7 +80,10 @@ async def seals_prepare(worker: Worker, request: Request) -> Response:
     key = worker.seal_key_for(caller, asked.key)
     if asked.prepared is not None:
         raise BadRequest("`prepared` goes to /v1/seals.")
-    prepared = prepare(key, asked, worker.clock.read().time_us)
+    if asked.existing is not None:
+        prepared = await _prepare_further(worker, caller, key, asked)
+    else:
+        prepared = prepare(key, asked, worker.clock.read().time_us)
     return Response(
         _encode(
             PreparedAnswer(
@@ -89,10 +100,6 @@ def prepare(key: SealingKey, asked: SealRequest, now_us: int) -> PreparedSeal:
     """The exact bytes for what was asked. Raises BadRequest and what the profile refuses with."""
     profile, options = key.profile, asked.options if asked.options != NO_OPTIONS else NO_OPTIONS
     digest = None if asked.digest is None else bytes.fromhex(asked.digest)
-    if asked.existing is not None:
-        if asked.form != "detached":
-            raise BadRequest("A further signature keeps the form of the CMS that it is added to.")
-        return profile.prepare_further(asked.existing, now_us, options, digest=digest, document=asked.document)
     if (digest is None) == (asked.document is None):
         raise BadRequest("A seal is asked for with either a `digest` or a `document`.")
     if digest is not None:
@@ -101,6 +108,51 @@ def prepare(key: SealingKey, asked: SealRequest, now_us: int) -> PreparedSeal:
         return profile.prepare(digest, asked.hash, now_us, options)
     assert asked.document is not None  # noqa: S101 - one of the two is there
     return profile.prepare_document(asked.document, now_us, options, enveloping=asked.form == "enveloping")
+
+
+def _check_completion(asked: SealRequest) -> None:
+    """What may stand beside `prepared`. Raises BadRequest."""
+    if asked.digest is not None or asked.options != NO_OPTIONS or asked.form != "detached":
+        raise BadRequest("`prepared` says digest, options and form itself.")
+
+
+async def _prepare_further(worker: Worker, caller: Caller, key: SealingKey, asked: SealRequest) -> PreparedSeal:
+    """As `prepare`, and as completing what was prepared, beside the signatures of a CMS that somebody brings.
+
+    A document worker reads the CMS. What it says of its content is held to what the caller gave, and the signed
+    attributes are made here; so a CMS that takes hold of its reader cannot have anything else signed, unless the caller
+    gave neither digest nor document and asked for a signature on whatever the CMS carries.
+    """
+    assert asked.existing is not None  # noqa: S101 - its callers looked
+    profile = key.profile
+    digest = None if asked.digest is None else bytes.fromhex(asked.digest)
+    if asked.prepared is not None:
+        _check_completion(asked)
+        digest = prepared_digest(asked.prepared)
+    elif asked.form != "detached":
+        raise BadRequest("A further signature keeps the form of the CMS that it is added to.")
+    elif asked.document is not None:
+        given = profile.digest_algorithm.digest(asked.document)
+        if digest is not None and digest != given:
+            raise ContentMismatch("the digest given is not that of the document")
+        digest = given
+    if digest is not None and len(digest) != profile.digest_algorithm.size:
+        raise SealRefused(f"a {profile.digest_algorithm.name} digest has {profile.digest_algorithm.size} bytes")
+    request = FurtherRequest(
+        existing=asked.existing,
+        digest_algorithm=profile.digest_algorithm.name,
+        certificates=profile.certificates,
+        digest=digest,
+        document=asked.document,
+    )
+    existing = await worker.documents.call(FURTHER_SIGNATURE, caller.tenant, request)
+    if digest is not None and existing.digest != digest:
+        raise DocumentWorkerFailed("The document's worker gave an answer that it does not have.")
+    # The time is taken now: reading the CMS may have waited for its turn.
+    now_us = worker.clock.read().time_us
+    if asked.prepared is not None:
+        return import_prepared(profile, asked.prepared, now_us, existing=existing)
+    return profile.prepare_beside(existing, now_us, asked.options if asked.options != NO_OPTIONS else NO_OPTIONS)
 
 
 def record_seal(

@@ -18,6 +18,7 @@ from appliance.box.settings import BoxSettings, SealKeySettings, TokenSettings, 
 from appliance.box.states import StatePage
 from appliance.clock import Clock
 from appliance.clock.reading import system_ns
+from appliance.documents import DocumentsClient
 from appliance.errors import CinnabarError
 from appliance.log import LogReader, log_directory
 from appliance.recorder import CallCounter, RecorderClient, new_run_id
@@ -206,6 +207,7 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         callers=callers,
         clock=Clock.open(home.clock_page),
         recorder=recorder,
+        documents=DocumentsClient(home.documents_socket),
         counter=counter,
         drops=drops,
         state=state,

@@ -40,14 +40,15 @@ from appliance.api.schemas import (
     SealRequest,
     Stamp,
     StampRequest,
-    VerifyRequest,
 )
 from appliance.api.seals import seals, seals_prepare
 from appliance.api.stamps import stamps, tsa
-from appliance.api.verification import TrustUnavailable, verify_files
+from appliance.api.verification import verify_files
 from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
 from appliance.clock import TimeNotShown
+from appliance.documents import TrustUnavailable
+from appliance.documents.errors import GENERAL as OF_DOCUMENTS
 from appliance.errors import CinnabarError, NotFound
 from appliance.evidence import Report
 from appliance.evidence_records import BatchRejected
@@ -71,6 +72,7 @@ from appliance.seals import (
     SignedDataRejected,
 )
 from appliance.timestamps import StampRejected, TimeRanBackwards, UnitStopped
+from appliance.verify_request import VerifyRequest
 
 _APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
 
@@ -81,7 +83,7 @@ _SIGNING: Final[tuple[type[CinnabarError], ...]] = (
 _STAMPING: Final = (*_SIGNING, StampRejected, UnitStopped, TimeRanBackwards)
 _SEALING: Final = (
     *_STAMPING, SealRefused, CertificateNotValid, PreparedRejected, PreparedExpired, SignedDataRejected,
-    ContentMismatch,
+    ContentMismatch, *OF_DOCUMENTS,
 )  # fmt: skip
 
 _UNIT = Parameter("unit", "[a-z0-9][a-z0-9.-]{0,62}", "Name of a time-stamping unit.", "demo-tsu")
@@ -205,7 +207,15 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         takes=_of(SealRequest),
         limit=_document,
         answers=(Answer(200, "The bytes, and what to hand back.", _of(PreparedSeal)),),
-        errors=(NotPermitted, SealRefused, CertificateNotValid, SignedDataRejected, ContentMismatch, TimeNotShown),
+        errors=(
+            NotPermitted,
+            SealRefused,
+            CertificateNotValid,
+            SignedDataRejected,
+            ContentMismatch,
+            TimeNotShown,
+            *OF_DOCUMENTS,
+        ),
     ),
     Endpoint(
         method="POST",
@@ -262,12 +272,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         listeners=_APPLICATIONS,
         handler=verify_files,
         summary="Verify files against the box's trust bundle",
-        description="The same pure function as `cinnabar verify`; the box's records play no part in it.",
+        description=(
+            "The same pure function as `cinnabar verify`; the box's records play no part in it. A process without keys "
+            "and network reads the files, and is ended when they cost too much."
+        ),
         work=Work.VERIFY,
         takes=_of(VerifyRequest),
         limit=_document,
         answers=(Answer(200, "The report.", _of(Report)),),
-        errors=(TrustUnavailable,),
+        errors=(TrustUnavailable, *OF_DOCUMENTS),
+        reads_body=False,
     ),
     Endpoint(
         method="GET",

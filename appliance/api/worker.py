@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from appliance.api.hub import Hub
     from appliance.api.jobs import JobRunner
     from appliance.api.units import SealingKey, StampingUnit
-    from appliance.evidence.trust import Pin
+    from appliance.documents import DocumentsClient
     from appliance.recorder import RecorderClient
     from appliance.recorder.counts import CallCounter
     from hsm import Token
@@ -55,6 +55,8 @@ class Worker:
     callers: Callers
     clock: Clock
     recorder: RecorderClient
+    documents: DocumentsClient
+    """What others upload goes there to be read."""
     counter: CallCounter
     drops: dict[str, int]
     """Signatures dropped inside this process, by reason, cumulative (control RECORD)."""
@@ -70,8 +72,6 @@ class Worker:
     """CRL files by the name that their addresses end with."""
     jobs: JobRunner = field(init=False)
     hub: Hub = field(init=False)
-    trust_pin: Pin | None = None
-    """The newest trust bundle that this worker has read: an older or foreign one is refused from then on."""
     box_log: BoxLog | None = field(init=False)
     description: bytes | None = None
     """The OpenAPI document, once somebody asked for it."""

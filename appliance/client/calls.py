@@ -20,6 +20,7 @@ from appliance.client.retries import new_idempotency_key
 from appliance.der import SEQUENCE, DerError, Reader
 from appliance.evidence.report import Report
 from appliance.seals import SealOptions
+from appliance.verify_request import NamedFile, VerifyRequest
 
 T = TypeVar("T")
 Answer = Callable[[Mapping[str, str], bytes], T]
@@ -289,8 +290,8 @@ def revocation_list(name: str) -> Call[bytes]:
 
 def verify(files: Sequence[tuple[str, bytes]]) -> Call[Report]:
     """Let the box verify named files against its own trust bundle."""
-    named = [schemas.NamedFile(name=name, content=_bytes(f"the content of {name}", content)) for name, content in files]
-    asked = schemas.VerifyRequest(files=named)
+    named = [NamedFile(name=name, content=_bytes(f"the content of {name}", content)) for name, content in files]
+    asked = VerifyRequest(files=named)
     return _post("/v1/verify", asked, Report, None, signs=False)
 
 

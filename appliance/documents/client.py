@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,16 @@ class DocumentsClient:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise DocumentWorkerFailed("The document's worker gave an answer that it does not have.") from None
 
-    async def call_encoded(self, contract: Contract[Any, Any], tenant: str, request: list[bytes]) -> bytes:
+    async def call_encoded(
+        self,
+        contract: Contract[Any, Any],
+        tenant: str,
+        request: list[bytes],
+        copied: Callable[[], None] | None = None,
+    ) -> bytes:
         """As `call`, of a request already encoded, in pieces, giving the answer as it is encoded.
 
-        The pieces are taken out of the list once they are copied.
+        Once the pieces are copied they are taken out of the list, and `copied` is called.
         """
         size = sum(map(len, request))
         self._admit(tenant, size)
@@ -108,6 +115,8 @@ class DocumentsClient:
             self._release(tenant, size)
             raise
         request.clear()
+        if copied is not None:
+            copied()
         self._ticket = ticket = self._ticket + 1
         future: asyncio.Future[bytes] = self._loop.create_future()
         flight = _Flight(Ask(ticket, contract.name, tenant), descriptor, size, future, contract.errors)

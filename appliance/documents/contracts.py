@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
 from appliance.seals.errors import ContentMismatch, SealRefused, SignedDataRejected
 from appliance.seals.further import ExistingSeal
+from appliance.verify_request import VerifyRequest
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -54,22 +55,6 @@ class Contract(Generic[Request, Result]):
         if self.coding == "json":
             return msgspec.json.decode(data, type=self.answer)
         return msgspec.msgpack.decode(data, type=self.answer)
-
-
-class NamedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file to verify, with the name that the report calls it by."""
-
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    """What the report calls it."""
-    content: bytes
-    """The file, whole."""
-
-
-class VerifyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Verify files against the box's own trust bundle, as `cinnabar verify` does offline."""
-
-    files: Annotated[list[NamedFile], msgspec.Meta(min_length=1, max_length=100)]
-    """Documents, seals, stamps, evidence records, records and proofs, all that belongs together."""
 
 
 class FurtherRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.algorithms import DIGESTS
-from appliance.documents.contracts import FURTHER_SIGNATURE, VERIFY, Contract, FurtherRequest, VerifyRequest
+from appliance.documents.contracts import FURTHER_SIGNATURE, VERIFY, Contract, FurtherRequest
 from appliance.documents.errors import TrustUnavailable
 from appliance.evidence import NamedBytes, Report, TrustBundle, verify
 from appliance.seals import ExistingSeal, read_existing
+from appliance.verify_request import VerifyRequest
 
 
 @dataclass(frozen=True)
