@@ -42,7 +42,12 @@ class PartRunner:
         while not self.stopping:
             started = time.monotonic()
             self.process = await process.spawn(
-                self.part.command, self.part.user, self._environment, self.part.inherited, self.part.groups
+                self.part.command,
+                self.part.user,
+                self._environment,
+                self.part.inherited,
+                self.part.groups,
+                self.part.group,
             )
             log.info("part-started", part=self.part.name, pid=self.process.pid)
             status = await self.process.wait()

@@ -23,6 +23,7 @@ class Part:
     name: str
     command: tuple[str, ...]
     user: int | None
+    """None: the supervisor's own."""
     groups: tuple[int, ...]
     """Supplementary groups; with the user's own they say what the part can reach."""
     ready: Callable[[], bool]
@@ -32,6 +33,10 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     environment: dict[str, str] = field(default_factory=dict)
     inherited: tuple[int, ...] = ()
+    group: int | None = None
+    """Its group; None: the one with its user's number."""
+    needed: bool = True
+    """Whether the box cannot do without it: one that it can does not make it fail by ending again and again."""
     vitals: Path | None = None
     """Metrics socket of a part that is to be asked whether it still works."""
 
@@ -58,7 +63,15 @@ def parts_of(
             "recorder", module("appliance.recorder"), who.recorder, groups("recorder"), home.recorder_socket.exists, 0
         ),
         Part("log", module("appliance.log"), who.log, groups("log"), history_settled, 1),
-        Part("keymaster", module("appliance.keymaster"), who.keymaster, groups("keymaster"), lambda: True, 1),
+        Part(
+            "keymaster",
+            module("appliance.keymaster"),
+            who.keymaster,
+            groups("keymaster"),
+            lambda: True,
+            1,
+            group=users.keymaster_group,
+        ),
     ]
     # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
     own = () if who.documents is None else ("--user", str(who.documents), "--peer", str(who.worker))
@@ -75,6 +88,19 @@ def parts_of(
         )
         for number in range(settings.workers)
     ]
+    if settings.front.management is not None:
+        parts.append(
+            Part(
+                "management",
+                module("mgmt_service"),
+                who.management,
+                groups("management"),
+                # Whoever signs waits for no page: the front says that they are not up.
+                lambda: True,
+                2,
+                needed=False,
+            )
+        )
     for front, listeners in sockets.items():
         descriptors = tuple(listener.fileno() for listener in listeners)
         parts.append(
@@ -108,8 +134,14 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.records, who.recorder, 0o700)
     users.give(home.records, who.recorder)
     users.directory(home.clock_page.parent, who.clock, 0o755)
-    users.directory(home.keymaster_word.parent, who.keymaster, 0o755)
+    # Written by the keymaster's group alone: a worker that a token forces under the same user cannot stand in for it.
+    own_group = users.keymaster_group is not None
+    users.directory(home.desk_socket.parent, None, 0o775 if own_group else 0o755, group=users.keymaster_group)
+    users.directory(home.keymaster, None, 0o770 if own_group else 0o700, group=users.keymaster_group)
     users.directory(home.marks, who.worker, 0o700)
+    users.directory(home.management_socket.parent, who.management, 0o2750, group=who.front)
+    users.give(home.management, who.management, create=True)
+    users.directory(home.management, who.management, 0o700)
     users.directory(home.documents_socket.parent, who.documents, 0o750)
     users.directory(home.run / "api", None, 0o755)
     for number in range(settings.workers):

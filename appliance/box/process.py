@@ -50,9 +50,13 @@ async def spawn(
     environment: dict[str, str],
     inherited: tuple[int, ...] = (),
     groups: tuple[int, ...] = (),
+    group: int | None = None,
 ) -> asyncio.subprocess.Process:
-    """Start a process under `user` (None: ours), with its group of the same number and `groups` alone besides."""
-    identity: dict[str, object] = {} if user is None else {"user": user, "group": user, "extra_groups": list(groups)}
+    """Start a process under `user` (None: ours), with `group`, else the one of the same number, and `groups` alone
+    besides."""
+    identity: dict[str, object] = {}
+    if user is not None:
+        identity = {"user": user, "group": user if group is None else group, "extra_groups": list(groups)}
     return await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

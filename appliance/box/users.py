@@ -27,7 +27,8 @@ TOKEN_KINDS: Final = ("worker", "log", "keymaster")
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": ("recorder", "log", "documents"),  # submits to the recorder; serves tiles and proofs; has documents read
     "log": ("recorder",),
-    "keymaster": ("recorder",),
+    "keymaster": ("recorder", "log"),  # records what it does; holds proposals to the log that they name
+    "management": ("front",),  # asks the workers for their metrics, which know it from the front by its user
 }
 """Whose groups each kind of process belongs to besides its own."""
 
@@ -43,6 +44,9 @@ class ProcessUsers:
     numbers: UserSettings = field(default_factory=UserSettings)
     weaknesses: Mapping[str, str] = field(default_factory=dict)
     """Label to the reason, where processes share a user that should not."""
+    keymaster_group: int | None = None
+    """The keymaster's own group, which it has even where a token forces it under the workers' user: what only it may
+    reach belongs to root and this group, and a process of another group cannot trace it (ptrace(2))."""
 
     @property
     def separate(self) -> bool:
@@ -101,10 +105,10 @@ def assign(settings: BoxSettings) -> ProcessUsers:
         return ProcessUsers(weaknesses={NOT_SEPARATE: f"{_ONE_USER}: box.json names none for {', '.join(missing)}"})
     forced = one_user_only(settings)
     if not forced:
-        return ProcessUsers(numbers)
+        return ProcessUsers(numbers, keymaster_group=numbers.keymaster)
     shared = dict.fromkeys(TOKEN_KINDS, numbers.worker)
     reason = "workers, log follower and keymaster share one user: SoftHSM's files can be read by one only"
-    return ProcessUsers(msgspec.structs.replace(numbers, **shared), {SHARED: reason})
+    return ProcessUsers(msgspec.structs.replace(numbers, **shared), {SHARED: reason}, numbers.keymaster)
 
 
 def resolve_users(root: Path, settings: BoxSettings) -> ProcessUsers:

@@ -10,6 +10,7 @@ import msgspec
 
 from appliance.recorder.administration import (
     AdminCommand,
+    CeremonyEntry,
     EnrolApplication,
     EnrolCertificate,
     EnrolTenant,
@@ -66,6 +67,15 @@ class AdminClient:
         """Suspend, resume ("active") or revoke a tenant, an application or a certificate, at once everywhere."""
         self._ask(SetState(self._next(), state, tenant, application, certificate))
 
+    def ceremony_entry(
+        self, log: str, record_id: bytes, event: str, time: int, salt: bytes, record: bytes, artifact: bytes = b""
+    ) -> int:
+        """Put an event of a ceremony on record, once: see administration.CeremonyEntry. Returns its leaf index.
+
+        Raises RecordIdTaken when something else is on record under its id."""
+        leaf: int = self._ask(CeremonyEntry(self._next(), log, record_id, event, time, salt, record, artifact))
+        return leaf
+
     def query(self, name: str, *arguments: object) -> Any:
         """A read, as RecorderClient.query."""
         return self._ask(Query(self._next(), name, list(arguments)))
@@ -87,6 +97,6 @@ class AdminClient:
                             continue
                         if isinstance(answer, Refused):
                             raise from_code(answer.code, answer.detail)
-                        return answer.value if isinstance(answer, Result) else None
+                        return answer.value if isinstance(answer, Result) else getattr(answer, "first_index", None)
         except OSError as error:
             raise RecorderUnavailable("the recorder does not answer") from error

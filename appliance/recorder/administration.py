@@ -1,8 +1,9 @@
 """Changes of the register, sent over the administrator's socket, and what they leave in the logs.
 
-Each change is one transaction: the register's tables and an administrative record, which is the next leaf of the log it
-is about: the tenant's for applications and certificates, the box's own (BOX_LOG) for tenants. Its record has kind
-"administration" and its body is msgpack [salt, record, b""] in clear, for the recorder holds no tenant's content key.
+Each change of the register is one transaction: the register's tables and an administrative record, which is the next
+leaf of the log it is about: the tenant's for applications and certificates, the box's own (BOX_LOG) for tenants. Its
+record has kind "administration" and its body is msgpack [salt, record, b""] in clear, for the recorder holds no
+tenant's content key.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import Literal
 import msgspec
 
 from appliance.errors import BadRequest, Conflict
-from appliance.record import SALT_BYTES, commitment, new_record_id
+from appliance.record import RECORD_ID_BYTES, SALT_BYTES, commitment, new_record_id
 from appliance.recorder.errors import Unknown
 from appliance.recorder.messages import BOX_LOG, Count, Entry, Query
 from appliance.store import rows
 
 State = Literal["active", "suspended", "revoked"]
 NAME_LIMIT = 64
+CEREMONY_LIMIT = 4 * 1024 * 1024
+"""Largest record and artifact of a ceremony's entry, in bytes together."""
 
 
 class EnrolTenant(msgspec.Struct, array_like=True, frozen=True, tag="enrol-tenant"):
@@ -58,8 +61,30 @@ class SetState(msgspec.Struct, array_like=True, frozen=True, tag="set-state"):
     certificate: bytes | None = None
 
 
+class CeremonyEntry(msgspec.Struct, array_like=True, frozen=True, tag="ceremony-entry"):
+    """What the keymaster puts on record of a ceremony: the next leaf of a log, body msgpack [salt, record, artifact].
+
+    Id, time and salt are the keymaster's own and the same whenever it asks again: an entry that is on record is found,
+    not written twice, and another one under its id is refused (RecordIdTaken). Answered with its leaf index."""
+
+    ticket: int
+    log: str
+    """A tenant, or BOX_LOG."""
+    record_id: bytes
+    """22 bytes, begins with milliseconds since the epoch as appliance.record.new_record_id's."""
+    event: str
+    """What happened, for people; the record says it exactly."""
+    time: Count
+    """Microseconds since the epoch."""
+    salt: bytes
+    record: bytes
+    """Canonical JSON."""
+    artifact: bytes = b""
+    """The document that the record names by its digest, or nothing."""
+
+
 Change = EnrolTenant | EnrolApplication | EnrolCertificate | SetState
-AdminCommand = Change | Query
+AdminCommand = Change | CeremonyEntry | Query
 
 
 class AdministrativeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +199,23 @@ def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
         user=user,
     )
     return clear_entry(record, now_us)
+
+
+def ceremony_entry(command: CeremonyEntry) -> Entry:
+    """The log entry of a ceremony's event. Raises BadRequest."""
+    if len(command.record_id) != RECORD_ID_BYTES or len(command.salt) != SALT_BYTES or not command.record:
+        raise BadRequest(f"a record id has {RECORD_ID_BYTES} bytes and a salt {SALT_BYTES}")
+    if len(command.record) + len(command.artifact) > CEREMONY_LIMIT:
+        raise BadRequest(f"an entry of a ceremony has at most {CEREMONY_LIMIT} bytes")
+    body = msgspec.msgpack.encode([command.salt, command.record, command.artifact])
+    return Entry(
+        command.record_id,
+        "ceremony",
+        command.event[:NAME_LIMIT],
+        command.time,
+        commitment(command.salt, command.record),
+        body,
+    )
 
 
 def clear_entry(record: AdministrativeRecord | SegmentRecord, now_us: int) -> Entry:

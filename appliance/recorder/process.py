@@ -74,9 +74,11 @@ def main(root: Path) -> None:
         writer,
         home.records,
         listen(home.recorder_socket, 0o660),
-        listen(home.admin_socket, 0o600),
+        # Members of the recorder's group come as far as this socket; who they are is looked at when they do.
+        listen(home.admin_socket, 0o660),
         frozenset(users | {me, 0}),
         frozenset({me, 0}),
+        frozenset(() if settings.users.keymaster is None else (settings.users.keymaster,)),
         lost=lambda run: read_count(home.counters, run.run),
     )
     for number in (signal.SIGTERM, signal.SIGINT):

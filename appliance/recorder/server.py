@@ -23,7 +23,7 @@ import structlog
 
 from appliance.errors import CinnabarError
 from appliance.recorder import errors
-from appliance.recorder.administration import AdminCommand
+from appliance.recorder.administration import AdminCommand, CeremonyEntry
 from appliance.recorder.frames import FrameReader, frame
 from appliance.recorder.messages import Answer, Answers, Batch, Command, Query, Refused
 from appliance.recorder.reader import Reader
@@ -78,7 +78,8 @@ class Client:
 
 
 class Server:
-    """Serves two listening sockets until `stop`. `users` may submit, `administrators` may administer."""
+    """Serves two listening sockets until `stop`. `users` may submit, `administrators` may administer, and so may
+    processes whose own group is one of `administrator_groups`: the keymaster, whatever user a token forces it under."""
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class Server:
         admin: socket.socket,
         users: frozenset[int],
         administrators: frozenset[int],
+        administrator_groups: frozenset[int] = frozenset(),
         bounds: Bounds | None = None,
         lost: Callable[[Run], int | None] = lambda _run: None,
     ) -> None:
@@ -95,6 +97,7 @@ class Server:
         self.bounds = bounds or Bounds()
         self._allowed = {submit: users, admin: administrators}
         self._admin_socket = admin
+        self._groups = administrator_groups
         self._lost = lost
         self._clients: set[Client] = set()
         self._waiting = 0
@@ -221,10 +224,11 @@ class Server:
             connection, _ = listener.accept()
         except OSError:
             return
-        process, user, _group = struct.unpack(
+        process, user, group = struct.unpack(
             "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         )
-        if user not in self._allowed[listener]:
+        by_group = listener is self._admin_socket and group in self._groups
+        if user not in self._allowed[listener] and not by_group:
             log.warning("peer-refused", user=user, process=process)
             connection.close()
             return
@@ -292,6 +296,8 @@ class Server:
         command = _admin_commands.decode(payload)
         if isinstance(command, Query):
             answer = self._reader.ask(client, command)
+        elif isinstance(command, CeremonyEntry):
+            answer = self.writer.record_ceremony(command)
         else:
             answer = self.writer.administer(command, client.user)
             self._push_register()

@@ -13,7 +13,7 @@ import structlog
 
 from appliance.errors import CinnabarError
 from appliance.recorder import administration, errors
-from appliance.recorder.administration import Change
+from appliance.recorder.administration import CeremonyEntry, Change
 from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, Refused
 from appliance.recorder.register import Callers, Certificate, TenantState
 from appliance.recorder.transaction import Ground, Run, Transaction
@@ -206,6 +206,33 @@ class Writer:
         transaction.publish([])
         self.ground.callers = self.read_callers(max(now_us, self.ground.callers.version + 1))
         return Committed(change.ticket, -1)
+
+    def record_ceremony(self, command: CeremonyEntry) -> Answer:
+        """Write what the keymaster puts on record, once, however often it asks. Raises WriterFailed."""
+        transaction = Transaction(self.connection, self.ground, self.clock_us(), self.monotonic(), careful=True)
+        leaf = -1
+
+        def step(connection: sqlite3.Connection) -> None:
+            nonlocal leaf
+            number = rows.tenant_number(connection, command.log)
+            if number is None:
+                raise errors.Unknown(f"there is no log of {command.log}")
+            entry = administration.ceremony_entry(command)
+            found = transaction.already(number, [entry])
+            if found is not None:
+                leaf = found
+                return
+            leaf = transaction.add(number, 0, [entry])
+            transaction.write([])
+
+        try:
+            self.change(step)
+        except CinnabarError as error:
+            if isinstance(error, WriterFailed):
+                raise
+            return Refused(command.ticket, error.code, str(error))
+        transaction.publish([])
+        return Committed(command.ticket, leaf)
 
     def change(self, step: Callable[[sqlite3.Connection], None]) -> None:
         """Run one small change of the keeper's or the administrator's in a transaction of its own."""

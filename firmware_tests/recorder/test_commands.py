@@ -308,6 +308,38 @@ def test_administration_is_on_record(recorder: Recorder) -> None:
         assert list(members) == sorted(members)
 
 
+def test_a_ceremonys_entry_is_written_once(recorder: Recorder) -> None:
+    """The keymaster asks again after a crash: the same entry is found, another under its id is refused."""
+    salt, record = b"s" * 32, b'{"event":"submitted"}'
+    first = b"\x01" * 22
+    with recorder.admin() as admin:
+        before = admin.query("tree_size", "acme")
+        leaf = admin.ceremony_entry("acme", first, "submitted", 5, salt, record, b"document")
+        assert leaf == before
+        assert admin.ceremony_entry("acme", first, "submitted", 5, salt, record, b"document") == leaf
+        assert admin.ceremony_entry(BOX_LOG, b"\x02" * 22, "submitted", 5, salt, record) >= 0
+        assert admin.query("tree_size", "acme") == before + 1
+        for log, record_id, other in (
+            ("acme", first, b'{"event":"executed"}'),
+            ("globex", first, record),
+        ):
+            with pytest.raises(errors.RecordIdTaken):
+                admin.ceremony_entry(log, record_id, "submitted", 5, salt, other)
+        with pytest.raises(errors.Unknown):
+            admin.ceremony_entry("nobody", b"\x03" * 22, "submitted", 5, salt, record)
+        for wrong in ((b"short", salt, record), (b"\x03" * 22, b"", record), (b"\x03" * 22, salt, b"")):
+            with pytest.raises(BadRequest):
+                admin.ceremony_entry("acme", wrong[0], "submitted", 5, wrong[1], wrong[2])
+    recorder.end(9)
+    recorder.start()
+    with recorder.admin() as admin:
+        assert admin.ceremony_entry("acme", first, "submitted", 5, salt, record, b"document") == leaf
+        shown = admin.query("get_record", "acme", first)
+    assert shown[:5] == [leaf, first, "", "ceremony", "submitted"]
+    assert shown[6] == commitment(salt, record)
+    assert msgspec.msgpack.decode(shown[7]) == [salt, record, b"document"]
+
+
 def note(origin: str, size: int, root: bytes) -> bytes:
     return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n\n— {origin} sig\n".encode()
 
