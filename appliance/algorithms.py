@@ -92,11 +92,6 @@ DIGESTS: dict[str, DigestAlgorithm] = {
 }
 """Every digest by name. SHA-1 and SHA-224 are not among them."""
 
-DIGESTS_BY_IDENTIFIER: dict[bytes, DigestAlgorithm] = {
-    identifier: digest for digest in DIGESTS.values() for identifier in (digest.identifier, digest.identifier_with_null)
-}
-"""The same by DER AlgorithmIdentifier, with NULL parameters and without."""
-
 DIGESTS_BY_OID: dict[str, DigestAlgorithm] = {digest.oid: digest for digest in DIGESTS.values()}
 
 _SHORTEST_RSA_BITS = 2048

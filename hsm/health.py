@@ -21,7 +21,6 @@ class SiteHealth:
 
     name: str
     connected: bool
-    down_for_s: float | None
     last_error: str | None
     reconnects: int
     hanging_lanes: int

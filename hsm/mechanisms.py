@@ -94,7 +94,6 @@ class SigningSpec:
     mechanism: int
     parameter: bytes | None
     """The mechanism's parameter in its C layout."""
-    hash_in_token: bool
     prepare: Callable[[bytes], bytes]
     """From the message to what C_Sign gets."""
     finish: Callable[[bytes], bytes]
@@ -140,11 +139,11 @@ def choose(scheme_name: str, mechanisms: frozenset[int], *, lower_s: bool = Fals
         )
         if whole not in mechanisms:
             raise MechanismUnavailable(f"the token has no mechanism for {scheme_name}")
-        return SigningSpec(scheme_name, whole, None, True, _as_it_is, _as_it_is, size)
+        return SigningSpec(scheme_name, whole, None, _as_it_is, _as_it_is, size)
     if outside in mechanisms:
-        return SigningSpec(scheme_name, outside, parameter, False, _digest(scheme.digest, prefix), finish, size)
+        return SigningSpec(scheme_name, outside, parameter, _digest(scheme.digest, prefix), finish, size)
     if inside in mechanisms:
-        return SigningSpec(scheme_name, inside, parameter, True, _as_it_is, finish, size)
+        return SigningSpec(scheme_name, inside, parameter, _as_it_is, finish, size)
     raise MechanismUnavailable(f"the token has no mechanism for {scheme_name}")
 
 

@@ -237,11 +237,9 @@ class Token:
             keys.append(
                 KeyHealth(str(request.uri), request.scheme, usable, weaknesses, str(failure) if failure else None)
             )
-        down_for = None if site.down_since is None else time.monotonic() - site.down_since
         return SiteHealth(
             site.name,
             connection is not None,
-            down_for,
             str(site.last_error) if site.last_error else None,
             site.reconnects,
             place.lanes.hanging,

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
 JSON: Final = b"application/json"
 PROBLEM: Final = b"application/problem+json"
-BYTES: Final = b"application/octet-stream"
-TEXT: Final = b"text/plain; charset=utf-8"
 
 _REASONS: Final = {
     200: b"OK",

@@ -7,7 +7,6 @@ when a later list no longer names it. Delta, indirect and partitioned lists are 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,8 +46,6 @@ class RevocationList:
     signed: bytes = field(repr=False)
     algorithm: Algorithm
     signature: bytes = field(repr=False)
-    encoded_digest: bytes
-    """SHA-256 of the whole list."""
 
 
 def read_revocation_list(encoded: bytes) -> RevocationList:
@@ -90,7 +87,6 @@ def read_revocation_list(encoded: bytes) -> RevocationList:
         signed=signed,
         algorithm=algorithm,
         signature=signature,
-        encoded_digest=hashlib.sha256(encoded).digest(),
     )
 
 

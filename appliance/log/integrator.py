@@ -23,7 +23,7 @@ _OPEN_FILES = 256
 
 
 class Integrator:
-    """The one writer of a log's tiles. `size` counts integrated entries, `flushed_size` durable ones."""
+    """The one writer of a log's tiles. `size` counts the entries integrated; `flush` makes them durable."""
 
     def __init__(self, directory: Path, size: int = 0, signed_size: int | None = None) -> None:
         """Continue a log whose tiles of `size` are on disk. Raises LogDamaged when they are not.
@@ -31,7 +31,7 @@ class Integrator:
         `signed_size` is that of the last signed head, `size` where not given; with size 0 the tiles are derived anew.
         """
         self.directory = directory
-        self.size = self.flushed_size = size
+        self.size = size
         self.signed_size = size if signed_size is None else signed_size
         reader = TileReader(directory, size)
         self._levels = [
@@ -98,7 +98,6 @@ class Integrator:
         for path in self._obsolete:
             _remove_partials(Path(path))
         self._obsolete.clear()
-        self.flushed_size = self.size
 
     def _write(self, tile: Tile, content: bytes) -> None:
         path = f"{self.directory}/{tile.path()}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from appliance.log.errors import MalformedProof
-from appliance.log.tree import HASH_BYTES
 
 HEIGHT = 8
 WIDTH = 256
@@ -91,10 +90,3 @@ def decode_bundle(data: bytes) -> list[bytes]:
         entries.append(data[at + 2 : end])
         at = end
     return entries
-
-
-def tile_hashes(data: bytes) -> list[bytes]:
-    """The hashes of a tile. Raises MalformedProof for a size that no tile has."""
-    if not data or len(data) % HASH_BYTES or len(data) > WIDTH * HASH_BYTES:
-        raise MalformedProof("a tile is 1 to 256 hashes of 32 bytes")
-    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]

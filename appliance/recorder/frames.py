@@ -28,11 +28,6 @@ class FrameReader:
         self._buffer = bytearray()
         self._limit = limit
 
-    @property
-    def torn(self) -> bool:
-        """Whether part of a frame is waiting for its rest."""
-        return bool(self._buffer)
-
     def take(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes. Raises FrameTooLong."""
         buffer = self._buffer

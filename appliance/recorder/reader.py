@@ -208,10 +208,6 @@ class Queries:
             behind.append([origin, size, 0, None] if head is None else [origin, size, head[0], head[2]])
         return {"runs": rows.run_states(self.connection), "jobs": jobs, "job_items": items, "logs": behind}
 
-    def query_segments(self) -> list[dict[str, object]]:
-        """Every segment, the oldest first."""
-        return [segment._asdict() for segment in records.segments(self.connection)]
-
     # Jobs
 
     def query_job(self, tenant: str, application: str, job_id: bytes) -> dict[str, object]:
@@ -225,10 +221,6 @@ class Queries:
             "created": job.created,
             "finished": job.finished,
         }
-
-    def query_job_request(self, tenant: str, application: str, job_id: bytes) -> bytes:
-        """The request that made the job."""
-        return self._job(tenant, application, job_id).request
 
     def query_job_verdicts(
         self, tenant: str, application: str, job_id: bytes, first: int, limit: int

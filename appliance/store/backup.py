@@ -18,8 +18,6 @@ class Copied(NamedTuple):
     database: Path
     segment_files: list[Path]
     """Files of sealed segments in the archive, which never change; copy them as they are."""
-    tree_sizes: dict[str, int]
-    """Leaves by log in this copy."""
 
 
 def copy(home: Home, target: Path) -> Copied:
@@ -38,10 +36,6 @@ def copy(home: Home, target: Path) -> Copied:
         # All pages in one step: in several, every write of the recorder's would start it over.
         source.backup(destination, pages=-1)
         destination.execute("PRAGMA journal_mode = DELETE")
-        sizes = {
-            name: records.tree_size(destination, number)
-            for number, name in destination.execute("SELECT number, name FROM tenants").fetchall()
-        }
         files = [Path(segment.file) for segment in records.segments(destination) if segment.file is not None]
     finally:
         destination.close()
@@ -52,4 +46,4 @@ def copy(home: Home, target: Path) -> Copied:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    return Copied(path, [home.root / file for file in files], sizes)
+    return Copied(path, [home.root / file for file in files])

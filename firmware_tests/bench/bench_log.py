@@ -44,7 +44,7 @@ def run(directory: Path, entries: int) -> None:
     integrating = 0.0
     heads: list[float] = []
     while integrator.size < entries:
-        old = integrator.flushed_size
+        old = integrator.size
         started = time.perf_counter()
         integrator.append(batch)
         integrator.flush()

@@ -107,7 +107,7 @@ def test_frames_are_found_however_they_are_cut(payloads: list[bytes], data: st.D
         found += reader.take(stream[:cut])
         stream = stream[cut:]
     assert found == payloads
-    assert not reader.torn
+    assert reader.take(frame(b"next")) == [b"next"]
 
 
 def test_a_frame_that_is_too_long_is_refused_by_its_length_alone() -> None:
