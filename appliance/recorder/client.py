@@ -37,6 +37,7 @@ from appliance.recorder.messages import (
     JobCreate,
     JobSlice,
     Query,
+    Reading,
     Refused,
     Register,
     Replayed,
@@ -145,6 +146,11 @@ class RecorderClient:
         """A durable row for a signature of the box's own: see messages.Housekeeping. Raises Fork, Busy."""
         self._ticket = ticket = self._ticket + 1
         return self._submit(Housekeeping(ticket, kind, key, time, subject, body))
+
+    def reading(self, log: str, entry: Entry) -> asyncio.Future[Committed]:
+        """The record of a read of content, on disk before anything is shown: see appliance.recorder.readings."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(Reading(ticket, log, entry))
 
     def job_create(
         self,

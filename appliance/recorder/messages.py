@@ -77,6 +77,14 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
     """The signed thing itself (a signed note, a CRL), or empty for a self-test."""
 
 
+class Reading(msgspec.Struct, array_like=True, frozen=True, tag="reading"):
+    """Somebody is about to be shown content of a log's records: see appliance.recorder.readings. No signature."""
+
+    ticket: int
+    log: str
+    entry: Entry
+
+
 class Query(msgspec.Struct, array_like=True, frozen=True, tag="query"):
     """A read, answered outside the transaction. `name` and `arguments` are listed in appliance.recorder.queries."""
 
@@ -137,7 +145,7 @@ class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
     ticket: int
 
 
-Command = Append | Housekeeping | Query | JobCreate | JobSlice | JobClaim | Goodbye
+Command = Append | Housekeeping | Reading | Query | JobCreate | JobSlice | JobClaim | Goodbye
 
 
 class Batch(msgspec.Struct, array_like=True, frozen=True):

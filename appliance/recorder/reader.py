@@ -14,6 +14,7 @@ from pathlib import Path
 
 from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.recorder import errors
+from appliance.recorder.audit_queries import AuditQueries
 from appliance.recorder.messages import Answer, Query, Refused, Result
 from appliance.store import records, rows, schema
 from appliance.store.records import Row, Segment
@@ -26,12 +27,15 @@ PART_LIMIT = 1024 * 1024
 VERDICTS_LIMIT = 20_000
 
 
-class Queries:
+class Queries(AuditQueries):
     """The queries over one read-only connection."""
 
-    def __init__(self, connection: sqlite3.Connection, status: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, status: Callable[[], Mapping[str, object]], directory: Path = Path()
+    ) -> None:
         self.connection = connection
         self.status = status
+        self.directory = directory
 
     def answer(self, query: Query) -> Answer:
         """Run one query in one snapshot."""
@@ -266,7 +270,7 @@ class Reader:
         done: Callable[[object, Answer], None],
         bound: int = 4_096,
     ) -> None:
-        self._queries = Queries(schema.open_reader(directory), status)
+        self._queries = Queries(schema.open_reader(directory), status, directory)
         self._done = done
         self._queue: queue.Queue[tuple[object, Query] | None] = queue.Queue(bound)
         self._thread = threading.Thread(target=self._work, name="reader", daemon=True)

@@ -26,10 +26,12 @@ from appliance.recorder.messages import (
     JobClaim,
     JobCreate,
     JobSlice,
+    Reading,
     Refused,
     Replayed,
     Result,
 )
+from appliance.recorder.readings import reading
 from appliance.recorder.register import Caller, Callers
 from appliance.store import keys, records, rows
 from appliance.store.records import LEAF_BITS, LEAF_LIMIT, Segment
@@ -124,6 +126,7 @@ class Transaction:
         self._caller: Caller | None = None
         self._handlers: dict[type, Callable[..., Answer]] = {
             Housekeeping: housekeeping,
+            Reading: reading,
             JobCreate: job_create,
             JobSlice: job_slice,
             JobClaim: job_claim,

@@ -10,7 +10,7 @@ at its end.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 LEAF_BITS = 40
@@ -243,32 +243,82 @@ def read_rows(
     connection: sqlite3.Connection, known: Sequence[Segment], tenant: int, first: int, limit: int
 ) -> list[Row]:
     """Records of leaves [first, first + limit) of a tenant that are not pruned, in order of leaf index."""
+    return list(map(Row._make, iterate_rows(connection, known, tenant, first, limit)))
+
+
+def iterate_rows(
+    connection: sqlite3.Connection, known: Sequence[Segment], tenant: int, first: int, limit: int
+) -> Iterator[tuple[Any, ...]]:
+    """As `read_rows`, as they come, each in the order of Row's members."""
+    for segment, begin, end in _spans(connection, known, tenant, first, limit):
+        yield from connection.execute(
+            f"SELECT {_COLUMNS} FROM records_{segment.number} WHERE sequence >= ? AND sequence < ?",  # noqa: S608
+            (begin, end),
+        )
+
+
+def read_heads(
+    connection: sqlite3.Connection, known: Sequence[Segment], tenant: int, first: int, limit: int
+) -> list[tuple[int, int, str, str, int]]:
+    """(leaf, application, kind, key, time) of the records that `read_rows` gives; nothing else of them is read."""
+    found: list[tuple[int, int, str, str, int]] = []
+    for segment, begin, end in _spans(connection, known, tenant, first, limit):
+        found += connection.execute(
+            f"SELECT leaf, application, kind, key, time FROM records_{segment.number} "  # noqa: S608
+            "WHERE sequence >= ? AND sequence < ?",
+            (begin, end),
+        )
+    return found
+
+
+def place_of(
+    connection: sqlite3.Connection, known: Sequence[Segment], tenant: int, leaf: int
+) -> tuple[Segment, int] | None:
+    """The segment, in whatever state, and the sequence number of a tenant's leaf; None beyond the log."""
+    base = tenant << LEAF_BITS
+    if not 0 <= leaf < LEAF_LIMIT:
+        return None
+    row = connection.execute(
+        "SELECT position, count, sequence FROM leaves WHERE position <= ? AND position >= ? "
+        "ORDER BY position DESC LIMIT 1",
+        (base + leaf, base),
+    ).fetchone()
+    if row is None or base + leaf >= row[0] + row[1]:
+        return None
+    sequence: int = row[2] + base + leaf - row[0]
+    return next(s for s in reversed(known) if s.first_sequence <= sequence), sequence
+
+
+def _spans(
+    connection: sqlite3.Connection, known: Sequence[Segment], tenant: int, first: int, limit: int
+) -> Iterator[tuple[Segment, int, int]]:
+    """(segment, first sequence, end) of the runs of leaves [first, first + limit) that are not pruned, in order."""
     base = tenant << LEAF_BITS
     if first < 0 or first >= LEAF_LIMIT or limit <= 0:
-        return []
+        return
     start = connection.execute(
         "SELECT position FROM leaves WHERE position <= ? AND position >= ? ORDER BY position DESC LIMIT 1",
         (base + first, base),
     ).fetchone()
     if start is None:
-        return []
-    found: list[Row] = []
+        return
     spans = connection.execute(
         "SELECT position, count, sequence FROM leaves WHERE position >= ? AND position < ? ORDER BY position",
         (start[0], min(base + first + limit, base + LEAF_LIMIT)),
     )
+    held: tuple[Segment, int, int] | None = None
     for position, count, sequence in spans:
         begin = sequence + max(0, base + first - position)
         end = sequence + min(count, base + first + limit - position)
         # A transaction writes into one segment, so a span lies in one too.
         segment = next(s for s in reversed(known) if s.first_sequence <= sequence)
-        if segment.state in GONE:
+        if segment.state in GONE or begin >= end:
             continue
-        found += map(
-            Row._make,
-            connection.execute(
-                f"SELECT {_COLUMNS} FROM records_{segment.number} WHERE sequence >= ? AND sequence < ?",  # noqa: S608
-                (begin, end),
-            ),
-        )
-    return found
+        if held is not None and held[0] is segment and held[2] == begin:
+            held = (segment, held[1], end)  # of a box's only busy tenant, one after the other
+            continue
+        if held is not None:
+            yield held
+        held = (segment, begin, end)
+    if held is not None:
+        yield held
