@@ -20,7 +20,7 @@ import cbor2
 
 from appliance.ceremonies.cose import read_cbor
 from appliance.ceremonies.errors import StatementRefused
-from appliance.evidence.quoting import quote
+from appliance.quoting import quote
 
 CLIENT_DATA_BYTES = 8 * 1024
 AUTHENTICATOR_DATA_BYTES = 8 * 1024

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
-from appliance.evidence.quoting import escape
 from appliance.evidence.stamps import JudgedStamp, Stamp, judge_stamp, read_stamp
 from appliance.evidence.subjects import Subject
 from appliance.evidence_records import (
@@ -18,6 +17,7 @@ from appliance.evidence_records import (
     parse_evidence_record,
     verify_hash_chain,
 )
+from appliance.quoting import escape
 
 
 def read_evidence_record(encoded: bytes) -> EvidenceRecord:

@@ -31,8 +31,8 @@ from pyhanko_certvalidator.validate import async_validate_path
 
 from appliance.der import DerError, Reader
 from appliance.evidence.findings import Refusal, SubIndication
-from appliance.evidence.quoting import escape
 from appliance.evidence.signatures import check_signature, read_algorithm
+from appliance.quoting import escape
 
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -16,11 +16,11 @@ from appliance.errors import CinnabarError
 from appliance.evidence.certificates import microseconds
 from appliance.evidence.directory import default_state, load_trust, read_public_key
 from appliance.evidence.findings import Indication
-from appliance.evidence.quoting import escape
 from appliance.evidence.signatures import DIGEST_OIDS, digest
 from appliance.evidence.subjects import NamedBytes, NamedDigest
 from appliance.evidence.text import print_report
 from appliance.evidence.verify import verify
+from appliance.quoting import escape
 
 LARGEST_FILE = 512 * 1024 * 1024
 _UNDECIDED = Indication.INDETERMINATE.exit_code

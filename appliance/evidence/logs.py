@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from appliance.evidence.certificates import spoken
 from appliance.evidence.findings import Refusal, SubIndication
-from appliance.evidence.quoting import quote
 from appliance.evidence.trust import TrustBundle
 from appliance.log.box_proofs import verify_box_proof
 from appliance.log.checkpoint import Checkpoint
@@ -15,6 +14,7 @@ from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, Si
 from appliance.log.note import Note, VerifierKey, parse_note, verified_by
 from appliance.log.proofs import TlogProof, verify_tlog_proof
 from appliance.log.receipts import parse_receipt, verify_receipt
+from appliance.quoting import quote
 
 _SECOND_US = 1_000_000
 

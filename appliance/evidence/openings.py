@@ -20,8 +20,8 @@ import msgspec
 from appliance.evidence.canonical import NotCanonical, check_canonical, read_json
 from appliance.evidence.certificates import spoken
 from appliance.evidence.findings import Journal, Refusal, SubIndication
-from appliance.evidence.quoting import escape, quote
 from appliance.evidence.signatures import DIGEST_OIDS
+from appliance.quoting import escape, quote
 from appliance.record import SALT_BYTES, Record, commitment
 
 _SECOND_US = 1_000_000

@@ -13,13 +13,13 @@ from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.items import Earliest, Item, Shown, fingerprint
 from appliance.evidence.openings import SignatureFacts
-from appliance.evidence.quoting import escape
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.seals import JudgedSigner, judge_signer
 from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
 from appliance.evidence.subjects import NamedBytes, Subject, matching
 from appliance.evidence.trust import TrustBundle
 from appliance.evidence_records import CompactBatch
+from appliance.quoting import escape
 
 SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 _PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT))

@@ -17,7 +17,6 @@ from appliance.evidence.chains import Moment, check_chain
 from appliance.evidence.contents import SignedContent
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
-from appliance.evidence.quoting import escape
 from appliance.evidence.signatures import digest
 from appliance.evidence.signers import (
     check_attributes,
@@ -28,6 +27,7 @@ from appliance.evidence.signers import (
 )
 from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
 from appliance.evidence.subjects import Subject
+from appliance.quoting import escape
 
 _SECOND_US = 1_000_000
 

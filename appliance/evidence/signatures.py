@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from appliance.der import ENCODED_NULL, Reader
 from appliance.evidence.findings import Refusal, SubIndication
-from appliance.evidence.quoting import escape
+from appliance.quoting import escape
 
 DIGEST_NAMES = {
     "2.16.840.1.101.3.4.2.1": "sha256",

@@ -15,7 +15,6 @@ from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.chains import Moment, check_chain
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
-from appliance.evidence.quoting import escape
 from appliance.evidence.signatures import digest, digest_name, read_algorithm
 from appliance.evidence.signers import (
     check_attributes,
@@ -25,6 +24,7 @@ from appliance.evidence.signers import (
     signing_certificate,
 )
 from appliance.evidence.trust import Authority
+from appliance.quoting import escape
 
 _TIME_STAMPING = "time_stamping"
 _LONGEST_SERIAL_BITS = 160

@@ -43,11 +43,11 @@ from appliance.evidence.bundle import (
 )
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import Certificate, microseconds, read_certificate
-from appliance.evidence.quoting import escape, quote
 from appliance.evidence.revocation import RevocationList, read_revocation_list
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote
 from appliance.log.note import COSIGNATURE_V1, ED25519, VerifierKey
+from appliance.quoting import escape, quote
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, SubIndication, worst
 from appliance.evidence.items import Earliest, Item, earliest
-from appliance.evidence.quoting import escape
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary, merged
 from appliance.evidence.revocation import RevocationList, read_revocation_list
@@ -25,6 +24,7 @@ from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, NamedDigest, Subject
 from appliance.evidence.trust import TrustBundle
 from appliance.limits import VERIFIED_FILES
+from appliance.quoting import escape
 
 _BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
 _HELPERS = frozenset((Kind.CERTIFICATE, Kind.REVOCATION_LIST))

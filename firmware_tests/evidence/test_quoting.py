@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from appliance.evidence import Report
-from appliance.evidence.quoting import LONGEST, escape, quote
+from appliance.quoting import LONGEST, escape, quote
 from appliance.evidence.text import print_report
 from firmware_tests.evidence.material import World, certify, seal, time_stamper, token
 

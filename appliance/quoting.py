@@ -1,4 +1,4 @@
-"""How text from files stands in a report: every character that can mislead a reader is shown as its code point."""
+"""How text that others wrote stands in reports and pages: characters that can mislead are shown as code points."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800
 _MARKS_IN_A_ROW = 2
 
 
-def quote(text: str) -> str:
+def quote(text: str, longest: int | None = LONGEST) -> str:
     """The text in “quotation marks”, with control, format, bidi, surrogate, private, unassigned and blank characters,
-    the quotes themselves, and every further mark after two on one letter, as ⟨U+XXXX⟩. At most LONGEST characters.
+    the quotes themselves, and every further mark after two on one letter, as ⟨U+XXXX⟩. At most
+    `longest` characters; None: all of them.
     """
-    return "“" + escape(text) + "”"
+    return "“" + escape(text, longest) + "”"
 
 
-def escape(text: str) -> str:
+def escape(text: str, longest: int | None = LONGEST) -> str:
     """What `quote` does, without the quotes."""
     shown: list[str] = []
     marks = 0
-    for character in text[:LONGEST]:
+    for character in text[:longest]:
         category = unicodedata.category(character)
         marks = marks + 1 if category in ("Mn", "Me") else 0
         if _misleads(character, category) or marks > _MARKS_IN_A_ROW:
             shown.append(f"⟨U+{ord(character):04X}⟩")
         else:
             shown.append(character)
-    if len(text) > LONGEST:
-        shown.append(f"… ({len(text) - LONGEST} more characters)")
+    if longest is not None and len(text) > longest:
+        shown.append(f"… ({len(text) - longest} more characters)")
     return "".join(shown)
 
 
