@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import click
 
+from appliance.box.options import home_option
 from provisioning.rehearsal import AlreadyProvisioned, provision
 
 _TENANT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
@@ -23,13 +23,7 @@ def _tenant_names(_context: click.Context, _parameter: click.Parameter, values: 
 
 
 @click.command("provision")
-@click.option(
-    "--home",
-    "root",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=lambda: os.environ.get("CINNABAR_HOME", "var"),
-    help="The home to make the box in.",
-)
+@home_option("The home to make the box in.")
 @click.option("--tenant", "tenants", multiple=True, default=("demo",), callback=_tenant_names, help="Repeatable.")
 @click.option("--name", default="rehearsal", show_default=True, help="The box's name.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="API worker processes.")

@@ -12,6 +12,7 @@ from appliance.backup.archive import write_backup
 from appliance.backup.passphrase import check_passphrase, read_passphrase
 from appliance.backup.restoring import read_backup
 from appliance.box.home import Home
+from appliance.box.options import home_option
 from appliance.errors import CinnabarError
 
 _passphrase_option = click.option(
@@ -29,13 +30,7 @@ def _passphrase(file: Path | None, *, new: bool) -> bytes:
 
 
 @click.command()
-@click.option(
-    "--home",
-    "root",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=lambda: os.environ.get("CINNABAR_HOME", "var"),
-    help="The box's home; it may be running.",
-)
+@home_option("The box's home; it may be running.")
 @click.option("--to", "target", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A new file.")
 @_passphrase_option
 def backup(root: Path, target: Path, passphrase_file: Path | None) -> None:

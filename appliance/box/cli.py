@@ -14,22 +14,14 @@ import msgspec
 from appliance.box import journal
 from appliance.box.home import Home
 from appliance.box.listeners import Addresses
+from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.box.supervisor import AlreadyRunning, Supervisor
 from appliance.box.users import resolve_users
 
 
 @click.command()
-@click.option(
-    "--home",
-    "root",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var"),
-    envvar="CINNABAR_HOME",
-    show_default=True,
-    show_envvar=True,
-    help="The box's home.",
-)
+@home_option("The box's home.")
 @click.option("--api", help="HOST:PORT for applications: TLS with a client certificate; port 0 takes a free one.")
 @click.option("--tsa", help="HOST:PORT for RFC 3161 over plain HTTP (off unless given here or in box.json).")
 @click.option("--public", help="HOST:PORT for anybody: TLS, published logs and CRLs (off unless given).")

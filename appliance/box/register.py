@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.box.home import Home
+from appliance.box.options import home_option
 from appliance.errors import CinnabarError
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.errors import RecorderUnavailable
@@ -26,13 +26,7 @@ from appliance.recorder.errors import RecorderUnavailable
 console = Console(highlight=False)
 
 
-def _home_option(function: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--home",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=lambda: os.environ.get("CINNABAR_HOME", "var"),
-        help="The box's home; the box must be running.",
-    )(function)
+_home_option = home_option("The box's home; the box must be running.", "home")
 
 
 @contextlib.contextmanager

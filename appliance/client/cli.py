@@ -17,6 +17,7 @@ SHORT_HELP = {
     "backup": "Back a box up into one encrypted file.",
     "bulk-seal": "Seal many files, each by itself.",
     "bulk-stamp": "Stamp many files with one token; an evidence record for each.",
+    "counts": "Show signatures made, recorded and dropped.",
     "health": "Show how the box is.",
     "job": "Show a job and wait for its end.",
     "log": "Check logs, and resume a restored box.",

@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from appliance.box.home import Home
+from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
 from appliance.errors import CinnabarError
 from appliance.log.check import LogReport, RecordSource, check_log
@@ -35,13 +36,7 @@ from appliance.recorder.messages import BOX_LOG
 
 EXIT_SOUND, EXIT_DAMAGED, EXIT_UNUSABLE = 0, 1, 2
 
-home_option = click.option(
-    "--home",
-    "root",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=lambda: os.environ.get("CINNABAR_HOME", "var"),
-    help="The box's home.",
-)
+_home = home_option("The box's home.")
 
 
 @click.group()
@@ -50,7 +45,7 @@ def log() -> None:
 
 
 @log.command()
-@home_option
+@_home
 @click.option("--tenant", help="Only this tenant's log; @box for the box's own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def check(root: Path, tenant: str | None, as_json: bool) -> None:
@@ -78,7 +73,7 @@ def check(root: Path, tenant: str | None, as_json: bool) -> None:
 
 
 @log.command()
-@home_option
+@_home
 @click.option("--tenant", help="Only this tenant's log; @box for the box's own.")
 def repair(root: Path, tenant: str | None) -> None:
     """Derive the files again that `check` names, if they give the signed head; say what was done.
@@ -208,7 +203,7 @@ def _print(report: LogReport) -> None:
 
 
 @log.command()
-@home_option
+@_home
 @click.option(
     "--checkpoint",
     "files",
