@@ -212,7 +212,7 @@ class CardOfficer:
         self.name = name
         uri = generate_key_pair(token, f"card-{name}-{secrets.token_hex(4)}", "ecdsa-p256-sha256")
         self.key = private_key(token.signing_key(Pkcs11Uri.parse(str(uri)), "ecdsa-p256-sha256"))
-        self.certificate = _card_certificate(name, self.key, valid)
+        self.certificate = card_certificate(name, self.key, valid)
 
     def credential(self) -> Credential:
         encoded = self.certificate.public_bytes(serialization.Encoding.DER)
@@ -254,9 +254,10 @@ class CardOfficer:
         )
 
 
-def _card_certificate(
-    name: str, key: Any, valid: tuple[datetime.datetime, datetime.datetime] | None
+def card_certificate(
+    name: str, key: Any, valid: tuple[datetime.datetime, datetime.datetime] | None = None
 ) -> x509.Certificate:
+    """A self-signed certificate for signatures."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     begin, end = valid or (now - datetime.timedelta(days=1), now + datetime.timedelta(days=365))

@@ -1,0 +1,353 @@
+"""The words of explanations, English and Simplified Chinese side by side: what each action does, and what members mean.
+
+A sentence names members of its action in braces; `{owner}` is the tenant or the box. What a sentence leaves out is
+listed below it with the label of the member, so that nothing is left out altogether.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+Pair = tuple[str, str]
+"""English, Simplified Chinese."""
+
+SENTENCES: Final[dict[str, Pair]] = {
+    "amend-constitution": (
+        "Put a new constitution in force: version {version}. It says who the officers are and how many of them decide.",
+        "启用新章程第 {version} 版。章程规定谁是安全官，以及需要几名安全官共同决定。",
+    ),
+    "initialise-token": (
+        "Make a new, empty token {token} in the HSM for {owner}.",
+        "在密码机中为{owner}建立新的空令牌 {token}。",
+    ),
+    "generate-key": (
+        "Make a new key {key} in token {token}, belonging to {owner}.",
+        "在令牌 {token} 中生成新密钥 {key}，归属{owner}。",
+    ),
+    "request-certificate": (
+        "Make a certificate request, signed by key {key} of {owner}, for a certification authority outside the box.",
+        "由{owner}的密钥 {key} 签出证书请求，交给机外的证书颁发机构。",
+    ),
+    "import-certificate": (
+        "Take over the certificate that an outside certification authority made for key {key} of {owner}.",
+        "导入机外证书颁发机构为{owner}的密钥 {key} 签发的证书。",
+    ),
+    "issue-certificate": (
+        "Issue a certificate for key {key} of {owner} by the box's authority {authority}.",
+        "由本机的颁发机构 {authority} 为{owner}的密钥 {key} 签发证书。",
+    ),
+    "activate-key": (
+        "Begin to sign with key {key} of {owner}.",
+        "开始使用{owner}的密钥 {key} 签名。",
+    ),
+    "rotate-key": (
+        "Let key {successor} take the place of key {key} of {owner}.",
+        "以密钥 {successor} 接替{owner}的密钥 {key}。",
+    ),
+    "resume-key": (
+        "Let key {key} of {owner} sign again.",
+        "恢复使用{owner}的密钥 {key} 签名。",
+    ),
+    "declare-compromised": (
+        "Declare key {key} of {owner} compromised. It never signs again and its certificate is revoked. "
+        "This cannot be undone.",
+        "宣告{owner}的密钥 {key} 已泄露。它不再签名，其证书被吊销。此操作不可撤回。",
+    ),
+    "destroy-key": (
+        "Destroy key {key} of {owner} in its token. Only a backup can bring it back.",
+        "在令牌中销毁{owner}的密钥 {key}。除备份外无法找回。",
+    ),
+    "back-up-keys": (
+        "Back up keys of {owner} under a new wrapping key that is split among custodians.",
+        "备份{owner}的密钥。包裹密钥新生成，并分割给各保管人。",
+    ),
+    "restore-keys": (
+        "Restore keys of {owner} from a backup into token {token}.",
+        "把{owner}的密钥从备份恢复到令牌 {token}。",
+    ),
+    "create-authority": (
+        "Make key {key} a certification authority of the box, with a root certificate that it signs itself.",
+        "以密钥 {key} 建立本机的证书颁发机构，其根证书由自身签署。",
+    ),
+    "set-profile": (
+        "Let applications of tenant {tenant} enrol for certificates without officers, within profile {profile} of "
+        "authority {authority}.",
+        "允许租户 {tenant} 的应用按颁发机构 {authority} 的证书模板 {profile} 自助申领证书，无需安全官逐次批准。",
+    ),
+    "authorise-enrolment": (
+        "Let application {application} of {owner} enrol once for a certificate under profile {profile}. "
+        "The console shows the secret for it.",
+        "允许{owner}的应用 {application} 按证书模板 {profile} 申领一次证书。所需口令在控制台显示。",
+    ),
+    "revoke-certificate": (
+        "Revoke a certificate of {owner} for ever.",
+        "永久吊销{owner}的一张证书。",
+    ),
+    "release-certificate": (
+        "Lift the hold on a certificate of {owner}.",
+        "解除对{owner}一张证书的暂停。",
+    ),
+    "create-tenant": (
+        "Create tenant {name} with a token {token}, a content key and a log of its own.",
+        "建立租户 {name}，并为其建立令牌 {token}、内容密钥和日志。",
+    ),
+    "set-quota": (
+        "Set what tenant {name} may use in a day (UTC).",
+        "设定租户 {name} 每日（UTC）可用的限额。",
+    ),
+    "resume-tenant": (
+        "Let suspended tenant {name} work again.",
+        "恢复已停用的租户 {name}。",
+    ),
+    "enrol-application": (
+        "Let application {application} of {owner} call the box, with these permissions and no others.",
+        "允许{owner}的应用 {application} 调用本机，权限仅限下列各项。",
+    ),
+    "enrol-certificate": (
+        "Let the holder of a certificate call the box as application {application} of {owner}.",
+        "允许一张证书的持有者以{owner}的应用 {application} 的身份调用本机。",
+    ),
+    "resume-application": (
+        "Let suspended application {application} of {owner} call the box again.",
+        "恢复已停用的{owner}的应用 {application}。",
+    ),
+    "set-approval-policy": (
+        "Set who of {owner} must approve letters under policy {policy}.",
+        "设定{owner}在审批策略 {policy} 下由谁批准函件。",
+    ),
+    "approve-update": (
+        "Allow the box to install software version {version}.",
+        "允许本机安装软件版本 {version}。",
+    ),
+    "recover-from-tamper": (
+        "Bring the box back after a tamper signal.",
+        "在防拆报警之后恢复本机。",
+    ),
+    "unlock": (
+        "Unlock the box: it may sign again.",
+        "解锁本机，恢复签名。",
+    ),
+    "suspend-key": (
+        "Stop signing with key {key} of {owner}, at once. A quorum can resume it.",
+        "立即停用{owner}的密钥 {key}。可由法定人数恢复。",
+    ),
+    "deactivate-key": (
+        "End the use of key {key} of {owner}, at once. A quorum can resume it.",
+        "立即结束{owner}的密钥 {key} 的使用。可由法定人数恢复。",
+    ),
+    "hold-certificate": (
+        "Put a certificate of {owner} on hold, at once. A quorum can lift the hold.",
+        "立即暂停{owner}的一张证书。可由法定人数解除。",
+    ),
+    "suspend-application": (
+        "Refuse calls of application {application} of {owner}, at once. A quorum can resume it.",
+        "立即停用{owner}的应用 {application}。可由法定人数恢复。",
+    ),
+    "suspend-tenant": (
+        "Suspend tenant {name}, at once. A quorum can resume it.",
+        "立即停用租户 {name}。可由法定人数恢复。",
+    ),
+    "lock": (
+        "Lock the box, at once: nothing is signed until a quorum unlocks it.",
+        "立即锁定本机：在法定人数解锁之前不再签名。",
+    ),
+    "stop": (
+        "Shut the box down, at once.",
+        "立即关闭本机。",
+    ),
+}  # fmt: skip
+
+LABELS: Final[dict[str, Pair]] = {
+    "action": ("Action", "操作"),
+    "actions": ("Actions", "操作"),
+    "after_approval": ("After approval", "批准之后"),
+    "application": ("Application", "应用"),
+    "applications": ("Applications that may use it", "可使用它的应用"),
+    "approvers": ("Approvers", "审批人"),
+    "audit": ("Log that was seen", "所见日志"),
+    "authority": ("Authority", "颁发机构"),
+    "backup": ("Backup file, SHA-256", "备份文件 SHA-256"),
+    "backup_eligible": ("Passkeys that can be copied", "可复制的通行密钥"),
+    "because": ("Because", "原因"),
+    "box": ("Box", "设备"),
+    "bundle": ("Update file, SHA-256", "升级包 SHA-256"),
+    "card_decryption": ("Key for backup shares, SHA-256", "备份份额加密公钥 SHA-256"),
+    "certificate": ("Certificate, SHA-256", "证书 SHA-256"),
+    "chain": ("Certificates", "证书链"),
+    "common_name": ("Common name", "通用名称"),
+    "common_name_pattern": ("Common names that are permitted", "允许的通用名称"),
+    "constitution": ("Constitution, SHA-256", "章程 SHA-256"),
+    "country": ("Country", "国家"),
+    "credential": ("Approval key", "审批密钥"),
+    "currency": ("Currency", "币种"),
+    "custodians": ("Custodians, one share each", "保管人（每人一份）"),
+    "days": ("Valid for days", "有效天数"),
+    "expires": ("Expires", "失效时间"),
+    "finding": ("What was found", "检查结果"),
+    "for_backup": ("May leave the token for a backup", "可导出备份"),
+    "format": ("Format", "格式"),
+    "id": ("Identifier", "标识"),
+    "in_order": ("One after another, in this order", "依次逐个审批"),
+    "issued": ("Issued", "颁布时间"),
+    "key": ("Key", "密钥"),
+    "keys": ("Keys", "密钥"),
+    "kind": ("Kind", "类型"),
+    "longest_hours": ("Longest life of a proposal, hours", "提案最长有效小时数"),
+    "made": ("Made", "提出时间"),
+    "mode": ("Mode", "模式"),
+    "model": ("Authenticator model", "认证器型号"),
+    "models": ("Authenticator models that are permitted", "允许的认证器型号"),
+    "most": ("Certificates in force at once, at most", "同时有效证书上限"),
+    "name": ("Name", "名称"),
+    "nonce": ("Nonce", "随机数"),
+    "officers": ("Officers", "安全官"),
+    "organisation": ("Organisation", "组织"),
+    "origin": ("Origin", "来源"),
+    "origins": ("Addresses that approvals may come from", "允许的审批网址"),
+    "overlap_hours": ("Hours in which both work", "两者并用的小时数"),
+    "owner": ("Belongs to", "归属"),
+    "permissions": ("Permissions", "权限"),
+    "persons": ("Persons", "人员"),
+    "policies": ("Time-stamp policies", "时间戳策略"),
+    "policy": ("Policy", "策略"),
+    "previous": ("Version before, SHA-256", "前一版 SHA-256"),
+    "profile": ("Profile", "证书模板"),
+    "proposal": ("Proposal, SHA-256", "提案 SHA-256"),
+    "public": ("Open to the network without an application's certificate", "无需应用证书即可从网络使用"),
+    "public_key": ("Public key, SHA-256", "公钥 SHA-256"),
+    "published": ("Log is published", "公开日志"),
+    "purpose": ("Purpose", "用途"),
+    "quorum": ("Approvals needed", "所需批准"),
+    "quota": ("Daily limits", "每日限额"),
+    "reason": ("Reason", "理由"),
+    "recovery": ("Decided by the recovery roster", "由恢复名册决定"),
+    "rehearsal": ("Rehearsal", "演练"),
+    "requester": ("Requested by", "提出人"),
+    "role": ("Issues", "签发"),
+    "root": ("Root", "根哈希"),
+    "rp_id": ("Name that approval keys are bound to", "审批密钥绑定的域名"),
+    "rules": ("Rules of approval", "审批规则"),
+    "scheme": ("Algorithm", "算法"),
+    "scope": ("Scope", "范围"),
+    "scopes": ("Scopes", "范围"),
+    "signature_limit": ("Signatures, at most", "签名次数上限"),
+    "signatures": ("Seals a day", "每日签章数"),
+    "since": ("Since", "起始时间"),
+    "size": ("Entries", "条目数"),
+    "stamps": ("Time-stamps a day", "每日时间戳数"),
+    "storage_bytes": ("Bytes stored a day", "每日存储字节数"),
+    "successor": ("Successor", "接替密钥"),
+    "tenant": ("Tenant", "租户"),
+    "threshold": ("Threshold", "门限"),
+    "tiers": ("Tiers", "档位"),
+    "title": ("Title", "标题"),
+    "token": ("Token", "令牌"),
+    "until": ("Until", "截止时间"),
+    "up_to": ("Amounts up to", "金额上限"),
+    "use": ("Use", "用途"),
+    "version": ("Version", "版本"),
+    "waiting_hours": ("Waiting hours, in public", "公示等待小时数"),
+}
+
+MEANINGS: Final[dict[tuple[str, str], Pair]] = {
+    ("purpose", "seal"): ("seals over letters and documents", "函件与文件签章"),
+    ("purpose", "stamp"): ("time-stamps", "时间戳"),
+    ("purpose", "log"): ("heads of logs", "日志检查点"),
+    ("purpose", "authority"): ("certificates", "签发证书"),
+    ("purpose", "ocsp"): ("answers about certificates", "证书状态应答"),
+    ("use", "tls-client"): ("applications prove who they are", "应用身份认证"),
+    ("use", "tls-server"): ("servers prove who they are", "服务器身份认证"),
+    ("role", "tsa"): ("certificates of time-stamping units", "时间戳单元证书"),
+    ("role", "seal"): ("certificates of seal keys", "签章密钥证书"),
+    ("role", "tls"): ("certificates of applications and servers", "应用与服务器证书"),
+    ("reason", "unspecified"): ("no reason given", "未说明"),
+    ("reason", "key-compromise"): ("the key is compromised", "密钥泄露"),
+    ("reason", "affiliation-changed"): ("the holder's affiliation changed", "持有者归属变更"),
+    ("reason", "superseded"): ("another certificate takes its place", "已被取代"),
+    ("reason", "cessation-of-operation"): ("it is no longer needed", "停止使用"),
+    ("mode", "rehearsal"): ("nothing of it is ever valid outside a rehearsal", "仅供演练，永不生效于正式环境"),
+    ("mode", "production"): ("it is meant", "正式生效"),
+    ("kind", "passkey"): ("held by an authenticator", "存于认证器"),
+    ("kind", "card"): ("held by a card", "存于智能卡"),
+}
+"""What a value of a closed set means; the value itself is shown too."""
+
+EMPTY: Final[dict[str, Pair]] = {
+    "applications": ("every application that the register permits", "登记册许可的所有应用"),
+    "models": ("any model", "任何型号"),
+    "model": ("not said", "未说明"),
+    "card_decryption": ("none: shares are shown on the console", "无：份额在控制台显示"),
+    "up_to": ("any amount", "不限金额"),
+    "permissions": ("none: it may do nothing", "无：不得进行任何操作"),
+}
+"""What an empty text or list says."""
+
+WORDS: Final[dict[str, Pair]] = {
+    "box": ("the box", "本机"),
+    "tenant": ("tenant {name}", "租户 {name} "),
+    "yes": ("yes", "是"),
+    "no": ("no", "否"),
+    "none": ("none", "无"),
+    "unlimited": ("no limit", "不限"),
+    "first": ("none: this is the first version", "无：这是第一版"),
+    "separator": ("; ", "；"),
+    "comma": (", ", "、"),
+    "colon": (": ", "："),
+    "ask": ("{requester} asks: {title}", "{requester} 提出：{title}"),
+    "alone": (
+        "It takes effect at once on the requester's own signed word; nobody else need approve.",
+        "提出人本人签署后立即生效，无需他人批准。",
+    ),
+    "together": (
+        "Officers beside the requester must approve: {quorum}.",
+        "除提出人外，须由其他安全官批准：{quorum}。",
+    ),
+    "approvals": ("{threshold} of {scope}", "{scope}：{threshold} 名"),
+    "log": ("{origin}, {size} entries, root {root}", "{origin}，{size} 条，根哈希 {root}"),
+    "step": ("Step {number}", "第 {number} 步"),
+    "certificate": (
+        "{subject}, issued by {issuer}, valid {begin} to {end}, SHA-256 {digest}",
+        "{subject}，由 {issuer} 签发，有效期 {begin} 至 {end}，SHA-256 {digest}",
+    ),
+    "unreadable": ("no certificate that can be read, SHA-256 {digest}", "无法读取的证书，SHA-256 {digest}"),
+    "person": ("{name}, identifier {id}", "{name}，标识 {id}"),
+    "passkey": (
+        "passkey {id} of model {model} bound to {rp_id}, {copies}, public key SHA-256 {digest}, in words: {words}",
+        "通行密钥 {id}，型号 {model}，绑定 {rp_id}，{copies}，公钥 SHA-256 {digest}，助记词：{words}",
+    ),
+    "card": (
+        "card {id} of model {model}, {copies}, bound to {rp_id}, {certificate}, in words: {words}",
+        "智能卡 {id}，型号 {model}，{copies}，绑定 {rp_id}，{certificate}，助记词：{words}",
+    ),
+    "may_be_copied": ("may be copied to other devices", "可复制到其他设备"),
+    "is_not_copied": ("cannot be copied to other devices", "不可复制到其他设备"),
+    "roster": (
+        "officers {officers}; {threshold} beside the requester must approve",
+        "安全官 {officers}；除提出人外须 {threshold} 名批准",
+    ),
+    "recovery_roster": (
+        "recovery by {officers}; {threshold} beside the requester, after {hours} public hours",
+        "恢复名册 {officers}；除提出人外须 {threshold} 名，公示 {hours} 小时后生效",
+    ),
+    "no_recovery": ("no recovery roster", "没有恢复名册"),
+    "tier": (
+        "{up_to} {currency}: {threshold} of {approvers}, {order}",
+        "{up_to} {currency}：{approvers} 中 {threshold} 名，{order}",
+    ),
+    "in_order": ("one after another", "依次审批"),
+    "any_order": ("in any order", "不分先后"),
+    "changes": ("What changes", "变更内容"),
+    "whole": ("The whole constitution", "章程全文"),
+    "new_person": ("new person {person}", "新增人员 {person}"),
+    "gone_person": ("person {person} is no longer in it", "人员 {person} 不再列入"),
+    "changed_person": ("entry of {person} is another one", "人员 {person} 的条目有变"),
+    "new_scope": ("new scope {scope}", "新增范围 {scope}"),
+    "joins": ("{person} joins {scope}", "{person} 加入 {scope}"),
+    "leaves": ("{person} leaves {scope}", "{person} 离开 {scope}"),
+    "joins_recovery": ("{person} joins the recovery roster of {scope}", "{person} 加入 {scope} 的恢复名册"),
+    "leaves_recovery": ("{person} leaves the recovery roster of {scope}", "{person} 离开 {scope} 的恢复名册"),
+    "threshold_changes": ("threshold of {scope}: {before} becomes {after}", "{scope} 的门限由 {before} 改为 {after}"),
+    "recovery_changes": ("the recovery rules of {scope} change", "{scope} 的恢复规则有变"),
+    "rules_change": ("the rules of approval change", "审批规则有变"),
+    "nothing_changes": ("nothing", "无"),
+}
