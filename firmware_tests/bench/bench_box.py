@@ -11,6 +11,8 @@ stamps-bulk-compact  digests/s stamped in bulk, compact form ÷ bare loop
 stamps-bulk-json     the same as JSON with every path
 stamp-p99            ms at 70 % of the peak of stamps-unix, open loop; and at half of it
 stamp-p99-bulk       ms at 20 % of that peak while 10,000-digest bulk seals run
+stamp-p99-verify     ms at 1,000/s while another tenant has large files verified, two calls at a time; and without
+stamp-p99-large      ms at 1,000/s while another tenant seals documents of 14 MiB into answers of 20 and replays each
 stamps-lanes-5ms     stamps/s with every C_Sign delayed ÷ (lanes ÷ delay); also 20ms
 worker-memory        MiB resident of the largest API worker after all this
 """
@@ -18,6 +20,7 @@ worker-memory        MiB resident of the largest API worker after all this
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -40,11 +43,13 @@ from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS
 from appliance.box.front import CERTIFICATE_HEADER
 from appliance.box.settings import LaneSettings, read_settings, write_settings
 from appliance.client import Client, Credentials
+from appliance.client.retries import new_idempotency_key
 from firmware_tests.running import RunningBox
 from hsm.testing.forwarder import Forwarder, build
 from provisioning.tokens import SOFTHSM_MODULE
 
 CONNECTIONS = 96
+VERIFY_RATE = 1_000.0
 ROUNDS = 3
 IMPRINT = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(b"letter").digest()
 QUERY = b"\x30\x39\x02\x01\x01" + IMPRINT + b"\x01\x01\xff"
@@ -174,6 +179,79 @@ class Bench:
                 missed=paced["missed"], bulk_calls=sealed[0],
             )  # fmt: skip
 
+    def stamps_beside_verify(self) -> None:
+        query = self.body("query", QUERY)
+        media_type = "application/timestamp-query"
+        alone = self.unix("/tsa/demo-tsu", query, media_type, 64, VERIFY_RATE)
+        with self.verifications_running() as calls:
+            paced = self.unix("/tsa/demo-tsu", query, media_type, 64, VERIFY_RATE)
+        say(
+            "stamp-p99-verify", paced["p99_us"] / 1000, "ms", p50_ms=paced["p50_us"] / 1000, rate=paced["rate"],
+            missed=paced["missed"], verify_calls=calls[0], alone_p99_ms=alone["p99_us"] / 1000,
+        )  # fmt: skip
+
+    @contextmanager
+    def verifications_running(self) -> Iterator[list[int]]:
+        """The other tenant sends a document of 16 MiB with many seals and stamps of it, again and again."""
+        document = os.urandom(16 * 1024 * 1024)
+        digest = hashlib.sha256(document).hexdigest()
+        files = [{"name": "letter", "content": document}]
+        with self.box.http("other") as client:
+            for number in range(30):
+                seal = client.post("/v1/seals", json={"digest": digest, "level": "B-T"}).raise_for_status().json()
+                files.append({"name": f"{number}.p7s", "content": base64.b64decode(seal["cms"])})
+        body = msgspec.json.encode({"files": files})
+        stop, calls = threading.Event(), [0]
+
+        def verify() -> None:
+            with self.box.http("other", headers={"Content-Type": "application/json"}) as client:
+                while not stop.is_set():
+                    answer = client.post("/v1/verify", content=body)
+                    assert answer.status_code == 200, answer.text
+                    calls[0] += 1
+
+        threads = [threading.Thread(target=verify) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        yield calls
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+    def stamps_beside_large(self) -> None:
+        query = self.body("query", QUERY)
+        media_type = "application/timestamp-query"
+        alone = self.unix("/tsa/demo-tsu", query, media_type, 64, VERIFY_RATE)
+        with self.large_seals_running() as calls:
+            paced = self.unix("/tsa/demo-tsu", query, media_type, 64, VERIFY_RATE)
+        say(
+            "stamp-p99-large", paced["p99_us"] / 1000, "ms", p50_ms=paced["p50_us"] / 1000, rate=paced["rate"],
+            missed=paced["missed"], calls=calls[0], alone_p99_ms=alone["p99_us"] / 1000,
+        )  # fmt: skip
+
+    @contextmanager
+    def large_seals_running(self) -> Iterator[list[int]]:
+        """The other tenant has large documents sealed, each carried inside its seal, and asks for each seal twice."""
+        body = msgspec.json.encode({"document": os.urandom(14 * 1024 * 1024), "form": "enveloping", "level": "B-B"})
+        stop, calls = threading.Event(), [0]
+
+        def seal() -> None:
+            with self.box.http("other", headers={"Content-Type": "application/json"}) as client:
+                while not stop.is_set():
+                    key = new_idempotency_key()
+                    for _ in range(2):
+                        answer = client.post("/v1/seals", content=body, headers={"Idempotency-Key": key})
+                        assert answer.status_code == 200, answer.text
+                        calls[0] += 1
+
+        thread = threading.Thread(target=seal)
+        thread.start()
+        time.sleep(0.5)
+        yield calls
+        stop.set()
+        thread.join()
+
     @contextmanager
     def bulk_seals_running(self) -> Iterator[list[int]]:
         stop, calls = threading.Event(), [0]
@@ -297,12 +375,16 @@ def main() -> None:
         program = directory / "load"
         source = Path(__file__).with_name("load.c")
         subprocess.run(("gcc", "-O2", "-o", str(program), str(source), "-lssl", "-lcrypto"), check=True)
-        box = RunningBox(directory / "box")
+        box = RunningBox(directory / "box", "demo", "other")
         box.provision()
         box.start()
         bench = Bench(box, program, arguments.seconds)
         if any(wanted(name) for name in ("stamps-unix", "stamps-tls", "stamp-p99", "stamp-p99-bulk")):
             bench.stamps(wanted)
+        if wanted("stamp-p99-verify"):
+            bench.stamps_beside_verify()
+        if wanted("stamp-p99-large"):
+            bench.stamps_beside_large()
         if wanted("seals"):
             bench.seals()
         if wanted("seals-bulk"):
