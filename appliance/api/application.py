@@ -16,6 +16,7 @@ from appliance.api.endpoints import LISTENERS, NO_BODY, Endpoint
 from appliance.api.errors import StateForbids, UnsupportedMediaType
 from appliance.api.messages import Request, Response
 from appliance.api.problems import problem_response
+from appliance.api.repeated import refuse_repeated
 from appliance.api.routing import Router
 from appliance.box.settings import LimitSettings
 from appliance.box.states import State, permits
@@ -117,6 +118,7 @@ class Application:
             raise BadRequest(f"The body is not JSON: {error}.") from None
         except RecursionError:
             raise BadRequest("The body's JSON is nested too deeply.") from None
+        refuse_repeated(request.body)
 
 
 _QUERY_LIMIT: Final = 16
