@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 
 from appliance.client.retries import new_idempotency_key
@@ -55,3 +57,26 @@ def test_after_kill_9_the_difference_is_shown_and_is_at_most_what_was_in_flight(
     assert all(difference(run) >= 0 for run in runs)
     assert sum(difference(run) for run in killed) <= CALLERS + CHECKPOINTS
     assert not any(difference(run) for run in runs if run["state"] == "clean")
+
+
+def test_a_recorder_that_stays_away_leaves_no_signature_uncounted(make_box: Callable[..., RunningBox]) -> None:
+    """Killed under load and kept away for longer than workers wait: outcomes become unknown, and are learnt later."""
+    box = make_box()
+    box.start()
+    directory = box.home.recorder_socket.parent
+    mode = directory.stat().st_mode & 0o7777
+    with Load(box, CALLERS) as load, box.http() as client:
+        wait_until(lambda: len(load.answered) > 100)
+        client.post("/v1/seals/bulk", json={"digests": [DIGEST] * 2_000}, headers={"Prefer": "respond-async"})
+        for patient in (True, False):
+            answered = len(load.answered)
+            if not patient:
+                directory.chmod(0)  # whatever comes up cannot be reached
+            os.kill(box.processes()["recorder"], signal.SIGKILL)
+            if not patient:
+                wait_until(lambda: "outcome-unknown" in load.codes, 30, "an unknown outcome")
+                directory.chmod(mode)
+            wait_until(lambda: len(load.answered) > answered + 50, 30, "service")  # noqa: B023
+    all_recorded(box, load.answered)
+    runs = balanced_after_clean_stop(box)
+    assert not any("outcome-unknown" in run["drops"] for run in runs)
