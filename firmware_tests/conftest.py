@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from firmware_tests.others.bouncycastle import BouncyCastle
+from firmware_tests.others.openssl_tsa import OpenSslTsa
 from firmware_tests.running import RunningBox
 
 
@@ -31,3 +33,15 @@ def box(open_directory: Path) -> Iterator[RunningBox]:
     if running.running:
         status = running.stop()
         assert status == 0, running.said()
+
+
+@pytest.fixture(scope="session")
+def bouncycastle(tmp_path_factory: pytest.TempPathFactory) -> BouncyCastle:
+    """Its verifiers, compiled once."""
+    return BouncyCastle(tmp_path_factory.mktemp("classes"))
+
+
+@pytest.fixture(scope="session")
+def openssl_tsa(tmp_path_factory: pytest.TempPathFactory) -> OpenSslTsa:
+    """A time-stamping authority that is not ours."""
+    return OpenSslTsa(tmp_path_factory.mktemp("tsa"))

@@ -95,6 +95,16 @@ def sign_some(box: Box) -> None:
     wait_for(lambda: box.checkpoint(BOX_ORIGIN).size > 0, "a head of the box's log")
 
 
+def worked_and_backed_up(box: Box, tmp_path: Path, passphrase: Path) -> list[Path]:
+    """A box that has signed, stopped and written tmp_path/a.backup; its exported checkpoints, kept outside."""
+    box.start_follower()
+    sign_some(box)
+    stop_all(box)
+    kept = keep_exports(box, tmp_path / "kept")
+    assert run_backup(box, tmp_path / "a.backup", passphrase).exit_code == 0
+    return kept
+
+
 def checkpoint_rows(box: Box) -> int:
     with AdminClient(box.home.admin_socket) as admin:
         return sum(len(admin.query("housekeeping", "checkpoint", origin, 0, 1000)) for origin in (ALFA, BRAVO))
@@ -145,11 +155,7 @@ def test_no_second_history(box: Box, tmp_path: Path, passphrase: Path) -> None:
 
 
 def test_restored_and_resumed_on_the_same_history(box: Box, tmp_path: Path, passphrase: Path) -> None:
-    box.start_follower()
-    sign_some(box)
-    stop_all(box)
-    kept = keep_exports(box, tmp_path / "kept")
-    assert run_backup(box, tmp_path / "a.backup", passphrase).exit_code == 0
+    kept = worked_and_backed_up(box, tmp_path, passphrase)
     shutil.rmtree(box.home.root)
     assert run_restore(tmp_path / "a.backup", box.home.root, passphrase).exit_code == 0
     assert resume(box, *kept[:2]).exit_code == EXIT_DAMAGED
@@ -169,11 +175,7 @@ def test_restored_and_resumed_on_the_same_history(box: Box, tmp_path: Path, pass
 
 def test_a_running_box_goes_on_when_it_is_resumed(box: Box, tmp_path: Path, passphrase: Path) -> None:
     """Restore, run, resume: what resume makes belongs to the logs' owner, and the follower needs no restart."""
-    box.start_follower()
-    sign_some(box)
-    stop_all(box)
-    kept = keep_exports(box, tmp_path / "kept")
-    assert run_backup(box, tmp_path / "a.backup", passphrase).exit_code == 0
+    kept = worked_and_backed_up(box, tmp_path, passphrase)
     shutil.rmtree(box.home.root)
     assert run_restore(tmp_path / "a.backup", box.home.root, passphrase).exit_code == 0
     if os.geteuid() == 0:
@@ -192,11 +194,7 @@ def test_a_running_box_goes_on_when_it_is_resumed(box: Box, tmp_path: Path, pass
 
 
 def test_checkpoints_are_made_with_the_owner_of_the_logs(box: Box, tmp_path: Path, passphrase: Path) -> None:
-    box.start_follower()
-    sign_some(box)
-    stop_all(box)
-    kept = keep_exports(box, tmp_path / "kept")
-    assert run_backup(box, tmp_path / "a.backup", passphrase).exit_code == 0
+    kept = worked_and_backed_up(box, tmp_path, passphrase)
     other = at_home(box, tmp_path / "other")
     assert run_restore(tmp_path / "a.backup", other.home.root, passphrase).exit_code == 0
     if os.geteuid() == 0:
@@ -209,11 +207,7 @@ def test_checkpoints_are_made_with_the_owner_of_the_logs(box: Box, tmp_path: Pat
 
 
 def test_resume_names_the_file_that_is_wrong(box: Box, tmp_path: Path, passphrase: Path) -> None:
-    box.start_follower()
-    sign_some(box)
-    stop_all(box)
-    kept = keep_exports(box, tmp_path / "kept")
-    assert run_backup(box, tmp_path / "a.backup", passphrase).exit_code == 0
+    kept = worked_and_backed_up(box, tmp_path, passphrase)
     other = at_home(box, tmp_path / "other")
     assert run_restore(tmp_path / "a.backup", other.home.root, passphrase).exit_code == 0
     wrong = tmp_path / "wrong.checkpoint"

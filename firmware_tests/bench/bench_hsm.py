@@ -23,6 +23,7 @@ from pathlib import Path
 import pkcs11
 import uvloop
 
+from firmware_tests.bench.rate import rate
 from hsm import LaneSettings, open_token
 from hsm.keys import generate_key_pair
 from hsm.testing.forwarder import Forwarder, build
@@ -32,18 +33,6 @@ from hsm.uri import Pkcs11Uri
 SCHEME = "ecdsa-p256-sha256"
 MESSAGE = bytes(200)
 ROUNDS = 12
-
-
-def rate(call: Callable[[], object], seconds: float) -> float:
-    """Calls a second over about that time."""
-    done, start = 0, time.perf_counter()
-    while True:
-        for _ in range(100):
-            call()
-        done += 100
-        passed = time.perf_counter() - start
-        if passed >= seconds:
-            return done / passed
 
 
 def bare_call(token: ThrowawayToken, key: Pkcs11Uri, module: Path) -> Callable[[], object]:

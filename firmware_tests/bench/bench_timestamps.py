@@ -20,7 +20,6 @@ import os
 import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from appliance.clock.page import WordWriter
 from appliance.clock.reading import boot_ns, system_ns, system_word
 from appliance.timestamps import HighWaterMark, TimeStampUnit, UnitProfile, check_unit_certificate, granted
 from appliance.timestamps.request import RequestDecoder, imprint_heads
+from firmware_tests.bench.rate import rate
 from hsm import SigningKey
 from hsm.keys import generate_key_pair
 from hsm.testing.softhsm import SoftHsm, ThrowawayToken
@@ -45,18 +45,6 @@ from hsm.uri import Pkcs11Uri
 SCHEME = "ecdsa-p256-sha256"
 POLICY = "1.3.6.1.4.1.59999.1.1"
 ROUNDS = 12
-
-
-def rate(call: Callable[[], object], seconds: float) -> float:
-    """Calls a second over about that time."""
-    done, start = 0, time.perf_counter()
-    while True:
-        for _ in range(200):
-            call()
-        done += 200
-        passed = time.perf_counter() - start
-        if passed >= seconds:
-            return done / passed
 
 
 def cost(measure: str, call: Callable[[], object], seconds: float) -> None:

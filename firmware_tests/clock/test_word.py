@@ -61,6 +61,17 @@ class Machine:
     def step(self, seconds: float) -> None:
         self.offset_ns += int(seconds * SECOND)
 
+    def started_anew(self, previous: Word) -> ChronySource:
+        """A source that knows only what the last monitor said."""
+        return ChronySource(
+            self.ask,
+            lifetime_ns=SECOND,
+            maximum_error_ns=SECOND,
+            previous=previous,
+            system=self.system,
+            boot=self.boot,
+        )
+
     def measure(self) -> Fault:
         self.word = self.source.measure()
         return self.word.fault
@@ -136,25 +147,9 @@ def test_a_step_while_there_was_no_monitor_is_seen(machine: Machine) -> None:
     before = machine.word
     machine.step(2)
     machine.passes(60)
-    successor = ChronySource(
-        machine.ask,
-        lifetime_ns=SECOND,
-        maximum_error_ns=SECOND,
-        previous=before,
-        system=machine.system,
-        boot=machine.boot,
-    )
-    assert successor.measure().fault is Fault.STEPPED
+    assert machine.started_anew(before).measure().fault is Fault.STEPPED
     machine.boot_ns = 10 * SECOND  # another boot: the old word says nothing
-    rebooted = ChronySource(
-        machine.ask,
-        lifetime_ns=SECOND,
-        maximum_error_ns=SECOND,
-        previous=before,
-        system=machine.system,
-        boot=machine.boot,
-    )
-    assert rebooted.measure().fault is Fault.NONE
+    assert machine.started_anew(before).measure().fault is Fault.NONE
 
 
 def test_a_step_during_the_measurement_is_seen(machine: Machine) -> None:

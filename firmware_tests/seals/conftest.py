@@ -8,8 +8,6 @@ from collections.abc import Callable
 import pytest
 
 from appliance.seals import SealProfile
-from firmware_tests.others.bouncycastle import BouncyCastle
-from firmware_tests.others.openssl_tsa import OpenSslTsa
 from firmware_tests.seals.sealing import ALL_SCHEMES, Authority, Sealer, new_key
 
 
@@ -39,13 +37,3 @@ def sealer(sealers: Callable[[str], Sealer]) -> Sealer:
 @pytest.fixture(params=ALL_SCHEMES)
 def any_sealer(request: pytest.FixtureRequest, sealers: Callable[[str], Sealer]) -> Sealer:
     return sealers(request.param)
-
-
-@pytest.fixture(scope="session")
-def bouncycastle(tmp_path_factory: pytest.TempPathFactory) -> BouncyCastle:
-    return BouncyCastle(tmp_path_factory.mktemp("classes"))
-
-
-@pytest.fixture(scope="session")
-def openssl_tsa(tmp_path_factory: pytest.TempPathFactory) -> OpenSslTsa:
-    return OpenSslTsa(tmp_path_factory.mktemp("tsa"))

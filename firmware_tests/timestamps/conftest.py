@@ -19,7 +19,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from appliance.algorithms import signature_scheme
 from appliance.clock import Clock, Reading, unverified_clock
 from appliance.timestamps import HighWaterMark, TimeStampUnit, UnitProfile
-from firmware_tests.others.bouncycastle import BouncyCastle
 
 POLICY = "1.3.6.1.4.1.59999.1.1"
 OTHER_POLICY = "1.3.6.1.4.1.59999.1.2"
@@ -216,8 +215,3 @@ def make_unit(
 @pytest.fixture(scope="session")
 def software_unit(make_unit: MakeUnit) -> SoftwareUnit:
     return make_unit()
-
-
-@pytest.fixture(scope="session")
-def bouncycastle(tmp_path_factory: pytest.TempPathFactory) -> BouncyCastle:
-    return BouncyCastle(tmp_path_factory.mktemp("classes"))
