@@ -2,7 +2,7 @@
 
 RFC 8259, section 4, leaves open what they mean, so that a proxy, a log and the box could each read another request:
 they are refused. The check follows a successful decoding, so the body is JSON. Its cost: nothing for a body of one
-member, one or two microseconds for a small one; of a large one the strings are only copied, never read.
+member, two microseconds for a small one; a large one is searched for its colons, a few milliseconds for 32 MiB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def refuse_repeated(body: bytes) -> None:
             _parse(body.decode())
         except ValueError:
             raise BadRequest("The body is not JSON in UTF-8.") from None
-    else:
+    elif not _all_differ(body):
         _walk(body)
 
 
@@ -40,6 +40,22 @@ _parse = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=st
 
 def _twice(name: str) -> BadRequest:
     return BadRequest(f"The body has the member {name[:64]!r} twice in one object.")
+
+
+def _all_differ(body: bytes) -> bool:
+    """Whether no name is that of two members anywhere; found from colon to colon, without a copy of what is between."""
+    names: set[bytes] = set()
+    inside, before, colon = False, 0, body.find(b":")
+    while colon >= 0:
+        inside ^= bool(body.count(b'"', before, colon) & 1)
+        if not inside:
+            end = body.rfind(b'"', 0, colon)
+            name = body[body.rfind(b'"', 0, end) + 1 : end]
+            if name in names:
+                return False
+            names.add(name)
+        before, colon = colon, body.find(b":", colon + 1)
+    return True
 
 
 def _walk(body: bytes) -> None:

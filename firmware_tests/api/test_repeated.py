@@ -100,6 +100,8 @@ def test_both_ways_agree_with_the_plain_one(text: str) -> None:
             assert expected
         else:
             assert not expected
+        if repeated._all_differ(text.encode()):
+            assert not expected
 
 
 @given(
