@@ -1,43 +1,21 @@
-"""What the connections of one worker share: sockets, peers, limits, the clock of deadlines, and a clean stop."""
+"""The hub of one API worker: who may connect, and what becomes of requests."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import stat
-import struct
-import time
 from collections.abc import Coroutine
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from appliance.api.application import Application
-from appliance.api.connection import Connection
+from appliance.api.connections import Connections, private_directory, unix_listener
 from appliance.api.messages import Request, Response
-from appliance.api.problems import problem_response
 from appliance.box.settings import BoxSettings
-from appliance.errors import CinnabarError
 
-SWEEP_SECONDS: Final = 0.5
-STOP_SECONDS: Final = 10.0
-"""For requests in flight when the worker is told to stop; the supervisor waits 15 s."""
 CONNECTIONS: Final = 8_192
 HELD_BYTES: Final = 64 * 1024 * 1024
 """Of request bodies in one worker's memory; a request beyond it is answered busy."""
-BACKLOG: Final = 1_024
-_PEER_CREDENTIALS: Final = struct.Struct("3i")
-
-log = structlog.get_logger("api")
-
-
-class UnsafeSocketDirectory(CinnabarError):
-    """A directory for sockets that others could write to or look into."""
-
-    code = "unsafe-socket-directory"
 
 
 def allowed_peers(settings: BoxSettings) -> frozenset[int]:
@@ -54,86 +32,27 @@ def allowed_watchers(settings: BoxSettings) -> frozenset[int]:
     return frozenset((users.management,) if separate and users.management is not None else ())
 
 
-def peer_user(connected: socket.socket) -> int:
-    """The numeric user of the process at the other end (SO_PEERCRED, unix(7))."""
-    _, user, _ = _PEER_CREDENTIALS.unpack(
-        connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-    )
-    return int(user)
-
-
-def private_directory(path: Path) -> None:
-    """Make the directory 0700, or check the one that stands: at most 0750, and of our user or root's.
-
-    Raises UnsafeSocketDirectory.
-    """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.stat(follow_symlinks=False)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o027:
-        raise UnsafeSocketDirectory(f"{path} must be a directory of mode 0750 or less, owned by this user.")
-
-
-def unix_listener(path: Path) -> socket.socket:
-    """A listening socket at the path, for user and group only. A socket left by a dead worker is replaced."""
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    # Nobody can connect before the mode stands: connecting needs listen().
-    listener.bind(str(path))
-    path.chmod(0o660)
-    listener.listen(BACKLOG)
-    return listener
-
-
-class Hub:
+class Hub(Connections):
     """See the module; connections know it by appliance.api.connection.Hub."""
 
     def __init__(self, application: Application, settings: BoxSettings, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.now = loop.time()
-        self.date = b""
-        self.stopping = False
-        self.in_flight = 0
-        self.in_flight_limit = settings.limits.in_flight
-        self.held = 0
-        self.held_limit = HELD_BYTES
-        self.strangers = 0
-        """Connections refused for their user."""
+        super().__init__(loop, in_flight=settings.limits.in_flight, held_bytes=HELD_BYTES, connections=CONNECTIONS)
         self.answers: dict[tuple[str, int], int] = {}
         """Answers by endpoint and status, for /metrics."""
         self._application = application
         self._peers = allowed_peers(settings)
         self._watchers = allowed_watchers(settings)
-        self._connections: set[Connection] = set()
-        self._servers: list[asyncio.AbstractServer] = []
-        self._paths: list[Path] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._tick()
-
-    @property
-    def connections(self) -> int:
-        return len(self._connections)
 
     async def listen(self, path: Path, listener: str) -> None:
         """Open a listener's socket."""
         private_directory(path.parent)
-        server = await self.loop.create_unix_server(lambda: Connection(self, listener), sock=unix_listener(path))
-        self._servers.append(server)
-        self._paths.append(path)
+        await self.listen_on(unix_listener(path), listener, path)
 
-    def admit(self, connection: Connection, transport: asyncio.Transport) -> bool:
-        """Whether the peer may speak to us: its user at the time of connecting, and room for it."""
-        user = peer_user(transport.get_extra_info("socket"))
-        if user not in self._peers and not (connection.listener == "metrics" and user in self._watchers):
-            self.strangers += 1
-            log.warning("stranger-on-socket", control="CHANNEL", user=user)
-            return False
-        if len(self._connections) >= CONNECTIONS or self.stopping:
-            return False
-        self._connections.add(connection)
-        return True
+    def may_connect(self, user: int, listener: str) -> bool:
+        return user in self._peers or (listener == "metrics" and user in self._watchers)
 
-    def forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+    def route(self, request: Request) -> int:
+        return self._application.route(request)
 
     def answer(self, request: Request) -> Coroutine[Any, Any, Response]:
         return self._application.answer(request)
@@ -143,41 +62,3 @@ class Hub:
         endpoint = request.endpoint
         place = ("none" if endpoint is None else endpoint.path, status)
         self.answers[place] = self.answers.get(place, 0) + 1
-
-    def let_go(self, request: Request) -> None:
-        """The request's body has left this process's memory."""
-        self.held -= request.held
-        request.held = 0
-
-    def refuse(self, error: CinnabarError) -> Response:
-        return problem_response(error)
-
-    def route(self, request: Request) -> int:
-        return self._application.route(request)
-
-    def _tick(self) -> None:
-        self.now = self.loop.time()
-        self.date = b"date: %s\r\n" % formatdate(time.time(), usegmt=True).encode()
-        for connection in list(self._connections):
-            connection.sweep(self.now)
-        self._timer = self.loop.call_later(SWEEP_SECONDS, self._tick)
-
-    async def stop(self) -> None:
-        """Stop accepting, answer what was asked, close."""
-        self.stopping = True
-        for server in self._servers:
-            server.close()
-        for path in self._paths:
-            path.unlink(missing_ok=True)
-        deadline = self.loop.time() + STOP_SECONDS
-        while self._connections and self.loop.time() < deadline:
-            for connection in list(self._connections):
-                connection.stop()
-            await asyncio.sleep(0.01)
-        if self._connections:
-            log.warning("connections-cut-off", count=len(self._connections))
-            for connection in list(self._connections):
-                connection.abort()
-            await asyncio.sleep(0)
-        if self._timer is not None:
-            self._timer.cancel()

@@ -19,7 +19,8 @@ from appliance.api import connection as connection_module
 from appliance.api.application import Application
 from appliance.api.connection import Connection
 from appliance.api.endpoints import Answer, Body, Endpoint, Parameter
-from appliance.api.hub import Hub, UnsafeSocketDirectory
+from appliance.api.connections import UnsafeSocketDirectory
+from appliance.api.hub import Hub
 from appliance.api.messages import Request, Response
 from appliance.box.settings import BoxSettings
 from appliance.box.states import State, Work
@@ -278,7 +279,7 @@ def test_stopping_finishes_what_was_asked(tmp_path: Path) -> None:
 
 
 def test_a_stop_in_the_middle_of_a_request_cuts_it_off_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.api.hub.STOP_SECONDS", 0.3)
+    monkeypatch.setattr("appliance.api.connections.STOP_SECONDS", 0.3)
 
     async def body(hub: Hub, path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(str(path))

@@ -1,0 +1,164 @@
+"""What the connections of one process share: sockets, peers, limits, the clock of deadlines, and a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import stat
+import struct
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from email.utils import formatdate
+from os import geteuid
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from appliance.api.connection import Connection
+from appliance.api.messages import Request, Response
+from appliance.api.problems import problem_response
+from appliance.errors import CinnabarError
+
+SWEEP_SECONDS: Final = 0.5
+STOP_SECONDS: Final = 10.0
+"""For requests in flight when the process is told to stop; the supervisor waits 15 s."""
+BACKLOG: Final = 1_024
+_PEER_CREDENTIALS: Final = struct.Struct("3i")
+
+log = structlog.get_logger("http")
+
+
+class UnsafeSocketDirectory(CinnabarError):
+    """A directory for sockets that others could write to or look into."""
+
+    code = "unsafe-socket-directory"
+
+
+def peer_user(connected: socket.socket) -> int:
+    """The numeric user of the process at the other end (SO_PEERCRED, unix(7))."""
+    _, user, _ = _PEER_CREDENTIALS.unpack(
+        connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+    )
+    return int(user)
+
+
+def private_directory(path: Path) -> None:
+    """Make the directory 0700, or check the one that stands: at most 0750, and of our user or root's.
+
+    Raises UnsafeSocketDirectory.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.stat(follow_symlinks=False)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (0, geteuid()) or status.st_mode & 0o027:
+        raise UnsafeSocketDirectory(f"{path} must be a directory of mode 0750 or less, owned by this user.")
+
+
+def unix_listener(path: Path, mode: int = 0o660) -> socket.socket:
+    """A listening socket at the path, for user and group only unless the mode says more. A socket left by a dead
+    process is replaced."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    # Nobody can connect before the mode stands: connecting needs listen().
+    listener.bind(str(path))
+    path.chmod(mode)
+    listener.listen(BACKLOG)
+    return listener
+
+
+class Connections(ABC):
+    """The connections of one process; each knows it as appliance.api.connection.Hub."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, in_flight: int, held_bytes: int, connections: int) -> None:
+        self.loop = loop
+        self.now = loop.time()
+        self.date = b""
+        self.stopping = False
+        self.in_flight = 0
+        self.in_flight_limit = in_flight
+        self.held = 0
+        self.held_limit = held_bytes
+        self.strangers = 0
+        """Connections refused for their user."""
+        self._most = connections
+        self._connections: set[Connection] = set()
+        self._servers: list[asyncio.AbstractServer] = []
+        self._paths: list[Path] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._tick()
+
+    @abstractmethod
+    def may_connect(self, user: int, listener: str) -> bool:
+        """Whether processes of this numeric user may speak on this listener."""
+
+    @abstractmethod
+    def route(self, request: Request) -> int:
+        """Find the endpoint, or set the refusal; the largest body to take, in bytes."""
+
+    @abstractmethod
+    def answer(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """Answers the request; raises nothing, and awaits futures only."""
+
+    @abstractmethod
+    def answered(self, request: Request, status: int) -> None:
+        """An answer has left."""
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    async def listen_on(self, listener: socket.socket, name: str, path: Path) -> None:
+        """Accept on a listening socket; its path is removed at the stop."""
+        self._servers.append(await self.loop.create_unix_server(lambda: Connection(self, name), sock=listener))
+        self._paths.append(path)
+
+    def admit(self, connection: Connection, transport: asyncio.Transport) -> bool:
+        """Whether the peer may speak to us: its user at the time of connecting, and room for it."""
+        user = peer_user(transport.get_extra_info("socket"))
+        if not self.may_connect(user, connection.listener):
+            self.strangers += 1
+            log.warning("stranger-on-socket", control="CHANNEL", user=user)
+            return False
+        if len(self._connections) >= self._most or self.stopping:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def let_go(self, request: Request) -> None:
+        """The request's body has left this process's memory."""
+        self.held -= request.held
+        request.held = 0
+
+    def refuse(self, error: CinnabarError) -> Response:
+        return problem_response(error)
+
+    def _tick(self) -> None:
+        self.now = self.loop.time()
+        self.date = b"date: %s\r\n" % formatdate(time.time(), usegmt=True).encode()
+        for connection in list(self._connections):
+            connection.sweep(self.now)
+        self._timer = self.loop.call_later(SWEEP_SECONDS, self._tick)
+
+    async def stop(self) -> None:
+        """Stop accepting, answer what was asked, close."""
+        self.stopping = True
+        for server in self._servers:
+            server.close()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+        deadline = self.loop.time() + STOP_SECONDS
+        while self._connections and self.loop.time() < deadline:
+            for connection in list(self._connections):
+                connection.stop()
+            await asyncio.sleep(0.01)
+        if self._connections:
+            log.warning("connections-cut-off", count=len(self._connections))
+            for connection in list(self._connections):
+                connection.abort()
+            await asyncio.sleep(0)
+        if self._timer is not None:
+            self._timer.cancel()
