@@ -105,7 +105,7 @@ def _said(leaf: Any, text: str) -> bool:
         return all(word in text for word in leaf.split() if word.isascii() and word.isalnum())
     if leaf in (None, ""):
         return True
-    if leaf in ("passkey", "card"):
+    if leaf in ("passkey", "card", "box"):
         return any(template.partition(" {")[0] in text for template in WORDS[leaf])
     return str(leaf).removeprefix("tenant/") in text or hashlib.sha256(_decoded(str(leaf))).hexdigest() in text
 
