@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.errors import CinnabarError, NotAuthorised, NotFound, Unavailable
+from appliance.errors import BadRequest, CinnabarError, NotAuthorised, NotFound, Unavailable
 
 
 class UnknownPath(NotFound):
@@ -106,4 +106,12 @@ class BadCertificateHeader(CinnabarError):
     code = "bad-certificate-header"
     status = 400
     title = "The certificate header is not the front's"
+    control = "CHANNEL"
+
+
+class IdempotencyNotOffered(BadRequest):
+    """An Idempotency-Key is one application's; who is nobody in particular has none (control CHANNEL)."""
+
+    code = "idempotency-not-offered"
+    title = "This listener takes no Idempotency-Key"
     control = "CHANNEL"

@@ -15,6 +15,7 @@ from appliance.algorithms import digest_algorithm
 from appliance.api import signing
 from appliance.api.callers import Caller
 from appliance.api.endpoints import MEDIA_JSON
+from appliance.api.errors import IdempotencyNotOffered
 from appliance.api.messages import Request, Response
 from appliance.api.schemas import Stamp, StampRequest
 from appliance.api.texts import idempotency_of, rfc3339
@@ -43,6 +44,9 @@ async def tsa(worker: Worker, request: Request) -> Response:
     if caller is None:
         if unit is None or not unit.public:
             raise NotFound("There is no such time-stamping unit here.")
+        if b"idempotency-key" in request.headers:
+            # All who come here are one caller of the register: a key of one would be answered, or refused, to another.
+            raise IdempotencyNotOffered("Callers without a certificate cannot be told apart; ask without a key.")
         caller = worker.callers.find_public(unit.name, time.time())
     elif unit is None or unit.tenant != caller.tenant:
         raise NotFound("There is no such time-stamping unit here.")

@@ -22,7 +22,7 @@ from appliance.api.endpoints import (
     ListenerName,
     Parameter,
 )
-from appliance.api.errors import NotPermitted
+from appliance.api.errors import IdempotencyNotOffered, NotPermitted
 from appliance.api.health import health, health_live, health_ready
 from appliance.api.logs import log_openings, log_resource, revocation_list
 from appliance.api.metrics import metrics
@@ -135,13 +135,24 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         listeners=frozenset({"applications", "tsa"}),
         handler=tsa,
         summary="Ask a time-stamping unit, by RFC 3161 over HTTP",
-        description=_PROTOCOL + " On the `tsa` listener only public units answer, charged to their tenant.",
+        description=(
+            _PROTOCOL
+            + " On the `tsa` listener only public units answer, charged to their tenant, and no Idempotency-Key is"
+            " taken: callers there cannot be told apart."
+        ),
         work=Work.SIGN,
         parameters=(_UNIT,),
         takes=(Body(MEDIA_STAMP_QUERY, None, "TimeStampReq, DER"),),
         limit=_small,
         answers=(Answer(200, "A TimeStampResp, granted or not.", (Body(MEDIA_STAMP_REPLY),), _RECORD_HEADER),),
-        errors=(NotFound, NotPermitted, IdempotencyConflict, IdempotencyKeyInvalid, IdempotencyKeyExpired),
+        errors=(
+            NotFound,
+            NotPermitted,
+            IdempotencyConflict,
+            IdempotencyKeyInvalid,
+            IdempotencyKeyExpired,
+            IdempotencyNotOffered,
+        ),
         idempotent=True,
     ),
     Endpoint(

@@ -94,6 +94,19 @@ def test_a_replay_is_answered_as_before(box, stamp_query: bytes, headers: dict[s
     assert (other.status, code(other)) == (409, "idempotency-conflict")
 
 
+def test_who_cannot_be_told_apart_has_no_idempotency_key(box, stamp_query: bytes) -> None:
+    """Neither a replay nor a conflict of another's key is told on the plain listener (CHANNEL)."""
+    headers = {**QUERY, "Idempotency-Key": new_idempotency_key()}
+    refused = box.request("POST", "/tsa/demo-tsu-rsa", stamp_query, headers=headers, caller=None, listener="tsa")
+    assert refused.status == 400
+    assert refused.json()["type"].endswith(":idempotency-not-offered")
+    assert box.request("POST", "/tsa/demo-tsu-rsa", stamp_query, headers=headers).status == 200, (
+        "a known caller has one"
+    )
+    plain = box.request("POST", "/tsa/demo-tsu-rsa", stamp_query, headers=QUERY, caller=None, listener="tsa")
+    assert plain.status == 200
+
+
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
