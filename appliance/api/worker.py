@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from appliance.recorder import RecorderClient
     from appliance.recorder.counts import CallCounter
     from hsm import Token
+
+_Owned = TypeVar("_Owned", "StampingUnit", "SealingKey")
 
 
 @dataclass(frozen=True)
@@ -94,26 +96,22 @@ class Worker:
 
     def unit_for(self, caller: Caller, name: str | None) -> StampingUnit:
         """The unit of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted."""
-        if name is not None:
-            unit = self.units.get(name)
-            if unit is None or unit.tenant != caller.tenant:
-                raise NotPermitted("This application may not use that unit or key.")
-            caller.authorise(name)
-            return unit
-        for unit in self.units.values():
-            if unit.tenant == caller.tenant and caller.may_use(unit.name):
-                return unit
-        raise BadRequest("This application has no time-stamping unit.")
+        return _permitted(self.units, caller, name, "This application has no time-stamping unit.")
 
     def seal_key_for(self, caller: Caller, name: str | None) -> SealingKey:
         """The seal key of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted."""
-        if name is not None:
-            key = self.seal_keys.get(name)
-            if key is None or key.tenant != caller.tenant:
-                raise NotPermitted("This application may not use that unit or key.")
-            caller.authorise(name)
-            return key
-        for key in self.seal_keys.values():
-            if key.tenant == caller.tenant and caller.may_use(key.name):
-                return key
-        raise BadRequest("This application has no seal key.")
+        return _permitted(self.seal_keys, caller, name, "This application has no seal key.")
+
+
+def _permitted(owned: Mapping[str, _Owned], caller: Caller, name: str | None, none: str) -> _Owned:
+    """Another tenant's and an unknown one are refused alike (control CHANNEL)."""
+    if name is not None:
+        named = owned.get(name)
+        if named is None or named.tenant != caller.tenant:
+            raise NotPermitted("This application may not use that unit or key.")
+        caller.authorise(name)
+        return named
+    for one in owned.values():
+        if one.tenant == caller.tenant and caller.may_use(one.name):
+            return one
+    raise BadRequest(none)
