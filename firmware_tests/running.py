@@ -49,7 +49,7 @@ class RunningBox:
         assert made.returncode == 0, made.stderr
 
     def start(self, *options: str, management: str = "off") -> None:
-        """Start and wait until it is up. `management`: its address, such as 127.0.0.1:0, for tests of officers' pages."""
+        """Start and wait until it is up. `management`: the address of officers' pages, such as 127.0.0.1:0."""
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 (

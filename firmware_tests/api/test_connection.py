@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from appliance.api import connection as connection_module
 from appliance.api.application import Application
 from appliance.api.connection import Connection
-from appliance.api.endpoints import Answer, Body, Endpoint, Parameter
 from appliance.api.connections import UnsafeSocketDirectory
+from appliance.api.endpoints import Answer, Body, Endpoint, Parameter
 from appliance.api.hub import Hub
 from appliance.api.messages import Request, Response
 from appliance.box.settings import BoxSettings

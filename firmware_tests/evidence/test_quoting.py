@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from appliance.evidence import Report
-from appliance.quoting import LONGEST, escape, quote
 from appliance.evidence.text import print_report
+from appliance.quoting import LONGEST, escape, quote
 from firmware_tests.evidence.material import World, certify, seal, time_stamper, token
 
 HOSTILE = {
