@@ -16,11 +16,11 @@ from appliance.api.endpoints import LISTENERS, NO_BODY, Endpoint
 from appliance.api.errors import StateForbids, UnsupportedMediaType
 from appliance.api.messages import Request, Response
 from appliance.api.problems import problem_response
-from appliance.api.repeated import refuse_repeated
 from appliance.api.routing import Router
 from appliance.box.settings import LimitSettings
 from appliance.box.states import State, permits
 from appliance.errors import BadRequest, CinnabarError, InvalidMember, Unavailable
+from appliance.repeated import refuse_repeated
 from hsm.errors import HsmError
 
 if TYPE_CHECKING:

@@ -120,9 +120,7 @@ class DocumentsClient:
         self._ticket = ticket = self._ticket + 1
         future: asyncio.Future[bytes] = self._loop.create_future()
         flight = _Flight(Ask(ticket, contract.name, tenant), descriptor, size, future, contract.errors)
-        flight.timer = self._loop.call_later(
-            self._patience, self._fail, flight, DocumentWorkerFailed("The document workers did not answer in time.")
-        )
+        flight.timer = self._loop.call_later(self._patience, self._give_up, flight)
         self._flights[ticket] = flight
         if self._closed:
             self._fail(flight, DocumentsUnavailable("This worker is stopping."))
@@ -168,6 +166,12 @@ class DocumentsClient:
         self._unsent = deque(one for one in self._unsent if one[1] != flight.descriptor)
         os.close(flight.descriptor)
         self._release(flight.ask.tenant, flight.size)
+
+    def _give_up(self, flight: _Flight) -> None:
+        if flight.sends:
+            self._fail(flight, DocumentWorkerFailed("The document workers did not answer in time."))
+        else:
+            self._fail(flight, DocumentsUnavailable("The document workers do not answer."))
 
     def _fail(self, flight: _Flight, error: CinnabarError) -> None:
         self._finish(flight)

@@ -16,6 +16,7 @@ from appliance.documents.errors import TrustUnavailable
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
+from appliance.repeated import refuse_repeated
 from appliance.seals.errors import ContentMismatch, SealRefused, SignedDataRejected
 from appliance.seals.further import ExistingSeal
 from appliance.verify_request import VerifyRequest
@@ -41,7 +42,10 @@ class Contract(Generic[Request, Result]):
         """Raises InvalidMember, BadRequest."""
         try:
             if self.coding == "json":
-                return msgspec.json.decode(data, type=self.request)
+                text = bytes(data)
+                request = msgspec.json.decode(text, type=self.request)
+                refuse_repeated(text)
+                return request
             return msgspec.msgpack.decode(data, type=self.request)
         except msgspec.ValidationError as error:
             raise InvalidMember(f"{error}.") from None

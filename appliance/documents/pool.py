@@ -118,7 +118,7 @@ class Pool:
         self.workers.remove(worker)
         if worker.job is None or worker.answered:
             return None
-        error = self._why(worker, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+        error = self._why(worker, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
         self.ended[error.code] = self.ended.get(error.code, 0) + 1
         log.warning(
             "document-worker-ended",
@@ -132,9 +132,14 @@ class Pool:
         )
         return error
 
-    def _why(self, worker: Worker, cpu: float, resident: int) -> CinnabarError:
+    def _why(self, worker: Worker, status: int, cpu: float, resident: int) -> CinnabarError:
         limits = self._limits
-        if cpu >= limits.cpu_seconds or (worker.overdue and cpu >= limits.cpu_seconds / 2):
+        ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        if (
+            ended_by == signal.SIGXCPU
+            or cpu >= limits.cpu_seconds
+            or (worker.overdue and cpu >= limits.cpu_seconds / 2)
+        ):
             return DocumentTooCostly("The document needs more processor time than one may use.")
         if worker.overdue:
             return DocumentWorkerFailed("The document's worker was not done in time.")

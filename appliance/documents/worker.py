@@ -67,10 +67,14 @@ def _one_task(channel: socket.socket, tasks: Mapping[str, Task], ground: Ground)
     channel.sendall(frame(_encode(_outcome(tasks[begin.task], ground, descriptors[0]))))
 
 
+def _request(descriptor: int) -> memoryview:
+    size = os.fstat(descriptor).st_size
+    return memoryview(mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ) if size else b"")
+
+
 def _outcome(task: Task, ground: Ground, descriptor: int) -> Done | Refused:
     try:
-        request = memoryview(mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ))
-        return Done(0, task.answer(ground, request))
+        return Done(0, task.answer(ground, _request(descriptor)))
     except CinnabarError as error:
         return _refused(error)
     except (MemoryError, RecursionError) as error:

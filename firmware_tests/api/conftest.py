@@ -77,6 +77,7 @@ class SmallBox:
         self.start("clock", "appliance.clock", ready=self.home.clock_page)
         self.start("recorder", "appliance.recorder", ready=self.home.recorder_socket)
         self.start("log", "appliance.log")
+        self.start("documents", "appliance.documents", ready=self.home.documents_socket)
         self.start_worker(0)
 
     def start_worker(self, number: int) -> None:

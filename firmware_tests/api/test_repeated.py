@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.api import repeated
-from appliance.api.repeated import SMALL, refuse_repeated
+from appliance import repeated
 from appliance.errors import BadRequest
+from appliance.repeated import SMALL, refuse_repeated
 
 DIGEST = "ab" * 32
 BALLAST = '"ballast": "' + "x" * SMALL + '"'

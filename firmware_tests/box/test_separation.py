@@ -47,13 +47,14 @@ def test_each_kind_of_process_has_a_user_and_only_the_groups_it_needs(box: Runni
     groups = {name: set(map(int, _status(pid, "Groups"))) for name, pid in box.processes().items()}
     assert 0 not in users.values()
     worker, recorder, front, clock = users["api-0"], users["recorder"], users["front"], users["clock"]
-    assert len({worker, recorder, front, clock}) == 4
+    documents = users["documents"]
+    assert len({worker, recorder, front, clock, documents}) == 5
     assert {users[name] for name in ("log", "keymaster", "api-1")} == {worker}, "SoftHSM's files are for one user"
     for name, pid in box.processes().items():
         # The keymaster has a group of its own even where it shares the workers' user: what is its own hangs on that.
         assert (int(_status(pid, "Gid")[0]) == users[name]) is (name != "keymaster")
         mine = {"api-0", "api-1", "log", "keymaster"}
-        assert groups[name] <= ({recorder, worker} if name in mine else set()), name
+        assert groups[name] <= ({recorder, worker, documents} if name in mine else set()), name
 
 
 def test_no_pin_stands_in_arguments_or_environment(box: RunningBox, as_root: None) -> None:
