@@ -82,6 +82,9 @@ class ApprovalRules(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Origins that an assertion may come from, exactly."""
     models: list[str] = []
     """AAGUIDs that may be enrolled; empty: any, in rehearsal only."""
+    attestation_roots: list[Base64] = []
+    """Certificates (DER) of makers of authenticators. Where any stand here, a passkey is enrolled only if its maker's
+    attestation leads to one; else a model is the browser's word, in rehearsal only."""
     backup_eligible: bool = False
     """Whether passkeys that can be copied are taken; in rehearsal only."""
     longest_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 30)] = 24 * 7
@@ -153,8 +156,8 @@ def _check_rules(document: Constitution, credentials: list[Credential]) -> None:
     rules = document.rules
     if not rules.origins or not rules.rp_id or rules.rp_id.replace(".", "").isdigit() or ":" in rules.rp_id:
         raise DocumentRefused("approvals need a domain name as relying party, and an origin")
-    if not document.rehearsal and (rules.backup_eligible or not rules.models):
-        raise DocumentRefused("outside rehearsal, authenticator models are listed and copyable passkeys refused")
+    if not document.rehearsal and (rules.backup_eligible or not rules.models or not rules.attestation_roots):
+        raise DocumentRefused("outside rehearsal, models and their makers are listed and copyable passkeys refused")
     for credential in credentials:
         if credential.kind != "passkey":
             continue

@@ -36,6 +36,10 @@ _WRITTEN = frozenset(
 """Members whose text a person wrote freely."""
 
 
+_CERTIFICATES = frozenset(("chain", "attestation_roots"))
+"""Members that are lists of certificates."""
+
+
 @dataclass(frozen=True)
 class Fact:
     """A member and its value."""
@@ -228,6 +232,8 @@ class _Voice:
                 return str(value)
             case [] | "":
                 return self.pick(EMPTY.get(name, WORDS["none"]))
+            case list() if name in _CERTIFICATES:
+                return self.join([self.certificate(one) for one in value])
             case list():
                 return self.names([self.value(name, one) for one in value])
             case ScopeQuorum():

@@ -164,6 +164,7 @@ LABELS: Final[dict[str, Pair]] = {
     "application": ("Application", "应用"),
     "applications": ("Applications that may use it", "可使用它的应用"),
     "approvers": ("Approvers", "审批人"),
+    "attestation_roots": ("Makers of authenticators that are trusted", "信任的认证器厂商根证书"),
     "audit": ("Log that was seen", "所见日志"),
     "authority": ("Authority", "颁发机构"),
     "backup": ("Backup file, SHA-256", "备份文件 SHA-256"),
@@ -275,6 +276,7 @@ MEANINGS: Final[dict[tuple[str, str], Pair]] = {
 EMPTY: Final[dict[str, Pair]] = {
     "applications": ("every application that the register permits", "登记册许可的所有应用"),
     "models": ("any model", "任何型号"),
+    "attestation_roots": ("none: a model is the browser's word", "无：型号以浏览器所报为准"),
     "model": ("not said", "未说明"),
     "card_decryption": ("none: shares are shown on the console", "无：份额在控制台显示"),
     "up_to": ("any amount", "不限金额"),
