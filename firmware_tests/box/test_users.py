@@ -1,0 +1,244 @@
+"""Users of processes: what the settings and the tokens make of them, and a box whose token does not force any together.
+
+No other token on this machine can be opened by several users and has all mechanisms that a box needs. So one is made:
+SoftHSM behind a small module of another name, with token files that several users may open.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.box.pins import PinCopies, pin_path, tokens_of
+from appliance.box.settings import BoxSettings, UserSettings, read_settings, write_settings
+from appliance.box.users import NOT_SEPARATE, SHARED, ProcessUsers, assign, one_user_only
+from firmware_tests.running import RunningBox, wait_until
+from hsm import PinFile, PinRefused, Pkcs11Uri
+from hsm.testing.softhsm import softhsm_module
+
+SOURCE = Path(__file__).with_name("several_users.c")
+NUMBERS = UserSettings(**dict(zip(UserSettings.__struct_fields__, range(60620, 60640), strict=False)))
+
+
+def _open_as_anybody(box: RunningBox) -> None:
+    """Put the shim before SoftHSM, and let every user open the token's files."""
+    library = box.home.root / "libmany.so"
+    flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    real = f'-DREAL_MODULE="{softhsm_module()}"'
+    subprocess.run(["gcc", *flags, real, "-o", str(library), str(SOURCE), "-ldl"], check=True)
+    configuration = (box.home.tokens / "softhsm2.conf").read_text()
+    library.with_name("libmany.so.conf").write_text(configuration)
+    settings = read_settings(box.home.settings)
+    tokens = [
+        msgspec.structs.replace(
+            token, uri=token.uri.replace(Pkcs11Uri.parse(token.uri).module_path or "", str(library))
+        )
+        for token in settings.tokens
+    ]
+    write_settings(box.home.settings, msgspec.structs.replace(settings, environment={}, tokens=tokens))
+    for directory, _, files in os.walk(box.home.tokens):
+        Path(directory).chmod(0o777)
+        for name in files:
+            (Path(directory) / name).chmod(0o666)
+
+
+@pytest.fixture(scope="module")
+def apart(open_directory: Path) -> Iterator[RunningBox]:
+    """A running box whose processes all have users of their own."""
+    box = RunningBox(open_directory / "apart", "demo")
+    box.provision()
+    _open_as_anybody(box)
+    box.start("--metrics", "127.0.0.1:0", "--public", "127.0.0.1:0")
+    yield box
+    if box.running:
+        box.stop()
+
+
+def _settings(box: RunningBox) -> BoxSettings:
+    return read_settings(box.home.settings)
+
+
+def _user(box: RunningBox, part: str) -> int:
+    text = Path(f"/proc/{box.processes()[part]}/status").read_text()
+    found = re.search(r"^Uid:\s+(\d+)", text, re.MULTILINE)
+    assert found is not None
+    return int(found.group(1))
+
+
+def _groups(box: RunningBox, part: str) -> list[int]:
+    text = Path(f"/proc/{box.processes()[part]}/status").read_text()
+    found = re.search(r"^Groups:([\d ]*)$", text.replace("\t", " "), re.MULTILINE)
+    assert found is not None
+    return [int(number) for number in found.group(1).split()]
+
+
+def _can(box: RunningBox, part: str, path: Path, how: int) -> bool:
+    """Whether a process with this part's user and groups can reach a path so; a socket if it is not put off there."""
+    program = (
+        "import os, socket, stat, sys\n"
+        "path, how = sys.argv[1], int(sys.argv[2])\n"
+        "try:\n"
+        "    if stat.S_ISSOCK(os.stat(path).st_mode):\n"
+        "        s = socket.socket(socket.AF_UNIX); s.settimeout(0.5); s.connect(path)\n"
+        "        try: print(bool(s.recv(1)))\n"
+        "        except TimeoutError: print(True)\n"
+        "    else:\n"
+        "        print(os.access(path, how))\n"
+        "except OSError:\n"
+        "    print(False)\n"
+    )
+    user = _user(box, part)
+    ran = subprocess.run(
+        ("/usr/bin/python3", "-c", program, str(path), str(how)),
+        user=user,
+        group=user,
+        extra_groups=_groups(box, part),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return ran.stdout.strip() == "True"
+
+
+def test_every_process_has_a_user_of_its_own_and_the_box_works(apart: RunningBox) -> None:
+    users = {name: _user(apart, name) for name in apart.processes()}
+    assert 0 not in users.values()
+    kinds = {name: user for name, user in users.items() if name not in {"api-1", "open-front"}}
+    assert len(set(kinds.values())) == len(kinds), kinds
+    assert users["api-1"] == users["api-0"]
+    with apart.http() as client:
+        record = client.post("/v1/stamps", json={"digest": "ab" * 32}).json()["record"]
+        assert client.post("/v1/seals", json={"digest": "ab" * 32, "level": "B-T"}).status_code == 200
+        wait_until(lambda: client.get(f"/v1/records/{record}").json()["proof"] is not None, 20, "the proof")
+        names = {weakness["name"] for weakness in client.get("/health").json()["weaknesses"]}
+    assert not names & {SHARED, NOT_SEPARATE}
+    assert apart.home.keymaster_word.exists()
+
+
+def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
+    """The table of docs/operations.md. Every path is tried by a process of every kind."""
+    home = apart.home
+    kinds = {name: name for name in ("recorder", "log", "keymaster", "clock", "front", "documents")} | {
+        "worker": "api-0"
+    }
+    number = {kind: _user(apart, part) for kind, part in kinds.items()}
+    pins = {kind: home.secrets / "for" / str(number[kind]) for kind in ("worker", "log", "keymaster")}
+    log = next(path for path in home.logs.iterdir() if path.is_dir())
+    checkpoint = next(home.logs.glob("*/checkpoint"))
+    reads: list[tuple[Path, set[str]]] = [
+        (home.records, {"recorder"}),
+        (home.secrets / "demo.content-key", {"worker"}),
+        (home.secrets / "demo.pin", set()),
+        (home.secrets / "demo.so-pin", set()),
+        (pins["worker"] / "demo.pin", {"worker"}),
+        (pins["log"] / "demo.pin", {"log"}),
+        (pins["log"] / "box.pin", {"log"}),
+        (pins["keymaster"] / "box.pin", {"keymaster"}),
+        (checkpoint, {"log", "worker", "keymaster"}),
+        (home.exports / "checkpoints", {"log"}),
+        (home.front / "server.key", {"front"}),
+        (home.marks / "demo-tsu", {"worker"}),
+        (home.recorder_socket, {"recorder", "worker", "log", "keymaster"}),
+        (home.admin_socket, {"recorder", "keymaster"}),
+        (home.worker_socket(0, "applications"), {"front"}),
+        (home.trust / "bundle.json", set(kinds)),
+    ]
+    writes: list[tuple[Path, set[str]]] = [
+        (home.trust, {"keymaster"}),
+        (log, {"log"}),
+        (home.clock_page, {"clock"}),
+        (home.state_page, set()),
+        (home.settings, set()),
+        (home.counters, {"worker", "log", "keymaster", "recorder"}),
+        (home.secrets, set()),
+        (home.run, set()),
+    ]
+    assert not (pins["worker"] / "box.pin").exists(), "workers open no token of the box's"
+    assert not (pins["keymaster"] / "demo.pin").exists()
+    wrong = []
+    for how, table in ((os.R_OK, reads), (os.W_OK, writes)):
+        for path, expected in table:
+            found = {kind for kind, part in kinds.items() if _can(apart, part, path, how)}
+            if found != expected:
+                wrong.append((str(path.relative_to(home.root)), how, sorted(found ^ expected)))
+    assert not wrong
+
+
+def test_pages_of_counts_can_be_read_by_the_recorder_and_changed_by_their_process_alone(apart: RunningBox) -> None:
+    pages = list(apart.home.counters.iterdir())
+    owners = {page.stat().st_uid for page in pages}
+    assert owners == {_user(apart, part) for part in ("api-0", "log", "keymaster")}
+    for page in pages:
+        assert _can(apart, "recorder", page, os.R_OK)
+        assert [part for part in ("api-0", "log", "keymaster", "recorder") if _can(apart, part, page, os.W_OK)] == [
+            next(part for part in ("api-0", "log", "keymaster") if _user(apart, part) == page.stat().st_uid)
+        ]
+
+
+def test_what_the_settings_and_the_tokens_make_of_users(box: RunningBox, apart: RunningBox) -> None:
+    soft = msgspec.structs.replace(_settings(box), users=NUMBERS)
+    shared = assign(soft)
+    assert one_user_only(soft) == [token.name for token in soft.tokens]
+    assert {shared.numbers.worker, shared.numbers.log, shared.numbers.keymaster} == {NUMBERS.worker}
+    assert set(shared.weaknesses) == {SHARED}
+    named = msgspec.structs.replace(soft, environment={})
+    assert one_user_only(named), "SoftHSM is known by its module's name too"
+    free = assign(msgspec.structs.replace(_settings(apart), users=NUMBERS))
+    assert free.numbers == NUMBERS
+    assert not free.weaknesses
+    none = assign(msgspec.structs.replace(soft, users=msgspec.structs.replace(NUMBERS, clock=None)))
+    assert not none.separate
+    assert "clock" in none.weaknesses[NOT_SEPARATE]
+
+
+def test_a_pin_is_for_those_that_open_its_token(apart: RunningBox) -> None:
+    settings = _settings(apart)
+    assert tokens_of(settings, "worker") == {"demo"}
+    assert tokens_of(settings, "log") == {"box", "demo"}
+    assert tokens_of(settings, "keymaster") == {"box"}
+    assert tokens_of(settings, "clock") == tokens_of(settings, "front") == set()
+
+
+def test_a_refused_pin_stays_refused_until_it_is_written_anew(apart: RunningBox) -> None:
+    """Over restarts of processes and of the box: a token locks itself after a few wrong PINs."""
+    settings, me = _settings(apart), os.geteuid()
+    numbers = UserSettings(**dict.fromkeys(UserSettings.__struct_fields__, me))
+    token = next(token for token in settings.tokens if token.name == "demo")
+    PinCopies(apart.home, settings, ProcessUsers(numbers)).prepare()
+    mine = pin_path(apart.home, token)
+    assert mine.parent.name == str(me)
+    PinFile(mine).note_refused()
+    PinCopies(apart.home, settings, ProcessUsers(numbers)).prepare()
+    with pytest.raises(PinRefused):
+        PinFile(mine)()
+    original = apart.home.root / token.pin_file
+    time.sleep(0.01)
+    original.write_bytes(original.read_bytes())
+    PinCopies(apart.home, settings, ProcessUsers(numbers)).look()
+    assert PinFile(mine)() == original.read_text().strip()
+
+
+def test_nothing_that_a_user_puts_in_its_directory_is_opened_by_root(apart: RunningBox, tmp_path: Path) -> None:
+    settings = _settings(apart)
+    users = ProcessUsers(UserSettings(**dict.fromkeys(UserSettings.__struct_fields__, 60650)))
+    copies = PinCopies(apart.home, settings, users)
+    copies.prepare()
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    mine = apart.home.secrets / "for" / "60650"
+    for name in ("demo.pin", ".demo.pin.1"):
+        (mine / name).unlink(missing_ok=True)
+        (mine / name).symlink_to(victim)
+    copies.look()
+    assert victim.read_text() == "untouched"
+    assert victim.stat().st_uid == os.geteuid()
+    assert not (mine / "demo.pin").is_symlink()
