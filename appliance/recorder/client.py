@@ -50,15 +50,26 @@ Dropped = Callable[[str, int], None]
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Answers)
 _RETRY_SECONDS = 0.05
+LARGE_BYTES = 256 * 1024
+"""Of bodies in one append: beyond, it travels by a connection of its own, so that no stamp waits behind it."""
 
 
 class RecorderClient:
     """One process's connection to the recorder. Not for several threads. Make it with `connect`."""
 
     def __init__(
-        self, path: Path, run: str, counts: Counts, in_flight: int, patience: float, on_dropped: Dropped | None
+        self,
+        path: Path,
+        run: str,
+        counts: Counts,
+        in_flight: int,
+        patience: float,
+        on_dropped: Dropped | None,
+        *,
+        main: bool = True,
     ) -> None:
         self._path = path
+        self._is_main = main
         self._run = run
         self._counts = counts
         self._on_dropped = on_dropped
@@ -75,6 +86,8 @@ class RecorderClient:
         self._registered = self._loop.create_future()
         self._closed = False
         self._gave_up = False
+        self._large: RecorderClient | None = None
+        """Of the same run, for large appends and their answers; made when the first one comes."""
         self.register = Register(0, [], [])
         """The register of active callers as last pushed."""
         self.on_register: Callable[[Register], None] | None = None
@@ -118,7 +131,7 @@ class RecorderClient:
     @property
     def in_flight(self) -> int:
         """Commands that are not answered yet."""
-        return len(self._flights)
+        return len(self._flights) + (0 if self._large is None else len(self._large._flights))
 
     # Commands. Each returns a future at once; awaiting it raises the typed error of a refusal.
 
@@ -132,6 +145,11 @@ class RecorderClient:
         mark: tuple[str, int] | None = None,
     ) -> asyncio.Future[Committed | Replayed]:
         """Append entries, all or none: see messages.Append. Raises Busy at once, nothing sent."""
+        size = 0
+        for entry in entries:
+            size += len(entry.body)
+        if size > LARGE_BYTES and self._is_main:
+            return self._beside().append(tenant, application, certificate, entries, idempotency, mark)
         self._ticket = ticket = self._ticket + 1
         return self._submit(Append(ticket, tenant, application, certificate, entries, idempotency, mark))
 
@@ -195,8 +213,10 @@ class RecorderClient:
         """The run ends cleanly: (signed, rows, dropped) as the recorder has them; they balance or it is on record.
 
         What is unknown is waited for, as long as commands wait for a connection."""
+        if self._large is not None and self._large._flights:
+            await asyncio.wait([future for future, _ in self._large._flights.values()])
         deadline = self._loop.time() + self._patience
-        while self._unknown and self._loop.time() < deadline:
+        while self._unsettled and self._loop.time() < deadline:
             await asyncio.sleep(_RETRY_SECONDS)
         self._ticket = ticket = self._ticket + 1
         signed, rows, dropped = await self._submit(Goodbye(ticket))
@@ -204,6 +224,8 @@ class RecorderClient:
 
     async def close(self) -> None:
         """Close the connection. Commands in flight fail with OutcomeUnknown."""
+        if self._large is not None:
+            await self._large.close()
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
@@ -214,7 +236,22 @@ class RecorderClient:
         self._fail()
         await asyncio.sleep(0)
 
+    @property
+    def _unsettled(self) -> bool:
+        return bool(self._unknown or (self._large is not None and self._large._unknown))
+
     # Travel
+
+    def _beside(self) -> RecorderClient:
+        if self._large is None:
+            if self._closed:
+                raise RecorderUnavailable("the recorder does not answer")
+            large = RecorderClient(
+                self._path, self._run, self._counts, self._limit, self._patience, self._on_dropped, main=False
+            )
+            large._connecting = self._loop.create_task(large._connect())
+            self._large = large
+        return self._large
 
     def _submit(self, command: Command) -> asyncio.Future[Any]:
         flights = self._flights

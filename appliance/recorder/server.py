@@ -33,6 +33,8 @@ from appliance.recorder.writer import Writer
 log = structlog.get_logger(__name__)
 
 RECEIVE_BYTES = 64 * 1024  # a larger one would be mapped and unmapped at every call
+LARGE_BYTES = 4 * 1024 * 1024
+"""Of bodies in one command: it gets a transaction of its own, between two of small ones. A job's slices are smaller."""
 _batches = msgspec.msgpack.Decoder(Batch)
 _admin_commands = msgspec.msgpack.Decoder(AdminCommand)
 _encoder = msgspec.msgpack.Encoder()
@@ -73,6 +75,8 @@ class Client:
     answers: list[Answer] = field(default_factory=list)
     unsent: bytearray = field(default_factory=bytearray)
     unread_since: float | None = None
+    large_served: int = 0
+    """When, counted in large commands, one of this client's was taken last."""
     mask: int = selectors.EVENT_READ
     gone: bool = False
 
@@ -108,6 +112,8 @@ class Server:
         self._running = True
         self._committed = 0.0
         self._last_batch = 0
+        self._large_next = False
+        self._large_served = 0
         self.status: dict[str, object] = {}
         for listener in (submit, admin):
             listener.setblocking(False)
@@ -194,16 +200,21 @@ class Server:
         size = 0
         careful = False
         busy = [client for client in self._clients if client.waiting]
+        busy = self._turn(busy)
         share = max(1, self.bounds.transaction_commands // len(busy))
         for client in busy:
             run, waiting = client.run, client.waiting
             if run is None:
                 continue
-            for _ in range(min(share, len(waiting))):
-                command = waiting.popleft()
+            for taken in range(min(share, len(waiting))):
+                command = waiting[0]
+                length = _size(command)
+                if taken and length > LARGE_BYTES:
+                    break
+                waiting.popleft()
                 work.append((run, command))
                 owners.append(client)
-                size += _size(command)
+                size += length
                 if size > self.bounds.transaction_bytes:
                     break
             if client.careful:
@@ -216,6 +227,19 @@ class Server:
             client.answers.append(answer)
         for client in busy:
             self._flush(client)
+
+    def _turn(self, busy: list[Client]) -> list[Client]:
+        """Whose commands make the next transaction: at most every other one is a large command's."""
+        large = [client for client in busy if _size(client.waiting[0]) > LARGE_BYTES]
+        small = [client for client in busy if client not in large]
+        if large and (self._large_next or not small):
+            self._large_next = False
+            self._large_served += 1
+            chosen = min(large, key=lambda client: client.large_served)
+            chosen.large_served = self._large_served
+            return [chosen]
+        self._large_next = True
+        return small
 
     # Sockets
 
@@ -272,9 +296,11 @@ class Server:
         batch = _batches.decode(payload)
         run = client.run
         if run is None or run.run != batch.run:
-            run = client.run = self.writer.find_run(batch.run, client.user, client.process)
+            run = client.run = self._run_of(client, batch.run)
         run.signed = max(run.signed, batch.signed)
-        run.drops = batch.drops
+        # Both only grow; what comes by a run's second connection may be older than what came by its first.
+        for reason, count in batch.drops.items():
+            run.drops[reason] = max(run.drops.get(reason, 0), count)
         room = min(self.bounds.client_commands - len(client.waiting), self.bounds.all_commands - self._waiting)
         for command in batch.commands:
             if type(command) is Query:
@@ -291,6 +317,13 @@ class Server:
             client.careful = len(client.waiting)
         if client.answers and not client.waiting:
             self._flush(client)
+
+    def _run_of(self, client: Client, run: str) -> Run:
+        """A run has one state, however many connections its process holds."""
+        for other in self._clients:
+            if other.run is not None and other.run.run == run and other.process == client.process:
+                return other.run
+        return self.writer.find_run(run, client.user, client.process)
 
     def _take_admin(self, client: Client, payload: bytes) -> None:
         command = _admin_commands.decode(payload)
@@ -355,7 +388,7 @@ class Server:
         self._selector.unregister(client.socket)
         client.socket.close()
         self._clients.discard(client)
-        if client.run is not None:
+        if client.run is not None and all(other.run is not client.run for other in self._clients):
             self.writer.lose_run(client.run, self._lost(client.run))
 
     def _close(self) -> None:
