@@ -253,7 +253,7 @@ class DocumentSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fiel
     """Tasks at work at once; one tenant leaves one of them to the others."""
     cpu_seconds: int = 10
     """Processor time."""
-    wall_seconds: float = 30.0
+    wall_seconds: int = 30
     """Time from its begin."""
     memory_mb: int = 768
     """MiB of address space, the request's own bytes too."""
