@@ -56,6 +56,10 @@ def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
 def _weaknesses(worker: Worker, keys: list[KeyHealth]) -> list[Weakness]:
     """Those of the box as the supervisor found them, and those of the keys that the asker sees."""
     found = [Weakness(name=name, detail=text) for name, text in worker.state.report().weaknesses.items()]
+    documents = worker.documents.hello
+    if documents is not None and not documents.own_network:
+        text = "document workers could not leave the box's network: it was not started as root, or may not"
+        found.append(Weakness(name="documents-on-network", detail=text))
     for key in keys:
         if key.weaknesses:
             found.append(Weakness(name="weak-key", detail=f"{key.name}: {', '.join(key.weaknesses)}"))

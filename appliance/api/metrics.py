@@ -58,6 +58,9 @@ class WorkerCollector(Collector):
         yield _gauge("cinnabar_clock_shown", "Whether the clock is shown to be right.", label, health.clock == "shown")
         connected = health.recorder == "connected"
         yield _gauge("cinnabar_recorder_connected", "Whether the recorder answers.", label, connected)
+        documents = worker.documents
+        yield _gauge("cinnabar_documents_connected", "Whether the document workers answer.", label, documents.connected)
+        yield _gauge("cinnabar_documents_waiting", "Documents that are not answered yet.", label, documents.in_flight)
         state = GaugeMetricFamily(
             "cinnabar_state", "The box's state: 1 for the one it is in.", labels=["worker", "state"]
         )

@@ -82,6 +82,11 @@ class DocumentsClient:
     def connected(self) -> bool:
         return self.hello is not None
 
+    @property
+    def in_flight(self) -> int:
+        """Tasks that are not answered yet."""
+        return len(self._flights)
+
     async def call(self, contract: Contract[Request, Result], tenant: str, request: Request) -> Result:
         """Have a task done. Raises the contract's errors, and those of appliance.documents.errors."""
         answer = await self.call_encoded(contract, tenant, [contract.encoder()(request)])
