@@ -111,6 +111,26 @@ class Home:
         return self.run / "documents" / "tasks.sock"
 
     @property
+    def audit(self) -> Path:
+        """The audit process's own: an index of the logs, made anew at will, and how far syslog was confirmed."""
+        return self.root / "audit"
+
+    @property
+    def audit_exports(self) -> Path:
+        """Audit exports as they were made; theirs to take away who asked for them."""
+        return self.exports / "audit"
+
+    @property
+    def audit_socket(self) -> Path:
+        """Where the audit process answers the management service and root."""
+        return self.run / "audit" / "audit.sock"
+
+    @property
+    def audit_word(self) -> Path:
+        """The audit process's word: how many log entries wait for the syslog receiver."""
+        return self.run / "audit" / "word"
+
+    @property
     def management(self) -> Path:
         """The management service's own: sign-in passkeys, sessions, readers; nothing that gives power over the box."""
         return self.root / "management"

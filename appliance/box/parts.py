@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -73,6 +74,11 @@ def parts_of(
             group=users.keymaster_group,
         ),
     ]
+    # As the workers, since it opens the same content keys; it makes no signature.
+    parts.append(
+        # Whoever signs waits for no audit page; with forced audit, its word is what is waited for.
+        Part("audit", module("appliance.audit"), who.worker, groups("worker"), lambda: True, 1, needed=False)
+    )
     # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
     own = () if who.documents is None else ("--user", str(who.documents), "--peer", str(who.worker))
     parts.append(Part("documents", module("appliance.documents", *own), None, (), home.documents_socket.exists, 1))
@@ -101,12 +107,14 @@ def parts_of(
                 needed=False,
             )
         )
+    # A master of nginx that is root gives its workers another user, who could not reach the sockets of ours.
+    as_we_are = ("-g", "user root;") if who.front is None and os.geteuid() == 0 else ()
     for front, listeners in sockets.items():
         descriptors = tuple(listener.fileno() for listener in listeners)
         parts.append(
             Part(
                 front,
-                (process.nginx(), "-c", str(home.front / f"{front}.conf"), "-p", str(home.front)),
+                (process.nginx(), "-c", str(home.front / f"{front}.conf"), "-p", str(home.front), *as_we_are),
                 who.front,
                 groups("front"),
                 pid_file(home, front).exists,
@@ -139,6 +147,9 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.desk_socket.parent, None, 0o775 if own_group else 0o755, group=users.keymaster_group)
     users.directory(home.keymaster, None, 0o770 if own_group else 0o700, group=users.keymaster_group)
     users.directory(home.marks, who.worker, 0o700)
+    users.directory(home.audit_socket.parent, who.worker, 0o2750, group=who.management)
+    users.give(home.audit, who.worker, create=True)
+    users.directory(home.audit, who.worker, 0o700)
     users.directory(home.management_socket.parent, who.management, 0o2750, group=who.front)
     users.give(home.management, who.management, create=True)
     users.directory(home.management, who.management, 0o700)
@@ -150,12 +161,14 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.logs_compared.parent, who.log, 0o755)
     for path, user, mode in (
         (home.logs, who.log, 0o750),  # its group reads: workers serve tiles and proofs
-        (home.exports, who.log, 0o700),
+        (home.exports, who.log, 0o711),  # others find only what they can name
         (home.trust, who.keymaster, 0o755),  # public
         (home.documents, who.worker, 0o700),
     ):
         users.give(path, user, create=True)
         users.directory(path, user, mode)
+    users.give(home.audit_exports, who.worker, create=True)
+    users.directory(home.audit_exports, who.worker, 0o750)
     if one_user_only(settings):
         users.give(home.tokens, who.worker, create=True)
     for tenant in settings.tenants:

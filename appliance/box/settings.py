@@ -259,6 +259,27 @@ class DocumentSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fiel
     """MiB of address space, the request's own bytes too."""
 
 
+class AuditSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What leaves the box as syslog, and whether the box works without: see docs/audit.md."""
+
+    syslog: str | None = None
+    """HOST:PORT of a receiver of syslog over TLS (RFC 5425); None: nothing is forwarded."""
+    syslog_ca: str | None = None
+    """Path, relative to the home, of the CA certificates that the receiver's must come from."""
+    syslog_name: str | None = None
+    """The name that its certificate must have; None: the host above."""
+    syslog_certificate: str | None = None
+    """Path, relative to the home, of our own certificate, where the receiver asks for one."""
+    syslog_key: str | None = None
+    """Path, relative to the home, of its key."""
+    records: bool = False
+    """Forward signing records too, without their content."""
+    forced: bool = False
+    """Refuse new work while more entries wait for the receiver than `backlog`."""
+    backlog: int = 10_000
+    """Entries that may wait before forced audit stops the work."""
+
+
 class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal["cinnabar-box/1"] = "cinnabar-box/1"
     """Version of this file's form."""
@@ -282,6 +303,7 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: LimitSettings = LimitSettings()
     records: RecordSettings = RecordSettings()
     documents: DocumentSettings = DocumentSettings()
+    audit: AuditSettings = AuditSettings()
     users: UserSettings = UserSettings()
     front: FrontSettings = FrontSettings()
     checkpoint_interval_ms: int = 1_000

@@ -71,7 +71,9 @@ STATES: dict[State, StateRule] = {
         "The box works; a part of it does not, and refuses by its own control.", _ALL, "the part works again"
     ),
     State.READ_ONLY: StateRule(
-        "The disk has no room for a record, so nothing is signed.", _NO_SIGNING, "room on the disk"
+        "A record would have no room on the disk, or its audit no receiver, so nothing is signed.",
+        _NO_SIGNING,
+        "room on the disk; the receiver back",
     ),
     State.LOCKED: StateRule(
         "The box may not sign until a person has shown that its history is the only one, or has unlocked it.",
@@ -96,6 +98,7 @@ class Cause(enum.Enum):
     TOKEN_UNAVAILABLE = ("token-unavailable", State.DEGRADED)
     DISK_LOW = ("disk-low", State.DEGRADED)
     DISK_FULL = ("disk-full", State.READ_ONLY)
+    AUDIT_NOT_KEPT = ("audit-not-kept", State.READ_ONLY)
     HISTORY_UNPROVEN = ("history-unproven", State.LOCKED)
     STARTING = ("starting", State.LOCKED)
     STOPPING = ("stopping", State.LOCKED)

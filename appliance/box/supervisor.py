@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from appliance.box import process
+from appliance.box.audit_word import not_kept
 from appliance.box.front import FRONTS
 from appliance.box.home import Home
 from appliance.box.keeping import LOOP_RESTARTS, PartRunner
@@ -202,6 +203,9 @@ class Supervisor:
             causes[Cause.DISK_FULL] = f"{free} bytes free"
         elif free < self.settings.limits.disk_warn_bytes:
             causes[Cause.DISK_LOW] = f"{free} bytes free"
+        unkept = not_kept(self.home.audit_word, self.settings.audit)
+        if unkept is not None:
+            causes[Cause.AUDIT_NOT_KEPT] = unkept
         if self.home.history_lock.exists():
             causes[Cause.HISTORY_UNPROVEN] = "resume with the last exported checkpoints"
         elif not self.home.logs_compared.exists():

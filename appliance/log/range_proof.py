@@ -1,4 +1,4 @@
-"""Proof of a whole range of a log: every leaf hash of leaves [start, end), and what lies beside them up to a signed head.
+"""Proof of a range of a log: every leaf hash of leaves [start, end), and what lies beside them up to a signed head.
 
 What lies before `start` and after `end` is given as the fewest complete subtrees (RFC 6962, section 2.1): before, those
 of `start` read as a sum of powers of two, the widest first; after, those that begin at `end`, each as wide as its
@@ -54,7 +54,7 @@ def subtrees_after(end: int, size: int) -> list[tuple[int, int]]:
 
 
 def make_range_proof(start: int, end: int, size: int, read: ReadSubtree) -> RangeProof:
-    """The proof of leaves [start, end), from stored subtrees. Raises ProofInvalid for a range that is not in the tree."""
+    """The proof of leaves [start, end), from stored subtrees. Raises ProofInvalid for a range outside the tree."""
     if not 0 <= start <= end <= size:
         raise ProofInvalid(f"a tree of {size} leaves has no range from {start} to {end}")
     return RangeProof(

@@ -1,0 +1,357 @@
+"""Exports: a range of a log, opened, written out with the proof of the whole range, and on record in that log.
+
+An export is on record twice: before the first record of it is opened, and when it is made, with the digest of what was
+written. The second record stands in the export itself with its log proof, so that what a box did not write, or what
+somebody left out of it later, is found offline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import structlog
+
+from appliance.audit.errors import ExportNotMade, FilterRefused, TooManyExports, UnknownExport
+from appliance.audit.filters import Filter
+from appliance.audit.room import Asker, AuditedLog, AuditRoom
+from appliance.audit.source import PlainRow
+from appliance.audit.writers import WRITERS, JsonLinesExport, OpenedRow
+from appliance.errors import CinnabarError
+from appliance.evidence.export_lines import EndLine, ExportLine, Form, RecordLine
+from appliance.log import LogDamaged, NotYetIncluded, TileReader, parse_note
+from appliance.log.checkpoint import Checkpoint
+from appliance.log.range_proof import RangeProof, RangeRoot, make_range_proof
+from appliance.recorder.readings import ReadingRecord
+
+AT_ONCE = 2
+KEPT = 200
+PART_LIMIT = 1024 * 1024
+COVERED_SECONDS = 30.0
+"""How long an export waits for a signed head over its own record."""
+_LEAVES = 4_096
+
+log = structlog.get_logger("audit")
+State = Literal["running", "made", "failed", "cancelled"]
+
+
+class ExportView(msgspec.Struct, frozen=True, kw_only=True):
+    """How an export is."""
+
+    export: str
+    log: str
+    form: str
+    filter: str
+    state: State
+    problem: str
+    """Why it failed."""
+    first: int
+    end: int
+    done: int
+    """Leaves that were looked at, of end - first."""
+    shown: int
+    withheld: int
+    files: list[str]
+    """Names below HOME/exports/audit."""
+    sizes: list[int]
+    begun: int
+    """Microseconds since the epoch."""
+    seconds: float
+
+
+@dataclass
+class Export:
+    """One export of this life of the process."""
+
+    name: str
+    audited: AuditedLog
+    form: Form
+    wanted: Filter
+    asker: Asker
+    begun: int
+    state: State = "running"
+    problem: str = ""
+    first: int = 0
+    end: int = 0
+    done: int = 0
+    shown: int = 0
+    withheld: int = 0
+    files: list[Path] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    def view(self) -> ExportView:
+        made = self.state == "made"
+        return ExportView(
+            export=self.name,
+            log=self.audited.name,
+            form=self.form,
+            filter=self.wanted.text_of(),
+            state=self.state,
+            problem=self.problem,
+            first=self.first,
+            end=self.end,
+            done=self.done,
+            shown=self.shown,
+            withheld=self.withheld,
+            files=[path.name for path in self.files] if made else [],
+            sizes=[path.stat().st_size if path.exists() else 0 for path in self.files] if made else [],
+            begun=self.begun,
+            seconds=self.seconds or time.monotonic() - self.started,
+        )
+
+
+class Exports:
+    """The exports of this life of the process. Files of a life that was killed are swept at the start."""
+
+    def __init__(self, room: AuditRoom, directory: Path) -> None:
+        self._room = room
+        self._directory = directory
+        self._exports: dict[str, Export] = {}
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for left in directory.glob(".*.partial"):
+            left.unlink()
+
+    def views(self) -> list[ExportView]:
+        """The newest first."""
+        return [export.view() for export in reversed(self._exports.values())]
+
+    def view(self, name: object) -> ExportView:
+        return self._find(name).view()
+
+    async def start(self, asker: Asker, audited: AuditedLog, wanted: Filter, form: object) -> str:
+        """Begin an export; it is on record when this returns its name. Raises FilterRefused, TooManyExports."""
+        if form not in WRITERS:
+            raise FilterRefused(f"an export is one of {', '.join(WRITERS)}")
+        if sum(one.state == "running" for one in self._exports.values()) >= AT_ONCE:
+            raise TooManyExports(f"{AT_ONCE} exports run; wait or cancel one")
+        for old in [one.name for one in self._exports.values() if one.state != "running"][: -KEPT or None]:
+            if len(self._exports) > KEPT:
+                del self._exports[old]
+        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{audited.name.strip('@')}-{os.urandom(4).hex()}"
+        export = Export(name, audited, form, wanted, asker, time.time_ns() // 1000)
+        self._exports[name] = export
+        try:
+            await self._begin(export)
+        except BaseException:
+            del self._exports[name]
+            raise
+        return name
+
+    async def _begin(self, export: Export) -> None:
+        room, audited, wanted = self._room, export.audited, export.wanted
+        note = audited.reader.checkpoint()
+        head = Checkpoint.parse(parse_note(note).text)
+        while await room.catch_up(audited.name, 5.0) < head.size:
+            await asyncio.sleep(0)
+        first, end = room.index.span(audited.name, wanted.since, wanted.until)
+        export.first, export.end = min(first, head.size), min(end, head.size)
+        await room.record(self._record(export, "export-begun", export.end - export.first))
+        export.task = asyncio.create_task(self._run(export, note, head), name=f"export-{export.name}")
+
+    def cancel(self, name: object) -> ExportView:
+        export = self._find(name)
+        if export.task is not None and export.state == "running":
+            export.task.cancel()
+        return export.view()
+
+    def part(self, name: object, number: object, offset: object) -> bytes:
+        """Bytes of a file of a made export from `offset` on, at most 1 MiB; none at its end."""
+        export = self._find(name)
+        if export.state != "made":
+            raise ExportNotMade(f"the export is {export.state}")
+        if not isinstance(number, int) or not isinstance(offset, int) or not 0 <= number < len(export.files):
+            raise FilterRefused("a file is named by its number, and a part by where it begins")
+        if not 0 <= offset < 1 << 62:
+            raise FilterRefused("a part begins at 0 or later")
+        try:
+            with export.files[number].open("rb") as file:
+                file.seek(offset)
+                return file.read(PART_LIMIT)
+        except FileNotFoundError:
+            raise ExportNotMade("the export's file was taken away") from None
+
+    async def close(self) -> None:
+        tasks = [export.task for export in self._exports.values() if export.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _find(self, name: object) -> Export:
+        found = self._exports.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise UnknownExport("there is no such export in this life of the audit process")
+        return found
+
+    def _record(self, export: Export, action: Literal["export-begun", "export-made"], count: int) -> ReadingRecord:
+        return ReadingRecord(
+            action=action,
+            count=count,
+            end=export.end,
+            export=export.name,
+            filter=export.wanted.text_of(),
+            first=export.first,
+            person=export.asker.person,
+            tenant=export.audited.name,
+            time=time.time_ns() // 1000,
+            user=export.asker.user,
+        )
+
+    async def _run(self, export: Export, note: bytes, head: Checkpoint) -> None:
+        writer = WRITERS[export.form](self._directory, export.name)
+        export.files = writer.files
+        try:
+            await self._write(export, writer, note, head)
+            export.state = "made"
+            log.info("export-made", log=export.audited.name, export=export.name, shown=export.shown)
+        except asyncio.CancelledError:
+            export.state = "cancelled"
+        except (CinnabarError, OSError) as error:
+            export.state = "failed"
+            export.problem = f"{getattr(error, 'code', 'disk')}: {error}"
+            log.error("export-failed", log=export.audited.name, export=export.name, detail=export.problem)
+        finally:
+            export.seconds = time.monotonic() - export.started
+            if export.state != "made":
+                with contextlib.suppress(OSError):
+                    writer.drop()
+
+    async def _write(self, export: Export, writer: JsonLinesExport, note: bytes, head: Checkpoint) -> None:
+        room, audited = self._room, export.audited
+        tiles = TileReader(audited.reader.directory, head.size)
+        proof = make_range_proof(export.first, export.end, head.size, tiles.subtree)
+        root = RangeRoot(export.first, proof.before)
+        writer.begin(
+            ExportLine(
+                before=[value.hex() for value in proof.before],
+                box=room.settings.box_id,
+                end=export.end,
+                export=export.name,
+                filter=msgspec.Raw(export.wanted.text_of().encode()),
+                first=export.first,
+                form=export.form,
+                log=audited.name,
+                origin=audited.origin,
+                rehearsal=room.settings.rehearsal,
+                time=export.begun,
+            )
+        )
+        await self._records(export, writer, root)
+        self._check(export, root, proof, head)
+        digest = writer.end(
+            EndLine(
+                after=[value.hex() for value in proof.after],
+                checkpoint=note.decode(),
+                shown=export.shown,
+                size=head.size,
+                withheld=export.withheld,
+            )
+        )
+        record = self._record(export, "export-made", export.shown)
+        record = msgspec.structs.replace(record, digest=digest.hex())
+        index, salt, made = await room.record(record)
+        writer.finish(
+            RecordLine(
+                content=msgspec.Raw(record.canonical()),
+                salt=salt.hex(),
+                tlog_proof=await self._covered(audited, index, made.commitment),
+            )
+        )
+
+    @staticmethod
+    def _check(export: Export, root: RangeRoot, proof: RangeProof, head: Checkpoint) -> None:
+        if root.size != export.end or root.root(head.size, proof.after) != head.root:
+            raise LogDamaged("the records do not lead to the log's signed head: cinnabar log check")
+
+    @staticmethod
+    async def _covered(audited: AuditedLog, index: int, commitment: bytes) -> str:
+        deadline = time.monotonic() + COVERED_SECONDS
+        while True:
+            try:
+                return audited.reader.tlog_proof(index, entry=commitment).decode()
+            except NotYetIncluded:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
+
+    async def _records(self, export: Export, writer: JsonLinesExport, root: RangeRoot) -> None:
+        wanted, index, at = export.wanted, self._room.index, export.first
+        classes = index.classes(export.audited.name, wanted) if wanted.by_head else None
+        while at < export.end:
+            stop = export.end
+            if classes is not None:
+                # What nobody asked for is not opened, not even read: its commitments are enough.
+                found = index.leaves(classes, at, export.end, 1, newest=False)
+                clear = found[0] if found else export.end
+                if clear > at:
+                    await self._withhold(export, writer, root, at, clear)
+                    at = clear
+                    continue
+                stop = min(export.end, at + _LEAVES)
+            async for rows in self._room.source.stream(export.audited.name, at, stop):
+                self._portion(export, writer, root, rows)
+                at = rows[-1][0] + 1
+                export.done = at - export.first
+                await asyncio.sleep(0)  # others' pages first
+
+    async def _withhold(self, export: Export, writer: JsonLinesExport, root: RangeRoot, first: int, end: int) -> None:
+        for begin in range(first, end, 65_536):
+            stop = min(end, begin + 65_536)
+            packed = await self._room.source.commitments(export.audited.name, begin, stop)
+            sha256 = hashlib.sha256
+            hashes = b"".join([sha256(b"\x00" + packed[n : n + 32]).digest() for n in range(0, len(packed), 32)])
+            root.add(hashes)
+            writer.withheld(begin, hashes)
+            export.withheld += stop - begin
+            export.done = stop - export.first
+
+    @staticmethod
+    def _portion(export: Export, writer: JsonLinesExport, root: RangeRoot, rows: list[PlainRow]) -> None:
+        """The hot path: open, hold to the leaf, hand to the writer; runs of what is asked for and of what is not."""
+        wanted, sha256, open_record = export.wanted, hashlib.sha256, export.audited.opener.open
+        hashes = b"".join([sha256(b"\x00" + row[6]).digest() for row in rows])
+        root.add(hashes)
+        if not wanted.by_head and wanted.since is None and wanted.until is None and not wanted.text:
+            taken = [(*row[:6], *open_record(row[0], row[1], row[3], row[6], row[7])[:2]) for row in rows]
+            writer.entries(taken, hashes)
+            export.shown += len(taken)
+            return
+        text = wanted.text.casefold()
+        run: list[OpenedRow] = []
+        begin = 0
+        shown = False
+        for number, row in enumerate(rows):
+            takes = wanted.takes_head(row[2], row[3], row[4]) and wanted.takes_time(row[5])
+            opened = open_record(row[0], row[1], row[3], row[6], row[7]) if takes else None
+            if opened is not None and text and text not in opened[1].decode().casefold():
+                opened = None
+            if (opened is not None) != shown and number > begin:
+                _put(export, writer, rows[begin][0], run, hashes[begin * 32 : number * 32])
+                run, begin = [], number
+            shown = opened is not None
+            if opened is not None:
+                run.append((row[0], row[1], row[2], row[3], row[4], row[5], opened[0], opened[1]))
+        _put(export, writer, rows[begin][0], run, hashes[begin * 32 :])
+
+
+def _put(
+    export: Export,
+    writer: JsonLinesExport,
+    first: int,
+    run: list[OpenedRow],
+    hashes: bytes,
+) -> None:
+    if run:
+        writer.entries(run, hashes)
+        export.shown += len(run)
+    else:
+        writer.withheld(first, hashes)
+        export.withheld += len(hashes) // 32

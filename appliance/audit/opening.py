@@ -1,0 +1,53 @@
+"""Opening what is kept of a record: salt, record and artifact, held to the commitment that is the log's leaf."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from appliance.api.bodies import BodyCipher, BodyDamaged
+from appliance.audit.errors import RecordDamaged
+from appliance.record import COMMITMENT_PREFIX
+
+CLEAR_KINDS = frozenset(("administration", "ceremony"))
+"""Kept in clear: who writes them holds no content key."""
+BOX_LEAF = "box-leaf"
+"""A leaf over every tenant's head: no record, its body itself is what stands in the log."""
+
+_body = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes])
+_sha256 = hashlib.sha256
+Opened = tuple[bytes, bytes, bytes]
+"""Salt (empty for a box leaf), content (canonical JSON), artifact."""
+
+
+class Opener:
+    """Opens the records of one log. `cipher`: None for the box's own."""
+
+    def __init__(self, log: str, cipher: BodyCipher | None) -> None:
+        self._log = log
+        self._cipher = cipher
+
+    def open(self, leaf: int, record_id: bytes, kind: str, commitment: bytes, body: bytes) -> Opened:
+        """Raises RecordDamaged where it does not open, or is not what the leaf was made of."""
+        if kind == BOX_LEAF:
+            if _sha256(body).digest() != commitment:
+                raise RecordDamaged(f"entry {leaf} of {self._log} is not what its leaf was made of")
+            return b"", body, b""
+        try:
+            if kind not in CLEAR_KINDS:
+                if self._cipher is None:
+                    raise RecordDamaged(f"entry {leaf} of {self._log} is of a kind that the log does not hold")
+                body = self._cipher.open_bytes(record_id, body)
+            opened = _body.decode(body)
+        except (BodyDamaged, msgspec.MsgspecError):
+            raise RecordDamaged(f"entry {leaf} of {self._log} does not open") from None
+        if _sha256(COMMITMENT_PREFIX + opened[0] + opened[1]).digest() != commitment:
+            raise RecordDamaged(f"entry {leaf} of {self._log} is not what its leaf was made of")
+        return opened
+
+
+def openers(ciphers: Mapping[str, BodyCipher], box_log: str) -> dict[str, Opener]:
+    """One for each log."""
+    return {box_log: Opener(box_log, None)} | {name: Opener(name, cipher) for name, cipher in ciphers.items()}

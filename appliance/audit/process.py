@@ -1,0 +1,82 @@
+"""The audit process: `python -m appliance.audit --home DIR`.
+
+It opens tenants' content keys and lets go of the tokens again; it makes no signature, and changes nothing of the
+records but that it adds to the logs who was shown what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from appliance.audit.exporting import Exports
+from appliance.audit.forwarding import Forwarder
+from appliance.audit.index import Index
+from appliance.audit.room import AuditRoom
+from appliance.audit.server import AuditServer, Methods
+from appliance.audit.source import RecordSource
+from appliance.box.home import Home
+from appliance.box.settings import read_settings
+from appliance.recorder import RecorderClient, new_run_id
+
+NICENESS = 5
+"""Whoever signs comes first."""
+
+log = structlog.get_logger("audit")
+
+
+async def serve(home: Home, stop: asyncio.Event) -> None:
+    """Run until told to stop."""
+    settings = read_settings(home.settings)
+    recorder = await RecorderClient.connect(home.recorder_socket, new_run_id(), lambda: (0, {}))
+    index = Index(home.audit / "index.sqlite")
+    room = AuditRoom(home, settings, RecordSource(recorder), index)
+    room.open_logs()
+    exports = Exports(room, home.audit_exports)
+    forwarder = Forwarder(room)
+    users = {os.geteuid(), 0} | ({settings.users.management} if settings.users.management is not None else set())
+
+    def status() -> dict[str, Any]:
+        return {"logs": {name: index.size(name) for name in room.logs}, "forwarding": forwarder.status()}
+
+    server = AuditServer(Methods(room, exports, status), frozenset(users))
+    tasks = [asyncio.create_task(room.follow(), name="follow"), asyncio.create_task(forwarder.run(), name="forward")]
+    home.audit_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    listening = await server.listen(home.audit_socket, 0o660)
+    log.info("audit-ready", logs=sorted(room.logs))
+    try:
+        waiting = asyncio.create_task(stop.wait(), name="stop")
+        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {waiting}:
+            task.result()  # neither ends by itself
+    finally:
+        listening.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await exports.close()
+        with contextlib.suppress(Exception):
+            await recorder.goodbye()
+        await recorder.close()
+        index.close()
+
+
+async def _main(home: Home) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(home, stop)
+
+
+def main(root: Path) -> None:
+    """Run until SIGTERM or SIGINT."""
+    os.nice(NICENESS)
+    os.umask(0o027)
+    asyncio.run(_main(Home(root)))

@@ -1,0 +1,152 @@
+"""What every request of the audit process needs: settings, opened content keys, the records, the index, the logs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+import hsm
+from appliance.api.bodies import BodyCipher
+from appliance.audit.following import catch_up
+from appliance.audit.index import Index
+from appliance.audit.opening import Opener
+from appliance.audit.source import RecordSource
+from appliance.box.home import Home
+from appliance.box.pins import pin_path
+from appliance.box.settings import BoxSettings, read_settings
+from appliance.errors import NotFound
+from appliance.log import LogReader, log_directory
+from appliance.recorder.errors import RecorderUnavailable
+from appliance.recorder.messages import BOX_LOG, Entry
+from appliance.recorder.readings import ReadingRecord, reading_entry
+from hsm import vault
+
+log = structlog.get_logger("audit")
+
+
+@dataclass(frozen=True)
+class AuditedLog:
+    """A log that can be asked about."""
+
+    name: str
+    """The tenant's, or @box."""
+    origin: str
+    reader: LogReader
+    opener: Opener
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks."""
+
+    user: int
+    """Numeric user id of the process, as the socket shows it."""
+    person: str
+    """As the management service says; nobody else has looked."""
+
+
+@dataclass
+class AuditRoom:
+    """One life of the audit process."""
+
+    home: Home
+    settings: BoxSettings
+    source: RecordSource
+    index: Index
+    logs: dict[str, AuditedLog] = field(default_factory=dict)
+    _read: float = 0.0
+    _catching_up: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    def open_logs(self) -> None:
+        """Open the content key of every tenant; the tokens are let go of again. Tenants that cannot be opened are told
+        and left out."""
+        tenants = {tenant.name: tenant for tenant in self.settings.tenants}
+        wanted = [entry for entry in self.settings.logs if (entry.tenant or BOX_LOG) not in self.logs]
+        tokens: dict[str, hsm.Token] = {}
+        try:
+            for entry in wanted:
+                cipher = None
+                if entry.tenant is not None:
+                    tenant = tenants.get(entry.tenant)
+                    try:
+                        if tenant is None:
+                            continue
+                        wrapped = (self.home.root / tenant.data_key).read_bytes()
+                        token = tokens.get(tenant.token) or self._open_token(tenant.token)
+                        tokens[tenant.token] = token
+                        cipher = BodyCipher(tenant.name, vault.open_content_key(token, wrapped))
+                    except (hsm.HsmError, OSError, KeyError) as error:
+                        log.error("tenant-not-opened", tenant=entry.tenant, error=type(error).__name__)
+                        continue
+                name = entry.tenant or BOX_LOG
+                reader = LogReader(log_directory(self.home.logs, entry.origin))
+                self.logs[name] = AuditedLog(name, entry.origin, reader, Opener(name, cipher))
+        finally:
+            for token in tokens.values():
+                token.close()
+
+    def _open_token(self, name: str) -> hsm.Token:
+        settings = {token.name: token for token in self.settings.tokens}[name]
+        return hsm.open_token(
+            hsm.Pkcs11Uri.parse(settings.uri),
+            hsm.PinFile(pin_path(self.home, settings)),
+            hsm.LaneSettings(),
+            count_call=_never,
+            allow_weak_keys=settings.allow_weak_keys,
+        )
+
+    def log(self, name: object) -> AuditedLog:
+        """A log by its name; the settings are read again for one that is not known. Raises NotFound."""
+        found = self.logs.get(name) if isinstance(name, str) else None
+        if found is None and time.monotonic() > self._read + 1.0:
+            self._read = time.monotonic()
+            self.settings = read_settings(self.home.settings)
+            self.open_logs()
+            found = self.logs.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise NotFound("there is no such log")
+        return found
+
+    async def catch_up(self, name: str, patience: float = 0.02) -> int:
+        """Bring the index up to the log, for about `patience` seconds; gives the leaves that it then has."""
+        lock = self._catching_up.setdefault(name, asyncio.Lock())
+        async with lock:
+            return await catch_up(self.index, self.source, name, patience)
+
+    async def tell(self, asker: Asker, audited: AuditedLog, wanted: str, first: int, end: int, count: int) -> None:
+        """Put a read of content on record, before anything is shown. Raises what the recorder refuses it with."""
+        record = ReadingRecord(
+            action="content-read",
+            count=count,
+            end=end,
+            filter=wanted,
+            first=first,
+            person=asker.person,
+            tenant=audited.name,
+            time=time.time_ns() // 1000,
+            user=asker.user,
+        )
+        await self.record(record)
+
+    async def record(self, record: ReadingRecord) -> tuple[int, bytes, Entry]:
+        """Leaf index, salt and entry of the record, once it is on disk."""
+        made, salt = reading_entry(record)
+        committed = await self.source.recorder.reading(record.tenant, made)
+        return committed.first_index, salt, made
+
+    async def follow(self) -> None:
+        """Keep the index close to every log, for ever."""
+        while True:
+            for name in list(self.logs):
+                try:
+                    await self.catch_up(name, 0.25)
+                except (NotFound, RecorderUnavailable):
+                    continue
+            await asyncio.sleep(0.25)
+
+
+def _never() -> None:
+    raise AssertionError("the audit process makes no signature")
