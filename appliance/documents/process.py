@@ -28,12 +28,14 @@ def limits_of(settings: BoxSettings) -> Limits:
 def serve(
     home: Home, settings: BoxSettings, isolation: Isolation, users: frozenset[int], tasks: Mapping[str, Task] = TASKS
 ) -> None:
-    """Run until SIGTERM or SIGINT. `users`: who may connect, beside ourselves and root."""
+    """Run until SIGTERM or SIGINT. `users`: who may connect, beside root; without a user of our own, that user too."""
     os.umask(0o077)
+    if not isolation.own_user:
+        users |= {os.geteuid()}
     count = settings.documents.workers
     server = Server(
         listen(home.documents_socket),
-        users | {os.geteuid(), 0},
+        users | {0},
         tasks,
         TrustKeeper(home.trust),
         Hello(count, isolation.own_user, isolation.own_network),

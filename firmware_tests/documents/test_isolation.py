@@ -88,6 +88,10 @@ def test_another_user_is_refused_at_the_socket(keeper) -> None:
     assert "stranger-on-socket" in (running.directory / "output").read_text()
 
 
+def test_a_worker_cannot_ask_for_tasks_itself(box: RunningBox) -> None:
+    assert _connect_as(USER, box.home.documents_socket) in {"closed", "ConnectionResetError"}
+
+
 def _connect_as(user: int, path: object) -> str:
     ran = subprocess.run(
         ("/usr/bin/python3", "-c", _CONNECT, str(path)),

@@ -167,3 +167,11 @@ def test_stamps_go_on_while_documents_are_large(box: RunningBox, client: httpx.C
             assert answer.status_code == 200
             assert answer.json()["files"][0]["size"] == 20 << 20
     assert client.post("/v1/stamps", json={"digest": "00" * 32}).status_code == 200
+
+
+def test_health_tells_no_shared_network(box: RunningBox, client: httpx.Client) -> None:
+    told = {weakness["name"] for weakness in client.get("/health").json()["weaknesses"]}
+    assert "rehearsal" in told
+    assert "documents-on-network" not in told
+    metrics = httpx.get(f"http://{box.address('metrics')}/metrics").text
+    assert 'cinnabar_documents_connected{worker="' in metrics
