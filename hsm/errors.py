@@ -97,3 +97,11 @@ class CryptokiError(HsmError):
         super().__init__(f"{function}: {return_value_name(value)}")
         self.function = function
         self.value = value
+
+
+class DataObjectExists(HsmError):
+    """A data object of that label stands in the token with another value."""
+
+
+class WeakDataObject(HsmError):
+    """The token would make a data object only in a way that lets it be changed."""

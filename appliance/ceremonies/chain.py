@@ -1,0 +1,106 @@
+"""The chain of constitutions as files: each version with the proposal and the statements that made it. Pure.
+
+Whoever holds the files can hold the chain again, offline, against the digest of its first version, which people
+compared at the founding: no version takes effect that the quorum before it, as `tally` counts it, did not approve.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from appliance.ceremonies.actions import AmendConstitution
+from appliance.ceremonies.canonical import Instant, instant
+from appliance.ceremonies.constitution import Constitution, check_constitution
+from appliance.ceremonies.errors import DocumentRefused, QuorumMissing, StatementRefused, SuccessionRefused
+from appliance.ceremonies.evidence import governing, verify_statement
+from appliance.ceremonies.proposal import Proposal, check_proposal, proposal_digest
+from appliance.ceremonies.quorum import require
+from appliance.ceremonies.statements import ReceivedStatement, VerifiedStatement
+
+
+class ConstitutionVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One version and why it is lawful. The first was confirmed on the box's console: no proposal brings it."""
+
+    format: Literal["cinnabar-constitution-version/1"] = "cinnabar-constitution-version/1"
+    constitution: Constitution
+    proposal: Proposal | None
+    statements: list[ReceivedStatement]
+    adopted: Instant
+    """When the quorum held and it took effect."""
+
+
+def verified_statements(
+    proposal: Proposal, current: Constitution, statements: Sequence[ReceivedStatement]
+) -> list[VerifiedStatement]:
+    """Those of the statements whose evidence holds under this constitution; others do not count and are left out."""
+    digest = proposal_digest(proposal)
+    found: list[VerifiedStatement] = []
+    for one in statements:
+        if one.statement.proposal != digest:
+            continue
+        try:
+            law = governing(one.statement, proposal, current)
+            found.append(verify_statement(law, one.statement, instant(one.received)))
+        except StatementRefused:
+            continue
+    return found
+
+
+def waiting_ends(proposal: Proposal, current: Constitution, reached: datetime.datetime) -> datetime.datetime:
+    """When a proposal that reached its threshold at `reached` may be executed: at once, but for a recovery."""
+    amendment = next((action for action in proposal.actions if isinstance(action, AmendConstitution)), None)
+    if amendment is None or not amendment.recovery:
+        return reached
+    scopes = [current.scope(part.scope) for part in proposal.quorum]
+    hours = [scope.recovery.waiting_hours for scope in scopes if scope is not None and scope.recovery is not None]
+    return reached + datetime.timedelta(hours=max(hours, default=0))
+
+
+def check_chain(versions: Sequence[ConstitutionVersion]) -> Constitution:
+    """The constitution that the chain leads to. Raises DocumentRefused, SuccessionRefused, QuorumMissing."""
+    if not versions:
+        raise DocumentRefused("there is no constitution")
+    first = versions[0]
+    if first.constitution.version != 1 or first.proposal is not None or first.statements:
+        raise DocumentRefused("the chain does not begin with a founding")
+    check_constitution(first.constitution)
+    current = first.constitution
+    for following in versions[1:]:
+        check_succession(current, following)
+        current = following.constitution
+    return current
+
+
+def check_succession(current: Constitution, following: ConstitutionVersion) -> None:
+    """Whether the quorum of `current` approved it. Raises DocumentRefused, SuccessionRefused, QuorumMissing."""
+    proposal = following.proposal
+    if proposal is None or not isinstance(proposal.actions[-1], AmendConstitution):
+        raise SuccessionRefused("no proposal brings this version")
+    if proposal.actions[-1].constitution != following.constitution:
+        raise SuccessionRefused("the proposal brings another version")
+    adopted = instant(following.adopted)
+    check_proposal(proposal, current, adopted)
+    require(proposal, current, verified_statements(proposal, current, following.statements), adopted)
+    last = max(instant(one.received) for one in following.statements)
+    if adopted < last:
+        raise SuccessionRefused("a statement came after the version took effect")
+    if proposal.actions[-1].recovery and not _waited(current, following, adopted):
+        raise SuccessionRefused("the waiting period of the recovery was not over")
+
+
+def _waited(current: Constitution, following: ConstitutionVersion, adopted: datetime.datetime) -> bool:
+    """Whether the quorum stood, by the statements received until then, for the whole waiting period."""
+    assert following.proposal is not None  # noqa: S101 - the caller has looked
+    ends = waiting_ends(following.proposal, current, adopted)
+    threshold_time = adopted - (ends - adopted)
+    early = [one for one in following.statements if instant(one.received) <= threshold_time]
+    verified = verified_statements(following.proposal, current, early)
+    try:
+        require(following.proposal, current, verified, threshold_time)
+    except QuorumMissing:
+        return False
+    return True

@@ -1,0 +1,44 @@
+"""Amending the constitution: a version that the quorum before it approved takes effect when the token pins it."""
+
+from __future__ import annotations
+
+from appliance.ceremonies import DocumentRefused, Proposal, instant_text
+from appliance.ceremonies.actions import AmendConstitution
+from appliance.ceremonies.chain import ConstitutionVersion
+from appliance.ceremonies.constitution import Constitution
+from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.registry import StepResult, executor
+
+
+async def only_confirmed(room: Room, _proposal: Proposal, action: AmendConstitution) -> None:
+    """A credential that is new to a person must be a candidate's that the console confirmed for that person."""
+    refuse_strangers(room, room.constitutions.in_force(), action.constitution)
+
+
+def refuse_strangers(room: Room, current: Constitution, following: Constitution) -> None:
+    """Raises DocumentRefused."""
+    for person in following.persons:
+        known = current.person(person.id)
+        for credential in person.credentials:
+            if known is not None and credential in known.credentials:
+                continue
+            if not room.candidates.is_confirmed(person.id, credential):
+                raise DocumentRefused(f"{person.id} has a credential that no confirmed candidate made")
+
+
+@executor(AmendConstitution, check=only_confirmed)
+async def amend(ctx: ExecutionContext, action: AmendConstitution) -> StepResult:
+    """Adopt the version. A run after a crash finds it adopted, or does what is left."""
+    made = ConstitutionVersion(
+        constitution=action.constitution,
+        proposal=ctx.proposal,
+        statements=ctx.statements,
+        adopted=instant_text(ctx.judged),
+    )
+    chain = ctx.room.constitutions
+    await chain.adopt(made, int(ctx.judged.timestamp() * 1_000_000))
+    document = action.constitution
+    return StepResult(
+        {"version": document.version, "constitution": document.digest},
+        {"constitution.json": chain.version(document.version)},
+    )

@@ -1,0 +1,194 @@
+"""Those who may become officers: a one-time link gives a candidate, a one-time code from the console confirms her.
+
+Neither the link nor the code carries authority: what a candidate's credential may do is decided by a constitution that
+names it. The code shows that whoever made the credential stands in touch with the person who read its words aloud.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from appliance.ceremonies import digest_words
+from appliance.ceremonies.canonical import Name, Text
+from appliance.ceremonies.constitution import Credential
+from appliance.errors import Conflict, NotFound
+from appliance.keymaster.errors import CodeRefused, TooManyProposals
+from appliance.keymaster.journal import Journal
+
+INVITATION_S = 7 * 24 * 3600
+INVITATION_BYTES = 16
+CODE_DIGITS = 8
+CODE_S = 600
+ATTEMPTS = 5
+MOST = 200
+"""Open invitations, and candidates that are not confirmed."""
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """`person`: the id that the person is to have in the constitution."""
+
+    person: str
+    name: str
+    expires: int
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """`id`: random; `fingerprint`: SHA-256 of the public key (a passkey's COSE key, a card's certificate)."""
+
+    id: str
+    person: str
+    name: str
+    credential: Credential
+    fingerprint: str
+    state: str
+    """waiting, confirmed."""
+    registered: int
+
+    @property
+    def words(self) -> str:
+        """The 24 words that the candidate's own page shows too."""
+        return digest_words(self.fingerprint)
+
+
+class _Named(msgspec.Struct, frozen=True):
+    person: Name
+    name: Text
+
+
+class Candidates:
+    """Invitations and candidates, in the journal."""
+
+    def __init__(self, journal: Journal, clock_s: Callable[[], float] = time.time) -> None:
+        self._journal = journal
+        self._clock_s = clock_s
+
+    # Invitations
+
+    def invite(self, person: str, name: str) -> str:
+        """A one-time code for an enrolment link, 32 hexadecimal digits. Raises TooManyProposals, msgspec errors."""
+        named = msgspec.convert({"person": person, "name": name}, _Named)
+        now = int(self._clock_s())
+        code = secrets.token_hex(INVITATION_BYTES)
+        with self._journal.transaction() as connection:
+            connection.execute("DELETE FROM invitations WHERE used IS NULL AND expires < ?", (now,))
+            if connection.execute("SELECT count(*) FROM invitations WHERE used IS NULL").fetchone()[0] >= MOST:
+                raise TooManyProposals("too many invitations are open")
+            connection.execute(
+                "INSERT INTO invitations (code, name, made, expires) VALUES (?,?,?,?)",
+                (_hidden(code), msgspec.json.encode(named).decode(), now, now + INVITATION_S),
+            )
+        return code
+
+    def invitation(self, code: str) -> Invitation:
+        """Whom an unused code invites. Raises CodeRefused."""
+        row = self._journal.connection.execute(
+            "SELECT name, expires FROM invitations WHERE code = ? AND used IS NULL", (_hidden(code),)
+        ).fetchone()
+        if row is None or row[1] < self._clock_s():
+            raise CodeRefused("the link was used, is too old, or never was")
+        named = msgspec.json.decode(row[0], type=_Named)
+        return Invitation(named.person, named.name, row[1])
+
+    # Candidates
+
+    def register(self, code: str, credential: Credential) -> Candidate:
+        """The credential that an invited person made; the code is used up. Raises CodeRefused, Conflict."""
+        invited = self.invitation(code)
+        now = int(self._clock_s())
+        fingerprint = hashlib.sha256(base64.b64decode(credential.public_key)).hexdigest()
+        identifier = secrets.token_hex(8)
+        with self._journal.transaction() as connection:
+            if any(one.credential.id == credential.id or one.fingerprint == fingerprint for one in self.all()):
+                raise Conflict("that credential is a candidate's already")
+            connection.execute("UPDATE invitations SET used = ? WHERE code = ?", (now, _hidden(code)))
+            connection.execute(
+                """INSERT INTO candidates (id, name, credential, fingerprint, state, registered)
+                   VALUES (?,?,?,?,'waiting',?)""",
+                (
+                    identifier,
+                    msgspec.json.encode(_Named(invited.person, invited.name)).decode(),
+                    msgspec.json.encode(credential),
+                    fingerprint,
+                    now,
+                ),
+            )
+        return self.find(identifier)
+
+    def all(self) -> list[Candidate]:
+        rows = self._journal.connection.execute(
+            "SELECT id, name, credential, fingerprint, state, registered FROM candidates ORDER BY registered, id"
+        )
+        return [_candidate(row) for row in rows]
+
+    def find(self, identifier: str) -> Candidate:
+        """Raises NotFound."""
+        row = self._journal.connection.execute(
+            "SELECT id, name, credential, fingerprint, state, registered FROM candidates WHERE id = ?", (identifier,)
+        ).fetchone()
+        if row is None:
+            raise NotFound("there is no such candidate")
+        return _candidate(row)
+
+    def discard(self, identifier: str) -> None:
+        """Raises NotFound."""
+        self.find(identifier)
+        with self._journal.transaction() as connection:
+            connection.execute("DELETE FROM candidates WHERE id = ?", (identifier,))
+
+    def show_code(self, identifier: str) -> str:
+        """A new one-time code for a candidate whose words the person at the console has compared. Raises NotFound."""
+        self.find(identifier)
+        code = "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
+        with self._journal.transaction() as connection:
+            connection.execute(
+                "UPDATE candidates SET code = ?, code_ends = ?, attempts = 0 WHERE id = ?",
+                (_hidden(code + identifier), int(self._clock_s()) + CODE_S, identifier),
+            )
+        return code
+
+    def confirm(self, identifier: str, code: str) -> Candidate:
+        """The candidate typed the code from the console. Raises NotFound, CodeRefused."""
+        self.find(identifier)
+        # The attempt is on disk before the code is compared, so that a crash gives no further one.
+        with self._journal.transaction() as connection:
+            changed = connection.execute(
+                """UPDATE candidates SET attempts = attempts + 1
+                   WHERE id = ? AND code IS NOT NULL AND attempts < ? AND code_ends > ?""",
+                (identifier, ATTEMPTS, int(self._clock_s())),
+            )
+            allowed = changed.rowcount == 1
+            row = connection.execute("SELECT code FROM candidates WHERE id = ?", (identifier,)).fetchone()
+        expected = row[0] if allowed else bytes(32)
+        if not hmac.compare_digest(expected, _hidden(code.replace(" ", "") + identifier)) or not allowed:
+            raise CodeRefused("the code is wrong, was tried too often, or is too old")
+        with self._journal.transaction() as connection:
+            connection.execute("UPDATE candidates SET state = 'confirmed', code = NULL WHERE id = ?", (identifier,))
+        return self.find(identifier)
+
+    def confirmed(self) -> list[Candidate]:
+        return [one for one in self.all() if one.state == "confirmed"]
+
+    def is_confirmed(self, person: str, credential: Credential) -> bool:
+        """Whether exactly this credential was confirmed for exactly this person."""
+        return any(one.person == person and one.credential == credential for one in self.confirmed())
+
+
+def _candidate(row: tuple[str, str, bytes, str, str, int]) -> Candidate:
+    named = msgspec.json.decode(row[1], type=_Named)
+    credential = msgspec.json.decode(row[2], type=Credential)
+    return Candidate(row[0], named.person, named.name, credential, row[3], row[4], row[5])
+
+
+def _hidden(code: str) -> bytes:
+    return hashlib.sha256(b"cinnabar one-time code\0" + code.encode()).digest()

@@ -1,0 +1,123 @@
+"""The box's console, server side: what the person in front of the box may see and do. Its socket is root's alone.
+
+The console compares and confirms; it decides nothing that officers decide, but for the founding, when there are none.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from appliance.ceremonies import Constitution, QuorumMissing, digest_words
+from appliance.ceremonies.canonical import Digest, Name, Text
+from appliance.ceremonies.constitution import ApprovalRules, ScopeName
+from appliance.errors import Conflict
+from appliance.keymaster.desk import Desk, shown_candidate, status
+from appliance.keymaster.engine import Engine
+from appliance.keymaster.errors import CodeRefused
+from appliance.keymaster.execution import Executions
+from appliance.keymaster.founding import first_constitution, found, rehearsal_rules
+from appliance.keymaster.serving import Method
+
+CONFIRMING_WORDS = 4
+
+Threshold = Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+
+class Console:
+    """The methods of the console, each as its name says."""
+
+    def __init__(self, engine: Engine, executions: Executions) -> None:
+        self._engine = engine
+        self._room = engine.room
+        self._desk = Desk(engine, executions)
+        self._proposed: Constitution | None = None
+        """A first constitution whose words wait to be typed back."""
+
+    def methods(self) -> dict[str, Method]:
+        names = (
+            "status candidates code discard invite prepare_founding found proposals proposal constitution pending text "
+            "answer"
+        )
+        return {name: getattr(self, name) for name in names.split()}
+
+    async def status(self) -> dict[str, Any]:
+        return status(self._engine)
+
+    async def constitution(self) -> bytes:
+        return await self._desk.constitution()
+
+    async def proposals(self) -> list[dict[str, Any]]:
+        return await self._desk.proposals(None)
+
+    async def proposal(self, digest: Digest) -> dict[str, Any]:
+        return await self._desk.proposal(digest)
+
+    # Candidates
+
+    async def candidates(self) -> list[dict[str, Any]]:
+        return [shown_candidate(one) for one in self._room.candidates.all()]
+
+    async def code(self, identifier: str) -> str:
+        return self._room.candidates.show_code(identifier)
+
+    async def discard(self, identifier: str) -> None:
+        self._room.candidates.discard(identifier)
+
+    async def invite(self, person: Name, name: Text) -> str:
+        return self._room.candidates.invite(person, name)
+
+    # Founding
+
+    async def prepare_founding(
+        self,
+        threshold: Threshold,
+        scopes: dict[ScopeName, list[Name]] | None = None,
+        rules: ApprovalRules | None = None,
+    ) -> dict[str, Any]:
+        """The first constitution as it would be, its digest and the digest's words. Nothing has happened yet."""
+        constitutions = self._room.constitutions
+        if constitutions.refusal is None and constitutions.founded:
+            raise Conflict("the box has a constitution")
+        candidates = self._room.candidates.confirmed()
+        if not candidates:
+            raise QuorumMissing("no candidate has been confirmed")
+        settings = self._room.settings
+        document = first_constitution(
+            settings,
+            rules or rehearsal_rules(self._room.home, settings),
+            candidates,
+            threshold,
+            scopes or {},
+            self._engine.clock(),
+        )
+        self._proposed = document
+        return {
+            "digest": document.digest,
+            "words": digest_words(document.digest),
+            "chinese": digest_words(document.digest, "chinese_simplified"),
+            "constitution": msgspec.to_builtins(document),
+        }
+
+    async def found(self, digest: Digest, words: str) -> int:
+        """Let the prepared constitution take effect. `words`: the first four of its words, as typed. The version."""
+        document = self._proposed
+        if document is None or document.digest != digest:
+            raise Conflict("another constitution, or none, is prepared")
+        if words.lower().split() != digest_words(digest).split()[:CONFIRMING_WORDS]:
+            raise CodeRefused("these are not the first four words of the constitution's fingerprint")
+        await found(self._room, document, self._engine.clock())
+        self._proposed = None
+        return document.version
+
+    # Questions of executors
+
+    async def pending(self) -> list[dict[str, object]]:
+        return self._room.console.pending()
+
+    async def text(self, number: int) -> str:
+        return self._room.console.take_text(number)
+
+    async def answer(self, number: int, text: str) -> None:
+        self._room.console.answer(number, text)

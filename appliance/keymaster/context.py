@@ -1,0 +1,190 @@
+"""What executors work with: the room (the whole of this life of the keymaster) and the context of one step."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+import hsm
+from appliance.box.home import Home
+from appliance.box.pins import pin_path
+from appliance.box.settings import BoxSettings, TokenSettings, read_settings
+from appliance.ceremonies import Constitution, Proposal
+from appliance.ceremonies.statements import ReceivedStatement
+from appliance.errors import CinnabarError, NotFound
+from appliance.keymaster.candidates import Candidates
+from appliance.keymaster.console_line import ConsoleLine
+from appliance.keymaster.constitutions import Constitutions
+from appliance.keymaster.journal import Journal
+from appliance.keymaster.recording import AdminLink, Recording
+from appliance.recorder import RecorderClient
+from appliance.recorder.admin import AdminClient
+from appliance.recorder.counts import CallCounter
+from appliance.recorder.errors import OutcomeUnknown, RecorderUnavailable
+
+KEY_ID_BYTES = 20
+_KEY_CONTEXT = b"cinnabar key v1\0"
+
+Answer = TypeVar("Answer")
+
+
+class Tokens:
+    """The tokens that the keymaster has open as user, by name; opened when first asked for. Calls block."""
+
+    def __init__(self, home: Home, counter: CallCounter, count_drop: Callable[[str], None]) -> None:
+        self._home = home
+        self._counter = counter
+        self._count_drop = count_drop
+        self._open: dict[str, hsm.Token] = {}
+
+    def user(self, settings: BoxSettings, name: str) -> hsm.Token:
+        """The open token. Raises NotFound, HsmError."""
+        found = self._open.get(name)
+        if found is None:
+            wanted = token_settings(settings, name)
+            found = self._open[name] = hsm.open_token(
+                hsm.Pkcs11Uri.parse(wanted.uri),
+                hsm.PinFile(pin_path(self._home, wanted)),
+                hsm.LaneSettings(),
+                count_call=self._counter.count,
+                count_drop=self._count_drop,
+                allow_weak_keys=wanted.allow_weak_keys,
+            )
+        return found
+
+    def put_away(self, name: str) -> None:
+        """Close a token; it is opened anew when asked for again."""
+        token = self._open.pop(name, None)
+        if token is not None:
+            token.close()
+
+    def close(self) -> None:
+        for name in list(self._open):
+            self.put_away(name)
+
+
+def token_settings(settings: BoxSettings, name: str) -> TokenSettings:
+    """Raises NotFound."""
+    found = next((token for token in settings.tokens if token.name == name), None)
+    if found is None:
+        raise NotFound(f"the box has no token {name}")
+    return found
+
+
+@dataclass
+class Room:
+    """This life of the keymaster: what its parts share."""
+
+    home: Home
+    settings: BoxSettings
+    journal: Journal
+    tokens: Tokens
+    constitutions: Constitutions
+    candidates: Candidates
+    console: ConsoleLine
+    admin: AdminLink
+    recording: Recording
+    recorder: RecorderClient | None = None
+    """None until the recorder has answered for the first time."""
+    drops: Counter[str] = field(default_factory=Counter)
+    """Signatures of this life that were made and not recorded, by reason (control RECORD)."""
+    settings_changed: list[Callable[[BoxSettings], None]] = field(default_factory=list)
+    """Called after `reload`."""
+
+    def reload(self) -> None:
+        """Read box.json again, after the supervisor has adopted other settings."""
+        self.settings = read_settings(self.home.settings)
+        for call in self.settings_changed:
+            call(self.settings)
+
+    def box_token(self) -> hsm.Token:
+        """The box's own token, opened as user: the one of its authorities. Blocks."""
+        return self.tokens.user(self.settings, self.settings.authorities[0].token)
+
+    def user_token(self, name: str) -> hsm.Token:
+        """A token of the settings, opened as user. Blocks. Raises NotFound, HsmError."""
+        return self.tokens.user(self.settings, name)
+
+    def connected(self) -> RecorderClient:
+        """The recorder's submit side. Raises RecorderUnavailable before it has answered for the first time."""
+        if self.recorder is None:
+            raise RecorderUnavailable("the recorder has not answered yet")
+        return self.recorder
+
+    async def record_signature(
+        self, kind: Literal["crl", "self-test", "certificate"], key: str, subject: str, body: bytes
+    ) -> None:
+        """The durable row of a signature of the box's own, before it is released (control RECORD); one a C_Sign."""
+        try:
+            await self.connected().housekeeping(kind, key, time.time_ns() // 1000, subject, body)
+        except OutcomeUnknown:
+            raise  # the client learns it later, and counts
+        except CinnabarError as error:
+            self.drops.update([error.code])
+            raise
+
+    async def administer(self, function: Callable[[AdminClient], Answer]) -> Answer:
+        """Change the register: `function` gets a connected client, in a thread; it may be called again after a lost
+        connection, so it compares first."""
+        return await self.admin.call(function)
+
+
+@dataclass(frozen=True)
+class ExecutionContext:
+    """One step of one execution. What it does must come out the same when it is done again after a crash."""
+
+    room: Room
+    proposal: Proposal
+    digest: str
+    """Of the proposal, hexadecimal."""
+    step: int
+    """Index of the action in the proposal."""
+    attempt: int
+    law: Constitution
+    """In force when the execution was judged."""
+    statements: list[ReceivedStatement]
+    """Every statement on record about the proposal."""
+    judged: datetime.datetime
+    """When the quorum was found to hold."""
+
+    @property
+    def home(self) -> Home:
+        return self.room.home
+
+    @property
+    def settings(self) -> BoxSettings:
+        return self.room.settings
+
+    @property
+    def key_id(self) -> bytes:
+        """CKA_ID of the key that this step makes: a run after a crash finds the half-made object by it."""
+        text = _KEY_CONTEXT + bytes.fromhex(self.digest) + self.step.to_bytes(4, "big")
+        return hashlib.sha256(text).digest()[:KEY_ID_BYTES]
+
+    @property
+    def scratch(self) -> Path:
+        """A private directory of this step, kept over a crash; the executor makes it, and removes it when done."""
+        return self.home.keymaster / "work" / f"{self.digest}-{self.step}"
+
+    async def administer(self, function: Callable[[AdminClient], Answer]) -> Answer:
+        return await self.room.administer(function)
+
+    async def ask(self, prompt: str, *, timeout_s: float = 600.0, secret: bool = True) -> str:
+        """What a person types on the console; see ConsoleLine.ask."""
+        return await self.room.console.ask(self.digest, self.step, prompt, timeout_s=timeout_s, secret=secret)
+
+    async def show(self, prompt: str, text: str, *, timeout_s: float = 600.0) -> None:
+        """Show a text once on the console; see ConsoleLine.show."""
+        await self.room.console.show(self.digest, self.step, prompt, text, timeout_s=timeout_s)
+
+
+def facts_json(facts: dict[str, object]) -> bytes:
+    return msgspec.json.encode(facts, order="sorted")

@@ -1,0 +1,161 @@
+"""What the keymaster does without anybody's word: it keeps the CRLs, and the trust bundle, fresh."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import time
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+import hsm
+from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
+from appliance.errors import CinnabarError
+from appliance.evidence.bundle import TrustRefused
+from appliance.evidence.directory import read_directory
+from appliance.evidence.trust import read_bundle
+from appliance.keymaster.certificates import Issuer, Revocation
+from appliance.keymaster.context import Room
+from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl
+from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
+from appliance.keymaster.word import KeymasterWord, write_word
+from hsm.x509 import private_key
+
+DEVICE_KEY = "device"
+DEVICE_SCHEME = "ecdsa-p384-sha384"
+BUNDLE_DAYS = 365
+
+log = structlog.get_logger("keymaster")
+
+
+class Housekeeping:
+    """Rounds of one life of the process. It goes on whatever becomes of the constitution."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._home = room.home
+        self._issuers: dict[str, Issuer] = {}
+        self._rounds, self._failures = 0, 0
+        self._succeeded: float | None = None
+        room.settings_changed.append(lambda _: self._issuers.clear())
+
+    @property
+    def _settings(self) -> BoxSettings:
+        return self._room.settings
+
+    async def round(self) -> None:
+        """Make what is due. A round that fails is told of, and tried again as the next."""
+        self._rounds += 1
+        try:
+            if not self._issuers:
+                await asyncio.to_thread(self._open)
+            await self._round()
+            self._succeeded = time.time()
+        except (CinnabarError, hsm.HsmError) as error:
+            # Retried in the next round; a CRL is made at half of its life, so there is time.
+            self._failures += 1
+            log.warning("round-failed", error=type(error).__name__, detail=str(error))
+        word = KeymasterWord(rounds=self._rounds, failures=self._failures, succeeded=self._succeeded)
+        write_word(self._home.keymaster_word, word)
+
+    def _open(self) -> None:
+        issuers = {}
+        for authority in self._settings.authorities:
+            token = self._room.user_token(authority.token)
+            key = token.signing_key(hsm.Pkcs11Uri.parse(authority.key_uri), authority.scheme)
+            certificate = x509.load_pem_x509_certificate((self._home.root / authority.certificate).read_bytes())
+            # The issuer's own distribution point matters only to certificates that it issues, not to its CRLs.
+            issuers[authority.name] = Issuer(certificate, private_key(key), hashes.SHA384(), crl_url="")
+        self._issuers = issuers
+
+    async def _round(self) -> None:
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        revoked = self._revocations(await self._room.connected().query("revoked_certificates"))
+        lists = {
+            authority.name: await self._revocation_list(authority, revoked.get(authority.name, []), now)
+            for authority in self._settings.authorities
+        }
+        if not self._bundle_names(lists):
+            await self._publish(lists, now)
+
+    def _revocations(self, rows: list[tuple[bytes, int]]) -> dict[str, list[Revocation]]:
+        """Revoked certificates by the authority that issued them; the register knows them by digest only."""
+        found: dict[str, list[Revocation]] = {}
+        for digest, time_us in rows:
+            path = self._home.issued / f"{digest.hex()}.pem"
+            if not path.exists():
+                continue  # not issued here: the register refuses it, and no CRL of ours can speak of it
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            at = datetime.datetime.fromtimestamp(time_us // 1_000_000, datetime.UTC)
+            for name, issuer in self._issuers.items():
+                if issuer.certificate.subject == certificate.issuer:
+                    found.setdefault(name, []).append(Revocation(certificate.serial_number, at))
+        return found
+
+    async def _revocation_list(
+        self, authority: CertificateAuthoritySettings, revoked: list[Revocation], now: datetime.datetime
+    ) -> bytes:
+        """The published CRL where it still holds, else the next one, which is on record and not yet published."""
+        path = self._home.root / authority.crl
+        current = read_crl(path)
+        if not is_due(current, revoked, now):
+            return path.read_bytes()
+        crl = next_crl(self._issuers[authority.name], current, revoked, now, authority.crl_days)
+        der = crl.public_bytes(serialization.Encoding.DER)
+        await self._room.record_signature("crl", authority.name, authority.name, der)
+        log.info("crl-made", authority=authority.name, revoked=len(revoked))
+        return der
+
+    def _bundle_names(self, lists: dict[str, bytes]) -> bool:
+        """Whether the trust bundle is whole and names these CRLs; not so after a life that ended while it wrote."""
+        try:
+            bundle = read_bundle(read_directory(self._home.trust), None).document
+        except TrustRefused:
+            return False
+        named = {entry.file: entry.sha256 for entry in bundle.revocation_lists}
+        return all(
+            named.get(Path(authority.crl).name) == hashlib.sha256(lists[authority.name]).hexdigest()
+            for authority in self._settings.authorities
+        )
+
+    async def _publish(self, lists: dict[str, bytes], now: datetime.datetime) -> None:
+        """Publish CRLs together with the next version of the trust bundle, which names them by digest.
+
+        Everything is signed and on record before the first file is replaced, so that readers find them at odds for a
+        moment at most."""
+        box_token = self._room.box_token()
+        device = box_token.signing_key(hsm.Pkcs11Uri.parse(f"pkcs11:object={DEVICE_KEY}"), DEVICE_SCHEME)
+        files = read_directory(self._home.trust)
+        previous = read_last(files).document
+        signed: list[bytes] = []
+
+        def sign(encoded: bytes) -> bytes:
+            signed.append(encoded)
+            return device.sign(encoded)
+
+        bundle = make_bundle(
+            signer=device.public_key.public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            ),
+            sign=sign,
+            previous=files,
+            rehearsal=self._settings.rehearsal,
+            issued=now,
+            expires=now + datetime.timedelta(days=BUNDLE_DAYS),
+            authorities=previous.authorities,
+            revocation_lists={
+                Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities
+            },
+            logs=previous.logs,
+            witnesses=previous.witnesses,
+            time=previous.time,
+        )
+        await self._room.record_signature("certificate", DEVICE_KEY, "trust bundle", signed[0])
+        for authority in self._settings.authorities:
+            publish(self._home, authority, lists[authority.name])
+        write_bundle(self._home.trust, bundle)
+        log.info("trust-bundle-published", version=previous.version + 1)
