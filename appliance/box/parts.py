@@ -69,7 +69,7 @@ def parts_of(
             module("appliance.keymaster"),
             who.keymaster,
             groups("keymaster"),
-            lambda: True,
+            home.desk_socket.exists,
             1,
             group=users.keymaster_group,
         ),
