@@ -20,6 +20,7 @@ from appliance.box import journal as journal_of_process
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError
+from appliance.keymaster.approve import approval_server
 from appliance.keymaster.candidates import Candidates
 from appliance.keymaster.console import Console
 from appliance.keymaster.console_line import ConsoleLine
@@ -89,6 +90,8 @@ class Keymaster:
         # Who may speak is looked at when they connect; the mode lets them come so far.
         await self._desk.start(self._home.desk_socket, 0o666)
         await self._console.start(self._home.console_socket, 0o600)
+        approvals = approval_server(self.engine, self.executions)
+        await approvals.listen(self._home.approve_socket)
         try:
             await self._connect(stop)
             await self.room.constitutions.load()
@@ -101,6 +104,7 @@ class Keymaster:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), ROUND_SECONDS)
         finally:
+            await approvals.stop()
             await self._end()
 
     async def _connect(self, stop: asyncio.Event) -> None:

@@ -1,0 +1,3 @@
+import { startLanguage } from "/static/common.js";
+
+startLanguage();
