@@ -34,6 +34,7 @@ PASSED_HEADERS = (
     "X-CSRF-Token",
 )
 
+HSTS = '        add_header Strict-Transport-Security "max-age=63072000; includeSubDomains" always;\n'
 _DOWN = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>Please wait</title>"
     "<h1>This part of the box is not up</h1><p>Signing is not affected. Wait a moment and load the page again; if it "
@@ -63,7 +64,7 @@ def _tls(home: Home) -> str:
     return (
         f"        ssl_certificate {home.front / 'server.crt'};\n"
         f"        ssl_certificate_key {home.front / 'server.key'};\n"
-        '        add_header Strict-Transport-Security "max-age=63072000; includeSubDomains" always;\n'
+        f"{HSTS}"
     )
 
 
@@ -95,6 +96,7 @@ def _server(home: Home, listener: Listener, name: str, upstream: Path) -> str:
         "        }\n"
         "        location @down {\n"
         "            default_type text/html;\n"
+        f"    {HSTS}"
         "            add_header Retry-After 5 always;\n"
         "            add_header Cache-Control no-store always;\n"
         "            add_header X-Content-Type-Options nosniff always;\n"

@@ -1,0 +1,44 @@
+"""The pages that a viewer is offered: those of the operations that she may ask, in one order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask_babel import lazy_gettext as _
+
+from mgmt_service.roles import AUDIT, EVERYONE, OFFICERS, Role, Viewer
+
+
+@dataclass(frozen=True)
+class Entry:
+    path: str
+    label: Any
+    roles: frozenset[Role]
+    box_only: bool = False
+
+
+ENTRIES: Final = [
+    Entry("/", _("Overview"), EVERYONE),
+    Entry("/ceremonies", _("Ceremonies"), EVERYONE),
+    Entry("/officers", _("Officers"), EVERYONE),
+]
+"""Each area adds its own where it belongs (see mgmt_service.areas)."""
+
+
+def entries(viewer: Viewer | None, here: str) -> list[tuple[Entry, bool]]:
+    """What this viewer is offered, each with whether it is where she is."""
+    if viewer is None:
+        return []
+    offered = [
+        entry for entry in ENTRIES if (viewer.has(entry.roles, "box") if entry.box_only else viewer.scopes(entry.roles))
+    ]
+    return [(entry, _is_at(entry.path, here)) for entry in offered]
+
+
+def _is_at(path: str, here: str) -> bool:
+    here = here.partition("?")[0]
+    return here == path if path == "/" else here == path or here.startswith(f"{path}/")
+
+
+__all__ = ["AUDIT", "ENTRIES", "OFFICERS", "Entry", "entries"]

@@ -1,0 +1,87 @@
+"""Errors of the management service, and how each answers: a page for people, problem+json (RFC 9457) for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.errors import BadRequest, CinnabarError, NotAuthorised
+
+PROBLEM_TYPE = "application/problem+json"
+PROBLEM_PREFIX = "urn:cinnabar:problem:"
+
+
+class NotSignedIn(NotAuthorised):
+    """There is no session, or it has ended."""
+
+    code = "not-signed-in"
+    status = 401
+    title = "Sign in first"
+
+
+class SignInRefused(NotAuthorised):
+    """A sign-in that does not hold. Says the same whatever was wrong."""
+
+    code = "sign-in-refused"
+    status = 403
+    title = "This passkey does not sign anybody in"
+
+
+class LinkRefused(NotAuthorised):
+    """A one-time link that is unknown, used or too old."""
+
+    code = "link-refused"
+    status = 403
+    title = "This link does not work any more"
+
+
+class ProofNeeded(NotAuthorised):
+    """The act needs the passkey again: the last proof is too old."""
+
+    code = "proof-needed"
+    status = 403
+    title = "Show your passkey again"
+
+
+class CrossSite(NotAuthorised):
+    """A changing request that did not come from a page of this service, or without its token."""
+
+    code = "cross-site"
+    status = 403
+    title = "The request did not come from a page of this service"
+
+
+class TooMany(CinnabarError):
+    """Too many attempts from one address."""
+
+    code = "too-many-requests"
+    status = 429
+    title = "Too many attempts; wait a moment"
+    retriable = True
+
+
+class StateForbids(CinnabarError):
+    """The box is in a state in which this is not done."""
+
+    code = "state-forbids"
+    status = 409
+    title = "The box is in a state in which this cannot be done"
+
+
+class Malformed(BadRequest):
+    """A body that is not of the form that the operation takes."""
+
+    code = "malformed"
+    status = 422
+    title = "Something in the form is not right"
+
+
+def problem_document(error: CinnabarError) -> dict[str, Any]:
+    """As appliance.api.problems writes it."""
+    return {
+        "type": PROBLEM_PREFIX + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": str(error) or error.title + ".",
+        "control": error.control,
+        "retriable": error.retriable,
+    }

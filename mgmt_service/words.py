@@ -1,0 +1,108 @@
+"""What the service calls things, in the reader's language: states, causes, roles, scopes, what acts say when done."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Flask
+from flask_babel import lazy_gettext as _
+from markupsafe import Markup
+
+from mgmt_service.texts import visible
+
+SAID: Final[dict[str, Any]] = {
+    "signed-in": _("You are signed in."),
+    "signed-out": _("You are signed out. You can close this page."),
+    "passkey-made": _("Your passkey is made. You sign in with it from now on."),
+    "passkey-removed": _("The passkey is removed, and every session that it opened has ended."),
+    "reader-named": _("The reader is named."),
+    "reader-dismissed": _("The reader is dismissed, at once."),
+    "link-made": _("The link is made."),
+    "drafted": _("The proposal is with the keymaster. Nothing happens before it is signed."),
+    "executing": _("The keymaster has begun. This page follows it."),
+    "signed-out-everywhere": _("All your sessions have ended."),
+}
+"""Key of the cookie to the sentence: the cookie can choose one of these and say nothing else."""
+
+STATES: Final = {
+    "operational": _("Operational"),
+    "degraded": _("Degraded"),
+    "read-only": _("Read-only"),
+    "locked": _("Locked"),
+    "unprovisioned": _("Unprovisioned"),
+    "failed": _("Failed"),
+    "tampered": _("Tampered"),
+}
+STATE_MEANINGS: Final = {
+    "operational": _("Everything works."),
+    "degraded": _("The box works; a part of it does not."),
+    "read-only": _("The disk has no room for a record, so nothing is signed."),
+    "locked": _("The box signs nothing until it is unlocked."),
+    "unprovisioned": _("There is no box in this home yet."),
+    "failed": _("A process that the box cannot do without does not stay up."),
+    "tampered": _("A tamper signal came. The box has dropped its secrets."),
+}
+STATE_TONES: Final = {
+    "operational": "good",
+    "degraded": "warn",
+    "read-only": "warn",
+    "locked": "bad",
+    "unprovisioned": "bad",
+    "failed": "bad",
+    "tampered": "bad",
+}
+CAUSES: Final = {
+    "process-down": (
+        _("A process is down"),
+        _("It is started again by itself. If it stays down, look at the box's log."),
+    ),
+    "clock-not-shown": (
+        _("The clock is not shown to be right"),
+        _("Time-stamps are refused until it is. Look at the time source."),
+    ),
+    "token-unavailable": (_("A key cannot sign now"), _("Look at the HSM and at the keys below.")),
+    "disk-low": (_("The disk is getting full"), _("Archive or prune sealed segments before it is full.")),
+    "disk-full": (_("The disk is full"), _("Make room: nothing is signed before there is.")),
+    "history-unproven": (
+        _("The box's history is not yet shown to be the only one"),
+        _("At the console, run: cinnabar log resume"),
+    ),
+    "starting": (_("The box is starting"), _("Wait a moment.")),
+    "stopping": (_("The box is stopping"), _("Start it at its console.")),
+    "not-provisioned": (_("There is no box in this home"), _("At the console, run: cinnabar provision")),
+    "restart-loop": (_("A process ends again and again"), _("Look at the box's log at its console.")),
+    "tamper-signal": (_("A tamper signal came"), _("Have the box examined; a ceremony brings it back.")),
+    "officers-locked": (_("Officers locked the box"), _("Write an unlock ceremony.")),
+}
+"""Cause to what it is and what to do."""
+ROLES: Final = {"officer": _("Officer"), "auditor": _("Auditor"), "supervisor": _("Supervisor")}
+
+
+def scope_name(scope: str) -> str:
+    """A scope as people call it."""
+    if scope == "box":
+        return str(_("the box"))
+    return visible(scope.partition("/")[2])
+
+
+def word(table: dict[str, Any], key: str) -> Any:
+    """A key's word; the key itself where there is none."""
+    return table.get(key, key)
+
+
+def wbr(text: str) -> Markup:
+    """A long hexadecimal text in groups of eight, which may break between them."""
+    parts = [visible(text)[at : at + 8] for at in range(0, len(text), 8)]
+    return Markup("<wbr>").join(parts)
+
+
+def install(app: Flask) -> None:
+    app.jinja_env.filters.update(scope_name=scope_name, wbr=wbr)
+    app.jinja_env.globals.update(
+        STATES=STATES,
+        STATE_MEANINGS=STATE_MEANINGS,
+        STATE_TONES=STATE_TONES,
+        CAUSES=CAUSES,
+        ROLES=ROLES,
+        word=word,
+    )
