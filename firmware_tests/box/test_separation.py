@@ -53,7 +53,7 @@ def test_each_kind_of_process_has_a_user_and_only_the_groups_it_needs(box: Runni
     for name, pid in box.processes().items():
         # The keymaster has a group of its own even where it shares the workers' user: what is its own hangs on that.
         assert (int(_status(pid, "Gid")[0]) == users[name]) is (name != "keymaster")
-        mine = {"api-0", "api-1", "log", "keymaster"}
+        mine = {"api-0", "api-1", "audit", "log", "keymaster"}
         assert groups[name] <= ({recorder, worker, documents} if name in mine else set()), name
 
 

@@ -24,6 +24,8 @@ from hsm import PinFile, PinRefused, Pkcs11Uri
 from hsm.testing.softhsm import softhsm_module
 
 SOURCE = Path(__file__).with_name("several_users.c")
+SAME_USER = {"api-1": "api-0", "audit": "api-0", "open-front": "front", "management-front": "front"}
+"""Parts that are of another one's kind."""
 NUMBERS = UserSettings(**dict(zip(UserSettings.__struct_fields__, range(60620, 60640), strict=False)))
 
 
@@ -112,9 +114,9 @@ def _can(box: RunningBox, part: str, path: Path, how: int) -> bool:
 def test_every_process_has_a_user_of_its_own_and_the_box_works(apart: RunningBox) -> None:
     users = {name: _user(apart, name) for name in apart.processes()}
     assert 0 not in users.values()
-    kinds = {name: user for name, user in users.items() if name not in {"api-1", "open-front"}}
+    kinds = {name: user for name, user in users.items() if name not in SAME_USER}
     assert len(set(kinds.values())) == len(kinds), kinds
-    assert users["api-1"] == users["api-0"]
+    assert all(users[name] == users[other] for name, other in SAME_USER.items() if name in users)
     with apart.http() as client:
         record = client.post("/v1/stamps", json={"digest": "ab" * 32}).json()["record"]
         assert client.post("/v1/seals", json={"digest": "ab" * 32, "level": "B-T"}).status_code == 200
@@ -144,7 +146,7 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (pins["log"] / "box.pin", {"log"}),
         (pins["keymaster"] / "box.pin", {"keymaster"}),
         (checkpoint, {"log", "worker", "keymaster"}),
-        (home.exports / "checkpoints", {"log"}),
+        (home.exports / "checkpoints", {"log", "worker", "keymaster"}),  # signed heads, no secrets
         (home.front / "server.key", {"front"}),
         (home.marks / "demo-tsu", {"worker"}),
         (home.recorder_socket, {"recorder", "worker", "log", "keymaster"}),
@@ -155,6 +157,7 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
     writes: list[tuple[Path, set[str]]] = [
         (home.trust, {"keymaster"}),
         (log, {"log"}),
+        (home.exports / "checkpoints", {"log"}),
         (home.clock_page, {"clock"}),
         (home.state_page, set()),
         (home.settings, set()),
@@ -242,3 +245,20 @@ def test_nothing_that_a_user_puts_in_its_directory_is_opened_by_root(apart: Runn
     assert victim.read_text() == "untouched"
     assert victim.stat().st_uid == os.geteuid()
     assert not (mine / "demo.pin").is_symlink()
+
+
+def test_a_home_that_no_user_can_reach_works_under_one_user_and_says_so(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    box = RunningBox(tmp_path / "box", "demo")
+    box.provision()
+    box.start()
+    try:
+        assert {_user(box, part) for part in box.processes()} == {os.geteuid()}
+        with box.http() as client:
+            assert client.post("/v1/stamps", json={"digest": "ab" * 32}).status_code == 200
+            names = {weakness["name"] for weakness in client.get("/health").json()["weaknesses"]}
+        assert NOT_SEPARATE in names
+        assert SHARED not in names
+    finally:
+        assert box.stop() == 0, box.said()
+    assert "cannot reach the interpreter or the home" in box.said()
