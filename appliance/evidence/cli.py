@@ -16,8 +16,9 @@ from appliance.errors import CinnabarError
 from appliance.evidence.certificates import microseconds
 from appliance.evidence.directory import default_state, load_trust, read_public_key
 from appliance.evidence.findings import Indication
+from appliance.evidence.recognise import LARGEST_OBJECT
 from appliance.evidence.signatures import DIGEST_OIDS, digest
-from appliance.evidence.subjects import NamedBytes, NamedDigest
+from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile
 from appliance.evidence.text import print_report
 from appliance.evidence.verify import verify
 from appliance.quoting import escape
@@ -114,7 +115,15 @@ def verify_command(
     sys.exit(report.exit_code)
 
 
-def _named(path: Path) -> NamedBytes:
+def _named(path: Path) -> NamedBytes | NamedFile:
+    """A file in memory; one that is too large for any object as a stream, as a document or an audit export."""
+    try:
+        size = path.stat().st_size
+        if path.is_file() and size > LARGEST_OBJECT:
+            with path.open("rb") as file:
+                return NamedFile(path.name, lambda: path.open("rb"), size, file.read(4_096))
+    except OSError as error:
+        raise click.UsageError(f"{escape(str(path))}: {error.strerror or 'cannot be read'}") from None
     return NamedBytes(path.name, _read(path))
 
 

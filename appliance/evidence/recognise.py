@@ -11,7 +11,8 @@ from appliance.ber import definite
 from appliance.der import BIT_STRING, DerError, Reader
 from appliance.evidence import cms
 from appliance.evidence.canonical import NotCanonical, read_json
-from appliance.evidence.subjects import NamedBytes
+from appliance.evidence.export_lines import ENTRIES_FILE, FIRST_BYTES, MIMETYPE_FILE
+from appliance.evidence.subjects import NamedBytes, NamedFile
 
 LARGEST_OBJECT = 64 * 1024 * 1024
 """Bytes of anything that is parsed; larger files are documents."""
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     LOG_PROOF = "log proof"
     RECEIPT = "log receipt"
     OPENING = "record opening"
+    EXPORT = "audit export"
     CERTIFICATE = "certificate"
     REVOCATION_LIST = "revocation list"
     DOCUMENT = "document"
@@ -54,9 +56,14 @@ _COSE_SIGN1 = b"\xd2\x84"
 _PROOF = b"c2sp.org/tlog-proof@"
 
 
-def recognise(file: NamedBytes) -> tuple[Kind, list[bytes]]:
-    """The kind, and the encoded objects inside: one, or the members of a PEM file. A document has none."""
-    content = file.content
+def recognise(file: NamedBytes | NamedFile) -> tuple[Kind, list[bytes]]:
+    """The kind, and the encoded objects inside: one, or the members of a PEM file. A document has none, an export is
+    read as a stream."""
+    content = file.content if isinstance(file, NamedBytes) else file.front
+    if _is_export(content):
+        return Kind.EXPORT, []
+    if isinstance(file, NamedFile):
+        return Kind.DOCUMENT, []
     named = _BY_NAME.get(PurePath(file.name).suffix.lower(), Kind.DOCUMENT)
     if len(content) > LARGEST_OBJECT:
         return Kind.DOCUMENT, []
@@ -71,6 +78,13 @@ def recognise(file: NamedBytes) -> tuple[Kind, list[bytes]]:
     kind = _recognise_der(content) if content.startswith(b"0") else None
     kind = kind or named
     return kind, [] if kind is Kind.DOCUMENT else [content]
+
+
+def _is_export(content: bytes) -> bool:
+    """An audit export, as lines or as container: its first two members say so."""
+    members = content[:256]
+    container = members.startswith(b"PK\x03\x04") and members[30:38] == MIMETYPE_FILE.encode()
+    return content.startswith(FIRST_BYTES) or (container and ENTRIES_FILE.encode() in members)
 
 
 def _recognise_pem(content: bytes) -> tuple[Kind, list[bytes]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from appliance.der import DerError
@@ -10,6 +10,7 @@ from appliance.errors import CinnabarError
 from appliance.evidence import archives, cms, logs, openings
 from appliance.evidence.contents import signed_content
 from appliance.evidence.context import Context
+from appliance.evidence.exports import JudgedExport
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.items import Earliest, Item, Shown, fingerprint
 from appliance.evidence.openings import SignatureFacts
@@ -56,12 +57,20 @@ class Round:
     """Judges every input once. `trusted` and `outside`: what the round before showed, by anyone the bundle trusts, and
     by parties other than the box."""
 
-    def __init__(self, inputs: Sequence[Input], context: Context, trusted: Earliest, outside: Earliest) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        context: Context,
+        trusted: Earliest,
+        outside: Earliest,
+        exports: Mapping[int, JudgedExport],
+    ) -> None:
         self.inputs = inputs
         self.subjects = [one.subject for one in inputs]
         self.context = context
         self.trusted = trusted
         self.outside = outside
+        self.exports = exports
         self.items = [Item(one.index, one.kind) for one in inputs]
         self.facts: list[SignatureFacts] = []
 
@@ -74,6 +83,7 @@ class Round:
         self._each(Kind.LOG_PROOF, lambda item, encoded: self._proof(item, encoded, entries, logs.check_proof))
         self._each(Kind.RECEIPT, lambda item, encoded: self._proof(item, encoded, entries, logs.check_receipt))
         self._each(Kind.OPENING, self._opening)
+        self._exports()
         self._judge_missing()
         return self.items
 
@@ -320,6 +330,15 @@ class Round:
             journal.refuse(
                 "inclusion", SubIndication.NO_POE, "Nothing given proves that the record stands in a trusted log."
             )
+
+    def _exports(self) -> None:
+        for index, judged in self.exports.items():
+            item = self.items[index]
+            item.parts += judged.parts
+            if judged.table is not None:
+                item.cover(matching(self.subjects, "sha256", bytes.fromhex(judged.table)))
+            if judged.claimed_us is not None:
+                item.claimed.append((judged.claimed_us, "the box's record of the export"))
 
     # --- what is about nothing that was given ------------------------------------------------------------------------
 

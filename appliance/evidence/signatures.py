@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import IO
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -99,6 +100,11 @@ def digest_name(algorithm: Algorithm, what: str) -> str:
 def digest(name: str, data: bytes) -> bytes:
     """Digest of data under an accepted name."""
     return hashlib.new(name.replace("sha3-", "sha3_"), data).digest()
+
+
+def digest_of_stream(name: str, stream: IO[bytes]) -> bytes:
+    """Digest of what is left of a stream, under an accepted name."""
+    return hashlib.file_digest(stream, name.replace("sha3-", "sha3_")).digest()  # type: ignore[arg-type]
 
 
 def check_signature(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
-from appliance.evidence.signatures import digest
+from appliance.evidence.signatures import digest, digest_of_stream
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,17 @@ class NamedBytes:
 
     name: str
     content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that may be larger than memory: read as a stream, again for each use. `open`: from its start."""
+
+    name: str
+    open: Callable[[], IO[bytes]] = field(repr=False)
+    size: int
+    front: bytes = field(repr=False)
+    """Its first bytes, as many as there are up to 4096."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class NamedDigest:
 class Subject:
     """A file or a digest, with the digests that were asked for so far."""
 
-    def __init__(self, source: NamedBytes | NamedDigest) -> None:
+    def __init__(self, source: NamedBytes | NamedFile | NamedDigest) -> None:
         self.source = source
         self._digests: dict[str, bytes] = {}
         if isinstance(source, NamedDigest):
@@ -47,7 +60,16 @@ class Subject:
         """Its digest under an accepted algorithm; None for another digest of a file that is not here."""
         if algorithm not in self._digests and isinstance(self.source, NamedBytes):
             self._digests[algorithm] = digest(algorithm, self.source.content)
+        elif algorithm not in self._digests and isinstance(self.source, NamedFile):
+            with self.source.open() as stream:
+                self._digests[algorithm] = digest_of_stream(algorithm, stream)
         return self._digests.get(algorithm)
+
+    def stream(self) -> IO[bytes] | None:
+        """The file's bytes, from its start; None for a digest of a file that is not here."""
+        if isinstance(self.source, NamedBytes):
+            return io.BytesIO(self.source.content)
+        return self.source.open() if isinstance(self.source, NamedFile) else None
 
 
 def matching(subjects: Sequence[Subject], algorithm: str, value: bytes) -> list[int]:

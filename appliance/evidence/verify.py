@@ -6,14 +6,16 @@ files existed, and the second round judges with that. So two files can never lif
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 from collections.abc import Sequence
+from typing import IO
 
 from appliance.der import DerError
 from appliance.errors import BadRequest
 from appliance.evidence import cms
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
+from appliance.evidence.exports import JudgedExport, judge_export
 from appliance.evidence.findings import Indication, Journal, SubIndication, worst
 from appliance.evidence.items import Earliest, Item, earliest
 from appliance.evidence.recognise import Kind, recognise
@@ -21,7 +23,7 @@ from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustS
 from appliance.evidence.revocation import RevocationList, read_revocation_list
 from appliance.evidence.rounds import SUBJECTS_ONLY, Input, Round
 from appliance.evidence.signers import readable_certificates
-from appliance.evidence.subjects import NamedBytes, NamedDigest, Subject
+from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile, Subject
 from appliance.evidence.trust import TrustBundle
 from appliance.limits import VERIFIED_FILES
 from appliance.quoting import escape
@@ -38,7 +40,7 @@ class TooMuch(BadRequest):
 
 
 def verify(
-    files: Sequence[NamedBytes],
+    files: Sequence[NamedBytes | NamedFile],
     trust: TrustBundle,
     *,
     now_us: int,
@@ -57,12 +59,13 @@ def verify(
     inputs = _recognised(files, digests)
     context = _context(inputs, trust, now_us, nonce)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
-    items = Round(inputs, context, Earliest(), Earliest()).judge()
-    items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted)).judge()
+    exports = _exports(inputs, trust)
+    items = Round(inputs, context, Earliest(), Earliest(), exports).judge()
+    items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted), exports).judge()
     return _report(inputs, items, context, accepted)
 
 
-def _recognised(files: Sequence[NamedBytes], digests: Sequence[NamedDigest]) -> list[Input]:
+def _recognised(files: Sequence[NamedBytes | NamedFile], digests: Sequence[NamedDigest]) -> list[Input]:
     inputs: list[Input] = []
     for file in files:
         kind, objects = recognise(file)
@@ -70,6 +73,27 @@ def _recognised(files: Sequence[NamedBytes], digests: Sequence[NamedDigest]) -> 
     for given in digests:
         inputs.append(Input(len(inputs), Subject(given), Kind.DIGEST, []))
     return inputs
+
+
+def _exports(inputs: Sequence[Input], trust: TrustBundle) -> dict[int, JudgedExport]:
+    """Audit exports, by their places. They neither need nor give help, so they are judged once, each as a stream."""
+    judged: dict[int, JudgedExport] = {}
+    for one in inputs:
+        if one.kind is not Kind.EXPORT:
+            continue
+        with contextlib.ExitStack() as opened:
+
+            def table(digest: str, opened: contextlib.ExitStack = opened) -> IO[bytes] | None:
+                for other in inputs:
+                    if other.kind in SUBJECTS_ONLY and (other.subject.digest("sha256") or b"").hex() == digest:
+                        stream = other.subject.stream()
+                        return None if stream is None else opened.enter_context(stream)
+                return None
+
+            stream = one.subject.stream()
+            if stream is not None:
+                judged[one.index] = judge_export(opened.enter_context(stream), trust, table)
+    return judged
 
 
 def _context(inputs: Sequence[Input], trust: TrustBundle, now_us: int, nonce: int | None) -> Context:
@@ -157,8 +181,8 @@ def _file_report(
     return FileReport(
         name=escape(subject.name),
         kind=item.kind.value,
-        size=len(source.content) if isinstance(source, NamedBytes) else None,
-        sha256=hashlib.sha256(source.content).hexdigest() if isinstance(source, NamedBytes) else None,
+        size=_size(source),
+        sha256=None if isinstance(source, NamedDigest) else (subject.digest("sha256") or b"").hex(),
         indication=None if item.kind in _HELPERS else worst([part.indication for part in parts]),
         sub_indications=merged([part.sub_indications for part in parts]),
         parts=parts,
@@ -173,6 +197,12 @@ def _file_report(
         if shown is None
         else TimeWord(time=spoken(shown.time_us), time_us=shown.time_us, by=shown.by, source=escape(subject.name)),
     )
+
+
+def _size(source: NamedBytes | NamedFile | NamedDigest) -> int | None:
+    if isinstance(source, NamedBytes):
+        return len(source.content)
+    return source.size if isinstance(source, NamedFile) else None
 
 
 def _parts(item: Item, covering: Sequence[Item], names: Sequence[str]) -> list[Part]:
