@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl
 import msgspec
 import structlog
 
-from appliance.api.connection import CERTIFICATE_HEADER
 from appliance.api.endpoints import LISTENERS, NO_BODY, Endpoint
 from appliance.api.errors import StateForbids, UnsupportedMediaType
 from appliance.api.messages import Request, Response
 from appliance.api.problems import problem_response
+from appliance.api.request_reader import CERTIFICATE_HEADER
 from appliance.api.routing import Router
 from appliance.box.settings import LimitSettings
 from appliance.box.states import State, permits

@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection on a unix socket: httptools parses, requests run one after another, answers leave in order.
+"""One HTTP/1.1 connection on a unix socket: requests run one after another, answers leave in order.
 
-Nothing that a peer sends can make a connection hold more than the endpoint's size limit, or hold it for longer than the
-deadlines below. The cost of a request matters here (docs/decisions/0004-http-server.md), so the code is dense: handlers
-are coroutines that are stepped by hand, without a task of their own, and await futures only.
+What arrives is appliance.api.request_reader's, what leaves appliance.api.answer_writer's. The cost of a request matters
+here (docs/decisions/0004-http-server.md), so the code is dense: handlers are coroutines that are stepped by hand,
+without a task of their own, and await futures only.
 """
 
 from __future__ import annotations
@@ -13,46 +13,15 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
-import httptools
-
-from appliance.api.errors import (
-    AddressTooLong,
-    BadCertificateHeader,
-    Busy,
-    HeadersTooLarge,
-    RequestTimeout,
-    TooLarge,
-    UnsupportedVersion,
-)
+from appliance.api.answer_writer import AnswerWriter
+from appliance.api.errors import Busy
 from appliance.api.messages import Request, Response
-from appliance.errors import BadRequest, CinnabarError
+from appliance.api.request_reader import RequestReader
+from appliance.errors import CinnabarError
 
-HEAD_SECONDS: Final = 15.0
-"""From the first byte of a request to the end of its header section."""
-IDLE_SECONDS: Final = 75.0
-"""Between requests; the front's own keep-alive is no longer."""
-BODY_SECONDS: Final = 15.0
-"""For a body, plus one second for each BODY_BYTES_A_SECOND of it."""
-BODY_BYTES_A_SECOND: Final = 64 * 1024
-WRITE_SECONDS: Final = 30.0
-"""A peer that takes none of its answer for so long is cut off."""
-
-LINGER_SECONDS: Final = 2.0
-"""After a refusal, for a peer that is still sending to read it."""
-
-ADDRESS_BYTES: Final = 4 * 1024
-HEAD_BYTES: Final = 32 * 1024
-"""Of the whole header section: an escaped certificate with an ML-DSA-87 key takes 14 kB."""
 PIPELINE: Final = 16
 """Requests that wait on one connection before it stops reading."""
-LARGE_BYTES: Final = 64 * 1024
-"""Bodies beyond it leave a quarter of the worker's room to smaller ones, such as those of stamps."""
-FRAMING_ALLOWANCE: Final = 8
-"""Bytes on the wire for each byte of body that chunked coding may cost before it counts as an attack."""
-
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-CERTIFICATE_HEADER: Final = b"x-cinnabar-client-certificate"
-_LISTS: Final = frozenset((b"accept", b"accept-language", b"prefer", b"connection", b"te", b"via", b"cookie"))
 
 
 class Hub(Protocol):
@@ -67,10 +36,17 @@ class Hub(Protocol):
     held: int
     """Bytes of request bodies in memory."""
     held_limit: int
+    unread: int
+    """Bytes of answers in memory that peers have still to read."""
+    unread_limit: int
     loop: asyncio.AbstractEventLoop
 
     def admit(self, connection: Connection, transport: asyncio.Transport) -> bool: ...
     def forget(self, connection: Connection) -> None: ...
+    def let_go(self, request: Request) -> None: ...
+    def cut_off_readers(self) -> None:
+        """Peers have left more unread than the process holds: cut some off."""
+
     def route(self, request: Request) -> int:
         """Find the endpoint, or set the refusal; the largest body to take, in bytes."""
 
@@ -83,98 +59,57 @@ class Connection(asyncio.Protocol):
     """See the module. `listener` is the name of the socket that the peer came in by; nothing a peer says changes it."""
 
     __slots__ = (
-        "_body",
-        "_body_bytes",
-        "_body_limit",
         "_close_after",
-        "_ended",
-        "_head_bytes",
-        "_headers",
         "_hub",
-        "_in_head",
-        "_in_message",
         "_linger",
-        "_listener",
-        "_parser",
         "_paused_reading",
-        "_paused_writing",
         "_queue",
-        "_read_deadline",
-        "_request",
+        "_reader",
         "_running",
         "_transport",
-        "_url",
-        "_wire_bytes",
-        "_write_deadline",
+        "listener",
+        "writer",
     )
-
-    @property
-    def listener(self) -> str:
-        """Name of the socket that the peer came in by."""
-        return self._listener
 
     def __init__(self, hub: Hub, listener: str) -> None:
         self._hub = hub
-        self._listener = listener
-        self._parser = httptools.HttpRequestParser(self)
+        self.listener = listener
+        self._reader = RequestReader(hub, self)
+        self.writer: AnswerWriter | None = None
         self._transport: asyncio.Transport | None = None
         self._queue: deque[Request | Response] = deque()
         self._running: Request | None = None
-        self._request: Request | None = None
-        self._headers: dict[bytes, bytes] = {}
-        self._url = b""
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._body_limit = 0
-        self._head_bytes = 0
-        self._wire_bytes = 0
-        self._in_head = False
-        self._in_message = False
-        self._ended = False
         self._close_after = False
         self._linger = False
         self._paused_reading = False
-        self._paused_writing = False
-        self._read_deadline = hub.now + IDLE_SECONDS
-        self._write_deadline = 0.0
 
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self._transport = stream
+        self.writer = AnswerWriter(self._hub, stream)
         if not self._hub.admit(self, stream):
-            self._ended = True
+            self._reader.ended = True
             stream.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._ended:
-            return
-        self._wire_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The request itself is complete and is answered; what follows would be another protocol's.
-            self._ended = self._close_after = True
-        except httptools.HttpParserError as error:
-            if not self._ended:
-                self._refuse(BadRequest(f"This is not HTTP/1.1: {error}."))
-        if self._in_message and not self._ended:
-            self._check_framing()
+        self._reader.feed(data)
         if self._running is None:
             self._next()
 
     def eof_received(self) -> bool:
         """A peer that only half-closes still gets the answers it waits for."""
-        self._ended = self._close_after = True
+        self._reader.ended = self._close_after = True
         self._linger = False
         return self._running is not None or bool(self._queue)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._ended = True
-        self._transport = None
-        self._release(self._request)
-        self._request = None
+        self._reader.ended = True
+        self._reader.forget()
+        if self.writer is not None:
+            self.writer.forget()
+        self._transport = self.writer = None
         for waiting in self._queue:
             if isinstance(waiting, Request):
                 self._release(waiting)
@@ -182,133 +117,49 @@ class Connection(asyncio.Protocol):
         self._hub.forget(self)
 
     def pause_writing(self) -> None:
-        self._paused_writing = True
-        self._write_deadline = self._hub.now + WRITE_SECONDS
-        self._pause_reading()
+        if self.writer is not None:
+            self._pause_reading()
+            self.writer.pause()
 
     def resume_writing(self) -> None:
-        self._paused_writing = False
+        if self.writer is not None:
+            self.writer.resume()
         if self._running is None:
             self._next()
 
-    # The parser's side. Errors are kept, not raised: the parser would wrap them.
+    # The reader's side.
 
-    def on_message_begin(self) -> None:
-        self._headers = {}
-        self._url = b""
-        self._body = []
-        self._body_bytes = self._head_bytes = self._wire_bytes = 0
-        self._in_head = self._in_message = True
-        self._read_deadline = self._hub.now + HEAD_SECONDS
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-        if len(self._url) > ADDRESS_BYTES:
-            self._refuse(AddressTooLong(f"An address has at most {ADDRESS_BYTES} bytes."))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return  # trailers say nothing here, and can never say who the caller is
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > HEAD_BYTES:
-            self._refuse(HeadersTooLarge(f"A header section has at most {HEAD_BYTES} bytes."))
-            return
-        name = name.lower()
-        headers = self._headers
-        if name in headers:
-            if name == CERTIFICATE_HEADER:
-                self._refuse(BadCertificateHeader("The header stands there twice."))
-            elif name in _LISTS:
-                headers[name] += b", " + value
-            else:
-                self._refuse(BadRequest("A header that may stand once stands there twice."))
-            return
-        headers[name] = value
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        if self._ended:
-            return
-        parser, headers = self._parser, self._headers
-        version = parser.get_http_version()
-        if version not in {"1.1", "1.0"}:
-            self._refuse(UnsupportedVersion("Workers speak HTTP/1.1."))
-            return
-        if b"host" not in headers and version == "1.1":
-            self._refuse(BadRequest("HTTP/1.1 requires a Host header (RFC 9112, section 3.2)."))
-            return
-        path, _, query = self._url.partition(b"?")
-        if path[:1] != b"/":  # absolute form (RFC 9112, section 3.2.2); CONNECT and OPTIONS * match no endpoint
-            path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
-        request = Request(
-            self._listener,
-            parser.get_method().decode("ascii"),
-            path.decode("latin-1"),
-            query.decode("latin-1"),
-            headers,
-        )
-        request.keep_alive = parser.should_keep_alive()
-        self._request = request
-        self._body_limit = limit = self._hub.route(request)
-        declared = headers.get(b"content-length")
-        if declared is not None:
-            length = int(declared)
-            if length > limit:
-                self._refuse(TooLarge(f"The body has {length} bytes; this endpoint takes {limit}."))
-                return
-            self._read_deadline = self._hub.now + BODY_SECONDS + length / BODY_BYTES_A_SECOND
-        else:
-            self._read_deadline = self._hub.now + BODY_SECONDS + limit / BODY_BYTES_A_SECOND
-        if headers.get(b"expect", b"").lower() == b"100-continue" and self._running is None and not self._queue:
-            self._write(CONTINUE)
-
-    def on_body(self, body: bytes) -> None:
-        if self._ended:
-            return
-        request, hub = self._request, self._hub
-        size = len(body)
-        self._body_bytes += size
-        if self._body_bytes > self._body_limit:
-            self._refuse(TooLarge(f"This endpoint takes a body of at most {self._body_limit} bytes."))
-            return
-        if request is not None:
-            request.held += size
-            hub.held += size
-            if hub.held > hub.held_limit - (hub.held_limit // 4 if request.held > LARGE_BYTES else 0):
-                self._refuse(Busy("The worker holds as many bytes of requests as it takes."))
-                return
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        if self._ended:
-            return
-        request = self._request
-        assert request is not None  # noqa: S101 - on_headers_complete made it or ended the connection
-        self._request = None
-        self._in_message = False
-        self._read_deadline = 0.0
-        body = self._body
-        if body:
-            if request.endpoint is None or request.endpoint.reads_body:
-                request.body = body[0] if len(body) == 1 else b"".join(body)
-            else:
-                request.pieces = body
-            self._body = []
+    def take(self, request: Request) -> None:
+        """A request has come whole: start it, or let it wait for its turn."""
         if not request.keep_alive:
-            self._ended = self._close_after = True
-        if self._running is None and not self._queue and not self._paused_writing:
+            self._close_after = True
+        if self._running is None and not self._queue and self.writer is not None and not self.writer.paused:
             self._start(request)
         else:
             self._queue.append(request)
             if len(self._queue) >= PIPELINE:
                 self._pause_reading()
 
+    def refuse(self, error: CinnabarError) -> None:
+        """Answer an error after what was asked before it, and close."""
+        self._close_after = self._linger = True
+        self._queue.append(self._hub.refuse(error))
+
+    def meet_expectation(self) -> None:
+        """A peer waits to be told to send its body (RFC 9110, section 10.1.1)."""
+        if self._running is None and not self._queue:
+            self._write(CONTINUE)
+
+    def close_when_answered(self) -> None:
+        """Nothing more will be taken."""
+        self._close_after = True
+
     # Requests.
 
     def _next(self) -> None:
         """Answer what waits, in order; close when nothing more will come."""
         turns = PIPELINE
-        while self._queue and self._running is None and not self._paused_writing:
+        while self._queue and self._running is None and not self._writing_paused:
             turns -= 1
             if turns < 0:  # a long pipeline of quick answers must not keep others from the loop
                 self._hub.loop.call_soon(self._continue)
@@ -323,17 +174,16 @@ class Connection(asyncio.Protocol):
         if self._running is not None or self._queue or self._transport is None or self._transport.is_closing():
             return
         if self._close_after or self._hub.stopping:
-            self._ended = True
+            self._reader.ended = True
             if self._linger and not self._hub.stopping:
                 self._hang_up()
             else:
                 self._transport.close()
             return
-        if self._paused_reading and not self._paused_writing:
+        if self._paused_reading and not self._writing_paused:
             self._paused_reading = False
             self._transport.resume_reading()
-        if not self._in_message:
-            self._read_deadline = self._hub.now + IDLE_SECONDS
+        self._reader.idle()
 
     def _continue(self) -> None:
         if self._running is None:
@@ -381,60 +231,45 @@ class Connection(asyncio.Protocol):
         close = self._hub.stopping or (self._close_after and not self._queue)
         self._write(response.render(self._hub.date, close, request.method == "HEAD"))
         if close:
-            self._ended = self._close_after = True
+            self._reader.ended = self._close_after = True
 
     def _hang_up(self) -> None:
         """Say that nothing more comes, and read on for a while: closing at once would take the answer from a peer that
         is still sending (RFC 9112, section 9.6)."""
         assert self._transport is not None  # noqa: S101 - its caller looked
         self._linger = False
-        self._in_message = False
-        self._read_deadline = self._hub.now + LINGER_SECONDS
+        self._reader.linger()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         if self._paused_reading:
             self._paused_reading = False
             self._transport.resume_reading()
 
-    # Refusals, deadlines, flow.
+    # Deadlines and flow.
 
-    def _refuse(self, error: CinnabarError) -> None:
-        """Answer an error after what was asked before it, and close: what follows on the wire cannot be trusted."""
-        if self._ended:
-            return
-        self._ended = self._close_after = self._linger = True
-        self._read_deadline = self._hub.now + WRITE_SECONDS
-        self._release(self._request)
-        self._request = None
-        self._body = []
-        self._queue.append(self._hub.refuse(error))
-
-    def _check_framing(self) -> None:
-        if self._in_head:
-            if self._wire_bytes > HEAD_BYTES + ADDRESS_BYTES:
-                self._refuse(HeadersTooLarge(f"A header section has at most {HEAD_BYTES} bytes."))
-        elif self._wire_bytes > FRAMING_ALLOWANCE * self._body_bytes + HEAD_BYTES + ADDRESS_BYTES:
-            self._refuse(BadRequest("The body's coding is far larger than the body."))
+    @property
+    def _writing_paused(self) -> bool:
+        return self.writer is not None and self.writer.paused
 
     def sweep(self, now: float) -> None:
         """Called about once a second: cut off a peer that is too slow."""
-        if self._transport is None:
+        transport, writer, reader = self._transport, self.writer, self._reader
+        if transport is None or writer is None:
             return
-        if self._paused_writing:
-            if now > self._write_deadline:
-                self._transport.abort()
-        elif self._read_deadline and now > self._read_deadline and self._running is None and not self._paused_reading:
-            if self._in_message and not self._ended:
-                self._refuse(RequestTimeout("The request did not arrive in time."))
+        if writer.paused:
+            writer.check(now)
+        elif reader.deadline and now > reader.deadline and self._running is None and not self._paused_reading:
+            if reader.in_message and not reader.ended:
+                reader.time_out()
                 self._next()
             else:
-                self._transport.close()
+                transport.close()
 
     def stop(self) -> None:
         """Close as soon as what was asked has been answered."""
         self._close_after = True
-        if self._running is None and not self._queue and self._transport is not None and not self._in_message:
-            self._ended = True
+        if self._running is None and not self._queue and self._transport is not None and not self._reader.in_message:
+            self._reader.ended = True
             self._transport.close()
 
     def abort(self) -> None:
@@ -448,13 +283,12 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        if self.writer is not None:
+            self.writer.write(data)
 
-    def _release(self, request: Request | None) -> None:
-        if request is not None and request.held:
-            self._hub.held -= request.held
-            request.held = 0
+    def _release(self, request: Request) -> None:
+        if request.held:
+            self._hub.let_go(request)
 
 
 ConnectionFactory = Callable[[], Connection]

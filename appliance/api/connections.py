@@ -25,6 +25,8 @@ SWEEP_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
 """For requests in flight when the process is told to stop; the supervisor waits 15 s."""
 BACKLOG: Final = 1_024
+UNREAD_BYTES: Final = 128 * 1024 * 1024
+"""Of answers in one process's memory that peers have still to read."""
 _PEER_CREDENTIALS: Final = struct.Struct("3i")
 
 log = structlog.get_logger("http")
@@ -79,6 +81,8 @@ class Connections(ABC):
         self.in_flight_limit = in_flight
         self.held = 0
         self.held_limit = held_bytes
+        self.unread = 0
+        self.unread_limit = UNREAD_BYTES
         self.strangers = 0
         """Connections refused for their user."""
         self._most = connections
@@ -132,6 +136,15 @@ class Connections(ABC):
         """The request's body has left this process's memory."""
         self.held -= request.held
         request.held = 0
+
+    def cut_off_readers(self) -> None:
+        """Peers have left more unread than the process holds: cut off those that have read for the longest."""
+        reading = [one.writer for one in self._connections if one.writer is not None and one.writer.unread]
+        reading.sort(key=lambda writer: writer.since)
+        for writer in reading[:-1]:
+            if self.unread <= self.unread_limit:
+                return
+            writer.cut_off()
 
     def refuse(self, error: CinnabarError) -> Response:
         return problem_response(error)

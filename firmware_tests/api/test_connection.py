@@ -15,7 +15,7 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.api import connection as connection_module
+from appliance.api import answer_writer, request_reader
 from appliance.api.application import Application
 from appliance.api.connection import Connection
 from appliance.api.connections import UnsafeSocketDirectory
@@ -230,9 +230,9 @@ def test_a_refusal_waits_for_what_was_asked_before(tmp_path: Path) -> None:
 
 
 def test_slow_senders_are_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(connection_module, "BODY_SECONDS", 0.3)
-    monkeypatch.setattr(connection_module, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(request_reader, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(request_reader, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(request_reader, "IDLE_SECONDS", 0.3)
 
     async def body(hub: Hub, path: Path) -> None:
         head = talk(
@@ -251,14 +251,65 @@ def test_slow_senders_are_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_readers_that_do_not_read_are_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(answer_writer, "STALLED_SECONDS", 0.3)
 
     async def body(hub: Hub, path: Path) -> None:
         _, writer = await asyncio.open_unix_connection(str(path), limit=1)
         writer.write(get(b"/large") * 20)
-        await asyncio.sleep(2.0)
-        assert hub.connections == 0
+        await asyncio.sleep(0.2)
+        assert 7_000_000 < hub.unread <= 8_001_000, "one answer is held, and the next ones are not begun"
+        await asyncio.sleep(1.8)
+        assert (hub.connections, hub.unread) == (0, 0)
         writer.close()
+
+    run(tmp_path, body)
+
+
+async def read_slowly(path: Path, pause: float, piece: int) -> int:
+    """Bytes that a peer gets which takes a piece at a time, until it is cut off or has all of one large answer."""
+    reader, writer = await asyncio.open_unix_connection(str(path), limit=1)
+    writer.write(get(b"/large"))
+    got = 0
+    try:
+        with contextlib.suppress(ConnectionError):
+            while got < 8_000_000 and (data := await reader.read(piece)):
+                got += len(data)
+                await asyncio.sleep(pause)
+    finally:
+        writer.close()
+    return got
+
+
+def test_a_reader_that_takes_a_little_all_the_time_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress alone does not keep an answer in memory for ever: it must be taken in proportion to its size."""
+    monkeypatch.setattr(answer_writer, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(answer_writer, "ANSWER_BYTES_A_SECOND", 8_000_000)
+
+    async def body(hub: Hub, path: Path) -> None:
+        slow, quick = await asyncio.gather(read_slowly(path, 0.01, 1_000), read_slowly(path, 0.0, 1_000_000))
+        assert slow < 8_000_000 <= quick
+        assert hub.unread == 0
+
+    run(tmp_path, body)
+
+
+def test_what_is_unread_is_bounded_over_all_connections(tmp_path: Path) -> None:
+    """Ten slow readers of 8 MB where 20 may be unread: the longest ones go, and a quick one always gets its answer."""
+
+    async def body(hub: Hub, path: Path) -> None:
+        hub.unread_limit = 20_000_000
+        most = 0
+        slow = []
+        for _ in range(10):
+            slow.append(asyncio.create_task(read_slowly(path, 0.05, 10_000)))
+            await asyncio.sleep(0.05)
+            most = max(most, hub.unread)
+            assert await read_slowly(path, 0.0, 1_000_000) >= 8_000_000
+        assert most <= hub.unread_limit
+        assert hub.connections <= 3
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
 
     run(tmp_path, body)
 
