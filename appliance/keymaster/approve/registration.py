@@ -35,7 +35,9 @@ from appliance.der import OCTET_STRING, DerError, Reader
 
 _AAGUID = x509.ObjectIdentifier("1.3.6.1.4.1.45724.1.1.4")
 """id-fido-gen-ce-aaguid (WebAuthn level 3, section 8.2.1)."""
-_SUPPORTED = [COSEAlgorithmIdentifier(number) for number in ALGORITHMS]
+_KNOWN = {one.value for one in COSEAlgorithmIdentifier}
+_OFFERED = [number for number in ALGORITHMS if number in _KNOWN]
+_SUPPORTED = [COSEAlgorithmIdentifier(number) for number in _OFFERED]
 
 
 class AttestationResponse(msgspec.Struct, frozen=True):
@@ -151,7 +153,7 @@ def creation_options(
             "displayName": name,
         },
         "challenge": to_base64url(challenge),
-        "pubKeyCredParams": [{"type": "public-key", "alg": number} for number in ALGORITHMS],
+        "pubKeyCredParams": [{"type": "public-key", "alg": number} for number in _OFFERED],
         "timeout": 300_000,
         "excludeCredentials": [{"type": "public-key", "id": one.id} for one in known if one.kind == "passkey"],
         "authenticatorSelection": {"residentKey": "discouraged", "userVerification": "required"},
