@@ -51,7 +51,7 @@ _SECURITY: Final = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "permissions-policy": "publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), "
-    "microphone=(), geolocation=(), clipboard-read=(), payment=(), usb=(), serial=(), bluetooth=(), hid=()",
+    "microphone=(), geolocation=(), clipboard-read=(), payment=(), usb=(), serial=(), hid=()",
 }
 HEADERS: Final = "".join(f"{name}: {value}\r\n" for name, value in _SECURITY.items()).encode()
 _NO_STORE: Final = HEADERS + b"cache-control: no-store\r\n"
