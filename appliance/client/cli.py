@@ -17,6 +17,7 @@ SHORT_HELP = {
     "backup": "Back a box up into one encrypted file.",
     "bulk-seal": "Seal many files, each by itself.",
     "bulk-stamp": "Stamp many files with one token; an evidence record for each.",
+    "console": "The box's own console: confirm officers, found the constitution, answer ceremonies.",
     "counts": "Show signatures made, recorded and dropped.",
     "health": "Show how the box is.",
     "job": "Show a job and wait for its end.",

@@ -37,8 +37,8 @@ class Console:
 
     def methods(self) -> dict[str, Method]:
         names = (
-            "status candidates code discard invite prepare_founding found proposals proposal constitution pending text "
-            "answer"
+            "status candidates code discard invite enrolment_links prepare_founding found proposals proposal "
+            "constitution pending text answer"
         )
         return {name: getattr(self, name) for name in names.split()}
 
@@ -67,6 +67,15 @@ class Console:
 
     async def invite(self, person: Name, name: Text) -> str:
         return self._room.candidates.invite(person, name)
+
+    async def enrolment_links(self) -> str:
+        """The address before a code of `invite`."""
+        constitutions = self._room.constitutions
+        if constitutions.refusal is None and constitutions.founded:
+            rules = constitutions.in_force().rules
+        else:
+            rules = rehearsal_rules(self._room.home, self._room.settings)
+        return f"{rules.origins[0]}/enrol/"
 
     # Founding
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from appliance.box.home import Home
+from appliance.box.management_front import approval_name
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import (
     BOX,
@@ -26,8 +27,6 @@ from appliance.keymaster.context import Room
 from appliance.keymaster.recording import CeremonyRecord
 from appliance.recorder.messages import BOX_LOG
 
-REHEARSAL_RP_ID = "approve.localhost"
-
 
 def rehearsal_rules(home: Home, settings: BoxSettings) -> ApprovalRules:
     """Rules of a rehearsal box: any authenticator, on the approval origin as the management front serves it now."""
@@ -35,13 +34,14 @@ def rehearsal_rules(home: Home, settings: BoxSettings) -> ApprovalRules:
         raise DocumentRefused("a production box is founded with rules that say its origin and authenticator models")
     address = settings.front.management or ""
     try:
-        bound = msgspec.json.decode(home.addresses.read_bytes(), type=dict[str, str])
-        address = bound.get("management", address)
+        bound = msgspec.json.decode(home.addresses.read_bytes(), type=dict[str, str | None])
+        address = bound.get("management") or address
     except (OSError, msgspec.MsgspecError):
         pass  # not up yet, or without the management front
     port = address.rpartition(":")[2]
-    origin = f"https://{REHEARSAL_RP_ID}" + (f":{port}" if port not in {"", "0", "443"} else "")
-    return ApprovalRules(rp_id=REHEARSAL_RP_ID, origins=[origin], backup_eligible=True)
+    name = approval_name(settings)
+    origin = f"https://{name}" + (f":{port}" if port not in {"", "0", "443"} else "")
+    return ApprovalRules(rp_id=name, origins=[origin], backup_eligible=True)
 
 
 def first_constitution(

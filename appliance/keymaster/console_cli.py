@@ -1,0 +1,260 @@
+"""`cinnabar console`: the box's own screen, for the person in front of it. Without a command it stays open."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance.box.home import Home
+from appliance.box.options import home_option
+from appliance.ceremonies import Constitution, decode, digest_words, read_proposal
+from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.errors import CinnabarError
+from appliance.keymaster.client import DeskUnavailable
+from appliance.keymaster.console_client import ConsoleClient
+from appliance.quoting import escape
+
+_SCOPE_FORM = "tenant/NAME:person,person"
+
+
+@contextlib.contextmanager
+def connect(home: Path) -> Iterator[ConsoleClient]:
+    """The console's connection; what the keymaster refuses becomes one line."""
+    try:
+        with ConsoleClient(Home(home.resolve()).console_socket) as client:
+            yield client
+    except DeskUnavailable as error:
+        raise click.ClickException(f"{error}: is the box in {home} running, and are you root on it?") from error
+    except CinnabarError as error:
+        raise click.ClickException(f"{error}. Nothing was changed.") from error
+
+
+@click.group(invoke_without_command=True)
+@home_option("The box's home; the box must be running.", "home")
+@click.pass_context
+def console(context: click.Context, home: Path) -> None:
+    """The box's own console: compare words, confirm officers, found the constitution, answer ceremonies."""
+    context.obj = home
+    if context.invoked_subcommand is None:
+        from appliance.keymaster.console_screen import Screen  # noqa: PLC0415 - rich only for people
+
+        with connect(home) as client:
+            Screen(client).run()
+
+
+@console.command("status")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def status(home: Path, as_json: bool) -> None:
+    """How the keymaster stands."""
+    with connect(home) as client:
+        shown = client.status()
+    if as_json:
+        click.echo(json.dumps(shown, indent=2))
+        return
+    for line in status_lines(shown):
+        click.echo(line)
+
+
+@console.command("invite")
+@click.argument("person")
+@click.argument("name")
+@click.pass_obj
+def invite(home: Path, person: str, name: str) -> None:
+    """Invite a person to make a passkey for approvals. PERSON: her id; NAME: as people call her."""
+    with connect(home) as client:
+        code = client.invite(person, name)
+        click.echo(client.enrolment_links() + code)
+
+
+@console.command("candidates")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def candidates(home: Path, as_json: bool) -> None:
+    """List candidates with the words of their keys."""
+    with connect(home) as client:
+        found = client.candidates()
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    if not found:
+        click.echo("No candidates. Next: cinnabar console invite PERSON NAME")
+    for one in found:
+        click.echo(f"{one['id']}  {one['person']}  {escape(one['name'])}  {one['state']}")
+        click.echo(f"  {one['words']}")
+        click.echo(f"  {digest_words(one['fingerprint'], 'chinese_simplified')}")
+
+
+@console.command("code")
+@click.argument("candidate")
+@click.pass_obj
+def code(home: Path, candidate: str) -> None:
+    """Show a one-time code for a candidate whose words you have compared with the ones on her page."""
+    with connect(home) as client:
+        click.echo(client.code(candidate))
+
+
+@console.command("discard")
+@click.argument("candidate")
+@click.pass_obj
+def discard(home: Path, candidate: str) -> None:
+    """Forget a candidate, for example one whose words did not agree."""
+    with connect(home) as client:
+        client.discard(candidate)
+
+
+@console.command("found")
+@click.option("--threshold", type=click.IntRange(1, 100), required=True, help="Approvals that each scope needs.")
+@click.option("--scope", "scopes", multiple=True, help=f"Other officers for a scope: {_SCOPE_FORM}. Repeatable.")
+@click.option("--rp-id", help="Outside rehearsal: the relying party, approve.NAME.")
+@click.option("--origin", "origins", multiple=True, help="Outside rehearsal: an origin of the approval pages.")
+@click.option("--model", "models", multiple=True, help="AAGUID of a permitted authenticator model. Repeatable.")
+@click.pass_obj
+def found(
+    home: Path, threshold: int, scopes: tuple[str, ...], rp_id: str | None, origins: tuple[str, ...],
+    models: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Make the first constitution of the confirmed candidates, once its first four words are typed back."""
+    rules = {"rp_id": rp_id, "origins": list(origins), "models": list(models)} if rp_id is not None else None
+    with connect(home) as client:
+        made = client.prepare_founding(threshold, parse_scopes(scopes), rules)
+        for line in founding_lines(made):
+            click.echo(line)
+        typed = click.prompt("The first four English words", prompt_suffix=": ")
+        version = client.found(made["digest"], typed)
+    click.echo(f"The constitution is in force, version {version}.")
+
+
+@console.command("proposals")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def proposals(home: Path, as_json: bool) -> None:
+    """List proposals, the newest first."""
+    with connect(home) as client:
+        rows = client.proposals()
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo(f"{row['digest']}  {row['state']:<9}  {row['requester']}  {escape(row['title'])}")
+
+
+@console.command("show")
+@click.argument("digest")
+@click.option("--language", type=click.Choice(list(LANGUAGES)), default=LANGUAGES[0], show_default=True)
+@click.pass_obj
+def show(home: Path, digest: str, language: str) -> None:
+    """Show a proposal: the words of its digest, and in plain text what it would do."""
+    with connect(home) as client:
+        row = client.proposal(digest)
+        law = client.constitution()
+    for line in proposal_lines(row, law, language):
+        click.echo(line)
+
+
+@console.command("pending")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def pending(home: Path, as_json: bool) -> None:
+    """What running ceremonies ask for here."""
+    with connect(home) as client:
+        rows = client.pending()
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo(f"{row['number']}  {row['kind']}  {escape(row['prompt'])}")
+
+
+@console.command("answer")
+@click.argument("number", type=int)
+@click.pass_obj
+def answer(home: Path, number: int) -> None:
+    """Answer what a ceremony asks, or see what it shows. A secret is read without an echo, or from standard input."""
+    with connect(home) as client:
+        row = next((one for one in client.pending() if one["number"] == number), None)
+        if row is None:
+            raise click.ClickException("nothing of that number is asked")
+        click.echo(escape(row["prompt"]))
+        if row["kind"] == "show":
+            click.echo(client.text(number))
+            click.prompt("Type `done` when you have taken it down", type=click.Choice(["done"]), show_choices=False)
+            client.answer(number, "")
+        else:
+            hidden = bool(row["secret"]) and sys.stdin.isatty()
+            client.answer(number, click.prompt("Answer", hide_input=hidden))
+
+
+def parse_scopes(values: tuple[str, ...]) -> dict[str, list[str]]:
+    """`tenant/demo:ann,bo` texts as a table. Raises click.BadParameter."""
+    scopes: dict[str, list[str]] = {}
+    for value in values:
+        scope, colon, persons = value.partition(":")
+        if not colon or not persons or scope in scopes:
+            raise click.BadParameter(f"{value!r}: {_SCOPE_FORM} is meant, each scope once", param_hint="--scope")
+        scopes[scope] = persons.split(",")
+    return scopes
+
+
+def status_lines(shown: dict[str, Any]) -> list[str]:
+    """The keymaster's status for people."""
+    version = shown["constitution"]["version"]
+    lines = [f"box            {shown['name']} ({shown['box']}){', rehearsal' if shown['rehearsal'] else ''}"]
+    if shown["refused"]:
+        lines.append(f"constitution   REFUSED: {shown['refused']}")
+    elif version is None:
+        lines.append("constitution   none yet: invite officers, confirm them, then found it")
+    else:
+        lines.append(f"constitution   version {version}")
+        lines.append(f"               {digest_words(shown['constitution']['digest'])}")
+    lines.append(f"recorder       {'connected' if shown['recorder'] else 'does not answer'}")
+    lines.append(f"proposals      {shown['open']} open, {len(shown['executing'])} being executed")
+    if shown["questions"]:
+        lines.append(f"asked here     {shown['questions']}: cinnabar console pending")
+    if shown["unrecorded"]:
+        lines.append(f"not in the log {shown['unrecorded']} events wait for the recorder")
+    return lines
+
+
+def founding_lines(made: dict[str, Any]) -> list[str]:
+    """A first constitution for people."""
+    document = made["constitution"]
+    lines = ["The first constitution would be:"]
+    for person in document["persons"]:
+        lines.append(f"  {person['id']:<16}{escape(person['name'])}, {len(person['credentials'])} credential(s)")
+    for scope in document["scopes"]:
+        officers = ", ".join(scope["officers"])
+        lines.append(f"  {scope['name']:<16}{scope['threshold']} approvals beside the requester, of {officers}")
+    return [
+        *lines,
+        f"  approvals from  {', '.join(document['rules']['origins'])}",
+        f"Fingerprint {made['digest']}",
+        f"  {made['words']}",
+        f"  {made['chinese']}",
+    ]
+
+
+def proposal_lines(row: dict[str, Any], law: bytes, language: str) -> list[str]:
+    """A proposal for people, made anew from its bytes: words, plain text, who has said what."""
+    proposal = read_proposal(row["proposal"])
+    current = decode(law, Constitution) if law else None
+    lines = [
+        row["digest"],
+        f"  {digest_words(row['digest'])}",
+        f"  {digest_words(row['digest'], 'chinese_simplified')}",
+        "",
+        *explain(proposal, language, current).text().splitlines(),  # type: ignore[arg-type]
+        "",
+        f"state {row['state']}" + (f": {row['error']}" if row["error"] else ""),
+    ]
+    for part in (row["tally"] or {}).get("scopes", []):
+        said = ", ".join(part["approved"]) or "nobody yet"
+        lines.append(f"  {part['scope']}: {len(part['approved'])} of {part['threshold']} have approved ({said})")
+    lines += [f"  step {step['step'] + 1} {step['action']}: {step['state']}" for step in row["steps"]]
+    return lines
