@@ -151,17 +151,20 @@ class AuditServer:
         self._open = 0
 
     async def listen(self, path: Path, mode: int) -> asyncio.AbstractServer:
-        """Serve at `path`; an old socket is replaced."""
-        path.unlink(missing_ok=True)
+        """Serve at `path`; an old socket is replaced. Whoever finds the path can connect."""
+        hidden = path.with_name(f".{path.name}")
+        hidden.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         old = os.umask(0o177)
         try:
-            listener.bind(str(path))
+            listener.bind(str(hidden))
         finally:
             os.umask(old)
-        path.chmod(mode)
+        hidden.chmod(mode)
         listener.setblocking(False)
-        return await asyncio.start_unix_server(self._serve, sock=listener)
+        server = await asyncio.start_unix_server(self._serve, sock=listener)
+        hidden.replace(path)
+        return server
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = writer.get_extra_info("socket")
