@@ -78,20 +78,20 @@ def _lines(facts: tuple[Fact, ...]) -> list[str]:
 
 
 def explain(proposal: Proposal, language: Language, current: Constitution | None = None) -> Explanation:
-    """The proposal in plain words. With the constitution in force, an amendment says what it changes."""
+    """The proposal in plain words. With the constitution that it was made under, persons have names, and an amendment
+    says what it changes."""
     voice = _Voice(language)
     needed = "alone" if proposal.takes_away else "together"
     quorum = voice.join([voice.value("quorum", part) for part in proposal.quorum])
     summary = Part(
-        voice.say("ask", requester=proposal.requester, title=voice.quote(proposal.title)),
+        voice.say("ask", requester=voice.requester(proposal.requester, current), title=voice.quote(proposal.title)),
         (
             voice.fact("reason", voice.quote(proposal.reason)),
             voice.fact("quorum", voice.say(needed, quorum=quorum)),
             voice.fact("expires", proposal.expires),
-            voice.fact("mode", voice.value("mode", proposal.mode)),
         ),
     )
-    names = ("requester", "box", "made", "constitution", "audit", "nonce", "format")
+    names = ("requester", "mode", "box", "made", "constitution", "audit", "nonce", "format")
     binding = tuple(voice.fact(name, voice.value(name, getattr(proposal, name))) for name in names)
     steps = tuple(_explain_action(voice, action, current) for action in proposal.actions)
     return Explanation(language, summary, steps, binding)
@@ -207,6 +207,10 @@ class _Voice:
 
     def person(self, person: Person | None) -> str:
         return "" if person is None else self.say("person", name=self.quote(person.name), id=person.id)
+
+    def requester(self, identifier: str, current: Constitution | None) -> str:
+        person = current.person(identifier) if current is not None else None
+        return identifier if person is None else self.say("requester", name=self.quote(person.name), id=identifier)
 
     def fact(self, name: str, value: str) -> Fact:
         return Fact(self.pick(LABELS.get(name, (name, name))), value)

@@ -295,6 +295,7 @@ WORDS: Final[dict[str, Pair]] = {
     "separator": ("; ", "；"),
     "comma": (", ", "、"),
     "colon": (": ", "："),
+    "requester": ("{name} ({id})", "{name}（{id}）"),
     "ask": ("{requester} asks: {title}", "{requester} 提出：{title}"),
     "alone": (
         "It takes effect at once on the requester's own signed word; nobody else need approve.",
@@ -304,7 +305,7 @@ WORDS: Final[dict[str, Pair]] = {
         "Officers beside the requester must approve: {quorum}.",
         "除提出人外，须由其他安全官批准：{quorum}。",
     ),
-    "approvals": ("{threshold} of {scope}", "{scope}：{threshold} 名"),
+    "approvals": ("{threshold} of {scope}", "{scope} {threshold} 名"),
     "log": ("{origin}, {size} entries, root {root}", "{origin}，{size} 条，根哈希 {root}"),
     "step": ("Step {number}", "第 {number} 步"),
     "certificate": (

@@ -8,7 +8,8 @@ import secrets
 import msgspec
 from mnemonic import Mnemonic
 
-from appliance.ceremonies import Constitution, Proposal, StatementRefused, digest_words, encode, read_proposal
+from appliance.ceremonies import Constitution, Proposal, StatementRefused, decode, digest_words, encode, read_proposal
+from appliance.ceremonies.chain import ConstitutionVersion
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.ceremonies.evidence import governing
 from appliance.ceremonies.explain import LANGUAGES, explain
@@ -117,6 +118,7 @@ class ApprovalService:
         row = self._engine.row(digest)
         law = self._room.constitutions.in_force()
         proposal = read_proposal(row.text)
+        under = self._version(proposal.constitution) or law
         found = self._engine.tally(row, proposal, law)
         counted = self._engine.counted(digest, proposal, law)
         return {
@@ -124,7 +126,7 @@ class ApprovalService:
             "rp_id": law.rules.rp_id,
             "text": row.text.decode(),
             "words": _words(digest),
-            "explanation": {one: msgspec.to_builtins(explain(proposal, one, law)) for one in LANGUAGES},
+            "explanation": {one: msgspec.to_builtins(explain(proposal, one, under)) for one in LANGUAGES},
             "state": row.state,
             "error": row.error,
             "tally": msgspec.to_builtins(found),
@@ -137,6 +139,11 @@ class ApprovalService:
             ],
             "steps": [step.state for step in self._room.journal.steps(digest)],
         }
+
+    def _version(self, digest: str) -> Constitution | None:
+        """The constitution that a proposal was made under; by now another one may be in force."""
+        versions = (decode(text, ConstitutionVersion) for text in self._room.constitutions.versions())
+        return next((one.constitution for one in versions if one.constitution.digest == digest), None)
 
     async def state(self, digest: str, said: Said) -> dict[str, object]:
         """Take a statement in; the proposal as it stands then. Raises StatementRefused and what the engine does."""

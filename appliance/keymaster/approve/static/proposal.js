@@ -16,12 +16,12 @@ const VERBS = {
   approve: {
     button: ["Approve", "批准"],
     said: ["approved", "批准"],
-    thanks: ["Your approval is on record.", "您的批准已记录在案。"],
+    thanks: ["Your approval is on record. You can close this page.", "您的批准已记录在案。可以关闭本页。"],
   },
   reject: {
     button: ["Reject", "否决"],
     said: ["rejected", "否决"],
-    thanks: ["Your rejection is on record.", "您的否决已记录在案。"],
+    thanks: ["Your rejection is on record. You can close this page.", "您的否决已记录在案。可以关闭本页。"],
   },
   "take-away": {
     button: ["Do this now", "立即执行"],
@@ -31,7 +31,7 @@ const VERBS = {
   accept: {
     button: ["Accept my office", "接受任命"],
     said: ["accepted", "接受任命"],
-    thanks: ["Your acceptance is on record.", "您的接受已记录在案。"],
+    thanks: ["Your acceptance is on record. You can close this page.", "您的接受已记录在案。可以关闭本页。"],
   },
 };
 const STATES = {
@@ -194,8 +194,8 @@ function button(choice, digest, names) {
   const made = element("button", { type: "button", className: choice.verb === "reject" ? "second" : "main" }, both(...VERBS[choice.verb].button));
   made.dataset.verb = choice.verb;
   made.addEventListener("click", () => sign(choice.verb, who, digest, made));
-  const list = who.map((speaker) => names(speaker.id)).join(", ");
-  return element("div", { className: "choice" }, made, element("p", { className: "soft" }, both(`By passkey of: ${list}`, `可用通行密钥：${list}`)));
+  const list = who.map((speaker) => names(speaker.id));
+  return element("div", { className: "choice" }, made, element("p", { className: "soft" }, both(`By passkey of: ${list.join(", ")}`, `可用通行密钥：${list.join("、")}`)));
 }
 
 async function sign(verb, speakers, digest, control) {
