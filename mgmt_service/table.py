@@ -1,11 +1,12 @@
 """The table of the service's parts, each with its operations. An area that is not in it has no route."""
 
-from mgmt_service.areas import ceremonies, description, entry, files, officers, overview
+from mgmt_service.areas import ceremonies, description, drafting, entry, files, officers, overview
 
 AREAS = (
     entry.area,
     files.area,
     overview.area,
+    drafting.area,
     ceremonies.area,
     officers.area,
     description.area,

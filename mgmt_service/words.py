@@ -8,6 +8,8 @@ from flask import Flask
 from flask_babel import lazy_gettext as _
 from markupsafe import Markup
 
+from mgmt_service.roles import OFFICERS
+from mgmt_service.scripts import GROUPS
 from mgmt_service.texts import visible
 
 SAID: Final[dict[str, Any]] = {
@@ -78,6 +80,89 @@ CAUSES: Final = {
 ROLES: Final = {"officer": _("Officer"), "auditor": _("Auditor"), "supervisor": _("Supervisor")}
 
 
+CEREMONY_STATES: Final = {
+    "unsigned": (_("Not signed yet"), "warn"),
+    "open": (_("Open"), "warn"),
+    "approved": (_("Approved"), "good"),
+    "executing": (_("At work"), "warn"),
+    "executed": (_("Executed"), "good"),
+    "failed": (_("Failed"), "bad"),
+    "rejected": (_("Rejected"), "bad"),
+    "expired": (_("Expired"), "plain"),
+}
+VERBS: Final = {
+    "request": _("asked for it"),
+    "approve": _("approved"),
+    "reject": _("rejected"),
+    "take-away": _("ordered it"),
+    "accept": _("accepted"),
+}
+EVENTS: Final = {
+    "submitted": _("Handed in"),
+    "statement": _("An officer’s signed word"),
+    "begun": _("Execution began"),
+    "step": _("A step"),
+    "executed": _("Executed"),
+    "failed": _("Failed"),
+    "rejected": _("Rejected"),
+    "expired": _("Expired"),
+}
+CHANGES: Final = {
+    "key": _("Key"),
+    "in-use": _("Use of key"),
+    "tenants": _("Tenants"),
+    "tokens": _("Tokens"),
+    "authorities": _("Authorities"),
+    "version": _("Version of the constitution"),
+    "officers": _("Officers of"),
+    "threshold": _("Threshold of"),
+    "recovery": _("Recovery roster of"),
+    "credentials": _("Approval keys of"),
+}
+ACTIONS: Final = {
+    "amend-constitution": _("Change the officers"),
+    "initialise-token": _("Make a token"),
+    "generate-key": _("Make a key"),
+    "request-certificate": _("Request a certificate"),
+    "import-certificate": _("Import a certificate"),
+    "issue-certificate": _("Issue a certificate"),
+    "activate-key": _("Begin to use a key"),
+    "rotate-key": _("Put a key in another’s place"),
+    "resume-key": _("Resume a key"),
+    "declare-compromised": _("Declare a key compromised"),
+    "destroy-key": _("Destroy a key"),
+    "back-up-keys": _("Back up keys"),
+    "restore-keys": _("Restore keys"),
+    "create-authority": _("Make a certification authority"),
+    "set-profile": _("Set a certificate profile"),
+    "authorise-enrolment": _("Authorise an enrolment"),
+    "revoke-certificate": _("Revoke a certificate"),
+    "release-certificate": _("Release a certificate"),
+    "create-tenant": _("Make a tenant"),
+    "set-quota": _("Set a quota"),
+    "resume-tenant": _("Resume a tenant"),
+    "enrol-application": _("Enrol an application"),
+    "enrol-certificate": _("Enrol a certificate"),
+    "resume-application": _("Resume an application"),
+    "set-approval-policy": _("Set an approval policy"),
+    "approve-update": _("Approve an update"),
+    "recover-from-tamper": _("Recover from tamper"),
+    "unlock": _("Unlock the box"),
+    "suspend-key": _("Suspend a key"),
+    "deactivate-key": _("Deactivate a key"),
+    "hold-certificate": _("Hold a certificate"),
+    "suspend-application": _("Suspend an application"),
+    "suspend-tenant": _("Suspend a tenant"),
+    "lock": _("Lock the box"),
+    "stop": _("Stop the box"),
+}
+
+
+def action_name(tag: str) -> Any:
+    """An action as people call it."""
+    return ACTIONS.get(tag, tag)
+
+
 def scope_name(scope: str) -> str:
     """A scope as people call it."""
     if scope == "box":
@@ -97,8 +182,14 @@ def wbr(text: str) -> Markup:
 
 
 def install(app: Flask) -> None:
-    app.jinja_env.filters.update(scope_name=scope_name, wbr=wbr)
+    app.jinja_env.filters.update(scope_name=scope_name, wbr=wbr, action_name=action_name)
     app.jinja_env.globals.update(
+        CEREMONY_STATES=CEREMONY_STATES,
+        VERBS=VERBS,
+        EVENTS=EVENTS,
+        CHANGES=CHANGES,
+        SCRIPT_GROUPS=GROUPS,
+        OFFICERS=OFFICERS,
         STATES=STATES,
         STATE_MEANINGS=STATE_MEANINGS,
         STATE_TONES=STATE_TONES,

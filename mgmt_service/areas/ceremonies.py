@@ -1,4 +1,4 @@
-"""Ceremonies: listed, written, reviewed, sent to the approval origin, executed, watched."""
+"""Ceremonies as they stand: listed, read in plain words, led to the approval origin, executed, watched."""
 
 from __future__ import annotations
 
@@ -6,12 +6,30 @@ from typing import Any
 
 import msgspec
 
+from appliance.ceremonies import Constitution, Proposal, digest_words, read_proposal
+from appliance.ceremonies.explain import Part, explain
 from appliance.errors import NotFound
-from mgmt_service.access import Access, Area
+from mgmt_service.access import WORKING, Access, Area, Named, Next
+from mgmt_service.areas.entry import approval_origin
+from mgmt_service.changes import Change, Now, changes_of
 from mgmt_service.dispatch import Context
-from mgmt_service.roles import EVERYONE
+from mgmt_service.languages import TAGS, chosen_language, word_list
+from mgmt_service.roles import EVERYONE, OFFICERS
+from mgmt_service.services import Services
 
 area = Area("ceremonies")
+MICROSECONDS = 1_000_000
+
+
+def scopes_of(services: Services, digest: str) -> frozenset[str]:
+    """The scopes of a proposal. Raises NotFound."""
+    if len(digest) != 64 or not all(character in "0123456789abcdef" for character in digest):
+        raise NotFound("there is no such proposal")
+    return frozenset(services.desk.call(lambda client: client.proposal(digest))["scopes"])
+
+
+OF_PROPOSAL = Named("digest", scopes_of)
+READ = Access(roles=EVERYONE, scope=OF_PROPOSAL)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -36,6 +54,111 @@ class Filter(msgspec.Struct, frozen=True):
 class Ceremonies(msgspec.Struct, frozen=True):
     lines: list[Line]
     state: str
+    counts: dict[str, int]
+
+
+class Fact(msgspec.Struct, frozen=True):
+    label: str
+    value: str
+
+
+class PlainPart(msgspec.Struct, frozen=True):
+    """One sentence of a proposal in plain words, and what belongs to it."""
+
+    sentence: str
+    facts: list[Fact]
+
+
+class PlainWords(msgspec.Struct, frozen=True):
+    """A proposal as its reader's language says it, made by the same code as the keymaster's own page."""
+
+    summary: PlainPart
+    steps: list[PlainPart]
+    binding: list[Fact]
+
+
+class ScopeStanding(msgspec.Struct, frozen=True):
+    scope: str
+    threshold: int
+    approved: list[str]
+    rejected: list[str]
+    may_still: list[str]
+
+
+class StatementLine(msgspec.Struct, frozen=True):
+    verb: str
+    officer: str
+    received: str
+
+
+class StepLine(msgspec.Struct, frozen=True):
+    step: int
+    action: str
+    state: str
+    begun: int | None
+    ended: int | None
+    facts: dict[str, Any]
+    outputs: list[str]
+    error: str | None
+
+
+class Ceremony(msgspec.Struct, frozen=True):
+    """One proposal and how it stands."""
+
+    digest: str
+    words: str
+    title: str
+    state: str
+    requester: str
+    takes_away: bool
+    scopes: list[str]
+    plain: PlainWords
+    changes: list[list[Change]]
+    """By step."""
+    standing: list[ScopeStanding]
+    must_accept: list[str]
+    statements: list[StatementLine]
+    steps: list[StepLine]
+    error: str | None
+    submitted: int
+    expires: str
+    approval_link: str
+    my_part: str
+    """What the viewer may say next on the approval origin: request, approve, accept, take-away, or nothing."""
+    may_execute: bool
+    version: str
+    """Changes whenever the page would."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry of a ceremony in a log."""
+
+    event: str
+    log: str
+    leaf: int | None
+    time: int
+    record: str
+    """JSON."""
+    refused: str | None
+
+
+class Output(msgspec.Struct, frozen=True):
+    step: int
+    name: str
+    size: int
+    text: str
+    """Where it is text, such as PEM."""
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    digest: str
+    title: str
+    state: str
+    entries: list[Entry]
+    outputs: list[Output]
+    questions: list[dict[str, Any]]
+    text: str
+    """The proposal's canonical text."""
 
 
 @area.read(
@@ -44,26 +167,177 @@ class Ceremonies(msgspec.Struct, frozen=True):
 def ceremonies(context: Context, query: Filter) -> Ceremonies:
     """The proposals of the viewer's scopes, the newest first."""
     scopes = sorted(context.viewer.scopes())
-    found = context.services.desk.call(lambda client: client.proposals(scopes))
-    lines = [line_of(one) for one in found]
-    return Ceremonies([one for one in lines if query.state in {"", one.state}], query.state)
+    lines = [line_of(one) for one in context.services.desk.call(lambda client: client.proposals(scopes))]
+    counts: dict[str, int] = {}
+    for one in lines:
+        counts[one.state] = counts.get(one.state, 0) + 1
+    return Ceremonies([one for one in lines if query.state in {"", one.state}], query.state, counts)
 
 
 def line_of(summary: dict[str, Any]) -> Line:
     tally = summary["tally"] or {"scopes": [], "outcome": ""}
-    unsigned = tally["outcome"] == "unsigned" and summary["state"] == "open"
     return Line(
         digest=summary["digest"],
         title=summary["title"],
-        state="unsigned" if unsigned else summary["state"],
+        state=state_of(summary),
         requester=summary["requester"],
         scopes=summary["scopes"],
         actions=summary["actions"],
-        submitted=summary["submitted"] // 1_000_000,
+        submitted=summary["submitted"] // MICROSECONDS,
         expires=summary["expires"],
         approved=sum(min(len(part["approved"]), part["threshold"]) for part in tally["scopes"]),
         needed=sum(part["threshold"] for part in tally["scopes"]),
     )
 
 
-__all__ = ["NotFound", "area"]
+def state_of(summary: dict[str, Any]) -> str:
+    """The keymaster's state; `unsigned` for one that its requester has not signed."""
+    tally = summary["tally"] or {}
+    return "unsigned" if summary["state"] == "open" and tally.get("outcome") == "unsigned" else str(summary["state"])
+
+
+def plain_words(proposal: Proposal, law: Constitution | None) -> PlainWords:
+    language = "en" if TAGS[chosen_language()] == "en" else "zh-Hans"
+    found = explain(proposal, language, law)  # type: ignore[arg-type]
+    return PlainWords(
+        _plain(found.summary),
+        [_plain(step) for step in found.steps],
+        [Fact(fact.label, fact.value) for fact in found.binding],
+    )
+
+
+def _plain(part: Part) -> PlainPart:
+    return PlainPart(part.sentence, [Fact(fact.label, fact.value) for fact in part.facts])
+
+
+def changes_by_step(context: Context, proposal: Proposal) -> list[list[Change]]:
+    now = Now(context.services.settings(), context.constitution)
+    return [changes_of(action, now) for action in proposal.actions]
+
+
+@area.read("/ceremonies/<digest>", access=READ, gives=Ceremony, template="ceremonies/show.html")
+def ceremony(context: Context, digest: str) -> Ceremony:
+    """One proposal: in plain words, against the state now, who has said what, how its execution goes."""
+    return _ceremony(context, digest)
+
+
+@area.read(
+    "/live/ceremonies/<digest>",
+    access=Access(roles=EVERYONE, scope=OF_PROPOSAL, touches=False),
+    gives=Ceremony,
+    page=False,
+)
+def live_ceremony(context: Context, digest: str) -> Ceremony:
+    """The same, for pages that ask by themselves; it keeps no session alive."""
+    return _ceremony(context, digest)
+
+
+def _ceremony(context: Context, digest: str) -> Ceremony:
+    found = context.services.desk.call(lambda client: client.proposal(digest))
+    proposal = read_proposal(found["proposal"])
+    tally = found["tally"] or {"scopes": [], "must_accept": [], "outcome": ""}
+    standing = [msgspec.convert(part, ScopeStanding) for part in tally["scopes"]]
+    statements = [_statement(one) for one in found["statements"]]
+    state = state_of(found)
+    open_ = state in {"unsigned", "open", "approved"}
+    steps = [
+        StepLine(
+            step=one["step"],
+            action=one["action"],
+            state=one["state"],
+            begun=one["begun"],
+            ended=one["ended"],
+            facts=one["facts"],
+            outputs=one["outputs"],
+            error=one["error"],
+        )
+        for one in found["steps"]
+    ]
+    finished = [one.state for one in steps]
+    return Ceremony(
+        digest=digest,
+        words=digest_words(digest, word_list()),
+        title=proposal.title,
+        state=state,
+        requester=proposal.requester,
+        takes_away=bool(found["takes_away"]),
+        scopes=found["scopes"],
+        plain=plain_words(proposal, context.constitution),
+        changes=changes_by_step(context, proposal) if open_ else [],
+        standing=standing,
+        must_accept=tally["must_accept"],
+        statements=statements,
+        steps=steps,
+        error=found["error"],
+        submitted=found["submitted"] // MICROSECONDS,
+        expires=proposal.expires,
+        approval_link=f"{approval_origin(context)}/proposals/{digest}" if open_ else "",
+        my_part=_my_part(context.viewer.person, proposal, state, standing, tally["must_accept"]),
+        may_execute=state in {"approved", "failed"} and bool(context.viewer.scopes(OFFICERS) & set(found["scopes"])),
+        version="|".join([state, str(found["changed"]), str(len(statements)), *finished]),
+    )
+
+
+def _statement(text: bytes) -> StatementLine:
+    received = msgspec.json.decode(text)
+    return StatementLine(received["statement"]["verb"], received["statement"]["officer"], received["received"])
+
+
+def _my_part(person: str, proposal: Proposal, state: str, standing: list[ScopeStanding], must_accept: list[str]) -> str:
+    if state == "unsigned" and proposal.requester == person:
+        return "take-away" if proposal.takes_away else "request"
+    if state == "open" and person in must_accept:
+        return "accept"
+    if state == "open" and any(person in part.may_still for part in standing):
+        return "approve"
+    return ""
+
+
+@area.act("/ceremonies/<digest>/execute", access=Access(roles=OFFICERS, scope=OF_PROPOSAL, states=WORKING), gives=Next)
+def execute(context: Context, digest: str) -> Next:
+    """Ask the keymaster to execute what the quorum has approved. Asking carries no authority."""
+    context.services.desk.call(lambda client: client.execute(digest))
+    return Next(f"/ceremonies/{digest}", "executing")
+
+
+@area.read("/ceremonies/<digest>/transcript", access=READ, gives=Transcript, template="ceremonies/transcript.html")
+def transcript(context: Context, digest: str) -> Transcript:
+    """Everything that happened, with times and places in the logs."""
+    found = context.services.desk.call(lambda client: client.transcript(digest))
+    return Transcript(
+        digest=digest,
+        title=found["title"],
+        state=state_of(found),
+        entries=[
+            Entry(
+                event=one["event"],
+                log=one["log"],
+                leaf=one["leaf"],
+                time=one["time"] // MICROSECONDS,
+                record=_pretty(one["record"]),
+                refused=one["refused"],
+            )
+            for one in found["entries"]
+        ],
+        outputs=[
+            Output(step=one["step"], name=one["name"], size=len(one["data"]), text=_text(one["data"]))
+            for one in found["outputs"]
+        ],
+        questions=found["questions"],
+        text=_pretty(found["proposal"]),
+    )
+
+
+def _pretty(document: bytes) -> str:
+    try:
+        return msgspec.json.format(document, indent=2).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return document.hex()
+
+
+def _text(data: bytes) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return ""
+    return text if text.isprintable() or text.startswith(("-----BEGIN", "{")) else ""

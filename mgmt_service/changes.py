@@ -1,0 +1,123 @@
+"""What a proposal would change, against the box as it is now: before and after, member by member. Pure.
+
+It is a help for the reader. What counts is what the keymaster finds when it executes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from appliance.box.settings import BoxSettings, SealKeySettings, UnitSettings
+from appliance.ceremonies import Constitution, actions
+
+
+class Change(msgspec.Struct, frozen=True):
+    """`before` and `after`: empty where there is nothing."""
+
+    what: str
+    """A name that the page has a word for."""
+    name: str
+    before: str
+    after: str
+
+
+class Now(msgspec.Struct, frozen=True):
+    """The box as the service sees it."""
+
+    settings: BoxSettings
+    law: Constitution | None
+
+
+def changes_of(action: Any, now: Now) -> list[Change]:
+    """The changes of one action."""
+    rule = _RULES.get(type(action))
+    return rule(action, now) if rule is not None else []
+
+
+def _in_use(settings: BoxSettings, name: str) -> UnitSettings | SealKeySettings | None:
+    known: list[UnitSettings | SealKeySettings] = [*settings.units, *settings.seal_keys]
+    return next((one for one in known if one.name == name), None)
+
+
+def _use(settings: BoxSettings, name: str) -> str:
+    found = _in_use(settings, name)
+    if found is None:
+        return "authority" if any(one.name == name for one in settings.authorities) else ""
+    return ("unit" if isinstance(found, UnitSettings) else "seal-key") + f", {found.scheme}"
+
+
+def _generate(action: actions.GenerateKey, now: Now) -> list[Change]:
+    after = f"{action.scheme}, {action.purpose}, until {action.until}"
+    return [Change("key", action.key, _use(now.settings, action.key), after)]
+
+
+def _activate(action: actions.ActivateKey, now: Now) -> list[Change]:
+    return [Change("in-use", action.key, _use(now.settings, action.key), "signs")]
+
+
+def _rotate(action: actions.RotateKey, now: Now) -> list[Change]:
+    hours = f"{action.overlap_hours} h"
+    return [
+        Change("in-use", action.successor, _use(now.settings, action.successor), "signs"),
+        Change("in-use", action.key, _use(now.settings, action.key), f"stops after {hours}"),
+    ]
+
+
+def _stop(action: Any, now: Now) -> list[Change]:
+    return [Change("in-use", action.key, _use(now.settings, action.key) or "signs", "stopped")]
+
+
+def _create_tenant(action: actions.CreateTenant, now: Now) -> list[Change]:
+    there = [one.name for one in now.settings.tenants]
+    made = [Change("tenants", "", ", ".join(there), ", ".join([*there, action.name]))]
+    tokens = [one.name for one in now.settings.tokens]
+    if action.token not in tokens:
+        made.append(Change("tokens", "", ", ".join(tokens), ", ".join([*tokens, action.token])))
+    return made
+
+
+def _create_authority(action: actions.CreateAuthority, now: Now) -> list[Change]:
+    there = [one.name for one in now.settings.authorities]
+    return [Change("authorities", "", ", ".join(there), ", ".join([*there, action.key]))]
+
+
+def _amend(action: actions.AmendConstitution, now: Now) -> list[Change]:
+    law, new = now.law, action.constitution
+    if law is None:
+        return []
+    found = [Change("version", "", str(law.version), str(new.version))]
+    for scope in new.scopes:
+        old = law.scope(scope.name)
+        before = ", ".join(old.officers) if old is not None else ""
+        if before != ", ".join(scope.officers):
+            found.append(Change("officers", scope.name, before, ", ".join(scope.officers)))
+        if old is None or old.threshold != scope.threshold:
+            found.append(
+                Change("threshold", scope.name, str(old.threshold) if old is not None else "", str(scope.threshold))
+            )
+        before = ", ".join(old.recovery.officers) if old is not None and old.recovery else ""
+        after = ", ".join(scope.recovery.officers) if scope.recovery else ""
+        if before != after:
+            found.append(Change("recovery", scope.name, before, after))
+    for person in new.persons:
+        known = law.person(person.id)
+        old_ids = [one.id[:16] for one in known.credentials] if known is not None else []
+        new_ids = [one.id[:16] for one in person.credentials]
+        if known is not None and old_ids != new_ids:
+            found.append(Change("credentials", person.id, ", ".join(old_ids), ", ".join(new_ids)))
+    return found
+
+
+_RULES: Final[dict[type, Callable[[Any, Now], list[Change]]]] = {
+    actions.GenerateKey: _generate,
+    actions.ActivateKey: _activate,
+    actions.RotateKey: _rotate,
+    actions.SuspendKey: _stop,
+    actions.DeactivateKey: _stop,
+    actions.CreateTenant: _create_tenant,
+    actions.CreateAuthority: _create_authority,
+    actions.AmendConstitution: _amend,
+}

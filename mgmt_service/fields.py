@@ -1,0 +1,195 @@
+"""Form fields out of the members of an action: kinds, labels in both languages, suggestions from what the box has."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from flask_babel import gettext as _
+from msgspec import inspect as shapes
+
+from appliance.box.settings import BoxSettings
+from appliance.ceremonies import Constitution
+from appliance.ceremonies.explain_texts import LABELS, WORDS
+from mgmt_service.languages import chosen_language
+from mgmt_service.roles import OFFICERS, Viewer
+
+SCHEMES: Final = (
+    "ecdsa-p256-sha256",
+    "ecdsa-p384-sha384",
+    "rsa-pkcs1-sha256",
+    "rsa-pss-sha256",
+    "ed25519",
+    "ml-dsa-44",
+    "ml-dsa-65",
+    "ml-dsa-87",
+)
+INSTANT: Final = r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z"
+_LONG: Final = frozenset({"reason", "because", "finding"})
+_CERTIFICATES: Final = frozenset({"chain", "certificate"})
+DEFAULT_LIFE: Final = datetime.timedelta(days=730)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input of a form."""
+
+    path: str
+    label: str
+    kind: str
+    """text, long, number, check, choice, instant, list, certificates."""
+    value: Any
+    required: bool
+    help: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    suggestions: tuple[str, ...] = ()
+    pattern: str = ""
+    least: int | None = None
+    most: int | None = None
+    error: str = ""
+
+    @property
+    def identifier(self) -> str:
+        return "f-" + self.path.replace(".", "-")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the box has, for suggestions: of the viewer's scopes only (control CHANNEL)."""
+
+    tenants: tuple[str, ...]
+    owners: tuple[str, ...]
+    """Tenants, and the empty text for the box itself, of which the viewer is an officer."""
+    tokens: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    authorities: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """By path, from the last attempt."""
+
+
+def known_to(viewer: Viewer, settings: BoxSettings, law: Constitution | None) -> Known:
+    scopes = viewer.scopes(OFFICERS)
+    tenants = sorted(scope.partition("/")[2] for scope in scopes if scope != "box")
+    box = "box" in scopes
+    units = [unit for unit in settings.units if unit.tenant in tenants]
+    seals = [key for key in settings.seal_keys if key.tenant in tenants]
+    tokens = [tenant.token for tenant in settings.tenants if tenant.name in tenants]
+    keys = (
+        [one.name for one in units]
+        + [one.name for one in seals]
+        + ([one.name for one in settings.authorities] if box else [])
+    )
+    rosters = law.scopes if law is not None else []
+    return Known(
+        tenants=tuple(tenant.name for tenant in settings.tenants) if box else tuple(tenants),
+        owners=(*tenants, *([""] if box else [])),
+        tokens=(*tokens, *(["box"] if box else [])),
+        keys=tuple(keys),
+        authorities=tuple(one.name for one in settings.authorities),
+        people=tuple(sorted({one for scope in rosters if scope.name in scopes for one in scope.officers})),
+        policies=tuple(sorted({policy for unit in units for policy in unit.accepted_policies})),
+    )
+
+
+def label(name: str) -> str:
+    """A member's label in the reader's language."""
+    pair = LABELS.get(name, (name.replace("_", " ").capitalize(), name))
+    return pair[0] if chosen_language() == "en" else pair[1]
+
+
+def fields_of(
+    form: type[msgspec.Struct], prefix: str, known: Known, values: Mapping[str, Any], skip: Iterable[str] = ()
+) -> list[Field]:
+    """Inputs for the members of a structure but for those in `skip`. `values`: as last entered, or presets."""
+    info = shapes.type_info(form)
+    assert isinstance(info, shapes.StructType)  # noqa: S101 - actions are structures
+    found: list[Field] = []
+    for member in info.fields:
+        if member.name in skip:
+            continue
+        value = values.get(member.encode_name)
+        found += _fields(member.encode_name, f"{prefix}{member.encode_name}", member.type, value, member, known)
+    return found
+
+
+def _fields(name: str, path: str, kind: Any, value: Any, member: shapes.Field, known: Known) -> list[Field]:
+    if isinstance(kind, shapes.StructType):
+        inner = value if isinstance(value, Mapping) else {}
+        return fields_of(kind.cls, f"{path}.", known, inner)
+    if isinstance(kind, shapes.ListType) and isinstance(kind.item_type, shapes.StructType):
+        rows = value if isinstance(value, list) else list(value.values()) if isinstance(value, Mapping) else []
+        rows = [*rows, *({} for _ in range(max(1, 3 - len(rows))))]
+        return [
+            inner for at, row in enumerate(rows) for inner in fields_of(kind.item_type.cls, f"{path}.{at}.", known, row)
+        ]
+    optional = isinstance(kind, shapes.UnionType)
+    if isinstance(kind, shapes.UnionType):
+        kind = next(one for one in kind.types if not isinstance(one, shapes.NoneType))
+    return [_field(name, path, kind, value, member.required and not optional, known)]
+
+
+def _field(name: str, path: str, kind: Any, value: Any, required: bool, known: Known) -> Field:
+    made: dict[str, Any] = {"path": path, "label": label(name), "value": value, "required": required}
+    made["error"] = known.errors.get(path, "")
+    if name == "tenant":
+        words = WORDS["box"]
+        own = words[0] if chosen_language() == "en" else words[1]
+        choices = tuple((one, one or own) for one in known.owners)
+        return Field(**(made | {"kind": "choice", "choices": choices, "required": False}))
+    match kind:
+        case shapes.BoolType():
+            return Field(**(made | {"kind": "check", "required": False}))
+        case shapes.IntType():
+            return Field(**made, kind="number", least=kind.ge, most=kind.le)
+        case shapes.LiteralType():
+            return Field(**made, kind="choice", choices=tuple((str(v), _choice(str(v))) for v in kind.values))
+        case shapes.ListType():
+            help_ = _("Separate them by spaces or lines.")
+            if name in _CERTIFICATES:
+                return Field(**made, kind="certificates", help=_("PEM, the key’s own certificate first."))
+            shown = "\n".join(map(str, value)) if isinstance(value, list) else value
+            return Field(**(made | {"value": shown}), kind="list", help=help_, suggestions=_suggest(name, known))
+        case _:
+            return _text(name, kind, made, known)
+
+
+def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
+    pattern = getattr(kind, "pattern", None) or ""
+    if name == "scheme":
+        return Field(**made, kind="choice", choices=tuple((one, one) for one in SCHEMES))
+    if pattern == INSTANT:
+        value = made["value"] or (datetime.datetime.now(datetime.UTC) + DEFAULT_LIFE).strftime("%Y-%m-%dT00:00")
+        return Field(**(made | {"value": str(value)[:16]}), kind="instant", help=_("UTC"))
+    if name == "certificate" and "A-Za-z0-9+/" in pattern:
+        return Field(**made, kind="certificates", help=_("PEM"))
+    if name in _LONG:
+        return Field(**made, kind="long")
+    plain = pattern.removeprefix(r"\A").removesuffix(r"\Z")
+    help_ = _("Lower-case letters, digits and hyphens.") if plain.startswith("[a-z0-9](?:[a-z0-9-]") else ""
+    return Field(**made, kind="text", pattern=plain, help=help_, suggestions=_suggest(name, known))
+
+
+def _suggest(name: str, known: Known) -> tuple[str, ...]:
+    return {
+        "token": known.tokens,
+        "key": known.keys,
+        "keys": known.keys,
+        "authority": known.authorities,
+        "custodians": known.people,
+        "approvers": known.people,
+        "policies": known.policies,
+        "name": known.tenants,
+        "permissions": known.keys,
+    }.get(name, ())
+
+
+def _choice(value: str) -> str:
+    pair = WORDS.get(value) or LABELS.get(value)
+    if pair is None:
+        return value
+    return pair[0] if chosen_language() == "en" else pair[1]

@@ -1,0 +1,174 @@
+"""Templates of ceremonies: which actions, in which order, and which of their members are one and the same. Data only.
+
+A template is a convenience of this page: what is approved is the proposal, which says everything by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from flask_babel import lazy_gettext as _
+
+from appliance.ceremonies import actions as kinds
+from appliance.ceremonies.actions import Action
+
+ACTIONS: Final[dict[str, type[msgspec.Struct]]] = {str(kind.__struct_config__.tag): kind for kind in Action.__args__}
+"""Every action by its tag."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One action. `shared`: member to the template's shared field; `fixed`: members that the template decides."""
+
+    action: type[msgspec.Struct]
+    shared: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    preset: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tag(self) -> str:
+        return str(self.action.__struct_config__.tag)
+
+
+@dataclass(frozen=True)
+class Script:
+    slug: str
+    title: Any
+    about: Any
+    steps: tuple[Step, ...]
+    shared: tuple[str, ...] = ()
+    """Shared fields, in order; named as the members that take them."""
+    amends: bool = False
+    """Ends with a change of officers, which is written on a form of its own."""
+    box_only: bool = False
+    group: str = "keys"
+
+
+_KEY = {"tenant": "tenant", "key": "key"}
+
+SCRIPTS: Final = (
+    Script(
+        "seal-key",
+        _("Give a tenant a seal key"),
+        _("Makes a key in the tenant’s token, certifies it by an authority of the box, and begins to seal with it."),
+        (
+            Step(kinds.GenerateKey, _KEY | {"token": "token"}, {"purpose": "seal"}, {"scheme": "ecdsa-p256-sha256"}),
+            Step(kinds.IssueCertificate, _KEY, preset={"authority": "seal-ca", "days": 365}),
+            Step(kinds.ActivateKey, _KEY, {"public": False, "policies": []}),
+        ),
+        ("tenant", "token", "key"),
+    ),
+    Script(
+        "rotate-a-key",
+        _("Rotate a key"),
+        _("Makes a successor, certifies it, and puts it in the old key’s place; both work for the overlap."),
+        (
+            Step(
+                kinds.GenerateKey,
+                {"tenant": "tenant", "key": "successor", "token": "token"},
+                preset={"scheme": "ecdsa-p256-sha256", "purpose": "seal"},
+            ),
+            Step(
+                kinds.IssueCertificate,
+                {"tenant": "tenant", "key": "successor"},
+                preset={"authority": "seal-ca", "days": 365},
+            ),
+            Step(
+                kinds.RotateKey,
+                {"tenant": "tenant", "key": "key", "successor": "successor"},
+                preset={"overlap_hours": 72},
+            ),
+        ),
+        ("tenant", "token", "key", "successor"),
+    ),
+    Script(
+        "back-up-keys",
+        _("Back up keys"),
+        _("Wraps keys that were made for backup under a new key, which is split among custodians."),
+        (Step(kinds.BackUpKeys),),
+    ),
+    Script(
+        "restore-keys",
+        _("Restore keys from a backup"),
+        _("Brings keys back from a backup file into a token; the custodians enter their shares at the console."),
+        (Step(kinds.RestoreKeys),),
+    ),
+    Script(
+        "suspend-key",
+        _("Suspend a key"),
+        _("Stops a key at once, on your word alone. It can be undone by a ceremony."),
+        (Step(kinds.SuspendKey),),
+        group="stop",
+    ),
+    Script(
+        "suspend-tenant",
+        _("Suspend a tenant"),
+        _("Stops a whole tenant at once, on your word alone. It can be undone by a ceremony."),
+        (Step(kinds.SuspendTenant),),
+        box_only=True,
+        group="stop",
+    ),
+    Script(
+        "lock",
+        _("Lock the box"),
+        _("Stops all signing at once, on your word alone, until an unlock ceremony."),
+        (Step(kinds.Lock),),
+        box_only=True,
+        group="stop",
+    ),
+    Script(
+        "new-tenant",
+        _("New tenant with its officers"),
+        _("Makes a tenant with a token, a content key and a log, and puts its officers into the constitution."),
+        (Step(kinds.CreateTenant, {"name": "name"}),),
+        ("name",),
+        amends=True,
+        box_only=True,
+        group="people",
+    ),
+    Script(
+        "replace-officers",
+        _("Change the officers"),
+        _("Adds, replaces or removes officers of a scope, or its threshold; the whole set at once if need be."),
+        (),
+        amends=True,
+        group="people",
+    ),
+    Script(
+        "set-quota",
+        _("Set a tenant’s quota"),
+        _("Says how much a tenant may use in a day."),
+        (Step(kinds.SetQuota),),
+        box_only=True,
+        group="tenants",
+    ),
+    Script(
+        "enrol-application",
+        _("Enrol an application"),
+        _("Lets a program of a tenant call the box by its certificate, with the permissions that you list."),
+        (
+            Step(kinds.EnrolApplication, {"tenant": "tenant", "application": "application"}),
+            Step(kinds.EnrolCertificate, {"tenant": "tenant", "application": "application"}),
+        ),
+        ("tenant", "application"),
+        group="tenants",
+    ),
+)
+BY_SLUG: Final = {script.slug: script for script in SCRIPTS}
+GROUPS: Final = {
+    "keys": _("Keys"),
+    "people": _("Officers and tenants"),
+    "tenants": _("Applications and quotas"),
+    "stop": _("Stop something now"),
+}
+
+
+def free_script(tags: list[str]) -> Script:
+    """A template of the actions that a person picked; those that are unknown are left out."""
+    picked = [ACTIONS[tag] for tag in tags[:32] if tag in ACTIONS and ACTIONS[tag] is not kinds.AmendConstitution]
+    return Script(
+        "free", _("Your own ceremony"), _("The actions that you picked, in this order."), tuple(map(Step, picked))
+    )

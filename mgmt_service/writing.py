@@ -1,0 +1,161 @@
+"""From a filled-in form to the actions of a proposal: shared fields put into their steps, PEM read, officers chosen."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import inspect as shapes
+
+from appliance.ceremonies import Constitution, encode, instant_text, tenant_scope
+from appliance.ceremonies.constitution import Credential, Person, Recovery, Scope
+from mgmt_service import forms
+from mgmt_service.problems import Malformed
+from mgmt_service.scripts import Script
+
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+_MINUTES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+
+
+def actions_of(script: Script, shared: Mapping[str, Any], entered: Sequence[Mapping[str, Any]]) -> list[msgspec.Struct]:
+    """The actions of a template as entered. Raises Malformed, with the path of the field."""
+    made: list[msgspec.Struct] = []
+    for at, step in enumerate(script.steps):
+        given = dict(entered[at]) if at < len(entered) else {}
+        given |= {member: shared.get(name, "") for member, name in step.shared.items()}
+        given |= {name: value for name, value in step.fixed.items() if value not in (False, [])}
+        members = _prepared(step.action, given)
+        try:
+            made.append(forms.convert(members, step.action))
+        except forms.FieldError as error:
+            member = error.path.partition(".")[0]
+            path = f"shared.{step.shared[member]}" if member in step.shared else f"actions.{at}.{error.path}"
+            raise forms.FieldError(str(error), path) from None
+    return made
+
+
+def _prepared(action: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, Any]:
+    info = shapes.type_info(action)
+    assert isinstance(info, shapes.StructType)  # noqa: S101 - actions are structures
+    for member in info.fields:
+        value = given.get(member.encode_name)
+        if isinstance(value, str) and _MINUTES.fullmatch(value.strip()):
+            given[member.encode_name] = f"{value.strip()}:00Z"
+        elif isinstance(value, str) and "BEGIN CERTIFICATE" in value:
+            found = ["".join(one.split()) for one in _PEM.findall(value)]
+            given[member.encode_name] = found if isinstance(member.type, shapes.ListType) else "".join(found[:1])
+        elif isinstance(member.type, shapes.ListType) and isinstance(member.type.item_type, shapes.StructType):
+            rows = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
+            given[member.encode_name] = [
+                row for row in rows if isinstance(row, Mapping) and any(str(v).strip() for v in row.values())
+            ]
+        if member.encode_name == "tenant" and value in ("", None):
+            given["tenant"] = None
+    tag = action.__struct_config__.tag
+    prepared = forms.coerce(info, given)
+    if not isinstance(prepared, dict):
+        raise Malformed("an action is a structure")
+    if given.get("tenant", "") is None:
+        prepared["tenant"] = None
+    return prepared | {str(action.__struct_config__.tag_field): tag}
+
+
+class ScopeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One scope of a new constitution as entered."""
+
+    name: str
+    officers: list[str]
+    threshold: int
+    recovery: list[str] = []
+    recovery_threshold: int | None = None
+    waiting_hours: int | None = None
+
+
+class OfficersForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A change of officers. `credentials`: ids of confirmed candidates whose new passkey takes the place of the
+    person's credentials."""
+
+    scopes: list[ScopeForm]
+    credentials: list[str] = []
+    recovery: bool = False
+
+
+def amended(
+    law: Constitution, form: OfficersForm, candidates: Sequence[Mapping[str, Any]], now: datetime.datetime
+) -> Constitution:
+    """The next constitution as entered; scopes that the form does not name stay. Raises Malformed."""
+    by_person = {str(one["person"]): one for one in candidates if one["state"] == "confirmed"}
+    chosen = {scope.name: scope for scope in form.scopes}
+    scopes = [_scope(chosen[one.name]) if one.name in chosen else one for one in law.scopes]
+    scopes += [_scope(one) for name, one in chosen.items() if law.scope(name) is None]
+    serving = {
+        person for scope in scopes for person in (*scope.officers, *(scope.recovery.officers if scope.recovery else ()))
+    }
+    persons = []
+    for identifier in sorted(serving):
+        known, candidate = law.person(identifier), by_person.get(identifier)
+        if known is None and candidate is None:
+            raise Malformed(f"{identifier} is neither an officer nor a confirmed candidate")
+        if candidate is not None and (known is None or str(candidate["id"]) in form.credentials):
+            credential = msgspec.convert(candidate["credential"], Credential)
+            name = known.name if known is not None else str(candidate["name"])
+            persons.append(Person(id=identifier, name=name, credentials=[credential]))
+        elif known is not None:
+            persons.append(known)
+    return msgspec.structs.replace(
+        law,
+        version=law.version + 1,
+        previous=law.digest,
+        issued=instant_text(now),
+        persons=persons,
+        scopes=sorted(scopes, key=lambda scope: scope.name),
+    )
+
+
+def _scope(form: ScopeForm) -> Scope:
+    recovery = None
+    if form.recovery:
+        recovery = Recovery(
+            officers=form.recovery,
+            threshold=form.recovery_threshold or 2,
+            waiting_hours=form.waiting_hours or 72,
+        )
+    return forms.convert(
+        msgspec.to_builtins(Scope(name=form.name, officers=form.officers, threshold=form.threshold, recovery=recovery)),
+        Scope,
+    )
+
+
+def packed(actions: Sequence[msgspec.Struct]) -> bytes:
+    """The actions as the desk takes them."""
+    return msgspec.json.encode(list(actions))
+
+
+def carried(proposal: bytes) -> str:
+    """A proposal's canonical bytes in a form field."""
+    return base64.b64encode(proposal).decode()
+
+
+def brought(text: str) -> bytes:
+    """The bytes from a form field. Raises Malformed."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Malformed("the proposal did not come back as it was") from None
+
+
+__all__ = [
+    "OfficersForm",
+    "ScopeForm",
+    "actions_of",
+    "amended",
+    "brought",
+    "carried",
+    "encode",
+    "packed",
+    "tenant_scope",
+]
