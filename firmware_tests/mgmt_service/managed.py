@@ -1,0 +1,241 @@
+"""A box with officers, and people who visit its management service as browsers do: with passkeys, cookies and origins."""
+
+from __future__ import annotations
+
+import base64
+import re
+import ssl
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from appliance.box.home import Home
+from appliance.ceremonies import encode
+from appliance.ceremonies.webauthn import from_base64url
+from appliance.keymaster.client import DeskClient, FrameClient
+from firmware_tests.officers import SoftwareOfficer
+from firmware_tests.running import RunningBox, cinnabar, wait_until
+
+OFFICERS = ("ann", "bo", "cai")
+
+
+class ManagedBox:
+    """A running box with the management front, founded by OFFICERS for the box and `demo`; `other` has its own officers.
+
+    Everything goes the way that people go: invitations, passkeys, the console's codes, the founding's words."""
+
+    def __init__(self, root: Path) -> None:
+        self.running = RunningBox(root, "demo", "other")
+        self.officers: dict[str, SoftwareOfficer] = {}
+
+    @property
+    def home(self) -> Home:
+        return self.running.home
+
+    def start(self) -> None:
+        if not self.home.settings.exists():
+            self.running.provision()
+        self.running.start(management="127.0.0.1:0")
+        wait_until(lambda: self.home.management_socket.exists() and self.up(), 30, "the management service")
+
+    def up(self) -> bool:
+        try:
+            return self.visitor().get("/sign-in").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    @property
+    def port(self) -> str:
+        return self.running.address("management").rpartition(":")[2]
+
+    def origin(self, name: str = "localhost") -> str:
+        return f"https://{name}:{self.port}"
+
+    def visitor(self) -> Visitor:
+        return Visitor(self)
+
+    def console(self) -> FrameClient:
+        return FrameClient(self.home.console_socket)
+
+    def desk(self) -> DeskClient:
+        return DeskClient(self.home.desk_socket)
+
+    # Approval credentials
+
+    def candidate(self, name: str, title: str = "") -> SoftwareOfficer:
+        """A confirmed candidate: her link, her passkey, the console's code typed by her."""
+        officer = SoftwareOfficer(name, origin=self.origin("approve.localhost"), title=title)
+        with self.desk() as desk:
+            code = desk.invite(name, officer.title)
+        page = self.visitor().at("approve.localhost")
+        options = page.get(f"/api/invitations/{code}").json()["options"]
+        made = page.post(
+            f"/api/invitations/{code}/passkey", json=officer.register(from_base64url(options["challenge"]))
+        )
+        assert made.status_code == 200, made.text
+        with self.console() as console:
+            digits = console.call("code", made.json()["id"])
+        confirmed = page.post(f"/api/candidates/{made.json()['id']}/confirmation", json={"code": digits})
+        assert confirmed.json()["state"] == "confirmed", confirmed.text
+        self.officers[name] = officer
+        return officer
+
+    def found(self, threshold: int = 1) -> None:
+        for name in (*OFFICERS, "dora", "eli"):
+            self.candidate(name)
+        with self.console() as console:
+            prepared = console.call(
+                "prepare_founding",
+                threshold,
+                {"box": list(OFFICERS), "tenant/demo": list(OFFICERS), "tenant/other": ["dora", "eli"]},
+            )
+            console.call("found", prepared["digest"], " ".join(prepared["words"].split()[:4]))
+
+    def say(self, digest: str, *said: str) -> dict[str, Any]:
+        """Statements from texts `verb officer`; the summary after the last."""
+        shown: dict[str, Any] = {}
+        with self.desk() as desk:
+            for text in said:
+                verb, name = text.split()
+                shown = desk.state_(encode(self.officers[name].sign(verb, digest)))  # type: ignore[arg-type]
+        return shown
+
+    # Sign-in passkeys
+
+    def invite(self, person: str, name: str) -> str:
+        """The path of a one-time link, as whoever runs the box makes it."""
+        made = cinnabar("management", "invite", "--home", str(self.home.root), person, name)
+        assert made.returncode == 0, made.stderr
+        found = re.search(r"https://[^/]+(/enrol/\S+)", made.stdout)
+        assert found, made.stdout
+        return found[1]
+
+    def signed_in(self, person: str, name: str = "") -> Visitor:
+        """A new visitor, enrolled and signed in."""
+        visitor = self.visitor()
+        visitor.enrol(self.invite(person, name or person.title()), person)
+        return visitor
+
+
+@dataclass
+class Visitor:
+    """A browser: a cookie jar, an authenticator, and the headers that browsers send."""
+
+    box: ManagedBox
+    client: httpx.Client = field(init=False)
+    host: str = "localhost"
+    passkey: SoftwareOfficer | None = None
+    csrf: str = ""
+
+    def __post_init__(self) -> None:
+        self.client = self._client()
+
+    def _client(self) -> httpx.Client:
+        context = ssl.create_default_context(cafile=str(self.box.home.trust / "box-ca.pem"))
+        return httpx.Client(
+            base_url=f"https://127.0.0.1:{self.box.port}",
+            verify=context,
+            timeout=30,
+            headers={"Host": f"{self.host}:{self.box.port}", "Accept-Language": "en"},
+        )
+
+    def at(self, host: str) -> Visitor:
+        """The same kind of visitor at another name of the front."""
+        return Visitor(self.box, host=host)
+
+    @property
+    def origin(self) -> str:
+        return self.box.origin(self.host)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self._send("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        """As a page of this origin sends it, with the session's token."""
+        headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"}
+        if self.csrf:
+            headers["X-CSRF-Token"] = self.csrf
+        return self._send("POST", path, **({**more, "headers": {**headers, **more.get("headers", {})}}))
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        # httpx keeps cookies by the address; browsers by the name, which is all the same here.
+        extensions = {"sni_hostname": self.host}
+        return self.client.request(method, path, extensions=extensions, **more)
+
+    def enrol(self, link: str, person: str) -> None:
+        """Make the first passkey by a one-time link."""
+        passkey = SoftwareOfficer(person, rp_id="localhost", origin=self.origin)
+        options = self.post(f"/api/v1{link}/options", json={}).json()["options"]
+        made = self.post(f"/api/v1{link}", json={"credential": self._registered(passkey, options), "label": "test"})
+        assert made.status_code == 200, made.text
+        self.passkey = passkey
+        self.learn()
+
+    @staticmethod
+    def _registered(passkey: SoftwareOfficer, options: dict[str, Any]) -> dict[str, Any]:
+        return passkey.register(from_base64url(options["challenge"]))
+
+    def assertion(self, options: dict[str, Any], **wrong: Any) -> dict[str, Any]:
+        """What navigator.credentials.get gives for these options."""
+        assert self.passkey is not None
+        evidence = self.passkey.sign(
+            "request", "0" * 64, signed_challenge=from_base64url(options["challenge"]), **wrong
+        ).evidence
+        identifier = base64.urlsafe_b64encode(self.passkey.credential_id).rstrip(b"=").decode()
+        return {
+            "id": identifier,
+            "rawId": identifier,
+            "type": "public-key",
+            "response": {
+                "clientDataJSON": evidence.client_data_json,  # type: ignore[union-attr]
+                "authenticatorData": evidence.authenticator_data,  # type: ignore[union-attr]
+                "signature": evidence.signature,  # type: ignore[union-attr]
+            },
+        }
+
+    def sign_in(self, **wrong: Any) -> httpx.Response:
+        self.csrf = ""
+        options = self.post("/api/v1/sign-in/options", json={}).json()["options"]
+        answer = self.post("/api/v1/sign-in", json={"credential": self.assertion(options, **wrong), "next": "/"})
+        if answer.status_code == 200:
+            self.learn()
+        return answer
+
+    def learn(self) -> None:
+        """Take the session's token from a page, as scripts do."""
+        found = re.search(r'data-csrf="([^"]+)"', self.get("/me").text)
+        self.csrf = found[1] if found else ""
+
+    @property
+    def cookie(self) -> str:
+        return next((value for name, value in self.client.cookies.items() if name == "__Host-cinnabar"), "")
+
+    def draft(self, *actions: dict[str, Any], title: str = "A test", reason: str = "It must hold") -> httpx.Response:
+        body = {"title": title, "reason": reason, "actions": list(actions)}
+        return self.post("/api/v1/ceremonies/draft", json=body)
+
+    def submit(self, *actions: dict[str, Any], **more: Any) -> str:
+        """A proposal handed in; its digest."""
+        drafted = self.draft(*actions, **more)
+        assert drafted.status_code == 200, drafted.text
+        handed = self.post("/api/v1/ceremonies", json={"proposal": drafted.json()["proposal"]})
+        assert handed.status_code == 200, handed.text
+        return str(drafted.json()["digest"])
+
+
+def wait_for(visitor: Visitor, digest: str, state: str, seconds: float = 30.0) -> dict[str, Any]:
+    """Poll a ceremony until it is in a state."""
+    deadline = time.monotonic() + seconds
+    while True:
+        shown: dict[str, Any] = visitor.get(f"/api/v1/ceremonies/{digest}").json()
+        if shown["state"] == state:
+            return shown
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.1)
+
+
+__all__ = ["OFFICERS", "ManagedBox", "Visitor", "subprocess", "wait_for"]

@@ -1,0 +1,71 @@
+"""`cinnabar management`: what whoever runs the box does for the management service, at the box itself."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+import msgspec
+
+from appliance.box.home import Home
+from appliance.box.settings import read_settings
+from mgmt_service.people import People
+from mgmt_service.storage import Storage
+
+_SHORT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+
+
+@click.group()
+def management() -> None:
+    """Officers' pages: one-time links for their first sign-in."""
+
+
+@management.command()
+@click.option(
+    "--home",
+    "root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var"),
+    envvar="CINNABAR_HOME",
+    show_default=True,
+    help="The box's home.",
+)
+@click.argument("person")
+@click.argument("name")
+def invite(root: Path, person: str, name: str) -> None:
+    """Make a one-time link by which PERSON (a short name) makes a sign-in passkey. It gives no role and no authority."""
+    if not _SHORT_NAME.fullmatch(person):
+        raise click.ClickException(f"{person!r}: lower-case letters, digits and hyphens")
+    home = Home(root.resolve())
+    if not home.settings.exists():
+        raise click.ClickException(f"There is no box in {root}.")
+    click.echo(f"One time, within three days, for {name} alone:")
+    click.echo(f"  {one_time_link(home, person, name)}")
+
+
+def one_time_link(home: Home, person: str, name: str) -> str:
+    """A link for a person, made at the box by its owner. The database stays the management service's."""
+    settings = read_settings(home.settings)
+    storage = Storage(home.management)
+    code = People(storage).invite(person, name)
+    storage.close()
+    user = settings.users.management
+    if os.geteuid() == 0 and user is not None and all(msgspec.structs.astuple(settings.users)):
+        for path in (home.management, *home.management.iterdir()):
+            os.chown(path, user, user)
+    return f"{management_origin(home)}/enrol/{code}"
+
+
+def management_origin(home: Home) -> str:
+    """Where browsers find the service: the bound port while the box runs, else the configured one."""
+    settings = read_settings(home.settings)
+    address = settings.front.management or ""
+    try:
+        bound = msgspec.json.decode(home.addresses.read_bytes(), type=dict[str, str | None])
+        address = bound.get("management") or address
+    except (OSError, msgspec.MsgspecError):
+        pass  # it is not up
+    port = address.rpartition(":")[2]
+    return f"https://{settings.front.management_name}" + (f":{port}" if port not in {"", "0", "443"} else "")
