@@ -93,6 +93,8 @@ def judge_export(stream: IO[bytes], trust: TrustBundle, find_table: Callable[[st
         journal.complete()
     except Refusal as refusal:
         journal.add(refusal)
+    except UnicodeError:
+        journal.add(_malformed("a text in it is not Unicode"))
     return judged
 
 
@@ -221,7 +223,7 @@ class _Said(msgspec.Struct, frozen=True):
     def of(cls, content: bytes) -> _Said:
         try:
             return _said.decode(content)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             return _NOTHING
 
 
@@ -387,7 +389,7 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
 def _decode(data: bytes) -> lines.Line:
     try:
         return lines.decode_line(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise _malformed(f"a line cannot be read: {error}") from None
 
 
