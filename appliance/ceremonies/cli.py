@@ -1,4 +1,4 @@
-"""`cinnabar proposal`: read a proposal and its words without any page, and sign it with a card. Offline; trusts no box."""
+"""`cinnabar proposal`: read a proposal and its words without any page, and sign it with a card. Offline."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def show(file: Path, law_file: Path | None, statements: tuple[Path, ...], langua
 @click.option("--verb", type=_VERB, required=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
 def challenge_command(file: Path, verb: Verb, output: Path) -> None:
-    """Write the 32 bytes that a card signs to say VERB about FILE, a proposal (docs/approvals.md, Signing with a card)."""
+    """Write the 32 bytes that a card signs to say something about FILE, a proposal.
+
+    docs/approvals.md, Signing with a card, has the steps."""
     text = _read(file)
     _proposal(text)
     output.write_bytes(challenge(verb, digest(text)))

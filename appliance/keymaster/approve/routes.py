@@ -100,6 +100,7 @@ class Routes:
             ("POST", re.compile(r"/api/candidates/([0-9a-f]{16})/confirmation", re.ASCII), CODE, self._confirm),
             ("GET", re.compile(r"/api/proposals/([0-9a-f]{64})", re.ASCII), CODE, self._proposal),
             ("POST", re.compile(r"/api/proposals/([0-9a-f]{64})/statements", re.ASCII), STATEMENT, self._state),
+            ("POST", re.compile(r"/api/statements", re.ASCII), STATEMENT, self._state_whole),
         )
 
     async def answer(self, request: Request) -> Response:
@@ -141,7 +142,7 @@ class Routes:
                 continue
             if method == "POST":
                 _check_site(request)
-            value = await self._limited(request, rate, match[1], handler)
+            value = await self._limited(request, rate, match[1] if path.groups else "", handler)
             return Response(msgspec.json.encode(value), JSON, 200, _NO_STORE)
         if allowed:
             raise MethodNotAllowed(", ".join(allowed))
@@ -175,6 +176,9 @@ class Routes:
 
     async def _state(self, request: Request, digest: str) -> object:
         return await self._service.state(digest, _body(request, Said))
+
+    async def _state_whole(self, request: Request, _: str) -> object:
+        return await self._service.state_whole(request.body)
 
 
 def _check_site(request: Request) -> None:

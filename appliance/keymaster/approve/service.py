@@ -165,6 +165,11 @@ class ApprovalService:
         await self._executions.state(encode(msgspec.structs.replace(statement, officer=owner)))
         return await self.proposal(digest)
 
+    async def state_whole(self, text: bytes) -> dict[str, object]:
+        """Take in a statement that was made elsewhere, as a card's is: its canonical bytes. How the proposal stands."""
+        row = await self._executions.state(text)
+        return {"proposal": row.digest, "state": row.state}
+
 
 def _owner(law: Constitution, credential: str) -> str:
     owner = next((p.id for p in law.persons for one in p.credentials if one.id == credential), None)

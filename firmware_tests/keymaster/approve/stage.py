@@ -26,8 +26,9 @@ from cryptography.x509.oid import NameOID
 from appliance.box import process
 from appliance.box.front import Listener
 from appliance.box.management_front import MANAGEMENT_FRONT, write_front
-from appliance.ceremonies import Constitution
-from appliance.ceremonies.constitution import ApprovalRules
+from appliance.ceremonies import BOX, Constitution, instant_text
+from appliance.ceremonies.actions import AmendConstitution
+from appliance.ceremonies.constitution import ApprovalRules, Person
 from appliance.keymaster.approve import approval_server
 from appliance.keymaster.founding import first_constitution, found
 from firmware_tests.keymaster.room import Bench, Life
@@ -107,6 +108,30 @@ class Stage:
         async def body(life: Life) -> str:
             text = await life.engine.draft(requester, title, reason, msgspec.json.encode(list(actions)), 24)
             return await life.engine.submit(text)
+
+        return self.do(body)
+
+    def amendment(self, person: str) -> AmendConstitution:
+        """A constitution in which a confirmed candidate is an officer of the box too."""
+
+        async def body(life: Life) -> AmendConstitution:
+            law = life.room.constitutions.in_force()
+            one = next(one for one in life.room.candidates.confirmed() if one.person == person)
+            new = Person(id=one.person, name=one.name, credentials=[one.credential])
+            scopes = [
+                msgspec.structs.replace(scope, officers=[*scope.officers, person]) if scope.name == BOX else scope
+                for scope in law.scopes
+            ]
+            return AmendConstitution(
+                constitution=msgspec.structs.replace(
+                    law,
+                    version=law.version + 1,
+                    previous=law.digest,
+                    issued=instant_text(life.engine.clock()),
+                    persons=[*law.persons, new],
+                    scopes=scopes,
+                )
+            )
 
         return self.do(body)
 

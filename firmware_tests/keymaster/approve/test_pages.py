@@ -48,12 +48,17 @@ def on_stage(softhsm: SoftHsm) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def people(on_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, OfficerBrowser]]:
-    """Four officers who have enrolled in their browsers and founded the box; threshold 2."""
-    with browsers(on_stage.authority, tmp_path_factory.mktemp("browsers")) as makes:
-        made = {name: enrol(on_stage, makes, name) for name in ("ann", "bo", "cai", "dan")}
-        on_stage.found(threshold=2)
+def makes(on_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
+    with browsers(on_stage.authority, tmp_path_factory.mktemp("browsers")) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def people(on_stage: Stage, makes: Browsers) -> dict[str, OfficerBrowser]:
+    """Four officers who have enrolled in their browsers and founded the box; threshold 2."""
+    made = {name: enrol(on_stage, makes, name) for name in ("ann", "bo", "cai", "dan")}
+    on_stage.found(threshold=2)
+    return made
 
 
 def enrol(on_stage: Stage, makes: Browsers, name: str) -> OfficerBrowser:
@@ -175,6 +180,29 @@ def test_an_officer_signs_with_her_own_passkey_and_verified_only(
         assert bo.page.locator("#standing .thanks").count() == 0
     finally:
         bo.verified(True)
+
+
+def test_a_new_officer_accepts_her_office(people: dict[str, OfficerBrowser], on_stage: Stage, makes: Browsers) -> None:
+    """An amendment names her; she reads and accepts it on the same page, beside the officers' approvals."""
+    eve = enrol(on_stage, makes, "eve")
+    digest = on_stage.submit(on_stage.amendment("eve"), requester="ann", title="Eve joins", reason="Dan is leaving.")
+    for name, verb in (("ann", "request"), ("bo", "approve"), ("cai", "approve")):
+        see(people[name], on_stage, digest)
+        sign(people[name], verb)
+    assert state_of(on_stage, digest) == "open"
+    see(eve, on_stage, digest)
+    eve.shots("proposal-12-accept")
+    assert "eve joins the box" in eve.page.inner_text("#steps")
+    sign(eve, "accept")
+    assert state_of(on_stage, digest) == "approved"
+
+    async def execute(life):  # type: ignore[no-untyped-def]
+        return (await life.executions.execute(digest, 20.0)).state
+
+    assert on_stage.do(execute) == "executed"
+    see(eve, on_stage, digest)
+    assert "eve joins the box" in eve.page.inner_text("#steps")  # as it was when it was signed
+    assert eve.complaints == []
 
 
 def test_hostile_text_is_inert(people: dict[str, OfficerBrowser], on_stage: Stage) -> None:
