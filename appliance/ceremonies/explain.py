@@ -54,6 +54,8 @@ class Part:
 
     sentence: str
     facts: tuple[Fact, ...]
+    rest: tuple[Fact, ...] = ()
+    """What stays as it was, where an amendment's changes are told apart."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Explanation:
         """All of it as lines of plain text."""
         lines: list[str] = [self.summary.sentence, *_lines(self.summary.facts)]
         for number, step in enumerate(self.steps, 1):
-            lines += ["", f"{number}. {step.sentence}", *_lines(step.facts)]
+            lines += ["", f"{number}. {step.sentence}", *_lines(step.facts + step.rest)]
         return "\n".join([*lines, "", *_lines(self.binding)]) + "\n"
 
 
@@ -108,11 +110,11 @@ def _explain_action(voice: _Voice, action: Action, current: Constitution | None)
     members = {field.name: getattr(action, field.name) for field in msgspec.structs.fields(type(action))}
     if isinstance(action, AmendConstitution):
         sentence = template.format(version=action.constitution.version)
-        return Part(sentence, _amendment(voice, action, current))
+        return Part(sentence, *_amendment(voice, action, current))
     named = {name for _, name, _, _ in string.Formatter().parse(template) if name}
     if "owner" in named:
         named.add("tenant")
-    shown = {name: voice.value(name, members[name]) for name in named & members.keys()}
+    shown = {name: voice.named(name, members[name]) for name in named & members.keys()}
     if "tenant" in members:
         shown["owner"] = voice.owner(members["tenant"])
     facts: list[Fact] = []
@@ -124,13 +126,20 @@ def _explain_action(voice: _Voice, action: Action, current: Constitution | None)
     return Part(template.format(**shown), tuple(facts))
 
 
-def _amendment(voice: _Voice, action: AmendConstitution, current: Constitution | None) -> tuple[Fact, ...]:
+def _amendment(
+    voice: _Voice, action: AmendConstitution, current: Constitution | None
+) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
+    """What changes, where that is known, and the whole."""
     new = action.constitution
+    whole = (voice.fact("recovery", voice.value("recovery", action.recovery)), *_whole(voice, new))
+    if current is None:
+        return whole, ()
+    changes = _changes(voice, current, new) or [voice.say("nothing_changes")]
+    return tuple(Fact(voice.say("changes"), change) for change in changes) + whole[:1], whole[1:]
+
+
+def _whole(voice: _Voice, new: Constitution) -> tuple[Fact, ...]:
     facts: list[Fact] = []
-    if current is not None:
-        changes = _changes(voice, current, new) or [voice.say("nothing_changes")]
-        facts += [Fact(voice.say("changes"), change) for change in changes]
-    facts.append(voice.fact("recovery", voice.value("recovery", action.recovery)))
     for scope in new.scopes:
         facts += [Fact(voice.scope(scope.name), text) for text in voice.rosters(scope)]
     for person in new.persons:
@@ -147,27 +156,38 @@ def _changes(voice: _Voice, old: Constitution, new: Constitution) -> list[str]:
     found: list[str] = []
     for identifier in sorted({one.id for one in (*old.persons, *new.persons)}):
         before, after = old.person(identifier), new.person(identifier)
-        if before is None:
-            found.append(voice.say("new_person", person=voice.person(after)))
-        elif after is None:
+        if after is None:
             found.append(voice.say("gone_person", person=voice.person(before)))
         elif before != after:
-            found.append(voice.say("changed_person", person=voice.person(after)))
+            word = "new_person" if before is None else "changed_person"
+            found.append(voice.say(word, person=voice.person(after)))
+            known = before.credentials if before is not None else []
+            found += [voice.credential(one) for one in after.credentials if one not in known]
+            gone = [one for one in known if one not in after.credentials]
+            found += [voice.say("gone_credential", credential=voice.credential(one)) for one in gone]
     for scope in new.scopes:
-        known = old.scope(scope.name)
+        was = old.scope(scope.name)
         name = voice.scope(scope.name)
-        if known is None:
+        if was is None:
             found.append(voice.say("new_scope", scope=name))
+            found += voice.rosters(scope)
             continue
-        found += _roster_changes(voice, name, known.officers, scope.officers, "")
-        if known.threshold != scope.threshold:
-            found.append(voice.say("threshold_changes", scope=name, before=known.threshold, after=scope.threshold))
-        if known.recovery != scope.recovery:
+        found += _roster_changes(voice, name, was.officers, scope.officers, "")
+        if was.threshold != scope.threshold:
+            found.append(voice.say("threshold_changes", scope=name, before=was.threshold, after=scope.threshold))
+        if was.recovery != scope.recovery:
             found.append(voice.say("recovery_changes", scope=name))
-            pair = [part.officers if part else [] for part in (known.recovery, scope.recovery)]
+            pair = [part.officers if part else [] for part in (was.recovery, scope.recovery)]
             found += _roster_changes(voice, name, pair[0], pair[1], "_recovery")
+            found += voice.rosters(scope)[1:]
     if old.rules != new.rules:
         found.append(voice.say("rules_change"))
+        pairs = zip(voice.facts(old.rules), voice.facts(new.rules), strict=True)
+        found += [
+            voice.say("becomes", label=after.label, before=before.value, after=after.value)
+            for before, after in pairs
+            if before != after
+        ]
     return found
 
 
@@ -200,7 +220,7 @@ class _Voice:
         return self.say("comma").join(names)
 
     def owner(self, tenant: str | None) -> str:
-        return self.say("box") if tenant is None else self.say("tenant", name=tenant)
+        return self.say("box") if tenant is None else self.say("tenant", name=self.quote(tenant))
 
     def scope(self, name: str) -> str:
         return self.owner(None if name == BOX else name.removeprefix(TENANT)).strip()
@@ -219,6 +239,10 @@ class _Voice:
         """Every member of a part, each a fact."""
         names = [field.name for field in msgspec.structs.fields(type(part))]
         return [self.fact(name, self.value(name, getattr(part, name))) for name in names]
+
+    def named(self, name: str, value: Any) -> str:
+        """A value inside a sentence: texts in quotation marks."""
+        return self.quote(value) if isinstance(value, str) else self.value(name, value)
 
     def values(self, name: str, value: Any) -> list[str]:
         """A list of parts as one value each; anything else as one."""

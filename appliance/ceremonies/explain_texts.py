@@ -351,6 +351,8 @@ WORDS: Final[dict[str, Pair]] = {
     "leaves_recovery": ("{person} leaves the recovery roster of {scope}", "{person} 离开 {scope} 的恢复名册"),
     "threshold_changes": ("threshold of {scope}: {before} becomes {after}", "{scope} 的门限由 {before} 改为 {after}"),
     "recovery_changes": ("the recovery rules of {scope} change", "{scope} 的恢复规则有变"),
+    "gone_credential": ("no longer valid: {credential}", "不再有效：{credential}"),
+    "becomes": ("{label}: {before} becomes {after}", "{label}：由 {before} 改为 {after}"),
     "rules_change": ("the rules of approval change", "审批规则有变"),
     "nothing_changes": ("nothing", "无"),
 }

@@ -33,7 +33,7 @@ HOSTILE = "x</p><script>alert(1)</script>\u202egnp.exe\u2066\x00\r\n\u200b“end
 
 
 def text_of(part: Any) -> str:
-    return "\n".join([part.sentence, *(f"{fact.label}: {fact.value}" for fact in part.facts)])
+    return "\n".join([part.sentence, *(f"{fact.label}: {fact.value}" for fact in part.facts + part.rest)])
 
 
 def leaves(value: Any) -> list[Any]:
@@ -198,10 +198,12 @@ def test_an_amendment_says_what_changes_and_what_it_becomes() -> None:
         "tom joins the box",
         "eve leaves the box",
         "threshold of the box: 2 becomes 3",
-        "rex joins the recovery roster of tenant demo",
+        "rex joins the recovery roster of tenant “demo”",
         "entry of “Bo the second”, identifier bo is another one",
         "identifier eve is no longer in it",
         "rules of approval change",
+        "Longest life of a proposal, hours: 168 becomes 12",
+        "recovery by rex, ria; 1 beside the requester, after 48 public hours",
     ):
         assert words in said
     assert "tom 加入 本机" in text_of(explain_action(action, "zh-Hans", law))

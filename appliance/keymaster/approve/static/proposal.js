@@ -58,8 +58,8 @@ async function start() {
       complain("The box has no such proposal. Check the link, or ask whoever sent it.", "设备上没有此提案。请检查链接，或询问发送者。");
     } else if (error instanceof Altered) {
       complain(
-        "Do not sign. The text that arrived is not the one that this address names: something between you and the box has changed it.",
-        "请勿签署。收到的内容与本地址所指的提案不符：您与设备之间有人篡改了内容。",
+        "Do not sign. The text that arrived is not the one that this address names: something between you and the box has changed it. Close this page, tell the other officers, and read the proposal at the box's console.",
+        "请勿签署。收到的内容与本地址所指的提案不符：您与设备之间有人篡改了内容。请关闭本页，通知其他安全官，并在设备控制台查看该提案。",
       );
     } else {
       complainOfPasskey(error);
@@ -95,6 +95,7 @@ async function show(value) {
         { className: `card ${done ?? ""}` },
         element("p", { className: "sentence" }, both(part.sentence, chinese.steps[index].sentence)),
         facts,
+        ...whole(part.rest, chinese.steps[index].rest),
       );
     }),
   );
@@ -103,6 +104,14 @@ async function show(value) {
   find("digest").textContent = toHex(digest);
   find("members").textContent = visible(JSON.stringify(document_, null, 2));
   showStanding(value, digest);
+}
+
+/** What stays as it was, out of the way but in reach. */
+function whole(english, chinese) {
+  if (!english.length) return [];
+  const facts = element("dl");
+  showFacts(facts, pairs(english, chinese));
+  return [element("details", {}, element("summary", {}, both("The whole constitution", "章程全文")), facts)];
 }
 
 function pairs(english, chinese) {
