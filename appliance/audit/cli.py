@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from appliance.audit.client import AuditClient
 from appliance.audit.filters import Filter
+from appliance.audit.inventory import known_exports, look
 from appliance.audit.pages import EntryView
 from appliance.audit.writers import PROOF_SUFFIX
 from appliance.box.home import Home
@@ -101,6 +102,25 @@ def counts_command(root: Path, name: str) -> None:
     with _client(root) as client:
         for day, kind, count in client.counts(name):
             click.echo(f"{day}  {escape(kind):20} {count:>12,}")
+
+
+@audit.command("exports")
+@_home
+@click.option("--log", "name", required=True, help="A tenant's name, or @box.")
+def exports_command(root: Path, name: str) -> None:
+    """Show every export that a log has on record, and whether its file is still there, unchanged.
+
+    Exit status 1 when one was changed. One that is not here was taken away: the log says who asked for it.
+    """
+    changed = False
+    with _client(root) as client:
+        for known in known_exports(client, name):
+            found = look(Home(root).audit_exports, known)
+            changed |= found == "changed"
+            at = datetime.fromtimestamp(known.time // 1_000_000, UTC)
+            click.echo(f"{known.export}  {at:%Y-%m-%dT%H:%M:%SZ}  {known.shown:>10,} shown  {found:8}"
+                       f"  {escape(known.person)}")  # fmt: skip
+    sys.exit(1 if changed else 0)
 
 
 @audit.command("export")

@@ -14,6 +14,7 @@ import click
 GROUP = "cinnabar.commands"
 
 SHORT_HELP = {
+    "audit": "Read, search and export the logs of a box.",
     "backup": "Back a box up into one encrypted file.",
     "bulk-seal": "Seal many files, each by itself.",
     "bulk-stamp": "Stamp many files with one token; an evidence record for each.",
