@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from babel import Locale
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
@@ -25,18 +26,19 @@ TRANSLATIONS: Final = Path(__file__).parent / "translations"
 
 
 class PlainDomain(Domain):  # type: ignore[misc]
-    """Catalogues read from .po files."""
+    """Catalogues read from translations/LANGUAGE/*.po, one file an area of the service."""
 
     def __init__(self, directory: Path = TRANSLATIONS) -> None:
         super().__init__()
         for language in LANGUAGES:
-            path = directory / f"{language}.po"
-            if not path.exists():
-                continue
-            with path.open("rb") as file:
-                catalogue = read_po(file, locale=Locale.parse(language))
+            merged = Catalog(locale=Locale.parse(language))
+            for path in sorted((directory / language).glob("*.po")):
+                with path.open("rb") as file:
+                    for message in read_po(file, locale=Locale.parse(language)):
+                        if message.id:
+                            merged[message.id] = message
             compiled = io.BytesIO()
-            write_mo(compiled, catalogue)
+            write_mo(compiled, merged)
             compiled.seek(0)
             self.cache[str(Locale.parse(language)), self.domain[0]] = Translations(compiled)
 

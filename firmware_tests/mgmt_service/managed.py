@@ -23,6 +23,11 @@ from firmware_tests.running import RunningBox, cinnabar, wait_until
 OFFICERS = ("ann", "bo", "cai")
 
 
+def challenge_of(options: dict[str, Any]) -> bytes:
+    """The challenge in options for navigator.credentials."""
+    return from_base64url(options["challenge"], "challenge")
+
+
 class ManagedBox:
     """A running box with the management front, founded by OFFICERS for the box and `demo`; `other` has its own officers.
 
@@ -73,9 +78,7 @@ class ManagedBox:
             code = desk.invite(name, officer.title)
         page = self.visitor().at("approve.localhost")
         options = page.get(f"/api/invitations/{code}").json()["options"]
-        made = page.post(
-            f"/api/invitations/{code}/passkey", json=officer.register(from_base64url(options["challenge"]))
-        )
+        made = page.post(f"/api/invitations/{code}/passkey", json=officer.register(challenge_of(options)))
         assert made.status_code == 200, made.text
         with self.console() as console:
             digits = console.call("code", made.json()["id"])
@@ -177,14 +180,12 @@ class Visitor:
 
     @staticmethod
     def _registered(passkey: SoftwareOfficer, options: dict[str, Any]) -> dict[str, Any]:
-        return passkey.register(from_base64url(options["challenge"]))
+        return passkey.register(challenge_of(options))
 
     def assertion(self, options: dict[str, Any], **wrong: Any) -> dict[str, Any]:
         """What navigator.credentials.get gives for these options."""
         assert self.passkey is not None
-        evidence = self.passkey.sign(
-            "request", "0" * 64, signed_challenge=from_base64url(options["challenge"]), **wrong
-        ).evidence
+        evidence = self.passkey.sign("request", "0" * 64, signed_challenge=challenge_of(options), **wrong).evidence
         identifier = base64.urlsafe_b64encode(self.passkey.credential_id).rstrip(b"=").decode()
         return {
             "id": identifier,
