@@ -1,9 +1,12 @@
 """Changes of the register, sent over the administrator's socket, and what they leave in the logs.
 
 Each change of the register is one transaction: the register's tables and an administrative record, which is the next
-leaf of the log it is about: the tenant's for applications and certificates, the box's own (BOX_LOG) for tenants. Its
-record has kind "administration" and its body is msgpack [salt, record, b""] in clear, for the recorder holds no
-tenant's content key.
+leaf of the log it is about: the tenant's for applications, certificates, keys and quotas, the box's own (BOX_LOG) for
+tenants. Its record has kind "administration" and its body is msgpack [salt, record, b""] in clear, for the recorder
+holds no tenant's content key.
+
+Once the box has officers it is governed: what gives power then comes from the keymaster alone, and names the proposal
+that decided it (control QUORUM). What takes power away stays an administrator's too.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ import msgspec
 
 from appliance.errors import BadRequest, Conflict
 from appliance.record import RECORD_ID_BYTES, SALT_BYTES, commitment, new_record_id
-from appliance.recorder.errors import Unknown
-from appliance.recorder.messages import BOX_LOG, Count, Entry, Query
-from appliance.store import rows
+from appliance.recorder.errors import Governed, Unknown
+from appliance.recorder.messages import BOX_LOG, Count, Entry, KeyState, Query
+from appliance.store import rows, usage
 
 State = Literal["active", "suspended", "revoked"]
+CertificateState = Literal["held", "revoked", "released"]
 NAME_LIMIT = 64
+GOVERNED = "governed"
+"""The flag of a box that has officers."""
 CEREMONY_LIMIT = 4 * 1024 * 1024
 """Largest record and artifact of a ceremony's entry, in bytes together."""
 
@@ -29,6 +35,8 @@ CEREMONY_LIMIT = 4 * 1024 * 1024
 class EnrolTenant(msgspec.Struct, array_like=True, frozen=True, tag="enrol-tenant"):
     ticket: int
     tenant: str
+    ceremony: str = ""
+    """Digest of the proposal that decided it, hexadecimal; so too in the other changes."""
 
 
 class EnrolApplication(msgspec.Struct, array_like=True, frozen=True, tag="enrol-application"):
@@ -38,6 +46,7 @@ class EnrolApplication(msgspec.Struct, array_like=True, frozen=True, tag="enrol-
     tenant: str
     application: str
     permissions: list[str]
+    ceremony: str = ""
 
 
 class EnrolCertificate(msgspec.Struct, array_like=True, frozen=True, tag="enrol-certificate"):
@@ -49,6 +58,7 @@ class EnrolCertificate(msgspec.Struct, array_like=True, frozen=True, tag="enrol-
     not_before: Count
     not_after: Count
     """Seconds since the epoch."""
+    ceremony: str = ""
 
 
 class SetState(msgspec.Struct, array_like=True, frozen=True, tag="set-state"):
@@ -59,6 +69,66 @@ class SetState(msgspec.Struct, array_like=True, frozen=True, tag="set-state"):
     tenant: str
     application: str | None = None
     certificate: bytes | None = None
+    ceremony: str = ""
+
+
+class SetKeyState(msgspec.Struct, array_like=True, frozen=True, tag="set-key-state"):
+    """What a tenant's key may do from now on, everywhere. The same again changes nothing and leaves no record.
+
+    `until`, `limit` and `applications` are taken with state "active" only: a key that is stopped keeps what it had.
+    A compromised key never comes back."""
+
+    ticket: int
+    tenant: str
+    """Or BOX_LOG for a key of the box's own."""
+    key: str
+    """Name of a unit or seal key."""
+    state: KeyState
+    until: Count | None = None
+    """Seconds since the epoch, inclusive: end of the cryptoperiod."""
+    limit: Count | None = None
+    """Signatures in all, those made before too."""
+    applications: list[str] = []
+    """Those that may use it; empty: every one that the register permits."""
+    since: Count | None = None
+    """Of a compromised key: seconds since the epoch."""
+    ceremony: str = ""
+
+
+class SetQuota(msgspec.Struct, array_like=True, frozen=True, tag="set-quota"):
+    """A tenant's quota a day (UTC); None: no limit. What the day has seen counts. The same again changes nothing."""
+
+    ticket: int
+    tenant: str
+    signatures: Count | None = None
+    stamps: Count | None = None
+    storage_bytes: Count | None = None
+    ceremony: str = ""
+
+
+class SetCertificate(msgspec.Struct, array_like=True, frozen=True, tag="set-certificate"):
+    """Hold, revoke or release a certificate that one of the box's authorities issued, for the CRLs.
+
+    Also gives the reason where the register has the certificate, whose state there SetState changes."""
+
+    ticket: int
+    tenant: str
+    """Whose it is, or BOX_LOG."""
+    certificate: bytes
+    """SHA-256 of the whole certificate."""
+    state: CertificateState
+    reason: str = ""
+    """A reason of appliance.ceremonies.actions.RevokeCertificate."""
+    ceremony: str = ""
+
+
+class Govern(msgspec.Struct, array_like=True, frozen=True, tag="govern"):
+    """The box has officers from now on, for ever: see Governed. Safe to say again."""
+
+    ticket: int
+    ceremony: str = ""
+    """Digest of the first constitution."""
+    tenant: str = BOX_LOG
 
 
 class CeremonyEntry(msgspec.Struct, array_like=True, frozen=True, tag="ceremony-entry"):
@@ -83,25 +153,37 @@ class CeremonyEntry(msgspec.Struct, array_like=True, frozen=True, tag="ceremony-
     """The document that the record names by its digest, or nothing."""
 
 
-Change = EnrolTenant | EnrolApplication | EnrolCertificate | SetState
+Change = EnrolTenant | EnrolApplication | EnrolCertificate | SetState | SetKeyState | SetQuota | SetCertificate | Govern
 AdminCommand = Change | CeremonyEntry | Query
 
 
 class AdministrativeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change leaves in a log, as canonical JSON: members in sorted order, ASCII texts and integers only."""
+    """What a change leaves in a log, as canonical JSON: members in sorted order; ASCII texts, integers and null only."""
 
     action: str
-    """enrol-tenant, enrol-application, enrol-certificate, active, suspended, revoked."""
+    """enrol-tenant, enrol-application, enrol-certificate, active, suspended, revoked, set-quota, govern; key- with
+    active, suspended, deactivated or compromised; certificate- with held, revoked or released."""
     application: str | msgspec.UnsetType = msgspec.UNSET
+    applications: list[str] | msgspec.UnsetType = msgspec.UNSET
+    ceremony: str | msgspec.UnsetType = msgspec.UNSET
+    """Digest of the proposal that decided it."""
     certificate: str | msgspec.UnsetType = msgspec.UNSET
     """SHA-256 of the certificate, hexadecimal."""
     format: str = "cinnabar-administration/1"
+    key: str | msgspec.UnsetType = msgspec.UNSET
+    limit: int | msgspec.UnsetType | None = msgspec.UNSET
     not_after: int | msgspec.UnsetType = msgspec.UNSET
     not_before: int | msgspec.UnsetType = msgspec.UNSET
     permissions: list[str] | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    signatures: int | msgspec.UnsetType | None = msgspec.UNSET
+    since: int | msgspec.UnsetType = msgspec.UNSET
+    stamps: int | msgspec.UnsetType | None = msgspec.UNSET
+    storage_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
     tenant: str
     time: int
     """Microseconds since 1970-01-01T00:00:00Z."""
+    until: int | msgspec.UnsetType | None = msgspec.UNSET
     user: int
     """Numeric user id of the process that asked, as the socket shows it."""
 
@@ -119,17 +201,39 @@ class SegmentRecord(msgspec.Struct, frozen=True, kw_only=True):
     time: int
 
 
-def change_register(connection: sqlite3.Connection, change: Change, now_us: int) -> str:
-    """Change the tables, in the caller's transaction; returns the log that the change belongs to.
+def check_power(connection: sqlite3.Connection, change: Change, *, keymaster: bool) -> None:
+    """Control QUORUM: a governed box takes power from the keymaster only, by a ceremony. Raises Governed."""
+    if _gives_power(change) and usage.read_flag(connection, GOVERNED) and not (keymaster and change.ceremony):
+        raise Governed("the box has officers: propose it to them")
+
+
+def _gives_power(change: Change) -> bool:
+    """Whether a change gives power, or takes it away for ever where that is the quorum's to decide."""
+    if isinstance(change, SetState | SetKeyState):
+        return change.state in {"active", "compromised"}
+    return not (isinstance(change, Govern) or (isinstance(change, SetCertificate) and change.state == "held"))
+
+
+def change_register(connection: sqlite3.Connection, change: Change, now_us: int) -> str | None:
+    """Change the tables, in the caller's transaction; returns the log that the change belongs to, None where it changes
+    nothing.
 
     Raises Unknown, Conflict, BadRequest; then nothing was changed."""
-    _check_name(change.tenant)
+    if isinstance(change, Govern):
+        if usage.read_flag(connection, GOVERNED):
+            return None
+        usage.set_flag(connection, GOVERNED, now_us)
+        return BOX_LOG
+    if isinstance(change, SetKeyState | SetCertificate) and change.tenant == BOX_LOG:
+        tenant: int | None = 0
+    else:
+        _check_name(change.tenant)
+        tenant = rows.tenant_number(connection, change.tenant)
     if isinstance(change, EnrolTenant):
-        if rows.tenant_number(connection, change.tenant) is not None:
+        if tenant is not None:
             raise Conflict(f"tenant {change.tenant} is enrolled")
         connection.execute("INSERT INTO tenants (name, state) VALUES (?, 'active')", (change.tenant,))
         return BOX_LOG
-    tenant = rows.tenant_number(connection, change.tenant)
     if tenant is None:
         raise Unknown(f"tenant {change.tenant} is not enrolled")
     if isinstance(change, EnrolApplication):
@@ -142,7 +246,51 @@ def change_register(connection: sqlite3.Connection, change: Change, now_us: int)
         return change.tenant
     if isinstance(change, EnrolCertificate):
         return _enrol_certificate(connection, tenant, change, now_us)
+    if isinstance(change, SetKeyState):
+        return _set_key_state(connection, tenant, change, now_us)
+    if isinstance(change, SetQuota):
+        wanted = (change.signatures, change.stamps, change.storage_bytes)
+        if usage.read_quotas(connection).get(tenant, (None, None, None)) == wanted:
+            return None
+        usage.write_quota(connection, tenant, *wanted)
+        return change.tenant
+    if isinstance(change, SetCertificate):
+        return _set_certificate(connection, tenant, change, now_us)
     return _set_state(connection, tenant, change, now_us)
+
+
+def _set_key_state(connection: sqlite3.Connection, tenant: int, change: SetKeyState, now_us: int) -> str | None:
+    if not 0 < len(change.key) <= NAME_LIMIT or not set(change.key) <= set(_NAME + "."):
+        raise BadRequest("a key is named by 1 to 64 lower-case letters, digits, dots and hyphens")
+    for name in change.applications:
+        _check_name(name)
+    until, limit, applications = change.until, change.limit, sorted(set(change.applications))
+    since = change.since if change.state == "compromised" else None
+    before = usage.read_key_state(connection, tenant, change.key)
+    if before is not None and before[3] == "compromised" and change.state != "compromised":
+        raise Conflict("a compromised key never comes back")
+    if change.state != "active":
+        until, limit, applications = before[4:7] if before is not None else (None, None, [])
+    if before is not None and before[3:8] == (change.state, until, limit, applications, since):
+        return None
+    usage.write_key_state(connection, tenant, change.key, change.state, until, limit, applications, since, now_us)
+    return change.tenant
+
+
+def _set_certificate(connection: sqlite3.Connection, tenant: int, change: SetCertificate, now_us: int) -> str | None:
+    if len(change.certificate) != 32 or len(change.reason) > NAME_LIMIT or not change.reason.isascii():
+        raise BadRequest("a certificate is named by its SHA-256, and a reason by its name")
+    before = usage.read_revocation(connection, change.certificate)
+    if before is not None and before[0] != tenant:
+        raise Conflict("the certificate is another tenant's")
+    if before is not None and before[1] == "revoked" and change.state != "revoked":
+        raise Conflict("a revoked certificate never comes back")
+    if before is not None and (before[1] == change.state or before[1] == "revoked"):
+        return None
+    if before is None and change.state == "released":
+        return None
+    usage.write_revocation(connection, change.certificate, tenant, change.state, change.reason, now_us)
+    return change.tenant
 
 
 def _enrol_certificate(connection: sqlite3.Connection, tenant: int, change: EnrolCertificate, now_us: int) -> str:
@@ -187,8 +335,19 @@ def _set_state(connection: sqlite3.Connection, tenant: int, change: SetState, no
 
 def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
     """The log entry of a change."""
+    used = change if isinstance(change, SetKeyState) and change.state == "active" else None
     record = AdministrativeRecord(
-        action=change.state if isinstance(change, SetState) else change.__struct_config__.tag,  # type: ignore[arg-type]
+        action=_action(change),
+        applications=msgspec.UNSET if used is None else sorted(set(used.applications)),
+        ceremony=change.ceremony or msgspec.UNSET,
+        key=getattr(change, "key", msgspec.UNSET),
+        limit=msgspec.UNSET if used is None else used.limit,
+        reason=getattr(change, "reason", "") or msgspec.UNSET,
+        signatures=getattr(change, "signatures", msgspec.UNSET),
+        since=_or_unset(getattr(change, "since", None)),
+        stamps=getattr(change, "stamps", msgspec.UNSET),
+        storage_bytes=getattr(change, "storage_bytes", msgspec.UNSET),
+        until=msgspec.UNSET if used is None else used.until,
         application=getattr(change, "application", None) or msgspec.UNSET,
         certificate=_hexadecimal(getattr(change, "certificate", None)),
         not_after=getattr(change, "not_after", msgspec.UNSET),
@@ -199,6 +358,12 @@ def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
         user=user,
     )
     return clear_entry(record, now_us)
+
+
+def _action(change: Change) -> str:
+    tag = str(change.__struct_config__.tag)
+    prefix = {"set-state": "", "set-key-state": "key-", "set-certificate": "certificate-"}.get(tag)
+    return tag if prefix is None else f"{prefix}{change.state}"  # type: ignore[union-attr]
 
 
 def ceremony_entry(command: CeremonyEntry) -> Entry:
@@ -226,11 +391,17 @@ def clear_entry(record: AdministrativeRecord | SegmentRecord, now_us: int) -> En
     return Entry(new_record_id(now_us), "administration", "", now_us, commitment(salt, canonical), body)
 
 
+def _or_unset(value: int | None) -> int | msgspec.UnsetType:
+    return msgspec.UNSET if value is None else value
+
+
 def _hexadecimal(value: bytes | None) -> str | msgspec.UnsetType:
     return msgspec.UNSET if value is None else value.hex()
 
 
+_NAME = "abcdefghijklmnopqrstuvwxyz0123456789-"
+
+
 def _check_name(name: str) -> None:
-    allowed = "abcdefghijklmnopqrstuvwxyz0123456789-"
-    if not 0 < len(name) <= NAME_LIMIT or not set(name) <= set(allowed):
+    if not 0 < len(name) <= NAME_LIMIT or not set(name) <= set(_NAME):
         raise BadRequest("a name has 1 to 64 lower-case letters, digits and hyphens")

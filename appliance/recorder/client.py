@@ -291,7 +291,7 @@ class RecorderClient:
             if type(answer) is Committed or type(answer) is Replayed:
                 future.set_result(answer)
             elif type(answer) is Refused:
-                future.set_exception(from_code(answer.code, answer.detail))
+                future.set_exception(from_code(answer.code, answer.detail, answer.left))
             elif type(answer) is Result:
                 future.set_result(answer.value)
         if message.register is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from appliance import errors
 from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound, Unavailable
 
@@ -103,6 +105,65 @@ class Archived(NotFound):
     title = "The record has been moved to the archive"
 
 
+class KeyUnusable(CinnabarError):
+    """A signing key may not be used, by its state or its limits."""
+
+    code = "key-unusable"
+    status = 403
+    title = "The key may not be used"
+    control = "QUORUM"
+
+
+class KeyStopped(KeyUnusable):
+    """The key is suspended, deactivated or compromised (NIST SP 800-57): only a quorum lets it sign again, if ever."""
+
+    code = "key-stopped"
+    status = 409
+    title = "The key is stopped"
+
+
+class KeyExpired(KeyUnusable):
+    """The key's cryptoperiod has ended."""
+
+    code = "key-expired"
+    title = "The key's period of use has ended"
+
+
+class KeyExhausted(KeyUnusable):
+    """The key has made as many signatures as it may."""
+
+    code = "key-exhausted"
+    title = "The key has made all its signatures"
+
+    left = 0
+    """How many entries of the refused command, from its first, would have been taken."""
+
+
+class QuotaExceeded(CinnabarError):
+    """The tenant's quota of this day (UTC) is used up; Retry-After says when the next day begins."""
+
+    code = "quota-exceeded"
+    status = 429
+    title = "The quota of this day is used up"
+    retriable = True
+
+    left = 0
+    """How many entries of the refused command, from its first, would have been taken."""
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds until midnight, UTC."""
+        return 86_400 - int(time.time()) % 86_400
+
+
+class Governed(NotAuthorised):
+    """The box has officers: what gives power comes from the keymaster, by a ceremony that it names."""
+
+    code = "governed"
+    title = "This needs a ceremony of the box's officers"
+    control = "QUORUM"
+
+
 class NeedsCare(Exception):
     """A record id is there already: the writer runs the transaction again, looking every id up first."""
 
@@ -129,10 +190,19 @@ _CLASSES: dict[str, type[CinnabarError]] = {
         Fork,
         Unknown,
         Archived,
+        KeyUnusable,
+        KeyStopped,
+        KeyExpired,
+        KeyExhausted,
+        QuotaExceeded,
+        Governed,
     )
 }
 
 
-def from_code(code: str, detail: str) -> CinnabarError:
+def from_code(code: str, detail: str, left: int = 0) -> CinnabarError:
     """The exception that a `Refused` answer stands for."""
-    return _CLASSES.get(code, errors.CinnabarError)(detail)
+    error = _CLASSES.get(code, errors.CinnabarError)(detail)
+    if isinstance(error, KeyExhausted | QuotaExceeded):
+        error.left = left
+    return error

@@ -38,6 +38,7 @@ def job_create(transaction: Transaction, _run: Run, command: JobCreate) -> Answe
     tenant, application = caller.tenant_number, caller.application_number
     if rows.count_unfinished(transaction.connection, tenant, application) >= UNFINISHED_LIMIT:
         raise errors.Busy(f"the application has {UNFINISHED_LIMIT} unfinished jobs")
+    transaction.taken.take_request(tenant, len(command.request))
     rows.add_job(
         transaction.connection,
         command.job_id,
@@ -79,6 +80,8 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
     transaction.check_entries(command.entries, caller)
     if transaction.careful and transaction.already(job.tenant, command.entries) is not None and command.entries:
         raise errors.RecordIdTaken("a record of that id exists")
+    if job.tenant in transaction.ground.limits.tenants:
+        transaction.taken.take(caller, command.entries)
     first = transaction.add(job.tenant, job.application, command.entries) if command.entries else -1
     rows.add_slice(
         transaction.connection, job.number, command.start, len(command.verdicts), first, len(command.entries), verdicts

@@ -182,6 +182,8 @@ class Refused(msgspec.Struct, array_like=True, frozen=True, tag="refused"):
     code: str
     """Code of a subclass of CinnabarError in appliance.recorder.errors."""
     detail: str
+    left: Count = 0
+    """Where a limit refused it: how many of its entries, from the first, would have been taken."""
 
 
 class Result(msgspec.Struct, array_like=True, frozen=True, tag="result"):
@@ -206,12 +208,31 @@ class ApplicationEntry(msgspec.Struct, array_like=True, frozen=True):
     """Seconds since the epoch."""
 
 
+KeyState = Literal["active", "suspended", "deactivated", "compromised"]
+"""States of a key that has been made (NIST SP 800-57 part 1, section 7)."""
+
+
+class KeyEntry(msgspec.Struct, array_like=True, frozen=True):
+    """What is said about a tenant's unit or seal key. A key without an entry may be used as the register permits."""
+
+    tenant: str
+    key: str
+    state: KeyState
+    until: int | None
+    """Seconds since the epoch, inclusive; None: no end."""
+    limit: int | None
+    """Signatures in all; None: no limit."""
+    applications: list[str]
+    """Those that may use it, of those that the register permits; empty: all of them."""
+
+
 class Register(msgspec.Struct, array_like=True, frozen=True, tag="register"):
     """The whole register of active callers; pushed on connect and after every change. What is not in it is refused."""
 
     version: int
     tenants: list[str]
     applications: list[ApplicationEntry]
+    keys: list[KeyEntry] = []
 
 
 class Answers(msgspec.Struct, array_like=True, frozen=True):

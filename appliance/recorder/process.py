@@ -58,6 +58,13 @@ def _private(directory: Path) -> Path:
     return directory
 
 
+def _keymaster_groups(settings: BoxSettings) -> frozenset[int]:
+    """The keymaster's own group; none where processes run under one user and cannot be told apart."""
+    users = settings.users
+    separate = users.recorder is not None and users.recorder == os.geteuid()
+    return frozenset((users.keymaster,) if separate and users.keymaster is not None else ())
+
+
 def main(root: Path) -> None:
     """Run until SIGTERM or SIGINT."""
     home = Home(root)
@@ -78,7 +85,7 @@ def main(root: Path) -> None:
         listen(home.admin_socket, 0o660),
         frozenset(users | {me, 0}),
         frozenset({me, 0}),
-        frozenset(() if settings.users.keymaster is None else (settings.users.keymaster,)),
+        _keymaster_groups(settings),
         lost=lambda run: read_count(home.counters, run.run),
     )
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,14 +9,16 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.recorder import errors
+from appliance.recorder.administration import GOVERNED
 from appliance.recorder.audit_queries import AuditQueries
 from appliance.recorder.messages import Answer, Query, Refused, Result
-from appliance.store import records, rows, schema
+from appliance.store import keys, records, rows, schema, usage
 from appliance.store.records import Row, Segment
 
 LEAVES_LIMIT = 65_536
@@ -159,6 +161,70 @@ class Queries(AuditQueries):
             dict(zip(names, (*row[:4], row[5], row[6], row[7], *row[9:]), strict=True))
             for row in rows.read_certificates(self.connection)
         ]
+
+    def query_certificate_states(self) -> list[tuple[bytes, int, str, str]]:
+        """[[SHA-256 of the certificate, time in microseconds, "held" or "revoked", reason], ...] for CRLs."""
+        return usage.read_certificate_states(self.connection)
+
+    def query_register_states(self) -> dict[str, object]:
+        """{"tenants": [[name, state]], "applications": [[tenant, name, permissions, state]]}, without the box's log."""
+        return {
+            "tenants": [[name, state] for number, name, state in rows.read_tenants(self.connection) if number],
+            "applications": rows.read_applications(self.connection),
+        }
+
+    def query_governed(self) -> bool:
+        """Whether the box has officers, so that what gives power needs a ceremony."""
+        return usage.read_flag(self.connection, GOVERNED)
+
+    # Keys and quotas
+
+    def query_key_states(self, tenant: str | None = None) -> list[dict[str, object]]:
+        """Every key that something is said about, of one tenant or of all: tenant, key, state, until, limit,
+        applications, since, changed, and how many signatures it has made."""
+        totals = usage.read_key_totals(self.connection)
+        names = ("tenant", "key", "state", "until", "limit", "applications", "since", "changed")
+        return [
+            {**dict(zip(names, row[1:], strict=True)), "signatures": totals.get((row[0], row[2]), 0)}
+            for row in usage.read_key_states(self.connection)
+            if tenant is None or row[1] == tenant
+        ]
+
+    def query_key_signatures(self, tenant: str) -> dict[str, int]:
+        """Signatures that each key of a tenant has made."""
+        number = self._tenant(tenant)
+        totals = usage.read_key_totals(self.connection)
+        return {key: count for (owner, key), count in totals.items() if owner == number and count}
+
+    def query_quota(self, tenant: str) -> dict[str, object]:
+        """{"day", "quota": [signatures, stamps, bytes] (None: no limit), "used": [...]} of a tenant; days since the
+        epoch."""
+        number = self._tenant(tenant)
+        return {"day": self._day(), **self._quota(number)}
+
+    def query_quotas(self) -> dict[str, dict[str, object]]:
+        """As `quota`, of every tenant, by name. For the box's own people."""
+        return {
+            name: {"day": self._day(), **self._quota(number)}
+            for number, name, _ in rows.read_tenants(self.connection)
+            if number
+        }
+
+    def _day(self) -> int:
+        return max(usage.last_day(self.connection), time.time_ns() // (86_400 * 1_000_000_000))
+
+    def _quota(self, number: int) -> dict[str, object]:
+        quota = usage.read_quotas(self.connection).get(number, (None, None, None))
+        used = usage.read_day(self.connection, self._day()).get(number, (0, 0, 0))
+        return {"quota": list(quota), "used": list(used)}
+
+    def query_key_known(self, tenant: str, application: str, key: bytes) -> bool:
+        """Whether an application's Idempotency-Key was used before."""
+        number = self._application(self._tenant(tenant), application)
+        hour = keys.hour_of(_blob(key))
+        if hour not in keys.hours(self.connection):
+            return False
+        return keys.find_key(self.connection, hour, key, number) is not None
 
     # Housekeeping
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from appliance.recorder.messages import ApplicationEntry, Register
+from appliance.recorder.messages import ApplicationEntry, KeyEntry, Register
 
 
 class Caller(NamedTuple):
@@ -49,8 +49,15 @@ class TenantState(NamedTuple):
 class Callers:
     """The register at one version, ready for look-ups."""
 
-    def __init__(self, version: int, tenants: list[TenantState], certificates: list[Certificate]) -> None:
+    def __init__(
+        self,
+        version: int,
+        tenants: list[TenantState],
+        certificates: list[Certificate],
+        keys: list[KeyEntry] | None = None,
+    ) -> None:
         self.version = version
+        self.keys = keys or []
         self.tenants = {tenant.name: tenant for tenant in tenants}
         self.by_certificate: dict[bytes, Caller] = {}
         for row in certificates:
@@ -77,4 +84,5 @@ class Callers:
                 ApplicationEntry(digest, c.application, c.tenant, sorted(c.permissions), c.not_before, c.not_after)
                 for digest, c in self.by_certificate.items()
             ],
+            keys=self.keys,
         )

@@ -67,6 +67,8 @@ class Client:
     admin: bool
     user: int
     process: int
+    keymaster: bool = False
+    """Whether the peer is the keymaster, as far as this box can tell it from other administrators."""
     frames: FrameReader = field(default_factory=FrameReader)
     run: Run | None = None
     waiting: deque[Command] = field(default_factory=deque)
@@ -83,7 +85,8 @@ class Client:
 
 class Server:
     """Serves two listening sockets until `stop`. `users` may submit, `administrators` may administer, and so may
-    processes whose own group is one of `administrator_groups`: the keymaster, whatever user a token forces it under."""
+    processes whose own group is one of `keymaster_groups`: the keymaster, whatever user a token forces it under. Where
+    there is none, every administrator counts as the keymaster: processes have no users of their own."""
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class Server:
         admin: socket.socket,
         users: frozenset[int],
         administrators: frozenset[int],
-        administrator_groups: frozenset[int] = frozenset(),
+        keymaster_groups: frozenset[int] = frozenset(),
         bounds: Bounds | None = None,
         lost: Callable[[Run], int | None] = lambda _run: None,
     ) -> None:
@@ -101,7 +104,7 @@ class Server:
         self.bounds = bounds or Bounds()
         self._allowed = {submit: users, admin: administrators}
         self._admin_socket = admin
-        self._groups = administrator_groups
+        self._groups = keymaster_groups
         self._lost = lost
         self._clients: set[Client] = set()
         self._waiting = 0
@@ -257,7 +260,7 @@ class Server:
             connection.close()
             return
         connection.setblocking(False)
-        client = Client(connection, listener is self._admin_socket, user, process)
+        client = Client(connection, listener is self._admin_socket, user, process, by_group or not self._groups)
         self._clients.add(client)
         self._selector.register(connection, selectors.EVENT_READ, lambda _s, mask, c=client: self._ready(c, mask))
         if not client.admin:
@@ -332,7 +335,7 @@ class Server:
         elif isinstance(command, CeremonyEntry):
             answer = self.writer.record_ceremony(command)
         else:
-            answer = self.writer.administer(command, client.user)
+            answer = self.writer.administer(command, client.user, keymaster=client.keymaster)
             self._push_register()
         if answer is not None:
             client.answers.append(answer)

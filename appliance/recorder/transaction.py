@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised
-from appliance.recorder import errors, rules
+from appliance.recorder import errors, limits, rules
 from appliance.recorder.housekeeping import housekeeping
 from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
+from appliance.recorder.limits import Limits, Taken
 from appliance.recorder.messages import (
     Answer,
     Append,
@@ -33,7 +34,7 @@ from appliance.recorder.messages import (
 )
 from appliance.recorder.readings import reading
 from appliance.recorder.register import Caller, Callers
-from appliance.store import keys, records, rows
+from appliance.store import keys, records, rows, usage
 from appliance.store.records import LEAF_BITS, LEAF_LIMIT, Segment
 from appliance.store.rows import RunRow, pack
 
@@ -81,6 +82,7 @@ class Ground:
     window_ms: int
     logs: dict[str, str]
     """Tenant (or BOX_LOG) by log origin."""
+    limits: Limits = field(default_factory=Limits)
     leases: dict[bytes, tuple[str, float]] = field(default_factory=dict)
     """(run, end in seconds of the monotonic clock) of the claimed jobs."""
     served: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -123,7 +125,8 @@ class Transaction:
         self.served: dict[tuple[int, int], int] = {}
         self.ids: dict[bytes, tuple[int, int, bytes]] = {}
         self.bytes = 0
-        self._caller: Caller | None = None
+        self.taken = Taken(ground.limits, now_us)
+        self._counted: list[limits.Row] = []
         self._handlers: dict[type, Callable[..., Answer]] = {
             Housekeeping: housekeeping,
             Reading: reading,
@@ -140,7 +143,7 @@ class Transaction:
                 return self._append(run, command)
             return self._handlers[type(command)](self, run, command)
         except CinnabarError as error:
-            return Refused(command.ticket, error.code, str(error))  # type: ignore[attr-defined]
+            return Refused(command.ticket, error.code, str(error), getattr(error, "left", 0))  # type: ignore[attr-defined]
 
     # Records
 
@@ -163,6 +166,8 @@ class Transaction:
         if self.refuse is not None:
             raise errors.ReadOnly(self.refuse)
         self.check_entries(entries, caller)
+        if caller.tenant_number in self.ground.limits.tenants:
+            self.taken.take(caller, entries)
         first = self.add(caller.tenant_number, caller.application_number, entries)
         if idempotency is not None:
             self.remember(caller, idempotency, first, entries, None)
@@ -338,7 +343,10 @@ class Transaction:
                     raise
                 raise errors.NeedsCare from error
             records.insert_leaves(connection, leaves)
-            self.bytes = size + len(out) * 160
+            self.bytes = size + len(out) * limits.ROW_BYTES
+        self._counted = limits.counted(self.pending, self.taken.requests)
+        if self._counted:
+            usage.add_usage(connection, self.taken.day, self._counted)
         if self.keys:
             self._write_keys()
         if self.marks:
@@ -364,6 +372,7 @@ class Transaction:
         ground.next_sequence += sum(map(len, self.pending.values()))
         ground.hours.update({keys.hour_of(row.key) for row in self.keys.values()})
         ground.served.update(self.served)
+        limits.publish(ground.limits, self.taken.day, self._counted)
         for job_id, lease in self.leases.items():
             if lease[1] > self.monotonic:
                 ground.leases[job_id] = lease

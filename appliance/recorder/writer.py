@@ -14,10 +14,11 @@ import structlog
 from appliance.errors import CinnabarError
 from appliance.recorder import administration, errors
 from appliance.recorder.administration import CeremonyEntry, Change
-from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, Refused
+from appliance.recorder.limits import Limits, Quota, Used
+from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, KeyEntry, Refused
 from appliance.recorder.register import Callers, Certificate, TenantState
 from appliance.recorder.transaction import Ground, Run, Transaction
-from appliance.store import keys, records, rows, schema
+from appliance.store import keys, records, rows, schema, usage
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +94,7 @@ class Writer:
             hours=keys.hours(connection),
             window_ms=self.settings.window_ms,
             logs=self.settings.logs,
+            limits=self._counted_limits(),
         )
         ground.sealed_last_id = max((s.last_id for s in known if s.last_id is not None), default=b"")
         return ground
@@ -101,7 +103,21 @@ class Writer:
         """The register as the tables have it."""
         tenants = [TenantState(*row) for row in rows.read_tenants(self.connection)]
         certificates = [Certificate(*row) for row in rows.read_certificates(self.connection)]  # type: ignore[arg-type]
-        return Callers(version, tenants, certificates)
+        said = [KeyEntry(*row[1:7]) for row in usage.read_key_states(self.connection)]  # type: ignore[arg-type]
+        return Callers(version, tenants, certificates, said)
+
+    def _counted_limits(self) -> Limits:
+        limits = Limits(day=usage.last_day(self.connection), key_totals=usage.read_key_totals(self.connection))
+        limits.used = {tenant: Used(*row) for tenant, row in usage.read_day(self.connection, limits.day).items()}
+        self._read_limits(limits)
+        return limits
+
+    def _read_limits(self, limits: Limits) -> None:
+        """What is said about tenants and keys, after a change of it; the counts stay."""
+        said = usage.read_key_states(self.connection)
+        limits.keys = {(row[0], row[2]): KeyEntry(*row[1:7]) for row in said}  # type: ignore[arg-type]
+        limits.quotas = {tenant: Quota(*row) for tenant, row in usage.read_quotas(self.connection).items()}
+        limits.tenants = frozenset(row[0] for row in said) | frozenset(limits.quotas)
 
     @contextlib.contextmanager
     def _in_transaction(self) -> Iterator[None]:
@@ -185,12 +201,17 @@ class Writer:
             )
             self._bytes_kept = self._bytes + added
 
-    def administer(self, change: Change, user: int) -> Answer:
-        """Change the register and write the record of it; the register in memory follows. Raises WriterFailed."""
+    def administer(self, change: Change, user: int, *, keymaster: bool = True) -> Answer:
+        """Change the register and write the record of it; the register in memory follows. Raises WriterFailed.
+
+        `keymaster`: whether the peer is the keymaster, from which alone a governed box takes power."""
         now_us = self.clock_us()
 
         def step(connection: sqlite3.Connection) -> None:
+            administration.check_power(connection, change, keymaster=keymaster)
             log = administration.change_register(connection, change, now_us)
+            if log is None:
+                return
             number = rows.tenant_number(connection, log)
             entry = administration.administrative_entry(change, user, now_us)
             transaction.add(0 if number is None else number, 0, [entry])
@@ -204,6 +225,7 @@ class Writer:
                 raise
             return Refused(change.ticket, error.code, str(error))
         transaction.publish([])
+        self._read_limits(self.ground.limits)
         self.ground.callers = self.read_callers(max(now_us, self.ground.callers.version + 1))
         return Committed(change.ticket, -1)
 

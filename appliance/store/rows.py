@@ -61,6 +61,15 @@ def read_certificates(connection: sqlite3.Connection) -> list[tuple[object, ...]
     return [(*row[:7], tuple(unpack_strings(row[7])), *row[8:]) for row in rows]
 
 
+def read_applications(connection: sqlite3.Connection) -> list[tuple[str, str, list[str], str]]:
+    """(tenant, name, permissions, state) of every application."""
+    rows = connection.execute(
+        """SELECT t.name, a.name, a.permissions, a.state FROM applications a JOIN tenants t ON t.number = a.tenant
+           ORDER BY t.name, a.name"""
+    )
+    return [(tenant, name, unpack_strings(permissions), state) for tenant, name, permissions, state in rows]
+
+
 def read_revoked(connection: sqlite3.Connection) -> list[tuple[bytes, int]]:
     """Digest and time of revocation, microseconds since the epoch, of every revoked certificate."""
     return connection.execute(

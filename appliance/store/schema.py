@@ -58,7 +58,25 @@ _VERSION_1 = (
         PRIMARY KEY (job, start)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+_VERSION_2 = (
+    # A key without a row is active, without end or limit, for all that the register permits.
+    """CREATE TABLE key_states (
+        tenant INTEGER NOT NULL REFERENCES tenants, key TEXT NOT NULL, state TEXT NOT NULL, until INTEGER,
+        most INTEGER, applications BLOB NOT NULL, since INTEGER, changed INTEGER NOT NULL,
+        PRIMARY KEY (tenant, key)) WITHOUT ROWID""",
+    """CREATE TABLE quotas (
+        tenant INTEGER PRIMARY KEY REFERENCES tenants, signatures INTEGER, stamps INTEGER, bytes INTEGER)""",
+    """CREATE TABLE usage (
+        tenant INTEGER NOT NULL REFERENCES tenants, day INTEGER NOT NULL, key TEXT NOT NULL,
+        signatures INTEGER NOT NULL, stamps INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        PRIMARY KEY (tenant, day, key)) WITHOUT ROWID""",
+    """CREATE TABLE revocations (
+        digest BLOB PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenants, state TEXT NOT NULL, reason TEXT NOT NULL,
+        changed INTEGER NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE flags (name TEXT PRIMARY KEY, changed INTEGER NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 
 
 class StoreTooNew(CinnabarError):
