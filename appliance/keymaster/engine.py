@@ -42,13 +42,13 @@ from appliance.ceremonies.chain import verified_statements, waiting_ends
 from appliance.ceremonies.constitution import Scope, everyone
 from appliance.ceremonies.evidence import governing, verify_statement
 from appliance.ceremonies.proposal import AuditHead, ScopeQuorum
+from appliance.ceremonies.records import CeremonyRecord
 from appliance.ceremonies.statements import ReceivedStatement, Statement
 from appliance.errors import Conflict, NotFound
 from appliance.keymaster.context import Room
 from appliance.keymaster.errors import JournalContradicted, ProposalClosed, StillWaiting, TooManyProposals
 from appliance.keymaster.heads import check_head, empty_head
 from appliance.keymaster.journal import ProposalRow, State, StatementRow
-from appliance.keymaster.recording import CeremonyRecord
 from appliance.keymaster.registry import find_executor
 from appliance.recorder.messages import BOX_LOG
 

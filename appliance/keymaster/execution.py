@@ -21,12 +21,12 @@ import structlog
 
 import hsm
 from appliance.ceremonies import Constitution, Proposal, read_proposal
+from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import CinnabarError, NotFound
 from appliance.keymaster.context import ExecutionContext, facts_json
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import ExecutionBusy, JournalContradicted, ProposalClosed
 from appliance.keymaster.journal import ProposalRow
-from appliance.keymaster.recording import CeremonyRecord
 from appliance.keymaster.registry import StepResult, find_executor
 
 LONGEST_PATIENCE_S = 30.0

@@ -21,10 +21,10 @@ from appliance.ceremonies import (
 )
 from appliance.ceremonies.chain import ConstitutionVersion
 from appliance.ceremonies.constitution import ApprovalRules, Person, Scope
+from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import Conflict
 from appliance.keymaster.candidates import Candidate
 from appliance.keymaster.context import Room
-from appliance.keymaster.recording import CeremonyRecord
 from appliance.recorder.messages import BOX_LOG
 
 

@@ -11,13 +11,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
 
 from appliance.ceremonies import Proposal, encode, instant, proposal_digest
 from appliance.ceremonies.constitution import TENANT
+from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import CinnabarError
 from appliance.keymaster.errors import JournalContradicted
 from appliance.keymaster.journal import EntryRow, Journal
@@ -32,37 +33,6 @@ PATIENCE_S = 10.0
 
 log = structlog.get_logger("keymaster")
 Answer = TypeVar("Answer")
-
-
-class CeremonyRecord(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    omit_defaults=True,
-    tag_field="format",
-    tag="cinnabar-ceremony-record/1",
-):
-    """One event, as canonical JSON in the log. Members that say nothing are left out."""
-
-    event: str
-    """submitted, statement, begun, step, executed, failed, rejected, expired, founding."""
-    proposal: str = ""
-    """Its digest."""
-    artifact: str = ""
-    """SHA-256 of the document that stands beside the record: proposal, statement, version of the constitution."""
-    attempt: int = 0
-    step: int = -1
-    action: str = ""
-    verb: str = ""
-    officer: str = ""
-    outcome: str = ""
-    """Of a statement: how the proposal stands after it; of a step: done or failed."""
-    facts: dict[str, Any] = {}
-    outputs: dict[str, str] = {}
-    """SHA-256 of each output of a step, by name."""
-    error: str = ""
-    time: int = 0
-    """Microseconds since 1970-01-01T00:00:00Z."""
 
 
 class AdminLink:
