@@ -19,6 +19,7 @@ def bench(softhsm: SoftHsm) -> Iterator[Bench]:
     root = Path(tempfile.mkdtemp(prefix="cinnabar-"))
     made = Bench(root, softhsm)
     try:
+        made.start()
         yield made
     finally:
         made.recorder.kill()
@@ -28,6 +29,7 @@ def bench(softhsm: SoftHsm) -> Iterator[Bench]:
 @pytest.fixture
 def executors(monkeypatch: pytest.MonkeyPatch) -> dict[type, object]:
     """The table of executors, which a test may change for itself."""
+    registry.load_actions()
     table: dict[type, object] = dict(registry._executors)
     monkeypatch.setattr(registry, "_executors", table)
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ from typing import Any
 import msgspec
 
 from appliance.box.home import Home
-from appliance.box.settings import BoxSettings, CertificateAuthoritySettings, TokenSettings, write_settings
+from appliance.box.settings import (
+    BoxSettings,
+    CertificateAuthoritySettings,
+    TokenSettings,
+    read_settings,
+    write_settings,
+)
 from appliance.ceremonies import Constitution, Proposal, digest_words, encode, read_proposal
 from appliance.ceremonies.constitution import ApprovalRules
 from appliance.ceremonies.statements import Statement
@@ -60,17 +67,28 @@ class Bench:
         for path in (self.home.trust, self.home.counters):
             path.mkdir(parents=True, exist_ok=True)
         self.recorder = running.Recorder(root)
+        self.officers = {name: SoftwareOfficer(name) for name in ("ann", "bo", "cai", "dan")}
+        self.now: Callable[[], datetime.datetime] = now_utc
+
+    def start(self) -> None:
         self.recorder.start()
         with self.recorder.admin() as admin:
             admin.enrol_tenant(TENANT)
-        self.officers = {name: SoftwareOfficer(name) for name in ("ann", "bo", "cai", "dan")}
-        self.now: Callable[[], datetime.datetime] = now_utc
+
+    @classmethod
+    def reopened(cls, root: Path) -> Bench:
+        """The bench of another process, for a life of the keymaster in this one. Its recorder is not ours."""
+        bench = cls.__new__(cls)
+        bench.home, bench.now, bench.officers = Home(root), now_utc, {}
+        bench.settings = read_settings(bench.home.settings)
+        bench.recorder = running.Recorder(root)
+        return bench
 
     @contextlib.asynccontextmanager
     async def life(self) -> AsyncIterator[Life]:
         """One life of the keymaster, without sockets of its own and without housekeeping."""
         keymaster = Keymaster(self.home, self.settings)
-        keymaster.engine.clock = lambda: self.now()
+        keymaster.engine.clock = lambda: self.now()  # noqa: PLW0108 - a test changes it meanwhile
         room = keymaster.room
         room.recorder = await RecorderClient.connect(self.home.recorder_socket, "a" * 32, lambda: (0, {}))
         await room.constitutions.load()
@@ -83,6 +101,12 @@ class Bench:
             room.tokens.close()
             room.journal.close()
             keymaster._counter.close(remove=True)
+
+    def put_journal_back(self, kept: Path) -> None:
+        """The journal as it was when it was copied."""
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.home.journal}{suffix}").unlink(missing_ok=True)
+        shutil.copy(kept, self.home.journal)
 
     def run(self, body: Callable[[Life], Awaitable[Any]]) -> Any:
         async def main() -> Any:
