@@ -63,6 +63,22 @@ def install_wrapping_key(uri: Pkcs11Uri, so_pin: Callable[[], str], label: str, 
         cryptoki.create_object(session, template)
 
 
+def remove_wrapping_keys(token: Token, prefix: str) -> int:
+    """Destroy every wrapping key in the primary token whose label begins so; how many there were.
+
+    Raises TokenUnavailable, and CryptokiError where the token lets only its security officer destroy them: then
+    `remove_wrapping_keys_as_officer`.
+    """
+    with token.session(writable=True) as (cryptoki, session):
+        return _remove(cryptoki, session, prefix)
+
+
+def remove_wrapping_keys_as_officer(uri: Pkcs11Uri, so_pin: Callable[[], str], prefix: str) -> int:
+    """The same as the security officer; as for `install_wrapping_key`, no session of this process may be open."""
+    with _security_officer(uri, so_pin) as (cryptoki, session):
+        return _remove(cryptoki, session, prefix)
+
+
 def wrap_key(token: Token, uri_attributes: Pkcs11Uri, wrapping_label: str) -> bytes:
     """A backup-made private key of the primary token, wrapped by the trusted key of that label (PKCS#8 inside).
 
@@ -154,6 +170,16 @@ def _security_officer(uri: Pkcs11Uri, so_pin: Callable[[], str]) -> Iterator[tup
                 cryptoki.close_session(session)
     finally:
         modules.release(module)
+
+
+def _remove(cryptoki: Cryptoki, session: int, prefix: str) -> int:
+    removed = 0
+    for handle in cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_WRAP: True}):
+        label = cryptoki.get_attributes(session, handle, (ck.CKA_LABEL,)).get(ck.CKA_LABEL)
+        if isinstance(label, bytes) and label.startswith(prefix.encode()):
+            cryptoki.destroy_object(session, handle)
+            removed += 1
+    return removed
 
 
 def _aes_key(value: bytes, purpose: int) -> dict[int, AttributeValue]:

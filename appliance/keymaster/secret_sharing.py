@@ -1,4 +1,4 @@
-"""Shamir's secret sharing over GF(2^8), byte by byte: any `threshold` shares give the secret, fewer give nothing at all.
+"""Shamir's secret sharing over GF(2^8), byte by byte: any `threshold` shares give the secret, fewer give nothing.
 
 The field is that of AES (reduction polynomial x^8 + x^4 + x^3 + x + 1), the secret is the polynomial's value at 0 and
 share i its value at i, as in draft-mcgrew-tss-03 and SLIP-0039. Secrets meet no table and no branch: products are made

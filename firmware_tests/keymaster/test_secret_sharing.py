@@ -58,7 +58,8 @@ def test_fewer_shares_leave_every_secret_possible() -> None:
     """Two of three, one byte: over all slopes, one share is equally often each value, whatever the secret is."""
     for secret in (0, 1, 0x53, 255):
         seen = Counter(split(bytes([secret]), 2, 3, lambda _, slope=slope: bytes([slope]))[3] for slope in range(256))
-        assert set(seen.values()) == {1} and len(seen) == 256
+        assert set(seen.values()) == {1}
+        assert len(seen) == 256
 
 
 def test_one_share_too_few_gives_something_else() -> None:
