@@ -35,7 +35,7 @@ def management() -> None:
 @click.argument("person")
 @click.argument("name")
 def invite(root: Path, person: str, name: str) -> None:
-    """Make a one-time link by which PERSON (a short name) makes a sign-in passkey. It gives no role and no authority."""
+    """Make a one-time link by which PERSON (a short name) makes a sign-in passkey. It gives no role."""
     if not _SHORT_NAME.fullmatch(person):
         raise click.ClickException(f"{person!r}: lower-case letters, digits and hyphens")
     home = Home(root.resolve())

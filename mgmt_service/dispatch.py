@@ -196,7 +196,10 @@ class Dispatcher:
     def _as_page(operation: Operation, context: Context, result: Any) -> Response:
         if isinstance(result, Next):
             return said(redirect(local_path(result.next), 303), result.said)  # type: ignore[arg-type]
-        return Response(render_template(operation.template or "", it=result, context=context), mimetype="text/html")
+        page = Response(render_template(operation.template or "", it=result, context=context), mimetype="text/html")
+        if SAID_COOKIE in request.cookies:
+            page.delete_cookie(SAID_COOKIE, secure=True, httponly=True, samesite="Strict", path="/")
+        return page
 
 
 SAID_COOKIE = "__Host-cinnabar-said"

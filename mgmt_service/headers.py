@@ -29,7 +29,7 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(),"
-    " microphone=(), geolocation=(), clipboard-read=(), payment=(), usb=(), serial=(), bluetooth=()",
+    " microphone=(), geolocation=(), clipboard-read=(), payment=(), usb=(), serial=(), hid=()",
 }
 
 

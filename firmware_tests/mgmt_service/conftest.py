@@ -14,11 +14,12 @@ from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 def managed(open_directory: Path) -> Iterator[ManagedBox]:
     """Founded: ann, bo and cai for the box and for `demo`, dora and eli for `other`; threshold 1."""
     made = ManagedBox(open_directory / "managed")
-    made.start()
-    made.found()
-    yield made
-    if made.running.running:
-        assert made.running.stop() == 0, made.running.said()
+    try:
+        made.start()
+        made.found()
+        yield made
+    finally:
+        assert made.stop() == 0, made.running.said()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A box with officers, and people who visit its management service as browsers do: with passkeys, cookies and origins."""
+"""A box with officers, and people who visit its management service as browsers do: passkeys, cookies, origins."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ def challenge_of(options: dict[str, Any]) -> bytes:
 
 
 class ManagedBox:
-    """A running box with the management front, founded by OFFICERS for the box and `demo`; `other` has its own officers.
+    """A running box with the management front: OFFICERS for the box and `demo`; `other` has officers of its own.
 
     Everything goes the way that people go: invitations, passkeys, the console's codes, the founding's words."""
 
     def __init__(self, root: Path) -> None:
         self.running = RunningBox(root, "demo", "other")
         self.officers: dict[str, SoftwareOfficer] = {}
+        self.clients: list[httpx.Client] = []
 
     @property
     def home(self) -> Home:
@@ -52,6 +53,12 @@ class ManagedBox:
             return self.visitor().get("/sign-in").status_code == 200
         except httpx.HTTPError:
             return False
+
+    def stop(self) -> int:
+        """Close every visitor's connections and stop the box; its exit status."""
+        for client in self.clients:
+            client.close()
+        return self.running.stop() if self.running.running else 0
 
     @property
     def port(self) -> str:
@@ -139,12 +146,14 @@ class Visitor:
 
     def _client(self) -> httpx.Client:
         context = ssl.create_default_context(cafile=str(self.box.home.trust / "box-ca.pem"))
-        return httpx.Client(
+        made = httpx.Client(
             base_url=f"https://127.0.0.1:{self.box.port}",
             verify=context,
             timeout=30,
             headers={"Host": f"{self.host}:{self.box.port}", "Accept-Language": "en"},
         )
+        self.box.clients.append(made)
+        return made
 
     def at(self, host: str) -> Visitor:
         """The same kind of visitor at another name of the front."""
@@ -199,7 +208,6 @@ class Visitor:
         }
 
     def sign_in(self, **wrong: Any) -> httpx.Response:
-        self.csrf = ""
         options = self.post("/api/v1/sign-in/options", json={}).json()["options"]
         answer = self.post("/api/v1/sign-in", json={"credential": self.assertion(options, **wrong), "next": "/"})
         if answer.status_code == 200:

@@ -177,7 +177,7 @@ def _form(
     path = getattr(error, "path", "")
     known = known_to(context.viewer, context.services.settings(), context.constitution)
     known = _with_errors(known, {path: str(error)} if path else {})
-    shared = entered.shared if entered is not None else {}
+    shared = entered.shared if entered is not None else {"token": known.tokens[0] if known.tokens else ""}
     sections = []
     if script.shared:
         sections.append(Section("", [_plain_field(one) for one in _shared_fields(script, known, shared)]))
