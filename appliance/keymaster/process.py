@@ -80,7 +80,7 @@ class Keymaster:
         desk = Desk(self.engine, self.executions).methods()
         console = Console(self.engine, self.executions).methods()
         self._desk = FrameServer("desk", desk, desk_users(settings))
-        self._console = FrameServer("console", console, frozenset({0, os.geteuid()}))
+        self._console = FrameServer("console", console, console_users(settings))
 
     def _box_token(self) -> hsm.Token:
         return self.room.box_token()
@@ -153,6 +153,11 @@ def desk_users(settings: BoxSettings) -> frozenset[int]:
     if users.keymaster is not None and os.getegid() == users.keymaster and users.management is not None:
         return frozenset({0, users.management})
     return frozenset({0, os.geteuid()})
+
+
+def console_users(settings: BoxSettings) -> frozenset[int]:
+    """Who stands at the console: root; ourselves only where users are not separate, for workers may share ours."""
+    return frozenset({0}) if os.getgid() == settings.users.keymaster else frozenset({0, os.geteuid()})
 
 
 async def _serve(home: Home) -> None:
