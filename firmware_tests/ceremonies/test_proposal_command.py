@@ -42,7 +42,7 @@ def card(softhsm: SoftHsm) -> CardOfficer:
 
 @pytest.fixture
 def law(card: CardOfficer) -> Constitution:
-    people = [*OFFICERS.values(), card]
+    people: list[SoftwareOfficer | CardOfficer] = [*OFFICERS.values(), card]
     return Constitution(
         box="0" * 32,
         rehearsal=True,

@@ -22,9 +22,12 @@ HELD_BYTES: Final = 16 * 1024 * 1024
 
 
 def allowed_peers(settings: BoxSettings) -> frozenset[int]:
-    """Numeric users that may connect: root, ours, and the front's where the box's processes have users of their own."""
-    front = settings.users.front
-    return frozenset((0, os.geteuid(), *(() if front is None else (front,))))
+    """Numeric users that may connect: root and the front; ourselves only where users are not separate, for a token can
+    force workers under the keymaster's user, never under its group."""
+    users = settings.users
+    if users.keymaster is not None and os.getegid() == users.keymaster and users.front is not None:
+        return frozenset((0, users.front))
+    return frozenset((0, os.geteuid()))
 
 
 class ApprovalServer(Connections):

@@ -166,8 +166,10 @@ def stage(bench: Bench) -> Iterator[Stage]:
         )
         if os.geteuid() == 0:  # nginx started by root works as `nobody`
             bench.home.root.chmod(0o755)
-            users = msgspec.structs.replace(bench.settings.users, front=pwd.getpwnam("nobody").pw_uid)
+            nobody = pwd.getpwnam("nobody").pw_uid
+            users = msgspec.structs.replace(bench.settings.users, front=nobody, keymaster=os.getegid())
             bench.settings = msgspec.structs.replace(bench.settings, users=users)
+        bench.start()
         made = Stage(bench, port)
         ready = threading.Event()
         thread = threading.Thread(target=made.run, args=(ready,), name="keymaster")

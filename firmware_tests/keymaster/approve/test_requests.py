@@ -175,7 +175,8 @@ def test_statements_that_do_not_hold_change_nothing(on_stage: Stage) -> None:
         said(officers["bo"], "take-away", digest),
     ):
         assert post(on_stage, digest, body).status_code == 403
-    for body in ({}, [], {**good, "more": 1}, {**good, "verb": "approves"}, "x", {**good, "credential": {}}):
+    odd: list[Any] = [{}, [], {**good, "more": 1}, {**good, "verb": "approves"}, "x", {**good, "credential": {}}]
+    for body in odd:
         assert post(on_stage, digest, body).status_code == 422
     assert on_stage.fetch(f"{on_stage.url}/api/proposals/{digest}").json()["statements"] == []
 
