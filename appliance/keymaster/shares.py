@@ -1,4 +1,4 @@
-"""A custodian's share as people carry it: 30 words that say which set it belongs to and whether they were taken down well.
+"""A custodian's share as people carry it: 30 words that say which set it is of and whether they were taken down well.
 
 330 bits: a version (2 bits), the set's id (4 bytes), threshold and index (1 byte each), the share's value (32 bytes),
 and a check, the first 3 bytes of SHA-256 over all before it. Words are those of BIP-0039 in English, 11 bits each, of

@@ -112,7 +112,7 @@ def test_openssl_opens_an_envelope(tmp_path: Path, bits: int) -> None:
 
 
 def test_keys_that_shares_are_not_encrypted_to() -> None:
-    small = rsa.generate_private_key(65537, 1024)
+    small = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that it is too small is the point
     curve = ec.generate_private_key(ec.SECP256R1())
     for spki in (b"", b"x" * 100, _spki(small), _spki(curve)):
         with pytest.raises(RecipientRefused):
