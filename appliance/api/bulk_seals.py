@@ -94,11 +94,16 @@ class BulkSealer:
     async def seal(self, item: int) -> Entry:
         """Seal one item; its record is not on disk yet."""
         key = self._key
+        await self._worker.gates.check_room(self._worker.recorder, self._caller, key.name)
         now_us = self._worker.clock.read().time_us
         prepared = key.profile.prepare(self._digest(item), self._request.hash, now_us)
         signature = await key.key.sign_async(prepared.to_be_signed)
         cms = key.profile.complete(prepared, signature)
         return record_seal(self._caller, key, prepared, signature, cms).entry
+
+    def learn(self, entries: list[Entry], error: CinnabarError) -> None:
+        """What the recorder refused some of these entries with."""
+        self._worker.gates.learn(self._caller.tenant, [entry.key for entry in entries], error)
 
 
 async def seals_bulk(worker: Worker, request: Request) -> Response:

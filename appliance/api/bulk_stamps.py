@@ -73,6 +73,7 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
     tree = HashTree.build(leaves, hash_name)
     await asyncio.sleep(0)
     prepared = unit.unit.prepare_digest(hash_name, tree.root, worker.clock.read(), policy=policy, certificates=True)
+    await worker.gates.check_room(worker.recorder, caller, unit.name, idempotency)
     signature = await unit.key.sign_async(prepared.to_be_signed)
     batch = CompactBatch(tree, unit.unit.complete(prepared, signature))
     signed = signing.record_signature(

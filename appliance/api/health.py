@@ -1,14 +1,17 @@
-"""GET /health and its two short forms for load balancers. Everything told is already known: nothing is asked for it."""
+"""GET /health and its two short forms for load balancers. What is told is already known: nothing is asked for it, but
+for the quotas that the metrics listener is shown."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from appliance.api.messages import Request, Response
-from appliance.api.schemas import Health, KeyHealth, Weakness
+from appliance.api.quotas import WARN_RATIO, uses
+from appliance.api.schemas import Health, KeyHealth, QuotaWarning, Weakness
 from appliance.box.states import Work, permits
 from appliance.clock import TimeNotShown
 
@@ -90,7 +93,16 @@ def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
 async def health(worker: Worker, request: Request) -> Response:
     """GET /health"""
     tenant = None if request.caller is None else request.caller.tenant
-    answer = report(worker, tenant, everything=request.listener == "metrics")
+    everything = request.listener == "metrics"
+    answer = report(worker, tenant, everything=everything)
+    if everything:
+        known = await asyncio.ensure_future(uses(worker))  # a handler is no task: it has no time-outs
+        near = [
+            QuotaWarning(tenant=one.tenant, what=one.what, percent=int(100 * one.ratio))
+            for one in known
+            if one.ratio >= WARN_RATIO
+        ]
+        answer = msgspec.structs.replace(answer, quotas=near)
     return Response(_encode(answer), status=200)
 
 

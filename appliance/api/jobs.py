@@ -17,7 +17,7 @@ import structlog
 
 from appliance.api.bulk_seals import KIND, BulkSealer, encode_problem
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised, Unavailable
-from appliance.recorder.errors import JobMoved, OutcomeUnknown
+from appliance.recorder.errors import JobMoved, KeyExhausted, KeyUnusable, OutcomeUnknown, QuotaExceeded
 from appliance.recorder.messages import Entry
 from hsm.errors import HsmError
 
@@ -104,9 +104,10 @@ class JobRunner:
                     break
                 try:
                     progress = await self._slice(sealer, job_id, progress, items)
-                except NotAuthorised as error:
-                    # Its certificate or its permission is gone for good: the rest of the job is refused. Where the
-                    # whole application is suspended, the recorder refuses this as well, and the job waits.
+                except (NotAuthorised, KeyUnusable, QuotaExceeded) as error:
+                    # Its certificate or its permission is gone for good, its key stopped, its quota used up: the rest
+                    # of the job is refused. Where the whole application is suspended, the recorder refuses this as
+                    # well, and the job waits.
                     progress = await self._refuse(job_id, progress, items, error)
                 if loop.time() > turn_ends:
                     break
@@ -153,10 +154,27 @@ class JobRunner:
                     turn_ends = loop.time() + TURN_SECONDS
                 if loop.time() > slice_ends:
                     break
-            await self._worker.recorder.job_slice(job_id, start, entries, verdicts, sealer.certificate)
+            await self._commit(sealer, job_id, start, entries, verdicts)
         except OutcomeUnknown:
             raise  # the recorder's client learns it later, and counts
         except BaseException as error:
             self._worker.drop(error.code if isinstance(error, CinnabarError) else "failed", len(entries))
             raise
         return start + len(verdicts)
+
+    async def _commit(
+        self, sealer: BulkSealer, job_id: bytes, start: int, entries: list[Entry], verdicts: list[bytes]
+    ) -> None:
+        """Commit a slice, or as much of it from its begin as limit and quota have room for; both lists are cut."""
+        while True:
+            try:
+                await self._worker.recorder.job_slice(job_id, start, entries, verdicts, sealer.certificate)
+            except (KeyExhausted, QuotaExceeded) as error:
+                sealer.learn(entries, error)
+                if not error.left:
+                    raise
+                self._worker.drop(error.code, len(entries) - error.left)
+                beyond = entries[error.left].record_id
+                del entries[error.left :], verdicts[verdicts.index(beyond) :]
+            else:
+                return

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from appliance.api.health import report
 from appliance.api.messages import Request, Response
+from appliance.api.quotas import Use, uses
 from appliance.api.watch import Recorded, ask_recorder, families
 from appliance.box.states import State
 
@@ -30,8 +31,9 @@ _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 class WorkerCollector(Collector):
     """Collects from a worker at the moment of the question."""
 
-    def __init__(self, worker: Worker, recorded: Recorded) -> None:
+    def __init__(self, worker: Worker, recorded: Recorded, used: list[Use]) -> None:
         self._worker = worker
+        self._used = used
         self._recorded = recorded
 
     def collect(self) -> Iterator[Metric]:
@@ -84,6 +86,14 @@ class WorkerCollector(Collector):
             usable.add_metric([label, key.name], key.usable)
         yield days
         yield usable
+        ratio = GaugeMetricFamily(
+            "cinnabar_limit_used_ratio",
+            "Used of a tenant's daily quota or of a key's signatures, 1 being all.",
+            labels=["worker", "tenant", "limit"],
+        )
+        for use in self._used:
+            ratio.add_metric([label, use.tenant, use.what], use.ratio)
+        yield ratio
         yield from families(worker, self._recorded)
         yield _gauge("cinnabar_worker_time_seconds", "The worker's system clock.", label, time.time())
 
@@ -102,7 +112,8 @@ def _counter(name: str, text: str, worker: str, value: float) -> Metric:
 
 async def metrics(worker: Worker, request: Request) -> Response:  # noqa: ARG001 - every handler has this form
     """GET /metrics"""
-    recorded = await asyncio.ensure_future(ask_recorder(worker))  # a handler is no task: it has no time-outs
+    # A handler is no task: it has no time-outs.
+    recorded, used = await asyncio.ensure_future(asyncio.gather(ask_recorder(worker), uses(worker)))
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(WorkerCollector(worker, recorded))
+    registry.register(WorkerCollector(worker, recorded, used))
     return Response(generate_latest(registry), _TEXT)

@@ -33,7 +33,7 @@ def problem_response(error: CinnabarError) -> Response:
     """The HTTP response of an error: Retry-After where it is retriable, Allow where a method was wrong."""
     headers = NO_STORE
     if error.retriable:
-        headers += b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS
+        headers += b"retry-after: %d\r\n" % getattr(error, "retry_after", RETRY_AFTER_SECONDS)
     if isinstance(error, MethodNotAllowed):
         headers += b"allow: %s\r\n" % error.allowed.encode()
     return Response(_encode(problem_of(error)), PROBLEM, error.status, headers)

@@ -293,6 +293,50 @@ class Weakness(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit and what is used of it."""
+
+    limit: int | None
+    """Null where there is no limit."""
+    used: int
+
+
+class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit or seal key may still do. Keys about which nothing is said are left out."""
+
+    key: str
+    state: Literal["active", "suspended", "deactivated", "compromised"]
+    until: str | None
+    """End of its period of use, RFC 3339 in UTC; null without one."""
+    signatures: QuotaUse
+    """In all, not of a day."""
+
+
+class QuotaAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller's tenant may use of the day (UTC), and has used."""
+
+    day: str
+    """YYYY-MM-DD."""
+    ends: str
+    """When the next day begins, RFC 3339 in UTC."""
+    signatures: QuotaUse
+    """Signatures of every kind, stamps among them."""
+    stamps: QuotaUse
+    storage_bytes: QuotaUse
+    """Bytes of records and of bulk requests."""
+    keys: list[KeyUse]
+    """Those that the caller may use."""
+
+
+class QuotaWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit of which four fifths are used."""
+
+    tenant: str
+    what: str
+    """signatures, stamps or storage_bytes of the day, or `key NAME` for the signatures of a key."""
+    percent: int
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the box is. Beyond `live`, `ready` and `state`, only a known caller is told, and of its own tenant alone."""
 
@@ -307,3 +351,5 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[KeyHealth] | UnsetType = UNSET
     weaknesses: list[Weakness] | UnsetType = UNSET
     """Those of the box, and of the caller's own keys."""
+    quotas: list[QuotaWarning] | UnsetType = UNSET
+    """What is nearly used up, of all tenants; on the metrics listener only."""

@@ -43,6 +43,8 @@ async def seals(worker: Worker, request: Request) -> Response:
     assert caller is not None  # noqa: S101 - the endpoint needs one
     key = worker.seal_key_for(caller, asked.key)
     unit = worker.unit_for(caller, asked.unit) if asked.level == "B-T" else None
+    if unit is not None:
+        worker.gates.check(caller, unit.name)
     idempotency = idempotency_of(request)
     now_us = worker.clock.read().time_us
     if asked.existing is not None:
@@ -52,6 +54,7 @@ async def seals(worker: Worker, request: Request) -> Response:
     else:
         _check_completion(asked)
         prepared = import_prepared(key.profile, asked.prepared, now_us, document=asked.document)
+    await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
     signature = await key.key.sign_async(prepared.to_be_signed)
     token: bytes | None = None
     stamped: list[signing.Signed] = []
@@ -179,6 +182,7 @@ async def _stamp_signature(
     """A time-stamp over a signature value: (its record, the token, genTime)."""
     imprint = hashlib.sha256(signature).digest()
     prepared = unit.unit.prepare_digest("sha256", imprint, worker.clock.read(), certificates=True)
+    worker.gates.check(caller, unit.name)
     stamp_signature = await unit.key.sign_async(prepared.to_be_signed)
     token = unit.unit.complete(prepared, stamp_signature)
     return record_stamp(caller, unit, prepared, stamp_signature, token), token, prepared.time_us

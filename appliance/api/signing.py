@@ -92,6 +92,7 @@ async def commit(
         raise
     except CinnabarError as error:
         worker.drop(error.code, len(signed))
+        worker.gates.learn(caller.tenant, [one.entry.key for one in signed], error)
         raise
     if isinstance(answer, Replayed):
         worker.drop("replayed", len(signed))

@@ -19,8 +19,9 @@ from appliance.api.errors import IdempotencyNotOffered
 from appliance.api.messages import Request, Response
 from appliance.api.schemas import Stamp, StampRequest
 from appliance.api.texts import idempotency_of, rfc3339
-from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound
+from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound, Unavailable
 from appliance.record import Record
+from appliance.recorder.errors import KeyUnusable, QuotaExceeded
 from appliance.recorder.messages import Idempotency
 from appliance.timestamps import PreparedStamp, granted, rejection_of
 from hsm.errors import HsmError
@@ -101,6 +102,12 @@ async def _reply(worker: Worker, request: Request, caller: Caller, unit: Stampin
         token, record_id, _ = await make_stamp(worker, caller, unit, prepared, idempotency)
     except HsmError as error:
         return Response(rejection_of(CinnabarError(f"the HSM does not answer now ({type(error).__name__})")), _REPLY)
+    except (QuotaExceeded, KeyUnusable) as error:
+        if request.caller is None:  # strangers learn no volumes of the tenant that they are charged to (CHANNEL)
+            return Response(rejection_of(Unavailable("the unit stamps for nobody now")), _REPLY)
+        if isinstance(error, QuotaExceeded):
+            raise  # Retry-After says when, which a TimeStampResp cannot
+        return Response(rejection_of(error), _REPLY)
     except _OF_HTTP:
         raise
     except CinnabarError as error:
@@ -118,6 +125,7 @@ async def make_stamp(
 
     The token is kept without certificates; a replay gives it with them where they were asked for.
     """
+    await worker.gates.check_room(worker.recorder, caller, unit.name, idempotency)
     signature = await unit.key.sign_async(prepared.to_be_signed)
     token = unit.unit.complete(prepared, signature)
     signed = record_stamp(caller, unit, prepared, signature, token)

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Callers
+from appliance.api.gates import Gates
 from appliance.api.units import SealingKey, StampingUnit, tokens_certificates
 from appliance.api.worker import HostedLog, Worker
 from appliance.box.home import Home
@@ -22,6 +23,7 @@ from appliance.documents import DocumentsClient
 from appliance.errors import CinnabarError
 from appliance.log import LogReader, log_directory
 from appliance.recorder import CallCounter, RecorderClient, new_run_id
+from appliance.recorder.messages import Register
 from appliance.seals import SealProfile
 from appliance.timestamps import HighWaterMark, TimeStampUnit, UnitProfile, check_unit_certificate
 from hsm import LaneSettings, PinFile, Pkcs11Uri, Token, open_token, vault
@@ -164,7 +166,7 @@ class _Opening:
 async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
     """Open everything. Raises ConfigurationFaults with all faults, RecorderUnavailable."""
     opening = _Opening(home, settings)
-    callers = Callers()
+    callers, gates = Callers(), Gates()
     drops: dict[str, int] = {}
     counter = CallCounter(home.counters, new_run_id())
     guard = threading.Lock()
@@ -177,12 +179,16 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         with guard:
             drops[reason] = drops.get(reason, 0) + signatures
 
+    def learn(register: Register) -> None:
+        callers.update(register)
+        gates.update(register)
+
     recorder = await RecorderClient.connect(
         home.recorder_socket,
         counter.run,
         lambda: (counter.signed, drops),
         in_flight=settings.limits.in_flight,
-        on_register=callers.update,
+        on_register=learn,
         on_dropped=drop,
     )
     # Lanes of threads count from several threads at once; an inline lane is on this thread alone.
@@ -217,4 +223,5 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         seal_keys=opening.seal_keys,
         logs=opening.logs(),
         revocation_lists=opening.revocation_lists(),
+        gates=gates,
     )

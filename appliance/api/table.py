@@ -26,6 +26,7 @@ from appliance.api.errors import IdempotencyNotOffered, NotPermitted
 from appliance.api.health import health, health_live, health_ready
 from appliance.api.logs import log_openings, log_resource, revocation_list
 from appliance.api.metrics import metrics
+from appliance.api.quotas import quota
 from appliance.api.records import records
 from appliance.api.schemas import (
     BoxOpening,
@@ -35,6 +36,7 @@ from appliance.api.schemas import (
     Health,
     Job,
     PreparedSeal,
+    QuotaAnswer,
     RecordAnswer,
     Seal,
     SealRequest,
@@ -59,7 +61,11 @@ from appliance.recorder.errors import (
     IdempotencyKeyAhead,
     IdempotencyKeyExpired,
     IdempotencyKeyInvalid,
+    KeyExhausted,
+    KeyExpired,
+    KeyStopped,
     OutcomeUnknown,
+    QuotaExceeded,
     ReadOnly,
     RecorderUnavailable,
 )
@@ -78,7 +84,8 @@ _APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
 
 _SIGNING: Final[tuple[type[CinnabarError], ...]] = (
     NotPermitted, TokenUnavailable, RecorderUnavailable, OutcomeUnknown, ReadOnly, IdempotencyConflict,
-    IdempotencyKeyInvalid, IdempotencyKeyExpired, IdempotencyKeyAhead, TimeNotShown,
+    IdempotencyKeyInvalid, IdempotencyKeyExpired, IdempotencyKeyAhead, TimeNotShown, KeyStopped, KeyExpired,
+    KeyExhausted, QuotaExceeded,
 )  # fmt: skip
 _STAMPING: Final = (*_SIGNING, StampRejected, UnitStopped, TimeRanBackwards)
 _SEALING: Final = (
@@ -152,6 +159,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             IdempotencyKeyInvalid,
             IdempotencyKeyExpired,
             IdempotencyNotOffered,
+            QuotaExceeded,
         ),
         idempotent=True,
     ),
@@ -328,6 +336,17 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         query=(Parameter("from", "0|[1-9][0-9]{0,14}", "Index in the box's log to begin at.", "0"),),
         answers=(Answer(200, "The opening.", _of(BoxOpening)),),
         errors=(NotFound, LogDamaged),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/quota",
+        listeners=_APPLICATIONS,
+        handler=quota,
+        summary="What the caller's tenant may use a day, and has used",
+        description="The tenant's own quota and the limits of the keys that the caller may use; of nobody else.",
+        work=Work.READ,
+        answers=(Answer(200, "The quota.", _of(QuotaAnswer)),),
+        errors=(RecorderUnavailable,),
     ),
     Endpoint(
         method="GET",

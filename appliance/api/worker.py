@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
 from appliance.api.errors import NotPermitted
+from appliance.api.gates import Gates
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.box.states import StatePage
@@ -72,6 +73,8 @@ class Worker:
     """By origin."""
     revocation_lists: Mapping[str, Path]
     """CRL files by the name that their addresses end with."""
+    gates: Gates = field(default_factory=Gates)
+    """Asked before each signature."""
     jobs: JobRunner = field(init=False)
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)

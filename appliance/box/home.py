@@ -69,6 +69,21 @@ class Home:
         return self.run / "log" / "compared"
 
     @property
+    def lock(self) -> Path:
+        """JSON: cause to detail. While this file stands the box starts, and stays, locked (control QUORUM)."""
+        return self.root / "LOCKED"
+
+    @property
+    def tamper_latch(self) -> Path:
+        """JSON: what the tamper signal was and when. While this file stands the box is tampered (control TAMPER)."""
+        return self.root / "TAMPERED"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Where the keymaster has the supervisor adopt settings, lock, unlock and stop the box."""
+        return self.run / "supervisor" / "control.sock"
+
+    @property
     def history_lock(self) -> Path:
         """While this file stands, the box starts locked: its history is not yet shown to be the only one (FORK).
 
@@ -153,6 +168,16 @@ class Home:
     def keymaster(self) -> Path:
         """The keymaster's private state: its journal, and what only it may read."""
         return self.root / "keymaster"
+
+    @property
+    def approved_updates(self) -> Path:
+        """The updates that officers have approved, BUNDLE.json; the updater takes no other."""
+        return self.keymaster / "approved-updates"
+
+    @property
+    def policies(self) -> Path:
+        """Approval policies of tenants' letters, TENANT/NAME/VERSION.json: the keymaster writes, workers read."""
+        return self.root / "policies"
 
     @property
     def journal(self) -> Path:

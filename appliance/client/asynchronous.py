@@ -124,4 +124,5 @@ class AsyncClient:
     revocation_list = sends_async(calls.revocation_list)
     verify = sends_async(calls.verify)
     health = sends_async(calls.health)
+    quota = sends_async(calls.quota)
     openapi = sends_async(calls.openapi)

@@ -300,6 +300,11 @@ def health() -> Call[schemas.Health]:
     return Call("GET", "/health", _json(schemas.Health))
 
 
+def quota() -> Call[schemas.QuotaAnswer]:
+    """What this application's tenant may use a day, and has used."""
+    return Call("GET", "/v1/quota", _json(schemas.QuotaAnswer))
+
+
 def openapi() -> Call[dict[str, Any]]:
     """The description of the API, OpenAPI 3.1."""
     return Call("GET", "/v1/openapi.json", _json(dict))

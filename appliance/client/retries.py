@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from appliance.client.errors import ApiError, Refused, Unreachable
 
+LONGEST_RETRY_AFTER_S = 300.0
+"""An answer that asks to wait for longer is not waited for."""
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -29,6 +32,8 @@ class RetryPolicy:
             return None
         if not isinstance(error, Unreachable) and not (isinstance(error, Refused) and error.retriable):
             return None
+        if retry_after_s is not None and retry_after_s > LONGEST_RETRY_AFTER_S:
+            return None  # a quota, say: it is tomorrow's work, and the caller's to decide
         pause = min(self.first_s * 2 ** (attempt - 1), self.longest_s)
         if retry_after_s is not None and isinstance(error, Refused):
             pause = max(pause, min(retry_after_s, self.longest_s))

@@ -122,4 +122,5 @@ class Client:
     revocation_list = sends(calls.revocation_list)
     verify = sends(calls.verify)
     health = sends(calls.health)
+    quota = sends(calls.quota)
     openapi = sends(calls.openapi)

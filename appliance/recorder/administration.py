@@ -158,7 +158,7 @@ AdminCommand = Change | CeremonyEntry | Query
 
 
 class AdministrativeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change leaves in a log, as canonical JSON: members in sorted order; ASCII texts, integers and null only."""
+    """What a change leaves in a log, as canonical JSON: members in sorted order; ASCII, integers, null."""
 
     action: str
     """enrol-tenant, enrol-application, enrol-certificate, active, suspended, revoked, set-quota, govern; key- with
