@@ -37,10 +37,10 @@ def encode(document: msgspec.Struct) -> bytes:
     return rfc8785.dumps(msgspec.to_builtins(document))
 
 
-def decode(text: bytes, form: type[Document]) -> Document:
-    """The document that these canonical bytes are. Raises DocumentRefused."""
-    if len(text) > DOCUMENT_BYTES:
-        raise DocumentRefused(f"a document has at most {DOCUMENT_BYTES} bytes")
+def decode(text: bytes, form: type[Document], *, limit: int = DOCUMENT_BYTES) -> Document:
+    """The document that these canonical bytes are, at most `limit`. Raises DocumentRefused."""
+    if len(text) > limit:
+        raise DocumentRefused(f"a document has at most {limit} bytes")
     try:
         document = msgspec.json.decode(text, type=form)
         canonical = encode(document)

@@ -39,3 +39,11 @@ class SuccessionRefused(CinnabarError):
     status = 409
     title = "The constitution does not follow the one in force"
     control = "QUORUM"
+
+
+class BundleRefused(CinnabarError):
+    """A file that is no record bundle, or a damaged one."""
+
+    code = "bundle-refused"
+    status = 422
+    title = "The record bundle cannot be read"

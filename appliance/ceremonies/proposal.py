@@ -139,3 +139,14 @@ def digest_words(hexadecimal: str, language: Language = "english") -> str:
     """The 24 words of a SHA-256 (BIP-39, which ends in a check of its own), for people to compare by ear or eye."""
     words: str = _dictionary(language).to_mnemonic(bytes.fromhex(hexadecimal))
     return words
+
+
+def words_digest(words: str) -> str:
+    """The SHA-256, hexadecimal, that 24 words of either language stand for. Raises DocumentRefused."""
+    for language in ("english", "chinese_simplified"):
+        dictionary = _dictionary(language)
+        if dictionary.check(words):
+            found = dictionary.to_entropy(words.split())
+            if len(found) == 32:
+                return bytes(found).hex()
+    raise DocumentRefused("these are not the 24 words of a digest")

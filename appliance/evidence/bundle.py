@@ -88,6 +88,13 @@ class TimeRules(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many witnesses must agree: the k-th earliest cosignature gives the time."""
 
 
+class CeremonyTrust(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the box's constitution began: record bundles of its ceremonies are followed from there."""
+
+    genesis: _Digest
+    """SHA-256 of the first constitution, as people compared it at the founding."""
+
+
 class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """bundle.json as it stands."""
 
@@ -109,3 +116,5 @@ class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     logs: list[LogEntry]
     witnesses: list[WitnessEntry] = []
     time: TimeRules = TimeRules()
+    ceremonies: CeremonyTrust | msgspec.UnsetType = msgspec.UNSET
+    """Left out before the founding; bundles from before there were ceremonies have none."""

@@ -12,6 +12,8 @@ import click
 import msgspec
 from rich.console import Console
 
+from appliance.ceremonies import DocumentRefused
+from appliance.ceremonies.proposal import words_digest
 from appliance.errors import CinnabarError
 from appliance.evidence.certificates import microseconds
 from appliance.evidence.directory import default_state, load_trust, read_public_key
@@ -55,6 +57,19 @@ class _NonceType(click.ParamType[int]):
             self.fail("the nonce is not hexadecimal", param, ctx)
 
 
+class _FoundingType(click.ParamType[str]):
+    name = "SHA-256|WORDS"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = " ".join(str(value).split())
+        if len(text) == 64 and all(one in "0123456789abcdef" for one in text):
+            return text
+        try:
+            return words_digest(text)
+        except DocumentRefused as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command("verify")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=False))
 @click.option(
@@ -74,6 +89,13 @@ class _NonceType(click.ParamType[int]):
     help="Directory where the highest bundle seen is kept. Default: cinnabar/trust in XDG_STATE_HOME.",
 )
 @click.option("--digest", "digests", multiple=True, type=_DigestType(), help="Digest of a document that is elsewhere.")
+@click.option(
+    "--constitution",
+    "genesis",
+    type=_FoundingType(),
+    help="The founding that ceremonies are followed from: SHA-256 of the first constitution, hexadecimal, or its 24 "
+    "words. Needed where the trust bundle names none.",
+)
 @click.option("--nonce", type=_NonceType(), help="Nonce of the request that the stamps must answer.")
 @click.option(
     "--at",
@@ -88,12 +110,13 @@ def verify_command(
     trust_key: Path | None,
     state: Path | None,
     digests: tuple[NamedDigest, ...],
+    genesis: str | None,
     nonce: int | None,
     at: datetime | None,
     brief: bool,
     as_json: bool,
 ) -> None:
-    """Verify stamps, seals, evidence records and log proofs offline.
+    """Verify stamps, seals, evidence records, log proofs, audit exports and record bundles of ceremonies offline.
 
     Give the documents together with what was made for them, in any order. Nothing is fetched. Exit status: 0 when
     everything holds (TOTAL-PASSED), 2 when what was given does not decide it (INDETERMINATE), 1 when something is
@@ -105,7 +128,9 @@ def verify_command(
     try:
         key = None if trust_key is None else read_public_key(_read(trust_key))
         bundle = load_trust(trust, default_state() if state is None else state, key)
-        report = verify([_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce)
+        report = verify(
+            [_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce, genesis=genesis
+        )
     except CinnabarError as error:
         _refuse(error, as_json=as_json)
     if as_json:

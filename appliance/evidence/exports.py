@@ -52,6 +52,7 @@ class JudgedExport:
     """SHA-256 of the table that this is the proof of."""
     claimed_us: int | None = None
     """When the box says that it made it."""
+    claimed_by: str = "the box's record of the export"
 
 
 class _Facts(msgspec.Struct, frozen=True, kw_only=True):

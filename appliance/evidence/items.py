@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from appliance.evidence.bundle import TimeClass
 from appliance.evidence.findings import Indication, Journal, worst
@@ -24,6 +25,16 @@ class Shown:
     signature: str | None = None
     """Fingerprint of the one signature in the target that is shown, and with it what it covers; None: all of its bytes.
     """
+
+
+class JudgedAlone(Protocol):
+    """What was found of a file that neither needs nor gives help: an audit export, a ceremony's record bundle."""
+
+    parts: list[tuple[str, Journal]]
+    table: str | None
+    """SHA-256 of a document that it speaks about."""
+    claimed_us: int | None
+    claimed_by: str
 
 
 def fingerprint(signature: bytes) -> str:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from asn1crypto import pem
 
 from appliance.ber import definite
+from appliance.ceremonies.bundle import is_bundle
 from appliance.der import BIT_STRING, DerError, Reader
 from appliance.evidence import cms
 from appliance.evidence.canonical import NotCanonical, read_json
@@ -28,6 +29,7 @@ class Kind(StrEnum):
     RECEIPT = "log receipt"
     OPENING = "record opening"
     EXPORT = "audit export"
+    CEREMONY = "record bundle of a ceremony"
     CERTIFICATE = "certificate"
     REVOCATION_LIST = "revocation list"
     DOCUMENT = "document"
@@ -62,6 +64,8 @@ def recognise(file: NamedBytes | NamedFile) -> tuple[Kind, list[bytes]]:
     content = file.content if isinstance(file, NamedBytes) else file.front
     if _is_export(content):
         return Kind.EXPORT, []
+    if is_bundle(content[:256]) and isinstance(file, NamedBytes):
+        return Kind.CEREMONY, [content]
     if isinstance(file, NamedFile):
         return Kind.DOCUMENT, []
     named = _BY_NAME.get(PurePath(file.name).suffix.lower(), Kind.DOCUMENT)

@@ -10,9 +10,8 @@ from appliance.errors import CinnabarError
 from appliance.evidence import archives, cms, logs, openings
 from appliance.evidence.contents import signed_content
 from appliance.evidence.context import Context
-from appliance.evidence.exports import JudgedExport
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
-from appliance.evidence.items import Earliest, Item, Shown, fingerprint
+from appliance.evidence.items import Earliest, Item, JudgedAlone, Shown, fingerprint
 from appliance.evidence.openings import SignatureFacts
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.seals import JudgedSigner, judge_signer
@@ -55,7 +54,7 @@ def _proven_us(where: Earliest, item: Item, signature: bytes) -> int | None:
 
 class Round:
     """Judges every input once. `trusted` and `outside`: what the round before showed, by anyone the bundle trusts, and
-    by parties other than the box."""
+    by parties other than the box. `alone`: what neither needs nor gives help, judged before."""
 
     def __init__(
         self,
@@ -63,14 +62,14 @@ class Round:
         context: Context,
         trusted: Earliest,
         outside: Earliest,
-        exports: Mapping[int, JudgedExport],
+        alone: Mapping[int, JudgedAlone],
     ) -> None:
         self.inputs = inputs
         self.subjects = [one.subject for one in inputs]
         self.context = context
         self.trusted = trusted
         self.outside = outside
-        self.exports = exports
+        self.alone = alone
         self.items = [Item(one.index, one.kind) for one in inputs]
         self.facts: list[SignatureFacts] = []
 
@@ -83,7 +82,7 @@ class Round:
         self._each(Kind.LOG_PROOF, lambda item, encoded: self._proof(item, encoded, entries, logs.check_proof))
         self._each(Kind.RECEIPT, lambda item, encoded: self._proof(item, encoded, entries, logs.check_receipt))
         self._each(Kind.OPENING, self._opening)
-        self._exports()
+        self._alone()
         self._judge_missing()
         return self.items
 
@@ -331,14 +330,14 @@ class Round:
                 "inclusion", SubIndication.NO_POE, "Nothing given proves that the record stands in a trusted log."
             )
 
-    def _exports(self) -> None:
-        for index, judged in self.exports.items():
+    def _alone(self) -> None:
+        for index, judged in self.alone.items():
             item = self.items[index]
             item.parts += judged.parts
             if judged.table is not None:
                 item.cover(matching(self.subjects, "sha256", bytes.fromhex(judged.table)))
             if judged.claimed_us is not None:
-                item.claimed.append((judged.claimed_us, "the box's record of the export"))
+                item.claimed.append((judged.claimed_us, judged.claimed_by))
 
     # --- what is about nothing that was given ------------------------------------------------------------------------
 

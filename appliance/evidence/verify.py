@@ -17,7 +17,7 @@ from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.exports import JudgedExport, judge_export
 from appliance.evidence.findings import Indication, Journal, SubIndication, worst
-from appliance.evidence.items import Earliest, Item, earliest
+from appliance.evidence.items import Earliest, Item, JudgedAlone, earliest
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary, merged
 from appliance.evidence.revocation import RevocationList, read_revocation_list
@@ -46,22 +46,24 @@ def verify(
     now_us: int,
     digests: Sequence[NamedDigest] = (),
     nonce: int | None = None,
+    genesis: str | None = None,
 ) -> Report:
     """Verify files together: each may be the document, the stamp, the seal or the proof of another.
 
     `now_us` is the validation time in microseconds since the epoch; it decides whether the bundle has expired, and
     stands for the signing time where nothing shows an earlier one (EN 319 102-1, clause 5.5). `digests` stand for
-    documents that are not given; `nonce` is what every stamp must answer. Raises TooMuch; whatever is wrong with a
-    file stands in the report.
+    documents that are not given; `nonce` is what every stamp must answer; `genesis` the SHA-256 of the constitution
+    that ceremonies are followed from, where the trust bundle names none. Raises TooMuch; whatever is wrong with a file
+    stands in the report.
     """
     if len(files) + len(digests) > VERIFIED_FILES:
         raise TooMuch(f"more than {VERIFIED_FILES} files")
     inputs = _recognised(files, digests)
     context = _context(inputs, trust, now_us, nonce)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
-    exports = _exports(inputs, trust)
-    items = Round(inputs, context, Earliest(), Earliest(), exports).judge()
-    items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted), exports).judge()
+    alone: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis)}
+    items = Round(inputs, context, Earliest(), Earliest(), alone).judge()
+    items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted), alone).judge()
     return _report(inputs, items, context, accepted)
 
 
@@ -94,6 +96,17 @@ def _exports(inputs: Sequence[Input], trust: TrustBundle) -> dict[int, JudgedExp
             if stream is not None:
                 judged[one.index] = judge_export(opened.enter_context(stream), trust, table)
     return judged
+
+
+def _ceremonies(inputs: Sequence[Input], trust: TrustBundle, genesis: str | None) -> dict[int, JudgedAlone]:
+    """Record bundles of ceremonies, by their places, each judged once as exports are."""
+    found = [one for one in inputs if one.kind is Kind.CEREMONY]
+    if not found:
+        return {}
+    # The rules of ceremonies read cards' signatures with this package's own reader of CMS, so they come after it.
+    from appliance.ceremonies.judging import judge_bundle  # noqa: PLC0415
+
+    return {one.index: judge_bundle(one.objects[0], trust, genesis) for one in found}
 
 
 def _context(inputs: Sequence[Input], trust: TrustBundle, now_us: int, nonce: int | None) -> Context:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 import hsm
 from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
 from appliance.errors import CinnabarError
-from appliance.evidence.bundle import TrustRefused
+from appliance.evidence.bundle import BundleDocument, CeremonyTrust, TrustRefused
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
 from appliance.keymaster.certificates import Issuer, Revocation
@@ -111,10 +111,13 @@ class Housekeeping:
         return der
 
     def _bundle_names(self, lists: dict[str, bytes]) -> bool:
-        """Whether the trust bundle is whole and names these CRLs; not so after a life that ended while it wrote."""
+        """Whether the trust bundle is whole and names these CRLs, and the founding; not so after a life that ended while
+        it wrote, nor right after a founding."""
         try:
             bundle = read_bundle(read_directory(self._home.trust), None).document
         except TrustRefused:
+            return False
+        if self._room.constitutions.genesis not in (None, _genesis(bundle)):
             return False
         named = {entry.file: entry.sha256 for entry in bundle.revocation_lists}
         return all(
@@ -153,9 +156,15 @@ class Housekeeping:
             logs=previous.logs,
             witnesses=previous.witnesses,
             time=previous.time,
+            genesis=self._room.constitutions.genesis or _genesis(previous),
         )
         await self._room.record_signature("certificate", DEVICE_KEY, "trust bundle", signed[0])
         for authority in self._settings.authorities:
             publish(self._home, authority, lists[authority.name])
         write_bundle(self._home.trust, bundle)
         log.info("trust-bundle-published", version=previous.version + 1)
+
+
+def _genesis(document: BundleDocument) -> str | None:
+    found = document.ceremonies
+    return found.genesis if isinstance(found, CeremonyTrust) else None

@@ -19,6 +19,7 @@ from appliance.evidence.bundle import (
     SIGNATURE,
     AuthorityEntry,
     BundleDocument,
+    CeremonyTrust,
     LogEntry,
     RevocationListEntry,
     TimeRules,
@@ -70,12 +71,13 @@ def make_bundle(
     witnesses: Sequence[WitnessEntry] = (),
     time: TimeRules | None = None,
     successors: Sequence[bytes] | None = None,
+    genesis: str | None = None,
 ) -> dict[str, bytes]:
     """Make the next version of a bundle: file names relative to the trust directory, and what to write in them.
 
     `signer` is the SubjectPublicKeyInfo (DER) of the key behind `sign`, which takes the bytes of bundle.json and gives
     the raw signature. `previous` is the directory as it is now (None for version 1); its bundle moves into history.
-    `successors` defaults to the same signer. The result has been read back: it raises TrustRefused rather than make
+    `successors` defaults to the same signer. `genesis`: SHA-256 of the first constitution, once there is one. The result has been read back: it raises TrustRefused rather than make
     a bundle that verifiers would refuse. Write the files in the order given, so that readers never see a bundle whose
     parts are missing; the signature and the bundle cannot be replaced in one step, so readers retry once.
     """
@@ -106,6 +108,7 @@ def make_bundle(
         logs=list(logs),
         witnesses=list(witnesses),
         time=TimeRules() if time is None else time,
+        ceremonies=msgspec.UNSET if genesis is None else CeremonyTrust(genesis=genesis),
     )
     encoded = rfc8785.dumps(msgspec.to_builtins(document))
     written |= dict(revocation_lists) | {SIGNATURE: sign(encoded), BUNDLE: encoded}

@@ -1,0 +1,108 @@
+"""A ceremony's records, opened, against the logs that a trust bundle names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import rfc8785
+
+from appliance.ceremonies.bundle import LogRecord, Records, Transcript
+from appliance.ceremonies.canonical import digest, encode
+from appliance.ceremonies.proposal import Proposal
+from appliance.ceremonies.records import CeremonyRecord
+from appliance.ceremonies.statements import ReceivedStatement
+from appliance.evidence.findings import Refusal, SubIndication
+from appliance.evidence.logs import check_proof
+from appliance.evidence.trust import TrustBundle
+from appliance.log.checkpoint import Checkpoint
+from appliance.log.errors import MalformedNote, MalformedProof
+from appliance.log.note import parse_note
+from appliance.log.proofs import TlogProof
+from appliance.quoting import quote
+from appliance.record import commitment
+
+
+def expected_records(
+    transcript: Transcript, statements: Sequence[ReceivedStatement], proposal: Proposal, name: str
+) -> list[CeremonyRecord]:
+    """What each log of the ceremony must have, in order, if the transcript is true. `name`: the proposal's digest."""
+    found = [
+        CeremonyRecord(
+            event="submitted", proposal=name, artifact=name, officer=proposal.requester, time=transcript.submitted
+        )
+    ]
+    for one, said in zip(statements, transcript.said, strict=True):
+        statement = one.statement
+        artifact = digest(encode(statement))
+        found.append(
+            CeremonyRecord(
+                event="statement", proposal=name, artifact=artifact, verb=statement.verb, officer=statement.officer,
+                time=said.received,
+            )
+        )  # fmt: skip
+    for attempt in transcript.attempts:
+        number = attempt.attempt
+        found.append(CeremonyRecord(event="begun", proposal=name, attempt=number, time=attempt.begun))
+        found += [
+            CeremonyRecord(
+                event="step", proposal=name, attempt=number, step=step.step, action=step.action, outcome=step.outcome,
+                facts=step.facts, outputs={output.name: output.sha256 for output in step.outputs}, error=step.error,
+                time=step.ended,
+            )
+            for step in transcript.steps if step.attempt == number
+        ]  # fmt: skip
+        found.append(
+            CeremonyRecord(event=attempt.state, proposal=name, attempt=number, error=attempt.error, time=attempt.ended)
+        )
+    if not transcript.attempts:
+        found.append(CeremonyRecord(event=transcript.state, proposal=name, time=transcript.ended))
+    return found
+
+
+def judge_records(
+    records: Records, transcript: Transcript, trust: TrustBundle
+) -> dict[str, list[tuple[int, CeremonyRecord]]]:
+    """The records of each log of the transcript, by index; each is opened and stands under a signed head of that log.
+
+    Raises Refusal."""
+    origins = {one.log: one.origin for one in transcript.logs}
+    if len(origins) != len(transcript.logs) or len(set(origins.values())) != len(origins):
+        raise Refusal("records", SubIndication.FORMAT_FAILURE, "The transcript names a log twice.")
+    shown: dict[str, list[tuple[int, CeremonyRecord]]] = {name: [] for name in origins}
+    for one in records.records:
+        if one.log not in origins:
+            raise Refusal("records", SubIndication.FORMAT_FAILURE, f"{quote(one.log)} is no log of the ceremony.")
+        shown[one.log].append((one.index, _opened(one, origins[one.log], trust)))
+    for found in shown.values():
+        indexes = [index for index, _ in found]
+        if indexes != sorted(set(indexes)):
+            raise Refusal("records", SubIndication.HASH_FAILURE, "The records do not follow each other in the log.")
+    return shown
+
+
+def _opened(one: LogRecord, origin: str, trust: TrustBundle) -> CeremonyRecord:
+    content = rfc8785.dumps(one.record)
+    encoded = one.tlog_proof.encode()
+    try:
+        proof = TlogProof.parse(encoded)
+        of = Checkpoint.parse(parse_note(proof.checkpoint).text).origin
+        record = msgspec.json.decode(content, type=CeremonyRecord)
+    except (MalformedProof, MalformedNote, msgspec.MsgspecError, UnicodeError) as error:
+        raise Refusal(
+            "records",
+            SubIndication.FORMAT_FAILURE,
+            f"The record of {quote(one.event)} is malformed: {quote(str(error))}.",
+        ) from None
+    if encode(record) != content:
+        raise Refusal(
+            "records", SubIndication.FORMAT_FAILURE, f"The record of {quote(one.event)} says more than it may."
+        )
+    included = check_proof(encoded, [commitment(bytes.fromhex(one.salt), content)], trust)
+    if included is None or of != origin or proof.index != one.index:
+        raise Refusal(
+            "records",
+            SubIndication.HASH_FAILURE,
+            f"The log {quote(origin)} does not have the record of {quote(one.event)}.",
+        )
+    return record
