@@ -93,6 +93,11 @@ class Constitutions:
     def founded(self) -> bool:
         return bool(self._chain)
 
+    @property
+    def genesis(self) -> str | None:
+        """Digest of the first version; None before the founding, or while the chain is refused."""
+        return self._digests[0] if self._digests else None
+
     def in_force(self) -> Constitution:
         """Raises ConstitutionRefused, NoConstitution."""
         if self.refusal is not None:
@@ -100,6 +105,13 @@ class Constitutions:
         if not self._chain:
             raise NoConstitution("the box has no constitution yet")
         return self._chain[-1].constitution
+
+    @property
+    def first(self) -> str:
+        """Digest of the founding. Raises NoConstitution."""
+        if not self._digests:
+            raise NoConstitution("the box has no constitution yet")
+        return self._digests[0]
 
     def knows(self, digest: str) -> bool:
         """Whether a version of that digest is or was in force."""
