@@ -31,6 +31,7 @@ from appliance.keymaster.engine import Engine
 from appliance.keymaster.execution import Executions
 from appliance.keymaster.housekeeping import Housekeeping
 from appliance.keymaster.journal import Journal
+from appliance.keymaster.leftovers import Leftovers
 from appliance.keymaster.recording import AdminLink, Recording
 from appliance.keymaster.registry import load_actions
 from appliance.keymaster.serving import FrameServer
@@ -77,6 +78,7 @@ class Keymaster:
         self.engine = Engine(self.room)
         self.executions = Executions(self.engine)
         self._housekeeping = Housekeeping(self.room)
+        self.leftovers = Leftovers(self.room)
         desk = Desk(self.engine, self.executions).methods()
         console = Console(self.engine, self.executions).methods()
         self._desk = FrameServer("desk", desk, desk_users(settings))
@@ -126,6 +128,7 @@ class Keymaster:
                 await self.room.constitutions.load()
             await self.room.recording.send()
             if self.room.constitutions.refusal is None:
+                await self.leftovers.clear()
                 self.executions.resume()
                 await self.engine.settle_all()
         except (CinnabarError, hsm.HsmError) as error:
