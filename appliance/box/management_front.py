@@ -18,6 +18,8 @@ ADDRESS_HEADER = "X-Cinnabar-Address"
 """Tells the service the peer's IP address; set by the front, whatever the peer sent."""
 LARGEST_BODY = 16 * 1024 * 1024
 """Bytes; certificates, forms and small files."""
+LARGEST_STATEMENT = 256 * 1024
+"""Bytes; what the approval pages take. Refused here, so that the keymaster hangs up on nobody in mid-sentence."""
 
 PASSED_HEADERS = (
     "Accept",
@@ -53,8 +55,8 @@ def management_configuration(home: Home, settings: BoxSettings, listener: Listen
     name = settings.front.management_name
     servers = (
         _elsewhere(home, listener, name)
-        + _server(home, listener, name, home.management_socket)
-        + _server(home, listener, approval_name(settings), home.approve_socket)
+        + _server(home, listener, name, home.management_socket, LARGEST_BODY)
+        + _server(home, listener, approval_name(settings), home.approve_socket, LARGEST_STATEMENT)
     )
     zones = "    limit_req_zone $binary_remote_addr zone=people:4m rate=50r/s;\n    limit_req_status 429;\n"
     return configuration(home, MANAGEMENT_FRONT, zones + servers)
@@ -77,13 +79,13 @@ def _elsewhere(home: Home, listener: Listener, name: str) -> str:
     )
 
 
-def _server(home: Home, listener: Listener, name: str, upstream: Path) -> str:
+def _server(home: Home, listener: Listener, name: str, upstream: Path, largest: int) -> str:
     passed: Mapping[str, str] = {header: f"$http_{header.lower().replace('-', '_')}" for header in PASSED_HEADERS}
     headers = "".join(f'            proxy_set_header {header} "{value}";\n' for header, value in passed.items())
     return (
         "    server {\n"
         f"        listen {listener.address} ssl http2;\n        server_name {name};\n{_tls(home)}"
-        f"        client_max_body_size {LARGEST_BODY};\n"
+        f"        client_max_body_size {largest};\n"
         "        limit_req zone=people burst=200 nodelay;\n"
         "        error_page 502 504 =503 @down;\n"
         "        location / {\n"
