@@ -101,3 +101,10 @@ async def found(room: Room, document: Constitution, now: datetime.datetime) -> N
     room.recording.keep_in(BOX_LOG, document.digest, now_us // 1000, "founding", record, artifact)
     await room.recording.send(document.digest)
     await room.constitutions.adopt(version, now_us)
+    await govern(room)
+
+
+async def govern(room: Room) -> None:
+    """From now on the recorder takes power over the register from ceremonies only. Again is no error."""
+    first = room.constitutions.first
+    await room.administer(lambda admin: admin.govern(first))

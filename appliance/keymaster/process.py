@@ -29,6 +29,7 @@ from appliance.keymaster.context import Room, Tokens
 from appliance.keymaster.desk import Desk
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.execution import Executions
+from appliance.keymaster.founding import govern
 from appliance.keymaster.housekeeping import Housekeeping
 from appliance.keymaster.journal import Journal
 from appliance.keymaster.leftovers import Leftovers
@@ -79,6 +80,7 @@ class Keymaster:
         self.executions = Executions(self.engine)
         self._housekeeping = Housekeeping(self.room)
         self.leftovers = Leftovers(self.room)
+        self._governed = False
         desk = Desk(self.engine, self.executions).methods()
         console = Console(self.engine, self.executions).methods()
         self._desk = FrameServer("desk", desk, desk_users(settings))
@@ -128,6 +130,9 @@ class Keymaster:
                 await self.room.constitutions.load()
             await self.room.recording.send()
             if self.room.constitutions.refusal is None:
+                if self.room.constitutions.founded and not self._governed:
+                    await govern(self.room)  # a founding that was cut off before it said so
+                    self._governed = True
                 await self.leftovers.clear()
                 self.executions.resume()
                 await self.engine.settle_all()
