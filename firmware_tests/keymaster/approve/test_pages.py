@@ -27,6 +27,7 @@ HOSTILE = '</script><img src=x onerror="document.title=1">\u202egnp.exe\u2066 {n
 def on_stage(softhsm: SoftHsm) -> Iterator[Stage]:
     root = Path(tempfile.mkdtemp(prefix="cinnabar-"))
     bench = Bench(root, softhsm)
+    registry.load_actions()
     before = dict(registry._executors)
 
     async def make(ctx: ExecutionContext, action: GenerateKey) -> StepResult:

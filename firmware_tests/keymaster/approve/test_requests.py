@@ -33,6 +33,7 @@ from hsm.testing.softhsm import SoftHsm
 def on_stage(softhsm: SoftHsm) -> Iterator[Stage]:
     root = Path(tempfile.mkdtemp(prefix="cinnabar-"))
     bench = Bench(root, softhsm)
+    registry.load_actions()
     before = dict(registry._executors)
 
     async def make(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
