@@ -20,7 +20,7 @@ from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
 from appliance.keymaster.certificates import Issuer, Revocation
 from appliance.keymaster.context import Room
-from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl
+from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl, reason_flag
 from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
 from appliance.keymaster.word import KeymasterWord, write_word
 from hsm.x509 import private_key
@@ -74,7 +74,7 @@ class Housekeeping:
 
     async def _round(self) -> None:
         now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-        revoked = self._revocations(await self._room.connected().query("revoked_certificates"))
+        revoked = self._revocations(await self._room.connected().query("certificate_states"))
         lists = {
             authority.name: await self._revocation_list(authority, revoked.get(authority.name, []), now)
             for authority in self._settings.authorities
@@ -82,10 +82,10 @@ class Housekeeping:
         if not self._bundle_names(lists):
             await self._publish(lists, now)
 
-    def _revocations(self, rows: list[tuple[bytes, int]]) -> dict[str, list[Revocation]]:
-        """Revoked certificates by the authority that issued them; the register knows them by digest only."""
+    def _revocations(self, rows: list[tuple[bytes, int, str, str]]) -> dict[str, list[Revocation]]:
+        """Held and revoked certificates by the authority that issued them; the register knows them by digest only."""
         found: dict[str, list[Revocation]] = {}
-        for digest, time_us in rows:
+        for digest, time_us, state, reason in rows:
             path = self._home.issued / f"{digest.hex()}.pem"
             if not path.exists():
                 continue  # not issued here: the register refuses it, and no CRL of ours can speak of it
@@ -93,7 +93,8 @@ class Housekeeping:
             at = datetime.datetime.fromtimestamp(time_us // 1_000_000, datetime.UTC)
             for name, issuer in self._issuers.items():
                 if issuer.certificate.subject == certificate.issuer:
-                    found.setdefault(name, []).append(Revocation(certificate.serial_number, at))
+                    entry = Revocation(certificate.serial_number, at, reason_flag(state, reason))
+                    found.setdefault(name, []).append(entry)
         return found
 
     async def _revocation_list(

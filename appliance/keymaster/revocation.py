@@ -15,6 +15,14 @@ from appliance.box.process import write_file
 from appliance.box.settings import CertificateAuthoritySettings
 from appliance.keymaster.certificates import Issuer, Revocation, revocation_list
 
+_REASONS = {
+    "key-compromise": x509.ReasonFlags.key_compromise,
+    "affiliation-changed": x509.ReasonFlags.affiliation_changed,
+    "superseded": x509.ReasonFlags.superseded,
+    "cessation-of-operation": x509.ReasonFlags.cessation_of_operation,
+}
+"""By the names of appliance.ceremonies.actions.RevokeCertificate."""
+
 
 def read_crl(path: Path) -> x509.CertificateRevocationList | None:
     """The published CRL, or None when there is none yet."""
@@ -27,7 +35,22 @@ def is_due(crl: x509.CertificateRevocationList | None, revoked: list[Revocation]
         return True
     if now >= crl.last_update_utc + (crl.next_update_utc - crl.last_update_utc) / 2:
         return True
-    return {entry.serial_number for entry in crl} != {entry.serial for entry in revoked}
+    listed = {(entry.serial_number, _listed_reason(entry)) for entry in crl}
+    return listed != {(entry.serial, entry.reason) for entry in revoked}
+
+
+def _listed_reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags:
+    try:
+        return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    except x509.ExtensionNotFound:
+        return x509.ReasonFlags.unspecified
+
+
+def reason_flag(state: str, reason: str) -> x509.ReasonFlags:
+    """The reason on a CRL (RFC 5280, section 5.3.1) of a certificate that is `held` or `revoked`."""
+    if state == "held":
+        return x509.ReasonFlags.certificate_hold
+    return _REASONS.get(reason, x509.ReasonFlags.unspecified)
 
 
 def next_crl(
