@@ -31,6 +31,8 @@ class Hub(Protocol):
     """The loop's time, a second coarse."""
     date: bytes
     stopping: bool
+    leaving: bool
+    """Another process has taken over: every answer is the last of its connection."""
     in_flight: int
     in_flight_limit: int
     held: int
@@ -228,7 +230,7 @@ class Connection(asyncio.Protocol):
         self._release(request)
         if self._transport is None:
             return
-        close = self._hub.stopping or (self._close_after and not self._queue)
+        close = self._hub.stopping or ((self._close_after or self._hub.leaving) and not self._queue)
         self._write(response.render(self._hub.date, close, request.method == "HEAD"))
         if close:
             self._reader.ended = self._close_after = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import stat
 import struct
@@ -22,6 +23,8 @@ from appliance.api.problems import problem_response
 from appliance.errors import CinnabarError
 
 SWEEP_SECONDS: Final = 0.5
+BACKLOG_SECONDS: Final = 0.2
+"""For connections that were made before another process took over the sockets' paths."""
 STOP_SECONDS: Final = 10.0
 """For requests in flight when the process is told to stop; the supervisor waits 15 s."""
 BACKLOG: Final = 1_024
@@ -58,14 +61,17 @@ def private_directory(path: Path) -> None:
 
 
 def unix_listener(path: Path, mode: int = 0o660) -> socket.socket:
-    """A listening socket at the path, for user and group only unless the mode says more. A socket left by a dead
-    process is replaced."""
-    path.unlink(missing_ok=True)
+    """A listening socket at the path, for user and group only unless the mode says more.
+
+    A socket that is there is replaced in one step: whoever connects comes to its process, or to this one."""
+    scratch = path.with_suffix(".new")
+    scratch.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     # Nobody can connect before the mode stands: connecting needs listen().
-    listener.bind(str(path))
-    path.chmod(mode)
+    listener.bind(str(scratch))
+    scratch.chmod(mode)
     listener.listen(BACKLOG)
+    scratch.rename(path)
     return listener
 
 
@@ -77,6 +83,7 @@ class Connections(ABC):
         self.now = loop.time()
         self.date = b""
         self.stopping = False
+        self.leaving = False
         self.in_flight = 0
         self.in_flight_limit = in_flight
         self.held = 0
@@ -88,7 +95,8 @@ class Connections(ABC):
         self._most = connections
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.AbstractServer] = []
-        self._paths: list[Path] = []
+        self._paths: list[tuple[Path, int]] = []
+        """Each with its inode: another process may have taken over a path."""
         self._timer: asyncio.TimerHandle | None = None
         self._tick()
 
@@ -115,7 +123,7 @@ class Connections(ABC):
     async def listen_on(self, listener: socket.socket, name: str, path: Path) -> None:
         """Accept on a listening socket; its path is removed at the stop."""
         self._servers.append(await self.loop.create_unix_server(lambda: Connection(self, name), sock=listener))
-        self._paths.append(path)
+        self._paths.append((path, path.stat().st_ino))
 
     def admit(self, connection: Connection, transport: asyncio.Transport) -> bool:
         """Whether the peer may speak to us: its user at the time of connecting, and room for it."""
@@ -156,13 +164,28 @@ class Connections(ABC):
             connection.sweep(self.now)
         self._timer = self.loop.call_later(SWEEP_SECONDS, self._tick)
 
+    async def leave(self) -> None:
+        """Hand over to a process that has taken over the paths: answer what comes on the connections that stand, and
+        ask for each to be closed. Returns when none is left.
+
+        No idle connection is closed from here: the front may send a request on it at that moment, which it could
+        neither take back nor send again. It closes them itself (appliance.box.front)."""
+        self.leaving = True
+        await asyncio.sleep(BACKLOG_SECONDS)
+        for server in self._servers:
+            server.close()
+        while self._connections:
+            await asyncio.sleep(0.02)
+
     async def stop(self) -> None:
         """Stop accepting, answer what was asked, close."""
         self.stopping = True
         for server in self._servers:
             server.close()
-        for path in self._paths:
-            path.unlink(missing_ok=True)
+        for path, inode in self._paths:
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == inode:
+                    path.unlink()
         deadline = self.loop.time() + STOP_SECONDS
         while self._connections and self.loop.time() < deadline:
             for connection in list(self._connections):

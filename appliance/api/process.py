@@ -7,6 +7,8 @@ import contextlib
 import gc
 import os
 import signal
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
@@ -25,13 +27,15 @@ log = structlog.get_logger("api")
 
 
 async def run_worker(home: Home, number: int) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigurationFaults, RecorderUnavailable, UnsafeSocketDirectory."""
+    """Serve until SIGTERM or SIGINT; after SIGUSR1, which says that another process serves in this one's place, until
+    nobody asks any more. Raises ConfigurationFaults, RecorderUnavailable, UnsafeSocketDirectory."""
     settings = read_settings(home.settings)
     os.umask(0o027)
-    stop = asyncio.Event()
+    stop, replaced = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number_of_signal in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number_of_signal, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, replaced.set)
     worker = await open_worker(home, settings, number)
     hub = Hub(Application(worker, ENDPOINTS, settings.limits, worker.state.state), settings, loop)
     worker.hub = hub
@@ -46,10 +50,21 @@ async def run_worker(home: Home, number: int) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     log.info("worker-ready", worker=number, run=worker.counter.run, units=len(worker.units))
-    await stop.wait()
+    await _first(stop.wait(), replaced.wait())
+    if not stop.is_set():
+        await _first(stop.wait(), hub.leave())
     await hub.stop()
     await close_worker(worker)
     log.info("worker-stopped", worker=number, signed=worker.counter.signed, drops=worker.drops)
+
+
+async def _first(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of them has ended; the others are given up."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def close_worker(worker: Worker) -> None:

@@ -16,6 +16,8 @@ from appliance.box.settings import BoxSettings
 
 CONNECTIONS_AN_ADDRESS = 512
 """Connections with a request under way that one address may have at one front."""
+IDLE_SECONDS = 2
+"""How long the front keeps an idle connection to a worker."""
 CERTIFICATE_HEADER = "X-Cinnabar-Client-Certificate"
 
 # What an application may say to a worker. Everything else stops at the front.
@@ -65,7 +67,9 @@ def _upstream(home: Home, name: str, workers: int) -> str:
     servers = "\n".join(
         f"        server unix:{home.worker_socket(number, name)} max_fails=0;" for number in range(workers)
     )
-    return f"    upstream {name} {{\n        least_conn;\n{servers}\n        keepalive 128;\n    }}\n"
+    # Idle connections are closed from here, and soon: a worker that another one replaces waits for that.
+    kept = f"        keepalive 128;\n        keepalive_timeout {IDLE_SECONDS}s;\n"
+    return f"    upstream {name} {{\n        least_conn;\n{servers}\n{kept}    }}\n"
 
 
 def _proxy(name: str, passed: Mapping[str, str]) -> str:

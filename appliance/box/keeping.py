@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import time
 
 import structlog
@@ -58,6 +59,23 @@ class PartRunner:
             delay = RESTART_DELAY_S[min(self.restarts, len(RESTART_DELAY_S) - 1)]
             log.warning("part-ended", part=self.part.name, status=status, restarts=self.restarts, delay_s=delay)
             await asyncio.sleep(delay)
+
+    def start_again(self) -> None:
+        """Keep up a part that has ended while it was not to be started again."""
+        self.stopping = False
+        self.start()
+
+    async def leave(self, patience_s: float) -> None:
+        """Tell a part that another process has taken over; stop it when it has not ended by itself in that time."""
+        self.stopping = True
+        try:
+            if self.process is not None and self.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    self.process.send_signal(signal.SIGUSR1)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.process.wait(), patience_s)
+        finally:
+            await self.stop()
 
     async def stop(self) -> int | None:
         """Ask the part to stop, wait, and end it by force if it does not. Returns its exit status."""

@@ -61,7 +61,16 @@ def bind_fronts(home: Home, settings: BoxSettings) -> tuple[Addresses, dict[str,
         bound = {name: _bind(configured[name]) for name in names if name in configured}
         if bound:
             sockets[front] = list(bound.values())
-            addresses = {name: _shown(listener) for name, listener in bound.items()}
-            write_front(home, settings, [Listener(*one) for one in addresses.items()], front)
-            shown |= addresses
-    return Addresses(**shown), sockets
+            shown |= {name: _shown(listener) for name, listener in bound.items()}
+    addresses = Addresses(**shown)
+    write_fronts(home, settings, addresses)
+    return addresses, sockets
+
+
+def write_fronts(home: Home, settings: BoxSettings, addresses: Addresses) -> None:
+    """Write the configuration of every front that has a listener."""
+    bound = {name: address for name, address in msgspec.structs.asdict(addresses).items() if address is not None}
+    for front, names in FRONTS.items():
+        listeners = [Listener(name, bound[name]) for name in names if name in bound]
+        if listeners:
+            write_front(home, settings, listeners, front)

@@ -80,7 +80,8 @@ def parts_of(
         Part("audit", module("appliance.audit"), who.worker, groups("worker"), lambda: True, 1, needed=False)
     )
     # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
-    own = () if who.documents is None else ("--user", str(who.documents), "--peer", str(who.worker))
+    peers = [peer for number in (who.worker, who.keymaster) for peer in ("--peer", str(number))]
+    own = () if who.documents is None else ("--user", str(who.documents), *peers)
     parts.append(Part("documents", module("appliance.documents", *own), None, (), home.documents_socket.exists, 1))
     parts += [
         Part(
@@ -138,6 +139,7 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     who = users.numbers
     # Members of the recorder's group submit to it; that group opens nothing else of the recorder's.
     users.directory(home.recorder_socket.parent, who.recorder, 0o750)
+    users.directory(home.supervisor_socket.parent, None, 0o755)
     users.directory(home.counters, None, 0o1770, group=who.recorder)
     users.directory(home.records, who.recorder, 0o700)
     users.give(home.records, who.recorder)
@@ -146,6 +148,8 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     own_group = users.keymaster_group is not None
     users.directory(home.desk_socket.parent, None, 0o775 if own_group else 0o755, group=users.keymaster_group)
     users.directory(home.keymaster, None, 0o770 if own_group else 0o700, group=users.keymaster_group)
+    users.directory(home.root / "certificates", None, 0o775 if own_group else 0o755, group=users.keymaster_group)
+    users.directory(home.issued, None, 0o775 if own_group else 0o755, group=users.keymaster_group)
     users.directory(home.marks, who.worker, 0o700)
     users.directory(home.audit_socket.parent, who.worker, 0o2750, group=who.management)
     users.give(home.audit, who.worker, create=True)
@@ -171,11 +175,16 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.audit_exports, who.worker, 0o750)
     if one_user_only(settings):
         users.give(home.tokens, who.worker, create=True)
+    prepare_secrets(home, settings, users)
+    if settings.front.tsa_passwords is not None:
+        users.give(home.root / settings.front.tsa_passwords, who.front)
+
+
+def prepare_secrets(home: Home, settings: BoxSettings, users: ProcessUsers) -> None:
+    """Give tenants' content keys and tokens' PINs to whom they belong; again whenever other settings are adopted."""
     for tenant in settings.tenants:
-        users.give(home.root / tenant.data_key, who.worker)
+        users.give(home.root / tenant.data_key, users.numbers.worker)
     users.directory(home.secrets, None, 0o711)
     for token in settings.tokens:
         for original in (token.pin_file, token.standby_pin_file or token.pin_file):
             users.give(home.root / original, 0)  # the processes' users have copies (appliance.box.pins)
-    if settings.front.tsa_passwords is not None:
-        users.give(home.root / settings.front.tsa_passwords, who.front)

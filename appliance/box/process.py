@@ -112,3 +112,12 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
         file.flush()
         os.fsync(descriptor)
     scratch.replace(path)
+
+
+def sync_directory(path: Path) -> None:
+    """Have a directory's entries on disk: files that were moved into it or taken away."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

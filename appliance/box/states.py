@@ -78,7 +78,7 @@ STATES: dict[State, StateRule] = {
     State.LOCKED: StateRule(
         "The box may not sign until a person has shown that its history is the only one, or has unlocked it.",
         _NO_SIGNING,
-        "cinnabar log resume",
+        "`cinnabar log resume`, or a ceremony that unlocks it",
     ),
     State.UNPROVISIONED: StateRule("The home has no box in it.", frozenset({Work.STATUS}), "cinnabar provision"),
     State.FAILED: StateRule(
@@ -100,6 +100,9 @@ class Cause(enum.Enum):
     DISK_FULL = ("disk-full", State.READ_ONLY)
     AUDIT_NOT_KEPT = ("audit-not-kept", State.READ_ONLY)
     HISTORY_UNPROVEN = ("history-unproven", State.LOCKED)
+    LOCKED_BY_OFFICER = ("locked-by-officer", State.LOCKED)
+    KEYS_UNEXPLAINED = ("keys-unexplained", State.LOCKED)
+    TENANT_KEYS_UNEXPLAINED = ("tenant-keys-unexplained", State.DEGRADED)
     STARTING = ("starting", State.LOCKED)
     STOPPING = ("stopping", State.LOCKED)
     NOT_PROVISIONED = ("not-provisioned", State.UNPROVISIONED)

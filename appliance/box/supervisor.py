@@ -12,6 +12,7 @@ import fcntl
 import itertools
 import os
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -21,18 +22,21 @@ import structlog
 
 from appliance.box import process
 from appliance.box.audit_word import not_kept
+from appliance.box.control import AdoptionFailed, ControlServer, read_locks
 from appliance.box.front import FRONTS
 from appliance.box.home import Home
 from appliance.box.keeping import LOOP_RESTARTS, PartRunner
-from appliance.box.listeners import Addresses, bind_fronts
-from appliance.box.parts import Part, parts_of, prepare_home
+from appliance.box.listeners import Addresses, bind_fronts, write_fronts
+from appliance.box.parts import Part, parts_of, prepare_home, prepare_secrets
 from appliance.box.pins import PinCopies
 from appliance.box.probe import NoAnswer, Vitals, ask
+from appliance.box.reloading import Reloading
 from appliance.box.settings import BoxSettings
 from appliance.box.softhsm import TokenKeeper
 from appliance.box.states import Cause, State, StatePage, StateReport, decide
 from appliance.box.users import ProcessUsers
 from appliance.box.weaknesses import weaknesses
+from appliance.keymaster.word import unexplained_tenants
 
 START_TIMEOUT_S = 30.0
 WATCH_INTERVAL_S = 0.5
@@ -79,6 +83,10 @@ class Supervisor:
         """By front."""
         self.weaknesses = weaknesses(home, settings, users)
         self._pins = PinCopies(home, settings, users)
+        self._reloading = Reloading(self)
+        self._control = ControlServer(self, *_controllers(users))
+        self._addresses = Addresses()
+        self._asking: dict[str, asyncio.Task[None]] = {}
         self._keeper = TokenKeeper(home, process.environment(home, settings))
         self._stop = asyncio.Event()
         self._started = time.monotonic()
@@ -108,10 +116,11 @@ class Supervisor:
         prepare_home(self.home, self.settings, self.users)
         self._pins.prepare()
         self._page = StatePage.create(self.home.state_page)
-        addresses, self._sockets = bind_fronts(self.home, self.settings)
+        self._addresses, self._sockets = bind_fronts(self.home, self.settings)
         self.users.give(self.home.front, self.users.numbers.front)
         parts = parts_of(self.home, self.settings, self.users, self._sockets, self._history_settled)
         status = 0
+        await self._control.start()
         try:
             for stage in sorted({part.stage for part in parts}):
                 await self._start_stage([part for part in parts if part.stage == stage])
@@ -119,19 +128,21 @@ class Supervisor:
                     break
             else:
                 self._phase = None
-                self._publish()
-                process.write_file(self.home.addresses, msgspec.json.encode(addresses))
-                on_ready(addresses)
-                asking = [asyncio.create_task(self._ask(runner)) for runner in self.runners if runner.part.vitals]
+                self.publish()
+                process.write_file(self.home.addresses, msgspec.json.encode(self._addresses))
+                on_ready(self._addresses)
+                for runner in self.runners:
+                    self._begin_to_ask(runner)
                 await self._watch()
-                for task in asking:
-                    task.cancel()
         except TimeoutError as error:
             log.error("start-failed", detail=str(error))
             status = 1
         finally:
             self._phase = Cause.STOPPING
-            self._publish()
+            self.publish()
+            await self._control.close()
+            for task in self._asking.values():
+                task.cancel()
             for runner in sorted(self.runners, key=lambda runner: -runner.part.stage):
                 ended = await runner.stop()
                 if ended not in (0, None, -runner.part.stop_signal):
@@ -159,7 +170,7 @@ class Supervisor:
         while not self._stop.is_set():
             self._keeper.look()
             self._pins.look()
-            self._publish()
+            self.publish()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), WATCH_INTERVAL_S)
 
@@ -186,7 +197,8 @@ class Supervisor:
         causes: dict[Cause, str] = {}
         if self._phase is not None:
             causes[self._phase] = ""
-        down = [runner.part.name for runner in self.runners if not runner.up]
+        # One that is being replaced is not missed: its successor serves, or takes its place in a moment.
+        down = [runner.part.name for runner in self.runners if not runner.up and not runner.stopping]
         if down:
             causes[Cause.PROCESS_DOWN] = ", ".join(down)
         looping = [
@@ -206,13 +218,18 @@ class Supervisor:
         unkept = not_kept(self.home.audit_word, self.settings.audit)
         if unkept is not None:
             causes[Cause.AUDIT_NOT_KEPT] = unkept
+        causes |= read_locks(self.home)
+        unexplained = unexplained_tenants(self.home.keymaster_word)
+        if unexplained:
+            causes[Cause.TENANT_KEYS_UNEXPLAINED] = f"{unexplained} suspended until a ceremony"
         if self.home.history_lock.exists():
             causes[Cause.HISTORY_UNPROVEN] = "resume with the last exported checkpoints"
         elif not self.home.logs_compared.exists():
             causes[Cause.HISTORY_UNPROVEN] = "the logs are not yet compared with what was exported"
         return causes
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Publish the state as it is now."""
         causes = self._causes()
         processes = {
             runner.part.name: runner.process.pid for runner in self.runners if runner.up and runner.process is not None
@@ -245,8 +262,56 @@ class Supervisor:
             while (process.leads_group(front) or process.end_group(front)) and time.monotonic() < deadline:
                 await asyncio.sleep(0.01)
 
+    # Other settings, and what else the keymaster asks for
+
+    async def adopt(self, following: BoxSettings) -> None:
+        """Go on with other settings. Raises AdoptionRefused, AdoptionFailed."""
+        if self._phase is not None:
+            raise AdoptionFailed("the box is starting or stopping")
+        await self._reloading.adopt(following)
+
+    def take_over(self, settings: BoxSettings) -> None:
+        """Part of adopting: the home and the supervisor itself."""
+        self.settings = settings
+        prepare_secrets(self.home, settings, self.users)
+        self._pins = PinCopies(self.home, settings, self.users)
+        self._pins.prepare()
+        self.weaknesses = weaknesses(self.home, settings, self.users)
+
+    def swap(self, old: PartRunner, new: PartRunner) -> None:
+        """Part of adopting: `new` keeps the part from now on."""
+        self.runners[self.runners.index(old)] = new
+        self._begin_to_ask(new)
+
+    def runner(self, part: PartRunner) -> PartRunner:
+        """Part of adopting."""
+        return PartRunner(part.part, process.environment(self.home, self.settings))
+
+    def reload_fronts(self) -> None:
+        """Part of adopting."""
+        write_fronts(self.home, self.settings, self._addresses)
+        for runner in self.runners:
+            if runner.part.name in FRONTS and runner.process is not None and runner.up:
+                runner.process.send_signal(signal.SIGHUP)
+
+    def _begin_to_ask(self, runner: PartRunner) -> None:
+        if runner.part.vitals is None:
+            return
+        name = runner.part.name
+        if name in self._asking:
+            self._asking[name].cancel()
+        self._asking[name] = asyncio.create_task(self._ask(runner))
+
     def _history_settled(self) -> bool:
         """Whether the follower has compared the logs, or locked them; a slow one does not keep the box from coming up
         locked (control FORK)."""
         settled = self.home.logs_compared.exists() or self.home.history_lock.exists()
         return settled or time.monotonic() > self._started + COMPARING_PATIENCE_S
+
+
+def _controllers(users: ProcessUsers) -> tuple[frozenset[int], frozenset[int]]:
+    """Users and groups that may control the supervisor: root and the keymaster, which has a group of its own also
+    where a token forces it under the workers' user; ourselves only where users are not separate."""
+    if users.keymaster_group is not None:
+        return frozenset({0}), frozenset({users.keymaster_group})
+    return frozenset({0, os.geteuid()}), frozenset()

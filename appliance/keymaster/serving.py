@@ -56,9 +56,17 @@ def problem(error: CinnabarError) -> dict[str, object]:
 class FrameServer:
     """Serves methods to the users it allows. Arguments are held to the annotations of each method."""
 
-    def __init__(self, name: str, methods: Mapping[str, Method], users: frozenset[int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        methods: Mapping[str, Method],
+        users: frozenset[int],
+        groups: frozenset[int] = frozenset(),
+    ) -> None:
+        """`groups`: processes whose own group is one of these are allowed too, whatever user they run under."""
         self._name = name
         self._users = users
+        self._groups = groups
         self._methods = {key: (method, _parameters(method)) for key, method in methods.items()}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -83,10 +91,10 @@ class FrameServer:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("socket")
-        _process, user, _group = _CREDENTIALS.unpack(
+        _process, user, group = _CREDENTIALS.unpack(
             peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         )
-        if user not in self._users or len(self._connections) >= CONNECTIONS:
+        if (user not in self._users and group not in self._groups) or len(self._connections) >= CONNECTIONS:
             log.warning("peer-refused", socket=self._name, user=user)
             writer.close()
             return

@@ -16,6 +16,8 @@ class KeymasterWord(msgspec.Struct, frozen=True, kw_only=True):
     """Rounds that failed; a failed one is tried again in the next."""
     succeeded: float | None = None
     """End of the last round that did not fail, seconds since the epoch."""
+    unexplained_tenants: int = 0
+    """Tenants that do not sign because their token holds what the ledger of keys does not explain."""
 
 
 def write_word(path: Path, word: KeymasterWord) -> None:
@@ -35,3 +37,9 @@ def read_word(path: Path) -> KeymasterWord | None:
         return msgspec.json.decode(path.read_bytes(), type=KeymasterWord)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def unexplained_tenants(path: Path) -> int:
+    """How many tenants' tokens hold what nobody can explain, as last said."""
+    word = read_word(path)
+    return 0 if word is None else word.unexplained_tenants

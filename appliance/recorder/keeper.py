@@ -66,7 +66,7 @@ class Keeper:
         self._writer = writer
         self._server = server
         self._directory = directory
-        self._settings = settings
+        self.settings = settings
         self._stop = threading.Event()
         self._disk: Disk = "ok"
         self._next_jobs = 0.0
@@ -85,7 +85,7 @@ class Keeper:
         self._connection.close()
 
     def _work(self) -> None:
-        while not self._stop.wait(self._settings.interval):
+        while not self._stop.wait(self.settings.interval):
             try:
                 self.look_at_disk()
                 self._copy_log()
@@ -102,7 +102,7 @@ class Keeper:
         stat = os.statvfs(self._directory)
         # What stands in the write-ahead log only will need its room in the database once more.
         free = max(0, stat.f_bavail * stat.f_frsize - self._writer.unchecked_bytes)
-        disk = watermark(free, self._settings.warn_bytes, self._settings.refuse_bytes)
+        disk = watermark(free, self.settings.warn_bytes, self.settings.refuse_bytes)
         self._writer.refuse = f"the disk has {free} bytes left" if disk == "refuse" else None
         if disk != self._disk:
             log.warning("disk-watermark", disk=disk, free=free)
@@ -121,7 +121,7 @@ class Keeper:
     # Write-ahead log
 
     def _copy_log(self) -> None:
-        if self._writer.unchecked_bytes < self._settings.wal_bytes:
+        if self._writer.unchecked_bytes < self.settings.wal_bytes:
             return
         # Each pass copies what was written during the one before, which is less and less; the writer does the rest.
         for _ in range(2):
@@ -156,7 +156,7 @@ class Keeper:
             return False
         reader = schema.open_reader(self._directory)
         try:
-            path, digest = export_segment(reader, segment, self._settings.archive, lambda: time.sleep(0.002))
+            path, digest = export_segment(reader, segment, self.settings.archive, lambda: time.sleep(0.002))
         finally:
             reader.close()
         now = self._writer.clock_us()
@@ -167,7 +167,7 @@ class Keeper:
             number=segment.number,
             time=now,
         )
-        name = os.path.relpath(path, self._settings.root)
+        name = os.path.relpath(path, self.settings.root)
 
         def mark(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -194,13 +194,13 @@ class Keeper:
     def _may_go(self, segment: Segment) -> bool:
         if segment.state == "pruning":
             return True
-        keep = self._settings.keep_days
+        keep = self.settings.keep_days
         if segment.state != "exported" or keep is None or segment.sealed is None or segment.file is None:
             return False
         if self._writer.clock_us() - segment.sealed < keep * DAY_US:
             return False
         # Nothing goes that the archive does not hold, byte for byte.
-        return digest_of(self._settings.root / segment.file) == segment.digest
+        return digest_of(self.settings.root / segment.file) == segment.digest
 
     # Keys and jobs
 
@@ -212,7 +212,7 @@ class Keeper:
         if time.monotonic() < self._next_jobs:
             return
         self._next_jobs = time.monotonic() + JOBS_SECONDS
-        before = self._writer.clock_us() - self._settings.job_days * DAY_US
+        before = self._writer.clock_us() - self.settings.job_days * DAY_US
         self._in_writer(lambda: self._writer.change(lambda connection: _ignore(rows.expire_job(connection, before))))
 
     def _forget_keys(self, hour: int) -> None:

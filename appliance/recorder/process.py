@@ -8,6 +8,7 @@ import signal
 import stat
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from appliance.box.home import Home
@@ -92,6 +93,18 @@ def main(root: Path) -> None:
         signal.signal(number, lambda *_: server.stop())
     log.info("recorder-ready", records=writer.ground.next_sequence - 1, tenants=len(writer.ground.callers.tenants))
     keeper = Keeper(writer, server, home.records, keeper_settings(home, settings))
+
+    def reload(*_: object) -> None:
+        """Other settings were adopted, and hold from the next transaction on."""
+        try:
+            adopted = read_settings(home.settings)
+        except (OSError, msgspec.MsgspecError) as error:
+            log.error("settings-unreadable", error=type(error).__name__)
+            return
+        writer.adopt(writer_settings(adopted))
+        keeper.settings = keeper_settings(home, adopted)
+
+    signal.signal(signal.SIGHUP, reload)
     keeper.start()
     try:
         server.run()

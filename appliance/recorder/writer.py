@@ -73,6 +73,11 @@ class Writer:
     def close(self) -> None:
         self.connection.close()
 
+    def adopt(self, settings: WriterSettings) -> None:
+        """Other settings hold from the next transaction on."""
+        self.settings = settings
+        self.ground.logs, self.ground.window_ms = settings.logs, settings.window_ms
+
     # Start
 
     def _find_ground(self) -> Ground:

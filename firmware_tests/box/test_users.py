@@ -156,6 +156,7 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
     ]
     writes: list[tuple[Path, set[str]]] = [
         (home.trust, {"keymaster"}),
+        (home.issued, {"keymaster"}),
         (log, {"log"}),
         (home.exports / "checkpoints", {"log"}),
         (home.clock_page, {"clock"}),
@@ -166,7 +167,7 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (home.run, set()),
     ]
     assert not (pins["worker"] / "box.pin").exists(), "workers open no token of the box's"
-    assert not (pins["keymaster"] / "demo.pin").exists()
+    assert (pins["keymaster"] / "demo.pin").exists(), "the keymaster makes and compares keys in every token"
     wrong = []
     for how, table in ((os.R_OK, reads), (os.W_OK, writes)):
         for path, expected in table:
@@ -207,7 +208,7 @@ def test_a_pin_is_for_those_that_open_its_token(apart: RunningBox) -> None:
     settings = _settings(apart)
     assert tokens_of(settings, "worker") == {"demo"}
     assert tokens_of(settings, "log") == {"box", "demo"}
-    assert tokens_of(settings, "keymaster") == {"box"}
+    assert tokens_of(settings, "keymaster") == {"box", "demo"}
     assert tokens_of(settings, "clock") == tokens_of(settings, "front") == set()
 
 
