@@ -5,6 +5,9 @@ The console compares and confirms; it decides nothing that officers decide, but 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import hashlib
 from typing import Annotated, Any
 
 import msgspec
@@ -12,15 +15,21 @@ import msgspec
 from appliance.ceremonies import Constitution, QuorumMissing, digest_words
 from appliance.ceremonies.canonical import Digest, Name, Text
 from appliance.ceremonies.constitution import ApprovalRules, ScopeName
+from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import Conflict
+from appliance.keymaster.client import FrameClient
 from appliance.keymaster.desk import Desk, shown_candidate, status
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import CodeRefused
 from appliance.keymaster.execution import Executions
 from appliance.keymaster.founding import first_constitution, found, rehearsal_rules
 from appliance.keymaster.serving import Method
+from appliance.recorder.errors import RecorderUnavailable
+from appliance.recorder.messages import BOX_LOG
 
 CONFIRMING_WORDS = 4
+LOCK_CAUSE = "locked-by-officer"
+"""The supervisor's name of a lock that stands over a restart."""
 
 Threshold = Annotated[int, msgspec.Meta(ge=1, le=100)]
 
@@ -38,7 +47,7 @@ class Console:
     def methods(self) -> dict[str, Method]:
         names = (
             "status candidates code discard invite enrolment_links prepare_founding found proposals proposal "
-            "constitution pending text answer"
+            "constitution pending text answer lock stop"
         )
         return {name: getattr(self, name) for name in names.split()}
 
@@ -130,3 +139,28 @@ class Console:
 
     async def answer(self, number: int, text: str) -> None:
         self._room.console.answer(number, text)
+
+    # Emergency. It takes power away and so acts at once; what gives it back is a ceremony.
+
+    async def lock(self) -> None:
+        """Nothing is signed any more until officers unlock the box by a ceremony."""
+        await self._emergency("console-lock", "lock", LOCK_CAUSE, "at the console")
+
+    async def stop(self) -> None:
+        """Shut the box down."""
+        await self._emergency("console-stop", "stop")
+
+    async def _emergency(self, event: str, method: str, *arguments: str) -> None:
+        now_us = self._engine.now_us()
+        subject = hashlib.sha256(f"{self._room.settings.box_id} console".encode()).hexdigest()
+        record = CeremonyRecord(event=event, time=now_us)
+        self._room.recording.keep_in(BOX_LOG, subject, now_us // 1000, f"{event}/{now_us}", record)
+
+        def call() -> None:
+            with FrameClient(self._room.home.supervisor_socket) as supervisor:
+                supervisor.call(method, *arguments)
+
+        # In the journal first: a silent recorder keeps nobody from stopping the box, and gets it when it is back.
+        with contextlib.suppress(RecorderUnavailable):
+            await self._room.recording.send(subject, 1.0)
+        await asyncio.to_thread(call)

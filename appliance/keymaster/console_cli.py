@@ -191,6 +191,26 @@ def answer(home: Path, number: int) -> None:
             client.answer(number, click.prompt("Answer", hide_input=hidden))
 
 
+@console.command("lock")
+@click.confirmation_option(prompt="Nothing will be signed until officers unlock the box by a ceremony. Lock it?")
+@click.pass_obj
+def lock(home: Path) -> None:
+    """Emergency: the box stops signing at once, and stays so over a restart."""
+    with connect(home) as client:
+        client.lock()
+    click.echo("The box is locked.")
+
+
+@console.command("stop")
+@click.confirmation_option(prompt="Shut the box down?")
+@click.pass_obj
+def stop(home: Path) -> None:
+    """Emergency: shut the box down."""
+    with connect(home) as client:
+        client.stop()
+    click.echo("The box is shutting down.")
+
+
 def parse_scopes(values: tuple[str, ...]) -> dict[str, list[str]]:
     """`tenant/demo:ann,bo` texts as a table. Raises click.BadParameter."""
     scopes: dict[str, list[str]] = {}

@@ -48,6 +48,12 @@ class ConsoleClient(FrameClient):
     def proposal(self, digest: str) -> dict[str, Any]:
         return self.call("proposal", digest)  # type: ignore[no-any-return]
 
+    def lock(self) -> None:
+        self.call("lock")
+
+    def stop(self) -> None:
+        self.call("stop")
+
     def pending(self) -> list[dict[str, Any]]:
         return self.call("pending")  # type: ignore[no-any-return]
 

@@ -222,3 +222,13 @@ def test_a_stranger_and_a_worker_reach_neither_desk_nor_console(governed: Runnin
                 user=user, group=user, extra_groups=[], capture_output=True, text=True, check=True,
             )  # fmt: skip
             assert done.stdout.strip() == "False", (user, path)
+
+
+def test_the_console_locks_the_box_and_it_is_on_record(governed: RunningBox) -> None:
+    locked = cinnabar("console", "--home", str(governed.home.root), "lock", "--yes")
+    assert locked.returncode == 0, locked.stderr
+    with governed.http() as client:
+        wait_until(lambda: client.post("/v1/stamps", json={"digest": "77" * 32}).status_code == 503, what="a refusal")
+    with governed.admin() as admin:
+        rows = admin.query("read_records", "@box", 0, 1000)
+    assert any(row[3] == "ceremony" and row[4].startswith("console-lock/") for row in rows)
