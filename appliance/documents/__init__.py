@@ -10,17 +10,20 @@ appliance.documents.tasks. docs/documents.md says what is shut off, and how far.
 """
 
 from appliance.documents.client import DocumentsClient
-from appliance.documents.contracts import FURTHER_SIGNATURE, VERIFY, Contract, FurtherRequest
+from appliance.documents.contracts import FURTHER_SIGNATURE, RENDER, VERIFY, Contract, FurtherRequest, RenderRequest
 from appliance.documents.errors import (
     DocumentsBusy,
     DocumentsUnavailable,
     DocumentTooCostly,
     DocumentWorkerFailed,
+    FontsMissing,
+    NotRendered,
     TrustUnavailable,
 )
 
 __all__ = [
     "FURTHER_SIGNATURE",
+    "RENDER",
     "VERIFY",
     "Contract",
     "DocumentTooCostly",
@@ -28,6 +31,9 @@ __all__ = [
     "DocumentsBusy",
     "DocumentsClient",
     "DocumentsUnavailable",
+    "FontsMissing",
     "FurtherRequest",
+    "NotRendered",
+    "RenderRequest",
     "TrustUnavailable",
 ]

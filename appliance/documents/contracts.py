@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
-from appliance.documents.errors import TrustUnavailable
+from appliance.documents.errors import FontsMissing, NotRendered, TrustUnavailable
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
@@ -72,9 +72,20 @@ class FurtherRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     document: bytes | None
 
 
+class RenderRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Set a document for people from one of the box's own templates."""
+
+    template: Literal["ceremony"]
+    data: str
+    """JSON; what is in it is text, never markup."""
+    time_s: Annotated[int, msgspec.Meta(ge=0)]
+    """The document's time of making, in seconds since the epoch: equal requests give equal bytes."""
+
+
 VERIFY: Final = Contract(
     "verify", VerifyRequest, Report, "json", (BadRequest, InvalidMember, TooMuch, TrustUnavailable)
 )
 FURTHER_SIGNATURE: Final = Contract(
     "further-signature", FurtherRequest, ExistingSeal, "msgpack", (SealRefused, SignedDataRejected, ContentMismatch)
 )
+RENDER: Final = Contract("render", RenderRequest, bytes, "msgpack", (FontsMissing, NotRendered))

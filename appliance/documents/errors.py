@@ -42,6 +42,22 @@ class TrustUnavailable(Unavailable):
     retriable = False
 
 
+class FontsMissing(Unavailable):
+    """A font that documents for people are set in is not installed."""
+
+    code = "fonts-missing"
+    title = "A font of the box's documents is missing"
+    retriable = False
+
+
+class NotRendered(BadRequest):
+    """The document could not be set from its data."""
+
+    code = "not-rendered"
+    status = 422
+    title = "The document cannot be set"
+
+
 GENERAL: tuple[type[CinnabarError], ...] = (
     DocumentTooCostly,
     DocumentWorkerFailed,

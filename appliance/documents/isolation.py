@@ -86,7 +86,7 @@ def shut_off(user: int | None) -> Isolation:
 
 
 def confine(limits: Limits) -> None:
-    """Limits of a worker, which it cannot raise again: memory, processor time, files, processes; and no output."""
+    """Limits of a worker, which it cannot raise again: memory, processor time, files; and no output."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + limits.memory_bytes
     null = os.open(os.devnull, os.O_RDWR)
@@ -98,6 +98,10 @@ def confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+
+
+def stay_alone() -> None:
+    """No further process or thread, for ever: called before the request is looked at."""
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 

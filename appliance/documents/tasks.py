@@ -1,7 +1,7 @@
 """What a document worker can do: pure functions of a request and of the ground that the worker stands on.
 
 The keeper imports this once; its workers are forked from it and have it at hand. So imports here are paid once for all
-workers, and a task must not keep threads, descriptors or state.
+workers, and a task must not keep threads, descriptors or state in the keeper.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import appliance.ceremonies.judging  # noqa: F401 - the verifier asks for it only when it meets a bundle
 from appliance.algorithms import DIGESTS
-from appliance.documents.contracts import FURTHER_SIGNATURE, VERIFY, Contract, FurtherRequest
+from appliance.documents.contracts import FURTHER_SIGNATURE, RENDER, VERIFY, Contract, FurtherRequest, RenderRequest
 from appliance.documents.errors import TrustUnavailable
+from appliance.documents.rendering import begin_threads, render
 from appliance.evidence import NamedBytes, Report, TrustBundle, verify
 from appliance.seals import ExistingSeal, read_existing
 from appliance.verify_request import VerifyRequest
@@ -35,6 +37,8 @@ class Task:
 
     contract: Contract[Any, Any]
     run: Callable[[Ground, Any], Any]
+    prepare: Callable[[], None] | None = None
+    """Called before the request is looked at, while the worker may still start threads."""
 
     def answer(self, ground: Ground, request: bytes | memoryview) -> bytes:
         """Decode, run, encode. Raises what the contract names."""
@@ -58,9 +62,15 @@ def _further_signature(_ground: Ground, request: FurtherRequest) -> ExistingSeal
     )
 
 
+def _render(_ground: Ground, request: RenderRequest) -> bytes:
+    return render(request.template, request.data, request.time_s)
+
+
 def registry(*tasks: Task) -> Mapping[str, Task]:
     """Tasks by name."""
     return {task.contract.name: task for task in tasks}
 
 
-TASKS: Final = registry(Task(VERIFY, _verify), Task(FURTHER_SIGNATURE, _further_signature))
+TASKS: Final = registry(
+    Task(VERIFY, _verify), Task(FURTHER_SIGNATURE, _further_signature), Task(RENDER, _render, begin_threads)
+)

@@ -63,8 +63,11 @@ def _one_task(channel: socket.socket, tasks: Mapping[str, Task], ground: Ground)
     data, descriptors, _, _ = socket.recv_fds(channel, BEGIN_BYTES, 1)
     if not descriptors:
         return  # the keeper ended
-    begin = _decode_begin(data[LENGTH_BYTES:])
-    channel.sendall(frame(_encode(_outcome(tasks[begin.task], ground, descriptors[0]))))
+    task = tasks[_decode_begin(data[LENGTH_BYTES:]).task]
+    if task.prepare is not None:
+        task.prepare()
+    isolation.stay_alone()
+    channel.sendall(frame(_encode(_outcome(task, ground, descriptors[0]))))
 
 
 def _request(descriptor: int) -> memoryview:
