@@ -27,7 +27,8 @@ TOKEN_KINDS: Final = ("worker", "log", "keymaster")
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": ("recorder", "log", "documents"),  # submits to the recorder; serves tiles and proofs; has documents read
     "log": ("recorder",),
-    "keymaster": ("recorder", "log"),  # records what it does; holds proposals to the log that they name
+    # records what it does; holds proposals to the log that they name; has transcripts set
+    "keymaster": ("recorder", "log", "documents"),
     "management": ("front",),  # asks the workers for their metrics, which know it from the front by its user
 }
 """Whose groups each kind of process belongs to besides its own."""

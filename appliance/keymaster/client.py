@@ -133,6 +133,10 @@ class DeskClient(FrameClient):
         """Everything that happened, with times and leaf indexes; outputs as bytes by step and name."""
         return self.call("transcript", digest)  # type: ignore[no-any-return]
 
+    def bundle(self, digest: str) -> bytes:
+        """The record bundle of a ceremony that has ended (docs/ceremonies.md); it may wait some seconds for logs."""
+        return self.call("bundle", digest)  # type: ignore[no-any-return]
+
     def candidates(self) -> list[dict[str, Any]]:
         """Who has made a credential and is not yet an officer by it."""
         return self.call("candidates")  # type: ignore[no-any-return]

@@ -10,6 +10,7 @@ import msgspec
 from appliance.ceremonies import Tally, encode, read_proposal
 from appliance.ceremonies.canonical import Digest, Name, Text
 from appliance.ceremonies.constitution import ScopeName
+from appliance.keymaster.bundles import Bundles
 from appliance.keymaster.candidates import Candidate
 from appliance.keymaster.context import Room
 from appliance.keymaster.engine import Engine
@@ -29,11 +30,12 @@ class Desk:
         self._engine = engine
         self._executions = executions
         self._room: Room = engine.room
+        self._bundles = Bundles(engine)
 
     def methods(self) -> dict[str, Method]:
         own = (
-            "status constitution constitutions draft submit proposals proposal state execute transcript candidates "
-            "invite"
+            "status constitution constitutions draft submit proposals proposal state execute transcript bundle "
+            "candidates invite"
         )
         found: dict[str, Method] = {name: getattr(self, name) for name in own.split()}
         for name, question in questions().items():
@@ -120,6 +122,9 @@ class Desk:
             ],
             "questions": journal.questions(digest),
         }
+
+    async def bundle(self, digest: Digest) -> bytes:
+        return await self._bundles.bundle(digest)
 
     async def candidates(self) -> list[dict[str, Any]]:
         return [shown_candidate(one) for one in self._room.candidates.all()]
