@@ -1,0 +1,145 @@
+"""Who may call for a tenant: its applications and their certificates."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+
+from appliance.ceremonies import Proposal
+from appliance.ceremonies.actions import EnrolApplication, EnrolCertificate, ResumeApplication, SuspendApplication
+from appliance.errors import BadRequest, Conflict, NotFound
+from appliance.keymaster import register
+from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.recorder.admin import AdminClient
+
+
+async def of_tenant(
+    _room: Room, _proposal: Proposal, action: EnrolApplication | SuspendApplication | ResumeApplication
+) -> None:
+    """The box itself has no applications."""
+    _tenant(action)
+
+
+def _tenant(action: EnrolApplication | EnrolCertificate | SuspendApplication | ResumeApplication) -> str:
+    if action.tenant is None:
+        raise BadRequest("an application belongs to a tenant")
+    return action.tenant
+
+
+@executor(EnrolApplication, check=of_tenant)
+async def enrol_application(ctx: ExecutionContext, action: EnrolApplication) -> StepResult:
+    """Add it, or give it other permissions."""
+    tenant, wanted = _tenant(action), sorted(set(action.permissions))
+
+    def enrol(admin: AdminClient) -> None:
+        found = register.application(admin, tenant, action.application)
+        if found is None or found[0] != wanted:
+            admin.enrol_application(tenant, action.application, wanted, ceremony=ctx.digest)
+
+    await ctx.administer(enrol)
+    return StepResult({"tenant": tenant, "application": action.application, "permissions": wanted})
+
+
+async def acceptable(room: Room, proposal: Proposal, action: EnrolCertificate) -> None:
+    """Issued by the box's own CA for clients, whose front would let nobody else in, and still valid."""
+    made = read_certificate(action)
+    check_certificate(room, made)
+    tenant = _tenant(action)
+    new = {(other.tenant, other.application) for other in proposal.actions if isinstance(other, EnrolApplication)}
+    if (tenant, action.application) in new:
+        return
+    if await room.administer(lambda admin: register.application(admin, tenant, action.application)) is None:
+        raise NotFound("the tenant has no such application")
+
+
+def read_certificate(action: EnrolCertificate) -> x509.Certificate:
+    """Raises BadRequest."""
+    try:
+        return x509.load_der_x509_certificate(base64.b64decode(action.certificate, validate=True))
+    except (ValueError, binascii.Error):
+        raise BadRequest("the certificate cannot be read") from None
+
+
+def check_certificate(room: Room, made: x509.Certificate) -> None:
+    """Raises BadRequest."""
+    issuer = x509.load_pem_x509_certificate((room.home.trust / "box-ca.pem").read_bytes())
+    try:
+        made.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        raise BadRequest("the certificate was not issued by the box's own CA for clients") from None
+    if made.not_valid_after_utc <= datetime.datetime.now(datetime.UTC):
+        raise BadRequest("the certificate has ended")
+
+
+@executor(EnrolCertificate, check=acceptable)
+async def enrol_certificate(ctx: ExecutionContext, action: EnrolCertificate) -> StepResult:
+    tenant, made = _tenant(action), read_certificate(action)
+    check_certificate(ctx.room, made)
+    digest = made.fingerprint(hashes.SHA256())
+
+    def enrol(admin: AdminClient) -> None:
+        found = register.certificate(admin, digest)
+        if found is None:
+            begin, end = int(made.not_valid_before_utc.timestamp()), int(made.not_valid_after_utc.timestamp())
+            admin.enrol_certificate(tenant, action.application, digest, begin, end, ceremony=ctx.digest)
+        elif (found.tenant, found.application) != (tenant, action.application):
+            raise Conflict("the certificate is enrolled")
+
+    await ctx.administer(enrol)
+    return StepResult({"tenant": tenant, "application": action.application, "certificate": digest.hex()})
+
+
+@executor(SuspendApplication, check=of_tenant)
+async def suspend_application(ctx: ExecutionContext, action: SuspendApplication) -> StepResult:
+    return await _set_state(ctx, action, suspended=True)
+
+
+@executor(ResumeApplication, check=of_tenant)
+async def resume_application(ctx: ExecutionContext, action: ResumeApplication) -> StepResult:
+    return await _set_state(ctx, action, suspended=False)
+
+
+async def _set_state(
+    ctx: ExecutionContext, action: SuspendApplication | ResumeApplication, *, suspended: bool
+) -> StepResult:
+    tenant = _tenant(action)
+    await ctx.administer(
+        lambda admin: register.set_application_state(
+            admin, tenant, action.application, "suspended" if suspended else "active", ctx.digest
+        )
+    )
+    return StepResult(
+        {"tenant": tenant, "application": action.application, "state": "suspended" if suspended else "active"}
+    )
+
+
+@answers("applications")
+async def applications(room: Room, tenant: str) -> list[dict[str, object]]:
+    """A tenant's applications with their permissions, states and certificates."""
+    states = await room.administer(lambda admin: admin.query("register_states"))
+    rows = await room.administer(lambda admin: admin.query("register"))
+    return [
+        {
+            "application": name,
+            "permissions": permissions,
+            "state": state,
+            "certificates": [
+                {
+                    "certificate": bytes(row["certificate"]).hex(),
+                    "state": row["state"],
+                    "not_before": row["not_before"],
+                    "not_after": row["not_after"],
+                }
+                for row in rows
+                if (row["tenant"], row["application"]) == (tenant, name)
+            ],
+        }
+        for owner, name, permissions, state in states["applications"]
+        if owner == tenant
+    ]

@@ -1,0 +1,112 @@
+"""Approval policies of a tenant's letters: kept version by version, each naming the one before by its digest."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import msgspec
+
+from appliance.box.home import Home
+from appliance.box.process import sync_directory, write_file
+from appliance.ceremonies import DocumentRefused, Proposal, decode, digest, encode
+from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
+from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.registry import StepResult, answers, executor
+
+
+class ApprovalPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One version, canonical JSON: HOME/policies/TENANT/NAME/VERSION.json."""
+
+    format: Literal["cinnabar-approval-policy/1"] = "cinnabar-approval-policy/1"
+    tenant: str
+    policy: str
+    version: int
+    previous: str | None
+    """Digest of the version before; None for the first."""
+    tiers: list[ApprovalTier]
+    """By rising amount; the last is without end."""
+    proposal: str
+    """Digest of the proposal that decided it."""
+    step: int
+
+
+async def sensible(room: Room, _proposal: Proposal, action: SetApprovalPolicy) -> None:
+    check_policy(room, action)
+
+
+def check_policy(room: Room, action: SetApprovalPolicy) -> None:
+    """Tiers of a currency rise, the last without end; approvers are persons of the constitution. DocumentRefused."""
+    if action.tenant is None:
+        raise DocumentRefused("an approval policy is a tenant's")
+    known = {person.id for person in room.constitutions.in_force().persons}
+    by_currency: dict[str, list[ApprovalTier]] = {}
+    for tier in action.tiers:
+        by_currency.setdefault(tier.currency, []).append(tier)
+        if len(set(tier.approvers)) != len(tier.approvers) or not set(tier.approvers) <= known:
+            raise DocumentRefused("approvers are persons of the constitution, each named once")
+        if tier.threshold > len(tier.approvers):
+            raise DocumentRefused("a threshold is not above the number of approvers")
+    for currency, tiers in by_currency.items():
+        ends = [amount(tier.up_to) for tier in tiers]
+        if ends != sorted(set(ends)) or ends[-1] != _ENDLESS:
+            raise DocumentRefused(f"{currency}: amounts rise from tier to tier, and the last has no end")
+    if not action.tiers:
+        raise DocumentRefused("a policy has tiers")
+
+
+_ENDLESS = 10**30
+
+
+def amount(text: str) -> int:
+    """An amount of a tier in ten-thousandths; without end, larger than any."""
+    if not text:
+        return _ENDLESS
+    whole, _, part = text.partition(".")
+    return int(whole) * 10_000 + int(part.ljust(4, "0"))
+
+
+def policies_of(home: Home, tenant: str, policy: str) -> list[bytes]:
+    """Every version of a policy, the first one first."""
+    directory = home.policies / tenant / policy
+    numbers = sorted(int(path.stem) for path in directory.glob("*.json") if path.stem.isdigit())
+    return [(directory / f"{number}.json").read_bytes() for number in numbers]
+
+
+def keep(home: Home, action: SetApprovalPolicy, proposal: str, step: int) -> ApprovalPolicy:
+    """Write the next version, once for a step. Blocks."""
+    tenant = action.tenant or ""
+    texts = policies_of(home, tenant, action.policy)
+    last = decode(texts[-1], ApprovalPolicy) if texts else None
+    if last is not None and (last.proposal, last.step) == (proposal, step):
+        return last
+    made = ApprovalPolicy(
+        tenant=tenant,
+        policy=action.policy,
+        version=len(texts) + 1,
+        previous=digest(texts[-1]) if texts else None,
+        tiers=action.tiers,
+        proposal=proposal,
+        step=step,
+    )
+    directory = home.policies / tenant / action.policy
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    write_file(directory / f"{made.version}.json", encode(made), 0o640)
+    sync_directory(directory)
+    return made
+
+
+@executor(SetApprovalPolicy, check=sensible)
+async def set_approval_policy(ctx: ExecutionContext, action: SetApprovalPolicy) -> StepResult:
+    made = await asyncio.to_thread(keep, ctx.home, action, ctx.digest, ctx.step)
+    text = encode(made)
+    facts = {"tenant": made.tenant, "policy": made.policy, "version": made.version, "digest": digest(text)}
+    return StepResult(facts, {f"{made.policy}-{made.version}.json": text})
+
+
+@answers("policies")
+async def policies(room: Room, tenant: str) -> list[bytes]:
+    """The newest version of each of a tenant's approval policies, canonical."""
+    directory = room.home.policies / tenant
+    names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+    return [versions[-1] for name in names if (versions := policies_of(room.home, tenant, name))]
