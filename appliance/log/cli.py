@@ -31,7 +31,7 @@ from appliance.log.note import VerifierKey
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
 from appliance.log.repair import LogRepair, next_steps
 from appliance.log.resume import Given, KnownLog, WitnessPolicy, check_resume
-from appliance.log.sources import open_records
+from appliance.log.sources import deleted_records, open_records
 from appliance.recorder.messages import BOX_LOG
 
 EXIT_SOUND, EXIT_DAMAGED, EXIT_UNUSABLE = 0, 1, 2
@@ -159,6 +159,9 @@ def _check_one(home: Home, settings: BoxSettings, entry: LogSettings, records: R
         )
     if unreadable is not None:
         report.findings.insert(0, unreadable)
+    gone = deleted_records(home) if records is None and report.size else None
+    if gone is not None:
+        report.findings.append(Finding(str(gone), "is missing: the records that the signed head is of"))
     if entry.tenant is None:
         tenants = {log.tenant: log.origin for log in settings.logs if log.tenant is not None}
 

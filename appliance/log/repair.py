@@ -211,8 +211,10 @@ def next_steps(findings: Iterable[str], exports: Path, home: Path) -> list[str]:
     files = [Path(file) for file in findings]
     exported = [file for file in files if file.parent == exports]
     opened = [file for file in files if file.parent.parent.name == "openings"]
-    steps = [f"put back a good copy of {file}: it is what the log is held to" for file in exported]
+    records = [file for file in files if file.name == "records.sqlite"]
+    steps = [f"cinnabar restore: {file} cannot be derived from the logs" for file in dict.fromkeys(records)]
+    steps += [f"put back a good copy of {file}: it is what the log is held to" for file in exported]
     steps += [f"put back a good copy of {file}: its salts stand nowhere else" for file in opened]
-    if len(exported) + len(opened) < len(files):
+    if len(exported) + len(opened) + len(records) < len(files):
         steps.insert(0, f"cinnabar log repair --home {home}")
     return steps

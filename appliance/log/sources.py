@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 from appliance.box.home import Home
 from appliance.errors import NotFound
@@ -45,6 +46,15 @@ class FileSource:
     def head(self, origin: str) -> tuple[int, bytes] | None:
         found = rows.read_head(self._connection, origin)
         return None if found is None else (found[0], found[1])
+
+
+def deleted_records(home: Home) -> Path | None:
+    """The database's path where it is not there; None where it is, or where this user cannot tell."""
+    database = home.records / "records.sqlite"
+    try:
+        return None if database.exists() else database
+    except PermissionError:
+        return None
 
 
 @contextlib.contextmanager
