@@ -30,6 +30,7 @@ def _hand_to_front(server: Any) -> None:
     for listener in server.LISTENERS:
         path = Path(str(listener.cfg_addr))
         os.chown(path, -1, path.parent.stat().st_gid)
+        path.chmod(0o660)
 
 
 class _Service(BaseApplication):  # type: ignore[misc]

@@ -1,5 +1,6 @@
-"""How often strangers may try. Buckets that leak, by address and by (address, passkey): never by passkey alone, so that
-nobody can lock an officer out by failing in her name. Whoever is signed in is not counted here at all."""
+"""How often strangers may try: buckets that leak. Never by passkey, so that nobody locks an officer out by failing in
+her name; and a browser that an officer has signed in with has a bucket of its own, so that nobody does it by sharing
+her address (OWASP: device cookies). A passkey cannot be guessed: what is guarded here is the box's time."""
 
 from __future__ import annotations
 
@@ -19,9 +20,9 @@ class Rate:
     a_minute: float
 
 
-ADDRESS = Rate("address", burst=60, a_minute=60)
-PASSKEY = Rate("passkey", burst=10, a_minute=10)
-LINK = Rate("link", burst=20, a_minute=10)
+ADDRESS = Rate("address", burst=120, a_minute=120)
+KNOWN = Rate("known", burst=30, a_minute=30)
+LINK = Rate("link", burst=60, a_minute=30)
 
 
 class Rates:

@@ -15,6 +15,9 @@ from mgmt_service.storage import Storage
 COOKIE = "__Host-cinnabar"
 VISIT_COOKIE = "__Host-cinnabar-visit"
 """Of a visitor who is about to sign in or to enrol; says nothing of who it is."""
+KNOWN_COOKIE = "__Host-cinnabar-known"
+"""Of a browser that somebody has signed in with before; gives nothing but a rate of its own."""
+KNOWN_SECONDS = 400 * 86_400
 IDLE_SECONDS = 15 * 60
 LONGEST_SECONDS = 8 * 3600
 PROOF_SECONDS = 5 * 60
@@ -96,6 +99,22 @@ class Sessions:
     def count(self, person: str) -> int:
         row = self._storage.one("SELECT count(*) AS found FROM sessions WHERE person = ?", person)
         return int(row["found"]) if row else 0
+
+    # Browsers that are known
+
+    def remember(self) -> str:
+        """A cookie for a browser that somebody has just signed in with."""
+        cookie, now = secrets.token_urlsafe(32), int(time.time())
+        with self._storage.transaction() as database:
+            database.execute("DELETE FROM browsers WHERE seen < ?", (now - KNOWN_SECONDS,))
+            database.execute("INSERT INTO browsers VALUES (?, ?)", (_hash(cookie), now))
+        return cookie
+
+    def remembers(self, cookie: str | None) -> bool:
+        """Whether a browser is known by its cookie."""
+        return (
+            bool(cookie) and self._storage.one("SELECT 1 FROM browsers WHERE id = ?", _hash(cookie or "")) is not None
+        )
 
     # Challenges of visitors
 

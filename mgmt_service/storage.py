@@ -57,6 +57,10 @@ CREATE TABLE IF NOT EXISTS readers (
     made INTEGER NOT NULL,
     PRIMARY KEY (person, role, scope)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS browsers (
+    id BLOB PRIMARY KEY,               -- SHA-256 of the cookie of a browser that someone has signed in with
+    seen INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS buckets (
     key TEXT PRIMARY KEY,
     level REAL NOT NULL,

@@ -102,6 +102,7 @@ EVENTS: Final = {
     "statement": _("An officer’s signed word"),
     "begun": _("Execution began"),
     "step": _("A step"),
+    "ended": _("Execution ended"),
     "executed": _("Executed"),
     "failed": _("Failed"),
     "rejected": _("Rejected"),

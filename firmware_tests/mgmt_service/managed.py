@@ -67,8 +67,8 @@ class ManagedBox:
     def origin(self, name: str = "localhost") -> str:
         return f"https://{name}:{self.port}"
 
-    def visitor(self) -> Visitor:
-        return Visitor(self)
+    def visitor(self, address: str = "127.0.0.1") -> Visitor:
+        return Visitor(self, address=address)
 
     def console(self) -> FrameClient:
         return FrameClient(self.home.console_socket)
@@ -124,9 +124,9 @@ class ManagedBox:
         assert found, made.stdout
         return found[1]
 
-    def signed_in(self, person: str, name: str = "") -> Visitor:
+    def signed_in(self, person: str, name: str = "", address: str = "127.0.0.1") -> Visitor:
         """A new visitor, enrolled and signed in."""
-        visitor = self.visitor()
+        visitor = self.visitor(address)
         visitor.enrol(self.invite(person, name or person.title()), person)
         return visitor
 
@@ -138,6 +138,8 @@ class Visitor:
     box: ManagedBox
     client: httpx.Client = field(init=False)
     host: str = "localhost"
+    address: str = "127.0.0.1"
+    """That it comes from."""
     passkey: SoftwareOfficer | None = None
     csrf: str = ""
 
@@ -148,7 +150,7 @@ class Visitor:
         context = ssl.create_default_context(cafile=str(self.box.home.trust / "box-ca.pem"))
         made = httpx.Client(
             base_url=f"https://127.0.0.1:{self.box.port}",
-            verify=context,
+            transport=httpx.HTTPTransport(verify=context, local_address=self.address),
             timeout=30,
             headers={"Host": f"{self.host}:{self.box.port}", "Accept-Language": "en"},
         )
@@ -194,7 +196,8 @@ class Visitor:
     def assertion(self, options: dict[str, Any], **wrong: Any) -> dict[str, Any]:
         """What navigator.credentials.get gives for these options."""
         assert self.passkey is not None
-        evidence = self.passkey.sign("request", "0" * 64, signed_challenge=challenge_of(options), **wrong).evidence
+        signed = {"signed_challenge": challenge_of(options)} | wrong
+        evidence = self.passkey.sign("request", "0" * 64, **signed).evidence
         identifier = base64.urlsafe_b64encode(self.passkey.credential_id).rstrip(b"=").decode()
         return {
             "id": identifier,

@@ -96,7 +96,9 @@ def test_the_description_has_every_operation() -> None:
 
 
 def address(operation: Operation, **known: str) -> str:
-    return "/api/v1" + re.sub(r"<(\w+)>", lambda found: known.get(found[1], UNKNOWN[found[1]]), operation.path.rstrip("/"))
+    return "/api/v1" + re.sub(
+        r"<(\w+)>", lambda found: known.get(found[1], UNKNOWN[found[1]]), operation.path.rstrip("/")
+    )
 
 
 def ask(visitor: Visitor, operation: Operation, path: str, **more: object) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from appliance.ceremonies import Constitution, Proposal, digest_words, read_proposal
+from appliance.ceremonies.chain import ConstitutionVersion
 from appliance.ceremonies.explain import Part, explain
 from appliance.errors import NotFound
 from mgmt_service.access import WORKING, Access, Area, Named, Next
@@ -232,11 +233,27 @@ def live_ceremony(context: Context, digest: str) -> Ceremony:
     return _ceremony(context, digest)
 
 
+def law_of(context: Context, proposal: Proposal) -> Constitution | None:
+    """The constitution that a proposal was made under: what it changes is told against that one, for ever."""
+    law = context.constitution
+    if law is None or law.digest == proposal.constitution:
+        return law
+    for text in context.services.desk.call(lambda client: client.constitutions()):
+        found = msgspec.json.decode(text, type=ConstitutionVersion).constitution
+        if found.digest == proposal.constitution:
+            return found
+    return law
+
+
 def _ceremony(context: Context, digest: str) -> Ceremony:
     found = context.services.desk.call(lambda client: client.proposal(digest))
     proposal = read_proposal(found["proposal"])
     tally = found["tally"] or {"scopes": [], "must_accept": [], "outcome": ""}
     standing = [msgspec.convert(part, ScopeStanding) for part in tally["scopes"]]
+    if found["state"] in {"executing", "executed"}:
+        # What it needed then; the constitution in force may need more by now.
+        needed = {part.scope: part.threshold for part in proposal.quorum}
+        standing = [msgspec.structs.replace(part, threshold=needed[part.scope]) for part in standing]
     statements = [_statement(one) for one in found["statements"]]
     state = state_of(found)
     open_ = state in {"unsigned", "open", "approved"}
@@ -262,7 +279,7 @@ def _ceremony(context: Context, digest: str) -> Ceremony:
         requester=proposal.requester,
         takes_away=bool(found["takes_away"]),
         scopes=found["scopes"],
-        plain=plain_words(proposal, context.constitution),
+        plain=plain_words(proposal, law_of(context, proposal)),
         changes=changes_by_step(context, proposal) if open_ else [],
         standing=standing,
         must_accept=tally["must_accept"],

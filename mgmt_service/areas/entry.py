@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 
@@ -16,7 +17,7 @@ from mgmt_service.languages import COOKIE as LANGUAGE_COOKIE
 from mgmt_service.languages import LANGUAGES
 from mgmt_service.people import Passkey
 from mgmt_service.problems import SignInRefused
-from mgmt_service.sessions import COOKIE, VISIT_COOKIE
+from mgmt_service.sessions import COOKIE, KNOWN_COOKIE, KNOWN_SECONDS, VISIT_COOKIE
 
 area = Area("entry")
 ANYBODY = Access(entry=Entry.ANYBODY)
@@ -97,7 +98,23 @@ def see_other(path: str) -> Response:
     return response
 
 
-def set_session(response: Response, cookie: str) -> Response:
+def _count(context: Context, rate: rates.Rate) -> None:
+    """Count an attempt of this browser, if it is known, else of its address. Raises TooMany."""
+    known = request.cookies.get(KNOWN_COOKIE)
+    if known is not None and context.services.sessions.remembers(known):
+        context.services.rates.take(rates.KNOWN, hashlib.sha256(known.encode()).hexdigest())
+    else:
+        context.services.rates.take(rate, context.address)
+
+
+def set_session(context: Context, response: Response, cookie: str) -> Response:
+    """Give the browser its session; and one that is not known yet the cookie that it is known by."""
+    sessions = context.services.sessions
+    if not sessions.remembers(request.cookies.get(KNOWN_COOKIE)):
+        known = sessions.remember()
+        response.set_cookie(
+            KNOWN_COOKIE, known, max_age=KNOWN_SECONDS, secure=True, httponly=True, samesite="Strict", path="/"
+        )
     response.set_cookie(COOKIE, cookie, secure=True, httponly=True, samesite="Strict", path="/")
     response.delete_cookie(VISIT_COOKIE, secure=True, httponly=True, samesite="Strict", path="/")
     return response
@@ -127,7 +144,7 @@ def sign_in(context: Context, query: Where) -> SignInPage | Response:
 @area.act("/sign-in/options", access=ANYBODY, gives=Options, page=False)
 def sign_in_options(context: Context) -> Response:
     """A challenge to sign in with."""
-    context.services.rates.take(rates.ADDRESS, context.address)
+    _count(context, rates.ADDRESS)
     return _asked(context, lambda challenge: passkeys.request_options(context.site, challenge))
 
 
@@ -135,10 +152,10 @@ def sign_in_options(context: Context) -> Response:
 def sign_in_with(context: Context, body: Assertion) -> Response:
     """Sign in with a passkey's answer to the challenge; begins a new session."""
     services = context.services
-    services.rates.take(rates.ADDRESS, context.address)
+    _count(context, rates.ADDRESS)
     passkey = _verified(context, body.credential)
     cookie = services.sessions.open(passkey.person, passkey.id, context.session.key if context.session else None)
-    return said(set_session(_json(Next(local_path(body.next))), cookie), "")
+    return said(set_session(context, _json(Next(local_path(body.next))), cookie), "")
 
 
 def _verified(context: Context, credential: dict[str, Any], person: str | None = None) -> Passkey:
@@ -146,7 +163,6 @@ def _verified(context: Context, credential: dict[str, Any], person: str | None =
     services = context.services
     challenge = services.sessions.asked(request.cookies.get(VISIT_COOKIE))
     identifier = passkeys.credential_id(credential)
-    services.rates.take(rates.PASSKEY, f"{context.address} {identifier}")
     passkey = services.people.passkey(identifier)
     if challenge is None:
         raise SignInRefused("the challenge is too old: try once more")
@@ -178,7 +194,7 @@ def _may_come_in(context: Context, person: str) -> bool:
 @area.read("/enrol/<code>", access=ANYBODY, gives=EnrolPage, template="entry/enrol.html", api=False)
 def enrol(context: Context, code: str) -> EnrolPage:
     """The page on which a new person makes her sign-in passkey."""
-    context.services.rates.take(rates.LINK, context.address)
+    _count(context, rates.LINK)
     person = context.services.people.invited(code)
     return EnrolPage(person.name, person.id, code)
 
@@ -187,7 +203,7 @@ def enrol(context: Context, code: str) -> EnrolPage:
 def enrol_options(context: Context, code: str) -> Response:
     """A challenge to make the first passkey with."""
     services = context.services
-    services.rates.take(rates.LINK, context.address)
+    _count(context, rates.LINK)
     person = services.people.invited(code)
     known, box = services.people.passkeys(person.id), services.settings().name
     return _asked(
@@ -200,12 +216,12 @@ def enrol_options(context: Context, code: str) -> Response:
 def enrol_with(context: Context, code: str, body: Creation) -> Response:
     """Keep the first passkey, use the link up, and sign in."""
     services = context.services
-    services.rates.take(rates.LINK, context.address)
+    _count(context, rates.LINK)
     services.people.invited(code)
     made = _made(context, body)
     person = services.people.enrol(code, made.id, made.public_key, made.sign_count, _label(body.label))
     cookie = services.sessions.open(person.id, made.id, context.session.key if context.session else None)
-    return said(set_session(_json(Next("/me")), cookie), "passkey-made")
+    return said(set_session(context, _json(Next("/me")), cookie), "passkey-made")
 
 
 def _made(context: Context, body: Creation) -> passkeys.MadePasskey:
@@ -298,7 +314,7 @@ def prove_with(context: Context, body: Assertion) -> Response:
     """Show the passkey again; goes on in a new session in place of this one."""
     passkey = _verified(context, body.credential, context.viewer.person)
     cookie = context.services.sessions.open(passkey.person, passkey.id, context.signed_in.key)
-    return set_session(_json(Next(local_path(body.next))), cookie)
+    return set_session(context, _json(Next(local_path(body.next))), cookie)
 
 
 @area.act("/sign-out", access=ANYBODY)

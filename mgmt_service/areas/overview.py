@@ -107,6 +107,8 @@ class Overview(msgspec.Struct, frozen=True):
     box_view: bool
     """Whether the viewer sees the whole box."""
     sampled: int
+    version: str
+    """Changes when more than numbers do."""
 
 
 @area.read("/", access=Access(roles=EVERYONE), gives=Overview, template="overview.html")
@@ -158,6 +160,9 @@ def _overview(context: Context) -> Overview:
         keymaster=keymaster,
         box_view=whole,
         sampled=int(sample.at),
+        version="|".join(
+            [report.state, *report.causes, keymaster, *(f"{one.digest[:16]} {one.state} {one.mine}" for one in waiting)]
+        ),
     )
 
 

@@ -45,7 +45,6 @@ for (const root of document.querySelectorAll("[data-live]")) {
   for (const chart of root.querySelectorAll("[data-chart]")) {
     draw(chart, chart.dataset.values.split(" ").filter(Boolean).map(Number));
   }
-  let known = root.dataset.known ?? "";
   const stale = root.querySelector("[data-stale]");
   const ask = async () => {
     if (!document.hidden) {
@@ -55,9 +54,7 @@ for (const root of document.querySelectorAll("[data-live]")) {
         if (!answer.ok) throw new Error(answer.statusText);
         const data = await answer.json();
         // What changes the page itself, such as another state, is drawn anew by the service.
-        const version = [data.state, data.version ?? "", (data.causes ?? []).map((one) => one.label)].flat().join("|");
-        if (known && version !== known) window.location.reload();
-        known = version;
+        if (data.version !== root.dataset.known) window.location.reload();
         show(root, data);
         if (stale) stale.hidden = true;
       } catch {

@@ -1,0 +1,226 @@
+"""The service's parts without a box: forms, texts, metrics, changes, templates, languages, rates, links."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from hypothesis import given
+from hypothesis import strategies as some
+from msgspec import inspect as shapes
+
+import mgmt_service
+from appliance.ceremonies import actions as kinds
+from mgmt_service import forms, people, rates, scripts, words
+from mgmt_service.fields import Known, fields_of
+from mgmt_service.languages import TRANSLATIONS
+from mgmt_service.problems import LinkRefused, Malformed, TooMany
+from mgmt_service.storage import Storage
+from mgmt_service.texts import visible
+from mgmt_service.vitals import read_exposition
+from mgmt_service.writing import actions_of
+
+ROOM = Path(mgmt_service.__file__).parent
+
+
+# Languages
+
+
+def messages() -> set[Any]:
+    """Every message that code and templates ask for."""
+    found = extract_from_dir(
+        ROOM,
+        [("**.py", "python"), ("templates/**.html", "jinja2.ext.babel_extract")],
+        keywords={"_": None, "gettext": None, "ngettext": (1, 2), "lazy_gettext": None},
+        options_map={"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}},
+    )
+    return {message for _, _, message, _, _ in found}
+
+
+def test_every_message_is_in_chinese_and_none_is_left_over() -> None:
+    known: dict[Any, Any] = {}
+    for path in sorted((TRANSLATIONS / "zh_Hans_CN").glob("*.po")):
+        with path.open("rb") as file:
+            catalogue = read_po(file, abort_invalid=True)
+        for message in catalogue:
+            if message.id:
+                assert message.id not in known, f"{message.id!r} stands twice"
+                known[message.id] = message.string
+                assert all(message.string if isinstance(message.string, tuple) else (message.string,)), message.id
+                errors = list(message.check(catalogue))
+                assert not errors, (message.id, errors)
+    assert messages() == set(known)
+
+
+def test_every_action_has_a_word() -> None:
+    assert set(words.ACTIONS) == set(scripts.ACTIONS)
+
+
+# Texts
+
+
+@given(some.text())
+def test_nothing_hidden_is_left(text: str) -> None:
+    shown = visible(text)
+    assert not any(ord(character) < 32 and character not in "\n\t" for character in shown)
+    assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200e\u200f\ufeff\u00ad")
+    if text.isascii() and text.isprintable():
+        assert shown == text
+
+
+def test_chinese_and_names_with_accents_stay() -> None:
+    for text in ("李娜", "Zoë Ångström", "“引号”—…", "Ünal, Çelik"):
+        assert visible(text) == text
+
+
+# Forms
+
+
+def test_a_form_becomes_the_structure() -> None:
+    tree = forms.nested(
+        [("tenant", "demo"), ("key", " seal-2 "), ("signature_limit", ""), ("for_backup", "on"), ("days", "3,650")]
+    )
+    made = forms.coerce(shapes.type_info(kinds.GenerateKey), tree)
+    assert made["key"] == "seal-2"
+    assert made["for_backup"] is True
+    assert "signature_limit" not in made
+
+
+def test_what_is_too_much_is_refused() -> None:
+    with pytest.raises(Malformed):
+        forms.nested((f"a{number}", "x") for number in range(3000))
+    with pytest.raises(Malformed):
+        forms.nested([(".".join("a" * 20), "x")])
+    with pytest.raises(Malformed):
+        forms.nested([("a", "x"), ("a.b", "y")])
+
+
+@given(some.lists(some.tuples(some.text(max_size=30), some.text(max_size=30)), max_size=20))
+def test_no_form_breaks_the_reader(pairs: list[tuple[str, str]]) -> None:
+    for action in (kinds.GenerateKey, kinds.SetApprovalPolicy, kinds.CreateTenant):
+        try:
+            forms.convert(forms.coerce(shapes.type_info(action), forms.nested(pairs)), action)
+        except Malformed:
+            continue
+
+
+# Templates
+
+
+def entered(action: type[msgspec.Struct], known: Known) -> dict[str, Any]:
+    """A form as its page would first send it, with plain words where it wants some."""
+    found: dict[str, Any] = {}
+    for field in fields_of(action, "", known, {}):
+        value: Any = field.value or "x"
+        match field.kind:
+            case "number":
+                value = str(max(field.least or 0, 2))
+            case "check":
+                continue
+            case "choice":
+                value = field.choices[0][0]
+            case "certificates":
+                value = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+            case "text" if "country" in field.path:
+                value = "CN"
+            case "text" if "currency" in field.path:
+                value = "CNY"
+            case "text" if "up_to" in field.path:
+                value = "100.00"
+            case "text" | "list" if field.path in {"backup", "public_key", "bundle"} or "0-9a-f" in field.pattern:
+                value = "0" * 64
+            case "list" if field.path == "policies":
+                value = "1.2.3"
+        at = found
+        *places, last = field.path.split(".")
+        for place in places:
+            at = at.setdefault(place, {})
+        at[last] = value
+    return found
+
+
+@pytest.mark.parametrize("tag", [tag for tag in scripts.ACTIONS if tag != "amend-constitution"])
+def test_every_action_can_be_written(tag: str) -> None:
+    known = Known(("demo",), ("demo", ""))
+    with mgmt_application().test_request_context():
+        given = entered(scripts.ACTIONS[tag], known)
+        (made,) = actions_of(scripts.free_script([tag]), {}, [given])
+    assert made.__struct_config__.tag == tag
+    assert msgspec.json.decode(msgspec.json.encode(made), type=kinds.Action) == made
+
+
+def mgmt_application() -> Any:
+    from flask import Flask
+
+    from mgmt_service import languages
+
+    app = Flask(__name__)
+    languages.install(app)
+    return app
+
+
+def test_a_template_puts_what_is_shared_into_every_step() -> None:
+    script = scripts.BY_SLUG["seal-key"]
+    shared = {"tenant": "demo", "token": "demo", "key": "seal-2"}
+    until = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=700)).strftime("%Y-%m-%dT00:00")
+    steps = [
+        {"scheme": "ecdsa-p256-sha256", "until": until},
+        {"authority": "seal-ca", "common_name": "Seal", "organisation": "Demo", "country": "CN", "days": "365"},
+    ]
+    made = actions_of(script, shared, steps)
+    assert [type(one) for one in made] == [kinds.GenerateKey, kinds.IssueCertificate, kinds.ActivateKey]
+    assert {one.key for one in made} == {"seal-2"}  # type: ignore[attr-defined]
+    assert made[0].purpose == "seal"  # type: ignore[attr-defined]
+
+
+def test_what_is_wrong_names_its_field() -> None:
+    script = scripts.BY_SLUG["seal-key"]
+    with pytest.raises(forms.FieldError) as wrong:
+        actions_of(script, {"tenant": "demo", "token": "demo", "key": "Not a name"}, [{"scheme": "x"}])
+    assert wrong.value.path == "shared.key"
+
+
+# Metrics
+
+
+def test_an_exposition_is_read() -> None:
+    metrics = read_exposition(
+        '# HELP a b\ncinnabar_x_total{worker="0",key="a"} 3.0\ncinnabar_x_total{worker="0",key="b"} 4\nbroken\n'
+        'cinnabar_y 1e3\ncinnabar_z{key="with \\" mark"} 1\n'
+    )
+    assert metrics.total("cinnabar_x_total") == 7
+    assert metrics.total("cinnabar_x_total", key="a") == 3
+    assert metrics.total("cinnabar_y") == 1000
+
+
+@given(some.text())
+def test_no_exposition_breaks_the_reader(text: str) -> None:
+    read_exposition(text)
+
+
+# Rates and links
+
+
+def test_a_bucket_leaks(tmp_path: Path) -> None:
+    buckets = rates.Rates(Storage(tmp_path))
+    quick = rates.Rate("test", burst=3, a_minute=60_000_000)
+    slow = rates.Rate("slow", burst=3, a_minute=0)
+    for _ in range(3):
+        buckets.take(slow, "a")
+    with pytest.raises(TooMany):
+        buckets.take(slow, "a")
+    buckets.take(slow, "b")
+    for _ in range(50):
+        buckets.take(quick, "a")
+
+
+def test_a_link_that_is_too_old_is_refused(tmp_path: Path) -> None:
+    known = people.People(Storage(tmp_path))
+    code = known.invite("ann", "Ann", seconds=-1)
+    with pytest.raises(LinkRefused):
+        known.invited(code)
