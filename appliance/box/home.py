@@ -205,6 +205,16 @@ class Home:
         return self.run / "keymaster" / "console.sock"
 
     @property
+    def enrol_socket(self) -> Path:
+        """Where API workers hand the keymaster requests for certificates (EST); they reach nothing else of it."""
+        return self.run / "keymaster" / "enrol.sock"
+
+    @property
+    def ocsp(self) -> Path:
+        """OCSP answers, AUTHORITY/SERIAL-HASH.der, signed in advance: the keymaster writes, workers serve."""
+        return self.root / "ocsp"
+
+    @property
     def keymaster_word(self) -> Path:
         """JSON: how the keymaster's last rounds went, for the metrics."""
         return self.run / "keymaster" / "word.json"

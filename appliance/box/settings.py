@@ -225,6 +225,12 @@ class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     """Published logs and CRLs, TLS without client certificates, rate-limited."""
     metrics: str | None = None
     """Prometheus and health, from loopback only."""
+    revocation: str | None = None
+    """CRLs and OCSP answers over plain HTTP: they carry their own signatures, and a client that asks whether a TLS
+    certificate still holds must not need TLS for it (RFC 5280, section 8)."""
+    revocation_url: str | None = None
+    """Where clients find that listener: http://HOST or http://HOST:PORT. It stands in every certificate that the box
+    issues; None: they name no address."""
     management: str | None = None
     """The officers' pages, and under `approve.` and the same name the keymaster's own, TLS."""
     management_name: str = "localhost"

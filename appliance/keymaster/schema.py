@@ -51,7 +51,42 @@ _VERSION_1 = (
         prompt TEXT NOT NULL, state TEXT NOT NULL, asked INTEGER NOT NULL, ended INTEGER)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+_VERSION_2 = (
+    # How a key was activated, so that it comes back as it was; when a rotation takes it out of use.
+    "ALTER TABLE keys ADD COLUMN activation BLOB",
+    "ALTER TABLE keys ADD COLUMN ends INTEGER",
+    # Every object of every token as the keymaster knows it; `origin`: founding, or the proposal that explains it.
+    """CREATE TABLE objects (
+        token TEXT NOT NULL, fingerprint BLOB NOT NULL, described BLOB NOT NULL, origin TEXT NOT NULL, step INTEGER,
+        since INTEGER NOT NULL, PRIMARY KEY (token, fingerprint)) WITHOUT ROWID""",
+    # `unexplained`: what was found that nobody can explain, JSON; the token is stopped while it stands.
+    """CREATE TABLE ledger (
+        token TEXT PRIMARY KEY, taken INTEGER NOT NULL, compared INTEGER, unexplained BLOB, found INTEGER)
+        WITHOUT ROWID""",
+    # What an executor is about to make in a token under a label, kept until it is in `objects` or the ceremony ended.
+    """CREATE TABLE expected (
+        token TEXT NOT NULL, label TEXT NOT NULL, proposal TEXT NOT NULL, step INTEGER NOT NULL,
+        PRIMARY KEY (token, label, proposal, step)) WITHOUT ROWID""",
+)
+
+_VERSION_3 = (
+    # Under which rules certificates are issued unattended; `proposal` decided the present ones.
+    """CREATE TABLE profiles (
+        name TEXT PRIMARY KEY, authority TEXT NOT NULL, tenant TEXT NOT NULL, use TEXT NOT NULL, pattern TEXT NOT NULL,
+        days INTEGER NOT NULL, most INTEGER NOT NULL, until INTEGER NOT NULL, proposal TEXT NOT NULL) WITHOUT ROWID""",
+    # `secret`: SHA-256 of the one-time secret, null until it was shown; `key`: SHA-256 of the public key that used it.
+    """CREATE TABLE authorisations (
+        id TEXT PRIMARY KEY, profile TEXT NOT NULL, tenant TEXT NOT NULL, application TEXT NOT NULL,
+        proposal TEXT NOT NULL, made INTEGER NOT NULL, until INTEGER NOT NULL, secret BLOB, used INTEGER, key BLOB)
+        WITHOUT ROWID""",
+    # `predecessor`: the certificate that this one renews, once; `certificate`: null until the signature is on record.
+    """CREATE TABLE enrolments (
+        number INTEGER PRIMARY KEY, authorisation TEXT NOT NULL, predecessor BLOB UNIQUE, key BLOB NOT NULL,
+        digest BLOB UNIQUE, certificate BLOB, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL)""",
+    "CREATE INDEX enrolments_by_authorisation ON enrolments (authorisation)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 def open_journal(path: Path) -> sqlite3.Connection:
