@@ -416,14 +416,16 @@ def _size(command: object) -> int:
 
 
 def listen(path: Path, mode: int) -> socket.socket:
-    """A listening unix socket at `path`, of the given mode; an old one is replaced."""
-    path.unlink(missing_ok=True)
+    """A listening unix socket at `path`, of the given mode; an old one is replaced. Once it is there, it listens."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     old = os.umask(0o177)
     try:
-        listener.bind(str(path))
+        listener.bind(str(fresh))
     finally:
         os.umask(old)
-    path.chmod(mode)
+    fresh.chmod(mode)
     listener.listen(64)
+    fresh.replace(path)
     return listener

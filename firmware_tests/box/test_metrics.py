@@ -79,4 +79,4 @@ def test_the_command_tells_them(box: RunningBox) -> None:
     said = cinnabar("health", "--home", str(box.home.root), "--as", "demo-app")
     assert "SoftHSM's files can be read by one only (users-shared)" in said.stdout
     assert "(clock-unverified)" in said.stdout
-    assert "weaker" in box.said(), "and so does run, at its start"
+    assert "weaker" in box.output.read_text(errors="replace"), "and so does run, at its start"

@@ -67,6 +67,8 @@ class Load:
                 answer = client.post(self.path, json={"digest": digest})
             except (httpx.HTTPError, OSError, ValueError):
                 self.broken += 1
+                if client is not None:
+                    client.close()
                 client = None
                 time.sleep(0.05)
                 continue
