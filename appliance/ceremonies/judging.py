@@ -280,9 +280,7 @@ def _check_said(journal: Journal, one: ReceivedStatement, said: form.Said, count
         raise _changed("statements", "The transcript tells of other statements than the officers made.")
     holds = (statement.verb, statement.officer, statement.credential) in counting
     if holds is not said.counts:
-        raise _failed(
-            "statements", f"The evidence of {statement.officer}'s statement says otherwise than the transcript."
-        )
+        raise _failed("statements", f"The transcript is wrong about whether {statement.officer}'s statement holds.")
     kind = "passkey" if statement.evidence.__struct_config__.tag == "passkey" else "card"
     if holds:
         journal.passed("statement", f"{statement.officer}: {statement.verb}, signed with a {kind}, {one.received}")
@@ -317,8 +315,8 @@ def _check_outcome(journal: Journal, found: _Documents, law: Constitution, at: d
 
 def _judge_execution(journal: Journal, found: _Documents, trust: TrustBundle) -> None:
     transcript = found.transcript
-    _check_times(journal, found)
     _check_steps(journal, found)
+    _check_times(journal, found)
     done = {one.step: one for one in transcript.steps if one.outcome == "done"}
     for step in done.values():
         _check_outputs(found, step)
@@ -361,9 +359,7 @@ def _check_steps(journal: Journal, found: _Documents) -> None:
         ended = False
         for one in (step for step in transcript.steps if step.attempt == attempt.attempt):
             if ended or one.step != at or at >= len(tags) or one.action != tags[at]:
-                raise _failed(
-                    "steps", f"Step {one.step + 1} ({quote(one.action)}) is not what the proposal says there."
-                )
+                raise _failed("steps", f"Step {one.step + 1}, {quote(one.action)}, is not the proposal's next one.")
             ended = one.outcome == "failed"
             at += not ended
         if (attempt.state == "executed") is not (at == len(tags) and not ended):
