@@ -193,9 +193,10 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
     )
     # Lanes of threads count from several threads at once; an inline lane is on this thread alone.
     threaded = any(token.lanes.mode == "threads" for token in settings.tokens)
-    opening.open_tokens(count if threaded else counter.count, drop)
-    opening.open_ciphers()
-    opening.open_keys(await recorder.query("marks"))
+    if not home.tamper_latch.exists():  # else this worker only says how the box is (control TAMPER)
+        opening.open_tokens(count if threaded else counter.count, drop)
+        opening.open_ciphers()
+        opening.open_keys(await recorder.query("marks"))
     try:
         state = StatePage.open(home.state_page)
     except FileNotFoundError:

@@ -63,6 +63,7 @@ class Controlled(Protocol):
     home: Home
 
     async def adopt(self, following: BoxSettings) -> None: ...
+    async def recover(self) -> None: ...
     def publish(self) -> None: ...
     def request_stop(self) -> None: ...
 
@@ -78,6 +79,7 @@ class ControlServer:
             "unlock": self.unlock,
             "locks": self.locks,
             "stop": self.shut_down,
+            "recover": self.recover,
             "keep_secret": self.keep_secret,
         }
         self._server = FrameServer("supervisor", methods, users, groups)
@@ -110,6 +112,9 @@ class ControlServer:
 
     async def shut_down(self) -> None:
         self._box.request_stop()
+
+    async def recover(self) -> None:
+        await self._box.recover()
 
     async def keep_secret(self, name: str, content: bytes) -> None:
         if not _SECRET.match(name) or not 0 < len(content) <= SECRET_BYTES:
@@ -153,6 +158,10 @@ class ControlClient(FrameClient):
     def stop(self) -> None:
         """Have the box shut down; it has begun to when this returns."""
         self.call("stop")
+
+    def recover(self) -> None:
+        """Lift the tamper latch, and have every process come back with its secrets."""
+        self.call("recover")
 
     def keep_secret(self, name: str, content: bytes) -> None:
         """Keep a PIN (NAME.pin, NAME.so-pin) or a wrapped content key (NAME.content-key) in HOME/secrets, root's alone.

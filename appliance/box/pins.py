@@ -57,6 +57,7 @@ class PinCopies:
 
     def __init__(self, home: Home, settings: BoxSettings, users: ProcessUsers) -> None:
         self._root = home.secrets / "for"
+        self._box_token = settings.authorities[0].token if settings.authorities else ""
         self._users = users
         self._wanted: dict[Path, tuple[Path, int]] = {}
         """Original and user of each copy."""
@@ -77,6 +78,13 @@ class PinCopies:
             if path.with_name(path.name.removesuffix(REFUSED_SUFFIX)) not in self._wanted or path.name not in kept:
                 path.unlink()
         self.look()
+
+    def drop(self) -> None:
+        """Take every copy away but the one that the keymaster judges ceremonies with: the box's own token's."""
+        kept = (str(self._users.numbers.keymaster), _name(self._box_token, standby=False))
+        for path in self._root.glob("*/*"):
+            if (path.parent.name, path.name) != kept:
+                path.unlink(missing_ok=True)
 
     def look(self) -> None:
         """Copy what is new. An original that is not there leaves its copy as it is."""

@@ -34,6 +34,7 @@ from appliance.box.reloading import Reloading
 from appliance.box.settings import BoxSettings
 from appliance.box.softhsm import TokenKeeper
 from appliance.box.states import Cause, State, StatePage, StateReport, decide
+from appliance.box.tamper import TamperGuard, read_latch
 from appliance.box.users import ProcessUsers
 from appliance.box.weaknesses import weaknesses
 from appliance.keymaster.word import unexplained_tenants
@@ -82,7 +83,8 @@ class Supervisor:
         self._sockets: dict[str, list[socket.socket]] = {}
         """By front."""
         self.weaknesses = weaknesses(home, settings, users)
-        self._pins = PinCopies(home, settings, users)
+        self.pins = PinCopies(home, settings, users)
+        self._tamper = TamperGuard(self)
         self._reloading = Reloading(self)
         self._control = ControlServer(self, *_controllers(users))
         self._addresses = Addresses()
@@ -114,7 +116,8 @@ class Supervisor:
         await self._end_last_front()
         self._keeper.heal_now()
         prepare_home(self.home, self.settings, self.users)
-        self._pins.prepare()
+        self.pins.prepare()
+        self._tamper.begin()
         self._page = StatePage.create(self.home.state_page)
         self._addresses, self._sockets = bind_fronts(self.home, self.settings)
         self.users.give(self.home.front, self.users.numbers.front)
@@ -158,7 +161,11 @@ class Supervisor:
         started = [PartRunner(part, environment) for part in parts]
         self.runners.extend(started)
         for runner in started:
-            runner.start()
+            if self._tamper.keeps_down(runner.part.name):
+                runner.stopping = True
+            else:
+                runner.start()
+        parts = [part for part in parts if not self._tamper.keeps_down(part.name)]
         deadline = time.monotonic() + START_TIMEOUT_S
         for part in parts:
             while not part.ready() and not self._stop.is_set():
@@ -169,7 +176,9 @@ class Supervisor:
     async def _watch(self) -> None:
         while not self._stop.is_set():
             self._keeper.look()
-            self._pins.look()
+            await self._tamper.look()
+            if not self._tamper.holds:
+                self.pins.look()
             self.publish()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), WATCH_INTERVAL_S)
@@ -219,6 +228,9 @@ class Supervisor:
         if unkept is not None:
             causes[Cause.AUDIT_NOT_KEPT] = unkept
         causes |= read_locks(self.home)
+        tampered = read_latch(self.home)
+        if tampered is not None:
+            causes[Cause.TAMPER_SIGNAL] = tampered
         unexplained = unexplained_tenants(self.home.keymaster_word)
         if unexplained:
             causes[Cause.TENANT_KEYS_UNEXPLAINED] = f"{unexplained} suspended until a ceremony"
@@ -266,16 +278,20 @@ class Supervisor:
 
     async def adopt(self, following: BoxSettings) -> None:
         """Go on with other settings. Raises AdoptionRefused, AdoptionFailed."""
-        if self._phase is not None:
-            raise AdoptionFailed("the box is starting or stopping")
+        if self._phase is not None or self._tamper.holds:
+            raise AdoptionFailed("the box is starting or stopping, or was tampered with")
         await self._reloading.adopt(following)
+
+    async def recover(self) -> None:
+        """Come back from a tamper signal."""
+        await self._tamper.recover()
 
     def take_over(self, settings: BoxSettings) -> None:
         """Part of adopting: the home and the supervisor itself."""
         self.settings = settings
         prepare_secrets(self.home, settings, self.users)
-        self._pins = PinCopies(self.home, settings, self.users)
-        self._pins.prepare()
+        self.pins = PinCopies(self.home, settings, self.users)
+        self.pins.prepare()
         self.weaknesses = weaknesses(self.home, settings, self.users)
 
     def swap(self, old: PartRunner, new: PartRunner) -> None:

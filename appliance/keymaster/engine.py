@@ -37,7 +37,7 @@ from appliance.ceremonies import (
     required_scopes,
     tally,
 )
-from appliance.ceremonies.actions import AmendConstitution
+from appliance.ceremonies.actions import AmendConstitution, RecoverFromTamper
 from appliance.ceremonies.chain import verified_statements, waiting_ends
 from appliance.ceremonies.constitution import Scope, everyone
 from appliance.ceremonies.evidence import governing, verify_statement
@@ -46,7 +46,7 @@ from appliance.ceremonies.records import CeremonyRecord
 from appliance.ceremonies.statements import ReceivedStatement, Statement
 from appliance.errors import Conflict, NotFound
 from appliance.keymaster.context import Room
-from appliance.keymaster.errors import JournalContradicted, ProposalClosed, StillWaiting, TooManyProposals
+from appliance.keymaster.errors import JournalContradicted, ProposalClosed, StillWaiting, Tampered, TooManyProposals
 from appliance.keymaster.heads import check_head, empty_head
 from appliance.keymaster.journal import ProposalRow, State, StatementRow
 from appliance.keymaster.registry import find_executor
@@ -278,6 +278,9 @@ class Engine:
 
         Raises QuorumMissing, DocumentRefused, SuccessionRefused, HistoryDiffers, StillWaiting, ConstitutionRefused."""
         law = self.room.constitutions.in_force()
+        recovers = all(isinstance(action, RecoverFromTamper) for action in proposal.actions)
+        if self.room.home.tamper_latch.exists() and not (proposal.takes_away or recovers):
+            raise Tampered("only a ceremony that recovers the box is executed now")
         if proposal_digest(proposal) != row.digest or not self.room.constitutions.knows(proposal.constitution):
             raise DocumentRefused("the proposal is not the one that was submitted, or of another box's constitution")
         self._check_recorded(row.digest)

@@ -61,6 +61,15 @@ class ExecutionBusy(Conflict):
     retriable = True
 
 
+class Tampered(Unavailable):
+    """The box has seen a tamper signal: nothing is executed but what brings it back, or takes more power away."""
+
+    code = "tampered"
+    title = "The box was tampered with"
+    control = "TAMPER"
+    retriable = False
+
+
 class StillWaiting(Conflict):
     """A recovery waits in public before it takes effect."""
 

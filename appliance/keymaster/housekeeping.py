@@ -50,6 +50,8 @@ class Housekeeping:
     async def round(self) -> None:
         """Make what is due. A round that fails is told of, and tried again as the next."""
         self._rounds += 1
+        if self._home.tamper_latch.exists():
+            return  # nothing is signed, CRLs neither (control TAMPER)
         try:
             if not self._issuers:
                 await asyncio.to_thread(self._open)
