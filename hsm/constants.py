@@ -80,6 +80,7 @@ def return_value_name(value: int) -> str:
 
 # Object classes
 CKO_DATA: Final = 0
+CKO_CERTIFICATE: Final = 1
 CKO_PUBLIC_KEY: Final = 2
 CKO_PRIVATE_KEY: Final = 3
 CKO_SECRET_KEY: Final = 4

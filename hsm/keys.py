@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 
 from hsm import constants as ck
 from hsm.cryptoki import AttributeValue, Cryptoki, Mechanism
@@ -12,6 +13,7 @@ from hsm.errors import (
     CryptokiError,
     KeyAmbiguous,
     KeyExists,
+    KeyMismatch,
     KeyNotFound,
     MechanismUnavailable,
     TokenUnavailable,
@@ -28,7 +30,14 @@ from hsm.policy import (
     trimmed,
     weaknesses,
 )
-from hsm.public_keys import CURVE_PARAMETERS, ED25519_PARAMETERS, ML_DSA_PARAMETER_SETS
+from hsm.public_keys import (
+    CURVE_PARAMETERS,
+    ED25519_PARAMETERS,
+    ML_DSA_PARAMETER_SETS,
+    PUBLIC_ATTRIBUTES,
+    check_fits,
+    public_key_from_attributes,
+)
 from hsm.site import key_template
 from hsm.tokens import Token
 from hsm.uri import Pkcs11Uri
@@ -85,6 +94,32 @@ def generate_key_pair(
     return Pkcs11Uri(object=label, id=identifier, type="private")
 
 
+def settle_half_made(token: Token, label: str, scheme: str, *, id: bytes, for_backup: bool = False) -> bool:
+    """What a process that died while it made this key pair has left: whether the pair is there, whole and as asked.
+
+    Half of a pair, or a pair that `generate_key_pair` would not have kept, is destroyed, so that it can be made anew.
+    Raises KeyAmbiguous, TokenUnavailable, CryptokiError."""
+    with token.session(writable=True) as (cryptoki, session):
+        private = cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_ID: id})
+        public = cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_ID: id})
+        if len(private) > 1 or len(public) > 1:
+            raise KeyAmbiguous(f"{len(private)} private and {len(public)} public keys have the id of one")
+        if private and public:
+            attributes = cryptoki.get_attributes(session, private[0], (*KEY_ATTRIBUTES, ck.CKA_LABEL))
+            shown = cryptoki.get_attributes(session, public[0], (*PUBLIC_ATTRIBUTES, ck.CKA_VALUE))
+            if (
+                not weaknesses(attributes)
+                and is_made_for_backup(attributes) is for_backup
+                and attributes.get(ck.CKA_LOCAL) is True
+                and attributes.get(ck.CKA_LABEL) == label.encode()
+                and _is_for(scheme, shown)
+            ):
+                return True
+        for handle in (*private, *public):
+            cryptoki.destroy_object(session, handle)
+        return False
+
+
 def find_weaknesses(token: Token, uri_attributes: Pkcs11Uri) -> frozenset[Weakness]:
     """The weaknesses of a private key in the primary token. Raises KeyNotFound, KeyAmbiguous, TokenUnavailable."""
     with token.session() as (cryptoki, session):
@@ -116,6 +151,17 @@ def list_keys(token: Token) -> list[Pkcs11Uri]:
                 )
             )
         return listed
+
+
+def _is_for(scheme: str, attributes: Mapping[int, AttributeValue]) -> bool:
+    """Whether a public key's attributes tell a key for the scheme."""
+    try:
+        found = public_key_from_attributes(attributes)
+        if found is not None:
+            check_fits(found, scheme)
+    except (KeyMismatch, MechanismUnavailable):
+        return False
+    return found is not None
 
 
 def _only(handles: list[int]) -> int:

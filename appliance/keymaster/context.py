@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import hashlib
 import time
@@ -14,6 +15,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 import hsm
+from appliance.box.control import ControlClient
 from appliance.box.home import Home
 from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, TokenSettings, read_settings
@@ -21,15 +23,19 @@ from appliance.ceremonies import Constitution, Proposal
 from appliance.ceremonies.statements import ReceivedStatement
 from appliance.errors import CinnabarError, NotFound
 from appliance.keymaster.candidates import Candidates
+from appliance.keymaster.client import DeskUnavailable
 from appliance.keymaster.console_line import ConsoleLine
 from appliance.keymaster.constitutions import Constitutions
 from appliance.keymaster.journal import Journal
+from appliance.keymaster.key_ledger import KeyLedger
 from appliance.keymaster.recording import AdminLink, Recording
 from appliance.recorder import RecorderClient
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.counts import CallCounter
 from appliance.recorder.errors import OutcomeUnknown, RecorderUnavailable
 
+CONTROL_PATIENCE_S = 60.0
+"""How long the supervisor is asked again while it does not answer, as when the box is being stopped."""
 KEY_ID_BYTES = 20
 _KEY_CONTEXT = b"cinnabar key v1\0"
 
@@ -98,6 +104,39 @@ class Room:
     """Signatures of this life that were made and not recorded, by reason (control RECORD)."""
     settings_changed: list[Callable[[BoxSettings], None]] = field(default_factory=list)
     """Called after `reload`."""
+    adopting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while settings are changed."""
+
+    @property
+    def ledger(self) -> KeyLedger:
+        """The ledger of keys, in the journal."""
+        return KeyLedger(self.journal)
+
+    async def control(self, call: Callable[[ControlClient], Answer]) -> Answer:
+        """Ask the supervisor, again and again while it does not answer. Raises what it refuses, DeskUnavailable after
+        CONTROL_PATIENCE_S."""
+        deadline = time.monotonic() + CONTROL_PATIENCE_S
+
+        def once() -> Answer:
+            with ControlClient(self.home.supervisor_socket) as client:
+                return call(client)
+
+        while True:
+            try:
+                return await asyncio.to_thread(once)
+            except DeskUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.2)
+
+    async def change_settings(self, change: Callable[[BoxSettings], BoxSettings]) -> None:
+        """Have the box go on with changed settings; `change` gets what stands, and changes nothing that is done already.
+
+        Raises AdoptionRefused, AdoptionFailed, DeskUnavailable."""
+        async with self.adopting:
+            following = change(read_settings(self.home.settings))
+            await self.control(lambda client: client.adopt(following))
+            self.reload()
 
     def reload(self) -> None:
         """Read box.json again, after the supervisor has adopted other settings."""

@@ -39,7 +39,7 @@ def find_key(room: Room, tenant: str | None, name: str) -> KeyRow:
 def note_restored(room: Room, tenant: str | None, token: str, key: BackedUpKey, public_key: bytes) -> None:
     """Mark a key as restored, its state kept; one that the ledger does not have yet, on this token, is added to it.
 
-    A key that this box never had comes without a state to keep: it is `generated`, and activated by a ceremony."""
+    A key that this box never had comes without a state to keep: it is pre-active, and activated by a ceremony."""
     identifier = bytes.fromhex(key.id)
     with room.journal.transaction() as connection:
         changed = connection.execute(
@@ -59,7 +59,7 @@ def note_restored(room: Room, tenant: str | None, token: str, key: BackedUpKey, 
             return
         connection.execute(
             "INSERT INTO keys (token, cka_id, label, purpose, scheme, tenant, public_key, state, made, applications,"
-            " for_backup, restored, certificates) VALUES (?, ?, ?, ?, ?, ?, ?, 'generated', ?, ?, 1, 1, ?)",
+            " for_backup, restored, certificates) VALUES (?, ?, ?, ?, ?, ?, ?, 'pre-active', ?, ?, 1, 1, ?)",
             (token, identifier, key.name, key.purpose, key.scheme, tenant, public_key, time.time_ns() // 1000,
              b"[]", b"[]"),
         )  # fmt: skip
