@@ -14,7 +14,7 @@ from flask_babel import format_datetime, format_timedelta
 from werkzeug.exceptions import HTTPException
 
 from appliance.box.home import Home
-from appliance.errors import CinnabarError
+from appliance.errors import CinnabarError, NotFound
 from mgmt_service import headers, languages, navigation, texts, words
 from mgmt_service.dispatch import SAID_COOKIE, Dispatcher, url_with
 from mgmt_service.problems import PROBLEM_TYPE, NotSignedIn, ProofNeeded, problem_document
@@ -113,6 +113,8 @@ class _Http(CinnabarError):
 
 
 def _http(error: HTTPException) -> Response:
+    if error.code == 404:
+        return _refused(NotFound("there is no page of this name"))
     made = _Http(error.description or error.name)
     made.code = (error.name or "error").lower().replace(" ", "-")  # type: ignore[misc]
     made.status, made.title = error.code or 500, error.name  # type: ignore[misc]
