@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from appliance.ceremonies.canonical import decode, digest, encode
+from appliance.ceremonies.card_statements import card_statement
 from appliance.ceremonies.chain import ConstitutionVersion
 from appliance.ceremonies.constitution import Constitution
 from appliance.ceremonies.errors import DocumentRefused
@@ -19,8 +20,7 @@ from appliance.ceremonies.evidence import governing, verify_statement
 from appliance.ceremonies.explain import LANGUAGES, explain
 from appliance.ceremonies.proposal import Proposal, check_proposal, digest_words, read_proposal
 from appliance.ceremonies.quorum import tally
-from appliance.ceremonies.statements import CardEvidence, ReceivedStatement, Statement, Verb, challenge
-from appliance.ceremonies.webauthn import to_base64url
+from appliance.ceremonies.statements import ReceivedStatement, Statement, Verb, challenge
 from appliance.errors import CinnabarError
 
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
@@ -89,26 +89,13 @@ def challenge_command(file: Path, verb: Verb, output: Path) -> None:
 def statement(file: Path, verb: Verb, officer: str, signature: Path, law_file: Path, output: Path) -> None:
     """Put a card's signature over the challenge of FILE, a proposal, into a statement, and check that it holds."""
     text = _read(file)
-    found, law = _proposal(text), _constitution(law_file)
-    evidence = CardEvidence(signed_data=to_base64url(_read(signature)))
-    refusal: CinnabarError | None = None
+    _proposal(text)
+    law, now = _constitution(law_file), datetime.datetime.now(datetime.UTC)
     try:
-        bare = Statement(verb=verb, proposal=digest(text), officer=officer, credential="", evidence=evidence)
-        governed = governing(bare, found, law)
-        person = governed.person(officer)
-        cards = [one.id for one in person.credentials if one.kind == "card"] if person is not None else []
-        for card in cards:
-            made = Statement(verb=verb, proposal=digest(text), officer=officer, credential=card, evidence=evidence)
-            try:
-                verify_statement(governed, made, datetime.datetime.now(datetime.UTC))
-            except CinnabarError as error:
-                refusal = error
-                continue
-            output.write_bytes(encode(made))
-            return
+        made = card_statement(text, law, verb, officer, _read(signature), now)
     except CinnabarError as error:
-        refusal = error
-    raise click.ClickException(str(refusal or f"The constitution knows no card of {officer}."))
+        raise click.ClickException(str(error)) from error
+    output.write_bytes(encode(made))
 
 
 def _judge(console: Console, found: Proposal, law: Constitution, statements: tuple[Path, ...]) -> bool:

@@ -18,12 +18,15 @@ SHORT_HELP = {
     "backup": "Back a box up into one encrypted file.",
     "bulk-seal": "Seal many files, each by itself.",
     "bulk-stamp": "Stamp many files with one token; an evidence record for each.",
+    "ceremony": "Hold a ceremony without a browser.",
     "console": "The box's own console: confirm officers, found the constitution, answer ceremonies.",
     "counts": "Show signatures made, recorded and dropped.",
     "health": "Show how the box is.",
     "job": "Show a job and wait for its end.",
     "log": "Check logs, and resume a restored box.",
     "log-fetch": "Fetch a log: checkpoint, tiles and entries.",
+    "management": "Officers' pages: one-time links for their first sign-in.",
+    "proposal": "Read a proposal without any page, check who has signed it, sign it with a card.",
     "provision": "Make a rehearsal box on SoftHSM.",
     "record": "Fetch a record with its proof.",
     "register": "Show and change who may call the box.",
@@ -31,7 +34,7 @@ SHORT_HELP = {
     "run": "Run a box in the foreground.",
     "seal": "Seal files.",
     "stamp": "Stamp files.",
-    "verify": "Verify stamps, seals, evidence records and log proofs offline.",
+    "verify": "Verify stamps, seals, evidence records, log proofs, exports and ceremonies offline.",
 }
 """What the list shows without loading a command; a test holds it against the entry points."""
 

@@ -1,0 +1,230 @@
+"""`cinnabar ceremony`: hold a ceremony without a browser. At the box, over the desk, which believes signatures only."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from appliance.box.home import Home
+from appliance.box.options import home_option
+from appliance.ceremonies import Constitution, DocumentRefused, decode, digest, digest_words, encode, read_proposal
+from appliance.ceremonies.card_statements import card_statement
+from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.ceremonies.proposal import words_digest
+from appliance.ceremonies.statements import Verb
+from appliance.errors import CinnabarError
+from appliance.keymaster.client import DeskClient, DeskUnavailable
+from appliance.quoting import escape
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OUTPUT = click.Path(dir_okay=False, path_type=Path)
+_ENDS = frozenset({"executed", "failed", "rejected", "expired"})
+
+
+@contextlib.contextmanager
+def _desk(home: Path) -> Iterator[DeskClient]:
+    try:
+        with DeskClient(Home(home.resolve()).desk_socket) as client:
+            yield client
+    except DeskUnavailable as error:
+        raise click.ClickException(f"{error}: is the box in {home} running, and are you root on it?") from error
+    except CinnabarError as error:
+        raise click.ClickException(f"{error} ({error.code}).") from error
+
+
+class _DigestType(click.ParamType[str]):
+    name = "DIGEST"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = " ".join(str(value).split())
+        if len(text) == 64 and all(one in "0123456789abcdef" for one in text):
+            return text
+        try:
+            return words_digest(text)
+        except DocumentRefused:
+            self.fail("a proposal's SHA-256 in hexadecimal, or its 24 words in quotes, is meant", param, ctx)
+
+
+@click.group()
+@home_option("The box's home; the box must be running.", "home")
+@click.pass_context
+def ceremony(context: click.Context, home: Path) -> None:
+    """Hold a ceremony without a browser: draft, submit, state with a card, execute, watch, take the record bundle."""
+    context.obj = home
+
+
+@ceremony.command("list")
+@click.pass_obj
+def list_(home: Path) -> None:
+    """List ceremonies, the newest first."""
+    with _desk(home) as desk:
+        for row in desk.proposals():
+            click.echo(f"{row['digest']}  {row['state']:<9}  {row['requester']}  {escape(row['title'])}")
+
+
+@ceremony.command()
+@click.argument("actions", type=_FILE)
+@click.option("--requester", required=True, help="Your id in the constitution.")
+@click.option("--title", required=True)
+@click.option("--reason", required=True)
+@click.option("--hours", type=click.IntRange(1, 24 * 365), default=24, show_default=True, help="Until it expires.")
+@click.option("--output", type=_OUTPUT, required=True, help="Where the proposal goes.")
+@click.pass_obj
+def draft(home: Path, actions: Path, requester: str, title: str, reason: str, hours: int, output: Path) -> None:
+    """Make a proposal of ACTIONS, a JSON list, as the box would take it now. Nothing is kept in the box."""
+    with _desk(home) as desk:
+        text = desk.draft(requester, title, reason, actions.read_bytes(), hours)
+        law = _law(desk)
+    output.write_bytes(text)
+    _say(text, law)
+
+
+@ceremony.command()
+@click.argument("proposal", type=_FILE)
+@click.pass_obj
+def submit(home: Path, proposal: Path) -> None:
+    """Hand PROPOSAL in; prints its digest. It then waits for its requester's signature."""
+    with _desk(home) as desk:
+        click.echo(desk.submit(proposal.read_bytes()))
+
+
+@ceremony.command()
+@click.argument("proposal", type=_DigestType())
+@click.option("--output", type=_OUTPUT, help="Where the proposal itself goes, to be read elsewhere.")
+@click.pass_obj
+def show(home: Path, proposal: str, output: Path | None) -> None:
+    """Show a ceremony in plain words, who has said what, and what is missing. PROPOSAL: digest or words."""
+    with _desk(home) as desk:
+        row, law = desk.proposal(proposal), _law(desk)
+    if output is not None:
+        output.write_bytes(row["proposal"])
+    _say(row["proposal"], law)
+    for line in standing(row):
+        click.echo(line)
+
+
+@ceremony.command()
+@click.argument("proposal", type=_DigestType())
+@click.option("--verb", type=click.Choice(get_args(Verb)), help="With --officer and --signature.")
+@click.option("--officer", help="Your id in the constitution.")
+@click.option("--signature", type=_FILE, help="Your card's detached CMS over the challenge, DER.")
+@click.option("--statement", type=_FILE, help="A statement made elsewhere, instead.")
+@click.pass_obj
+def state(
+    home: Path, proposal: str, verb: Verb | None, officer: str | None, signature: Path | None, statement: Path | None
+) -> None:
+    """Hand in what an officer says about a ceremony, signed with her card (docs/approvals.md)."""
+    with _desk(home) as desk:
+        if statement is not None:
+            said = statement.read_bytes()
+        elif verb is not None and officer is not None and signature is not None:
+            text, now = desk.proposal(proposal)["proposal"], datetime.datetime.now(datetime.UTC)
+            law = _law(desk)
+            if law is None:
+                raise click.ClickException("The box has no constitution yet.")
+            said = encode(card_statement(text, law, verb, officer, signature.read_bytes(), now))
+        else:
+            raise click.UsageError("Give --statement, or --verb, --officer and --signature.")
+        row = desk.state_(said)
+    for line in standing(row):
+        click.echo(line)
+
+
+@ceremony.command()
+@click.argument("proposal", type=_DigestType())
+@click.pass_obj
+def execute(home: Path, proposal: str) -> None:
+    """Execute an approved ceremony and watch it to its end; exits with 1 where it fails."""
+    with _desk(home) as desk:
+        desk.execute(proposal)
+    _watch(home, proposal)
+
+
+@ceremony.command()
+@click.argument("proposal", type=_DigestType())
+@click.pass_obj
+def watch(home: Path, proposal: str) -> None:
+    """Follow a ceremony to its end, step by step; exits with 1 where it is not executed."""
+    _watch(home, proposal)
+
+
+@ceremony.command()
+@click.argument("proposal", type=_DigestType())
+@click.option("--output", type=_OUTPUT, required=True)
+@click.pass_obj
+def bundle(home: Path, proposal: str, output: Path) -> None:
+    """Take the record bundle of a ceremony that has ended: all that an auditor needs, checked by `cinnabar verify`."""
+    with _desk(home) as desk:
+        output.write_bytes(desk.bundle(proposal))
+    click.echo(f"{output}: check it with  cinnabar verify {output} --trust TRUST-DIRECTORY")
+
+
+@ceremony.command()
+@click.option("--output", type=_OUTPUT, required=True)
+@click.pass_obj
+def constitution(home: Path, output: Path) -> None:
+    """Take the constitution in force, which `cinnabar proposal` checks proposals and statements by."""
+    with _desk(home) as desk:
+        text = desk.constitution()
+    if not text:
+        raise click.ClickException("The box has no constitution yet.")
+    output.write_bytes(text)
+    click.echo(f"{digest(text)}\n{digest_words(digest(text))}")
+
+
+def _law(desk: DeskClient) -> Constitution | None:
+    text = desk.constitution()
+    return decode(text, Constitution) if text else None
+
+
+def _say(text: bytes, law: Constitution | None) -> None:
+    name = digest(text)
+    proposal = read_proposal(text)
+    for language in LANGUAGES:
+        click.echo(explain(proposal, language, law).text())
+        click.echo(digest_words(name, "english" if language == "en" else "chinese_simplified") + "\n")
+    click.echo(f"SHA-256 {name}")
+
+
+def standing(row: dict[str, Any]) -> list[str]:
+    """How a ceremony stands, and what comes next."""
+    lines = [f"State: {row['state']}" + (f" ({escape(row['error'])})" if row.get("error") else "")]
+    tallied = row.get("tally")
+    if tallied is None or row["state"] in _ENDS:
+        return lines
+    for part in tallied["scopes"]:
+        approved = ", ".join(part["approved"]) or "nobody"
+        lines.append(f"  {part['scope']}: approved by {approved}, {part['threshold']} needed beside the requester")
+    if tallied["outcome"] == "unsigned":
+        lines.append(f"Next: {row['requester']} signs the request.")
+    elif tallied["must_accept"]:
+        lines.append(f"Next: {', '.join(tallied['must_accept'])} must accept the office.")
+    elif row["state"] == "approved":
+        lines.append(f"Next: cinnabar ceremony execute {row['digest']}")
+    return lines
+
+
+def _watch(home: Path, proposal: str) -> None:
+    told: set[tuple[int, str]] = set()
+    while True:
+        with _desk(home) as desk:
+            row = desk.proposal(proposal)
+        for step in row["steps"]:
+            key = (step["step"], step["state"])
+            if key not in told:
+                told.add(key)
+                why = f": {escape(step['error'])}" if step["error"] else ""
+                click.echo(f"{step['step'] + 1}. {step['action']}: {step['state']}{why}")
+        if row["state"] in _ENDS:
+            break
+        time.sleep(0.3)
+    for line in standing(row):
+        click.echo(line)
+    sys.exit(0 if row["state"] == "executed" else 1)
