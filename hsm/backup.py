@@ -73,6 +73,22 @@ def remove_wrapping_keys(token: Token, prefix: str) -> int:
         return _remove(cryptoki, session, prefix)
 
 
+def count_nameless_keys(token: Token) -> int:
+    """AES keys without a label in the primary token.
+
+    SoftHSM makes an object first and gives it its attributes then; another process that touches it in that moment
+    leaves it without them: without label, value and trust."""
+    with token.session() as (cryptoki, session):
+        return len(_nameless(cryptoki, session))
+
+
+def remove_nameless_keys(token: Token) -> None:
+    """Destroy them. For a caller who counted none before."""
+    with token.session(writable=True) as (cryptoki, session):
+        for handle in _nameless(cryptoki, session):
+            cryptoki.destroy_object(session, handle)
+
+
 def remove_wrapping_keys_as_officer(uri: Pkcs11Uri, so_pin: Callable[[], str], prefix: str) -> int:
     """The same as the security officer; as for `install_wrapping_key`, no session of this process may be open."""
     with _security_officer(uri, so_pin) as (cryptoki, session):
@@ -170,6 +186,11 @@ def _security_officer(uri: Pkcs11Uri, so_pin: Callable[[], str]) -> Iterator[tup
                 cryptoki.close_session(session)
     finally:
         modules.release(module)
+
+
+def _nameless(cryptoki: Cryptoki, session: int) -> list[int]:
+    aes = cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES})
+    return [one for one in aes if not cryptoki.get_attributes(session, one, (ck.CKA_LABEL,)).get(ck.CKA_LABEL)]
 
 
 def _remove(cryptoki: Cryptoki, session: int, prefix: str) -> int:

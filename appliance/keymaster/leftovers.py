@@ -28,8 +28,8 @@ class Leftovers:
         self._first = True
 
     async def clear(self) -> None:
-        """Look through the tokens that answer; the next call takes the others. What a ceremony that runs by then has put
-        into one is not touched. Raises nothing."""
+        """Look through the tokens that answer; the next call takes the others. What a ceremony has put into one by then
+        is not touched. Raises nothing."""
         if not self._unseen or (not self._first and self._room.journal.proposals(("executing",))):
             return
         self._first = False

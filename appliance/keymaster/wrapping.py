@@ -20,9 +20,11 @@ import secrets
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -33,13 +35,15 @@ from appliance.keymaster.shares import read_share, recover
 from hsm import HsmError, LaneSettings, PinFile, Pkcs11Uri, Token, initialise_token, open_token
 from hsm import constants as ck
 from hsm.backup import (
+    count_nameless_keys,
     install_wrapping_key,
+    remove_nameless_keys,
     remove_wrapping_keys,
     remove_wrapping_keys_as_officer,
     restore_key,
     wrap_key,
 )
-from hsm.errors import CryptokiError, WeakKey
+from hsm.errors import CryptokiError, KeyNotFound, WeakKey
 from hsm.policy import KEY_ATTRIBUTES, is_made_for_backup
 from hsm.public_keys import PublicKey
 from hsm.site import key_template
@@ -48,6 +52,8 @@ WRAPPING_PREFIX = "cinnabar-backup-"
 """Labels of wrapping keys begin so: what is left of a killed backup is found by it."""
 SOFTHSM_PATHS = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
 _TIMEOUT_S = 300.0
+_PATIENCE_S = 1.0
+_PAUSE_S = 0.05
 _PR_SET_PDEATHSIG = 1
 _SHOWN = {
     ck.CKA_EXTRACTABLE: "extractable",
@@ -59,6 +65,9 @@ _SHOWN = {
     ck.CKA_ALWAYS_SENSITIVE: "always_sensitive",
     ck.CKA_NEVER_EXTRACTABLE: "never_extractable",
 }
+
+
+Result = TypeVar("Result")
 
 
 class BackupFailed(Unavailable):
@@ -188,7 +197,7 @@ def attributes_of(token: Token, key: BackupKey) -> dict[str, bool]:
     with token.session() as (cryptoki, session):
         handles = cryptoki.find_objects(session, key_template(key.uri, ck.CKO_PRIVATE_KEY))
         if len(handles) != 1:
-            raise WeakKey(f"the token has {len(handles)} keys called {key.object}")
+            raise KeyNotFound(f"the token has {len(handles)} keys called {key.object}")
         shown = cryptoki.get_attributes(session, handles[0], (*KEY_ATTRIBUTES, *_SHOWN))
     return {name: bool(shown[number]) for number, name in _SHOWN.items() if isinstance(shown.get(number), bool)}
 
@@ -198,19 +207,35 @@ def attributes_of(token: Token, key: BackupKey) -> dict[str, bool]:
 
 def _wrap(job: Wrap) -> Wrapped:
     uri, pin = Pkcs11Uri.parse(job.uri), PinFile(Path(job.pin_file))
+    with _opened(uri, pin) as token:
+        nameless = _patiently(count_nameless_keys, token)
     try:
         install_wrapping_key(uri, lambda: job.so_pin, job.label, job.value)
         with _opened(uri, pin) as token:
-            attributes = [attributes_of(token, key) for key in job.keys]
-            return Wrapped([wrap_key(token, key.uri, job.label) for key in job.keys], attributes)
+            attributes = [_patiently(attributes_of, token, key) for key in job.keys]
+            return Wrapped([_patiently(wrap_key, token, key.uri, job.label) for key in job.keys], attributes)
     finally:
-        _remove(uri, pin, job)
+        _remove(uri, pin, job, nameless)
 
 
-def _remove(uri: Pkcs11Uri, pin: PinFile, job: Wrap) -> None:
+def _patiently(step: Callable[..., Result], *arguments: object) -> Result:
+    """SoftHSM does not find an object in the moment in which another process touches it."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return step(*arguments)
+        except (KeyNotFound, CryptokiError):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_S)
+
+
+def _remove(uri: Pkcs11Uri, pin: PinFile, job: Wrap, nameless: int) -> None:
     try:
         with _opened(uri, pin) as token:
-            remove_wrapping_keys(token, WRAPPING_PREFIX)
+            _patiently(remove_wrapping_keys, token, WRAPPING_PREFIX)
+            if not nameless:
+                _patiently(remove_nameless_keys, token)  # what another process left of one in the making
     except CryptokiError:
         remove_wrapping_keys_as_officer(uri, lambda: job.so_pin, WRAPPING_PREFIX)
 

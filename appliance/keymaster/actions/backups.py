@@ -53,6 +53,7 @@ from hsm.public_keys import public_key_der
 CONFIRMED_WORDS = 4
 """Words of a share that its custodian types back."""
 ATTEMPTS = 5
+WRAPPING_ATTEMPTS = 3
 WRAPPABLE = ("ecdsa-", "rsa-")
 _WORDS_A_LINE = 6
 
@@ -94,12 +95,7 @@ async def back_up(ctx: ExecutionContext, action: BackUpKeys) -> StepResult:
         if backup.proposal == ctx.digest:
             return StepResult(_facts(backup, text))
     keys = [find_key(ctx.room, action.tenant, name) for name in action.keys]
-    value = os.urandom(32)
-    shares = make_shares(value, action.threshold, len(action.custodians))
-    wrapped = await _wrap(ctx, keys, value)
-    del value
-    texts = [share.words() for share in shares]
-    await trial(ctx.scratch, throwaway_module(_modules(ctx.settings)), texts, [_wrapped_key(key) for key in wrapped])
+    shares, wrapped = await _wrapped_and_proven(ctx, action, keys)
     custodians = [
         await _hand_out(ctx, _person(ctx, name), share) for name, share in zip(action.custodians, shares, strict=True)
     ]
@@ -120,7 +116,28 @@ async def back_up(ctx: ExecutionContext, action: BackUpKeys) -> StepResult:
     return StepResult(_facts(backup, text))
 
 
-async def _wrap(ctx: ExecutionContext, keys: list[KeyRow], value: bytes) -> list[BackedUpKey]:
+async def _wrapped_and_proven(
+    ctx: ExecutionContext, action: BackUpKeys, keys: list[KeyRow]
+) -> tuple[list[Share], list[BackedUpKey]]:
+    """Shares of a wrapping key, proven, and the keys under it. A wrapping key is tried once: one that a token did not
+    take as it should never wraps anything."""
+    pins = {name: await so_pin(ctx, name) for name in dict.fromkeys(key.token for key in keys)}
+    for attempt in range(WRAPPING_ATTEMPTS):
+        value = os.urandom(32)
+        shares = make_shares(value, action.threshold, len(action.custodians))
+        try:
+            wrapped = await _wrap(ctx, keys, value, pins)
+        except BackupFailed:
+            if attempt + 1 == WRAPPING_ATTEMPTS:
+                raise
+            continue
+        module, texts = throwaway_module(_modules(ctx.settings)), [share.words() for share in shares]
+        await trial(ctx.scratch, module, texts, [_wrapped_key(key) for key in wrapped])
+        return shares, wrapped
+    raise BackupFailed("no wrapping key was taken")
+
+
+async def _wrap(ctx: ExecutionContext, keys: list[KeyRow], value: bytes, pins: dict[str, str]) -> list[BackedUpKey]:
     made: dict[str, BackedUpKey] = {}
     for name in dict.fromkeys(key.token for key in keys):
         token = token_settings(ctx.settings, name)
@@ -128,7 +145,7 @@ async def _wrap(ctx: ExecutionContext, keys: list[KeyRow], value: bytes) -> list
         job = Wrap(
             uri=token.uri,
             pin_file=str(pin_path(ctx.home, token)),
-            so_pin=await so_pin(ctx, name),
+            so_pin=pins[name],
             label=f"{WRAPPING_PREFIX}{secrets.token_hex(4)}",
             value=value,
             keys=[BackupKey(key.label, key.cka_id, key.scheme, key.public_key) for key in mine],
