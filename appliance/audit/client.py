@@ -59,7 +59,7 @@ class AuditClient:
         self._socket.close()
 
     def logs(self) -> list[dict[str, Any]]:
-        """log, origin, size, indexed, kinds, keys, applications of every log."""
+        """log, origin, size, indexed, checkpoint (signed note or None), kinds, keys, applications of every log."""
         found: list[dict[str, Any]] = self._ask("logs")
         return found
 

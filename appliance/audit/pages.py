@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.audit.errors import FilterRefused
 from appliance.audit.filters import Filter
+from appliance.audit.handing_out import handed_out, opening
 from appliance.audit.opening import BOX_LEAF, CLEAR_KINDS
 from appliance.audit.room import Asker, AuditedLog, AuditRoom
 from appliance.audit.source import StoredRow
@@ -60,10 +61,12 @@ class EntryProof(msgspec.Struct, frozen=True, kw_only=True):
     entry: EntryView
     salt: str
     artifact: bytes
-    """What the signature was handed out in, as stored, or a ceremony's document."""
+    """What the signature was handed out in, or a ceremony's document."""
     origin: str
     tlog_proof: str | None
     """None until the log has a signed head over it."""
+    opening: bytes = b""
+    """What `cinnabar verify` takes beside the artifact: the record as GET /v1/records/{id} gives it; else empty."""
 
 
 async def entries(
@@ -188,9 +191,19 @@ async def entry(room: AuditRoom, asker: Asker, audited: AuditedLog, which: int |
         proof = audited.reader.tlog_proof(row.leaf, entry=row.commitment).decode()
     except NotYetIncluded:
         proof = None
+    artifact = handed_out(room.home, room.settings, row.kind, row.key, artifact)
+    view = _view(row, content.decode())
     return EntryProof(
-        entry=_view(row, content.decode()), salt=salt.hex(), artifact=artifact, origin=audited.origin, tlog_proof=proof
-    )
+        entry=view,
+        salt=salt.hex(),
+        artifact=artifact,
+        origin=audited.origin,
+        tlog_proof=proof,
+        opening=opening(
+            record=view.record, kind=view.kind, content=content.decode(), salt=salt.hex(), commitment=view.commitment,
+            index=view.index, artifact=artifact, origin=audited.origin, tlog_proof=proof,
+        ),
+    )  # fmt: skip
 
 
 async def counts(room: AuditRoom, audited: AuditedLog, wanted: Filter) -> list[list[Any]]:

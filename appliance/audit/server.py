@@ -22,8 +22,9 @@ from appliance.audit import pages
 from appliance.audit.errors import FilterRefused
 from appliance.audit.exporting import Exports
 from appliance.audit.filters import read_filter
-from appliance.audit.room import Asker, AuditRoom
+from appliance.audit.room import Asker, AuditedLog, AuditRoom
 from appliance.errors import CinnabarError
+from appliance.log import NotYetIncluded
 from appliance.recorder.frames import FrameReader, FrameTooLong, frame
 
 REQUEST_LIMIT = 64 * 1024
@@ -88,6 +89,7 @@ class Methods:
                     "origin": audited.origin,
                     "size": size,
                     "indexed": self._room.index.size(audited.name),
+                    "checkpoint": _head(audited),
                     **self._room.index.names(audited.name),
                 }
             )
@@ -128,6 +130,14 @@ class Methods:
 
     async def _tell_status(self, _user: int) -> dict[str, Any]:
         return self._status()
+
+
+def _head(audited: AuditedLog) -> str | None:
+    """The newest published checkpoint, None before the first."""
+    try:
+        return audited.reader.checkpoint().decode()
+    except NotYetIncluded:
+        return None
 
 
 def _number(value: Any) -> int:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import zipfile
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -101,12 +102,12 @@ class TableExport(JsonLinesExport):
         self._table.file.write(data)
 
     def entries(self, opened: list[OpenedRow], hashes: bytes) -> None:
-        cell = lines.cell
+        cell = _word
         self._rows(
             "".join(
                 [
                     f"{index},{_instant(time)},{cell(kind)},{cell(key)},{cell(application)},{record_id.hex()},"
-                    f"{salt.hex()},{cell(content.decode())}\r\n"
+                    f"{salt.hex()},{lines.cell(content.decode())}\r\n"
                     for index, record_id, application, kind, key, time, salt, content in opened
                 ]
             ).encode()
@@ -167,4 +168,12 @@ WRITERS: dict[Form, type[JsonLinesExport]] = {
 
 def _instant(time_us: int) -> str:
     seconds, rest = divmod(time_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:06d}Z"
+    return f"{_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+_word = lru_cache(maxsize=1_024)(lines.cell)  # kinds, keys and applications are few

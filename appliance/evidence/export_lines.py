@@ -146,7 +146,7 @@ def cell(text: str) -> str:
     has an apostrophe before it."""
     if text.startswith(_FORMULA):
         text = "'" + text
-    if any(character in text for character in ',"\r\n'):
+    if "," in text or '"' in text or "\r" in text or "\n" in text:
         return '"' + text.replace('"', '""') + '"'
     return text
 

@@ -122,10 +122,9 @@ class _Reading:
         waiting = bytearray()
         for data in _lines(stream):
             if self.end is not None:
-                last = _decode(data)
-                if record is not None or not isinstance(last, RecordLine):
+                if record is not None:
                     raise _malformed("something follows its end")
-                record = last
+                record = _record_line(data)
                 continue
             hasher.update(data)
             line = _decode(data)
@@ -288,10 +287,10 @@ def _judge_container(stream: IO[bytes], judged: JudgedExport, journal: Journal, 
             if container.read(lines.MIMETYPE_FILE) != lines.ASIC_E.encode():
                 raise _malformed("the container is not an ASiC-E")
             manifest = container.read(lines.MANIFEST_FILE)
-            record = _decode(container.read(lines.RECORD_FILE))
+            record = _record_line(container.read(lines.RECORD_FILE))
             reading = _Reading(judged, journal, trust)
             with container.open(lines.ENTRIES_FILE) as entries:
-                if reading.read(entries) is not None or not isinstance(record, RecordLine):
+                if reading.read(entries) is not None:
                     raise _malformed("the box's record of it is not where it must be")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise Refusal(
@@ -392,6 +391,14 @@ def _decode(data: bytes) -> lines.Line:
         return lines.decode_line(data)
     except (ValueError, RecursionError) as error:
         raise _malformed(f"a line cannot be read: {error}") from None
+
+
+def _record_line(data: bytes) -> RecordLine:
+    """The one line that no digest covers: only its one right spelling is taken."""
+    line = _decode(data)
+    if not isinstance(line, RecordLine) or lines.encode_line(line) != data or line.salt != line.salt.lower():
+        raise _malformed("the box's record of it is not where or as it must be")
+    return line
 
 
 def _base64(text: str) -> bytes:

@@ -62,17 +62,21 @@ def pages(client: AuditClient, size: int) -> None:
 
 
 def export(box: AuditBox, client: AuditClient, trust: TrustBundle, form: str, wanted: Filter, label: str) -> None:
+    before = processor_us(box)
     name = client.export_start(TENANT, wanted, form)
     wait_for(lambda: client.export_progress(name).state != "running", "the export ends", 600)
     view = client.export_progress(name)
     assert view.state == "made", view.problem
     entries = view.end - view.first
+    after = processor_us(box)
     show(
         export=label,
         entries=entries,
         shown=view.shown,
         seconds=round(view.seconds, 2),
         entries_per_second=round(entries / view.seconds),
+        audit_cpu_us=round((after[0] - before[0]) / entries, 1),
+        recorder_cpu_us=round((after[1] - before[1]) / entries, 1),
         bytes_per_entry=round(sum(view.sizes) / entries),
     )
     files = [named(box.home.audit_exports / file) for file in view.files]
@@ -83,6 +87,17 @@ def export(box: AuditBox, client: AuditClient, trust: TrustBundle, form: str, wa
     show(verified=label, entries=entries, seconds=round(seconds, 2), entries_per_second=round(entries / seconds))
     for file in view.files:
         (box.home.audit_exports / file).unlink()
+
+
+def processor_us(box: AuditBox) -> tuple[float, float]:
+    """Microseconds of processor time of the audit process and of the recorder so far."""
+    assert box.audit is not None
+
+    def spent(process: int) -> float:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") * 1e6
+
+    return spent(box.audit.pid), spent(box.processes[0].pid)
 
 
 def named(path: Path) -> NamedFile:
