@@ -31,7 +31,7 @@ from hsm.errors import (
     WeakKey,
 )
 from hsm.health import KeyHealth, SiteHealth, TokenHealth
-from hsm.initialise import initialise_token
+from hsm.initialise import finish_token, initialise_token
 from hsm.lanes import LaneSettings
 from hsm.pins import PinFile
 from hsm.signing import SigningKey
@@ -68,6 +68,7 @@ __all__ = [
     "UriError",
     "VaultError",
     "WeakKey",
+    "finish_token",
     "initialise_token",
     "open_token",
 ]

@@ -38,6 +38,25 @@ def initialise_token(module: str, label: str, so_pin: str, user_pin: str, *, slo
         modules.release(loaded)
 
 
+def finish_token(module: str, label: str, pins: tuple[str, str] | None) -> Pkcs11Uri | None:
+    """What is there of a token that `initialise_token` began with the same `pins` (SO's, user's), for whoever begins
+    again after a crash: its URI, with the user's PIN set; None where nothing was made yet. Without `pins` it is only
+    looked for. Raises CryptokiError where the SO PIN is another one."""
+    loaded = modules.acquire(module)
+    try:
+        cryptoki = loaded.cryptoki
+        for slot in cryptoki.slots(token_present=True):
+            info = cryptoki.token_info(slot)
+            if not info.flags & ck.CKF_TOKEN_INITIALIZED or info.label != label:
+                continue
+            if pins is not None and not info.flags & ck.CKF_USER_PIN_INITIALIZED:
+                _set_user_pin(cryptoki, slot, *pins)
+            return Pkcs11Uri(token=label, serial=info.serial, module_path=module)
+        return None
+    finally:
+        modules.release(loaded)
+
+
 def _set_user_pin(cryptoki: Cryptoki, slot: int, so_pin: str, user_pin: str) -> None:
     session = cryptoki.open_session(slot, writable=True)
     try:

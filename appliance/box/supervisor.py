@@ -148,7 +148,8 @@ class Supervisor:
                 task.cancel()
             for runner in sorted(self.runners, key=lambda runner: -runner.part.stage):
                 ended = await runner.stop()
-                if ended not in (0, None, -runner.part.stop_signal):
+                killed = self._tamper.keeps_down(runner.part.name)  # by us, at once
+                if ended not in (0, None, -runner.part.stop_signal) and not killed:
                     log.error("part-stopped-badly", part=runner.part.name, status=ended)
                     status = 1
             for listener in itertools.chain.from_iterable(self._sockets.values()):
