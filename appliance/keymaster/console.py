@@ -6,15 +6,18 @@ The console compares and confirms; it decides nothing that officers decide, but 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 from typing import Annotated, Any
 
 import msgspec
+from cryptography import x509
 
-from appliance.ceremonies import Constitution, QuorumMissing, digest_words
+from appliance.ceremonies import Constitution, DocumentRefused, QuorumMissing, digest_words
 from appliance.ceremonies.canonical import Digest, Name, Text
-from appliance.ceremonies.constitution import ApprovalRules, ScopeName
+from appliance.ceremonies.cards import card_credential_id
+from appliance.ceremonies.constitution import ApprovalRules, Credential, ScopeName
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import Conflict
 from appliance.keymaster.client import FrameClient
@@ -27,6 +30,7 @@ from appliance.keymaster.serving import Method
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG
 
+CARD_DIGITS = 16
 CONFIRMING_WORDS = 4
 LOCK_CAUSE = "locked-by-officer"
 """The supervisor's name of a lock that stands over a restart."""
@@ -46,7 +50,7 @@ class Console:
 
     def methods(self) -> dict[str, Method]:
         names = (
-            "status candidates code discard invite enrolment_links prepare_founding found proposals proposal "
+            "status candidates code card discard invite enrolment_links prepare_founding found proposals proposal "
             "constitution pending text answer lock stop"
         )
         return {name: getattr(self, name) for name in names.split()}
@@ -70,6 +74,22 @@ class Console:
 
     async def code(self, identifier: str) -> str:
         return self._room.candidates.show_code(identifier)
+
+    async def card(self, person: Name, name: Text, certificate: bytes, digits: str) -> dict[str, Any]:
+        """A confirmed candidate with a card. `certificate`: DER; `digits`: at least the first 16 of its SHA-256,
+        hexadecimal, as the officer read them from her own machine."""
+        digest = card_credential_id(certificate)
+        told = digits.replace(":", "").replace(" ", "").lower()
+        if len(told) < CARD_DIGITS or not digest.startswith(told):
+            raise CodeRefused("the officer's machine tells of another certificate")
+        try:
+            x509.load_der_x509_certificate(certificate)
+        except ValueError:
+            raise DocumentRefused("the certificate cannot be read") from None
+        candidates = self._room.candidates
+        credential = Credential(kind="card", id=digest, public_key=base64.b64encode(certificate).decode())
+        one = candidates.register(candidates.invite(person, name), credential)
+        return shown_candidate(candidates.confirm(one.id, candidates.show_code(one.id)))
 
     async def discard(self, identifier: str) -> None:
         self._room.candidates.discard(identifier)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.box.home import Home
 from appliance.box.options import home_option
@@ -98,6 +100,24 @@ def code(home: Path, candidate: str) -> None:
     """Show a one-time code for a candidate whose words you have compared with the ones on her page."""
     with connect(home) as client:
         click.echo(client.code(candidate))
+
+
+@console.command("card")
+@click.argument("person")
+@click.argument("name")
+@click.argument("certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def card(home: Path, person: str, name: str, certificate: Path) -> None:
+    """Confirm a candidate who approves with a card. CERTIFICATE: the card's, PEM or DER.
+
+    The officer reads its SHA-256 from her own machine, and you type the first 16 digits of what she says."""
+    content = certificate.read_bytes()
+    if content.startswith(b"-----"):
+        content = x509.load_pem_x509_certificate(content).public_bytes(Encoding.DER)
+    typed = click.prompt("The first 16 digits of the SHA-256 that the officer reads out")
+    with connect(home) as client:
+        made = client.card(person, name, content, typed)
+    click.echo(f"{made['person']} is confirmed with this card.")
 
 
 @console.command("discard")

@@ -23,6 +23,10 @@ class ConsoleClient(FrameClient):
         """A one-time code for the candidate to type into her page."""
         return self.call("code", identifier)  # type: ignore[no-any-return]
 
+    def card(self, person: str, name: str, certificate: bytes, digits: str) -> dict[str, Any]:
+        """Confirm an officer's card, whose fingerprint she has read out."""
+        return self.call("card", person, name, certificate, digits)  # type: ignore[no-any-return]
+
     def discard(self, identifier: str) -> None:
         self.call("discard", identifier)
 
