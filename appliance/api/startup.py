@@ -20,6 +20,7 @@ from appliance.box.states import StatePage
 from appliance.clock import Clock
 from appliance.clock.reading import system_ns
 from appliance.documents import DocumentsClient
+from appliance.enrolment import Enroller
 from appliance.errors import CinnabarError
 from appliance.log import LogReader, log_directory
 from appliance.recorder import CallCounter, RecorderClient, new_run_id
@@ -224,5 +225,6 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         seal_keys=opening.seal_keys,
         logs=opening.logs(),
         revocation_lists=opening.revocation_lists(),
+        enroller=Enroller(home.enrol_socket),
         gates=gates,
     )

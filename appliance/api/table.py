@@ -23,6 +23,15 @@ from appliance.api.endpoints import (
     Parameter,
 )
 from appliance.api.errors import IdempotencyNotOffered, NotPermitted
+from appliance.api.est import (
+    MEDIA_ATTRIBUTES,
+    MEDIA_CERTIFICATES,
+    MEDIA_PKCS10,
+    est_attributes,
+    est_cacerts,
+    est_enrol,
+    est_renew,
+)
 from appliance.api.health import health, health_live, health_ready
 from appliance.api.logs import log_openings, log_resource, revocation_list
 from appliance.api.metrics import metrics
@@ -51,6 +60,14 @@ from appliance.box.states import Work
 from appliance.clock import TimeNotShown
 from appliance.documents import TrustUnavailable
 from appliance.documents.errors import GENERAL as OF_DOCUMENTS
+from appliance.enrolment import (
+    REQUEST_BYTES,
+    EnrolmentFull,
+    EnrolmentRefused,
+    EnrolmentUnavailable,
+    RequestRefused,
+    SecretRefused,
+)
 from appliance.errors import CinnabarError, NotFound
 from appliance.evidence import Report
 from appliance.evidence_records import BatchRejected
@@ -115,6 +132,10 @@ def _document(limits: LimitSettings) -> int:
 
 def _small(limits: LimitSettings) -> int:
     return max(limits.stamp_request, 4_096)
+
+
+def _request(_limits: LimitSettings) -> int:
+    return REQUEST_BYTES
 
 
 def _of(schema: type) -> tuple[Body, ...]:
@@ -359,6 +380,61 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         parameters=(Parameter("name", r"[a-z0-9-]{1,64}\.crl", "Name of the CA, and `.crl`.", "tsa-ca.crl"),),
         answers=(Answer(200, "CRL, DER (RFC 5280).", (Body("application/pkix-crl"),)),),
         errors=(NotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/.well-known/est/cacerts",
+        listeners=frozenset({"applications", "public"}),
+        handler=est_cacerts,
+        summary="The CA of the box's own TLS certificates",
+        description="EST (RFC 7030, section 4.1): a certs-only CMS in base64.",
+        work=Work.READ,
+        needs_caller=False,
+        answers=(Answer(200, "The CA's certificate.", (Body(MEDIA_CERTIFICATES),)),),
+    ),
+    Endpoint(
+        method="GET",
+        path="/.well-known/est/csrattrs",
+        listeners=frozenset({"applications", "public"}),
+        handler=est_attributes,
+        summary="What a request for a certificate is best like",
+        description="EST (RFC 7030, section 4.5): CsrAttrs in base64; a P-256 key, signed with SHA-256.",
+        work=Work.READ,
+        needs_caller=False,
+        answers=(Answer(200, "CsrAttrs, DER in base64.", (Body(MEDIA_ATTRIBUTES),)),),
+    ),
+    Endpoint(
+        method="POST",
+        path="/.well-known/est/simpleenroll",
+        listeners=frozenset({"public"}),
+        handler=est_enrol,
+        summary="A first certificate, for a one-time secret",
+        description=(
+            "EST (RFC 7030, section 4.2). Officers authorise it within a profile; the box's console shows user and "
+            "secret, which are said by HTTP Basic. One certificate a secret: the same key gets the same one again."
+        ),
+        work=Work.SIGN,
+        takes=(Body(MEDIA_PKCS10, None, "PKCS#10 request, DER in base64"),),
+        limit=_request,
+        answers=(Answer(200, "The certificate, certs-only CMS in base64.", (Body(MEDIA_CERTIFICATES),)),),
+        errors=(SecretRefused, RequestRefused, EnrolmentRefused, EnrolmentFull, EnrolmentUnavailable),
+    ),
+    Endpoint(
+        method="POST",
+        path="/.well-known/est/simplereenroll",
+        listeners=_APPLICATIONS,
+        handler=est_renew,
+        summary="The certificate that follows the caller's",
+        description=(
+            "EST (RFC 7030, section 4.2.2), for certificates that were enrolled so, while they are in force: same "
+            "names, once for each; the same key gets the same one again. A server's certificate is renewed by its "
+            "application's client certificate."
+        ),
+        work=Work.SIGN,
+        takes=(Body(MEDIA_PKCS10, None, "PKCS#10 request, DER in base64"),),
+        limit=_request,
+        answers=(Answer(200, "The certificate, certs-only CMS in base64.", (Body(MEDIA_CERTIFICATES),)),),
+        errors=(RequestRefused, EnrolmentRefused, EnrolmentFull, EnrolmentUnavailable),
     ),
     Endpoint(
         method="GET",

@@ -15,6 +15,7 @@ from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.box.states import StatePage
 from appliance.clock import Clock
+from appliance.enrolment import Enroller
 from appliance.errors import BadRequest
 from appliance.log import BoxProofs, LogReader
 
@@ -73,6 +74,8 @@ class Worker:
     """By origin."""
     revocation_lists: Mapping[str, Path]
     """CRL files by the name that their addresses end with."""
+    enroller: Enroller
+    """Requests for certificates go there."""
     gates: Gates = field(default_factory=Gates)
     """Asked before each signature."""
     jobs: JobRunner = field(init=False)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes, PublicKeyTypes
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How much earlier than its making a certificate begins, for clients whose clocks run behind."""
@@ -21,12 +21,14 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Issuer:
-    """A certificate authority that can sign: its certificate, its key (in the HSM), and where its CRL is published."""
+    """A certificate authority that can sign: its certificate, its key (in the HSM), and where its CRL and its OCSP
+    answers are found over plain HTTP; empty: its certificates name no such address."""
 
     certificate: x509.Certificate
     key: CertificateIssuerPrivateKeyTypes
     hash: hashes.SHA256 | hashes.SHA384
     crl_url: str
+    ocsp_url: str = ""
 
 
 def name(common_name: str, organisation: str, country: str = "CN") -> x509.Name:
@@ -61,6 +63,7 @@ def authority(
     hash_algorithm: hashes.HashAlgorithm,
     now: datetime,
     lifetime: timedelta,
+    serial: int | None = None,
 ) -> x509.Certificate:
     """A self-signed CA certificate that issues end entities only."""
     return (
@@ -68,7 +71,7 @@ def authority(
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(public_key)  # type: ignore[arg-type]
-        .serial_number(x509.random_serial_number())
+        .serial_number(x509.random_serial_number() if serial is None else serial)
         .not_valid_before(now - CLOCK_TOLERANCE)
         .not_valid_after(now + lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -79,15 +82,20 @@ def authority(
 
 
 def _end_entity(
-    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+    issuer: Issuer,
+    subject: x509.Name,
+    public_key: PublicKeyTypes,
+    now: datetime,
+    lifetime: timedelta,
+    serial: int | None = None,
 ) -> x509.CertificateBuilder:
     end = min(now + lifetime, issuer.certificate.not_valid_after_utc)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject)
         .public_key(public_key)  # type: ignore[arg-type]
-        .serial_number(x509.random_serial_number())
+        .serial_number(x509.random_serial_number() if serial is None else serial)
         .not_valid_before(now - CLOCK_TOLERANCE)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -98,13 +106,19 @@ def _end_entity(
             ),
             critical=False,
         )
-        .add_extension(
-            x509.CRLDistributionPoints(
-                [x509.DistributionPoint([x509.UniformResourceIdentifier(issuer.crl_url)], None, None, None)]
-            ),
+    )
+    if issuer.crl_url:
+        place = x509.UniformResourceIdentifier(issuer.crl_url)
+        builder = builder.add_extension(
+            x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)]), critical=False
+        )
+    if issuer.ocsp_url:
+        where = x509.UniformResourceIdentifier(issuer.ocsp_url)
+        builder = builder.add_extension(
+            x509.AuthorityInformationAccess([x509.AccessDescription(AuthorityInformationAccessOID.OCSP, where)]),
             critical=False,
         )
-    )
+    return builder
 
 
 def _sign(issuer: Issuer, builder: x509.CertificateBuilder) -> x509.Certificate:
@@ -112,12 +126,17 @@ def _sign(issuer: Issuer, builder: x509.CertificateBuilder) -> x509.Certificate:
 
 
 def time_stamping_unit(
-    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+    issuer: Issuer,
+    subject: x509.Name,
+    public_key: PublicKeyTypes,
+    now: datetime,
+    lifetime: timedelta,
+    serial: int | None = None,
 ) -> x509.Certificate:
     """A TSU's certificate: sole, critical purpose time-stamping (RFC 3161, 2.3); the key stops a quarter of the
     lifetime before the certificate does, so that its last stamps stay checkable (EN 319 422, private key usage)."""
     builder = (
-        _end_entity(issuer, subject, public_key, now, lifetime)
+        _end_entity(issuer, subject, public_key, now, lifetime, serial)
         .add_extension(_key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
         .add_extension(
@@ -132,11 +151,16 @@ def time_stamping_unit(
 
 
 def seal(
-    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+    issuer: Issuer,
+    subject: x509.Name,
+    public_key: PublicKeyTypes,
+    now: datetime,
+    lifetime: timedelta,
+    serial: int | None = None,
 ) -> x509.Certificate:
     """An institution's seal certificate: commitment to content, document signing (RFC 9336)."""
     builder = (
-        _end_entity(issuer, subject, public_key, now, lifetime)
+        _end_entity(issuer, subject, public_key, now, lifetime, serial)
         .add_extension(_key_usage("digital_signature", "content_commitment"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")]), critical=False)
     )

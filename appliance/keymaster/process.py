@@ -28,6 +28,7 @@ from appliance.keymaster.constitutions import Constitutions
 from appliance.keymaster.context import Room, Tokens
 from appliance.keymaster.desk import Desk
 from appliance.keymaster.engine import Engine
+from appliance.keymaster.enrolling import Enrolling
 from appliance.keymaster.execution import Executions
 from appliance.keymaster.founding import govern
 from appliance.keymaster.housekeeping import Housekeeping
@@ -85,6 +86,7 @@ class Keymaster:
         console = Console(self.engine, self.executions).methods()
         self._desk = FrameServer("desk", desk, desk_users(settings))
         self._console = FrameServer("console", console, console_users(settings))
+        self._enrol = FrameServer("enrol", Enrolling(self.room).methods(), enrol_users(settings))
 
     def _box_token(self) -> hsm.Token:
         return self.room.box_token()
@@ -94,6 +96,7 @@ class Keymaster:
         # Who may speak is looked at when they connect; the mode lets them come so far.
         await self._desk.start(self._home.desk_socket, 0o666)
         await self._console.start(self._home.console_socket, 0o600)
+        await self._enrol.start(self._home.enrol_socket, 0o666)
         approvals = approval_server(self.engine, self.executions)
         await approvals.listen(self._home.approve_socket)
         try:
@@ -142,6 +145,7 @@ class Keymaster:
     async def _end(self) -> None:
         await self._desk.stop()
         await self._console.stop()
+        await self._enrol.stop()
         await self.executions.stop()
         recorder = self.room.recorder
         if recorder is not None:
@@ -161,6 +165,13 @@ def desk_users(settings: BoxSettings) -> frozenset[int]:
     if users.keymaster is not None and os.getegid() == users.keymaster and users.management is not None:
         return frozenset({0, users.management})
     return frozenset({0, os.geteuid()})
+
+
+def enrol_users(settings: BoxSettings) -> frozenset[int]:
+    """Who hands in requests for certificates: API workers, which may ask for nothing else here."""
+    users = settings.users
+    separate = users.keymaster is not None and os.getegid() == users.keymaster and users.worker is not None
+    return frozenset({0, users.worker if separate and users.worker is not None else os.geteuid()})
 
 
 def console_users(settings: BoxSettings) -> frozenset[int]:
