@@ -66,6 +66,19 @@ class Tokens:
             )
         return found
 
+    def made(self, wanted: TokenSettings, pin: Callable[[], str]) -> hsm.Token:
+        """Open a token that has just been made and is not in the settings yet. Raises HsmError."""
+        found = self._open.get(wanted.name)
+        if found is None:
+            found = self._open[wanted.name] = hsm.open_token(
+                hsm.Pkcs11Uri.parse(wanted.uri),
+                pin,
+                hsm.LaneSettings(),
+                count_call=self._counter.count,
+                count_drop=self._count_drop,
+            )
+        return found
+
     def put_away(self, name: str) -> None:
         """Close a token; it is opened anew when asked for again."""
         token = self._open.pop(name, None)
@@ -130,7 +143,7 @@ class Room:
             await asyncio.sleep(0.2)
 
     async def change_settings(self, change: Callable[[BoxSettings], BoxSettings]) -> None:
-        """Have the box go on with changed settings; `change` gets what stands, and changes nothing that is done already.
+        """Have the box go on with changed settings; `change` gets what stands, and changes nothing that is done.
 
         Raises AdoptionRefused, AdoptionFailed, DeskUnavailable."""
         async with self.adopting:

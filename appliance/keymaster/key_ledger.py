@@ -109,9 +109,11 @@ class KeyLedger:
                 """INSERT INTO keys (token, cka_id, label, purpose, scheme, tenant, public_key, state, proposal, step,
                    made, until, signature_limit, applications, for_backup, certificates, activation)
                    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
-                (token, cka_id, label, purpose, scheme, tenant, public_key, state, proposal, step, made, until)
-                + (signature_limit, msgspec.json.encode(applications or []), int(for_backup))
-                + (_pack(certificates or []), msgspec.json.encode(activation or Activation())),
+                (
+                    *(token, cka_id, label, purpose, scheme, tenant, public_key, state, proposal, step, made, until),
+                    *(signature_limit, msgspec.json.encode(applications or []), int(for_backup)),
+                    *(_pack(certificates or []), msgspec.json.encode(activation or Activation())),
+                ),
             )
 
     def keys(self, tenant: str | None = None, *, every: bool = False) -> list[LedgerKey]:
@@ -174,12 +176,17 @@ class KeyLedger:
         """Tokens whose ledger was begun, and what was found in each that nobody explains (JSON), None where nothing."""
         return dict(self._journal.connection.execute("SELECT token, unexplained FROM ledger"))
 
+    def origin(self, token: str) -> str | None:
+        """What began a token's ledger: FOUNDING, or a proposal's digest; None where nothing has."""
+        row = self._journal.connection.execute("SELECT origin FROM ledger WHERE token = ?", (token,)).fetchone()
+        return None if row is None else str(row[0])
+
     def begin(self, token: str, objects: list[TokenObject], now_us: int, *, origin: str, step: int | None) -> None:
         """Begin a token's ledger with what is in it; nothing happens where it was begun."""
         with self._journal.transaction() as connection:
             if token in self.tokens():
                 return
-            connection.execute("INSERT INTO ledger (token, taken) VALUES (?,?)", (token, now_us))
+            connection.execute("INSERT INTO ledger (token, taken, origin) VALUES (?,?,?)", (token, now_us, origin))
             self.take(token, objects, now_us, origin=origin, step=step)
 
     def take(self, token: str, objects: list[TokenObject], now_us: int, *, origin: str, step: int | None) -> None:

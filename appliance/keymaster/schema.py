@@ -61,8 +61,8 @@ _VERSION_2 = (
         since INTEGER NOT NULL, PRIMARY KEY (token, fingerprint)) WITHOUT ROWID""",
     # `unexplained`: what was found that nobody can explain, JSON; the token is stopped while it stands.
     """CREATE TABLE ledger (
-        token TEXT PRIMARY KEY, taken INTEGER NOT NULL, compared INTEGER, unexplained BLOB, found INTEGER)
-        WITHOUT ROWID""",
+        token TEXT PRIMARY KEY, taken INTEGER NOT NULL, origin TEXT NOT NULL, compared INTEGER, unexplained BLOB,
+        found INTEGER) WITHOUT ROWID""",
     # What an executor is about to make in a token under a label, kept until it is in `objects` or the ceremony ended.
     """CREATE TABLE expected (
         token TEXT NOT NULL, label TEXT NOT NULL, proposal TEXT NOT NULL, step INTEGER NOT NULL,

@@ -1,0 +1,406 @@
+"""Keys: made, stopped, brought back, declared compromised, destroyed (appliance.keymaster.key_states).
+
+What stops a key acts in the recorder's register, on every signature that is not on record yet, before anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+import time
+from typing import Any, Final, Literal
+
+import msgspec
+
+import hsm
+from appliance.ceremonies import DocumentRefused, Proposal, instant, proposal_digest
+from appliance.ceremonies.actions import (
+    ActivateKey,
+    DeactivateKey,
+    DeclareCompromised,
+    DestroyKey,
+    GenerateKey,
+    ResumeKey,
+    SuspendKey,
+)
+from appliance.errors import Conflict, NotFound
+from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.key_ledger import LedgerKey
+from appliance.keymaster.key_states import Change, KeyState, KeyStateRefused, after
+from appliance.keymaster.ownership import check_token
+from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.recorder.admin import AdminClient
+from appliance.recorder.messages import BOX_LOG
+from hsm.inventory import TokenObject, list_objects
+from hsm.keys import destroy_key_pair, generate_key_pair, settle_half_made
+from hsm.mechanisms import SCHEMES
+from hsm.public_keys import public_key_der
+
+_FAMILIES: Final[dict[str, tuple[str, ...]]] = {
+    "seal": ("ecdsa-", "rsa-", "ed25519", "ml-dsa-"),
+    "stamp": ("ecdsa-", "rsa-", "ed25519", "ml-dsa-"),
+    "log": ("ed25519",),
+    "authority": ("ecdsa-p384-sha384",),
+    "ocsp": ("ecdsa-p",),
+}
+"""What each purpose can be done with."""
+
+
+SPEAKING: Final = frozenset({"ceremony", "administration", "reading", "box-leaf"})
+"""Kinds of records that no key of a tenant signed."""
+REGISTERED: Final[dict[KeyState, Literal["active", "suspended", "deactivated", "compromised"]]] = {
+    "active": "active",
+    "suspended": "suspended",
+    "deactivated": "deactivated",
+    "compromised": "compromised",
+}
+"""States that the recorder's register knows; a key in another one is in no settings."""
+HEADS: Final = 4_096
+"""Heads of records in one read."""
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+# Making
+
+
+async def may_generate(room: Room, proposal: Proposal, action: GenerateKey) -> None:
+    """A free name, a token of the owner's, a scheme that serves the purpose, an end to come."""
+    check_token(room.settings, proposal, action.tenant, action.token)
+    if action.scheme not in SCHEMES or not action.scheme.startswith(_FAMILIES[action.purpose]):
+        raise DocumentRefused(f"a key of scheme {action.scheme} cannot be used for: {action.purpose}")
+    if action.purpose in {"authority", "ocsp"} and action.tenant is not None:
+        raise DocumentRefused("authorities and their responders are the box's own")
+    if action.purpose in {"seal", "stamp"} and action.tenant is None:
+        raise DocumentRefused("seal keys and units are a tenant's")
+    if instant(action.until) <= datetime.datetime.now(datetime.UTC):
+        raise DocumentRefused("the cryptoperiod is over before it begins")
+    named = [other.key for other in proposal.actions if isinstance(other, GenerateKey)]
+    own = room.ledger.find(action.tenant, action.key)
+    if named.count(action.key) > 1:
+        raise DocumentRefused("a key is made once")
+    if own is not None and own.proposal == proposal_digest(proposal):
+        return  # it was made by this very proposal, which goes on after a crash
+    if room.ledger.is_taken(action.key):
+        raise Conflict("the name is taken")
+
+
+@executor(GenerateKey, check=may_generate)
+async def generate_key(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
+    """Make the pair in its token under the id that follows from the proposal, so that what a crash left is found."""
+    check_token(ctx.settings, None, action.tenant, action.token)
+    public, objects = await asyncio.to_thread(_make, ctx, action)
+    ledger = ctx.room.ledger
+    if ledger.by_id(action.token, ctx.key_id) is None:
+        with ctx.room.journal.transaction():
+            ledger.add_key(
+                token=action.token,
+                cka_id=ctx.key_id,
+                label=action.key,
+                purpose=action.purpose,
+                scheme=action.scheme,
+                tenant=action.tenant,
+                public_key=public,
+                made=now_us(),
+                proposal=ctx.digest,
+                step=ctx.step,
+                until=int(instant(action.until).timestamp() * 1_000_000),
+                signature_limit=action.signature_limit,
+                applications=list(action.applications),
+                for_backup=action.for_backup,
+            )
+            ledger.take(action.token, objects, now_us(), origin=ctx.digest, step=ctx.step)
+    private = next(one for one in objects if one.kind == "private-key")
+    facts = {
+        "key": action.key,
+        "token": action.token,
+        "id": ctx.key_id.hex(),
+        "scheme": action.scheme,
+        "purpose": action.purpose,
+        "public_key": hashlib.sha256(public).hexdigest(),
+        "until": action.until,
+        "signature_limit": action.signature_limit,
+        "applications": list(action.applications),
+        "attributes": {"true": list(private.flags), "false": list(private.cleared)},
+        "state": "pre-active",
+    }
+    return StepResult(facts, {"public-key.der": public})
+
+
+def _make(ctx: ExecutionContext, action: GenerateKey) -> tuple[bytes, list[TokenObject]]:
+    token = ctx.room.user_token(action.token)
+    there = settle_half_made(token, action.key, action.scheme, id=ctx.key_id, for_backup=action.for_backup)
+    if not there:
+        generate_key_pair(token, action.key, action.scheme, id=ctx.key_id, for_backup=action.for_backup)
+    key = token.signing_key(hsm.Pkcs11Uri(id=ctx.key_id), action.scheme)
+    return public_key_der(key.public_key), pair(token, ctx.key_id)
+
+
+def pair(token: hsm.Token, cka_id: bytes) -> list[TokenObject]:
+    """The private and public key objects of one id. Blocks."""
+    return [one for one in list_objects(token) if one.id == cka_id and one.kind in {"private-key", "public-key"}]
+
+
+# Stopping, and coming back
+
+
+KeyAction = SuspendKey | DeactivateKey | ResumeKey | DeclareCompromised | DestroyKey
+CHANGES: Final[dict[type, Change]] = {
+    SuspendKey: "suspend",
+    DeactivateKey: "deactivate",
+    ResumeKey: "resume",
+    DeclareCompromised: "compromise",
+    DestroyKey: "destroy",
+}
+
+
+def may_be(room: Room, proposal: Proposal, tenant: str | None, name: str, before: type) -> KeyState:
+    """The state that a key will have when an action is reached, as far as the proposal's earlier ones say.
+
+    Raises NotFound, KeyStateRefused."""
+    key = room.ledger.find(tenant, name)
+    state: KeyState | None = None if key is None else key.state
+    made_here = key is not None and key.proposal == proposal_digest(proposal)
+    for action in proposal.actions:
+        if isinstance(action, GenerateKey) and (action.tenant, action.key) == (tenant, name) and not made_here:
+            state = "pre-active"
+        if isinstance(action, before):
+            break
+        if isinstance(action, ActivateKey) and (action.tenant, action.key) == (tenant, name) and state == "pre-active":
+            state = "active"
+    if state is None:
+        raise NotFound("there is no such key")
+    return state
+
+
+async def may_change(room: Room, _proposal: Proposal, action: KeyAction) -> None:
+    """The key is the scope's own, and in a state from which this leads on, or there already."""
+    key = room.ledger.key(action.tenant, action.key)
+    change = CHANGES[type(action)]
+    if not _is_done(key, change):
+        after(key.state, change)
+    if isinstance(action, DestroyKey):
+        _check_public_key(key, action)
+    if isinstance(action, DeclareCompromised) and instant(action.since) > datetime.datetime.now(datetime.UTC):
+        raise DocumentRefused("a key cannot be compromised from a time to come")
+    if isinstance(action, ResumeKey) and key.until is not None and key.until <= now_us():
+        raise KeyStateRefused("the key's cryptoperiod is over: it does not come back")
+
+
+def _is_done(key: LedgerKey, change: Change) -> bool:
+    done: dict[Change, KeyState] = {
+        "suspend": "suspended",
+        "deactivate": "deactivated",
+        "resume": "active",
+        "compromise": "compromised",
+        "destroy": "destroyed",
+        "activate": "active",
+    }
+    return key.state == done[change]
+
+
+def _check_public_key(key: LedgerKey, action: DestroyKey) -> None:
+    if hashlib.sha256(key.public_key).hexdigest() != action.public_key:
+        raise Conflict("the key of that name has another public key than the proposal says")
+
+
+@executor(SuspendKey, check=may_change)
+async def suspend_key(ctx: ExecutionContext, action: SuspendKey) -> StepResult:
+    """At once, reversibly, on one officer's word."""
+    return await _stop(ctx, action)
+
+
+@executor(DeactivateKey, check=may_change)
+async def deactivate_key(ctx: ExecutionContext, action: DeactivateKey) -> StepResult:
+    """The end of use as planned; the key is kept, and can be destroyed or brought back."""
+    return await _stop(ctx, action)
+
+
+async def _stop(ctx: ExecutionContext, action: SuspendKey | DeactivateKey) -> StepResult:
+    key = ctx.room.ledger.key(action.tenant, action.key)
+    change = CHANGES[type(action)]
+    state = key.state if _is_done(key, change) else after(key.state, change)
+    await set_register(ctx.room, key, state, ctx.digest)
+    ctx.room.ledger.set_state(key, state)
+    return StepResult({"key": key.label, "id": key.cka_id.hex(), "state": state})
+
+
+@executor(ResumeKey, check=may_change)
+async def resume_key(ctx: ExecutionContext, action: ResumeKey) -> StepResult:
+    """Back into use, as it was activated."""
+    key = ctx.room.ledger.key(action.tenant, action.key)
+    state = key.state if _is_done(key, "resume") else after(key.state, "resume")
+    await asyncio.to_thread(_prove, ctx.room, key)
+    ctx.room.ledger.set_ends(key, None)
+    ctx.room.ledger.set_state(key, state)
+    await set_register(ctx.room, key, state, ctx.digest)
+    return StepResult({"key": key.label, "id": key.cka_id.hex(), "state": state})
+
+
+def _prove(room: Room, key: LedgerKey) -> None:
+    """The token still has this very key. Raises HsmError, Conflict."""
+    found = room.user_token(key.token).signing_key(hsm.Pkcs11Uri.parse(key.uri), key.scheme)
+    if public_key_der(found.public_key) != key.public_key:
+        raise Conflict("the token has another key under that id")
+
+
+async def set_register(room: Room, key: LedgerKey, state: KeyState, ceremony: str) -> None:
+    """Have recorder and workers hold a key to its state, its cryptoperiod, limit and applications."""
+    told = REGISTERED.get(state)
+    if key.purpose not in {"seal", "stamp"} or key.tenant is None or told is None:
+        return  # the box's own processes use the others, by the settings
+
+    def change(admin: AdminClient) -> None:
+        admin.set_key_state(
+            key.tenant or BOX_LOG,
+            key.label,
+            told,
+            until=None if key.until is None or state != "active" else key.until // 1_000_000,
+            limit=key.signature_limit if state == "active" else None,
+            applications=key.applications if state == "active" else None,
+            since=None if key.compromised is None else key.compromised // 1_000_000,
+            ceremony=ceremony,
+        )
+
+    await room.administer(change)
+
+
+# For ever
+
+
+@executor(DeclareCompromised, check=may_change)
+async def declare_compromised(ctx: ExecutionContext, action: DeclareCompromised) -> StepResult:
+    """The key stops at once; its certificate is revoked; what it signed since is counted and can be listed."""
+    ledger = ctx.room.ledger
+    key = ledger.key(action.tenant, action.key)
+    if not _is_done(key, "compromise"):
+        after(key.state, "compromise")
+    since = int(instant(action.since).timestamp() * 1_000_000)
+    key = msgspec.structs.replace(key, compromised=since, because=action.because)
+    await set_register(ctx.room, key, "compromised", ctx.digest)
+    with ctx.room.journal.transaction():
+        ledger.set_compromised(key, since, action.because)
+        ledger.set_state(key, "compromised")
+    revoked = []
+    for certificate in key.certificates[:1]:
+        digest = hashlib.sha256(certificate).digest()
+        if (ctx.home.issued / f"{digest.hex()}.pem").exists():
+            await ctx.administer(
+                lambda admin, digest=digest: admin.set_certificate(  # type: ignore[misc]
+                    key.tenant or BOX_LOG, digest, "revoked", "key-compromise", ceremony=ctx.digest
+                )
+            )
+            revoked.append(digest.hex())
+    facts: dict[str, Any] = {
+        "key": key.label,
+        "id": key.cka_id.hex(),
+        "state": "compromised",
+        "since": action.since,
+        "because": action.because,
+        "revoked": revoked,
+        "affected": await _affected(ctx.room, key, since),
+    }
+    return StepResult(facts)
+
+
+async def _affected(room: Room, key: LedgerKey, since: int) -> dict[str, Any]:
+    """How many records the key signed since, and the query that lists them."""
+    name = key.tenant or BOX_LOG
+    size: int = await room.connected().query("tree_size", name)
+    found: list[int] = []
+    for first in range(0, size, HEADS):
+        packed = await room.connected().query("record_heads", name, first, HEADS)
+        heads = msgspec.msgpack.decode(packed, type=list[tuple[int, str, str, str, int]])
+        mine = [head for head in heads if head[3] == key.label and head[2] not in SPEAKING]
+        found += [leaf for leaf, _, _, _, at in mine if at >= since]
+    return {
+        "records": len(found),
+        "first_index": found[0] if found else None,
+        "last_index": found[-1] if found else None,
+        "query": {"log": name, "key": key.label, "from_time": since},
+    }
+
+
+@executor(DestroyKey, check=may_change)
+async def destroy_key(ctx: ExecutionContext, action: DestroyKey) -> StepResult:
+    """Both halves leave the token. The ledger keeps what the key was."""
+    key = ctx.room.ledger.key(action.tenant, action.key)
+    _check_public_key(key, action)
+    if not _is_done(key, "destroy"):
+        after(key.state, "destroy")
+    await forget_in_settings(ctx.room, key)
+    gone = await asyncio.to_thread(_destroy, ctx.room, key)
+    with ctx.room.journal.transaction():
+        known = ctx.room.ledger.objects(key.token)
+        mine = [
+            fingerprint
+            for fingerprint, told in known.items()
+            if told["id"] == key.cka_id.hex() and told["kind"] in {"private-key", "public-key"}
+        ]
+        ctx.room.ledger.drop(key.token, mine)
+        ctx.room.ledger.set_state(key, "destroyed")
+    return StepResult(
+        {"key": key.label, "id": key.cka_id.hex(), "public_key": action.public_key, "state": "destroyed", "found": gone}
+    )
+
+
+def _destroy(room: Room, key: LedgerKey) -> bool:
+    """Whether it was there still."""
+    token = room.user_token(key.token)
+    found = False
+    uri = hsm.Pkcs11Uri(id=key.cka_id)
+    if any(one.kind == "private-key" for one in pair(token, key.cka_id)):
+        destroy_key_pair(token, uri)
+        found = True
+    if pair(token, key.cka_id):
+        raise Conflict("the token still has an object of the key")
+    return found
+
+
+async def forget_in_settings(room: Room, key: LedgerKey) -> None:
+    """Take a unit or seal key out of the settings, so that no process looks for it."""
+    if key.purpose == "stamp":
+        await room.change_settings(
+            lambda s: msgspec.structs.replace(s, units=[unit for unit in s.units if unit.name != key.label])
+        )
+    elif key.purpose == "seal":
+        await room.change_settings(
+            lambda s: msgspec.structs.replace(s, seal_keys=[one for one in s.seal_keys if one.name != key.label])
+        )
+
+
+# What the desk tells
+
+
+@answers("keys")
+async def keys(room: Room, scope: str) -> list[dict[str, Any]]:
+    """The keys of a scope: `box`, or `tenant/NAME`."""
+    tenant = scope.removeprefix("tenant/") if scope.startswith("tenant/") else None
+    return [shown(key) for key in room.ledger.keys(tenant)]
+
+
+def shown(key: LedgerKey) -> dict[str, Any]:
+    """A key as pages tell of it. Times in microseconds since the epoch."""
+    return {
+        "name": key.label,
+        "token": key.token,
+        "id": key.cka_id.hex(),
+        "purpose": key.purpose,
+        "scheme": key.scheme,
+        "state": key.state,
+        "public_key": hashlib.sha256(key.public_key).hexdigest(),
+        "made": key.made,
+        "until": key.until,
+        "ends": key.ends,
+        "signature_limit": key.signature_limit,
+        "applications": key.applications,
+        "for_backup": key.for_backup,
+        "restored": key.restored,
+        "certificates": [hashlib.sha256(one).hexdigest() for one in key.certificates],
+        "compromised": key.compromised,
+        "because": key.because,
+        "proposal": key.proposal,
+    }

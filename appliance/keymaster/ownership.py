@@ -1,0 +1,80 @@
+"""Whose a token is, and where a key's certificate stands: what the key actions ask of the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from appliance.box.home import Home
+from appliance.box.process import sync_directory, write_file
+from appliance.box.settings import BoxSettings
+from appliance.ceremonies import Proposal
+from appliance.ceremonies.actions import CreateTenant, InitialiseToken
+from appliance.errors import NotFound
+from appliance.keymaster.context import ExecutionContext
+
+REHEARSAL_NAME = "REHEARSAL "
+REHEARSAL_ORGANISATION = "REHEARSAL - no legal effect"
+REHEARSAL_ARC = "1.3.6.1.4.1.32473."
+"""Under the enterprise number for documentation (RFC 5612): policies of a rehearsal box stand there."""
+
+
+def check_token(settings: BoxSettings, proposal: Proposal | None, tenant: str | None, token: str) -> None:
+    """Whether keys of a tenant, or of the box (None), may be made in a token. One of another owner and one that nobody
+    has are refused alike (CHANNEL). Raises NotFound."""
+    owners: dict[str, str | None] = {entry.token: entry.name for entry in settings.tenants}
+    known = {entry.name for entry in settings.tokens}
+    for action in proposal.actions if proposal is not None else ():
+        if isinstance(action, CreateTenant):
+            owners[action.token] = action.name
+        if isinstance(action, CreateTenant | InitialiseToken):
+            known.add(action.token)
+    if token not in known or (owners.get(token) != tenant):
+        raise NotFound("there is no such token")
+
+
+def subject_names(settings: BoxSettings, common_name: str, organisation: str) -> tuple[str, str]:
+    """The names that a certificate gets: on a rehearsal box they say so, whatever was asked for."""
+    if not settings.rehearsal:
+        return common_name, organisation
+    if not common_name.startswith(REHEARSAL_NAME):
+        common_name = f"{REHEARSAL_NAME}{common_name}"
+    return common_name, REHEARSAL_ORGANISATION
+
+
+def certificate_path(home: Home, name: str) -> Path:
+    """PEM: a key's certificate and its chain."""
+    return home.root / "certificates" / f"{name}.pem"
+
+
+def write_chain(home: Home, name: str, chain: list[bytes]) -> str:
+    """Write a key's certificate with its chain (DER); its path relative to the home. The same again changes nothing."""
+    path = certificate_path(home, name)
+    pem = b"".join(x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM) for der in chain)
+    if not path.exists() or path.read_bytes() != pem:
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        write_file(path, pem)
+        sync_directory(path.parent)
+    return str(path.relative_to(home.root))
+
+
+def note(ctx: ExecutionContext, name: str, content: bytes) -> bytes:
+    """Keep something of a step over a crash: what was noted first is what stands, and is returned."""
+    path = ctx.scratch / name
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        ctx.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(path, content, 0o600)
+        sync_directory(ctx.scratch)
+        return content
+
+
+def noted(ctx: ExecutionContext, name: str) -> bytes | None:
+    """What `note` kept."""
+    try:
+        return (ctx.scratch / name).read_bytes()
+    except FileNotFoundError:
+        return None
