@@ -6,54 +6,21 @@ content security policy, fails.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from firmware_tests.browsers import SCREENSHOTS, Browsers, OfficerBrowser, browsers
+from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
 from firmware_tests.mgmt_service.managed import ManagedBox
-
-LANGUAGES = ("English", "简体中文")
+from firmware_tests.mgmt_service.pictures import pictures
 
 
 @pytest.fixture(scope="module")
 def chromium(managed: ManagedBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
     with browsers(managed.home.trust / "box-ca.pem", tmp_path_factory.mktemp("browser")) as made:
         yield made
-
-
-def pictures(officer: OfficerBrowser, name: str) -> None:
-    """The page in both languages, light and dark; and that no part of it sticks out at the side."""
-    page = officer.page
-    address = page.url
-    for language in LANGUAGES:
-        page.get_by_role("button", name=language, exact=True).click()
-        if page.url != address:
-            page.goto(address)
-        for scheme in ("light", "dark"):
-            if (language == "English") is not (scheme == "light") and SCREENSHOTS not in os.environ:
-                continue  # whoever keeps the pictures gets all four
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            officer.shot(f"management-{name}-{'en' if language == 'English' else 'zh'}-{scheme}")
-    page.emulate_media(color_scheme="light")
-    page.get_by_role("button", name="English", exact=True).click()
-    if page.url != address:
-        page.goto(address)
-    fits(page)
-
-
-def fits(page: Page) -> None:
-    for width in (1100, 390):
-        page.set_viewport_size({"width": width, "height": 900})
-        wide = page.evaluate(
-            "[...document.querySelectorAll('main *, header *')].filter(one => !one.closest('.scroll, pre') && one"
-            ".getBoundingClientRect().right > window.innerWidth + 1).map(one => one.outerHTML.slice(0, 120))"
-        )
-        assert not wide, (page.url, width, wide)
-    page.set_viewport_size({"width": 1100, "height": 900})
 
 
 def enrol(officer: OfficerBrowser, managed: ManagedBox, person: str) -> None:
