@@ -22,6 +22,7 @@ from appliance.keymaster.certificates import Issuer, Revocation
 from appliance.keymaster.context import Room
 from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl, reason_flag
 from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
+from appliance.keymaster.trust_changes import says_all, wanted_authorities, wanted_logs
 from appliance.keymaster.word import KeymasterWord, write_word
 from hsm.x509 import private_key
 
@@ -114,13 +115,15 @@ class Housekeeping:
         return der
 
     def _bundle_names(self, lists: dict[str, bytes]) -> bool:
-        """Whether the trust bundle is whole and names these CRLs, and the founding; not so after a life that ended while
-        it wrote, nor right after a founding."""
+        """Whether the trust bundle is whole and names these CRLs, the founding, and what ceremonies activated; not so
+        after a life that ended while it wrote."""
         try:
             bundle = read_bundle(read_directory(self._home.trust), None).document
         except TrustRefused:
             return False
         if self._room.constitutions.genesis not in (None, _genesis(bundle)):
+            return False
+        if not says_all(self._room, bundle):
             return False
         named = {entry.file: entry.sha256 for entry in bundle.revocation_lists}
         return all(
@@ -152,11 +155,11 @@ class Housekeeping:
             rehearsal=self._settings.rehearsal,
             issued=now,
             expires=now + datetime.timedelta(days=BUNDLE_DAYS),
-            authorities=previous.authorities,
+            authorities=wanted_authorities(self._home.root, self._settings, self._room.ledger, previous),
             revocation_lists={
                 Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities
             },
-            logs=previous.logs,
+            logs=wanted_logs(self._room.ledger, previous),
             witnesses=previous.witnesses,
             time=previous.time,
             genesis=self._room.constitutions.genesis or _genesis(previous),
