@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import hashlib
 import os
+import re
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +38,7 @@ from appliance.ceremonies.actions import (
 )
 from appliance.client.retries import new_idempotency_key
 from appliance.errors import CinnabarError
+from appliance.keymaster.client import DeskClient
 from appliance.log import log_directory
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 from firmware_tests.scenarios.governed import GovernedBox
@@ -312,3 +317,37 @@ def test_officers_make_a_tenant_while_the_box_works(governed: GovernedBox) -> No
         governed.submit(action)
     with pytest.raises(CinnabarError, match="another one's"):
         governed.submit(CreateTenant(name="box", title="x", token="another"))
+
+
+@pytest.mark.parametrize("delays", [(0.05, 0.4, 0.9), (0.2, 0.7, 1.6)])
+def test_a_tenant_is_made_once_however_often_the_keymaster_dies(
+    governed: GovernedBox, delays: tuple[float, ...]
+) -> None:
+    name = f"killed-{int(1000 * delays[0])}"
+    digest = governed.submit(CreateTenant(name=name, title="Killed Bank", token=name))
+    governed.say(digest, "request ann", "approve bo", "approve cai")
+    with contextlib.suppress(CinnabarError), DeskClient(governed.home.desk_socket) as desk:
+        desk.execute(digest)
+    for delay in delays:
+        time.sleep(delay)
+        os.kill(governed.processes()["keymaster"], signal.SIGKILL)
+
+    def state() -> str:
+        with contextlib.suppress(CinnabarError), DeskClient(governed.home.desk_socket) as desk:
+            return str(desk.proposal(digest)["state"])
+        return ""
+
+    wait_until(lambda: state() in {"executed", "failed"}, 60, "the end")
+    assert state() == "executed", governed.said()
+    settings = read_settings(governed.home.settings)
+    assert [tenant.name for tenant in settings.tenants].count(name) == 1
+    shown = subprocess.run(
+        ["softhsm2-util", "--show-slots"],
+        env={"SOFTHSM2_CONF": str(governed.home.tokens / "softhsm2.conf"), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert len(re.findall(rf"Label:\s+{name}\s", shown)) == 1
+    assert not list((governed.home.keymaster / "work").glob(f"{digest}-*"))
+    wait_until(lambda: health(governed).get("state") == "operational", 30, "the box")
