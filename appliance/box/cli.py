@@ -18,6 +18,7 @@ from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.box.supervisor import AlreadyRunning, Supervisor
 from appliance.box.users import resolve_users
+from appliance.errors import CinnabarError
 
 
 @click.command()
@@ -49,7 +50,7 @@ def run(
         status = asyncio.run(_run(Supervisor(home, settings, users)))
     except AlreadyRunning as error:
         raise click.ClickException(str(error)) from error
-    except (OSError, ValueError) as error:
+    except (CinnabarError, OSError, ValueError) as error:
         click.echo(f"The box did not start: {error}")
         status = 1
     else:

@@ -64,6 +64,7 @@ class Controlled(Protocol):
 
     async def adopt(self, following: BoxSettings) -> None: ...
     async def recover(self) -> None: ...
+    async def open_pins(self, passphrase: str) -> list[str]: ...
     def publish(self) -> None: ...
     def request_stop(self) -> None: ...
 
@@ -81,6 +82,7 @@ class ControlServer:
             "stop": self.shut_down,
             "recover": self.recover,
             "keep_secret": self.keep_secret,
+            "open_pins": self.open_pins,
         }
         self._server = FrameServer("supervisor", methods, users, groups)
 
@@ -109,6 +111,9 @@ class ControlServer:
 
     async def locks(self) -> dict[str, str]:
         return {cause.label: detail for cause, detail in read_locks(self._box.home).items()}
+
+    async def open_pins(self, passphrase: str) -> list[str]:
+        return await self._box.open_pins(passphrase)
 
     async def shut_down(self) -> None:
         self._box.request_stop()
@@ -154,6 +159,10 @@ class ControlClient(FrameClient):
     def locks(self) -> dict[str, str]:
         """Causes of LOCKS that lock the box now, with details."""
         return self.call("locks")  # type: ignore[no-any-return]
+
+    def open_pins(self, passphrase: str) -> list[str]:
+        """Try an officer's passphrase on the PINs that wait at the start; what still waits. Raises PinLocked."""
+        return self.call("open_pins", passphrase)  # type: ignore[no-any-return]
 
     def stop(self) -> None:
         """Have the box shut down; it has begun to when this returns."""

@@ -39,6 +39,16 @@ class Home:
         return self.root / "secrets"
 
     @property
+    def memory_pins(self) -> Path:
+        """Leads to a directory in memory with the PINs that the disk has under lock only."""
+        return self.run / "pins"
+
+    @property
+    def key_backups(self) -> Path:
+        """Backups of keys, wrapped: to be carried away from the box, and looked for here by a restore."""
+        return self.exports / "key-backups"
+
+    @property
     def records(self) -> Path:
         """The recorder's database and sealed segments; only the recorder opens them."""
         return self.root / "records"

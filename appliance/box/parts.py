@@ -171,6 +171,8 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     ):
         users.give(path, user, create=True)
         users.directory(path, user, mode)
+    users.give(home.key_backups, who.keymaster, create=True)
+    users.directory(home.key_backups, None, 0o770 if own_group else 0o700, group=users.keymaster_group)
     users.give(home.audit_exports, who.worker, create=True)
     users.directory(home.audit_exports, who.worker, 0o750)
     if one_user_only(settings):
@@ -186,5 +188,7 @@ def prepare_secrets(home: Home, settings: BoxSettings, users: ProcessUsers) -> N
         users.give(home.root / tenant.data_key, users.numbers.worker)
     users.directory(home.secrets, None, 0o711)
     for token in settings.tokens:
+        if token.pin_source != "file":
+            continue  # in memory, and root's from the beginning
         for original in (token.pin_file, token.standby_pin_file or token.pin_file):
             users.give(home.root / original, 0)  # the processes' users have copies (appliance.box.pins)

@@ -36,45 +36,54 @@ def tokens_of(settings: BoxSettings, kind: str) -> set[str]:
 
 def pin_path(home: Home, token: TokenSettings, *, standby: bool = False) -> Path:
     """The PIN file of a token for this process: its user's copy, or the original where its user has none."""
-    copy = _directory(home, os.geteuid()) / _name(token.name, standby=standby)
-    return copy if copy.exists() else home.root / _original(token, standby=standby)
+    copy = _directory(home, token, os.geteuid()) / _name(token.name, standby=standby)
+    return copy if copy.exists() else _original(home, token, standby=standby)
 
 
-def _directory(home: Home, user: int) -> Path:
-    return home.secrets / "for" / str(user)
+def _directory(home: Home, token: TokenSettings, user: int) -> Path:
+    return _root(home, token) / "for" / str(user)
+
+
+def _root(home: Home, token: TokenSettings) -> Path:
+    """Where PINs stand in clear: with the secrets, or in memory where the disk has them under lock."""
+    return home.secrets if token.pin_source == "file" else home.memory_pins
 
 
 def _name(token: str, *, standby: bool) -> str:
     return f"{token}.standby.pin" if standby else f"{token}.pin"
 
 
-def _original(token: TokenSettings, *, standby: bool) -> str:
-    return (token.standby_pin_file if standby else None) or token.pin_file
+def _original(home: Home, token: TokenSettings, *, standby: bool) -> Path:
+    own = standby and token.standby_pin_file is not None
+    if token.pin_source != "file":
+        return home.memory_pins / _name(token.name, standby=own)
+    return home.root / ((token.standby_pin_file if own else None) or token.pin_file)
 
 
 class PinCopies:
     """The supervisor's side: makes the copies, and makes them anew when an original is written anew."""
 
     def __init__(self, home: Home, settings: BoxSettings, users: ProcessUsers) -> None:
-        self._root = home.secrets / "for"
+        self._roots = (home.secrets / "for", home.memory_pins / "for")
         self._box_token = settings.authorities[0].token if settings.authorities else ""
         self._users = users
         self._wanted: dict[Path, tuple[Path, int]] = {}
         """Original and user of each copy."""
         if users.separate:
             for user, token, standby in _needed(settings, users):
-                copy = _directory(home, user) / _name(token.name, standby=standby)
-                self._wanted[copy] = (home.root / _original(token, standby=standby), user)
+                copy = _directory(home, token, user) / _name(token.name, standby=standby)
+                self._wanted[copy] = (_original(home, token, standby=standby), user)
 
     def prepare(self) -> None:
         """At the start: directories, copies, and no copy that its user does not need."""
         if not self._users.separate:
             return
-        self._users.directory(self._root, None, 0o711)
+        for root in {copy.parent.parent for copy in self._wanted}:
+            self._users.directory(root, None, 0o711)
         for copy, (_, user) in self._wanted.items():
             self._users.directory(copy.parent, user, 0o700)
         kept = {copy.name + suffix for copy in self._wanted for suffix in ("", REFUSED_SUFFIX)}
-        for path in self._root.glob("*/*"):
+        for path in self._copies():
             if path.with_name(path.name.removesuffix(REFUSED_SUFFIX)) not in self._wanted or path.name not in kept:
                 path.unlink()
         self.look()
@@ -82,9 +91,12 @@ class PinCopies:
     def drop(self) -> None:
         """Take every copy away but the one that the keymaster judges ceremonies with: the box's own token's."""
         kept = (str(self._users.numbers.keymaster), _name(self._box_token, standby=False))
-        for path in self._root.glob("*/*"):
+        for path in self._copies():
             if (path.parent.name, path.name) != kept:
                 path.unlink(missing_ok=True)
+
+    def _copies(self) -> list[Path]:
+        return [path for root in self._roots for path in root.glob("*/*")]
 
     def look(self) -> None:
         """Copy what is new. An original that is not there leaves its copy as it is."""
@@ -100,7 +112,7 @@ class PinCopies:
             if stat.S_ISREG(status.st_mode) and (status.st_uid, status.st_mtime_ns) == (user, written):
                 return
         # Made where the user cannot write, and moved: nothing that it puts in its directory is ever opened by root.
-        scratch = self._root / ".new"
+        scratch = copy.parent.parent / ".new"
         scratch.unlink(missing_ok=True)
         write_file(scratch, original.read_bytes(), 0o600)
         os.utime(scratch, ns=(written, written))

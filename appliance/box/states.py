@@ -103,6 +103,7 @@ class Cause(enum.Enum):
     LOCKED_BY_OFFICER = ("locked-by-officer", State.LOCKED)
     KEYS_UNEXPLAINED = ("keys-unexplained", State.LOCKED)
     TENANT_KEYS_UNEXPLAINED = ("tenant-keys-unexplained", State.DEGRADED)
+    AWAITING_UNLOCK = ("awaiting-unlock", State.LOCKED)
     STARTING = ("starting", State.LOCKED)
     STOPPING = ("stopping", State.LOCKED)
     NOT_PROVISIONED = ("not-provisioned", State.UNPROVISIONED)

@@ -28,6 +28,7 @@ from appliance.box.home import Home
 from appliance.box.keeping import LOOP_RESTARTS, PartRunner
 from appliance.box.listeners import Addresses, bind_fronts, write_fronts
 from appliance.box.parts import Part, parts_of, prepare_home, prepare_secrets
+from appliance.box.pin_opening import PinOpening
 from appliance.box.pins import PinCopies
 from appliance.box.probe import NoAnswer, Vitals, ask
 from appliance.box.reloading import Reloading
@@ -84,6 +85,7 @@ class Supervisor:
         """By front."""
         self.weaknesses = weaknesses(home, settings, users)
         self.pins = PinCopies(home, settings, users)
+        self._opening = PinOpening(home, settings)
         self._tamper = TamperGuard(self)
         self._reloading = Reloading(self)
         self._control = ControlServer(self, *_controllers(users))
@@ -110,12 +112,15 @@ class Supervisor:
         try:
             return await self._run(on_ready)
         finally:
+            self._opening.clear()
             os.close(held)
 
     async def _run(self, on_ready: Callable[[Addresses], None]) -> int:
         await self._end_last_front()
         self._keeper.heal_now()
+        self._opening.clear()
         prepare_home(self.home, self.settings, self.users)
+        await self._opening.begin()
         self.pins.prepare()
         self._tamper.begin()
         self._page = StatePage.create(self.home.state_page)
@@ -126,6 +131,10 @@ class Supervisor:
         await self._control.start()
         try:
             for stage in sorted({part.stage for part in parts}):
+                if stage > 0:
+                    await self._await_pins()
+                if self._stop.is_set():
+                    break
                 await self._start_stage([part for part in parts if part.stage == stage])
                 if self._stop.is_set():
                     break
@@ -156,6 +165,19 @@ class Supervisor:
                 listener.close()
             log.info("box-stopped", status=status)
         return status
+
+    async def _await_pins(self) -> None:
+        """Wait for officers to open the PINs, with nothing running that needs one."""
+        if self._opening.opened.is_set():
+            return
+        log.warning("awaiting-unlock", tokens=self._opening.waiting)
+        self.publish()
+        stopped = asyncio.create_task(self._stop.wait())
+        opened = asyncio.create_task(self._opening.opened.wait())
+        await asyncio.wait({stopped, opened}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        opened.cancel()
+        self.pins.look()
 
     async def _start_stage(self, parts: list[Part]) -> None:
         environment = process.environment(self.home, self.settings)
@@ -208,6 +230,8 @@ class Supervisor:
         if self._phase is not None:
             causes[self._phase] = ""
         # One that is being replaced is not missed: its successor serves, or takes its place in a moment.
+        if self._opening.waiting:
+            causes[Cause.AWAITING_UNLOCK] = "officers' passphrases: cinnabar console unlock"
         down = [runner.part.name for runner in self.runners if not runner.up and not runner.stopping]
         if down:
             causes[Cause.PROCESS_DOWN] = ", ".join(down)
@@ -276,6 +300,10 @@ class Supervisor:
                 await asyncio.sleep(0.01)
 
     # Other settings, and what else the keymaster asks for
+
+    async def open_pins(self, passphrase: str) -> list[str]:
+        """Try an officer's passphrase on the PINs that wait. Raises PinLocked, NothingLocked."""
+        return await self._opening.unlock(passphrase)
 
     async def adopt(self, following: BoxSettings) -> None:
         """Go on with other settings. Raises AdoptionRefused, AdoptionFailed."""

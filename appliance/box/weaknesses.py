@@ -22,6 +22,8 @@ def weaknesses(home: Home, settings: BoxSettings, users: ProcessUsers) -> dict[s
         found["weak-keys-allowed"] = "the settings let tokens use keys that are weaker than this box makes them"
     if (home.root / settings.checkpoint_exports).is_relative_to(home.root):
         found["exports-in-home"] = "checkpoints are exported into the home and are lost, or rolled back, with it (FORK)"
+    if any(token.pin_source == "file" for token in settings.tokens):
+        found["pins-on-disk"] = "PINs stand on the disk in clear: who takes the disk has them (cinnabar pins)"
     if any(home.secrets.glob("*.so-pin")):
         found["so-pins-on-box"] = "security officers' PINs stand in the home; no process needs them"
     return found

@@ -178,6 +178,25 @@ def show(home: Path, digest: str, language: str) -> None:
         click.echo(line)
 
 
+@console.command("unlock")
+@click.pass_obj
+def unlock(home: Path) -> None:
+    """Open the PINs that a started box waits for, with one officer's passphrase after another."""
+    from appliance.box.control import ControlClient  # noqa: PLC0415 - the supervisor's, not the keymaster's
+
+    try:
+        with ControlClient(Home(home.resolve()).supervisor_socket) as supervisor:
+            left = supervisor.open_pins(click.prompt("Passphrase", hide_input=sys.stdin.isatty()))
+            while left:
+                click.echo(f"Still locked: {', '.join(left)}")
+                left = supervisor.open_pins(click.prompt("Passphrase", hide_input=sys.stdin.isatty()))
+    except DeskUnavailable as error:
+        raise click.ClickException(f"{error}: is the box in {home} being started, and are you root on it?") from error
+    except CinnabarError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("Every PIN is open; the box goes on starting.")
+
+
 @console.command("pending")
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj

@@ -55,6 +55,18 @@ def tpm_token(directory: Path) -> Iterator[ThrowawayToken]:
         yield _make_token(module)
 
 
+@contextmanager
+def software_tpm(directory: Path) -> Iterator[str]:
+    """A software TPM alone, without broker or module: how tpm2-tools reach it (TPM2TOOLS_TCTI).
+
+    Raises FileNotFoundError if swtpm is not installed, TimeoutError if it does not start.
+    """
+    if shutil.which("swtpm", path=_PATH) is None:
+        raise FileNotFoundError("not installed: swtpm")
+    with ExitStack() as stack:
+        yield f"swtpm:host=127.0.0.1,port={_start_tpm(stack, directory)}"
+
+
 _PATH = os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin"
 
 
