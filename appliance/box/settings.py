@@ -33,6 +33,9 @@ class TokenSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     """RFC 7512 URI of the token, with module-path in its query part."""
     pin_file: str
     """Path of the user PIN, relative to the home."""
+    pin_source: Literal["file", "tpm", "officer"] = "file"
+    """file: the PIN stands in `pin_file`, root's alone; tpm: under lock in the home, opened by this machine's TPM at
+    the start; officer: opened by passphrases that officers type (`cinnabar console unlock`). See `cinnabar pins`."""
     lanes: LaneSettings = LaneSettings()
     """How many calls it takes at once."""
     standby_uri: str | None = None
