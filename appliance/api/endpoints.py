@@ -14,8 +14,8 @@ from appliance.errors import CinnabarError
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
-ListenerName = Literal["applications", "tsa", "public", "metrics"]
-LISTENERS: Final[tuple[ListenerName, ...]] = ("applications", "tsa", "public", "metrics")
+ListenerName = Literal["applications", "tsa", "public", "revocation", "metrics"]
+LISTENERS: Final[tuple[ListenerName, ...]] = ("applications", "tsa", "public", "revocation", "metrics")
 
 Handler = Callable[["Worker", Request], Coroutine[Any, Any, Response]]
 

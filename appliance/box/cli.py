@@ -26,10 +26,17 @@ from appliance.errors import CinnabarError
 @click.option("--api", help="HOST:PORT for applications: TLS with a client certificate; port 0 takes a free one.")
 @click.option("--tsa", help="HOST:PORT for RFC 3161 over plain HTTP (off unless given here or in box.json).")
 @click.option("--public", help="HOST:PORT for anybody: TLS, published logs and CRLs (off unless given).")
+@click.option("--revocation", help="HOST:PORT for CRLs and OCSP over plain HTTP (off unless given).")
 @click.option("--metrics", help="HOST:PORT for metrics: plain HTTP, this machine alone (off unless given).")
 @click.option("--management", help="HOST:PORT for officers' pages, or `off`.")
 def run(
-    root: Path, api: str | None, tsa: str | None, public: str | None, metrics: str | None, management: str | None
+    root: Path,
+    api: str | None,
+    tsa: str | None,
+    public: str | None,
+    revocation: str | None,
+    metrics: str | None,
+    management: str | None,
 ) -> None:
     """Run the box in this terminal until Ctrl-C; it stops cleanly and says so.
 
@@ -39,7 +46,7 @@ def run(
     if not home.settings.exists():
         raise click.ClickException(f"There is no box in {root}. Make one: cinnabar provision --home {root}")
     try:
-        settings = _with_addresses(read_settings(home.settings), api, tsa, public, metrics, management)
+        settings = _with_addresses(read_settings(home.settings), api, tsa, public, revocation, metrics, management)
     except msgspec.ValidationError as error:
         raise click.ClickException(f"{home.settings}: {error}") from error
     if sys.stderr.isatty():
@@ -71,6 +78,7 @@ def _with_addresses(
     api: str | None,
     tsa: str | None,
     public: str | None,
+    revocation: str | None,
     metrics: str | None,
     management: str | None,
 ) -> BoxSettings:
@@ -82,6 +90,7 @@ def _with_addresses(
             applications=api or front.applications,
             tsa=tsa or front.tsa,
             public=public or front.public,
+            revocation=revocation or front.revocation,
             metrics=metrics or front.metrics,
             management=None if management == "off" else management or front.management,
         ),

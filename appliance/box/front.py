@@ -35,10 +35,11 @@ PASSED_HEADERS = (
 # One nginx each: whoever exhausts the one that strangers may reach takes nothing from applications (control CHANNEL).
 FRONTS = {
     "front": ("applications",),
-    "open-front": ("tsa", "public", "metrics"),
+    "open-front": ("tsa", "public", "revocation", "metrics"),
     "management-front": ("management",),
 }
-LISTENERS = ("applications", "tsa", "public", "metrics")
+LISTENERS = ("applications", "tsa", "public", "revocation", "metrics")
+ENROLMENT_PATH = "/.well-known/est/"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def listener_addresses(settings: BoxSettings) -> dict[str, str]:
         "applications": front.applications,
         "tsa": front.tsa,
         "public": front.public,
+        "revocation": front.revocation,
         "metrics": front.metrics,
         "management": front.management,
     }
@@ -72,10 +74,11 @@ def _upstream(home: Home, name: str, workers: int) -> str:
     return f"    upstream {name} {{\n        least_conn;\n{servers}\n{kept}    }}\n"
 
 
-def _proxy(name: str, passed: Mapping[str, str]) -> str:
+def _proxy(name: str, passed: Mapping[str, str], where: str = "/", limits: str = "") -> str:
     headers = "".join(f'            proxy_set_header {header} "{value}";\n' for header, value in passed.items())
     return (
-        "        location / {\n"
+        f"        location {where} {{\n"
+        f"{limits}"
         "            proxy_pass_request_headers off;\n"
         f"{headers}"
         '            proxy_set_header Connection "";\n'
@@ -108,6 +111,9 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
             opening += (
                 f'        satisfy any;\n        auth_basic "time-stamps";\n        auth_basic_user_file {passwords};\n'
             )
+    elif listener.name == "revocation":
+        # What is asked here is signed already; TLS would need the very answer (RFC 5280, section 8; RFC 6960, 5).
+        opening = f"        listen {listener.address};\n        limit_req zone=public burst=200 nodelay;\n"
     elif listener.name == "metrics":
         opening = (
             f"        listen {listener.address};\n        allow 127.0.0.0/8;\n        allow ::1;\n        deny all;\n"
@@ -124,9 +130,14 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
         "        }\n"
         for number in range(settings.workers if listener.name == "metrics" else 0)
     )
+    enrolment = ""
+    if listener.name == "public":
+        # Each request makes the keymaster work: far fewer of them than of what is only read.
+        limits = "            limit_req zone=enrolment burst=20 nodelay;\n            client_max_body_size 16k;\n"
+        enrolment = _proxy(listener.name, passed, ENROLMENT_PATH, limits)
     return (
         f"    server {{\n{opening}        client_max_body_size {settings.limits.document * 2};\n"
-        f"{one_by_one}{_proxy(listener.name, passed)}    }}\n"
+        f"{one_by_one}{enrolment}{_proxy(listener.name, passed)}    }}\n"
     )
 
 
@@ -174,6 +185,7 @@ def configuration(home: Home, name: str, servers: str) -> str:
         "    limit_conn_zone $binary_remote_addr zone=connections:2m;\n"
         f"    limit_conn connections {CONNECTIONS_AN_ADDRESS};\n"
         "    limit_req_zone $binary_remote_addr zone=public:4m rate=100r/s;\n"
+        "    limit_req_zone $binary_remote_addr zone=enrolment:1m rate=2r/s;\n"
         "    ssl_protocols TLSv1.2 TLSv1.3;\n"
         "    ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"
         "    ssl_session_cache shared:tls:8m;\n"

@@ -18,6 +18,7 @@ class Addresses(msgspec.Struct, frozen=True):
     applications: str | None = None
     tsa: str | None = None
     public: str | None = None
+    revocation: str | None = None
     metrics: str | None = None
     management: str | None = None
 

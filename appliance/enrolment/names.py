@@ -16,7 +16,7 @@ from appliance.errors import BadRequest
 PATTERN_LIMIT: Final = 200
 REPETITIONS: Final = 3
 WAYS: Final = 16
-_PLAIN: Final = frozenset(string.ascii_letters + string.digits + " _-.,:;@/'&=#%~!\"<>")
+_PLAIN: Final = frozenset(string.ascii_letters + string.digits + " _-,:;@/'&=#%~!\"<>")
 _CLASS: Final = re.compile(r"\[\^?(?:[A-Za-z0-9 _.,:;@/-]|\\[.\-dw])+\]")
 _ESCAPE: Final = re.compile(r"\\(?:[.\-+*?()\[\]{}|^$\\/]|d|w)")
 _COUNT: Final = re.compile(r"\{(\d{1,2})(?:(,)(\d{1,2})?)?\}")
