@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from hsm import constants as ck
@@ -61,6 +62,20 @@ def list_objects(token: Token) -> list[TokenObject]:
             ]
         except CryptokiError as error:
             raise TokenUnavailable(str(error)) from error
+
+
+def destroy_objects(token: Token, fingerprints: Collection[bytes]) -> int:
+    """Destroy the objects of these fingerprints, every one of several alike; how many were destroyed.
+
+    Raises TokenUnavailable, CryptokiError."""
+    destroyed = 0
+    with token.session(writable=True) as (cryptoki, session):
+        for handle in cryptoki.find_objects(session, {ck.CKA_TOKEN: True}):
+            fingerprint = _object(cryptoki, session, handle).fingerprint
+            if fingerprint in fingerprints:
+                cryptoki.destroy_object(session, handle)
+                destroyed += 1
+    return destroyed
 
 
 def _object(cryptoki: Cryptoki, session: int, handle: int) -> TokenObject:

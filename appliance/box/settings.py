@@ -315,6 +315,8 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     audit: AuditSettings = AuditSettings()
     users: UserSettings = UserSettings()
     front: FrontSettings = FrontSettings()
+    key_comparison_s: int = 60
+    """How often every token is held against the ledger of keys (control QUORUM)."""
     checkpoint_interval_ms: int = 1_000
     """How often a log with something new gets a signed head."""
     checkpoint_exports: str = "exports/checkpoints"

@@ -26,6 +26,7 @@ from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import CodeRefused
 from appliance.keymaster.execution import Executions
 from appliance.keymaster.founding import first_constitution, found, rehearsal_rules
+from appliance.keymaster.ledger_founding import begin_ledger
 from appliance.keymaster.serving import Method
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG
@@ -145,6 +146,7 @@ class Console:
             raise Conflict("another constitution, or none, is prepared")
         if words.lower().split() != digest_words(digest).split()[:CONFIRMING_WORDS]:
             raise CodeRefused("these are not the first four words of the constitution's fingerprint")
+        await begin_ledger(self._room)  # what was there before the officers came is written down before they come
         await found(self._room, document, self._engine.clock())
         self._proposed = None
         return document.version

@@ -218,8 +218,7 @@ class ExecutionContext:
     @property
     def key_id(self) -> bytes:
         """CKA_ID of the key that this step makes: a run after a crash finds the half-made object by it."""
-        text = _KEY_CONTEXT + bytes.fromhex(self.digest) + self.step.to_bytes(4, "big")
-        return hashlib.sha256(text).digest()[:KEY_ID_BYTES]
+        return step_key_id(self.digest, self.step)
 
     @property
     def scratch(self) -> Path:
@@ -240,3 +239,8 @@ class ExecutionContext:
 
 def facts_json(facts: dict[str, object]) -> bytes:
     return msgspec.json.encode(facts, order="sorted")
+
+
+def step_key_id(digest: str, step: int) -> bytes:
+    """CKA_ID of the key that a step of a proposal (its digest, hexadecimal) makes."""
+    return hashlib.sha256(_KEY_CONTEXT + bytes.fromhex(digest) + step.to_bytes(4, "big")).digest()[:KEY_ID_BYTES]

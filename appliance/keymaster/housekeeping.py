@@ -20,6 +20,7 @@ from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
 from appliance.keymaster.certificates import Issuer, Revocation
 from appliance.keymaster.context import Room
+from appliance.keymaster.ledger_watch import stopped_tenants
 from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl, reason_flag
 from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
 from appliance.keymaster.trust_changes import says_all, wanted_authorities, wanted_logs
@@ -62,7 +63,12 @@ class Housekeeping:
             # Retried in the next round; a CRL is made at half of its life, so there is time.
             self._failures += 1
             log.warning("round-failed", error=type(error).__name__, detail=str(error))
-        word = KeymasterWord(rounds=self._rounds, failures=self._failures, succeeded=self._succeeded)
+        word = KeymasterWord(
+            rounds=self._rounds,
+            failures=self._failures,
+            succeeded=self._succeeded,
+            unexplained_tenants=stopped_tenants(self._room),
+        )
         write_word(self._home.keymaster_word, word)
 
     def _open(self) -> None:

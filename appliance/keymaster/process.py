@@ -33,6 +33,9 @@ from appliance.keymaster.execution import Executions
 from appliance.keymaster.founding import govern
 from appliance.keymaster.housekeeping import Housekeeping
 from appliance.keymaster.journal import Journal
+from appliance.keymaster.key_endings import end_keys
+from appliance.keymaster.ledger_founding import begin_ledger
+from appliance.keymaster.ledger_watch import LedgerWatch
 from appliance.keymaster.leftovers import Leftovers
 from appliance.keymaster.recording import AdminLink, Recording
 from appliance.keymaster.registry import load_actions
@@ -81,6 +84,7 @@ class Keymaster:
         self.executions = Executions(self.engine)
         self._housekeeping = Housekeeping(self.room)
         self.leftovers = Leftovers(self.room)
+        self._watch = LedgerWatch(self.room)
         self._governed = False
         desk = Desk(self.engine, self.executions).methods()
         console = Console(self.engine, self.executions).methods()
@@ -136,8 +140,11 @@ class Keymaster:
                 if self.room.constitutions.founded and not self._governed:
                     await govern(self.room)  # a founding that was cut off before it said so
                     self._governed = True
+                await begin_ledger(self.room)
                 await self.leftovers.clear()
                 self.executions.resume()
+                await end_keys(self.room)
+                await self._watch.round()
                 await self.engine.settle_all()
         except (CinnabarError, hsm.HsmError) as error:
             log.warning("round-failed", error=type(error).__name__, detail=str(error))

@@ -20,6 +20,7 @@ from appliance.ceremonies import DocumentRefused, Proposal, encode, instant_text
 from appliance.ceremonies.actions import ApproveUpdate, Lock, RecoverFromTamper, Stop, Unlock
 from appliance.errors import Conflict
 from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.ledger_watch import settle_owner
 from appliance.keymaster.registry import StepResult, answers, executor
 
 _Answer = TypeVar("_Answer")
@@ -45,8 +46,9 @@ async def lock(ctx: ExecutionContext, _action: Lock) -> StepResult:
 @executor(Unlock)
 async def unlock(ctx: ExecutionContext, _action: Unlock) -> StepResult:
     """What else locks the box, such as a history that is not shown, still does."""
+    settled = await settle_owner(ctx, None)
     await _control(ctx, lambda control: control.unlock())
-    return StepResult({"state": "unlocked"})
+    return StepResult({"state": "unlocked", "settled": settled})
 
 
 @executor(Stop)
