@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,9 @@ async def _owner(room: Room, certificate: str) -> tuple[str | None] | None:
     for tenant, path in in_use:
         if _first(room.home.root / path) == digest:
             return (tenant,)
+    for key in room.ledger.keys(every=True):
+        if any(hashlib.sha256(encoded).digest() == digest for encoded in key.certificates[:1]):
+            return (key.tenant,)
     if (room.home.issued / f"{certificate}.pem").exists():
         return (None,)
     return None
