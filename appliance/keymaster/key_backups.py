@@ -79,7 +79,7 @@ class KeyBackup(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def directory(home: Home) -> Path:
     """Where backup files stand and are looked for; to be carried away from here."""
-    return home.exports / "key-backups"
+    return home.key_backups
 
 
 def read_key_backup(text: bytes) -> KeyBackup:
