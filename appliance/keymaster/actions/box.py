@@ -5,15 +5,12 @@ The supervisor does what is decided here (appliance.box.control); a lock stands 
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
-from appliance.box.control import ControlClient
 from appliance.box.process import sync_directory, write_file
 from appliance.box.states import Cause
 from appliance.ceremonies import DocumentRefused, Proposal, encode, instant_text
@@ -23,23 +20,11 @@ from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.ledger_watch import settle_owner
 from appliance.keymaster.registry import StepResult, answers, executor
 
-_Answer = TypeVar("_Answer")
-
-
-async def _control(ctx: ExecutionContext, call: Callable[[ControlClient], _Answer]) -> _Answer:
-    """Raises DeskUnavailable where the box runs without its supervisor."""
-
-    def once() -> _Answer:
-        with ControlClient(ctx.home.supervisor_socket) as client:
-            return call(client)
-
-    return await asyncio.to_thread(once)
-
 
 @executor(Lock)
 async def lock(ctx: ExecutionContext, _action: Lock) -> StepResult:
     """Nothing is signed any more, also after a restart, until a ceremony unlocks the box."""
-    await _control(ctx, lambda control: control.lock(Cause.LOCKED_BY_OFFICER, f"proposal {ctx.digest[:16]}"))
+    await ctx.room.control(lambda control: control.lock(Cause.LOCKED_BY_OFFICER, f"proposal {ctx.digest[:16]}"))
     return StepResult({"state": "locked"})
 
 
@@ -47,7 +32,7 @@ async def lock(ctx: ExecutionContext, _action: Lock) -> StepResult:
 async def unlock(ctx: ExecutionContext, _action: Unlock) -> StepResult:
     """What else locks the box, such as a history that is not shown, still does."""
     settled = await settle_owner(ctx, None)
-    await _control(ctx, lambda control: control.unlock())
+    await ctx.room.control(lambda control: control.unlock())
     return StepResult({"state": "unlocked", "settled": settled})
 
 
@@ -59,7 +44,7 @@ async def stop(ctx: ExecutionContext, _action: Stop) -> StepResult:
         ctx.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_file(mark, life.encode(), 0o600)
         sync_directory(ctx.scratch)
-        await _control(ctx, lambda control: control.stop())
+        await ctx.room.control(lambda control: control.stop())
     return StepResult({"state": "stopping"})
 
 
@@ -118,5 +103,5 @@ async def tampered(room: Room, _proposal: Proposal, _action: RecoverFromTamper) 
 @executor(RecoverFromTamper, check=tampered)
 async def recover_from_tamper(ctx: ExecutionContext, action: RecoverFromTamper) -> StepResult:
     """The latch goes, the processes get their PINs back and sign again; the box has said so in its log before."""
-    await _control(ctx, lambda control: control.recover())
+    await ctx.room.control(lambda control: control.recover())
     return StepResult({"finding": action.finding})
