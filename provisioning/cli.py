@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from appliance.box.options import home_option
+from provisioning.names import REVOCATION_URL
 from provisioning.rehearsal import AlreadyProvisioned, provision
 
 _TENANT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
@@ -27,10 +28,16 @@ def _tenant_names(_context: click.Context, _parameter: click.Parameter, values: 
 @click.option("--tenant", "tenants", multiple=True, default=("demo",), callback=_tenant_names, help="Repeatable.")
 @click.option("--name", default="rehearsal", show_default=True, help="The box's name.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="API worker processes.")
-def command(root: Path, tenants: tuple[str, ...], name: str, workers: int) -> None:
+@click.option(
+    "--revocation-url",
+    default=REVOCATION_URL,
+    show_default=True,
+    help="Where clients find CRLs and OCSP: http://HOST:PORT.",
+)
+def command(root: Path, tenants: tuple[str, ...], name: str, workers: int, revocation_url: str) -> None:
     """Make a rehearsal box on SoftHSM: tokens, keys, certificates, logs, and one application a tenant."""
     try:
-        made = provision(root, tenants=tenants, name=name, workers=workers)
+        made = provision(root, tenants=tenants, name=name, workers=workers, revocation_url=revocation_url)
     except AlreadyProvisioned as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"A rehearsal box stands in {made.home.root}. What it signs has no legal effect, and says so.")

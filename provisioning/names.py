@@ -20,5 +20,5 @@ def log_origin(box_id: str, log: str) -> str:
     return f"rehearsal.cinnabar.invalid/{box_id}/{log}"
 
 
-def crl_url(authority: str) -> str:
-    return f"http://rehearsal.cinnabar.invalid/crl/{authority}.crl"
+REVOCATION_URL = "http://rehearsal.cinnabar.invalid"
+"""Where certificates of a rehearsal box say that CRLs and OCSP answers are, unless it is made for another address."""

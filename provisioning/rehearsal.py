@@ -41,6 +41,7 @@ END_ENTITY_LIFETIME = datetime.timedelta(days=825)
 APPLICATION_LIFETIME = datetime.timedelta(days=365)
 AUTHORITIES = ("box-ca", "tsa-ca", "seal-ca")
 AUTHORITY_SCHEME = "ecdsa-p384-sha384"
+RESPONDER_SCHEME = "ecdsa-p256-sha256"
 BUNDLE_LIFETIME = datetime.timedelta(days=365)
 _ROLES: dict[str, Literal["tsa", "seal", "tls"]] = {"box-ca": "tls", "tsa-ca": "tsa", "seal-ca": "seal"}
 MANAGEMENT = "127.0.0.1:8444"
@@ -78,15 +79,23 @@ _UNITS = (
 
 
 def provision(
-    root: Path, *, tenants: Sequence[str] = ("demo",), name: str = "rehearsal", workers: int = 2
+    root: Path,
+    *,
+    tenants: Sequence[str] = ("demo",),
+    name: str = "rehearsal",
+    workers: int = 2,
+    revocation_url: str = names.REVOCATION_URL,
 ) -> Provisioned:
-    """Make a rehearsal box under `root`. Raises AlreadyProvisioned when there is one."""
-    return _Provisioning(Home(root.resolve()), list(tenants), name, workers).run()
+    """Make a rehearsal box under `root`; `revocation_url`: http://HOST:PORT, where clients will find CRLs and OCSP.
+
+    Raises AlreadyProvisioned when there is one."""
+    return _Provisioning(Home(root.resolve()), list(tenants), name, workers, revocation_url).run()
 
 
 class _Provisioning:
-    def __init__(self, home: Home, tenants: list[str], name: str, workers: int) -> None:
+    def __init__(self, home: Home, tenants: list[str], name: str, workers: int, revocation_url: str) -> None:
         self.home = home
+        self.revocation_url = revocation_url.rstrip("/")
         self.tenants = tenants
         self.name = name
         self.workers = workers
@@ -155,7 +164,7 @@ class _Provisioning:
                 clock=60616,
                 management=60617,
             ),
-            front=box.FrontSettings(management=MANAGEMENT),
+            front=box.FrontSettings(management=MANAGEMENT, revocation_url=self.revocation_url),
         )
         applications = {f"{tenant}-app": self._application(tenant) for tenant in self.tenants}
         self._trust_bundle()
@@ -193,7 +202,10 @@ class _Provisioning:
             self.now,
             AUTHORITY_LIFETIME,
         )
-        issuer = certificates.Issuer(certificate, signer, hashes.SHA384(), names.crl_url(name))
+        base = self.revocation_url
+        issuer = certificates.Issuer(
+            certificate, signer, hashes.SHA384(), f"{base}/crl/{name}.crl", f"{base}/ocsp/{name}"
+        )
         self.issuers[name] = issuer
         settings = box.CertificateAuthoritySettings(
             name=name,
@@ -202,7 +214,14 @@ class _Provisioning:
             scheme=AUTHORITY_SCHEME,
             certificate=f"trust/{name}.pem",
             crl=f"trust/{name}.crl",
+            responder=box.ResponderSettings(
+                token="box",
+                key_uri=f"pkcs11:object={name}-ocsp",
+                scheme=RESPONDER_SCHEME,
+                certificate=f"certificates/{name}-ocsp.pem",
+            ),
         )
+        self._key("box", f"{name}-ocsp", RESPONDER_SCHEME)  # the keymaster certifies it in its first round
         self._write_pem(self.home.root / settings.certificate, certificate)
         crl = revocation.next_crl(issuer, None, [], self.now, settings.crl_days)
         der = crl.public_bytes(serialization.Encoding.DER)

@@ -225,6 +225,7 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         seal_keys=opening.seal_keys,
         logs=opening.logs(),
         revocation_lists=opening.revocation_lists(),
+        responders=frozenset(one.name for one in settings.authorities if one.responder is not None),
         enroller=Enroller(home.enrol_socket),
         gates=gates,
     )

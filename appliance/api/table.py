@@ -35,6 +35,7 @@ from appliance.api.est import (
 from appliance.api.health import health, health_live, health_ready
 from appliance.api.logs import log_openings, log_resource, revocation_list
 from appliance.api.metrics import metrics
+from appliance.api.ocsp import MEDIA_OCSP_REQUEST, MEDIA_OCSP_RESPONSE, ocsp_get, ocsp_post
 from appliance.api.quotas import quota
 from appliance.api.records import records
 from appliance.api.schemas import (
@@ -111,6 +112,9 @@ _SEALING: Final = (
 )  # fmt: skip
 
 _UNIT = Parameter("unit", "[a-z0-9][a-z0-9.-]{0,62}", "Name of a time-stamping unit.", "demo-tsu")
+_OCSP: Final[frozenset[ListenerName]] = frozenset({"public", "revocation"})
+_AUTHORITY = Parameter("name", "[a-z0-9-]{1,64}", "Name of the CA.", "box-ca")
+_UNKNOWN = "Nonces are not echoed; a certificate that this CA did not issue gets `unauthorized`."
 _RECORD = Parameter("record", "[0-9a-f]{44}", "Id of the batch's record.", "0" * 44)
 _HASH = Parameter("hash", "sha256|sha384|sha512|sha3-256|sha3-384|sha3-512", "Hash of a binary body.", "sha256")
 _WAIT = "`Prefer: wait=N` waits up to N seconds, at most 60 (RFC 7240)."
@@ -372,13 +376,44 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="GET",
         path="/crl/{name}",
-        listeners=frozenset({"applications", "public"}),
+        listeners=frozenset({"applications", "public", "revocation"}),
         handler=revocation_list,
         summary="The revocation list of one of the box's CAs",
         work=Work.READ,
         needs_caller=False,
         parameters=(Parameter("name", r"[a-z0-9-]{1,64}\.crl", "Name of the CA, and `.crl`.", "tsa-ca.crl"),),
         answers=(Answer(200, "CRL, DER (RFC 5280).", (Body("application/pkix-crl"),)),),
+        errors=(NotFound,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/ocsp/{name}/{request}",
+        listeners=_OCSP,
+        handler=ocsp_get,
+        summary="Whether a certificate of one of the box's CAs holds",
+        description=f"OCSP (RFC 6960, appendix A.1), signed in advance (RFC 5019). {_UNKNOWN}",
+        work=Work.READ,
+        parameters=(
+            _AUTHORITY,
+            Parameter(
+                "request", "[A-Za-z0-9+/=]{1,2048}", "The OCSPRequest, DER in base64.", "MEIwQDA+MDwwOjAJBgUrDgMCGgUA"
+            ),
+        ),
+        answers=(Answer(200, "OCSPResponse, DER.", (Body(MEDIA_OCSP_RESPONSE),)),),
+        errors=(NotFound,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/ocsp/{name}",
+        listeners=_OCSP,
+        handler=ocsp_post,
+        summary="Whether a certificate of one of the box's CAs holds",
+        description=f"OCSP (RFC 6960, appendix A.1), signed in advance (RFC 5019). {_UNKNOWN}",
+        work=Work.READ,
+        parameters=(_AUTHORITY,),
+        takes=(Body(MEDIA_OCSP_REQUEST, None, "OCSPRequest, DER"),),
+        limit=_small,
+        answers=(Answer(200, "OCSPResponse, DER.", (Body(MEDIA_OCSP_RESPONSE),)),),
         errors=(NotFound,),
     ),
     Endpoint(

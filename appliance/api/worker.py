@@ -74,6 +74,8 @@ class Worker:
     """By origin."""
     revocation_lists: Mapping[str, Path]
     """CRL files by the name that their addresses end with."""
+    responders: frozenset[str]
+    """Authorities that have OCSP answers."""
     enroller: Enroller
     """Requests for certificates go there."""
     gates: Gates = field(default_factory=Gates)

@@ -20,6 +20,7 @@ from appliance.box.settings import (
     BoxSettings,
     CertificateAuthoritySettings,
     LogKeySettings,
+    ResponderSettings,
     SealKeySettings,
     TenantSettings,
     TokenSettings,
@@ -95,8 +96,10 @@ def check_settings(settings: BoxSettings) -> None:
     if Counter(logged) != Counter(tenants):
         raise AdoptionRefused("every tenant has one log, and every log but the box's a tenant")
     log_keys = [key for log in settings.logs for key in log.keys]
-    keyed: list[UnitSettings | SealKeySettings | CertificateAuthoritySettings | LogKeySettings]
+    keyed: list[UnitSettings | SealKeySettings | CertificateAuthoritySettings | LogKeySettings | ResponderSettings]
     keyed = [*settings.units, *settings.seal_keys, *settings.authorities, *log_keys]
+    responders = [authority.responder for authority in settings.authorities if authority.responder is not None]
+    keyed += responders
     for name in [tenant.token for tenant in settings.tenants] + [key.token for key in keyed]:
         if name not in tokens:
             raise AdoptionRefused(f"there is no token {name} in the settings")
@@ -120,6 +123,8 @@ def _paths(settings: BoxSettings) -> Iterable[PurePosixPath]:
         yield PurePosixPath(certified.certificate)
     for authority in settings.authorities:
         yield PurePosixPath(authority.crl)
+        if authority.responder is not None:
+            yield PurePosixPath(authority.responder.certificate)
 
 
 def _once(names: Iterable[str], what: str) -> set[str]:

@@ -167,6 +167,7 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
         (home.logs, who.log, 0o750),  # its group reads: workers serve tiles and proofs
         (home.exports, who.log, 0o711),  # others find only what they can name
         (home.trust, who.keymaster, 0o755),  # public
+        (home.ocsp, who.keymaster, 0o755),  # public
         (home.documents, who.worker, 0o700),
     ):
         users.give(path, user, create=True)

@@ -148,6 +148,20 @@ class ClockSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     """refuse: no stamps within 5 s of an announced leap second; smear: the servers smear it (see docs/clock.md)."""
 
 
+class ResponderSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The key that signs an authority's OCSP answers (RFC 6960, section 4.2.2.2), whose certificate the keymaster
+    renews."""
+
+    token: str
+    """Name of a token above."""
+    key_uri: str
+    """RFC 7512 URI path attributes of the key on that token."""
+    scheme: str
+    """A scheme of hsm.mechanisms."""
+    certificate: str
+    """Path, relative to the home, of its certificate, PEM."""
+
+
 class CertificateAuthoritySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A CA whose key is in the box's token and which publishes a CRL."""
 
@@ -164,7 +178,9 @@ class CertificateAuthoritySettings(_Settings, frozen=True, kw_only=True, forbid_
     crl: str
     """Path of the published CRL, relative to the home."""
     crl_days: int = 7
-    """Life of a CRL; the next one is made at half of it, and at every revocation."""
+    """Life of a CRL and of an OCSP answer; the next is made at half of it, and at every revocation."""
+    responder: ResponderSettings | None = None
+    """Answers are served as /ocsp/NAME; None: there are none."""
 
 
 class LimitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

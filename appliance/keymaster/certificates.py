@@ -7,7 +7,7 @@ legal-person profile of ETSI EN 319 412-3 as far as a private CA can. Serial num
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -194,6 +194,20 @@ def tls_client(
         _end_entity(issuer, subject, public_key, now, lifetime)
         .add_extension(_key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    )
+    return _sign(issuer, builder)
+
+
+def ocsp_responder(
+    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+) -> x509.Certificate:
+    """A delegated responder's certificate (RFC 6960, section 4.2.2.2). Nobody asks whether it is revoked
+    (id-pkix-ocsp-nocheck), so it is short-lived and names no CRL."""
+    builder = (
+        _end_entity(replace(issuer, crl_url="", ocsp_url=""), subject, public_key, now, lifetime)
+        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+        .add_extension(x509.OCSPNoCheck(), critical=False)
     )
     return _sign(issuer, builder)
 

@@ -172,7 +172,7 @@ class Room:
         return self.recorder
 
     async def record_signature(
-        self, kind: Literal["crl", "self-test", "certificate"], key: str, subject: str, body: bytes
+        self, kind: Literal["crl", "self-test", "certificate", "ocsp"], key: str, subject: str, body: bytes
     ) -> None:
         """The durable row of a signature of the box's own, before it is released (control RECORD); one a C_Sign."""
         try:

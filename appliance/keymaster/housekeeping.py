@@ -21,6 +21,7 @@ from appliance.evidence.trust import read_bundle
 from appliance.keymaster.certificates import Issuer, Revocation
 from appliance.keymaster.context import Room
 from appliance.keymaster.ledger_watch import stopped_tenants
+from appliance.keymaster.ocsp import OcspAnswers
 from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl, reason_flag
 from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
 from appliance.keymaster.trust_changes import says_all, wanted_authorities, wanted_logs
@@ -41,6 +42,7 @@ class Housekeeping:
         self._room = room
         self._home = room.home
         self._issuers: dict[str, Issuer] = {}
+        self._ocsp = OcspAnswers(room)
         self._rounds, self._failures = 0, 0
         self._succeeded: float | None = None
         room.settings_changed.append(lambda _: self._issuers.clear())
@@ -90,6 +92,7 @@ class Housekeeping:
         }
         if not self._bundle_names(lists):
             await self._publish(lists, now)
+        await self._ocsp.round(self._issuers, revoked, now)
 
     def _revocations(self, rows: list[tuple[bytes, int, str, str]]) -> dict[str, list[Revocation]]:
         """Held and revoked certificates by the authority that issued them; the register knows them by digest only."""

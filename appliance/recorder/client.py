@@ -155,7 +155,7 @@ class RecorderClient:
 
     def housekeeping(
         self,
-        kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate"],
+        kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate", "ocsp"],
         key: str,
         time: int,
         subject: str,

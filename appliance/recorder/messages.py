@@ -65,7 +65,7 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
     """
 
     ticket: int
-    kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate"]
+    kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate", "ocsp"]
     key: str
     time: Count
     subject: str

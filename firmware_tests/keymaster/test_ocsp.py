@@ -1,0 +1,170 @@
+"""CRL and OCSP as strangers' tools ask for them: openssl by the addresses in the certificates, cryptography by hand."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+
+from firmware_tests.running import RunningBox, wait_until
+
+CAS = ("box-ca", "tsa-ca", "seal-ca")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def told_box(open_directory: Path) -> Iterator[RunningBox]:
+    """A box whose certificates name the address at which it answers."""
+    box = RunningBox(open_directory / "ocsp", "demo")
+    port = free_port()
+    box.provision("--revocation-url", f"http://127.0.0.1:{port}")
+    box.start("--revocation", f"127.0.0.1:{port}", "--public", "127.0.0.1:0")
+    wait_until(lambda: len(list(box.home.ocsp.glob("*/*.der"))) >= 2 * 5, what="answers")
+    yield box
+    if box.running:
+        assert box.stop() == 0, box.said()
+
+
+def certificate(box: RunningBox, name: str = "clients/demo-app.crt") -> x509.Certificate:
+    return x509.load_pem_x509_certificates((box.home.root / name).read_bytes())[0]
+
+
+def authority(box: RunningBox, name: str = "box-ca") -> x509.Certificate:
+    return x509.load_pem_x509_certificate((box.home.trust / f"{name}.pem").read_bytes())
+
+
+def ask(box: RunningBox, der: bytes, *, name: str = "box-ca", get: bool = False) -> httpx.Response:
+    with httpx.Client(base_url=f"http://{box.address('revocation')}") as http:
+        if get:
+            return http.get(f"/ocsp/{name}/{quote(base64.b64encode(der).decode(), safe='')}")
+        return http.post(f"/ocsp/{name}", content=der, headers={"Content-Type": "application/ocsp-request"})
+
+
+def request(made: x509.Certificate, issuer: x509.Certificate, by: hashes.HashAlgorithm) -> bytes:
+    return ocsp.OCSPRequestBuilder().add_certificate(made, issuer, by).build().public_bytes(serialization.Encoding.DER)
+
+
+def openssl_says(box: RunningBox, pem: Path, ca: str, *more: str) -> str:
+    made = certificate(box, str(pem.relative_to(box.home.root)))
+    access = made.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    (url,) = [one.access_location.value for one in access if one.access_method == AuthorityInformationAccessOID.OCSP]
+    issuer = str(box.home.trust / f"{ca}.pem")
+    said = subprocess.run(
+        ("openssl", "ocsp", "-issuer", issuer, *more, "-cert", str(pem), "-url", url, "-CAfile", issuer),
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert "Response verify OK" in said.stderr, said.stderr
+    return said.stdout
+
+
+def test_openssl_asks_by_the_addresses_in_the_certificates(told_box: RunningBox) -> None:
+    for name, ca in (
+        ("clients/demo-app.crt", "box-ca"),
+        ("front/server.crt", "box-ca"),
+        ("certificates/demo-tsu.pem", "tsa-ca"),
+        ("certificates/demo-seal.pem", "seal-ca"),
+    ):
+        pem = told_box.home.root / name
+        for more in ((), ("-sha256",), ("-no_nonce",)):
+            assert ": good" in openssl_says(told_box, pem, ca, *more), name
+        made = certificate(told_box, name)
+        points = made.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+        (place,) = [full.value for point in points for full in point.full_name or ()]
+        assert place.startswith("http://")  # RFC 5280, section 8: no TLS to ask about TLS
+        crl = x509.load_der_x509_crl(httpx.get(place).content)
+        assert crl.is_signature_valid(authority(told_box, ca).public_key())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by", [hashes.SHA1(), hashes.SHA256()])  # noqa: S303
+@pytest.mark.parametrize("get", [True, False])
+def test_an_answer_made_in_advance(told_box: RunningBox, by: hashes.HashAlgorithm, get: bool) -> None:
+    made, issuer = certificate(told_box), authority(told_box)
+    response = ask(told_box, request(made, issuer, by), get=get)
+    assert response.headers["content-type"] == "application/ocsp-response"
+    answer = ocsp.load_der_ocsp_response(response.content)
+    assert answer.certificate_status is ocsp.OCSPCertStatus.GOOD
+    assert answer.serial_number == made.serial_number
+    (responder,) = answer.certificates
+    responder.verify_directly_issued_by(issuer)
+    assert ExtendedKeyUsageOID.OCSP_SIGNING in responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert responder.extensions.get_extension_for_class(x509.OCSPNoCheck)
+    key = responder.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(answer.signature, answer.tbs_response_bytes, ec.ECDSA(answer.signature_hash_algorithm))  # type: ignore[arg-type]
+    assert answer.next_update_utc is not None
+    assert answer.next_update_utc - answer.this_update_utc == datetime.timedelta(days=7)
+    if get:
+        assert "max-age=3600" in response.headers["cache-control"]
+        assert response.headers["expires"].endswith("GMT")
+    else:
+        assert response.headers["cache-control"] == "no-store"
+
+
+def test_every_answer_is_a_row(told_box: RunningBox) -> None:
+    made = certificate(told_box)
+    with told_box.admin() as admin:
+        rows = admin.query("housekeeping", "ocsp", f"{made.serial_number:x}", 0, 10)
+    files = {path.read_bytes() for path in (told_box.home.ocsp / "box-ca").glob(f"{made.serial_number:x}-*.der")}
+    assert len(files) == 2
+    assert files <= {bytes(row[-1]) for row in rows}
+
+
+def test_what_is_not_known_or_not_read(told_box: RunningBox) -> None:
+    issuer = authority(told_box)
+    stranger = ocsp.OCSPRequestBuilder().add_certificate_by_hash(b"\1" * 20, b"\2" * 20, 77, hashes.SHA1()).build()  # noqa: S303
+    foreign = request(certificate(told_box), authority(told_box, "tsa-ca"), hashes.SHA1())  # noqa: S303
+    for der in (stranger.public_bytes(serialization.Encoding.DER), foreign):
+        answer = ocsp.load_der_ocsp_response(ask(told_box, der).content)
+        assert answer.response_status is ocsp.OCSPResponseStatus.UNAUTHORIZED
+    other = request(certificate(told_box), issuer, hashes.SHA512())
+    assert (
+        ocsp.load_der_ocsp_response(ask(told_box, other).content).response_status
+        is ocsp.OCSPResponseStatus.UNAUTHORIZED
+    )
+    for der in (b"\x30\x00", b"x" * 300, b"\x30\x80" * 50):
+        answer = ocsp.load_der_ocsp_response(ask(told_box, der).content)
+        assert answer.response_status is ocsp.OCSPResponseStatus.MALFORMED_REQUEST
+    assert ask(told_box, stranger.public_bytes(serialization.Encoding.DER), name="nobody-ca").status_code == 404
+    with httpx.Client(base_url=f"http://{told_box.address('revocation')}") as http:
+        for path in ("/ocsp/box-ca/..%2f..%2fbox.json", "/ocsp/%2e%2e/x", "/v1/records/" + "0" * 44, "/metrics"):
+            assert http.get(path).status_code in {200, 404}
+            assert b"box_id" not in http.get(path).content
+
+
+def test_held_then_released_then_revoked(told_box: RunningBox) -> None:
+    made = certificate(told_box)
+    pem = told_box.home.clients / "demo-app.crt"
+
+    def set_state(state: str) -> None:
+        with told_box.admin() as admin:
+            admin.set_state(state, "demo", "demo-app", made.fingerprint(hashes.SHA256()))  # type: ignore[arg-type]
+
+    set_state("suspended")
+    wait_until(lambda: "revoked" in openssl_says(told_box, pem, "box-ca"), what="the hold")
+    assert "certificateHold" in openssl_says(told_box, pem, "box-ca", "-sha256")
+    set_state("active")
+    wait_until(lambda: ": good" in openssl_says(told_box, pem, "box-ca"), what="the release")
+    set_state("revoked")
+    wait_until(lambda: "revoked" in openssl_says(told_box, pem, "box-ca", "-sha256"), what="the revocation")
+    # A new life of the keymaster finds its answers: nothing is signed anew.
+    before = {path: path.stat().st_mtime_ns for path in told_box.home.ocsp.glob("*/*.der")}
+    assert told_box.stop() == 0, told_box.said()
+    told_box.start("--revocation", "127.0.0.1:0", "--public", "127.0.0.1:0")
+    assert {path: path.stat().st_mtime_ns for path in told_box.home.ocsp.glob("*/*.der")} == before
