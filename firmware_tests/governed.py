@@ -120,9 +120,14 @@ def governed(root: Path, *tenants: str, management: str = "off", names: Sequence
     """A box, provisioned, started, with the officers enrolled and the constitution founded. The caller stops it."""
     box = RunningBox(root, *(tenants or ("demo",)))
     box.provision()
-    box.start(management=management)
-    made = Governed(box)
-    for name in names:
-        made.enrol(name)
-    made.found()
+    try:
+        box.start(management=management)
+        made = Governed(box)
+        for name in names:
+            made.enrol(name)
+        made.found()
+    except BaseException:
+        if box.running:
+            box.stop()
+        raise
     return made

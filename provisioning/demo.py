@@ -1,7 +1,9 @@
 """`make demo`: the box's main job on real input, end to end, by the commands that a user types.
 
 Provisions a rehearsal box, runs it, seals and stamps a letter (a bid bond as JSON and PDF), stamps a batch, stops the
-box, and verifies everything offline, by our verifier and by OpenSSL. What was made stays under the given home.
+box, and verifies everything offline, by our verifier and by OpenSSL. What was made stays under the given home. The last
+lines are the management address and a one-time link: the box is stopped, so that the demonstration ends by itself, and
+the link works as soon as the box runs again.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ class Demo:
         console.print("The box is stopped now. Everything below works without it.")
         self._verify()
         self._summary()
+        self._officers()
 
     def _fresh(self) -> None:
         marker = self.root / ".cinnabar-demo"
@@ -173,22 +176,34 @@ class Demo:
         console.print(
             "Everything is a rehearsal and says so in its names, policies and origins: it has no legal effect."
         )
+        console.print(f"The box's log of this run: {self._shown(self.root)}/box.log\n")
+
+    def _officers(self) -> None:
+        """Last, so that it stands at the bottom: where officers begin. The box need not run for the link to be made."""
+        self._title("9  The officers' pages", "who makes keys from now on: officers, by ceremonies in a browser")
+        box = self._shown(self.home.root)
+        said = self._cinnabar("management", "invite", "--home", box, "ann", "Ann")
+        origin = said.rpartition("https://")[2].partition("/enrol/")[0]
         console.print(
-            f"Keep a box up with [bold]make run[/]. The box's log of this run: {self._shown(self.root)}/box.log"
+            f"Bring the box up with [bold]make run HOME_DIR={box}[/]; then the link works, on https://{origin},"
+        )
+        console.print(
+            f"once the browser trusts {self._shown(self.home.trust)}/box-ca.pem. docs/ceremonies.md goes on here."
         )
 
-    def _cinnabar(self, *arguments: str, shown: str | None = None) -> None:
-        self._run((self.program, *arguments), f"cinnabar {shown or ' '.join(arguments)}")
+    def _cinnabar(self, *arguments: str, shown: str | None = None) -> str:
+        return self._run((self.program, *arguments), f"cinnabar {shown or ' '.join(arguments)}")
 
     def _tool(self, *command: str) -> None:
         self._run(command, " ".join(command))
 
-    def _run(self, command: tuple[str, ...], shown: str) -> None:
+    def _run(self, command: tuple[str, ...], shown: str) -> str:
         console.print(f"[bold]$[/] {escape(shown)}")
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         console.print(escape(done.stdout.strip()) + "\n")
         if done.returncode != 0:
             raise DemoFailed(f"exit status {done.returncode}: {shown}")
+        return done.stdout
 
     @staticmethod
     def _title(title: str, what: str) -> None:

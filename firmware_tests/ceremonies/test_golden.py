@@ -1,0 +1,261 @@
+"""A dry run of every template on a real box, its transcript held to a golden file; each bundle holds offline.
+
+What differs from run to run (keys, digests, ids, times, salts) is masked. After a change that is meant, make the files
+anew with CINNABAR_GOLDEN=write and read the difference.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from appliance.ceremonies import bundle as form
+from appliance.ceremonies.actions import (
+    AmendConstitution,
+    DeactivateKey,
+    DestroyKey,
+    GenerateKey,
+    ResumeTenant,
+    Unlock,
+)
+from appliance.ceremonies.bundle import unpack
+from appliance.errors import CinnabarError
+from appliance.evidence import Indication, NamedBytes, read_bundle, verify
+from appliance.evidence.directory import read_directory
+from appliance.keymaster.console_client import ConsoleClient
+from firmware_tests.governed import Governed, governed
+from mgmt_service import scripts
+from mgmt_service.writing import OfficersForm, ScopeForm, actions_of, amended
+
+GOLDEN = Path(__file__).parent / "golden"
+_HEX = re.compile(r"\b[0-9a-f]{8,}\b")
+_COUNTS = re.compile(r"\d+ entries|words [\d, ]+ of your share")
+_CREDENTIAL = re.compile(r"passkey [A-Za-z0-9_-]{43}")
+_WORDS = re.compile(r"(?:\b[a-z]{3,8}\b ){23}[a-z]{3,8}\b")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC|\+00:00)?")
+_VOLATILE = frozenset(("time", "begun", "ended", "submitted", "received", "asked", "made", "verifier", "trust_bundle"))
+UNTIL = "2099-01-01T00:00:00Z"
+CERTIFIED: dict[str, Any] = {
+    "authority": "seal-ca", "common_name": "Demo Bank 示范银行", "organisation": "Demo Bank", "country": "CN",
+    "days": 365,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stage(open_directory: Path) -> Iterator[Governed]:
+    made = governed(open_directory / "golden")
+    for name in ("dora", "eli", "fay"):
+        made.enrol(name)
+    yield made
+    assert made.box.stop() == 0, made.box.said()
+
+
+def written(slug: str, shared: Mapping[str, Any], *members: Mapping[str, Any]) -> list[msgspec.Struct]:
+    """The template's actions as its form, filled in so, gives them."""
+    script = scripts.BY_SLUG[slug]
+    return actions_of(
+        script, shared, [{**step.preset, **given} for step, given in zip(script.steps, members, strict=True)]
+    )
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """The transcript without what no two runs have in common."""
+    if isinstance(value, dict):
+        return {key: masked(one, key) for key, one in value.items()}
+    if isinstance(value, list):
+        return [masked(one) for one in value]
+    if name in _VOLATILE and value is not None:
+        return "#"
+    if isinstance(value, str):
+        return blank(value)
+    return value
+
+
+def blank(text: str) -> str:
+    """A text without what no two runs have in common."""
+    text = _CREDENTIAL.sub("passkey <id>", text)
+    return _COUNTS.sub("#", _INSTANT.sub("<time>", _HEX.sub("<hex>", text)))
+
+
+def check(stage: Governed, digest: str, golden: str) -> dict[str, bytes]:
+    """Hold the ceremony's bundle to the verifier, and its transcript to the golden file. The bundle's members."""
+    content = stage.bundle(digest)
+    trust = read_bundle(read_directory(stage.box.home.trust), None)
+    report = verify([NamedBytes("ceremony.asice", content)], trust, now_us=time.time_ns() // 1000)
+    wrong = [
+        check for part in report.files[0].parts for check in part.checks if check.outcome not in {"passed", "note"}
+    ]
+    assert report.indication is Indication.PASSED, wrong
+    members = unpack(content)
+    transcript = masked(json.loads(members[form.TRANSCRIPT]))
+    found = {
+        "transcript": transcript,
+        "script": [_WORDS.sub("<words>", blank(line)) for line in members[form.SCRIPTS["en"]].decode().splitlines()],
+        "members": form.order(members),
+    }
+    path = GOLDEN / f"{golden}.json"
+    text = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    if os.environ.get("CINNABAR_GOLDEN") == "write":
+        path.write_text(text)
+    assert text == path.read_text(), f"{path.name} differs: a template or a transcript has changed"
+    return members
+
+
+class Custodians:
+    """The person at the console: writes shares down, types words of them back, and later the shares."""
+
+    def __init__(self, stage: Governed) -> None:
+        self._stage = stage
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self.shares: dict[str, list[str]] = {}
+
+    def __enter__(self) -> Custodians:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        with ConsoleClient(self._stage.box.home.console_socket) as console:
+            while not self._stop.wait(0.05):
+                for row in console.pending():
+                    self._serve(console, int(row["number"]), str(row["kind"]), str(row["prompt"]))
+
+    def _serve(self, console: ConsoleClient, number: int, kind: str, prompt: str) -> None:
+        person = re.search(r"\((\w+)\)", prompt)
+        if kind == "show":
+            assert person is not None
+            self.shares[person[1]] = re.findall(r"\d+ ([a-z]+)", console.text(number).split("\n\n", 1)[1])
+            console.answer(number, "")
+            return
+        asked = re.search(r"words ([\d, ]+) of your share", prompt)
+        if asked is not None and person is not None:
+            console.answer(number, " ".join(self.shares[person[1]][int(one) - 1] for one in asked[1].split(", ")))
+            return
+        token = re.search(r"security officer's PIN of token (\w+)", prompt)
+        if token is not None:
+            kept = self._stage.box.home.secrets / f"{token[1]}.so-pin"
+            console.answer(number, kept.read_text().strip())
+            return
+        turn = re.search(r"Share (\d) of", prompt)
+        assert turn is not None, prompt
+        console.answer(number, " ".join(self.shares[("ann", "bo", "cai")[int(turn[1]) - 1]]))
+
+
+def seal_key(key: str, **more: Any) -> list[msgspec.Struct]:
+    shared = {"tenant": "demo", "token": "demo", "key": key}
+    made = {"until": UNTIL, "scheme": "ecdsa-p256-sha256", **more}
+    return written("seal-key", shared, made, CERTIFIED, {})
+
+
+def test_seal_key(stage: Governed) -> None:
+    digest = stage.decide(seal_key("letters-2027", for_backup=True), title="A seal key")
+    members = check(stage, digest, "seal-key")
+    assert any(name.endswith(".pem") for name in members)
+
+
+def test_rotate_a_key(stage: Governed) -> None:
+    stage.decide(seal_key("old"))
+    made = {"until": UNTIL, "scheme": "ecdsa-p384-sha384", "purpose": "seal"}
+    shared = {"tenant": "demo", "token": "demo", "key": "old", "successor": "new"}
+    digest = stage.decide(written("rotate-a-key", shared, made, CERTIFIED, {"overlap_hours": 1}), title="A new key")
+    check(stage, digest, "rotate-a-key")
+
+
+def test_suspend_a_key(stage: Governed) -> None:
+    """At once, on one officer's word: her statement is the execution."""
+    stage.decide(seal_key("stopped"))
+    digest = stage.submit(written("suspend-key", {}, {"tenant": "demo", "key": "stopped"}), "Stop", requester="bo")
+    assert stage.say(digest, "take-away bo")["state"] == "executed"
+    check(stage, digest, "suspend-key")
+
+
+def test_back_up_and_restore_keys(stage: Governed) -> None:
+    stage.decide(seal_key("kept", for_backup=True))
+    actions = written(
+        "back-up-keys", {}, {"tenant": "demo", "keys": ["kept"], "custodians": ["ann", "bo", "cai"], "threshold": 2}
+    )
+    with Custodians(stage) as custodians:
+        digest = stage.decide(actions, title="A backup")
+        members = check(stage, digest, "back-up-keys")
+        assert sorted(custodians.shares) == ["ann", "bo", "cai"]
+        for share in custodians.shares.values():
+            assert not any(" ".join(share[:4]).encode() in one for one in members.values())
+        facts = json.loads(members[form.TRANSCRIPT])["steps"][0]["facts"]
+        stopped = stage.submit([DeactivateKey(tenant="demo", key="kept")])
+        assert stage.say(stopped, "take-away ann")["state"] == "executed"
+        with stage.desk() as desk:
+            (key,) = [one for one in desk.call("keys", "tenant/demo") if one["name"] == "kept"]
+        stage.decide([DestroyKey(tenant="demo", key="kept", public_key=key["public_key"])], title="Destroyed")
+        restoring = written(
+            "restore-keys", {}, {"tenant": "demo", "backup": facts["backup"], "keys": ["kept"], "token": "demo"}
+        )
+        check(stage, stage.decide(restoring, title="Back again"), "restore-keys")
+
+
+def test_tenants_applications_and_quotas(stage: Governed) -> None:
+    quota = written("set-quota", {}, {"name": "demo", "quota": {"signatures": 1000, "stamps": 5000}})
+    check(stage, stage.decide(quota, title="A quota"), "set-quota")
+    certificate = (stage.box.home.clients / "demo-app.crt").read_text()
+    application = written(
+        "enrol-application", {"tenant": "demo", "application": "demo-app"}, {"permissions": ["*"]},
+        {"certificate": certificate},
+    )  # fmt: skip
+    check(stage, stage.decide(application, title="A program"), "enrol-application")
+
+
+def test_suspend_a_tenant_and_lock(stage: Governed) -> None:
+    for slug, members in (("suspend-tenant", {"name": "demo"}), ("lock", {})):
+        digest = stage.submit(written(slug, {}, members), "Stop", requester="cai")
+        assert stage.say(digest, "take-away cai")["state"] == "executed"
+        check(stage, digest, slug)
+        back = [ResumeTenant(name="demo")] if slug == "suspend-tenant" else [Unlock()]
+        stage.decide(back)
+
+
+def officers(stage: Governed, scope: str) -> AmendConstitution:
+    """What the form for a change of officers makes: dora, eli and fay for a scope."""
+    with stage.desk() as desk:
+        candidates = desk.candidates()
+    entered = OfficersForm(scopes=[ScopeForm(name=scope, officers=["dora", "eli", "fay"], threshold=2)])
+    now = datetime.datetime.now(datetime.UTC)
+    return AmendConstitution(constitution=amended(stage.law(), entered, candidates, now))
+
+
+ACCEPT = ("accept dora", "accept eli", "accept fay")
+
+
+def test_new_tenant_with_its_officers(stage: Governed) -> None:
+    tenant = written("new-tenant", {"name": "acme"}, {"title": "Acme 公司", "token": "acme"})
+    digest = stage.decide([*tenant, officers(stage, "tenant/acme")], *ACCEPT, title="A tenant")
+    check(stage, digest, "new-tenant")
+    own = [GenerateKey(tenant="acme", token="acme", key="acme-seal", scheme="ed25519", purpose="seal", until=UNTIL)]
+    made = stage.submit(own, requester="dora")
+    shown = stage.say(made, "request dora", "approve eli", "approve fay")
+    assert shown["state"] == "approved"
+    assert stage.execute(made)["state"] == "executed"
+
+
+def test_replace_the_whole_officer_set(stage: Governed) -> None:
+    digest = stage.decide([officers(stage, "tenant/demo")], *ACCEPT, title="Other people")
+    check(stage, digest, "replace-officers")
+    assert [one.officers for one in stage.law().scopes if one.name == "tenant/demo"] == [["dora", "eli", "fay"]]
+    with pytest.raises(CinnabarError):
+        stage.submit(seal_key("no-longer"))  # ann is an officer of demo no more
+
+
+def test_every_template_has_a_dry_run() -> None:
+    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == sorted(scripts.BY_SLUG)
