@@ -38,8 +38,10 @@ class PinLocked(NotAuthorised):
     control = "QUORUM"
 
 
-class PassphraseRefused(BadRequest):
-    code = "passphrase-refused"
+class PassphraseUnfit(BadRequest):
+    """Too short, another officer's, or one that opens nothing."""
+
+    code = "passphrase-unfit"
     title = "This cannot be a passphrase"
 
 
@@ -77,12 +79,12 @@ class LockedPin(_Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def lock_for_officers(token: str, pin: str, passphrases: dict[str, str], threshold: int = 1) -> LockedPin:
-    """Lock a PIN under passphrases of officers, by person. Raises PassphraseRefused, ValueError."""
+    """Lock a PIN under passphrases of officers, by person. Raises PassphraseUnfit, ValueError."""
     for person, passphrase in passphrases.items():
         if len(passphrase) < PASSPHRASE_MINIMUM:
-            raise PassphraseRefused(f"{person}: a passphrase has at least {PASSPHRASE_MINIMUM} characters")
+            raise PassphraseUnfit(f"{person}: a passphrase has at least {PASSPHRASE_MINIMUM} characters")
     if len(set(passphrases.values())) != len(passphrases):
-        raise PassphraseRefused("two officers cannot have one passphrase")
+        raise PassphraseUnfit("two officers cannot have one passphrase")
     key = os.urandom(32)
     parts = split(key, threshold, len(passphrases))
     sealed = [

@@ -16,7 +16,7 @@ from appliance.box import tpm
 from appliance.box.home import Home
 from appliance.box.locked_pins import (
     LockedPin,
-    PassphraseRefused,
+    PassphraseUnfit,
     find_part,
     lock_for_officers,
     lock_for_tpm,
@@ -192,6 +192,6 @@ def _opened(locked: LockedPin) -> str:
         passphrase = click.prompt(f"A passphrase for {locked.token}", hide_input=sys.stdin.isatty())
         found = find_part(locked, passphrase, tuple(parts))
         if found is None:
-            raise PassphraseRefused("this passphrase opens nothing")
+            raise PassphraseUnfit("this passphrase opens nothing")
         parts[found[0]] = found[1]
     return open_with_parts(locked, parts)

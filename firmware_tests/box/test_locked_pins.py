@@ -11,7 +11,7 @@ import pytest
 
 from appliance.box import locked_pins, tpm
 from appliance.box.locked_pins import (
-    PassphraseRefused,
+    PassphraseUnfit,
     PinLocked,
     find_part,
     lock_for_officers,
@@ -59,7 +59,7 @@ def test_two_officers_are_needed_where_two_are_asked_for() -> None:
 
 def test_weak_and_equal_passphrases_are_refused() -> None:
     for chosen in ({"ann": "short"}, {"ann": CHOSEN["ann"], "bo": CHOSEN["ann"]}):
-        with pytest.raises(PassphraseRefused):
+        with pytest.raises(PassphraseUnfit):
             lock_for_officers("box", PIN, chosen)
 
 
