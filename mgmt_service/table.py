@@ -1,6 +1,6 @@
 """The table of the service's parts, each with its operations. An area that is not in it has no route."""
 
-from mgmt_service.areas import ceremonies, description, drafting, entry, files, officers, overview
+from mgmt_service.areas import bundles, ceremonies, description, drafting, entry, files, officers, overview
 
 AREAS = (
     entry.area,
@@ -8,6 +8,7 @@ AREAS = (
     overview.area,
     drafting.area,
     ceremonies.area,
+    bundles.area,
     officers.area,
     description.area,
 )
