@@ -13,13 +13,16 @@ from typing import Literal
 import msgspec
 
 from appliance.ceremonies.actions import AmendConstitution
-from appliance.ceremonies.canonical import Instant, instant
+from appliance.ceremonies.canonical import DOCUMENT_BYTES, Instant, instant
 from appliance.ceremonies.constitution import Constitution, check_constitution
 from appliance.ceremonies.errors import DocumentRefused, QuorumMissing, StatementRefused, SuccessionRefused
 from appliance.ceremonies.evidence import governing, verify_statement
 from appliance.ceremonies.proposal import Proposal, check_proposal, proposal_digest
 from appliance.ceremonies.quorum import require
 from appliance.ceremonies.statements import ReceivedStatement, VerifiedStatement
+
+VERSION_BYTES = 32 * DOCUMENT_BYTES
+"""Largest version that is read: it holds its document twice, and every officer's statements besides."""
 
 
 class ConstitutionVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

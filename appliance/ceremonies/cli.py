@@ -13,7 +13,7 @@ from rich.text import Text
 
 from appliance.ceremonies.canonical import decode, digest, encode
 from appliance.ceremonies.card_statements import card_statement
-from appliance.ceremonies.chain import ConstitutionVersion
+from appliance.ceremonies.chain import VERSION_BYTES, ConstitutionVersion
 from appliance.ceremonies.constitution import Constitution
 from appliance.ceremonies.errors import DocumentRefused
 from appliance.ceremonies.evidence import governing, verify_statement
@@ -149,7 +149,7 @@ def _proposal(text: bytes) -> Proposal:
 def _constitution(path: Path) -> Constitution:
     text = _read(path)
     try:
-        return decode(text, ConstitutionVersion).constitution
+        return decode(text, ConstitutionVersion, limit=VERSION_BYTES).constitution
     except DocumentRefused:
         pass
     try:

@@ -17,7 +17,13 @@ from appliance.ceremonies.actions import AmendConstitution
 from appliance.ceremonies.bundle import Records, Statements, Step, Transcript
 from appliance.ceremonies.canonical import decode, digest, instant, instant_text
 from appliance.ceremonies.certified import judge_certificates
-from appliance.ceremonies.chain import ConstitutionVersion, check_chain, check_succession, verified_statements
+from appliance.ceremonies.chain import (
+    VERSION_BYTES,
+    ConstitutionVersion,
+    check_chain,
+    check_succession,
+    verified_statements,
+)
 from appliance.ceremonies.constitution import Constitution
 from appliance.ceremonies.errors import BundleRefused, DocumentRefused, QuorumMissing, SuccessionRefused
 from appliance.ceremonies.explain import LANGUAGES, explain
@@ -119,7 +125,7 @@ def _read(content: bytes) -> _Documents:
     proposal = read_proposal(text)
     chain: list[ConstitutionVersion] = []
     while (name := f"{form.CONSTITUTION}{len(chain) + 1}.json") in members:
-        chain.append(decode(members[name], ConstitutionVersion))
+        chain.append(decode(members[name], ConstitutionVersion, limit=VERSION_BYTES))
     transcript = decode(form.read_member(members, form.TRANSCRIPT), Transcript)
     found = _Documents(
         members,
@@ -390,7 +396,7 @@ def _check_amendment(journal: Journal, found: _Documents, step: Step) -> None:
     if name is None:
         raise _failed("amendment", "The version that the ceremony brought is not in the bundle.")
     try:
-        version = decode(found.members[name], ConstitutionVersion)
+        version = decode(found.members[name], ConstitutionVersion, limit=VERSION_BYTES)
         check_succession(found.chain[-1].constitution, version)
     except (DocumentRefused, SuccessionRefused, QuorumMissing, IndexError) as error:
         raise _failed("amendment", f"The version that it brought is not lawful: {escape(str(error))}.") from None

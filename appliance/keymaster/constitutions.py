@@ -18,7 +18,7 @@ import structlog
 import hsm
 from appliance.box.process import write_file
 from appliance.ceremonies import Constitution, DocumentRefused, QuorumMissing, SuccessionRefused, decode, encode
-from appliance.ceremonies.chain import ConstitutionVersion, check_chain
+from appliance.ceremonies.chain import VERSION_BYTES, ConstitutionVersion, check_chain
 from appliance.errors import NotFound
 from appliance.keymaster.errors import ConstitutionRefused, NoConstitution
 from appliance.keymaster.journal import Journal
@@ -77,7 +77,7 @@ class Constitutions:
         if [row.version for row in rows] != list(range(1, newest + 1)):
             raise ConstitutionRefused(f"the token pins version {newest}, the journal has {len(rows)}")
         try:
-            chain = [decode(row.text, ConstitutionVersion) for row in rows]
+            chain = [decode(row.text, ConstitutionVersion, limit=VERSION_BYTES) for row in rows]
             check_chain(chain)
         except (DocumentRefused, SuccessionRefused, QuorumMissing) as error:
             raise ConstitutionRefused(f"the journal's chain does not hold: {error}") from error
@@ -136,6 +136,9 @@ class Constitutions:
         if self.refusal is not None:
             raise ConstitutionRefused(self.refusal)
         check_chain([*self._chain, version])
+        # What could not be read again would be pinned for ever, and the box refused at its next start.
+        if decode(encode(version), ConstitutionVersion, limit=VERSION_BYTES) != version:
+            raise DocumentRefused("the version would not be read as it is written")
         # A journal entry that was never pinned never took effect, so another one may stand in its place.
         with self._journal.transaction():
             self._journal.drop_constitution(number)

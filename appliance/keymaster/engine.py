@@ -86,6 +86,7 @@ class Engine:
         if not wanted or not 0 < hours <= 24 * 365:
             raise DocumentRefused("a proposal has actions, and a life of 1 to 8760 hours")
         scopes = sorted(required_scopes(wanted, law))
+        check_requester(requester, scopes, wanted, law)
         now = self.clock().replace(microsecond=0)
         made = Proposal(
             box=law.box,
@@ -96,7 +97,7 @@ class Engine:
             reason=reason,
             actions=wanted,
             constitution=law.digest,
-            audit=await self._head(scopes[0]),
+            audit=await self._head(_seen_by(requester, scopes, law) or scopes[0]),
             nonce=secrets.token_hex(16),
             made=instant_text(now),
             expires=instant_text(now + datetime.timedelta(hours=hours)),
@@ -136,10 +137,9 @@ class Engine:
     async def _admit(self, proposal: Proposal, law: Constitution) -> None:
         if proposal.constitution != law.digest:
             raise DocumentRefused("the proposal was made under another constitution than the one in force")
+        # First: what the other checks say of keys, applications and logs is for the scope's own officers (CHANNEL).
+        check_requester(proposal.requester, [part.scope for part in proposal.quorum], proposal.actions, law)
         await self._check(proposal, law)
-        known = everyone_of(proposal, law)
-        if proposal.requester not in known:
-            raise DocumentRefused("the requester is no officer of a scope of the proposal")
 
     async def _check(self, proposal: Proposal, law: Constitution) -> None:
         """All that must hold at submission and again at execution, but for the statements."""
@@ -175,7 +175,11 @@ class Engine:
         return AuditHead(origin=origin, size=head[0], root=head[1].hex())
 
     async def _check_head(self, proposal: Proposal) -> None:
-        origin = self._log(proposal.quorum[0].scope).origin
+        law = self.room.constitutions.in_force()
+        scope = _seen_by(proposal.requester, [part.scope for part in proposal.quorum], law)
+        if scope is None:
+            return  # she has left every roster since, and so requests nothing any more
+        origin = self._log(scope).origin
         size, root = await self._signed_head(origin) or (0, bytes.fromhex(empty_head(origin).root))
         await asyncio.to_thread(check_head, self.room.home.logs, proposal.audit, origin, size, root)
 
@@ -307,6 +311,28 @@ def check_speaker(proposal: Proposal, law: Constitution, said: VerifiedStatement
             raise StatementRefused("this person is not new in the constitution that the proposal brings")
     elif said.officer not in everyone_of(proposal, law):
         raise StatementRefused("this person is no officer of a scope of the proposal")
+
+
+def check_requester(requester: str, scopes: list[str], actions: list[Action], law: Constitution) -> None:
+    """Whether this person may propose it: an officer of a scope that decides, and of each one that is acted for.
+
+    An amendment alone may reach into scopes that are not the requester's, as where a person serves two. A foreign
+    tenant and one that there is not are refused alike. Raises DocumentRefused."""
+    if _seen_by(requester, scopes, law) is None:
+        raise DocumentRefused("the requester is no officer of a scope of the proposal")
+    owned = {action.scope_of() for action in actions if not isinstance(action, AmendConstitution)}
+    if not all(_serves(requester, name, law) for name in owned):
+        raise DocumentRefused("the requester is no officer of every scope that the proposal acts for")
+
+
+def _serves(person: str, name: str, law: Constitution) -> bool:
+    scope = law.scope(name)
+    return scope is not None and person in everyone(scope)
+
+
+def _seen_by(requester: str, scopes: list[str], law: Constitution) -> str | None:
+    """The scope whose log the requester has seen: the first that is hers, never another tenant's (CHANNEL)."""
+    return next((name for name in scopes if _serves(requester, name, law)), None)
 
 
 def everyone_of(proposal: Proposal, law: Constitution) -> frozenset[str]:

@@ -337,3 +337,17 @@ def test_housekeeping_of_the_room_goes_on_without_a_constitution(bench: Bench, e
     digest = bench.run(before)
     bench.put_journal_back(kept)
     bench.run(after)
+
+
+def test_a_version_is_read_again_however_large_its_documents_are(bench: Bench) -> None:
+    async def first(life: Life) -> None:
+        law = await life.found()
+        rules = msgspec.structs.replace(law.rules, attestation_roots=["A" * 180_000, "B" * 180_000, "C" * 180_000])
+        await amend(life, following(law, rules=rules))
+
+    async def second(life: Life) -> None:
+        assert life.room.constitutions.refusal is None
+        assert life.room.constitutions.in_force().version == 2
+
+    bench.run(first)
+    bench.run(second)

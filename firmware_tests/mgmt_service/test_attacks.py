@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import secrets
 import socket
 import stat
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
+from appliance.box.settings import read_settings
+from appliance.ceremonies import encode, read_proposal
+from appliance.ceremonies.actions import Action, DeactivateKey, EnrolApplication
+from appliance.ceremonies.proposal import ScopeQuorum
 from appliance.ceremonies.webauthn import to_base64url
+from appliance.keymaster.heads import empty_head
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor, challenge_of
 from firmware_tests.officers import SoftwareOfficer
 from mgmt_service.dispatch import local_path
@@ -298,3 +306,47 @@ def test_the_approval_origin_gets_no_session(managed: ManagedBox, ann: Visitor) 
     page.client.cookies.set(COOKIE, ann.cookie)
     answer = page.get("/api/v1/me")
     assert answer.status_code == 404
+
+
+# Another tenant's scope
+
+
+@pytest.fixture
+def forged(managed: ManagedBox, dora: Visitor) -> Any:
+    """Hands in what no page of dora's would write: actions for demo, having seen so much of demo's log."""
+    drafted = dora.draft({"action": "enrol-application", "tenant": "other", "application": "x", "permissions": []})
+    own = read_proposal(base64.b64decode(drafted.json()["proposal"]))
+    seen = empty_head(next(log.origin for log in read_settings(managed.home.settings).logs if log.tenant == "demo"))
+
+    def hand_in(actions: list[Action], scopes: list[str], **head: Any) -> tuple[int, str]:
+        proposal = msgspec.structs.replace(
+            own,
+            actions=actions,
+            quorum=[ScopeQuorum(scope=name, threshold=1) for name in scopes],
+            audit=msgspec.structs.replace(seen, **head),
+            nonce=secrets.token_hex(16),
+        )
+        answer = dora.post("/api/v1/ceremonies", json={"proposal": base64.b64encode(encode(proposal)).decode()})
+        return answer.status_code, answer.text
+
+    return hand_in
+
+
+def test_a_proposal_for_a_foreign_tenant_tells_nothing_of_it(forged: Any) -> None:
+    told = {
+        forged([DeactivateKey(tenant=tenant, key=key)], [f"tenant/{tenant}"], **head)
+        for tenant in ("demo", "nobody")
+        for key in ("demo-seal", "unknown")
+        for head in ({}, {"size": 1, "root": "a" * 64}, {"size": 10**9, "root": "a" * 64})
+    }
+    assert len(told) == 1
+    assert told.pop()[0] == 422
+
+
+def test_nobody_writes_into_a_foreign_tenant_s_log(forged: Any) -> None:
+    both: list[Action] = [
+        EnrolApplication(tenant=tenant, application="x", permissions=["*"]) for tenant in ("demo", "other")
+    ]
+    status, said = forged(both, ["tenant/demo", "tenant/other"])
+    assert status == 422
+    assert "every scope" in said

@@ -9,7 +9,7 @@ import msgspec
 from mnemonic import Mnemonic
 
 from appliance.ceremonies import Constitution, Proposal, StatementRefused, decode, digest_words, encode, read_proposal
-from appliance.ceremonies.chain import ConstitutionVersion
+from appliance.ceremonies.chain import VERSION_BYTES, ConstitutionVersion
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.ceremonies.evidence import governing
 from appliance.ceremonies.explain import LANGUAGES, explain
@@ -142,7 +142,8 @@ class ApprovalService:
 
     def _version(self, digest: str) -> Constitution | None:
         """The constitution that a proposal was made under; by now another one may be in force."""
-        versions = (decode(text, ConstitutionVersion) for text in self._room.constitutions.versions())
+        texts = self._room.constitutions.versions()
+        versions = (decode(text, ConstitutionVersion, limit=VERSION_BYTES) for text in texts)
         return next((one.constitution for one in versions if one.constitution.digest == digest), None)
 
     async def state(self, digest: str, said: Said) -> dict[str, object]:
