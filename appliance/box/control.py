@@ -64,6 +64,7 @@ class Controlled(Protocol):
 
     async def adopt(self, following: BoxSettings) -> None: ...
     async def recover(self) -> None: ...
+    async def take_front_certificate(self, chain: bytes, key: bytes) -> None: ...
     async def open_pins(self, passphrase: str) -> list[str]: ...
     def publish(self) -> None: ...
     def request_stop(self) -> None: ...
@@ -82,6 +83,7 @@ class ControlServer:
             "stop": self.shut_down,
             "recover": self.recover,
             "keep_secret": self.keep_secret,
+            "front_certificate": self.front_certificate,
             "open_pins": self.open_pins,
         }
         self._server = FrameServer("supervisor", methods, users, groups)
@@ -114,6 +116,9 @@ class ControlServer:
 
     async def open_pins(self, passphrase: str) -> list[str]:
         return await self._box.open_pins(passphrase)
+
+    async def front_certificate(self, chain: bytes, key: bytes) -> None:
+        await self._box.take_front_certificate(chain, key)
 
     async def shut_down(self) -> None:
         self._box.request_stop()
@@ -171,6 +176,12 @@ class ControlClient(FrameClient):
     def recover(self) -> None:
         """Lift the tamper latch, and have every process come back with its secrets."""
         self.call("recover")
+
+    def front_certificate(self, chain: bytes, key: bytes) -> None:
+        """Have the fronts go on with another certificate and key, PEM; no connection is dropped.
+
+        Raises FrontCertificateRefused."""
+        self.call("front_certificate", chain, key)
 
     def keep_secret(self, name: str, content: bytes) -> None:
         """Keep a PIN (NAME.pin, NAME.so-pin) or a wrapped content key (NAME.content-key) in HOME/secrets, root's alone.

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from appliance.box import process
+from appliance.box import front_certificate, process
 from appliance.box.audit_word import not_kept
 from appliance.box.control import AdoptionFailed, ControlServer, read_locks
 from appliance.box.front import FRONTS
@@ -120,6 +120,7 @@ class Supervisor:
         self._keeper.heal_now()
         self._opening.clear()
         prepare_home(self.home, self.settings, self.users)
+        front_certificate.finish(self.home)
         await self._opening.begin()
         self.pins.prepare()
         self._tamper.begin()
@@ -338,6 +339,14 @@ class Supervisor:
         for runner in self.runners:
             if runner.part.name in FRONTS and runner.process is not None and runner.up:
                 runner.process.send_signal(signal.SIGHUP)
+
+    async def take_front_certificate(self, chain: bytes, key: bytes) -> None:
+        """Have the fronts go on with another certificate of the same names. Raises FrontCertificateRefused."""
+        front_certificate.check(self.home, chain, key)
+        for path in front_certificate.replace(self.home, chain, key):
+            self.users.give(path, self.users.numbers.front)
+        self.reload_fronts()
+        log.info("front-certificate-replaced")
 
     def _begin_to_ask(self, runner: PartRunner) -> None:
         if runner.part.vitals is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 
 import hsm
 from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
@@ -18,15 +18,16 @@ from appliance.errors import CinnabarError
 from appliance.evidence.bundle import BundleDocument, CeremonyTrust, TrustRefused
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
+from appliance.keymaster.authorities import open_issuer
 from appliance.keymaster.certificates import Issuer, Revocation
 from appliance.keymaster.context import Room
+from appliance.keymaster.front_certificate import FrontCertificate
 from appliance.keymaster.ledger_watch import stopped_tenants
 from appliance.keymaster.ocsp import OcspAnswers
 from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl, reason_flag
 from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
 from appliance.keymaster.trust_changes import says_all, wanted_authorities, wanted_logs
 from appliance.keymaster.word import KeymasterWord, write_word
-from hsm.x509 import private_key
 
 DEVICE_KEY = "device"
 DEVICE_SCHEME = "ecdsa-p384-sha384"
@@ -43,6 +44,7 @@ class Housekeeping:
         self._home = room.home
         self._issuers: dict[str, Issuer] = {}
         self._ocsp = OcspAnswers(room)
+        self._front = FrontCertificate(room)
         self._rounds, self._failures = 0, 0
         self._succeeded: float | None = None
         room.settings_changed.append(lambda _: self._issuers.clear())
@@ -74,13 +76,7 @@ class Housekeeping:
         write_word(self._home.keymaster_word, word)
 
     def _open(self) -> None:
-        issuers = {}
-        for authority in self._settings.authorities:
-            token = self._room.user_token(authority.token)
-            key = token.signing_key(hsm.Pkcs11Uri.parse(authority.key_uri), authority.scheme)
-            certificate = x509.load_pem_x509_certificate((self._home.root / authority.certificate).read_bytes())
-            # The issuer's own distribution point matters only to certificates that it issues, not to its CRLs.
-            issuers[authority.name] = Issuer(certificate, private_key(key), hashes.SHA384(), crl_url="")
+        issuers = {authority.name: open_issuer(self._room, authority.name) for authority in self._settings.authorities}
         self._issuers = issuers
 
     async def _round(self) -> None:
@@ -93,6 +89,7 @@ class Housekeeping:
         if not self._bundle_names(lists):
             await self._publish(lists, now)
         await self._ocsp.round(self._issuers, revoked, now)
+        await self._front.round(self._issuers, now)
 
     def _revocations(self, rows: list[tuple[bytes, int, str, str]]) -> dict[str, list[Revocation]]:
         """Held and revoked certificates by the authority that issued them; the register knows them by digest only."""
