@@ -73,7 +73,7 @@ Result = TypeVar("Result")
 class BackupFailed(Unavailable):
     """A token did not do its part of a backup or a restore."""
 
-    code = "backup-failed"
+    code = "key-backup-failed"
     title = "The backup could not be made or restored"
 
 
