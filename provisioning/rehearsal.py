@@ -38,6 +38,8 @@ from provisioning.genesis import Counts, EnrolledApplication, SignedThing, enrol
 
 AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 END_ENTITY_LIFETIME = datetime.timedelta(days=825)
+FRONT_LIFETIME = datetime.timedelta(days=397)
+"""Browsers take no certificate of a server for longer."""
 APPLICATION_LIFETIME = datetime.timedelta(days=365)
 AUTHORITIES = ("box-ca", "tsa-ca", "seal-ca")
 AUTHORITY_SCHEME = "ecdsa-p384-sha384"
@@ -252,7 +254,7 @@ class _Provisioning:
             certificates.name(names.common_name("front"), names.ORGANISATION),
             key.public_key(),
             self.now,
-            END_ENTITY_LIFETIME,
+            FRONT_LIFETIME,
             SERVER_NAMES,
         )
         self._issue("box-ca", self.home.front / "server.crt", certificate)
