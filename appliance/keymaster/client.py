@@ -144,3 +144,29 @@ class DeskClient(FrameClient):
     def invite(self, person: str, name: str) -> str:
         """A one-time code for an enrolment link: it carries no authority."""
         return self.call("invite", person, name)  # type: ignore[no-any-return]
+
+    # What pages show: public facts
+
+    def inventory(self, scopes: Sequence[str]) -> list[dict[str, Any]]:
+        """The keys of these scopes with their certificates (appliance.keymaster.answers.ShownKey)."""
+        return self.call("inventory", list(scopes))  # type: ignore[no-any-return]
+
+    def key_attributes(self, token: str, uri: str) -> dict[str, Any]:
+        """What a token says of a key now. Raises NotFound, and what the token fails with."""
+        return self.call("key_attributes", token, uri)  # type: ignore[no-any-return]
+
+    def tenants(self) -> list[dict[str, Any]]:
+        """Every tenant: state, token, log, quota, and what is used of it today."""
+        return self.call("tenants")  # type: ignore[no-any-return]
+
+    def applications(self, tenant: str) -> list[dict[str, Any]]:
+        """A tenant's applications with permissions, states and certificates."""
+        return self.call("applications", tenant)  # type: ignore[no-any-return]
+
+    def policies(self, tenant: str) -> list[bytes]:
+        """The newest version of each of a tenant's approval policies, canonical."""
+        return self.call("policies", tenant)  # type: ignore[no-any-return]
+
+    def updates(self) -> list[bytes]:
+        """Every approved update, canonical."""
+        return self.call("updates")  # type: ignore[no-any-return]

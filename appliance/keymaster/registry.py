@@ -69,7 +69,8 @@ def answers(name: str) -> Callable[[_Function], _Function]:
 
 
 def load_actions() -> None:
-    """Import every module of appliance.keymaster.actions."""
+    """Import every module of appliance.keymaster.actions, and what the desk answers beside."""
+    importlib.import_module("appliance.keymaster.answers")
     package = importlib.import_module("appliance.keymaster.actions")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
