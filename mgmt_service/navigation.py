@@ -21,7 +21,15 @@ class Entry:
 ENTRIES: Final = [
     Entry("/", _("Overview"), EVERYONE),
     Entry("/ceremonies", _("Ceremonies"), EVERYONE),
+    Entry("/keys", _("Keys and certificates"), EVERYONE),
+    Entry("/tenants", _("Tenants"), EVERYONE),
+    Entry("/records", _("Seals and stamps"), AUDIT),
+    Entry("/audit", _("Audit"), AUDIT),
     Entry("/officers", _("Officers"), EVERYONE),
+    Entry("/supervision", _("Supervision"), EVERYONE),
+    Entry("/sign-ins", _("Sign-ins"), AUDIT),
+    Entry("/settings", _("Settings"), EVERYONE, box_only=True),
+    Entry("/updates", _("Updates"), EVERYONE, box_only=True),
 ]
 """Each area adds its own where it belongs (see mgmt_service.areas)."""
 

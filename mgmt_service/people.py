@@ -6,8 +6,10 @@ Officers are who the constitution says (mgmt_service.roles); here stands only ho
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from appliance.errors import Conflict, NotFound
@@ -16,6 +18,7 @@ from mgmt_service.storage import Storage
 
 LINK_SECONDS = 72 * 3600
 """Life of a one-time link."""
+VISITS_KEPT = 100_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,19 @@ class Reader:
     scope: str
     named_by: str
     made: int
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One event of somebody's coming in or going out."""
+
+    time: int
+    person: str
+    name: str
+    event: str
+    address: str
+    passkey: str
+    """The label that its owner gave it."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +151,25 @@ class People:
             if left == 1:
                 raise Conflict("the last passkey stays: without it you could not sign in; add another one first")
             database.execute("DELETE FROM passkeys WHERE person = ? AND id = ?", (person, identifier))
+
+    def note(self, person: str, event: str, address: str, passkey: str = "") -> None:
+        """Keep that this person came in, went out or was refused; the oldest events go."""
+        with self._storage.transaction() as database:
+            row = database.execute(
+                "INSERT INTO visits (time, person, event, address, passkey) VALUES (?, ?, ?, ?, ?)",
+                (int(time.time()), person, event, address, passkey),
+            )
+            database.execute("DELETE FROM visits WHERE number <= ?", ((row.lastrowid or 0) - VISITS_KEPT,))
+
+    def visits(self, people: Collection[str], limit: int) -> list[Visit]:
+        """The newest events of these people."""
+        rows = self._storage.all(
+            "SELECT visits.*, people.name FROM visits JOIN people ON people.id = visits.person"
+            " WHERE person IN (SELECT value FROM json_each(?)) ORDER BY number DESC LIMIT ?",
+            json.dumps(sorted(people)),
+            limit,
+        )
+        return [Visit(r["time"], r["person"], r["name"], r["event"], r["address"], r["passkey"]) for r in rows]
 
     def seat(self, person: str) -> None:
         """Remember that this person had a role."""

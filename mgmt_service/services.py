@@ -9,6 +9,7 @@ from pathlib import Path
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.box.states import Cause, State, StatePage, StateReport
+from mgmt_service.audits import Audit
 from mgmt_service.desk import Desk
 from mgmt_service.people import People
 from mgmt_service.rates import Rates
@@ -39,11 +40,13 @@ class Services:
     storage: Storage
     desk: Desk
     sampler: Sampler
+    audit: Audit = field(init=False)
     people: People = field(init=False)
     sessions: Sessions = field(init=False)
     rates: Rates = field(init=False)
 
     def __post_init__(self) -> None:
+        self.audit = Audit(self.home.audit_socket)
         self.people = People(self.storage)
         self.sessions = Sessions(self.storage)
         self.rates = Rates(self.storage)

@@ -57,6 +57,15 @@ CREATE TABLE IF NOT EXISTS readers (
     made INTEGER NOT NULL,
     PRIMARY KEY (person, role, scope)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS visits (
+    number INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    person TEXT NOT NULL,
+    event TEXT NOT NULL,
+    address TEXT NOT NULL,
+    passkey TEXT NOT NULL              -- its label
+) STRICT;
+CREATE INDEX IF NOT EXISTS visits_by_person ON visits (person, number);
 CREATE TABLE IF NOT EXISTS browsers (
     id BLOB PRIMARY KEY,               -- SHA-256 of the cookie of a browser that someone has signed in with
     seen INTEGER NOT NULL

@@ -1,6 +1,21 @@
 """The table of the service's parts, each with its operations. An area that is not in it has no route."""
 
-from mgmt_service.areas import bundles, ceremonies, description, drafting, entry, files, officers, overview
+from mgmt_service.areas import (
+    audit,
+    box,
+    bundles,
+    ceremonies,
+    description,
+    drafting,
+    entry,
+    exports,
+    files,
+    keys,
+    officers,
+    overview,
+    records,
+    tenants,
+)
 
 AREAS = (
     entry.area,
@@ -9,6 +24,12 @@ AREAS = (
     drafting.area,
     ceremonies.area,
     bundles.area,
+    keys.area,
+    tenants.area,
+    records.area,
+    audit.area,
+    exports.area,
     officers.area,
+    box.area,
     description.area,
 )

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from typing import Any
 
+import msgspec
 from markupsafe import Markup
 
 _KEPT = "\n\t"
@@ -48,3 +49,11 @@ def finalize(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Markup):
         return visible(value)
     return value
+
+
+def pretty(document: bytes) -> str:
+    """JSON indented for people; what is none, as hexadecimal digits."""
+    try:
+        return msgspec.json.format(document, indent=2).decode() if document else ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return document.hex()

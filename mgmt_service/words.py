@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
+import msgspec
 from flask import Flask
 from flask_babel import lazy_gettext as _
+from flask_babel import ngettext
 from markupsafe import Markup
 
-from mgmt_service.roles import OFFICERS
+from mgmt_service.roles import AUDIT, OFFICERS
 from mgmt_service.scripts import GROUPS
 from mgmt_service.texts import visible
 
@@ -23,6 +26,8 @@ SAID: Final[dict[str, Any]] = {
     "drafted": _("The proposal is with the keymaster. Nothing happens before it is signed."),
     "executing": _("The keymaster has begun. This page follows it."),
     "signed-out-everywhere": _("All your sessions have ended."),
+    "export-begun": _("The export has begun. This page follows it."),
+    "export-cancelled": _("The export is told to stop."),
 }
 """Key of the cookie to the sentence: the cookie can choose one of these and say nothing else."""
 
@@ -159,6 +164,130 @@ ACTIONS: Final = {
 }
 
 
+KINDS: Final = {
+    "stamp": _("Time-stamp"),
+    "seal": _("Seal"),
+    "batch-stamp": _("Batch of time-stamps"),
+    "administration": _("Administration"),
+    "ceremony": _("Ceremony"),
+    "box-leaf": _("Leaf over all tenants"),
+    "log-head": _("Head of a log"),
+}
+EXPORT_STATES: Final = {
+    "running": (_("Under way"), "warn"),
+    "made": (_("Made"), "good"),
+    "failed": (_("Failed"), "bad"),
+    "cancelled": (_("Stopped"), "plain"),
+}
+KEY_STATES: Final = {
+    "pre-active": (_("Not in use yet"), "plain"),
+    "active": (_("Active"), "good"),
+    "suspended": (_("Suspended"), "warn"),
+    "deactivated": (_("Deactivated"), "warn"),
+    "compromised": (_("Compromised"), "bad"),
+    "destroyed": (_("Destroyed"), "plain"),
+    "retired": (_("Retired"), "plain"),
+}
+"""Of keys, tenants and applications."""
+CERTIFICATE_STATES: Final = {
+    "in-force": (_("In force"), "good"),
+    "active": (_("In force"), "good"),
+    "held": (_("On hold"), "warn"),
+    "suspended": (_("On hold"), "warn"),
+    "revoked": (_("Revoked"), "bad"),
+}
+PURPOSES: Final = {
+    "seal": _("Seals"),
+    "stamp": _("Time-stamps"),
+    "log": _("Log heads"),
+    "authority": _("Certificates"),
+    "ocsp": _("Certificate status"),
+}
+NEXT: Final = {
+    "rotate": _("Rotate"),
+    "certify": _("Issue a certificate"),
+    "request": _("Request a certificate elsewhere"),
+    "import": _("Import a certificate"),
+    "activate": _("Begin to use it"),
+    "back-up": _("Back up"),
+    "resume": _("Resume"),
+    "suspend": _("Suspend"),
+    "deactivate": _("Deactivate"),
+    "destroy": _("Destroy"),
+    "compromised": _("Declare compromised"),
+    "hold": _("Put on hold"),
+    "release": _("Lift the hold"),
+    "revoke": _("Revoke for ever"),
+    "set-quota": _("Set the quota"),
+    "suspend-tenant": _("Suspend the tenant"),
+    "resume-tenant": _("Resume the tenant"),
+    "enrol-application": _("Enrol an application"),
+    "authorise-enrolment": _("Authorise an enrolment"),
+    "set-approval-policy": _("Write an approval policy"),
+    "enrol-certificate": _("Add a certificate"),
+    "permissions": _("Change its permissions"),
+    "suspend-application": _("Suspend it"),
+    "resume-application": _("Resume it"),
+}
+"""Ceremonies that can follow, as links say them."""
+ATTRIBUTES: Final = {
+    "made_here": (_("Made inside this token"), True),
+    "sensitive": (_("Its value cannot be read"), True),
+    "always_sensitive": (_("Its value could never be read"), True),
+    "extractable": (_("It can leave the token, wrapped"), False),
+    "never_extractable": (_("It could never leave the token"), True),
+    "wrap_with_trusted": (_("It leaves under a trusted wrapping key only"), True),
+    "modifiable": (_("Its attributes can be changed"), False),
+    "copyable": (_("It can be copied with other attributes"), False),
+}
+"""Of a key in its token; and whether `yes` is the stronger answer."""
+MEASURES: Final = {
+    "signatures": _("Signatures"),
+    "stamps": _("Time-stamps"),
+    "storage_bytes": _("Bytes stored"),
+}
+SETTINGS_PARTS: Final = {
+    "general": _("The box"),
+    "tokens": _("Tokens"),
+    "tenants": _("Tenants"),
+    "units": _("Time-stamping units"),
+    "seal_keys": _("Seal keys"),
+    "logs": _("Logs"),
+    "authorities": _("Authorities"),
+    "clock": _("Clock"),
+    "limits": _("Limits"),
+    "records": _("Records"),
+    "documents": _("Document workers"),
+    "audit": _("Audit"),
+    "users": _("Users of the processes"),
+    "front": _("Listeners"),
+}
+VISITS: Final = {
+    "signed-in": (_("Signed in"), "good"),
+    "signed-out": (_("Signed out"), "plain"),
+    "signed-out-everywhere": (_("Signed out everywhere"), "plain"),
+    "enrolled": (_("Made the first passkey"), "good"),
+    "proved": (_("Showed the passkey again"), "plain"),
+    "passkey-added": (_("Added a passkey"), "warn"),
+    "passkey-removed": (_("Removed a passkey"), "warn"),
+    "refused": (_("Refused"), "bad"),
+}
+
+
+def days(number: int) -> str:
+    """A number of days in words; below none, how long ago."""
+    if number < 0:
+        return str(ngettext("%(num)s day ago", "%(num)s days ago", -number))
+    return str(ngettext("%(num)s day", "%(num)s days", number))
+
+
+def query_of(asked: Any) -> str:
+    """A search without its cursor, as the query of an address."""
+    members = msgspec.to_builtins(asked)
+    kept = {name: "on" if value is True else value for name, value in members.items() if value and name != "cursor"}
+    return urlencode(kept)
+
+
 def action_name(tag: str) -> Any:
     """An action as people call it."""
     return ACTIONS.get(tag, tag)
@@ -183,7 +312,7 @@ def wbr(text: str) -> Markup:
 
 
 def install(app: Flask) -> None:
-    app.jinja_env.filters.update(scope_name=scope_name, wbr=wbr, action_name=action_name)
+    app.jinja_env.filters.update(scope_name=scope_name, wbr=wbr, action_name=action_name, days=days)
     app.jinja_env.globals.update(
         CEREMONY_STATES=CEREMONY_STATES,
         VERBS=VERBS,
@@ -196,5 +325,17 @@ def install(app: Flask) -> None:
         STATE_TONES=STATE_TONES,
         CAUSES=CAUSES,
         ROLES=ROLES,
+        KINDS=KINDS,
+        EXPORT_STATES=EXPORT_STATES,
+        KEY_STATES=KEY_STATES,
+        CERTIFICATE_STATES=CERTIFICATE_STATES,
+        PURPOSES=PURPOSES,
+        NEXT=NEXT,
+        ATTRIBUTES=ATTRIBUTES,
+        MEASURES=MEASURES,
+        SETTINGS_PARTS=SETTINGS_PARTS,
+        VISITS=VISITS,
+        AUDIT_ROLES=AUDIT,
+        query_of=query_of,
         word=word,
     )

@@ -16,6 +16,7 @@ import httpx
 from appliance.box.home import Home
 from appliance.ceremonies import encode
 from appliance.ceremonies.webauthn import from_base64url
+from appliance.client import Client, Credentials
 from appliance.keymaster.client import DeskClient, FrameClient
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
@@ -104,6 +105,13 @@ class ManagedBox:
                 {"box": list(OFFICERS), "tenant/demo": list(OFFICERS), "tenant/other": ["dora", "eli"]},
             )
             console.call("found", prepared["digest"], " ".join(prepared["words"].split()[:4]))
+
+    def sealed(self, content: bytes = b"a bond", tenant: str = "demo") -> str:
+        """Seal a document as the tenant's application; the id of its record."""
+        certificate, key = self.running.credentials(tenant)
+        credentials = Credentials(certificate, key, self.home.trust / "box-ca.pem")
+        with Client(self.running.url, credentials=credentials) as client:
+            return str(client.seal(content).record)
 
     def say(self, digest: str, *said: str) -> dict[str, Any]:
         """Statements from texts `verb officer`; the summary after the last."""

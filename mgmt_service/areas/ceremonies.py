@@ -17,6 +17,7 @@ from mgmt_service.dispatch import Context
 from mgmt_service.languages import TAGS, chosen_language, word_list
 from mgmt_service.roles import EVERYONE, OFFICERS
 from mgmt_service.services import Services
+from mgmt_service.texts import pretty
 
 area = Area("ceremonies")
 MICROSECONDS = 1_000_000
@@ -331,7 +332,7 @@ def transcript(context: Context, digest: str) -> Transcript:
                 log=one["log"],
                 leaf=one["leaf"],
                 time=one["time"] // MICROSECONDS,
-                record=_pretty(one["record"]),
+                record=pretty(one["record"]),
                 refused=one["refused"],
             )
             for one in found["entries"]
@@ -341,15 +342,8 @@ def transcript(context: Context, digest: str) -> Transcript:
             for one in found["outputs"]
         ],
         questions=found["questions"],
-        text=_pretty(found["proposal"]),
+        text=pretty(found["proposal"]),
     )
-
-
-def _pretty(document: bytes) -> str:
-    try:
-        return msgspec.json.format(document, indent=2).decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return document.hex()
 
 
 def _text(data: bytes) -> str:

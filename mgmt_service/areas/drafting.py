@@ -53,7 +53,11 @@ class Scripts(msgspec.Struct, frozen=True):
 
 
 class Pick(msgspec.Struct, frozen=True):
+    """Actions of one's own ceremony, and what a link from another page fills in: `shared.key=K`, `actions.0.key=K`."""
+
     add: list[str] = []
+    shared: dict[str, Any] = {}
+    actions: list[dict[str, Any]] = []
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -168,21 +172,28 @@ def _script(context: Context, slug: str, picked: list[str]) -> scripts.Script:
 @area.read("/ceremonies/new/<slug>", access=WRITE, gives=Form, query=Pick, template="ceremonies/form.html")
 def form(context: Context, slug: str, query: Pick) -> Form:
     """A template's form: every member of its actions."""
-    return _form(context, _script(context, slug, query.add), None)
+    return _form(context, _script(context, slug, query.add), None, filled=query)
 
 
 def _form(
-    context: Context, script: scripts.Script, entered: Written | None, error: CinnabarError | None = None
+    context: Context,
+    script: scripts.Script,
+    entered: Written | None,
+    error: CinnabarError | None = None,
+    filled: Pick | None = None,
 ) -> Form:
     path = getattr(error, "path", "")
     known = known_to(context.viewer, context.services.settings(), context.constitution)
     known = _with_errors(known, {path: str(error)} if path else {})
-    shared = entered.shared if entered is not None else {"token": known.tokens[0] if known.tokens else ""}
+    filled = filled or Pick()
+    shared = entered.shared if entered is not None else {"token": next(iter(known.tokens), "")} | filled.shared
     sections = []
     if script.shared:
         sections.append(Section("", [_plain_field(one) for one in _shared_fields(script, known, shared)]))
     for at, step in enumerate(script.steps):
-        given = entered.actions[at] if entered is not None and at < len(entered.actions) else dict(step.preset)
+        given = dict(step.preset) | (filled.actions[at] if at < len(filled.actions) else {})
+        if entered is not None and at < len(entered.actions):
+            given = entered.actions[at]
         skip = {*step.shared, *step.fixed}
         sections.append(
             Section(

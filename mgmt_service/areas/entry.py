@@ -155,6 +155,7 @@ def sign_in_with(context: Context, body: Assertion) -> Response:
     _count(context, rates.ADDRESS)
     passkey = _verified(context, body.credential)
     cookie = services.sessions.open(passkey.person, passkey.id, context.session.key if context.session else None)
+    services.people.note(passkey.person, "signed-in", context.address, passkey.label)
     return said(set_session(context, _json(Next(local_path(body.next))), cookie), "")
 
 
@@ -168,10 +169,14 @@ def _verified(context: Context, credential: dict[str, Any], person: str | None =
         raise SignInRefused("the challenge is too old: try once more")
     if passkey is None or (person is not None and passkey.person != person):
         raise SignInRefused("this passkey is not known here")
-    count = passkeys.verify_assertion(context.site, credential, challenge, passkey)
-    services.people.used_passkey(passkey.id, count)
-    if not _may_come_in(context, passkey.person):
-        raise SignInRefused("this person has left")
+    try:
+        count = passkeys.verify_assertion(context.site, credential, challenge, passkey)
+        services.people.used_passkey(passkey.id, count)
+        if not _may_come_in(context, passkey.person):
+            raise SignInRefused("this person has left")
+    except SignInRefused:
+        services.people.note(passkey.person, "refused", context.address, passkey.label)
+        raise
     return passkey
 
 
@@ -220,6 +225,7 @@ def enrol_with(context: Context, code: str, body: Creation) -> Response:
     services.people.invited(code)
     made = _made(context, body)
     person = services.people.enrol(code, made.id, made.public_key, made.sign_count, _label(body.label))
+    services.people.note(person.id, "enrolled", context.address, _label(body.label))
     cookie = services.sessions.open(person.id, made.id, context.session.key if context.session else None)
     return said(set_session(context, _json(Next("/me")), cookie), "passkey-made")
 
@@ -286,13 +292,17 @@ def add_passkey(context: Context, body: Creation) -> Response:
     context.services.people.add_passkey(
         context.viewer.person, made.id, made.public_key, made.sign_count, _label(body.label)
     )
+    context.services.people.note(context.viewer.person, "passkey-added", context.address, _label(body.label))
     return said(_json(Next("/me")), "passkey-made")
 
 
 @area.act("/me/passkeys/remove", access=Access(entry=Entry.SIGNED_IN, recent=True), takes=PasskeyName)
 def remove_passkey(context: Context, body: PasskeyName) -> Next:
     """Take one of my passkeys away."""
-    context.services.people.remove_passkey(context.viewer.person, body.passkey)
+    people, person = context.services.people, context.viewer.person
+    label = next((one.label for one in people.passkeys(person) if one.id == body.passkey), "")
+    people.remove_passkey(person, body.passkey)
+    people.note(person, "passkey-removed", context.address, label)
     return Next("/me", "passkey-removed")
 
 
@@ -314,6 +324,7 @@ def prove_with(context: Context, body: Assertion) -> Response:
     """Show the passkey again; goes on in a new session in place of this one."""
     passkey = _verified(context, body.credential, context.viewer.person)
     cookie = context.services.sessions.open(passkey.person, passkey.id, context.signed_in.key)
+    context.services.people.note(passkey.person, "proved", context.address, passkey.label)
     return set_session(context, _json(Next(local_path(body.next))), cookie)
 
 
@@ -322,6 +333,7 @@ def sign_out(context: Context) -> Response:
     """End this session."""
     if context.session is not None:
         context.services.sessions.end(context.session.key)
+        context.services.people.note(context.session.person, "signed-out", context.address)
     response = _json(Next("/sign-in", "signed-out")) if g.api else see_other("/sign-in")
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Strict", path="/")
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
@@ -332,6 +344,7 @@ def sign_out(context: Context) -> Response:
 def sign_out_everywhere(context: Context) -> Response:
     """End all my sessions, on every machine."""
     context.services.sessions.end_all(context.viewer.person)
+    context.services.people.note(context.viewer.person, "signed-out-everywhere", context.address)
     response = _json(Next("/sign-in")) if g.api else see_other("/sign-in")
     return said(response, "signed-out-everywhere")
 

@@ -27,7 +27,8 @@ function show(root, data) {
   for (const element of root.querySelectorAll("[data-value]")) {
     const value = find(data, element.dataset.value);
     if (typeof value !== "number") continue;
-    if (element.dataset.as === "gigabytes") element.firstChild.textContent = `${number.format(value / 2 ** 30)} `;
+    if (element instanceof HTMLProgressElement) element.value = value;
+    else if (element.dataset.as === "gigabytes") element.firstChild.textContent = `${number.format(value / 2 ** 30)} `;
     else element.textContent = number.format(value);
   }
   const charts = data.traffic?.charts;
