@@ -15,6 +15,7 @@ from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
 from appliance.errors import NotFound
 from appliance.keymaster.certificates import Issuer
 from appliance.keymaster.context import Room
+from appliance.keymaster.key_states import KeyStateRefused
 from hsm.x509 import private_key
 
 
@@ -32,8 +33,9 @@ def crl_url(settings: BoxSettings, authority: str) -> str:
 
 
 def ocsp_url(settings: BoxSettings, authority: str) -> str:
-    """Where certificates say that their state is told; empty where the box has no such address."""
-    return _below(settings, f"/ocsp/{authority}")
+    """Where certificates say that their state is told; empty where the box has no such address, or no responder."""
+    has_responder = any(one.name == authority and one.responder is not None for one in settings.authorities)
+    return _below(settings, f"/ocsp/{authority}") if has_responder else ""
 
 
 def _below(settings: BoxSettings, path: str) -> str:
@@ -41,9 +43,14 @@ def _below(settings: BoxSettings, path: str) -> str:
     return "" if base is None else base.rstrip("/") + path
 
 
-def open_issuer(room: Room, name: str) -> Issuer:
-    """An authority that can sign. Blocks. Raises NotFound, HsmError."""
+def open_issuer(room: Room, name: str, *, for_revocation: bool = False) -> Issuer:
+    """An authority that can sign. Blocks. `for_revocation`: its CRLs go on also when its key is stopped.
+
+    Raises NotFound, KeyStateRefused, HsmError."""
     settings = authority_settings(room.settings, name)
+    known = room.ledger.find(None, name)
+    if known is not None and known.state != "active" and not for_revocation:
+        raise KeyStateRefused(f"the authority's key is {known.state}")
     key = room.user_token(settings.token).signing_key(hsm.Pkcs11Uri.parse(settings.key_uri), settings.scheme)
     certificate = x509.load_pem_x509_certificate((room.home.root / settings.certificate).read_bytes())
     if certificate.public_key() != key.public_key:
