@@ -43,6 +43,8 @@ class Constitutions:
         self._token = token
         self._chain: list[ConstitutionVersion] = []
         self._digests: list[str] = []
+        self._adopting = asyncio.Lock()
+        """Held while a version takes effect: two pins of one version would be refused for ever."""
         self.refusal: str | None = "the token has not been read yet"
         """Why the chain is refused; None while it holds."""
 
@@ -130,6 +132,10 @@ class Constitutions:
     async def adopt(self, version: ConstitutionVersion, now_us: int) -> None:
         """Let a version take effect; again after a crash, until it has. Raises what `check_chain` does,
         ConstitutionRefused, HsmError."""
+        async with self._adopting:
+            await self._adopt(version, now_us)
+
+    async def _adopt(self, version: ConstitutionVersion, now_us: int) -> None:
         number, digest = version.constitution.version, version.constitution.digest
         if self.knows(digest):
             return

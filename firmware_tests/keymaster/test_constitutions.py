@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import shutil
 from pathlib import Path
@@ -21,15 +22,15 @@ from appliance.ceremonies import (
 )
 from appliance.ceremonies.actions import AmendConstitution, GenerateKey
 from appliance.ceremonies.chain import ConstitutionVersion, check_chain
-from appliance.ceremonies.constitution import Recovery, Scope
+from appliance.ceremonies.constitution import ApprovalRules, Recovery, Scope
 from appliance.errors import Conflict
 from appliance.keymaster.constitutions import APPLICATION
 from appliance.keymaster.engine import now_utc
 from appliance.keymaster.errors import ConstitutionRefused, NoConstitution, StillWaiting
-from appliance.keymaster.founding import found
+from appliance.keymaster.founding import first_constitution, found
 from firmware_tests.ceremonies import test_quorum
 from firmware_tests.keymaster.room import Bench, Life
-from firmware_tests.officers import SoftwareOfficer
+from firmware_tests.officers import ORIGIN, RP_ID, SoftwareOfficer
 from hsm.data_objects import create_data_object
 
 
@@ -337,6 +338,27 @@ def test_housekeeping_of_the_room_goes_on_without_a_constitution(bench: Bench, e
     digest = bench.run(before)
     bench.put_journal_back(kept)
     bench.run(after)
+
+
+def test_a_founding_that_is_asked_for_twice_at_once_is_pinned_once(bench: Bench) -> None:
+    async def first(life: Life) -> None:
+        for officer in bench.officers.values():
+            life.confirm(officer)
+        rules = ApprovalRules(rp_id=RP_ID, origins=[ORIGIN], backup_eligible=True)
+        confirmed, now = life.room.candidates.confirmed(), life.engine.clock()
+        documents = [
+            first_constitution(life.room.settings, rules, confirmed, threshold, {}, now) for threshold in (2, 2, 1)
+        ]
+        said = await asyncio.gather(*(found(life.room, one, now) for one in documents), return_exceptions=True)
+        assert [type(one) for one in said] == [type(None), type(None), SuccessionRefused]
+        assert len(life.room.constitutions.versions()) == 1
+
+    async def second(life: Life) -> None:
+        assert life.room.constitutions.refusal is None
+        assert life.room.constitutions.in_force().version == 1
+
+    bench.run(first)
+    bench.run(second)
 
 
 def test_a_version_is_read_again_however_large_its_documents_are(bench: Bench) -> None:
