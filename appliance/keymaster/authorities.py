@@ -6,6 +6,8 @@ only then let out.
 
 from __future__ import annotations
 
+import asyncio
+
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
@@ -43,14 +45,25 @@ def _below(settings: BoxSettings, path: str) -> str:
     return "" if base is None else base.rstrip("/") + path
 
 
-def open_issuer(room: Room, name: str, *, for_revocation: bool = False) -> Issuer:
-    """An authority that can sign. Blocks. `for_revocation`: its CRLs go on also when its key is stopped.
+def may_issue(room: Room, name: str) -> None:
+    """Raises KeyStateRefused where the authority's key is stopped."""
+    known = room.ledger.find(None, name)
+    if known is not None and known.state != "active":
+        raise KeyStateRefused(f"the authority's key is {known.state}")
+
+
+async def open_issuer(room: Room, name: str, *, for_revocation: bool = False) -> Issuer:
+    """An authority that can sign. `for_revocation`: its CRLs go on also when its key is stopped.
 
     Raises NotFound, KeyStateRefused, HsmError."""
     settings = authority_settings(room.settings, name)
-    known = room.ledger.find(None, name)
-    if known is not None and known.state != "active" and not for_revocation:
-        raise KeyStateRefused(f"the authority's key is {known.state}")
+    if not for_revocation:
+        may_issue(room, name)
+    return await asyncio.to_thread(_open, room, settings)
+
+
+def _open(room: Room, settings: CertificateAuthoritySettings) -> Issuer:
+    name = settings.name
     key = room.user_token(settings.token).signing_key(hsm.Pkcs11Uri.parse(settings.key_uri), settings.scheme)
     certificate = x509.load_pem_x509_certificate((room.home.root / settings.certificate).read_bytes())
     if certificate.public_key() != key.public_key:

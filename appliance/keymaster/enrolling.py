@@ -232,7 +232,7 @@ class Enrolling:
         if row is not None and row.certificate is not None:
             await self._let_in(profile, authorisation, row.certificate)
             return row.certificate
-        issuer = await asyncio.to_thread(open_issuer, self._room, profile.authority)
+        issuer = await open_issuer(self._room, profile.authority)
         lifetime = datetime.timedelta(days=profile.days)
         # Before the signature is made: a secret, and a renewal, are used up by one key.
         if row is None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.keymaster import certificates
-from appliance.keymaster.authorities import keep_issued
+from appliance.keymaster.authorities import keep_issued, may_issue
 from appliance.keymaster.certificates import CLOCK_TOLERANCE, Issuer
 from appliance.keymaster.context import Room
 
@@ -42,7 +42,7 @@ class FrontCertificate:
         """Certificate and key that the supervisor has not taken yet: they are offered again, and none made anew."""
 
     async def round(self, issuers: Mapping[str, Issuer], now: datetime.datetime) -> None:
-        """Raises HsmError, RecorderUnavailable, FrontCertificateRefused, DeskUnavailable."""
+        """Raises HsmError, KeyStateRefused, RecorderUnavailable, FrontCertificateRefused, DeskUnavailable."""
         if self._waiting is None:
             try:
                 current = x509.load_pem_x509_certificates((self._room.home.front / "server.crt").read_bytes())[0]
@@ -51,6 +51,7 @@ class FrontCertificate:
             found = _issuer(issuers, current)
             if found is None or not is_due(current, now):
                 return
+            may_issue(self._room, found[0])
             self._waiting = await self._make(*found, current, now)
         chain, key = self._waiting
         await self._room.control(lambda client: client.front_certificate(chain, key))

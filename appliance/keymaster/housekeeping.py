@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import hashlib
 import time
@@ -60,7 +59,7 @@ class Housekeeping:
             return  # nothing is signed, CRLs neither (control TAMPER)
         try:
             if not self._issuers:
-                await asyncio.to_thread(self._open)
+                await self._open()
             await self._round()
             self._succeeded = time.time()
         except (CinnabarError, hsm.HsmError) as error:
@@ -75,9 +74,9 @@ class Housekeeping:
         )
         write_word(self._home.keymaster_word, word)
 
-    def _open(self) -> None:
-        issuers = {authority.name: open_issuer(self._room, authority.name) for authority in self._settings.authorities}
-        self._issuers = issuers
+    async def _open(self) -> None:
+        names = [authority.name for authority in self._settings.authorities]
+        self._issuers = {name: await open_issuer(self._room, name, for_revocation=True) for name in names}
 
     async def _round(self) -> None:
         now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
@@ -94,6 +93,7 @@ class Housekeeping:
     def _revocations(self, rows: list[tuple[bytes, int, str, str]]) -> dict[str, list[Revocation]]:
         """Held and revoked certificates by the authority that issued them; the register knows them by digest only."""
         found: dict[str, list[Revocation]] = {}
+        compromised = self._room.ledger.compromised_certificates()
         for digest, time_us, state, reason in rows:
             path = self._home.issued / f"{digest.hex()}.pem"
             if not path.exists():
@@ -102,7 +102,11 @@ class Housekeeping:
             at = datetime.datetime.fromtimestamp(time_us // 1_000_000, datetime.UTC)
             for name, issuer in self._issuers.items():
                 if issuer.certificate.subject == certificate.issuer:
-                    entry = Revocation(certificate.serial_number, at, reason_flag(state, reason))
+                    since = compromised.get(digest)
+                    invalid = (
+                        None if since is None else datetime.datetime.fromtimestamp(since // 1_000_000, datetime.UTC)
+                    )
+                    entry = Revocation(certificate.serial_number, at, reason_flag(state, reason), invalid)
                     found.setdefault(name, []).append(entry)
         return found
 

@@ -197,7 +197,7 @@ async def issue_certificate(ctx: ExecutionContext, action: IssueCertificate) -> 
     """A certificate by an authority of the box, rehearsed and linted before the authority's key signs."""
     key = ctx.room.ledger.key(action.tenant, action.key)
     settings = authority_settings(ctx.settings, action.authority)
-    issuer = await asyncio.to_thread(open_issuer, ctx.room, settings.name)
+    issuer = await open_issuer(ctx.room, settings.name)
     await asyncio.to_thread(_open, ctx.room, key)
     public = serialization.load_der_public_key(key.public_key)
     chosen = particulars(ctx)
