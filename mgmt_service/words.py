@@ -175,7 +175,7 @@ KINDS: Final = {
 }
 EXPORT_STATES: Final = {
     "running": (_("Under way"), "warn"),
-    "made": (_("Made"), "good"),
+    "made": (_("Ready"), "good"),
     "failed": (_("Failed"), "bad"),
     "cancelled": (_("Stopped"), "plain"),
 }
@@ -215,6 +215,7 @@ NEXT: Final = {
     "deactivate": _("Deactivate"),
     "destroy": _("Destroy"),
     "compromised": _("Declare compromised"),
+    "another-authority": _("Make another authority"),
     "hold": _("Put on hold"),
     "release": _("Lift the hold"),
     "revoke": _("Revoke for ever"),

@@ -17,7 +17,7 @@ from appliance.box.home import Home
 from appliance.ceremonies import encode
 from appliance.ceremonies.webauthn import from_base64url
 from appliance.client import Client, Credentials
-from appliance.keymaster.client import DeskClient, FrameClient
+from appliance.keymaster.client import DeskClient, DeskUnavailable, FrameClient
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 
@@ -48,11 +48,19 @@ class ManagedBox:
             self.running.provision()
         self.running.start(management="127.0.0.1:0")
         wait_until(lambda: self.home.management_socket.exists() and self.up(), 30, "the management service")
+        wait_until(self.answers, 30, "the keymaster's desk")
 
     def up(self) -> bool:
         try:
             return self.visitor().get("/sign-in").status_code == 200
         except httpx.HTTPError:
+            return False
+
+    def answers(self) -> bool:
+        try:
+            with self.desk() as desk:
+                return bool(desk.status()["recorder"])
+        except DeskUnavailable:
             return False
 
     def stop(self) -> int:

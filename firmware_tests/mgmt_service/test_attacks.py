@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from appliance.box.settings import read_settings
-from appliance.ceremonies import encode, read_proposal
-from appliance.ceremonies.actions import Action, DeactivateKey, EnrolApplication
+from appliance.ceremonies import Constitution, decode, encode, read_proposal
+from appliance.ceremonies.actions import Action, AmendConstitution, DeactivateKey, EnrolApplication
 from appliance.ceremonies.proposal import ScopeQuorum
 from appliance.ceremonies.webauthn import to_base64url
 from appliance.keymaster.heads import empty_head
@@ -348,5 +348,17 @@ def test_nobody_writes_into_a_foreign_tenant_s_log(forged: Any) -> None:
         EnrolApplication(tenant=tenant, application="x", permissions=["*"]) for tenant in ("demo", "other")
     ]
     status, said = forged(both, ["tenant/demo", "tenant/other"])
+    assert status == 422
+    assert "every scope" in said
+
+
+def test_an_amendment_changes_the_requester_s_own_rosters_alone(managed: ManagedBox, forged: Any) -> None:
+    with managed.desk() as desk:
+        law = decode(desk.constitution(), Constitution)
+    scopes = [msgspec.structs.replace(one, officers=one.officers[::-1]) for one in law.scopes if one.name != "box"]
+    changed = msgspec.structs.replace(
+        law, version=law.version + 1, previous=law.digest, scopes=[law.scopes[0], *scopes]
+    )
+    status, said = forged([AmendConstitution(constitution=changed)], ["tenant/demo", "tenant/other"])
     assert status == 422
     assert "every scope" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from flask import Response
@@ -208,7 +209,17 @@ def key_steps(owner: str, key: ShownKey) -> list[Step]:
         following = {"shared.successor": successor(key.name), "actions.0.purpose": key.purpose}
         following |= {"actions.0.scheme": key.scheme, "actions.1.authority": _authority(key)}
         steps.append(Step("rotate", url_with("/ceremonies/new/rotate-a-key", **shared, **following)))
-    if made in {"pre-active", "retired"} and key.state != "retired":
+    if made == "active" and key.purpose == "log":
+        given = {"actions.0.tenant": tenant, "actions.0.token": key.token, "actions.0.key": successor(key.name)}
+        given |= {"actions.0.scheme": key.scheme, "actions.0.purpose": "log", "actions.1.tenant": tenant}
+        given |= {"actions.1.key": key.name, "actions.1.successor": successor(key.name), "actions.1.overlap_hours": "1"}
+        steps.append(Step("rotate", f"/ceremonies/new/free?add=generate-key&add=rotate-key&{urlencode(given)}"))
+    if made == "active" and key.purpose == "authority":
+        given = {"actions.0.token": key.token, "actions.0.purpose": "authority", "actions.0.scheme": key.scheme}
+        given |= {"actions.0.key": successor(key.name), "actions.1.key": successor(key.name)}
+        link = f"/ceremonies/new/free?add=generate-key&add=create-authority&{urlencode(given)}"
+        steps.append(Step("another-authority", link))
+    if key.state == "pre-active":
         steps.append(Step("certify", free("issue-certificate", owner, key=key.name)))
         steps.append(Step("request", free("request-certificate", owner, key=key.name)))
         steps.append(Step("import", free("import-certificate", owner, key=key.name)))
@@ -235,6 +246,8 @@ def _authority(key: ShownKey) -> str:
 
 
 def certificate_steps(owner: str, shown: ShownCertificate) -> list[Step]:
+    if shown.issuer == shown.subject:
+        return []  # nobody is above a root: it is taken out of the trust bundle
     match shown.state:
         case "in-force":
             return [

@@ -13,6 +13,7 @@ from appliance.errors import NotAuthorised, NotFound
 from mgmt_service.access import Access, Area, Next
 from mgmt_service.dispatch import Context
 from mgmt_service.languages import word_list
+from mgmt_service.people import Reader
 from mgmt_service.roles import EVERYONE, OFFICERS
 
 area = Area("officers")
@@ -62,6 +63,10 @@ class ReaderLine(msgspec.Struct, frozen=True):
     scope: str
     named_by: str
     made: int
+    signs_in: bool
+    """Whether the reader has a passkey for this service."""
+    may_invite: bool
+    """Whether the viewer may send a one-time link: every scope that the reader serves is hers."""
 
 
 class OfficersView(msgspec.Struct, frozen=True):
@@ -138,13 +143,15 @@ def officers(context: Context) -> OfficersView:
             for one in candidates
             if _is_new(law, one)
         ],
-        readers=[
-            ReaderLine(one.person, one.name, one.role, one.scope, one.named_by, one.made)
-            for one in services.people.readers()
-            if one.scope in mine
-        ],
+        readers=[_reader(context, one) for one in services.people.readers() if one.scope in mine],
         may_invite=bool(deciding),
     )
+
+
+def _reader(context: Context, one: Reader) -> ReaderLine:
+    passkeys = context.services.people.passkeys(one.person)
+    may_invite = context.viewer.has(OFFICERS, one.scope) and _serves_mine(context, one.person)
+    return ReaderLine(one.person, one.name, one.role, one.scope, one.named_by, one.made, bool(passkeys), may_invite)
 
 
 def _is_new(law: Constitution, candidate: dict[str, object]) -> bool:
