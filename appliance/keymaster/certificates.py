@@ -219,6 +219,8 @@ class Revocation:
     serial: int
     at: datetime
     reason: x509.ReasonFlags = x509.ReasonFlags.unspecified
+    invalid: datetime | None = None
+    """Since when the key is known, or thought, to be another's (RFC 5280, section 5.3.2)."""
 
 
 def revocation_list(
@@ -242,5 +244,7 @@ def revocation_list(
         item = x509.RevokedCertificateBuilder().serial_number(entry.serial).revocation_date(entry.at)
         if entry.reason is not x509.ReasonFlags.unspecified:
             item = item.add_extension(x509.CRLReason(entry.reason), critical=False)
+        if entry.invalid is not None:
+            item = item.add_extension(x509.InvalidityDate(entry.invalid.replace(tzinfo=None)), critical=False)
         builder = builder.add_revoked_certificate(item.build())
     return builder.sign(issuer.key, issuer.hash)

@@ -8,16 +8,12 @@ from __future__ import annotations
 import hashlib
 import time
 
-import msgspec
 import structlog
 
-import hsm
-from appliance.box.settings import BoxSettings, LogKeySettings
 from appliance.ceremonies.records import CeremonyRecord
-from appliance.errors import Conflict
-from appliance.keymaster.actions.keys import forget_in_settings, set_register
 from appliance.keymaster.context import Room
-from appliance.keymaster.key_ledger import Activation, LedgerKey
+from appliance.keymaster.key_ledger import LedgerKey
+from appliance.keymaster.key_use import leave_use, may_leave_log, set_register
 
 log = structlog.get_logger("keymaster")
 
@@ -48,51 +44,3 @@ async def _end(room: Room, key: LedgerKey, why: str, now: int) -> None:
         room.ledger.set_ends(key, None)
     await room.recording.send(subject)
     log.info("key-ended", key=key.label, why=why)
-
-
-def may_leave_log(room: Room, key: LedgerKey) -> bool:
-    """Whether another key of the log goes on signing."""
-    others = [one for one in room.ledger.keys(key.tenant) if one.purpose == "log" and one.number != key.number]
-    return any(one.state == "active" for one in others)
-
-
-async def leave_use(room: Room, key: LedgerKey) -> None:
-    """Out of the settings; of a log key, from the head that is signed now on. Again changes nothing."""
-    if key.purpose != "log":
-        await forget_in_settings(room, key)
-        return
-    if not may_leave_log(room, key):
-        raise Conflict("the log has no other key: rotate it first")
-    log_settings = next(one for one in room.settings.logs if one.tenant == key.tenant)
-    mine = next((one for one in log_settings.keys if is_entry_of(one, key)), None)
-    if mine is None or mine.until_size is not None:
-        return
-    head = await room.connected().query("head", log_settings.origin)
-    size = 0 if head is None else int(head[0])
-
-    def change(settings: BoxSettings) -> BoxSettings:
-        logs = [
-            msgspec.structs.replace(
-                one,
-                keys=[
-                    msgspec.structs.replace(entry, until_size=size)
-                    if is_entry_of(entry, key) and entry.until_size is None
-                    else entry
-                    for entry in one.keys
-                ],
-            )
-            if one.tenant == key.tenant
-            else one
-            for one in settings.logs
-        ]
-        return msgspec.structs.replace(settings, logs=logs)
-
-    await room.change_settings(change)
-    entry = {**key.activation.entry, "last_size": size}
-    room.ledger.set_activation(key, Activation(entry=entry))
-
-
-def is_entry_of(entry: LogKeySettings, key: LedgerKey) -> bool:
-    """Whether an entry of a log's settings names the key, by id or by label."""
-    uri = hsm.Pkcs11Uri.parse(entry.key_uri)
-    return entry.token == key.token and ((uri.id is not None and uri.id == key.cka_id) or uri.object == key.label)

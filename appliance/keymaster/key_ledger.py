@@ -6,6 +6,7 @@ appliance.keymaster.comparison (what a token may hold).
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -144,6 +145,14 @@ class KeyLedger:
     def is_taken(self, name: str) -> bool:
         """Whether a key that is not destroyed, of whomever, has the name."""
         return any(key.label == name and key.state != "destroyed" for key in self.keys(every=True))
+
+    def compromised_certificates(self) -> dict[bytes, int]:
+        """SHA-256 of each certificate of a compromised key, and since when it is."""
+        return {
+            hashlib.sha256(key.certificates[0]).digest(): key.compromised
+            for key in self.keys(every=True)
+            if key.compromised is not None and key.certificates
+        }
 
     def change(self, key: LedgerKey, change: Change) -> KeyState:
         """Lead a key on; its state then. Raises KeyStateRefused."""

@@ -32,10 +32,11 @@ from appliance.ceremonies.actions import (
     RotateKey,
 )
 from appliance.keymaster import register
-from appliance.keymaster.actions.keys import may_be, set_register
+from appliance.keymaster.actions.keys import may_be, was_begun
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.key_ledger import Activation, LedgerKey
 from appliance.keymaster.key_states import KeyStateRefused, after
+from appliance.keymaster.key_use import set_register
 from appliance.keymaster.log_keys import log_of, rotation_note, verifier_of
 from appliance.keymaster.ownership import REHEARSAL_ARC, write_chain
 from appliance.keymaster.registry import StepResult, executor
@@ -52,7 +53,7 @@ async def may_activate(room: Room, proposal: Proposal, action: ActivateKey) -> N
     """The key is the scope's own, certified where that is needed, and not in use; policies are those of its box."""
     key = room.ledger.find(action.tenant, action.key)
     state = may_be(room, proposal, action.tenant, action.key, ActivateKey)
-    if key is not None and key.state == "active" and state == "active":
+    if key is not None and key.state == "active" and was_begun(room, proposal):
         return  # done by an earlier run
     after(state, "activate")
     purpose = key.purpose if key is not None else _purpose_in(proposal, action)
@@ -231,14 +232,14 @@ async def may_rotate(room: Room, proposal: Proposal, action: RotateKey) -> None:
         raise DocumentRefused("a key does not follow itself")
     successor = room.ledger.find(action.tenant, action.successor)
     state = may_be(room, proposal, action.tenant, action.successor, RotateKey)
+    if successor is not None and successor.state == "active" and was_begun(room, proposal):
+        return  # begun by an earlier run
     if key.state != "active":
         raise KeyStateRefused(f"a key that is {key.state} is not rotated")
     if key.purpose not in {"seal", "stamp", "log"}:
         raise DocumentRefused("an authority is followed by another one that is activated beside it")
     if successor is not None and successor.purpose != key.purpose:
         raise DocumentRefused("the successor is for another purpose")
-    if successor is not None and successor.state == "active" and key.ends is not None:
-        return  # begun by an earlier run
     after(state, "activate")
     certified = key.purpose == "log" or (successor is not None and bool(successor.certificates))
     kinds = (IssueCertificate, ImportCertificate)

@@ -9,7 +9,7 @@ import asyncio
 import datetime
 import hashlib
 import time
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -28,9 +28,9 @@ from appliance.errors import Conflict, NotFound
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.key_ledger import LedgerKey
 from appliance.keymaster.key_states import Change, KeyState, KeyStateRefused, after
+from appliance.keymaster.key_use import leave_use, may_leave_log, set_register
 from appliance.keymaster.ownership import check_token
 from appliance.keymaster.registry import StepResult, answers, executor
-from appliance.recorder.admin import AdminClient
 from appliance.recorder.messages import BOX_LOG
 from hsm.inventory import TokenObject, list_objects
 from hsm.keys import destroy_key_pair, generate_key_pair, settle_half_made
@@ -49,13 +49,6 @@ _FAMILIES: Final[dict[str, tuple[str, ...]]] = {
 
 SPEAKING: Final = frozenset({"ceremony", "administration", "reading", "box-leaf"})
 """Kinds of records that no key of a tenant signed."""
-REGISTERED: Final[dict[KeyState, Literal["active", "suspended", "deactivated", "compromised"]]] = {
-    "active": "active",
-    "suspended": "suspended",
-    "deactivated": "deactivated",
-    "compromised": "compromised",
-}
-"""States that the recorder's register knows; a key in another one is in no settings."""
 HEADS: Final = 4_096
 """Heads of records in one read."""
 
@@ -176,12 +169,22 @@ def may_be(room: Room, proposal: Proposal, tenant: str | None, name: str, before
     return state
 
 
-async def may_change(room: Room, _proposal: Proposal, action: KeyAction) -> None:
-    """The key is the scope's own, and in a state from which this leads on, or there already."""
+def was_begun(room: Room, proposal: Proposal) -> bool:
+    """Whether an execution of the proposal was begun before, so that steps of it may be done already."""
+    row = room.journal.proposal(proposal_digest(proposal))
+    return row is not None and row.attempt > 0
+
+
+async def may_change(room: Room, proposal: Proposal, action: KeyAction) -> None:
+    """The key is the scope's own, and in a state from which this leads on."""
     key = room.ledger.key(action.tenant, action.key)
     change = CHANGES[type(action)]
-    if not _is_done(key, change):
+    if not (_is_done(key, change) and was_begun(room, proposal)):
         after(key.state, change)
+    if key.purpose == "log" and isinstance(action, SuspendKey | ResumeKey):
+        raise KeyStateRefused("a log key leaves beside another one, for good: each head names its keys by size")
+    if key.purpose == "log" and key.state == "active" and not may_leave_log(room, key):
+        raise KeyStateRefused("the log has no other key: rotate it first")
     if isinstance(action, DestroyKey):
         _check_public_key(key, action)
     if isinstance(action, DeclareCompromised) and instant(action.since) > datetime.datetime.now(datetime.UTC):
@@ -224,6 +227,8 @@ async def _stop(ctx: ExecutionContext, action: SuspendKey | DeactivateKey) -> St
     change = CHANGES[type(action)]
     state = key.state if _is_done(key, change) else after(key.state, change)
     await set_register(ctx.room, key, state, ctx.digest)
+    if key.purpose == "log":
+        await leave_use(ctx.room, key)
     ctx.room.ledger.set_state(key, state)
     return StepResult({"key": key.label, "id": key.cka_id.hex(), "state": state})
 
@@ -247,27 +252,6 @@ def _prove(room: Room, key: LedgerKey) -> None:
         raise Conflict("the token has another key under that id")
 
 
-async def set_register(room: Room, key: LedgerKey, state: KeyState, ceremony: str) -> None:
-    """Have recorder and workers hold a key to its state, its cryptoperiod, limit and applications."""
-    told = REGISTERED.get(state)
-    if key.purpose not in {"seal", "stamp"} or key.tenant is None or told is None:
-        return  # the box's own processes use the others, by the settings
-
-    def change(admin: AdminClient) -> None:
-        admin.set_key_state(
-            key.tenant or BOX_LOG,
-            key.label,
-            told,
-            until=None if key.until is None or state != "active" else key.until // 1_000_000,
-            limit=key.signature_limit if state == "active" else None,
-            applications=key.applications if state == "active" else None,
-            since=None if key.compromised is None else key.compromised // 1_000_000,
-            ceremony=ceremony,
-        )
-
-    await room.administer(change)
-
-
 # For ever
 
 
@@ -281,6 +265,8 @@ async def declare_compromised(ctx: ExecutionContext, action: DeclareCompromised)
     since = int(instant(action.since).timestamp() * 1_000_000)
     key = msgspec.structs.replace(key, compromised=since, because=action.because)
     await set_register(ctx.room, key, "compromised", ctx.digest)
+    if key.purpose == "log":
+        await leave_use(ctx.room, key)
     with ctx.room.journal.transaction():
         ledger.set_compromised(key, since, action.because)
         ledger.set_state(key, "compromised")
@@ -331,7 +317,7 @@ async def destroy_key(ctx: ExecutionContext, action: DestroyKey) -> StepResult:
     _check_public_key(key, action)
     if not _is_done(key, "destroy"):
         after(key.state, "destroy")
-    await forget_in_settings(ctx.room, key)
+    await leave_use(ctx.room, key)
     gone = await asyncio.to_thread(_destroy, ctx.room, key)
     with ctx.room.journal.transaction():
         known = ctx.room.ledger.objects(key.token)
@@ -358,18 +344,6 @@ def _destroy(room: Room, key: LedgerKey) -> bool:
     if pair(token, key.cka_id):
         raise Conflict("the token still has an object of the key")
     return found
-
-
-async def forget_in_settings(room: Room, key: LedgerKey) -> None:
-    """Take a unit or seal key out of the settings, so that no process looks for it."""
-    if key.purpose == "stamp":
-        await room.change_settings(
-            lambda s: msgspec.structs.replace(s, units=[unit for unit in s.units if unit.name != key.label])
-        )
-    elif key.purpose == "seal":
-        await room.change_settings(
-            lambda s: msgspec.structs.replace(s, seal_keys=[one for one in s.seal_keys if one.name != key.label])
-        )
 
 
 # What the desk tells
