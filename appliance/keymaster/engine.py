@@ -316,11 +316,15 @@ def check_speaker(proposal: Proposal, law: Constitution, said: VerifiedStatement
 def check_requester(requester: str, scopes: list[str], actions: list[Action], law: Constitution) -> None:
     """Whether this person may propose it: an officer of a scope that decides, and of each one that is acted for.
 
-    An amendment alone may reach into scopes that are not the requester's, as where a person serves two. A foreign
-    tenant and one that there is not are refused alike. Raises DocumentRefused."""
+    What is proposed stands in the log of every scope that decides, and tells the requester where: so an amendment may
+    reach into a scope that is not hers only where a person serves that one too. A foreign tenant and one that there is
+    not are refused alike. Raises DocumentRefused."""
     if _seen_by(requester, scopes, law) is None:
         raise DocumentRefused("the requester is no officer of a scope of the proposal")
     owned = {action.scope_of() for action in actions if not isinstance(action, AmendConstitution)}
+    for action in actions:
+        if isinstance(action, AmendConstitution):
+            owned |= {part.name for part in law.scopes if action.constitution.scope(part.name) != part}
     if not all(_serves(requester, name, law) for name in owned):
         raise DocumentRefused("the requester is no officer of every scope that the proposal acts for")
 
