@@ -41,6 +41,7 @@ class AdminLink:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._client: AdminClient | None = None
+        self._closed = False
         self._lock = asyncio.Lock()
 
     async def call(self, function: Callable[[AdminClient], Answer], patience: float = PATIENCE_S) -> Answer:
@@ -67,12 +68,20 @@ class AdminLink:
             client.close()
             raise
         except BaseException:
-            self._client = client
+            self._keep(client)
             raise
-        self._client = client
+        self._keep(client)
         return answer
 
+    def _keep(self, client: AdminClient) -> None:
+        """For the next call; a call that outlived `close` leaves nothing open."""
+        if self._closed:
+            client.close()
+        else:
+            self._client = client
+
     def close(self) -> None:
+        self._closed = True
         if self._client is not None:
             self._client.close()
             self._client = None
