@@ -1,7 +1,7 @@
 """An application's own certificate from a box: keys made here, requests by EST (RFC 7030), files that survive a crash.
 
-A directory holds NAME.key (0600), NAME.crt (the certificate, then its CA) and ca.pem. A key is on disk before its request
-leaves, and an answer before it takes the place of what was: whatever is cut off, the same command goes on.
+A directory holds NAME.key (0600), NAME.crt (the certificate, then its CA) and ca.pem. A key is on disk before its
+request leaves, and an answer before it takes the place of what was: whatever is cut off, the same command goes on.
 """
 
 from __future__ import annotations
