@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from flask_babel import gettext as _
 
 from appliance.box.states import State, StateReport
 from appliance.ceremonies import BOX, digest_words
@@ -162,7 +163,7 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return str(_("yes") if value else _("no"))
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
