@@ -33,8 +33,17 @@ def officer(managed: ManagedBox, chromium: Browsers) -> OfficerBrowser:
     return made
 
 
+def whole(officer: OfficerBrowser) -> None:
+    """No text runs out of its page."""
+    for width in (1100, 390):
+        officer.page.set_viewport_size({"width": width, "height": 900})
+        assert officer.page.evaluate("document.documentElement.scrollWidth") <= width, (officer.page.url, width)
+    officer.page.set_viewport_size({"width": 1100, "height": 900})
+
+
 def look(officer: OfficerBrowser, name: str) -> None:
     pictures(officer, name)
+    whole(officer)
     wrong = findings(officer.page) + [f"dark: {one}" for one in findings(officer.page, scheme="dark")]
     wrong += [f"focus: {one}" for one in lost_focus(officer.page)]
     assert not wrong, "\n".join(wrong)
@@ -45,6 +54,7 @@ def look(officer: OfficerBrowser, name: str) -> None:
 def test_lists(managed: ManagedBox, officer: OfficerBrowser, name: str) -> None:
     officer.page.goto(f"{managed.origin()}/{name}")
     pictures(officer, name)
+    whole(officer)
     assert officer.complaints == []
 
 
