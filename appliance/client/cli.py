@@ -27,6 +27,7 @@ SHORT_HELP = {
     "log": "Check logs, and resume a restored box.",
     "log-fetch": "Fetch a log: checkpoint, tiles and entries.",
     "management": "Officers' pages: one-time links for their first sign-in.",
+    "pins": "How each token's PIN is kept: in a file, sealed to the machine, or under officers' passphrases.",
     "proposal": "Read a proposal without any page, check who has signed it, sign it with a card.",
     "provision": "Make a rehearsal box on SoftHSM.",
     "record": "Fetch a record with its proof.",

@@ -77,8 +77,9 @@ def make_bundle(
 
     `signer` is the SubjectPublicKeyInfo (DER) of the key behind `sign`, which takes the bytes of bundle.json and gives
     the raw signature. `previous` is the directory as it is now (None for version 1); its bundle moves into history.
-    `successors` defaults to the same signer. `genesis`: SHA-256 of the first constitution, once there is one. The result has been read back: it raises TrustRefused rather than make
-    a bundle that verifiers would refuse. Write the files in the order given, so that readers never see a bundle whose
+    `successors` defaults to the same signer. `genesis`: SHA-256 of the first constitution, once there is one. The
+    result has been read back: it raises TrustRefused rather than make a bundle that verifiers would refuse. Write the
+    files in the order given, so that readers never see a bundle whose
     parts are missing; the signature and the bundle cannot be replaced in one step, so readers retry once.
     """
     written: dict[str, bytes] = {}
