@@ -19,10 +19,10 @@ from appliance.ceremonies.actions import AuthoriseEnrolment, CreateTenant, Enrol
 from appliance.enrolment.names import NamePattern
 from appliance.errors import BadRequest, Conflict, NotFound
 from appliance.keymaster import register
+from appliance.keymaster.authorities import authority_settings
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.enrolling import secret_digest
 from appliance.keymaster.enrolments import AuthorisationRow, Enrolments, ProfileRow
-from appliance.keymaster.authorities import authority_settings
 from appliance.keymaster.registry import StepResult, answers, executor
 
 SECRET_BYTES: Final = 20
