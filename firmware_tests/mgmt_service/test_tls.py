@@ -24,7 +24,7 @@ EXPECTED_OF = {
     "applications": {*EXPECTED, "HSTS", "security_headers"},
 }
 FINE = {"OK", "INFO", "WARN"}
-"""A warning says that the tool could not look, as happens on a machine at its limit; what must be seen is asked by name."""
+"""A warning says that the tool could not look, as on a machine at its limit; what must be seen is asked by name."""
 
 
 @pytest.fixture(scope="module")
