@@ -320,8 +320,11 @@ def execute(context: Context, digest: str) -> Next:
 
 @area.read("/ceremonies/<digest>/transcript", access=READ, gives=Transcript, template="ceremonies/transcript.html")
 def transcript(context: Context, digest: str) -> Transcript:
-    """Everything that happened, with times and places in the logs."""
+    """Everything that happened, with times and places in the logs: the box's own, and those of the viewer's tenants.
+
+    A ceremony of several scopes stands in each one's log, and a place in a log tells its size (control CHANNEL)."""
     found = context.services.desk.call(lambda client: client.transcript(digest))
+    shown = {"@box", *context.viewer.tenants}
     return Transcript(
         digest=digest,
         title=found["title"],
@@ -336,6 +339,7 @@ def transcript(context: Context, digest: str) -> Transcript:
                 refused=one["refused"],
             )
             for one in found["entries"]
+            if one["log"] in shown
         ],
         outputs=[
             Output(step=one["step"], name=one["name"], size=len(one["data"]), text=_text(one["data"]))

@@ -11,6 +11,8 @@ from appliance.box.home import Home
 from appliance.box.process import sync_directory, write_file
 from appliance.ceremonies import DocumentRefused, Proposal, decode, digest, encode
 from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
+from appliance.ceremonies.canonical import Name
+from appliance.errors import BadRequest
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, answers, executor
 
@@ -107,6 +109,9 @@ async def set_approval_policy(ctx: ExecutionContext, action: SetApprovalPolicy) 
 @answers("policies")
 async def policies(room: Room, tenant: str) -> list[bytes]:
     """The newest version of each of a tenant's approval policies, canonical."""
-    directory = room.home.policies / tenant
+    try:
+        directory = room.home.policies / msgspec.convert(tenant, Name)
+    except msgspec.ValidationError:
+        raise BadRequest("that is no name of a tenant") from None
     names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
     return [versions[-1] for name in names if (versions := policies_of(room.home, tenant, name))]
