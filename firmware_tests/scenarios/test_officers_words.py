@@ -329,8 +329,10 @@ def test_a_tenant_is_made_once_however_often_the_keymaster_dies(
     with contextlib.suppress(CinnabarError), DeskClient(governed.home.desk_socket) as desk:
         desk.execute(digest)
     for delay in delays:
+        wait_until(lambda: "keymaster" in governed.processes(), 20, "the keymaster")
         time.sleep(delay)
-        os.kill(governed.processes()["keymaster"], signal.SIGKILL)
+        with contextlib.suppress(KeyError, ProcessLookupError):
+            os.kill(governed.processes()["keymaster"], signal.SIGKILL)
 
     def state() -> str:
         with contextlib.suppress(CinnabarError), DeskClient(governed.home.desk_socket) as desk:
