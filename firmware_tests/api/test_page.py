@@ -28,7 +28,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 def whole_box(open_directory: Path) -> Iterator[RunningBox]:
     made = RunningBox(open_directory / "page-box")
     made.provision()
-    made.start("--public", "127.0.0.1:0", "--tsa", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+    made.start(*(text for name in ("public", "tsa", "metrics", "revocation") for text in (f"--{name}", "127.0.0.1:0")))
     yield made
     if made.running:
         made.stop()
