@@ -35,7 +35,7 @@ run: var/setup/run $(VENV)/ready    ## Keep a box up in the foreground (HOME_DIR
 
 test: var/setup/test $(VENV)/ready  ## Lint, types, import rules and all tests
 	@$(MAKE) --no-print-directory lint
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+	@$(PYTHON) -m pytest -n 2 --dist loadfile
 
 bench: var/setup/test $(VENV)/ready ## Measure; prints each figure with its ratio, see docs/benchmarks.md
 	@$(PYTHON) -m firmware_tests.bench

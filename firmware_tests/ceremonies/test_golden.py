@@ -37,9 +37,6 @@ from firmware_tests.governed import Governed, governed
 from mgmt_service import scripts
 from mgmt_service.writing import OfficersForm, ScopeForm, actions_of, amended
 
-pytestmark = pytest.mark.xdist_group("golden")
-"""The runs share a box, one after the other: each constitution follows the one before."""
-
 GOLDEN = Path(__file__).parent / "golden"
 _HEX = re.compile(r"\b[0-9a-f]{8,}\b")
 _COUNTS = re.compile(r"\d+ entries|words [\d, ]+ of your share")

@@ -45,8 +45,6 @@ from firmware_tests.scenarios.governed import GovernedBox
 
 AT_ONCE_S = 1.0
 
-pytestmark = pytest.mark.xdist_group("officers-words")
-
 
 @pytest.fixture(scope="module")
 def governed(open_directory: Path) -> Iterator[GovernedBox]:
