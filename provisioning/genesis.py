@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from appliance.box import process
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
-from appliance.recorder import RecorderClient
+from appliance.recorder import CallCounter, RecorderClient
 from appliance.recorder.admin import AdminClient
 
 START_SECONDS = 20.0
@@ -62,16 +62,6 @@ def enrolled(tenant: str, name: str, certificate: x509.Certificate) -> EnrolledA
     )
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What provisioning counted in its one life as a process that signs."""
-
-    run: str
-    signed: int
-    """Calls of C_Sign."""
-    drops: dict[str, int]
-
-
 class GenesisFailed(Exception):
     """The recorder did not take the first rows; the home is not usable."""
 
@@ -79,14 +69,14 @@ class GenesisFailed(Exception):
 def record_genesis(
     home: Home,
     settings: BoxSettings,
-    counts: Counts,
+    counter: CallCounter,
     signed: list[SignedThing],
     applications: list[EnrolledApplication],
 ) -> None:
     """Enrol tenants and applications and record every signature. Raises GenesisFailed if the counts do not balance."""
-    if counts.signed != len(signed) + sum(counts.drops.values()):
+    if counter.signed != len(signed) + sum(counter.drops.values()):
         raise GenesisFailed(
-            f"{counts.signed} signatures were made, {len(signed)} kept, dropped: {counts.drops} (RECORD)"
+            f"{counter.signed} signatures were made, {len(signed)} kept, dropped: {counter.drops} (RECORD)"
         )
     with _recorder(home, settings):
         with AdminClient(home.admin_socket) as admin:
@@ -101,11 +91,11 @@ def record_genesis(
                     int(application.not_before.timestamp()),
                     int(application.not_after.timestamp()),
                 )
-        asyncio.run(_record(home, counts, signed))
+        asyncio.run(_record(home, counter, signed))
 
 
-async def _record(home: Home, counts: Counts, signed: list[SignedThing]) -> None:
-    client = await RecorderClient.connect(home.recorder_socket, counts.run, lambda: (counts.signed, counts.drops))
+async def _record(home: Home, counter: CallCounter, signed: list[SignedThing]) -> None:
+    client = await RecorderClient.connect(home.recorder_socket, counter.run, counter.counts)
     now = time.time_ns() // 1000
     await asyncio.gather(
         *(client.housekeeping(thing.kind, thing.key, now, thing.subject, thing.body) for thing in signed)

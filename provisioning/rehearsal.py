@@ -10,7 +10,6 @@ import base64
 import datetime
 import os
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ from hsm import vault
 from hsm.keys import generate_key_pair
 from hsm.x509 import private_key
 from provisioning import names, tokens
-from provisioning.genesis import Counts, EnrolledApplication, SignedThing, enrolled, record_genesis
+from provisioning.genesis import EnrolledApplication, SignedThing, enrolled, record_genesis
 
 AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 END_ENTITY_LIFETIME = datetime.timedelta(days=825)
@@ -104,8 +103,6 @@ class _Provisioning:
         self.box_id = secrets.token_hex(16)
         self.now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         self.signed: list[SignedThing] = []
-        self.drops: Counter[str] = Counter()
-        """Signatures that nobody got, by reason: a key's self-test is one."""
         self.outputs: dict[Path, bytes] = {}
         """Public files, let out once what was signed is on record."""
         self.enrolled: list[EnrolledApplication] = []
@@ -129,7 +126,7 @@ class _Provisioning:
                 hsm.PinFile(self.new[label].pin_file),
                 hsm.LaneSettings(),
                 count_call=counter.count,
-                count_drop=lambda reason: self.drops.update([reason]),
+                count_drop=counter.drop,
             )
         try:
             return self._make(counter)
@@ -172,8 +169,7 @@ class _Provisioning:
         self._trust_bundle()
         box.write_settings(self.home.settings, settings)
         try:
-            counts = Counts(counter.run, counter.signed, dict(self.drops))
-            record_genesis(self.home, settings, counts, self.signed, self.enrolled)
+            record_genesis(self.home, settings, counter, self.signed, self.enrolled)
         except BaseException:
             self.home.settings.unlink()
             raise

@@ -158,7 +158,7 @@ class JobRunner:
         except OutcomeUnknown:
             raise  # the recorder's client learns it later, and counts
         except BaseException as error:
-            self._worker.drop(error.code if isinstance(error, CinnabarError) else "failed", len(entries))
+            self._worker.counter.drop(error.code if isinstance(error, CinnabarError) else "failed", len(entries))
             raise
         return start + len(verdicts)
 
@@ -173,7 +173,7 @@ class JobRunner:
                 sealer.learn(entries, error)
                 if not error.left:
                     raise
-                self._worker.drop(error.code, len(entries) - error.left)
+                self._worker.counter.drop(error.code, len(entries) - error.left)
                 beyond = entries[error.left].record_id
                 del entries[error.left :], verdicts[verdicts.index(beyond) :]
             else:

@@ -50,7 +50,7 @@ class WorkerCollector(Collector):
         drops = CounterMetricFamily(
             "cinnabar_signatures_dropped", "Signatures that never left the box.", labels=["worker", "reason"]
         )
-        for reason, count in dict(worker.drops).items():
+        for reason, count in dict(worker.counter.drops).items():
             drops.add_metric([label, reason], count)
         yield drops
         yield _counter("cinnabar_strangers", "Connections refused for their user.", label, hub.strangers)

@@ -55,7 +55,7 @@ async def run_worker(home: Home, number: int) -> None:
         await _first(stop.wait(), hub.leave())
     await hub.stop()
     await close_worker(worker)
-    log.info("worker-stopped", worker=number, signed=worker.counter.signed, drops=worker.drops)
+    log.info("worker-stopped", worker=number, signed=worker.counter.signed, drops=worker.counter.drops)
 
 
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:

@@ -63,7 +63,7 @@ async def seals(worker: Worker, request: Request) -> Response:
         try:
             stamp, token, time_us = await _stamp_signature(worker, caller, unit, signature)
         except BaseException:
-            worker.drop("seal-without-stamp")  # the seal's own signature goes no further
+            worker.counter.drop("seal-without-stamp")  # the seal's own signature goes no further
             raise
         stamped, mark = [stamp], (unit.name, time_us)
     cms = key.profile.complete(prepared, signature, token)

@@ -91,10 +91,10 @@ async def commit(
     except OutcomeUnknown:
         raise
     except CinnabarError as error:
-        worker.drop(error.code, len(signed))
+        worker.counter.drop(error.code, len(signed))
         worker.gates.learn(caller.tenant, [one.entry.key for one in signed], error)
         raise
     if isinstance(answer, Replayed):
-        worker.drop("replayed", len(signed))
+        worker.counter.drop("replayed", len(signed))
         return answer
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,15 +64,15 @@ class _Opening:
         """Tokens of tenants; the box's own is not this process's to open."""
         return tokens_of(self.settings, "worker")
 
-    def open_tokens(self, count: Callable[[], None], drop: Callable[[str], None]) -> None:
+    def open_tokens(self, counter: CallCounter) -> None:
         known = {token.name: token for token in self.settings.tokens}
         for name in sorted(self.needed_tokens()):
             if name not in known:
                 self.faults.append(f"token {name}: not in the settings")
                 continue
-            self.attempt(f"token {name}", lambda token=known[name]: self._open_token(token, count, drop))  # type: ignore[misc]
+            self.attempt(f"token {name}", lambda token=known[name]: self._open_token(token, counter))  # type: ignore[misc]
 
-    def _open_token(self, token: TokenSettings, count: Callable[[], None], drop: Callable[[str], None]) -> None:
+    def _open_token(self, token: TokenSettings, counter: CallCounter) -> None:
         standby = None
         if token.standby_uri is not None:
             standby = Standby(Pkcs11Uri.parse(token.standby_uri), PinFile(pin_path(self.home, token, standby=True)))
@@ -81,8 +80,8 @@ class _Opening:
             Pkcs11Uri.parse(token.uri),
             PinFile(pin_path(self.home, token)),
             LaneSettings(token.lanes.mode, token.lanes.count, token.lanes.timeout_ms),
-            count_call=count,
-            count_drop=drop,
+            count_call=counter.count,
+            count_drop=counter.drop,
             standby=standby,
             allow_weak_keys=token.allow_weak_keys,
         )
@@ -168,17 +167,7 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
     """Open everything. Raises ConfigurationFaults with all faults, RecorderUnavailable."""
     opening = _Opening(home, settings)
     callers, gates = Callers(), Gates()
-    drops: dict[str, int] = {}
     counter = CallCounter(home.counters, new_run_id())
-    guard = threading.Lock()
-
-    def count() -> None:
-        with guard:
-            counter.count()
-
-    def drop(reason: str, signatures: int = 1) -> None:
-        with guard:
-            drops[reason] = drops.get(reason, 0) + signatures
 
     def learn(register: Register) -> None:
         callers.update(register)
@@ -187,15 +176,13 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
     recorder = await RecorderClient.connect(
         home.recorder_socket,
         counter.run,
-        lambda: (counter.signed, drops),
+        counter.counts,
         in_flight=settings.limits.in_flight,
         on_register=learn,
-        on_dropped=drop,
+        on_dropped=counter.drop,
     )
-    # Lanes of threads count from several threads at once; an inline lane is on this thread alone.
-    threaded = any(token.lanes.mode == "threads" for token in settings.tokens)
     if not home.tamper_latch.exists():  # else this worker only says how the box is (control TAMPER)
-        opening.open_tokens(count if threaded else counter.count, drop)
+        opening.open_tokens(counter)
         opening.open_ciphers()
         opening.open_keys(await recorder.query("marks"))
     try:
@@ -217,7 +204,6 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         recorder=recorder,
         documents=DocumentsClient(home.documents_socket),
         counter=counter,
-        drops=drops,
         state=state,
         tokens=opening.tokens,
         ciphers=opening.ciphers,

@@ -62,8 +62,6 @@ class Worker:
     documents: DocumentsClient
     """What others upload goes there to be read."""
     counter: CallCounter
-    drops: dict[str, int]
-    """Signatures dropped inside this process, by reason, cumulative (control RECORD)."""
     state: StatePage
     tokens: Mapping[str, Token]
     ciphers: Mapping[str, BodyCipher]
@@ -97,10 +95,6 @@ class Worker:
     def log_of(self, tenant: str | None) -> HostedLog | None:
         """The log of a tenant; of None, the box's own."""
         return next((log for log in self.logs.values() if log.tenant == tenant), None)
-
-    def drop(self, reason: str, signatures: int = 1) -> None:
-        """Count signatures that were made and will not be released."""
-        self.drops[reason] = self.drops.get(reason, 0) + signatures
 
     def unit_for(self, caller: Caller, name: str | None) -> StampingUnit:
         """The unit of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted."""

@@ -6,7 +6,6 @@ import asyncio
 import datetime
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,10 +44,9 @@ Answer = TypeVar("Answer")
 class Tokens:
     """The tokens that the keymaster has open as user, by name; opened when first asked for. Calls block."""
 
-    def __init__(self, home: Home, counter: CallCounter, count_drop: Callable[[str], None]) -> None:
+    def __init__(self, home: Home, counter: CallCounter) -> None:
         self._home = home
-        self._counter = counter
-        self._count_drop = count_drop
+        self.counter = counter
         self._open: dict[str, hsm.Token] = {}
 
     def user(self, settings: BoxSettings, name: str) -> hsm.Token:
@@ -60,8 +58,8 @@ class Tokens:
                 hsm.Pkcs11Uri.parse(wanted.uri),
                 hsm.PinFile(pin_path(self._home, wanted)),
                 hsm.LaneSettings(),
-                count_call=self._counter.count,
-                count_drop=self._count_drop,
+                count_call=self.counter.count,
+                count_drop=self.counter.drop,
                 allow_weak_keys=wanted.allow_weak_keys,
             )
         return found
@@ -74,8 +72,8 @@ class Tokens:
                 hsm.Pkcs11Uri.parse(wanted.uri),
                 pin,
                 hsm.LaneSettings(),
-                count_call=self._counter.count,
-                count_drop=self._count_drop,
+                count_call=self.counter.count,
+                count_drop=self.counter.drop,
             )
         return found
 
@@ -113,8 +111,6 @@ class Room:
     recording: Recording
     recorder: RecorderClient | None = None
     """None until the recorder has answered for the first time."""
-    drops: Counter[str] = field(default_factory=Counter)
-    """Signatures of this life that were made and not recorded, by reason (control RECORD)."""
     settings_changed: list[Callable[[BoxSettings], None]] = field(default_factory=list)
     """Called after `reload`."""
     adopting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -180,7 +176,7 @@ class Room:
         except OutcomeUnknown:
             raise  # the client learns it later, and counts
         except CinnabarError as error:
-            self.drops.update([error.code])
+            self.tokens.counter.drop(error.code)
             raise
 
     async def administer(self, function: Callable[[AdminClient], Answer]) -> Answer:

@@ -67,7 +67,7 @@ class Keymaster:
             home=home,
             settings=settings,
             journal=self._journal,
-            tokens=Tokens(home, self._counter, lambda reason: self.room.drops.update([reason])),
+            tokens=Tokens(home, self._counter),
             constitutions=Constitutions(
                 self._journal,
                 home.constitutions,
@@ -124,8 +124,8 @@ class Keymaster:
                 self.room.recorder = await RecorderClient.connect(
                     self._home.recorder_socket,
                     self._counter.run,
-                    lambda: (self._counter.signed, dict(self.room.drops)),
-                    on_dropped=lambda reason, signatures: self.room.drops.update({reason: signatures}),
+                    self._counter.counts,
+                    on_dropped=self._counter.drop,
                 )
             except RecorderUnavailable:
                 log.warning("recorder-silent")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from appliance.errors import CinnabarError
 from appliance.log.records import HousekeepingRow, RecordedHead, RowKind
 from appliance.recorder.client import RecorderClient
@@ -9,11 +11,11 @@ from appliance.recorder.errors import OutcomeUnknown
 
 
 class RecorderFeed:
-    """Reads and rows over one connection. `drops` counts signatures that were made and not recorded."""
+    """Reads and rows over one connection. `count_drop` is told of a signature that was made and not recorded."""
 
-    def __init__(self, client: RecorderClient, drops: dict[str, int]) -> None:
+    def __init__(self, client: RecorderClient, count_drop: Callable[[str], None]) -> None:
         self._client = client
-        self._drops = drops
+        self._count_drop = count_drop
 
     async def leaves(self, log: str, first: int, limit: int) -> bytes:
         packed: bytes = await self._client.query("read_leaves", log, first, limit)
@@ -30,7 +32,7 @@ class RecorderFeed:
             raise  # the client learns it later, and counts
         except CinnabarError:
             if kind != "box-leaf":
-                self._drops["not-recorded"] = self._drops.get("not-recorded", 0) + 1
+                self._count_drop("not-recorded")
             raise
 
     async def housekeeping(self, after: int, limit: int) -> list[HousekeepingRow]:

@@ -70,11 +70,10 @@ class FollowerFailing(CinnabarError):
 class OpenTokens:
     """The tokens that hold log keys, each opened once, when it can be."""
 
-    def __init__(self, home: Home, settings: BoxSettings, counter: CallCounter, drops: dict[str, int]) -> None:
+    def __init__(self, home: Home, settings: BoxSettings, counter: CallCounter) -> None:
         self._home = home
         self._settings = {token.name: token for token in settings.tokens}
         self._counter = counter
-        self._drops = drops
         self._open: dict[str, hsm.Token] = {}
 
     def signing_key(self, token: str, key_uri: str) -> hsm.SigningKey:
@@ -94,13 +93,10 @@ class OpenTokens:
             hsm.PinFile(pin_path(self._home, token)),
             hsm.LaneSettings(mode=token.lanes.mode, count=token.lanes.count, timeout_ms=token.lanes.timeout_ms),
             count_call=self._counter.count,
-            count_drop=self._dropped,
+            count_drop=self._counter.drop,
             standby=standby,
             allow_weak_keys=token.allow_weak_keys,
         )
-
-    def _dropped(self, reason: str) -> None:
-        self._drops[reason] = self._drops.get(reason, 0) + 1
 
     def close(self) -> None:
         for token in self._open.values():
@@ -242,20 +238,13 @@ async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None
     home.counters.mkdir(parents=True, exist_ok=True)
     only = _one_follower(home)
     counter = CallCounter(home.counters, run)
-    drops: dict[str, int] = {}
-    tokens = OpenTokens(home, settings, counter, drops)
-
-    def dropped(reason: str, signatures: int) -> None:
-        drops[reason] = drops.get(reason, 0) + signatures
-
-    client = await RecorderClient.connect(
-        home.recorder_socket, run, lambda: (counter.signed, drops), on_dropped=dropped
-    )
+    tokens = OpenTokens(home, settings, counter)
+    client = await RecorderClient.connect(home.recorder_socket, run, counter.counts, on_dropped=counter.drop)
     try:
         try:
             with _environment(settings, home.root):
                 await _follow(
-                    home, settings, stop, lambda: Follower(home, settings, tokens, RecorderFeed(client, drops))
+                    home, settings, stop, lambda: Follower(home, settings, tokens, RecorderFeed(client, counter.drop))
                 )
         finally:
             with contextlib.suppress(Unavailable):

@@ -17,7 +17,7 @@ from appliance.box.home import Home
 from appliance.box.options import home_option
 from appliance.errors import CinnabarError
 from appliance.recorder.admin import AdminClient
-from appliance.recorder.counts import read_count
+from appliance.recorder.counts import Counts, read_counts
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.store import rows, schema
 
@@ -82,8 +82,9 @@ def _read(home: Home, state: str | None, limit: int) -> tuple[list[RunCounts], i
     # What a killed process counted last stands in its page until the recorder settles it.
     settled = []
     for run in found:
-        count = read_count(home.counters, run.run) if run.state in {"open", "lost"} else None
-        settled.append(msgspec.structs.replace(run, signed=max(run.signed, count or 0)))
+        page = read_counts(home.counters, run.run) if run.state in {"open", "lost"} else None
+        known = Counts(run.signed, run.drops).newest(page)
+        settled.append(msgspec.structs.replace(run, signed=known.signed, drops=known.drops))
     return settled, unbalanced
 
 

@@ -14,7 +14,7 @@ import structlog
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError
-from appliance.recorder.counts import read_count
+from appliance.recorder.counts import read_counts
 from appliance.recorder.errors import ReadOnly
 from appliance.recorder.keeper import Keeper, KeeperSettings
 from appliance.recorder.messages import BOX_LOG
@@ -77,7 +77,7 @@ def main(root: Path) -> None:
     _private(home.recorder_socket.parent)
     writer = Writer(home.records, writer_settings(settings))
     with contextlib.suppress(ReadOnly):
-        writer.settle_runs(lambda run: read_count(home.counters, run))
+        writer.settle_runs(lambda run: read_counts(home.counters, run))
     server = Server(
         writer,
         home.records,
@@ -87,7 +87,7 @@ def main(root: Path) -> None:
         frozenset(users | {me, 0}),
         frozenset({me, 0}),
         _keymaster_groups(settings),
-        lost=lambda run: read_count(home.counters, run.run),
+        lost=lambda run: read_counts(home.counters, run.run),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())

@@ -24,6 +24,7 @@ import structlog
 from appliance.errors import CinnabarError
 from appliance.recorder import errors
 from appliance.recorder.administration import AdminCommand, CeremonyEntry
+from appliance.recorder.counts import Counts
 from appliance.recorder.frames import FrameReader, frame
 from appliance.recorder.messages import Answer, Answers, Batch, Command, Query, Refused
 from appliance.recorder.reader import Reader
@@ -98,7 +99,7 @@ class Server:
         administrators: frozenset[int],
         keymaster_groups: frozenset[int] = frozenset(),
         bounds: Bounds | None = None,
-        lost: Callable[[Run], int | None] = lambda _run: None,
+        lost: Callable[[Run], Counts | None] = lambda _run: None,
     ) -> None:
         self.writer = writer
         self.bounds = bounds or Bounds()
@@ -300,10 +301,8 @@ class Server:
         run = client.run
         if run is None or run.run != batch.run:
             run = client.run = self._run_of(client, batch.run)
-        run.signed = max(run.signed, batch.signed)
-        # Both only grow; what comes by a run's second connection may be older than what came by its first.
-        for reason, count in batch.drops.items():
-            run.drops[reason] = max(run.drops.get(reason, 0), count)
+        # What comes by a run's second connection may be older than what came by its first.
+        run.learn(Counts(batch.signed, batch.drops))
         room = min(self.bounds.client_commands - len(client.waiting), self.bounds.all_commands - self._waiting)
         for command in batch.commands:
             if type(command) is Query:

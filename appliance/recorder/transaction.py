@@ -13,6 +13,7 @@ from typing import Any
 
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised
 from appliance.recorder import errors, limits, rules
+from appliance.recorder.counts import Counts
 from appliance.recorder.housekeeping import housekeeping
 from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
 from appliance.recorder.limits import Limits, Taken
@@ -54,6 +55,10 @@ class Run:
     drops: dict[str, int] = field(default_factory=dict)
     state: str = "open"
     ended: int | None = None
+
+    def learn(self, counts: Counts | None) -> None:
+        """Take over what its process counted."""
+        self.signed, self.drops = Counts(self.signed, self.drops).newest(counts)
 
     def row(self, added: int = 0) -> RunRow:
         return RunRow(

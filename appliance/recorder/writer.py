@@ -14,6 +14,7 @@ import structlog
 from appliance.errors import CinnabarError
 from appliance.recorder import administration, errors
 from appliance.recorder.administration import CeremonyEntry, Change
+from appliance.recorder.counts import Counts
 from appliance.recorder.limits import Limits, Quota, Used
 from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, KeyEntry, Refused
 from appliance.recorder.register import Callers, Certificate, TenantState
@@ -281,25 +282,26 @@ class Writer:
             return Run(run, user, process, self.clock_us())
         return Run(run, user, process, found.started, found.signed, found.rows, rows.unpack_counts(found.drops), "open")
 
-    def settle_runs(self, signed: Callable[[str], int | None]) -> None:
+    def settle_runs(self, counted: Callable[[str], Counts | None]) -> None:
         """At the start: every run that is still open has lost its connection; those that come back open again.
 
-        `signed` reads a run's counter page."""
+        `counted` reads a run's counter page."""
 
         def settle(connection: sqlite3.Connection) -> None:
             for row in rows.read_runs(connection, "open", 1_000_000):
-                count = max(row.signed, signed(row.run) or 0)
-                rows.write_run(connection, row._replace(state="lost", ended=self.clock_us(), signed=count))
+                known = Counts(row.signed, rows.unpack_counts(row.drops)).newest(counted(row.run))
+                settled = row._replace(state="lost", signed=known.signed, drops=rows.pack(known.drops))
+                rows.write_run(connection, settled._replace(ended=self.clock_us()))
 
         self.change(settle)
 
-    def lose_run(self, run: Run, signed: int | None) -> None:
-        """A run's connection is gone without a goodbye. `signed` is its counter page's last value, if there is one."""
+    def lose_run(self, run: Run, counted: Counts | None) -> None:
+        """A run's connection is gone without a goodbye. `counted`: its counter page's last values, if there is one."""
         self.give_back_leases(run.run)
         if run.state != "open":
             return
         run.state, run.ended = "lost", self.clock_us()
-        run.signed = max(run.signed, signed or 0)
+        run.learn(counted)
         with contextlib.suppress(errors.ReadOnly):
             self.change(lambda connection: rows.write_run(connection, run.row()))
 

@@ -66,13 +66,16 @@ def test_a_run_that_does_not_balance_is_told_by_the_exit_code(recorder: Recorder
 def test_what_a_killed_process_counted_last_is_shown(recorder: Recorder) -> None:
     """Of a box that was killed as well, whose recorder has not settled it, and whose socket stands there still."""
     counter = _sign(recorder, 3, 3, {}, goodbye=False)
-    counter.count()
+    for _ in range(3):
+        counter.count()
+    counter.drop("self-test", 2)
     recorder.end(signal.SIGKILL)
     assert recorder.home.admin_socket.exists()
     found = _asked(recorder, "--json", "--limit", "1")
     (run,) = json.loads(found.output)["runs"]
     assert run["state"] in {"open", "lost"}
-    assert (run["signed"], run["rows"], run["difference"]) == (4, 3, 1)
+    assert (run["signed"], run["rows"], run["difference"]) == (6, 3, 1)
+    assert run["drops"] == {"self-test": 2}
     counter.close(remove=True)
 
 
