@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from appliance.box.home import Home
 from appliance.errors import CinnabarError, NotFound
-from mgmt_service import headers, languages, navigation, texts, words
+from mgmt_service import headers, languages, navigation, outcomes, texts, words
 from mgmt_service.dispatch import SAID_COOKIE, Dispatcher, url_with
 from mgmt_service.problems import PROBLEM_TYPE, NotSignedIn, ProofNeeded, problem_document
 from mgmt_service.services import Services
@@ -46,6 +46,7 @@ def create_app(home: Home, services: Services | None = None) -> Flask:
     app.url_map.redirect_defaults = False
     languages.install(app)
     words.install(app)
+    outcomes.install(app)
     app.jinja_env.filters.update(instant=instant, since=since, amount=amount)
     version = static_version()
     services = services or Services.at(home)

@@ -113,6 +113,13 @@ EVENTS: Final = {
     "rejected": _("Rejected"),
     "expired": _("Expired"),
 }
+QUESTION_STATES: Final = {
+    "asked": _("not answered yet"),
+    "answered": _("answered"),
+    "timed-out": _("nobody answered in time"),
+    "given-up": _("given up"),
+}
+"""Of what the console is asked during a ceremony."""
 CHANGES: Final = {
     "key": _("Key"),
     "in-use": _("Use of key"),
@@ -318,6 +325,7 @@ def install(app: Flask) -> None:
         CEREMONY_STATES=CEREMONY_STATES,
         VERBS=VERBS,
         EVENTS=EVENTS,
+        QUESTION_STATES=QUESTION_STATES,
         CHANGES=CHANGES,
         SCRIPT_GROUPS=GROUPS,
         OFFICERS=OFFICERS,

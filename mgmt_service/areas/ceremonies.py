@@ -9,12 +9,14 @@ import msgspec
 from appliance.ceremonies import Constitution, Proposal, digest_words, read_proposal
 from appliance.ceremonies.chain import ConstitutionVersion
 from appliance.ceremonies.explain import Part, explain
+from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import NotFound
 from mgmt_service.access import WORKING, Access, Area, Named, Next
 from mgmt_service.areas.entry import approval_origin
 from mgmt_service.changes import Change, Now, changes_of
 from mgmt_service.dispatch import Context
 from mgmt_service.languages import TAGS, chosen_language, word_list
+from mgmt_service.owners import scope_of
 from mgmt_service.roles import EVERYONE, OFFICERS
 from mgmt_service.services import Services
 from mgmt_service.texts import pretty
@@ -137,6 +139,20 @@ class Entry(msgspec.Struct, frozen=True):
 
     event: str
     log: str
+    scope: str
+    """Whose log it is."""
+    attempt: int | None
+    """Which execution, from 1; None of what is no part of one."""
+    step: int | None
+    """From 0; None of what is no step."""
+    action: str
+    officer: str
+    """Whose word it is; empty of what the keymaster did."""
+    verb: str
+    outcome: str
+    """Of a step: done or failed."""
+    facts: dict[str, Any]
+    error: str
     leaf: int | None
     time: int
     record: str
@@ -329,24 +345,37 @@ def transcript(context: Context, digest: str) -> Transcript:
         digest=digest,
         title=found["title"],
         state=state_of(found),
-        entries=[
-            Entry(
-                event=one["event"],
-                log=one["log"],
-                leaf=one["leaf"],
-                time=one["time"] // MICROSECONDS,
-                record=pretty(one["record"]),
-                refused=one["refused"],
-            )
-            for one in found["entries"]
-            if one["log"] in shown
-        ],
+        entries=[_entry(one) for one in found["entries"] if one["log"] in shown],
         outputs=[
             Output(step=one["step"], name=one["name"], size=len(one["data"]), text=_text(one["data"]))
             for one in found["outputs"]
         ],
         questions=found["questions"],
         text=pretty(found["proposal"]),
+    )
+
+
+def _entry(told: dict[str, Any]) -> Entry:
+    try:
+        record = msgspec.json.decode(told["record"], type=CeremonyRecord)
+    except msgspec.MsgspecError:  # a signature that the ceremony made: its record is another kind's
+        record = CeremonyRecord(event=told["event"])
+    return Entry(
+        event=told["event"],
+        log=told["log"],
+        scope=scope_of(told["log"]),
+        attempt=record.attempt or None,
+        step=record.step if record.step >= 0 else None,
+        action=record.action,
+        officer=record.officer,
+        verb=record.verb,
+        outcome=record.outcome if record.step >= 0 else "",
+        facts=record.facts,
+        error=record.error,
+        leaf=told["leaf"],
+        time=told["time"] // MICROSECONDS,
+        record=pretty(told["record"]),
+        refused=told["refused"],
     )
 
 
