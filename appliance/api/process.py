@@ -20,6 +20,7 @@ from appliance.api.startup import open_worker
 from appliance.api.table import ENDPOINTS
 from appliance.api.worker import Worker
 from appliance.box.home import Home
+from appliance.box.readiness import say_ready
 from appliance.box.settings import read_settings
 from appliance.errors import CinnabarError
 
@@ -41,7 +42,6 @@ async def run_worker(home: Home, number: int) -> None:
     worker.hub = hub
     worker.jobs = JobRunner(worker)
     worker.jobs.start()
-    # `applications` last: its socket tells the supervisor that the worker is ready.
     for listener in reversed(LISTENERS):
         await hub.listen(home.worker_socket(number, listener), listener)
     # What stands now stands for the worker's life; short-lived objects die by their reference counts, so that the
@@ -49,6 +49,7 @@ async def run_worker(home: Home, number: int) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    say_ready()
     log.info("worker-ready", worker=number, run=worker.counter.run, units=len(worker.units))
     await _first(stop.wait(), replaced.wait())
     if not stop.is_set():

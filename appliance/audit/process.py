@@ -22,6 +22,7 @@ from appliance.audit.room import AuditRoom
 from appliance.audit.server import AuditServer, Methods
 from appliance.audit.source import RecordSource
 from appliance.box.home import Home
+from appliance.box.readiness import say_ready
 from appliance.box.settings import read_settings
 from appliance.recorder import RecorderClient, new_run_id
 
@@ -50,6 +51,7 @@ async def serve(home: Home, stop: asyncio.Event) -> None:
     home.audit_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     listening = await server.listen(home.audit_socket, 0o660)
     log.info("audit-ready", logs=sorted(room.logs))
+    say_ready()
     try:
         waiting = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -11,12 +11,15 @@ import structlog
 
 from appliance.box import process
 from appliance.box.parts import Part
+from appliance.box.readiness import ReadyPipe
 
 RESTART_DELAY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_AFTER_S = 30.0
 LOOP_RESTARTS = 20
 """Restarts without a steady stretch after which a process counts as not staying up."""
 STOP_TIMEOUT_S = 15.0
+FIRST_START_S = 30.0
+"""How long a part may take to be ready the first time before it is missed."""
 
 log = structlog.get_logger("supervisor")
 
@@ -31,27 +34,56 @@ class PartRunner:
         self.stopping = False
         self._environment = environment | part.environment
         self._task: asyncio.Task[None] | None = None
+        self._pipe: ReadyPipe | None = None
+        self._lives = 0
+        self._begun = 0.0
 
     @property
     def up(self) -> bool:
+        """Whether there is a process, which may not be of use yet."""
         return self.process is not None and self.process.returncode is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process that there is now has said that it is ready."""
+        if self.process is None or self.process.returncode is not None:
+            return False
+        if self.part.says is not None:
+            return self.part.says(self.process.pid)
+        return self._pipe is not None and self._pipe.said
+
+    @property
+    def missed(self) -> bool:
+        """Whether the part should be ready and is not. One that is being replaced is not missed: its successor serves,
+        or takes its place in a moment; nor is one that starts for the first time."""
+        if self.stopping or self._lives == 0 or self.ready:
+            return False
+        return not (self.up and self._lives == 1 and time.monotonic() < self._begun + FIRST_START_S)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_up(), name=f"keep-up-{self.part.name}")
 
     async def _keep_up(self) -> None:
         while not self.stopping:
-            started = time.monotonic()
-            self.process = await process.spawn(
-                self.part.command,
-                self.part.user,
-                self._environment,
-                self.part.inherited,
-                self.part.groups,
-                self.part.group,
-            )
-            log.info("part-started", part=self.part.name, pid=self.process.pid)
-            status = await self.process.wait()
+            self._begun = started = time.monotonic()
+            self._lives += 1
+            pipe = ReadyPipe()
+            try:
+                self.process = await process.spawn(
+                    self.part.command,
+                    self.part.user,
+                    self._environment | pipe.environment,
+                    (*self.part.inherited, pipe.theirs),
+                    self.part.groups,
+                    self.part.group,
+                )
+                self._pipe = pipe
+                pipe.started()
+                log.info("part-started", part=self.part.name, pid=self.process.pid)
+                status = await self.process.wait()
+            finally:
+                self._pipe = None
+                pipe.close()
             process.end_group(self.process.pid)  # children of a part that was killed, such as nginx's workers
             if self.stopping:
                 break

@@ -27,8 +27,6 @@ class Part:
     """None: the supervisor's own."""
     groups: tuple[int, ...]
     """Supplementary groups; with the user's own they say what the part can reach."""
-    ready: Callable[[], bool]
-    """True once the part can be used by the parts started after it."""
     stage: int
     """Parts are started by rising stage and stopped by falling stage."""
     stop_signal: signal.Signals = signal.SIGTERM
@@ -37,7 +35,12 @@ class Part:
     group: int | None = None
     """Its group; None: the one with its user's number."""
     needed: bool = True
-    """Whether the box cannot do without it: one that it can does not make it fail by ending again and again."""
+    """Whether the box cannot do without it: no start waits for one that it can do without, and none such makes it fail
+    by ending again and again."""
+    says: Callable[[int], bool] | None = None
+    """Whether the process of this number is ready, for a program that knows nothing of appliance.box.readiness."""
+    settled: Callable[[], bool] | None = None
+    """What the parts started after it wait for, where that is not that it is ready."""
     vitals: Path | None = None
     """Metrics socket of a part that is to be asked whether it still works."""
 
@@ -59,17 +62,14 @@ def parts_of(
 
     who, groups = users.numbers, users.groups
     parts = [
-        Part("clock", module("appliance.clock"), who.clock, groups("clock"), home.clock_page.exists, 0),
-        Part(
-            "recorder", module("appliance.recorder"), who.recorder, groups("recorder"), home.recorder_socket.exists, 0
-        ),
-        Part("log", module("appliance.log"), who.log, groups("log"), history_settled, 1),
+        Part("clock", module("appliance.clock"), who.clock, groups("clock"), 0),
+        Part("recorder", module("appliance.recorder"), who.recorder, groups("recorder"), 0),
+        Part("log", module("appliance.log"), who.log, groups("log"), 1, settled=history_settled),
         Part(
             "keymaster",
             module("appliance.keymaster"),
             who.keymaster,
             groups("keymaster"),
-            home.desk_socket.exists,
             1,
             group=users.keymaster_group,
         ),
@@ -77,19 +77,18 @@ def parts_of(
     # As the workers, since it opens the same content keys; it makes no signature.
     parts.append(
         # Whoever signs waits for no audit page; with forced audit, its word is what is waited for.
-        Part("audit", module("appliance.audit"), who.worker, groups("worker"), lambda: True, 1, needed=False)
+        Part("audit", module("appliance.audit"), who.worker, groups("worker"), 1, needed=False)
     )
     # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
     peers = [peer for number in (who.worker, who.keymaster) for peer in ("--peer", str(number))]
     own = () if who.documents is None else ("--user", str(who.documents), *peers)
-    parts.append(Part("documents", module("appliance.documents", *own), None, (), home.documents_socket.exists, 1))
+    parts.append(Part("documents", module("appliance.documents", *own), None, (), 1))
     parts += [
         Part(
             f"api-{number}",
             module("appliance.api", "--worker", str(number)),
             who.worker,
             groups("worker"),
-            home.worker_socket(number, "applications").exists,
             2,
             vitals=home.worker_socket(number, "metrics"),
         )
@@ -102,9 +101,8 @@ def parts_of(
                 module("mgmt_service"),
                 who.management,
                 groups("management"),
-                # Whoever signs waits for no page: the front says that they are not up.
-                lambda: True,
                 2,
+                # Whoever signs waits for no page: the front says that they are not up.
                 needed=False,
             )
         )
@@ -118,15 +116,27 @@ def parts_of(
                 (process.nginx(), "-c", str(home.front / f"{front}.conf"), "-p", str(home.front), *as_we_are),
                 who.front,
                 groups("front"),
-                pid_file(home, front).exists,
                 3,
                 stop_signal=signal.SIGQUIT,
                 # nginx takes over listening sockets that are already open when it is told their numbers.
                 environment={"NGINX": "".join(f"{descriptor};" for descriptor in descriptors)},
                 inherited=descriptors,
+                says=_written_in(pid_file(home, front)),
             )
         )
     return parts
+
+
+def _written_in(path: Path) -> Callable[[int], bool]:
+    """Whether a process's number stands in its file: an earlier life of nginx may have left its own there."""
+
+    def says(process: int) -> bool:
+        try:
+            return path.read_text().strip() == str(process)
+        except OSError:
+            return False
+
+    return says
 
 
 def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None:

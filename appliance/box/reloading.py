@@ -9,11 +9,9 @@ come up, the box goes back to the settings that it had.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -111,14 +109,12 @@ class Reloading:
 
     async def _replace(self, old: PartRunner) -> None:
         """Start a worker's successor, and let the worker leave."""
-        served = self._box.home.worker_socket(int(old.part.name.removeprefix("api-")), "applications")
-        before = _identity(served)
         new = self._box.runner(old)
         old.stopping = True  # it is not started again beside its successor
         new.start()
         try:
             await _until(
-                lambda: new.up and _identity(served) not in {before, None},
+                lambda: new.ready,
                 lambda: new.restarts > 0,
                 f"{new.part.name} did not come up with the new settings",
             )
@@ -138,7 +134,8 @@ class Reloading:
             await old.stop()
             self._box.swap(old, new)
             new.start()
-            await _until(lambda new=new: new.up and new.part.ready(), lambda: False, f"{name} did not come up")  # type: ignore[misc]
+            if new.part.needed:
+                await _until(lambda new=new: new.ready, lambda: False, f"{name} did not come up")  # type: ignore[misc]
 
 
 def _merged(running: BoxSettings, following: BoxSettings) -> BoxSettings:
@@ -148,13 +145,6 @@ def _merged(running: BoxSettings, following: BoxSettings) -> BoxSettings:
 
 def _changed(old: BoxSettings, new: BoxSettings) -> list[str]:
     return sorted(name for name in CHANGEABLE if getattr(old, name) != getattr(new, name))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    with contextlib.suppress(FileNotFoundError):
-        status = path.stat()
-        return status.st_ino, status.st_ctime_ns
-    return None
 
 
 async def _until(condition: Callable[[], bool], hopeless: Callable[[], bool], failure: str) -> None:

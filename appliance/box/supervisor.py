@@ -189,12 +189,14 @@ class Supervisor:
                 runner.stopping = True
             else:
                 runner.start()
-        parts = [part for part in parts if not self._tamper.keeps_down(part.name)]
         deadline = time.monotonic() + START_TIMEOUT_S
-        for part in parts:
-            while not part.ready() and not self._stop.is_set():
+        for runner in started:
+            if self._tamper.keeps_down(runner.part.name) or not runner.part.needed:
+                continue
+            settled = runner.part.settled
+            while not (runner.ready if settled is None else settled()) and not self._stop.is_set():
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{part.name} was not ready within {START_TIMEOUT_S:.0f} s")
+                    raise TimeoutError(f"{runner.part.name} was not ready within {START_TIMEOUT_S:.0f} s")
                 await asyncio.sleep(0.02)
 
     async def _watch(self) -> None:
@@ -230,10 +232,9 @@ class Supervisor:
         causes: dict[Cause, str] = {}
         if self._phase is not None:
             causes[self._phase] = ""
-        # One that is being replaced is not missed: its successor serves, or takes its place in a moment.
         if self._opening.waiting:
             causes[Cause.AWAITING_UNLOCK] = "officers' passphrases: cinnabar console unlock"
-        down = [runner.part.name for runner in self.runners if not runner.up and not runner.stopping]
+        down = [runner.part.name for runner in self.runners if runner.missed]
         if down:
             causes[Cause.PROCESS_DOWN] = ", ".join(down)
         looping = [

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from appliance.box.home import Home
+from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, ClockSettings
 from appliance.clock.chrony import ask_tracking
 from appliance.clock.errors import TimeNotShown
@@ -94,5 +95,10 @@ def main(home: Home, settings: BoxSettings) -> None:
     source = source_of(settings.clock, rehearsal=settings.rehearsal, previous=last_word(home.clock_page))
     interval_s = settings.clock.word_lifetime_ms / 1000 / _MEASUREMENTS_IN_A_LIFETIME
     writer = WordWriter(home.clock_page)
-    watch(source, writer, lambda: bool(select.select((heard,), (), (), interval_s)[0]))
+
+    def wait() -> bool:
+        say_ready()  # a word stands
+        return bool(select.select((heard,), (), (), interval_s)[0])
+
+    watch(source, writer, wait)
     writer.close()

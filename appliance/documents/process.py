@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import structlog
 
 from appliance.box.home import Home
+from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
 from appliance.documents.isolation import Isolation, Limits
 from appliance.documents.messages import Hello
@@ -47,5 +48,6 @@ def serve(
         "documents-ready", workers=count, own_user=isolation.own_user, own_network=isolation.own_network,
         tasks=sorted(tasks),
     )  # fmt: skip
+    say_ready()
     server.run()
     log.info("documents-stopped")

@@ -18,6 +18,7 @@ import structlog
 import hsm
 from appliance.box import journal as journal_of_process
 from appliance.box.home import Home
+from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError
 from appliance.keymaster.approve import approval_server
@@ -103,6 +104,7 @@ class Keymaster:
         await self._enrol.start(self._home.enrol_socket, 0o666)
         approvals = approval_server(self.engine, self.executions)
         await approvals.listen(self._home.approve_socket)
+        say_ready()
         try:
             await self._connect(stop)
             await self.room.constitutions.load()

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 import hsm
 from appliance.box.home import Home
 from appliance.box.pins import pin_path
+from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, LogSettings, TokenSettings
 from appliance.errors import CinnabarError, Unavailable
 from appliance.log.box_writer import BoxLeafWriter, TenantHead
@@ -290,6 +291,7 @@ async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: 
                     write_durably(home.logs_compared, b"")
                 await follower.round()
                 failures = 0
+            say_ready()
         except (LogForked, Fork) as error:
             lock_history(home, str(error))
             logger.critical("log-forked", control="FORK", error=str(error))

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from appliance.box.home import Home
+from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError
 from appliance.recorder.counts import read_counts
@@ -106,6 +107,7 @@ def main(root: Path) -> None:
 
     signal.signal(signal.SIGHUP, reload)
     keeper.start()
+    say_ready()
     try:
         server.run()
     finally:

@@ -1,21 +1,27 @@
-"""What the supervisor sees of its workers: a hung one is replaced, and a part that does not work shows in the state."""
+"""What the supervisor sees of its parts: a hung worker is replaced, a part that does not work shows in the state, and
+one counts as up only once it has said so."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.box.keeping import PartRunner
+from appliance.box.parts import Part
 from appliance.box.probe import NoAnswer, Vitals, read_vitals
+from appliance.box.readiness import VARIABLE
 from appliance.box.states import Cause, State, StatePage
 from firmware_tests.running import RunningBox, wait_until
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_box(open_directory: Path) -> Iterator[RunningBox]:
     running = RunningBox(open_directory / f"supervised-{time.monotonic_ns()}")
     running.provision()
@@ -58,3 +64,62 @@ def test_vitals_are_read_from_an_exposition() -> None:
     assert read_vitals(text) == Vitals(clock_shown=False, unusable_keys=("b",))
     with pytest.raises(NoAnswer):
         read_vitals("cinnabar_clock_shown{ 0.0\n")
+
+
+_SAYS = f"import os, time; os.write(int(os.environ[{VARIABLE!r}]), b'x'); time.sleep(60)"
+
+
+def _kept(program: str, watch: Callable[[PartRunner], object]) -> None:
+    """Keep a program up, and look at it."""
+
+    async def keep() -> None:
+        runner = PartRunner(Part("part", (sys.executable, "-c", program), None, (), 0), {})
+        runner.start()
+        try:
+            await asyncio.to_thread(watch, runner)
+        finally:
+            await runner.stop()
+
+    asyncio.run(keep())
+
+
+def test_a_part_is_ready_once_it_says_so_and_not_before() -> None:
+    def watch(runner: PartRunner) -> None:
+        wait_until(lambda: runner.ready, 5)
+        assert not runner.missed
+        assert runner.process is not None
+        os.kill(runner.process.pid, signal.SIGKILL)
+        wait_until(lambda: runner.restarts == 1, 5)
+        assert not runner.ready
+        assert runner.missed
+        wait_until(lambda: runner.ready, 5)
+
+    _kept(_SAYS, watch)
+
+
+def test_a_part_that_ends_at_once_is_missed_from_its_first_end_on() -> None:
+    def watch(runner: PartRunner) -> None:
+        wait_until(lambda: runner.restarts == 1, 5)
+        for _ in range(400):
+            assert runner.missed
+            time.sleep(0.005)
+        assert runner.restarts > 2
+
+    _kept("import time; time.sleep(0.1); raise SystemExit(1)", watch)
+
+
+def test_a_part_that_does_not_come_up_again_does_not_make_the_state_flap(own_box: RunningBox) -> None:
+    page = StatePage.open(own_box.home.state_page)
+    wait_until(lambda: page.state() is State.OPERATIONAL, 20)
+    index, aside = own_box.home.audit, own_box.home.root / "audit-aside"
+    index.rename(aside)
+    index.write_text("no directory")
+    os.kill(own_box.processes()["audit"], signal.SIGKILL)
+    wait_until(lambda: page.report().causes.get(Cause.PROCESS_DOWN.label) == "audit", 10, "the cause")
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        assert page.state() is State.DEGRADED
+        time.sleep(0.01)
+    index.unlink()
+    aside.rename(index)
+    wait_until(lambda: page.state() is State.OPERATIONAL, 20, "the part again")
