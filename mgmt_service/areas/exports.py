@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 from flask import Response
 
+from appliance.audit.client import AuditRefused
 from appliance.audit.exporting import ExportView
 from appliance.errors import NotFound
 from mgmt_service.access import Access, Area, Named, Next
@@ -22,7 +23,12 @@ area = Area("exports")
 
 def scopes_of(services: Services, export: str) -> frozenset[str]:
     """The scope of the log that an export is of. Raises NotFound."""
-    view = services.audit.call("", lambda client: client.export_progress(export))
+    try:
+        view = services.audit.call("", lambda client: client.export_progress(export))
+    except AuditRefused as error:
+        if error.status == NotFound.status:
+            raise NotFound("there is no such export") from None
+        raise
     return frozenset({scope_of(view.log)})
 
 
