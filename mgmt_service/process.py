@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,13 @@ from gunicorn.app.base import BaseApplication
 
 from appliance.box import journal
 from appliance.box.home import Home
+from appliance.box.readiness import say_ready
 from appliance.box.settings import read_settings
+from appliance.calls.sockets import peer_of, private_directory
 from mgmt_service.app import create_app
 
 WORKERS = 2
 THREADS = 8
-_CREDENTIALS = struct.Struct("3i")
 
 log = structlog.get_logger("management")
 
@@ -31,6 +30,10 @@ def _hand_to_front(server: Any) -> None:
         path = Path(str(listener.cfg_addr))
         os.chown(path, -1, path.parent.stat().st_gid)
         path.chmod(0o660)
+
+
+def _serving(_worker: Any) -> None:
+    say_ready()
 
 
 class _Service(BaseApplication):  # type: ignore[misc]
@@ -56,6 +59,7 @@ class _Service(BaseApplication):  # type: ignore[misc]
             "limit_request_fields": 40,
             "proc_name": "cinnabar-management",
             "when_ready": _hand_to_front,
+            "post_worker_init": _serving,
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
@@ -75,7 +79,7 @@ class PeerCheck:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         connected: socket.socket = environ["gunicorn.socket"]
-        _, user, _ = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        user = peer_of(connected).user
         if user not in self._allowed:
             log.warning("stranger-on-socket", control="CHANNEL", user=user)
             start_response("403 Forbidden", [("Content-Length", "0")])
@@ -90,16 +94,8 @@ def allowed_peers(home: Home) -> frozenset[int]:
     return frozenset((0, users.front if separate and users.front is not None else os.geteuid()))
 
 
-def check_directory(path: Path) -> None:
-    """Raises PermissionError where others than the front's group can look into the socket's directory."""
-    status = path.stat(follow_symlinks=False)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o027:
-        raise PermissionError(f"{path} must be a directory of mode 0750 or less, owned by this user")
-
-
 def run(home: Home) -> None:
     """Serve until SIGTERM."""
     journal.configure("management")
-    home.management_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_directory(home.management_socket.parent)
+    private_directory(home.management_socket.parent)
     _Service(home).run()
