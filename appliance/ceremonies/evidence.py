@@ -34,7 +34,7 @@ def verify_statement(constitution: Constitution, statement: Statement, at: datet
             _check_card(credential, evidence, signed, at)
         case _:
             raise StatementRefused("the evidence is of another kind than the officer's credential")
-    return VerifiedStatement(statement.verb, statement.proposal, statement.officer, statement.credential)
+    return VerifiedStatement(statement.verb, statement.proposal, statement.officer, statement.credential, at)
 
 
 def governing(statement: Statement, proposal: Proposal, current: Constitution) -> Constitution:

@@ -29,7 +29,7 @@ from appliance.ceremonies.errors import BundleRefused, DocumentRefused, QuorumMi
 from appliance.ceremonies.explain import LANGUAGES, explain
 from appliance.ceremonies.opened import expected_records, judge_records
 from appliance.ceremonies.proposal import Proposal, check_proposal, digest_words, read_proposal
-from appliance.ceremonies.quorum import require, tally
+from appliance.ceremonies.quorum import require, tally, withdrawn
 from appliance.ceremonies.statements import ReceivedStatement
 from appliance.errors import CinnabarError
 from appliance.evidence.bundle import CeremonyTrust
@@ -257,8 +257,9 @@ def _at(time_us: int) -> datetime.datetime:
 
 
 def _decided(transcript: Transcript) -> datetime.datetime:
-    """When the decision was judged: at the beginning of the last execution, or when it ended without one."""
-    return _at(transcript.attempts[-1].begun if transcript.attempts else transcript.ended)
+    """When the decision was judged: at the beginning of the last execution, or when officers or time ended it."""
+    executed = transcript.state in {"executed", "failed"} and transcript.attempts
+    return _at(transcript.attempts[-1].begun if executed else transcript.ended)
 
 
 def _judge_decision(journal: Journal, found: _Documents) -> None:
@@ -275,7 +276,7 @@ def _judge_decision(journal: Journal, found: _Documents) -> None:
     counting: set[tuple[str, str, str]] = {(one.verb, one.officer, one.credential) for one in verified}
     for one, said in zip(found.statements, transcript.said, strict=True):
         _check_said(journal, one, said, counting)
-    _check_outcome(journal, found, law, _decided(transcript))
+    _check_outcome(journal, found, law)
 
 
 def _check_said(journal: Journal, one: ReceivedStatement, said: form.Said, counting: set[tuple[str, str, str]]) -> None:
@@ -294,26 +295,54 @@ def _check_said(journal: Journal, one: ReceivedStatement, said: form.Said, count
         journal.note("statement", f"{statement.officer}: {statement.verb} does not hold under that constitution.")
 
 
-def _check_outcome(journal: Journal, found: _Documents, law: Constitution, at: datetime.datetime) -> None:
-    proposal, state = found.proposal, found.transcript.state
-    early = [one for one in found.statements if instant(one.received) <= at]
-    verified = verified_statements(proposal, law, early)
-    if state in {"executed", "failed"}:
-        if len(early) != len(found.statements):
-            raise _failed("quorum", "A statement came after the execution had begun.")
-        try:
-            check_proposal(proposal, law, at)
-            shown = require(proposal, law, verified, at)
-        except CinnabarError as error:
-            raise _failed("quorum", f"The quorum had not approved this: {escape(str(error))}.") from None
-        for part in shown.scopes:
-            who = ", ".join(part.approved) or f"{proposal.requester} alone, who takes power away"
-            journal.passed("quorum", f"{part.scope}: approved by {who} ({part.threshold} needed beside the requester).")
+def _check_outcome(journal: Journal, found: _Documents, law: Constitution) -> None:
+    proposal, transcript = found.proposal, found.transcript
+    for attempt in transcript.attempts:
+        _check_quorum(journal, found, attempt)
+    ended = _at(transcript.ended)
+    how = tally(proposal, law, verified_statements(proposal, law, found.statements), ended)
+    if transcript.attempts and transcript.state != "rejected":
+        if withdrawn(how):
+            journal.note("quorum", "Officers rejected it after the execution had failed: it could be executed no more.")
         return
-    outcome = tally(proposal, law, verified, at).outcome
-    if outcome != state:
-        raise _failed("quorum", f"The transcript says {state}; by the statements the proposal was {outcome}.")
-    journal.passed("quorum", f"The proposal was {outcome}, and nothing was executed.")
+    if transcript.attempts:
+        if not withdrawn(how):
+            raise _failed("quorum", "The transcript says that it was withdrawn; by the statements it was not.")
+        who = ", ".join(sorted({officer for part in how.scopes for officer in part.rejected}))
+        journal.passed(
+            "quorum", f"After the execution had failed {who or 'officers'} withdrew it: it was not executed any more."
+        )
+        return
+    if how.outcome != transcript.state:
+        raise _failed(
+            "quorum", f"The transcript says {transcript.state}; by the statements the proposal was {how.outcome}."
+        )
+    journal.passed("quorum", f"The proposal was {how.outcome}, and nothing was executed.")
+
+
+def _check_quorum(journal: Journal, found: _Documents, attempt: form.Attempt) -> None:
+    """Whether the quorum stood when an execution began, under the constitution of then; what was said afterwards can
+    have taken it away for later executions only."""
+    proposal, at = found.proposal, _at(attempt.begun)
+    heard: list[ReceivedStatement] = []
+    for one, said in zip(found.statements, found.transcript.said, strict=True):
+        if said.received <= attempt.begun:
+            heard.append(one)
+        elif one.statement.verb != "reject" or said.received < attempt.ended:
+            raise _failed("quorum", "A statement came after the execution had begun.")
+    laws = [one.constitution for number, one in enumerate(found.chain) if not number or instant(one.adopted) <= at]
+    law = laws[-1]
+    try:
+        check_proposal(proposal, law, at)
+        shown = require(proposal, law, verified_statements(proposal, law, heard), at)
+    except CinnabarError as error:
+        raise _failed("quorum", f"The quorum had not approved this: {escape(str(error))}.") from None
+    for part in shown.scopes:
+        who = ", ".join(part.approved) or f"{proposal.requester} alone, who takes power away"
+        again = f", execution {attempt.attempt}" if attempt.attempt > 1 else ""
+        journal.passed(
+            "quorum", f"{part.scope}{again}: approved by {who} ({part.threshold} needed beside the requester)."
+        )
 
 
 # --- the execution ---------------------------------------------------------------------------------------------------
@@ -334,14 +363,15 @@ def _judge_execution(journal: Journal, found: _Documents, trust: TrustBundle) ->
 
 def _check_times(journal: Journal, found: _Documents) -> None:
     transcript, proposal = found.transcript, found.proposal
-    times = [transcript.submitted, *(one.received for one in transcript.said)]
+    times = [transcript.submitted]
     for attempt in transcript.attempts:
         steps = [one for one in transcript.steps if one.attempt == attempt.attempt]
         times += [attempt.begun, *(one.ended for one in steps), attempt.ended]
         if any(one.begun is not None and one.begun > one.ended for one in steps):
             raise _failed("times", "A step ended before it began.")
     times.append(transcript.ended)
-    if times != sorted(times):
+    said = [transcript.submitted, *(one.received for one in transcript.said), transcript.ended]
+    if times != sorted(times) or said != sorted(said):
         raise _failed("times", "The transcript's times do not follow each other.")
     made = instant(proposal.made)
     if _at(transcript.submitted) < made - datetime.timedelta(minutes=5):
@@ -372,8 +402,9 @@ def _check_steps(journal: Journal, found: _Documents) -> None:
             raise _failed("steps", f"Attempt {attempt.attempt} is called {attempt.state}, and its steps say otherwise.")
         if attempt.state == "executed" and attempt is not transcript.attempts[-1]:
             raise _failed("steps", "Something was executed after everything was done.")
-    said = transcript.attempts[-1].state if transcript.attempts else transcript.state
-    if said != transcript.state or bool(transcript.attempts) is not (transcript.state in {"executed", "failed"}):
+    ends = transcript.attempts[-1].state if transcript.attempts else ""
+    lawful = {"executed": {"executed"}, "failed": {"failed", "rejected"}, "": {"rejected", "expired"}}
+    if transcript.state not in lawful[ends]:
         raise _failed("steps", "The transcript's end is not that of its last attempt.")
     journal.passed(
         "steps", f"{at} of the proposal's {len(tags)} action(s) were done, each once and in the proposal's order."

@@ -32,17 +32,18 @@ def expected_records(
             event="submitted", proposal=name, artifact=name, officer=proposal.requester, time=transcript.submitted
         )
     ]
-    for one, said in zip(statements, transcript.said, strict=True):
-        statement = one.statement
-        artifact = digest(encode(statement))
-        found.append(
-            CeremonyRecord(
-                event="statement", proposal=name, artifact=artifact, verb=statement.verb, officer=statement.officer,
-                time=said.received,
-            )
-        )  # fmt: skip
+    waiting = [
+        CeremonyRecord(
+            event="statement", proposal=name, artifact=digest(encode(one.statement)), verb=one.statement.verb,
+            officer=one.statement.officer, time=said.received,
+        )
+        for one, said in zip(statements, transcript.said, strict=True)
+    ]  # fmt: skip
     for attempt in transcript.attempts:
         number = attempt.attempt
+        early = sum(one.time <= attempt.begun for one in waiting)
+        found += waiting[:early]
+        del waiting[:early]
         found.append(CeremonyRecord(event="begun", proposal=name, attempt=number, time=attempt.begun))
         found += [
             CeremonyRecord(
@@ -55,7 +56,8 @@ def expected_records(
         found.append(
             CeremonyRecord(event=attempt.state, proposal=name, attempt=number, error=attempt.error, time=attempt.ended)
         )
-    if not transcript.attempts:
+    found += waiting
+    if transcript.state in {"rejected", "expired"}:
         found.append(CeremonyRecord(event=transcript.state, proposal=name, time=transcript.ended))
     return found
 

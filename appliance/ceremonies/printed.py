@@ -22,6 +22,7 @@ STATES: Final = {
     "rejected": ("rejected: nothing was executed", "已否决，未执行任何操作"),
     "expired": ("expired: nothing was executed", "已过期，未执行任何操作"),
 }
+WITHDRAWN: Final = ("withdrawn after an execution that failed", "执行失败后被撤回")
 VERBS: Final = {
     "request": ("requests", "发起"),
     "approve": ("approves", "批准"),
@@ -41,7 +42,7 @@ def printed(
         "title": quote(proposal.title, longest=None),
         "rehearsal": law.rehearsal,
         "box": law.box,
-        "state": list(STATES[transcript.state]),
+        "state": list(state_of(transcript)),
         "digest": name,
         "words": [numbered(digest_words(name)), numbered(digest_words(name, "chinese_simplified"))],
         "law": {"version": law.version, "digest": law.digest},
@@ -72,6 +73,12 @@ def printed(
         "logs": [one.origin for one in transcript.logs],
         "present": present(proposal, law, transcript),
     }  # fmt: skip
+
+
+def state_of(transcript: Transcript) -> tuple[str, str]:
+    if transcript.state == "rejected" and transcript.attempts:
+        return WITHDRAWN
+    return STATES[transcript.state]
 
 
 def numbered(words: str) -> list[str]:

@@ -6,8 +6,11 @@
 4. A scope rejects when so many have rejected that its threshold can no longer be reached.
 5. Every scope that the proposal names must approve.
 6. Persons new in a constitution that it brings must have accepted.
-7. What only takes power away needs the requester's own take-away statement, and nobody else.
+7. What only takes power away needs the requester's own take-away statement, and nobody else. The word is for now: where
+   the box could not act on it within minutes, it is spent.
 8. A recovery counts its recovery roster, and is stopped when the scope's own quorum rejects it.
+9. After an execution that failed nothing but rejections is taken. So they withdraw it (`withdrawn`) as soon as they
+   leave a scope with fewer approvals than its threshold.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from appliance.ceremonies.constitution import Constitution, newcomers
 from appliance.ceremonies.errors import QuorumMissing
 from appliance.ceremonies.proposal import Proposal, proposal_digest
 from appliance.ceremonies.statements import VerifiedStatement
+
+TAKE_AWAY_LIFE = datetime.timedelta(minutes=10)
+"""From the receipt of one officer's word to the beginning of its execution, at most."""
 
 Outcome = Literal["unsigned", "open", "approved", "rejected", "expired"]
 
@@ -54,7 +60,9 @@ def tally(
 ) -> Tally:
     """How a proposal stands under the constitution in force. `statements` may hold others' too; those do not count."""
     digest = proposal_digest(proposal)
-    said: set[tuple[str, str]] = {(one.verb, one.officer) for one in statements if one.proposal == digest}
+    own = [one for one in statements if one.proposal == digest]
+    said: set[tuple[str, str]] = {(one.verb, one.officer) for one in own}
+    spent = [one for one in own if one.verb == "take-away" and now - one.received >= TAKE_AWAY_LIFE]
     amendment = next((action for action in proposal.actions if isinstance(action, AmendConstitution)), None)
     recovery = amendment is not None and amendment.recovery
     scopes = tuple(
@@ -62,7 +70,8 @@ def tally(
     )
     new = newcomers(current, amendment.constitution) if amendment is not None else frozenset()
     missing = tuple(sorted(person for person in new if ("accept", person) not in said))
-    return Tally(_outcome(proposal, current, scopes, said, missing, recovery, now), scopes, missing)
+    over = now >= instant(proposal.expires) or any(one.officer == proposal.requester for one in spent)
+    return Tally(_outcome(proposal, current, scopes, said, missing, recovery, over), scopes, missing)
 
 
 def _tally_scope(
@@ -86,9 +95,9 @@ def _outcome(
     said: set[tuple[str, str]],
     missing: tuple[str, ...],
     recovery: bool,
-    now: datetime.datetime,
+    over: bool,
 ) -> Outcome:
-    if now >= instant(proposal.expires):
+    if over:
         return "expired"
     if not _may_request(proposal, current, recovery):
         return "unsigned"
@@ -103,6 +112,14 @@ def _outcome(
     if missing or any(len(part.approved) < part.threshold for part in scopes):
         return "open"
     return "approved"
+
+
+def withdrawn(found: Tally) -> bool:
+    """Whether officers have withdrawn a proposal whose execution failed (rule 9). `found`: how it stands now."""
+    if found.outcome == "rejected":
+        return True
+    short = any(len(part.approved) < part.threshold for part in found.scopes)
+    return short and any(part.rejected for part in found.scopes)
 
 
 def _may_request(proposal: Proposal, current: Constitution, recovery: bool) -> bool:

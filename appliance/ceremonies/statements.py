@@ -9,6 +9,7 @@ so that no signature over one verb, or for any other purpose, is a statement of 
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -64,6 +65,8 @@ class VerifiedStatement:
     proposal: str
     officer: str
     credential: str
+    received: datetime.datetime
+    """By the keymaster, UTC."""
 
 
 def challenge(verb: Verb, proposal: str) -> bytes:

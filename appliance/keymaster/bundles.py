@@ -70,13 +70,19 @@ class Bundles:
             if row.state not in {"executed", "failed", "rejected", "expired"}:
                 raise Conflict("the ceremony has not ended yet")
             await self._room.recording.send(digest)
-            kept = self._room.home.keymaster / "bundles" / f"{digest}-{row.attempt}.asice"
+            kept = self._room.home.keymaster / "bundles" / f"{digest}-{self._edition(row)}.asice"
             if kept.exists():
                 return await asyncio.to_thread(kept.read_bytes)
             made = await self._make(row, kept)
             await asyncio.to_thread(write_file, kept, made)
             kept.with_suffix(".settled").unlink(missing_ok=True)
             return made
+
+    def _edition(self, row: ProposalRow) -> str:
+        """Which bundle of the ceremony it is: another one for each execution, and for what officers said after it."""
+        begun = [one.time for one in self._room.journal.entries(row.digest) if one.event == f"begun/{row.attempt}"]
+        later = [one for one in self._room.journal.statements(row.digest) if begun and one.received > begun[0]]
+        return f"{row.attempt}-{row.state}-{len(later)}" if later else str(row.attempt)
 
     async def close(self) -> None:
         if self._documents is not None:
@@ -90,7 +96,7 @@ class Bundles:
             members = await self._members(row)
             kept.parent.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(write_file, settled, form.pack(members))
-        key = f"{_OWN}/{row.attempt}"
+        key = f"{_OWN}/{self._edition(row)}"
         await self._record(row, key, members[form.MANIFEST])
         own = [entry for entry in self._room.journal.entries(row.digest) if entry.event == key]
         members[form.BUNDLE_RECORD] = encode(await self._opened(own))
@@ -138,7 +144,8 @@ class Bundles:
     def _chain(self, row: ProposalRow, entries: list[EntryRow]) -> list[ConstitutionVersion]:
         """The versions up to the one that the ceremony was decided under."""
         begun = [entry.time for entry in entries if entry.event.startswith("begun/")]
-        decided = (begun[-1] if begun else row.changed) / 1_000_000
+        executed = row.state in {"executed", "failed"}
+        decided = (begun[-1] if begun and executed else row.changed) / 1_000_000
         found: list[ConstitutionVersion] = []
         for text in self._room.constitutions.versions():
             version = decode(text, ConstitutionVersion, limit=form.BUNDLE_BYTES)
@@ -185,7 +192,7 @@ class Bundles:
             ],
             steps=steps,
             questions=[msgspec.convert(without(one, "number"), Question) for one in journal.questions(row.digest)],
-            exceptions=exceptions_of(proposal, law, steps, attempts),
+            exceptions=exceptions_of(proposal, law, steps, attempts, row.state == "rejected"),
         )
 
     async def _set(
@@ -277,7 +284,9 @@ def step_of(record: CeremonyRecord, row: StepRow | None) -> Step:
     )
 
 
-def exceptions_of(proposal: Proposal, law: Constitution, steps: list[Step], attempts: list[Attempt]) -> list[Deviation]:
+def exceptions_of(
+    proposal: Proposal, law: Constitution, steps: list[Step], attempts: list[Attempt], withdrawn: bool
+) -> list[Deviation]:
     """Executions that failed: what was expected, what happened, and what came of it."""
     found = []
     for attempt in attempts:
@@ -294,13 +303,18 @@ def exceptions_of(proposal: Proposal, law: Constitution, steps: list[Step], atte
                 time=attempt.ended,
                 expected=Wording(en=expected[0], zh=expected[1]),
                 happened=attempt.error,
-                decided=_decision(attempt, attempts),
+                decided=_decision(attempt, attempts, withdrawn),
             )
         )
     return found
 
 
-def _decision(attempt: Attempt, attempts: list[Attempt]) -> Wording:
+def _decision(attempt: Attempt, attempts: list[Attempt], withdrawn: bool) -> Wording:
+    if attempt is attempts[-1] and withdrawn:
+        return Wording(
+            en="Officers withdrew it: it is not executed any more. What was done before stays as it is.",
+            zh="安全官已将其撤回，不再执行；此前已完成的步骤保持不变。",
+        )
     if attempt is attempts[-1]:
         return Wording(
             en="The execution ended here. What was done before stays as it is.",

@@ -42,6 +42,7 @@ from appliance.ceremonies.chain import verified_statements, waiting_ends
 from appliance.ceremonies.constitution import Scope, everyone
 from appliance.ceremonies.evidence import governing, verify_statement
 from appliance.ceremonies.proposal import AuditHead, ScopeQuorum
+from appliance.ceremonies.quorum import withdrawn
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.ceremonies.statements import ReceivedStatement, Statement
 from appliance.errors import Conflict, NotFound
@@ -192,8 +193,10 @@ class Engine:
         statement = decode(text, Statement)
         async with self.changing:
             row = self.row(statement.proposal)
-            if row.state not in {"open", "approved"}:
+            if row.state not in {"open", "approved", "failed"}:
                 raise ProposalClosed(f"the proposal is {row.state}")
+            if row.state == "failed" and statement.verb != "reject":
+                raise ProposalClosed("an execution failed: the proposal is executed again, or withdrawn by rejections")
             proposal, law = read_proposal(row.text), self.room.constitutions.in_force()
             await self.room.recording.send(row.digest)
             now = self.clock()
@@ -248,17 +251,20 @@ class Engine:
 
     async def _settle(self, row: ProposalRow, proposal: Proposal, law: Constitution) -> ProposalRow:
         """Bring the journal's state in line with the tally; ends are put on record. `changing` is held."""
-        outcome = self.tally(row, proposal, law).outcome
-        journal, now = self.room.journal, self.now_us()
         if row.state not in {"open", "approved", "failed"}:
             return row
-        if outcome in {"rejected", "expired"} and row.state != "failed":
+        found = self.tally(row, proposal, law)
+        outcome, failed = found.outcome, row.state == "failed"
+        if failed and withdrawn(found):
+            outcome = "rejected"
+        journal, now = self.room.journal, self.now_us()
+        if outcome == "rejected" or (outcome == "expired" and not failed):
             with journal.transaction():
                 journal.set_state(row.digest, outcome, now)
                 record = CeremonyRecord(event=outcome, proposal=row.digest, time=now)
                 self.room.recording.keep(proposal, outcome, record, digest=row.digest)
             await self.room.recording.send(row.digest)
-        elif row.state != "failed":
+        elif not failed:
             state: State = "approved" if outcome == "approved" else "open"
             with journal.transaction():
                 if state != row.state:
@@ -268,14 +274,19 @@ class Engine:
         return self.row(row.digest)
 
     async def settle_all(self) -> None:
-        """Expiries, and what another constitution makes of open proposals; called every few seconds."""
+        """Expiries, what another constitution makes of open proposals, and withdrawals that a crash left half done.
+
+        Called every few seconds."""
         if self.room.constitutions.refusal is not None or not self.room.constitutions.founded:
             return
-        for row in self.room.journal.proposals(("open", "approved")):
+        for row in self.room.journal.proposals(("open", "approved", "failed")):
             async with self.changing:
                 fresh = self.row(row.digest)
-                if fresh.state in {"open", "approved"}:
+                if fresh.state in {"open", "approved"} or (fresh.state == "failed" and self._said_since(fresh)):
                     await self._settle(fresh, read_proposal(fresh.text), self.room.constitutions.in_force())
+
+    def _said_since(self, row: ProposalRow) -> bool:
+        return any(one.received > row.changed for one in self.room.journal.statements(row.digest))
 
     async def judge(self, row: ProposalRow, proposal: Proposal) -> Constitution:
         """Whether the proposal may be executed now: everything anew, under the constitution in force. The latter.

@@ -4,7 +4,8 @@
 
 A life that ends in between is followed by one that goes on where the journal stands: a step that was begun is done
 again by its executor, which finds what the first run left; before any further step is begun the proposal is judged
-anew. A step that fails ends the execution as failed; it may be executed again from that step while the quorum holds.
+anew. A step that fails ends the execution as failed; it may be executed again from that step while the quorum holds,
+and officers may withdraw it.
 What takes power away runs beside an execution that gives it, so that it never waits for one.
 """
 

@@ -187,7 +187,9 @@ def _ask_token(room: Room, name: str, keys: list[LedgerKey]) -> tuple[list[Token
 
 def _rules(room: Room, name: str) -> tuple[Callable[[TokenObject], bool], Callable[[Mapping[str, Any]], bool]]:
     """What explains an object that is not in the ledger, and what excuses one that is not in the token."""
-    running = [(row.digest, read_proposal(row.text)) for row in room.journal.proposals(("executing", "failed"))]
+    # Also one that officers withdrew after it had failed: what its step had half made stays, used by nothing.
+    begun = [row for row in room.journal.proposals(("executing", "failed", "rejected")) if row.attempt]
+    running = [(row.digest, read_proposal(row.text)) for row in begun]
     being_made = {step_key_id(digest, step) for digest, proposal in running for step in range(len(proposal.actions))}
     digests = {digest for digest, _ in running}
     expected = {label for label, proposal, _ in room.ledger.expected(name) if proposal in digests}

@@ -55,6 +55,11 @@ def ended(ruled: Governed, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     bundles["failed"] = ruled.bundle(failed)
     ruled.execute(failed)
     bundles["failed again"] = ruled.bundle(failed)
+    withdrawn = ruled.decide(missing[1:], title="A step that nobody can do", state="failed")
+    ruled.bundle(withdrawn)
+    ruled.execute(withdrawn)
+    assert ruled.say(withdrawn, "reject bo")["state"] == "rejected"
+    bundles["withdrawn"] = ruled.bundle(withdrawn)
     rejected = ruled.submit(two, "Nobody wants it")
     assert ruled.say(rejected, "request ann", "reject bo")["state"] == "rejected"
     bundles["rejected"] = ruled.bundle(rejected)

@@ -52,7 +52,7 @@ def refusals(content: bytes, trust: TrustBundle) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("which", ["amended", "executed", "failed", "failed again", "rejected"])
+@pytest.mark.parametrize("which", ["amended", "executed", "failed", "failed again", "withdrawn", "rejected"])
 def test_what_a_box_makes_holds(ended: Ended, which: str) -> None:
     found = report(ended.bundles[which], ended.trust)
     assert found.indication is Indication.PASSED, refusals(ended.bundles[which], ended.trust)
@@ -171,6 +171,37 @@ def test_a_removed_rejection(ended: Ended) -> None:
     """Without it the proposal would have been open, so the transcript's end does not hold."""
     forged = forge(ended.bundles["rejected"], statements=drop(1), transcript=drop(1), records=drop_record(1))
     assert "by the statements the proposal was open" in refusals(forged, ended.trust)["decision"]
+
+
+def test_a_withdrawal_is_told_as_what_it_was(ended: Ended) -> None:
+    said = [
+        check.text
+        for title, journal in judge_bundle(ended.bundles["withdrawn"], ended.trust).parts
+        for check in journal.checks
+        if title == "decision" and check.name == "quorum"
+    ]
+    assert any("approved by bo, cai" in text for text in said)
+    assert "After the execution had failed bo withdrew it: it was not executed any more." in said
+    transcript = json.loads(unpack(ended.bundles["withdrawn"])[form.TRANSCRIPT])
+    assert transcript["exceptions"][-1]["decided"]["en"].startswith("Officers withdrew it")
+    text = unpack(ended.bundles["withdrawn"])[form.PRINTED]
+    shown = subprocess.run(["pdftotext", "-layout", "-", "-"], input=text, capture_output=True, check=True).stdout
+    assert "withdrawn after an execution that failed" in shown.decode()
+
+
+def test_a_withdrawal_that_was_not_one(ended: Ended) -> None:
+    forged = forge(ended.bundles["withdrawn"], statements=drop(-1), transcript=drop(-1), records=drop_record(3))
+    assert "by the statements it was not" in refusals(forged, ended.trust)["decision"]
+
+    def never(document: Document) -> None:
+        document["state"] = "failed"
+
+    def early(document: Document) -> None:
+        document["said"][-1]["received"] = document["attempts"][-1]["begun"] + 1
+
+    hidden = refusals(forge(ended.bundles["withdrawn"], transcript=never), ended.trust)
+    assert "other events" in hidden["logs"]
+    assert "decision" in refusals(forge(ended.bundles["withdrawn"], transcript=early), ended.trust)
 
 
 def test_a_statement_of_another_proposal(ended: Ended) -> None:

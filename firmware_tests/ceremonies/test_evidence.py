@@ -82,7 +82,7 @@ def test_a_statement_holds_for_its_verb_and_proposal_only(algorithm: str) -> Non
     mine = law(officer)
     said = officer.sign("approve", DIGEST)
     found = verify_statement(mine, said, NOW)
-    assert found == VerifiedStatement("approve", DIGEST, "cai", to_base64url(officer.credential_id))
+    assert found == VerifiedStatement("approve", DIGEST, "cai", to_base64url(officer.credential_id), NOW)
     for verb in ("request", "reject", "take-away", "accept"):
         refused(msgspec.structs.replace(said, verb=verb), mine, "another challenge")
     refused(msgspec.structs.replace(said, proposal=OTHER), mine, "another challenge")

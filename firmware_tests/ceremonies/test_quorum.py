@@ -31,6 +31,7 @@ from appliance.ceremonies import (
 from appliance.ceremonies.actions import AmendConstitution, GenerateKey, Lock, SuspendKey, SuspendTenant
 from appliance.ceremonies.constitution import ApprovalRules, Credential, Person, Recovery, Scope
 from appliance.ceremonies.proposal import AuditHead, ScopeQuorum
+from appliance.ceremonies.quorum import TAKE_AWAY_LIFE, withdrawn
 
 NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
 OFFICERS = ("ann", "bo", "cai", "dan", "eve")
@@ -101,7 +102,7 @@ def say(made: Proposal, *said: str) -> list[VerifiedStatement]:
     """Statements from texts `verb officer`."""
     digest = proposal_digest(made)
     return [
-        VerifiedStatement(verb, digest, officer, f"id-{officer}")  # type: ignore[arg-type]
+        VerifiedStatement(verb, digest, officer, f"id-{officer}", NOW)  # type: ignore[arg-type]
         for verb, officer in (text.split() for text in said)
     ]
 
@@ -198,6 +199,32 @@ def test_a_requester_from_another_scope_has_no_say() -> None:
     made, law = proposal(requester="tom"), constitution()
     said = say(made, "request tom", "approve bo", "approve cai")
     assert tally(made, law, said, NOW).outcome == "unsigned"
+
+
+def test_one_officers_word_is_for_now() -> None:
+    """A suspension that the box could not carry out is no weapon that lies about for days."""
+    law = constitution()
+    made = proposal(Lock(), quorum=[ScopeQuorum(scope=BOX, threshold=2)])
+    said = say(made, "take-away ann")
+    for later, outcome in ((0, "approved"), (599, "approved"), (600, "expired"), (86_000, "expired")):
+        assert tally(made, law, said, NOW + datetime.timedelta(seconds=later)).outcome == outcome, later
+    with pytest.raises(QuorumMissing):
+        require(made, law, said, NOW + TAKE_AWAY_LIFE)
+    assert tally(made, law, say(made, "take-away bo"), NOW + TAKE_AWAY_LIFE).outcome == "unsigned"
+
+
+def test_after_a_failed_execution_rejections_withdraw() -> None:
+    law, made = constitution(), proposal()
+    approved = ("request ann", "approve bo", "approve cai")
+
+    def stands(*said: str) -> bool:
+        return withdrawn(tally(made, law, say(made, *approved, *said), NOW))
+
+    assert not stands()
+    assert not stands("reject dan")  # the quorum stands without her
+    assert stands("reject bo")  # dan and eve could have approved; nobody may any more
+    assert stands("reject bo", "reject dan", "reject eve")
+    assert not withdrawn(tally(made, law, say(made, "request ann", "approve bo"), NOW))  # an officer left: not a word
 
 
 def test_scopes_are_changed_by_those_whom_they_concern() -> None:

@@ -10,12 +10,20 @@ import msgspec
 import pytest
 
 from appliance.box.settings import TenantSettings
-from appliance.ceremonies import BOX, DocumentRefused, QuorumMissing, StatementRefused, encode
+from appliance.ceremonies import (
+    BOX,
+    DocumentRefused,
+    Proposal,
+    QuorumMissing,
+    StatementRefused,
+    encode,
+    read_proposal,
+)
 from appliance.ceremonies.actions import AmendConstitution, GenerateKey, Lock, Unlock
 from appliance.ceremonies.proposal import AuditHead, ScopeQuorum
 from appliance.errors import CinnabarError, NotFound, Unavailable
 from appliance.keymaster import engine, recording
-from appliance.keymaster.context import ExecutionContext
+from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.engine import now_utc
 from appliance.keymaster.errors import (
     ExecutionBusy,
@@ -321,6 +329,105 @@ def test_a_step_that_fails_ends_the_execution_and_may_be_done_again(
             (3, 1, "done"),
             (3, 2, "done"),
         ]
+
+    bench.run(body)
+
+
+def test_officers_withdraw_what_failed(bench: Bench, executors: dict[type, object]) -> None:
+    async def fail(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
+        raise Unavailable("the token is elsewhere")
+
+    executors[GenerateKey] = (fail, None)
+
+    async def body(life: Life) -> None:
+        await life.found()
+        digest = await life.approved(key())
+        assert (await life.desk.execute(digest, 10.0))["state"] == "failed"
+        for late in ("approve dan", "request ann"):
+            with pytest.raises(ProposalClosed, match="withdrawn by rejections"):
+                await life.say(digest, late)
+        with pytest.raises(StatementRefused):
+            await life.desk.state(
+                encode(msgspec.structs.replace(life.statement(digest, "reject", "bo"), officer="cai"))
+            )
+        # An officer whom the quorum does not need changes nothing yet, and it may be tried again.
+        assert (await life.say(digest, "reject dan"))["state"] == "failed"
+        assert (await life.desk.execute(digest, 10.0))["attempt"] == 2
+        assert (await life.say(digest, "reject bo"))["state"] == "rejected"
+        for later in (
+            life.executions.execute(digest),
+            life.desk.state(encode(life.statement(digest, "reject", "cai"))),
+        ):
+            with pytest.raises(ProposalClosed):
+                await later
+        events = [one["event"] for one in life.leaves("@box")]
+        assert events[-9:] == [
+            *("begun", "step", "failed", "statement", "begun", "step", "failed", "statement", "rejected")
+        ]
+
+    bench.run(body)
+
+
+def test_a_withdrawal_that_a_crash_cut_off_is_finished(bench: Bench, executors: dict[type, object]) -> None:
+    async def fail(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
+        raise Unavailable("the token is elsewhere")
+
+    executors[GenerateKey] = (fail, None)
+
+    async def body(life: Life) -> None:
+        await life.found()
+        digest = await life.approved(key())
+        await life.desk.execute(digest, 10.0)
+        row, statement = life.engine.row(digest), life.statement(digest, "reject", "bo")
+        text = encode(statement)
+        life.engine._keep_statement(row, read_proposal(row.text), statement, hashlib.sha256(text).hexdigest(), text)
+        await life.room.recording.send(digest)
+        with pytest.raises(QuorumMissing):
+            await life.executions.execute(digest)
+        await life.engine.settle_all()
+        assert life.engine.row(digest).state == "rejected"
+
+    bench.run(body)
+
+
+def test_one_officers_word_that_was_not_carried_out_is_spent(bench: Bench, executors: dict[type, object]) -> None:
+    able = False
+    done: list[str] = []
+
+    async def away(ctx: ExecutionContext, action: Lock) -> StepResult:
+        if not able:
+            raise Unavailable("the supervisor is elsewhere")
+        done.append(ctx.digest)
+        return StepResult()
+
+    async def look(room: Room, proposal: Proposal, action: Lock) -> None:
+        if not able and looking:
+            raise Unavailable("the register is elsewhere")
+
+    looking = False
+    executors[Lock] = (away, look)
+
+    async def body(life: Life) -> None:
+        nonlocal able, looking
+        await life.found()
+        failed = await life.submit(Lock())
+        assert (await life.say(failed, "take-away ann"))["state"] == "failed"
+        never, soon = await life.submit(Lock()), await life.submit(Lock())
+        looking = True
+        for one in (never, soon):
+            with pytest.raises(Unavailable):
+                await life.say(one, "take-away ann")
+            assert life.engine.row(one).state == "approved"
+        able = True
+        bench.now = lambda: now_utc() + datetime.timedelta(minutes=9)
+        assert (await life.executions.execute(soon, 10.0)).state == "executed"
+        bench.now = lambda: now_utc() + datetime.timedelta(minutes=11)
+        for one in (failed, never):
+            with pytest.raises(QuorumMissing):
+                await life.executions.execute(one, 10.0)
+        await life.engine.settle_all()
+        assert [life.engine.row(one).state for one in (failed, never)] == ["failed", "expired"]
+        assert done == [soon]
 
     bench.run(body)
 

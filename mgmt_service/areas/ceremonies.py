@@ -274,6 +274,7 @@ def _ceremony(context: Context, digest: str) -> Ceremony:
     statements = [_statement(one) for one in found["statements"]]
     state = state_of(found)
     open_ = state in {"unsigned", "open", "approved"}
+    may_withdraw = state == "failed" and not found["takes_away"]
     steps = [
         StepLine(
             step=one["step"],
@@ -305,7 +306,7 @@ def _ceremony(context: Context, digest: str) -> Ceremony:
         error=found["error"],
         submitted=found["submitted"] // MICROSECONDS,
         expires=proposal.expires,
-        approval_link=f"{approval_origin(context)}/proposals/{digest}" if open_ else "",
+        approval_link=f"{approval_origin(context)}/proposals/{digest}" if open_ or may_withdraw else "",
         my_part=_my_part(context.viewer.person, proposal, state, standing, tally["must_accept"]),
         may_execute=state in {"approved", "failed"} and bool(context.viewer.scopes(OFFICERS) & set(found["scopes"])),
         version="|".join([state, str(found["changed"]), str(len(statements)), *finished]),

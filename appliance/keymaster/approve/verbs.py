@@ -29,22 +29,23 @@ def choices(
     proposal: Proposal, law: Constitution, found: Tally, state: str, statements: Iterable[VerifiedStatement]
 ) -> list[Choice]:
     """What may still be said, and by whom."""
-    if state not in {"open", "approved"} or found.outcome not in {"unsigned", "open", "approved"}:
+    failed = state == "failed"
+    if not (failed or state in {"open", "approved"}) or found.outcome not in {"unsigned", "open", "approved"}:
         return []
     said = {(one.verb, one.officer) for one in statements}
     requests: Verb = "take-away" if proposal.takes_away else "request"
     asked = (requests, proposal.requester) in said
     offers: list[tuple[Verb, list[str], Constitution]] = []
-    if not asked:
+    if not asked and not failed:
         offers.append((requests, [proposal.requester], law))
     if not proposal.takes_away:
         undecided = {officer for scope in found.scopes for officer in scope.may_still}
-        if found.outcome != "approved":
+        if found.outcome != "approved" and not failed:
             offers.append(("approve", sorted(undecided), law))
         doubting = undecided | {officer for scope in found.scopes for officer in scope.approved}
         offers.append(("reject", sorted(doubting), law))
         brought = next((one.constitution for one in proposal.actions if isinstance(one, AmendConstitution)), None)
-        if brought is not None:
+        if brought is not None and not failed:
             offers.append(("accept", list(found.must_accept), brought))
     return [
         Choice(verb, speakers)

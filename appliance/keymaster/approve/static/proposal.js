@@ -190,9 +190,9 @@ function next(value) {
     case "executed":
       return both("It is done. The management pages have its transcript.", "已完成。管理页面有其完整记录。");
     case "failed":
-      return both(`It stopped: ${visible(value.error ?? "")}. It can be executed again from the management pages.`, `已中止：${visible(value.error ?? "")}。可在管理页面再次执行。`);
+      return both(`It stopped: ${visible(value.error ?? "")}. It can be executed again from the management pages, or withdrawn: officers who approved it reject it.`, `已中止：${visible(value.error ?? "")}。可在管理页面再次执行；批准过的安全官也可投否决票将其撤回。`);
     case "rejected":
-      return both("So many officers rejected it that it cannot be approved any more. A new proposal is needed.", "否决人数已使其无法获得批准。需要新的提案。");
+      return both("So many officers rejected it that it is not executed any more. A new proposal is needed.", "否决人数已使其不再执行。需要新的提案。");
     default:
       return both("Its time is over. A new proposal is needed.", "已超过有效期。需要新的提案。");
   }
