@@ -23,7 +23,7 @@ class Audit:
     def call(self, person: str, ask: Callable[[AuditClient], Answer]) -> Answer:
         """Ask over this thread's connection, and once more over a new one if that was lost.
 
-        Raises AuditUnavailable, AuditRefused."""
+        Raises AuditUnavailable, and what the audit process refuses by."""
         kept: AuditClient | None = getattr(self._local, "client", None)
         if kept is not None:
             kept.person = person

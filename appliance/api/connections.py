@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import stat
-import struct
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from email.utils import formatdate
-from os import geteuid
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +17,7 @@ import structlog
 from appliance.api.connection import Connection
 from appliance.api.messages import Request, Response
 from appliance.api.problems import problem_response
+from appliance.calls.sockets import peer_of
 from appliance.errors import CinnabarError
 
 SWEEP_SECONDS: Final = 0.5
@@ -27,52 +25,10 @@ BACKLOG_SECONDS: Final = 0.2
 """For connections that were made before another process took over the sockets' paths."""
 STOP_SECONDS: Final = 10.0
 """For requests in flight when the process is told to stop; the supervisor waits 15 s."""
-BACKLOG: Final = 1_024
 UNREAD_BYTES: Final = 128 * 1024 * 1024
 """Of answers in one process's memory that peers have still to read."""
-_PEER_CREDENTIALS: Final = struct.Struct("3i")
 
 log = structlog.get_logger("http")
-
-
-class UnsafeSocketDirectory(CinnabarError):
-    """A directory for sockets that others could write to or look into."""
-
-    code = "unsafe-socket-directory"
-
-
-def peer_user(connected: socket.socket) -> int:
-    """The numeric user of the process at the other end (SO_PEERCRED, unix(7))."""
-    _, user, _ = _PEER_CREDENTIALS.unpack(
-        connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-    )
-    return int(user)
-
-
-def private_directory(path: Path) -> None:
-    """Make the directory 0700, or check the one that stands: at most 0750, and of our user or root's.
-
-    Raises UnsafeSocketDirectory.
-    """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.stat(follow_symlinks=False)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (0, geteuid()) or status.st_mode & 0o027:
-        raise UnsafeSocketDirectory(f"{path} must be a directory of mode 0750 or less, owned by this user.")
-
-
-def unix_listener(path: Path, mode: int = 0o660) -> socket.socket:
-    """A listening socket at the path, for user and group only unless the mode says more.
-
-    A socket that is there is replaced in one step: whoever connects comes to its process, or to this one."""
-    scratch = path.with_suffix(".new")
-    scratch.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    # Nobody can connect before the mode stands: connecting needs listen().
-    listener.bind(str(scratch))
-    scratch.chmod(mode)
-    listener.listen(BACKLOG)
-    scratch.rename(path)
-    return listener
 
 
 class Connections(ABC):
@@ -127,7 +83,7 @@ class Connections(ABC):
 
     def admit(self, connection: Connection, transport: asyncio.Transport) -> bool:
         """Whether the peer may speak to us: its user at the time of connecting, and room for it."""
-        user = peer_user(transport.get_extra_info("socket"))
+        user = peer_of(transport.get_extra_info("socket")).user
         if not self.may_connect(user, connection.listener):
             self.strangers += 1
             log.warning("stranger-on-socket", control="CHANNEL", user=user)

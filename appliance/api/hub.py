@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance.api.application import Application
-from appliance.api.connections import Connections, private_directory, unix_listener
+from appliance.api.connections import Connections
 from appliance.api.messages import Request, Response
 from appliance.box.settings import BoxSettings
+from appliance.calls.sockets import private_listener
 
 CONNECTIONS: Final = 8_192
 HELD_BYTES: Final = 64 * 1024 * 1024
@@ -45,8 +46,7 @@ class Hub(Connections):
 
     async def listen(self, path: Path, listener: str) -> None:
         """Open a listener's socket."""
-        private_directory(path.parent)
-        await self.listen_on(unix_listener(path), listener, path)
+        await self.listen_on(private_listener(path), listener, path)
 
     def may_connect(self, user: int, listener: str) -> bool:
         return user in self._peers or (listener == "metrics" and user in self._watchers)

@@ -18,12 +18,13 @@ import structlog
 from appliance.audit.exporting import Exports
 from appliance.audit.forwarding import Forwarder
 from appliance.audit.index import Index
+from appliance.audit.methods import REQUEST_LIMIT, Methods
 from appliance.audit.room import AuditRoom
-from appliance.audit.server import AuditServer, Methods
 from appliance.audit.source import RecordSource
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import read_settings
+from appliance.calls.server import CallServer
 from appliance.recorder import RecorderClient, new_run_id
 
 NICENESS = 5
@@ -46,10 +47,11 @@ async def serve(home: Home, stop: asyncio.Event) -> None:
     def status() -> dict[str, Any]:
         return {"logs": {name: index.size(name) for name in room.logs}, "forwarding": forwarder.status()}
 
-    server = AuditServer(Methods(room, exports, status), frozenset(users))
+    methods = Methods(room, exports, status).table()
+    server = CallServer("audit", methods, frozenset(users), request_limit=REQUEST_LIMIT)
     tasks = [asyncio.create_task(room.follow(), name="follow"), asyncio.create_task(forwarder.run(), name="forward")]
     home.audit_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    listening = await server.listen(home.audit_socket, 0o660)
+    await server.start(home.audit_socket, 0o660)
     log.info("audit-ready", logs=sorted(room.logs))
     say_ready()
     try:
@@ -58,7 +60,7 @@ async def serve(home: Home, stop: asyncio.Event) -> None:
         for task in done - {waiting}:
             task.result()  # neither ends by itself
     finally:
-        listening.close()
+        await server.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

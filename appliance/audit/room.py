@@ -98,14 +98,14 @@ class AuditRoom:
             allow_weak_keys=settings.allow_weak_keys,
         )
 
-    def log(self, name: object) -> AuditedLog:
+    def log(self, name: str) -> AuditedLog:
         """A log by its name; the settings are read again for one that is not known. Raises NotFound."""
-        found = self.logs.get(name) if isinstance(name, str) else None
+        found = self.logs.get(name)
         if found is None and time.monotonic() > self._read + 1.0:
             self._read = time.monotonic()
             self.settings = read_settings(self.home.settings)
             self.open_logs()
-            found = self.logs.get(name) if isinstance(name, str) else None
+            found = self.logs.get(name)
         if found is None:
             raise NotFound("there is no such log")
         return found

@@ -7,9 +7,8 @@ limits of what may ever change while the box runs (appliance.box.adoption), and 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import Any, Final, Protocol
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,16 +17,21 @@ from appliance.box.adoption import AdoptionRefused, read_adoption
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.box.states import Cause
+from appliance.calls.client import CallClient
+from appliance.calls.server import CallServer, Method
 from appliance.errors import Conflict, Unavailable
-from appliance.keymaster.client import FrameClient
-from appliance.keymaster.serving import FrameServer
 
 LOCKS: Final = {cause.label: cause for cause in (Cause.LOCKED_BY_OFFICER, Cause.KEYS_UNEXPLAINED)}
 """Causes that lock the box until it is unlocked, also over a restart."""
-ADOPTION_SECONDS: Final = 300.0
-"""Longest that a client waits for an adoption."""
 _SECRET: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\.(?:pin|so-pin|content-key)\Z")
 SECRET_BYTES: Final = 4_096
+
+
+class SupervisorUnavailable(Unavailable):
+    """The supervisor does not answer."""
+
+    code = "supervisor-unavailable"
+    title = "The box's supervisor does not answer"
 
 
 class AdoptionFailed(Unavailable):
@@ -75,7 +79,7 @@ class ControlServer:
 
     def __init__(self, controlled: Controlled, users: frozenset[int], groups: frozenset[int]) -> None:
         self._box = controlled
-        methods: Mapping[str, Callable[..., Awaitable[Any]]] = {
+        methods: Mapping[str, Method] = {
             "adopt": self.adopt,
             "lock": self.lock,
             "unlock": self.unlock,
@@ -86,7 +90,7 @@ class ControlServer:
             "front_certificate": self.front_certificate,
             "open_pins": self.open_pins,
         }
-        self._server = FrameServer("supervisor", methods, users, groups)
+        self._server = CallServer("supervisor", methods, users, groups)
 
     async def start(self) -> None:
         # Who may speak is looked at when they connect; the mode lets them come so far.
@@ -141,16 +145,16 @@ class ControlServer:
             process.sync_directory(path.parent)
 
 
-class ControlClient(FrameClient):
+class ControlClient(CallClient):
     """The keymaster's side. Every call has taken effect when it returns."""
 
-    def __init__(self, path: Path, timeout: float = ADOPTION_SECONDS) -> None:
-        super().__init__(path, timeout)
+    unavailable = SupervisorUnavailable
+    patience = 300.0  # an adoption may take long
 
     def adopt(self, settings: BoxSettings) -> None:
         """Have the box go on with these settings; all its processes do when this returns.
 
-        Raises AdoptionRefused, AdoptionFailed (then it goes on with the old ones), DeskUnavailable."""
+        Raises AdoptionRefused, AdoptionFailed (then it goes on with the old ones), SupervisorUnavailable."""
         self.call("adopt", msgspec.json.encode(settings))
 
     def lock(self, cause: Cause, detail: str = "") -> None:

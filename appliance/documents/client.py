@@ -18,12 +18,12 @@ from typing import Any
 
 import msgspec
 
+from appliance.calls.framing import FrameReader, FrameTooLong, frame
 from appliance.documents.contracts import Contract, Request, Result
 from appliance.documents.errors import DocumentsBusy, DocumentsUnavailable, DocumentWorkerFailed, from_code
+from appliance.documents.memory_files import memory_file
 from appliance.documents.messages import Answer, Ask, Hello, Refused
-from appliance.documents.sockets import memory_file
 from appliance.errors import CinnabarError
-from appliance.recorder.frames import FrameReader, FrameTooLong, frame
 
 RECEIVE_BYTES = 256 * 1024
 RETRY_SECONDS = 0.1

@@ -1,6 +1,6 @@
 """What travels between an API worker, the keeper of the document workers, and one document worker.
 
-Frames are those of appliance.recorder.frames. An `Ask` has one descriptor beside it (SCM_RIGHTS, unix(7)): a memory
+Frames are those of appliance.calls.framing. An `Ask` has one descriptor beside it (SCM_RIGHTS, unix(7)): a memory
 file (memfd_create(2)) that holds the request, so that a document is copied once, by whoever received it. Answers are
 small and travel in the frame.
 """

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
+from appliance.calls.framing import FrameReader, frame
 from appliance.documents.errors import DocumentTooCostly, DocumentWorkerFailed
 from appliance.documents.isolation import Limits
 from appliance.documents.messages import Begin
 from appliance.documents.tasks import Ground, Task
 from appliance.documents.worker import run_worker
 from appliance.errors import CinnabarError
-from appliance.recorder.frames import FrameReader, frame
 
 log = structlog.get_logger(__name__)
 

@@ -11,10 +11,10 @@ import structlog
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
+from appliance.calls.sockets import private_listener
 from appliance.documents.isolation import Isolation, Limits
 from appliance.documents.messages import Hello
 from appliance.documents.server import Server
-from appliance.documents.sockets import listen
 from appliance.documents.tasks import TASKS, Task
 from appliance.documents.trust import TrustKeeper
 
@@ -35,7 +35,7 @@ def serve(
         users |= {os.geteuid()}
     count = settings.documents.workers
     server = Server(
-        listen(home.documents_socket),
+        private_listener(home.documents_socket),
         users | {0},
         tasks,
         TrustKeeper(home.trust),

@@ -19,16 +19,17 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
+from appliance.calls.framing import FrameReader, FrameTooLong, frame
+from appliance.calls.sockets import peer_of
 from appliance.documents.errors import DocumentsBusy, DocumentWorkerFailed
 from appliance.documents.isolation import Limits
+from appliance.documents.memory_files import is_sealed
 from appliance.documents.messages import DETAIL_CHARACTERS, Answer, Ask, Done, Hello, Outcome, Refused
 from appliance.documents.pool import Job, Pool, Worker
 from appliance.documents.queue import Bounds, FairQueue
-from appliance.documents.sockets import is_sealed, peer_user
 from appliance.documents.tasks import Task
 from appliance.documents.trust import TrustKeeper
 from appliance.errors import CinnabarError
-from appliance.recorder.frames import FrameReader, FrameTooLong, frame
 
 log = structlog.get_logger(__name__)
 
@@ -187,7 +188,7 @@ class Server:
             accepted, _ = self._listener.accept()
         except OSError:
             return
-        user = peer_user(accepted)
+        user = peer_of(accepted).user
         if user not in self._users:
             log.warning("stranger-on-socket", control="CHANNEL", user=user)
             accepted.close()

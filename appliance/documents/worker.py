@@ -16,13 +16,13 @@ from typing import NoReturn
 
 import msgspec
 
+from appliance.calls.framing import LENGTH_BYTES, frame
 from appliance.documents import isolation
 from appliance.documents.errors import DocumentTooCostly, DocumentWorkerFailed
 from appliance.documents.isolation import Limits
 from appliance.documents.messages import DETAIL_CHARACTERS, Begin, Done, Refused
 from appliance.documents.tasks import Ground, Task
 from appliance.errors import CinnabarError
-from appliance.recorder.frames import LENGTH_BYTES, frame
 
 NICE = 10
 """Stamps come first: a worker gets a tenth of what another process gets of a busy processor."""

@@ -9,6 +9,9 @@ from typing import Final
 
 import msgspec
 
+from appliance.calls.client import Answer
+from appliance.calls.framing import FrameReader, frame
+from appliance.calls.problems import error_of
 from appliance.enrolment.errors import (
     EnrolmentFull,
     EnrolmentRefused,
@@ -17,22 +20,12 @@ from appliance.enrolment.errors import (
     SecretRefused,
 )
 from appliance.errors import CinnabarError
-from appliance.recorder.frames import FrameReader, frame
 
 PATIENCE_S: Final = 20.0
 AT_ONCE: Final = 8
 """Calls of one worker that wait for the keymaster; more are refused as busy."""
 _READ: Final = 64 * 1024
-_KNOWN: Final = {
-    kind.code: kind for kind in (SecretRefused, EnrolmentRefused, RequestRefused, EnrolmentFull, EnrolmentUnavailable)
-}
-_URN: Final = "urn:cinnabar:problem:"
-
-
-class _Answer(msgspec.Struct, array_like=True):
-    ticket: int
-    good: bool
-    value: bytes | dict[str, object]
+_KNOWN: Final = (SecretRefused, EnrolmentRefused, RequestRefused, EnrolmentFull, EnrolmentUnavailable)
 
 
 class Enroller:
@@ -71,7 +64,7 @@ class Enroller:
                 frames = FrameReader(1 << 20)
                 while data := await reader.read(_READ):
                     for payload in frames.take(data):
-                        return _value(msgspec.msgpack.decode(payload, type=_Answer))
+                        return _value(msgspec.msgpack.decode(payload, type=Answer))
                 raise EOFError
             finally:
                 writer.close()
@@ -79,13 +72,12 @@ class Enroller:
                     await writer.wait_closed()
 
 
-def _value(answer: _Answer) -> bytes:
-    if isinstance(answer.value, bytes):
-        return answer.value
-    code = str(answer.value.get("type", "")).removeprefix(_URN)
-    kind = _KNOWN.get(code)
-    if kind is not None:
-        raise kind(str(answer.value.get("detail", "")))
-    if answer.value.get("retriable"):
+def _value(answer: Answer) -> bytes:
+    if answer.good:
+        return bytes(answer.value)
+    error = error_of(answer.value)
+    if isinstance(error, _KNOWN):
+        raise error
+    if error.retriable:
         raise EnrolmentUnavailable("the keymaster cannot issue now")
     raise CinnabarError("the keymaster met an error")

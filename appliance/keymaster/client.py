@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from appliance.errors import CinnabarError, Unavailable
-from appliance.recorder.frames import FrameReader, frame
-
-_URN = "urn:cinnabar:problem:"
+import appliance.ceremonies
+import appliance.keymaster.errors  # noqa: F401
+from appliance.calls.client import CallClient
+from appliance.errors import Unavailable
 
 
 class DeskUnavailable(Unavailable):
@@ -22,76 +18,10 @@ class DeskUnavailable(Unavailable):
     title = "The keymaster does not answer"
 
 
-class FrameClient:
-    """Calls over a unix socket, as appliance.keymaster.serving answers them; a context manager."""
-
-    def __init__(self, path: Path, timeout: float = 60.0) -> None:
-        """Raises DeskUnavailable."""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout)
-        self._frames = FrameReader()
-        self._ticket = 0
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise DeskUnavailable("the keymaster does not answer") from error
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def call(self, method: str, *arguments: object) -> Any:
-        """Any method by its name. Raises DeskUnavailable, and the problem that was answered as an exception of its own
-        code, status, title and control."""
-        self._ticket += 1
-        try:
-            self._socket.sendall(frame(msgspec.msgpack.encode([self._ticket, method, list(arguments)])))
-            while True:
-                data = self._socket.recv(1 << 18)
-                if not data:
-                    raise DeskUnavailable("the keymaster closed the connection")
-                for payload in self._frames.take(data):
-                    ticket, good, value = msgspec.msgpack.decode(payload)
-                    if ticket != self._ticket:
-                        continue
-                    if not good:
-                        raise error_of(value)
-                    return value
-        except OSError as error:
-            raise DeskUnavailable("the keymaster does not answer") from error
-
-
-def error_of(problem: dict[str, Any]) -> CinnabarError:
-    """The exception that a problem document stands for: of our class of that code where there is one."""
-    code = str(problem.get("type", "")).removeprefix(_URN)
-    known = _classes().get(code)
-    if known is None:
-        members = {name: problem.get(name) for name in ("title", "status", "control", "retriable")}
-        known = type("RemoteProblem", (CinnabarError,), {"code": code, **members})
-    return known(str(problem.get("detail", "")))
-
-
-def _classes() -> dict[str, type[CinnabarError]]:
-    import appliance.ceremonies  # noqa: PLC0415 - so that their errors are known
-    import appliance.keymaster.errors  # noqa: F401, PLC0415
-
-    found: dict[str, type[CinnabarError]] = {}
-    waiting: list[type[CinnabarError]] = [CinnabarError]
-    while waiting:
-        kind = waiting.pop()
-        found.setdefault(kind.code, kind)
-        waiting.extend(kind.__subclasses__())
-    return found
-
-
-class DeskClient(FrameClient):
+class DeskClient(CallClient):
     """The keymaster's desk. Nothing that is asked here has authority; officers' signatures have."""
+
+    unavailable = DeskUnavailable
 
     def status(self) -> dict[str, Any]:
         """How the keymaster stands: constitution, executions, actions that it serves."""

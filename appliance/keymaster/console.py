@@ -14,26 +14,28 @@ from typing import Annotated, Any
 import msgspec
 from cryptography import x509
 
+from appliance.box.control import ControlClient
+from appliance.calls.server import Method
 from appliance.ceremonies import Constitution, DocumentRefused, QuorumMissing, digest_words
 from appliance.ceremonies.canonical import Digest, Name, Text
 from appliance.ceremonies.cards import card_credential_id
 from appliance.ceremonies.constitution import ApprovalRules, Credential, ScopeName
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import Conflict
-from appliance.keymaster.client import FrameClient
 from appliance.keymaster.desk import Desk, shown_candidate, status
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import CodeRefused
 from appliance.keymaster.execution import Executions
 from appliance.keymaster.founding import first_constitution, found, rehearsal_rules
 from appliance.keymaster.ledger_founding import begin_ledger
-from appliance.keymaster.serving import Method
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG
 
 CARD_DIGITS = 16
 CONFIRMING_WORDS = 4
 LOCK_CAUSE = "locked-by-officer"
+EMERGENCY_S = 60.0
+"""How long the console waits for the supervisor."""
 """The supervisor's name of a lock that stands over a restart."""
 
 Threshold = Annotated[int, msgspec.Meta(ge=1, le=100)]
@@ -179,7 +181,7 @@ class Console:
         self._room.recording.keep_in(BOX_LOG, subject, now_us // 1000, f"{event}/{now_us}", record)
 
         def call() -> None:
-            with FrameClient(self._room.home.supervisor_socket) as supervisor:
+            with ControlClient(self._room.home.supervisor_socket, EMERGENCY_S) as supervisor:
                 supervisor.call(method, *arguments)
 
         # In the journal first: a silent recorder keeps nobody from stopping the box, and gets it when it is back.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.keymaster.client import FrameClient
+from appliance.calls.client import CallClient
+from appliance.keymaster.client import DeskUnavailable
 
 
-class ConsoleClient(FrameClient):
+class ConsoleClient(CallClient):
     """What `cinnabar console` asks; see appliance.keymaster.console.Console."""
+
+    unavailable = DeskUnavailable
 
     def status(self) -> dict[str, Any]:
         return self.call("status")  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 import hsm
-from appliance.box.control import ControlClient
+from appliance.box.control import ControlClient, SupervisorUnavailable
 from appliance.box.home import Home
 from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, TokenSettings, read_settings
@@ -22,7 +22,6 @@ from appliance.ceremonies import Constitution, Proposal
 from appliance.ceremonies.statements import ReceivedStatement
 from appliance.errors import CinnabarError, NotFound
 from appliance.keymaster.candidates import Candidates
-from appliance.keymaster.client import DeskUnavailable
 from appliance.keymaster.console_line import ConsoleLine
 from appliance.keymaster.constitutions import Constitutions
 from appliance.keymaster.journal import Journal
@@ -122,8 +121,8 @@ class Room:
         return KeyLedger(self.journal)
 
     async def control(self, call: Callable[[ControlClient], Answer]) -> Answer:
-        """Ask the supervisor, again and again while it does not answer. Raises what it refuses, DeskUnavailable after
-        CONTROL_PATIENCE_S."""
+        """Ask the supervisor, again and again while it does not answer. Raises what it refuses, SupervisorUnavailable
+        after CONTROL_PATIENCE_S."""
         deadline = time.monotonic() + CONTROL_PATIENCE_S
 
         def once() -> Answer:
@@ -133,7 +132,7 @@ class Room:
         while True:
             try:
                 return await asyncio.to_thread(once)
-            except DeskUnavailable:
+            except SupervisorUnavailable:
                 if time.monotonic() > deadline:
                     raise
             await asyncio.sleep(0.2)
@@ -141,7 +140,7 @@ class Room:
     async def change_settings(self, change: Callable[[BoxSettings], BoxSettings]) -> None:
         """Have the box go on with changed settings; `change` gets what stands, and changes nothing that is done.
 
-        Raises AdoptionRefused, AdoptionFailed, DeskUnavailable."""
+        Raises AdoptionRefused, AdoptionFailed, SupervisorUnavailable."""
         async with self.adopting:
             following = change(read_settings(self.home.settings))
             await self.control(lambda client: client.adopt(following))

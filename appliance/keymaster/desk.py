@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from appliance.calls.server import Method
 from appliance.ceremonies import Tally, encode, read_proposal
 from appliance.ceremonies.canonical import Digest, Name, Text
 from appliance.ceremonies.constitution import ScopeName
@@ -18,7 +19,6 @@ from appliance.keymaster.errors import ConstitutionRefused, NoConstitution
 from appliance.keymaster.execution import LONGEST_PATIENCE_S, Executions
 from appliance.keymaster.journal import ProposalRow
 from appliance.keymaster.registry import questions, served_actions
-from appliance.keymaster.serving import Method
 
 Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 365)]
 

@@ -42,7 +42,7 @@ class FrontCertificate:
         """Certificate and key that the supervisor has not taken yet: they are offered again, and none made anew."""
 
     async def round(self, issuers: Mapping[str, Issuer], now: datetime.datetime) -> None:
-        """Raises HsmError, KeyStateRefused, RecorderUnavailable, FrontCertificateRefused, DeskUnavailable."""
+        """Raises HsmError, KeyStateRefused, RecorderUnavailable, FrontCertificateRefused, SupervisorUnavailable."""
         if self._waiting is None:
             try:
                 current = x509.load_pem_x509_certificates((self._room.home.front / "server.crt").read_bytes())[0]

@@ -54,6 +54,6 @@ def make_token(ctx: ExecutionContext, name: str) -> tuple[TokenSettings, NewPins
 
 
 async def keep_pins(ctx: ExecutionContext, name: str, pins: NewPins) -> None:
-    """Have the supervisor keep both PINs. Raises SecretKept, DeskUnavailable."""
+    """Have the supervisor keep both PINs. Raises SecretKept, SupervisorUnavailable."""
     await ctx.room.control(lambda control: control.keep_secret(f"{name}.pin", pins.user.encode()))
     await ctx.room.control(lambda control: control.keep_secret(f"{name}.so-pin", pins.so.encode()))

@@ -20,6 +20,7 @@ from appliance.box import journal as journal_of_process
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, read_settings
+from appliance.calls.server import CallServer
 from appliance.errors import CinnabarError
 from appliance.keymaster.approve import approval_server
 from appliance.keymaster.candidates import Candidates
@@ -40,7 +41,6 @@ from appliance.keymaster.ledger_watch import LedgerWatch
 from appliance.keymaster.leftovers import Leftovers
 from appliance.keymaster.recording import AdminLink, Recording
 from appliance.keymaster.registry import load_actions
-from appliance.keymaster.serving import FrameServer
 from appliance.recorder import RecorderClient
 from appliance.recorder.counts import CallCounter, new_run_id
 from appliance.recorder.errors import RecorderUnavailable
@@ -89,9 +89,9 @@ class Keymaster:
         self._governed = False
         desk = Desk(self.engine, self.executions).methods()
         console = Console(self.engine, self.executions).methods()
-        self._desk = FrameServer("desk", desk, desk_users(settings))
-        self._console = FrameServer("console", console, console_users(settings))
-        self._enrol = FrameServer("enrol", Enrolling(self.room).methods(), enrol_users(settings))
+        self._desk = CallServer("desk", desk, desk_users(settings))
+        self._console = CallServer("console", console, console_users(settings))
+        self._enrol = CallServer("enrol", Enrolling(self.room).methods(), enrol_users(settings))
 
     def _box_token(self) -> hsm.Token:
         return self.room.box_token()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from appliance.calls.client import Connection
 from appliance.recorder.administration import (
     AdminCommand,
     CeremonyEntry,
@@ -23,51 +22,35 @@ from appliance.recorder.administration import (
     State,
 )
 from appliance.recorder.errors import RecorderUnavailable, from_code
-from appliance.recorder.frames import FrameReader, frame
-from appliance.recorder.messages import Answers, KeyState, Query, Refused, Result
+from appliance.recorder.messages import Answer, Answers, KeyState, Query, Refused, Result
 
 _decoder = msgspec.msgpack.Decoder(Answers)
 
 
-class AdminClient:
+class AdminClient(Connection):
     """A connection to the recorder's admin socket; a context manager. Every call is on disk when it returns.
 
     `ceremony`: digest of the proposal that decided a change, hexadecimal. Where the box has officers, what gives power
     is refused without one (Governed), and from anybody but the keymaster."""
 
-    def __init__(self, path: Path, timeout: float = 30.0) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout)
-        self._frames = FrameReader()
-        self._ticket = 0
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise RecorderUnavailable("the recorder's admin socket does not answer") from error
-
-    def __enter__(self) -> AdminClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._socket.close()
+    unavailable = RecorderUnavailable
+    patience = 30.0
 
     def enrol_tenant(self, tenant: str, *, ceremony: str = "") -> None:
         """Raises Conflict when it is enrolled."""
-        self._ask(EnrolTenant(self._next(), tenant, ceremony))
+        self._ask(EnrolTenant(self.next_ticket(), tenant, ceremony))
 
     def enrol_application(self, tenant: str, application: str, permissions: list[str], *, ceremony: str = "") -> None:
         """Add an application, or change its permissions: names of units and seal keys, "*" for all of its tenant."""
-        self._ask(EnrolApplication(self._next(), tenant, application, permissions, ceremony))
+        self._ask(EnrolApplication(self.next_ticket(), tenant, application, permissions, ceremony))
 
     def enrol_certificate(
         self, tenant: str, application: str, certificate: bytes, not_before: int, not_after: int, *, ceremony: str = ""
     ) -> None:
         """`certificate`: SHA-256 of the whole certificate; times in seconds since the epoch."""
-        self._ask(EnrolCertificate(self._next(), tenant, application, certificate, not_before, not_after, ceremony))
+        self._ask(
+            EnrolCertificate(self.next_ticket(), tenant, application, certificate, not_before, not_after, ceremony)
+        )
 
     def set_state(
         self,
@@ -79,7 +62,7 @@ class AdminClient:
         ceremony: str = "",
     ) -> None:
         """Suspend, resume ("active") or revoke a tenant, an application or a certificate, at once everywhere."""
-        self._ask(SetState(self._next(), state, tenant, application, certificate, ceremony))
+        self._ask(SetState(self.next_ticket(), state, tenant, application, certificate, ceremony))
 
     def set_key_state(
         self,
@@ -97,7 +80,7 @@ class AdminClient:
 
         Raises Conflict for a compromised key that is to be another thing."""
         names = applications or []
-        self._ask(SetKeyState(self._next(), tenant, key, state, until, limit, names, since, ceremony))
+        self._ask(SetKeyState(self.next_ticket(), tenant, key, state, until, limit, names, since, ceremony))
 
     def set_quota(
         self,
@@ -109,17 +92,17 @@ class AdminClient:
         ceremony: str = "",
     ) -> None:
         """A tenant's quota a day (UTC); None: no limit."""
-        self._ask(SetQuota(self._next(), tenant, signatures, stamps, storage_bytes, ceremony))
+        self._ask(SetQuota(self.next_ticket(), tenant, signatures, stamps, storage_bytes, ceremony))
 
     def set_certificate(
         self, tenant: str, certificate: bytes, state: CertificateState, reason: str = "", *, ceremony: str = ""
     ) -> None:
         """Hold, revoke or release an issued certificate, for the CRLs: see administration.SetCertificate."""
-        self._ask(SetCertificate(self._next(), tenant, certificate, state, reason, ceremony))
+        self._ask(SetCertificate(self.next_ticket(), tenant, certificate, state, reason, ceremony))
 
     def govern(self, constitution: str = "") -> None:
         """Say that the box has officers, for ever; `constitution`: digest of the first one."""
-        self._ask(Govern(self._next(), constitution))
+        self._ask(Govern(self.next_ticket(), constitution))
 
     def ceremony_entry(
         self, log: str, record_id: bytes, event: str, time: int, salt: bytes, record: bytes, artifact: bytes = b""
@@ -127,30 +110,18 @@ class AdminClient:
         """Put an event of a ceremony on record, once: see administration.CeremonyEntry. Returns its leaf index.
 
         Raises RecordIdTaken when something else is on record under its id."""
-        leaf: int = self._ask(CeremonyEntry(self._next(), log, record_id, event, time, salt, record, artifact))
+        leaf: int = self._ask(CeremonyEntry(self.next_ticket(), log, record_id, event, time, salt, record, artifact))
         return leaf
 
     def query(self, name: str, *arguments: object) -> Any:
         """A read, as RecorderClient.query."""
-        return self._ask(Query(self._next(), name, list(arguments)))
-
-    def _next(self) -> int:
-        self._ticket += 1
-        return self._ticket
+        return self._ask(Query(self.next_ticket(), name, list(arguments)))
 
     def _ask(self, command: AdminCommand) -> Any:
-        try:
-            self._socket.sendall(frame(msgspec.msgpack.encode(command)))
-            while True:
-                data = self._socket.recv(1 << 20)
-                if not data:
-                    raise RecorderUnavailable("the recorder closed the connection")
-                for payload in self._frames.take(data):
-                    for answer in _decoder.decode(payload).answers:
-                        if answer.ticket != command.ticket:
-                            continue
-                        if isinstance(answer, Refused):
-                            raise from_code(answer.code, answer.detail)
-                        return answer.value if isinstance(answer, Result) else getattr(answer, "first_index", None)
-        except OSError as error:
-            raise RecorderUnavailable("the recorder does not answer") from error
+        def find(payload: bytes) -> Answer | None:
+            return next((one for one in _decoder.decode(payload).answers if one.ticket == command.ticket), None)
+
+        answer = self.exchange(msgspec.msgpack.encode(command), find)
+        if isinstance(answer, Refused):
+            raise from_code(answer.code, answer.detail)
+        return answer.value if isinstance(answer, Result) else getattr(answer, "first_index", None)

@@ -19,9 +19,9 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from appliance.calls.framing import FrameReader, frame
 from appliance.errors import CinnabarError
 from appliance.recorder.errors import Busy, OutcomeUnknown, RecorderUnavailable, from_code
-from appliance.recorder.frames import FrameReader, frame
 from appliance.recorder.messages import (
     Answer,
     Answers,

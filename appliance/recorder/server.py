@@ -11,7 +11,6 @@ import contextlib
 import os
 import selectors
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,11 +20,12 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from appliance.calls.framing import FrameReader, frame
+from appliance.calls.sockets import peer_of
 from appliance.errors import CinnabarError
 from appliance.recorder import errors
 from appliance.recorder.administration import AdminCommand, CeremonyEntry
 from appliance.recorder.counts import Counts
-from appliance.recorder.frames import FrameReader, frame
 from appliance.recorder.messages import Answer, Answers, Batch, Command, Query, Refused
 from appliance.recorder.reader import Reader
 from appliance.recorder.transaction import Run
@@ -252,9 +252,7 @@ class Server:
             connection, _ = listener.accept()
         except OSError:
             return
-        process, user, group = struct.unpack(
-            "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        )
+        process, user, group = peer_of(connection)
         by_group = listener is self._admin_socket and group in self._groups
         if user not in self._allowed[listener] and not by_group:
             log.warning("peer-refused", user=user, process=process)

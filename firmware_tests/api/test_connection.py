@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from appliance.api import answer_writer, request_reader
 from appliance.api.application import Application
 from appliance.api.connection import Connection
-from appliance.api.connections import UnsafeSocketDirectory
 from appliance.api.endpoints import Answer, Body, Endpoint, Parameter
 from appliance.api.hub import Hub
 from appliance.api.messages import Request, Response
 from appliance.box.settings import BoxSettings
 from appliance.box.states import State, Work
+from appliance.calls.sockets import UnsafeSocketDirectory
 
 SETTINGS = BoxSettings(
     box_id="0" * 32, name="t", rehearsal=True, tokens=[], tenants=[], units=[], seal_keys=[], logs=[], authorities=[]

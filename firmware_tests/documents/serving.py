@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.calls.sockets import private_listener
 from appliance.documents.contracts import Contract
 from appliance.documents.isolation import Limits, shut_off
 from appliance.documents.messages import Hello
 from appliance.documents.queue import Bounds
 from appliance.documents.server import Server
-from appliance.documents.sockets import listen
 from appliance.documents.tasks import TASKS, Ground, Task
 from appliance.documents.trust import TrustKeeper
 from appliance.errors import BadRequest
@@ -127,7 +127,7 @@ def main() -> None:
     directory, serving = Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Serving)
     isolation = shut_off(serving.user)
     server = Server(
-        listen(directory / "run" / "tasks.sock"),
+        private_listener(directory / "run" / "tasks.sock"),
         frozenset({os.geteuid(), 0}),
         {**TASKS, MISDEED.name: Task(MISDEED, misdeed)},
         TrustKeeper(directory / "trust"),

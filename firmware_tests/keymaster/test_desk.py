@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from appliance.calls.framing import frame
+from appliance.calls.server import CallServer
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import GenerateKey
 from appliance.errors import BadRequest, CinnabarError, NotFound
-from appliance.keymaster.client import DeskClient, DeskUnavailable, error_of
+from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console import Console
 from appliance.keymaster.registry import StepResult
-from appliance.keymaster.serving import FrameServer, problem
-from appliance.recorder.frames import frame
 from firmware_tests.keymaster.room import Bench, Life
 
 METHODS = (
@@ -53,8 +53,8 @@ class Served:
             self.life = life
             await life.found()
             servers = [
-                FrameServer("desk", life.desk.methods(), frozenset({0, os.geteuid()})),
-                FrameServer("console", Console(life.engine, life.executions).methods(), frozenset({0, os.geteuid()})),
+                CallServer("desk", life.desk.methods(), frozenset({0, os.geteuid()})),
+                CallServer("console", Console(life.engine, life.executions).methods(), frozenset({0, os.geteuid()})),
             ]
             await servers[0].start(self.path, 0o666)
             await servers[1].start(self.console, 0o600)
@@ -129,13 +129,6 @@ def test_refusals_come_back_as_what_they_are(served: Served) -> None:
                 call()
             assert caught.value.code == code
         assert client.status()["founded"]
-
-
-def test_a_problem_is_an_exception_again() -> None:
-    again = error_of(problem(NotFound("there is none")))
-    assert (type(again), str(again)) == (NotFound, "there is none")
-    strange = error_of({"type": "urn:cinnabar:problem:from-later", "title": "T", "status": 418, "detail": "d"})
-    assert (strange.code, strange.status, str(strange)) == ("from-later", 418, "d")
 
 
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

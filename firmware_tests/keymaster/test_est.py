@@ -242,10 +242,10 @@ def test_the_log_and_the_desk_tell(est_box: RunningBox, secret: Path) -> None:
 
 def test_only_workers_reach_the_socket_and_it_does_one_thing(est_box: RunningBox) -> None:
     assert os.geteuid() != 0 or est_box.home.enrol_socket.exists()
+    from appliance.calls.client import CallClient
     from appliance.errors import CinnabarError
-    from appliance.keymaster.client import FrameClient
 
-    with FrameClient(est_box.home.enrol_socket) as narrow:
+    with CallClient(est_box.home.enrol_socket) as narrow:
         for method in ("status", "execute", "draft", "submit", "profiles"):
             with pytest.raises(CinnabarError):
                 narrow.call(method)

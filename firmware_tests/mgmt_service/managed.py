@@ -17,7 +17,8 @@ from appliance.box.home import Home
 from appliance.ceremonies import encode
 from appliance.ceremonies.webauthn import from_base64url
 from appliance.client import Client, Credentials
-from appliance.keymaster.client import DeskClient, DeskUnavailable, FrameClient
+from appliance.keymaster.client import DeskClient, DeskUnavailable
+from appliance.keymaster.console_client import ConsoleClient
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 
@@ -79,8 +80,8 @@ class ManagedBox:
     def visitor(self, address: str = "127.0.0.1") -> Visitor:
         return Visitor(self, address=address)
 
-    def console(self) -> FrameClient:
-        return FrameClient(self.home.console_socket)
+    def console(self) -> ConsoleClient:
+        return ConsoleClient(self.home.console_socket)
 
     def desk(self) -> DeskClient:
         return DeskClient(self.home.desk_socket)

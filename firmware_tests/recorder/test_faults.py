@@ -22,9 +22,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from appliance.box.settings import LimitSettings, write_settings
+from appliance.calls.framing import FRAME_LIMIT, FrameReader, frame
 from appliance.errors import NotFound
 from appliance.recorder import RecorderClient, errors, new_run_id
-from appliance.recorder.frames import FRAME_LIMIT, FrameReader, frame
 from appliance.recorder.messages import Answers, Append, Batch, Idempotency, Refused
 from appliance.store import schema
 from firmware_tests.recorder.running import CERTIFICATE, FOREIGN, Recorder, entry, settings, uuid7

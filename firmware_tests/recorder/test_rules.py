@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.calls.framing import FrameReader, FrameTooLong, frame
 from appliance.errors import BadRequest
 from appliance.recorder import errors, rules
-from appliance.recorder.frames import FrameReader, FrameTooLong, frame
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000

@@ -10,7 +10,8 @@ import msgspec
 
 from appliance.ceremonies import Action, encode
 from appliance.ceremonies.webauthn import from_base64url
-from appliance.keymaster.client import DeskClient, FrameClient
+from appliance.keymaster.client import DeskClient
+from appliance.keymaster.console_client import ConsoleClient
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox
 
@@ -26,13 +27,13 @@ class GovernedBox(RunningBox):
         self.officers: dict[str, SoftwareOfficer] = {}
 
     def found(self) -> None:
-        with DeskClient(self.home.desk_socket) as desk, FrameClient(self.home.console_socket) as console:
+        with DeskClient(self.home.desk_socket) as desk, ConsoleClient(self.home.console_socket) as console:
             for name in NAMES:
                 self._enrol(desk, console, name)
             prepared = console.call("prepare_founding", 2, {})
             console.call("found", prepared["digest"], " ".join(prepared["words"].split()[:4]))
 
-    def _enrol(self, desk: DeskClient, console: FrameClient, name: str) -> None:
+    def _enrol(self, desk: DeskClient, console: ConsoleClient, name: str) -> None:
         officer = self.officers[name] = SoftwareOfficer(name, origin=f"https://{HOST}")
         code = desk.invite(name, officer.title)
         transport = httpx.HTTPTransport(uds=str(self.home.approve_socket))

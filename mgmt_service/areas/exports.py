@@ -7,7 +7,6 @@ from typing import Literal
 import msgspec
 from flask import Response
 
-from appliance.audit.client import AuditRefused
 from appliance.audit.exporting import ExportView
 from appliance.errors import NotFound
 from mgmt_service.access import Access, Area, Named, Next
@@ -23,12 +22,7 @@ area = Area("exports")
 
 def scopes_of(services: Services, export: str) -> frozenset[str]:
     """The scope of the log that an export is of. Raises NotFound."""
-    try:
-        view = services.audit.call("", lambda client: client.export_progress(export))
-    except AuditRefused as error:
-        if error.status == NotFound.status:
-            raise NotFound("there is no such export") from None
-        raise
+    view = services.audit.call("", lambda client: client.export_progress(export))
     return frozenset({scope_of(view.log)})
 
 

@@ -8,9 +8,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.api.connections import Connections, unix_listener
+from appliance.api.connections import Connections
 from appliance.api.messages import Request, Response
 from appliance.box.settings import BoxSettings
+from appliance.calls.sockets import unix_listener
 from appliance.keymaster.approve.routes import Routes, largest_body
 from appliance.keymaster.approve.service import ApprovalService
 from appliance.keymaster.engine import Engine

@@ -1,4 +1,4 @@
-"""Frames on the recorder's sockets: four bytes of big-endian length and that many bytes of msgpack."""
+"""Frames on the box's unix sockets: four bytes of big-endian length and that many bytes of msgpack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FRAME_LIMIT = 64 * 1024 * 1024
 
 
 class FrameTooLong(BadRequest):
-    """A frame announces more than FRAME_LIMIT bytes."""
+    """A frame announces more bytes than are taken."""
 
     code = "frame-too-long"
 

@@ -1,0 +1,96 @@
+"""What may be called over the audit socket. Every argument comes from outside; its type is the server's matter
+(appliance.calls.server). A caller names a person; that is the caller's word, and is recorded as such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from appliance.audit import pages
+from appliance.audit.errors import FilterRefused
+from appliance.audit.exporting import Exports, ExportView
+from appliance.audit.filters import Filter, Instant, checked
+from appliance.audit.room import Asker, AuditedLog, AuditRoom
+from appliance.calls.server import Method
+from appliance.calls.sockets import Peer
+from appliance.log import NotYetIncluded
+
+REQUEST_LIMIT: Final = 64 * 1024
+PERSON_LIMIT: Final = 200
+
+Person = Annotated[str, msgspec.Meta(max_length=PERSON_LIMIT)]
+Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+
+
+class Methods:
+    """Answers from the room and its exports."""
+
+    def __init__(self, room: AuditRoom, exports: Exports, status: Callable[[], dict[str, Any]]) -> None:
+        self._room = room
+        self._exports = exports
+        self._status = status
+
+    def table(self) -> dict[str, Method]:
+        names = "logs entries entry counts export_start export_progress export_cancel export_part exports status"
+        return {name: getattr(self, name) for name in names.split()}
+
+    async def logs(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "log": audited.name,
+                "origin": audited.origin,
+                "size": await self._room.source.size(audited.name),
+                "indexed": self._room.index.size(audited.name),
+                "checkpoint": _head(audited),
+                **self._room.index.names(audited.name),
+            }
+            for audited in list(self._room.logs.values())
+        ]
+
+    async def entries(
+        self, peer: Peer, person: Person, log: str, wanted: Filter, newest: bool, cursor: Number | None, limit: Number
+    ) -> pages.PageView:
+        return await pages.entries(
+            self._room, _asker(peer, person), self._room.log(log), checked(wanted),
+            newest=newest, cursor=cursor, limit=limit,
+        )  # fmt: skip
+
+    async def entry(self, peer: Peer, person: Person, log: str, which: int | str) -> pages.EntryProof:
+        return await pages.entry(self._room, _asker(peer, person), self._room.log(log), which)
+
+    async def counts(self, log: str, since: Instant | None, until: Instant | None) -> list[list[Any]]:
+        return await pages.counts(self._room, self._room.log(log), checked(Filter(since=since, until=until)))
+
+    async def export_start(self, peer: Peer, person: Person, log: str, wanted: Filter, form: str) -> str:
+        return await self._exports.start(_asker(peer, person), self._room.log(log), checked(wanted), form)
+
+    async def export_progress(self, name: str) -> ExportView:
+        return self._exports.view(name)
+
+    async def export_cancel(self, name: str) -> ExportView:
+        return self._exports.cancel(name)
+
+    async def export_part(self, name: str, number: Number, offset: Number) -> bytes:
+        return self._exports.part(name, number, offset)
+
+    async def exports(self) -> list[ExportView]:
+        return self._exports.views()
+
+    async def status(self) -> dict[str, Any]:
+        return self._status()
+
+
+def _head(audited: AuditedLog) -> str | None:
+    """The newest published checkpoint, None before the first."""
+    try:
+        return audited.reader.checkpoint().decode()
+    except NotYetIncluded:
+        return None
+
+
+def _asker(peer: Peer, person: str) -> Asker:
+    if not person.isprintable():
+        raise FilterRefused("a person is named by printable text")
+    return Asker(peer.user, person)

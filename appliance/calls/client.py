@@ -1,0 +1,94 @@
+"""The calling side: one blocking connection, for one thread."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self, TypeVar
+
+import msgspec
+
+from appliance.calls.framing import FrameReader, FrameTooLong, frame
+from appliance.calls.problems import error_of
+from appliance.errors import Unavailable
+
+_READ: Final = 1 << 18
+_Found = TypeVar("_Found")
+
+
+class Connection:
+    """A connection to another process of the box; a context manager. One that has failed stays closed."""
+
+    unavailable: ClassVar[type[Unavailable]] = Unavailable
+    """Raised when the process does not answer: not there, gone, too slow, or speaking of something else."""
+
+    patience: ClassVar[float] = 60.0
+    """Seconds that it may be silent."""
+
+    def __init__(self, path: Path, patience: float | None = None) -> None:
+        """Raises `unavailable`."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(self.patience if patience is None else patience)
+        self._frames = FrameReader()
+        self._ticket = 0
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            raise self.unavailable(self.unavailable.title) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def next_ticket(self) -> int:
+        self._ticket += 1
+        return self._ticket
+
+    def exchange(self, payload: bytes, find: Callable[[bytes], _Found | None]) -> _Found:
+        """Send a frame, and give what `find` makes of the first frame in which it finds something."""
+        try:
+            self._socket.sendall(frame(payload))
+            while data := self._socket.recv(_READ):
+                for received in self._frames.take(data):
+                    found = find(received)
+                    if found is not None:
+                        return found
+        except (OSError, FrameTooLong, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            self.close()
+            raise self.unavailable(self.unavailable.title) from error
+        self.close()
+        raise self.unavailable(f"{self.unavailable.title}: it closed the connection")
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True):
+    ticket: int
+    good: bool
+    value: Any
+
+
+_answers = msgspec.msgpack.Decoder(Answer)
+
+
+class CallClient(Connection):
+    """Calls as appliance.calls.server answers them."""
+
+    def call(self, method: str, *arguments: object) -> Any:
+        """Any method by its name. Raises `unavailable`, and the problem that was answered as an exception of its own
+        code, status, title and control."""
+        ticket = self.next_ticket()
+
+        def find(payload: bytes) -> Answer | None:
+            answer = _answers.decode(payload)
+            return answer if answer.ticket == ticket else None
+
+        answer = self.exchange(msgspec.msgpack.encode([ticket, method, arguments]), find)
+        if not answer.good:
+            raise error_of(answer.value)
+        return answer.value
