@@ -164,8 +164,7 @@ def _security_officer(uri: Pkcs11Uri, so_pin: Callable[[], str]) -> Iterator[tup
     module = modules.acquire(uri.module_path)
     try:
         cryptoki = module.cryptoki
-        infos = [cryptoki.token_info(slot) for slot in cryptoki.slots(token_present=True)]
-        found = [info for info in infos if matches(uri, info)]
+        found = [info for info in cryptoki.tokens() if matches(uri, info)]
         if len(found) != 1:
             raise TokenUnavailable(f"{len(found)} tokens answer to the URI")
         session = cryptoki.open_session(found[0].slot_id, writable=True)

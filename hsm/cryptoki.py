@@ -209,6 +209,20 @@ class Cryptoki:
             info.flags,
         )
 
+    def tokens(self) -> list[TokenInfo]:
+        """Every token that tells of itself: one that is damaged, or taken out just now, hides no other.
+
+        Raises CryptokiError where not one of several slots tells."""
+        told, failed = [], None
+        for slot_id in self.slots(token_present=True):
+            try:
+                told.append(self.token_info(slot_id))
+            except CryptokiError as error:
+                failed = error
+        if failed is not None and not told:
+            raise failed
+        return told
+
     def mechanisms(self, slot_id: int) -> frozenset[int]:
         count = c_ulong()
         self._call("GetMechanismList", slot_id, None, byref(count))

@@ -20,7 +20,7 @@ def initialise_token(module: str, label: str, so_pin: str, user_pin: str, *, slo
     loaded = modules.acquire(module)
     try:
         cryptoki = loaded.cryptoki
-        infos = [cryptoki.token_info(slot) for slot in cryptoki.slots(token_present=True)]
+        infos = cryptoki.tokens()
         if any(info.flags & ck.CKF_TOKEN_INITIALIZED and info.label == label for info in infos):
             raise TokenAmbiguous(f"a token is already called {label!r}")
         free = [i.slot_id for i in infos if not i.flags & ck.CKF_TOKEN_INITIALIZED and slot_id in (None, i.slot_id)]
@@ -28,10 +28,9 @@ def initialise_token(module: str, label: str, so_pin: str, user_pin: str, *, slo
             raise TokenUnavailable("the module has no slot with an uninitialised token")
         cryptoki.init_token(free[0], so_pin.encode(), label)
         # A module may give the new token another slot.
-        for slot in cryptoki.slots(token_present=True):
-            info = cryptoki.token_info(slot)
+        for info in cryptoki.tokens():
             if info.flags & ck.CKF_TOKEN_INITIALIZED and info.label == label:
-                _set_user_pin(cryptoki, slot, so_pin, user_pin)
+                _set_user_pin(cryptoki, info.slot_id, so_pin, user_pin)
                 return Pkcs11Uri(token=label, serial=info.serial, module_path=module)
         raise TokenUnavailable("the module does not show the token that it has just made")
     finally:
@@ -45,12 +44,11 @@ def finish_token(module: str, label: str, pins: tuple[str, str] | None) -> Pkcs1
     loaded = modules.acquire(module)
     try:
         cryptoki = loaded.cryptoki
-        for slot in cryptoki.slots(token_present=True):
-            info = cryptoki.token_info(slot)
+        for info in cryptoki.tokens():
             if not info.flags & ck.CKF_TOKEN_INITIALIZED or info.label != label:
                 continue
             if pins is not None and not info.flags & ck.CKF_USER_PIN_INITIALIZED:
-                _set_user_pin(cryptoki, slot, *pins)
+                _set_user_pin(cryptoki, info.slot_id, *pins)
             return Pkcs11Uri(token=label, serial=info.serial, module_path=module)
         return None
     finally:

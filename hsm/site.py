@@ -220,16 +220,7 @@ class Site:
             self.cryptoki.close_session(session)
 
     def _find_token(self) -> TokenInfo:
-        found = []
-        for slot_id in self.cryptoki.slots(token_present=True):
-            try:
-                info = self.cryptoki.token_info(slot_id)
-            except CryptokiError as error:
-                if error.value not in (ck.CKR_TOKEN_NOT_PRESENT, ck.CKR_TOKEN_NOT_RECOGNIZED, ck.CKR_SLOT_ID_INVALID):
-                    raise
-                continue
-            if matches(self.uri, info):
-                found.append(info)
+        found = [info for info in self.cryptoki.tokens() if matches(self.uri, info)]
         if not found:
             raise TokenUnavailable(f"no token answers to the {self.name} URI")
         if len(found) > 1:
