@@ -67,7 +67,7 @@ class GovernedBox(RunningBox):
         digest = self.submit(*actions)
         shown = self.say(digest, "request ann", "approve bo", "approve cai")
         assert shown["state"] == "approved", shown
-        with DeskClient(self.home.desk_socket, timeout=120) as desk:
+        with DeskClient(self.home.desk_socket, patience=120) as desk:
             shown = desk.execute(digest, patience_s)
             assert shown["state"] == "executed", shown
             steps: list[dict[str, Any]] = desk.proposal(digest)["steps"]
