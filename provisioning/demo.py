@@ -22,9 +22,12 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from appliance.box.cli import BADLY
 from appliance.box.home import Home
 
 START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+"""A box gives each stage of its parts fifteen."""
 BATCH = 1_000
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 
@@ -49,14 +52,13 @@ class Demo:
         self._title("1  A rehearsal box", "tokens, keys, CAs, logs and one application, made on SoftHSM")
         self._cinnabar("provision", "--home", self._shown(self.home.root))
         self._title("2  The box runs", "front, two workers, recorder, log, clock, keymaster, each its own process")
-        box = self._start()
+        box = self.start()
         try:
             self._use()
-        finally:
+        except BaseException:
             box.send_signal(signal.SIGINT)
-            status = box.wait(40)
-        if status != 0:
-            raise DemoFailed(f"the box did not stop cleanly; see {self.root / 'box.log'}")
+            raise
+        self.stop(box)
         console.print("The box is stopped now. Everything below works without it.")
         self._verify()
         self._summary()
@@ -74,7 +76,8 @@ class Demo:
         for name in ("bid-bond.json", "bid-bond.pdf"):
             shutil.copy(EXAMPLES / name, self.letters)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """Run the box beside us, and wait until it answers. Raises DemoFailed."""
         command = (self.program, "run", "--home", str(self.home.root), "--api", "127.0.0.1:0", "--management", "off")
         console.print(f"[bold]$[/] cinnabar run --home {self._shown(self.home.root)} --api 127.0.0.1:0 &")
         with (self.root / "box.log").open("wb") as output:
@@ -88,6 +91,19 @@ class Demo:
         address = json.loads(self.home.addresses.read_text())["applications"]
         console.print(f"It answers on https://{address} to applications with a certificate of its CA.\n")
         return box
+
+    def stop(self, box: subprocess.Popen[bytes]) -> None:
+        """Stop the box. Raises DemoFailed, which names the part, unless every part of it stopped cleanly."""
+        box.send_signal(signal.SIGINT)
+        log = self.root / "box.log"
+        try:
+            status = box.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            box.kill()
+            raise DemoFailed(f"the box did not stop within {STOP_SECONDS:.0f} s; see {log}") from None
+        if status != 0:
+            said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith(BADLY)]
+            raise DemoFailed(f"{said[-1] if said else f'the box ended with status {status}'} ({log})")
 
     def _use(self) -> None:
         home = ("--home", self._shown(self.home.root))

@@ -20,6 +20,10 @@ from appliance.box.supervisor import AlreadyRunning, Supervisor
 from appliance.box.users import resolve_users
 from appliance.errors import CinnabarError
 
+CLEANLY = "The box stopped cleanly."
+BADLY = "The box stopped, but not cleanly"
+"""What the last line of its output begins with when it did not; the parts follow."""
+
 
 @click.command()
 @home_option("The box's home.")
@@ -52,17 +56,25 @@ def run(
     if sys.stderr.isatty():
         _keep_log(home.root / "box.log")
     journal.configure()
-    users = resolve_users(home.root, settings)
+    supervisor = Supervisor(home, settings, resolve_users(home.root, settings))
     try:
-        status = asyncio.run(_run(Supervisor(home, settings, users)))
+        status = asyncio.run(_run(supervisor))
     except AlreadyRunning as error:
         raise click.ClickException(str(error)) from error
     except (CinnabarError, OSError, ValueError) as error:
         click.echo(f"The box did not start: {error}")
         status = 1
     else:
-        click.echo("The box stopped cleanly." if status == 0 else "The box stopped, but not cleanly: see its log.")
+        click.echo(CLEANLY if status == 0 else f"{BADLY}: {_which(supervisor) or 'it never came up'}. See its log.")
     sys.exit(status)
+
+
+def _which(supervisor: Supervisor) -> str:
+    """The parts that did not stop cleanly, and how they ended."""
+    return ", ".join(
+        f"{name} ({f'killed by signal {-status}' if status is not None and status < 0 else f'exit status {status}'})"
+        for name, status in supervisor.stopped_badly.items()
+    )
 
 
 def _keep_log(path: Path) -> None:

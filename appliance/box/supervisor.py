@@ -95,6 +95,8 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._started = time.monotonic()
         self._vitals: dict[str, Vitals] = {}
+        self.stopped_badly: dict[str, int | None] = {}
+        """Parts that did not stop cleanly, with their exit statuses; minus the number of the signal that ended one."""
 
     @property
     def state(self) -> State:
@@ -161,6 +163,7 @@ class Supervisor:
                 killed = self._tamper.keeps_down(runner.part.name)  # by us, at once
                 if ended not in (0, None, -runner.part.stop_signal) and not killed:
                     log.error("part-stopped-badly", part=runner.part.name, status=ended)
+                    self.stopped_badly[runner.part.name] = ended
                     status = 1
             for listener in itertools.chain.from_iterable(self._sockets.values()):
                 listener.close()

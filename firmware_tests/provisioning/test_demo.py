@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from firmware_tests.running import RunningBox
+import pytest
+from click.testing import CliRunner
+
+from firmware_tests.running import RunningBox, wait_until
+from provisioning.demo import Demo, DemoFailed, main
 
 
-def test_it_ends_with_the_management_address_and_a_link_that_works(open_directory: Path) -> None:
+@pytest.fixture(scope="module")
+def shown(open_directory: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A demonstration's directory, and how it went."""
     root = open_directory / "demonstration"
     done = subprocess.run(
         [sys.executable, "-P", "-m", "provisioning.demo", "--home", str(root)],
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
+    return root, done
+
+
+def test_it_ends_with_the_management_address_and_a_link_that_works(
+    shown: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    root, done = shown
     assert done.returncode == 0, done.stdout + done.stderr
     end = done.stdout[done.stdout.rindex("The officers' pages") :]
     link = re.search(r"(https://localhost:8444)(/enrol/\S+)", end)
@@ -26,14 +42,40 @@ def test_it_ends_with_the_management_address_and_a_link_that_works(open_director
     box.home.addresses.unlink()  # of the demonstration's box, which is stopped
     box.start(management="127.0.0.1:0")
     try:
-        shown = subprocess.run(
+        page = subprocess.run(
             ["curl", "-s", "-w", "%{http_code}", "--retry", "20", "--retry-delay", "1", "--retry-all-errors", "--fail",
              "--cacert", str(root / "box" / "trust" / "box-ca.pem"),
              "--resolve", f"localhost:{box.address('management').rpartition(':')[2]}:127.0.0.1",
              f"https://localhost:{box.address('management').rpartition(':')[2]}{link[2]}"],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
-        assert shown.stdout.endswith("200"), shown.stdout
-        assert "Ann" in shown.stdout
+        assert page.stdout.endswith("200"), page.stdout
+        assert "Ann" in page.stdout
     finally:
         assert box.stop() == 0, box.said()
+
+
+def test_a_part_that_stops_badly_is_named_and_nothing_goes_on(
+    shown: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    demo = Demo(shown[0])
+    demo.home.addresses.unlink(missing_ok=True)
+    index = demo.home.audit
+    running = demo.start()
+    index.rename(index.with_name("audit-aside"))
+    index.write_text("no directory")
+    os.kill(RunningBox(demo.home.root).processes()["audit"], signal.SIGKILL)
+    log = shown[0] / "box.log"
+    ends = re.compile(r'"part": "audit", "status": 1, "restarts": \d+, "delay_s": [25]\.0')
+    wait_until(lambda: ends.search(log.read_text()), 30, "an audit process that does not come up")
+    time.sleep(0.1)  # it is down now for two seconds
+    with pytest.raises(DemoFailed, match=r"not cleanly: audit \(exit status 1\)") as raised:
+        demo.stop(running)
+    assert str(log) in str(raised.value)
+
+
+def test_a_demonstration_that_fails_says_so_and_exits_with_1(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    ran = CliRunner().invoke(main, ["--home", str(tmp_path)])
+    assert ran.exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
