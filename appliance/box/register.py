@@ -98,7 +98,13 @@ def _change(name: str, state: Literal["active", "suspended", "revoked"], help_te
 
 register.add_command(_change("suspend", "suspended", "Refuse a tenant, an application or a certificate from now on."))
 register.add_command(_change("resume", "active", "Let a suspended tenant, application or certificate call again."))
-register.add_command(_change("revoke", "revoked", "Refuse for ever; a certificate goes onto the next CRL."))
+register.add_command(
+    _change(
+        "revoke",
+        "revoked",
+        "Refuse for ever; a certificate goes onto the next CRL. On a box with officers only a ceremony does that: suspend.",
+    )
+)
 
 
 @register.command()

@@ -6,7 +6,8 @@ tenants. Its record has kind "administration" and its body is msgpack [salt, rec
 holds no tenant's content key.
 
 Once the box has officers it is governed: what gives power then comes from the keymaster alone, and names the proposal
-that decided it (control QUORUM). What takes power away stays an administrator's too.
+that decided it (control QUORUM), and so does what takes power away for ever. What can be undone stays an
+administrator's too.
 """
 
 from __future__ import annotations
@@ -210,7 +211,7 @@ def check_power(connection: sqlite3.Connection, change: Change, *, keymaster: bo
 def _gives_power(change: Change) -> bool:
     """Whether a change gives power, or takes it away for ever where that is the quorum's to decide."""
     if isinstance(change, SetState | SetKeyState):
-        return change.state in {"active", "compromised"}
+        return change.state in {"active", "revoked", "compromised"}
     return not (isinstance(change, Govern) or (isinstance(change, SetCertificate) and change.state == "held"))
 
 

@@ -222,11 +222,19 @@ def test_a_governed_box_takes_power_from_ceremonies_only(recorder: Recorder) -> 
         admin.set_state("suspended", "acme", "app")
         admin.set_key_state("acme", "tsu", "suspended")
         admin.set_certificate("acme", b"h" * 32, "held")
+        # But for what never comes back.
+        for what in (("acme",), ("acme", "app"), ("acme", "other", OTHER)):
+            with pytest.raises(Governed):
+                admin.set_state("revoked", *what)
+        told = {(row["tenant"], row["application"]): row for row in admin.query("register")}
+        assert told["acme", "app"]["application_state"] == "suspended"
+        assert told["acme", "other"]["state"] == told["acme", "other"]["tenant_state"] == "active"
         for gives in (
             lambda **how: admin.set_state("active", "acme", "app", **how),
             lambda **how: admin.set_key_state("acme", "tsu", "active", **how),
             lambda **how: admin.set_key_state("acme", "tsu", "compromised", **how),
             lambda **how: admin.set_certificate("acme", b"h" * 32, "released", **how),
+            lambda **how: admin.set_state("revoked", "acme", "other", OTHER, **how),
         ):
             with pytest.raises(Governed):
                 gives()
