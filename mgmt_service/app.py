@@ -14,10 +14,11 @@ from flask_babel import format_datetime, format_timedelta
 from werkzeug.exceptions import HTTPException
 
 from appliance.box.home import Home
+from appliance.calls.problems import problem_of
 from appliance.errors import CinnabarError, NotFound
 from mgmt_service import headers, languages, navigation, outcomes, texts, words
 from mgmt_service.dispatch import SAID_COOKIE, Dispatcher, url_with
-from mgmt_service.problems import PROBLEM_TYPE, NotSignedIn, ProofNeeded, problem_document
+from mgmt_service.problems import PROBLEM_TYPE, NotSignedIn, ProofNeeded
 from mgmt_service.services import Services
 from mgmt_service.table import AREAS
 
@@ -87,7 +88,7 @@ def _refused(error: CinnabarError) -> Response:
     if error.status >= 500:
         log.warning("request-failed", path=request.path, code=error.code, detail=str(error))
     if g.get("api", request.path.startswith("/api/")):
-        body = msgspec.json.encode(problem_document(error))
+        body = msgspec.json.encode(problem_of(error))
         return Response(body, error.status, {"Retry-After": "5"} if error.retriable else {}, mimetype=PROBLEM_TYPE)
     if isinstance(error, NotSignedIn):
         if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.method == "GET":
@@ -99,7 +100,7 @@ def _refused(error: CinnabarError) -> Response:
     if isinstance(error, ProofNeeded):
         back = request.full_path.rstrip("?") if request.method == "GET" else _referring_path()
         return redirect(url_with("/prove", next=back), 303)  # type: ignore[return-value]
-    page = render_template("error.html", error=error, problem=problem_document(error))
+    page = render_template("error.html", error=error, problem=problem_of(error))
     return Response(page, error.status, {"Retry-After": "5"} if error.retriable else {}, mimetype="text/html")
 
 

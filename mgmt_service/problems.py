@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised
 
 PROBLEM_TYPE = "application/problem+json"
-PROBLEM_PREFIX = "urn:cinnabar:problem:"
 
 
 class NotSignedIn(NotAuthorised):
@@ -73,15 +70,3 @@ class Malformed(BadRequest):
     code = "malformed"
     status = 422
     title = "Something in the form is not right"
-
-
-def problem_document(error: CinnabarError) -> dict[str, Any]:
-    """As appliance.api.problems writes it."""
-    return {
-        "type": PROBLEM_PREFIX + error.code,
-        "title": error.title,
-        "status": error.status,
-        "detail": str(error) or error.title + ".",
-        "control": error.control,
-        "retriable": error.retriable,
-    }

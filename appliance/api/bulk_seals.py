@@ -17,11 +17,11 @@ from appliance.api.callers import Caller
 from appliance.api.endpoints import MEDIA_JSON
 from appliance.api.errors import NotPermitted
 from appliance.api.messages import NO_STORE, Request, Response
-from appliance.api.problems import problem_of
 from appliance.api.records import open_row
-from appliance.api.schemas import BulkSealRequest, Job, Problem, SealVerdict
+from appliance.api.schemas import BulkSealRequest, Job, SealVerdict
 from appliance.api.seals import record_seal
 from appliance.api.texts import idempotency_of, new_idempotency_key
+from appliance.calls.problems import Problem, problem_of
 from appliance.errors import BadRequest, CinnabarError
 from appliance.record import RECORD_ID_BYTES, new_record_id
 from appliance.recorder.messages import Entry, Idempotency, Replayed

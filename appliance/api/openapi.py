@@ -21,9 +21,9 @@ from appliance.api.errors import (
     UnsupportedMediaType,
     UnsupportedVersion,
 )
-from appliance.api.schemas import Problem
 from appliance.box.settings import LimitSettings
 from appliance.box.states import STATES
+from appliance.calls.problems import Problem
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 
 COMMON_ERRORS: tuple[type[CinnabarError], ...] = (

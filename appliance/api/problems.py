@@ -1,7 +1,4 @@
-"""Errors as RFC 9457 problem details: type, title, status, detail, and two members of ours, `control` and `retriable`.
-
-The type is a URN of the error's code, so that it needs no host: urn:cinnabar:problem:CODE. docs/api.md lists them.
-"""
+"""Errors as the API answers them: problem details (RFC 9457), with the headers that some of them need."""
 
 from __future__ import annotations
 
@@ -9,25 +6,13 @@ import msgspec
 
 from appliance.api.errors import MethodNotAllowed
 from appliance.api.messages import NO_STORE, PROBLEM, Response
-from appliance.api.schemas import PROBLEM_TYPE_PREFIX, Problem
+from appliance.calls.problems import problem_of
 from appliance.enrolment.errors import SecretRefused
 from appliance.errors import CinnabarError
 
 RETRY_AFTER_SECONDS = 1
 
 _encode = msgspec.json.Encoder().encode
-
-
-def problem_of(error: CinnabarError) -> Problem:
-    """The problem document of an error."""
-    return Problem(
-        type=PROBLEM_TYPE_PREFIX + error.code,
-        title=error.title,
-        status=error.status,
-        detail=str(error) or error.title + ".",
-        control=error.control,
-        retriable=error.retriable,
-    )
 
 
 def problem_response(error: CinnabarError) -> Response:

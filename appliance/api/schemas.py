@@ -11,9 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from appliance.calls.problems import Problem
 from appliance.seals import SealOptions
-
-PROBLEM_TYPE_PREFIX = "urn:cinnabar:problem:"
 
 DigestName = Literal["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512"]
 Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2}){32,64}$", description="A digest, lower-case hexadecimal.")]
@@ -29,20 +28,6 @@ Time = Annotated[str, Meta(description="RFC 3339, UTC, microseconds.")]
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """An error (RFC 9457)."""
-
-    type: str
-    """urn:cinnabar:problem:CODE"""
-    title: str
-    status: int
-    detail: str
-    control: str | None = None
-    """Id of the control that was upheld, see docs/assurance.md; null where none was."""
-    retriable: bool = False
-    """Whether the same request may succeed later; then Retry-After says when."""
 
 
 # Stamps.

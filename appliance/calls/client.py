@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar
 import msgspec
 
 from appliance.calls.framing import FrameReader, FrameTooLong, frame
-from appliance.calls.problems import error_of
+from appliance.calls.problems import Problem, error_of
 from appliance.errors import Unavailable
 
 _READ: Final = 1 << 18
@@ -67,10 +67,16 @@ class Connection:
         raise self.unavailable(f"{self.unavailable.title}: it closed the connection")
 
 
-class Answer(msgspec.Struct, array_like=True, frozen=True):
+class Answer(msgspec.Struct, array_like=True):
+    """`value`: what the method gave, or the exception that it was refused by."""
+
     ticket: int
     good: bool
     value: Any
+
+    def __post_init__(self) -> None:
+        if not self.good:
+            self.value = error_of(msgspec.convert(self.value, Problem))
 
 
 _answers = msgspec.msgpack.Decoder(Answer)
@@ -90,5 +96,5 @@ class CallClient(Connection):
 
         answer = self.exchange(msgspec.msgpack.encode([ticket, method, arguments]), find)
         if not answer.good:
-            raise error_of(answer.value)
+            raise answer.value
         return answer.value

@@ -1,36 +1,54 @@
-"""An error as it travels between processes, after RFC 9457, and the exception that it becomes again."""
+"""An error as it travels, after RFC 9457 with two members of ours, and the exception that it becomes again.
+
+The type is a URN of the error's code, so that it needs no host: urn:cinnabar:problem:CODE. docs/api.md lists them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from appliance.errors import CinnabarError
 
 PROBLEM_TYPE_PREFIX: Final = "urn:cinnabar:problem:"
 
 
-def problem(error: CinnabarError) -> dict[str, object]:
-    """The problem document of an error: RFC 9457's members, `control` and `retriable`."""
-    return {
-        "type": PROBLEM_TYPE_PREFIX + error.code,
-        "title": error.title,
-        "status": error.status,
-        "detail": str(error) or error.title + ".",
-        "control": error.control,
-        "retriable": error.retriable,
-    }
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error (RFC 9457)."""
+
+    type: str
+    """urn:cinnabar:problem:CODE"""
+    title: str
+    status: int
+    detail: str
+    control: str | None = None
+    """Id of the control that was upheld, see docs/assurance.md; null where none was."""
+    retriable: bool = False
+    """Whether the same request may succeed later; then Retry-After says when."""
 
 
-def error_of(problem: Mapping[str, Any]) -> CinnabarError:
+def problem_of(error: CinnabarError) -> Problem:
+    """The problem document of an error."""
+    return Problem(
+        type=PROBLEM_TYPE_PREFIX + error.code,
+        title=error.title,
+        status=error.status,
+        detail=str(error) or error.title + ".",
+        control=error.control,
+        retriable=error.retriable,
+    )
+
+
+def error_of(problem: Problem) -> CinnabarError:
     """The exception that a problem document stands for: of the class of that code that this process knows, or of one
     made for it. Whoever wants to catch an error by its class has imported it, so it is known."""
-    code = str(problem.get("type", "")).removeprefix(PROBLEM_TYPE_PREFIX)
+    code = problem.type.removeprefix(PROBLEM_TYPE_PREFIX)
     known = _classes().get(code)
     if known is None:
-        members = {name: problem.get(name) for name in ("title", "status", "control", "retriable")}
+        members = {name: getattr(problem, name) for name in ("title", "status", "control", "retriable")}
         known = type("RemoteProblem", (CinnabarError,), {"code": code, **members})
-    return known(str(problem.get("detail", "")))
+    return known(problem.detail)
 
 
 def _classes() -> dict[str, type[CinnabarError]]:

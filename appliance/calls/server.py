@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from appliance.calls.framing import FRAME_LIMIT, FrameReader, frame
-from appliance.calls.problems import problem
+from appliance.calls.problems import problem_of
 from appliance.calls.sockets import Peer, peer_of, unix_listener
 from appliance.errors import BadRequest, CinnabarError, NotFound, Unavailable
 from hsm.errors import HsmError
@@ -128,7 +128,7 @@ class CallServer:
         except Exception as error:
             log.exception("method-failed", socket=self._name, method=call.method, error=type(error).__name__)
             refusal = CinnabarError("the process that was asked met an internal error")
-        return msgspec.msgpack.encode([call.ticket, False, problem(refusal)])
+        return msgspec.msgpack.encode([call.ticket, False, problem_of(refusal)])
 
 
 class _Callable:

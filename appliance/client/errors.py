@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from appliance.api.schemas import PROBLEM_TYPE_PREFIX, Problem
+from appliance.calls.problems import PROBLEM_TYPE_PREFIX, Problem
 
 
 class ApiError(Exception):

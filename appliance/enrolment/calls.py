@@ -11,7 +11,6 @@ import msgspec
 
 from appliance.calls.client import Answer
 from appliance.calls.framing import FrameReader, frame
-from appliance.calls.problems import error_of
 from appliance.enrolment.errors import (
     EnrolmentFull,
     EnrolmentRefused,
@@ -75,9 +74,8 @@ class Enroller:
 def _value(answer: Answer) -> bytes:
     if answer.good:
         return bytes(answer.value)
-    error = error_of(answer.value)
-    if isinstance(error, _KNOWN):
-        raise error
-    if error.retriable:
+    if isinstance(answer.value, _KNOWN):
+        raise answer.value
+    if answer.value.retriable:
         raise EnrolmentUnavailable("the keymaster cannot issue now")
     raise CinnabarError("the keymaster met an error")

@@ -12,7 +12,7 @@ import pytest
 from appliance.audit.client import AuditClient
 from appliance.audit.filters import Filter
 from appliance.audit.pages import PageView
-from appliance.calls.problems import problem
+from appliance.calls.problems import problem_of
 from appliance.errors import CinnabarError
 from appliance.log.keys import read_log_keys
 from appliance.log.proofs import TlogProof, verify_tlog_proof
@@ -242,7 +242,7 @@ def test_a_log_shows_nothing_of_another_tenant(shared: AuditBox) -> None:
         for record_id in (theirs.record_id, unknown):
             with pytest.raises(CinnabarError) as caught:
                 client.entry("alfa", record_id.hex())
-            answers.append(problem(caught.value))
+            answers.append(problem_of(caught.value))
         assert answers[0] == answers[1], "another tenant's id answers as an unknown one"
         for entry in client.entries("alfa", limit=200).entries:
             assert '"tenant":"bravo"' not in (entry.content or "")

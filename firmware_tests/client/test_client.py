@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.json import schema
 
-from appliance.api.schemas import BulkSealRequest, BulkStampRequest, Problem
+from appliance.api.schemas import BulkSealRequest, BulkStampRequest
 from appliance.box.settings import LimitSettings
+from appliance.calls.problems import Problem
 from appliance.client import AsyncClient, Client, RetryPolicy, Unreachable
 from appliance.client.calls import MOST_DIGESTS
 from appliance.client.errors import (
