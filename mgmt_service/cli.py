@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from appliance.box.home import Home
+from appliance.box.management_front import management_origin
 from appliance.box.settings import read_settings
 from mgmt_service.people import People
 from mgmt_service.storage import Storage
@@ -55,17 +56,4 @@ def one_time_link(home: Home, person: str, name: str) -> str:
     if os.geteuid() == 0 and user is not None and all(msgspec.structs.astuple(settings.users)):
         for path in (home.management, *home.management.iterdir()):
             os.chown(path, user, user)
-    return f"{management_origin(home)}/enrol/{code}"
-
-
-def management_origin(home: Home) -> str:
-    """Where browsers find the service: the bound port while the box runs, else the configured one."""
-    settings = read_settings(home.settings)
-    address = settings.front.management or ""
-    try:
-        bound = msgspec.json.decode(home.addresses.read_bytes(), type=dict[str, str | None])
-        address = bound.get("management") or address
-    except (OSError, msgspec.MsgspecError):
-        pass  # it is not up
-    port = address.rpartition(":")[2]
-    return f"https://{settings.front.management_name}" + (f":{port}" if port not in {"", "0", "443"} else "")
+    return f"{management_origin(home, settings)}/enrol/{code}"

@@ -111,6 +111,20 @@ LABELS: Final = {
 
 CERTIFICATE: Final = ("subject", "serial", "issuer", "not_before", "not_after", "certificate", "to_be_signed")
 """Members that tell of one certificate, in the order in which people ask for them."""
+_FIRST: Final = (
+    "key",
+    "successor",
+    "tenant",
+    "application",
+    "name",
+    "token",
+    "state",
+    "purpose",
+    "scheme",
+    "id",
+    "version",
+)
+"""Members that say what the fact is about; what has parts comes last."""
 _LIMITS: Final = frozenset({"signature_limit", "signatures", "stamps", "storage_bytes"})
 _COUNTS: Final = _LIMITS | {"records", "threshold"}
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{8,}")
@@ -166,16 +180,16 @@ class Outcome:
 
 
 def outcomes(facts: Mapping[str, Any]) -> list[Outcome]:
-    """Every fact of a step, in the keymaster's order; those of a certificate together, its subject and serial first."""
+    """Every fact of a step: what it is about first; those of a certificate together, under subject and serial."""
     told: list[Outcome] = []
     whole = {"certificate", "subject", "serial"} <= facts.keys()
-    for name, value in facts.items():
+    for name in sorted(facts, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
         if whole and name in CERTIFICATE:
             if name == "certificate":
                 told.append(_certificate(facts))
             continue
-        told.append(_outcome(name, value))
-    return told
+        told.append(_outcome(name, facts[name]))
+    return sorted(told, key=lambda one: bool(one.parts))
 
 
 def _certificate(facts: Mapping[str, Any]) -> Outcome:

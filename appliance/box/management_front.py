@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from appliance.box.front import Listener, configuration, nginx_configuration
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
@@ -48,6 +50,27 @@ _DOWN = (
 def approval_name(settings: BoxSettings) -> str:
     """The name of the approval origin."""
     return f"approve.{settings.front.management_name}"
+
+
+def management_origin(home: Home, settings: BoxSettings) -> str:
+    """Where browsers find the management service: its name, and the port that is bound, else the configured one."""
+    return _origin(home, settings, settings.front.management_name)
+
+
+def approval_origin(home: Home, settings: BoxSettings) -> str:
+    """Where browsers find the keymaster's own pages."""
+    return _origin(home, settings, approval_name(settings))
+
+
+def _origin(home: Home, settings: BoxSettings, name: str) -> str:
+    address = settings.front.management or ""
+    try:
+        bound = msgspec.json.decode(home.addresses.read_bytes(), type=dict[str, str | None])
+        address = bound.get("management") or address
+    except (OSError, msgspec.MsgspecError):
+        pass  # not up yet, or without the management front
+    port = address.rpartition(":")[2]
+    return f"https://{name}" + (f":{port}" if port not in {"", "0", "443"} else "")
 
 
 def management_configuration(home: Home, settings: BoxSettings, listener: Listener) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from appliance.box.home import Home
-from appliance.box.management_front import approval_name
+from appliance.box.management_front import approval_name, approval_origin
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import (
     BOX,
@@ -32,16 +30,8 @@ def rehearsal_rules(home: Home, settings: BoxSettings) -> ApprovalRules:
     """Rules of a rehearsal box: any authenticator, on the approval origin as the management front serves it now."""
     if not settings.rehearsal:
         raise DocumentRefused("a production box is founded with rules that say its origin and authenticator models")
-    address = settings.front.management or ""
-    try:
-        bound = msgspec.json.decode(home.addresses.read_bytes(), type=dict[str, str | None])
-        address = bound.get("management") or address
-    except (OSError, msgspec.MsgspecError):
-        pass  # not up yet, or without the management front
-    port = address.rpartition(":")[2]
-    name = approval_name(settings)
-    origin = f"https://{name}" + (f":{port}" if port not in {"", "0", "443"} else "")
-    return ApprovalRules(rp_id=name, origins=[origin], backup_eligible=True)
+    origins = [approval_origin(home, settings)]
+    return ApprovalRules(rp_id=approval_name(settings), origins=origins, backup_eligible=True)
 
 
 def first_constitution(

@@ -173,7 +173,9 @@ def approve(managed: ManagedBox, officer: OfficerBrowser, digest: str) -> None:
 
 def execute(managed: ManagedBox, ann: OfficerBrowser, digest: str) -> None:
     page = ann.page
-    page.goto(managed.origin() + f"/ceremonies/{digest}")
+    page.get_by_role("link", name="Back to this ceremony on the management pages").click()
+    page.wait_for_url(managed.origin() + f"/ceremonies/{digest}")
+    expect(page.get_by_role("button", name="Execute it now")).to_be_visible()
     pictures(ann, "three-13-may-be-executed")
     page.get_by_role("button", name="Execute it now").click()
     page.get_by_text("It is done.").wait_for(timeout=TRANSCRIPT_SECONDS * 1000)
@@ -183,6 +185,13 @@ def execute(managed: ManagedBox, ann: OfficerBrowser, digest: str) -> None:
     pictures(ann, "three-15-transcript")
     said = page.locator("main").inner_text()
     assert "not in the log yet" not in said
+    for row in (
+        "Handed in by Ann",
+        "Cai Vega cai approved",
+        "Step 1: Make a key done",
+        "Step 3: Begin to use a key done",
+    ):
+        assert row in " ".join(said.split()), row
 
 
 def hand_to_auditor(managed: ManagedBox, ann: OfficerBrowser, digest: str, directory: Path) -> None:

@@ -362,7 +362,7 @@ def _entry(told: dict[str, Any]) -> Entry:
     except msgspec.MsgspecError:  # a signature that the ceremony made: its record is another kind's
         record = CeremonyRecord(event=told["event"])
     return Entry(
-        event=told["event"],
+        event=record.event,
         log=told["log"],
         scope=scope_of(told["log"]),
         attempt=record.attempt or None,

@@ -8,6 +8,7 @@ import secrets
 import msgspec
 from mnemonic import Mnemonic
 
+from appliance.box.management_front import management_origin
 from appliance.ceremonies import Constitution, Proposal, StatementRefused, decode, digest_words, encode, read_proposal
 from appliance.ceremonies.chain import VERSION_BYTES, ConstitutionVersion
 from appliance.ceremonies.constitution import ApprovalRules, Credential
@@ -102,7 +103,12 @@ class ApprovalService:
             "model": candidate.credential.model,
             "copies": candidate.credential.backup_eligible,
             "officer": self._is_officer(candidate.credential),
+            "management": f"{self._management()}/",
         }
+
+    def _management(self) -> str:
+        """The management origin, for plain links: from the box's settings, never from what a request says."""
+        return management_origin(self._room.home, self._room.settings)
 
     def _is_officer(self, credential: Credential) -> bool:
         constitutions = self._room.constitutions
@@ -123,6 +129,7 @@ class ApprovalService:
         counted = self._engine.counted(digest, proposal, law)
         return {
             "box": self._room.settings.name,
+            "management": f"{self._management()}/ceremonies/{digest}",
             "rp_id": law.rules.rp_id,
             "text": row.text.decode(),
             "words": _words(digest),

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.box.management_front import management_origin
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import GenerateKey
 from appliance.keymaster import registry
@@ -158,6 +159,15 @@ def test_a_whole_statement_is_taken_as_cards_make_it(on_stage: Stage) -> None:
     answer = on_stage.fetch(f"{on_stage.url}/api/statements", "POST", content=text)
     assert answer.json() == {"proposal": digest, "state": "open"}
     assert on_stage.fetch(f"{on_stage.url}/api/statements", "POST", content=b"{}").status_code == 422
+
+
+def test_the_way_back_is_the_box_s_own_address_whatever_a_request_says(on_stage: Stage) -> None:
+    digest = propose(on_stage, "way-back")
+    lies = {"X-Forwarded-Host": "evil.example", "Origin": "https://evil.example", "Referer": "https://evil.example/"}
+    told = on_stage.fetch(f"{on_stage.url}/api/proposals/{digest}", headers=lies).json()
+    bench = on_stage.bench
+    assert told["management"] == f"{management_origin(bench.home, bench.settings)}/ceremonies/{digest}"
+    assert told["management"].startswith("https://localhost")
 
 
 def test_statements_that_do_not_hold_change_nothing(on_stage: Stage) -> None:

@@ -131,6 +131,15 @@ export function showFacts(list, facts) {
   list.replaceChildren(...facts.flatMap(([label, value]) => [element("dt", {}, label), element("dd", {}, value)]));
 }
 
+/** Lead a link of the page to an address at the management origin, as the box's settings have it. It carries nothing. */
+export function leadTo(link, address) {
+  const to = new URL(address);
+  if (to.protocol !== "https:") return;
+  link.href = to.href;
+  link.rel = "noreferrer";
+  link.parentElement.hidden = false;
+}
+
 /** What an authenticator's refusal means to a person; nothing was sent then. */
 export function complainOfPasskey(error) {
   if (error.name === "NotAllowedError" || error.name === "AbortError") {

@@ -1,5 +1,5 @@
 import {
-  ask, both, calm, complain, complainOfPasskey, element, find, Problem, showFacts, showWords, startLanguage, toBase64url,
+  ask, both, calm, complain, complainOfPasskey, element, find, leadTo, Problem, showFacts, showWords, startLanguage, toBase64url,
   toBytes, toHex, sha256, visible, wordsOf,
 } from "/static/common.js";
 
@@ -119,6 +119,7 @@ async function showCandidate(candidate) {
           "下一步：章程须列入您的名字。首次建立时由控制台人员完成；之后由其他安全官提出，您通过提案链接接受。现在可以关闭本页。",
         ),
   );
+  leadTo(find("management"), candidate.management);
   find("done-title").focus();
 }
 

@@ -1,5 +1,5 @@
 import {
-  ask, both, calm, complain, complainOfPasskey, element, find, Problem, sha256, showFacts, showWords, startLanguage,
+  ask, both, calm, complain, complainOfPasskey, element, find, leadTo, Problem, sha256, showFacts, showWords, startLanguage,
   toBase64url, toBytes, toHex, visible, wordsOf,
 } from "/static/common.js";
 
@@ -103,6 +103,7 @@ async function show(value) {
   showWords(find("words"), await wordsOf(digest));
   find("digest").textContent = toHex(digest);
   find("members").textContent = visible(JSON.stringify(document_, null, 2));
+  leadTo(find("management"), value.management);
   showStanding(value, digest);
 }
 
