@@ -102,7 +102,7 @@ register.add_command(
     _change(
         "revoke",
         "revoked",
-        "Refuse for ever; a certificate goes onto the next CRL. On a box with officers only a ceremony does that: suspend.",
+        "Refuse for ever; a certificate goes onto the next CRL. Where there are officers, ceremonies revoke: suspend.",
     )
 )
 
