@@ -20,8 +20,8 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519Pri
 def private_key(key: SigningKey) -> PrivateKey:
     """The key for CertificateBuilder.sign and its like.
 
-    ECDSA serves certificates, requests, CRLs and OCSP answers; RSA with PKCS#1 v1.5 or PSS the same; the library takes
-    foreign Ed25519 keys for certificates. Raises MechanismUnavailable for other kinds of keys.
+    ECDSA serves certificates, requests, CRLs and OCSP answers; RSA with PKCS#1 v1.5 the same, with PSS all but OCSP
+    answers; Ed25519 certificates and requests. Raises MechanismUnavailable for other kinds of keys.
     """
     if isinstance(key.public_key, ec.EllipticCurvePublicKey):
         return _EcKey(key)
@@ -35,6 +35,15 @@ def private_key(key: SigningKey) -> PrivateKey:
 def hash_algorithm(key: SigningKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
     """What to pass to `sign` of a builder beside `private_key(key)`: the hash of the key's scheme; None for Ed25519."""
     return _HASHES.get(scheme_named(key.scheme).digest)
+
+
+def rsa_padding(key: SigningKey) -> padding.PSS | padding.PKCS1v15 | None:
+    """What to pass as `rsa_padding` to a builder of certificates, requests or CRLs; None: it is no RSA key."""
+    scheme = scheme_named(key.scheme)
+    if scheme.padding == "pss":
+        algorithm = _HASHES[scheme.digest]
+        return padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
+    return None if scheme.padding is None else padding.PKCS1v15()
 
 
 _HASHES: dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {

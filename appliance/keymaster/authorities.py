@@ -18,7 +18,7 @@ from appliance.errors import NotFound
 from appliance.keymaster.certificates import Issuer
 from appliance.keymaster.context import Room
 from appliance.keymaster.key_states import KeyStateRefused
-from hsm.x509 import private_key
+from hsm.x509 import hash_algorithm, private_key
 
 
 def authority_settings(settings: BoxSettings, name: str) -> CertificateAuthoritySettings:
@@ -68,10 +68,13 @@ def _open(room: Room, settings: CertificateAuthoritySettings) -> Issuer:
     certificate = x509.load_pem_x509_certificate((room.home.root / settings.certificate).read_bytes())
     if certificate.public_key() != key.public_key:
         raise NotFound(f"the authority {name} has a certificate that is not its key's")
+    algorithm = hash_algorithm(key)
+    if algorithm is None or isinstance(algorithm, hashes.SHA512):
+        raise NotFound(f"the authority {name} signs by a scheme that authorities do not use")
     return Issuer(
         certificate,
         private_key(key),
-        hashes.SHA384(),
+        algorithm,
         crl_url(room.settings, name),
         ocsp_url(room.settings, name),
     )

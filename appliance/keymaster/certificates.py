@@ -199,12 +199,17 @@ def tls_client(
 
 
 def ocsp_responder(
-    issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta
+    issuer: Issuer,
+    subject: x509.Name,
+    public_key: PublicKeyTypes,
+    now: datetime,
+    lifetime: timedelta,
+    serial: int | None = None,
 ) -> x509.Certificate:
     """A delegated responder's certificate (RFC 6960, section 4.2.2.2). Nobody asks whether it is revoked
     (id-pkix-ocsp-nocheck), so it is short-lived and names no CRL."""
     builder = (
-        _end_entity(replace(issuer, crl_url="", ocsp_url=""), subject, public_key, now, lifetime)
+        _end_entity(replace(issuer, crl_url="", ocsp_url=""), subject, public_key, now, lifetime, serial)
         .add_extension(_key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
         .add_extension(x509.OCSPNoCheck(), critical=False)

@@ -12,6 +12,7 @@ from appliance.errors import Conflict
 from appliance.keymaster.context import Room
 from appliance.keymaster.key_ledger import Activation, LedgerKey
 from appliance.keymaster.key_states import KeyState
+from appliance.keymaster.responders import answer_no_more
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.messages import BOX_LOG
 
@@ -46,7 +47,7 @@ async def set_register(room: Room, key: LedgerKey, state: KeyState, ceremony: st
 
 
 async def forget_in_settings(room: Room, key: LedgerKey) -> None:
-    """Take a unit or seal key out of the settings, so that no process looks for it."""
+    """Take a unit, seal key or responder out of the settings, so that no process looks for it."""
     if key.purpose == "stamp":
         await room.change_settings(
             lambda s: msgspec.structs.replace(s, units=[unit for unit in s.units if unit.name != key.label])
@@ -55,6 +56,8 @@ async def forget_in_settings(room: Room, key: LedgerKey) -> None:
         await room.change_settings(
             lambda s: msgspec.structs.replace(s, seal_keys=[one for one in s.seal_keys if one.name != key.label])
         )
+    elif key.purpose == "ocsp":
+        await answer_no_more(room, key)
 
 
 def may_leave_log(room: Room, key: LedgerKey) -> bool:

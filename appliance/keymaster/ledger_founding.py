@@ -140,6 +140,19 @@ def _used(room: Room) -> list[_Used]:
                 activation,
             )
         )
+        if authority.responder is not None:
+            used.append(
+                _Used(
+                    authority.responder.token,
+                    hsm.Pkcs11Uri.parse(authority.responder.key_uri).object or f"{authority.name}-ocsp",
+                    authority.responder.key_uri,
+                    authority.responder.scheme,
+                    "ocsp",
+                    None,
+                    authority.responder.certificate,
+                    Activation(),
+                )
+            )
     for entry in settings.logs:
         for number, log_key in enumerate(entry.keys, 1):
             uri = hsm.Pkcs11Uri.parse(log_key.key_uri)

@@ -117,8 +117,10 @@ def _purpose(certificate: x509.Certificate, role: Role) -> Iterable[str]:
     purposes = set() if extended is None else set(extended[0])  # type: ignore[call-overload]
     if role == "stamp" and (purposes != {ExtendedKeyUsageOID.TIME_STAMPING} or extended is None or not extended[1]):
         yield "a unit's sole purpose is time-stamping, marked critical (RFC 3161, section 2.3)"
-    if role == "ocsp" and ExtendedKeyUsageOID.OCSP_SIGNING not in purposes:
-        yield "a responder's certificate says so (RFC 6960, section 4.2.2.2)"
+    if role == "ocsp" and purposes != {ExtendedKeyUsageOID.OCSP_SIGNING}:
+        yield "a responder's sole purpose is to sign OCSP answers (RFC 6960, section 4.2.2.2)"
+    if role == "ocsp" and _value(certificate, x509.OCSPNoCheck) is None:
+        yield "nobody asks whether a responder is revoked, and its certificate says so (RFC 6960, section 4.2.2.2.1)"
     if role == "seal" and ExtendedKeyUsageOID.TIME_STAMPING in purposes:
         yield "a seal key makes no stamps"
 

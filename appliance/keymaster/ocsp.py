@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from appliance.keymaster import certificates
 from appliance.keymaster.authorities import keep_issued
 from appliance.keymaster.certificates import Issuer, Revocation
 from appliance.keymaster.context import Room
+from appliance.keymaster.responders import responder_key
 from hsm.x509 import hash_algorithm, private_key
 
 RESPONDER_LIFETIME: Final = datetime.timedelta(days=90)
@@ -43,6 +44,13 @@ def answer_path(directory: Path, authority: str, serial: int, named_by: str) -> 
     return directory / authority / f"{serial:x}-{named_by}.der"
 
 
+def key_of(certificate: x509.Certificate) -> bytes:
+    """SubjectPublicKeyInfo, DER."""
+    return certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 @dataclass(frozen=True)
 class _Told:
     """What the answers on disk say of a certificate."""
@@ -50,6 +58,8 @@ class _Told:
     revoked: Revocation | None
     since: datetime.datetime
     until: datetime.datetime
+    signer: bytes
+    """The responder's key: answers of another one are made anew."""
 
 
 class IssuedCertificates:
@@ -88,7 +98,7 @@ class OcspAnswers:
         """Sign what is due, at most BATCH certificates. Raises HsmError, RecorderUnavailable."""
         await asyncio.to_thread(self._issued.look)
         for authority in self._room.settings.authorities:
-            if authority.responder is not None and authority.name in issuers:
+            if authority.responder is not None and authority.name in issuers and self._may_answer(authority):
                 await self._authority(authority, authority.responder, issuers[authority.name], revoked, now)
 
     async def _authority(
@@ -99,12 +109,18 @@ class OcspAnswers:
         revoked: Mapping[str, list[Revocation]],
         now: datetime.datetime,
     ) -> None:
-        stopped = {entry.serial: entry for entry in revoked.get(authority.name, [])}
+        # An answer has no invalidity date, so one that is read again could not be compared with it.
+        stopped = {entry.serial: replace(entry, invalid=None) for entry in revoked.get(authority.name, [])}
         known = self._issued.by_issuer.get(issuer.certificate.subject, {})
         for serial in [serial for serial, made in known.items() if made.not_valid_after_utc <= now]:
             self._forget(authority.name, serial)
             del known[serial]
-        due = [made for serial, made in known.items() if self._is_due(authority.name, serial, stopped.get(serial), now)]
+        signer = await asyncio.to_thread(self._signer, responder)
+        due = [
+            made
+            for serial, made in known.items()
+            if self._is_due(authority.name, serial, stopped.get(serial), signer, now)
+        ]
         if not due:
             return
         # What has changed goes before what is merely growing old.
@@ -116,16 +132,28 @@ class OcspAnswers:
             await self._answer(authority, issuer.certificate, made, entry, (own, key), now)
         log.info("ocsp-answered", authority=authority.name, certificates=min(len(due), BATCH), due=len(due))
 
+    def _may_answer(self, authority: CertificateAuthoritySettings) -> bool:
+        """Whether no officer has stopped the responder's key."""
+        known = responder_key(self._room, authority)
+        return known is None or known.state == "active"
+
     def _is_other(self, authority: str, serial: int, stopped: Mapping[int, Revocation]) -> bool:
         told = self._told.get((authority, serial))
         return told is None or told.revoked != stopped.get(serial)
 
-    def _is_due(self, authority: str, serial: int, entry: Revocation | None, now: datetime.datetime) -> bool:
+    def _signer(self, responder: ResponderSettings) -> bytes:
+        """The key that a responder's certificate is for; empty before there is one."""
+        path = self._room.home.root / responder.certificate
+        return key_of(x509.load_pem_x509_certificate(path.read_bytes())) if path.exists() else b""
+
+    def _is_due(
+        self, authority: str, serial: int, entry: Revocation | None, signer: bytes, now: datetime.datetime
+    ) -> bool:
         told = self._told.get((authority, serial)) or self._read(authority, serial)
         if told is None:
             return True
         self._told[authority, serial] = told
-        return told.revoked != entry or now >= told.since + (told.until - told.since) / 2
+        return (told.revoked, told.signer) != (entry, signer) or now >= told.since + (told.until - told.since) / 2
 
     def _read(self, authority: str, serial: int) -> _Told | None:
         """What an earlier life of the keymaster published; None where that is not whole."""
@@ -139,12 +167,12 @@ class OcspAnswers:
                     at, reason = answer.revocation_time_utc, answer.revocation_reason
                     assert at is not None  # noqa: S101 - the form has it where the certificate is revoked
                     entry = Revocation(serial, at, reason or x509.ReasonFlags.unspecified)
-                until = answer.next_update_utc
-            except (OSError, ValueError):
+                until, signer = answer.next_update_utc, key_of(answer.certificates[0])
+            except (OSError, ValueError, IndexError):
                 return None
             if until is None:
                 return None
-            found.append(_Told(entry, answer.this_update_utc, until))
+            found.append(_Told(entry, answer.this_update_utc, until, signer))
         return found[0] if all(one == found[0] for one in found) else None
 
     def _open(self, responder: ResponderSettings) -> hsm.SigningKey:
@@ -174,6 +202,10 @@ class OcspAnswers:
         await keep_issued(self._room, authority.name, own)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, own.public_bytes(serialization.Encoding.PEM))
+        known = responder_key(self._room, authority)
+        if known is not None:
+            chain = [one.public_bytes(serialization.Encoding.DER) for one in (own, issuer.certificate)]
+            self._room.ledger.set_certificates(known, chain)
         log.info("ocsp-responder-certified", authority=authority.name)
         return own
 
@@ -213,7 +245,7 @@ class OcspAnswers:
             path = answer_path(self._room.home.ocsp, authority.name, made.serial_number, named_by)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, der)
-        self._told[authority.name, made.serial_number] = _Told(entry, now, until)
+        self._told[authority.name, made.serial_number] = _Told(entry, now, until, key_of(own))
 
     def _forget(self, authority: str, serial: int) -> None:
         self._told.pop((authority, serial), None)

@@ -22,14 +22,15 @@ class GovernedBox(RunningBox):
 
     officers: Officers
 
-    def begin(self, **settings: Any) -> None:
-        """Provision, start and found. `settings`: members of box.json to be others than provisioning's."""
-        self.provision()
+    def begin(self, *, provisioned: tuple[str, ...] = (), run: tuple[str, ...] = (), **settings: Any) -> None:
+        """Provision, start and found. `provisioned`, `run`: options of the two commands; `settings`: members of
+        box.json to be others than provisioning's."""
+        self.provision(*provisioned)
         if settings:
             now = read_settings(self.home.settings)
             write_settings(self.home.settings, msgspec.structs.replace(now, **settings))
         self.officers = Officers()
-        self.start()
+        self.start(*run)
         for name in NAMES:
             self.officers.enrol(self, name)
         done = found(self)
@@ -41,7 +42,7 @@ class GovernedBox(RunningBox):
 
         def answers() -> bool:
             with contextlib.suppress(DeskUnavailable):
-                clients.append(DeskClient(self.home.desk_socket, timeout=120))
+                clients.append(DeskClient(self.home.desk_socket, patience=120))
             return bool(clients)
 
         wait_until(answers, 30, "the desk")

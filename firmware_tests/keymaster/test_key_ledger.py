@@ -98,7 +98,8 @@ def test_provisioning_is_written_down(box: GovernedBox) -> None:
         tenants_keys = {key["name"] for key in desk.call("keys", "tenant/demo")}
         boxs_keys = {key["name"] for key in desk.call("keys", "box")}
     assert tenants_keys == {"demo-seal", "demo-tsu", "demo-tsu-rsa", "demo-log-1"}
-    assert boxs_keys == {"box-ca", "tsa-ca", "seal-ca", "box-log-1"}
+    authorities = {"box-ca", "tsa-ca", "seal-ca"}
+    assert boxs_keys == authorities | {f"{name}-ocsp" for name in authorities} | {"box-log-1"}
 
 
 @pytest.mark.parametrize(

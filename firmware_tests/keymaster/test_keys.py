@@ -197,10 +197,12 @@ def test_an_authority_that_a_ceremony_made_certifies(box: GovernedBox) -> None:
         assert seal(client, "demo-seal-6").status_code == 200
 
 
-def test_a_request_for_an_outside_ca(box: GovernedBox) -> None:
+@pytest.mark.parametrize("scheme", ["ecdsa-p256-sha256", "ed25519", "rsa-pss-sha256"])
+def test_a_request_for_an_outside_ca(box: GovernedBox, scheme: str) -> None:
+    key = f"demo-seal-7-{scheme}"
     shown = box.hold(
-        generate("demo-seal-7"),
-        RequestCertificate(tenant="demo", key="demo-seal-7", common_name="Demo", organisation="Demo", country="CN"),
+        generate(key, scheme=scheme),
+        RequestCertificate(tenant="demo", key=key, common_name="Demo", organisation="Demo", country="CN"),
     )
     with box.desk() as desk:
         (pem,) = [o["data"] for o in desk.transcript(shown["digest"])["outputs"] if o["name"].endswith(".csr.pem")]

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -16,8 +17,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
+from appliance.ceremonies.actions import (
+    ActivateKey,
+    CreateAuthority,
+    DeclareCompromised,
+    GenerateKey,
+    HoldCertificate,
+    IssueCertificate,
+    ReleaseCertificate,
+    RevokeCertificate,
+    RotateKey,
+    SuspendKey,
+)
+from appliance.errors import CinnabarError
+from firmware_tests.keymaster.governed import LATER, GovernedBox, now_text
 from firmware_tests.running import RunningBox, wait_until
 
 CAS = ("box-ca", "tsa-ca", "seal-ca")
@@ -30,12 +45,14 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def told_box(open_directory: Path) -> Iterator[RunningBox]:
-    """A box whose certificates name the address at which it answers."""
-    box = RunningBox(open_directory / "ocsp", "demo")
+def told_box(open_directory: Path) -> Iterator[GovernedBox]:
+    """A box with officers, whose certificates name the address at which it answers."""
+    box = GovernedBox(open_directory / "ocsp", "demo")
     port = free_port()
-    box.provision("--revocation-url", f"http://127.0.0.1:{port}")
-    box.start("--revocation", f"127.0.0.1:{port}", "--public", "127.0.0.1:0")
+    box.begin(
+        provisioned=("--revocation-url", f"http://127.0.0.1:{port}"),
+        run=("--revocation", f"127.0.0.1:{port}", "--public", "127.0.0.1:0"),
+    )
     wait_until(lambda: len(list(box.home.ocsp.glob("*/*.der"))) >= 2 * 5, what="answers")
     yield box
     if box.running:
@@ -65,7 +82,7 @@ def openssl_says(box: RunningBox, pem: Path, ca: str, *more: str) -> str:
     made = certificate(box, str(pem.relative_to(box.home.root)))
     access = made.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     (url,) = [one.access_location.value for one in access if one.access_method == AuthorityInformationAccessOID.OCSP]
-    issuer = str(box.home.trust / f"{ca}.pem")
+    issuer = str(box.home.trust / f"{ca}.pem") if "/" not in ca else ca
     said = subprocess.run(
         ("openssl", "ocsp", "-issuer", issuer, *more, "-cert", str(pem), "-url", url, "-CAfile", issuer),
         capture_output=True, text=True, check=False, timeout=30,
@@ -148,20 +165,156 @@ def test_what_is_not_known_or_not_read(told_box: RunningBox) -> None:
             assert b"box_id" not in http.get(path).content
 
 
-def test_held_then_released_then_revoked(told_box: RunningBox) -> None:
+# Authorities that ceremonies make, on each kind of key that they may have
+
+
+def key_made(key: str, scheme: str, purpose: str, tenant: str | None = None) -> GenerateKey:
+    return GenerateKey(
+        tenant=tenant, token=tenant or "box", key=key, scheme=scheme, purpose=purpose, until=LATER  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def certified(key: str, by: str, tenant: str | None = None, days: int = 90) -> IssueCertificate:
+    return IssueCertificate(
+        tenant=tenant, key=key, authority=by, common_name=key, organisation="Demo", country="CN", days=days
+    )
+
+
+def answering_authority(name: str, scheme: str, responder_scheme: str) -> list[Any]:
+    """The ceremony from nothing to an authority whose answers are served."""
+    root = {"common_name": f"Root {name}", "organisation": "Box", "country": "CN", "days": 3650, "role": "seal"}
+    return [
+        key_made(name, scheme, "authority"),
+        CreateAuthority(key=name, **root),  # type: ignore[arg-type]
+        ActivateKey(tenant=None, key=name),
+        key_made(f"{name}-answers", responder_scheme, "ocsp"),
+        certified(f"{name}-answers", name),
+        ActivateKey(tenant=None, key=f"{name}-answers"),
+    ]
+
+
+def sealing(key: str, by: str) -> list[Any]:
+    return [
+        key_made(key, "ecdsa-p256-sha256", "seal", "demo"),
+        certified(key, by, "demo"),
+        ActivateKey(tenant="demo", key=key),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "responder"),
+    [
+        ("p256-ca", "ecdsa-p256-sha256", "ecdsa-p256-sha256"),
+        ("p384-ca", "ecdsa-p384-sha384", "rsa-pkcs1-sha256"),
+        ("rsa-ca", "rsa-pkcs1-sha384", "ecdsa-p384-sha384"),
+    ],
+)
+def test_an_authority_of_a_ceremony_answers(
+    told_box: GovernedBox, name: str, scheme: str, responder: str, tmp_path: Path
+) -> None:
+    shown = told_box.hold(*answering_authority(name, scheme, responder), *sealing(f"by-{name}", name))
+    facts = [step["facts"] for step in shown["steps"]]
+    assert facts[5]["authority"] == name
+    pem = told_box.home.root / "certificates" / f"by-{name}.pem"
+    root = told_box.home.root / "certificates" / f"{name}.pem"
+    (tmp_path / f"{name}.pem").write_bytes(root.read_bytes())
+    made = certificate(told_box, f"certificates/by-{name}.pem")
+    answers = told_box.home.ocsp / name
+    wait_until(lambda: len(list(answers.glob(f"{made.serial_number:x}-*.der"))) == 2, what="the answers")
+    for more in ((), ("-sha256",)):
+        assert ": good" in openssl_says(told_box, pem, str(root), *more)
+    own = certificate(told_box, f"certificates/{name}-answers.pem")
+    assert own.extensions.get_extension_for_class(x509.OCSPNoCheck)
+    assert list(own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.OCSP_SIGNING
+    ]
+    told_box.word(HoldCertificate(tenant="demo", certificate=facts[7]["certificate"]))
+    wait_until(lambda: "certificateHold" in openssl_says(told_box, pem, str(root)), what="the hold")
+    # The CRL too, by somebody else's tool.
+    crl = told_box.home.trust / f"{name}.crl"
+    for command in (
+        ("openssl", "verify", "-x509_strict", "-CAfile", str(root), str(pem)),
+        ("openssl", "crl", "-inform", "DER", "-in", str(crl), "-CAfile", str(root), "-noout"),
+    ):
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "verify failure" not in ran.stderr, ran.stderr
+    checked = subprocess.run(
+        ("openssl", "verify", "-crl_check", "-CRLfile", str(crl), "-CAfile", str(root), str(pem)),
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert "certificate revoked" in checked.stdout + checked.stderr
+
+
+def test_a_responder_is_followed_and_declared_compromised(told_box: GovernedBox) -> None:
+    """The successor answers at once; what a compromised key signed is served no more."""
+    pem = told_box.home.root / "certificates" / "demo-seal.pem"
+    made = certificate(told_box, "certificates/demo-seal.pem")
+    path = told_box.home.ocsp / "seal-ca" / f"{made.serial_number:x}-sha1.der"
+
+    def signed_by(name: str) -> bool:
+        own = certificate(told_box, f"certificates/{name}.pem").public_key()
+        return path.exists() and ocsp.load_der_ocsp_response(path.read_bytes()).certificates[0].public_key() == own
+
+    with pytest.raises(CinnabarError, match="rotate it"):
+        told_box.hold(*second_responder("seal-ca-answers-1"), ActivateKey(tenant=None, key="seal-ca-answers-1"))
+    told_box.hold(
+        *second_responder("seal-ca-answers-2"),
+        RotateKey(tenant=None, key="seal-ca-ocsp", successor="seal-ca-answers-2", overlap_hours=0),
+    )
+    wait_until(lambda: signed_by("seal-ca-answers-2"), what="answers of the successor")
+    wait_until(lambda: told_box.key("seal-ca-ocsp", None)["state"] == "deactivated", what="the end of the overlap")
+    told_box.word(SuspendKey(tenant=None, key="seal-ca-answers-2"))
+    told_box.hold(
+        DeclareCompromised(tenant=None, key="seal-ca-answers-2", since=now_text(), because="The module was opened")
+    )
+    assert not path.exists()
+    told_box.hold(*second_responder("seal-ca-answers-3"), ActivateKey(tenant=None, key="seal-ca-answers-3"))
+    wait_until(lambda: signed_by("seal-ca-answers-3"), what="answers of the third")
+    assert ": good" in openssl_says(told_box, pem, "seal-ca")
+
+
+def second_responder(name: str) -> list[Any]:
+    return [key_made(name, "ecdsa-p256-sha256", "ocsp"), certified(name, "seal-ca")]
+
+
+@pytest.mark.parametrize(
+    ("actions", "why"),
+    [
+        ([key_made("x", "ed25519", "authority")], "cannot be used"),
+        ([key_made("x", "rsa-pss-sha256", "ocsp")], "cannot be used"),
+        ([key_made("x", "ecdsa-secp256k1-sha256", "authority")], "cannot be used"),
+        ([key_made("x", "ecdsa-p256-sha256", "ocsp"), certified("x", "seal-ca", days=91)], "90 days"),
+        ([key_made("x", "ecdsa-p256-sha256", "ocsp"), ActivateKey(tenant=None, key="x")], "no certificate"),
+        ([key_made("x", "ecdsa-p256-sha256", "ocsp"), certified("x", "unmade-ca")], "no authority"),
+        ([key_made("x", "ecdsa-p256-sha256", "ocsp", "demo")], "box's own"),
+    ],
+)
+def test_responders_and_authorities_that_are_refused(told_box: GovernedBox, actions: list[Any], why: str) -> None:
+    with pytest.raises(CinnabarError, match=why):
+        told_box.approved(*actions)
+
+
+def test_an_authority_does_not_take_anothers_name(told_box: GovernedBox) -> None:
+    own = authority(told_box, "seal-ca").subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+    root = {"common_name": own, "organisation": "Box", "country": "CN", "days": 3650, "role": "seal"}
+    with pytest.raises(CinnabarError, match="has that name"):
+        told_box.approved(
+            key_made("double-ca", "ecdsa-p256-sha256", "authority"),
+            CreateAuthority(key="double-ca", **root),  # type: ignore[arg-type]
+        )
+
+
+def test_held_then_released_then_revoked(told_box: GovernedBox) -> None:
     made = certificate(told_box)
     pem = told_box.home.clients / "demo-app.crt"
-
-    def set_state(state: str) -> None:
-        with told_box.admin() as admin:
-            admin.set_state(state, "demo", "demo-app", made.fingerprint(hashes.SHA256()))  # type: ignore[arg-type]
-
-    set_state("suspended")
+    which: dict[str, Any] = {"tenant": "demo", "certificate": made.fingerprint(hashes.SHA256()).hex()}
+    told_box.word(HoldCertificate(**which))
     wait_until(lambda: "revoked" in openssl_says(told_box, pem, "box-ca"), what="the hold")
     assert "certificateHold" in openssl_says(told_box, pem, "box-ca", "-sha256")
-    set_state("active")
+    told_box.hold(ReleaseCertificate(**which))
     wait_until(lambda: ": good" in openssl_says(told_box, pem, "box-ca"), what="the release")
-    set_state("revoked")
+    told_box.hold(RevokeCertificate(**which, reason="superseded"))
     wait_until(lambda: "revoked" in openssl_says(told_box, pem, "box-ca", "-sha256"), what="the revocation")
     # A new life of the keymaster finds its answers: nothing is signed anew.
     before = {path: path.stat().st_mtime_ns for path in told_box.home.ocsp.glob("*/*.der")}

@@ -40,6 +40,7 @@ from appliance.keymaster.key_use import set_register
 from appliance.keymaster.log_keys import log_of, rotation_note, verifier_of
 from appliance.keymaster.ownership import REHEARSAL_ARC, write_chain
 from appliance.keymaster.registry import StepResult, executor
+from appliance.keymaster.responders import answer_for, answered_for, check_place
 from appliance.keymaster.trust_changes import trust_published
 from appliance.recorder.admin import AdminClient
 
@@ -52,23 +53,32 @@ DECLARED_ACCURACY_US: Final = 1_000_000
 async def may_activate(room: Room, proposal: Proposal, action: ActivateKey) -> None:
     """The key is the scope's own, certified where that is needed, and not in use; policies are those of its box."""
     key = room.ledger.find(action.tenant, action.key)
-    state = may_be(room, proposal, action.tenant, action.key, ActivateKey)
+    state = may_be(room, proposal, action.tenant, action.key, action)
     if key is not None and key.state == "active" and was_begun(room, proposal):
         return  # done by an earlier run
     after(state, "activate")
     purpose = key.purpose if key is not None else _purpose_in(proposal, action)
-    if purpose == "ocsp":
-        raise DocumentRefused("responders' keys are activated with their authority's profile")
     if purpose != "log" and not (key is not None and key.certificates) and not _certified_in(proposal, action):
         raise KeyStateRefused("the key has no certificate yet")
     if (purpose == "stamp") is not bool(action.policies):
         raise DocumentRefused("a unit has policies, and nothing else has")
+    if purpose == "ocsp":
+        _check_responder(room, proposal, action, key)
     if purpose != "stamp" and action.public:
         raise DocumentRefused("only a unit is served to the public")
     if room.settings.rehearsal and not all(policy.startswith(REHEARSAL_ARC) for policy in action.policies):
         raise DocumentRefused(f"policies of a rehearsal box stand under {REHEARSAL_ARC[:-1]}")
     if not room.settings.rehearsal and any(policy.startswith(REHEARSAL_ARC) for policy in action.policies):
         raise DocumentRefused("a rehearsal policy on a production box")
+
+
+def _check_responder(room: Room, proposal: Proposal, action: ActivateKey, key: LedgerKey | None) -> None:
+    issued = [a.authority for a in proposal.actions if isinstance(a, IssueCertificate) and a.key == action.key]
+    if not issued and key is not None:
+        issued = [answered_for(room, key).name]
+    for authority in room.settings.authorities:
+        if authority.name in issued[-1:]:
+            check_place(room, authority, action.key)
 
 
 def _purpose_in(proposal: Proposal, action: ActivateKey) -> str:
@@ -101,7 +111,7 @@ async def put_to_use(
 ) -> dict[str, Any]:
     """Bring a key into register, settings and trust; again changes nothing. `before`: the key that it is put before."""
     room = ctx.room
-    if key.purpose in {"seal", "stamp"} and not key.certificates:
+    if key.purpose in {"seal", "stamp", "ocsp"} and not key.certificates:
         raise KeyStateRefused("the key has no certificate yet")
     await set_register(room, key, "active", ctx.digest)
     if key.purpose != "log":
@@ -121,6 +131,8 @@ async def put_to_use(
         return await _use_for_log(ctx, key)
     if key.purpose == "authority":
         return await _use_as_authority(ctx, key)
+    if key.purpose == "ocsp":
+        return await answer_for(ctx, key, before)
     raise DocumentRefused(f"there is no use for a key of purpose {key.purpose}")
 
 
@@ -231,12 +243,12 @@ async def may_rotate(room: Room, proposal: Proposal, action: RotateKey) -> None:
     if action.key == action.successor:
         raise DocumentRefused("a key does not follow itself")
     successor = room.ledger.find(action.tenant, action.successor)
-    state = may_be(room, proposal, action.tenant, action.successor, RotateKey)
+    state = may_be(room, proposal, action.tenant, action.successor, action)
     if successor is not None and successor.state == "active" and was_begun(room, proposal):
         return  # begun by an earlier run
     if key.state != "active":
         raise KeyStateRefused(f"a key that is {key.state} is not rotated")
-    if key.purpose not in {"seal", "stamp", "log"}:
+    if key.purpose not in {"seal", "stamp", "log", "ocsp"}:
         raise DocumentRefused("an authority is followed by another one that is activated beside it")
     if successor is not None and successor.purpose != key.purpose:
         raise DocumentRefused("the successor is for another purpose")

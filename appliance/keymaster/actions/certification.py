@@ -13,33 +13,45 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import hsm
-from appliance.box.settings import CertificateAuthoritySettings
+from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
 from appliance.ceremonies import DocumentRefused, Proposal
-from appliance.ceremonies.actions import CreateAuthority, ImportCertificate, IssueCertificate, RequestCertificate
+from appliance.ceremonies.actions import (
+    ActivateKey,
+    CreateAuthority,
+    ImportCertificate,
+    IssueCertificate,
+    RequestCertificate,
+)
 from appliance.errors import Conflict
 from appliance.evidence.directory import read_directory
 from appliance.keymaster import certificates
 from appliance.keymaster.actions.keys import may_be
-from appliance.keymaster.authorities import authority_settings, file_issued, open_issuer
+from appliance.keymaster.authorities import authority_settings, file_issued, may_issue, open_issuer
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.key_ledger import LedgerKey
 from appliance.keymaster.key_states import KeyStateRefused
 from appliance.keymaster.lint import CertificateRefused, Role, check, check_signature
+from appliance.keymaster.ocsp import RESPONDER_LIFETIME
 from appliance.keymaster.ownership import note, noted, subject_names, write_chain
 from appliance.keymaster.registry import StepResult, answers, executor
 from appliance.keymaster.rehearsed import issue, particulars, told
 from appliance.keymaster.trust_bundles import read_last
 from hsm.public_keys import public_key_der
-from hsm.x509 import hash_algorithm, private_key
+from hsm.x509 import hash_algorithm, private_key, rsa_padding
 
 REQUEST: Final = "request.der"
 LONGEST_CHAIN: Final = 8
 _ROLES: Final[dict[str, Role]] = {"seal": "seal", "stamp": "stamp", "authority": "authority", "ocsp": "ocsp"}
 _AUTHORITY_ROLES: Final = {"seal": "seal", "stamp": "tsa"}
-"""The role, in the trust bundle, of the authority that certifies a purpose."""
+"""The role, in the trust bundle, of the authority that certifies a purpose. Each certifies its own responder."""
+_PROFILES: Final = {
+    "seal": certificates.seal,
+    "stamp": certificates.time_stamping_unit,
+    "ocsp": certificates.ocsp_responder,
+}
 
 Certified = RequestCertificate | ImportCertificate | IssueCertificate | CreateAuthority
 
@@ -47,7 +59,7 @@ Certified = RequestCertificate | ImportCertificate | IssueCertificate | CreateAu
 async def may_certify(room: Room, proposal: Proposal, action: Certified) -> None:
     """A key of the scope's own, not stopped; an authority of the box for the purpose."""
     tenant = None if isinstance(action, CreateAuthority) else action.tenant
-    state = may_be(room, proposal, tenant, action.key, type(action))
+    state = may_be(room, proposal, tenant, action.key, action)
     if state not in {"pre-active", "active"}:
         raise KeyStateRefused(f"a key that is {state} gets no certificate")
     key = room.ledger.find(tenant, action.key)
@@ -57,14 +69,55 @@ async def may_certify(room: Room, proposal: Proposal, action: Certified) -> None
     if isinstance(action, CreateAuthority) is not (purpose == "authority"):
         raise DocumentRefused("a self-signed root is made over a key for an authority, and over no other")
     if isinstance(action, IssueCertificate):
-        authority = authority_settings(room.settings, action.authority)
-        role = _AUTHORITY_ROLES.get(purpose)
-        if role is not None and authority_role(room, authority) != role:
-            raise DocumentRefused(f"{action.authority} does not certify keys for: {purpose}")
+        _check_issue(room, proposal, action, purpose)
+    if isinstance(action, CreateAuthority) and not (key is not None and key.certificates):
+        _check_root_name(room, _subject(room.settings, action))
     if isinstance(action, ImportCertificate):
         chain = decode_chain(action.chain)
         if key is not None:
             _check_chain(key, chain)
+
+
+def _check_issue(room: Room, proposal: Proposal, action: IssueCertificate, purpose: str) -> None:
+    """An authority for the purpose, in use, or put to use by an earlier action of the same ceremony."""
+    wanted = _AUTHORITY_ROLES.get(purpose)
+    coming = _coming_authorities(proposal, action)
+    if action.authority in coming:
+        role: str | None = coming[action.authority]
+    else:
+        may_issue(room, action.authority)
+        role = authority_role(room, authority_settings(room.settings, action.authority))
+    if wanted is not None and role != wanted:
+        raise DocumentRefused(f"{action.authority} does not certify keys for: {purpose}")
+    if purpose == "ocsp" and action.days > RESPONDER_LIFETIME.days:
+        raise DocumentRefused(
+            f"nobody asks whether a responder is revoked: it is certified for {RESPONDER_LIFETIME.days} days at most"
+        )
+
+
+def _coming_authorities(proposal: Proposal, before: IssueCertificate) -> dict[str, str]:
+    """Authorities that the proposal makes and activates before an action of it, with their roles."""
+    made: dict[str, str] = {}
+    active: set[str] = set()
+    for action in proposal.actions:
+        if action is before:
+            break
+        if isinstance(action, CreateAuthority):
+            made[action.key] = action.role
+        elif isinstance(action, ActivateKey) and action.tenant is None:
+            active.add(action.key)
+    return {name: role for name, role in made.items() if name in active}
+
+
+def _check_root_name(room: Room, subject: x509.Name) -> None:
+    """Each authority has a name of its own: CRLs and answers are told apart by it (RFC 5280, section 4.1.2.4)."""
+    for authority in room.settings.authorities:
+        if authority_certificate(room, authority).subject == subject:
+            raise DocumentRefused(f"the authority {authority.name} has that name")
+
+
+def _subject(settings: BoxSettings, action: RequestCertificate | IssueCertificate | CreateAuthority) -> x509.Name:
+    return certificates.name(*subject_names(settings, action.common_name, action.organisation), action.country)
 
 
 def _purpose_in(proposal: Proposal, name: str) -> str:
@@ -107,13 +160,10 @@ async def request_certificate(ctx: ExecutionContext, action: RequestCertificate)
 
 def _request(ctx: ExecutionContext, action: RequestCertificate, key: LedgerKey) -> bytes:
     signing = _open(ctx.room, key)
-    if isinstance(signing.public_key, ed25519.Ed25519PublicKey):
-        raise Conflict("a request for an Ed25519 key cannot be made here yet")
-    subject = certificates.name(*subject_names(ctx.settings, action.common_name, action.organisation), action.country)
-    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(ctx.settings, action))
     throwaway = ec.generate_private_key(ec.SECP256R1())
     x509.load_der_x509_csr(builder.sign(throwaway, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
-    request = builder.sign(private_key(signing), hash_algorithm(signing))
+    request = builder.sign(private_key(signing), hash_algorithm(signing), rsa_padding=rsa_padding(signing))
     if not request.is_signature_valid or public_key_der(signing.public_key) != key.public_key:
         raise CertificateRefused("the request is not signed by the key")
     return request.public_bytes(serialization.Encoding.DER)
@@ -201,16 +251,15 @@ async def issue_certificate(ctx: ExecutionContext, action: IssueCertificate) -> 
     await asyncio.to_thread(_open, ctx.room, key)
     public = serialization.load_der_public_key(key.public_key)
     chosen = particulars(ctx)
-    names = subject_names(ctx.settings, action.common_name, action.organisation)
-    subject = certificates.name(*names, action.country)
+    subject = _subject(ctx.settings, action)
     lifetime = datetime.timedelta(days=action.days)
+    profile = _PROFILES.get(key.purpose)
+    if profile is None:
+        raise DocumentRefused(f"there is no profile of certificates for: {key.purpose}")
 
     def build(by: certificates.Issuer) -> x509.Certificate:
-        profile = certificates.time_stamping_unit if key.purpose == "stamp" else certificates.seal
         return profile(by, subject, public, chosen.moment, lifetime, chosen.number)
 
-    if key.purpose not in {"seal", "stamp"}:
-        raise DocumentRefused(f"there is no profile of certificates for: {key.purpose}")
     der, facts = await issue(ctx, issuer, build, _ROLES[key.purpose], settings.name)
     file_issued(ctx.room, x509.load_der_x509_certificate(der))
     chain = [der, issuer.certificate.public_bytes(serialization.Encoding.DER)]
@@ -225,8 +274,8 @@ async def create_authority(ctx: ExecutionContext, action: CreateAuthority) -> St
     key = ctx.room.ledger.key(None, action.key)
     signing = await asyncio.to_thread(_open, ctx.room, key)
     chosen = particulars(ctx)
-    names = subject_names(ctx.settings, action.common_name, action.organisation)
-    subject = certificates.name(*names, action.country)
+    subject = _subject(ctx.settings, action)
+    _check_root_name(ctx.room, subject)
     lifetime = datetime.timedelta(days=action.days)
     algorithm = hash_algorithm(signing)
     if algorithm is None or algorithm.name == "sha512":

@@ -41,10 +41,11 @@ _FAMILIES: Final[dict[str, tuple[str, ...]]] = {
     "seal": ("ecdsa-", "rsa-", "ed25519", "ml-dsa-"),
     "stamp": ("ecdsa-", "rsa-", "ed25519", "ml-dsa-"),
     "log": ("ed25519",),
-    "authority": ("ecdsa-p384-sha384",),
-    "ocsp": ("ecdsa-p",),
+    "authority": ("ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-pkcs1-sha256", "rsa-pkcs1-sha384"),
+    "ocsp": ("ecdsa-p", "rsa-pkcs1-"),
 }
-"""What each purpose can be done with."""
+"""What each purpose can be done with. What authorities and responders sign must be read by every verifier: ECDSA on
+P-256 and P-384, and RSA with PKCS #1 v1.5 (RFC 5754), whose keys here have 3072 bits."""
 
 
 SPEAKING: Final = frozenset({"ceremony", "administration", "reading", "box-leaf"})
@@ -150,18 +151,18 @@ CHANGES: Final[dict[type, Change]] = {
 }
 
 
-def may_be(room: Room, proposal: Proposal, tenant: str | None, name: str, before: type) -> KeyState:
-    """The state that a key will have when an action is reached, as far as the proposal's earlier ones say.
+def may_be(room: Room, proposal: Proposal, tenant: str | None, name: str, before: object) -> KeyState:
+    """The state that a key will have when the action `before` is reached, as far as the proposal's earlier ones say.
 
     Raises NotFound, KeyStateRefused."""
     key = room.ledger.find(tenant, name)
     state: KeyState | None = None if key is None else key.state
     made_here = key is not None and key.proposal == proposal_digest(proposal)
     for action in proposal.actions:
+        if action is before:
+            break
         if isinstance(action, GenerateKey) and (action.tenant, action.key) == (tenant, name) and not made_here:
             state = "pre-active"
-        if isinstance(action, before):
-            break
         if isinstance(action, ActivateKey) and (action.tenant, action.key) == (tenant, name) and state == "pre-active":
             state = "active"
     if state is None:
@@ -265,7 +266,7 @@ async def declare_compromised(ctx: ExecutionContext, action: DeclareCompromised)
     since = int(instant(action.since).timestamp() * 1_000_000)
     key = msgspec.structs.replace(key, compromised=since, because=action.because)
     await set_register(ctx.room, key, "compromised", ctx.digest)
-    if key.purpose == "log":
+    if key.purpose in {"log", "ocsp"}:
         await leave_use(ctx.room, key)
     with ctx.room.journal.transaction():
         ledger.set_compromised(key, since, action.because)
