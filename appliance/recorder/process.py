@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import stat
 from pathlib import Path
 
 import msgspec
@@ -14,21 +13,15 @@ import structlog
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, read_settings
-from appliance.errors import CinnabarError
+from appliance.calls.sockets import private_directory, unix_listener
 from appliance.recorder.counts import read_counts
 from appliance.recorder.errors import ReadOnly
 from appliance.recorder.keeper import Keeper, KeeperSettings
 from appliance.recorder.messages import BOX_LOG
-from appliance.recorder.server import Server, listen
+from appliance.recorder.server import Server
 from appliance.recorder.writer import Writer, WriterSettings
 
 log = structlog.get_logger(__name__)
-
-
-class UnsafeDirectory(CinnabarError):
-    """Others than the intended users could reach the recorder's sockets or files."""
-
-    code = "unsafe-directory"
 
 
 def writer_settings(settings: BoxSettings) -> WriterSettings:
@@ -51,15 +44,6 @@ def keeper_settings(home: Home, settings: BoxSettings) -> KeeperSettings:
     )
 
 
-def _private(directory: Path) -> Path:
-    """The directory, made 0700 if it is not there; refused when others can search it or a group can write to it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mode = stat.S_IMODE(directory.stat().st_mode)
-    if mode & 0o027:
-        raise UnsafeDirectory(f"{directory} has mode {mode:04o}; 0700 or 0750 is meant")
-    return directory
-
-
 def _keymaster_groups(settings: BoxSettings) -> frozenset[int]:
     """The keymaster's own group; none where processes run under one user and cannot be told apart."""
     users = settings.users
@@ -75,16 +59,16 @@ def main(root: Path) -> None:
     me = os.geteuid()
     submitters = (settings.users.worker, settings.users.log, settings.users.keymaster)
     users = {user for user in submitters if user is not None}
-    _private(home.recorder_socket.parent)
+    private_directory(home.recorder_socket.parent)
     writer = Writer(home.records, writer_settings(settings))
     with contextlib.suppress(ReadOnly):
         writer.settle_runs(lambda run: read_counts(home.counters, run))
     server = Server(
         writer,
         home.records,
-        listen(home.recorder_socket, 0o660),
+        unix_listener(home.recorder_socket, 0o660),
         # Members of the recorder's group come as far as this socket; who they are is looked at when they do.
-        listen(home.admin_socket, 0o660),
+        unix_listener(home.admin_socket, 0o660),
         frozenset(users | {me, 0}),
         frozenset({me, 0}),
         _keymaster_groups(settings),

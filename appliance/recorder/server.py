@@ -8,7 +8,6 @@ Back-pressure: what a client has waiting beyond its bound, and what waits in all
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 import socket
 import time
@@ -410,19 +409,3 @@ def _size(command: object) -> int:
     if entries:
         return sum([len(entry.body) for entry in entries])
     return len(getattr(command, "request", b"")) + len(getattr(command, "body", b""))
-
-
-def listen(path: Path, mode: int) -> socket.socket:
-    """A listening unix socket at `path`, of the given mode; an old one is replaced. Once it is there, it listens."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old = os.umask(0o177)
-    try:
-        listener.bind(str(fresh))
-    finally:
-        os.umask(old)
-    fresh.chmod(mode)
-    listener.listen(64)
-    fresh.replace(path)
-    return listener

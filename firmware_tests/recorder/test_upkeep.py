@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.calls.sockets import unix_listener
 from appliance.recorder.administration import EnrolApplication, EnrolCertificate, EnrolTenant
 from appliance.recorder.keeper import Keeper, KeeperSettings, watermark
 from appliance.recorder.messages import (
@@ -28,7 +29,7 @@ from appliance.recorder.messages import (
     Result,
 )
 from appliance.recorder.reader import Queries
-from appliance.recorder.server import Server, listen
+from appliance.recorder.server import Server
 from appliance.recorder.transaction import Run
 from appliance.recorder.writer import Writer, WriterSettings
 from appliance.store import copy, records, schema
@@ -54,7 +55,7 @@ class Bench:
         run = root / "run"
         run.mkdir(exist_ok=True)
         me = frozenset({os.geteuid()})
-        self.server = Server(self.writer, self.directory, listen(run / "s", 0o600), listen(run / "a", 0o600), me, me)
+        self.server = Server(self.writer, self.directory, unix_listener(run / "s"), unix_listener(run / "a"), me, me)
         self.keeper = Keeper(
             self.writer,
             self.server,
