@@ -216,6 +216,11 @@ class Exports:
             export.state = "failed"
             export.problem = f"{getattr(error, 'code', 'disk')}: {error}"
             log.error("export-failed", log=export.audited.name, export=export.name, detail=export.problem)
+        except Exception as error:
+            # Whatever it is, an export ends: one that ran for ever would keep everybody's place.
+            export.state = "failed"
+            export.problem = f"unexpected {type(error).__name__}"
+            log.exception("export-failed", log=export.audited.name, export=export.name)
         finally:
             export.seconds = time.monotonic() - export.started
             if export.state != "made":

@@ -95,7 +95,7 @@ async def entries(
                 continue  # archived: only an export opens it
             if not wanted.takes_time(row.time):
                 continue
-            content = audited.opener.open(row.leaf, row.record_id, row.kind, row.commitment, row.body)[1].decode()
+            content = _text(audited.opener.open(row.leaf, row.record_id, row.kind, row.commitment, row.body)[1])
             if row.kind not in CLEAR_KINDS and row.kind != BOX_LEAF:
                 opened += 1
                 low, high = min(low, row.leaf), max(high, row.leaf + 1)
@@ -155,6 +155,11 @@ async def _rows(room: AuditRoom, audited: AuditedLog, leaves: list[int]) -> list
     return [(leaf, found.get(leaf)) for leaf in leaves]
 
 
+def _text(content: bytes) -> str:
+    """Canonical JSON; what a worker that was taken over made of it is shown as far as it can be."""
+    return content.decode(errors="backslashreplace")
+
+
 def _view(row: StoredRow, content: str | None) -> EntryView:
     return EntryView(
         index=row.leaf,
@@ -192,7 +197,7 @@ async def entry(room: AuditRoom, asker: Asker, audited: AuditedLog, which: int |
     except NotYetIncluded:
         proof = None
     artifact = handed_out(room.home, room.settings, row.kind, row.key, artifact)
-    view = _view(row, content.decode())
+    view = _view(row, _text(content))
     return EntryProof(
         entry=view,
         salt=salt.hex(),
@@ -200,7 +205,7 @@ async def entry(room: AuditRoom, asker: Asker, audited: AuditedLog, which: int |
         origin=audited.origin,
         tlog_proof=proof,
         opening=opening(
-            record=view.record, kind=view.kind, content=content.decode(), salt=salt.hex(), commitment=view.commitment,
+            record=view.record, kind=view.kind, content=_text(content), salt=salt.hex(), commitment=view.commitment,
             index=view.index, artifact=artifact, origin=audited.origin, tlog_proof=proof,
         ),
     )  # fmt: skip

@@ -67,6 +67,8 @@ def box_leaf(transaction: Transaction, command: Housekeeping) -> Answer:
         found = transaction.already(box, [entry])
         if found is not None:
             return Committed(command.ticket, found)
+    if entry.record_id >= transaction.highest_id:
+        raise BadRequest("the leaf's time is ahead of the box's clock")
     if entry.record_id <= transaction.ground.sealed_last_id and not transaction.careful:
         raise errors.NeedsCare
     return Committed(command.ticket, transaction.add(box, 0, [entry]))

@@ -13,6 +13,9 @@ import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """Not negative, and fits a database's integer."""
+Instant = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]
+"""Microseconds since the epoch, to the end of the year 9999: a leaf stays for ever, and so must be one that every
+reader can show."""
 
 BOX_LOG = "@box"
 """Name of the box's own log where a tenant's name stands otherwise; no tenant can be called so."""
@@ -25,8 +28,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     """22 bytes, see appliance.record.new_record_id."""
     kind: str
     key: str
-    time: Count
-    """Microseconds since the epoch, as in the record."""
+    time: Instant
+    """As in the record."""
     commitment: bytes
     """32 bytes: the log entry."""
     body: bytes
@@ -50,7 +53,7 @@ class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):
     """SHA-256 of the caller's whole certificate; checked against the register inside the transaction."""
     entries: list[Entry]
     idempotency: Idempotency | None = None
-    mark: tuple[str, Count] | None = None
+    mark: tuple[str, Instant] | None = None
     """(unit, genTime in microseconds): raises the unit's durable high-water mark."""
 
 
@@ -67,7 +70,7 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
     ticket: int
     kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate", "ocsp"]
     key: str
-    time: Count
+    time: Instant
     subject: str
     """What it is about: a log's origin, a CA's name, a key's name.
 

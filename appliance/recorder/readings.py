@@ -73,6 +73,7 @@ def reading(transaction: Transaction, _run: Run, command: Reading) -> Answer:
             return Committed(command.ticket, found)
     if transaction.refuse is not None:
         raise errors.ReadOnly(transaction.refuse)
+    transaction.check_id(command.entry.record_id)
     if command.entry.record_id <= transaction.ground.sealed_last_id and not transaction.careful:
         raise errors.NeedsCare
     return Committed(command.ticket, transaction.add(tenant.number, 0, [command.entry]))

@@ -40,6 +40,8 @@ from appliance.store.records import LEAF_BITS, LEAF_LIMIT, Segment
 from appliance.store.rows import RunRow, pack
 
 RECORD_ID_BYTES = 22
+SUBMITTED_KINDS = frozenset({"stamp", "seal", "batch-stamp"})
+"""Kinds of records that an application's signature leaves; what stands in clear in a log is never a worker's word."""
 
 
 @dataclass
@@ -199,12 +201,17 @@ class Transaction:
             record_id = entry.record_id
             if len(record_id) != RECORD_ID_BYTES or len(entry.commitment) != records.COMMITMENT_BYTES:
                 raise BadRequest("a record id has 22 bytes and a commitment 32")
-            if not self.lowest_id <= record_id < self.highest_id:
-                raise BadRequest("a record id's time is not near the box's clock")
+            self.check_id(record_id)
+            if entry.kind not in SUBMITTED_KINDS:
+                raise BadRequest("records of this kind are made by the recorder alone")
             if not caller.everything and entry.key not in caller.permissions:
                 raise NotAuthorised("the application may not use this key")
             if record_id <= self.ground.sealed_last_id and not self.careful:
                 raise errors.NeedsCare
+
+    def check_id(self, record_id: bytes) -> None:
+        if not self.lowest_id <= record_id < self.highest_id:
+            raise BadRequest("a record id's time is not near the box's clock")
 
     def add(self, tenant: int, application: int, entries: list[Entry]) -> int:
         """Give the entries the tenant's next leaf indexes; returns the first."""

@@ -17,7 +17,8 @@ from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised,
 from appliance.record import commitment
 from appliance.recorder import CallCounter, RecorderClient, errors, new_run_id
 from appliance.recorder.jobs import UNFINISHED_LIMIT
-from appliance.recorder.messages import BOX_LOG, Committed, Idempotency, Replayed
+from appliance.recorder.messages import BOX_LOG, Append, Batch, Committed, Idempotency, Replayed
+from appliance.recorder.readings import ReadingRecord, reading_entry
 from appliance.store import records, schema
 from firmware_tests.recorder.running import (
     ACME_LOG,
@@ -137,6 +138,11 @@ def test_malformed_entries_are_refused_singly(recorder: Recorder) -> None:
             msgspec.structs.replace(entry(), commitment=b"short"),
             msgspec.structs.replace(entry(), record_id=bytes(22)),
             msgspec.structs.replace(entry(), record_id=b"\xff" * 22),
+            # What stands in clear in a log, and what an export writes as it is, is never a worker's word.
+            *(
+                msgspec.structs.replace(entry(), kind=kind)
+                for kind in ("administration", "ceremony", "box-leaf", 'x","record":"', "=1+1", "")
+            ),
         ]
         futures = [client.append("acme", "app", CERTIFICATE, [entry(), one]) for one in bad]
         futures.append(client.append("acme", "app", CERTIFICATE, []))
@@ -145,6 +151,29 @@ def test_malformed_entries_are_refused_singly(recorder: Recorder) -> None:
             await refused(BadRequest, future)
         assert (await kept).first_index == size
         assert await client.query("tree_size", "acme") == size + 1
+
+    talk(recorder, body)
+
+
+@pytest.mark.parametrize("when", [253_402_300_800_000_000, 2**62, -1])
+def test_a_time_that_no_reader_can_show_is_no_record_s(when: int) -> None:
+    """A leaf is never deleted: one such record would break every page and export of its log for ever."""
+    sent = Append(1, "acme", "app", CERTIFICATE, [msgspec.structs.replace(entry(), time=when)])
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(msgspec.msgpack.encode(Batch("run", 0, {}, [sent])), type=Batch)
+
+
+def test_a_reading_stands_near_the_box_s_clock(recorder: Recorder) -> None:
+    """Else its id would stand at the end of the id index for ever."""
+
+    async def body(client: RecorderClient) -> None:
+        record = ReadingRecord(
+            action="content-read", count=1, end=1, filter="{}", first=0, person="ann", tenant="acme",
+            time=time.time_ns() // 1000, user=0,
+        )  # fmt: skip
+        made, _ = reading_entry(record)
+        await refused(BadRequest, client.reading("acme", msgspec.structs.replace(made, record_id=b"\xff" * 22)))
+        await client.reading("acme", made)
 
     talk(recorder, body)
 
@@ -381,6 +410,8 @@ def test_box_leaves_stand_in_the_box_log_once(recorder: Recorder) -> None:
         assert [first.first_index, again.first_index, second.first_index] == [size, size, size + 1]
         leaves = await client.query("read_leaves", BOX_LOG, size, 10)
         assert leaves == hashlib.sha256(b"leaf one").digest() + b"2" * 32
+        ahead = client.housekeeping("box-leaf", "", now + 10**12, BOX_ORIGIN, b"far ahead")
+        await refused(BadRequest, ahead)
 
     talk(recorder, body)
 
