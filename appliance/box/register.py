@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import re
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.box.home import Home
-from appliance.box.options import home_option
-from appliance.errors import CinnabarError
+from appliance.box.options import connected, home_option
 from appliance.recorder.admin import AdminClient
-from appliance.recorder.errors import RecorderUnavailable
 
 console = Console(highlight=False)
 
@@ -29,16 +26,8 @@ console = Console(highlight=False)
 _home_option = home_option("The box's home; the box must be running.", "home")
 
 
-@contextlib.contextmanager
-def _connect(home: Path) -> Iterator[AdminClient]:
-    """The administrator's connection; what the recorder refuses becomes one line."""
-    try:
-        with AdminClient(Home(home.resolve()).admin_socket) as admin:
-            yield admin
-    except RecorderUnavailable as error:
-        raise click.ClickException(f"{error}: is the box in {home} running, and are you its administrator?") from error
-    except CinnabarError as error:
-        raise click.ClickException(f"{error}. Nothing was changed.") from error
+def _connect(home: Path) -> AbstractContextManager[AdminClient]:
+    return connected(AdminClient, home, lambda one: one.admin_socket, "its administrator")
 
 
 @click.group()

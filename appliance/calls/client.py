@@ -36,7 +36,7 @@ class Connection:
             self._socket.connect(str(path))
         except OSError as error:
             self._socket.close()
-            raise self.unavailable(self.unavailable.title) from error
+            raise self.unavailable("nothing listens at its socket, or not for this user") from error
 
     def __enter__(self) -> Self:
         return self
@@ -62,9 +62,9 @@ class Connection:
                         return found
         except (OSError, FrameTooLong, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             self.close()
-            raise self.unavailable(self.unavailable.title) from error
+            raise self.unavailable(f"it gave no answer ({type(error).__name__})") from error
         self.close()
-        raise self.unavailable(f"{self.unavailable.title}: it closed the connection")
+        raise self.unavailable("it closed the connection")
 
 
 class Answer(msgspec.Struct, array_like=True):

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from appliance.box.home import Home
-from appliance.box.options import home_option
+from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, DocumentRefused, decode, digest, digest_words, encode, read_proposal
 from appliance.ceremonies.card_statements import card_statement
 from appliance.ceremonies.explain import LANGUAGES, explain
 from appliance.ceremonies.proposal import words_digest
 from appliance.ceremonies.statements import Verb
-from appliance.errors import CinnabarError
-from appliance.keymaster.client import DeskClient, DeskUnavailable
+from appliance.keymaster.client import DeskClient
 from appliance.quoting import escape
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -28,15 +25,8 @@ _OUTPUT = click.Path(dir_okay=False, path_type=Path)
 _ENDS = frozenset({"executed", "failed", "rejected", "expired"})
 
 
-@contextlib.contextmanager
-def _desk(home: Path) -> Iterator[DeskClient]:
-    try:
-        with DeskClient(Home(home.resolve()).desk_socket) as client:
-            yield client
-    except DeskUnavailable as error:
-        raise click.ClickException(f"{error}: is the box in {home} running, and are you root on it?") from error
-    except CinnabarError as error:
-        raise click.ClickException(f"{error} ({error.code}).") from error
+def _desk(home: Path) -> AbstractContextManager[DeskClient]:
+    return connected(DeskClient, home, lambda one: one.desk_socket)
 
 
 class _DigestType(click.ParamType[str]):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,30 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from appliance.box.home import Home
-from appliance.box.options import home_option
+from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, decode, digest_words, read_proposal
 from appliance.ceremonies.explain import LANGUAGES, explain
-from appliance.errors import CinnabarError
-from appliance.keymaster.client import DeskUnavailable
 from appliance.keymaster.console_client import ConsoleClient
 from appliance.quoting import escape
 
 _SCOPE_FORM = "tenant/NAME:person,person"
 
 
-@contextlib.contextmanager
-def connect(home: Path) -> Iterator[ConsoleClient]:
-    """The console's connection; what the keymaster refuses becomes one line."""
-    try:
-        with ConsoleClient(Home(home.resolve()).console_socket) as client:
-            yield client
-    except DeskUnavailable as error:
-        raise click.ClickException(f"{error}: is the box in {home} running, and are you root on it?") from error
-    except CinnabarError as error:
-        raise click.ClickException(f"{error}. Nothing was changed.") from error
+def connect(home: Path) -> AbstractContextManager[ConsoleClient]:
+    return connected(ConsoleClient, home, lambda one: one.console_socket)
+
+
+def _listing(name: str, read: Callable[[ConsoleClient], Any], lines: Callable[[Any], Iterable[str]], told: str) -> None:
+    """A command that shows what the keymaster says, for people or as it is."""
+
+    @console.command(name, help=told)
+    @click.option("--json", "as_json", is_flag=True)
+    @click.pass_obj
+    def listing(home: Path, as_json: bool) -> None:
+        with connect(home) as client:
+            found = read(client)
+        for line in [json.dumps(found, indent=2, ensure_ascii=False)] if as_json else lines(found):
+            click.echo(line)
 
 
 @click.group(invoke_without_command=True)
@@ -50,20 +52,6 @@ def console(context: click.Context, home: Path) -> None:
             Screen(client).run()
 
 
-@console.command("status")
-@click.option("--json", "as_json", is_flag=True)
-@click.pass_obj
-def status(home: Path, as_json: bool) -> None:
-    """How the keymaster stands."""
-    with connect(home) as client:
-        shown = client.status()
-    if as_json:
-        click.echo(json.dumps(shown, indent=2))
-        return
-    for line in status_lines(shown):
-        click.echo(line)
-
-
 @console.command("invite")
 @click.argument("person")
 @click.argument("name")
@@ -73,24 +61,6 @@ def invite(home: Path, person: str, name: str) -> None:
     with connect(home) as client:
         code = client.invite(person, name)
         click.echo(client.enrolment_links() + code)
-
-
-@console.command("candidates")
-@click.option("--json", "as_json", is_flag=True)
-@click.pass_obj
-def candidates(home: Path, as_json: bool) -> None:
-    """List candidates with the words of their keys."""
-    with connect(home) as client:
-        found = client.candidates()
-    if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    if not found:
-        click.echo("No candidates. Next: cinnabar console invite PERSON NAME")
-    for one in found:
-        click.echo(f"{one['id']}  {one['person']}  {escape(one['name'])}  {one['state']}")
-        click.echo(f"  {one['words']}")
-        click.echo(f"  {digest_words(one['fingerprint'], 'chinese_simplified')}")
 
 
 @console.command("code")
@@ -151,20 +121,6 @@ def found(
     click.echo(f"The constitution is in force, version {version}.")
 
 
-@console.command("proposals")
-@click.option("--json", "as_json", is_flag=True)
-@click.pass_obj
-def proposals(home: Path, as_json: bool) -> None:
-    """List proposals, the newest first."""
-    with connect(home) as client:
-        rows = client.proposals()
-    if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        click.echo(f"{row['digest']}  {row['state']:<9}  {row['requester']}  {escape(row['title'])}")
-
-
 @console.command("show")
 @click.argument("digest")
 @click.option("--language", type=click.Choice(list(LANGUAGES)), default=LANGUAGES[0], show_default=True)
@@ -184,31 +140,12 @@ def unlock(home: Path) -> None:
     """Open the PINs that a started box waits for, with one officer's passphrase after another."""
     from appliance.box.control import ControlClient  # noqa: PLC0415 - the supervisor's, not the keymaster's
 
-    try:
-        with ControlClient(Home(home.resolve()).supervisor_socket) as supervisor:
+    with connected(ControlClient, home, lambda one: one.supervisor_socket) as supervisor:
+        left = supervisor.open_pins(click.prompt("Passphrase", hide_input=sys.stdin.isatty()))
+        while left:
+            click.echo(f"Still locked: {', '.join(left)}")
             left = supervisor.open_pins(click.prompt("Passphrase", hide_input=sys.stdin.isatty()))
-            while left:
-                click.echo(f"Still locked: {', '.join(left)}")
-                left = supervisor.open_pins(click.prompt("Passphrase", hide_input=sys.stdin.isatty()))
-    except DeskUnavailable as error:
-        raise click.ClickException(f"{error}: is the box in {home} being started, and are you root on it?") from error
-    except CinnabarError as error:
-        raise click.ClickException(str(error)) from error
     click.echo("Every PIN is open; the box goes on starting.")
-
-
-@console.command("pending")
-@click.option("--json", "as_json", is_flag=True)
-@click.pass_obj
-def pending(home: Path, as_json: bool) -> None:
-    """What running ceremonies ask for here."""
-    with connect(home) as client:
-        rows = client.pending()
-    if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    for row in rows:
-        click.echo(f"{row['number']}  {row['kind']}  {escape(row['prompt'])}")
 
 
 @console.command("answer")
@@ -317,3 +254,26 @@ def proposal_lines(row: dict[str, Any], law: bytes, language: str) -> list[str]:
         lines.append(f"  {part['scope']}: {len(part['approved'])} of {part['threshold']} have approved ({said})")
     lines += [f"  step {step['step'] + 1} {step['action']}: {step['state']}" for step in row["steps"]]
     return lines
+
+
+def _candidate_lines(found: list[dict[str, Any]]) -> Iterator[str]:
+    if not found:
+        yield "No candidates. Next: cinnabar console invite PERSON NAME"
+    for one in found:
+        yield f"{one['id']}  {one['person']}  {escape(one['name'])}  {one['state']}"
+        yield f"  {one['words']}"
+        yield f"  {digest_words(one['fingerprint'], 'chinese_simplified')}"
+
+
+def _proposals_lines(rows: list[dict[str, Any]]) -> list[str]:
+    return [f"{row['digest']}  {row['state']:<9}  {row['requester']}  {escape(row['title'])}" for row in rows]
+
+
+def _pending_lines(rows: list[dict[str, Any]]) -> list[str]:
+    return [f"{row['number']}  {row['kind']}  {escape(row['prompt'])}" for row in rows]
+
+
+_listing("status", ConsoleClient.status, status_lines, "How the keymaster stands.")
+_listing("candidates", ConsoleClient.candidates, _candidate_lines, "List candidates with the words of their keys.")
+_listing("proposals", ConsoleClient.proposals, _proposals_lines, "List proposals, the newest first.")
+_listing("pending", ConsoleClient.pending, _pending_lines, "What running ceremonies ask for here.")
