@@ -349,7 +349,7 @@ def test_whatever_an_export_meets_it_ends(own: AuditBox) -> None:
     own.wait_for_size(origin_of("alfa"), 1)
     with own.client() as client:
         shown = client.entries("alfa").entries
-        assert "\\xff" in (shown[-1].content or "")
+        assert any("\\xff" in (one.content or "") for one in shown)
         for _ in range(3):
             name = client.export_start("alfa", form="csv")
             wait_for(lambda name=name: client.export_progress(name).state == "failed", "the export ends")
