@@ -12,6 +12,7 @@ import msgspec
 from appliance.box.home import Home
 from appliance.box.management_front import management_origin
 from appliance.box.settings import read_settings
+from appliance.ceremonies import BOX, tenant_scope
 from mgmt_service.people import People
 from mgmt_service.storage import Storage
 
@@ -33,24 +34,31 @@ def management() -> None:
     show_default=True,
     help="The box's home.",
 )
+@click.option(
+    "--scope",
+    help="`box` or `tenant/NAME`: whose officers see her as a candidate. Without it the box's officers do.",
+)
 @click.argument("person")
 @click.argument("name")
-def invite(root: Path, person: str, name: str) -> None:
+def invite(root: Path, scope: str | None, person: str, name: str) -> None:
     """Make a one-time link by which PERSON (a short name) makes a sign-in passkey. It gives no role."""
     if not _SHORT_NAME.fullmatch(person):
         raise click.ClickException(f"{person!r}: lower-case letters, digits and hyphens")
     home = Home(root.resolve())
     if not home.settings.exists():
         raise click.ClickException(f"There is no box in {root}.")
+    known = {BOX, *(tenant_scope(tenant.name) for tenant in read_settings(home.settings).tenants)}
+    if scope is not None and scope not in known:
+        raise click.ClickException(f"{scope!r}: one of {', '.join(sorted(known))}")
     click.echo(f"One time, within three days, for {name} alone:")
-    click.echo(f"  {one_time_link(home, person, name)}")
+    click.echo(f"  {one_time_link(home, person, name, scope)}")
 
 
-def one_time_link(home: Home, person: str, name: str) -> str:
+def one_time_link(home: Home, person: str, name: str, scope: str | None = None) -> str:
     """A link for a person, made at the box by its owner. The database stays the management service's."""
     settings = read_settings(home.settings)
     storage = Storage(home.management)
-    code = People(storage).invite(person, name)
+    code = People(storage).invite(person, name, [scope] if scope is not None else [])
     storage.close()
     user = settings.users.management
     if os.geteuid() == 0 and user is not None and all(msgspec.structs.astuple(settings.users)):

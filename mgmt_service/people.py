@@ -72,10 +72,10 @@ class People:
         row = self._storage.one("SELECT id, name, seated FROM people WHERE id = ?", identifier)
         return Person(row["id"], row["name"], bool(row["seated"])) if row else None
 
-    def invite(self, identifier: str, name: str, *, seconds: int = LINK_SECONDS) -> str:
+    def invite(self, identifier: str, name: str, scopes: Collection[str] = (), *, seconds: int = LINK_SECONDS) -> str:
         """A code for a one-time link by which this person makes a sign-in passkey. It gives no authority.
 
-        Links of the same person made before stop working."""
+        `scopes`: for which she is invited. Links of the same person made before stop working."""
         code, now = secrets.token_urlsafe(32), int(time.time())
         with self._storage.transaction() as database:
             database.execute("INSERT INTO people (id, name) VALUES (?, ?) ON CONFLICT DO NOTHING", (identifier, name))
@@ -84,7 +84,16 @@ class People:
                 "INSERT INTO links (code, person, made, expires) VALUES (?, ?, ?, ?)",
                 (hashlib.sha256(code.encode()).digest(), identifier, now, now + seconds),
             )
+            database.executemany(
+                "INSERT INTO invited (person, scope, made) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                [(identifier, scope, now) for scope in sorted(scopes)],
+            )
         return code
+
+    def invited_for(self, person: str) -> frozenset[str]:
+        """The scopes that a person was invited for."""
+        rows = self._storage.all("SELECT scope FROM invited WHERE person = ?", person)
+        return frozenset(row["scope"] for row in rows)
 
     def invited(self, code: str) -> Person:
         """Whom an unused link is for. Raises LinkRefused."""

@@ -34,6 +34,12 @@ CREATE TABLE IF NOT EXISTS links (
     expires INTEGER NOT NULL,
     used INTEGER
 ) STRICT;
+CREATE TABLE IF NOT EXISTS invited (
+    person TEXT NOT NULL REFERENCES people (id),
+    scope TEXT NOT NULL,               -- whose officers see her as a candidate, and may make her another link
+    made INTEGER NOT NULL,
+    PRIMARY KEY (person, scope)
+) STRICT;
 CREATE TABLE IF NOT EXISTS challenges (
     id BLOB PRIMARY KEY,               -- SHA-256 of the visitor's cookie
     challenge BLOB NOT NULL,

@@ -238,6 +238,66 @@ NEXT: Final = {
     "resume-application": _("Resume it"),
 }
 """Ceremonies that can follow, as links say them."""
+KEY_WEAKNESSES: Final = {
+    "its value can be read in the clear": _("its value can be read in the clear"),
+    "it can be wrapped by any key": _("it can be wrapped by any key"),
+    "its value was once outside this token in a way that this box does not use": _(
+        "its value was once outside this token in a way that this box does not use"
+    ),
+    "it can be used without a login": _("it can be used without a login"),
+    "it ends with the session": _("it ends with the session"),
+    "it does not sign": _("it does not sign"),
+    "it can also sign with message recovery": _("it can also sign with message recovery"),
+    "it can also decrypt": _("it can also decrypt"),
+    "it can also unwrap keys": _("it can also unwrap keys"),
+    "it can also derive keys": _("it can also derive keys"),
+    "its attributes can be changed": _("its attributes can be changed"),
+    "it can be copied with other attributes": _("it can be copied with other attributes"),
+}
+"""What a token tells of a key, as the keymaster says it; the same in the reader's language."""
+WEAKNESS_NAMES: Final = {
+    "not-sensitive": _("its value can be read in the clear"),
+    "extractable": _("it can be wrapped by any key"),
+    "was-exposed": _("its value was once outside this token in a way that this box does not use"),
+    "not-private": _("it can be used without a login"),
+    "not-stored": _("it ends with the session"),
+    "cannot-sign": _("it does not sign"),
+    "sign-recover": _("it can also sign with message recovery"),
+    "decrypt": _("it can also decrypt"),
+    "unwrap": _("it can also unwrap keys"),
+    "derive": _("it can also derive keys"),
+    "modifiable": _("its attributes can be changed"),
+    "copyable": _("it can be copied with other attributes"),
+}
+"""The same by the names that the workers' health has for them."""
+BOX_WEAKNESSES: Final = {
+    "rehearsal": (_("Rehearsal"), _("What this box signs is for rehearsal, now and for ever.")),
+    "clock-unverified": (
+        _("The clock is nobody’s word"),
+        _("Times are the system clock’s, which nobody vouches for. Set a time source that can be shown to be right."),
+    ),
+    "weak-keys-allowed": (
+        _("Weak keys are allowed"),
+        _("The settings let tokens use keys that are weaker than this box makes them."),
+    ),
+    "exports-in-home": (
+        _("Checkpoints stay on this disk"),
+        _("They are exported into the home and are lost, or rolled back, with it. Export them to another machine."),
+    ),
+    "pins-on-disk": (
+        _("PINs stand on the disk in clear"),
+        _("Who takes the disk has them. At the console, “cinnabar pins seal” seals them to the machine."),
+    ),
+    "so-pins-on-box": (
+        _("Security officers’ PINs stand in the home"),
+        _("No process needs them. Take them away, and keep them where the officers do."),
+    ),
+    "users-not-separate": (
+        _("Processes share one user"),
+        _("Whoever takes one process over has the others’ files too. The box’s log says why."),
+    ),
+}
+"""Label to what it is and what to do; the box's own sentence is shown for what is not here."""
 ATTRIBUTES: Final = {
     "made_here": (_("Made inside this token"), True),
     "sensitive": (_("Its value cannot be read"), True),
@@ -340,6 +400,9 @@ def install(app: Flask) -> None:
         CERTIFICATE_STATES=CERTIFICATE_STATES,
         PURPOSES=PURPOSES,
         NEXT=NEXT,
+        KEY_WEAKNESSES=KEY_WEAKNESSES,
+        WEAKNESS_NAMES=WEAKNESS_NAMES,
+        BOX_WEAKNESSES=BOX_WEAKNESSES,
         ATTRIBUTES=ATTRIBUTES,
         MEASURES=MEASURES,
         SETTINGS_PARTS=SETTINGS_PARTS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from hypothesis import strategies as some
 from msgspec import inspect as shapes
 
 import mgmt_service
+from appliance.box import weaknesses as box_weaknesses
+from appliance.box.users import NOT_SEPARATE
 from appliance.ceremonies import actions as kinds
+from hsm.policy import Weakness
 from mgmt_service import forms, people, rates, scripts, words
 from mgmt_service.fields import Known, fields_of
 from mgmt_service.languages import TRANSLATIONS
@@ -59,6 +63,20 @@ def test_every_message_is_in_chinese_and_none_is_left_over() -> None:
 
 def test_every_action_has_a_word() -> None:
     assert set(words.ACTIONS) == set(scripts.ACTIONS)
+
+
+def test_every_weakness_has_a_word() -> None:
+    assert set(words.KEY_WEAKNESSES) == {one.value for one in Weakness}
+    names = {one.name.lower().replace("_", "-"): one.value for one in Weakness}
+    assert {name: str(text) for name, text in in_english(words.WEAKNESS_NAMES).items()} == names
+    found = set(re.findall(r'found\["([a-z-]+)"\]', Path(box_weaknesses.__file__).read_text()))
+    assert found
+    assert set(words.BOX_WEAKNESSES) == found | {NOT_SEPARATE}
+
+
+def in_english(table: dict[str, Any]) -> dict[str, str]:
+    with mgmt_application().test_request_context():
+        return {name: str(text) for name, text in table.items()}
 
 
 # Texts

@@ -23,6 +23,7 @@ from appliance.errors import BadRequest, CinnabarError, Conflict, NotFound, Unav
 from mgmt_service import forms, scripts
 from mgmt_service.access import WORKING, Access, Area, Next
 from mgmt_service.areas.ceremonies import PlainWords, changes_by_step, plain_words
+from mgmt_service.candidacy import candidates
 from mgmt_service.changes import Change
 from mgmt_service.dispatch import Context
 from mgmt_service.fields import Field, Known, fields_of, known_to, label
@@ -247,9 +248,8 @@ def _officers(context: Context, script: scripts.Script, entered: Written | None)
     law = context.constitution
     if law is None:
         raise Conflict("the box has no constitution yet")
-    candidates = context.services.desk.call(lambda client: client.candidates())
     held = {one.id for person in law.persons for one in person.credentials}
-    fresh = [one for one in candidates if one["state"] == "confirmed" and one["credential"]["id"] not in held]
+    fresh = [one for one in candidates(context) if one["state"] == "confirmed" and one["credential"]["id"] not in held]
     mine = context.viewer.scopes(OFFICERS)
     chosen = {one.name: one for one in entered.officers.scopes} if entered is not None and entered.officers else {}
     scopes = []
@@ -313,9 +313,8 @@ def _amendment(context: Context, script: scripts.Script, body: Written) -> Amend
         name = f"tenant/{body.shared.get('name', '')}"
         scopes = [msgspec.structs.replace(one, name=name) for one in officers.scopes[:1]]
         officers = msgspec.structs.replace(officers, scopes=scopes)
-    candidates = context.services.desk.call(lambda client: client.candidates())
     now = datetime.datetime.now(datetime.UTC)
-    document = amended(context.constitution, officers, candidates, now)
+    document = amended(context.constitution, officers, candidates(context), now)
     return AmendConstitution(constitution=document, recovery=officers.recovery)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,6 +12,7 @@ from appliance.ceremonies.canonical import Name, Text
 from appliance.ceremonies.constitution import ScopeName, everyone
 from appliance.errors import NotAuthorised, NotFound
 from mgmt_service.access import Access, Area, Next
+from mgmt_service.candidacy import candidates, may_send_link
 from mgmt_service.dispatch import Context
 from mgmt_service.languages import word_list
 from mgmt_service.people import Reader
@@ -87,6 +89,8 @@ class OfficersView(msgspec.Struct, frozen=True):
 class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     person: Name
     name: Text
+    scope: ScopeName | None = None
+    """Whose officers see her as a candidate; all of the inviter's scopes where none is said."""
 
 
 class InvitationMade(msgspec.Struct, frozen=True):
@@ -118,7 +122,6 @@ def officers(context: Context) -> OfficersView:
     deciding = context.viewer.scopes(OFFICERS)
     if law is None:
         raise NotFound("this box has no constitution yet")
-    candidates = services.desk.call(lambda client: client.candidates()) if deciding else []
     return OfficersView(
         version=law.version,
         digest=law.digest,
@@ -140,7 +143,7 @@ def officers(context: Context) -> OfficersView:
                 registered=one["registered"],
                 words=digest_words(one["fingerprint"], word_list()),
             )
-            for one in candidates
+            for one in candidates(context)
             if _is_new(law, one)
         ],
         readers=[_reader(context, one) for one in services.people.readers() if one.scope in mine],
@@ -150,11 +153,11 @@ def officers(context: Context) -> OfficersView:
 
 def _reader(context: Context, one: Reader) -> ReaderLine:
     passkeys = context.services.people.passkeys(one.person)
-    may_invite = context.viewer.has(OFFICERS, one.scope) and _serves_mine(context, one.person)
+    may_invite = context.viewer.has(OFFICERS, one.scope) and may_send_link(context, one.person)
     return ReaderLine(one.person, one.name, one.role, one.scope, one.named_by, one.made, bool(passkeys), may_invite)
 
 
-def _is_new(law: Constitution, candidate: dict[str, object]) -> bool:
+def _is_new(law: Constitution, candidate: Mapping[str, Any]) -> bool:
     credential = candidate["credential"]
     known = {one.id for person in law.persons for one in person.credentials}
     return isinstance(credential, dict) and credential["id"] not in known
@@ -197,20 +200,17 @@ def _person(context: Context, law: Constitution, identifier: str) -> PersonLine:
 )
 def invite(context: Context, body: Invitation) -> InvitationMade:
     """Make a one-time link by which a person makes a sign-in passkey. It gives no role."""
+    deciding = context.viewer.scopes(OFFICERS)
+    if body.scope is not None and body.scope not in deciding:
+        raise NotFound("there is no such scope, or it is not yours")
+    if not may_send_link(context, body.person):
+        raise NotAuthorised(
+            "this person is invited to, or serves, scopes that are not yours; their officers invite her"
+        )
     known = context.constitution.person(body.person) if context.constitution else None
-    if known is not None and not _serves_mine(context, body.person):
-        raise NotAuthorised("this person serves scopes that are not yours; one of their officers can invite her")
-    code = context.services.people.invite(body.person, known.name if known else body.name)
+    scopes = deciding if body.scope is None else {body.scope}
+    code = context.services.people.invite(body.person, known.name if known else body.name, scopes)
     return InvitationMade(body.person, body.name, f"{context.site.origin}/enrol/{code}")
-
-
-def _serves_mine(context: Context, person: str) -> bool:
-    """Whether every scope that a person serves is the viewer's: whoever holds a link sees what its person may see."""
-    if context.constitution is None:
-        return False
-    serving = {scope.name for scope in context.constitution.scopes if person in everyone(scope)}
-    serving |= {one.scope for one in context.services.people.readers(person)}
-    return serving <= context.viewer.scopes(OFFICERS)
 
 
 @area.act("/officers/readers", access=Access(roles=OFFICERS, recent=True), takes=ReaderForm)
