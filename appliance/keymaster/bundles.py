@@ -16,7 +16,7 @@ import msgspec
 
 from appliance.box.process import write_file
 from appliance.ceremonies import bundle as form
-from appliance.ceremonies import decode, encode, instant, read_proposal
+from appliance.ceremonies import encode, instant, read_proposal
 from appliance.ceremonies.bundle import (
     Attempt,
     Deviation,
@@ -147,8 +147,7 @@ class Bundles:
         executed = row.state in {"executed", "failed"}
         decided = (begun[-1] if begun and executed else row.changed) / 1_000_000
         found: list[ConstitutionVersion] = []
-        for text in self._room.constitutions.versions():
-            version = decode(text, ConstitutionVersion, limit=form.BUNDLE_BYTES)
+        for version in self._room.constitutions.versions:
             own = version.proposal is not None and encode(version.proposal) == row.text
             if own or (found and instant(version.adopted).timestamp() > decided):
                 break

@@ -27,13 +27,9 @@ class DeskClient(CallClient):
         """How the keymaster stands: constitution, executions, actions that it serves."""
         return self.call("status")  # type: ignore[no-any-return]
 
-    def constitution(self) -> bytes:
-        """The constitution in force, canonical; empty before the founding."""
-        return self.call("constitution")  # type: ignore[no-any-return]
-
-    def constitutions(self) -> list[bytes]:
-        """Every version with what made it (appliance.ceremonies.chain.ConstitutionVersion), canonical."""
-        return self.call("constitutions")  # type: ignore[no-any-return]
+    def constitution(self, digest: str = "") -> bytes:
+        """The constitution of that digest, canonical; else the one in force. Empty before the founding."""
+        return self.call("constitution", digest)  # type: ignore[no-any-return]
 
     def draft(self, requester: str, title: str, reason: str, actions: bytes, hours: int = 24) -> bytes:
         """The canonical bytes of a proposal that would be taken now. `actions`: a JSON list. Nothing is kept."""

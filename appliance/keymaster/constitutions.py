@@ -125,9 +125,15 @@ class Constitutions:
             raise NotFound("there is no such version")
         return encode(self._chain[number - 1])
 
-    def versions(self) -> list[bytes]:
-        """Every version with what made it, canonical."""
-        return [encode(version) for version in self._chain]
+    @property
+    def versions(self) -> list[ConstitutionVersion]:
+        """Every version with what made it."""
+        return list(self._chain)
+
+    def under(self, digest: str) -> Constitution:
+        """The version of that digest, else the one in force. Raises ConstitutionRefused, NoConstitution."""
+        law = self.in_force()
+        return self._chain[self._digests.index(digest)].constitution if self.knows(digest) else law
 
     async def adopt(self, version: ConstitutionVersion, now_us: int) -> None:
         """Let a version take effect; again after a crash, until it has. Raises what `check_chain` does,

@@ -33,10 +33,7 @@ class Desk:
         self._bundles = Bundles(engine)
 
     def methods(self) -> dict[str, Method]:
-        own = (
-            "status constitution constitutions draft submit proposals proposal state execute transcript bundle "
-            "candidates invite"
-        )
+        own = "status constitution draft submit proposals proposal state execute transcript bundle candidates invite"
         found: dict[str, Method] = {name: getattr(self, name) for name in own.split()}
         for name, question in questions().items():
             if name in found:
@@ -47,14 +44,11 @@ class Desk:
     async def status(self) -> dict[str, Any]:
         return status(self._engine)
 
-    async def constitution(self) -> bytes:
+    async def constitution(self, digest: str = "") -> bytes:
         try:
-            return encode(self._room.constitutions.in_force())
+            return encode(self._room.constitutions.under(digest))
         except NoConstitution:
             return b""
-
-    async def constitutions(self) -> list[bytes]:
-        return self._room.constitutions.versions()
 
     async def draft(self, requester: Name, title: Text, reason: Text, actions: bytes, hours: Hours = 24) -> bytes:
         return await self._engine.draft(requester, title, reason, actions, hours)

@@ -192,6 +192,8 @@ def test_files_that_were_put_back_are_only_copies(bench: Bench) -> None:
         law = await life.found()
         shutil.copytree(bench.home.constitutions, old)
         await amend(life, with_threshold(law, 3))
+        assert life.room.constitutions.under(law.digest) == law
+        assert life.room.constitutions.under("0" * 64).version == 2
 
     async def after(life: Life) -> None:
         assert life.room.constitutions.in_force().version == 2
@@ -351,7 +353,7 @@ def test_a_founding_that_is_asked_for_twice_at_once_is_pinned_once(bench: Bench)
         ]
         said = await asyncio.gather(*(found(life.room, one, now) for one in documents), return_exceptions=True)
         assert [type(one) for one in said] == [type(None), type(None), SuccessionRefused]
-        assert len(life.room.constitutions.versions()) == 1
+        assert len(life.room.constitutions.versions) == 1
 
     async def second(life: Life) -> None:
         assert life.room.constitutions.refusal is None

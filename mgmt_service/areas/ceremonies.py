@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from appliance.ceremonies import Constitution, Proposal, digest_words, read_proposal
-from appliance.ceremonies.chain import ConstitutionVersion
+from appliance.ceremonies import Constitution, Proposal, decode, digest_words, read_proposal
 from appliance.ceremonies.explain import Part, explain
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import NotFound
@@ -255,11 +254,7 @@ def law_of(context: Context, proposal: Proposal) -> Constitution | None:
     law = context.constitution
     if law is None or law.digest == proposal.constitution:
         return law
-    for text in context.services.desk.call(lambda client: client.constitutions()):
-        found = msgspec.json.decode(text, type=ConstitutionVersion).constitution
-        if found.digest == proposal.constitution:
-            return found
-    return law
+    return decode(context.services.desk.call(lambda client: client.constitution(proposal.constitution)), Constitution)
 
 
 def _ceremony(context: Context, digest: str) -> Ceremony:

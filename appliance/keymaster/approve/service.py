@@ -9,8 +9,7 @@ import msgspec
 from mnemonic import Mnemonic
 
 from appliance.box.management_front import management_origin
-from appliance.ceremonies import Constitution, Proposal, StatementRefused, decode, digest_words, encode, read_proposal
-from appliance.ceremonies.chain import VERSION_BYTES, ConstitutionVersion
+from appliance.ceremonies import Constitution, Proposal, StatementRefused, digest_words, encode, read_proposal
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.ceremonies.evidence import governing
 from appliance.ceremonies.explain import LANGUAGES, explain
@@ -124,7 +123,7 @@ class ApprovalService:
         row = self._engine.row(digest)
         law = self._room.constitutions.in_force()
         proposal = read_proposal(row.text)
-        under = self._version(proposal.constitution) or law
+        under = self._room.constitutions.under(proposal.constitution)
         found = self._engine.tally(row, proposal, law)
         counted = self._engine.counted(digest, proposal, law)
         return {
@@ -146,12 +145,6 @@ class ApprovalService:
             ],
             "steps": [step.state for step in self._room.journal.steps(digest)],
         }
-
-    def _version(self, digest: str) -> Constitution | None:
-        """The constitution that a proposal was made under; by now another one may be in force."""
-        texts = self._room.constitutions.versions()
-        versions = (decode(text, ConstitutionVersion, limit=VERSION_BYTES) for text in texts)
-        return next((one.constitution for one in versions if one.constitution.digest == digest), None)
 
     async def state(self, digest: str, said: Said) -> dict[str, object]:
         """Take a statement in; the proposal as it stands then. Raises StatementRefused and what the engine does."""
