@@ -42,6 +42,15 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pass
 
 
+class AuthorityCompromise(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That an authority's key is, or may be, somebody else's. The entry stays, so that verifiers can say why."""
+
+    since: _Time
+    """From when on: what it certified counts where others show that it existed before."""
+    declared: _Time
+    """When this was said."""
+
+
 class AuthorityEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A certificate authority and what it is trusted for."""
 
@@ -54,6 +63,8 @@ class AuthorityEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """For role tsa: whose word its stamps are."""
     policies: list[_Policy] = []
     """For role tsa: the accepted policy identifiers; none other counts."""
+    compromised: AuthorityCompromise | msgspec.UnsetType = msgspec.UNSET
+    """Left out as long as nobody has declared it."""
 
 
 class RevocationListEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from appliance.evidence.certificates import Certificate, find_path, spoken
 from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.evidence.revocation import HOLD, KEY_COMPROMISE_FREE, RevocationList, Revoked, revocation_of
+from appliance.evidence.trust import Authority
 
 
 @dataclass(frozen=True)
@@ -27,26 +28,28 @@ def check_chain(
     journal: Journal,
     leaf: Certificate,
     others: Sequence[Certificate],
-    anchors: Sequence[Certificate],
+    authorities: Sequence[Authority],
     lists: Sequence[RevocationList],
     moment: Moment,
     now_us: int,
-) -> Certificate | None:
-    """Enter the checks of one certificate; gives the anchor that the path ends at, or None without a path."""
+) -> Authority | None:
+    """Enter the checks of one certificate; gives the authority that the path ends at, or None without a path."""
     inside = _check_validity(journal, leaf, moment)
     # Where the certificate itself was out of its time the path is judged within it, so that the report says both.
     path_us = moment.time_us if inside else min(max(moment.time_us, leaf.not_before_us), leaf.not_after_us)
     try:
-        path = find_path(leaf, others, anchors, path_us)
+        path = find_path(leaf, others, [one.certificate for one in authorities], path_us)
     except Refusal as refusal:
         journal.add(refusal)
         return None
-    anchor = path[-1]
+    authority = next(one for one in authorities if one.certificate == path[-1])
     journal.passed(
         "certificate path",
-        f"“{leaf.name}” was certified, through {len(path) - 1} signature(s), by “{anchor.name}”, "
+        f"“{leaf.name}” was certified, through {len(path) - 1} signature(s), by “{authority.certificate.name}”, "
         "which the trust bundle names.",
     )
+    if authority.compromised_us is not None:
+        _judge_compromise(journal, authority.certificate.name, authority.compromised_us, moment)
     for index in range(len(path) - 1):
         try:
             revoked = revocation_of(path[index], path[index + 1], lists, path_us, now_us)
@@ -59,7 +62,22 @@ def check_chain(
             )
         else:
             _judge_revocation(journal, path[index], revoked, moment, is_leaf=index == 0)
-    return anchor
+    return authority
+
+
+def _judge_compromise(journal: Journal, name: str, since_us: int, moment: Moment) -> None:
+    """An authority whose key somebody else may have: whoever has it can certify anything under any date, so only what
+    others show to have existed before counts, as with a revoked authority (EN 319 102-1, clause 5.6.2.2)."""
+    declared = f"The trust bundle declares the key of “{name}” compromised since {spoken(since_us)}"
+    shown_us = moment.proven_us if moment.claimed_by_signer else moment.time_us
+    if shown_us is not None and shown_us < since_us:
+        journal.passed("authority", f"{declared}; others show that the signature existed before.")
+    else:
+        journal.refuse(
+            "authority",
+            SubIndication.REVOKED_CA_NO_POE,
+            f"{declared}, and nothing shows that the signature existed before.",
+        )
 
 
 def _check_validity(journal: Journal, leaf: Certificate, moment: Moment) -> bool:

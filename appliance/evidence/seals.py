@@ -118,9 +118,9 @@ class _Work:
         self._check_order(proven_us)
         _check_purpose(journal, certificate)
         moment = Moment(best_us, source, claimed_by_signer=False, proven_us=proven_us)
-        anchors = context.trust.anchors("seal")
-        anchor = check_chain(journal, certificate, candidates, anchors, context.lists, moment, context.now_us)
-        self.anchored = anchor is not None
+        trusted = context.trust.trusted_for("seal")
+        authority = check_chain(journal, certificate, candidates, trusted, context.lists, moment, context.now_us)
+        self.anchored = authority is not None
         journal.complete()
 
     def _check_content(self, one: SignedContent, subjects: Sequence[Subject]) -> None:

@@ -219,11 +219,9 @@ def _judge(
         )
     _check_purpose(journal, certificate, info)
     moment = Moment(info.time_us, "the time that the stamp states", claimed_by_signer=True, proven_us=proven_us)
-    anchors = context.trust.anchors("tsa")
-    anchor = check_chain(journal, certificate, candidates, anchors, context.lists, moment, context.now_us)
-    authority = None
-    if anchor is not None:
-        authority = context.trust.authority("tsa", anchor)
+    trusted = context.trust.trusted_for("tsa")
+    authority = check_chain(journal, certificate, candidates, trusted, context.lists, moment, context.now_us)
+    if authority is not None:
         journal.expect(
             info.policy in authority.policies,
             "policy",

@@ -34,6 +34,7 @@ from appliance.evidence.bundle import (
     LARGEST_BUNDLE,
     LARGEST_CRL,
     SIGNATURE,
+    AuthorityCompromise,
     AuthorityEntry,
     BundleDocument,
     RevocationListEntry,
@@ -77,6 +78,8 @@ class Authority:
     party: str
     time_class: TimeClass
     policies: frozenset[str]
+    compromised_us: int | None = None
+    """Since when its key is declared to be somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,9 @@ class TrustBundle:
     first_use: bool
     """Its signing key was believed because it was the first one seen."""
 
-    def anchors(self, role: Role) -> tuple[Certificate, ...]:
+    def trusted_for(self, role: Role) -> tuple[Authority, ...]:
         """The certificate authorities of one role."""
-        return tuple(one.certificate for one in self.authorities if one.role == role)
-
-    def authority(self, role: Role, certificate: Certificate) -> Authority:
-        """The entry of an anchor."""
-        return next(one for one in self.authorities if one.role == role and one.certificate == certificate)
+        return tuple(one for one in self.authorities if one.role == role)
 
     @property
     def signer(self) -> str:
@@ -247,7 +246,9 @@ def _authority(entry: AuthorityEntry) -> Authority:
         raise TrustRefused(f"“{certificate.name}” is no certificate authority")
     if (entry.party == "box") != (entry.time_class == "box"):
         raise TrustRefused("an authority's time class does not fit its party: the box's word is only the box's")
-    return Authority(certificate, entry.role, entry.party, entry.time_class, frozenset(entry.policies))
+    compromised = entry.compromised
+    since = _instant(compromised.since) if isinstance(compromised, AuthorityCompromise) else None
+    return Authority(certificate, entry.role, entry.party, entry.time_class, frozenset(entry.policies), since)
 
 
 def _revocation_list(files: Mapping[str, bytes], entry: RevocationListEntry) -> RevocationList:

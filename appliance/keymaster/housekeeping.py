@@ -150,6 +150,8 @@ class Housekeeping:
         device = box_token.signing_key(hsm.Pkcs11Uri.parse(f"pkcs11:object={DEVICE_KEY}"), DEVICE_SCHEME)
         files = read_directory(self._home.trust)
         previous = read_last(files).document
+        # An authority that is gone has left its last CRL.
+        left = {entry.file: files[entry.file] for entry in previous.revocation_lists if entry.file in files}
         signed: list[bytes] = []
 
         def sign(encoded: bytes) -> bytes:
@@ -166,9 +168,8 @@ class Housekeeping:
             issued=now,
             expires=now + datetime.timedelta(days=BUNDLE_DAYS),
             authorities=wanted_authorities(self._home.root, self._settings, self._room.ledger, previous),
-            revocation_lists={
-                Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities
-            },
+            revocation_lists=left
+            | {Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities},
             logs=wanted_logs(self._room.ledger, previous),
             witnesses=previous.witnesses,
             time=previous.time,

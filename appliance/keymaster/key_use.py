@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 import msgspec
+from cryptography import x509
 
 import hsm
 from appliance.box.settings import BoxSettings, LogKeySettings
@@ -58,6 +59,20 @@ async def forget_in_settings(room: Room, key: LedgerKey) -> None:
         )
     elif key.purpose == "ocsp":
         await answer_no_more(room, key)
+
+
+async def forget_authority(room: Room, key: LedgerKey) -> None:
+    """Take an authority whose key is about to be destroyed out of the settings. One that is merely stopped stays there
+    and makes CRLs; of this one the entry and the last CRL stay in the trust bundle."""
+    await room.change_settings(
+        lambda s: msgspec.structs.replace(s, authorities=[one for one in s.authorities if one.name != key.label])
+    )
+
+
+def is_fronts_authority(room: Room, key: LedgerKey) -> bool:
+    """Whether an authority's key certifies the TLS front and the applications."""
+    front = x509.load_pem_x509_certificate((room.home.trust / "box-ca.pem").read_bytes())
+    return any(x509.load_der_x509_certificate(der) == front for der in key.certificates[:1])
 
 
 def may_leave_log(room: Room, key: LedgerKey) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
+import time
 from pathlib import Path
 
 import msgspec
@@ -11,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from appliance.box.settings import BoxSettings
+from appliance.ceremonies import instant_text
 from appliance.errors import Unavailable
-from appliance.evidence.bundle import AuthorityEntry, BundleDocument, LogEntry, TrustRefused
+from appliance.evidence.bundle import AuthorityCompromise, AuthorityEntry, BundleDocument, LogEntry, TrustRefused
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
 from appliance.keymaster.context import Room
@@ -32,13 +35,21 @@ class TrustNotPublished(Unavailable):
 def wanted_authorities(
     root: Path, settings: BoxSettings, ledger: KeyLedger, previous: BundleDocument
 ) -> list[AuthorityEntry]:
-    """Those of the version before, those activated since, and the policies of every unit under its authority."""
+    """Those of the version before, those activated since, with the policies of every unit under its authority, and what
+    was declared compromised: an authority stays, so that verifiers can tell what they do not believe, and why."""
     entries = {entry.certificate: entry for entry in previous.authorities}
     in_use = {authority.name for authority in settings.authorities}
     for key in ledger.keys(None):
         if key.purpose == "authority" and key.label in in_use and key.certificates and key.activation.role:
             text = base64.b64encode(key.certificates[0]).decode()
             entries.setdefault(text, AuthorityEntry(certificate=text, role=key.activation.role))  # type: ignore[arg-type]
+    for key in ledger.keys(None):
+        if key.purpose == "authority" and key.compromised is not None:
+            for der in key.certificates[:1]:
+                text = base64.b64encode(der).decode()
+                if text in entries and entries[text].compromised is msgspec.UNSET:
+                    mark = AuthorityCompromise(since=_spoken(key.compromised), declared=_spoken(time.time_ns() // 1000))
+                    entries[text] = msgspec.structs.replace(entries[text], compromised=mark)
     for unit in settings.units:
         chain = x509.load_pem_x509_certificates((root / unit.certificate).read_bytes())
         if len(chain) == 1:
@@ -49,6 +60,10 @@ def wanted_authorities(
         if entry is not None and entry.role == "tsa" and new:
             entries[text] = msgspec.structs.replace(entry, policies=[*entry.policies, *dict.fromkeys(new)])
     return list(entries.values())
+
+
+def _spoken(time_us: int) -> str:
+    return instant_text(datetime.datetime.fromtimestamp(time_us // 1_000_000, datetime.UTC))
 
 
 def wanted_logs(ledger: KeyLedger, previous: BundleDocument) -> list[LogEntry]:

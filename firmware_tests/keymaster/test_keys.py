@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +197,65 @@ def test_an_authority_that_a_ceremony_made_certifies(box: GovernedBox) -> None:
     box.hold(generate("demo-seal-6"), issue("demo-seal-6", "seal-ca-2"), ActivateKey(tenant="demo", key="demo-seal-6"))
     with box.http() as client:
         assert seal(client, "demo-seal-6").status_code == 200
+
+
+def test_a_compromised_authority_is_declared_to_verifiers_and_destroyed(box: GovernedBox, tmp_path: Path) -> None:
+    """What it certified and others have seen before stands; the box issues nothing by it; the others' CRLs go on."""
+    authority = {"common_name": "Third seal CA", "organisation": "Box", "country": "CN", "days": 3650}
+    box.hold(
+        generate("seal-ca-3", "authority", None),
+        CreateAuthority(key="seal-ca-3", role="seal", **authority),
+        ActivateKey(tenant=None, key="seal-ca-3"),
+        generate("demo-seal-9"),
+        issue("demo-seal-9", "seal-ca-3"),
+        ActivateKey(tenant="demo", key="demo-seal-9"),
+    )
+
+    def sealed(name: str) -> list[str]:
+        (tmp_path / name).mkdir()
+        letter = tmp_path / name / "letter.txt"
+        letter.write_text("a letter\n")
+        done = cinnabar(
+            "seal", "--home", str(box.home.root), "--as", "demo-app", "--seal-key", "demo-seal-9", str(letter)
+        )
+        assert done.returncode == 0, done.stderr
+        return [str(path) for path in sorted(letter.parent.iterdir())]
+
+    def verified(files: list[str]) -> subprocess.CompletedProcess[str]:
+        return cinnabar("verify", "--trust", str(box.home.trust), "--state", str(tmp_path / "state"), *files)
+
+    before = sealed("before")
+    time.sleep(2)  # both times are told in whole seconds
+    since = now_text()
+    time.sleep(1)
+    after = sealed("after")
+    assert [verified(files).returncode for files in (before, after)] == [0, 0]
+    told = box.key("seal-ca-3", None)
+    shown = box.hold(DeclareCompromised(tenant=None, key="seal-ca-3", since=since, because="The shares were copied"))
+    bundle = json.loads((box.home.trust / "bundle.json").read_text())
+    assert bundle["version"] >= shown["steps"][0]["facts"]["trust_bundle"]
+    (mark,) = [one["compromised"] for one in bundle["authorities"] if "compromised" in one]
+    assert mark["since"] == since < mark["declared"]
+    stamped = [verified(files) for files in (before, after)]
+    assert [one.returncode for one in stamped] == [0, 2], [one.stdout for one in stamped]
+    assert "declares the key" in stamped[1].stdout
+    with pytest.raises(CinnabarError, match="is compromised"):
+        box.approved(generate("demo-seal-10"), issue("demo-seal-10", "seal-ca-3"))
+    with pytest.raises(CinnabarError, match="it stays"):
+        box.approved(DestroyKey(tenant=None, key="box-ca", public_key=box.key("box-ca", None)["public_key"]))
+    box.hold(DestroyKey(tenant=None, key="seal-ca-3", public_key=told["public_key"]))
+    assert "seal-ca-3" not in [one.name for one in read_settings(box.home.settings).authorities]
+    # The round that makes CRLs goes on, and the next bundle still tells of the authority, with its last CRL.
+    made_and_used(box, "demo-seal-11")
+    box.hold(DeclareCompromised(tenant="demo", key="demo-seal-11", since=now_text(), because="A test"))
+    version = bundle["version"]
+    wait_until(
+        lambda: json.loads((box.home.trust / "bundle.json").read_text())["version"] > version, 15, "the next bundle"
+    )
+    bundle = json.loads((box.home.trust / "bundle.json").read_text())
+    assert [one["compromised"] for one in bundle["authorities"] if "compromised" in one] == [mark]
+    assert "seal-ca-3.crl" in [one["file"] for one in bundle["revocation_lists"]]
+    assert verified(before).returncode == 0
 
 
 @pytest.mark.parametrize("scheme", ["ecdsa-p256-sha256", "ed25519", "rsa-pss-sha256"])

@@ -28,9 +28,10 @@ from appliance.errors import Conflict, NotFound
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.key_ledger import LedgerKey
 from appliance.keymaster.key_states import Change, KeyState, KeyStateRefused, after
-from appliance.keymaster.key_use import leave_use, may_leave_log, set_register
+from appliance.keymaster.key_use import forget_authority, is_fronts_authority, leave_use, may_leave_log, set_register
 from appliance.keymaster.ownership import check_token
 from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.trust_changes import trust_published
 from appliance.recorder.messages import BOX_LOG
 from hsm.inventory import TokenObject, list_objects
 from hsm.keys import destroy_key_pair, generate_key_pair, settle_half_made
@@ -180,6 +181,8 @@ async def may_change(room: Room, proposal: Proposal, action: KeyAction) -> None:
     """The key is the scope's own, and in a state from which this leads on."""
     key = room.ledger.key(action.tenant, action.key)
     change = CHANGES[type(action)]
+    if isinstance(action, DestroyKey) and key.purpose == "authority" and is_fronts_authority(room, key):
+        raise KeyStateRefused("the front and the applications have their certificates by it: it stays")
     if not (_is_done(key, change) and was_begun(room, proposal)):
         after(key.state, change)
     if key.purpose == "log" and isinstance(action, SuspendKey | ResumeKey):
@@ -281,6 +284,9 @@ async def declare_compromised(ctx: ExecutionContext, action: DeclareCompromised)
                 )
             )
             revoked.append(digest.hex())
+    published: dict[str, Any] = {}
+    if key.purpose == "authority":
+        published["trust_bundle"] = await trust_published(ctx.room)
     facts: dict[str, Any] = {
         "key": key.label,
         "id": key.cka_id.hex(),
@@ -289,6 +295,7 @@ async def declare_compromised(ctx: ExecutionContext, action: DeclareCompromised)
         "because": action.because,
         "revoked": revoked,
         "affected": await _affected(ctx.room, key, since),
+        **published,
     }
     return StepResult(facts)
 
@@ -318,7 +325,10 @@ async def destroy_key(ctx: ExecutionContext, action: DestroyKey) -> StepResult:
     _check_public_key(key, action)
     if not _is_done(key, "destroy"):
         after(key.state, "destroy")
-    await leave_use(ctx.room, key)
+    if key.purpose == "authority":
+        await forget_authority(ctx.room, key)
+    else:
+        await leave_use(ctx.room, key)
     gone = await asyncio.to_thread(_destroy, ctx.room, key)
     with ctx.room.journal.transaction():
         known = ctx.room.ledger.objects(key.token)
