@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,11 @@ CODE_DIGITS = 8
 CODE_S = 600
 ATTEMPTS = 5
 MOST = 200
-"""Open invitations, and candidates that are not confirmed."""
+"""Open invitations and candidates that are not confirmed, together."""
+MOST_OF_ONE = 4
+"""Of them, those of one person: whoever signs in invites herself, and must not take the room of all."""
+KEPT_FOR_CONSOLE = 20
+"""Of MOST, the room that only the console fills."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +80,27 @@ class Candidates:
 
     # Invitations
 
-    def invite(self, person: str, name: str) -> str:
-        """A one-time code for an enrolment link, 32 hexadecimal digits. Raises TooManyProposals, msgspec errors."""
+    def invite(self, person: str, name: str, *, console: bool = False) -> str:
+        """A one-time code for an enrolment link, 32 hexadecimal digits. Raises TooManyProposals, msgspec errors.
+
+        Each person has one open link: a new one ends the one before. `console`: the person at the console asks."""
         named = msgspec.convert({"person": person, "name": name}, _Named)
         now = int(self._clock_s())
         code = secrets.token_hex(INVITATION_BYTES)
         with self._journal.transaction() as connection:
             connection.execute("DELETE FROM invitations WHERE used IS NULL AND expires < ?", (now,))
-            if connection.execute("SELECT count(*) FROM invitations WHERE used IS NULL").fetchone()[0] >= MOST:
-                raise TooManyProposals("too many invitations are open")
+            connection.execute(
+                "DELETE FROM invitations WHERE used IS NULL AND json_extract(name, '$.person') = ?", (person,)
+            )
+            most, of_one = (MOST, MOST) if console else (MOST - KEPT_FOR_CONSOLE, MOST_OF_ONE)
+            if _full(connection, person, most, of_one):
+                # Whoever had her words compared was confirmed at once: what has waited for so long is given up.
+                connection.execute(
+                    "DELETE FROM candidates WHERE state = 'waiting' AND registered < ?", (now - INVITATION_S,)
+                )
+                why = _full(connection, person, most, of_one)
+                if why:
+                    raise TooManyProposals(why)
             connection.execute(
                 "INSERT INTO invitations (code, name, made, expires) VALUES (?,?,?,?)",
                 (_hidden(code), msgspec.json.encode(named).decode(), now, now + INVITATION_S),
@@ -182,6 +199,19 @@ class Candidates:
     def is_confirmed(self, person: str, credential: Credential) -> bool:
         """Whether exactly this credential was confirmed for exactly this person."""
         return any(one.person == person and one.credential == credential for one in self.confirmed())
+
+
+def _full(connection: sqlite3.Connection, person: str, most: int, of_one: int) -> str:
+    """Why there is no room for another invitation; empty where there is."""
+    waiting, own = connection.execute(
+        """SELECT count(*), coalesce(sum(json_extract(name, '$.person') = ?), 0) FROM (
+               SELECT name FROM invitations WHERE used IS NULL
+               UNION ALL SELECT name FROM candidates WHERE state = 'waiting')""",
+        (person,),
+    ).fetchone()
+    if own >= of_one:
+        return "too many passkeys of this person wait for the console"
+    return "too many invitations are open, or candidates wait for the console" if waiting >= most else ""
 
 
 def _candidate(row: tuple[str, str, bytes, str, str, int]) -> Candidate:

@@ -16,17 +16,19 @@ from cryptography import x509
 
 from appliance.box.control import ControlClient
 from appliance.calls.server import Method
-from appliance.ceremonies import Constitution, DocumentRefused, QuorumMissing, digest_words
+from appliance.ceremonies import Constitution, DocumentRefused, QuorumMissing, digest_words, encode
+from appliance.ceremonies import digest as digest_of
 from appliance.ceremonies.canonical import Digest, Name, Text
 from appliance.ceremonies.cards import card_credential_id
-from appliance.ceremonies.constitution import ApprovalRules, Credential, ScopeName
+from appliance.ceremonies.constitution import LONGEST_HOURS, Credential, ScopeName
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import Conflict
 from appliance.keymaster.desk import Desk, shown_candidate, status
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import CodeRefused
 from appliance.keymaster.execution import Executions
-from appliance.keymaster.founding import first_constitution, found, rehearsal_rules
+from appliance.keymaster.founding import first_constitution, found
+from appliance.keymaster.founding_rules import give_rules, made_rules, rules_before_founding
 from appliance.keymaster.ledger_founding import begin_ledger
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG
@@ -39,6 +41,7 @@ EMERGENCY_S = 60.0
 """The supervisor's name of a lock that stands over a restart."""
 
 Threshold = Annotated[int, msgspec.Meta(ge=1, le=100)]
+Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 30)]
 
 
 class Console:
@@ -53,8 +56,8 @@ class Console:
 
     def methods(self) -> dict[str, Method]:
         names = (
-            "status candidates code card discard invite enrolment_links prepare_founding found proposals proposal "
-            "constitution pending text answer lock stop"
+            "status candidates code card discard invite enrolment_links rules give_rules prepare_founding found "
+            "proposals proposal constitution pending text answer lock stop"
         )
         return {name: getattr(self, name) for name in names.split()}
 
@@ -91,14 +94,14 @@ class Console:
             raise DocumentRefused("the certificate cannot be read") from None
         candidates = self._room.candidates
         credential = Credential(kind="card", id=digest, public_key=base64.b64encode(certificate).decode())
-        one = candidates.register(candidates.invite(person, name), credential)
+        one = candidates.register(candidates.invite(person, name, console=True), credential)
         return shown_candidate(candidates.confirm(one.id, candidates.show_code(one.id)))
 
     async def discard(self, identifier: str) -> None:
         self._room.candidates.discard(identifier)
 
     async def invite(self, person: Name, name: Text) -> str:
-        return self._room.candidates.invite(person, name)
+        return self._room.candidates.invite(person, name, console=True)
 
     async def enrolment_links(self) -> str:
         """The address before a code of `invite`."""
@@ -106,18 +109,43 @@ class Console:
         if constitutions.refusal is None and constitutions.founded:
             rules = constitutions.in_force().rules
         else:
-            rules = rehearsal_rules(self._room.home, self._room.settings)
+            rules = rules_before_founding(self._room.home, self._room.settings)
         return f"{rules.origins[0]}/enrol/"
 
     # Founding
+
+    async def rules(self) -> dict[str, Any]:
+        """The rules of approval that hold, with their digest. Raises DocumentRefused where there are none yet."""
+        constitutions = self._room.constitutions
+        if constitutions.refusal is None and constitutions.founded:
+            held = constitutions.in_force().rules
+        else:
+            held = rules_before_founding(self._room.home, self._room.settings)
+        return {"rules": msgspec.to_builtins(held), "digest": digest_of(encode(held))}
+
+    async def give_rules(
+        self, models: list[str], makers: list[bytes], origins: list[str], hours: Hours = LONGEST_HOURS
+    ) -> dict[str, Any]:
+        """Rules for the first enrolments and the founding; see `rules`. `makers`: root certificates, DER."""
+        home, settings = self._room.home, self._room.settings
+        copies = settings.rehearsal and not models
+        give_rules(
+            self._room,
+            made_rules(
+                home, settings, models=models, makers=makers, origins=origins, hours=hours, backup_eligible=copies
+            ),
+        )
+        self._proposed = None
+        return await self.rules()
 
     async def prepare_founding(
         self,
         threshold: Threshold,
         scopes: dict[ScopeName, list[Name]] | None = None,
-        rules: ApprovalRules | None = None,
     ) -> dict[str, Any]:
-        """The first constitution as it would be, its digest and the digest's words. Nothing has happened yet."""
+        """The first constitution as it would be, its digest and the digest's words. Nothing has happened yet.
+
+        The words stay the same until something in it does; `differs`: it is another one than was shown last."""
         constitutions = self._room.constitutions
         if constitutions.refusal is None and constitutions.founded:
             raise Conflict("the box has a constitution")
@@ -127,14 +155,18 @@ class Console:
         settings = self._room.settings
         document = first_constitution(
             settings,
-            rules or rehearsal_rules(self._room.home, settings),
+            rules_before_founding(self._room.home, settings),
             candidates,
             threshold,
             scopes or {},
             self._engine.clock(),
         )
+        before = self._proposed
+        if before is not None and msgspec.structs.replace(document, issued=before.issued) == before:
+            document = before
         self._proposed = document
         return {
+            "differs": before is not None and document != before,
             "digest": document.digest,
             "words": digest_words(document.digest),
             "chinese": digest_words(document.digest, "chinese_simplified"),

@@ -345,14 +345,15 @@ def test_whatever_an_export_meets_it_ends(own: AuditBox) -> None:
     made = own.made("alfa", 1)
     salt, content = os.urandom(32), b'{"a":"\xff"}'
     body = own.ciphers["alfa"].close(made.record_id, Body(salt, content, b""))
-    own.record("alfa", [msgspec.structs.replace(made, commitment=commitment(salt, content), body=body)])
-    own.wait_for_size(origin_of("alfa"), 1)
+    index = own.record("alfa", [msgspec.structs.replace(made, commitment=commitment(salt, content), body=body)])
+    own.wait_for_size(origin_of("alfa"), index + 1)
     with own.client() as client:
         shown = client.entries("alfa").entries
         assert any("\\xff" in (one.content or "") for one in shown)
         for _ in range(3):
             name = client.export_start("alfa", form="csv")
-            wait_for(lambda name=name: client.export_progress(name).state == "failed", "the export ends")
+            wait_for(lambda name=name: client.export_progress(name).state != "running", "the export ends")
+            assert client.export_progress(name).state == "failed"
     assert list(own.home.audit_exports.iterdir()) == []
 
 

@@ -9,7 +9,15 @@ import msgspec
 import pytest
 
 from appliance.errors import Conflict, NotFound
-from appliance.keymaster.candidates import ATTEMPTS, CODE_S, INVITATION_S, MOST, Candidates
+from appliance.keymaster.candidates import (
+    ATTEMPTS,
+    CODE_S,
+    INVITATION_S,
+    KEPT_FOR_CONSOLE,
+    MOST,
+    MOST_OF_ONE,
+    Candidates,
+)
 from appliance.keymaster.errors import CodeRefused, TooManyProposals
 from appliance.keymaster.journal import Journal
 from firmware_tests.officers import SoftwareOfficer
@@ -107,10 +115,32 @@ def test_invitations_are_bounded_and_names_held(candidates: Candidates) -> None:
     for person in ("", "Ann", "a" * 65, "ann/bo", "-ann"):
         with pytest.raises(msgspec.ValidationError):
             candidates.invite(person, "Ann")
-    for _ in range(MOST):
-        candidates.invite("ann", "Ann")
+    for number in range(MOST - KEPT_FOR_CONSOLE):
+        candidates.invite(f"p{number}", "Ann")
     with pytest.raises(TooManyProposals):
         candidates.invite("ann", "Ann")
+    for number in range(KEPT_FOR_CONSOLE):
+        candidates.invite(f"q{number}", "Ann", console=True)
+    with pytest.raises(TooManyProposals):
+        candidates.invite("ann", "Ann", console=True)
+
+
+def test_nobody_takes_the_room_of_all_by_inviting_herself(candidates: Candidates, clock: Clock) -> None:
+    """Whoever signs in, a reader too, has the keymaster invite her."""
+    links = [candidates.invite("rita", "Rita") for _ in range(2 * MOST)]
+    with pytest.raises(CodeRefused):
+        candidates.invitation(links[0])  # a new link ends the one before
+    candidates.register(links[-1], SoftwareOfficer("rita").credential())
+    for _ in range(MOST_OF_ONE - 1):
+        candidates.register(candidates.invite("rita", "Rita"), SoftwareOfficer("rita").credential())
+    with pytest.raises(TooManyProposals):
+        candidates.invite("rita", "Rita")
+    candidates.invite("ann", "Ann")
+    confirmed = candidates.register(candidates.invite("bo", "Bo"), ANN.credential())
+    candidates.confirm(confirmed.id, candidates.show_code(confirmed.id))
+    clock.now += INVITATION_S + 1
+    candidates.invite("rita", "Rita")  # what waited for a week is gone; who was confirmed stays
+    assert [one.person for one in candidates.all()] == ["bo"]
 
 
 def test_neither_link_nor_code_stands_in_the_journal(candidates: Candidates, tmp_path: Path) -> None:
