@@ -98,6 +98,12 @@ class RunningBox:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def supervisor(self) -> int:
+        """Its process number."""
+        assert self._process is not None
+        return self._process.pid
+
     def said(self) -> str:
         return self.output.read_text(errors="replace")[-8000:]
 

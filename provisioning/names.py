@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from appliance.box.settings import UserSettings
+
 # 32473 is the enterprise number reserved for documentation (RFC 5612): no production policy can stand under it.
 REHEARSAL_ARC = "1.3.6.1.4.1.32473.2026"
 REHEARSAL_STAMP_POLICY = f"{REHEARSAL_ARC}.1.1"
@@ -22,3 +24,17 @@ def log_origin(box_id: str, log: str) -> str:
 
 REVOCATION_URL = "http://rehearsal.cinnabar.invalid"
 """Where certificates of a rehearsal box say that CRLs and OCSP answers are, unless it is made for another address."""
+
+USERS = UserSettings(
+    worker=60610,
+    recorder=60611,
+    front=60612,
+    documents=60613,
+    log=60614,
+    keymaster=60615,
+    clock=60616,
+    management=60617,
+    audit=60618,
+)
+"""Numbers for the box's processes: of a range that Debian gives nobody (policy, section 9.2.2: 60000 to 64999 are given
+on demand)."""

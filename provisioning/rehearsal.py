@@ -153,16 +153,7 @@ class _Provisioning:
             seal_keys=seal_keys,
             logs=[self._log("box", None), *(self._log(tenant, tenant) for tenant in self.tenants)],
             authorities=authorities,
-            users=box.UserSettings(
-                worker=60610,
-                recorder=60611,
-                front=60612,
-                documents=60613,
-                log=60614,
-                keymaster=60615,
-                clock=60616,
-                management=60617,
-            ),
+            users=names.USERS,
             front=box.FrontSettings(management=MANAGEMENT, revocation_url=self.revocation_url),
         )
         applications = {f"{tenant}-app": self._application(tenant) for tenant in self.tenants}

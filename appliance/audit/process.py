@@ -23,7 +23,7 @@ from appliance.audit.room import AuditRoom
 from appliance.audit.source import RecordSource
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
-from appliance.box.settings import read_settings
+from appliance.box.settings import BoxSettings, read_settings
 from appliance.calls.server import CallServer
 from appliance.recorder import RecorderClient, new_run_id
 
@@ -31,6 +31,14 @@ NICENESS = 5
 """Whoever signs comes first."""
 
 log = structlog.get_logger("audit")
+
+
+def audit_users(settings: BoxSettings) -> frozenset[int]:
+    """Who may ask: root and the management service; whatever runs under our user only where that is not ours alone."""
+    users = settings.users
+    management = frozenset(() if users.management is None else (users.management,))
+    separate = users.audit is not None and users.audit == os.geteuid() and management
+    return management | {0} if separate else management | {0, os.geteuid()}
 
 
 async def serve(home: Home, stop: asyncio.Event) -> None:
@@ -42,13 +50,12 @@ async def serve(home: Home, stop: asyncio.Event) -> None:
     room.open_logs()
     exports = Exports(room, home.audit_exports)
     forwarder = Forwarder(room)
-    users = {os.geteuid(), 0} | ({settings.users.management} if settings.users.management is not None else set())
 
     def status() -> dict[str, Any]:
         return {"logs": {name: index.size(name) for name in room.logs}, "forwarding": forwarder.status()}
 
     methods = Methods(room, exports, status).table()
-    server = CallServer("audit", methods, frozenset(users), request_limit=REQUEST_LIMIT)
+    server = CallServer("audit", methods, audit_users(settings), request_limit=REQUEST_LIMIT)
     tasks = [asyncio.create_task(room.follow(), name="follow"), asyncio.create_task(forwarder.run(), name="forward")]
     home.audit_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     await server.start(home.audit_socket, 0o660)

@@ -74,10 +74,9 @@ def parts_of(
             group=users.keymaster_group,
         ),
     ]
-    # As the workers, since it opens the same content keys; it makes no signature.
     parts.append(
         # Whoever signs waits for no audit page; with forced audit, its word is what is waited for.
-        Part("audit", module("appliance.audit"), who.worker, groups("worker"), 1, needed=False)
+        Part("audit", module("appliance.audit"), who.audit, groups("audit"), 1, needed=False)
     )
     # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
     peers = [peer for number in (who.worker, who.keymaster) for peer in ("--peer", str(number))]
@@ -161,9 +160,9 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.root / "certificates", None, 0o775 if own_group else 0o755, group=users.keymaster_group)
     users.directory(home.issued, None, 0o775 if own_group else 0o755, group=users.keymaster_group)
     users.directory(home.marks, who.worker, 0o700)
-    users.directory(home.audit_socket.parent, who.worker, 0o2750, group=who.management)
-    users.give(home.audit, who.worker, create=True)
-    users.directory(home.audit, who.worker, 0o700)
+    users.directory(home.audit_socket.parent, who.audit, 0o2750, group=who.management)
+    users.give(home.audit, who.audit, create=True)
+    users.directory(home.audit, who.audit, 0o700)
     users.directory(home.management_socket.parent, who.management, 0o2750, group=who.front)
     users.give(home.management, who.management, create=True)
     users.directory(home.management, who.management, 0o700)
@@ -184,19 +183,27 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
         users.directory(path, user, mode)
     users.give(home.key_backups, who.keymaster, create=True)
     users.directory(home.key_backups, None, 0o770 if own_group else 0o700, group=users.keymaster_group)
-    users.give(home.audit_exports, who.worker, create=True)
-    users.directory(home.audit_exports, who.worker, 0o750)
+    users.give(home.audit_exports, who.audit, create=True)
+    users.directory(home.audit_exports, who.audit, 0o750)
+    # What the keymaster makes in it belongs to the workers' group, and others see none of it.
+    users.give(home.policies, who.keymaster, group=who.worker, create=True)
+    users.directory(home.policies, who.keymaster, 0o2750, group=who.worker)
     if one_user_only(settings):
         users.give(home.tokens, who.worker, create=True)
     prepare_secrets(home, settings, users)
     if settings.front.tsa_passwords is not None:
         users.give(home.root / settings.front.tsa_passwords, who.front)
+    if settings.audit.syslog_key is not None:
+        users.give(home.root / settings.audit.syslog_key, who.audit)
 
 
 def prepare_secrets(home: Home, settings: BoxSettings, users: ProcessUsers) -> None:
     """Give tenants' content keys and tokens' PINs to whom they belong; again whenever other settings are adopted."""
     for tenant in settings.tenants:
-        users.give(home.root / tenant.data_key, users.numbers.worker)
+        # Workers write and read content, the audit process reads it: the keys are wrapped, by tokens that both open.
+        users.give(home.root / tenant.data_key, users.numbers.worker, group=users.numbers.audit)
+        if users.separate:
+            (home.root / tenant.data_key).chmod(0o640)
     users.directory(home.secrets, None, 0o711)
     for token in settings.tokens:
         if token.pin_source != "file":

@@ -207,11 +207,11 @@ class LimitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
 class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numeric user ids, one for each kind of process, that they run under when the supervisor is root.
 
-    While one of them is None, all run under the supervisor's own."""
+    While one of them but `audit` is None, all run under the supervisor's own."""
 
     worker: int | None = None
-    """API workers. Where a token is SoftHSM's, whose files one user alone can read, also the log follower and the
-    keymaster; the status then says so."""
+    """API workers. Where a token is SoftHSM's, whose files one user alone can read, also the log follower, the
+    keymaster and the audit process; the status then says so."""
     log: int | None = None
     """The log follower."""
     keymaster: int | None = None
@@ -226,6 +226,9 @@ class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Document workers: they read what others upload, and of the home the public trust bundle alone."""
     management: int | None = None
     """The management service: it reaches the keymaster's desk and nothing else."""
+    audit: int | None = None
+    """The audit process, which opens what is kept of records and signs nothing; None: the workers' user, and the status
+    says so."""
 
 
 class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

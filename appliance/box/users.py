@@ -22,13 +22,14 @@ from appliance.box.settings import BoxSettings, UserSettings
 from appliance.box.softhsm import VARIABLE as SOFTHSM_VARIABLE
 from hsm import Pkcs11Uri
 
-TOKEN_KINDS: Final = ("worker", "log", "keymaster")
+TOKEN_KINDS: Final = ("worker", "log", "keymaster", "audit")
 """Those that open tokens."""
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": ("recorder", "log", "documents"),  # submits to the recorder; serves tiles and proofs; has documents read
     "log": ("recorder",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
+    "audit": ("recorder", "log"),  # reads records, and puts on record who read them; reads tiles and proofs
     "management": ("front",),  # asks the workers for their metrics, which know it from the front by its user
 }
 """Whose groups each kind of process belongs to besides its own."""
@@ -67,17 +68,19 @@ class ProcessUsers:
             os.chown(path, owner, owner if group is None else group)
         path.chmod(mode)
 
-    def give(self, path: Path, user: int | None, *, create: bool = False) -> None:
-        """Hand a file or a whole tree to a user; nothing happens where processes are not separate."""
+    def give(self, path: Path, user: int | None, *, group: int | None = None, create: bool = False) -> None:
+        """Hand a file or a whole tree to a user, and to a group if it is not the user's own; nothing happens where
+        processes are not separate."""
         if create:
             path.mkdir(parents=True, exist_ok=True)
         if not self.separate or user is None:
             return
-        os.chown(path, user, user)
+        group = user if group is None else group
+        os.chown(path, user, group)
         if path.is_dir():
             for directory, names, files in os.walk(path):
                 for name in (*names, *files):
-                    os.chown(Path(directory) / name, user, user, follow_symlinks=False)
+                    os.chown(Path(directory) / name, user, group, follow_symlinks=False)
 
 
 def one_user_only(settings: BoxSettings) -> list[str]:
@@ -100,15 +103,20 @@ def _module(uri: str) -> str:
 
 def assign(settings: BoxSettings) -> ProcessUsers:
     """The users that the settings ask for, and what the tokens make of it."""
-    numbers = settings.users
-    missing = [name for name, number in msgspec.structs.asdict(numbers).items() if number is None]
+    numbers, lent = settings.users, {}
+    if numbers.audit is None:
+        numbers = msgspec.structs.replace(numbers, audit=numbers.worker)
+        lent = {SHARED: "the audit process runs under the workers' user: box.json names none for it"}
+    missing = [
+        name for name, number in msgspec.structs.asdict(settings.users).items() if number is None and name != "audit"
+    ]
     if missing:
         return ProcessUsers(weaknesses={NOT_SEPARATE: f"{_ONE_USER}: box.json names none for {', '.join(missing)}"})
     forced = one_user_only(settings)
     if not forced:
-        return ProcessUsers(numbers, keymaster_group=numbers.keymaster)
+        return ProcessUsers(numbers, lent, keymaster_group=numbers.keymaster)
     shared = dict.fromkeys(TOKEN_KINDS, numbers.worker)
-    reason = "workers, log follower and keymaster share one user: SoftHSM's files can be read by one only"
+    reason = "workers, log follower, keymaster and audit share one user: SoftHSM's files can be read by one only"
     return ProcessUsers(msgspec.structs.replace(numbers, **shared), {SHARED: reason}, numbers.keymaster)
 
 

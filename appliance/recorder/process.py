@@ -57,7 +57,7 @@ def main(root: Path) -> None:
     settings = read_settings(home.settings)
     os.umask(0o077)
     me = os.geteuid()
-    submitters = (settings.users.worker, settings.users.log, settings.users.keymaster)
+    submitters = (settings.users.worker, settings.users.log, settings.users.keymaster, settings.users.audit)
     users = {user for user in submitters if user is not None}
     private_directory(home.recorder_socket.parent)
     writer = Writer(home.records, writer_settings(settings))

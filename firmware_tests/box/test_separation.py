@@ -49,7 +49,9 @@ def test_each_kind_of_process_has_a_user_and_only_the_groups_it_needs(box: Runni
     worker, recorder, front, clock = users["api-0"], users["recorder"], users["front"], users["clock"]
     documents = users["documents"]
     assert len({worker, recorder, front, clock, documents}) == 5
-    assert {users[name] for name in ("log", "keymaster", "api-1")} == {worker}, "SoftHSM's files are for one user"
+    assert {users[name] for name in ("log", "keymaster", "audit", "api-1")} == {worker}, (
+        "SoftHSM's files are for one user"
+    )
     for name, pid in box.processes().items():
         # The keymaster has a group of its own even where it shares the workers' user: what is its own hangs on that.
         assert (int(_status(pid, "Gid")[0]) == users[name]) is (name != "keymaster")

@@ -6,9 +6,11 @@ SoftHSM behind a small module of another name, with token files that several use
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +20,14 @@ import pytest
 
 from appliance.box.pins import PinCopies, pin_path, tokens_of
 from appliance.box.settings import BoxSettings, UserSettings, read_settings, write_settings
-from appliance.box.users import NOT_SEPARATE, SHARED, ProcessUsers, assign, one_user_only
+from appliance.box.users import MEMBERSHIPS, NOT_SEPARATE, SHARED, ProcessUsers, assign, one_user_only
 from firmware_tests.running import RunningBox, wait_until
 from hsm import PinFile, PinRefused, Pkcs11Uri
 from hsm.testing.softhsm import softhsm_module
+from provisioning.names import USERS
 
 SOURCE = Path(__file__).with_name("several_users.c")
-SAME_USER = {"api-1": "api-0", "audit": "api-0", "open-front": "front", "management-front": "front"}
+SAME_USER = {"api-1": "api-0", "open-front": "front", "management-front": "front"}
 """Parts that are of another one's kind."""
 NUMBERS = UserSettings(**dict(zip(UserSettings.__struct_fields__, range(60620, 60640), strict=False)))
 
@@ -57,7 +60,7 @@ def apart(open_directory: Path) -> Iterator[RunningBox]:
     box = RunningBox(open_directory / "apart", "demo")
     box.provision()
     _open_as_anybody(box)
-    box.start("--metrics", "127.0.0.1:0", "--public", "127.0.0.1:0")
+    box.start("--metrics", "127.0.0.1:0", "--public", "127.0.0.1:0", management="127.0.0.1:0")
     yield box
     if box.running:
         box.stop()
@@ -81,34 +84,67 @@ def _groups(box: RunningBox, part: str) -> list[int]:
     return [int(number) for number in found.group(1).split()]
 
 
-def _can(box: RunningBox, part: str, path: Path, how: int) -> bool:
-    """Whether a process with this part's user and groups can reach a path so; a socket if it is not put off there."""
-    program = (
-        "import os, socket, stat, sys\n"
-        "path, how = sys.argv[1], int(sys.argv[2])\n"
-        "try:\n"
-        "    if stat.S_ISSOCK(os.stat(path).st_mode):\n"
-        "        s = socket.socket(socket.AF_UNIX); s.settimeout(0.5); s.connect(path)\n"
-        "        try: print(bool(s.recv(1)))\n"
-        "        except TimeoutError: print(True)\n"
-        "    else:\n"
-        "        print(os.access(path, how))\n"
-        "except OSError:\n"
-        "    print(False)\n"
-    )
-    user = _user(box, part)
+_TRY = """
+import json, os, signal, socket, stat, sys
+
+def tried(path, how):
+    try:
+        if how == "signal":
+            os.kill(int(path), 0)
+        elif how == "memory":
+            with open(f"/proc/{path}/mem", "rb"):
+                pass
+        elif stat.S_ISSOCK(os.stat(path).st_mode):
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(0.2)
+            s.connect(path)
+            try:
+                return bool(s.recv(1))
+            except TimeoutError:
+                return True
+        else:
+            return os.access(path, how)
+    except OSError:
+        return False
+    return True
+
+print(json.dumps([tried(path, how) for path, how in json.load(sys.stdin)]))
+"""
+
+
+def _as_part(box: RunningBox, part: str, command: tuple[str, ...], said: str = "") -> str:
+    """What a command says that runs with this part's user, group and groups."""
+    status = Path(f"/proc/{box.processes()[part]}/status").read_text()
+    group = re.search(r"^Gid:\s+(\d+)", status, re.MULTILINE)
+    assert group is not None
     ran = subprocess.run(
-        ("/usr/bin/python3", "-c", program, str(path), str(how)),
-        user=user,
-        group=user,
+        command,
+        input=said,
+        user=_user(box, part),
+        group=int(group[1]),
         extra_groups=_groups(box, part),
         cwd="/",
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
-    return ran.stdout.strip() == "True"
+    return ran.stdout
+
+
+def _reached(box: RunningBox, part: str, tries: list[tuple[str, int | str]]) -> list[bool]:
+    """Of paths, and how each is to be reached, those that the part reaches; a socket if it is not put off there."""
+    said: list[bool] = json.loads(_as_part(box, part, ("/usr/bin/python3", "-c", _TRY), json.dumps(tries)))
+    return said
+
+
+def _can(box: RunningBox, part: str, path: Path, how: int) -> bool:
+    return _reached(box, part, [(str(path), how)])[0]
+
+
+KINDS = {name: name for name in ("recorder", "log", "keymaster", "clock", "front", "documents", "audit", "management")}
+KINDS["worker"] = "api-0"
+"""A part of each kind."""
 
 
 def test_every_process_has_a_user_of_its_own_and_the_box_works(apart: RunningBox) -> None:
@@ -129,52 +165,116 @@ def test_every_process_has_a_user_of_its_own_and_the_box_works(apart: RunningBox
 def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
     """The table of docs/operations.md. Every path is tried by a process of every kind."""
     home = apart.home
-    kinds = {name: name for name in ("recorder", "log", "keymaster", "clock", "front", "documents")} | {
-        "worker": "api-0"
-    }
-    number = {kind: _user(apart, part) for kind, part in kinds.items()}
-    pins = {kind: home.secrets / "for" / str(number[kind]) for kind in ("worker", "log", "keymaster")}
+    number = {kind: _user(apart, part) for kind, part in KINDS.items()}
+    pins = {kind: home.secrets / "for" / str(number[kind]) for kind in ("worker", "log", "keymaster", "audit")}
     log = next(path for path in home.logs.iterdir() if path.is_dir())
     checkpoint = next(home.logs.glob("*/checkpoint"))
     reads: list[tuple[Path, set[str]]] = [
         (home.records, {"recorder"}),
-        (home.secrets / "demo.content-key", {"worker"}),
+        (home.secrets / "demo.content-key", {"worker", "audit"}),
         (home.secrets / "demo.pin", set()),
         (home.secrets / "demo.so-pin", set()),
         (pins["worker"] / "demo.pin", {"worker"}),
         (pins["log"] / "demo.pin", {"log"}),
         (pins["log"] / "box.pin", {"log"}),
         (pins["keymaster"] / "box.pin", {"keymaster"}),
-        (checkpoint, {"log", "worker", "keymaster"}),
-        (home.exports / "checkpoints", {"log", "worker", "keymaster"}),  # signed heads, no secrets
+        (pins["audit"] / "demo.pin", {"audit"}),
+        (checkpoint, {"log", "worker", "keymaster", "audit"}),
+        (home.exports / "checkpoints", {"log", "worker", "keymaster", "audit"}),  # signed heads, no secrets
         (home.front / "server.key", {"front"}),
         (home.marks / "demo-tsu", {"worker"}),
-        (home.recorder_socket, {"recorder", "worker", "log", "keymaster"}),
+        (home.documents, {"worker"}),
+        (home.keymaster, {"keymaster"}),
+        (home.journal, {"keymaster"}),
+        (home.policies, {"keymaster", "worker"}),
+        (home.audit / "index.sqlite", {"audit"}),
+        (home.audit_exports, {"audit"}),
+        (home.management, {"management"}),
+        (home.trust / "bundle.json", set(KINDS)),
+    ]
+    connects: list[tuple[Path, set[str]]] = [
+        (home.recorder_socket, {"recorder", "worker", "log", "keymaster", "audit"}),
         (home.admin_socket, {"recorder", "keymaster"}),
         (home.worker_socket(0, "applications"), {"front"}),
-        (home.trust / "bundle.json", set(kinds)),
+        (home.worker_socket(0, "metrics"), {"front", "management"}),
+        (home.documents_socket, {"worker", "keymaster"}),
+        (home.desk_socket, {"management"}),
+        (home.enrol_socket, {"worker"}),
+        (home.console_socket, set()),
+        (home.approve_socket, {"front"}),
+        (home.audit_socket, {"management"}),
+        (home.management_socket, {"front", "management"}),  # its own: it answers itself nothing but 403
+        (home.supervisor_socket, {"keymaster"}),
     ]
     writes: list[tuple[Path, set[str]]] = [
         (home.trust, {"keymaster"}),
         (home.issued, {"keymaster"}),
+        (home.policies, {"keymaster"}),
+        (home.keymaster, {"keymaster"}),
         (log, {"log"}),
         (home.exports / "checkpoints", {"log"}),
         (home.clock_page, {"clock"}),
+        (home.audit_word, {"audit"}),
+        (home.audit, {"audit"}),
+        (home.management, {"management"}),
         (home.state_page, set()),
         (home.settings, set()),
-        (home.counters, {"worker", "log", "keymaster", "recorder"}),
+        (home.counters, {"worker", "log", "keymaster", "recorder", "audit"}),
         (home.secrets, set()),
         (home.run, set()),
     ]
     assert not (pins["worker"] / "box.pin").exists(), "workers open no token of the box's"
+    assert not (pins["audit"] / "box.pin").exists(), "the audit process opens no token of the box's"
     assert (pins["keymaster"] / "demo.pin").exists(), "the keymaster makes and compares keys in every token"
+    table = [
+        (path, how, expected)
+        for how, rows in ((os.R_OK, reads + connects), (os.W_OK, writes))
+        for path, expected in rows
+    ]
+    reached = {
+        kind: _reached(apart, part, [(str(path), how) for path, how, _ in table]) for kind, part in KINDS.items()
+    }
     wrong = []
-    for how, table in ((os.R_OK, reads), (os.W_OK, writes)):
-        for path, expected in table:
-            found = {kind for kind, part in kinds.items() if _can(apart, part, path, how)}
-            if found != expected:
-                wrong.append((str(path.relative_to(home.root)), how, sorted(found ^ expected)))
+    for at, (path, how, expected) in enumerate(table):
+        found = {kind for kind in KINDS if reached[kind][at]}
+        if found != expected:
+            wrong.append((str(path.relative_to(home.root)), how, sorted(found), sorted(expected)))
     assert not wrong
+
+
+def test_no_process_can_signal_another_kind_or_look_into_it(apart: RunningBox) -> None:
+    processes = apart.processes()
+    users = {name: _user(apart, name) for name in processes}
+    for part in KINDS.values():
+        names = sorted(processes)
+        tries: list[tuple[str, int | str]] = [
+            (str(processes[name]), how) for name in names for how in ("signal", "memory")
+        ]
+        reached = _reached(apart, part, [*tries, (str(apart.supervisor), "signal"), (str(apart.supervisor), "memory")])
+        mine = {(name, how) for name in names if users[name] == users[part] for how in ("signal", "memory")}
+        found = {
+            (name, how)
+            for (name, how), yes in zip([(n, h) for n in names for h in ("signal", "memory")], reached, strict=False)
+            if yes
+        }
+        assert found <= mine, part
+        assert (part, "signal") in found
+        assert reached[-2:] == [False, False], part
+
+
+def test_policies_that_the_keymaster_makes_are_read_by_workers_and_nobody_else(apart: RunningBox) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from appliance.box.home import Home\n"
+        "from appliance.ceremonies.actions import SetApprovalPolicy\n"
+        "from appliance.keymaster.actions.policies import keep\n"
+        "import os; os.umask(0o027)\n"
+        "keep(Home(Path(sys.argv[1])), SetApprovalPolicy(tenant='demo', policy='bonds', tiers=[]), '00' * 32, 0)\n"
+    )
+    _as_part(apart, "keymaster", (sys.executable, "-P", "-c", program, str(apart.home.root)))
+    kept = apart.home.policies / "demo" / "bonds" / "1.json"
+    assert {kind for kind, part in KINDS.items() if _can(apart, part, kept, os.R_OK)} == {"keymaster", "worker"}
+    assert {kind for kind, part in KINDS.items() if _can(apart, part, kept, os.W_OK)} == {"keymaster"}
 
 
 def test_pages_of_counts_can_be_read_by_the_recorder_and_changed_by_their_process_alone(apart: RunningBox) -> None:
@@ -192,7 +292,8 @@ def test_what_the_settings_and_the_tokens_make_of_users(box: RunningBox, apart: 
     soft = msgspec.structs.replace(_settings(box), users=NUMBERS)
     shared = assign(soft)
     assert one_user_only(soft) == [token.name for token in soft.tokens]
-    assert {shared.numbers.worker, shared.numbers.log, shared.numbers.keymaster} == {NUMBERS.worker}
+    together = {shared.numbers.worker, shared.numbers.log, shared.numbers.keymaster, shared.numbers.audit}
+    assert together == {NUMBERS.worker}
     assert set(shared.weaknesses) == {SHARED}
     named = msgspec.structs.replace(soft, environment={})
     assert one_user_only(named), "SoftHSM is known by its module's name too"
@@ -202,6 +303,19 @@ def test_what_the_settings_and_the_tokens_make_of_users(box: RunningBox, apart: 
     none = assign(msgspec.structs.replace(soft, users=msgspec.structs.replace(NUMBERS, clock=None)))
     assert not none.separate
     assert "clock" in none.weaknesses[NOT_SEPARATE]
+    older = msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, audit=None))
+    lent = assign(older)
+    assert lent.separate
+    assert lent.numbers == msgspec.structs.replace(NUMBERS, audit=NUMBERS.worker)
+    assert "audit" in lent.weaknesses[SHARED]
+
+
+def test_the_page_names_the_users_and_groups_that_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\d{5}) \| ([\w, ]*)\|", page, re.MULTILINE)
+    assert {name: int(number) for name, number, _ in rows} == msgspec.structs.asdict(USERS)
+    groups = {name: tuple(groups.replace(",", " ").split()) for name, _, groups in rows if groups.strip()}
+    assert groups == MEMBERSHIPS
 
 
 def test_a_pin_is_for_those_that_open_its_token(apart: RunningBox) -> None:
@@ -209,6 +323,7 @@ def test_a_pin_is_for_those_that_open_its_token(apart: RunningBox) -> None:
     assert tokens_of(settings, "worker") == {"demo"}
     assert tokens_of(settings, "log") == {"box", "demo"}
     assert tokens_of(settings, "keymaster") == {"box", "demo"}
+    assert tokens_of(settings, "audit") == {"demo"}
     assert tokens_of(settings, "clock") == tokens_of(settings, "front") == set()
 
 

@@ -11,8 +11,9 @@ import pytest
 from firmware_tests.documents.serving import Misdeed, Seen
 from firmware_tests.documents.test_limits import ask
 from firmware_tests.running import RunningBox
+from provisioning.names import USERS
 
-USER = 60613
+USER = USERS.documents
 STRANGER = 60999
 
 _CONNECT = """
