@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from appliance.audit.client import AuditClient
-from appliance.audit.errors import AuditUnavailable
+from appliance.calls.client import Kept
 
 Answer = TypeVar("Answer")
 
@@ -18,25 +17,16 @@ class Audit:
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
-        self._local = threading.local()
+        self._kept = Kept(AuditClient, socket)
 
     def call(self, person: str, ask: Callable[[AuditClient], Answer]) -> Answer:
-        """Ask over this thread's connection, and once more over a new one if that was lost.
+        """Ask in a person's name. Raises AuditUnavailable, and what the audit process refuses by."""
 
-        Raises AuditUnavailable, and what the audit process refuses by."""
-        kept: AuditClient | None = getattr(self._local, "client", None)
-        if kept is not None:
-            kept.person = person
-            try:
-                return ask(kept)
-            except AuditUnavailable:
-                self.close()
-        self._local.client = AuditClient(self._socket, person)
-        try:
-            return ask(self._local.client)
-        except AuditUnavailable:
-            self.close()
-            raise
+        def named(client: AuditClient) -> Answer:
+            client.person = person
+            return ask(client)
+
+        return self._kept.call(named)
 
     def file(self, person: str, export: str, number: int) -> Iterator[bytes]:
         """The bytes of an export's file over a connection of its own, which a slow reader may keep. The first part is
@@ -57,10 +47,3 @@ class Audit:
                 client.close()
 
         return stream()
-
-    def close(self) -> None:
-        """Close this thread's connection."""
-        kept: AuditClient | None = getattr(self._local, "client", None)
-        if kept is not None:
-            kept.close()
-            self._local.client = None

@@ -27,21 +27,15 @@ BADLY = "The box stopped, but not cleanly"
 
 @click.command()
 @home_option("The box's home.")
-@click.option("--api", help="HOST:PORT for applications: TLS with a client certificate; port 0 takes a free one.")
+@click.option(
+    "--api", "applications", help="HOST:PORT for applications: TLS with a client certificate; port 0 takes a free one."
+)
 @click.option("--tsa", help="HOST:PORT for RFC 3161 over plain HTTP (off unless given here or in box.json).")
 @click.option("--public", help="HOST:PORT for anybody: TLS, published logs and CRLs (off unless given).")
 @click.option("--revocation", help="HOST:PORT for CRLs and OCSP over plain HTTP (off unless given).")
 @click.option("--metrics", help="HOST:PORT for metrics: plain HTTP, this machine alone (off unless given).")
 @click.option("--management", help="HOST:PORT for officers' pages, or `off`.")
-def run(
-    root: Path,
-    api: str | None,
-    tsa: str | None,
-    public: str | None,
-    revocation: str | None,
-    metrics: str | None,
-    management: str | None,
-) -> None:
+def run(root: Path, **addresses: str | None) -> None:
     """Run the box in this terminal until Ctrl-C; it stops cleanly and says so.
 
     Its log, one JSON object a line, goes to standard error; on a terminal it goes to box.log in the home instead.
@@ -50,7 +44,7 @@ def run(
     if not home.settings.exists():
         raise click.ClickException(f"There is no box in {root}. Make one: cinnabar provision --home {root}")
     try:
-        settings = _with_addresses(read_settings(home.settings), api, tsa, public, revocation, metrics, management)
+        settings = _with_addresses(read_settings(home.settings), addresses)
     except msgspec.ValidationError as error:
         raise click.ClickException(f"{home.settings}: {error}") from error
     if sys.stderr.isatty():
@@ -85,28 +79,11 @@ def _keep_log(path: Path) -> None:
     click.echo(f"The box's log is {path}.")
 
 
-def _with_addresses(
-    settings: BoxSettings,
-    api: str | None,
-    tsa: str | None,
-    public: str | None,
-    revocation: str | None,
-    metrics: str | None,
-    management: str | None,
-) -> BoxSettings:
-    front = settings.front
-    return msgspec.structs.replace(
-        settings,
-        front=msgspec.structs.replace(
-            front,
-            applications=api or front.applications,
-            tsa=tsa or front.tsa,
-            public=public or front.public,
-            revocation=revocation or front.revocation,
-            metrics=metrics or front.metrics,
-            management=None if management == "off" else management or front.management,
-        ),
-    )
+def _with_addresses(settings: BoxSettings, addresses: dict[str, str | None]) -> BoxSettings:
+    given: dict[str, str | None] = {name: address for name, address in addresses.items() if address}
+    if given.get("management") == "off":
+        given["management"] = None
+    return msgspec.structs.replace(settings, front=msgspec.structs.replace(settings.front, **given))
 
 
 async def _run(supervisor: Supervisor) -> int:

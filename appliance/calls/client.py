@@ -1,11 +1,12 @@
-"""The calling side: one blocking connection, for one thread."""
+"""The calling side: a blocking connection, for one thread; or one kept for each."""
 
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 import msgspec
 
@@ -98,3 +99,38 @@ class CallClient(Connection):
         if not answer.good:
             raise answer.value
         return answer.value
+
+
+_Client = TypeVar("_Client", bound=Connection)
+
+
+class Kept(Generic[_Client]):
+    """One connection for each thread that calls, kept from call to call."""
+
+    def __init__(self, kind: type[_Client], path: Path) -> None:
+        self._kind = kind
+        self._path = path
+        self._local = threading.local()
+
+    def call(self, ask: Callable[[_Client], _Found]) -> _Found:
+        """Ask over this thread's connection, and once more over a new one if that was lost: no call may mind being
+        made twice. Raises what the client does."""
+        kept: _Client | None = getattr(self._local, "client", None)
+        if kept is not None:
+            try:
+                return ask(kept)
+            except self._kind.unavailable:
+                self.close()
+        self._local.client = self._kind(self._path)
+        try:
+            return ask(self._local.client)
+        except self._kind.unavailable:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        kept: _Client | None = getattr(self._local, "client", None)
+        if kept is not None:
+            kept.close()
+            self._local.client = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -141,8 +142,13 @@ def digest_words(hexadecimal: str, language: Language = "english") -> str:
     return words
 
 
-def words_digest(words: str) -> str:
-    """The SHA-256, hexadecimal, that 24 words of either language stand for. Raises DocumentRefused."""
+def read_digest(text: str) -> str:
+    """The SHA-256, hexadecimal, that a person gave: its 64 digits, or its 24 words of either language.
+
+    Raises DocumentRefused."""
+    words = " ".join(text.split())
+    if re.fullmatch("[0-9a-f]{64}", words):
+        return words
     for language in ("english", "chinese_simplified"):
         dictionary = _dictionary(language)
         if dictionary.check(words):

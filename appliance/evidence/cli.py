@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 
 from appliance.ceremonies import DocumentRefused
-from appliance.ceremonies.proposal import words_digest
+from appliance.ceremonies.proposal import read_digest
 from appliance.errors import CinnabarError
 from appliance.evidence.certificates import microseconds
 from appliance.evidence.directory import default_state, load_trust, read_public_key
@@ -61,11 +61,8 @@ class _FoundingType(click.ParamType[str]):
     name = "SHA-256|WORDS"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = " ".join(str(value).split())
-        if len(text) == 64 and all(one in "0123456789abcdef" for one in text):
-            return text
         try:
-            return words_digest(text)
+            return read_digest(str(value))
         except DocumentRefused as error:
             self.fail(str(error), param, ctx)
 

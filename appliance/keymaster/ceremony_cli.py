@@ -15,7 +15,7 @@ from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, DocumentRefused, decode, digest, digest_words, encode, read_proposal
 from appliance.ceremonies.card_statements import card_statement
 from appliance.ceremonies.explain import LANGUAGES, explain
-from appliance.ceremonies.proposal import words_digest
+from appliance.ceremonies.proposal import read_digest
 from appliance.ceremonies.statements import Verb
 from appliance.keymaster.client import DeskClient
 from appliance.quoting import escape
@@ -33,11 +33,8 @@ class _DigestType(click.ParamType[str]):
     name = "DIGEST"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = " ".join(str(value).split())
-        if len(text) == 64 and all(one in "0123456789abcdef" for one in text):
-            return text
         try:
-            return words_digest(text)
+            return read_digest(str(value))
         except DocumentRefused:
             self.fail("a proposal's SHA-256 in hexadecimal, or its 24 words in quotes, is meant", param, ctx)
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.calls import framing, server
-from appliance.calls.client import CallClient
+from appliance.calls.client import CallClient, Kept
 from appliance.calls.framing import frame
 from appliance.calls.problems import Problem, error_of, problem_of
 from appliance.calls.server import CONNECTIONS
@@ -348,3 +349,38 @@ def test_a_directory_that_is_open_is_refused(tmp_path: Path, mode: int) -> None:
         private_listener(directory / "tests.sock")
     directory.chmod(0o750)
     private_listener(directory / "tests.sock").close()
+
+
+def test_a_kept_connection_is_one_a_thread_and_made_anew_when_it_was_lost(tmp_path: Path) -> None:
+    kept = Kept(Client, tmp_path / "tests.sock")
+
+    def ask() -> tuple[int, str]:
+        return kept.call(lambda client: (id(client), client.call("plain", "a")))
+
+    with pytest.raises(Gone):
+        ask()
+    with Served(tmp_path / "tests.sock", METHODS):
+        first = ask()
+        with ThreadPoolExecutor(1) as other:
+            assert ask() == first != other.submit(ask).result()
+            other.submit(kept.close).result()
+    with Served(tmp_path / "tests.sock", METHODS):
+        assert ask()[1] == "a"
+        kept.close()
+        kept.close()
+    with pytest.raises(Gone):
+        ask()
+
+
+def test_a_refusal_keeps_the_connection(served: Served) -> None:
+    kept, seen = Kept(CallClient, served.path), set()
+
+    def refused(client: CallClient) -> None:
+        seen.add(id(client))
+        client.call("refuse", "full")
+
+    for _ in range(3):
+        with pytest.raises(Full):
+            kept.call(refused)
+    assert len(seen) == 1
+    kept.close()
