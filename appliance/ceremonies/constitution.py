@@ -27,6 +27,7 @@ TENANT = "tenant/"
 ScopeName = Annotated[str, msgspec.Meta(pattern=r"\A(?:box|tenant/[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?)\Z")]
 """`box`, or `tenant/NAME`."""
 Count = Annotated[int, msgspec.Meta(ge=1, le=100)]
+LONGEST_HOURS = 24 * 7
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +88,7 @@ class ApprovalRules(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     attestation leads to one; else a model is the browser's word, in rehearsal only."""
     backup_eligible: bool = False
     """Whether passkeys that can be copied are taken; in rehearsal only."""
-    longest_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 30)] = 24 * 7
+    longest_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 30)] = LONGEST_HOURS
     """Longest time from a proposal's making to its expiry."""
 
 
@@ -152,12 +153,17 @@ def _check_roster(scope: str, officers: list[str], known: set[str]) -> None:
         raise DocumentRefused(f"{scope} names {', '.join(strangers)}, who is no person of this constitution")
 
 
-def _check_rules(document: Constitution, credentials: list[Credential]) -> None:
-    rules = document.rules
+def check_rules(rules: ApprovalRules, rehearsal: bool) -> None:
+    """Whether rules can hold on a box; production is strict. Raises DocumentRefused."""
     if not rules.origins or not rules.rp_id or rules.rp_id.replace(".", "").isdigit() or ":" in rules.rp_id:
         raise DocumentRefused("approvals need a domain name as relying party, and an origin")
-    if not document.rehearsal and (rules.backup_eligible or not rules.models or not rules.attestation_roots):
+    if not rehearsal and (rules.backup_eligible or not rules.models or not rules.attestation_roots):
         raise DocumentRefused("outside rehearsal, models and their makers are listed and copyable passkeys refused")
+
+
+def _check_rules(document: Constitution, credentials: list[Credential]) -> None:
+    rules = document.rules
+    check_rules(rules, document.rehearsal)
     for credential in credentials:
         if credential.kind != "passkey":
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -11,15 +13,20 @@ from typing import Any
 
 import click
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, decode, digest_words, read_proposal
+from appliance.ceremonies.constitution import LONGEST_HOURS
 from appliance.ceremonies.explain import LANGUAGES, explain
 from appliance.keymaster.console_client import ConsoleClient
 from appliance.quoting import escape
 
 _SCOPE_FORM = "tenant/NAME:person,person"
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OTHER_SCREEN, _FIRST_SCREEN = "\x1b[?1049h\x1b[H", "\x1b[2J\x1b[?1049l"
+"""Of terminals since xterm: the alternate screen, which has no history."""
 
 
 def connect(home: Path) -> AbstractContextManager[ConsoleClient]:
@@ -59,8 +66,8 @@ def console(context: click.Context, home: Path) -> None:
 def invite(home: Path, person: str, name: str) -> None:
     """Invite a person to make a passkey for approvals. PERSON: her id; NAME: as people call her."""
     with connect(home) as client:
-        code = client.invite(person, name)
-        click.echo(client.enrolment_links() + code)
+        address = client.enrolment_links()
+        click.echo(address + client.invite(person, name))
 
 
 @console.command("code")
@@ -81,10 +88,8 @@ def card(home: Path, person: str, name: str, certificate: Path) -> None:
     """Confirm a candidate who approves with a card. CERTIFICATE: the card's, PEM or DER.
 
     The officer reads its SHA-256 from her own machine, and you type the first 16 digits of what she says."""
-    content = certificate.read_bytes()
-    if content.startswith(b"-----"):
-        content = x509.load_pem_x509_certificate(content).public_bytes(Encoding.DER)
-    typed = click.prompt("The first 16 digits of the SHA-256 that the officer reads out")
+    content = read_certificate(certificate)
+    typed = ask("The first 16 digits of the SHA-256 that the officer reads out")
     with connect(home) as client:
         made = client.card(person, name, content, typed)
     click.echo(f"{made['person']} is confirmed with this card.")
@@ -99,24 +104,49 @@ def discard(home: Path, candidate: str) -> None:
         client.discard(candidate)
 
 
+@console.command("rules")
+@click.option("--model", "models", multiple=True, help="AAGUID of a permitted authenticator model. Repeatable.")
+@click.option(
+    "--maker", "makers", multiple=True, type=_FILE, help="A maker's attestation root certificate. Repeatable."
+)
+@click.option("--origin", "origins", multiple=True, help="Of the approval pages; the one they are served under else.")
+@click.option(
+    "--hours", type=click.IntRange(1, 24 * 30), default=LONGEST_HOURS, show_default=True, help="Of a proposal."
+)
+@click.pass_obj
+def rules(home: Path, models: tuple[str, ...], makers: tuple[Path, ...], origins: tuple[str, ...], hours: int) -> None:
+    """Show the rules of approval that hold, or give them before the first enrolment.
+
+    A production box needs models and their makers before anybody can enrol. Later only ceremonies change them."""
+    given = models or makers or origins or hours != LONGEST_HOURS
+    with connect(home) as client:
+        if given:
+            roots = [read_certificate(path) for path in makers]
+            shown = client.give_rules(list(models), roots, list(origins), hours)
+        else:
+            shown = client.rules()
+    for line in rules_lines(shown["rules"]):
+        click.echo(line)
+    click.echo(f"Fingerprint {shown['digest']}")
+    click.echo(f"  {digest_words(shown['digest'])}")
+    click.echo(f"  {digest_words(shown['digest'], 'chinese_simplified')}")
+    if given:
+        click.echo("They hold from now on, and will stand in the first constitution. Next: console invite PERSON NAME")
+
+
 @console.command("found")
 @click.option("--threshold", type=click.IntRange(1, 100), required=True, help="Approvals that each scope needs.")
 @click.option("--scope", "scopes", multiple=True, help=f"Other officers for a scope: {_SCOPE_FORM}. Repeatable.")
-@click.option("--rp-id", help="Outside rehearsal: the relying party, approve.NAME.")
-@click.option("--origin", "origins", multiple=True, help="Outside rehearsal: an origin of the approval pages.")
-@click.option("--model", "models", multiple=True, help="AAGUID of a permitted authenticator model. Repeatable.")
 @click.pass_obj
-def found(
-    home: Path, threshold: int, scopes: tuple[str, ...], rp_id: str | None, origins: tuple[str, ...],
-    models: tuple[str, ...],
-) -> None:  # fmt: skip
-    """Make the first constitution of the confirmed candidates, once its first four words are typed back."""
-    rules = {"rp_id": rp_id, "origins": list(origins), "models": list(models)} if rp_id is not None else None
+def found(home: Path, threshold: int, scopes: tuple[str, ...]) -> None:
+    """Make the first constitution of the confirmed candidates, once its first four words are typed back.
+
+    The words stay the same, however often they are shown, until something in the constitution is another one."""
     with connect(home) as client:
-        made = client.prepare_founding(threshold, parse_scopes(scopes), rules)
+        made = client.prepare_founding(threshold, parse_scopes(scopes))
         for line in founding_lines(made):
             click.echo(line)
-        typed = click.prompt("The first four English words", prompt_suffix=": ")
+        typed = ask("The first four English words", prompt_suffix=": ")
         version = client.found(made["digest"], typed)
     click.echo(f"The constitution is in force, version {version}.")
 
@@ -141,10 +171,10 @@ def unlock(home: Path) -> None:
     from appliance.box.control import ControlClient  # noqa: PLC0415 - the supervisor's, not the keymaster's
 
     with connected(ControlClient, home, lambda one: one.supervisor_socket) as supervisor:
-        left = supervisor.open_pins(click.prompt("Passphrase", hide_input=sys.stdin.isatty()))
+        left = supervisor.open_pins(ask("Passphrase", hide_input=True))
         while left:
             click.echo(f"Still locked: {', '.join(left)}")
-            left = supervisor.open_pins(click.prompt("Passphrase", hide_input=sys.stdin.isatty()))
+            left = supervisor.open_pins(ask("Passphrase", hide_input=True))
     click.echo("Every PIN is open; the box goes on starting.")
 
 
@@ -159,12 +189,46 @@ def answer(home: Path, number: int) -> None:
             raise click.ClickException("nothing of that number is asked")
         click.echo(escape(row["prompt"]))
         if row["kind"] == "show":
-            click.echo(client.text(number))
-            click.prompt("Type `done` when you have taken it down", type=click.Choice(["done"]), show_choices=False)
+            with _shown_alone():
+                click.echo(client.text(number))
+                ask("Type `done` when you have taken it down", type=click.Choice(["done"]), show_choices=False)
             client.answer(number, "")
         else:
-            hidden = bool(row["secret"]) and sys.stdin.isatty()
-            client.answer(number, click.prompt("Answer", hide_input=hidden))
+            client.answer(number, ask("Answer", hide_input=bool(row["secret"])))
+    click.echo("The ceremony has it.")
+
+
+@contextlib.contextmanager
+def _shown_alone() -> Iterator[None]:
+    """What is shown once comes after a yes, on a screen of its own that leaves nothing behind to scroll back to."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo("It is shown once:")
+        yield
+        return
+    click.confirm("It is shown once. Does nobody else see this screen?", abort=True)
+    click.echo(_OTHER_SCREEN, nl=False)
+    try:
+        yield
+    finally:
+        click.echo(_FIRST_SCREEN, nl=False)
+
+
+def ask(text: str, *, hide_input: bool = False, **options: Any) -> Any:
+    """click.prompt for a person, and for a pipe: what was typed there leaves no line end on the screen, and no echo."""
+    typed = click.prompt(text, hide_input=hide_input and sys.stdin.isatty(), **options)
+    if not sys.stdin.isatty():
+        click.echo()
+    return typed
+
+
+def read_certificate(path: Path) -> bytes:
+    """A certificate in a file, PEM or DER, as DER. Raises click.ClickException."""
+    content = path.read_bytes()
+    try:
+        read = x509.load_pem_x509_certificate if content.startswith(b"-----") else x509.load_der_x509_certificate
+        return read(content).public_bytes(Encoding.DER)
+    except ValueError:
+        raise click.ClickException(f"{path} is no certificate") from None
 
 
 @console.command("lock")
@@ -227,12 +291,31 @@ def founding_lines(made: dict[str, Any]) -> list[str]:
     for scope in document["scopes"]:
         officers = ", ".join(scope["officers"])
         lines.append(f"  {scope['name']:<16}{scope['threshold']} approvals beside the requester, of {officers}")
+    if made["differs"]:
+        lines.insert(0, "Something is another thing than it was when the words were shown last: these are other words.")
     return [
         *lines,
-        f"  approvals from  {', '.join(document['rules']['origins'])}",
+        *(f"  {line}" for line in rules_lines(document["rules"])),
         f"Fingerprint {made['digest']}",
         f"  {made['words']}",
         f"  {made['chinese']}",
+    ]
+
+
+def rules_lines(held: dict[str, Any]) -> list[str]:
+    """Rules of approval for people."""
+    makers = [x509.load_der_x509_certificate(base64.b64decode(one)) for one in held.get("attestation_roots", [])]
+    lines = [f"approvals from  {', '.join(held['origins'])}"]
+    lines += [f"model           {model}" for model in held.get("models", [])] or ["model           any"]
+    for maker in makers:
+        lines.append(f"maker           {escape(maker.subject.rfc4514_string())}")
+        lines.append(f"                SHA-256 {maker.fingerprint(hashes.SHA256()).hex()}")
+    copied = "are taken: a rehearsal" if held.get("backup_eligible") else "are refused"
+    return [
+        *lines,
+        *([] if makers else ["maker           any: a model is the browser's word"]),
+        f"copies          passkeys that can be copied to other devices {copied}",
+        f"proposals       live {held.get('longest_hours', LONGEST_HOURS)} hours at most",
     ]
 
 

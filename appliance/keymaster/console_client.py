@@ -40,11 +40,17 @@ class ConsoleClient(CallClient):
         """Where a code of `invite` is to be opened: the address before it."""
         return self.call("enrolment_links")  # type: ignore[no-any-return]
 
-    def prepare_founding(
-        self, threshold: int, scopes: dict[str, list[str]], rules: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def rules(self) -> dict[str, Any]:
+        """The rules of approval that hold: rules, digest."""
+        return self.call("rules")  # type: ignore[no-any-return]
+
+    def give_rules(self, models: list[str], makers: list[bytes], origins: list[str], hours: int) -> dict[str, Any]:
+        """Rules for the first enrolments and the founding, as `rules` then. `makers`: certificates, DER."""
+        return self.call("give_rules", models, makers, origins, hours)  # type: ignore[no-any-return]
+
+    def prepare_founding(self, threshold: int, scopes: dict[str, list[str]]) -> dict[str, Any]:
         """The first constitution as it would be, its digest and words."""
-        return self.call("prepare_founding", threshold, scopes, rules)  # type: ignore[no-any-return]
+        return self.call("prepare_founding", threshold, scopes)  # type: ignore[no-any-return]
 
     def found(self, digest: str, words: str) -> int:
         return self.call("found", digest, words)  # type: ignore[no-any-return]

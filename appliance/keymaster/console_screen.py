@@ -83,8 +83,8 @@ class Screen:
 
     def _invite(self) -> None:
         person = click.prompt("Id of the person (lower-case letters, digits, hyphens)")
-        code = self._client.invite(person, click.prompt("Name"))
-        self._say(f"{self._client.enrolment_links()}{code}")
+        address = self._client.enrolment_links()
+        self._say(f"{address}{self._client.invite(person, click.prompt('Name'))}")
 
     def _confirm(self) -> None:
         start = click.prompt("Id of the candidate (its first characters are enough)")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
-from appliance.box.home import Home
-from appliance.box.management_front import approval_name, approval_origin
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import (
     BOX,
@@ -24,14 +22,6 @@ from appliance.errors import Conflict
 from appliance.keymaster.candidates import Candidate
 from appliance.keymaster.context import Room
 from appliance.recorder.messages import BOX_LOG
-
-
-def rehearsal_rules(home: Home, settings: BoxSettings) -> ApprovalRules:
-    """Rules of a rehearsal box: any authenticator, on the approval origin as the management front serves it now."""
-    if not settings.rehearsal:
-        raise DocumentRefused("a production box is founded with rules that say its origin and authenticator models")
-    origins = [approval_origin(home, settings)]
-    return ApprovalRules(rp_id=approval_name(settings), origins=origins, backup_eligible=True)
 
 
 def first_constitution(

@@ -19,7 +19,7 @@ from appliance.keymaster.approve.verbs import choices
 from appliance.keymaster.candidates import Candidate
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.execution import Executions
-from appliance.keymaster.founding import rehearsal_rules
+from appliance.keymaster.founding_rules import rules_before_founding
 
 
 class AssertionResponse(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class ApprovalService:
         """Those in force; before the box is founded those that its first constitution will have."""
         constitutions = self._room.constitutions
         if constitutions.refusal is None and not constitutions.founded:
-            return rehearsal_rules(self._room.home, self._room.settings)
+            return rules_before_founding(self._room.home, self._room.settings)
         return constitutions.in_force().rules
 
     # Enrolment
