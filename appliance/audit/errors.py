@@ -27,10 +27,18 @@ class ExportNotMade(Conflict):
 
 
 class TooManyExports(Unavailable):
-    """As many exports run as the audit process makes at a time."""
+    """As many exports of the log run as the audit process makes at a time."""
 
     code = "too-many-exports"
     title = "Too many exports run"
+
+
+class NoRoomForExport(Unavailable):
+    """The disk is nearly full: what is left of it is for records."""
+
+    code = "no-room-for-export"
+    title = "There is no room for an export"
+    status = 507
 
 
 class RecordDamaged(CinnabarError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,10 @@ from typing import Literal
 import msgspec
 import structlog
 
-from appliance.audit.errors import ExportNotMade, FilterRefused, TooManyExports, UnknownExport
+from appliance.audit.errors import ExportNotMade, FilterRefused, NoRoomForExport, TooManyExports, UnknownExport
 from appliance.audit.filters import Filter
 from appliance.audit.room import Asker, AuditedLog, AuditRoom
+from appliance.audit.shelf import export_name, keep_newest
 from appliance.audit.source import PlainRow
 from appliance.audit.writers import WRITERS, JsonLinesExport, OpenedRow
 from appliance.errors import CinnabarError
@@ -32,7 +33,11 @@ from appliance.log.range_proof import RangeProof, RangeRoot, make_range_proof
 from appliance.recorder.readings import ReadingRecord
 
 AT_ONCE = 2
-KEPT = 200
+"""Exports of one log at a time. Another log's are not counted: nobody waits for them, or learns of them (CHANNEL)."""
+RUNNING = 4
+"""Exports that are written at a time; the others wait their turn."""
+KEPT = 20
+"""Exports of one log whose files stay; the oldest goes when another is begun, so that no reader fills the disk."""
 PART_LIMIT = 1024 * 1024
 COVERED_SECONDS = 30.0
 """How long an export waits for a signed head over its own record."""
@@ -116,6 +121,7 @@ class Exports:
         self._room = room
         self._directory = directory
         self._exports: dict[str, Export] = {}
+        self._turn = asyncio.Semaphore(RUNNING)
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         for left in directory.glob(".*.partial"):
             left.unlink()
@@ -128,15 +134,20 @@ class Exports:
         return self._find(name).view()
 
     async def start(self, asker: Asker, audited: AuditedLog, wanted: Filter, form: str) -> str:
-        """Begin an export; it is on record when this returns its name. Raises FilterRefused, TooManyExports."""
+        """Begin an export; it is on record when this returns its name.
+
+        Raises FilterRefused, TooManyExports, NoRoomForExport."""
         if form not in WRITERS:
             raise FilterRefused(f"an export is one of {', '.join(WRITERS)}")
-        if sum(one.state == "running" for one in self._exports.values()) >= AT_ONCE:
-            raise TooManyExports(f"{AT_ONCE} exports run; wait or cancel one")
-        for old in [one.name for one in self._exports.values() if one.state != "running"][: -KEPT or None]:
-            if len(self._exports) > KEPT:
-                del self._exports[old]
-        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{audited.name.strip('@')}-{os.urandom(4).hex()}"
+        mine = [one for one in self._exports.values() if one.audited.name == audited.name]
+        ended = [one for one in mine if one.state != "running"]
+        if len(mine) - len(ended) >= AT_ONCE:
+            raise TooManyExports(f"{AT_ONCE} exports of this log run; wait or cancel one")
+        self._check_room()
+        for old in ended[: -(KEPT - 1)]:
+            del self._exports[old.name]
+        keep_newest(self._directory, audited.name, KEPT - 1)
+        name = export_name(audited.name)
         export = Export(name, audited, form, wanted, asker, time.time_ns() // 1000)
         self._exports[name] = export
         try:
@@ -183,6 +194,10 @@ class Exports:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _check_room(self) -> None:
+        if shutil.disk_usage(self._directory).free < self._room.settings.limits.disk_warn_bytes:
+            raise NoRoomForExport("the disk has no room for an export: take older files away")
+
     def _find(self, name: str) -> Export:
         found = self._exports.get(name)
         if found is None:
@@ -207,7 +222,8 @@ class Exports:
         writer = WRITERS[export.form](self._directory, export.name)
         export.files = writer.files
         try:
-            await self._write(export, writer, note, head)
+            async with self._turn:
+                await self._write(export, writer, note, head)
             export.state = "made"
             log.info("export-made", log=export.audited.name, export=export.name, shown=export.shown)
         except asyncio.CancelledError:
@@ -300,6 +316,7 @@ class Exports:
                     continue
                 stop = min(export.end, at + _LEAVES)
             async for rows in self._room.source.stream(export.audited.name, at, stop):
+                self._check_room()
                 self._portion(export, writer, root, rows)
                 at = rows[-1][0] + 1
                 export.done = at - export.first

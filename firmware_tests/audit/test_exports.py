@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -21,7 +22,8 @@ import uvloop
 
 from appliance.api.bodies import Body
 from appliance.audit.filters import Filter
-from appliance.box.settings import RecordSettings
+from appliance.audit.shelf import keep_newest
+from appliance.box.settings import LimitSettings, RecordSettings
 from appliance.errors import CinnabarError
 from appliance.evidence import Indication, NamedBytes, TrustBundle
 from appliance.evidence.export_lines import cell, uncell
@@ -365,10 +367,45 @@ def test_an_export_can_be_cancelled_and_only_so_many_run(own: AuditBox) -> None:
         with pytest.raises(CinnabarError) as caught:
             client.export_start("alfa", form="jsonl")
         assert caught.value.code == "too-many-exports"
+        # Another log's exports neither wait for these nor tell of them.
+        other = client.export_start("bravo", form="jsonl")
+        wait_for(lambda: client.export_progress(other).state == "made", "the other log's export")
         for name in names:
             client.export_cancel(name)
             wait_for(lambda name=name: client.export_progress(name).state == "cancelled", "it is cancelled")
-        assert list(own.home.audit_exports.iterdir()) == []
+        kept = {path.name.partition(".")[0] for path in own.home.audit_exports.iterdir()}
+        assert kept == {other}
+
+
+def test_only_the_newest_files_of_a_log_stay(tmp_path: Path) -> None:
+    for log in ("alfa", "alfa-2"):
+        for second in range(5):
+            for suffix in (".csv", ".csv.proof.jsonl"):
+                (tmp_path / f"20261122T00000{second}Z-{log}-0000000{second}{suffix}").touch()
+    (tmp_path / "README.txt").touch()
+    keep_newest(tmp_path, "alfa", 2)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert [name for name in left if "-alfa-0" in name] == [
+        f"20261122T00000{second}Z-alfa-0000000{second}{suffix}"
+        for second in (3, 4)
+        for suffix in (".csv", ".csv.proof.jsonl")
+        for second in (3, 4)
+        for suffix in (".csv", ".csv.proof.jsonl")
+    ]
+    assert len(left) == 4 + 10 + 1
+
+
+def test_no_export_takes_the_room_of_records(own: AuditBox) -> None:
+    free = shutil.disk_usage(own.home.root).free
+    assert own.audit is not None
+    own.stop(own.audit)
+    own.settings = msgspec.structs.replace(own.settings, limits=LimitSettings(disk_warn_bytes=free * 2))
+    own.write()
+    own.start_audit()
+    with own.client() as client, pytest.raises(CinnabarError) as caught:
+        client.export_start("alfa", form="jsonl")
+    assert caught.value.code == "no-room-for-export"
+    assert list(own.home.audit_exports.iterdir()) == []
 
 
 def test_a_killed_process_leaves_no_half_export(own: AuditBox) -> None:
