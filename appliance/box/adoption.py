@@ -75,8 +75,8 @@ def _check_kept(current: BoxSettings, following: BoxSettings) -> None:
         raise AdoptionRefused("a tenant and its log never go away")
 
 
-def _held(tenant: TenantSettings) -> tuple[str, str]:
-    return tenant.token, tenant.data_key
+def _held(tenant: TenantSettings) -> tuple[str, str, str | None]:
+    return tenant.token, tenant.data_key, tenant.organisation
 
 
 def check_settings(settings: BoxSettings) -> None:

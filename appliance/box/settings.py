@@ -133,6 +133,9 @@ class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
     """Name of the tenant's token above."""
     data_key: str
     """Path, relative to the home, of the tenant's content key, wrapped by the token (see hsm.vault)."""
+    organisation: str | None = None
+    """The institution's name, as the box's officers registered it: it stands in the tenant's certificates. None, on a
+    rehearsal box only: any."""
 
 
 class ClockSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

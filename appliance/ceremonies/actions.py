@@ -18,6 +18,8 @@ Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 Purpose = Literal["seal", "stamp", "log", "authority", "ocsp"]
 Scheme = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9-]{1,40}\Z")]
 """A scheme of hsm.mechanisms."""
+MOST_NAMES = 256
+MOST_CERTIFICATES = 16
 
 
 class _Action(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="action"):
@@ -69,7 +71,7 @@ class GenerateKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields
     """End of the cryptoperiod: no signature is made after it."""
     signature_limit: Amount | None = None
     """Signatures after which the key stops."""
-    applications: list[Name] = []
+    applications: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)] = []
     """Applications that may use it; empty: every one that the register permits."""
 
 
@@ -88,7 +90,7 @@ class ImportCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_
     """The certificate that an outside CA made for a key, with its chain."""
 
     key: Name
-    chain: list[Base64]
+    chain: Annotated[list[Base64], msgspec.Meta(max_length=MOST_CERTIFICATES)]
     """DER; the key's own first."""
 
 
@@ -98,7 +100,9 @@ class IssueCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_f
     key: Name
     authority: Name
     common_name: Text
+    """Of a tenant's key: the organisation, or a name that begins with it and a space."""
     organisation: Text
+    """Of a tenant's key: its registered name."""
     country: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{2}\Z")]
     days: Days
 
@@ -107,7 +111,10 @@ class ActivateKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields
     """Begin to use a key that has its certificate: as a seal key, as a unit, or as a log key."""
 
     key: Name
-    policies: list[Annotated[str, msgspec.Meta(pattern=r"\A[0-2](?:\.\d+)+\Z")]] = []
+    policies: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern=r"\A[0-2](?:\.\d+)+\Z", max_length=128)]],
+        msgspec.Meta(max_length=MOST_CERTIFICATES),
+    ] = []
     """Policy OIDs of a unit; the first is the default."""
     public: bool = False
     """A unit that listener (b) serves."""
@@ -148,8 +155,8 @@ class DestroyKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=
 class BackUpKeys(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="back-up-keys"):
     """Wrap keys made for backup under a wrapping key split among custodians."""
 
-    keys: list[Name]
-    custodians: list[Name]
+    keys: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
+    custodians: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
     """Persons of the constitution, one share each."""
     threshold: Annotated[int, msgspec.Meta(ge=2, le=100)]
     """Shares that bring the wrapping key together."""
@@ -158,7 +165,7 @@ class BackUpKeys(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=
 class RestoreKeys(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="restore-keys"):
     backup: Digest
     """SHA-256 of the backup file."""
-    keys: list[Name]
+    keys: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
     token: Name
     """The token to restore into."""
 
@@ -225,6 +232,7 @@ class CreateTenant(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=
 
     name: Name
     title: Text
+    """The institution's name: certificates that the box's authorities issue to the tenant's keys say it."""
     token: Name
     published: bool = False
     """Whether its log is served to the public."""
@@ -245,7 +253,9 @@ class EnrolApplication(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_f
     """Add an application, or give it other permissions: names of units and seal keys, or `*`."""
 
     application: Name
-    permissions: list[Annotated[str, msgspec.Meta(pattern=r"\A(?:\*|[a-z0-9-]{1,64})\Z")]]
+    permissions: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern=r"\A(?:\*|[a-z0-9-]{1,64})\Z")]], msgspec.Meta(max_length=MOST_NAMES)
+    ]
 
 
 class EnrolCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="enrol-certificate"):
@@ -260,14 +270,14 @@ class SetApprovalPolicy(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_
     """Who must approve letters of a kind, by amount; kept for the letters to read."""
 
     policy: Name
-    tiers: list[ApprovalTier]
+    tiers: Annotated[list[ApprovalTier], msgspec.Meta(max_length=64)]
 
 
 class ApprovalTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     up_to: Annotated[str, msgspec.Meta(pattern=r"\A(?:\d{1,18}(?:\.\d{1,4})?|)\Z")]
     """Amount, a decimal text; empty: without end."""
     currency: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
-    approvers: list[Name]
+    approvers: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
     threshold: Annotated[int, msgspec.Meta(ge=0, le=100)]
     in_order: bool = False
 

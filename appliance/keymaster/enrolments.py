@@ -135,6 +135,21 @@ class Enrolments:
     def renewal_of(self, digest: bytes) -> EnrolmentRow | None:
         return self._one("predecessor = ?", digest)
 
+    def owners_of_key(self, key: bytes) -> set[tuple[str, str]]:
+        """Tenant and application of every enrolment of a public key, by the SHA-256 of its SubjectPublicKeyInfo."""
+        rows = self._journal.connection.execute(
+            """SELECT DISTINCT a.tenant, a.application FROM enrolments e
+               JOIN authorisations a ON a.id = e.authorisation WHERE e.key = ?""",
+            (key,),
+        )
+        return {(str(tenant), str(application)) for tenant, application in rows}
+
+    def owner_of(self, certificate: bytes) -> str | None:
+        """The tenant that a certificate (SHA-256) was issued to by an enrolment; None where it was not."""
+        row = self.by_digest(certificate)
+        found = None if row is None else self.authorisation(row.authorisation)
+        return None if found is None else found.tenant
+
     def of_application(self, tenant: str, application: str) -> list[EnrolmentRow]:
         return self._many("a.tenant = ? AND a.application = ?", tenant, application)
 

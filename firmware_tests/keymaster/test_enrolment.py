@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -17,10 +18,11 @@ from cryptography.x509.oid import NameOID
 
 import hsm
 from appliance.box.settings import TenantSettings
-from appliance.ceremonies.actions import AuthoriseEnrolment, SetCertificateProfile
+from appliance.ceremonies.actions import AuthoriseEnrolment, EnrolCertificate, HoldCertificate, SetCertificateProfile
 from appliance.enrolment import EnrolmentFull, EnrolmentRefused, EnrolmentUnavailable, RequestRefused, SecretRefused
-from appliance.errors import CinnabarError
+from appliance.errors import CinnabarError, NotFound
 from appliance.keymaster import certificates
+from appliance.keymaster.actions.applications import CertificateTaken, check_nobody_elses
 from appliance.keymaster.enrolling import Enrolling
 from firmware_tests.keymaster.room import TENANT, Bench, Life
 from hsm.keys import generate_key_pair
@@ -302,6 +304,36 @@ def test_servers_certificates_are_renewed_by_the_application(bench: Bench) -> No
             await enrolling.renew(digest, request("api.example", hosts=("api.example",)))
         with pytest.raises(EnrolmentRefused):
             await enrolling.renew(hashlib.sha256(server).digest(), body)
+        # It is the tenant's own, though the register of callers does not have it.
+        mine = hashlib.sha256(server).hexdigest()
+        await life.submit(HoldCertificate(tenant=TENANT, certificate=mine))
+        with pytest.raises(NotFound):
+            await life.submit(HoldCertificate(tenant=None, certificate=mine))
+
+    tell(bench, story)
+
+
+def test_a_certificate_that_is_not_let_in_yet_is_nobody_elses(bench: Bench, monkeypatch: Any) -> None:
+    """A crash between issuing and the register: nobody takes it as one of his own meanwhile (CHANNEL)."""
+
+    async def story(life: Life, enrolling: Enrolling) -> None:
+        said = await authorise(life)
+        body = request("app-1")
+        with monkeypatch.context() as broken:
+            broken.setattr(enrolling, "_let_in", None)
+            with pytest.raises(TypeError):
+                await enrolling.enrol(*said, body)
+        (path,) = life.room.home.issued.glob("*.pem")
+        made = x509.load_pem_x509_certificate(path.read_bytes())
+        der = made.public_bytes(serialization.Encoding.DER)
+        assert registered(bench, der) is None
+        text = base64.b64encode(der).decode()
+        for tenant, application in (("globex", "app-1"), (TENANT, "app-2")):
+            with pytest.raises(CertificateTaken):
+                check_nobody_elses(life.room, made, tenant, application)
+        with pytest.raises(CertificateTaken):
+            await life.submit(EnrolCertificate(tenant=TENANT, application="app-2", certificate=text))
+        check_nobody_elses(life.room, made, TENANT, "app-1")
 
     tell(bench, story)
 

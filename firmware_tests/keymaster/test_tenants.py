@@ -34,6 +34,7 @@ from appliance.ceremonies.actions import (
 )
 from appliance.errors import BadRequest, NotFound
 from appliance.keymaster import certificates
+from appliance.keymaster.actions.applications import CertificateTaken
 from appliance.keymaster.actions.box import ApprovedUpdate
 from appliance.keymaster.actions.policies import ApprovalPolicy, policies_of
 from appliance.keymaster.context import ExecutionContext
@@ -58,6 +59,10 @@ class Ca:
     def client(self, *, begins: datetime.datetime = NOW, life: datetime.timedelta = DAY) -> x509.Certificate:
         key = ec.generate_private_key(ec.SECP256R1())
         return certificates.tls_client(self.issuer, certificates.name("app", "Test"), key.public_key(), begins, life)
+
+    def server(self) -> x509.Certificate:
+        key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        return certificates.tls_server(self.issuer, certificates.name("app", "Test"), key, NOW, DAY, ["app.example"])
 
 
 def der(certificate: x509.Certificate) -> str:
@@ -193,6 +198,7 @@ def test_what_cannot_be_enrolled_is_refused_before_anybody_signs(tenants: Bench)
         for action, error in (
             (enrolling(stranger.client()), BadRequest),
             (enrolling(ca.client(begins=NOW - 3 * DAY)), BadRequest),
+            (enrolling(ca.server()), BadRequest),
             (EnrolCertificate(tenant=TENANT, application="app", certificate="AAAA"), BadRequest),
             (enrolling(made, application="nobody"), NotFound),
             (enrolling(made, tenant=None), BadRequest),
@@ -202,9 +208,14 @@ def test_what_cannot_be_enrolled_is_refused_before_anybody_signs(tenants: Bench)
                 await life.submit(action)
         await execute(life, enrolling(made))
         await execute(life, EnrolApplication(tenant=TENANT, application="second", permissions=[]))
-        name = await life.approved(enrolling(made, application="second"))
-        shown = await life.desk.execute(name, 20.0)
-        assert (shown["state"], shown["error"]) == ("failed", "conflict: the certificate is enrolled")
+        with pytest.raises(CertificateTaken):
+            await life.submit(enrolling(made, application="second"))
+        # Two ceremonies at once: the later one finds it taken when it is executed.
+        other = ca.client()
+        late = await life.approved(enrolling(other, application="second"))
+        await execute(life, enrolling(other))
+        with pytest.raises(CertificateTaken):
+            await life.desk.execute(late, 20.0)
 
     scene(tenants, body)
 

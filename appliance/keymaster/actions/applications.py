@@ -5,18 +5,29 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import hashlib
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import EnrolApplication, EnrolCertificate, ResumeApplication, SuspendApplication
 from appliance.errors import BadRequest, Conflict, NotFound
 from appliance.keymaster import register
 from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.enrolments import Enrolments
 from appliance.keymaster.registry import StepResult, answers, executor
 from appliance.recorder.admin import AdminClient
+
+
+class CertificateTaken(Conflict):
+    """The certificate, or its key, is another application's. Whose it is, is not told (CHANNEL)."""
+
+    code = "certificate-taken"
+    title = "The certificate is another application's"
+    control = "CHANNEL"
 
 
 async def of_tenant(
@@ -47,10 +58,15 @@ async def enrol_application(ctx: ExecutionContext, action: EnrolApplication) -> 
 
 
 async def acceptable(room: Room, proposal: Proposal, action: EnrolCertificate) -> None:
-    """Issued by the box's own CA for clients, whose front would let nobody else in, and still valid."""
+    """Issued by the box's own CA for clients, whose front would let nobody else in, still valid, and nobody else's."""
     made = read_certificate(action)
     check_certificate(room, made)
     tenant = _tenant(action)
+    check_nobody_elses(room, made, tenant, action.application)
+    digest = made.fingerprint(hashes.SHA256())
+    found = await room.administer(lambda admin: register.certificate(admin, digest))
+    if found is not None and (found.tenant, found.application) != (tenant, action.application):
+        raise CertificateTaken
     new = {(other.tenant, other.application) for other in proposal.actions if isinstance(other, EnrolApplication)}
     if (tenant, action.application) in new:
         return
@@ -73,14 +89,30 @@ def check_certificate(room: Room, made: x509.Certificate) -> None:
         made.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
         raise BadRequest("the certificate was not issued by the box's own CA for clients") from None
+    try:
+        purposes = set(made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        purposes = set()
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
+        raise BadRequest("the certificate is not one for clients")
     if made.not_valid_after_utc <= datetime.datetime.now(datetime.UTC):
         raise BadRequest("the certificate has ended")
+
+
+def check_nobody_elses(room: Room, made: x509.Certificate, tenant: str, application: str) -> None:
+    """An enrolment says whose key it is from before the certificate is issued: also of one that is not in the register
+    yet, because a crash came between. Raises CertificateTaken."""
+    key = made.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    owners = Enrolments(room.journal).owners_of_key(hashlib.sha256(key).digest())
+    if owners - {(tenant, application)}:
+        raise CertificateTaken
 
 
 @executor(EnrolCertificate, check=acceptable)
 async def enrol_certificate(ctx: ExecutionContext, action: EnrolCertificate) -> StepResult:
     tenant, made = _tenant(action), read_certificate(action)
     check_certificate(ctx.room, made)
+    check_nobody_elses(ctx.room, made, tenant, action.application)
     digest = made.fingerprint(hashes.SHA256())
 
     def enrol(admin: AdminClient) -> None:
@@ -89,7 +121,7 @@ async def enrol_certificate(ctx: ExecutionContext, action: EnrolCertificate) -> 
             begin, end = int(made.not_valid_before_utc.timestamp()), int(made.not_valid_after_utc.timestamp())
             admin.enrol_certificate(tenant, action.application, digest, begin, end, ceremony=ctx.digest)
         elif (found.tenant, found.application) != (tenant, action.application):
-            raise Conflict("the certificate is enrolled")
+            raise CertificateTaken
 
     await ctx.administer(enrol)
     return StepResult({"tenant": tenant, "application": action.application, "certificate": digest.hex()})

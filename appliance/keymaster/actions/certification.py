@@ -34,6 +34,7 @@ from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.key_ledger import LedgerKey
 from appliance.keymaster.key_states import KeyStateRefused
 from appliance.keymaster.lint import CertificateRefused, Role, check, check_signature
+from appliance.keymaster.naming import check_names
 from appliance.keymaster.ocsp import RESPONDER_LIFETIME
 from appliance.keymaster.ownership import note, noted, subject_names, write_chain
 from appliance.keymaster.registry import StepResult, answers, executor
@@ -80,6 +81,7 @@ async def may_certify(room: Room, proposal: Proposal, action: Certified) -> None
 
 def _check_issue(room: Room, proposal: Proposal, action: IssueCertificate, purpose: str) -> None:
     """An authority for the purpose, in use, or put to use by an earlier action of the same ceremony."""
+    check_names(room.settings, proposal, action)
     wanted = _AUTHORITY_ROLES.get(purpose)
     coming = _coming_authorities(proposal, action)
     if action.authority in coming:
@@ -246,6 +248,7 @@ def _pem(chain: list[bytes]) -> bytes:
 async def issue_certificate(ctx: ExecutionContext, action: IssueCertificate) -> StepResult:
     """A certificate by an authority of the box, rehearsed and linted before the authority's key signs."""
     key = ctx.room.ledger.key(action.tenant, action.key)
+    check_names(ctx.settings, None, action)
     settings = authority_settings(ctx.settings, action.authority)
     issuer = await open_issuer(ctx.room, settings.name)
     await asyncio.to_thread(_open, ctx.room, key)

@@ -23,6 +23,7 @@ from appliance.evidence import LogEntry
 from appliance.keymaster import register
 from appliance.keymaster.context import ExecutionContext, Room, token_settings
 from appliance.keymaster.key_ledger import Activation
+from appliance.keymaster.naming import check_registered
 from appliance.keymaster.new_tokens import NewPins, keep_pins, make_token
 from appliance.keymaster.ownership import note, noted
 from appliance.keymaster.registry import StepResult, executor
@@ -47,6 +48,7 @@ def log_origin(settings: BoxSettings, tenant: str) -> str:
 async def may_create(room: Room, proposal: Proposal, action: CreateTenant) -> None:
     """A name that nobody has, and a token of its own: a new one, or one that serves nobody yet."""
     settings = room.settings
+    check_registered(action.title)
     if any(tenant.name == action.name for tenant in settings.tenants):
         raise Conflict(f"the box has a tenant {action.name}")
     if await room.administer(lambda admin: register.tenant_state(admin, action.name)) is not None:
@@ -101,7 +103,12 @@ async def create_tenant(ctx: ExecutionContext, action: CreateTenant) -> StepResu
         keys=[LogKeySettings(key_uri=_uri(ctx.key_id), token=action.token, name=origin)],
         published=action.published,
     )
-    tenant = TenantSettings(name=action.name, token=action.token, data_key=f"secrets/{action.name}.content-key")
+    tenant = TenantSettings(
+        name=action.name,
+        token=action.token,
+        data_key=f"secrets/{action.name}.content-key",
+        organisation=action.title,
+    )
     await room.change_settings(lambda settings: _with(settings, made.token, tenant, log))
     await asyncio.to_thread(write_file, ctx.home.trust / f"{action.name}-log.vkey", f"{made.verifier}\n".encode())
     version = await trust_published(room)

@@ -21,6 +21,7 @@ from appliance.ceremonies.actions import HoldCertificate, ReleaseCertificate, Re
 from appliance.errors import Conflict, NotFound
 from appliance.keymaster import register
 from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.enrolments import Enrolments
 from appliance.keymaster.registry import StepResult, executor
 from appliance.keymaster.revocation import read_crl
 from appliance.recorder.admin import AdminClient
@@ -43,6 +44,9 @@ async def _owner(room: Room, certificate: str) -> tuple[str | None] | None:
     found = await room.administer(lambda admin: register.certificate(admin, digest))
     if found is not None:
         return (found.tenant,)
+    enrolled = Enrolments(room.journal).owner_of(digest)
+    if enrolled is not None:
+        return (enrolled,)  # a server's: the register knows those of clients
     in_use = [(unit.tenant, unit.certificate) for unit in room.settings.units]
     in_use += [(key.tenant, key.certificate) for key in room.settings.seal_keys]
     for tenant, path in in_use:

@@ -74,6 +74,7 @@ async def tenants(room: Room) -> list[dict[str, object]]:
         {
             "name": name,
             "state": state,
+            "organisation": settings[name].organisation if name in settings else None,
             "token": settings[name].token if name in settings else None,
             "log": origins[name].origin if name in origins else None,
             "published": name in origins and origins[name].published,
