@@ -111,9 +111,19 @@ def coerce(info: Any, value: Any) -> Any:
         case shapes.StrType() | shapes.LiteralType():
             return value.replace("\r\n", "\n").strip() if isinstance(value, str) else value
         case shapes.DictType() | shapes.AnyType():
-            return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
+            return _whole(value)
         case _:
             return value
+
+
+def _whole(value: Any) -> Any:
+    """What a text that looks like JSON stands for; one that is none is left as it is, for msgspec to refuse."""
+    if not isinstance(value, str) or not value.startswith(("{", "[")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _is_stray(info: shapes.StructType, name: str) -> bool:

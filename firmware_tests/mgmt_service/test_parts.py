@@ -21,6 +21,7 @@ from appliance.box.users import NOT_SEPARATE
 from appliance.ceremonies import actions as kinds
 from hsm.policy import Weakness
 from mgmt_service import forms, people, rates, scripts, words
+from mgmt_service.areas.drafting import Pick
 from mgmt_service.fields import Known, fields_of
 from mgmt_service.languages import TRANSLATIONS
 from mgmt_service.problems import LinkRefused, Malformed, TooMany
@@ -107,6 +108,15 @@ def test_a_form_becomes_the_structure() -> None:
     assert made["key"] == "seal-2"
     assert made["for_backup"] is True
     assert "signature_limit" not in made
+
+
+@pytest.mark.parametrize("text", ["{", "[", "[" * 5_000, '{"a"', "{}{"])
+def test_a_text_that_looks_like_json_and_is_none_stays_a_text(text: str) -> None:
+    """It is for the form to refuse (422), and was an error that nobody expected (500)."""
+    made = forms.coerce(shapes.type_info(Pick), forms.nested([("shared", text)]))
+    assert made["shared"] == text
+    with pytest.raises(Malformed):
+        forms.convert(made, Pick)
 
 
 def test_what_is_too_much_is_refused() -> None:
