@@ -28,6 +28,9 @@ from appliance.ceremonies.canonical import (
 from appliance.ceremonies.constitution import Constitution, Count, ScopeName, affected_scopes
 from appliance.ceremonies.errors import DocumentRefused, QuorumMissing
 
+PROPOSAL_BYTES = 256 * 1024
+"""A proposal that brings no constitution is at most so large; the keymaster reads every open one again and again."""
+
 Language = Literal["english", "chinese_simplified"]
 
 
@@ -71,6 +74,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def read_proposal(text: bytes) -> Proposal:
     """The proposal that these canonical bytes are. Raises DocumentRefused."""
     proposal = decode(text, Proposal)
+    if len(text) > PROPOSAL_BYTES and not any(isinstance(action, AmendConstitution) for action in proposal.actions):
+        raise DocumentRefused(f"a proposal has at most {PROPOSAL_BYTES} bytes")
     if instant(proposal.expires) <= instant(proposal.made):
         raise DocumentRefused("the proposal expires before it is made")
     return proposal

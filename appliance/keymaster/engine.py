@@ -53,10 +53,22 @@ from appliance.keymaster.journal import ProposalRow, State, StatementRow
 from appliance.keymaster.registry import find_executor
 from appliance.recorder.messages import BOX_LOG
 
-MOST_OPEN = 500
-"""Open proposals; a service that submits without end fills no log."""
-MOST_UNSIGNED = 100
-"""Of them, those that no officer has signed."""
+MOST_OPEN = 50
+"""Open proposals of one requester; who submits without end fills no log, and stands in nobody else's way."""
+MOST_UNSIGNED = 20
+"""Of them, those that no officer has signed; words that take away have as many of their own."""
+LOOK_AGAIN_S = 30
+"""An open proposal about which nothing new was said is judged so often: time passes for it too."""
+
+
+NO_LIMIT = -1
+
+
+class _Requested(msgspec.Struct):
+    requester: str
+
+
+_requester = msgspec.json.Decoder(_Requested)
 
 
 def now_utc() -> datetime.datetime:
@@ -71,6 +83,8 @@ class Engine:
         self.clock = clock
         self.changing = asyncio.Lock()
         """Held while a proposal's state is judged and changed."""
+        self._judged: dict[str, tuple[tuple[str, int], int]] = {}
+        """Of each open proposal: the constitution, how much about it was on record, and when it was judged so."""
 
     def now_us(self) -> int:
         return int(self.clock().timestamp() * 1_000_000)
@@ -117,7 +131,7 @@ class Engine:
         async with self.changing:
             if self.room.journal.proposal(name) is None:
                 await self._admit(proposal, self.room.constitutions.in_force())
-                self._check_room()
+                self._check_room(proposal)
                 now = self.now_us()
                 scopes = [part.scope for part in proposal.quorum]
                 try:
@@ -151,11 +165,14 @@ class Engine:
                 await check(self.room, proposal, action)
         await self._check_head(proposal)
 
-    def _check_room(self) -> None:
-        rows = self.room.journal.proposals(("open", "approved"), MOST_OPEN)
-        unsigned = [row for row in rows if not self.room.journal.statements(row.digest)]
-        if len(rows) >= MOST_OPEN or len(unsigned) >= MOST_UNSIGNED:
-            raise TooManyProposals("too many proposals are open")
+    def _check_room(self, proposal: Proposal) -> None:
+        """Only the requester's own proposals count: nobody fills another's room, or learns how full it is (CHANNEL)."""
+        every = self.room.journal.proposals(("open", "approved"), NO_LIMIT)
+        mine = [row for row in every if _requester.decode(row.text).requester == proposal.requester]
+        alike = [row for row in mine if bool(row.takes_away) is proposal.takes_away]
+        unsigned = [row for row in alike if not self.room.journal.statements(row.digest)]
+        if len(unsigned) >= MOST_UNSIGNED or (len(mine) >= MOST_OPEN and not proposal.takes_away):
+            raise TooManyProposals("too many proposals of this requester are open")
 
     # The log that the requester had seen
 
@@ -279,7 +296,16 @@ class Engine:
         Called every few seconds."""
         if self.room.constitutions.refusal is not None or not self.room.constitutions.founded:
             return
-        for row in self.room.journal.proposals(("open", "approved", "failed")):
+        law, now = self.room.constitutions.in_force().digest, self.now_us()
+        judged, self._judged = self._judged, {}
+        for row in self.room.journal.proposals(("open", "approved", "failed"), NO_LIMIT):
+            known = law, len(self.room.recording.on_record(row.digest))
+            before, at = judged.get(row.digest, (None, 0))
+            if before == known and abs(now - at) < LOOK_AGAIN_S * 1_000_000:
+                self._judged[row.digest] = known, at
+                continue
+            self._judged[row.digest] = known, now
+            await asyncio.sleep(0)  # what officers ask comes in between
             async with self.changing:
                 fresh = self.row(row.digest)
                 if fresh.state in {"open", "approved"} or (fresh.state == "failed" and self._said_since(fresh)):

@@ -19,7 +19,7 @@ from appliance.ceremonies import (
     encode,
     read_proposal,
 )
-from appliance.ceremonies.actions import AmendConstitution, GenerateKey, Lock, Unlock
+from appliance.ceremonies.actions import MOST_NAMES, AmendConstitution, GenerateKey, Lock, Unlock
 from appliance.ceremonies.proposal import AuditHead, ScopeQuorum
 from appliance.errors import CinnabarError, NotFound, Unavailable
 from appliance.keymaster import engine, recording
@@ -516,5 +516,31 @@ def test_a_service_cannot_fill_the_log_with_proposals(
             await life.submit(key(name))
         with pytest.raises(TooManyProposals):
             await life.submit(key("k4"))
+        # Neither another officer's, nor a word of the same one that takes power away.
+        await life.submit(key("k5"), requester="bo")
+        for _ in range(3):
+            await life.submit(Lock())
+        with pytest.raises(TooManyProposals):
+            await life.submit(Lock())
+
+    bench.run(body)
+
+
+def test_many_large_proposals_do_not_hold_the_keymaster(bench: Bench, made: list[tuple[str, bytes]]) -> None:
+    async def body(life: Life) -> None:
+        await life.found()
+        names = [f"{number:03}".rjust(63, "a") for number in range(MOST_NAMES)]
+        large = [msgspec.structs.replace(key(f"k{number}"), applications=names) for number in range(10)]
+        for _ in range(5):
+            await life.submit(*large)
+        await life.engine.settle_all()
+        judged: list[str] = []
+        life.engine.tally = lambda row, *_: judged.append(row.digest)  # type: ignore[method-assign,assignment,func-returns-value]
+        await life.engine.settle_all()
+        assert judged == [], "nothing was said, and no time has passed"
+        with pytest.raises(DocumentRefused):
+            await life.submit(*large, *large)
+        with pytest.raises(DocumentRefused):
+            await life.submit(msgspec.structs.replace(key("k"), applications=[*names, "b"]))
 
     bench.run(body)
