@@ -37,7 +37,7 @@ from provisioning.genesis import EnrolledApplication, SignedThing, enrolled, rec
 
 AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 END_ENTITY_LIFETIME = datetime.timedelta(days=825)
-FRONT_LIFETIME = datetime.timedelta(days=397)
+FRONT_LIFETIME = certificates.LONGEST_SERVER
 """Browsers take no certificate of a server for longer."""
 APPLICATION_LIFETIME = datetime.timedelta(days=365)
 AUTHORITIES = ("box-ca", "tsa-ca", "seal-ca")

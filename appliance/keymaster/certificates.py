@@ -18,6 +18,10 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How much earlier than its making a certificate begins, for clients whose clocks run behind."""
 
+LONGEST_SERVER = timedelta(days=397)
+"""Of every TLS server's certificate, the front's and those by EST: what browsers take (CA/Browser Forum, Baseline
+Requirements, section 6.3.2, less a day)."""
+
 
 @dataclass(frozen=True)
 class Issuer:
@@ -170,7 +174,7 @@ def seal(
 def tls_server(
     issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta, names: list[str]
 ) -> x509.Certificate:
-    """The front's certificate for host names and IP addresses."""
+    """A server's certificate for host names and IP addresses, the front's too; for LONGEST_SERVER at most."""
     alternatives: list[x509.GeneralName] = []
     for host in names:
         try:
@@ -178,7 +182,7 @@ def tls_server(
         except ValueError:
             alternatives.append(x509.DNSName(host))
     builder = (
-        _end_entity(issuer, subject, public_key, now, lifetime)
+        _end_entity(issuer, subject, public_key, now, min(lifetime, LONGEST_SERVER))
         .add_extension(_key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)

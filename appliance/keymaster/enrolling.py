@@ -234,6 +234,8 @@ class Enrolling:
             return row.certificate
         issuer = await open_issuer(self._room, profile.authority)
         lifetime = datetime.timedelta(days=profile.days)
+        if profile.use == "tls-server":
+            lifetime = min(lifetime, certificates.LONGEST_SERVER)
         # Before the signature is made: a secret, and a renewal, are used up by one key.
         if row is None:
             try:

@@ -1,14 +1,14 @@
 """The TLS front's own certificate, renewed without anybody before it ends: same names, same CA, a new key.
 
-Only a certificate of the box's own CA is renewed so; one of an outside CA is left to whoever brought it. The new key is
-made here, handed to the supervisor, and kept nowhere else.
+Its life is that of the one before, where that is not longer than a server's may be. Only a certificate of the box's own
+CA is renewed so; one of an outside CA is left to whoever brought it. The new key is made here, handed to the
+supervisor, and kept nowhere else.
 """
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Final
 
 import structlog
 from cryptography import x509
@@ -20,9 +20,6 @@ from appliance.keymaster import certificates
 from appliance.keymaster.authorities import keep_issued, may_issue
 from appliance.keymaster.certificates import CLOCK_TOLERANCE, Issuer
 from appliance.keymaster.context import Room
-
-LONGEST: Final = datetime.timedelta(days=825)
-"""Life of the renewed certificate, at most; else that of the one before."""
 
 log = structlog.get_logger("keymaster")
 
@@ -63,7 +60,7 @@ class FrontCertificate:
     ) -> tuple[bytes, bytes]:
         key = ec.generate_private_key(ec.SECP256R1())
         named = current.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        lifetime = min(LONGEST, current.not_valid_after_utc - current.not_valid_before_utc - CLOCK_TOLERANCE)
+        lifetime = current.not_valid_after_utc - current.not_valid_before_utc - CLOCK_TOLERANCE
         made = certificates.tls_server(
             issuer, current.subject, key.public_key(), now, lifetime, [str(one.value) for one in named]
         )

@@ -61,6 +61,12 @@ def test_no_profile_breaks_a_rule(profile: str, key: PublicKeyTypes, tmp_path: P
     assert findings(LINT, path) == []
 
 
+def test_no_servers_certificate_is_longer_than_browsers_take() -> None:
+    """The front's renewal and EST have it from the profile itself."""
+    made = certificates.tls_server(ISSUER, SUBJECT, P256, NOW, 3 * YEAR, ["box.example"])
+    assert made.not_valid_after_utc == NOW + datetime.timedelta(days=397) == NOW + certificates.LONGEST_SERVER
+
+
 def test_a_broken_certificate_is_found(tmp_path: Path) -> None:
     """The linter is awake."""
     builder = (

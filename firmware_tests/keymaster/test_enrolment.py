@@ -390,6 +390,7 @@ def test_a_crash_anywhere_leaves_one_certificate_let_in(bench: Bench, place: str
         {"common_name_pattern": "a*b*c*d*"},
         {"common_name_pattern": "(?=a)a"},
         {"tenant": "nobody"},
+        {"use": "tls-server", "days": 398},
         {"authority": "tsa-ca"},
         {"until": "2020-01-01T00:00:00Z"},
     ],

@@ -20,6 +20,7 @@ from appliance.enrolment.names import NamePattern
 from appliance.errors import BadRequest, Conflict, NotFound
 from appliance.keymaster import register
 from appliance.keymaster.authorities import authority_settings
+from appliance.keymaster.certificates import LONGEST_SERVER
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.enrolling import secret_digest
 from appliance.keymaster.enrolments import AuthorisationRow, Enrolments, ProfileRow
@@ -41,6 +42,8 @@ async def may_set(room: Room, proposal: Proposal, action: SetCertificateProfile)
     if action.tenant not in {tenant.name for tenant in room.settings.tenants} | coming:
         raise NotFound(f"the box has no tenant {action.tenant}")
     _check_owner(Enrolments(room.journal), action)
+    if action.use == "tls-server" and action.days > LONGEST_SERVER.days:
+        raise DocumentRefused(f"a server's certificate holds for {LONGEST_SERVER.days} days at most")
     if instant(action.until) <= datetime.datetime.now(datetime.UTC):
         raise DocumentRefused("the profile ends before it begins")
 
