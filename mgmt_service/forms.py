@@ -14,6 +14,8 @@ from msgspec import inspect as shapes
 from mgmt_service.problems import Malformed
 
 BODY_BYTES = 2 * 1024 * 1024
+UPLOADS = "files"
+"""A form's file input of this name becomes a list of names and contents; nothing looks into the contents."""
 Form = TypeVar("Form", bound=msgspec.Struct)
 _SEPARATORS = re.compile(r"[\s,;]+")
 _AT = re.compile(r" - at `\$\.?(.*)`$")
@@ -39,11 +41,17 @@ def read_body(request: Request, form: type[Form]) -> Form:
     if request.mimetype not in {"application/x-www-form-urlencoded", "multipart/form-data", ""}:
         raise Malformed("the body must be JSON or a form")
     pairs = [(name, value) for name, value in request.form.items(multi=True) if name != "csrf"]
+    uploads = []
     for name, file in request.files.items(multi=True):
+        if name == UPLOADS:
+            if file.filename:
+                uploads.append({"name": file.filename[-255:], "content": file.read()})
+            continue
         content = file.read(BODY_BYTES)
         if content:
             pairs.append((name, content.decode("latin-1")))
-    return convert(coerce(shapes.type_info(form), nested(pairs)), form)
+    document = coerce(shapes.type_info(form), nested(pairs))
+    return convert(document | ({UPLOADS: uploads} if uploads else {}), form)
 
 
 def read_query(request: Request, form: type[Form]) -> Form:

@@ -70,3 +70,11 @@ class Malformed(BadRequest):
     code = "malformed"
     status = 422
     title = "Something in the form is not right"
+
+
+class TooLarge(BadRequest):
+    """Files that are too large to be verified by way of a page."""
+
+    code = "too-large"
+    status = 413
+    title = "The files are too large for this page"

@@ -23,6 +23,8 @@ class Rate:
 ADDRESS = Rate("address", burst=120, a_minute=120)
 KNOWN = Rate("known", burst=30, a_minute=30)
 LINK = Rate("link", burst=60, a_minute=30)
+VERIFY = Rate("verify", burst=10, a_minute=6)
+"""Of one person: the document workers are the applications' too."""
 
 
 class Rates:

@@ -15,6 +15,7 @@ from mgmt_service.people import People
 from mgmt_service.rates import Rates
 from mgmt_service.sessions import Sessions
 from mgmt_service.storage import Storage
+from mgmt_service.verifying import Verifier
 from mgmt_service.vitals import Sampler
 
 
@@ -41,12 +42,14 @@ class Services:
     desk: Desk
     sampler: Sampler
     audit: Audit = field(init=False)
+    verifier: Verifier = field(init=False)
     people: People = field(init=False)
     sessions: Sessions = field(init=False)
     rates: Rates = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit = Audit(self.home.audit_socket)
+        self.verifier = Verifier(self.home.documents_socket)
         self.people = People(self.storage)
         self.sessions = Sessions(self.storage)
         self.rates = Rates(self.storage)

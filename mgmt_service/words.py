@@ -314,6 +314,19 @@ MEASURES: Final = {
     "stamps": _("Time-stamps"),
     "storage_bytes": _("Bytes stored"),
 }
+INDICATIONS: Final = {
+    "TOTAL-PASSED": (_("Passed"), "good"),
+    "INDETERMINATE": (_("Cannot be decided"), "warn"),
+    "TOTAL-FAILED": (_("Failed"), "bad"),
+}
+"""EN 319 102-1; of a whole report, of a file and of a part."""
+OUTCOMES: Final = {
+    "passed": (_("holds"), "good"),
+    "undecided": (_("cannot be decided"), "warn"),
+    "failed": (_("does not hold"), "bad"),
+    "note": (_("note"), "plain"),
+}
+"""Of one check."""
 SETTINGS_PARTS: Final = {
     "general": _("The box"),
     "tokens": _("Tokens"),
@@ -405,6 +418,8 @@ def install(app: Flask) -> None:
         BOX_WEAKNESSES=BOX_WEAKNESSES,
         ATTRIBUTES=ATTRIBUTES,
         MEASURES=MEASURES,
+        INDICATIONS=INDICATIONS,
+        OUTCOMES=OUTCOMES,
         SETTINGS_PARTS=SETTINGS_PARTS,
         VISITS=VISITS,
         AUDIT_ROLES=AUDIT,

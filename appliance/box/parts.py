@@ -80,7 +80,8 @@ def parts_of(
     )
     # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
     peers = [peer for number in (who.worker, who.keymaster) for peer in ("--peer", str(number))]
-    own = () if who.documents is None else ("--user", str(who.documents), *peers)
+    readers = ("--reader", str(who.management))
+    own = () if who.documents is None else ("--user", str(who.documents), *peers, *readers)
     parts.append(Part("documents", module("appliance.documents", *own), None, (), 1))
     parts += [
         Part(

@@ -30,7 +30,8 @@ MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
     "audit": ("recorder", "log"),  # reads records, and puts on record who read them; reads tiles and proofs
-    "management": ("front",),  # asks the workers for their metrics, which know it from the front by its user
+    # asks the workers for their metrics, which know it from the front by its user; has files that people bring verified
+    "management": ("front", "documents"),
 }
 """Whose groups each kind of process belongs to besides its own."""
 

@@ -27,9 +27,16 @@ def limits_of(settings: BoxSettings) -> Limits:
 
 
 def serve(
-    home: Home, settings: BoxSettings, isolation: Isolation, users: frozenset[int], tasks: Mapping[str, Task] = TASKS
+    home: Home,
+    settings: BoxSettings,
+    isolation: Isolation,
+    users: frozenset[int],
+    tasks: Mapping[str, Task] = TASKS,
+    *,
+    readers: frozenset[int] = frozenset(),
 ) -> None:
-    """Run until SIGTERM or SIGINT. `users`: who may connect, beside root; without a user of our own, that user too."""
+    """Run until SIGTERM or SIGINT. `users`: who may connect, beside root; without a user of our own, that user too.
+    `readers`: who may have files verified, and nothing else."""
     os.umask(0o077)
     if not isolation.own_user:
         users |= {os.geteuid()}
@@ -41,6 +48,7 @@ def serve(
         TrustKeeper(home.trust),
         Hello(count, isolation.own_user, isolation.own_network),
         limits_of(settings),
+        readers=readers,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())

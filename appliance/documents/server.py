@@ -21,6 +21,7 @@ import structlog
 
 from appliance.calls.framing import FrameReader, FrameTooLong, frame
 from appliance.calls.sockets import peer_of
+from appliance.documents.contracts import VERIFY
 from appliance.documents.errors import DocumentsBusy, DocumentWorkerFailed
 from appliance.documents.isolation import Limits
 from appliance.documents.memory_files import is_sealed
@@ -30,6 +31,7 @@ from appliance.documents.queue import Bounds, FairQueue
 from appliance.documents.tasks import Task
 from appliance.documents.trust import TrustKeeper
 from appliance.errors import CinnabarError
+from appliance.quoting import quote
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,9 @@ ASK_BYTES = 64 * 1024
 DESCRIPTORS = 64
 """Most that one read takes; an Ask brings one."""
 TICK_SECONDS = 0.25
+
+READERS = "@pages"
+"""No tenant can be called so."""
 
 Handler = Callable[[object, int], None]
 """(what is ready, its mask)"""
@@ -50,9 +55,11 @@ _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 @dataclass(eq=False)
 class Client:
-    """One API worker's connection."""
+    """One connection: of an API worker, the keymaster or the management service."""
 
     socket: socket.socket
+    reader: bool = False
+    """Whether it may have files verified, and nothing else."""
     frames: FrameReader = field(default_factory=lambda: FrameReader(ASK_BYTES))
     descriptors: deque[int] = field(default_factory=deque)
     unsent: deque[memoryview] = field(default_factory=deque)
@@ -60,7 +67,8 @@ class Client:
 
 
 class Server:
-    """Serves one listening socket until `stop`. `users` may connect."""
+    """Serves one listening socket until `stop`. `users` may connect; `readers` too, to have files verified alone, and
+    they take turns as one tenant whatever they call themselves: they are trusted with nothing."""
 
     def __init__(
         self,
@@ -72,10 +80,12 @@ class Server:
         limits: Limits | None = None,
         bounds: Bounds | None = None,
         patience: float = 30.0,
+        readers: frozenset[int] = frozenset(),
     ) -> None:
         """`patience`: seconds that a task may wait for its turn."""
         self._listener = listener
         self._users = users
+        self._readers = readers - users
         self._tasks = tasks
         self._trust = trust
         self._hello = frame(_encode(hello))
@@ -189,12 +199,12 @@ class Server:
         except OSError:
             return
         user = peer_of(accepted).user
-        if user not in self._users:
+        if user not in self._users | self._readers:
             log.warning("stranger-on-socket", control="CHANNEL", user=user)
             accepted.close()
             return
         accepted.setblocking(False)
-        client = Client(accepted)
+        client = Client(accepted, user in self._readers)
         self._clients.add(client)
         self._selector.register(accepted, selectors.EVENT_READ, self._asked(client))
         self._send(client, self._hello)
@@ -229,7 +239,11 @@ class Server:
 
     def _take(self, client: Client, ask: Ask) -> None:
         descriptor = client.descriptors.popleft()
-        job = Job(client, ask.ticket, ask.task, ask.tenant, descriptor, 0)
+        job = Job(client, ask.ticket, ask.task, READERS if client.reader else ask.tenant, descriptor, 0)
+        if client.reader and ask.task != VERIFY.name:
+            log.warning("reader-asks-for-more", control="CHANNEL", task=quote(ask.task))
+            self._refuse(job, DocumentWorkerFailed("There is no such task, or its request is none."))
+            return
         if ask.task not in self._tasks or not is_sealed(descriptor):
             self._refuse(job, DocumentWorkerFailed("There is no such task, or its request is none."))
             return

@@ -122,6 +122,8 @@ def write_bundle(directory: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent != directory:
+            path.parent.chmod(0o755)  # all of it is public: document workers read it, whatever our umask is
         process.write_file(path, content)
 
 

@@ -197,7 +197,7 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (home.admin_socket, {"recorder", "keymaster"}),
         (home.worker_socket(0, "applications"), {"front"}),
         (home.worker_socket(0, "metrics"), {"front", "management"}),
-        (home.documents_socket, {"worker", "keymaster"}),
+        (home.documents_socket, {"worker", "keymaster", "management"}),
         (home.desk_socket, {"management"}),
         (home.enrol_socket, {"worker"}),
         (home.console_socket, set()),

@@ -28,6 +28,7 @@ from appliance.errors import BadRequest
 
 class Serving(msgspec.Struct, frozen=True):
     user: int | None = None
+    reader: int | None = None
     workers: int = 2
     cpu_seconds: int = 2
     wall_seconds: float = 3.0
@@ -135,6 +136,7 @@ def main() -> None:
         Limits(serving.cpu_seconds, serving.wall_seconds, serving.memory_mb << 20),
         Bounds(serving.items),
         serving.patience,
+        frozenset({serving.reader} if serving.reader is not None else ()),
     )
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
     server.run()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 
 import pytest
 
-from firmware_tests.documents.serving import Misdeed, Seen
+from appliance.documents.client import DocumentsClient
+from appliance.documents.contracts import FURTHER_SIGNATURE, RENDER, VERIFY
+from appliance.documents.errors import DocumentWorkerFailed, TrustUnavailable
+from appliance.verify_request import NamedFile, VerifyRequest
+from firmware_tests.documents.serving import MISDEED, Misdeed, Seen
 from firmware_tests.documents.test_limits import ask
 from firmware_tests.running import RunningBox
 from provisioning.names import USERS
@@ -87,6 +92,31 @@ def test_another_user_is_refused_at_the_socket(keeper) -> None:
     assert _connect_as(STRANGER, running.socket) in {"closed", "ConnectionResetError"}
     assert _connect_as(USER, running.socket) == "answered"
     assert "stranger-on-socket" in (running.directory / "output").read_text()
+
+
+def test_a_reader_has_files_verified_and_nothing_else(keeper) -> None:
+    """As the management service is: what it calls itself in the queue does not count either."""
+    running = keeper(user=USER, reader=STRANGER)
+    running.socket.parent.chmod(0o755)
+    running.socket.chmod(0o777)
+
+    async def ask() -> None:
+        os.seteuid(STRANGER)  # the peer's user is taken when it connects
+        try:
+            client = DocumentsClient(running.socket)
+        finally:
+            os.seteuid(0)
+        try:
+            for contract in (RENDER, FURTHER_SIGNATURE, MISDEED):
+                with pytest.raises(DocumentWorkerFailed, match="no such task"):
+                    await client.call_encoded(contract, "demo", [b"{}"])
+            with pytest.raises(TrustUnavailable):  # said by a worker: this keeper has no trust bundle
+                await client.call(VERIFY, "demo", VerifyRequest(files=[NamedFile(name="x", content=b"x")]))
+        finally:
+            await client.close()
+
+    asyncio.run(ask())
+    assert "reader-asks-for-more" in (running.directory / "output").read_text()
 
 
 def test_a_worker_cannot_ask_for_tasks_itself(box: RunningBox) -> None:

@@ -3,6 +3,7 @@ record, and that no text of others does anything on them."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
@@ -158,9 +159,38 @@ def test_a_seal_leaves_the_pages_as_evidence_that_verifies(managed: ManagedBox, 
     trust = load_trust(managed.home.trust, tmp_path, None)
     report = verify(files, trust, now_us=int(datetime.now(UTC).timestamp() * 1e6))
     assert report.indication.value == "TOTAL-PASSED", report
+    sent = [{"name": one.name, "content": base64.b64encode(one.content).decode()} for one in files]
+    by_the_box = ann.post("/api/v1/verify", json={"files": sent}).json()
+    assert by_the_box.get("indication") == "TOTAL-PASSED", by_the_box
+    form = {"csrf": ann.csrf}
+    page = ann.post("/verify", data=form, files=[("files", (one.name, one.content)) for one in files])
+    assert page.status_code == 200, page.text
+    assert "What the box found" in page.text
+    assert "Passed" in page.text
+    altered = [("files", ("bond.json", content + b" ")), ("files", (files[1].name, files[1].content))]
+    assert "Failed" in ann.post("/verify", data=form, files=altered).text
     assert ann.get(f"/api/v1{base}/proof").text.startswith("c2sp.org/tlog-proof@v1\n")
     by_number = get(ann, f"/audit/demo/entries/{shown['index']}")
     assert by_number["record"] == record
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04broken", b"{" * 100_000, b"\x30\x80" * 50_000, b"%PDF-1.7\n"])
+def test_hostile_files_are_read_elsewhere_and_judged(dora: Visitor, content: bytes) -> None:
+    """What is malformed gets a verdict or a refusal, and the service stays up."""
+    name = "<img src=x>\u202e.asice"
+    sent = dora.post("/verify", data={"csrf": dora.csrf}, files=[("files", (name, content))])
+    assert sent.status_code in {200, 422}, sent.text
+    assert "<img src=x>" not in sent.text
+    assert "\u202e" not in sent.text
+    assert dora.get("/me").status_code == 200
+
+
+def test_more_than_the_page_takes_is_refused(ann: Visitor) -> None:
+    large = [("files", (f"{number}.bin", bytes(6 * 1024 * 1024))) for number in range(2)]
+    sent = ann.post("/verify", data={"csrf": ann.csrf}, files=large)
+    assert sent.status_code == 413
+    assert "10 MiB" in sent.text
+    assert ann.post("/verify", data={"csrf": ann.csrf}, files=[("files", ("", b""))]).status_code == 422
 
 
 @pytest.mark.parametrize("which", ["99999999", "-1", "1.5", "0x1", "aa", "z" * 44, "0" * 44, "9" * 30])

@@ -5,11 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from appliance.ceremonies import BOX
+from appliance.evidence.report import Report
+from appliance.verify_request import VerifyRequest
+from mgmt_service import rates
 from mgmt_service.access import Access, Area, Entry
 from mgmt_service.areas.audit import SIGNED_KINDS, Entries, Logs, Search, found_entries, log_lines, wanted
 from mgmt_service.dispatch import Context
 from mgmt_service.owners import OF_OWNER
-from mgmt_service.roles import AUDIT
+from mgmt_service.roles import AUDIT, EVERYONE
+from mgmt_service.verifying import MOST_BYTES
 
 area = Area("records")
 
@@ -19,6 +23,8 @@ class Verifying(msgspec.Struct, frozen=True):
 
     rehearsal: bool
     """Whether what the box signs verifies under rehearsal bundles only."""
+    most_bytes: int
+    """Of the files that this page takes, together."""
 
 
 @area.read("/records", access=Access(roles=AUDIT), gives=Logs, template="records/tenants.html")
@@ -44,4 +50,11 @@ def records(context: Context, owner: str, query: Search) -> Entries:
 @area.read("/verify", access=Access(entry=Entry.SIGNED_IN), gives=Verifying, template="records/verify.html")
 def verify(context: Context) -> Verifying:
     """How anybody verifies a seal, a stamp, an export or a ceremony without this box."""
-    return Verifying(context.services.settings().rehearsal)
+    return Verifying(context.services.settings().rehearsal, MOST_BYTES)
+
+
+@area.act("/verify", access=Access(roles=EVERYONE), takes=VerifyRequest, gives=Report, template="records/report.html")
+def verify_files(context: Context, body: VerifyRequest) -> Report:
+    """Have files verified by the box's document workers under the box's own trust bundle: a convenience, no proof."""
+    context.services.rates.take(rates.VERIFY, context.viewer.person)
+    return context.services.verifier.verify(body)
