@@ -85,15 +85,17 @@ def explain(proposal: Proposal, language: Language, current: Constitution | None
     voice = _Voice(language)
     needed = "alone" if proposal.takes_away else "together"
     quorum = voice.join([voice.value("quorum", part) for part in proposal.quorum])
+    mode = voice.fact("mode", voice.value("mode", proposal.mode))
     summary = Part(
         voice.say("ask", requester=voice.requester(proposal.requester, current), title=voice.quote(proposal.title)),
         (
+            mode,
             voice.fact("reason", voice.quote(proposal.reason)),
             voice.fact("quorum", voice.say(needed, quorum=quorum)),
             voice.fact("expires", proposal.expires),
         ),
     )
-    names = ("requester", "mode", "box", "made", "constitution", "audit", "nonce", "format")
+    names = ("requester", "box", "made", "constitution", "audit", "nonce", "format")
     binding = tuple(voice.fact(name, voice.value(name, getattr(proposal, name))) for name in names)
     steps = tuple(_explain_action(voice, action, current) for action in proposal.actions)
     return Explanation(language, summary, steps, binding)

@@ -266,7 +266,10 @@ MEANINGS: Final[dict[tuple[str, str], Pair]] = {
     ("reason", "affiliation-changed"): ("the holder's affiliation changed", "持有者归属变更"),
     ("reason", "superseded"): ("another certificate takes its place", "已被取代"),
     ("reason", "cessation-of-operation"): ("it is no longer needed", "停止使用"),
-    ("mode", "rehearsal"): ("nothing of it is ever valid outside a rehearsal", "仅供演练，永不生效于正式环境"),
+    ("mode", "rehearsal"): (
+        "this is a rehearsal box: nothing of it is ever valid outside a rehearsal",
+        "本机为演练设备：仅供演练，永不生效于正式环境",
+    ),
     ("mode", "production"): ("it is meant", "正式生效"),
     ("kind", "passkey"): ("held by an authenticator", "存于认证器"),
     ("kind", "card"): ("held by a card", "存于智能卡"),

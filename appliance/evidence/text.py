@@ -28,8 +28,8 @@ def print_report(report: Report, console: Console, *, brief: bool = False) -> No
             _print_file(file, console)
     document = report.trust
     kind = "rehearsal" if document.rehearsal else "production"
-    _line(console, f"Checked against trust bundle version {document.version} ({kind}, constitution "
-                   f"{document.constitution[:16]}…, in force {document.issued} to {document.expires}) "
+    _line(console, f"Checked against trust bundle version {document.version} ({kind}, of the line that "
+                   f"key {document.constitution[:16]}… began, in force {document.issued} to {document.expires}) "
                    f"at {report.validation_time}.")  # fmt: skip
     for note in report.notes:
         _line(console, note, "yellow")

@@ -14,7 +14,7 @@ import click
 from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, DocumentRefused, decode, digest, digest_words, encode, read_proposal
 from appliance.ceremonies.card_statements import card_statement
-from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.ceremonies.explain import LANGUAGES, explain, explain_action
 from appliance.ceremonies.proposal import read_digest
 from appliance.ceremonies.statements import Verb
 from appliance.keymaster.client import DeskClient
@@ -22,6 +22,11 @@ from appliance.quoting import escape
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
+_REHEARSED = {
+    "done": "done, on a throwaway token",
+    "failed": "FAILED on a throwaway token",
+    "not-in-a-token": "not tried: it does nothing in a token",
+}
 _ENDS = frozenset({"executed", "failed", "rejected", "expired"})
 
 
@@ -76,6 +81,30 @@ def draft(home: Path, actions: Path, requester: str, title: str, reason: str, ho
 @ceremony.command()
 @click.argument("proposal", type=_FILE)
 @click.pass_obj
+def rehearse(home: Path, proposal: Path) -> None:
+    """Try PROPOSAL, a file that `draft` made, on throwaway tokens, and show what would happen.
+
+    Nothing is kept, and no key of the box is used. Exits with 1 where a step would not be done."""
+    text = proposal.read_bytes()
+    with _desk(home) as desk:
+        steps, law = desk.rehearse(text), _law(desk)
+    actions, good = read_proposal(text).actions, True
+    for step in steps:
+        click.echo(f"{step['step'] + 1}. {explain_action(actions[step['step']], 'en', law).sentence}")
+        click.echo(f"   {_REHEARSED[step['outcome']]}" + (f": {escape(step['error'])}" if step["error"] else ""))
+        if step["refused"]:
+            click.echo(f"   the box would refuse it as it stands now: {escape(step['refused'])}")
+        if step["differs"]:
+            click.echo(f"   other on the box: {', '.join(step['differs'])}")
+        good = good and step["outcome"] != "failed" and not step["refused"]
+    if len(steps) < len(actions):
+        click.echo(f"The steps after it were not tried: {len(actions) - len(steps)}")
+    sys.exit(0 if good else 1)
+
+
+@ceremony.command()
+@click.argument("proposal", type=_FILE)
+@click.pass_obj
 def submit(home: Path, proposal: Path) -> None:
     """Hand PROPOSAL in; prints its digest. It then waits for its requester's signature."""
     with _desk(home) as desk:
@@ -83,11 +112,11 @@ def submit(home: Path, proposal: Path) -> None:
 
 
 @ceremony.command()
-@click.argument("proposal", type=_DigestType())
+@click.argument("proposal", type=_DigestType(), metavar="DIGEST")
 @click.option("--output", type=_OUTPUT, help="Where the proposal itself goes, to be read elsewhere.")
 @click.pass_obj
 def show(home: Path, proposal: str, output: Path | None) -> None:
-    """Show a ceremony in plain words, who has said what, and what is missing. PROPOSAL: digest or words."""
+    """Show a ceremony in plain words, who has said what, and what is missing. DIGEST: of the proposal, or its words."""
     with _desk(home) as desk:
         row, law = desk.proposal(proposal), _law(desk)
     if output is not None:
@@ -98,7 +127,7 @@ def show(home: Path, proposal: str, output: Path | None) -> None:
 
 
 @ceremony.command()
-@click.argument("proposal", type=_DigestType())
+@click.argument("proposal", type=_DigestType(), metavar="DIGEST")
 @click.option("--verb", type=click.Choice(get_args(Verb)), help="With --officer and --signature.")
 @click.option("--officer", help="Your id in the constitution.")
 @click.option("--signature", type=_FILE, help="Your card's detached CMS over the challenge, DER.")
@@ -107,7 +136,7 @@ def show(home: Path, proposal: str, output: Path | None) -> None:
 def state(
     home: Path, proposal: str, verb: Verb | None, officer: str | None, signature: Path | None, statement: Path | None
 ) -> None:
-    """Hand in what an officer says about a ceremony, signed with her card (docs/approvals.md)."""
+    """Hand in what an officer says about a ceremony, signed with her card (docs/approvals.md). DIGEST: or its words."""
     with _desk(home) as desk:
         if statement is not None:
             said = statement.read_bytes()
@@ -125,7 +154,7 @@ def state(
 
 
 @ceremony.command()
-@click.argument("proposal", type=_DigestType())
+@click.argument("proposal", type=_DigestType(), metavar="DIGEST")
 @click.pass_obj
 def execute(home: Path, proposal: str) -> None:
     """Execute an approved ceremony and watch it to its end; exits with 1 where it fails."""
@@ -135,7 +164,7 @@ def execute(home: Path, proposal: str) -> None:
 
 
 @ceremony.command()
-@click.argument("proposal", type=_DigestType())
+@click.argument("proposal", type=_DigestType(), metavar="DIGEST")
 @click.pass_obj
 def watch(home: Path, proposal: str) -> None:
     """Follow a ceremony to its end, step by step; exits with 1 where it is not executed."""
@@ -143,14 +172,15 @@ def watch(home: Path, proposal: str) -> None:
 
 
 @ceremony.command()
-@click.argument("proposal", type=_DigestType())
+@click.argument("proposal", type=_DigestType(), metavar="DIGEST")
 @click.option("--output", type=_OUTPUT, required=True)
 @click.pass_obj
 def bundle(home: Path, proposal: str, output: Path) -> None:
     """Take the record bundle of a ceremony that has ended: all that an auditor needs, checked by `cinnabar verify`."""
     with _desk(home) as desk:
         output.write_bytes(desk.bundle(proposal))
-    click.echo(f"{output}: check it with  cinnabar verify {output} --trust TRUST-DIRECTORY")
+    click.echo(f"{output}: check it with")
+    click.echo(f'  cinnabar verify {output} --trust TRUST-DIRECTORY --constitution "THE 24 WORDS OF THE FOUNDING"')
 
 
 @ceremony.command()
@@ -184,6 +214,8 @@ def standing(row: dict[str, Any]) -> list[str]:
     """How a ceremony stands, and what comes next."""
     lines = [f"State: {row['state']}" + (f" ({escape(row['error'])})" if row.get("error") else "")]
     tallied = row.get("tally")
+    if row["state"] == "failed" and not row["takes_away"]:
+        lines.append(f"Next: cinnabar ceremony execute {row['digest']}, or whoever approved it withdraws it: reject")
     if tallied is None or row["state"] in _ENDS:
         return lines
     for part in tallied["scopes"]:
@@ -195,11 +227,31 @@ def standing(row: dict[str, Any]) -> list[str]:
         lines.append(f"Next: {', '.join(tallied['must_accept'])} must accept the office.")
     elif row["state"] == "approved":
         lines.append(f"Next: cinnabar ceremony execute {row['digest']}")
+    elif row["state"] == "open":
+        lines += [line for part in tallied["scopes"] if (line := _missing(part))]
+    for one in row.get("waiting", []):
+        lines.append(waits(one))
     return lines
+
+
+def _missing(part: dict[str, Any]) -> str:
+    """Which approvals a scope still needs, and whose they may be."""
+    number = part["threshold"] - len(part["approved"])
+    if number <= 0:
+        return ""
+    said = "one more approval" if number == 1 else f"{number} more approvals"
+    return f"Next: {said} of {part['scope']}, by {' or '.join(part['may_still'])}."
+
+
+def waits(question: dict[str, Any]) -> str:
+    """What a step waits for at the console."""
+    number = question["number"]
+    return f"It waits at the console: {escape(question['prompt'])} (there: cinnabar console answer {number})"
 
 
 def _watch(home: Path, proposal: str) -> None:
     told: set[tuple[int, str]] = set()
+    asked: set[int] = set()
     while True:
         with _desk(home) as desk:
             row = desk.proposal(proposal)
@@ -209,6 +261,10 @@ def _watch(home: Path, proposal: str) -> None:
                 told.add(key)
                 why = f": {escape(step['error'])}" if step["error"] else ""
                 click.echo(f"{step['step'] + 1}. {step['action']}: {step['state']}{why}")
+        for one in row["waiting"]:
+            if one["number"] not in asked:
+                asked.add(one["number"])
+                click.echo(waits(one))
         if row["state"] in _ENDS:
             break
         time.sleep(0.3)

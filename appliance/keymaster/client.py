@@ -35,6 +35,11 @@ class DeskClient(CallClient):
         """The canonical bytes of a proposal that would be taken now. `actions`: a JSON list. Nothing is kept."""
         return self.call("draft", requester, title, reason, actions, hours)  # type: ignore[no-any-return]
 
+    def rehearse(self, proposal: bytes) -> list[dict[str, Any]]:
+        """What a proposal (canonical bytes, submitted or not) would do, tried on throwaway tokens: a step each, with
+        step, action, outcome (done, failed, not-in-a-token), facts, differs, error, refused. Nothing is kept."""
+        return self.call("rehearse", proposal)  # type: ignore[no-any-return]
+
     def submit(self, proposal: bytes) -> str:
         """Take a proposal in; its digest."""
         return self.call("submit", proposal)  # type: ignore[no-any-return]
@@ -44,7 +49,7 @@ class DeskClient(CallClient):
         return self.call("proposals", None if scopes is None else list(scopes))  # type: ignore[no-any-return]
 
     def proposal(self, digest: str) -> dict[str, Any]:
-        """proposal and statements (canonical bytes), tally, state, steps."""
+        """proposal and statements (canonical bytes), tally, state, steps; waiting: what it asks at the console now."""
         return self.call("proposal", digest)  # type: ignore[no-any-return]
 
     def state_(self, statement: bytes) -> dict[str, Any]:

@@ -68,6 +68,11 @@ class Desk:
             **self._summary(row),
             "proposal": row.text,
             "statements": [encode(one) for one in self._engine.received(digest)],
+            "waiting": [
+                {"number": one["number"], "kind": one["kind"], "prompt": one["prompt"]}
+                for one in self._room.console.pending()
+                if one["proposal"] == digest
+            ],
             "steps": [
                 {
                     "step": step.step,

@@ -11,9 +11,24 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from appliance.keymaster.ceremony_cli import standing
 from firmware_tests.governed import Governed
 from firmware_tests.officers import card_certificate
 from firmware_tests.running import RunningBox, wait_until
+
+
+def test_what_comes_next_is_said() -> None:
+    part = {"scope": "tenant/demo", "threshold": 2, "approved": [], "rejected": [], "may_still": ["bo", "cai"]}
+    row = {"digest": "d", "state": "open", "requester": "ann", "takes_away": False, "error": None, "waiting": []}
+    tallied = {"outcome": "open", "must_accept": [], "scopes": [part]}
+    assert standing({**row, "tally": tallied})[-1] == "Next: 2 more approvals of tenant/demo, by bo or cai."
+    one = {**tallied, "scopes": [{**part, "approved": ["bo"], "may_still": ["cai"]}]}
+    assert standing({**row, "tally": one})[-1] == "Next: one more approval of tenant/demo, by cai."
+    failed = {**row, "state": "failed", "error": "not-found: x", "tally": {**tallied, "outcome": "approved"}}
+    assert "whoever approved it withdraws it" in standing(failed)[-1]
+    asks = [{"number": 3, "kind": "ask", "prompt": "The PIN"}]
+    waiting = standing({**row, "state": "executing", "tally": {**tallied, "outcome": "approved"}, "waiting": asks})
+    assert waiting[-1] == "It waits at the console: The PIN (there: cinnabar console answer 3)"
 
 
 def test_an_officer_with_a_card_holds_a_ceremony(open_directory: Path, tmp_path: Path) -> None:
@@ -55,6 +70,8 @@ def test_an_officer_with_a_card_holds_a_ceremony(open_directory: Path, tmp_path:
             "cinnabar ceremony draft actions.json --requester dora --title Stop --reason Lost --output proposal.json"
         )
         assert "demo-app" in said
+        assert "Mode: rehearsal: this is a rehearsal box" in said
+        assert "state [OPTIONS] DIGEST" in shell("cinnabar ceremony state --help")
         digest = shell("cinnabar ceremony submit proposal.json").strip()
         assert f"SHA-256 {digest}" in said
         assert "Next: dora signs the request." in shell(f"cinnabar ceremony show {digest} --output again.json")
@@ -71,15 +88,19 @@ def test_an_officer_with_a_card_holds_a_ceremony(open_directory: Path, tmp_path:
         assert "State: executed" in shell(f"cinnabar ceremony watch {digest}")
         assert digest in shell("cinnabar ceremony list")
         assert founding in shell("cinnabar ceremony constitution --output constitution.json")
-        shell(f"cinnabar ceremony bundle {digest} --output record.asice")
+        assert "--constitution" in shell(f"cinnabar ceremony bundle {digest} --output record.asice")
         words = shell("cinnabar ceremony constitution --output constitution.json").splitlines()[1]
         with made.desk() as desk:
             wait_until(lambda: desk.status()["founded"], what="the founding")
         shown = shell(f"cinnabar verify record.asice --trust {box.home.trust} --state state --constitution '{words}'")
         assert "take-away, signed with a card" in shown
+        assert "(rehearsal, of the line that key" in " ".join(shown.split())
         resume = [{"action": "resume-application", "tenant": "demo", "application": "demo-app"}]
         (tmp_path / "actions.json").write_text(json.dumps(resume))
         shell("cinnabar ceremony draft actions.json --requester dora --title Go --reason Found --output proposal.json")
+        tried = shell("cinnabar ceremony rehearse proposal.json")
+        assert "not tried: it does nothing in a token" in tried
+        assert "refuse" not in tried
         digest = shell("cinnabar ceremony submit proposal.json").strip()
         made.say(digest, "approve ann", "approve bo")
         shell(

@@ -25,6 +25,7 @@ from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console import Console
 from appliance.keymaster.registry import StepResult
 from firmware_tests.keymaster.room import Bench, Life
+from firmware_tests.running import wait_until
 
 METHODS = (
     *("status", "constitution", "draft", "submit", "proposals", "proposal", "state", "execute"),
@@ -172,6 +173,22 @@ def test_a_statement_with_any_member_changed_is_refused(served: Served, member: 
             client.state_(encode(msgspec.structs.replace(one, **changes)))
         assert caught.value.code == "statement-refused"
         assert client.proposal(digest)["statements"] == []
+
+
+def test_what_a_step_waits_for_at_the_console_is_told(served: Served) -> None:
+    with served.client() as client:
+        digest, other = (
+            client.submit(client.draft("ann", title, "We need one", ACTIONS, 2)) for title in ("A key", "Another")
+        )
+        line = served.life.room.console
+        asked = asyncio.run_coroutine_threadsafe(line.ask(digest, 0, "The PIN", timeout_s=20), served._loop)
+        wait_until(lambda: client.proposal(digest)["waiting"], what="the question")
+        (told,) = client.proposal(digest)["waiting"]
+        assert (told["kind"], told["prompt"]) == ("ask", "The PIN")
+        assert client.proposal(other)["waiting"] == []
+        served._loop.call_soon_threadsafe(line.answer, told["number"], "1234")
+        assert asked.result(10) == "1234"
+        assert client.proposal(digest)["waiting"] == []
 
 
 def test_strangers_are_put_off(served: Served, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
+import hashlib
 
-from appliance.ceremonies import Proposal, encode
+import msgspec
+import pytest
+
+from appliance.ceremonies import DocumentRefused, Proposal, encode
 from appliance.ceremonies.actions import (
     ActivateKey,
     BackUpKeys,
@@ -32,6 +35,19 @@ def generate(key: str, scheme: str = "ecdsa-p384-sha384", *, for_backup: bool = 
     )
 
 
+def everything(life: Life) -> tuple[object, ...]:
+    """What a side effect would show in: the journal, the token, the box's log, and the files of the home."""
+    home = life.room.home.root
+    shifting = {home / "run", home / "counters", home / "records", home / "logs"}
+    files = {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in home.rglob("*")
+        if path.is_file() and not shifting & set(path.parents) and not path.name.startswith("keymaster.sqlite")
+    }
+    objects = {one.fingerprint for one in list_objects(life.room.user_token("box"))}
+    return tuple(life.room.journal.connection.iterdump()), objects, len(life.leaves("@box")), files
+
+
 def test_a_script_is_rehearsed_on_throwaway_tokens(bench: Bench) -> None:
     async def story(life: Life) -> None:
         law = await life.found()
@@ -57,8 +73,18 @@ def test_a_script_is_rehearsed_on_throwaway_tokens(bench: Bench) -> None:
         assert any("public key" in text for text in made.differs)
         assert {one.fingerprint for one in list_objects(life.room.user_token("box"))} == before
         assert public
-        (answer,) = (await questions()["rehearse"](life.room, encode(proposal)))[:1]
-        assert answer["outcome"] == "done"
+        kept = everything(life)
+        answers = await questions()["rehearse"](life.room, encode(proposal))
+        assert [one["outcome"] for one in answers] == ["done"] * 3
+        # What a token does not mind the box does: a request is not made over an authority's key.
+        assert [bool(one["refused"]) for one in answers] == [False, True, False]
+        refused = msgspec.structs.replace(proposal, actions=[generate("old"), ResumeKey(tenant=None, key="nobodys")])
+        told = await questions()["rehearse"](life.room, encode(refused))
+        assert all(one["refused"] for one in told), told
+        foreign = msgspec.structs.replace(proposal, requester="eve")
+        with pytest.raises(DocumentRefused, match="no officer"):
+            await questions()["rehearse"](life.room, encode(foreign))
+        assert everything(life) == kept
 
     bench.run(story)
 

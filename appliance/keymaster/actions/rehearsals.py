@@ -4,12 +4,14 @@ Every token that the proposal names is stood in for by a fresh SoftHSM token of 
 keys that the script finds there, under the same names, ids and kinds. Each step does there what it will do: make keys
 with the attributes asked for, wrap them, split and prove the shares, restore, destroy. What only the real box can give,
 the serial numbers of tokens and the public keys, is listed as differing; steps that do nothing in a token say so.
-Nothing is recorded, no live token is opened, and the outcome carries no authority.
+Nothing is recorded, no live token is opened, and the outcome carries no authority. Beside it stands what the box would
+say against a step now: the checks of submission and execution, which change nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import hashlib
 import os
 import resource
@@ -25,7 +27,7 @@ from typing import Any
 import msgspec
 
 from appliance.box.process import interpreter
-from appliance.ceremonies import Proposal, encode, proposal_digest, read_proposal
+from appliance.ceremonies import Proposal, check_proposal, encode, proposal_digest, read_proposal
 from appliance.ceremonies.actions import (
     Action,
     BackUpKeys,
@@ -37,8 +39,9 @@ from appliance.ceremonies.actions import (
 )
 from appliance.errors import CinnabarError
 from appliance.keymaster.context import Room, step_key_id
+from appliance.keymaster.engine import check_requester
 from appliance.keymaster.key_backups import find_key_backup
-from appliance.keymaster.registry import answers
+from appliance.keymaster.registry import answers, find_executor
 from appliance.keymaster.shares import make_shares, recover
 from appliance.keymaster.wrapping import BackupFailed, throwaway_module
 from hsm import HsmError, LaneSettings, Pkcs11Uri, Token, initialise_token, open_token
@@ -73,6 +76,8 @@ class Step(msgspec.Struct, frozen=True):
     differs: list[str] = []
     """What will be other on the box."""
     error: str = ""
+    refused: str = ""
+    """Why the box would refuse the step as it stands now."""
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -131,9 +136,30 @@ def _stand_ins(room: Room, proposal: Proposal) -> list[StandIn]:
 
 @answers("rehearse")
 async def answer_rehearsal(room: Room, proposal: bytes) -> list[dict[str, Any]]:
-    """A rehearsal for the desk: of a proposal's canonical bytes, submitted or not. One at a time."""
+    """A rehearsal for the desk: of a proposal's canonical bytes, submitted or not. One at a time.
+
+    Raises DocumentRefused, QuorumMissing where the box would not take the proposal; BackupFailed."""
+    read, law = read_proposal(proposal), room.constitutions.in_force()
+    # First: what a rehearsal says of keys is for the scope's own officers (CHANNEL).
+    check_requester(read.requester, [part.scope for part in read.quorum], read.actions, law)
+    check_proposal(read, law, datetime.datetime.now(datetime.UTC))
+    refused = [await _refusal(room, read, action) for action in read.actions]
     async with _one_at_a_time:
-        return [msgspec.to_builtins(step) for step in await rehearse(room, read_proposal(proposal))]
+        played = await rehearse(room, read)
+    return [
+        msgspec.to_builtins(msgspec.structs.replace(step, refused=why))
+        for step, why in zip(played, refused, strict=False)  # it ends at a step that fails
+    ]
+
+
+async def _refusal(room: Room, proposal: Proposal, action: Action) -> str:
+    try:
+        _, check = find_executor(action)
+        if check is not None:
+            await check(room, proposal, action)
+    except (CinnabarError, HsmError) as error:
+        return str(error)
+    return ""
 
 
 # In the process of its own
