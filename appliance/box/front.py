@@ -16,6 +16,8 @@ from appliance.box.settings import BoxSettings
 
 CONNECTIONS_AN_ADDRESS = 512
 """Connections with a request under way that one address may have at one front."""
+WORKER_CONNECTIONS = 16_384
+"""Of each of the front's two processes. A TLS handshake that goes no further holds one for five seconds."""
 IDLE_SECONDS = 2
 """How long the front keeps an idle connection to a worker."""
 CERTIFICATE_HEADER = "X-Cinnabar-Client-Certificate"
@@ -159,10 +161,10 @@ def configuration(home: Home, name: str, servers: str) -> str:
         "# Made by the box at every start from box.json: changes here are lost.\n"
         "daemon off;\n"
         "worker_processes 2;\n"
-        "worker_rlimit_nofile 8192;\n"
+        f"worker_rlimit_nofile {2 * WORKER_CONNECTIONS + 1024};\n"
         f"pid {pid_file(home, name)};\n"
         "error_log stderr error;\n"
-        "events {\n    worker_connections 2048;\n}\n"
+        f"events {{\n    worker_connections {WORKER_CONNECTIONS};\n}}\n"
         "http {\n"
         "    access_log off;\n"
         "    server_tokens off;\n"
@@ -170,7 +172,7 @@ def configuration(home: Home, name: str, servers: str) -> str:
         "    default_type application/octet-stream;\n"
         "    keepalive_requests 1000000;\n"
         "    keepalive_timeout 75s;\n"
-        "    client_header_timeout 15s;\n"
+        "    client_header_timeout 5s;\n"
         "    client_body_timeout 15s;\n"
         "    send_timeout 30s;\n"
         "    client_body_buffer_size 64k;\n"
