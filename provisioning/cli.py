@@ -11,6 +11,8 @@ from appliance.box.options import home_option
 from provisioning.names import REVOCATION_URL
 from provisioning.rehearsal import AlreadyProvisioned, provision
 
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,200}}\Z){_LABEL}(?:\.{_LABEL})*")
 _TENANT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -21,6 +23,13 @@ def _tenant_names(_context: click.Context, _parameter: click.Parameter, values: 
     if len(set(values)) != len(values):
         raise click.BadParameter("each tenant once")
     return values
+
+
+def _host_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    # Passkeys are bound to a domain name: an IP address serves no officer (WebAuthn, section 5.1.3).
+    if not _HOST_NAME.fullmatch(value) or value.rpartition(".")[2].isdigit():
+        raise click.BadParameter(f"{value!r}: a domain name in lower case, no IP address")
+    return value
 
 
 @click.command("provision")
@@ -34,10 +43,17 @@ def _tenant_names(_context: click.Context, _parameter: click.Parameter, values: 
     show_default=True,
     help="Where clients find CRLs and OCSP: http://HOST:PORT.",
 )
-def command(root: Path, tenants: tuple[str, ...], name: str, workers: int, revocation_url: str) -> None:
+@click.option(
+    "--host",
+    default="localhost",
+    show_default=True,
+    callback=_host_name,
+    help="The domain name that applications and officers know the box by; approve.HOST leads to it too.",
+)
+def command(root: Path, tenants: tuple[str, ...], name: str, workers: int, revocation_url: str, host: str) -> None:
     """Make a rehearsal box on SoftHSM: tokens, keys, certificates, logs, and one application a tenant."""
     try:
-        made = provision(root, tenants=tenants, name=name, workers=workers, revocation_url=revocation_url)
+        made = provision(root, tenants=tenants, name=name, workers=workers, revocation_url=revocation_url, host=host)
     except AlreadyProvisioned as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"A rehearsal box stands in {made.home.root}. What it signs has no legal effect, and says so.")

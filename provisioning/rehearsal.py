@@ -47,7 +47,8 @@ BUNDLE_LIFETIME = datetime.timedelta(days=365)
 _ROLES: dict[str, Literal["tsa", "seal", "tls"]] = {"box-ca": "tls", "tsa-ca": "tsa", "seal-ca": "seal"}
 MANAGEMENT = "127.0.0.1:8444"
 """Where officers' browsers find the box."""
-SERVER_NAMES = ["localhost", "approve.localhost", "127.0.0.1", "::1"]
+LOOPBACK = ["localhost", "approve.localhost", "127.0.0.1", "::1"]
+"""Names that every front answers to."""
 
 
 class AlreadyProvisioned(Exception):
@@ -86,17 +87,20 @@ def provision(
     name: str = "rehearsal",
     workers: int = 2,
     revocation_url: str = names.REVOCATION_URL,
+    host: str = "localhost",
 ) -> Provisioned:
-    """Make a rehearsal box under `root`; `revocation_url`: http://HOST:PORT, where clients will find CRLs and OCSP.
+    """Make a rehearsal box under `root`; `revocation_url`: http://HOST:PORT, where clients will find CRLs and OCSP;
+    `host`: the domain name that others know the box by.
 
     Raises AlreadyProvisioned when there is one."""
-    return _Provisioning(Home(root.resolve()), list(tenants), name, workers, revocation_url).run()
+    return _Provisioning(Home(root.resolve()), list(tenants), name, workers, revocation_url, host).run()
 
 
 class _Provisioning:
-    def __init__(self, home: Home, tenants: list[str], name: str, workers: int, revocation_url: str) -> None:
+    def __init__(self, home: Home, tenants: list[str], name: str, workers: int, revocation_url: str, host: str) -> None:
         self.home = home
         self.revocation_url = revocation_url.rstrip("/")
+        self.host = host
         self.tenants = tenants
         self.name = name
         self.workers = workers
@@ -154,7 +158,9 @@ class _Provisioning:
             logs=[self._log("box", None), *(self._log(tenant, tenant) for tenant in self.tenants)],
             authorities=authorities,
             users=names.USERS,
-            front=box.FrontSettings(management=MANAGEMENT, revocation_url=self.revocation_url),
+            front=box.FrontSettings(
+                management=MANAGEMENT, management_name=self.host, revocation_url=self.revocation_url
+            ),
         )
         applications = {f"{tenant}-app": self._application(tenant) for tenant in self.tenants}
         self._trust_bundle()
@@ -242,7 +248,7 @@ class _Provisioning:
             key.public_key(),
             self.now,
             FRONT_LIFETIME,
-            SERVER_NAMES,
+            list(dict.fromkeys([self.host, f"approve.{self.host}", *LOOPBACK])),
         )
         self._issue("box-ca", self.home.front / "server.crt", certificate)
         self._write_software_key(self.home.front / "server.key", key)

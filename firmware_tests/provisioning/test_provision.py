@@ -23,7 +23,7 @@ REHEARSAL_ARC = "1.3.6.1.4.1.32473.2026."
 def new_box(open_directory: Path) -> RunningBox:
     """A box that was provisioned and never started."""
     made = RunningBox(open_directory / "new", "alfa", "bravo")
-    made.provision()
+    made.provision("--host", "signing.bank.example")
     return made
 
 
@@ -54,6 +54,20 @@ def test_a_second_time_is_refused_and_changes_nothing(new_box: RunningBox) -> No
 def test_a_tenants_name_that_could_be_taken_for_something_else_is_refused(tmp_path: Path, name: str) -> None:
     assert cinnabar("provision", "--home", str(tmp_path / "home"), f"--tenant={name}").returncode == 2
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7", "::1", "UPPER.example", "a_b.example", "-a.example", "a..b", "", "7"])
+def test_a_host_that_is_no_domain_name_is_refused(tmp_path: Path, host: str) -> None:
+    assert cinnabar("provision", "--home", str(tmp_path / "home"), "--host", host).returncode == 2
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_front_answers_to_the_names_that_it_was_given(new_box: RunningBox) -> None:
+    certificate = new_box.home.front / "server.crt"
+    for name in ("signing.bank.example", "approve.signing.bank.example", "localhost", "approve.localhost"):
+        assert "does match" in openssl("x509", "-in", certificate, "-noout", "-checkhost", name)
+    assert "does NOT match" in openssl("x509", "-in", certificate, "-noout", "-checkhost", "other.bank.example")
+    assert read_settings(new_box.home.settings).front.management_name == "signing.bank.example"
 
 
 def test_secrets_are_their_owners_alone(new_box: RunningBox) -> None:
