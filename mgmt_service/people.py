@@ -72,17 +72,31 @@ class People:
         row = self._storage.one("SELECT id, name, seated FROM people WHERE id = ?", identifier)
         return Person(row["id"], row["name"], bool(row["seated"])) if row else None
 
-    def invite(self, identifier: str, name: str, scopes: Collection[str] = (), *, seconds: int = LINK_SECONDS) -> str:
+    def invite(
+        self,
+        identifier: str,
+        name: str,
+        scopes: Collection[str] = (),
+        *,
+        good_for: Collection[str] = (),
+        seconds: int = LINK_SECONDS,
+    ) -> str:
         """A code for a one-time link by which this person makes a sign-in passkey. It gives no authority.
 
-        `scopes`: for which she is invited. Links of the same person made before stop working."""
+        `scopes`: for which she is invited. `good_for`: where alone the passkey shows what its person may see, since
+        whoever made the link may hold it herself; none: everywhere. Links of the same person made before stop
+        working."""
         code, now = secrets.token_urlsafe(32), int(time.time())
+        hidden = hashlib.sha256(code.encode()).digest()
         with self._storage.transaction() as database:
             database.execute("INSERT INTO people (id, name) VALUES (?, ?) ON CONFLICT DO NOTHING", (identifier, name))
             database.execute("DELETE FROM links WHERE person = ?", (identifier,))
             database.execute(
                 "INSERT INTO links (code, person, made, expires) VALUES (?, ?, ?, ?)",
-                (hashlib.sha256(code.encode()).digest(), identifier, now, now + seconds),
+                (hidden, identifier, now, now + seconds),
+            )
+            database.executemany(
+                "INSERT INTO link_scopes (code, scope) VALUES (?, ?)", [(hidden, scope) for scope in set(good_for)]
             )
             database.executemany(
                 "INSERT INTO invited (person, scope, made) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -119,12 +133,27 @@ class People:
             if used.rowcount != 1:
                 raise LinkRefused("the link was used")
             self._keep(database, passkey, person.id, public_key, sign_count, label, now)
+            database.execute(
+                "INSERT INTO passkey_scopes SELECT ?, scope FROM link_scopes WHERE code = ?",
+                (passkey, hashlib.sha256(code.encode()).digest()),
+            )
         return person
 
-    def add_passkey(self, person: str, passkey: str, public_key: bytes, sign_count: int, label: str) -> None:
-        """A further passkey of a person who is signed in. Raises Conflict."""
+    def add_passkey(
+        self, person: str, passkey: str, public_key: bytes, sign_count: int, label: str, *, by: str
+    ) -> None:
+        """A further passkey of a person who is signed in, good where the one is that she is signed in by. Raises
+        Conflict."""
         with self._storage.transaction() as database:
             self._keep(database, passkey, person, public_key, sign_count, label, int(time.time()))
+            database.execute(
+                "INSERT INTO passkey_scopes SELECT ?, scope FROM passkey_scopes WHERE passkey = ?", (passkey, by)
+            )
+
+    def good_for(self, passkey: str) -> frozenset[str] | None:
+        """Where alone a passkey shows what its person may see; None: everywhere."""
+        rows = self._storage.all("SELECT scope FROM passkey_scopes WHERE passkey = ?", passkey)
+        return frozenset(row["scope"] for row in rows) or None
 
     @staticmethod
     def _keep(database, passkey, person, public_key, sign_count, label, now) -> None:  # type: ignore[no-untyped-def]
@@ -149,8 +178,12 @@ class People:
                 "UPDATE passkeys SET sign_count = ?, used = ? WHERE id = ?", (sign_count, int(time.time()), identifier)
             )
 
-    def remove_passkey(self, person: str, identifier: str) -> None:
-        """Take a passkey away, and the sessions that it opened. Raises NotFound, Conflict for the last one."""
+    def remove_passkey(self, person: str, identifier: str, *, by: str) -> None:
+        """Take a passkey away, and the sessions that it opened. Raises NotFound, Conflict for the last one, and for one
+        that is good for more than the one that she is signed in by."""
+        mine, other = self.good_for(by), self.good_for(identifier)
+        if mine is not None and (other is None or not other <= mine) and self._owns(person, identifier):
+            raise Conflict("this passkey is good for more than the one that you signed in with: sign in with it")
         with self._storage.transaction() as database:
             left = database.execute("SELECT count(*) FROM passkeys WHERE person = ?", (person,)).fetchone()[0]
             if not database.execute(
@@ -160,6 +193,9 @@ class People:
             if left == 1:
                 raise Conflict("the last passkey stays: without it you could not sign in; add another one first")
             database.execute("DELETE FROM passkeys WHERE person = ? AND id = ?", (person, identifier))
+
+    def _owns(self, person: str, identifier: str) -> bool:
+        return self._storage.one("SELECT 1 FROM passkeys WHERE person = ? AND id = ?", person, identifier) is not None
 
     def note(self, person: str, event: str, address: str, passkey: str = "") -> None:
         """Keep that this person came in, went out or was refused; the oldest events go."""

@@ -36,6 +36,11 @@ class Viewer:
         """The scopes that the viewer has one of these roles in."""
         return frozenset(scope for role, scope in self.roles if role in roles)
 
+    def only(self, scopes: Collection[str] | None) -> Viewer:
+        """The same person as these scopes alone show her; None: all of them."""
+        kept = self.roles if scopes is None else frozenset(one for one in self.roles if one[1] in scopes)
+        return Viewer(self.person, self.name, kept)
+
     def has(self, roles: Collection[Role], scope: str) -> bool:
         return any((role, scope) in self.roles for role in roles)
 

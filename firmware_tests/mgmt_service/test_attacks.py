@@ -7,8 +7,9 @@ import re
 import secrets
 import socket
 import stat
+import time
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import pytest
@@ -194,6 +195,72 @@ def test_an_officer_invites_nobody_who_serves_others(managed: ManagedBox, ann: V
     ann.sign_in()
     refused = ann.post("/api/v1/officers/invite", json={"person": "dora", "name": "Dora"})
     assert refused.status_code == 403
+
+
+def test_an_officer_invites_no_reader_of_others(managed: ManagedBox, ann: Visitor, dora: Visitor) -> None:
+    dora.sign_in()
+    ann.sign_in()
+    body = {"person": "rhea", "name": "Rhea", "role": "auditor", "scope": "tenant/other"}
+    assert dora.post("/api/v1/officers/readers", json=body).status_code == 200
+    refused = ann.post("/api/v1/officers/invite", json={"person": "rhea", "name": "Rhea"})
+    assert refused.status_code == 403
+
+
+def test_a_name_taken_in_advance_opens_no_other_scope(managed: ManagedBox, ann: Visitor, dora: Visitor) -> None:
+    """Whoever makes a passkey for a name that others give a role to later sees nothing of theirs by it."""
+    ann.sign_in()
+    dora.sign_in()
+    squatter = squat(managed, ann, "sid")
+    named = {"person": "sid", "name": "Sid", "role": "auditor", "scope": "tenant/other"}
+    assert dora.post("/api/v1/officers/readers", json=named).status_code == 403
+
+    squatter = squat(managed, dora, "zoe")
+    become_officer_of_demo(managed, "zoe")
+    time.sleep(1.1)  # the constitution is looked at every second
+    assert squatter.get("/api/v1/me").json()["roles"] == []
+    assert squatter.get("/api/v1/audit/demo").status_code == 403
+    further = SoftwareOfficer("zoe", rp_id="localhost", origin=squatter.origin)
+    asked = squatter.post("/api/v1/me/passkeys/options", json={}).json()["options"]
+    made = {"credential": further.register(challenge_of(asked)), "label": "further"}
+    assert squatter.post("/api/v1/me/passkeys", json=made).status_code == 200
+    squatter.passkey = further
+    squatter.sign_in()
+    assert squatter.get("/api/v1/me").json()["roles"] == [], "a further passkey is good for no more"
+
+    real = managed.signed_in("zoe")
+    assert real.get("/api/v1/me").json()["roles"] == [["officer", "tenant/demo"]]
+    (own,) = [one for one in real.get("/api/v1/me").json()["passkeys"] if one["this"]]
+    kept = squatter.post("/api/v1/me/passkeys/remove", json={"passkey": own["id"]})
+    assert kept.status_code == 409, "nor does it take the real one away"
+
+
+def squat(managed: ManagedBox, officer: Visitor, person: str) -> Visitor:
+    """A visitor with a passkey for a name, by a link that this officer made."""
+    link = officer.post("/api/v1/officers/invite", json={"person": person, "name": person.title()})
+    assert link.status_code == 200, link.text
+    visitor = managed.visitor()
+    visitor.enrol(urlsplit(link.json()["link"]).path, person)
+    return visitor
+
+
+def become_officer_of_demo(managed: ManagedBox, person: str) -> None:
+    officer = managed.candidate(person)
+    with managed.desk() as desk:
+        law = decode(desk.constitution(), Constitution)
+        following = msgspec.structs.replace(
+            law,
+            version=law.version + 1,
+            previous=law.digest,
+            persons=[*law.persons, officer.person()],
+            scopes=[
+                msgspec.structs.replace(one, officers=[*one.officers, person]) if one.name == "tenant/demo" else one
+                for one in law.scopes
+            ],
+        )
+        actions = msgspec.json.encode([AmendConstitution(constitution=following)])
+        digest = desk.submit(desk.draft("ann", "One more", "A test", actions, 24))
+        managed.say(digest, "request ann", "approve bo", f"accept {person}")
+        assert desk.execute(digest, 20.0)["state"] == "executed"
 
 
 # The page

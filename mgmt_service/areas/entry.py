@@ -290,8 +290,9 @@ def add_passkey(context: Context, body: Creation) -> Response:
     """Keep a further passkey."""
     made = _made(context, body)
     context.services.people.add_passkey(
-        context.viewer.person, made.id, made.public_key, made.sign_count, _label(body.label)
-    )
+        context.viewer.person, made.id, made.public_key, made.sign_count, _label(body.label),
+        by=context.signed_in.passkey,
+    )  # fmt: skip
     context.services.people.note(context.viewer.person, "passkey-added", context.address, _label(body.label))
     return said(_json(Next("/me")), "passkey-made")
 
@@ -301,7 +302,7 @@ def remove_passkey(context: Context, body: PasskeyName) -> Next:
     """Take one of my passkeys away."""
     people, person = context.services.people, context.viewer.person
     label = next((one.label for one in people.passkeys(person) if one.id == body.passkey), "")
-    people.remove_passkey(person, body.passkey)
+    people.remove_passkey(person, body.passkey, by=context.signed_in.passkey)
     people.note(person, "passkey-removed", context.address, label)
     return Next("/me", "passkey-removed")
 

@@ -209,7 +209,7 @@ def invite(context: Context, body: Invitation) -> InvitationMade:
         )
     known = context.constitution.person(body.person) if context.constitution else None
     scopes = deciding if body.scope is None else {body.scope}
-    code = context.services.people.invite(body.person, known.name if known else body.name, scopes)
+    code = context.services.people.invite(body.person, known.name if known else body.name, scopes, good_for=deciding)
     return InvitationMade(body.person, body.name, f"{context.site.origin}/enrol/{code}")
 
 
@@ -218,6 +218,9 @@ def name_reader(context: Context, body: ReaderForm) -> Next:
     """Let an auditor or a supervisor read a scope that the viewer is an officer of."""
     if not context.viewer.has(OFFICERS, body.scope):
         raise NotFound("there is no such scope, or it is not yours")
+    if not may_send_link(context, body.person):
+        # Whoever holds her passkeys would read here: others may have made them.
+        raise NotAuthorised("this name is of a person of other scopes: give your reader a name of her own")
     context.services.people.name_reader(body.person, body.name, body.role, body.scope, context.viewer.person)
     return Next("/officers", "reader-named")
 
