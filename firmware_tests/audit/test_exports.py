@@ -389,8 +389,6 @@ def test_only_the_newest_files_of_a_log_stay(tmp_path: Path) -> None:
         f"20261122T00000{second}Z-alfa-0000000{second}{suffix}"
         for second in (3, 4)
         for suffix in (".csv", ".csv.proof.jsonl")
-        for second in (3, 4)
-        for suffix in (".csv", ".csv.proof.jsonl")
     ]
     assert len(left) == 4 + 10 + 1
 
