@@ -63,6 +63,12 @@ def _weaknesses(worker: Worker, keys: list[KeyHealth]) -> list[Weakness]:
     if documents is not None and not documents.own_network:
         text = "document workers could not leave the box's network: it was not started as root, or may not"
         found.append(Weakness(name="documents-on-network", detail=text))
+    if documents is not None and not (documents.calls_held and documents.files_held):
+        free = " and ".join(
+            what for what, held in (("system calls", documents.calls_held), ("files", documents.files_held)) if not held
+        )
+        text = f"this kernel does not hold document workers to the {free} that they need"
+        found.append(Weakness(name="documents-unconfined", detail=text))
     for key in keys:
         if key.weaknesses:
             found.append(Weakness(name="weak-key", detail=f"{key.name}: {', '.join(key.weaknesses)}"))

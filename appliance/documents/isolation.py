@@ -1,6 +1,7 @@
-"""Shutting a process off: a user and a network of its own, no way to more rights, and limits on what it may use.
+"""Shutting a process off: a user and a network of its own, no way to more rights, and limits on what it may use and ask
+of the kernel.
 
-Linux alone has these: unshare(2), prctl(2), getrlimit(2).
+Linux alone has these: unshare(2), prctl(2), getrlimit(2), seccomp(2), landlock(7).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from appliance.documents import landlock, seccomp
 
 _CLONE_NEWIPC = 0x08000000
 _CLONE_NEWNET = 0x40000000
@@ -32,6 +35,10 @@ class Isolation:
 
     own_user: bool
     own_network: bool
+    calls_held: bool
+    """Whether its workers are held to a list of system calls (appliance.documents.seccomp)."""
+    files_held: bool
+    """Whether its workers can open nothing but the program (appliance.documents.landlock)."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +89,27 @@ def shut_off(user: int | None) -> Isolation:
     # Workers run under the same user: none may look into another one, or into the keeper, by ptrace(2) or /proc.
     _prctl(_PR_SET_DUMPABLE, 0)
     end_with(parent)
-    return Isolation(user is not None, own_network)
+    calls_held, files_held = _tried()
+    return Isolation(user is not None, own_network, calls_held, files_held)
+
+
+def _tried() -> tuple[bool, bool]:
+    """Whether a process here can be held to system calls, and to files: one is."""
+    child = os.fork()
+    if child == 0:
+        found = 0
+        try:
+            found |= 2 * landlock.confine(landlock.needed_paths())
+            found |= seccomp.confine()
+        finally:
+            os._exit(found)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return status in {1, 3}, status in {2, 3}
 
 
 def confine(limits: Limits) -> None:
-    """Limits of a worker, which it cannot raise again: memory, processor time, files; and no output."""
+    """Limits of a worker, which it cannot raise again: memory, processor time, files; and no output. Files other than
+    the program's are out of reach, where the kernel can do that, before there is a second thread."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + limits.memory_bytes
     null = os.open(os.devnull, os.O_RDWR)
@@ -98,11 +121,14 @@ def confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    landlock.confine(landlock.needed_paths())
 
 
 def stay_alone() -> None:
-    """No further process or thread, for ever: called before the request is looked at."""
+    """No further process or thread, and no system call that a task does not need, for ever: called before the request
+    is looked at."""
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    seccomp.confine()
 
 
 def take_headroom() -> None:

@@ -45,6 +45,10 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, tag=True):
     own_user: bool
     own_network: bool
     """Whether they stand in a network namespace of their own, without any interface that is up."""
+    calls_held: bool
+    """Whether they are held to a list of system calls."""
+    files_held: bool
+    """Whether they can open nothing but the program."""
 
 
 Outcome = Done | Refused

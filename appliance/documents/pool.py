@@ -141,6 +141,10 @@ class Pool:
             or (worker.overdue and cpu >= limits.cpu_seconds / 2)
         ):
             return DocumentTooCostly("The document needs more processor time than one may use.")
+        if ended_by == signal.SIGSYS:
+            # No parser does this by mistake: something in the document had taken hold of the process.
+            log.error("document-worker-forbidden-call", task=worker.job.task if worker.job is not None else "")
+            return DocumentWorkerFailed("The document's worker asked the kernel for what no document needs.")
         if worker.overdue:
             return DocumentWorkerFailed("The document's worker was not done in time.")
         if resident - self._resident >= _OF_MEMORY * limits.memory_bytes:

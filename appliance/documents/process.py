@@ -46,7 +46,7 @@ def serve(
         users | {0},
         tasks,
         TrustKeeper(home.trust),
-        Hello(count, isolation.own_user, isolation.own_network),
+        Hello(count, isolation.own_user, isolation.own_network, isolation.calls_held, isolation.files_held),
         limits_of(settings),
         readers=readers,
     )
@@ -54,7 +54,7 @@ def serve(
         signal.signal(number, lambda *_: server.stop())
     log.info(
         "documents-ready", workers=count, own_user=isolation.own_user, own_network=isolation.own_network,
-        tasks=sorted(tasks),
+        calls_held=isolation.calls_held, files_held=isolation.files_held, tasks=sorted(tasks),
     )  # fmt: skip
     say_ready()
     server.run()

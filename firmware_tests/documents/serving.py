@@ -5,6 +5,9 @@ python serving.py DIRECTORY SETTINGS      (SETTINGS: JSON of `Serving`)
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import mmap
 import os
 import resource
 import signal
@@ -20,6 +23,7 @@ from appliance.documents.contracts import Contract
 from appliance.documents.isolation import Limits, shut_off
 from appliance.documents.messages import Hello
 from appliance.documents.queue import Bounds
+from appliance.documents.rendering import TEMPLATES
 from appliance.documents.server import Server
 from appliance.documents.tasks import TASKS, Ground, Task
 from appliance.documents.trust import TrustKeeper
@@ -76,9 +80,25 @@ def _attempt(what: str, path: str) -> str:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         elif what == "root":
             os.setuid(0)
+        elif what == "call":
+            number, *arguments = map(int, path.split())
+            if ctypes.CDLL(None, use_errno=True).syscall(number, *map(ctypes.c_long, arguments)) < 0:
+                return errno.errorcode[ctypes.get_errno()]
+        elif what == "kill-keeper":
+            os.kill(os.getppid(), signal.SIGTERM)
+        elif what == "written-and-executed":
+            mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
     except (OSError, ValueError) as error:
         return type(error).__name__
     return "done"
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def misdeed(_ground: Ground, asked: Misdeed) -> Seen:
@@ -118,13 +138,21 @@ def misdeed(_ground: Ground, asked: Misdeed) -> Seen:
         case "user":
             return Seen(f"{os.getuid()} {os.getgid()} {os.getgroups()}")
         case "descriptors":
-            return Seen(" ".join(sorted(entry.name for entry in Path("/proc/self/fd").iterdir())))
+            return Seen(" ".join(str(number) for number in range(64) if _is_open(number)))
+        case "calls":
+            outcomes = {_attempt("call", f"{number} 0 0 0 0 0") for number in asked.text.split()}
+            return Seen(" ".join(sorted(outcomes)))
         case what:
             return Seen(_attempt(what, asked.text))
     return Seen(asked.text, os.getpid(), len(asked.ballast))
 
 
+PLAIN = b'#set text(font: "Noto Sans CJK SC")\n#let d = json(bytes(sys.inputs.data))\n= #d.title\n'
+"""A template in place of the product's, whose data are long."""
+
+
 def main() -> None:
+    TEMPLATES["ceremony"] = PLAIN
     directory, serving = Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Serving)
     isolation = shut_off(serving.user)
     server = Server(
@@ -132,7 +160,7 @@ def main() -> None:
         frozenset({os.geteuid(), 0}),
         {**TASKS, MISDEED.name: Task(MISDEED, misdeed)},
         TrustKeeper(directory / "trust"),
-        Hello(serving.workers, isolation.own_user, isolation.own_network),
+        Hello(serving.workers, isolation.own_user, isolation.own_network, isolation.calls_held, isolation.files_held),
         Limits(serving.cpu_seconds, serving.wall_seconds, serving.memory_mb << 20),
         Bounds(serving.items),
         serving.patience,
