@@ -217,8 +217,9 @@ class ExecutionContext:
 
     @property
     def scratch(self) -> Path:
-        """A private directory of this step, kept over a crash; the executor makes it, and removes it when done."""
-        return self.home.keymaster / "work" / f"{self.digest}-{self.step}"
+        """A private directory of this step, kept over a crash; the executor makes it, appliance.keymaster.scratch takes
+        it away when the ceremony has ended."""
+        return scratch_directory(self.home) / f"{self.digest}-{self.step}"
 
     async def administer(self, function: Callable[[AdminClient], Answer]) -> Answer:
         return await self.room.administer(function)
@@ -230,6 +231,10 @@ class ExecutionContext:
     async def show(self, prompt: str, text: str, *, timeout_s: float = 600.0) -> None:
         """Show a text once on the console; see ConsoleLine.show."""
         await self.room.console.show(self.digest, self.step, prompt, text, timeout_s=timeout_s)
+
+
+def scratch_directory(home: Home) -> Path:
+    return home.keymaster / "work"
 
 
 def facts_json(facts: dict[str, object]) -> bytes:

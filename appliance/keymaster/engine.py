@@ -51,6 +51,7 @@ from appliance.keymaster.errors import JournalContradicted, ProposalClosed, Stil
 from appliance.keymaster.heads import check_head, empty_head
 from appliance.keymaster.journal import ProposalRow, State, StatementRow
 from appliance.keymaster.registry import find_executor
+from appliance.keymaster.scratch import clear_scratch
 from appliance.recorder.messages import BOX_LOG
 
 MOST_OPEN = 50
@@ -310,6 +311,8 @@ class Engine:
                 fresh = self.row(row.digest)
                 if fresh.state in {"open", "approved"} or (fresh.state == "failed" and self._said_since(fresh)):
                     await self._settle(fresh, read_proposal(fresh.text), self.room.constitutions.in_force())
+        async with self.changing:
+            clear_scratch(self.room, self.clock())
 
     def _said_since(self, row: ProposalRow) -> bool:
         return any(one.received > row.changed for one in self.room.journal.statements(row.digest))

@@ -23,7 +23,7 @@ from appliance.ceremonies.actions import MOST_NAMES, AmendConstitution, Generate
 from appliance.ceremonies.proposal import AuditHead, ScopeQuorum
 from appliance.errors import CinnabarError, NotFound, Unavailable
 from appliance.keymaster import engine, recording
-from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.context import ExecutionContext, Room, scratch_directory
 from appliance.keymaster.engine import now_utc
 from appliance.keymaster.errors import (
     ExecutionBusy,
@@ -33,6 +33,7 @@ from appliance.keymaster.errors import (
     ProposalClosed,
     TooManyProposals,
 )
+from appliance.keymaster.ownership import note
 from appliance.keymaster.registry import StepResult
 from appliance.recorder.errors import RecorderUnavailable
 from firmware_tests.keymaster.room import Bench, Life
@@ -428,6 +429,32 @@ def test_one_officers_word_that_was_not_carried_out_is_spent(bench: Bench, execu
         await life.engine.settle_all()
         assert [life.engine.row(one).state for one in (failed, never)] == ["failed", "expired"]
         assert done == [soon]
+
+    bench.run(body)
+
+
+def test_what_a_step_noted_goes_when_its_ceremony_has_ended(bench: Bench, executors: dict[type, object]) -> None:
+    async def make(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
+        note(ctx, "serial", b"17")
+        if action.key != "good":
+            raise Unavailable("the token is elsewhere")
+        return StepResult()
+
+    executors[GenerateKey] = (make, None)
+
+    async def body(life: Life) -> None:
+        await life.found()
+        work = scratch_directory(life.room.home)
+        (work / f"{'0' * 64}-0").mkdir(parents=True)  # of a ceremony that this journal never knew
+        ended, failed, withdrawn = [await life.approved(key(name), hours=1) for name in ("good", "lost", "given-up")]
+        for one in (ended, failed, withdrawn):
+            await life.executions.execute(one, 10.0)
+        await life.say(withdrawn, "reject bo")
+        await life.engine.settle_all()
+        assert [path.name for path in work.iterdir()] == [f"{failed}-0"]  # it may be executed again
+        bench.now = lambda: now_utc() + datetime.timedelta(hours=2)
+        await life.engine.settle_all()
+        assert list(work.iterdir()) == []
 
     bench.run(body)
 

@@ -31,6 +31,7 @@ from appliance.keymaster.key_states import Change, KeyState, KeyStateRefused, af
 from appliance.keymaster.key_use import forget_authority, is_fronts_authority, leave_use, may_leave_log, set_register
 from appliance.keymaster.ownership import check_token
 from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.signed_records import affected
 from appliance.keymaster.trust_changes import trust_published
 from appliance.recorder.messages import BOX_LOG
 from hsm.inventory import TokenObject, list_objects
@@ -47,12 +48,6 @@ _FAMILIES: Final[dict[str, tuple[str, ...]]] = {
 }
 """What each purpose can be done with. What authorities and responders sign must be read by every verifier: ECDSA on
 P-256 and P-384, and RSA with PKCS #1 v1.5 (RFC 5754), whose keys here have 3072 bits."""
-
-
-SPEAKING: Final = frozenset({"ceremony", "administration", "reading", "box-leaf"})
-"""Kinds of records that no key of a tenant signed."""
-HEADS: Final = 4_096
-"""Heads of records in one read."""
 
 
 def now_us() -> int:
@@ -294,28 +289,10 @@ async def declare_compromised(ctx: ExecutionContext, action: DeclareCompromised)
         "since": action.since,
         "because": action.because,
         "revoked": revoked,
-        "affected": await _affected(ctx.room, key, since),
+        "affected": await affected(ctx.room, key, since),
         **published,
     }
     return StepResult(facts)
-
-
-async def _affected(room: Room, key: LedgerKey, since: int) -> dict[str, Any]:
-    """How many records the key signed since, and the query that lists them."""
-    name = key.tenant or BOX_LOG
-    size: int = await room.connected().query("tree_size", name)
-    found: list[int] = []
-    for first in range(0, size, HEADS):
-        packed = await room.connected().query("record_heads", name, first, HEADS)
-        heads = msgspec.msgpack.decode(packed, type=list[tuple[int, str, str, str, int]])
-        mine = [head for head in heads if head[3] == key.label and head[2] not in SPEAKING]
-        found += [leaf for leaf, _, _, _, at in mine if at >= since]
-    return {
-        "records": len(found),
-        "first_index": found[0] if found else None,
-        "last_index": found[-1] if found else None,
-        "query": {"log": name, "key": key.label, "from_time": since},
-    }
 
 
 @executor(DestroyKey, check=may_change)
