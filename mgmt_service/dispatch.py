@@ -148,7 +148,7 @@ class Dispatcher:
         elif person.seated and not viewer.roles and constitution is not None:
             self.services.sessions.end_all(person.id)
             return NOBODY, None
-        return viewer.only(self.services.people.good_for(session.passkey)), constitution
+        return viewer.within(self.services.people.reach(session.passkey)), constitution
 
     def _refuse_cross_site(self, context: Context) -> None:
         """Origin and Fetch Metadata of every changing request, and the session's token where there is one."""

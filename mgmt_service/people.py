@@ -12,6 +12,8 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import msgspec
+
 from appliance.errors import Conflict, NotFound
 from mgmt_service.problems import LinkRefused
 from mgmt_service.storage import Storage
@@ -64,6 +66,26 @@ class Passkey:
     used: int | None
 
 
+class Reach(msgspec.Struct, frozen=True):
+    """In which scopes a passkey shows what its person may see: whoever made the link for it may hold it herself."""
+
+    scopes: frozenset[str] | None = None
+    """These alone; None: all, those too that are still to be made."""
+    without: frozenset[str] = frozenset()
+
+    def shows(self, scope: str) -> bool:
+        return scope not in self.without and (self.scopes is None or scope in self.scopes)
+
+    def covers(self, other: Reach) -> bool:
+        """Whether it shows all that the other one shows."""
+        if other.scopes is None:
+            return self.scopes is None and self.without <= other.without
+        return all(self.shows(scope) for scope in other.scopes - other.without)
+
+
+EVERYWHERE = Reach()
+
+
 class People:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -78,13 +100,12 @@ class People:
         name: str,
         scopes: Collection[str] = (),
         *,
-        good_for: Collection[str] = (),
+        reach: Reach = EVERYWHERE,
         seconds: int = LINK_SECONDS,
     ) -> str:
         """A code for a one-time link by which this person makes a sign-in passkey. It gives no authority.
 
-        `scopes`: for which she is invited. `good_for`: where alone the passkey shows what its person may see, since
-        whoever made the link may hold it herself; none: everywhere. Links of the same person made before stop
+        `scopes`: for which she is invited. `reach`: of the passkey. Links of the same person made before stop
         working."""
         code, now = secrets.token_urlsafe(32), int(time.time())
         hidden = hashlib.sha256(code.encode()).digest()
@@ -95,9 +116,8 @@ class People:
                 "INSERT INTO links (code, person, made, expires) VALUES (?, ?, ?, ?)",
                 (hidden, identifier, now, now + seconds),
             )
-            database.executemany(
-                "INSERT INTO link_scopes (code, scope) VALUES (?, ?)", [(hidden, scope) for scope in set(good_for)]
-            )
+            if reach != EVERYWHERE:
+                database.execute("INSERT INTO link_reach VALUES (?, ?)", (hidden, msgspec.json.encode(reach).decode()))
             database.executemany(
                 "INSERT INTO invited (person, scope, made) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(identifier, scope, now) for scope in sorted(scopes)],
@@ -134,7 +154,7 @@ class People:
                 raise LinkRefused("the link was used")
             self._keep(database, passkey, person.id, public_key, sign_count, label, now)
             database.execute(
-                "INSERT INTO passkey_scopes SELECT ?, scope FROM link_scopes WHERE code = ?",
+                "INSERT INTO passkey_reach SELECT ?, reach FROM link_reach WHERE code = ?",
                 (passkey, hashlib.sha256(code.encode()).digest()),
             )
         return person
@@ -147,13 +167,13 @@ class People:
         with self._storage.transaction() as database:
             self._keep(database, passkey, person, public_key, sign_count, label, int(time.time()))
             database.execute(
-                "INSERT INTO passkey_scopes SELECT ?, scope FROM passkey_scopes WHERE passkey = ?", (passkey, by)
+                "INSERT INTO passkey_reach SELECT ?, reach FROM passkey_reach WHERE passkey = ?", (passkey, by)
             )
 
-    def good_for(self, passkey: str) -> frozenset[str] | None:
-        """Where alone a passkey shows what its person may see; None: everywhere."""
-        rows = self._storage.all("SELECT scope FROM passkey_scopes WHERE passkey = ?", passkey)
-        return frozenset(row["scope"] for row in rows) or None
+    def reach(self, passkey: str) -> Reach:
+        """Where a passkey shows what its person may see."""
+        row = self._storage.one("SELECT reach FROM passkey_reach WHERE passkey = ?", passkey)
+        return EVERYWHERE if row is None else msgspec.json.decode(row["reach"], type=Reach)
 
     @staticmethod
     def _keep(database, passkey, person, public_key, sign_count, label, now) -> None:  # type: ignore[no-untyped-def]
@@ -181,8 +201,7 @@ class People:
     def remove_passkey(self, person: str, identifier: str, *, by: str) -> None:
         """Take a passkey away, and the sessions that it opened. Raises NotFound, Conflict for the last one, and for one
         that is good for more than the one that she is signed in by."""
-        mine, other = self.good_for(by), self.good_for(identifier)
-        if mine is not None and (other is None or not other <= mine) and self._owns(person, identifier):
+        if not self.reach(by).covers(self.reach(identifier)) and self._owns(person, identifier):
             raise Conflict("this passkey is good for more than the one that you signed in with: sign in with it")
         with self._storage.transaction() as database:
             left = database.execute("SELECT count(*) FROM passkeys WHERE person = ?", (person,)).fetchone()[0]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from appliance.ceremonies import Constitution
-from mgmt_service.people import Reader
+from mgmt_service.people import Reach, Reader
 
 
 class Role(enum.Enum):
@@ -36,10 +36,9 @@ class Viewer:
         """The scopes that the viewer has one of these roles in."""
         return frozenset(scope for role, scope in self.roles if role in roles)
 
-    def only(self, scopes: Collection[str] | None) -> Viewer:
-        """The same person as these scopes alone show her; None: all of them."""
-        kept = self.roles if scopes is None else frozenset(one for one in self.roles if one[1] in scopes)
-        return Viewer(self.person, self.name, kept)
+    def within(self, reach: Reach) -> Viewer:
+        """The same person as far as a passkey of this reach shows her."""
+        return Viewer(self.person, self.name, frozenset(one for one in self.roles if reach.shows(one[1])))
 
     def has(self, roles: Collection[Role], scope: str) -> bool:
         return any((role, scope) in self.roles for role in roles)

@@ -34,15 +34,13 @@ CREATE TABLE IF NOT EXISTS links (
     expires INTEGER NOT NULL,
     used INTEGER
 ) STRICT;
-CREATE TABLE IF NOT EXISTS link_scopes (
-    code BLOB NOT NULL REFERENCES links (code) ON DELETE CASCADE,
-    scope TEXT NOT NULL,               -- that whoever made the link decides in; none: made at the box, good for all
-    PRIMARY KEY (code, scope)
+CREATE TABLE IF NOT EXISTS link_reach (
+    code BLOB PRIMARY KEY REFERENCES links (code) ON DELETE CASCADE,
+    reach TEXT NOT NULL                -- JSON, see people.Reach; no row: made at the box, good everywhere
 ) STRICT;
-CREATE TABLE IF NOT EXISTS passkey_scopes (
-    passkey TEXT NOT NULL REFERENCES passkeys (id) ON DELETE CASCADE,
-    scope TEXT NOT NULL,               -- that its person can be seen in by it; none: all that she serves
-    PRIMARY KEY (passkey, scope)
+CREATE TABLE IF NOT EXISTS passkey_reach (
+    passkey TEXT PRIMARY KEY REFERENCES passkeys (id) ON DELETE CASCADE,
+    reach TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS invited (
     person TEXT NOT NULL REFERENCES people (id),

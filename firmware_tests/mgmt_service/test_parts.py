@@ -24,6 +24,7 @@ from mgmt_service import forms, people, rates, scripts, words
 from mgmt_service.areas.drafting import Pick
 from mgmt_service.fields import Known, fields_of
 from mgmt_service.languages import TRANSLATIONS
+from mgmt_service.people import Reach
 from mgmt_service.problems import LinkRefused, Malformed, TooMany
 from mgmt_service.storage import Storage
 from mgmt_service.texts import visible
@@ -245,6 +246,19 @@ def test_a_bucket_leaks(tmp_path: Path) -> None:
     buckets.take(slow, "b")
     for _ in range(50):
         buckets.take(quick, "a")
+
+
+def test_a_passkey_covers_no_more_than_its_reach() -> None:
+    own, placing, everywhere = Reach(frozenset({"tenant/a"})), Reach(None, frozenset({"tenant/b"})), Reach()
+    assert [own.shows(one) for one in ("tenant/a", "tenant/b", "box")] == [True, False, False]
+    assert [placing.shows(one) for one in ("tenant/a", "tenant/b", "tenant/new")] == [True, False, True]
+    assert everywhere.covers(own)
+    assert everywhere.covers(placing)
+    assert placing.covers(own)
+    assert not placing.covers(everywhere)
+    assert not own.covers(placing)
+    assert not own.covers(everywhere)
+    assert not own.covers(Reach(frozenset({"tenant/b"})))
 
 
 def test_a_link_that_is_too_old_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mgmt_service.access import Access, Area, Next
 from mgmt_service.candidacy import candidates, may_send_link
 from mgmt_service.dispatch import Context
 from mgmt_service.languages import word_list
-from mgmt_service.people import Reader
+from mgmt_service.people import Reach, Reader
 from mgmt_service.roles import EVERYONE, OFFICERS
 
 area = Area("officers")
@@ -209,8 +209,19 @@ def invite(context: Context, body: Invitation) -> InvitationMade:
         )
     known = context.constitution.person(body.person) if context.constitution else None
     scopes = deciding if body.scope is None else {body.scope}
-    code = context.services.people.invite(body.person, known.name if known else body.name, scopes, good_for=deciding)
+    code = context.services.people.invite(
+        body.person, known.name if known else body.name, scopes, reach=_reach(context)
+    )
     return InvitationMade(body.person, body.name, f"{context.site.origin}/enrol/{code}")
+
+
+def _reach(context: Context) -> Reach:
+    """Of a passkey made by the viewer's link: her own scopes; and where she decides for the box, all that are not
+    others' by now, since the box's officers place the people of tenants that are still to be made."""
+    deciding = context.viewer.scopes(OFFICERS)
+    if BOX not in deciding or context.constitution is None:
+        return Reach(deciding)
+    return Reach(None, frozenset(scope.name for scope in context.constitution.scopes) - deciding)
 
 
 @area.act("/officers/readers", access=Access(roles=OFFICERS, recent=True), takes=ReaderForm)
