@@ -188,7 +188,14 @@ def answer(home: Path, number: int) -> None:
         if row is None:
             raise click.ClickException("nothing of that number is asked")
         click.echo(escape(row["prompt"]))
-        if row["kind"] == "show":
+        if row["kind"] == "show" and row["shown"]:
+            click.echo(
+                "It was shown already, and is not shown again. If nobody took it down, leave it: the step ends in"
+            )
+            click.echo("ten minutes, and what is executed again shows something new.")
+            ask("Type `done` if it was taken down", type=click.Choice(["done"]), show_choices=False)
+            client.answer(number, "")
+        elif row["kind"] == "show":
             with _shown_alone():
                 click.echo(client.text(number))
                 ask("Type `done` when you have taken it down", type=click.Choice(["done"]), show_choices=False)

@@ -74,6 +74,7 @@ class ConsoleLine:
                 "kind": one.kind,
                 "prompt": one.prompt,
                 "secret": one.secret,
+                "shown": one.kind == "show" and not one.text,
                 "proposal": one.proposal,
             }
             for one in self._pending.values()

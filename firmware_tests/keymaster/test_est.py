@@ -6,8 +6,10 @@ import base64
 import datetime
 import hashlib
 import os
+import re
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from appliance.ceremonies import encode
+from appliance.ceremonies import Action, encode
 from appliance.ceremonies.actions import AuthoriseEnrolment, SetCertificateProfile
 from appliance.keymaster.client import DeskClient
 from appliance.keymaster.console_client import ConsoleClient
@@ -38,7 +40,7 @@ def est_box(open_directory: Path, officers: Officers) -> Iterator[RunningBox]:
     """A governed box with a profile for its tenant's applications."""
     box = RunningBox(open_directory / "est", "demo")
     box.provision()
-    box.start("--public", "127.0.0.1:0")
+    box.start("--public", "127.0.0.1:0", "--revocation", "127.0.0.1:0")
     for name in NAMES:
         officers.enrol(box, name)
     assert found(box).returncode == 0
@@ -89,6 +91,36 @@ def secret(est_box: RunningBox, officers: Officers, tmp_path: Path) -> Path:
     path = tmp_path / "secret"
     path.write_text(said + "\n")
     return path
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "certificates.md"
+
+
+def test_the_page_to_paste(est_box: RunningBox, officers: Officers, tmp_path: Path) -> None:
+    """docs/certificates.md, step by step, as somebody who has only that page does it."""
+    text = PAGE.read_text()
+    (example,) = re.findall(r"<!-- enrolment.json -->\n```json\n(.*?)```", text, re.S)
+    actions = msgspec.json.decode(example, type=list[Action])
+    secrets = decide(est_box, officers, *actions)
+    secrets += decide(est_box, officers, actions[-1])
+    pieces = re.findall(r"<!-- follow -->\n```sh\n(.*?)^```", text, re.S | re.M)
+    assert [len(secrets), len(pieces)] == [2, 3]
+    places = {"8443": "applications", "8445": "public", "8446": "revocation"}
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    said = []
+    for number, piece in enumerate(pieces):
+        (tmp_path / "secret").write_text(f"{secrets[min(number, 1)]}\n")
+        shell = piece.replace("DIR/", f"{est_box.home.root}/")
+        for port, listener in places.items():
+            shell = shell.replace(f"127.0.0.1:{port}", est_box.address(listener))
+        done = run("bash", "-euo", "pipefail", "-c", shell, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, f"{piece}\n{done.stdout}{done.stderr}"
+        said.append(done.stdout + done.stderr)
+    assert "holds until" in said[0]
+    assert '"signatures"' in said[0]
+    assert "pay-2b.crt: OK" in said[1]
+    assert "pay-2b.crt: good" in said[2]
+    assert "verify OK" in said[2]
 
 
 def public(box: RunningBox) -> str:
@@ -230,7 +262,7 @@ def _der() -> object:
 
 def test_the_log_and_the_desk_tell(est_box: RunningBox, secret: Path) -> None:
     with DeskClient(est_box.home.desk_socket) as desk:
-        (profile,) = desk.call("profiles")
+        (profile,) = [one for one in desk.call("profiles") if one["name"] == "apps"]
         assert profile["name"] == "apps"
         assert secret.read_text().strip().partition(":")[2] not in repr(profile)
     with est_box.admin() as admin:

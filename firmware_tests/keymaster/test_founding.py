@@ -257,6 +257,14 @@ def test_what_is_typed_into_a_pipe_ends_its_line(bench: Bench) -> None:
             *("Type `done` when you have taken it down: ", "The ceremony has it."),
         ]
         assert shown.result(10) is None
+        # Seen by somebody who then went away: it is not shown again, and can still be said to be taken down.
+        lost = asyncio.run_coroutine_threadsafe(line.show("0" * 64, 0, "For bo alone", "other words"), served.loop)
+        (row,) = json.loads(served.console("pending", "--json"))
+        assert line.take_text(row["number"]) == "other words"
+        told = served.piped("answer", str(row["number"]), typed="done\n")
+        assert "other words" not in told
+        assert told[-2:] == ["Type `done` if it was taken down: ", "The ceremony has it."]
+        assert lost.result(10) is None
         asked = asyncio.run_coroutine_threadsafe(line.ask("0" * 64, 0, "The PIN"), served.loop)
         (row,) = json.loads(served.console("pending", "--json"))
         assert served.piped("answer", str(row["number"]), typed="1234\n")[-2:] == ["Answer: ", "The ceremony has it."]
