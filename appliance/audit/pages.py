@@ -6,6 +6,9 @@ stands in the records alone, so a page with one opens at most SEARCHED records a
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +27,10 @@ from appliance.recorder.errors import Archived
 PAGE_LIMIT = 200
 SEARCHED = 1_000
 """Records that a page opens to look for a text."""
+PORTION = 200
+"""Records that are fetched at once."""
 _LONGEST_TRIES = 64
+"""Portions."""
 
 
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,24 +91,25 @@ async def entries(
     shown: list[EntryView] = []
     opened = 0
     low, high = size, 0
-    while len(shown) < limit and opened < SEARCHED and walk.tries < _LONGEST_TRIES:
-        leaves = walk.leaves(limit - len(shown) if not wanted.text else 200)
-        if not leaves:
-            break
-        for place, row in await _rows(room, audited, leaves):
-            walk.passed(place)
-            if row is None:
-                continue  # archived: only an export opens it
-            if not wanted.takes_time(row.time):
-                continue
-            content = _text(audited.opener.open(row.leaf, row.record_id, row.kind, row.commitment, row.body)[1])
-            if row.kind not in CLEAR_KINDS and row.kind != BOX_LEAF:
-                opened += 1
-                low, high = min(low, row.leaf), max(high, row.leaf + 1)
-            if wanted.text and wanted.text.casefold() not in content.casefold():
-                continue
-            shown.append(_view(row, content))
-            if len(shown) == limit:
+    needle = wanted.text.casefold()
+    async with contextlib.aclosing(_portions(room, audited, walk, limit, search=bool(needle))) as portions:
+        async for rows in portions:
+            for place, row in rows:
+                walk.passed(place)
+                if row is None:
+                    continue  # archived: only an export opens it
+                if not wanted.takes_time(row.time):
+                    continue
+                content = _text(audited.opener.open(row.leaf, row.record_id, row.kind, row.commitment, row.body)[1])
+                if row.kind not in CLEAR_KINDS and row.kind != BOX_LEAF:
+                    opened += 1
+                    low, high = min(low, row.leaf), max(high, row.leaf + 1)
+                if needle not in content.casefold():
+                    continue
+                shown.append(_view(row, content))
+                if len(shown) == limit:
+                    break
+            if len(shown) == limit or opened >= SEARCHED:
                 break
     if opened:
         # On record before anything is shown: one leaf for the whole page.
@@ -123,10 +130,8 @@ class _Walk:
         self._newest = newest
         self._first = first
         self._end = end
-        self.tries = 0
 
     def leaves(self, count: int) -> list[int]:
-        self.tries += 1
         if self._classes is not None:
             return self._index.leaves(self._classes, self._first, self._end, count, newest=self._newest)
         if self._newest:
@@ -150,9 +155,39 @@ class _Walk:
         return self._end if self._newest else self._first
 
 
-async def _rows(room: AuditRoom, audited: AuditedLog, leaves: list[int]) -> list[tuple[int, StoredRow | None]]:
-    found = {row.leaf: row for row in await room.source.picked(audited.name, leaves)}
-    return [(leaf, found.get(leaf)) for leaf in leaves]
+Rows = list[tuple[int, StoredRow | None]]
+"""Leaves with their records; None: archived."""
+
+
+async def _portions(
+    room: AuditRoom, audited: AuditedLog, walk: _Walk, limit: int, *, search: bool
+) -> AsyncGenerator[Rows, None]:
+    """What the walk comes by, in portions. A search has the next one fetched while it opens the last."""
+    tries = 0
+    while tries < _LONGEST_TRIES and (leaves := walk.leaves(SEARCHED if search else limit)):
+        portions = [leaves[at : at + PORTION] for at in range(0, len(leaves), PORTION)]
+        ahead = asyncio.ensure_future(_rows(room, audited, portions[0]))
+        try:
+            for number in range(1, len(portions) + 1):
+                rows = await ahead
+                if number < len(portions):
+                    ahead = asyncio.ensure_future(_rows(room, audited, portions[number]))
+                tries += 1
+                yield rows
+        finally:
+            ahead.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ahead
+
+
+async def _rows(room: AuditRoom, audited: AuditedLog, leaves: list[int]) -> Rows:
+    low, high = min(leaves), max(leaves) + 1
+    if high - low <= 2 * len(leaves):
+        found = await room.source.ranged(audited.name, low, high)
+    else:
+        found = await room.source.picked(audited.name, leaves)
+    known = {row.leaf: row for row in found}
+    return [(leaf, known.get(leaf)) for leaf in leaves]
 
 
 def _text(content: bytes) -> str:
