@@ -12,6 +12,7 @@ import msgspec
 from appliance.api.messages import Request, Response
 from appliance.api.quotas import WARN_RATIO, uses
 from appliance.api.schemas import Health, KeyHealth, QuotaWarning, Weakness
+from appliance.box.known_weaknesses import KnownWeakness
 from appliance.box.states import Work, permits
 from appliance.clock import TimeNotShown
 
@@ -56,22 +57,26 @@ def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
     ]
 
 
+def _told(weakness: KnownWeakness, detail: str) -> Weakness:
+    return Weakness(name=weakness.label, detail=detail)
+
+
 def _weaknesses(worker: Worker, keys: list[KeyHealth]) -> list[Weakness]:
     """Those of the box as the supervisor found them, and those of the keys that the asker sees."""
     found = [Weakness(name=name, detail=text) for name, text in worker.state.report().weaknesses.items()]
     documents = worker.documents.hello
     if documents is not None and not documents.own_network:
         text = "document workers could not leave the box's network: it was not started as root, or may not"
-        found.append(Weakness(name="documents-on-network", detail=text))
+        found.append(_told(KnownWeakness.DOCUMENTS_ON_NETWORK, text))
     if documents is not None and not (documents.calls_held and documents.files_held):
         free = " and ".join(
             what for what, held in (("system calls", documents.calls_held), ("files", documents.files_held)) if not held
         )
         text = f"this kernel does not hold document workers to the {free} that they need"
-        found.append(Weakness(name="documents-unconfined", detail=text))
+        found.append(_told(KnownWeakness.DOCUMENTS_UNCONFINED, text))
     for key in keys:
         if key.weaknesses:
-            found.append(Weakness(name="weak-key", detail=f"{key.name}: {', '.join(key.weaknesses)}"))
+            found.append(_told(KnownWeakness.WEAK_KEY, f"{key.name}: {', '.join(key.weaknesses)}"))
     return found
 
 

@@ -1,7 +1,7 @@
 """The generated parts of docs/operations.md: `python -m appliance.box.reference docs/operations.md`.
 
 The page is written by hand around them. Each part stands between two comments, `<!-- begin NAME -->` and
-`<!-- end NAME -->`, and is made anew from the code: states, causes, the files of a home, settings, problems.
+`<!-- end NAME -->`, and is made anew from the code: states, causes, weaknesses, the files of a home, settings, problems.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import msgspec
 
 import appliance
 from appliance.box.home import Home
+from appliance.box.known_weaknesses import KnownWeakness
 from appliance.box.settings import BoxSettings
 from appliance.box.states import STATES, Cause, Work
 from appliance.errors import CinnabarError
@@ -50,6 +51,13 @@ def states() -> str:
         causes = ", ".join(f"`{cause.label}`" for cause in Cause if cause.state is state)
         rows.append((str(state.value), f"**{state.label}**", rule.meaning, allowed, causes or "none", rule.leaves_by))
     return table(("", "State", "Meaning", "Still does", "Causes", "Left by"), rows)
+
+
+def weaknesses() -> str:
+    """Every weakness that the box can tell of."""
+    return table(
+        ("Weakness", "Means", "Goes by"), ((f"`{one.label}`", one.means, one.goes_by) for one in KnownWeakness)
+    )
 
 
 def files() -> str:
@@ -173,6 +181,7 @@ def problems() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "states": states,
+    "weaknesses": weaknesses,
     "files": files,
     "settings": settings_reference,
     "problems": problems,

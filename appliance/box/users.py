@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from appliance.box import process
+from appliance.box.known_weaknesses import KnownWeakness
 from appliance.box.settings import BoxSettings, UserSettings
 from appliance.box.softhsm import VARIABLE as SOFTHSM_VARIABLE
 from hsm import Pkcs11Uri
@@ -35,8 +36,8 @@ MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Whose groups each kind of process belongs to besides its own."""
 
-SHARED: Final = "users-shared"
-NOT_SEPARATE: Final = "users-not-separate"
+SHARED: Final = KnownWeakness.USERS_SHARED.label
+NOT_SEPARATE: Final = KnownWeakness.USERS_NOT_SEPARATE.label
 _ONE_USER: Final = "all processes of the box run under one user"
 
 

@@ -7,23 +7,26 @@ A weakness is no state: nothing is refused for it. Those of single keys are foun
 from __future__ import annotations
 
 from appliance.box.home import Home
+from appliance.box.known_weaknesses import KnownWeakness as Known
 from appliance.box.settings import BoxSettings
 from appliance.box.users import ProcessUsers
 
 
 def weaknesses(home: Home, settings: BoxSettings, users: ProcessUsers) -> dict[str, str]:
     """Label to a short sentence without secrets or tenants' names. Read at the start of the box."""
-    found = dict(users.weaknesses)
+    found: dict[Known, str] = {}
     if settings.rehearsal:
-        found["rehearsal"] = "what this box signs is for rehearsal, now and for ever"
+        found[Known.REHEARSAL] = "what this box signs is for rehearsal, now and for ever"
     if settings.clock.source == "system":
-        found["clock-unverified"] = "times are the system clock's, which nobody vouches for (TIME)"
+        found[Known.CLOCK_UNVERIFIED] = "times are the system clock's, which nobody vouches for (TIME)"
     if any(token.allow_weak_keys for token in settings.tokens):
-        found["weak-keys-allowed"] = "the settings let tokens use keys that are weaker than this box makes them"
+        found[Known.WEAK_KEYS_ALLOWED] = "the settings let tokens use keys that are weaker than this box makes them"
     if (home.root / settings.checkpoint_exports).is_relative_to(home.root):
-        found["exports-in-home"] = "checkpoints are exported into the home and are lost, or rolled back, with it (FORK)"
+        found[Known.EXPORTS_IN_HOME] = (
+            "checkpoints are exported into the home and are lost, or rolled back, with it (FORK)"
+        )
     if any(token.pin_source == "file" for token in settings.tokens):
-        found["pins-on-disk"] = "PINs stand on the disk in clear: who takes the disk has them (cinnabar pins)"
+        found[Known.PINS_ON_DISK] = "PINs stand on the disk in clear: who takes the disk has them (cinnabar pins)"
     if any(home.secrets.glob("*.so-pin")):
-        found["so-pins-on-box"] = "security officers' PINs stand in the home; no process needs them"
-    return found
+        found[Known.SO_PINS_ON_BOX] = "security officers' PINs stand in the home; no process needs them"
+    return dict(users.weaknesses) | {weakness.label: text for weakness, text in found.items()}
