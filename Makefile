@@ -6,8 +6,10 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 HOME_DIR ?= var/box
 API ?= 127.0.0.1:8443
+# Further listeners, as `cinnabar run` takes them: LISTEN="--management 127.0.0.1:9444 --tsa 127.0.0.1:3180"
+LISTEN ?=
 
-.PHONY: help demo test run bench lint docs lock
+.PHONY: help demo test run bench lint docs lock sbom
 help:            ## List the commands
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -29,9 +31,9 @@ $(VENV)/ready: requirements.lock pyproject.toml | var/setup/run
 demo: var/setup/run $(VENV)/ready   ## Provision a rehearsal box, seal, stamp, log and verify a letter; leaves everything in var/demo
 	@$(PYTHON) -P -m provisioning.demo --home var/demo
 
-run: var/setup/run $(VENV)/ready    ## Keep a box up in the foreground (HOME_DIR=var/box, API=127.0.0.1:8443)
+run: var/setup/run $(VENV)/ready    ## Keep a box up in the foreground (HOME_DIR=var/box, API=127.0.0.1:8443, LISTEN="--tsa ...")
 	@test -e $(HOME_DIR)/box.json || $(VENV)/bin/cinnabar provision --home $(HOME_DIR)
-	@exec $(VENV)/bin/cinnabar run --home $(HOME_DIR) --api $(API)
+	@exec $(VENV)/bin/cinnabar run --home $(HOME_DIR) --api $(API) $(LISTEN)
 
 test: var/setup/test $(VENV)/ready  ## Lint, types, import rules and all tests
 	@$(MAKE) --no-print-directory lint
@@ -49,6 +51,15 @@ lint: $(VENV)/ready                 ## Ruff, mypy strict, import rules
 docs: $(VENV)/ready                 ## Make the generated reference pages anew
 	@$(PYTHON) -m appliance.api.reference docs/api.md
 	@$(PYTHON) -m appliance.box.reference docs/operations.md
+
+# The tool has an environment of its own: nothing of it stands beside the product.
+var/sbom/bin/cyclonedx-py:
+	@/usr/bin/python3 -m venv var/sbom
+	@var/sbom/bin/python -m pip install -q --disable-pip-version-check cyclonedx-bom==7.5.0
+
+sbom: var/sbom/bin/cyclonedx-py     ## Write var/cinnabar.cdx.json: each locked Python package with its hashes (CycloneDX)
+	@var/sbom/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+	  -o var/cinnabar.cdx.json && echo var/cinnabar.cdx.json
 
 lock: $(VENV)/ready                 ## Resolve the dependencies anew into requirements.lock
 	@$(VENV)/bin/pip-compile -q --extra appliance --extra management --extra dev --generate-hashes --strip-extras --allow-unsafe \

@@ -27,6 +27,7 @@ ENTRIES: Final = [
     Entry("/audit", _("Audit"), AUDIT),
     Entry("/officers", _("Officers"), EVERYONE),
     Entry("/supervision", _("Supervision"), EVERYONE),
+    Entry("/verify", _("Verify files"), EVERYONE),
     Entry("/sign-ins", _("Sign-ins"), AUDIT),
     Entry("/settings", _("Settings"), EVERYONE, box_only=True),
     Entry("/updates", _("Updates"), EVERYONE, box_only=True),
