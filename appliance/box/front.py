@@ -42,6 +42,7 @@ FRONTS = {
 }
 LISTENERS = ("applications", "tsa", "public", "revocation", "metrics")
 ENROLMENT_PATH = "/.well-known/est/"
+RENEWAL_PATH = f"{ENROLMENT_PATH}simplereenroll"
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,18 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
     )
     enrolment = ""
     if listener.name == "public":
-        # Each request makes the keymaster work: far fewer of them than of what is only read.
-        limits = "            limit_req zone=enrolment burst=20 nodelay;\n            client_max_body_size 16k;\n"
-        enrolment = _proxy(listener.name, passed, ENROLMENT_PATH, limits)
+        enrolment = _proxy(listener.name, passed, ENROLMENT_PATH, _enrolment_limits("enrolment"))
+    elif listener.name == "applications":
+        enrolment = _proxy(listener.name, passed, RENEWAL_PATH, _enrolment_limits("renewal"))
     return (
         f"    server {{\n{opening}        client_max_body_size {settings.limits.document * 2};\n"
         f"{one_by_one}{enrolment}{_proxy(listener.name, passed)}    }}\n"
     )
+
+
+def _enrolment_limits(zone: str) -> str:
+    """Each request makes the keymaster work: far fewer of them than of what is only read."""
+    return f"            limit_req zone={zone} burst=20 nodelay;\n            client_max_body_size 16k;\n"
 
 
 def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[Listener], name: str = "front") -> str:
@@ -188,6 +194,7 @@ def configuration(home: Home, name: str, servers: str) -> str:
         f"    limit_conn connections {CONNECTIONS_AN_ADDRESS};\n"
         "    limit_req_zone $binary_remote_addr zone=public:4m rate=100r/s;\n"
         "    limit_req_zone $binary_remote_addr zone=enrolment:1m rate=2r/s;\n"
+        "    limit_req_zone $ssl_client_fingerprint zone=renewal:1m rate=2r/s;\n"
         "    ssl_protocols TLSv1.2 TLSv1.3;\n"
         "    ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"
         "    ssl_session_cache shared:tls:8m;\n"

@@ -16,6 +16,7 @@ import datetime
 import hashlib
 import hmac
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
@@ -48,6 +49,8 @@ Fingerprint = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 WAITING: Final = 64
 """Requests that wait for their turn; more are refused as busy."""
+WAITING_OF_ONE: Final = 2
+"""Of them, those of one certificate or secret: who asks and asks keeps nobody else waiting (CHANNEL)."""
 _US: Final = 1_000_000
 
 log = structlog.get_logger("keymaster")
@@ -66,7 +69,7 @@ class Enrolling:
         self._kept = Enrolments(room.journal)
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._waiting: Counter[object] = Counter()
 
     def methods(self) -> dict[str, Any]:
         return {"enrol": self.enrol, "renew": self.renew}
@@ -75,16 +78,17 @@ class Enrolling:
         """The first certificate of an application, DER, for a one-time secret; the same again for the same key.
 
         Raises SecretRefused, EnrolmentRefused, RequestRefused, EnrolmentFull, EnrolmentUnavailable."""
-        return await self._in_turn(lambda: self._enrol(user, secret, request))
+        authorisation = self._authorised(user, secret)  # a wrong secret does not even wait
+        return await self._in_turn(authorisation.id, lambda: self._enrol(user, secret, request))
 
     async def renew(self, certificate: Fingerprint, request: Body) -> bytes:
         """The certificate that follows one in force, DER; once for each. Raises as `enrol`, but for SecretRefused."""
-        return await self._in_turn(lambda: self._renew(certificate, request))
+        return await self._in_turn(certificate, lambda: self._renew(certificate, request))
 
-    async def _in_turn(self, work: Callable[[], Any]) -> bytes:
-        if self._waiting >= WAITING:
+    async def _in_turn(self, who: object, work: Callable[[], Any]) -> bytes:
+        if self._waiting[who] >= WAITING_OF_ONE or self._waiting.total() >= WAITING:
             raise EnrolmentUnavailable("too many ask for certificates at once")
-        self._waiting += 1
+        self._waiting[who] += 1
         try:
             async with self._turn:
                 self._check_box()
@@ -93,7 +97,7 @@ class Enrolling:
             log.warning("enrolment-refused", error=error.code, detail=str(error))
             raise
         finally:
-            self._waiting -= 1
+            self._waiting -= Counter([who])  # forgets who waits no more
 
     def _check_box(self) -> None:
         """A worker that was taken over does not ask the box's state: so this does. Raises EnrolmentUnavailable."""
@@ -105,14 +109,18 @@ class Enrolling:
 
     # By a one-time secret
 
+    def _authorised(self, user: str, secret: str) -> AuthorisationRow:
+        authorisation = self._kept.authorisation(user)
+        kept = b"" if authorisation is None else authorisation.secret or b""
+        right = hmac.compare_digest(kept, secret_digest(user, secret))
+        if authorisation is None or not right or authorisation.until <= _us(self._clock()):
+            log.warning("enrolment-refused", error=SecretRefused.code)
+            raise SecretRefused("the secret is unknown, used, or too old")
+        return authorisation
+
     async def _enrol(self, user: str, secret: str, body: bytes) -> bytes:
         now = self._clock().replace(microsecond=0)
-        authorisation = self._kept.authorisation(user)
-        kept = None if authorisation is None else authorisation.secret
-        if not hmac.compare_digest(kept or b"", secret_digest(user, secret)) or authorisation is None:
-            raise SecretRefused("the secret is unknown, used, or too old")
-        if authorisation.until <= _us(now):
-            raise SecretRefused("the secret is unknown, used, or too old")
+        authorisation = self._authorised(user, secret)
         request = read_request(body)
         used = self._kept.first_of(authorisation.id)
         if used is not None and used.key != request.key_digest:
