@@ -121,6 +121,8 @@ def _keymaster(worker: Worker, label: str, gauge: _Gauge) -> Iterator[Metric]:
         failures = CounterMetricFamily("cinnabar_keymaster_failures", "Rounds that failed.", labels=["worker"])
         failures.add_metric([label], word.failures)
         yield failures
+        text = "Tenants that are stopped because their token holds what nobody explains."
+        yield gauge("cinnabar_tenants_unexplained", text, [((), word.unexplained_tenants)])
         if word.succeeded is not None:
             age = [((), max(0.0, time.time() - word.succeeded))]
             yield gauge("cinnabar_keymaster_success_age_seconds", "Since its last round that succeeded.", age)

@@ -28,6 +28,9 @@ INVITATION_S = 7 * 24 * 3600
 INVITATION_BYTES = 16
 CODE_DIGITS = 8
 CODE_S = 600
+CODE_KEY_BYTES = 32
+"""A code has 27 bits: whoever reads the journal could try them all, but for this key, which is in memory only. So a
+code ends with the life of the process that showed it."""
 ATTEMPTS = 5
 MOST = 200
 """Open invitations and candidates that are not confirmed, together."""
@@ -77,6 +80,7 @@ class Candidates:
     def __init__(self, journal: Journal, clock_s: Callable[[], float] = time.time) -> None:
         self._journal = journal
         self._clock_s = clock_s
+        self._code_key = secrets.token_bytes(CODE_KEY_BYTES)
 
     # Invitations
 
@@ -170,7 +174,7 @@ class Candidates:
         with self._journal.transaction() as connection:
             connection.execute(
                 "UPDATE candidates SET code = ?, code_ends = ?, attempts = 0 WHERE id = ?",
-                (_hidden(code + identifier), int(self._clock_s()) + CODE_S, identifier),
+                (self._keyed(code, identifier), int(self._clock_s()) + CODE_S, identifier),
             )
         return code
 
@@ -187,11 +191,15 @@ class Candidates:
             allowed = changed.rowcount == 1
             row = connection.execute("SELECT code FROM candidates WHERE id = ?", (identifier,)).fetchone()
         expected = row[0] if allowed else bytes(32)
-        if not hmac.compare_digest(expected, _hidden(code.replace(" ", "") + identifier)) or not allowed:
+        if not hmac.compare_digest(expected, self._keyed(code.replace(" ", ""), identifier)) or not allowed:
             raise CodeRefused("the code is wrong, was tried too often, or is too old")
         with self._journal.transaction() as connection:
             connection.execute("UPDATE candidates SET state = 'confirmed', code = NULL WHERE id = ?", (identifier,))
         return self.find(identifier)
+
+    def _keyed(self, code: str, identifier: str) -> bytes:
+        """What is kept of a code from the console."""
+        return hmac.digest(self._code_key, b"cinnabar console code\0" + (code + identifier).encode(), "sha256")
 
     def confirmed(self) -> list[Candidate]:
         return [one for one in self.all() if one.state == "confirmed"]
@@ -221,4 +229,5 @@ def _candidate(row: tuple[str, str, bytes, str, str, int]) -> Candidate:
 
 
 def _hidden(code: str) -> bytes:
+    """What is kept of a link's code, which has 128 random bits: nobody finds it from this."""
     return hashlib.sha256(b"cinnabar one-time code\0" + code.encode()).digest()

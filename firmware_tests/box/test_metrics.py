@@ -42,6 +42,7 @@ def test_the_box_as_a_whole_is_in_the_metrics(box: RunningBox) -> None:
     assert seen["cinnabar_job_items_unfinished", ""] >= 0
     assert seen["cinnabar_keymaster_failures_total", ""] == 0
     assert seen["cinnabar_keymaster_success_age_seconds", ""] < 10
+    assert seen["cinnabar_tenants_unexplained", ""] == 0
     for authority in ("box-ca", "tsa-ca", "seal-ca"):
         assert 0 <= seen["cinnabar_crl_age_seconds", authority] < 3600
         assert seen["cinnabar_crl_seconds_left", authority] > 3 * 86_400

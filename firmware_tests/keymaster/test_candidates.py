@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,3 +151,15 @@ def test_neither_link_nor_code_stands_in_the_journal(candidates: Candidates, tmp
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert link.encode() not in written
     assert code.encode() not in written
+
+
+def test_who_reads_the_journal_cannot_try_codes(candidates: Candidates, tmp_path: Path) -> None:
+    """What is kept depends on a key in memory: another life, and whoever has the file alone, confirms by no code."""
+    made = candidates.register(candidates.invite("ann", "Ann"), ANN.credential())
+    code = candidates.show_code(made.id)
+    another = Candidates(candidates._journal, candidates._clock_s)
+    with pytest.raises(CodeRefused):
+        another.confirm(made.id, code)
+    plain = hashlib.sha256(b"cinnabar one-time code\0" + (code + made.id).encode()).digest()
+    assert plain not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert another.confirm(made.id, another.show_code(made.id)).state == "confirmed"
