@@ -59,6 +59,13 @@ class MemoryPins:
         """NAME.pin, as a PIN file."""
         write_file(self._link / f"{name}.pin", pin.encode() + b"\n", 0o600)
 
+    def has(self, name: str) -> bool:
+        return (self._link / f"{name}.pin").exists()
+
+    def take(self, name: str) -> None:
+        """NAME.pin goes."""
+        (self._link / f"{name}.pin").unlink(missing_ok=True)
+
 
 def _is_memory(place: Path) -> bool:
     """Whether the file system of a directory is in memory (proc_pid_mountinfo(5))."""

@@ -61,6 +61,7 @@ class PinOpening:
         }
         self._waiting: dict[str, LockedPin] = {}
         self._parts: dict[str, dict[int, bytes]] = {}
+        self._made = False
         self._one_at_a_time = asyncio.Lock()
         self.opened = asyncio.Event()
         """Set when no PIN waits any more."""
@@ -77,15 +78,22 @@ class PinOpening:
     def clear(self) -> None:
         """Nothing of a PIN is in memory any more, of this life or of the last."""
         self._memory.clear()
+        self._made = False
         self._parts.clear()
 
-    async def begin(self) -> None:
-        """Open what the TPM opens; what officers open waits from now on.
+    async def begin(self, only: str | None = None) -> None:
+        """Open what the TPM opens and is not open; what officers open waits from now on. `only`: a token whose PINs
+        alone are opened now, the others by another `begin`.
 
         Raises TpmRefused, PinLocked, NoMemoryPlace."""
-        if self._sources:
+        if self._sources and not self._made:
             self._memory.make()
+            self._made = True
         for name, source in self._sources.items():
+            if name in self._waiting or self._memory.has(name):
+                continue
+            if only is not None and name not in {only, f"{only}.standby"}:
+                continue
             try:
                 locked = read_locked_pin(locked_path(self._home, name).read_bytes(), name)
             except OSError:
@@ -97,8 +105,18 @@ class PinOpening:
                 log.info("pin-opened", token=name, source=source)
             else:
                 self._waiting[name] = locked
-        if not self._waiting:
+        if self._waiting:
+            self.opened.clear()
+        else:
             self.opened.set()
+
+    def drop(self, kept: str) -> None:
+        """Forget every PIN that the disk does not have in clear, but those of the token `kept` (control TAMPER)."""
+        self._parts.clear()
+        for name in self._sources:
+            if name not in {kept, f"{kept}.standby"}:
+                self._waiting.pop(name, None)
+                self._memory.take(name)
 
     async def unlock(self, passphrase: str) -> list[str]:
         """Try a passphrase on what waits; what still waits then, one text a PIN. Raises PinLocked, NothingLocked."""

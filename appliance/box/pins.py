@@ -67,7 +67,8 @@ class PinCopies:
 
     def __init__(self, home: Home, settings: BoxSettings, users: ProcessUsers) -> None:
         self._roots = (home.secrets / "for", home.memory_pins / "for")
-        self._box_token = settings.authorities[0].token if settings.authorities else ""
+        self.box_token = settings.authorities[0].token if settings.authorities else ""
+        """The token that the keymaster judges ceremonies with."""
         self._users = users
         self._wanted: dict[Path, tuple[Path, int]] = {}
         """Original and user of each copy."""
@@ -92,7 +93,7 @@ class PinCopies:
 
     def drop(self) -> None:
         """Take every copy away but the one that the keymaster judges ceremonies with: the box's own token's."""
-        kept = (str(self._users.numbers.keymaster), _name(self._box_token, standby=False))
+        kept = (str(self._users.numbers.keymaster), _name(self.box_token, standby=False))
         for path in self._copies():
             if (path.parent.name, path.name) != kept:
                 path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The generated parts of docs/operations.md: `python -m appliance.box.reference docs/operations.md`.
 
 The page is written by hand around them. Each part stands between two comments, `<!-- begin NAME -->` and
-`<!-- end NAME -->`, and is made anew from the code: states, causes, weaknesses, the files of a home, settings, problems.
+`<!-- end NAME -->`, and is made anew from the code: states, causes, weaknesses, files, settings, problems.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class Supervisor:
         self._opening.clear()
         prepare_home(self.home, self.settings, self.users)
         front_certificate.finish(self.home)
-        await self._opening.begin()
+        await self._opening.begin(None if read_latch(self.home) is None else self.pins.box_token)
         self.pins.prepare()
         self._tamper.begin()
         self._page = StatePage.create(self.home.state_page)
@@ -136,6 +136,7 @@ class Supervisor:
             for stage in sorted({part.stage for part in parts}):
                 if stage > 0:
                     await self._await_pins()
+                    await self._tamper.look()
                 if self._stop.is_set():
                     break
                 await self._start_stage([part for part in parts if part.stage == stage])
@@ -154,6 +155,7 @@ class Supervisor:
             status = 1
         finally:
             self._phase = Cause.STOPPING
+            self._tamper.close()
             self.publish()
             await self._control.close()
             for task in self._asking.values():
@@ -319,6 +321,18 @@ class Supervisor:
     async def recover(self) -> None:
         """Come back from a tamper signal."""
         await self._tamper.recover()
+
+    def forget_pins(self) -> None:
+        """Part of a tamper signal: PINs go from memory, and the copies that processes have."""
+        self._opening.drop(self.pins.box_token)
+        self.pins.drop()
+
+    async def recall_pins(self) -> None:
+        """Part of coming back: PINs are opened as at the start, which officers may have to do."""
+        await self._opening.begin()
+        self.publish()
+        await self._opening.opened.wait()
+        self.pins.prepare()
 
     def take_over(self, settings: BoxSettings) -> None:
         """Part of adopting: the home and the supervisor itself."""

@@ -20,7 +20,7 @@ import structlog
 from appliance.box import process
 from appliance.box.home import Home
 from appliance.box.keeping import PartRunner
-from appliance.box.pins import PinCopies
+from appliance.errors import CinnabarError
 
 STOPPED: Final = frozenset({"log", "audit"})
 """Parts that open tokens and are of no use without: they stay down."""
@@ -45,7 +45,10 @@ def latch(home: Home, signal: str) -> None:
     if home.tamper_latch.exists():
         return
     made = Latch(signal=signal[:DETAIL_CHARACTERS], time=int(time.time()))
-    process.write_file(home.tamper_latch, msgspec.json.encode(made))
+    try:
+        process.write_file(home.tamper_latch, msgspec.json.encode(made))
+    except OSError:
+        home.tamper_latch.touch()  # a full disk has room for a name, and a latch that cannot be read is one
     process.sync_directory(home.root)
 
 
@@ -67,8 +70,8 @@ class Guarded(Protocol):
     home: Home
     runners: list[PartRunner]
 
-    @property
-    def pins(self) -> PinCopies: ...
+    def forget_pins(self) -> None: ...
+    async def recall_pins(self) -> None: ...
     def publish(self) -> None: ...
 
 
@@ -79,16 +82,18 @@ class TamperGuard:
         self._box = box
         self.holds = False
         """Whether secrets are dropped."""
+        self._coming_back: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """At the start, before any part: a box that was tampered with comes up without its secrets."""
         if read_latch(self._box.home) is not None:
             self.holds = True
-            self._box.pins.drop()
+            self._box.forget_pins()
 
     def keeps_down(self, name: str) -> bool:
         """Whether a part is not to be started now."""
-        return self.holds and name in STOPPED
+        coming_back = self._coming_back is not None and not self._coming_back.done()
+        return (self.holds or coming_back) and name in STOPPED
 
     async def look(self) -> None:
         """Drop the secrets when the latch has come."""
@@ -97,13 +102,20 @@ class TamperGuard:
         self.holds = True
         log.error("tampered", control="TAMPER", signal=read_latch(self._box.home))
         self._box.publish()  # from now on no worker takes a request that signs
-        self._box.pins.drop()
+        if self._coming_back is not None:
+            self._coming_back.cancel()
+        self._box.forget_pins()
         stopped = [runner for runner in self._box.runners if runner.part.name in STOPPED]
         for runner in stopped:
             runner.stopping = True
         _kill(stopped + [runner for runner in self._box.runners if runner.part.name.startswith(RESTARTED)])
         await asyncio.gather(*(runner.stop() for runner in stopped))
         self._box.publish()
+
+    def close(self) -> None:
+        """The box stops."""
+        if self._coming_back is not None:
+            self._coming_back.cancel()
 
     async def recover(self) -> None:
         """The ceremony was held: the latch goes, and everything comes back."""
@@ -112,12 +124,21 @@ class TamperGuard:
         process.sync_directory(home.root)
         if self.holds:
             self.holds = False
-            self._box.pins.prepare()
+            # Not waited for: officers may have to open the PINs, and the box is locked until they have.
+            self._coming_back = asyncio.create_task(self._come_back(), name="come-back")
+        self._box.publish()
+
+    async def _come_back(self) -> None:
+        try:
+            await self._box.recall_pins()
             for runner in self._box.runners:
                 if runner.part.name in STOPPED and not runner.up:
                     runner.start_again()
             _kill([runner for runner in self._box.runners if runner.part.name.startswith("api-")])
             log.warning("tamper-recovered", control="TAMPER")
+        except CinnabarError as error:
+            # The box then signs nothing until it is run again: its workers have no tokens.
+            log.error("tamper-recovery-failed", control="TAMPER", error=type(error).__name__, detail=str(error))
         self._box.publish()
 
 

@@ -23,7 +23,7 @@ def weaknesses(home: Home, settings: BoxSettings, users: ProcessUsers) -> dict[s
         found[Known.WEAK_KEYS_ALLOWED] = "the settings let tokens use keys that are weaker than this box makes them"
     if (home.root / settings.checkpoint_exports).is_relative_to(home.root):
         found[Known.EXPORTS_IN_HOME] = (
-            "checkpoints are exported into the home and are lost, or rolled back, with it (FORK)"
+            "exported checkpoints stand in the home and are lost, or rolled back, with it (FORK)"
         )
     if any(token.pin_source == "file" for token in settings.tokens):
         found[Known.PINS_ON_DISK] = "PINs stand on the disk in clear: who takes the disk has them (cinnabar pins)"

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from appliance.box.control import ControlClient
 from appliance.box.memory_pins import PLACES, PREFIX
 from appliance.box.settings import read_settings
-from appliance.box.states import StatePage
-from firmware_tests.running import CLI, READY_SECONDS, RunningBox
+from appliance.box.states import State, StatePage
+from appliance.box.tamper_cli import tamper
+from firmware_tests.running import CLI, READY_SECONDS, RunningBox, wait_until
 from hsm.testing.tpm import software_tpm
 
 ANN, BO = "ann's long passphrase", "bo's long passphrase"
@@ -125,6 +128,7 @@ def test_a_box_waits_for_its_officers_and_keeps_no_pin_on_its_disk(machine: Runn
     report = StatePage.open(box.home.state_page).report()
     assert "awaiting-unlock" not in report.causes
     assert "pins-on-disk" not in report.weaknesses
+    _tamper_and_recover(box, pins)
     again = command(box, "console", "unlock", typed=f"{BO}\n")
     assert "no PIN waits" in again.stderr
     running = command(box, "pins", "open", "--token", "box")
@@ -132,6 +136,26 @@ def test_a_box_waits_for_its_officers_and_keeps_no_pin_on_its_disk(machine: Runn
     assert box.stop() == 0, box.said()
     assert not directory.exists()
     assert_nowhere_on_disk(box, pins)
+
+
+def _tamper_and_recover(box: RunningBox, pins: dict[str, str]) -> None:
+    """Nothing is left of the PINs but the box's own, until officers have typed their passphrases again."""
+    page, directory = StatePage.open(box.home.state_page), of_box(box)
+    said = CliRunner().invoke(tamper, ["--home", str(box.home.root), "the lid was opened"])
+    assert said.exit_code == 0, said.output
+    wait_until(lambda: page.state() is State.TAMPERED, 5)
+    wait_until(lambda: {path.name for path in directory.rglob("*.pin")} == {"box.pin"}, 5, "the PINs' end")
+    assert_nowhere_on_disk(box, pins)
+    with ControlClient(box.home.supervisor_socket) as control:
+        control.recover()  # as the keymaster does once the ceremony was held
+    wait_until(lambda: "awaiting-unlock" in page.report().causes, 5)
+    assert page.state() is State.LOCKED
+    assert command(box, "console", "unlock", typed=f"{ANN}\n{BO}\n").returncode == 0
+    wait_until(lambda: page.state() in {State.OPERATIONAL, State.DEGRADED}, 20, "the box")
+    assert {path.stem for path in directory.glob("*.pin")} == set(pins)
+    with box.http() as client:
+        stamp = {"digest": "00" * 32}
+        wait_until(lambda: client.post("/v1/stamps", json=stamp).status_code == 200, 20, "a stamp")
 
 
 def test_what_a_killed_box_left_in_memory_goes_at_the_next_start_and_a_wait_can_be_stopped(machine: RunningBox) -> None:
