@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,17 @@ from hypothesis import strategies as some
 from msgspec import inspect as shapes
 
 import mgmt_service
-from appliance.box import weaknesses as box_weaknesses
-from appliance.box.users import NOT_SEPARATE
+from appliance.box.known_weaknesses import KnownWeakness
 from appliance.ceremonies import actions as kinds
 from hsm.policy import Weakness
 from mgmt_service import forms, people, rates, scripts, words
 from mgmt_service.areas.drafting import Pick
+from mgmt_service.downloads import AT_ONCE, Slots
 from mgmt_service.fields import Known, fields_of
 from mgmt_service.languages import TRANSLATIONS
 from mgmt_service.people import Reach
 from mgmt_service.problems import LinkRefused, Malformed, TooMany
+from mgmt_service.process import THREADS
 from mgmt_service.storage import Storage
 from mgmt_service.texts import visible
 from mgmt_service.vitals import read_exposition
@@ -71,9 +71,7 @@ def test_every_weakness_has_a_word() -> None:
     assert set(words.KEY_WEAKNESSES) == {one.value for one in Weakness}
     names = {one.name.lower().replace("_", "-"): one.value for one in Weakness}
     assert {name: str(text) for name, text in in_english(words.WEAKNESS_NAMES).items()} == names
-    found = set(re.findall(r'found\["([a-z-]+)"\]', Path(box_weaknesses.__file__).read_text()))
-    assert found
-    assert set(words.BOX_WEAKNESSES) == found | {NOT_SEPARATE}
+    assert set(words.BOX_WEAKNESSES) == {one.label for one in KnownWeakness}
 
 
 def in_english(table: dict[str, Any]) -> dict[str, str]:
@@ -259,6 +257,26 @@ def test_a_passkey_covers_no_more_than_its_reach() -> None:
     assert not own.covers(placing)
     assert not own.covers(everywhere)
     assert not own.covers(Reach(frozenset({"tenant/b"})))
+
+
+def test_slow_readers_leave_room_for_others() -> None:
+    """A download keeps a thread for as long as its reader likes; twenty of one auditor stopped everybody's pages."""
+    slots = Slots(at_once=4, of_one=2)
+    first, _ = slots.take("ann"), slots.take("ann")
+    with pytest.raises(TooMany):
+        slots.take("ann")
+    leave = [slots.take("bo"), slots.take("cai")]
+    with pytest.raises(TooMany):
+        slots.take("dora")
+    first()
+    first()  # leaves once
+    slots.take("dora")
+    with pytest.raises(TooMany):
+        slots.take("ann")
+    for one in leave:
+        one()
+    slots.take("ann")
+    assert AT_ONCE < THREADS, "the pages have threads that no reader holds"
 
 
 def test_a_link_that_is_too_old_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from appliance.errors import NotFound
 from mgmt_service.access import Access, Area, Named, Next
 from mgmt_service.areas.audit import MICROSECONDS, Search, log_named, wanted
 from mgmt_service.dispatch import Context
-from mgmt_service.downloads import download
+from mgmt_service.downloads import streamed
 from mgmt_service.owners import OF_OWNER, scope_of
 from mgmt_service.roles import AUDIT
 from mgmt_service.services import Services
@@ -170,6 +170,4 @@ def file(context: Context, export: str, number: str) -> Response:
     at = int(number) if number.isascii() and number.isdigit() and len(number) < 4 else -1
     if not 0 <= at < len(view.files):
         raise NotFound("there is no such file")
-    response = download(context.services.audit.file(person, export, at), view.files[at])
-    response.content_length = view.sizes[at]
-    return response
+    return streamed(lambda: context.services.audit.file(person, export, at), view.files[at], view.sizes[at])
