@@ -55,6 +55,7 @@ LABELS: Final = {
     "kind": _("Kind of object"),
     "label": _("Label"),
     "last_index": _("Last entry in the log"),
+    "not_read": _("Records that could not be read"),
     "lint": _("Checked by the rules for certificates"),
     "local": words.ATTRIBUTES["made_here"][0],
     "log": _("Log"),
@@ -126,7 +127,7 @@ _FIRST: Final = (
 )
 """Members that say what the fact is about; what has parts comes last."""
 _LIMITS: Final = frozenset({"signature_limit", "signatures", "stamps", "storage_bytes"})
-_COUNTS: Final = _LIMITS | {"records", "threshold"}
+_COUNTS: Final = _LIMITS | {"records", "not_read", "threshold"}
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{8,}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _CODES: Final = frozenset({"verifier", "verifier_key", "scheme", "log", "kind"})

@@ -13,11 +13,13 @@ from appliance.errors import Conflict
 from appliance.keymaster.context import Room
 from appliance.keymaster.key_ledger import Activation, LedgerKey
 from appliance.keymaster.key_states import KeyState
+from appliance.keymaster.log_keys import log_of, verifier_of
 from appliance.keymaster.responders import answer_no_more
 from appliance.recorder.admin import AdminClient
-from appliance.recorder.messages import BOX_LOG
+from appliance.recorder.messages import BOX_LOG, LOG_KEY
 
-REGISTERED: Final[dict[KeyState, Literal["active", "suspended", "deactivated", "compromised"]]] = {
+RegisteredState = Literal["active", "suspended", "deactivated", "compromised"]
+REGISTERED: Final[dict[KeyState, RegisteredState]] = {
     "active": "active",
     "suspended": "suspended",
     "deactivated": "deactivated",
@@ -29,8 +31,13 @@ REGISTERED: Final[dict[KeyState, Literal["active", "suspended", "deactivated", "
 async def set_register(room: Room, key: LedgerKey, state: KeyState, ceremony: str) -> None:
     """Have recorder and workers hold a key to its state, its cryptoperiod, limit and applications."""
     told = REGISTERED.get(state)
-    if key.purpose not in {"seal", "stamp"} or key.tenant is None or told is None:
-        return  # the box's own processes use the others, by the settings
+    if told is None:
+        return
+    if key.purpose == "authority" or (key.purpose == "log" and state == "active"):
+        await _set_housekeeping(room, key, told, ceremony)
+        return
+    if key.purpose not in {"seal", "stamp"} or key.tenant is None:
+        return  # the box's own processes use the others, by the settings; a log key first leaves those
 
     def change(admin: AdminClient) -> None:
         admin.set_key_state(
@@ -45,6 +52,15 @@ async def set_register(room: Room, key: LedgerKey, state: KeyState, ceremony: st
         )
 
     await room.administer(change)
+
+
+async def _set_housekeeping(room: Room, key: LedgerKey, state: RegisteredState, ceremony: str) -> None:
+    """Have the recorder take or refuse rows that a key of an authority or a log signed."""
+    name = key.label
+    if key.purpose == "log":
+        name = f"{LOG_KEY}{verifier_of(key, log_of(room.settings, key.tenant)).key_id.hex()}"
+    since = None if key.compromised is None or state != "compromised" else key.compromised // 1_000_000
+    await room.administer(lambda admin: admin.set_key_state(BOX_LOG, name, state, since=since, ceremony=ceremony))
 
 
 async def forget_in_settings(room: Room, key: LedgerKey) -> None:
@@ -86,6 +102,12 @@ async def leave_use(room: Room, key: LedgerKey) -> None:
     if key.purpose != "log":
         await forget_in_settings(room, key)
         return
+    await _leave_log(room, key)
+    # Only now: the follower goes on with the log's other keys, and this one's heads are taken no more.
+    await _set_housekeeping(room, key, "deactivated", "")
+
+
+async def _leave_log(room: Room, key: LedgerKey) -> None:
     if not may_leave_log(room, key):
         raise Conflict("the log has no other key: rotate it first")
     log_settings = next(one for one in room.settings.logs if one.tenant == key.tenant)

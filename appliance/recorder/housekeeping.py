@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from appliance.errors import BadRequest
 from appliance.recorder import errors, rules
-from appliance.recorder.messages import BOX_LOG, Answer, Committed, Entry, Housekeeping
+from appliance.recorder.messages import BOX_LOG, LOG_KEY, Answer, Committed, Entry, Housekeeping
 from appliance.store import records, rows
 
 if TYPE_CHECKING:
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 
 def housekeeping(transaction: Transaction, run: Run, command: Housekeeping) -> Answer:
-    """Write the row; a checkpoint only if it continues its log's head. Raises Fork, BadRequest."""
+    """Write the row; a checkpoint only if it continues its log's head; none of a key that was stopped.
+
+    Raises Fork, BadRequest, KeyStopped."""
     if command.kind == "box-leaf":
         return box_leaf(transaction, command)
     content = (command.kind, command.key, command.time, command.subject, command.body, run.run)
     if transaction.careful and rows.find_housekeeping(transaction.connection, *content) is not None:
         return Committed(command.ticket, -1)
+    check_not_stopped(transaction, command)
     head = None
     if command.kind == "checkpoint":
         head = check_head(transaction, command)
@@ -29,6 +32,22 @@ def housekeeping(transaction: Transaction, run: Run, command: Housekeeping) -> A
         rows.write_head(transaction.connection, head.origin, head.size, head.root, head.time, number)
     transaction.row_counts[run.run] = transaction.row_counts.get(run.run, 0) + 1
     return Committed(command.ticket, -1)
+
+
+def check_not_stopped(transaction: Transaction, command: Housekeeping) -> None:
+    """Whether the key that signed may still do so: what ceremonies and officers say of keys of the box's own.
+
+    A stopped authority goes on with its CRLs, which take power away. Raises KeyStopped."""
+    if command.kind in {"checkpoint", "receipt"}:
+        name = f"{LOG_KEY}{command.key.rpartition('+')[2]}"
+    elif command.kind == "certificate":
+        name = command.key
+    else:
+        return
+    box = transaction.ground.callers.tenants[BOX_LOG].number
+    said = transaction.ground.limits.keys.get((box, name))
+    if said is not None and said.state != "active":
+        raise errors.KeyStopped(f"the key {command.key} is {said.state}")
 
 
 def check_head(transaction: Transaction, command: Housekeeping) -> rules.Head:

@@ -19,6 +19,8 @@ reader can show."""
 
 BOX_LOG = "@box"
 """Name of the box's own log where a tenant's name stands otherwise; no tenant can be called so."""
+LOG_KEY = "log."
+"""Before a log key's id (C2SP signed-note, hexadecimal) in its name among the box's own keys in the register."""
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):

@@ -32,6 +32,7 @@ from appliance.ceremonies.actions import (
     SuspendKey,
 )
 from appliance.errors import CinnabarError
+from appliance.recorder.admin import AdminClient
 from firmware_tests.keymaster.governed import LATER, GovernedBox, now_text
 from firmware_tests.running import cinnabar, wait_until
 from provisioning.names import REHEARSAL_STAMP_POLICY
@@ -175,6 +176,13 @@ def test_a_log_key_is_followed_by_one_that_both_sign_for(box: GovernedBox, tmp_p
     wait_until(lambda: box.key("demo-log-1")["state"] == "deactivated", 30, "the end of the overlap")
     (log,) = [one for one in read_settings(box.home.settings).logs if one.tenant == "demo"]
     assert [key.until_size is None for key in log.keys] == [False, True]
+
+    def refused() -> bool:
+        with AdminClient(box.home.admin_socket) as admin:
+            said = [one for one in admin.query("key_states") if one["key"].startswith("log.")]
+        return sorted(one["state"] for one in said) == ["active", "deactivated"]
+
+    wait_until(refused, 10, "the recorder takes no head of the old key")
     letter = tmp_path / "letter.txt"
     letter.write_text("a letter\n")
     done = cinnabar("seal", "--home", str(box.home.root), "--as", "demo-app", str(letter))

@@ -400,6 +400,38 @@ def test_checkpoints_are_compared_and_swapped(recorder: Recorder) -> None:
     talk(recorder, body)
 
 
+def test_a_stopped_key_of_the_box_signs_no_row(recorder: Recorder) -> None:
+    """Heads under a log key that has left its log, certificates by a stopped authority; its CRLs go on."""
+
+    async def body(client: RecorderClient) -> None:
+        size = await client.query("tree_size", "acme")
+        head = await client.query("head", ACME_LOG)
+        root = head[1] if head is not None and head[0] == size else b"b" * 32
+        now = time.time_ns() // 1000
+
+        def row(kind: str, key: str, subject: str = ACME_LOG) -> Awaitable[object]:
+            text = note(ACME_LOG, size, root) if kind == "checkpoint" else os.urandom(8)
+            return client.housekeeping(kind, key, time.time_ns() // 1000, subject, text)  # type: ignore[arg-type]
+
+        old, new = f"{ACME_LOG}+0a0b0c0d", f"{ACME_LOG}+01020304"
+        await row("checkpoint", old)
+        with recorder.admin() as admin:
+            admin.set_key_state(BOX_LOG, "log.0a0b0c0d", "deactivated")
+            admin.set_key_state(BOX_LOG, "some-ca", "suspended")
+            told = [one for one in admin.query("key_states") if one["tenant"] == BOX_LOG]
+            assert {(one["key"], one["state"]) for one in told} >= {("log.0a0b0c0d", "deactivated")}
+        for kind, key in (("checkpoint", old), ("receipt", old), ("certificate", "some-ca")):
+            await refused(errors.KeyStopped, row(kind, key))
+        assert now < (await client.query("head", ACME_LOG))[2] < time.time_ns() // 1000
+        for kind, key in (("checkpoint", new), ("receipt", new), ("crl", "some-ca"), ("certificate", "other-ca")):
+            await row(kind, key)
+        with recorder.admin() as admin:
+            admin.set_key_state(BOX_LOG, "some-ca", "active")
+        await row("certificate", "some-ca")
+
+    talk(recorder, body)
+
+
 def test_box_leaves_stand_in_the_box_log_once(recorder: Recorder) -> None:
     async def body(client: RecorderClient) -> None:
         size = await client.query("tree_size", BOX_LOG)
