@@ -108,6 +108,8 @@ class Keymaster:
         try:
             await self._connect(stop)
             await self.room.constitutions.load()
+            with contextlib.suppress(CinnabarError):  # else in the first round in which it can be
+                await self._govern()
             log.info(
                 "keymaster-ready", founded=self.room.constitutions.founded, refused=self.room.constitutions.refusal
             )
@@ -132,6 +134,14 @@ class Keymaster:
             except RecorderUnavailable:
                 log.warning("recorder-silent")
 
+    async def _govern(self) -> None:
+        """Have the recorder govern the register from the first moment that there is a constitution: a founding may have
+        been cut off before it said so."""
+        constitutions = self.room.constitutions
+        if constitutions.refusal is None and constitutions.founded and not self._governed:
+            await govern(self.room)
+            self._governed = True
+
     async def _round(self) -> None:
         """What is left from before, and what time has brought about."""
         try:
@@ -139,9 +149,7 @@ class Keymaster:
                 await self.room.constitutions.load()
             await self.room.recording.send()
             if self.room.constitutions.refusal is None:
-                if self.room.constitutions.founded and not self._governed:
-                    await govern(self.room)  # a founding that was cut off before it said so
-                    self._governed = True
+                await self._govern()
                 await begin_ledger(self.room)
                 await self.leftovers.clear()
                 self.executions.resume()
