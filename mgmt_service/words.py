@@ -113,6 +113,36 @@ EVENTS: Final = {
     "rejected": _("Rejected"),
     "expired": _("Expired"),
 }
+DEEDS: Final = {
+    "content-read": _("Content was shown"),
+    "export-begun": _("Export begun"),
+    "export-made": _("Export made"),
+    "export-failed": _("Export failed"),
+    "export-not-made": _("Export not made"),
+    "segment-exported": _("Segment archived"),
+    "enrol-tenant": _("Tenant entered"),
+    "enrol-application": _("Application entered"),
+    "enrol-certificate": _("Certificate entered"),
+    "certificate-held": _("Certificate put on hold"),
+    "certificate-released": _("Certificate released"),
+    "certificate-revoked": _("Certificate revoked"),
+    "active": _("Let work again"),
+    "suspended": _("Suspended"),
+    "revoked": _("Revoked"),
+    "set-quota": _("Quota set"),
+    "governed": _("Ceremonies decide from now on"),
+    "key-active": _("Key begun"),
+    "key-suspended": _("Key suspended"),
+    "key-deactivated": _("Key deactivated"),
+    "key-compromised": _("Key compromised"),
+    "key-destroyed": _("Key destroyed"),
+    "key-ended": _("Key ended by itself"),
+    "keys-unexplained": _("Objects that nobody explained were found"),
+    "ledger-begun": _("The key ledger was begun"),
+    "founding": _("Founding"),
+    "bundle": _("Record bundle made"),
+}
+"""What administrative records, and ceremonies' records that are no step, say was done."""
 QUESTION_STATES: Final = {
     "asked": _("not answered yet"),
     "answered": _("answered"),
@@ -291,6 +321,22 @@ BOX_WEAKNESSES: Final = {
     "so-pins-on-box": (
         _("Security officers’ PINs stand in the home"),
         _("No process needs them. Take them away, and keep them where the officers do."),
+    ),
+    "users-shared": (
+        _("Processes that open tokens share one user"),
+        _("Whoever takes one of them over has the others’ files too. It takes an HSM other than SoftHSM to part them."),
+    ),
+    "weak-key": (
+        _("A weak key is in use"),
+        _("It can do more than sign, or could be read out. Its own page says which; make it anew."),
+    ),
+    "documents-on-network": (
+        _("Document workers are on the network"),
+        _("They could not leave it. Start the box as root, outside a container that forbids it."),
+    ),
+    "documents-unconfined": (
+        _("Document workers are not confined"),
+        _("They are not held to the system calls, or the files, that they need: it takes seccomp and Landlock."),
     ),
     "users-not-separate": (
         _("Processes share one user"),

@@ -429,3 +429,11 @@ def test_an_amendment_changes_the_requester_s_own_rosters_alone(managed: Managed
     status, said = forged([AmendConstitution(constitution=changed)], ["tenant/demo", "tenant/other"])
     assert status == 422
     assert "every scope" in said
+
+
+def test_a_page_of_an_error_says_what_to_do_in_the_reader_s_language(ann: Visitor) -> None:
+    assert "Both look the same on purpose" in ann.get("/keys/other/other-seal").text
+    chinese = ann.get("/nowhere", headers={"Cookie": "language=zh_Hans_CN"})
+    assert chinese.status_code == 404
+    assert "此处没有该内容" in chinese.text
+    assert "两者的显示有意相同" in chinese.text

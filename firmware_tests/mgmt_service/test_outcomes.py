@@ -114,4 +114,4 @@ def test_values_are_written_for_people() -> None:
 
 def test_chinese_has_its_own_words() -> None:
     told = {one.label: one.value for one in shown({"key": "x", "public": False, "permissions": ["*"]}, "zh_Hans_CN")}
-    assert told == {"密钥": "x", "向网络开放": "否", "权限": "该租户的所有签章密钥和时间戳单元"}
+    assert told == {"密钥": "x", "向网络开放": "否", "权限": "该租户的所有印章密钥和时间戳单元"}

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 from flask import Response
+from flask_babel import gettext
 
 from appliance.audit.filters import Filter
 from appliance.audit.pages import EntryProof, EntryView
 from appliance.errors import NotFound
+from mgmt_service import words
 from mgmt_service.access import Access, Area
 from mgmt_service.dispatch import Context
 from mgmt_service.downloads import download
@@ -219,7 +221,7 @@ def _line(one: EntryView) -> EntryLine:
 
 
 def gist(content: str) -> str:
-    """What a record says, in a few words of its own."""
+    """What a record says, in a few words."""
     try:
         said = json.loads(content)
     except ValueError:
@@ -227,7 +229,11 @@ def gist(content: str) -> str:
     if not isinstance(said, dict):
         return ""
     about = next((said[name] for name in ("event", "action", "content_digest") if isinstance(said.get(name), str)), "")
-    about = about[:16] + "…" if "content_digest" in said else about
+    about = (
+        about[:16] + "…" if "content_digest" in said else str(words.DEEDS.get(about) or words.EVENTS.get(about, about))
+    )
+    if isinstance(said.get("step"), int) and isinstance(said.get("action"), str):
+        about = f"{gettext('Step %(number)s', number=said['step'] + 1)}: {words.action_name(said['action'])}"
     who = next((said[n] for n in ("person", "officer", "application", "export") if isinstance(said.get(n), str)), "")
     return " · ".join(part for part in (about, who if "content_digest" not in said else "") if part)
 
