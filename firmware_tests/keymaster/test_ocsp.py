@@ -204,8 +204,8 @@ def sealing(key: str, by: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("name", "scheme", "responder"),
     [
-        ("p256-ca", "ecdsa-p256-sha256", "ecdsa-p256-sha256"),
-        ("p384-ca", "ecdsa-p384-sha384", "rsa-pkcs1-sha256"),
+        # Provisioning's own are P-384 with responders on P-256.
+        ("p256-ca", "ecdsa-p256-sha256", "rsa-pkcs1-sha256"),
         ("rsa-ca", "rsa-pkcs1-sha384", "ecdsa-p384-sha384"),
     ],
 )
