@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -201,6 +202,8 @@ class ExecutionContext:
     """Every statement on record about the proposal."""
     judged: datetime.datetime
     """When the quorum was found to hold."""
+    turn: asyncio.Lock | None = None
+    """Held by the step while it works."""
 
     @property
     def home(self) -> Home:
@@ -226,11 +229,25 @@ class ExecutionContext:
 
     async def ask(self, prompt: str, *, timeout_s: float = 600.0, secret: bool = True) -> str:
         """What a person types on the console; see ConsoleLine.ask."""
-        return await self.room.console.ask(self.digest, self.step, prompt, timeout_s=timeout_s, secret=secret)
+        async with self._others_work():
+            return await self.room.console.ask(self.digest, self.step, prompt, timeout_s=timeout_s, secret=secret)
 
     async def show(self, prompt: str, text: str, *, timeout_s: float = 600.0) -> None:
         """Show a text once on the console; see ConsoleLine.show."""
-        await self.room.console.show(self.digest, self.step, prompt, text, timeout_s=timeout_s)
+        async with self._others_work():
+            await self.room.console.show(self.digest, self.step, prompt, text, timeout_s=timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def _others_work(self) -> AsyncIterator[None]:
+        """Give the turn up while a person is waited for."""
+        if self.turn is None:
+            yield
+            return
+        self.turn.release()
+        try:
+            yield
+        finally:
+            await self.turn.acquire()
 
 
 def scratch_directory(home: Home) -> Path:

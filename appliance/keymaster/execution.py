@@ -6,7 +6,9 @@ A life that ends in between is followed by one that goes on where the journal st
 again by its executor, which finds what the first run left; before any further step is begun the proposal is judged
 anew. A step that fails ends the execution as failed; it may be executed again from that step while the quorum holds,
 and officers may withdraw it.
-What takes power away runs beside an execution that gives it, so that it never waits for one.
+One execution a scope: another scope's is neither waited for nor told of (CHANNEL). Their steps take turns, and a step
+that waits for a person at the console lets others work. What takes power away runs beside what gives it, so that it
+never waits for it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import asyncio
 import contextlib
 import datetime
 import hashlib
-import sqlite3
 
 import msgspec
 import structlog
@@ -27,7 +28,7 @@ from appliance.errors import CinnabarError, NotFound
 from appliance.keymaster.context import ExecutionContext, facts_json
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import ExecutionBusy, JournalContradicted, ProposalClosed
-from appliance.keymaster.journal import ProposalRow
+from appliance.keymaster.journal import ProposalRow, StepRow
 from appliance.keymaster.registry import StepResult, find_executor
 
 LONGEST_PATIENCE_S = 30.0
@@ -39,12 +40,14 @@ log = structlog.get_logger("keymaster")
 
 
 class Executions:
-    """Runs executions, one that gives power and one that takes it away at a time."""
+    """Runs executions: of each scope, one that gives power and one that takes it away at a time."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._room = engine.room
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._turns = {False: asyncio.Lock(), True: asyncio.Lock()}
+        """Held by the step that is at work: of what gives power, and of what takes it away."""
 
     async def execute(self, digest: str, patience_s: float = 0.0) -> ProposalRow:
         """Begin to execute a proposal, and wait for its end for up to `patience_s` seconds; how it stands then.
@@ -75,11 +78,11 @@ class Executions:
 
     async def _begin(self, row: ProposalRow, proposal: Proposal) -> None:
         journal, now = self._room.journal, self._engine.now_us()
+        alike = [one for one in journal.proposals(("executing",)) if one.takes_away == row.takes_away]
+        if any(set(one.scopes.split()) & set(row.scopes.split()) for one in alike):
+            raise ExecutionBusy("another ceremony of this scope is being executed")
         with journal.transaction():
-            try:
-                attempt = journal.begin_attempt(row.digest, now)
-            except sqlite3.IntegrityError:
-                raise ExecutionBusy("another ceremony is being executed") from None
+            attempt = journal.begin_attempt(row.digest, now)
             record = CeremonyRecord(event="begun", proposal=row.digest, attempt=attempt, time=now)
             self._room.recording.keep(proposal, f"begun/{attempt}", record, digest=row.digest)
 
@@ -129,34 +132,36 @@ class Executions:
     async def _steps(self, row: ProposalRow, proposal: Proposal, law: Constitution | None) -> None:
         journal, engine = self._room.journal, self._engine
         known = {step.step: step for step in journal.steps(row.digest)}
-        judged = engine.clock()
+        judged, turn = engine.clock(), self._turns[proposal.takes_away]
         for index, action in enumerate(proposal.actions):
             step = known.get(index)
             if step is not None and step.state == "done":
                 continue
             again = step is not None and step.state == "begun" and step.attempt == row.attempt
-            if law is None and not again:
-                law, judged = await engine.judge(row, proposal), engine.clock()
-            if not again:
-                journal.begin_step(row.digest, index, row.attempt, engine.now_us())
-            under = law
-            if under is None:
-                under = self._room.constitutions.in_force()
-                begun = step.begun if step is not None else engine.now_us()
-                judged = datetime.datetime.fromtimestamp(begun / 1_000_000, datetime.UTC)
-            context = ExecutionContext(
-                self._room, proposal, row.digest, index, row.attempt, under, engine.received(row.digest), judged
-            )
-            execute, _ = find_executor(action)
             tag = str(action.__struct_config__.tag)
-            try:
-                result = await execute(context, action)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                await self._end_step(row, proposal, index, tag, StepResult(), describe(error))
-                raise
-            await self._end_step(row, proposal, index, tag, result, None)
+            async with turn:
+                # Another scope's ceremony may have changed the constitution meanwhile.
+                if not again and (law is None or law.digest != self._room.constitutions.in_force().digest):
+                    law, judged = await engine.judge(row, proposal), engine.clock()
+                if not again:
+                    journal.begin_step(row.digest, index, row.attempt, engine.now_us())
+                under, at = (law, judged) if law is not None else self._as_begun(step)
+                said = engine.received(row.digest)
+                context = ExecutionContext(self._room, proposal, row.digest, index, row.attempt, under, said, at, turn)
+                execute, _ = find_executor(action)
+                result, error = StepResult(), None
+                try:
+                    result = await execute(context, action)
+                except Exception as raised:  # noqa: BLE001 - goes on record, and then up
+                    error = raised
+            await self._end_step(row, proposal, index, tag, result, None if error is None else describe(error))
+            if error is not None:
+                raise error
+
+    def _as_begun(self, step: StepRow | None) -> tuple[Constitution, datetime.datetime]:
+        """What a step goes on under that an earlier life began, and judged."""
+        begun = step.begun if step is not None else self._engine.now_us()
+        return self._room.constitutions.in_force(), datetime.datetime.fromtimestamp(begun / 1_000_000, datetime.UTC)
 
     async def _end_step(
         self, row: ProposalRow, proposal: Proposal, index: int, tag: str, result: StepResult, error: str | None

@@ -148,7 +148,7 @@ class Journal:
             connection.execute("UPDATE proposals SET reached = ? WHERE digest = ?", (at_us, digest))
 
     def begin_attempt(self, digest: str, now_us: int) -> int:
-        """Mark the execution as begun; its number. Raises sqlite3.IntegrityError while another one runs."""
+        """Mark the execution as begun; its number."""
         with self.transaction() as connection:
             connection.execute(
                 """UPDATE proposals SET state = 'executing', attempt = attempt + 1, changed = ?, error = NULL

@@ -86,7 +86,10 @@ _VERSION_3 = (
     "CREATE INDEX enrolments_by_authorisation ON enrolments (authorisation)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+# Executions of different scopes may run together: the rule stands in appliance.keymaster.execution.
+_VERSION_4 = ("DROP INDEX one_execution",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 
 def open_journal(path: Path) -> sqlite3.Connection:

@@ -296,6 +296,46 @@ def test_two_executions_race_and_one_is_done(bench: Bench, executors: dict[type,
     bench.run(body)
 
 
+def test_a_ceremony_that_waits_at_the_console_holds_up_no_other_scope(
+    bench: Bench, executors: dict[type, object]
+) -> None:
+    bench.settings = msgspec.structs.replace(
+        bench.settings, tenants=[TenantSettings(name="acme", token="box", data_key="secrets/acme.key")]
+    )
+    working: list[str] = []
+
+    async def step(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
+        assert not working, "one step works at a time"
+        working.append(action.key)
+        if action.key == "slow":
+            working.clear()
+            await ctx.ask("A question")
+            assert not working
+            working.append(action.key)
+        await asyncio.sleep(0.02)
+        working.clear()
+        return StepResult()
+
+    executors[GenerateKey] = (step, None)
+
+    async def body(life: Life) -> None:
+        await life.found()
+        slow, same = await life.approved(key("slow"), key("k1")), await life.approved(key("k2"))
+        other = await life.approved(key("k3", tenant="acme"), key("k4", tenant="acme"))
+        await life.executions.execute(slow)
+        while not life.room.console.pending():
+            await asyncio.sleep(0.01)
+        with pytest.raises(ExecutionBusy):
+            await life.executions.execute(same)
+        assert (await life.desk.execute(other, 10.0))["state"] == "executed"
+        (question,) = life.room.console.pending()
+        life.room.console.answer(int(str(question["number"])), "an answer")
+        assert (await life.desk.execute(slow, 10.0))["state"] == "executed"
+        assert (await life.desk.execute(same, 10.0))["state"] == "executed"
+
+    bench.run(body)
+
+
 def test_a_step_that_fails_ends_the_execution_and_may_be_done_again(
     bench: Bench, executors: dict[type, object]
 ) -> None:
