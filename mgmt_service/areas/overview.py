@@ -60,6 +60,8 @@ class Traffic(msgspec.Struct, frozen=True):
     waiting: int
     signatures: int
     drops: int
+    """Signatures that nobody got; without self-tests, which nobody is to get."""
+    self_tests: int
     workers: int
     silent_workers: int
     charts: Charts
@@ -180,13 +182,15 @@ def _certificates(sample: Sample) -> list[KeyLine]:
 def _traffic(context: Context, sample: Sample) -> Traffic:
     points = context.services.sampler.points()
     last = points[-1] if points else None
+    self_tests = int(sample.total("cinnabar_signatures_dropped_total", reason="self-test"))
     return Traffic(
         signatures_a_second=last.signatures if last else 0.0,
         requests_a_second=last.requests if last else 0.0,
         in_flight=int(sample.total("cinnabar_requests_in_flight")),
         waiting=int(next(iter(sample.once("cinnabar_recorder_waiting", "").values()), 0)),
         signatures=int(sample.total("cinnabar_signatures_total")),
-        drops=int(sample.total("cinnabar_signatures_dropped_total")),
+        drops=int(sample.total("cinnabar_signatures_dropped_total")) - self_tests,
+        self_tests=self_tests,
         workers=len(sample.workers) + sample.silent,
         silent_workers=sample.silent,
         charts=Charts(
