@@ -57,7 +57,7 @@ class Console:
     def methods(self) -> dict[str, Method]:
         names = (
             "status candidates code card discard invite enrolment_links rules give_rules prepare_founding found "
-            "proposals proposal constitution pending text answer lock stop"
+            "proposals proposal constitution pending text answer give_up lock stop"
         )
         return {name: getattr(self, name) for name in names.split()}
 
@@ -195,6 +195,10 @@ class Console:
 
     async def answer(self, number: int, text: str) -> None:
         self._room.console.answer(number, text)
+
+    async def give_up(self, number: int) -> None:
+        """End a question at once; its step fails, and the ceremony can be executed again."""
+        self._room.console.give_up(number)
 
     # Emergency. It takes power away and so acts at once; what gives it back is a ceremony.
 

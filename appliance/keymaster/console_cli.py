@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, decode, digest_words, read_proposal
 from appliance.ceremonies.constitution import LONGEST_HOURS
 from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.keymaster.candidates import CODE_S
 from appliance.keymaster.console_client import ConsoleClient
 from appliance.quoting import escape
 
@@ -76,7 +78,17 @@ def invite(home: Path, person: str, name: str) -> None:
 def code(home: Path, candidate: str) -> None:
     """Show a one-time code for a candidate whose words you have compared with the ones on her page."""
     with connect(home) as client:
-        click.echo(client.code(candidate))
+        one = next((one for one in client.candidates() if one["id"] == candidate), None)
+        code = client.code(candidate)
+    click.echo(code)
+    # On the other stream: a script that reads the code reads the code alone.
+    name = escape(one["name"]) if one is not None else candidate
+    minutes = CODE_S // 60
+    click.echo(
+        f"For {name}, to be typed into the page that showed the words. It is good once, for {minutes} minutes,",
+        err=True,
+    )
+    click.echo("and until the box's keymaster starts again. Another `console code` takes its place.", err=True)
 
 
 @console.command("card")
@@ -190,9 +202,10 @@ def answer(home: Path, number: int) -> None:
         click.echo(escape(row["prompt"]))
         if row["kind"] == "show" and row["shown"]:
             click.echo(
-                "It was shown already, and is not shown again. If nobody took it down, leave it: the step ends in"
+                f"It was shown already, and is not shown again. It waits until {_clock(row['until'])}. If nobody"
             )
-            click.echo("ten minutes, and what is executed again shows something new.")
+            click.echo(f"took it down: cinnabar console give-up {number}. The step fails then, and what is executed")
+            click.echo("again shows something new.")
             ask("Type `done` if it was taken down", type=click.Choice(["done"]), show_choices=False)
             client.answer(number, "")
         elif row["kind"] == "show":
@@ -203,6 +216,19 @@ def answer(home: Path, number: int) -> None:
         else:
             client.answer(number, ask("Answer", hide_input=bool(row["secret"])))
     click.echo("The ceremony has it.")
+
+
+@console.command("give-up")
+@click.argument("number", type=int)
+@click.confirmation_option(prompt="The ceremony's step fails then. It can be executed again. Give it up?")
+@click.pass_obj
+def give_up(home: Path, number: int) -> None:
+    """End what a ceremony asks or shows at once, instead of waiting until its time is over.
+
+    Its step fails, on record. What is executed again asks anew, or shows something new."""
+    with connect(home) as client:
+        client.give_up(number)
+    click.echo("It is given up: the step has failed. An officer of its scope can execute the ceremony again.")
 
 
 @contextlib.contextmanager
@@ -359,8 +385,21 @@ def _proposals_lines(rows: list[dict[str, Any]]) -> list[str]:
     return [f"{row['digest']}  {row['state']:<9}  {row['requester']}  {escape(row['title'])}" for row in rows]
 
 
-def _pending_lines(rows: list[dict[str, Any]]) -> list[str]:
-    return [f"{row['number']}  {row['kind']}  {escape(row['prompt'])}" for row in rows]
+def _clock(seconds: int) -> str:
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%H:%M:%S} UTC"
+
+
+def _pending_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    if not rows:
+        yield "No ceremony asks or shows anything."
+    for row in rows:
+        number = row["number"]
+        yield f"{number}  {row['kind']}  {escape(row['prompt'])}"
+        if row["shown"]:
+            yield f"  was shown; it waits until {_clock(row['until'])} for the word that it was taken down:"
+            yield f"  cinnabar console answer {number}; or, if nobody did: cinnabar console give-up {number}"
+        else:
+            yield f"  waits until {_clock(row['until'])}: cinnabar console answer {number}"
 
 
 _listing("status", ConsoleClient.status, status_lines, "How the keymaster stands.")

@@ -76,3 +76,7 @@ class ConsoleClient(CallClient):
 
     def answer(self, number: int, text: str) -> None:
         self.call("answer", number, text)
+
+    def give_up(self, number: int) -> None:
+        """End a question at once; its step fails."""
+        self.call("give_up", number)

@@ -28,6 +28,8 @@ class Pending:
     text: str
     secret: bool
     proposal: str
+    until: int
+    """When it ends by itself, seconds since the epoch."""
     answer: asyncio.Future[str]
 
 
@@ -41,7 +43,7 @@ class ConsoleLine:
     async def ask(self, proposal: str, step: int, prompt: str, *, timeout_s: float = 600.0, secret: bool = True) -> str:
         """What a person types on the console. `prompt` is kept in the journal and must hold no secret.
 
-        Raises ConsoleSilent after `timeout_s` seconds."""
+        Raises ConsoleSilent after `timeout_s` seconds, or as soon as it is given up."""
         return await self._put("ask", proposal, step, prompt, "", secret, timeout_s)
 
     async def show(self, proposal: str, step: int, prompt: str, text: str, *, timeout_s: float = 600.0) -> None:
@@ -51,9 +53,11 @@ class ConsoleLine:
     async def _put(
         self, kind: Kind, proposal: str, step: int, prompt: str, text: str, secret: bool, timeout_s: float
     ) -> str:
-        number = self._journal.ask(proposal, step, kind, prompt, time.time_ns() // 1000)
+        now_us = time.time_ns() // 1000
+        number = self._journal.ask(proposal, step, kind, prompt, now_us)
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._pending[number] = Pending(number, kind, prompt, text, secret, proposal, future)
+        until = int(now_us / 1_000_000 + timeout_s)
+        self._pending[number] = Pending(number, kind, prompt, text, secret, proposal, until, future)
         state = "given-up"
         try:
             answer = await asyncio.wait_for(future, timeout_s)
@@ -76,6 +80,7 @@ class ConsoleLine:
                 "secret": one.secret,
                 "shown": one.kind == "show" and not one.text,
                 "proposal": one.proposal,
+                "until": one.until,
             }
             for one in self._pending.values()
         ]
@@ -84,8 +89,10 @@ class ConsoleLine:
         """The text of a `show`, once. Raises NotAwaited."""
         one = self._find(number)
         text, one.text = one.text, ""
-        if one.kind != "show" or not text:
-            raise NotAwaited("there is nothing to show, or it was shown")
+        if one.kind != "show":
+            raise NotAwaited("nothing is shown under this number; it asks")
+        if not text:
+            raise NotAwaited("it was shown, and is not shown again: answer that it was taken down, or give it up")
         return text
 
     def answer(self, number: int, text: str) -> None:
@@ -97,6 +104,13 @@ class ConsoleLine:
             raise NotAwaited("it was not shown yet")
         if not one.answer.done():
             one.answer.set_result(text)
+
+    def give_up(self, number: int) -> None:
+        """End a question at once, as its time would: the step fails, and what is executed again asks or shows anew.
+        Raises NotAwaited."""
+        one = self._find(number)
+        if not one.answer.done():
+            one.answer.set_exception(ConsoleSilent(f"it was given up on the console: {one.prompt}"))
 
     def _find(self, number: int) -> Pending:
         found = self._pending.get(number)

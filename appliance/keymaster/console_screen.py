@@ -121,10 +121,19 @@ class Screen:
         lines = proposal_lines(self._client.proposal(found[0]), self._client.constitution(), language)
         self._say("\n".join(lines))
 
+    def _say_of_shown(self, number: int) -> None:
+        if click.confirm("It was shown already, and is not shown again. Was it taken down?"):
+            self._client.answer(number, "")
+        elif click.confirm("Give it up? The step fails then; executed again, it shows something new."):
+            self._client.give_up(number)
+
     def _answer(self) -> None:
         for question in self._client.pending():
             self._screen.print(Text(escape(question["prompt"])))
             if question["kind"] == "show":
+                if question["shown"]:
+                    self._say_of_shown(question["number"])
+                    continue
                 self._say(self._client.text(question["number"]))
                 if self._screen.is_terminal:
                     self._screen.clear()

@@ -7,6 +7,7 @@ import base64
 import datetime
 import json
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from appliance.keymaster.approve.registration import PasskeyRefused, Registratio
 from appliance.keymaster.approve.service import ApprovalService
 from appliance.keymaster.console import Console
 from appliance.keymaster.console_cli import console
+from appliance.keymaster.errors import ConsoleSilent, NotAwaited
 from appliance.keymaster.founding_rules import check_given, rules_before_founding
 from firmware_tests.keymaster.room import Bench, Life
 from firmware_tests.officers import MODEL, SoftwareOfficer
@@ -123,7 +125,7 @@ class Served:
     def console(self, *arguments: str, typed: str = "", code: int = 0) -> str:
         done = click.testing.CliRunner().invoke(console, ["--home", str(self.bench.home.root), *arguments], input=typed)
         assert done.exit_code == code, done.output
-        return done.output
+        return done.output if code else done.stdout
 
     def piped(self, *arguments: str, typed: str) -> list[str]:
         """The same as a process of its own, which is typed to through a pipe: the lines that it said."""
@@ -265,6 +267,22 @@ def test_what_is_typed_into_a_pipe_ends_its_line(bench: Bench) -> None:
         assert "other words" not in told
         assert told[-2:] == ["Type `done` if it was taken down: ", "The ceremony has it."]
         assert lost.result(10) is None
+        # Nobody took it down: it is said how long it waits, and it can be ended at once.
+        lost = asyncio.run_coroutine_threadsafe(line.show("0" * 64, 0, "For cai alone", "more words"), served.loop)
+        (row,) = json.loads(served.console("pending", "--json"))
+        number = str(row["number"])
+        assert re.search(rf"{number}  show  For cai alone\n  waits until \d\d:\d\d:\d\d UTC", served.console("pending"))
+        served.console("answer", number, code=1)
+        told = served.console("pending")
+        assert re.search(r"was shown; it waits until \d\d:\d\d:\d\d UTC", told)
+        assert f"console answer {number}" in told
+        assert f"console give-up {number}" in told
+        with pytest.raises(NotAwaited, match="not shown again"):
+            line.take_text(row["number"])
+        assert "the step has failed" in served.console("give-up", number, "--yes")
+        with pytest.raises(ConsoleSilent, match="given up on the console: For cai alone"):
+            lost.result(10)
+        assert served.console("pending") == "No ceremony asks or shows anything.\n"
         asked = asyncio.run_coroutine_threadsafe(line.ask("0" * 64, 0, "The PIN"), served.loop)
         (row,) = json.loads(served.console("pending", "--json"))
         assert served.piped("answer", str(row["number"]), typed="1234\n")[-2:] == ["Answer: ", "The ceremony has it."]
