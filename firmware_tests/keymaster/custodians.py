@@ -31,6 +31,8 @@ class Custodians:
         self._room = room
         self.shares: dict[str, str] = {}
         self.prompts: list[str] = []
+        self.read_back: list[list[int]] = []
+        """Numbers of the words that each custodian was asked for."""
         self.to_enter: list[str] = []
         """Texts that are typed where a share is asked for, one after the other."""
         self.answer: Callable[[str], str | None] = lambda _prompt: None
@@ -71,7 +73,8 @@ class Custodians:
         asked = re.search(r"\((\w+)\): words ([\d, ]+) of your share", prompt)
         if asked is not None:
             words = self.shares[asked[1]].split()
-            return " ".join(words[int(number) - 1] for number in asked[2].split(", "))
+            self.read_back.append([int(number) for number in asked[2].split(", ")])
+            return " ".join(words[number - 1] for number in self.read_back[-1])
         return self.to_enter.pop(0)
 
 

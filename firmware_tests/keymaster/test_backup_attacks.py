@@ -222,3 +222,20 @@ def test_nothing_of_a_backup_is_in_arguments_or_environments(bench: Bench, monke
     assert len(seen) == 4
     assert not any(secret.encode() in text for secret in secrets for text in seen)
     assert backups.CONFIRMED_WORDS >= 4
+
+
+def test_no_custodian_is_asked_for_words_that_all_of_them_have(bench: Bench) -> None:
+    with_officer_pin(bench)
+
+    async def story(life: Life) -> None:
+        await life.found()
+        add_key(life, "k")
+        async with Custodians(life.room).present() as custodians:
+            await execute(life, await life.approved(BACKUP))
+            shares = [words.split() for words in custodians.shares.values()]
+            assert len({tuple(words[: backups.COMMON_WORDS]) for words in shares}) == 1
+            assert len({words[backups.COMMON_WORDS] for words in shares}) == len(shares)
+            assert len(custodians.read_back) == len(shares)
+            assert all(number > backups.COMMON_WORDS for asked in custodians.read_back for number in asked)
+
+    bench.run(story)

@@ -52,6 +52,8 @@ from hsm.public_keys import public_key_der
 
 CONFIRMED_WORDS = 4
 """Words of a share that its custodian types back."""
+COMMON_WORDS = 4
+"""Words that every share of a set begins with: the first 42 of their 44 bits are version, set id and threshold."""
 ATTEMPTS = 5
 WRAPPING_ATTEMPTS = 3
 WRAPPABLE = ("ecdsa-", "rsa-")
@@ -184,7 +186,7 @@ async def _hand_out(ctx: ExecutionContext, person: Person, share: Share) -> Cust
 
 
 async def _confirmed(ctx: ExecutionContext, who: str, words: list[str]) -> bool:
-    places = sorted(secrets.SystemRandom().sample(range(len(words)), CONFIRMED_WORDS))
+    places = sorted(secrets.SystemRandom().sample(range(COMMON_WORDS, len(words)), CONFIRMED_WORDS))
     numbers = ", ".join(str(place + 1) for place in places)
     typed = (await ctx.ask(f"{who}: words {numbers} of your share")).lower().split()
     wanted = [words[place] for place in places]
