@@ -45,6 +45,7 @@ class JudgedCeremony:
 
     parts: list[tuple[str, Journal]] = field(default_factory=list)
     table: str | None = None
+    missing: str | None = None
     """It speaks about no other file."""
     claimed_us: int | None = None
     """When the box says that the ceremony ended."""

@@ -50,6 +50,8 @@ class JudgedExport:
     parts: list[tuple[str, Journal]] = field(default_factory=list)
     table: str | None = None
     """SHA-256 of the table that this is the proof of."""
+    missing: str | None = None
+    """Title of the part that could not be judged, because the table is not among the files."""
     claimed_us: int | None = None
     """When the box says that it made it."""
     claimed_by: str = "the box's record of the export"
@@ -317,13 +319,11 @@ def _check_layout(stream: IO[bytes], container: zipfile.ZipFile, members: list[z
 
 def _judge_table(stream: IO[bytes], table: IO[bytes] | None, judged: JudgedExport, reading: _Reading) -> None:
     """Each row of a table against the leaf at its place."""
+    if table is None:
+        judged.missing = "table"
+        return
     journal = Journal()
     judged.parts.append(("table", journal))
-    if table is None:
-        journal.refuse(
-            "table", SubIndication.SIGNED_DATA_NOT_FOUND, "The table that this is the proof of is not among the files."
-        )
-        return
     stream.seek(0)
     leaves = _leaves(stream)
     table.seek(0)

@@ -33,6 +33,8 @@ class JudgedAlone(Protocol):
     parts: list[tuple[str, Journal]]
     table: str | None
     """SHA-256 of a document that it speaks about."""
+    missing: str | None
+    """Title of the part that is about that document, where the document is not among the files."""
     claimed_us: int | None
     claimed_by: str
 

@@ -336,6 +336,10 @@ class Round:
             item.parts += judged.parts
             if judged.table is not None:
                 item.cover(matching(self.subjects, "sha256", bytes.fromhex(judged.table)))
+            if judged.missing is not None:
+                journal = Journal()
+                item.parts.append((judged.missing, journal))
+                item.missing.append(journal)
             if judged.claimed_us is not None:
                 item.claimed.append((judged.claimed_us, judged.claimed_by))
 

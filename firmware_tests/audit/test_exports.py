@@ -25,7 +25,7 @@ from appliance.audit.filters import Filter
 from appliance.audit.shelf import keep_newest
 from appliance.box.settings import LimitSettings, RecordSettings
 from appliance.errors import CinnabarError
-from appliance.evidence import Indication, NamedBytes, TrustBundle
+from appliance.evidence import Indication, NamedBytes, SubIndication, TrustBundle
 from appliance.evidence.export_lines import cell, uncell
 from appliance.record import commitment
 from appliance.store import schema
@@ -112,6 +112,25 @@ def test_a_table_without_its_proof_and_a_proof_without_its_table_do_not_pass(
 ) -> None:
     for path in made["csv"]:
         assert verified(trust, path).indication is Indication.INDETERMINATE
+
+
+def test_a_changed_table_beside_its_proof_is_refuted(
+    made: dict[str, list[Path]], trust: TrustBundle, tmp_path: Path
+) -> None:
+    table, proof = made["csv"]
+    changed = tmp_path / table.name
+    changed.write_bytes(table.read_bytes().replace(b"stamp", b"stomp", 1))
+    report = verified(trust, changed, proof)
+    assert report.indication is Indication.FAILED
+    assert {file.kind: file.sub_indications for file in report.files} == {
+        "audit export": [SubIndication.HASH_FAILURE],
+        "document": [SubIndication.SIGNED_DATA_NOT_FOUND],
+    }
+    assert [check.text for file in report.files for part in file.parts for check in part.checks].count(
+        "None of the files given is the one that this speaks about."
+    ) == 1
+    # A document that something else speaks about is not the changed table.
+    assert verified(trust, table, proof).indication is Indication.PASSED
 
 
 @pytest.mark.parametrize(
