@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised
+from appliance.keymaster.errors import ExecutionBusy
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -62,6 +63,15 @@ class StateForbids(CinnabarError):
     code = "state-forbids"
     status = 409
     title = "The box is in a state in which this cannot be done"
+
+
+class AnotherExecuting(ExecutionBusy):
+    """Another ceremony of the same scope is being executed. `others`: digest and title of those in execution that the
+    viewer may see, and of no other (control CHANNEL)."""
+
+    def __init__(self, message: str, others: list[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.others = others
 
 
 class Malformed(BadRequest):

@@ -69,7 +69,7 @@ class Desk:
             "proposal": row.text,
             "statements": [encode(one) for one in self._engine.received(digest)],
             "waiting": [
-                {"number": one["number"], "kind": one["kind"], "prompt": one["prompt"]}
+                {name: one[name] for name in ("number", "kind", "prompt", "shown", "until")}
                 for one in self._room.console.pending()
                 if one["proposal"] == digest
             ],

@@ -10,12 +10,14 @@ from appliance.ceremonies import Constitution, Proposal, decode, digest_words, r
 from appliance.ceremonies.explain import Part, explain
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import NotFound
+from appliance.keymaster.errors import ExecutionBusy
 from mgmt_service.access import WORKING, Access, Area, Named, Next
 from mgmt_service.areas.entry import approval_origin
 from mgmt_service.changes import Change, Now, changes_of
 from mgmt_service.dispatch import Context
 from mgmt_service.languages import TAGS, chosen_language, word_list
 from mgmt_service.owners import scope_of
+from mgmt_service.problems import AnotherExecuting
 from mgmt_service.roles import EVERYONE, OFFICERS
 from mgmt_service.services import Services
 from mgmt_service.texts import pretty
@@ -77,6 +79,8 @@ class PlainWords(msgspec.Struct, frozen=True):
 
     summary: PlainPart
     steps: list[PlainPart]
+    order: list[str]
+    """The steps' actions, as they are done one after another."""
     binding: list[Fact]
 
 
@@ -105,6 +109,19 @@ class StepLine(msgspec.Struct, frozen=True):
     error: str | None
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What the ceremony waits for at the console."""
+
+    number: int
+    kind: str
+    """ask or show."""
+    prompt: str
+    shown: bool
+    """It was shown, and waits for the word that it was taken down."""
+    until: int
+    """When the step fails by itself, seconds since the epoch."""
+
+
 class Ceremony(msgspec.Struct, frozen=True):
     """One proposal and how it stands."""
 
@@ -122,6 +139,8 @@ class Ceremony(msgspec.Struct, frozen=True):
     must_accept: list[str]
     statements: list[StatementLine]
     steps: list[StepLine]
+    waiting: list[Asked]
+    """At the console."""
     error: str | None
     submitted: int
     expires: str
@@ -219,6 +238,7 @@ def plain_words(proposal: Proposal, law: Constitution | None) -> PlainWords:
     return PlainWords(
         _plain(found.summary),
         [_plain(step) for step in found.steps],
+        [str(action.__struct_config__.tag) for action in proposal.actions],
         [Fact(fact.label, fact.value) for fact in found.binding],
     )
 
@@ -284,6 +304,8 @@ def _ceremony(context: Context, digest: str) -> Ceremony:
         for one in found["steps"]
     ]
     finished = [one.state for one in steps]
+    waiting = [msgspec.convert(one, Asked) for one in found["waiting"]]
+    asked = [f"{one.number} {one.shown}" for one in waiting]
     return Ceremony(
         digest=digest,
         words=digest_words(digest, word_list()),
@@ -298,13 +320,14 @@ def _ceremony(context: Context, digest: str) -> Ceremony:
         must_accept=tally["must_accept"],
         statements=statements,
         steps=steps,
+        waiting=waiting,
         error=found["error"],
         submitted=found["submitted"] // MICROSECONDS,
         expires=proposal.expires,
         approval_link=f"{approval_origin(context)}/proposals/{digest}" if open_ or may_withdraw else "",
         my_part=_my_part(context.viewer.person, proposal, state, standing, tally["must_accept"]),
         may_execute=state in {"approved", "failed"} and bool(context.viewer.scopes(OFFICERS) & set(found["scopes"])),
-        version="|".join([state, str(found["changed"]), str(len(statements)), *finished]),
+        version="|".join([state, str(found["changed"]), str(len(statements)), *finished, *asked]),
     )
 
 
@@ -326,7 +349,13 @@ def _my_part(person: str, proposal: Proposal, state: str, standing: list[ScopeSt
 @area.act("/ceremonies/<digest>/execute", access=Access(roles=OFFICERS, scope=OF_PROPOSAL, states=WORKING), gives=Next)
 def execute(context: Context, digest: str) -> Next:
     """Ask the keymaster to execute what the quorum has approved. Asking carries no authority."""
-    context.services.desk.call(lambda client: client.execute(digest))
+    desk = context.services.desk
+    try:
+        desk.call(lambda client: client.execute(digest))
+    except ExecutionBusy as busy:
+        mine = sorted(context.viewer.scopes())
+        running = [one for one in desk.call(lambda client: client.proposals(mine)) if one["state"] == "executing"]
+        raise AnotherExecuting(str(busy), [(one["digest"], one["title"]) for one in running]) from None
     return Next(f"/ceremonies/{digest}", "executing")
 
 
