@@ -30,6 +30,10 @@ class TpmRefused(Unavailable):
     retriable = False
 
 
+class TpmFailed(TpmRefused):
+    """One of the TPM's tools ended with a failure."""
+
+
 def seal(key: bytes, pcrs: str = PCRS) -> dict[str, bytes]:
     """What is to be kept of a sealed key. Raises TpmRefused."""
     with tempfile.TemporaryDirectory(prefix="cinnabar-tpm-") as name:
@@ -61,7 +65,14 @@ def unseal(kept: dict[str, bytes], pcrs: str = PCRS) -> bytes:
 
 
 def _primary(directory: Path) -> None:
-    _run(directory, "tpm2_createprimary", "-C", "o", "-G", "ecc256", "-c", "primary")
+    """The first that is asked of the TPM: whether there is one shows here."""
+    try:
+        _run(directory, "tpm2_createprimary", "-C", "o", "-G", "ecc256", "-c", "primary")
+    except TpmFailed as error:
+        raise TpmRefused(
+            "this machine's TPM cannot be used: there is none (/dev/tpmrm0, or what TPM2TOOLS_TCTI names), this user "
+            f"may not use it, or its owner hierarchy has a password ({error})"
+        ) from None
     _flush(directory)
 
 
@@ -88,5 +99,5 @@ def _run(directory: Path, *command: str, content: bytes = b"") -> bytes:
     except subprocess.TimeoutExpired:
         raise TpmRefused(f"{command[0]}: the TPM does not answer") from None
     if done.returncode != 0:
-        raise TpmRefused(f"{command[0]} failed ({done.returncode})")
+        raise TpmFailed(f"{command[0]} failed ({done.returncode})")
     return done.stdout

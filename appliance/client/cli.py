@@ -37,6 +37,7 @@ SHORT_HELP = {
     "run": "Run a box in the foreground.",
     "seal": "Seal files.",
     "stamp": "Stamp files.",
+    "tamper": "Stop all signing and drop secrets, because of a tamper signal.",
     "verify": "Verify stamps, seals, evidence records, log proofs, exports and ceremonies offline.",
 }
 """What the list shows without loading a command; a test holds it against the entry points."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import datetime
 import hashlib
 import hmac
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,8 +33,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from appliance.client.connection import unreachable
-from appliance.client.errors import ApiError, NotUnderstood, refusal
+from appliance.client.connection import check_address, show_certificate, unreachable
+from appliance.client.errors import ApiError, NothingListens, NotTrusted, NotUnderstood, Refused, refusal
 
 PATH: Final = "/.well-known/est/"
 _TIMEOUT_S: Final = 40.0
@@ -89,9 +90,9 @@ def enrol(
     if files.certificate.exists():
         raise FileExistsError(f"{files.certificate} is there already: renew it")
     files.directory.mkdir(parents=True, exist_ok=True)
-    key = _key(files)
     context = _context(ca)
-    answer = _ask(url, context, "POST", "simpleenroll", _request(key, files.name, hosts), (user, secret))
+    with _first_key(files) as key:
+        answer = _ask(url, context, "POST", "simpleenroll", _request(key, files.name, hosts), (user, secret))
     made = _check(answer, key, ca)
     _write(files.ca, ca.public_bytes(Encoding.PEM))
     _write(files.certificate, made.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
@@ -105,11 +106,11 @@ def renew(url: str, files: Files, *, client: Files | None = None) -> x509.Certif
     current = read(files)
     ca = x509.load_pem_x509_certificate(files.ca.read_bytes())
     following = files.next
-    key = _key(following)
     context = _context(ca)
     asks = client or files
-    context.load_cert_chain(os.fspath(asks.certificate), os.fspath(asks.key))
+    show_certificate(context, asks.certificate, asks.key)
     common = str(current.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    key = _key(following)
     answer = _ask(url, context, "POST", "simplereenroll", _request(key, common, _hosts(current)))
     made = _check(answer, key, ca)
     _write(following.certificate, made.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
@@ -141,6 +142,20 @@ def read_secret(path: Path) -> tuple[str, str]:
     if not colon or not user or not secret or len(secret) > 256:
         raise ValueError(f"{path} does not hold USER:SECRET, as the console shows it")
     return user, secret
+
+
+@contextlib.contextmanager
+def _first_key(files: Files) -> Iterator[ec.EllipticCurvePrivateKey]:
+    """The key for the request of a first certificate. It stays for the next attempt where the box may have taken the
+    request; one that was made for a request that the box refused, or never got, goes again."""
+    made_now = not files.key.exists()
+    key = _key(files)
+    try:
+        yield key
+    except (Refused, NothingListens, NotTrusted) as error:
+        if made_now and not (isinstance(error, Refused) and error.problem.status >= 500):
+            files.key.unlink(missing_ok=True)
+        raise
 
 
 def _key(files: Files) -> ec.EllipticCurvePrivateKey:
@@ -205,6 +220,7 @@ def _ask(
     basic: tuple[str, str] | None = None,
 ) -> bytes:
     """What the box answered. The environment is not looked at. Raises ApiError."""
+    check_address(url)
     options: dict[str, Any] = {"headers": {"Accept": "application/pkcs7-mime"}}
     if body is not None:
         options["content"] = body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def enrol(
     try:
         user, secret = enrolment.read_secret(secret_file)
         if ca is not None:
-            trusted = x509.load_pem_x509_certificate(ca.read_bytes())
+            trusted = _authority(x509.load_pem_x509_certificate, ca)
         else:
             trusted = enrolment.fetch_ca(est, ca_sha256 or "")
         made = enrolment.enrol(est, files, trusted, user, secret, hosts)
@@ -85,6 +86,13 @@ def renew(est: str, out: Path, name: str, within: float | None, client: str | No
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     _tell(made, files.certificate)
+
+
+def _authority(load: Callable[[bytes], x509.Certificate], path: Path) -> x509.Certificate:
+    try:
+        return load(path.read_bytes())
+    except ValueError:
+        raise ValueError(f"{path} holds no certificate in PEM") from None
 
 
 def _tell(made: x509.Certificate, path: Path) -> None:

@@ -25,6 +25,14 @@ class NothingListens(Unreachable):
     """Nothing listens at the box's address: the box is not running. Nothing was sent."""
 
 
+class NotTrusted(ApiError):
+    """What answers shows another certificate than the box's CA issues for that address. Nothing was sent."""
+
+
+class UnusableCredentials(ApiError):
+    """The certificate, key or CA that this client was given cannot be used. Nothing was sent."""
+
+
 class NotUnderstood(ApiError):
     """The answer is not one of this API."""
 
@@ -86,8 +94,8 @@ _BY_STATUS: dict[int, type[Refused]] = {
 _decode = msgspec.json.Decoder(Problem).decode
 
 
-def refusal(status: int, media_type: str, body: bytes) -> ApiError:
-    """The error that an answer of status 400 or above stands for."""
+def refusal(status: int, media_type: str, body: bytes, issuer: str = "") -> ApiError:
+    """The error that an answer of status 400 or above stands for. `issuer`: of the certificate that was shown."""
     if media_type == "application/problem+json":
         try:
             problem = _decode(body)
@@ -99,7 +107,7 @@ def refusal(status: int, media_type: str, body: bytes) -> ApiError:
             type="about:blank",
             title=f"The front answered {status}",
             status=status,
-            detail=f"{_reason(body)}The request did not reach a worker of the box.",
+            detail=f"{_reason(body, issuer)}The request did not reach a worker of the box.",
             retriable=status in {502, 503, 504},
         )
     kind = _BY_STATUS.get(status, Unavailable if status >= 500 else BadRequest)
@@ -109,7 +117,23 @@ def refusal(status: int, media_type: str, body: bytes) -> ApiError:
 _TITLE = re.compile(rb"<title>(?:[0-9]{3} )?([\x20-\x7e]{1,200}?)</title>", re.IGNORECASE)
 
 
-def _reason(body: bytes) -> str:
+_NOT_TAKEN = "The SSL certificate error"
+_NOT_SHOWN = "No required SSL certificate was sent"
+"""The front's words (nginx's) for a certificate of another CA or out of force, and for none."""
+
+
+def _reason(body: bytes, issuer: str) -> str:
     """The reason in the front's page of HTML, as the beginning of a text; empty where there is none to read."""
     found = _TITLE.search(body[:4_096])
-    return "" if found is None else f"{found[1].decode()}. "
+    if found is None:
+        return ""
+    said = found[1].decode()
+    if said == _NOT_TAKEN:
+        whose = f" It is of {issuer}." if issuer else ""
+        return f"The certificate shown was not issued by this box's CA, or is not in force ({said}).{whose} "
+    if said == _NOT_SHOWN:
+        return (
+            f"This port is for applications, which show a certificate ({said}); a first certificate is got at the "
+            "`public` listener, whose address `cinnabar run --public` has. "
+        )
+    return f"{said}. "

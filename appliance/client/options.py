@@ -74,6 +74,10 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 if url is not None:
                     raise
                 raise _not_running(home) from None
+            except BrokenPipeError:  # click's own matter
+                raise
+            except OSError as error:  # a file of the person's own: not readable, no room, no directory
+                raise click.ClickException(str(error)) from None
 
     with_client.__name__, with_client.__doc__ = command.__name__, command.__doc__
     with_client.__click_params__ = list(getattr(command, "__click_params__", []))  # type: ignore[attr-defined]
@@ -94,7 +98,13 @@ def as_given() -> list[str]:
 
 
 def _not_running(home: Path) -> click.ClickException:
-    return click.ClickException(f"the box in {home} is not running (start it: cinnabar run --home {home})")
+    from appliance.box.standing import standing  # noqa: PLC0415 - only where the box does not answer
+
+    report = standing(Home(home))
+    if report is None:
+        return click.ClickException(f"the box in {home} is not running (start it: cinnabar run --home {home})")
+    why = "; ".join(f"{cause}: {detail}" if detail else cause for cause, detail in report.causes.items())
+    return click.ClickException(f"the box in {home} runs and does not answer yet: it is {report.state} ({why})")
 
 
 def open_client(

@@ -40,6 +40,7 @@ class Client:
             made["transport"] = httpx.HTTPTransport(uds=str(unix_socket))
         self._http = httpx.Client(**made)
         self._retries = retries
+        self._credentials = credentials
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +60,7 @@ class Client:
                 response = self._http.request(
                     call.method, call.path, content=call.body or None, headers=call.headers, params=call.query or None
                 )
-                return answer_of(call, response)
+                return answer_of(call, response, self._credentials)
             except httpx.TransportError as failure:
                 error: ApiError = unreachable(failure)
             except ApiError as refused:

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -22,7 +23,7 @@ from firmware_tests.running import RunningBox, cinnabar
 def whole_box(open_directory: Path) -> Iterator[RunningBox]:
     made = RunningBox(open_directory / "commands-box")
     made.provision()
-    made.start()
+    made.start(management="127.0.0.1:0")
     yield made
     if made.running:
         made.stop()
@@ -104,6 +105,56 @@ def test_ids_are_shown_whole(whole_box: RunningBox, tmp_path: Path) -> None:
         words = cinnabar(*command, *home, file).stdout.replace(":", "").split()
         shown = cinnabar("record", *home, words[words.index("record") + 1])
         assert shown.returncode == 0, shown.stderr
+
+
+def another_authority(directory: Path) -> dict[str, Path]:
+    """A certificate of a CA that this box does not know, its key, and that CA; and a file that is none of them."""
+    made: dict[str, Path] = {name: directory / f"{name}.pem" for name in ("ca", "ca-key", "cert", "key", "request")}
+    new = ("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    for command in (
+        (*new, "-x509", "-subj", "/CN=Another CA", "-keyout", made["ca-key"], "-out", made["ca"]),
+        (*new, "-subj", "/CN=stranger", "-keyout", made["key"], "-out", made["request"]),
+        ("openssl", "x509", "-req", "-in", made["request"], "-CA", made["ca"], "-CAkey", made["ca-key"],
+         "-CAcreateserial", "-out", made["cert"]),
+    ):  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True)
+    made["text"] = directory / "text"
+    made["text"].write_text("no PEM at all")
+    return made
+
+
+def test_what_is_wrong_with_credentials_or_address_is_said(whole_box: RunningBox, tmp_path: Path) -> None:
+    home, other = whole_box.home, another_authority(tmp_path)
+    mine, mine_key = whole_box.credentials()
+    letter = letters(tmp_path, "bond")[0]
+
+    def told(command: tuple[str, ...] = ("health",), **given: object) -> str:
+        options = {"url": whole_box.url, "cert": mine, "key": mine_key, "ca": home.trust / "box-ca.pem", **given}
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        done = cinnabar(*command, "--home", str(home.root), *words)
+        assert done.returncode == 1, done.stdout
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    mismatched = f"UnusableCredentials: {other['key']} is not the key of the certificate in {mine}\n"
+    for command in ("seal", "stamp", "bulk-seal", "bulk-stamp"):
+        assert told((command, letter), key=other["key"]) == mismatched
+    assert told(key=other["key"]) == mismatched
+    assert "are not a certificate and its key, both in PEM" in told(cert=other["text"])
+    assert told(ca=other["text"]) == f"UnusableCredentials: {other['text']} holds no certificate in PEM\n"
+    untrusted = told(ca=other["ca"])
+    assert untrusted.startswith(f"NotTrusted: what answers at {whole_box.url} shows a certificate that the CA given")
+    stranger = told(cert=other["cert"], key=other["key"])
+    assert "was not issued by this box's CA" in stranger
+    assert "It is of “CN=Another CA”." in stranger
+    pages = json.loads(home.addresses.read_text())["management"]
+    assert f"what answers at https://{pages} (status 308) has pages for browsers" in told(url=f"https://{pages}")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        wrong = f"https://127.0.0.1:{unused.getsockname()[1]}"
+        assert f"nothing listens at {wrong}. Is it running, and is that its address?" in told(url=wrong)
+    assert "is not an address of a box, which is https://HOST:PORT" in told(url=whole_box.url.removeprefix("https://"))
+    assert "is not an address of a box, which is https://HOST:PORT" in told(url="https://127.0.0.1:port")
 
 
 def test_a_box_that_does_not_run_is_named(whole_box: RunningBox, open_directory: Path, tmp_path: Path) -> None:

@@ -223,6 +223,17 @@ def test_by_our_own_commands(est_box: RunningBox, secret: Path, tmp_path: Path) 
     wrong = cinnabar("enrol", *where, "--ca-sha256", "00" * 32)
     assert wrong.returncode == 1
     assert "nothing was sent to it" in wrong.stderr
+    at_applications = cinnabar(
+        "enrol", "--est", est_box.url, *where[2:], "--ca-sha256", ca.fingerprint(hashes.SHA256()).hex(":")
+    )
+    assert at_applications.returncode == 1
+    assert "This port is for applications, which show a certificate" in at_applications.stderr
+    assert "`public` listener" in at_applications.stderr
+    outside = [word if word != "pay-2" else "pay-x" for word in where]
+    refused = cinnabar("enrol", *outside, "--ca-sha256", ca.fingerprint(hashes.SHA256()).hex(":"))
+    assert refused.returncode == 1
+    assert "Refused" in refused.stderr
+    assert not list(out.glob("*.key")), "the key of a request that was refused stays nowhere"
     done = cinnabar("enrol", *where, "--ca-sha256", ca.fingerprint(hashes.SHA256()).hex(":"))
     assert done.returncode == 0, done.stderr
     certificate, key = out / "pay-2.crt", out / "pay-2.key"
