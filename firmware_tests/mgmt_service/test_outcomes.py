@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from appliance.ceremonies.outcome_texts import LABELS
 from mgmt_service import languages
-from mgmt_service.outcomes import LABELS, Outcome, outcomes
+from mgmt_service.outcomes import Outcome, outcomes
 
 GOLDEN = Path(__file__).parents[1] / "ceremonies" / "golden"
 DIGEST = "ab" * 32
