@@ -12,6 +12,7 @@ from appliance.api.process import run_worker
 from appliance.api.startup import ConfigurationFaults
 from appliance.box.home import Home
 from appliance.box.journal import configure
+from appliance.box.readiness import say_why
 
 
 @click.command()
@@ -23,6 +24,7 @@ def main(home: Path, number: int) -> None:
     try:
         uvloop.run(run_worker(Home(home.resolve()), number))
     except ConfigurationFaults as error:
+        say_why("; ".join(error.faults))
         for fault in error.faults:
             click.echo(f"configuration fault: {fault}", err=True)
         sys.exit(1)

@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.algorithms import digest_algorithm
 from appliance.api.application import query_of
+from appliance.api.awaited import not_open
 from appliance.api.callers import Caller
 from appliance.api.endpoints import MEDIA_JSON
 from appliance.api.errors import NotPermitted
@@ -76,9 +77,11 @@ class BulkSealer:
 
     @classmethod
     def open(cls, worker: Worker, tenant: str, application: str, stored: bytes) -> BulkSealer:
-        """The sealer of a claimed job. Raises BodyDamaged, NotPermitted for a key that is gone."""
+        """The sealer of a claimed job. Raises BodyDamaged, NotPermitted for a key that is gone, TokenUnavailable."""
         label, sealed = stored[:_LABEL_BYTES], stored[_LABEL_BYTES:]
-        request = _decode_request(worker.ciphers[tenant].open_bytes(label, sealed))
+        request = _decode_request(worker.cipher_of(tenant).open_bytes(label, sealed))
+        if request.key in worker.awaited.seal_keys:
+            raise not_open()
         key = worker.seal_keys.get(request.key)
         if key is None or key.tenant != tenant:
             raise NotPermitted("The seal key of this job is not served any more.")
@@ -138,7 +141,7 @@ async def seals_bulk(worker: Worker, request: Request) -> Response:
         job_id,
         KIND,
         len(given),
-        label + worker.ciphers[caller.tenant].close_bytes(label, _pack(stored)),
+        label + worker.cipher_of(caller.tenant).close_bytes(label, _pack(stored)),
         idempotency_of(request) or Idempotency(new_idempotency_key(), job_id + bytes(10)),
     )
     if isinstance(answer, Replayed) and answer.job_id is not None:

@@ -45,7 +45,17 @@ def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
         (key.name, key.tenant, (key.not_after - now_us // 1_000_000) // 86_400, key.key)
         for key in worker.seal_keys.values()
     ]
-    return [
+    awaited = [
+        KeyHealth(
+            name=key.name,
+            usable=False,
+            certificate_days_left=(key.not_after - now_us // 1_000_000) // 86_400,
+            weaknesses=[],
+        )
+        for key in worker.awaited.keys
+        if tenant is None or key.tenant == tenant
+    ]
+    return awaited + [
         KeyHealth(
             name=name,
             usable=(str(key.request.uri), key.scheme) in usable and days >= 0,
@@ -55,6 +65,12 @@ def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
         for name, owner, days, key in found
         if tenant is None or owner == tenant
     ]
+
+
+def _awaited_tokens(worker: Worker, tenant: str | None) -> set[str]:
+    """The tokens that do not open: one tenant's, or all."""
+    tokens = set(worker.awaited.tokens)
+    return tokens if tenant is None else tokens & {one.token for one in worker.settings.tenants if one.name == tenant}
 
 
 def _told(weakness: KnownWeakness, detail: str) -> Weakness:
@@ -89,13 +105,14 @@ def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
     if not everything and tenant is None:
         return Health(live=True, ready=ready, state=state.label)
     keys = _keys(worker, None if everything else tenant)
+    awaited = _awaited_tokens(worker, None if everything else tenant)
     return Health(
         live=True,
         ready=ready and clock == "shown",
         state=state.label,
         clock=clock,
         recorder="connected" if connected else "not-connected",
-        hsm="working" if all(key.usable for key in keys) else "failing",
+        hsm="working" if all(key.usable for key in keys) and not awaited else "failing",
         keys=keys,
         weaknesses=_weaknesses(worker, keys),
     )

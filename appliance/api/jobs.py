@@ -67,10 +67,10 @@ class JobRunner:
         self._wake.set()
 
     async def _run(self) -> None:
-        tenants = sorted(self._worker.ciphers)
         before = b""
         while not self._stopping:
             self._wake.clear()
+            tenants = sorted(self._worker.ciphers)
             try:
                 claimed = await self._worker.recorder.job_claim(tenants, LEASE_SECONDS, before)
             except CinnabarError as error:

@@ -86,6 +86,14 @@ class WorkerCollector(Collector):
             usable.add_metric([label, key.name], key.usable)
         yield days
         yield usable
+        tokens = GaugeMetricFamily(
+            "cinnabar_token_open", "Whether a tenant's token is open.", labels=["worker", "token"]
+        )
+        for name in worker.tokens:
+            tokens.add_metric([label, name], 1)
+        for name in worker.awaited.tokens:
+            tokens.add_metric([label, name], 0)
+        yield tokens
         ratio = GaugeMetricFamily(
             "cinnabar_limit_used_ratio",
             "Used of a tenant's daily quota or of a key's signatures, 1 being all.",

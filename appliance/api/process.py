@@ -42,6 +42,7 @@ async def run_worker(home: Home, number: int) -> None:
     worker.hub = hub
     worker.jobs = JobRunner(worker)
     worker.jobs.start()
+    worker.reopening.start()
     for listener in reversed(LISTENERS):
         await hub.listen(home.worker_socket(number, listener), listener)
     # What stands now stands for the worker's life; short-lived objects die by their reference counts, so that the
@@ -71,6 +72,7 @@ async def _first(*waits: Coroutine[Any, Any, object]) -> None:
 async def close_worker(worker: Worker) -> None:
     """Finish or give back jobs, say goodbye to the recorder, close the tokens."""
     await worker.jobs.stop()
+    await worker.reopening.stop()
     said = False
     with contextlib.suppress(CinnabarError):
         await asyncio.wait_for(worker.recorder.goodbye(), 3.0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from appliance.api.awaited import not_open
 from appliance.api.bodies import Body
 from appliance.api.callers import Caller
 from appliance.api.logs import box_opening
@@ -50,7 +51,7 @@ def open_row(worker: Worker, tenant: str, row: list[object]) -> StoredRecord:
     assert isinstance(commitment, bytes)  # noqa: S101
     assert isinstance(body, bytes)  # noqa: S101
     # The recorder holds no content key: what it writes about the register is in clear.
-    opened = _plain(body) if kind == "administration" else worker.ciphers[tenant].open(record_id, body)
+    opened = _plain(body) if kind == "administration" else worker.cipher_of(tenant).open(record_id, body)
     return StoredRecord(index, record_id, str(kind), str(key), commitment, opened)
 
 
@@ -74,6 +75,8 @@ def _shown(worker: Worker, tenant: str, row: list[object]) -> bytes:
     stored = open_row(worker, tenant, row)
     artifact = stored.body.artifact
     unit = worker.units.get(stored.key)
+    if stored.key in worker.awaited.units:
+        raise not_open()  # with its profile alone are the kept bytes those that were handed out
     if stored.kind == "stamp" and unit is not None:
         artifact = unit.restored(artifact, certificates=True)
     log = worker.log_of(tenant)

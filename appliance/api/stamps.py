@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.algorithms import digest_algorithm
 from appliance.api import signing
+from appliance.api.awaited import AwaitedKey, not_open
 from appliance.api.callers import Caller
 from appliance.api.endpoints import MEDIA_JSON
 from appliance.api.errors import IdempotencyNotOffered
@@ -42,6 +43,10 @@ async def tsa(worker: Worker, request: Request) -> Response:
     """POST /tsa/{unit}"""
     unit = worker.units.get(request.arguments["unit"])
     caller = request.caller
+    awaited = worker.awaited.units.get(request.arguments["unit"])
+    if awaited is not None:
+        _check_awaited(worker, caller, awaited)
+        return _not_answering(not_open())
     if caller is None:
         if unit is None or not unit.public:
             raise NotFound("There is no such time-stamping unit here.")
@@ -54,12 +59,30 @@ async def tsa(worker: Worker, request: Request) -> Response:
     return await _reply(worker, request, caller, unit)
 
 
+def _check_awaited(worker: Worker, caller: Caller | None, unit: AwaitedKey) -> None:
+    """Who may not use a unit is told the same whether its token is open or not (control CHANNEL)."""
+    if caller is None and unit.public:
+        worker.callers.find_public(unit.name, time.time())
+    elif caller is None or caller.tenant != unit.tenant:
+        raise NotFound("There is no such time-stamping unit here.")
+    else:
+        caller.authorise(unit.name)
+
+
+def _not_answering(error: HsmError) -> Response:
+    return Response(rejection_of(CinnabarError(f"the HSM does not answer now ({type(error).__name__})")), _REPLY)
+
+
 async def stamps(worker: Worker, request: Request) -> Response:
     """POST /v1/stamps"""
     caller = request.caller
     assert caller is not None  # noqa: S101 - the endpoint needs one
     if request.media_type != MEDIA_JSON:
-        return await _reply(worker, request, caller, worker.unit_for(caller, None))
+        try:
+            chosen = worker.unit_for(caller, None)
+        except HsmError as error:
+            return _not_answering(error)
+        return await _reply(worker, request, caller, chosen)
     asked: StampRequest = request.document
     unit = worker.unit_for(caller, asked.unit)
     prepared = unit.unit.prepare_digest(
@@ -101,7 +124,7 @@ async def _reply(worker: Worker, request: Request, caller: Caller, unit: Stampin
         prepared = unit.unit.prepare(request.body, worker.clock.read())
         token, record_id, _ = await make_stamp(worker, caller, unit, prepared, idempotency)
     except HsmError as error:
-        return Response(rejection_of(CinnabarError(f"the HSM does not answer now ({type(error).__name__})")), _REPLY)
+        return _not_answering(error)
     except (QuotaExceeded, KeyUnusable) as error:
         if request.caller is None:  # strangers learn no volumes of the tenant that they are charged to (CHANNEL)
             return Response(rejection_of(Unavailable("the unit stamps for nobody now")), _REPLY)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
+import msgspec
+import structlog
 from cryptography import x509
 
+from appliance.api.awaited import Awaited, AwaitedKey, Reopening
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Callers
 from appliance.api.gates import Gates
@@ -14,6 +22,7 @@ from appliance.api.units import SealingKey, StampingUnit, tokens_certificates
 from appliance.api.worker import HostedLog, Worker
 from appliance.box.home import Home
 from appliance.box.pins import pin_path, tokens_of
+from appliance.box.readiness import TOKENS_AWAITED
 from appliance.box.settings import BoxSettings, SealKeySettings, TokenSettings, UnitSettings
 from appliance.box.states import StatePage
 from appliance.clock import Clock
@@ -27,8 +36,21 @@ from appliance.recorder.messages import Register
 from appliance.seals import SealProfile
 from appliance.timestamps import HighWaterMark, TimeStampUnit, UnitProfile, check_unit_certificate
 from hsm import LaneSettings, PinFile, Pkcs11Uri, Token, open_token, vault
-from hsm.errors import HsmError
+from hsm.errors import (
+    HsmError,
+    ModuleUnavailable,
+    PinRefused,
+    PinUnavailable,
+    TokenAmbiguous,
+    TokenUnavailable,
+)
 from hsm.tokens import Standby
+
+PATIENCE_S: Final = 5.0
+"""How long tokens that do not answer are tried at the start, all together."""
+GOODBYE_S: Final = 3.0
+
+log = structlog.get_logger("api")
 
 
 class ConfigurationFaults(CinnabarError):
@@ -42,37 +64,78 @@ class ConfigurationFaults(CinnabarError):
         self.faults = faults
 
 
-class _Opening:
-    """One start: what is open so far, and what went wrong."""
+_MAY_COME_BACK = (PinRefused, PinUnavailable, TokenUnavailable, TokenAmbiguous, ModuleUnavailable)
+"""What is wrong with a token and no fault of box.json: the token is waited for."""
 
-    def __init__(self, home: Home, settings: BoxSettings) -> None:
+
+class Opening:
+    """What is open so far, and what went wrong. `open_all` may be called again for what is missing."""
+
+    def __init__(
+        self, home: Home, settings: BoxSettings, counter: CallCounter, may_wait: frozenset[str] | None
+    ) -> None:
+        """`may_wait`: the tokens that need not open; None: every one."""
         self.home = home
         self.settings = settings
         self.faults: list[str] = []
+        self.closed: dict[str, str] = {}
+        """Why each token does not open that is waited for."""
         self.tokens: dict[str, Token] = {}
         self.ciphers: dict[str, BodyCipher] = {}
         self.units: dict[str, StampingUnit] = {}
         self.seal_keys: dict[str, SealingKey] = {}
+        self._counter = counter
+        self._may_wait = may_wait
 
-    def attempt(self, what: str, step: Callable[[], None]) -> None:
+    def open_all(self, marks: dict[str, int], patience_s: float) -> None:
+        """Open what is not open yet. `patience_s`: how long tokens that do not answer are tried, all together."""
+        self.faults, self.closed = [], {}
+        self._open_tokens(time.monotonic() + patience_s)
+        self._open_ciphers()
+        self._open_keys(marks)
+
+    def attempt(self, what: str, token: str, step: Callable[[], None]) -> None:
         try:
             step()
         except (CinnabarError, HsmError, OSError, ValueError, KeyError) as error:
-            self.faults.append(f"{what}: {error}" if str(error) else f"{what}: {type(error).__name__}")
+            if isinstance(error, _MAY_COME_BACK) and (self._may_wait is None or token in self._may_wait):
+                self._put_off(token, error)
+            else:
+                self.faults.append(f"{what}: {error}" if str(error) else f"{what}: {type(error).__name__}")
+
+    def _put_off(self, name: str, error: Exception) -> None:
+        """Wait for a token: nothing that was opened with it stays open."""
+        self.closed[name] = str(error) or type(error).__name__
+        tenants = {tenant.name for tenant in self.settings.tenants if tenant.token == name}
+        for tenant in tenants:
+            self.ciphers.pop(tenant, None)
+        for unit in self.settings.units:
+            if unit.token == name or unit.tenant in tenants:
+                self.units.pop(unit.name, None)
+        for key in self.settings.seal_keys:
+            if key.token == name or key.tenant in tenants:
+                self.seal_keys.pop(key.name, None)
+        token = self.tokens.pop(name, None)
+        if token is not None:
+            token.close()
 
     def needed_tokens(self) -> set[str]:
         """Tokens of tenants; the box's own is not this process's to open."""
         return tokens_of(self.settings, "worker")
 
-    def open_tokens(self, counter: CallCounter) -> None:
+    def _open_tokens(self, deadline: float) -> None:
         known = {token.name: token for token in self.settings.tokens}
-        for name in sorted(self.needed_tokens()):
+        for name in sorted(self.needed_tokens() - set(self.tokens)):
             if name not in known:
                 self.faults.append(f"token {name}: not in the settings")
                 continue
-            self.attempt(f"token {name}", lambda token=known[name]: self._open_token(token, counter))  # type: ignore[misc]
 
-    def _open_token(self, token: TokenSettings, counter: CallCounter) -> None:
+            def step(token: TokenSettings = known[name]) -> None:
+                self._open_token(token, max(0.0, deadline - time.monotonic()))
+
+            self.attempt(f"token {name}", name, step)
+
+    def _open_token(self, token: TokenSettings, patience_s: float) -> None:
         standby = None
         if token.standby_uri is not None:
             standby = Standby(Pkcs11Uri.parse(token.standby_uri), PinFile(pin_path(self.home, token, standby=True)))
@@ -80,34 +143,68 @@ class _Opening:
             Pkcs11Uri.parse(token.uri),
             PinFile(pin_path(self.home, token)),
             LaneSettings(token.lanes.mode, token.lanes.count, token.lanes.timeout_ms),
-            count_call=counter.count,
-            count_drop=counter.drop,
+            count_call=self._counter.count,
+            count_drop=self._counter.drop,
             standby=standby,
             allow_weak_keys=token.allow_weak_keys,
+            patience_s=patience_s,
         )
 
-    def open_ciphers(self) -> None:
+    def _open_ciphers(self) -> None:
         for tenant in self.settings.tenants:
-            if tenant.token not in self.tokens:
-                continue  # told already
+            if tenant.token not in self.tokens or tenant.name in self.ciphers:
+                continue  # told already, or open
 
             def step(name: str = tenant.name, token: str = tenant.token, path: str = tenant.data_key) -> None:
                 wrapped = (self.home.root / path).read_bytes()
                 self.ciphers[name] = BodyCipher(name, vault.open_content_key(self.tokens[token], wrapped))
 
-            self.attempt(f"tenant {tenant.name}", step)
+            self.attempt(f"tenant {tenant.name}", tenant.token, step)
 
-    def open_keys(self, marks: dict[str, int]) -> None:
+    def _open_keys(self, marks: dict[str, int]) -> None:
         for unit in self.settings.units:
-            if unit.token in self.tokens and unit.tenant in self.ciphers:
-                self.attempt(f"unit {unit.name}", lambda unit=unit: self._open_unit(unit, marks))  # type: ignore[misc]
+            if unit.token in self.tokens and unit.tenant in self.ciphers and unit.name not in self.units:
+                self.attempt(f"unit {unit.name}", unit.token, lambda unit=unit: self._open_unit(unit, marks))  # type: ignore[misc]
             elif unit.tenant not in {tenant.name for tenant in self.settings.tenants}:
                 self.faults.append(f"unit {unit.name}: its tenant {unit.tenant} is not in the settings")
         for key in self.settings.seal_keys:
-            if key.token in self.tokens and key.tenant in self.ciphers:
-                self.attempt(f"seal key {key.name}", lambda key=key: self._open_seal_key(key))  # type: ignore[misc]
+            if key.token in self.tokens and key.tenant in self.ciphers and key.name not in self.seal_keys:
+                self.attempt(f"seal key {key.name}", key.token, lambda key=key: self._open_seal_key(key))  # type: ignore[misc]
             elif key.tenant not in {tenant.name for tenant in self.settings.tenants}:
                 self.faults.append(f"seal key {key.name}: its tenant {key.tenant} is not in the settings")
+
+    def publish(self, worker: Worker) -> None:
+        """Have the worker serve what is open, in the order of the settings, which says what an application gets that
+        names no key."""
+        worker.tokens, worker.ciphers = dict(self.tokens), dict(self.ciphers)
+        worker.units = {one.name: self.units[one.name] for one in self.settings.units if one.name in self.units}
+        worker.seal_keys = {
+            one.name: self.seal_keys[one.name] for one in self.settings.seal_keys if one.name in self.seal_keys
+        }
+        worker.awaited = self.awaited()
+
+    def awaited(self) -> Awaited:
+        """What is not open."""
+        return Awaited(
+            dict(self.closed),
+            {
+                one.name: AwaitedKey(one.name, one.tenant, one.public, self._not_after(one.certificate))
+                for one in self.settings.units
+                if one.name not in self.units
+            },
+            {
+                one.name: AwaitedKey(one.name, one.tenant, False, self._not_after(one.certificate))
+                for one in self.settings.seal_keys
+                if one.name not in self.seal_keys
+            },
+        )
+
+    def _not_after(self, certificate: str) -> int:
+        try:
+            first = x509.load_pem_x509_certificates((self.home.root / certificate).read_bytes())[0]
+        except (OSError, ValueError):
+            return 0
+        return int(first.not_valid_after_utc.timestamp())
 
     def _open_unit(self, unit: UnitSettings, marks: dict[str, int]) -> None:
         token = self.tokens[unit.token]
@@ -163,11 +260,20 @@ class _Opening:
         return {f"{authority.name}.crl": self.home.root / authority.crl for authority in self.settings.authorities}
 
 
+def tokens_that_may_wait() -> frozenset[str] | None:
+    """The tokens that need not open at this start; None: every one.
+
+    A worker that takes over with other settings must open what the one before it had open, else the settings are
+    undone: the supervisor says which tokens were waited for already."""
+    told = os.environ.pop(TOKENS_AWAITED, None)
+    return None if told is None else frozenset(msgspec.json.decode(told, type=list[str]))
+
+
 async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
     """Open everything. Raises ConfigurationFaults with all faults, RecorderUnavailable."""
-    opening = _Opening(home, settings)
     callers, gates = Callers(), Gates()
     counter = CallCounter(home.counters, new_run_id())
+    opening = Opening(home, settings, counter, tokens_that_may_wait())
 
     def learn(register: Register) -> None:
         callers.update(register)
@@ -181,21 +287,18 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         on_register=learn,
         on_dropped=counter.drop,
     )
-    if not home.tamper_latch.exists():  # else this worker only says how the box is (control TAMPER)
-        opening.open_tokens(counter)
-        opening.open_ciphers()
-        opening.open_keys(await recorder.query("marks"))
+    tampered = home.tamper_latch.exists()  # then this worker only says how the box is (control TAMPER)
+    if not tampered:
+        opening.open_all(await recorder.query("marks"), PATIENCE_S)
     try:
         state = StatePage.open(home.state_page)
     except FileNotFoundError:
         opening.faults.append("no state page: the supervisor makes it")
     if opening.faults:
-        for token in opening.tokens.values():
-            token.close()
-        await recorder.close()
-        counter.close(remove=True)
+        opening.faults += [f"token {name}: {why}" for name, why in opening.closed.items()]
+        await _give_up(opening, recorder, counter)
         raise ConfigurationFaults(opening.faults)
-    return Worker(
+    worker = Worker(
         number=number,
         home=home,
         settings=settings,
@@ -205,13 +308,31 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         documents=DocumentsClient(home.documents_socket),
         counter=counter,
         state=state,
-        tokens=opening.tokens,
-        ciphers=opening.ciphers,
-        units=opening.units,
-        seal_keys=opening.seal_keys,
+        tokens={},
+        ciphers={},
+        units={},
+        seal_keys={},
         logs=opening.logs(),
         revocation_lists=opening.revocation_lists(),
         responders=frozenset(one.name for one in settings.authorities if one.responder is not None),
         enroller=Enroller(home.enrol_socket),
         gates=gates,
     )
+    if not tampered:
+        opening.publish(worker)
+    for name, why in opening.closed.items():
+        log.error("token-not-open", token=name, detail=why)
+    worker.reopening = Reopening(worker, opening)
+    return worker
+
+
+async def _give_up(opening: Opening, recorder: RecorderClient, counter: CallCounter) -> None:
+    """Close what was opened. The run is told to have ended: it signed nothing for anybody."""
+    for token in opening.tokens.values():
+        token.close()
+    said = False
+    with contextlib.suppress(CinnabarError, TimeoutError):
+        await asyncio.wait_for(recorder.goodbye(), GOODBYE_S)
+        said = True
+    await recorder.close()
+    counter.close(remove=said)

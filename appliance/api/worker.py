@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from appliance.api.awaited import Awaited, AwaitedKey, not_open
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
 from appliance.api.errors import NotPermitted
@@ -20,6 +21,7 @@ from appliance.errors import BadRequest
 from appliance.log import BoxProofs, LogReader
 
 if TYPE_CHECKING:
+    from appliance.api.awaited import Reopening
     from appliance.api.hub import Hub
     from appliance.api.jobs import JobRunner
     from appliance.api.units import SealingKey, StampingUnit
@@ -51,7 +53,8 @@ class BoxLog(NamedTuple):
 
 @dataclass
 class Worker:
-    """See the module. Everything here is set at start and stays, but for what the register and the counts move."""
+    """See the module. Everything here is set at start and stays, but for what the register and the counts move, and
+    for what is opened later because its token did not open at once."""
 
     number: int
     home: Home
@@ -78,6 +81,9 @@ class Worker:
     """Requests for certificates go there."""
     gates: Gates = field(default_factory=Gates)
     """Asked before each signature."""
+    awaited: Awaited = field(default_factory=Awaited)
+    """Units and seal keys that are not in `units` and `seal_keys` because their token does not open."""
+    reopening: Reopening = field(init=False)
     jobs: JobRunner = field(init=False)
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)
@@ -96,13 +102,41 @@ class Worker:
         """The log of a tenant; of None, the box's own."""
         return next((log for log in self.logs.values() if log.tenant == tenant), None)
 
+    def cipher_of(self, tenant: str) -> BodyCipher:
+        """The cipher of a tenant of this box. Raises hsm.errors.TokenUnavailable while its token does not open."""
+        found = self.ciphers.get(tenant)
+        if found is None:
+            raise not_open()
+        return found
+
     def unit_for(self, caller: Caller, name: str | None) -> StampingUnit:
-        """The unit of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted."""
+        """The unit of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted, and
+        hsm.errors.TokenUnavailable while its token does not open."""
+        if self.awaited.units:
+            order = [one.name for one in self.settings.units]
+            _refuse_awaited(self.units, self.awaited.units, order, caller, name)
         return _permitted(self.units, caller, name, "This application has no time-stamping unit.")
 
     def seal_key_for(self, caller: Caller, name: str | None) -> SealingKey:
-        """The seal key of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted."""
+        """The seal key of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted, and
+        hsm.errors.TokenUnavailable while its token does not open."""
+        if self.awaited.seal_keys:
+            order = [one.name for one in self.settings.seal_keys]
+            _refuse_awaited(self.seal_keys, self.awaited.seal_keys, order, caller, name)
         return _permitted(self.seal_keys, caller, name, "This application has no seal key.")
+
+
+def _refuse_awaited(
+    owned: Mapping[str, _Owned], awaited: Mapping[str, AwaitedKey], order: list[str], caller: Caller, name: str | None
+) -> None:
+    """Raises TokenUnavailable where what the caller may use and asks for waits for its token: another one in its place
+    would sign under another certificate."""
+    for one in order if name is None else [name]:
+        found = awaited.get(one) or owned.get(one)
+        if found is not None and found.tenant == caller.tenant and caller.may_use(one):
+            if one in awaited:
+                raise not_open()
+            return
 
 
 def _permitted(owned: Mapping[str, _Owned], caller: Caller, name: str | None, none: str) -> _Owned:

@@ -59,7 +59,10 @@ def run(root: Path, **addresses: str | None) -> None:
         click.echo(f"The box did not start: {error}")
         status = 1
     else:
-        click.echo(CLEANLY if status == 0 else f"{BADLY}: {_which(supervisor) or 'it never came up'}. See its log.")
+        if supervisor.failure:
+            click.echo(f"The box did not start: {supervisor.failure}. See its log.")
+        else:
+            click.echo(CLEANLY if status == 0 else f"{BADLY}: {_which(supervisor)}. See its log.")
     sys.exit(status)
 
 
@@ -94,6 +97,11 @@ async def _run(supervisor: Supervisor) -> int:
     def ready(addresses: Addresses) -> None:
         state = supervisor.state.label
         click.echo(f"The box {supervisor.settings.name} is up{'' if state == 'operational' else f', but {state}'}.")
+        for token in supervisor.closed_tokens:
+            click.echo(
+                f"  token {token} does not open: its tenant signs nothing. The log says why; once that is put right,"
+            )
+            click.echo("    such as a PIN file written anew, it opens by itself.")
         if supervisor.home.history_lock.exists():
             click.echo("  It signs nothing until `cinnabar log resume` has shown that its history is the only one.")
         for listener, address in msgspec.structs.asdict(addresses).items():
@@ -102,4 +110,9 @@ async def _run(supervisor: Supervisor) -> int:
         for text in supervisor.weaknesses.values():
             click.echo(f"  weaker        {text}")
 
-    return await supervisor.run(ready)
+    def wait(names: list[str]) -> None:
+        home = supervisor.home.root
+        click.echo(f"The box waits for officers' passphrases: the PINs of {', '.join(names)} are under lock.")
+        click.echo(f"  Type them in another terminal: cinnabar console --home {home} unlock")
+
+    return await supervisor.run(ready, wait)

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.box.home import Home
+from appliance.box.open_files import allowed_files, connections_for
 from appliance.box.settings import BoxSettings
 
 CONNECTIONS_AN_ADDRESS = 512
 """Connections with a request under way that one address may have at one front."""
-WORKER_CONNECTIONS = 16_384
-"""Of each of the front's two processes. A TLS handshake that goes no further holds one for five seconds."""
 IDLE_SECONDS = 2
 """How long the front keeps an idle connection to a worker."""
 CERTIFICATE_HEADER = "X-Cinnabar-Client-Certificate"
@@ -160,6 +159,7 @@ def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[L
 def configuration(home: Home, name: str, servers: str) -> str:
     """What every front has around its servers."""
     scratch = home.front / f"scratch-{name}"
+    files = allowed_files()  # nginx that asks for more than it may have says so at every start, and goes on without
     temporary = "".join(
         f"    {kind}_temp_path {scratch / kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -167,10 +167,10 @@ def configuration(home: Home, name: str, servers: str) -> str:
         "# Made by the box at every start from box.json: changes here are lost.\n"
         "daemon off;\n"
         "worker_processes 2;\n"
-        f"worker_rlimit_nofile {2 * WORKER_CONNECTIONS + 1024};\n"
+        f"worker_rlimit_nofile {files};\n"
         f"pid {pid_file(home, name)};\n"
         "error_log stderr error;\n"
-        f"events {{\n    worker_connections {WORKER_CONNECTIONS};\n}}\n"
+        f"events {{\n    worker_connections {connections_for(files)};\n}}\n"
         "http {\n"
         "    access_log off;\n"
         "    server_tokens off;\n"

@@ -27,12 +27,16 @@ log = structlog.get_logger("supervisor")
 class PartRunner:
     """Keeps one part up until told to stop."""
 
-    def __init__(self, part: Part, environment: dict[str, str]) -> None:
+    def __init__(self, part: Part, environment: dict[str, str], first: dict[str, str] | None = None) -> None:
+        """`first`: what the first process alone finds in its environment besides."""
         self.part = part
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
         self.stopping = False
+        self.why = ""
+        """What the last process said that ended before it was ready."""
         self._environment = environment | part.environment
+        self._first = first or {}
         self._task: asyncio.Task[None] | None = None
         self._pipe: ReadyPipe | None = None
         self._lives = 0
@@ -72,7 +76,7 @@ class PartRunner:
                 self.process = await process.spawn(
                     self.part.command,
                     self.part.user,
-                    self._environment | pipe.environment,
+                    self._environment | pipe.environment | (self._first if self._lives == 1 else {}),
                     (*self.part.inherited, pipe.theirs),
                     self.part.groups,
                     self.part.group,
@@ -81,6 +85,7 @@ class PartRunner:
                 pipe.started()
                 log.info("part-started", part=self.part.name, pid=self.process.pid)
                 status = await self.process.wait()
+                self.why = pipe.why
             finally:
                 self._pipe = None
                 pipe.close()
@@ -89,7 +94,8 @@ class PartRunner:
                 break
             self.restarts = 0 if time.monotonic() - started > STEADY_AFTER_S else self.restarts + 1
             delay = RESTART_DELAY_S[min(self.restarts, len(RESTART_DELAY_S) - 1)]
-            log.warning("part-ended", part=self.part.name, status=status, restarts=self.restarts, delay_s=delay)
+            told = {"why": self.why} if self.why else {}
+            log.warning("part-ended", part=self.part.name, status=status, restarts=self.restarts, delay_s=delay, **told)
             await asyncio.sleep(delay)
 
     def start_again(self) -> None:

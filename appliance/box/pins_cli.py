@@ -15,6 +15,7 @@ import hsm
 from appliance.box import tpm
 from appliance.box.home import Home
 from appliance.box.locked_pins import (
+    PASSPHRASE_MINIMUM,
     LockedPin,
     PassphraseUnfit,
     find_part,
@@ -38,14 +39,21 @@ from appliance.errors import CinnabarError
 @click.pass_context
 def pins(context: click.Context, home: Path) -> None:
     """Where the PINs of tokens come from when the box starts. Without lock they stand on the disk, root's alone."""
-    context.obj = Home(home.resolve())
+    place = Home(home.resolve())
+    if not place.settings.is_file():
+        raise click.ClickException(f"There is no box in {home}; say where it is with --home.")
+    context.obj = place
 
 
 @pins.command("show")
 @click.pass_obj
 def show(home: Home) -> None:
     """Say for each token where its PIN comes from."""
-    for token in read_settings(home.settings).tokens:
+    try:
+        settings = read_settings(home.settings)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise click.ClickException(f"{home.settings}: {error}") from error
+    for token in settings.tokens:
         told = {"file": "on the disk, in clear", "tpm": "this machine's TPM", "officer": "officers' passphrases"}
         click.echo(f"{token.name:<24} {told[token.pin_source]}")
 
@@ -75,7 +83,8 @@ def seal(home: Home, names: tuple[str, ...], pcrs: str) -> None:
 @click.option("--threshold", type=click.IntRange(1, 100), default=1, show_default=True, help="Passphrases needed.")
 @click.pass_obj
 def lock(home: Home, names: tuple[str, ...], officers: tuple[str, ...], threshold: int) -> None:
-    """Lock PINs under passphrases of officers, each of whom types hers here twice."""
+    """Lock PINs under passphrases of officers, each of whom types hers here: twice on a terminal; from a pipe a line
+    each is read once, in the order of --officer."""
     if threshold > len(officers) or len(set(officers)) != len(officers):
         raise click.BadParameter("as many different officers as passphrases are needed", param_hint="--officer")
     with _changing(home) as settings:
@@ -178,9 +187,11 @@ def _erase(path: Path) -> None:
 
 
 def _new_passphrase(officer: str) -> str:
-    typed: str = click.prompt(
-        f"Passphrase of {officer}", hide_input=sys.stdin.isatty(), confirmation_prompt=sys.stdin.isatty()
-    )
+    """Typed twice on a terminal, where nobody sees it; from a pipe it is read once, for there is nothing to mistype."""
+    terminal = sys.stdin.isatty()
+    asked = f"New passphrase of {officer} ({PASSPHRASE_MINIMUM} characters or more)"
+    again = f"The same again, {officer}" if terminal else False
+    typed: str = click.prompt(asked, hide_input=terminal, confirmation_prompt=again)
     return typed
 
 
@@ -188,8 +199,10 @@ def _opened(locked: LockedPin) -> str:
     if locked.source == "tpm":
         return open_with_tpm(locked, tpm.unseal)
     parts: dict[int, bytes] = {}
-    while len(parts) < locked.threshold:
-        passphrase = click.prompt(f"A passphrase for {locked.token}", hide_input=sys.stdin.isatty())
+    while (left := locked.threshold - len(parts)) > 0:
+        officers = ", ".join(part.person for part in locked.parts if part.index not in parts)
+        asked = f"A passphrase for {locked.token} (of {officers}; {left} still needed)"
+        passphrase = click.prompt(asked, hide_input=sys.stdin.isatty())
         found = find_part(locked, passphrase, tuple(parts))
         if found is None:
             raise PassphraseUnfit("this passphrase opens nothing")

@@ -22,6 +22,8 @@ class Vitals:
 
     clock_shown: bool
     unusable_keys: tuple[str, ...]
+    closed_tokens: tuple[str, ...] = ()
+    """Those that do not open: the worker waits for them."""
 
 
 class NoAnswer(Exception):
@@ -50,7 +52,7 @@ async def ask(socket_path: Path) -> Vitals:
 
 def read_vitals(metrics: str) -> Vitals:
     """Read a worker's exposition. Raises NoAnswer for one that cannot be read."""
-    clock_shown, unusable = True, []
+    clock_shown, unusable, closed = True, [], []
     try:
         for family in text_string_to_metric_families(metrics):
             for sample in family.samples:
@@ -58,6 +60,8 @@ def read_vitals(metrics: str) -> Vitals:
                     clock_shown = False
                 elif sample.name == "cinnabar_key_usable" and not sample.value:
                     unusable.append(sample.labels.get("key", ""))
+                elif sample.name == "cinnabar_token_open" and not sample.value:
+                    closed.append(sample.labels.get("token", ""))
     except ValueError as error:
         raise NoAnswer("metrics that cannot be read") from error
-    return Vitals(clock_shown, tuple(sorted(unusable)))
+    return Vitals(clock_shown, tuple(sorted(unusable)), tuple(sorted(closed)))

@@ -11,6 +11,10 @@ import os
 from typing import Final
 
 VARIABLE: Final = "CINNABAR_READY_FD"
+TOKENS_AWAITED: Final = "CINNABAR_TOKENS_AWAITED"
+"""A worker that takes over with other settings finds here, as a JSON array, the tokens that need not open."""
+_LONGEST_REASON = 2_000
+"""Bytes."""
 
 
 def say_ready() -> None:
@@ -24,6 +28,18 @@ def say_ready() -> None:
         os.close(descriptor)
 
 
+def say_why(reason: str) -> None:
+    """Tell the supervisor why this process ends before it was ready: one line, without secrets."""
+    number = os.environ.pop(VARIABLE, None)
+    if number is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        line = " ".join(reason.split()).encode()[:_LONGEST_REASON]
+        descriptor = int(number)
+        os.write(descriptor, line)
+        os.close(descriptor)
+
+
 class ReadyPipe:
     """The supervisor's side, for one life of one process."""
 
@@ -31,7 +47,7 @@ class ReadyPipe:
         self._ours, self.theirs = os.pipe()
         """`theirs`: the descriptor that the process inherits."""
         os.set_blocking(self._ours, False)
-        self._said = False
+        self._told = b""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -41,10 +57,18 @@ class ReadyPipe:
     @property
     def said(self) -> bool:
         """Whether the process has said that it is ready."""
-        if not self._said and self._ours >= 0:
+        return self._read()[:1] == b"\n"
+
+    @property
+    def why(self) -> str:
+        """Why the process ended before it was ready, if it said so."""
+        return "" if self.said else self._read().decode(errors="replace")
+
+    def _read(self) -> bytes:
+        if not self._told and self._ours >= 0:
             with contextlib.suppress(BlockingIOError):
-                self._said = bool(os.read(self._ours, 1))
-        return self._said
+                self._told = os.read(self._ours, _LONGEST_REASON)
+        return self._told
 
     def started(self) -> None:
         """The process has its end: ours of it goes."""

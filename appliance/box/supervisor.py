@@ -27,10 +27,12 @@ from appliance.box.front import FRONTS
 from appliance.box.home import Home
 from appliance.box.keeping import LOOP_RESTARTS, PartRunner
 from appliance.box.listeners import Addresses, bind_fronts, write_fronts
+from appliance.box.open_files import WANTED_FILES, connections_for, raise_limit
 from appliance.box.parts import Part, parts_of, prepare_home, prepare_secrets
 from appliance.box.pin_opening import PinOpening
 from appliance.box.pins import PinCopies
 from appliance.box.probe import NoAnswer, Vitals, ask
+from appliance.box.readiness import TOKENS_AWAITED
 from appliance.box.reloading import Reloading
 from appliance.box.settings import BoxSettings
 from appliance.box.softhsm import TokenKeeper
@@ -41,6 +43,8 @@ from appliance.box.weaknesses import weaknesses
 from appliance.keymaster.word import unexplained_tenants
 
 START_TIMEOUT_S = 30.0
+HOPELESS_ENDS = 4
+"""How often a part may end with the same kind of reason before the start is given up."""
 WATCH_INTERVAL_S = 0.5
 COMPARING_PATIENCE_S = 20.0
 """How long the start waits for the logs to be compared; after that the box comes up locked until they are."""
@@ -95,6 +99,8 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._started = time.monotonic()
         self._vitals: dict[str, Vitals] = {}
+        self.failure = ""
+        """Why the box did not come up, if it did not."""
         self.stopped_badly: dict[str, int | None] = {}
         """Parts that did not stop cleanly, with their exit statuses; minus the number of the signal that ended one."""
 
@@ -106,18 +112,20 @@ class Supervisor:
     def request_stop(self) -> None:
         self._stop.set()
 
-    async def run(self, on_ready: Callable[[Addresses], None]) -> int:
-        """Run until asked to stop. Returns 0 after a clean stop, 1 if a part never came up or did not stop cleanly.
+    async def run(self, on_ready: Callable[[Addresses], None], on_wait: Callable[[list[str]], None]) -> int:
+        """Run until asked to stop. `on_wait` is called with the PINs that officers must open first.
+
+        Returns 0 after a clean stop, 1 if a part never came up or did not stop cleanly.
 
         Raises AlreadyRunning."""
         held = hold_home(self.home)
         try:
-            return await self._run(on_ready)
+            return await self._run(on_ready, on_wait)
         finally:
             self._opening.clear()
             os.close(held)
 
-    async def _run(self, on_ready: Callable[[Addresses], None]) -> int:
+    async def _run(self, on_ready: Callable[[Addresses], None], on_wait: Callable[[list[str]], None]) -> int:
         await self._end_last_front()
         self._keeper.heal_now()
         self._opening.clear()
@@ -127,6 +135,11 @@ class Supervisor:
         self.pins.prepare()
         self._tamper.begin()
         self._page = StatePage.create(self.home.state_page)
+        files = raise_limit()
+        if files < WANTED_FILES:
+            log.warning(
+                "few-open-files", files=files, wanted=WANTED_FILES, front_connections=2 * connections_for(files)
+            )
         self._addresses, self._sockets = bind_fronts(self.home, self.settings)
         self.users.give(self.home.front, self.users.numbers.front)
         parts = parts_of(self.home, self.settings, self.users, self._sockets, self._history_settled)
@@ -135,7 +148,7 @@ class Supervisor:
         try:
             for stage in sorted({part.stage for part in parts}):
                 if stage > 0:
-                    await self._await_pins()
+                    await self._await_pins(on_wait)
                     await self._tamper.look()
                 if self._stop.is_set():
                     break
@@ -143,6 +156,7 @@ class Supervisor:
                 if self._stop.is_set():
                     break
             else:
+                await self._first_vitals()
                 self._phase = None
                 self.publish()
                 process.write_file(self.home.addresses, msgspec.json.encode(self._addresses))
@@ -151,7 +165,8 @@ class Supervisor:
                     self._begin_to_ask(runner)
                 await self._watch()
         except TimeoutError as error:
-            log.error("start-failed", detail=str(error))
+            self.failure = str(error)
+            log.error("start-failed", detail=self.failure)
             status = 1
         finally:
             self._phase = Cause.STOPPING
@@ -172,11 +187,12 @@ class Supervisor:
             log.info("box-stopped", status=status)
         return status
 
-    async def _await_pins(self) -> None:
+    async def _await_pins(self, on_wait: Callable[[list[str]], None]) -> None:
         """Wait for officers to open the PINs, with nothing running that needs one."""
         if self._opening.opened.is_set():
             return
         log.warning("awaiting-unlock", tokens=self._opening.waiting)
+        on_wait(self._opening.waiting)
         self.publish()
         stopped = asyncio.create_task(self._stop.wait())
         opened = asyncio.create_task(self._opening.opened.wait())
@@ -194,15 +210,31 @@ class Supervisor:
                 runner.stopping = True
             else:
                 runner.start()
-        deadline = time.monotonic() + START_TIMEOUT_S
+        looked = time.monotonic()
+        deadline = looked + START_TIMEOUT_S
         for runner in started:
             if self._tamper.keeps_down(runner.part.name) or not runner.part.needed:
                 continue
             settled = runner.part.settled
             while not (runner.ready if settled is None else settled()) and not self._stop.is_set():
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{runner.part.name} was not ready within {START_TIMEOUT_S:.0f} s")
+                    because = f": {runner.why}" if runner.why else ""
+                    raise TimeoutError(f"{runner.part.name} was not ready within {START_TIMEOUT_S:.0f} s{because}")
+                if runner.why and runner.restarts >= HOPELESS_ENDS:
+                    raise TimeoutError(f"{runner.part.name}: {runner.why}")
+                if time.monotonic() > looked + WATCH_INTERVAL_S:
+                    looked = time.monotonic()
+                    self.publish()
+                    if not self._tamper.holds:
+                        self.pins.look()  # an original that is put right now is what the part finds at its next try
                 await asyncio.sleep(0.02)
+
+    async def _first_vitals(self) -> None:
+        """What the workers say before anybody is told that the box is up."""
+        for runner in self.runners:
+            if runner.part.vitals is not None and runner.ready:
+                with contextlib.suppress(NoAnswer):
+                    self._vitals[runner.part.name] = await ask(runner.part.vitals)
 
     async def _watch(self) -> None:
         while not self._stop.is_set():
@@ -233,6 +265,16 @@ class Supervisor:
                         process_asked.kill()
                     silences = 0
 
+    @property
+    def closed_tokens(self) -> list[str]:
+        """Tokens that do not open for one worker at least."""
+        return sorted({token for vitals in self._vitals.values() for token in vitals.closed_tokens})
+
+    @property
+    def causes(self) -> dict[Cause, str]:
+        """Why the box is not operational, each with a short detail."""
+        return self._causes()
+
     def _causes(self) -> dict[Cause, str]:
         causes: dict[Cause, str] = {}
         if self._phase is not None:
@@ -249,7 +291,10 @@ class Supervisor:
             causes[Cause.RESTART_LOOP] = ", ".join(looping)
         if not all(vitals.clock_shown for vitals in self._vitals.values()):
             causes[Cause.CLOCK_NOT_SHOWN] = "stamps are refused until it is (TIME)"
-        if any(vitals.unusable_keys for vitals in self._vitals.values()):
+        if self.closed_tokens:
+            # Whose they are is not for everybody who may read the state; the log names them.
+            causes[Cause.TOKEN_UNAVAILABLE] = f"{len(self.closed_tokens)} do not open: the log names them and says why"
+        elif any(vitals.unusable_keys for vitals in self._vitals.values()):
             causes[Cause.TOKEN_UNAVAILABLE] = "keys that cannot sign now"
         free = shutil.disk_usage(self.home.root).free
         if free < self.settings.limits.disk_refuse_bytes:
@@ -348,8 +393,9 @@ class Supervisor:
         self._begin_to_ask(new)
 
     def runner(self, part: PartRunner) -> PartRunner:
-        """Part of adopting."""
-        return PartRunner(part.part, process.environment(self.home, self.settings))
+        """Part of adopting. A worker's successor must open what the worker before it had open."""
+        first = {TOKENS_AWAITED: msgspec.json.encode(self.closed_tokens).decode()}
+        return PartRunner(part.part, process.environment(self.home, self.settings), first)
 
     def reload_fronts(self) -> None:
         """Part of adopting."""

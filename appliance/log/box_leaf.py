@@ -59,6 +59,9 @@ class BoxStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     housekeeping_last: int
     """Number of the last row that is counted."""
     previous: str
+    tenants: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Whose logs came under the leaf, sorted: one whose token did not open has no commitment in it, so that no opening
+    of it is missing. Absent in leaves that were made before this was told."""
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -66,7 +66,7 @@ class BoxLeafWriter:
                 )
                 for name, tenant in heads.items()
             }
-            statements[BOX_LOG] = await self._summary(previous[BOX_LOG])
+            statements[BOX_LOG] = await self._summary(previous[BOX_LOG], sorted(heads))
             made = make_box_leaf(statements, time.time_ns() // 1000)
             self._pending = Pending(after=box_size, leaf=made.leaf, openings=made.openings)
             self._openings.write_pending(self._pending)
@@ -81,7 +81,7 @@ class BoxLeafWriter:
         line = self._openings.latest(name)
         return NO_COMMITMENT if line is None else line.opening.commitment().hex()
 
-    async def _summary(self, previous: str) -> BoxStatement:
+    async def _summary(self, previous: str, tenants: list[str]) -> BoxStatement:
         line = self._openings.latest(BOX_LOG)
         last = 0
         if line is not None:
@@ -99,6 +99,7 @@ class BoxLeafWriter:
             housekeeping_digest=digest.hex(),
             housekeeping_last=last,
             previous=previous,
+            tenants=tenants,
         )
 
 

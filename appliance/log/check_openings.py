@@ -33,10 +33,16 @@ def check_openings(
     chains = {name: _Chain(openings, name, tenants.get(name), entries) for name in openings.names()}
     findings = [finding for chain in chains.values() for finding in chain.check()]
     newest = max((chain.last for chain in chains.values()), default=-1)
+    box = chains.get(BOX_LOG)
+    for name in (*tenants, BOX_LOG):  # a tenant that has left the box keeps its old openings
+        due = newest if box is None or name == BOX_LOG else box.due(name, newest)
+        found = chains.get(name)
+        if found is None:
+            if due >= 0 and not openings.settling:
+                findings.append(Finding(str(openings.directory(name)), f"has no opening of entry {due}"))
+        elif found.file is not None and found.lacks(due):
+            findings.append(Finding(str(found.file), f"has no opening of entry {due}, which others have"))
     for name, chain in chains.items():
-        # A tenant that has left the box keeps its old openings.
-        if name in (*tenants, BOX_LOG) and chain.file is not None and chain.lacks(newest):
-            findings.append(Finding(str(chain.file), f"has no opening of entry {newest}, which others have"))
         if name in tenants and isinstance(chain.statement, TenantStatement) and chain.file is not None:
             findings += _check_head(chain.file, chain.statement, log_directory(directory.parent, tenants[name]))
     return findings
@@ -64,6 +70,13 @@ class _Chain:
         self.last = -1
         self.statement: TenantStatement | BoxStatement | None = None
         self._previous = NO_COMMITMENT
+        self._named: dict[str, int] | None = None
+        """The box's own: the last leaf under which each tenant's log came; None where that is not told."""
+
+    def due(self, tenant: str, newest: int) -> int:
+        """The box's own: the last entry that a tenant must have an opening of, -1 for none. A tenant whose token did
+        not open when leaves were made is not under them."""
+        return newest if self._named is None else self._named.get(tenant, -1)
 
     def check(self) -> Iterator[Finding]:
         for file in self._files:
@@ -103,6 +116,8 @@ class _Chain:
             return str(error)
         problem = self._place(file, line) or self._follows(statement)
         self.last, self.statement = line.index, statement
+        if isinstance(statement, BoxStatement) and isinstance(statement.tenants, list):
+            self._named = (self._named or {}) | dict.fromkeys(statement.tenants, line.index)
         self._previous = line.opening.commitment().hex()
         return problem
 

@@ -113,6 +113,10 @@ class Openings:
         """A tenant's files, oldest first."""
         return sorted((self._root / name).glob("*.jsonl"))
 
+    def directory(self, name: str) -> Path:
+        """Of a tenant's files."""
+        return self._root / name
+
     def _file(self, name: str, index: int) -> Path:
         return self._root / name / f"{index // LEAVES_A_FILE:012d}.jsonl"
 

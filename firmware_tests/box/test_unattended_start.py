@@ -111,6 +111,11 @@ def test_a_box_waits_for_its_officers_and_keeps_no_pin_on_its_disk(machine: Runn
     wait_for_lock(box)
     processes = msgspec.json.decode(box.home.processes.read_bytes(), type=dict[str, int])
     assert set(processes) == {"clock", "recorder"}, "nothing runs that needs a PIN"
+    assert f"cinnabar console --home {box.home.root} unlock" in box.said()
+    health = command(box, "health")
+    assert health.returncode != 0
+    assert "runs and does not answer yet: it is locked" in health.stderr
+    assert "awaiting-unlock" in health.stderr
     wrong = command(box, "console", "unlock", typed="a wrong passphrase\n")
     assert wrong.returncode != 0
     assert "opens nothing" in wrong.stderr

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.log.box_leaf import TenantStatement, make_box_leaf
+from appliance.log.box_leaf import NO_COMMITMENT, BoxStatement, TenantStatement, make_box_leaf
+from appliance.log.check_openings import check_openings
 from appliance.log.cli import EXIT_DAMAGED, EXIT_SOUND
 from appliance.log.openings import LEAVES_A_FILE, Line, Openings, Pending, read_lines
+from appliance.recorder.messages import BOX_LOG
 from firmware_tests.log.box import BOX_ORIGIN, Box, origin_of, running_box, wait_for
 from firmware_tests.log.test_check import check
 from hsm.testing.softhsm import SoftHsm
@@ -109,6 +111,47 @@ def test_what_to_do_about_an_opening(stopped: Box) -> None:
     assert next_steps([str(path)], Path("/exports"), Path("/home")) == [
         f"put back a good copy of {path}: its salts stand nowhere else"
     ]
+
+
+def test_a_tenant_that_did_not_come_under_the_last_leaves_misses_nothing(tmp_path: Path) -> None:
+    """Its token did not open meanwhile. One that has gone is found all the same, whoever it is of."""
+    openings, previous = Openings(tmp_path), dict.fromkeys(("alfa", "bravo", BOX_LOG), NO_COMMITMENT)
+    for index, tenants in enumerate((["alfa", "bravo"], ["alfa", "bravo"], ["alfa"], ["alfa"])):
+        statements: dict[str, TenantStatement | BoxStatement] = {
+            name: TenantStatement(origin=name, previous=previous[name], root="0" * 64, size=index) for name in tenants
+        }
+        statements[BOX_LOG] = BoxStatement(
+            counts={},
+            housekeeping={},
+            housekeeping_digest="0" * 64,
+            housekeeping_last=0,
+            previous=previous[BOX_LOG],
+            tenants=tenants,
+        )
+        made = make_box_leaf(statements, time=index)
+        openings.settle(Pending(after=0, leaf=made.leaf, openings=made.openings), index)
+        previous |= {name: opening.commitment().hex() for name, opening in made.openings.items()}
+
+    def found() -> list[tuple[str, str]]:
+        findings = check_openings(tmp_path, 0, {"alfa": "alfa", "bravo": "bravo"}, lambda _: None)
+        return [
+            (Path(finding.file).relative_to(tmp_path / "openings").parts[0], finding.problem) for finding in findings
+        ]
+
+    assert found() == []
+    for name, last in (("alfa", 3), ("bravo", 1), (BOX_LOG, 3)):
+        path = openings.files(name)[-1]
+        before = path.read_bytes()
+        path.write_bytes(b"".join(before.splitlines(keepends=True)[:-1]))
+        assert (name, f"has no opening of entry {last}, which others have") in found()
+        path.unlink()
+        path.parent.rmdir()
+        if name != BOX_LOG:
+            assert found() == [(name, f"has no opening of entry {last}")]
+        else:
+            assert (BOX_LOG, "has no opening of entry 3") in found()
+        path.parent.mkdir()
+        path.write_bytes(before)
 
 
 def test_first_opening_among_many_files(tmp_path: Path) -> None:
