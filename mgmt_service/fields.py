@@ -16,6 +16,7 @@ from appliance.ceremonies import Constitution
 from appliance.ceremonies.explain_texts import LABELS, WORDS
 from mgmt_service.languages import chosen_language
 from mgmt_service.roles import OFFICERS, Viewer
+from mgmt_service.wording import hint
 
 SCHEMES: Final = (
     "ecdsa-p256-sha256",
@@ -68,6 +69,8 @@ class Known:
     authorities: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
+    for_backup: tuple[str, ...] = ()
+    """Keys that were made for backup, with whose they are."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """By path, from the last attempt."""
 
@@ -170,15 +173,14 @@ def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
     if name in _LONG:
         return Field(**made, kind="long")
     plain = pattern.removeprefix(r"\A").removesuffix(r"\Z")
-    help_ = _("Lower-case letters, digits and hyphens.") if plain.startswith("[a-z0-9](?:[a-z0-9-]") else ""
-    return Field(**made, kind="text", pattern=plain, help=help_, suggestions=_suggest(name, known))
+    return Field(**made, kind="text", pattern=plain, help=hint(pattern), suggestions=_suggest(name, known))
 
 
 def _suggest(name: str, known: Known) -> tuple[str, ...]:
     return {
         "token": known.tokens,
         "key": known.keys,
-        "keys": known.keys,
+        "keys": known.for_backup,
         "authority": known.authorities,
         "custodians": known.people,
         "approvers": known.people,

@@ -19,6 +19,7 @@ UPLOADS = "files"
 Form = TypeVar("Form", bound=msgspec.Struct)
 _SEPARATORS = re.compile(r"[\s,;]+")
 _AT = re.compile(r" - at `\$\.?(.*)`$")
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
 _TRUE = {"on", "true", "1", "yes"}
 
 
@@ -67,6 +68,8 @@ def convert(document: Any, form: type[Form]) -> Form:
         text = str(error)
         found = _AT.search(text)
         path = re.sub(r"\[(\d+)\]", r".\1", found[1]) if found else ""
+        if missing := _MISSING.match(text):
+            path = f"{path}.{missing[1]}".lstrip(".")
         raise FieldError(_AT.sub("", text), path) from None
 
 

@@ -14,6 +14,7 @@ from flask_babel import lazy_gettext as _
 
 from appliance.ceremonies import actions as kinds
 from appliance.ceremonies.actions import Action
+from mgmt_service.ordering import MOST
 
 ACTIONS: Final[dict[str, type[msgspec.Struct]]] = {str(kind.__struct_config__.tag): kind for kind in Action.__args__}
 """Every action by its tag."""
@@ -57,7 +58,7 @@ SCRIPTS: Final = (
         (
             Step(kinds.GenerateKey, _KEY | {"token": "token"}, {"purpose": "seal"}, {"scheme": "ecdsa-p256-sha256"}),
             Step(kinds.IssueCertificate, _KEY, preset={"authority": "seal-ca", "days": 365}),
-            Step(kinds.ActivateKey, _KEY, {"public": False, "policies": []}),
+            Step(kinds.ActivateKey, _KEY, fixed={"public": False, "policies": []}),
         ),
         ("tenant", "token", "key"),
     ),
@@ -168,7 +169,10 @@ GROUPS: Final = {
 
 def free_script(tags: list[str]) -> Script:
     """A template of the actions that a person picked; those that are unknown are left out."""
-    picked = [ACTIONS[tag] for tag in tags[:32] if tag in ACTIONS and ACTIONS[tag] is not kinds.AmendConstitution]
-    return Script(
-        "free", _("Your own ceremony"), _("The actions that you picked, in this order."), tuple(map(Step, picked))
-    )
+    picked = tuple(Step(ACTIONS[tag]) for tag in known_tags(tags))
+    return Script("free", _("Your own ceremony"), _("The actions that you picked, in this order."), picked)
+
+
+def known_tags(tags: list[str]) -> list[str]:
+    """Those of actions that can be picked, as many as a ceremony takes."""
+    return [tag for tag in tags if tag in ACTIONS and ACTIONS[tag] is not kinds.AmendConstitution][:MOST]

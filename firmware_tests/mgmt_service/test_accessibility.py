@@ -25,7 +25,10 @@ INSIDE = sorted(
     - set(OUTSIDE)
 )
 """Every page of the table that needs nothing to be named."""
-FORMS = [f"/ceremonies/new/{one.slug}" for one in scripts.SCRIPTS]
+FORMS = [
+    *(f"/ceremonies/new/{one.slug}" for one in scripts.SCRIPTS),
+    "/ceremonies/new/free?add=set-profile&add=authorise-enrolment",
+]
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from flask import Response, g, render_template
+from flask_babel import gettext as _
 
 from appliance.ceremonies import (
     BOX,
@@ -28,8 +30,11 @@ from mgmt_service.changes import Change
 from mgmt_service.dispatch import Context
 from mgmt_service.fields import Field, Known, fields_of, known_to, label
 from mgmt_service.languages import word_list
+from mgmt_service.ordering import rearranged
 from mgmt_service.problems import Malformed
 from mgmt_service.roles import OFFICERS
+from mgmt_service.wording import in_words
+from mgmt_service.words import scope_name
 from mgmt_service.writing import OfficersForm, actions_of, amended, brought, carried, packed
 
 area = Area("drafting")
@@ -66,6 +71,8 @@ class Section(msgspec.Struct, frozen=True):
 
     action: str
     fields: list[dict[str, Any]]
+    at: int = -1
+    """Place of the action, from 0; -1 of the shared fields."""
 
 
 class CandidateChoice(msgspec.Struct, frozen=True):
@@ -97,8 +104,13 @@ class Form(msgspec.Struct, frozen=True):
     proposal_title: str
     reason: str
     picked: list[str]
+    """Of a ceremony of one's own: its actions, in the order in which they are done."""
+    more: list[str]
+    """Actions that can be added to it."""
     error: str
     """Of the last attempt."""
+    wrong: str
+    """Identifier of the field that the error is about; empty: of none."""
 
 
 class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +122,20 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shared: dict[str, Any] = {}
     actions: list[dict[str, Any]] = []
     officers: OfficersForm | None = None
+    add: list[str] = []
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One's own ceremony as far as it is written, and a change of its list of actions."""
+
+    change: str
+    """up.N, down.N, remove.N (N from 0), or add."""
+    another: str = ""
+    """The action that is added."""
+    title: str = ""
+    reason: str = ""
+    hours: int = DEFAULT_HOURS
+    actions: list[dict[str, Any]] = []
     add: list[str] = []
 
 
@@ -156,7 +182,7 @@ def new(context: Context) -> Scripts:
         for one in scripts.SCRIPTS
         if not one.box_only or context.viewer.has(OFFICERS, BOX)
     ]
-    return Scripts(lines, sorted(set(served) - {"amend-constitution"}))
+    return Scripts(lines, _addable(context))
 
 
 def _served(context: Context) -> list[str]:
@@ -184,8 +210,11 @@ def _form(
     filled: Pick | None = None,
 ) -> Form:
     path = getattr(error, "path", "")
+    said = "" if error is None else in_words(str(error))
     known = known_to(context.viewer, context.services.settings(), context.constitution)
-    known = _with_errors(known, {path: str(error)} if path else {})
+    places = path.split(".") if path else []  # an item of a list is shown by the field that the list is
+    errors = {".".join(places[:many]): said for many in range(1, len(places) + 1)}
+    known = _with_errors(replace(known, for_backup=_for_backup(context, script)), errors)
     filled = filled or Pick()
     shared = entered.shared if entered is not None else {"token": next(iter(known.tokens), "")} | filled.shared
     sections = []
@@ -198,9 +227,12 @@ def _form(
         skip = {*step.shared, *step.fixed}
         sections.append(
             Section(
-                step.tag, [_plain_field(one) for one in fields_of(step.action, f"actions.{at}.", known, given, skip)]
+                step.tag,
+                [_plain_field(one) for one in fields_of(step.action, f"actions.{at}.", known, given, skip)],
+                at,
             )
         )
+    named = next((one for section in sections for one in section.fields if one["error"]), None)
     law = context.constitution
     longest = law.rules.longest_hours if law is not None else DEFAULT_HOURS
     return Form(
@@ -214,13 +246,30 @@ def _form(
         proposal_title=entered.title if entered is not None else str(script.title),
         reason=entered.reason if entered is not None else "",
         picked=[step.tag for step in script.steps] if script.slug == "free" else [],
-        error="" if error is None else str(error),
+        more=_addable(context) if script.slug == "free" else [],
+        error=said if named is None else _("%(field)s: %(what)s", field=named["label"], what=said),
+        wrong="" if named is None else named["id"],
     )
 
 
 def _with_errors(known: Known, errors: dict[str, str]) -> Known:
-    return Known(
-        known.tenants, known.owners, known.tokens, known.keys, known.authorities, known.people, known.policies, errors
+    return replace(known, errors=errors)
+
+
+def _addable(context: Context) -> list[str]:
+    return sorted(set(_served(context)) - {"amend-constitution"})
+
+
+def _for_backup(context: Context, script: scripts.Script) -> tuple[str, ...]:
+    """Keys that a backup takes, with whose they are: those that were made for it, of the viewer's own scopes."""
+    if not any(step.tag == "back-up-keys" for step in script.steps):
+        return ()
+    scopes = sorted(context.viewer.scopes(OFFICERS))
+    found = context.services.desk.call(lambda client: client.inventory(scopes))
+    return tuple(
+        f"{one['name']} ({scope_name(one['scope'])})"
+        for one in found
+        if one["for_backup"] and one["state"] not in {"destroyed", "compromised"}
     )
 
 
@@ -303,6 +352,16 @@ def draft_script(context: Context, slug: str, body: Written) -> Draft | Response
             raise
         page = render_template("ceremonies/form.html", it=_form(context, script, body, error), context=context)
         return Response(page, 422, mimetype="text/html")
+
+
+@area.act(
+    "/ceremonies/new/free/order", access=WRITE, takes=Order, gives=Form, template="ceremonies/form.html", api=False
+)
+def order(context: Context, body: Order) -> Form:
+    """One's own ceremony with its actions in another order, one more or one less; what was entered stays."""
+    tags, entered = rearranged(scripts.known_tags(body.add), body.actions, body.change, body.another)
+    written = Written(body.title, body.reason, body.hours, {}, entered, None, tags)
+    return _form(context, scripts.free_script(tags), written)
 
 
 def _amendment(context: Context, script: scripts.Script, body: Written) -> AmendConstitution:
