@@ -12,6 +12,7 @@ from appliance.ceremonies.bundle import Said, Step, Transcript
 from appliance.ceremonies.canonical import digest, encode
 from appliance.ceremonies.constitution import Constitution
 from appliance.ceremonies.explain import LANGUAGES, explain, explain_action
+from appliance.ceremonies.printed_facts import told
 from appliance.ceremonies.proposal import Proposal, digest_words
 from appliance.ceremonies.statements import ReceivedStatement
 from appliance.quoting import escape, quote
@@ -132,26 +133,10 @@ def shown_step(one: Step, proposal: Proposal, law: Constitution) -> dict[str, An
         "begun": spoken(one.begun) if one.begun is not None else "–",
         "ended": spoken(one.ended),
         "done": one.outcome == "done",
-        "facts": [[escape(name), escape(plain(value), longest=None)] for name, value in sorted(one.facts.items())],
+        "facts": told(one.facts),
         "outputs": [[escape(output.file or output.name), output.sha256] for output in one.outputs],
         "error": escape(one.error, longest=None),
     }
-
-
-def plain(value: object) -> str:
-    """A fact as a line: lists by commas, the rest as JSON writes it."""
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case str():
-            return value
-        case list():
-            return ", ".join(plain(one) for one in value) or "–"
-        case dict():
-            return "; ".join(f"{name}: {plain(one)}" for name, one in sorted(value.items())) or "–"
-        case None:
-            return "–"
-    return str(value)
 
 
 def present(proposal: Proposal, law: Constitution, transcript: Transcript) -> list[str]:

@@ -93,6 +93,8 @@ def test_it_is_an_ordinary_container(ended: Ended, tmp_path: Path) -> None:
     text = subprocess.run(["pdftotext", "-layout", str(printed), "-"], capture_output=True, check=True).stdout.decode()
     for words in ("A quota and a program", "U+202E", "REHEARSAL", "演练", "approves", "批准", "Witness", "见证人"):
         assert words in text, words
+    for label in ("Tenant 租户", "Permissions 权限", "Application 应用"):
+        assert label in text, f"{label}: what a step left"
     fonts = subprocess.run(["pdffonts", str(printed)], capture_output=True, text=True, check=True).stdout
     assert all(line.split()[-4] == "yes" for line in fonts.splitlines()[2:]), fonts  # embedded
     info = subprocess.run(["pdfinfo", str(printed)], capture_output=True, text=True, check=True).stdout
