@@ -25,7 +25,9 @@ var/setup/test: provisioning/packages-test.txt var/setup/run
 $(VENV)/ready: requirements.lock pyproject.toml | var/setup/run
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# That it is installed from this directory is meant; setuptools warns of it each time.
+	@PYTHONWARNINGS=ignore:::setuptools.command.editable_wheel \
+	  $(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: var/setup/run $(VENV)/ready   ## Provision a rehearsal box, seal, stamp, log and verify a letter; leaves everything in var/demo

@@ -31,6 +31,11 @@ STOP_SECONDS = 60.0
 BATCH = 1_000
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 
+RUNNING = (
+    "front, two workers (api), recorder, log, clock, keymaster, documents (reads and sets files that others made) and "
+    "audit, each its own process; the officers' pages (management) come in 9"
+)
+
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -51,7 +56,7 @@ class Demo:
         self._fresh()
         self._title("1  A rehearsal box", "tokens, keys, CAs, logs and one application, made on SoftHSM")
         self._cinnabar("provision", "--home", self._shown(self.home.root))
-        self._title("2  The box runs", "front, two workers, recorder, log, clock, keymaster, each its own process")
+        self._title("2  The box runs", RUNNING)
         box = self.start()
         try:
             self._use()
@@ -186,13 +191,36 @@ class Demo:
             ("batch/*.ers", "Each of the thousand files existed at that time, though one signature was made."),
             ("box/trust/", "All that an outsider needs to check the above: CAs, CRLs, log keys, signed as one bundle."),
         )
+        others = (
+            (
+                "letters/bid-bond.json, .pdf",
+                "The documents themselves, as they were; keep them with what speaks of them.",
+            ),
+            ("batch/*.json", "The thousand files, likewise."),
+            ("box/", "The box's home: its records, logs, keys and settings. To run it again needs all of it."),
+            (
+                "box/clients/demo-app.key",
+                "SECRET: the application's own key. Who has it and demo-app.crt seals and stamps as that application.",
+            ),
+            ("box/secrets/", "SECRET: the PINs of the box's tokens."),
+            (
+                "verifier/",
+                "What the verifier remembers: whose trust bundle it believed, and the newest it saw, so that an older "
+                "one, or another's, is refused.",
+            ),
+            ("box.log", "What the box's processes said of this run."),
+        )
         for name, meaning in rows:
+            table.add_row(f"[bold]{name}[/]", meaning)
+        table.add_section()
+        table.add_row("[bold]Also there[/]", "[bold]What it is[/]")
+        for name, meaning in others:
             table.add_row(f"[bold]{name}[/]", meaning)
         console.print(Panel(table, title=f"Made under {self._shown(self.root)} (letters in {letters})", expand=False))
         console.print(
             "Everything is a rehearsal and says so in its names, policies and origins: it has no legal effect."
         )
-        console.print(f"The box's log of this run: {self._shown(self.root)}/box.log\n")
+        console.print()
 
     def _officers(self) -> None:
         """Last, so that it stands at the bottom: where officers begin. The box need not run for the link to be made."""
