@@ -71,7 +71,7 @@ def test_a_wrong_pin_of_one_tenant_stops_no_other_and_is_mended_by_the_right_one
     shown = cinnabar("health", "--home", str(box.home.root), "--as", "demo-app").stdout
     assert "degraded" in shown
     assert "not usable" in shown
-    time.sleep(5)
+    time.sleep(2.5)
     assert tries(box) == noted, "it is not tried again"
     # A leaf was made without the tenant's log: nothing is missing.
     assert check_log(box)[0] == 0, check_log(box)[1]
