@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from firmware_tests.running import RunningBox, wait_until
-from provisioning.demo import Demo, DemoFailed, main
+from provisioning.demo import RUNNING, Demo, DemoFailed, main
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,11 @@ def test_it_ends_with_the_management_address_and_a_link_that_works(
     root, done = shown
     assert done.returncode == 0, done.stdout + done.stderr
     end = done.stdout[done.stdout.rindex("The officers' pages") :]
+    table = done.stdout[done.stdout.index("What it proves") :]
+    for name in sorted(path.name for path in root.iterdir() if not path.name.startswith(".")):
+        assert name in table, f"what {name} is, is told"
+    assert re.search(r"box/clients/demo-app\.key +│? *SECRET", table)
+    assert (root / "box" / "clients" / "demo-app.key").exists()
     link = re.search(r"(https://localhost:8444)(/enrol/\S+)", end)
     assert link, end
     assert f"make run HOME_DIR={root}/box" in end
@@ -62,6 +67,9 @@ def test_a_part_that_stops_badly_is_named_and_nothing_goes_on(
     demo.home.addresses.unlink(missing_ok=True)
     index = demo.home.audit
     running = demo.start()
+    named = {name.partition("-")[0] for name in RunningBox(demo.home.root).processes()}
+    assert named == {"api", "audit", "clock", "documents", "front", "keymaster", "log", "recorder"}
+    assert all(name in RUNNING for name in named)
     index.rename(index.with_name("audit-aside"))
     index.write_text("no directory")
     os.kill(RunningBox(demo.home.root).processes()["audit"], signal.SIGKILL)
