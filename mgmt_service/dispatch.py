@@ -184,7 +184,8 @@ class Dispatcher:
             case Verdict.UNKNOWN:
                 raise NotFound("there is no such thing, or it is not yours")
             case Verdict.STATE:
-                raise StateForbids(f"the box is {context.state.state}")
+                causes = ", ".join(context.state.causes) if context.session is not None else ""
+                raise StateForbids(f"the box is {context.state.state}" + (f": {causes}" if causes else ""))
             case Verdict.PROOF:
                 raise ProofNeeded("this act needs your passkey again")
 

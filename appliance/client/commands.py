@@ -354,7 +354,7 @@ def health(client: Client, as_json: bool) -> None:
                 click.echo(f"  {part:<9}{value}")
         for key in answer.keys or []:
             working = "usable" if key.usable else "not usable"
-            click.echo(f"  {key.name}: {working}, certificate ends in {key.certificate_days_left} days")
+            click.echo(f"  {key.name}: {working}, signs for {key.certificate_days_left} more days")
         for weakness in answer.weaknesses or []:
             click.echo(f"  weaker: {weakness.detail} ({weakness.name})")
     if not answer.ready:

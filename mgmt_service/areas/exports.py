@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Literal
 
 import msgspec
 from flask import Response
+from flask_babel import gettext as _
 
 from appliance.audit.exporting import ExportView
+from appliance.audit.filters import Filter
 from appliance.errors import NotFound
 from mgmt_service.access import Access, Area, Named, Next
 from mgmt_service.areas.audit import MICROSECONDS, Search, log_named, wanted
@@ -16,6 +19,7 @@ from mgmt_service.downloads import streamed
 from mgmt_service.owners import OF_OWNER, scope_of
 from mgmt_service.roles import AUDIT
 from mgmt_service.services import Services
+from mgmt_service.words import KINDS
 
 area = Area("exports")
 
@@ -45,6 +49,8 @@ class ExportLine(msgspec.Struct, frozen=True):
     form: str
     asked: str
     """The filter, JSON."""
+    asked_for: str
+    """The same in the reader's words; empty: everything."""
     state: str
     problem: str
     range: int
@@ -82,6 +88,26 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str = ""
 
 
+def in_words(asked: Filter) -> str:
+    """A filter as an auditor reads it."""
+    parts = [
+        (_("From"), [instant_text(asked.since)] if asked.since is not None else []),
+        (_("Until"), [instant_text(asked.until)] if asked.until is not None else []),
+        (_("Kind"), [str(KINDS.get(one, one)) for one in asked.kinds]),
+        (_("Key"), asked.keys),
+        (_("Application"), asked.applications),
+        (_("Text"), [asked.text] if asked.text else []),
+    ]
+    return " · ".join(
+        str(_("%(field)s: %(what)s", field=name, what=", ".join(values))) for name, values in parts if values
+    )
+
+
+def instant_text(microseconds: int) -> str:
+    moment = datetime.datetime.fromtimestamp(microseconds / MICROSECONDS, datetime.UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def line_of(view: ExportView) -> ExportLine:
     return ExportLine(
         export=view.export,
@@ -89,6 +115,7 @@ def line_of(view: ExportView) -> ExportLine:
         scope=scope_of(view.log),
         form=view.form,
         asked="" if view.filter == "{}" else view.filter,
+        asked_for=in_words(msgspec.json.decode(view.filter, type=Filter)),
         state=view.state,
         problem=view.problem,
         range=view.end - view.first,
