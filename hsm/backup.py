@@ -173,7 +173,10 @@ def _security_officer(uri: Pkcs11Uri, so_pin: Callable[[], str]) -> Iterator[tup
                 cryptoki.login(session, ck.CKU_SO, so_pin().encode())
             except CryptokiError as error:
                 if error.value in (ck.CKR_PIN_INCORRECT, ck.CKR_PIN_LOCKED, ck.CKR_PIN_INVALID, ck.CKR_PIN_LEN_RANGE):
-                    raise PinRefused(f"security officer: {error}") from None
+                    raise PinRefused(
+                        f"the token refused the security officer's PIN ({error}): begin again with the right one;"
+                        " after a few wrong ones a token locks it"
+                    ) from None
                 raise
             try:
                 yield cryptoki, session

@@ -18,7 +18,7 @@ from appliance.api.problems import problem_response
 from appliance.api.request_reader import CERTIFICATE_HEADER
 from appliance.api.routing import Router
 from appliance.box.settings import LimitSettings
-from appliance.box.states import State, permits
+from appliance.box.states import State, permits, refusal
 from appliance.errors import BadRequest, CinnabarError, InvalidMember, Unavailable
 from appliance.repeated import refuse_repeated
 from hsm.errors import HsmError
@@ -92,7 +92,7 @@ class Application:
         assert endpoint is not None  # noqa: S101 - route set it or the refusal
         state = self._state()
         if state and not permits(state, endpoint.work):
-            raise StateForbids(f"The box is {state.label}.")
+            raise StateForbids(refusal(state))
         decoders = self._decoders[id(endpoint)]
         if decoders:
             self._decode(request, decoders)

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from appliance.audit.client import AuditClient
+from appliance.audit.errors import NO_SUCH_LOG
 from appliance.audit.filters import Filter
 from appliance.audit.inventory import known_exports, look
 from appliance.audit.pages import EntryView
 from appliance.audit.writers import PROOF_SUFFIX
 from appliance.box.home import Home
-from appliance.errors import CinnabarError
+from appliance.errors import CinnabarError, NotFound
 from appliance.quoting import escape
 
 _LOOK_S = 0.2
@@ -172,7 +173,14 @@ def _watch(client: AuditClient, export: str) -> None:
 def _client(root: Path) -> Iterator[AuditClient]:
     try:
         with AuditClient(Home(root).audit_socket) as client:
-            yield client
+            try:
+                yield client
+            except NotFound as error:
+                if str(error) != NO_SUCH_LOG:
+                    raise
+                # Whoever may call here may read every log: it is no secret to her which there are.
+                there = ", ".join(escape(str(one["log"])) for one in client.logs())
+                raise NotFound(f"{error}; there are: {there}") from None
     except CinnabarError as error:
         click.echo(f"{error.title}: {error}", err=True)
         sys.exit(2)

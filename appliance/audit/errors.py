@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from appliance.errors import BadRequest, CinnabarError, Conflict, NotFound, Unavailable
 
+NO_SUCH_LOG = "there is no such log"
+
 
 class FilterRefused(BadRequest):
     """A filter, a page or an export that cannot be understood."""

@@ -10,6 +10,7 @@ import structlog
 
 import hsm
 from appliance.api.bodies import BodyCipher
+from appliance.audit.errors import NO_SUCH_LOG
 from appliance.audit.following import catch_up
 from appliance.audit.index import Index
 from appliance.audit.opening import Opener
@@ -107,7 +108,7 @@ class AuditRoom:
             self.open_logs()
             found = self.logs.get(name)
         if found is None:
-            raise NotFound("there is no such log")
+            raise NotFound(NO_SUCH_LOG)
         return found
 
     async def catch_up(self, name: str, patience: float = 0.02) -> int:

@@ -129,6 +129,12 @@ def permits(state: State, work: Work) -> bool:
     return work in STATES[state].allowed
 
 
+def refusal(state: State) -> str:
+    """Why the state allows something not, and what brings the box out of it: what a refused caller is told."""
+    rule = STATES[state]
+    return f"The box is {state.label}. {rule.meaning} Next: {rule.leaves_by}."
+
+
 class StateReport(msgspec.Struct, frozen=True):
     """The state as people and /health see it."""
 

@@ -12,8 +12,10 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.audit.filters import Filter
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor, wait_for
 from mgmt_service import languages, scripts
+from mgmt_service.areas.exports import in_words as filter_in_words
 from mgmt_service.ordering import MOST, rearranged
 from mgmt_service.problems import Malformed
 from mgmt_service.wording import in_words
@@ -172,3 +174,16 @@ def test_what_msgspec_says_is_said_in_words() -> None:
         assert in_words("Expected `str` matching regex '\\\\A[A-Z]{2}\\\\Z'").startswith("Two capital letters")
         assert in_words("Expected `str` matching regex 'x'") == "It is not written as this field takes it."
         assert in_words("ann is no officer") == "ann is no officer"
+
+
+def test_a_filter_is_told_in_words() -> None:
+    app = Flask(__name__)
+    languages.install(app)
+    asked = Filter(since=1_793_491_200_000_000, until=1_796_083_200_000_000, kinds=["seal"], text="bond")
+    for language, said in (
+        ("en", "From: 2026-11-01 00:00:00 UTC · Until: 2026-12-01 00:00:00 UTC · Kind: Seal · Text: bond"),
+        ("zh_Hans_CN", "2026-11-01 00:00:00 UTC"),
+    ):
+        with app.test_request_context(headers={"Cookie": f"language={language}"}):
+            assert said in filter_in_words(asked)
+            assert filter_in_words(Filter()) == ""

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from appliance.box.settings import read_settings
-from appliance.box.states import State, StatePage
+from appliance.box.states import State, StatePage, refusal
 from appliance.box.tamper import latch
 from appliance.ceremonies.actions import (
     CreateTenant,
@@ -223,7 +223,7 @@ def test_root_may_still_take_power_away_and_gives_none(governed: GovernedBox) ->
 def test_a_locked_box_stays_locked_until_a_ceremony(governed: GovernedBox) -> None:
     with governed.http("demo") as client:
         assert governed.one_word(Lock())["state"] == "executed"
-        assert within(client, 503).json()["detail"] == "The box is locked."
+        assert within(client, 503).json()["detail"] == refusal(State.LOCKED)
     assert governed.stop() == 0, governed.said()
     governed.start("--metrics", "127.0.0.1:0")
     with governed.http("demo") as client:
@@ -243,7 +243,7 @@ def test_a_tamper_signal_stops_everything_until_a_ceremony(governed: GovernedBox
     wait_until(lambda: health(governed).get("live") is True, 20, "workers without tokens")
     with governed.http("demo") as client:
         answer = stamp(client)
-        assert (answer.status_code, answer.json()["detail"]) == (503, "The box is tampered.")
+        assert (answer.status_code, answer.json()["detail"]) == (503, refusal(State.TAMPERED))
     kept = [path.name for path in (governed.home.secrets / "for").glob("*/*.pin")]
     assert set(kept) <= {"box.pin"}
     assert all(governed.processes().get(name) != before[name] for name in ("api-0", "api-1", "keymaster", "log"))
