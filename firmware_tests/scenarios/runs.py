@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,13 @@ from firmware_tests.running import RunningBox, wait_until
 def recorder_alone(box: RunningBox) -> Iterator[AdminClient]:
     """The recorder of a stopped box, run for a moment to be asked."""
     command = (*process.interpreter(), "-m", "appliance.recorder", "--home", str(box.home.root))
-    environment = process.environment(box.home, read_settings(box.home.settings))
+    settings = read_settings(box.home.settings)
+    environment = process.environment(box.home, settings)
+    user = settings.users.recorder if os.geteuid() == 0 else None
     box.home.admin_socket.unlink(missing_ok=True)
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd="/") as recorder:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.DEVNULL, cwd="/", user=user, group=user
+    ) as recorder:
         try:
             wait_until(box.home.admin_socket.exists, 20, "the recorder alone")
             with AdminClient(box.home.admin_socket) as admin:
