@@ -6,10 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
+from click.testing import CliRunner
 
-from appliance.box import locked_pins, tpm
+from appliance.box import locked_pins, pins_cli, tpm
 from appliance.box.locked_pins import (
     PassphraseUnfit,
     PinLocked,
@@ -130,3 +132,17 @@ def test_a_machine_without_a_tpm_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(TpmRefused, match="not installed"):
         tpm.seal(bytes(32))
+
+
+def test_the_prompts_tell_whose_passphrases_are_left_and_how_many() -> None:
+    locked = lock_for_officers("demo", "1234", {"ann": "ann's long passphrase", "bo": "bo's long passphrase"}, 2)
+
+    @click.command()
+    def opening() -> None:
+        click.echo(pins_cli._opened(locked))
+
+    done = CliRunner().invoke(opening, input="ann's long passphrase\nbo's long passphrase\n")
+    assert done.exit_code == 0, done.output
+    assert "A passphrase for demo (of ann, bo; 2 still needed)" in done.output
+    assert "A passphrase for demo (of bo; 1 still needed)" in done.output
+    assert done.output.splitlines()[-1] == "1234"
