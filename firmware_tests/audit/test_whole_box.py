@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -52,6 +53,10 @@ def test_from_the_log_to_a_verified_export(own: RunningBox, tmp_path: Path) -> N
     own.start()
     wait_until(own.home.audit_socket.exists, what="the audit socket")
     assert stamp(own, 20) == [200] * 20
+    wrong = audit(own, "list", "--log", "demp")
+    assert wrong.returncode == 2
+    assert re.search("there is no such log; there are: .*@box.*", wrong.stderr)
+    assert "demo" in wrong.stderr
     listed = audit(own, "list", "--log", "demo", "--kind", "stamp", "--limit", "5")
     assert listed.returncode == 0, listed.stderr
     assert listed.stdout.count("cinnabar-record/1") == 5
