@@ -98,7 +98,8 @@ class Index:
             connection.execute("UPDATE logs SET size = ? WHERE number = ?", (size, number))
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk may have rolled it back already
+                connection.execute("ROLLBACK")
             self._logs = dict(connection.execute("SELECT name, number FROM logs"))
             self._classes = {(r[1], r[2], r[3], r[4]): r[0] for r in connection.execute("SELECT * FROM classes")}
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from dataclasses import dataclass, field
 
@@ -146,6 +147,9 @@ class AuditRoom:
                     await self.catch_up(name, 0.25)
                 except (NotFound, RecorderUnavailable):
                     continue
+                except sqlite3.OperationalError as error:  # a full disk: the index goes on when there is room
+                    log.warning("index-behind", log=name, error=error.sqlite_errorname)
+                    await asyncio.sleep(1.0)
             await asyncio.sleep(0.25)
 
 

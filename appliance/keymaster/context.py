@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import datetime
 import hashlib
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -37,6 +38,9 @@ CONTROL_PATIENCE_S = 60.0
 """How long the supervisor is asked again while it does not answer, as when the box is being stopped."""
 KEY_ID_BYTES = 20
 _KEY_CONTEXT = b"cinnabar key v1\0"
+
+TRANSIENT: Final = (CinnabarError, hsm.HsmError, OSError, sqlite3.OperationalError)
+"""What a round of the keymaster's may meet and outlive, to be made again: a silent token or recorder, a full disk."""
 
 Answer = TypeVar("Answer")
 

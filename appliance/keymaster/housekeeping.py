@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import time
@@ -13,13 +14,12 @@ from cryptography.hazmat.primitives import serialization
 
 import hsm
 from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
-from appliance.errors import CinnabarError
 from appliance.evidence.bundle import BundleDocument, CeremonyTrust, TrustRefused
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
 from appliance.keymaster.authorities import open_issuer
 from appliance.keymaster.certificates import Issuer, Revocation
-from appliance.keymaster.context import Room
+from appliance.keymaster.context import TRANSIENT, Room
 from appliance.keymaster.front_certificate import FrontCertificate
 from appliance.keymaster.ledger_watch import stopped_tenants
 from appliance.keymaster.ocsp import OcspAnswers
@@ -62,7 +62,7 @@ class Housekeeping:
                 await self._open()
             await self._round()
             self._succeeded = time.time()
-        except (CinnabarError, hsm.HsmError) as error:
+        except TRANSIENT as error:
             # Retried in the next round; a CRL is made at half of its life, so there is time.
             self._failures += 1
             log.warning("round-failed", error=type(error).__name__, detail=str(error))
@@ -72,7 +72,8 @@ class Housekeeping:
             succeeded=self._succeeded,
             unexplained_tenants=stopped_tenants(self._room),
         )
-        write_word(self._home.keymaster_word, word)
+        with contextlib.suppress(OSError):  # a full disk: the last word stands until there is room
+            write_word(self._home.keymaster_word, word)
 
     async def _open(self) -> None:
         names = [authority.name for authority in self._settings.authorities]

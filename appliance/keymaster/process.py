@@ -27,7 +27,7 @@ from appliance.keymaster.candidates import Candidates
 from appliance.keymaster.console import Console
 from appliance.keymaster.console_line import ConsoleLine
 from appliance.keymaster.constitutions import Constitutions
-from appliance.keymaster.context import Room, Tokens
+from appliance.keymaster.context import TRANSIENT, Room, Tokens
 from appliance.keymaster.desk import Desk
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.enrolling import Enrolling
@@ -156,7 +156,7 @@ class Keymaster:
                 await end_keys(self.room)
                 await self._watch.round()
                 await self.engine.settle_all()
-        except (CinnabarError, hsm.HsmError) as error:
+        except TRANSIENT as error:
             log.warning("round-failed", error=type(error).__name__, detail=str(error))
 
     async def _end(self) -> None:

@@ -97,6 +97,7 @@ def refused(answer: httpx.Response) -> None:
 
 def test_a_full_disk_refuses_loses_nothing_and_recovers(small_box: RunningBox, small_disk: Path) -> None:
     box = small_box
+    parts = box.processes()
     with Load(box) as load:
         wait_until(lambda: len(load.answered) > 20)
         fill(small_disk, 0)  # past the watermark: not one byte is left
@@ -115,6 +116,7 @@ def test_a_full_disk_refuses_loses_nothing_and_recovers(small_box: RunningBox, s
     assert all(problem["retriable"] and "control" in problem for problem in load.problems)
     assert load.broken == 0
     all_recorded(box, load.answered)
+    assert box.processes() == parts, "no part has died of it"
     balanced_after_clean_stop(box)
 
 
