@@ -66,7 +66,7 @@ def test_vitals_are_read_from_an_exposition() -> None:
         read_vitals("cinnabar_clock_shown{ 0.0\n")
 
 
-_SAYS = f"import os, time; os.write(int(os.environ[{VARIABLE!r}]), b'x'); time.sleep(60)"
+_SAYS = f"import os, time; os.write(int(os.environ[{VARIABLE!r}]), b'\\n'); time.sleep(60)"
 
 
 def _kept(program: str, watch: Callable[[PartRunner], object]) -> None:

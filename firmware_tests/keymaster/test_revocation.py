@@ -102,7 +102,8 @@ def test_a_revoked_certificate_is_refused_for_ever_and_published(revoking_box: R
             10,
             "the serial number on the published CRL",
         )
-        assert crl_number(published_crl(box, bystander)) == number + 1
+        # More than one where another change was on its way: numbers only grow.
+        assert crl_number(published_crl(box, bystander)) > number
         wait_until(lambda: bundle_version(trust) > version, 10, "a newer trust bundle")
         resumed = cinnabar(
             "register", "resume", "--home", str(box.home.root), "--tenant", "demo", "--application", "demo-app",

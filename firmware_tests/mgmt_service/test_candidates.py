@@ -9,8 +9,9 @@ from firmware_tests.running import cinnabar
 
 
 def seen(visitor: Visitor) -> set[str]:
-    """Who stands among the candidates of the officers' page; the same as the form of a change of officers offers."""
-    listed = {one["person"] for one in visitor.get("/api/v1/officers").json()["candidates"]}
+    """Confirmed candidates of the officers' page: the same that the form of a change of officers offers."""
+    candidates = visitor.get("/api/v1/officers").json()["candidates"]
+    listed = {one["person"] for one in candidates if one["state"] == "confirmed"}
     form = visitor.get("/api/v1/ceremonies/new/replace-officers").json()["officers"]
     assert {one["person"] for one in form["candidates"]} == listed
     return listed

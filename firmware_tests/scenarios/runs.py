@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ def recorder_alone(box: RunningBox) -> Iterator[AdminClient]:
     command = (*process.interpreter(), "-m", "appliance.recorder", "--home", str(box.home.root))
     settings = read_settings(box.home.settings)
     environment = process.environment(box.home, settings)
-    user = settings.users.recorder if os.geteuid() == 0 else None
+    user = box.home.records.stat().st_uid  # root's, where nobody has run it yet
     box.home.admin_socket.unlink(missing_ok=True)
     with subprocess.Popen(
         command, env=environment, stderr=subprocess.DEVNULL, cwd="/", user=user, group=user
