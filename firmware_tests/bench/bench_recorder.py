@@ -1,6 +1,6 @@
 """The recorder alone: appends a second, CPU an append, and whether the cost grows with what is stored.
 
-    python firmware_tests/bench/bench_recorder.py [--clients 2] [--appends 200000] [--records 1000 1000000] [--keys]
+    python -m firmware_tests.bench.bench_recorder [--clients 2] [--appends 200000] [--records 1000 1000000] [--keys]
 
 One JSON line a measurement. The recorder and its clients are real processes; bodies have 900 bytes. For each number of
 `--records` the database is filled up to it first, and the same number of appends is then measured.
@@ -76,7 +76,14 @@ def measure(recorder: Recorder, clients: int, appends: int, keys: bool, rate: in
     assert recorder.process is not None
     before = cpu_seconds(recorder.process.pid)
     begun = time.perf_counter()
-    command = [sys.executable, __file__, "--load", str(recorder.home.recorder_socket), "--appends"]
+    command = [
+        sys.executable,
+        "-m",
+        "firmware_tests.bench.bench_recorder",
+        "--load",
+        str(recorder.home.recorder_socket),
+        "--appends",
+    ]
     started = [
         subprocess.Popen(
             [*command, str(appends // clients), "--rate", str(rate // clients), *(["--keys"] if keys else [])],
