@@ -1,6 +1,6 @@
 """The yardstick: one process that signs with python-pkcs11 in a loop, as its documentation does it. Prints calls/s.
 
-python firmware_tests/bench/bare_loop.py TOKEN KEY PIN_FILE SECONDS      (SOFTHSM2_CONF in the environment)
+python -m firmware_tests.bench.bare_loop TOKEN KEY PIN_FILE SECONDS      (SOFTHSM2_CONF in the environment)
 """
 
 from __future__ import annotations

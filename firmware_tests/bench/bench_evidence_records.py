@@ -1,6 +1,6 @@
 """How fast batches are built, told apart and expanded, on one core. Prints one JSON line a measure.
 
-python firmware_tests/bench/bench_evidence_records.py [--items N]
+python -m firmware_tests.bench.bench_evidence_records [--items N]
 
 tree-build          digests a second made into a tree (aim: at least 200,000)
 tree-sha256-bound   the same number of SHA-256 calls over 64 bytes and nothing else: what bounds it

@@ -1,6 +1,6 @@
 """How fast the hsm room signs, as ratios taken in one run. Prints one JSON line a measure.
 
-python firmware_tests/bench/bench_hsm.py [--seconds S]
+python -m firmware_tests.bench.bench_hsm [--seconds S]
 
 hsm-p256-inline     key.sign, one process, against a bare loop of python-pkcs11 on a copy of the same module
 hsm-lanes-5ms ...   sign_async on thread lanes while every C_Sign takes longer, against lanes / delay

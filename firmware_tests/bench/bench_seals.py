@@ -1,6 +1,6 @@
 """What a seal costs beside its signature, in microseconds and as ratios. Prints one JSON line a measure.
 
-python firmware_tests/bench/bench_seals.py [--seconds S]
+python -m firmware_tests.bench.bench_seals [--seconds S]
 
 seal-detached       prepare and complete from a digest
 seal-options        the same with a MIME type, a commitment and a place

@@ -1,6 +1,6 @@
 """What a time-stamp costs outside HTTP and the recorder. Prints one JSON line a measure.
 
-python firmware_tests/bench/bench_timestamps.py [--seconds S]
+python -m firmware_tests.bench.bench_timestamps [--seconds S]
 
 clock-read          microseconds for one reading from a monitor's page
 stamp-decode        microseconds to decode a TimeStampReq strictly (SHA-256, nonce, certReq)
