@@ -25,8 +25,8 @@ from appliance.box import settings as box
 from appliance.box.home import Home
 from appliance.box.process import write_file
 from appliance.evidence import AuthorityEntry, LogEntry
-from appliance.keymaster import certificates, revocation
-from appliance.keymaster.trust_bundles import make_bundle
+from appliance.keymaster.certificates import profiles, revocation
+from appliance.keymaster.certificates.trust_bundles import make_bundle
 from appliance.log import VerifierKey
 from appliance.recorder.counts import CallCounter, new_run_id
 from hsm import vault
@@ -37,7 +37,7 @@ from provisioning.genesis import EnrolledApplication, SignedThing, enrolled, rec
 
 AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 END_ENTITY_LIFETIME = datetime.timedelta(days=825)
-FRONT_LIFETIME = certificates.LONGEST_SERVER
+FRONT_LIFETIME = profiles.LONGEST_SERVER
 """Browsers take no certificate of a server for longer."""
 APPLICATION_LIFETIME = datetime.timedelta(days=365)
 AUTHORITIES = ("box-ca", "tsa-ca", "seal-ca")
@@ -111,7 +111,7 @@ class _Provisioning:
         """Public files, let out once what was signed is on record."""
         self.enrolled: list[EnrolledApplication] = []
         self.log_keys: list[LogEntry] = []
-        self.issuers: dict[str, certificates.Issuer] = {}
+        self.issuers: dict[str, profiles.Issuer] = {}
         self.open: dict[str, hsm.Token] = {}
         self.new: dict[str, tokens.NewToken] = {}
 
@@ -189,8 +189,8 @@ class _Provisioning:
         key = self._key("box", name, AUTHORITY_SCHEME)
         signer = private_key(key)
         subject = names.common_name(f"{name} {self.box_id[:8]}")
-        certificate = certificates.authority(
-            certificates.name(subject, names.ORGANISATION),
+        certificate = profiles.authority(
+            profiles.name(subject, names.ORGANISATION),
             signer,
             key.public_key,
             hashes.SHA384(),
@@ -198,9 +198,7 @@ class _Provisioning:
             AUTHORITY_LIFETIME,
         )
         base = self.revocation_url
-        issuer = certificates.Issuer(
-            certificate, signer, hashes.SHA384(), f"{base}/crl/{name}.crl", f"{base}/ocsp/{name}"
-        )
+        issuer = profiles.Issuer(certificate, signer, hashes.SHA384(), f"{base}/crl/{name}.crl", f"{base}/ocsp/{name}")
         self.issuers[name] = issuer
         settings = box.CertificateAuthoritySettings(
             name=name,
@@ -242,9 +240,9 @@ class _Provisioning:
     def _server(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = self.issuers["box-ca"]
-        certificate = certificates.tls_server(
+        certificate = profiles.tls_server(
             issuer,
-            certificates.name(names.common_name("front"), names.ORGANISATION),
+            profiles.name(names.common_name("front"), names.ORGANISATION),
             key.public_key(),
             self.now,
             FRONT_LIFETIME,
@@ -266,9 +264,9 @@ class _Provisioning:
     def _unit(self, tenant: str, unit: _Unit) -> box.UnitSettings:
         label = f"{tenant}-{unit.suffix}"
         key = self._key(tenant, label, unit.scheme)
-        certificate = certificates.time_stamping_unit(
+        certificate = profiles.time_stamping_unit(
             self.issuers["tsa-ca"],
-            certificates.name(names.common_name(f"time-stamping unit {label}"), names.ORGANISATION),
+            profiles.name(names.common_name(f"time-stamping unit {label}"), names.ORGANISATION),
             key.public_key,
             self.now,
             END_ENTITY_LIFETIME,
@@ -303,9 +301,9 @@ class _Provisioning:
     def _seal_key(self, tenant: str) -> box.SealKeySettings:
         label = f"{tenant}-seal"
         key = self._key(tenant, label, "ecdsa-p256-sha256")
-        certificate = certificates.seal(
+        certificate = profiles.seal(
             self.issuers["seal-ca"],
-            certificates.name(names.common_name(f"seal of {tenant}"), names.ORGANISATION),
+            profiles.name(names.common_name(f"seal of {tenant}"), names.ORGANISATION),
             key.public_key,
             self.now,
             END_ENTITY_LIFETIME,
@@ -344,9 +342,9 @@ class _Provisioning:
     def _application(self, tenant: str) -> Path:
         key = ec.generate_private_key(ec.SECP256R1())
         name = f"{tenant}-app"
-        certificate = certificates.tls_client(
+        certificate = profiles.tls_client(
             self.issuers["box-ca"],
-            certificates.name(names.common_name(name), names.ORGANISATION),
+            profiles.name(names.common_name(name), names.ORGANISATION),
             key.public_key(),
             self.now,
             APPLICATION_LIFETIME,

@@ -2,7 +2,7 @@
 
 HOME/secrets/NAME.pin.locked is JSON. The PIN is encrypted with AES-256-GCM under 32 random bytes, the lock key, bound
 to the token's name. With the source `tpm` the lock key is sealed in the TPM (appliance.box.tpm). With `officer` it is
-split among officers (appliance.keymaster.secret_sharing), each part encrypted under that officer's passphrase by scrypt
+split among officers (appliance.secret_sharing), each part encrypted under that officer's passphrase by scrypt
 (RFC 7914); so many passphrases as the threshold says open it, 1 by default. Nothing here reads or writes files.
 """
 
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from appliance.errors import BadRequest, NotAuthorised
-from appliance.keymaster.secret_sharing import combine, split
+from appliance.secret_sharing import combine, split
 
 PASSPHRASE_MINIMUM = 12
 """Characters of the shortest passphrase that an officer may choose."""

@@ -1,7 +1,7 @@
 """Certificates without a person: what a profile permits, and what a request for a certificate must be (EST, RFC 7030).
 
 Rules without I/O, the errors that both sides know, and the API workers' way to the keymaster. Who decides, keeps count
-and issues stands in appliance.keymaster.enrolling.
+and issues stands in appliance.keymaster.certificates.enrolling.
 """
 
 from appliance.enrolment.calls import Enroller

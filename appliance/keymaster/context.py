@@ -23,11 +23,11 @@ from appliance.box.settings import BoxSettings, TokenSettings, read_settings
 from appliance.ceremonies import Constitution, Proposal
 from appliance.ceremonies.statements import ReceivedStatement
 from appliance.errors import CinnabarError, NotFound
-from appliance.keymaster.candidates import Candidates
-from appliance.keymaster.console_line import ConsoleLine
-from appliance.keymaster.constitutions import Constitutions
+from appliance.keymaster.console.line import ConsoleLine
 from appliance.keymaster.journal import Journal
-from appliance.keymaster.key_ledger import KeyLedger
+from appliance.keymaster.keys.ledger import KeyLedger
+from appliance.keymaster.officers.candidates import Candidates
+from appliance.keymaster.officers.constitutions import Constitutions
 from appliance.keymaster.recording import AdminLink, Recording
 from appliance.recorder import RecorderClient
 from appliance.recorder.admin import AdminClient

@@ -12,12 +12,12 @@ from appliance.ceremonies import Tally, encode, read_proposal
 from appliance.ceremonies.canonical import Digest, Name, Text
 from appliance.ceremonies.constitution import ScopeName
 from appliance.keymaster.bundles import Bundles
-from appliance.keymaster.candidates import Candidate
 from appliance.keymaster.context import Room
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import ConstitutionRefused, NoConstitution
 from appliance.keymaster.execution import LONGEST_PATIENCE_S, Executions
 from appliance.keymaster.journal import ProposalRow
+from appliance.keymaster.officers.candidates import Candidate
 from appliance.keymaster.registry import questions, served_actions
 
 Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 365)]

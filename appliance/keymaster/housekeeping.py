@@ -17,15 +17,15 @@ from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
 from appliance.evidence.bundle import BundleDocument, CeremonyTrust, TrustRefused
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
-from appliance.keymaster.authorities import open_issuer
-from appliance.keymaster.certificates import Issuer, Revocation
+from appliance.keymaster.certificates.authorities import open_issuer
+from appliance.keymaster.certificates.front_certificate import FrontCertificate
+from appliance.keymaster.certificates.ocsp import OcspAnswers
+from appliance.keymaster.certificates.profiles import Issuer, Revocation
+from appliance.keymaster.certificates.revocation import is_due, next_crl, publish, read_crl, reason_flag
+from appliance.keymaster.certificates.trust_bundles import make_bundle, read_last, write_bundle
+from appliance.keymaster.certificates.trust_changes import says_all, wanted_authorities, wanted_logs
 from appliance.keymaster.context import TRANSIENT, Room
-from appliance.keymaster.front_certificate import FrontCertificate
-from appliance.keymaster.ledger_watch import stopped_tenants
-from appliance.keymaster.ocsp import OcspAnswers
-from appliance.keymaster.revocation import is_due, next_crl, publish, read_crl, reason_flag
-from appliance.keymaster.trust_bundles import make_bundle, read_last, write_bundle
-from appliance.keymaster.trust_changes import says_all, wanted_authorities, wanted_logs
+from appliance.keymaster.keys.ledger_watch import stopped_tenants
 from appliance.keymaster.word import KeymasterWord, write_word
 
 DEVICE_KEY = "device"

@@ -23,22 +23,22 @@ from appliance.box.settings import BoxSettings, read_settings
 from appliance.calls.server import CallServer
 from appliance.errors import CinnabarError
 from appliance.keymaster.approve import approval_server
-from appliance.keymaster.candidates import Candidates
-from appliance.keymaster.console import Console
-from appliance.keymaster.console_line import ConsoleLine
-from appliance.keymaster.constitutions import Constitutions
+from appliance.keymaster.certificates.enrolling import Enrolling
+from appliance.keymaster.console.line import ConsoleLine
+from appliance.keymaster.console.server import Console
 from appliance.keymaster.context import TRANSIENT, Room, Tokens
 from appliance.keymaster.desk import Desk
 from appliance.keymaster.engine import Engine
-from appliance.keymaster.enrolling import Enrolling
 from appliance.keymaster.execution import Executions
-from appliance.keymaster.founding import govern
 from appliance.keymaster.housekeeping import Housekeeping
 from appliance.keymaster.journal import Journal
-from appliance.keymaster.key_endings import end_keys
-from appliance.keymaster.ledger_founding import begin_ledger
-from appliance.keymaster.ledger_watch import LedgerWatch
-from appliance.keymaster.leftovers import Leftovers
+from appliance.keymaster.keys.endings import end_keys
+from appliance.keymaster.keys.ledger_founding import begin_ledger
+from appliance.keymaster.keys.ledger_watch import LedgerWatch
+from appliance.keymaster.keys.leftovers import Leftovers
+from appliance.keymaster.officers.candidates import Candidates
+from appliance.keymaster.officers.constitutions import Constitutions
+from appliance.keymaster.officers.founding import govern
 from appliance.keymaster.recording import AdminLink, Recording
 from appliance.keymaster.registry import load_actions
 from appliance.recorder import RecorderClient

@@ -32,7 +32,7 @@ from appliance.ceremonies.bundle import unpack
 from appliance.errors import CinnabarError
 from appliance.evidence import Indication, NamedBytes, read_bundle, verify
 from appliance.evidence.directory import read_directory
-from appliance.keymaster.console_client import ConsoleClient
+from appliance.keymaster.console.client import ConsoleClient
 from firmware_tests.governed import Governed, governed
 from mgmt_service import scripts
 from mgmt_service.writing import OfficersForm, ScopeForm, actions_of, amended

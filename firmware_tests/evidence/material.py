@@ -29,7 +29,7 @@ from appliance.evidence import (
     read_bundle,
     verify,
 )
-from appliance.keymaster.trust_bundles import make_bundle
+from appliance.keymaster.certificates.trust_bundles import make_bundle
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.evidence.cli import verify_command
-from appliance.keymaster.trust_bundles import write_bundle
+from appliance.keymaster.certificates.trust_bundles import write_bundle
 from firmware_tests.evidence.material import DAY, T0, World, seal, token
 
 AT = "2026-03-02T12:00:00Z"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from appliance.evidence import LogEntry, NamedBytes, Pin, TrustRefused, read_bundle, verify
 from appliance.evidence.directory import load_trust, read_directory
-from appliance.keymaster.trust_bundles import make_bundle, write_bundle
+from appliance.keymaster.certificates.trust_bundles import make_bundle, write_bundle
 from appliance.log.note import VerifierKey
 from firmware_tests.evidence.material import DAY, T0, World, certify, crl, make_world, microseconds, spki
 

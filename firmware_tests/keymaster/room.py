@@ -25,7 +25,7 @@ from appliance.ceremonies.constitution import ApprovalRules
 from appliance.ceremonies.statements import Statement
 from appliance.keymaster.desk import Desk
 from appliance.keymaster.engine import now_utc
-from appliance.keymaster.founding import first_constitution, found
+from appliance.keymaster.officers.founding import first_constitution, found
 from appliance.keymaster.process import Keymaster
 from appliance.recorder import RecorderClient
 from firmware_tests.officers import ORIGIN, RP_ID, SoftwareOfficer

@@ -22,7 +22,7 @@ from appliance.ceremonies import Constitution, decode, encode
 from appliance.ceremonies.actions import GenerateKey
 from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.keymaster.client import DeskClient, DeskUnavailable
-from appliance.keymaster.console import Console
+from appliance.keymaster.console.server import Console
 from appliance.keymaster.registry import StepResult
 from firmware_tests.keymaster.room import Bench, Life
 from firmware_tests.running import wait_until

@@ -33,7 +33,7 @@ from appliance.keymaster.errors import (
     ProposalClosed,
     TooManyProposals,
 )
-from appliance.keymaster.ownership import note
+from appliance.keymaster.keys.ownership import note
 from appliance.keymaster.registry import StepResult
 from appliance.recorder.errors import RecorderUnavailable
 from firmware_tests.keymaster.room import Bench, Life

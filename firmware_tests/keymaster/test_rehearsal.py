@@ -18,7 +18,7 @@ from appliance.ceremonies.actions import (
 )
 from appliance.keymaster.actions.rehearsals import rehearse
 from appliance.keymaster.registry import questions
-from firmware_tests.keymaster.custodians import PEOPLE, add_key
+from firmware_tests.keymaster.keys.custodians import PEOPLE, add_key
 from firmware_tests.keymaster.room import Bench, Life
 from hsm.inventory import list_objects
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import msgspec
 
 from appliance.box.settings import RecordSettings, write_settings
-from appliance.keymaster.signed_records import affected
+from appliance.keymaster.keys.signed_records import affected
 from appliance.store import schema
 from appliance.store.records import segments
 from firmware_tests.keymaster.room import TENANT, Bench, Life

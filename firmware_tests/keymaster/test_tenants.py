@@ -33,10 +33,10 @@ from appliance.ceremonies.actions import (
     SuspendTenant,
 )
 from appliance.errors import BadRequest, NotFound
-from appliance.keymaster import certificates
 from appliance.keymaster.actions.applications import CertificateTaken
 from appliance.keymaster.actions.box import ApprovedUpdate
 from appliance.keymaster.actions.policies import ApprovalPolicy, policies_of
+from appliance.keymaster.certificates import profiles
 from appliance.keymaster.context import ExecutionContext
 from appliance.keymaster.registry import find_executor
 from firmware_tests.keymaster.room import TENANT, Bench, Life
@@ -51,18 +51,18 @@ class Ca:
 
     def __init__(self, bench: Bench) -> None:
         self.key = ec.generate_private_key(ec.SECP384R1())
-        subject = certificates.name("box-ca", "Test")
-        own = certificates.authority(subject, self.key, self.key.public_key(), hashes.SHA384(), NOW, 10 * DAY)
-        self.issuer = certificates.Issuer(own, self.key, hashes.SHA384(), "http://crl.invalid/box-ca.crl")
+        subject = profiles.name("box-ca", "Test")
+        own = profiles.authority(subject, self.key, self.key.public_key(), hashes.SHA384(), NOW, 10 * DAY)
+        self.issuer = profiles.Issuer(own, self.key, hashes.SHA384(), "http://crl.invalid/box-ca.crl")
         (bench.home.trust / "box-ca.pem").write_bytes(own.public_bytes(serialization.Encoding.PEM))
 
     def client(self, *, begins: datetime.datetime = NOW, life: datetime.timedelta = DAY) -> x509.Certificate:
         key = ec.generate_private_key(ec.SECP256R1())
-        return certificates.tls_client(self.issuer, certificates.name("app", "Test"), key.public_key(), begins, life)
+        return profiles.tls_client(self.issuer, profiles.name("app", "Test"), key.public_key(), begins, life)
 
     def server(self) -> x509.Certificate:
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
-        return certificates.tls_server(self.issuer, certificates.name("app", "Test"), key, NOW, DAY, ["app.example"])
+        return profiles.tls_server(self.issuer, profiles.name("app", "Test"), key, NOW, DAY, ["app.example"])
 
 
 def der(certificate: x509.Certificate) -> str:
@@ -188,8 +188,8 @@ def test_what_cannot_be_enrolled_is_refused_before_anybody_signs(tenants: Bench)
     ca = Ca(tenants)
     stranger = Ca.__new__(Ca)
     stranger.key = ec.generate_private_key(ec.SECP384R1())
-    own = certificates.authority(
-        certificates.name("box-ca", "Test"), stranger.key, stranger.key.public_key(), hashes.SHA384(), NOW, 10 * DAY
+    own = profiles.authority(
+        profiles.name("box-ca", "Test"), stranger.key, stranger.key.public_key(), hashes.SHA384(), NOW, 10 * DAY
     )
     stranger.issuer = dataclasses.replace(ca.issuer, certificate=own, key=stranger.key)
     made = ca.client()

@@ -18,7 +18,7 @@ from appliance.ceremonies import encode
 from appliance.ceremonies.webauthn import from_base64url
 from appliance.client import Client, Credentials
 from appliance.keymaster.client import DeskClient, DeskUnavailable
-from appliance.keymaster.console_client import ConsoleClient
+from appliance.keymaster.console.client import ConsoleClient
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 

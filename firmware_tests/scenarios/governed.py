@@ -11,7 +11,7 @@ import msgspec
 from appliance.ceremonies import Action, encode
 from appliance.ceremonies.webauthn import from_base64url
 from appliance.keymaster.client import DeskClient
-from appliance.keymaster.console_client import ConsoleClient
+from appliance.keymaster.console.client import ConsoleClient
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox
 

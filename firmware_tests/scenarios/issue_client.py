@@ -20,17 +20,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import hsm
 from appliance.box.home import Home
 from appliance.box.settings import read_settings
-from appliance.keymaster import certificates
+from appliance.keymaster.certificates import profiles
 from hsm.x509 import private_key
 
-NAME = certificates.name("REHEARSAL demo-app", "REHEARSAL - no legal effect")
+NAME = profiles.name("REHEARSAL demo-app", "REHEARSAL - no legal effect")
 
 
-def issue(issuer: certificates.Issuer, output: Path, days: float) -> None:
+def issue(issuer: profiles.Issuer, output: Path, days: float) -> None:
     """OUTPUT.crt and OUTPUT.key, issued by any authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     begins = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=days)
-    made = certificates.tls_client(issuer, NAME, key.public_key(), begins, datetime.timedelta(days=2))
+    made = profiles.tls_client(issuer, NAME, key.public_key(), begins, datetime.timedelta(days=2))
     output.with_suffix(".crt").write_bytes(made.public_bytes(Encoding.PEM))
     output.with_suffix(".key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
@@ -44,7 +44,7 @@ def main(root: str, output: str, days: str) -> None:
     opened = hsm.open_token(hsm.Pkcs11Uri.parse(token.uri), hsm.PinFile(home.root / token.pin_file), hsm.LaneSettings())
     key = private_key(opened.signing_key(hsm.Pkcs11Uri.parse(authority.key_uri), authority.scheme))
     certificate = x509.load_pem_x509_certificate((home.root / authority.certificate).read_bytes())
-    issue(certificates.Issuer(certificate, key, hashes.SHA384(), "http://crl.invalid/x.crl"), Path(output), float(days))
+    issue(profiles.Issuer(certificate, key, hashes.SHA384(), "http://crl.invalid/x.crl"), Path(output), float(days))
     opened.close()
 
 

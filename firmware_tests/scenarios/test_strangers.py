@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.box.settings import read_settings
 from appliance.client.retries import new_idempotency_key
-from appliance.keymaster import certificates
+from appliance.keymaster.certificates import profiles
 from firmware_tests.running import RunningBox, cinnabar
 from firmware_tests.scenarios.issue_client import NAME, issue
 
@@ -46,10 +46,8 @@ def wary_box(open_directory: Path) -> Iterator[RunningBox]:
     foreign_key = ec.generate_private_key(ec.SECP384R1())
     now, public = datetime.datetime.now(datetime.UTC).replace(microsecond=0), foreign_key.public_key()
     # It calls itself what the box's CA calls itself.
-    own = certificates.authority(NAME, foreign_key, public, hashes.SHA384(), now, datetime.timedelta(days=9))
-    issue(
-        certificates.Issuer(own, foreign_key, hashes.SHA384(), "http://crl.invalid/"), box.home.clients / "foreign", 0
-    )
+    own = profiles.authority(NAME, foreign_key, public, hashes.SHA384(), now, datetime.timedelta(days=9))
+    issue(profiles.Issuer(own, foreign_key, hashes.SHA384(), "http://crl.invalid/"), box.home.clients / "foreign", 0)
     box.start()
     yield box
     assert box.stop() == 0, box.said()

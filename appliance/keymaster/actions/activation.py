@@ -33,15 +33,15 @@ from appliance.ceremonies.actions import (
 )
 from appliance.keymaster import register
 from appliance.keymaster.actions.keys import may_be, was_begun
+from appliance.keymaster.certificates.responders import answer_for, answered_for, check_place
+from appliance.keymaster.certificates.trust_changes import trust_published
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.key_ledger import Activation, LedgerKey
-from appliance.keymaster.key_states import KeyStateRefused, after
-from appliance.keymaster.key_use import set_register
-from appliance.keymaster.log_keys import log_of, rotation_note, verifier_of
-from appliance.keymaster.ownership import REHEARSAL_ARC, write_chain
+from appliance.keymaster.keys.ledger import Activation, LedgerKey
+from appliance.keymaster.keys.log_keys import log_of, rotation_note, verifier_of
+from appliance.keymaster.keys.ownership import REHEARSAL_ARC, write_chain
+from appliance.keymaster.keys.states import KeyStateRefused, after
+from appliance.keymaster.keys.use import set_register
 from appliance.keymaster.registry import StepResult, executor
-from appliance.keymaster.responders import answer_for, answered_for, check_place
-from appliance.keymaster.trust_changes import trust_published
 from appliance.recorder.admin import AdminClient
 
 DECLARED_ACCURACY_US: Final = 1_000_000

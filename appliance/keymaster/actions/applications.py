@@ -16,8 +16,8 @@ from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import EnrolApplication, EnrolCertificate, ResumeApplication, SuspendApplication
 from appliance.errors import BadRequest, Conflict, NotFound
 from appliance.keymaster import register
+from appliance.keymaster.certificates.enrolments import Enrolments
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.enrolments import Enrolments
 from appliance.keymaster.registry import StepResult, answers, executor
 from appliance.recorder.admin import AdminClient
 

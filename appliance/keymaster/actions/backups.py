@@ -22,10 +22,9 @@ from appliance.ceremonies import DocumentRefused, Proposal, encode, instant_text
 from appliance.ceremonies.actions import BackUpKeys, RestoreKeys
 from appliance.ceremonies.constitution import Person
 from appliance.errors import Conflict
-from appliance.keymaster import envelopes
 from appliance.keymaster.context import ExecutionContext, Room, token_settings
-from appliance.keymaster.custody import KeyRow, find_key, note_restored
-from appliance.keymaster.key_backups import (
+from appliance.keymaster.keys import envelopes
+from appliance.keymaster.keys.backups import (
     BackedUpKey,
     Custodian,
     KeyBackup,
@@ -33,9 +32,9 @@ from appliance.keymaster.key_backups import (
     find_key_backup,
     read_key_backup,
 )
-from appliance.keymaster.registry import StepResult, executor
-from appliance.keymaster.shares import Share, ShareRefused, make_shares, read_share, recover
-from appliance.keymaster.wrapping import (
+from appliance.keymaster.keys.custody import KeyRow, find_key, note_restored
+from appliance.keymaster.keys.shares import Share, ShareRefused, make_shares, read_share, recover
+from appliance.keymaster.keys.wrapping import (
     WRAPPING_PREFIX,
     BackupFailed,
     BackupKey,
@@ -46,6 +45,7 @@ from appliance.keymaster.wrapping import (
     throwaway_module,
     trial,
 )
+from appliance.keymaster.registry import StepResult, executor
 from hsm.backup import restore_key
 from hsm.keys import destroy_key_pair, list_keys
 from hsm.public_keys import public_key_der

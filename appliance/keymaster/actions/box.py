@@ -17,7 +17,7 @@ from appliance.ceremonies import DocumentRefused, Proposal, encode, instant_text
 from appliance.ceremonies.actions import ApproveUpdate, Lock, RecoverFromTamper, Stop, Unlock
 from appliance.errors import Conflict
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.ledger_watch import settle_owner
+from appliance.keymaster.keys.ledger_watch import settle_owner
 from appliance.keymaster.registry import StepResult, answers, executor
 
 

@@ -1,7 +1,7 @@
 """Profiles under which certificates are issued unattended, and the one-time secrets by which that begins.
 
 A profile is the box's quorum's word, for a tenant; who enrols under it is the tenant's own. What then happens without
-anybody stands in appliance.keymaster.enrolling.
+anybody stands in appliance.keymaster.certificates.enrolling.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from appliance.ceremonies.actions import AuthoriseEnrolment, CreateTenant, Enrol
 from appliance.enrolment.names import NamePattern
 from appliance.errors import BadRequest, Conflict, NotFound
 from appliance.keymaster import register
-from appliance.keymaster.authorities import authority_settings
-from appliance.keymaster.certificates import LONGEST_SERVER
+from appliance.keymaster.certificates.authorities import authority_settings
+from appliance.keymaster.certificates.enrolling import secret_digest
+from appliance.keymaster.certificates.enrolments import AuthorisationRow, Enrolments, ProfileRow
+from appliance.keymaster.certificates.profiles import LONGEST_SERVER
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.enrolling import secret_digest
-from appliance.keymaster.enrolments import AuthorisationRow, Enrolments, ProfileRow
 from appliance.keymaster.registry import StepResult, answers, executor
 
 SECRET_BYTES: Final = 20

@@ -27,19 +27,19 @@ from appliance.ceremonies.actions import (
 )
 from appliance.errors import Conflict
 from appliance.evidence.directory import read_directory
-from appliance.keymaster import certificates
 from appliance.keymaster.actions.keys import may_be
-from appliance.keymaster.authorities import authority_settings, file_issued, may_issue, open_issuer
+from appliance.keymaster.certificates import profiles
+from appliance.keymaster.certificates.authorities import authority_settings, file_issued, may_issue, open_issuer
+from appliance.keymaster.certificates.lint import CertificateRefused, Role, check, check_signature
+from appliance.keymaster.certificates.naming import check_names
+from appliance.keymaster.certificates.ocsp import RESPONDER_LIFETIME
+from appliance.keymaster.certificates.rehearsed import issue, particulars, told
+from appliance.keymaster.certificates.trust_bundles import read_last
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.key_ledger import LedgerKey
-from appliance.keymaster.key_states import KeyStateRefused
-from appliance.keymaster.lint import CertificateRefused, Role, check, check_signature
-from appliance.keymaster.naming import check_names
-from appliance.keymaster.ocsp import RESPONDER_LIFETIME
-from appliance.keymaster.ownership import note, noted, subject_names, write_chain
+from appliance.keymaster.keys.ledger import LedgerKey
+from appliance.keymaster.keys.ownership import note, noted, subject_names, write_chain
+from appliance.keymaster.keys.states import KeyStateRefused
 from appliance.keymaster.registry import StepResult, answers, executor
-from appliance.keymaster.rehearsed import issue, particulars, told
-from appliance.keymaster.trust_bundles import read_last
 from hsm.public_keys import public_key_der
 from hsm.x509 import hash_algorithm, private_key, rsa_padding
 
@@ -49,9 +49,9 @@ _ROLES: Final[dict[str, Role]] = {"seal": "seal", "stamp": "stamp", "authority":
 _AUTHORITY_ROLES: Final = {"seal": "seal", "stamp": "tsa"}
 """The role, in the trust bundle, of the authority that certifies a purpose. Each certifies its own responder."""
 _PROFILES: Final = {
-    "seal": certificates.seal,
-    "stamp": certificates.time_stamping_unit,
-    "ocsp": certificates.ocsp_responder,
+    "seal": profiles.seal,
+    "stamp": profiles.time_stamping_unit,
+    "ocsp": profiles.ocsp_responder,
 }
 
 Certified = RequestCertificate | ImportCertificate | IssueCertificate | CreateAuthority
@@ -119,7 +119,7 @@ def _check_root_name(room: Room, subject: x509.Name) -> None:
 
 
 def _subject(settings: BoxSettings, action: RequestCertificate | IssueCertificate | CreateAuthority) -> x509.Name:
-    return certificates.name(*subject_names(settings, action.common_name, action.organisation), action.country)
+    return profiles.name(*subject_names(settings, action.common_name, action.organisation), action.country)
 
 
 def _purpose_in(proposal: Proposal, name: str) -> str:
@@ -260,7 +260,7 @@ async def issue_certificate(ctx: ExecutionContext, action: IssueCertificate) -> 
     if profile is None:
         raise DocumentRefused(f"there is no profile of certificates for: {key.purpose}")
 
-    def build(by: certificates.Issuer) -> x509.Certificate:
+    def build(by: profiles.Issuer) -> x509.Certificate:
         return profile(by, subject, public, chosen.moment, lifetime, chosen.number)
 
     der, facts = await issue(ctx, issuer, build, _ROLES[key.purpose], settings.name)
@@ -284,8 +284,8 @@ async def create_authority(ctx: ExecutionContext, action: CreateAuthority) -> St
     if algorithm is None or algorithm.name == "sha512":
         raise CertificateRefused("authorities sign over SHA-256 or SHA-384")
 
-    def build(by: certificates.Issuer) -> x509.Certificate:
-        return certificates.authority(
+    def build(by: profiles.Issuer) -> x509.Certificate:
+        return profiles.authority(
             subject,
             by.key,
             signing.public_key,
@@ -296,7 +296,7 @@ async def create_authority(ctx: ExecutionContext, action: CreateAuthority) -> St
         )
 
     # The issuer of a root is itself: only its key matters here, and its certificate is what comes out.
-    own = certificates.Issuer(None, private_key(signing), algorithm, "")  # type: ignore[arg-type]
+    own = profiles.Issuer(None, private_key(signing), algorithm, "")  # type: ignore[arg-type]
     der, facts = await issue(ctx, own, build, "authority", key.label, self_signed=True)
     _keep(ctx, key, [der])
     activation = msgspec.structs.replace(key.activation, role=action.role)

@@ -1,4 +1,4 @@
-"""Keys: made, stopped, brought back, declared compromised, destroyed (appliance.keymaster.key_states).
+"""Keys: made, stopped, brought back, declared compromised, destroyed (appliance.keymaster.keys.states).
 
 What stops a key acts in the recorder's register, on every signature that is not on record yet, before anything else.
 """
@@ -25,14 +25,14 @@ from appliance.ceremonies.actions import (
     SuspendKey,
 )
 from appliance.errors import Conflict, NotFound
+from appliance.keymaster.certificates.trust_changes import trust_published
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.key_ledger import LedgerKey
-from appliance.keymaster.key_states import Change, KeyState, KeyStateRefused, after
-from appliance.keymaster.key_use import forget_authority, is_fronts_authority, leave_use, may_leave_log, set_register
-from appliance.keymaster.ownership import check_token
+from appliance.keymaster.keys.ledger import LedgerKey
+from appliance.keymaster.keys.ownership import check_token
+from appliance.keymaster.keys.signed_records import affected
+from appliance.keymaster.keys.states import Change, KeyState, KeyStateRefused, after
+from appliance.keymaster.keys.use import forget_authority, is_fronts_authority, leave_use, may_leave_log, set_register
 from appliance.keymaster.registry import StepResult, answers, executor
-from appliance.keymaster.signed_records import affected
-from appliance.keymaster.trust_changes import trust_published
 from appliance.recorder.messages import BOX_LOG
 from hsm.inventory import TokenObject, list_objects
 from hsm.keys import destroy_key_pair, generate_key_pair, settle_half_made

@@ -21,13 +21,13 @@ from appliance.ceremonies.actions import CreateTenant, InitialiseToken
 from appliance.errors import Conflict
 from appliance.evidence import LogEntry
 from appliance.keymaster import register
+from appliance.keymaster.certificates.naming import check_registered
+from appliance.keymaster.certificates.trust_changes import trust_published
 from appliance.keymaster.context import ExecutionContext, Room, token_settings
-from appliance.keymaster.key_ledger import Activation
-from appliance.keymaster.naming import check_registered
-from appliance.keymaster.new_tokens import NewPins, keep_pins, make_token
-from appliance.keymaster.ownership import note, noted
+from appliance.keymaster.keys.ledger import Activation
+from appliance.keymaster.keys.new_tokens import NewPins, keep_pins, make_token
+from appliance.keymaster.keys.ownership import note, noted
 from appliance.keymaster.registry import StepResult, executor
-from appliance.keymaster.trust_changes import trust_published
 from appliance.log import VerifierKey
 from appliance.recorder.admin import AdminClient
 from hsm import vault

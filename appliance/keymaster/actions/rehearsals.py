@@ -40,10 +40,10 @@ from appliance.ceremonies.actions import (
 from appliance.errors import CinnabarError
 from appliance.keymaster.context import Room, step_key_id
 from appliance.keymaster.engine import check_requester
-from appliance.keymaster.key_backups import find_key_backup
+from appliance.keymaster.keys.backups import find_key_backup
+from appliance.keymaster.keys.shares import make_shares, recover
+from appliance.keymaster.keys.wrapping import BackupFailed, throwaway_module
 from appliance.keymaster.registry import answers, find_executor
-from appliance.keymaster.shares import make_shares, recover
-from appliance.keymaster.wrapping import BackupFailed, throwaway_module
 from hsm import HsmError, LaneSettings, Pkcs11Uri, Token, initialise_token, open_token
 from hsm.backup import install_wrapping_key, remove_wrapping_keys, restore_key, wrap_key
 from hsm.inventory import list_objects

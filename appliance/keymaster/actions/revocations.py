@@ -20,10 +20,10 @@ from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import HoldCertificate, ReleaseCertificate, RevokeCertificate
 from appliance.errors import Conflict, NotFound
 from appliance.keymaster import register
+from appliance.keymaster.certificates.enrolments import Enrolments
+from appliance.keymaster.certificates.revocation import read_crl
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.enrolments import Enrolments
 from appliance.keymaster.registry import StepResult, executor
-from appliance.keymaster.revocation import read_crl
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.messages import BOX_LOG
 

@@ -7,7 +7,7 @@ from appliance.ceremonies.actions import ResumeTenant, SetQuota, SuspendTenant
 from appliance.errors import NotFound
 from appliance.keymaster import register
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.ledger_watch import settle_owner
+from appliance.keymaster.keys.ledger_watch import settle_owner
 from appliance.keymaster.registry import StepResult, answers, executor
 
 
@@ -57,7 +57,7 @@ async def suspend_tenant(ctx: ExecutionContext, action: SuspendTenant) -> StepRe
 
 @executor(ResumeTenant, check=known)
 async def resume_tenant(ctx: ExecutionContext, action: ResumeTenant) -> StepResult:
-    """What stopped it is settled first: what its token held and nobody explained (appliance.keymaster.ledger_watch)."""
+    """What stopped it is settled first: see appliance.keymaster.keys.ledger_watch."""
     settled = await settle_owner(ctx, action.name)
     await ctx.administer(lambda admin: register.set_tenant_state(admin, action.name, "active", ctx.digest))
     return StepResult({"tenant": action.name, "state": "active", "settled": settled})

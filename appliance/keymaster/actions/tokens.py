@@ -13,8 +13,8 @@ from appliance.ceremonies.actions import CreateTenant, InitialiseToken
 from appliance.errors import Conflict
 from appliance.keymaster.actions.keys import now_us
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.key_ledger import KeyLedger
-from appliance.keymaster.new_tokens import check_free, keep_pins, make_token
+from appliance.keymaster.keys.ledger import KeyLedger
+from appliance.keymaster.keys.new_tokens import check_free, keep_pins, make_token
 from appliance.keymaster.registry import StepResult, executor
 from hsm.inventory import list_objects
 

@@ -16,10 +16,10 @@ from appliance.ceremonies.explain import LANGUAGES, explain
 from appliance.ceremonies.statements import PasskeyEvidence, Statement, Verb
 from appliance.keymaster.approve.registration import Registration, creation_options, verify_registration
 from appliance.keymaster.approve.verbs import choices
-from appliance.keymaster.candidates import Candidate
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.execution import Executions
-from appliance.keymaster.founding_rules import rules_before_founding
+from appliance.keymaster.officers.candidates import Candidate
+from appliance.keymaster.officers.founding_rules import rules_before_founding
 
 
 class AssertionResponse(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ from appliance.ceremonies import BOX, Constitution, instant_text
 from appliance.ceremonies.actions import AmendConstitution
 from appliance.ceremonies.constitution import ApprovalRules, Person
 from appliance.keymaster.approve import approval_server
-from appliance.keymaster.founding import first_constitution, found
+from appliance.keymaster.officers.founding import first_constitution, found
 from firmware_tests.keymaster.room import Bench, Life
 
 Result = TypeVar("Result")

@@ -1,0 +1,1 @@
+"""Certificates of the box's authorities: profiles, linting, enrolment, revocation, OCSP, and the trust bundle."""

@@ -1,0 +1,1 @@
+"""The box's console: what its server shows and asks, the screen and the commands of the person in front of it."""
