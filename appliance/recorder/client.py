@@ -29,6 +29,7 @@ from appliance.recorder.messages import (
     Batch,
     Command,
     Committed,
+    Effect,
     Entry,
     Goodbye,
     Housekeeping,
@@ -143,15 +144,17 @@ class RecorderClient:
         entries: list[Entry],
         idempotency: Idempotency | None = None,
         mark: tuple[str, int] | None = None,
+        effects: list[Effect] | None = None,
     ) -> asyncio.Future[Committed | Replayed]:
         """Append entries, all or none: see messages.Append. Raises Busy at once, nothing sent."""
         size = 0
         for entry in entries:
             size += len(entry.body)
         if size > LARGE_BYTES and self._is_main:
-            return self._beside().append(tenant, application, certificate, entries, idempotency, mark)
+            return self._beside().append(tenant, application, certificate, entries, idempotency, mark, effects)
         self._ticket = ticket = self._ticket + 1
-        return self._submit(Append(ticket, tenant, application, certificate, entries, idempotency, mark))
+        command = Append(ticket, tenant, application, certificate, entries, idempotency, mark, effects or [])
+        return self._submit(command)
 
     def housekeeping(
         self,

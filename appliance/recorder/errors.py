@@ -156,6 +156,38 @@ class QuotaExceeded(CinnabarError):
         return 86_400 - int(time.time()) % 86_400
 
 
+class HeadMoved(Conflict):
+    """The event names a predecessor that is no longer the letter's head: another event was there first."""
+
+    code = "head-moved"
+    title = "Another event of this letter was recorded first"
+    control = "ONCE"
+
+
+class Taken(Conflict):
+    """Something that may be used once is used; by whom and when is not told (control CHANNEL)."""
+
+    code = "taken"
+    title = "Taken"
+    control = "ONCE"
+
+
+class ValueExceeded(Conflict):
+    """A balance would go below zero, or more would be used than there is."""
+
+    code = "value-exceeded"
+    title = "There is not so much left"
+    control = "ONCE"
+
+
+class TallyExceeded(CinnabarError):
+    """A tenant's quota of letters is used up; the detail names it."""
+
+    code = "letter-quota-exceeded"
+    status = 409
+    title = "The quota of these letters is used up"
+
+
 class Governed(NotAuthorised):
     """The box has officers: what gives power comes from the keymaster, by a ceremony that it names."""
 
@@ -195,6 +227,10 @@ _CLASSES: dict[str, type[CinnabarError]] = {
         KeyExpired,
         KeyExhausted,
         QuotaExceeded,
+        HeadMoved,
+        Taken,
+        ValueExceeded,
+        TallyExceeded,
         Governed,
     )
 }

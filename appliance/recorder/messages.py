@@ -45,6 +45,65 @@ class Idempotency(msgspec.Struct, array_like=True, frozen=True):
     request_digest: bytes
 
 
+class LetterStep(msgspec.Struct, array_like=True, frozen=True, tag="step"):
+    """A letter's head moves on by one event: a compare-and-swap (control ONCE). An event may move several letters."""
+
+    letter: bytes
+    """16 bytes: the letter's id, one of the tenant's."""
+    before: bytes
+    """SHA-256 of the event before, 32 bytes; empty: the letter is new."""
+    after: bytes
+    """SHA-256 of this event, 32 bytes."""
+    number: Count
+    """How many events the letter then has."""
+    entry: Count
+    """Which of the command's entries is the event's record."""
+    kind: str
+    state: str
+    """Of the letter after the event, in clear: lists of letters are made by them."""
+    view: bytes
+    """The letter's folded state (appliance.letters.state), encrypted by the tenant; opaque to the recorder."""
+
+
+class ValueMove(msgspec.Struct, array_like=True, frozen=True, tag="value"):
+    """Value goes from one letter of the tenant to another; nothing is left below zero, so sums are conserved (ONCE)."""
+
+    source: bytes
+    """16 bytes; empty: value comes into being."""
+    target: bytes
+    """16 bytes; empty: value ends."""
+    amount: Count
+    """Ten-thousandths of a currency unit."""
+
+
+class Claim(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
+    """A letter uses something that may be used once, or up to its capacity, by all letters of a scope (ONCE)."""
+
+    scope: str
+    """A federation's name after "@", or empty: the tenant's own."""
+    key: bytes
+    """32 bytes: the keyed hash of what is used (appliance.letters.uniqueness)."""
+    letter: bytes
+    """16 bytes: who uses it."""
+    amount: int
+    """How much; negative: given back, at most what this letter used."""
+    capacity: Count
+    """How much there is: 1 for what may be used once. The first claim fixes it; another capacity is refused."""
+
+
+class Tally(msgspec.Struct, array_like=True, frozen=True, tag="tally"):
+    """A named count of the tenant's moves, for quotas, concentrations and fees."""
+
+    name: str
+    amount: int
+    """What is added; negative: taken away, never below zero."""
+    most: Count | None
+    """Refused above it; None: only counted."""
+
+
+Effect = LetterStep | ValueMove | Claim | Tally
+
+
 class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):
     """Append entries to a tenant's records, all or none. One entry per C_Sign call."""
 
@@ -57,6 +116,8 @@ class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):
     idempotency: Idempotency | None = None
     mark: tuple[str, Instant] | None = None
     """(unit, genTime in microseconds): raises the unit's durable high-water mark."""
+    effects: list[Effect] = []
+    """What the entries do to letters: decided in the same transaction, all or none of them, with the entries."""
 
 
 class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeeping"):
