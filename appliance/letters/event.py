@@ -1,0 +1,141 @@
+"""The event document: what happened to a letter, in canonical JSON (RFC 8785), naming the event before by its SHA-256.
+
+An event says everything that follows from it by itself (state, value, new letters), so that a chain of events can be
+followed by somebody who has no kind at hand. Approvers sign the draft: the event without approvals and time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from appliance.letters.errors import EventDamaged
+
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""SHA-256, lower-case hexadecimal."""
+LetterId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+"""128 random bits, lower-case hexadecimal."""
+APPROVAL_PREFIX = b"cinnabar letter approval v1\n"
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Actor(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who asked, as the box's register knew it."""
+
+    application: str
+    tenant: str
+
+
+class KindReference(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    digest: Digest
+    id: str
+    version: int
+
+
+class ValueChange(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the event does to the letter's value, after it was decided."""
+
+    amount: str
+    currency: str
+    move: Literal["open", "raise", "lower", "close", "split"]
+
+
+class NewLetter(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A letter that a split makes: this event is its first."""
+
+    amount: str
+    fields: dict[str, Any]
+    letter: LetterId
+    state: str
+
+
+class Reference(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another letter on which a condition was found to hold, with its head at that time."""
+
+    field: str
+    head: Digest
+    letter: LetterId
+    state: str
+
+
+class Receipt(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an outside registry handed out; the receipt itself travels beside the event."""
+
+    digest: Digest
+    number: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    registry: str
+
+
+class Approval(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An approver's signature over the draft's digest."""
+
+    approver: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """Id of the person, as the tenant's approval policy names her."""
+    form: Literal["cms", "webauthn"]
+    signature: Annotated[str, msgspec.Meta(max_length=32_768)]
+    """Base64: a CMS SignedData (detached) over the draft's approval text; or a WebAuthn assertion, JSON."""
+    step: Annotated[int, msgspec.Meta(ge=0, le=7)]
+    """Which of the tier's steps it belongs to."""
+
+
+class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """See the module."""
+
+    actor: Actor
+    approvals: list[Approval] = []
+    at: str = ""
+    """When the box says that it happened: RFC 3339, UTC, six digits of a second."""
+    data: dict[str, Any] = {}
+    """The event's own values, in clear."""
+    event: str
+    fields: dict[str, Any] = {}
+    """Fields of the letter that it sets, in clear."""
+    format: Literal["cinnabar-event/1"] = "cinnabar-event/1"
+    hidden: list[Digest] = []
+    """Digests of the disclosures of hidden values (RFC 9901), sorted."""
+    kind: KindReference
+    letter: LetterId
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    parts: list[NewLetter] = []
+    previous: Digest | None
+    """SHA-256 of the letter's event before; None: its first."""
+    receipts: list[Receipt] = []
+    references: list[Reference] = []
+    sealed: dict[str, Digest] = {}
+    """SHA-256 of the envelopes of encrypted fields, by field; the envelopes travel beside the event."""
+    state: str
+    """The letter's state after it."""
+    value: ValueChange | None = None
+
+    def canonical(self) -> bytes:
+        """Canonical JSON, UTF-8. Texts hold no control characters and no numbers are floats (appliance.letters.fields),
+        so that the sorted encoding is the canonical one; a test holds it to that."""
+        return _encode(self)
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical form: what the seal covers and the next event names."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    def approval_text(self) -> bytes:
+        """What approvers sign: a fixed context and the draft, which is the event before anybody approved it."""
+        return APPROVAL_PREFIX + msgspec.structs.replace(self, approvals=[], at="").canonical()
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_decoder = msgspec.json.Decoder(Event)
+
+
+def read_event(text: bytes) -> Event:
+    """An event out of its canonical form. Raises EventDamaged."""
+    try:
+        event = _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EventDamaged(f"not an event: {error}") from None
+    if event.canonical() != text:
+        raise EventDamaged("the event is not in its canonical form")
+    return event

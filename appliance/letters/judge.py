@@ -1,0 +1,290 @@
+"""Whether an event may happen to a letter, and what it then is: the rules of a kind, applied. Pure.
+
+What must be decided across all workers (the head, uniqueness, value, quotas) is named here and decided by the recorder
+in the transaction that records the event: see appliance.letters.effects.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, RoleMissing
+from appliance.letters.event import (
+    Actor,
+    Event,
+    KindReference,
+    NewLetter,
+    Receipt,
+    Reference,
+    ValueChange,
+)
+from appliance.letters.fields import check_fields, check_value, moment, parse_limit
+from appliance.letters.kind import Event as Rule
+from appliance.letters.kind import Kind, LoadedKind, Move, Step
+from appliance.letters.money import parse_amount, print_amount
+from appliance.letters.state import LetterState
+
+Conceal = Callable[[str, Any], tuple[str, str]]
+"""Of a hidden field's name and value: its disclosure (RFC 9901) and that one's digest, hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an application asks for."""
+
+    event: str
+    letter: str
+    """Id of the letter, also of one that begins."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Values in clear, those of hidden fields too."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the envelopes of encrypted fields."""
+    opened: Mapping[str, Any] = field(default_factory=dict)
+    """Values of veiled fields that were opened for this event."""
+    receipts: tuple[Receipt, ...] = ()
+    parts: tuple[str, ...] = ()
+    """Ids for the letters of a split, one a row."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An event that may happen, once it is approved and the recorder takes it."""
+
+    draft: Event
+    steps: tuple[Step, ...]
+    """Who must approve, in order."""
+    disclosures: Mapping[str, str]
+    """Of the hidden fields that it sets."""
+    amount: tuple[int, str] | None
+    """(ten-thousandths, currency) by which the tenant's approval policies find their tier."""
+
+
+def judge(
+    loaded: LoadedKind,
+    before: LetterState | None,
+    asked: Asked,
+    actor: Actor,
+    roles: frozenset[str],
+    now_us: int,
+    others: Mapping[str, LetterState],
+    conceal: Conceal,
+) -> Decision:
+    """Decide about one event. `now_us`: the box's clock, microseconds since the epoch; `others`: the tenant's letters
+    that conditions name, by id; `roles`: of the application, "*" for all.
+
+    Raises FieldRefused, EventRefused, RoleMissing, ConditionNotMet.
+    """
+    kind = loaded.kind
+    rule = _rule(kind, before, asked, roles)
+    clear, disclosures, digests = _fields(kind, rule, before, asked, conceal)
+    check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
+    after = (before.fields if before is not None else {}) | clear
+    known = after | {name: asked.fields[name] for name in disclosures}
+    _times(kind, rule, after, now_us)
+    references = tuple(_condition(rule, one, asked, known, others) for one in range(len(rule.conditions)))
+    _receipts(rule, asked)
+    value, parts, state = _value(kind, rule, before, asked, after)
+    draft = Event(
+        actor=actor,
+        data=dict(asked.data),
+        event=asked.event,
+        fields=clear,
+        hidden=sorted(digests),
+        kind=KindReference(digest=loaded.digest, id=kind.id, version=kind.version),
+        letter=asked.letter,
+        number=1 if before is None else before.number + 1,
+        parts=list(parts),
+        previous=None if before is None else before.head,
+        receipts=list(asked.receipts),
+        references=list(references),
+        sealed=dict(asked.sealed),
+        state=state,
+        value=value,
+    )
+    amount = _approval_amount(rule, asked, after)
+    return Decision(draft, _steps(rule, amount), disclosures, amount)
+
+
+def happened(at_us: int, before: LetterState | None) -> str:
+    """The event's time as it stands in it: never before that of the event before it."""
+    when = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=at_us)
+    text = when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if before is not None and text < before.changed:
+        raise EventRefused(f"the clock is behind the letter's last event, {before.changed}")
+    return text
+
+
+def _rule(kind: Kind, before: LetterState | None, asked: Asked, roles: frozenset[str]) -> Rule:
+    rule = kind.events.get(asked.event)
+    if rule is None:
+        raise EventRefused(f"{kind.id} has no event {asked.event!r}; it has {', '.join(kind.events)}")
+    if "*" not in roles and roles.isdisjoint(rule.by):
+        raise RoleMissing(f"{asked.event} needs the role {' or '.join(rule.by)}")
+    if before is None and rule.from_:
+        raise EventRefused(f"{asked.event} does not begin a letter")
+    if before is not None and before.state not in rule.from_:
+        may = [name for name, one in kind.events.items() if before.state in one.from_]
+        raise EventRefused(f"the letter is {before.state}: it may {', '.join(may) or 'have no event any more'}")
+    return rule
+
+
+def _required(declared: Mapping[str, Any]) -> list[str]:
+    return [name for name, one in declared.items() if one.required]
+
+
+def _fields(
+    kind: Kind, rule: Rule, before: LetterState | None, asked: Asked, conceal: Conceal
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    settable = {name: kind.fields[name] for name in rule.fields}
+    encrypted = {name for name, one in settable.items() if one.confidentiality in ("recipients", "veiled")}
+    for name in asked.sealed:
+        if name not in encrypted:
+            raise FieldRefused(f"/sealed/{name}: this event takes no envelope of that name")
+    for name in asked.fields:
+        if name in encrypted:
+            raise FieldRefused(f"/fields/{name}: it comes as an envelope, in /sealed/{name}")
+    needed = [name for name in _required(settable) if name not in asked.sealed] if before is None else []
+    check_fields(settable, asked.fields, needed=needed, where="/fields")
+    for name in rule.opens:
+        if name not in asked.opened:
+            raise FieldRefused(f"/codes/{name}: the event opens it")
+        check_value(kind.fields[name], asked.opened[name], f"/fields/{name}")
+    if before is not None and rule.fields and not (asked.fields or asked.sealed):
+        raise FieldRefused("/fields: the event changes at least one")
+    clear = dict(asked.opened)
+    disclosures: dict[str, str] = {}
+    digests: list[str] = []
+    for name, value in asked.fields.items():
+        if settable[name].confidentiality == "hidden":
+            disclosures[name], digest = conceal(name, value)
+            digests.append(digest)
+        else:
+            clear[name] = value
+    return clear, disclosures, digests
+
+
+def _times(kind: Kind, rule: Rule, after: Mapping[str, Any], now_us: int) -> None:
+    for name, late in ((rule.not_before, False), (rule.not_after, True)):
+        text = after.get(name) if name is not None else None
+        if text is None:
+            continue
+        when = moment(text, kind.zone, end=late)
+        if late and now_us > when:
+            raise EventRefused(f"/fields/{name}: {text} is past")
+        if not late and now_us < when:
+            raise EventRefused(f"/fields/{name}: not before {text}")
+
+
+def _condition(
+    rule: Rule, place: int, asked: Asked, known: Mapping[str, Any], others: Mapping[str, LetterState]
+) -> Reference:
+    condition = rule.conditions[place]
+    name = condition.letter
+    where = f"/data/{name}" if name in rule.data else f"/fields/{name}"
+    wanted = asked.data.get(name) if name in rule.data else known.get(name)
+    other = others.get(wanted) if isinstance(wanted, str) else None
+    if other is None:
+        raise ConditionNotMet(f"{where}: there is no such letter")
+    if other.kind.id not in condition.kinds:
+        raise ConditionNotMet(f"{where}: it is a {other.kind.id}; wanted {' or '.join(condition.kinds)}")
+    if other.state not in condition.states:
+        raise ConditionNotMet(f"{where}: it is {other.state}; wanted {' or '.join(condition.states)}")
+    for own, theirs in condition.same.items():
+        if known.get(own) is None or known.get(own) != other.fields.get(theirs):
+            raise ConditionNotMet(f"/fields/{own}: it is not the same as {theirs} of the letter in {where}")
+    return Reference(field=name, head=other.head, letter=other.letter, state=other.state)
+
+
+def _receipts(rule: Rule, asked: Asked) -> None:
+    given = {one.registry for one in asked.receipts}
+    for registry in rule.receipts:
+        if registry not in given:
+            raise FieldRefused(f"/receipts: that of {registry} is missing")
+    unknown = given - set(rule.receipts)
+    if unknown:
+        raise FieldRefused(f"/receipts: the event takes none of {min(unknown)}")
+
+
+def _value(
+    kind: Kind, rule: Rule, before: LetterState | None, asked: Asked, after: Mapping[str, Any]
+) -> tuple[ValueChange | None, tuple[NewLetter, ...], str]:
+    """(change, new letters, state after)."""
+    state = rule.to or (before.state if before is not None else "")
+    move = rule.value
+    if move is None or kind.value is None:
+        return None, (), state
+    balance = 0 if before is None else before.balance
+    parts: tuple[NewLetter, ...] = ()
+    if move.move == "open":
+        opened = after[kind.value.amount]
+        units, currency = parse_amount(opened["amount"], opened["currency"]), opened["currency"]
+    elif move.move == "close":
+        units, currency = balance, _currency(before)
+    elif move.move == "split":
+        currency = _currency(before)
+        units, parts = _parts(move, kind, asked, currency)
+    else:
+        money = asked.data[move.amount or ""]
+        currency = _currency(before)
+        if money["currency"] != currency:
+            raise FieldRefused(f"/data/{move.amount}: the letter is in {currency}")
+        units = parse_amount(money["amount"], currency)
+    if move.move in ("lower", "split"):
+        if units > balance:
+            where = move.parts or move.amount
+            raise FieldRefused(f"/data/{where}: only {print_amount(balance, currency)} {currency} is left")
+        if units == balance and move.emptied is not None:
+            state = move.emptied
+    return ValueChange(amount=print_amount(units, currency), currency=currency, move=move.move), parts, state
+
+
+def _currency(before: LetterState | None) -> str:
+    if before is None or not before.currency:
+        raise EventRefused("the letter has no value yet")
+    return before.currency
+
+
+def _parts(move: Move, kind: Kind, asked: Asked, currency: str) -> tuple[int, tuple[NewLetter, ...]]:
+    assert kind.value is not None  # noqa: S101 - its caller looked
+    rows = asked.data[move.parts or ""]
+    if len(asked.parts) != len(rows):
+        raise EventRefused("a split needs an id for each of its letters")
+    parts = []
+    total = 0
+    for place, (letter, row) in enumerate(zip(asked.parts, rows, strict=True)):
+        money = row["amount"]
+        where = f"/data/{move.parts}/{place}/amount"
+        if money["currency"] != currency:
+            raise FieldRefused(f"{where}: the letter is in {currency}")
+        units = parse_amount(money["amount"], currency)
+        if not units:
+            raise FieldRefused(f"{where}: a part is worth something")
+        total += units
+        fields = {name: value for name, value in row.items() if name != "amount"} | {kind.value.amount: money}
+        parts.append(NewLetter(amount=money["amount"], fields=fields, letter=letter, state=move.parts_state or ""))
+    return total, tuple(parts)
+
+
+def _approval_amount(rule: Rule, asked: Asked, after: Mapping[str, Any]) -> tuple[int, str] | None:
+    if rule.approvals is None or rule.approvals.amount is None:
+        return None
+    name = rule.approvals.amount
+    money = asked.data.get(name) if name in rule.data else after.get(name)
+    if money is None:
+        raise FieldRefused(f"/fields/{name}: approvals go by it")
+    return parse_amount(money["amount"], money["currency"]), money["currency"]
+
+
+def _steps(rule: Rule, amount: tuple[int, str] | None) -> tuple[Step, ...]:
+    if rule.approvals is None:
+        return ()
+    for tier in rule.approvals.tiers:
+        if amount is None or tier.currency in (None, amount[1]):
+            ends = None if tier.up_to is None or amount is None else parse_limit(tier.up_to)
+            if ends is None or (amount is not None and amount[0] <= ends):
+                return tuple(tier.steps)
+    raise EventRefused("no tier of approvals covers the amount")

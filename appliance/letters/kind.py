@@ -1,0 +1,232 @@
+"""A kind of letter: fields, uniqueness, value, life cycle, approvals, quotas and confidentiality as one TOML file.
+
+This is the file's schema; what must hold between its parts is checked by appliance.letters.check. The kind's digest is
+the SHA-256 of the file's bytes. Adding a kind needs no code: see docs/kinds.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from typing import Annotated, Literal
+
+import msgspec
+
+from appliance.letters.errors import KindRefused
+
+KIND_BYTES = 256 * 1024
+"""Largest file of a kind."""
+
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]
+"""Of a kind, a state, an event, a role, a step."""
+FieldName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,62}\Z")]
+Words = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Currency = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
+Decimal = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?\Z")]
+
+Type = Literal[
+    "text", "money", "integer", "decimal", "date", "time", "choice", "yes-no", "digest", "party", "letter", "table"
+]
+Confidentiality = Literal["clear", "hidden", "recipients", "veiled"]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Bilingual(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text for people in both languages."""
+
+    en: Words
+    zh: Words
+
+
+class Field(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One value of a letter or of one event."""
+
+    label: Bilingual
+    type: Type
+    required: bool = True
+    confidentiality: Confidentiality = "clear"
+    """clear: in the event; hidden: its salted hash only (RFC 9901), the value is disclosed to whom it concerns;
+    recipients: encrypted to named certificates; veiled: encrypted by its sender, opened by code after the time."""
+    pattern: str | None = None
+    """Of a text: an anchored regular expression, without back-references."""
+    longest: Annotated[int, msgspec.Meta(ge=1, le=20_000)] = 200
+    """Characters of a text, rows of a table."""
+    least: str | None = None
+    """Of money, an integer, a decimal, a date or a time: the smallest value, as it is written in a letter."""
+    most: str | None = None
+    currencies: Annotated[list[Currency], msgspec.Meta(max_length=64)] = []
+    """Of money: those allowed."""
+    choices: dict[Name, Bilingual] = {}
+    columns: dict[FieldName, Field] = {}
+    """Of a table: its columns, in their order; no table within."""
+
+
+class Unique(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What no two letters may share (control ONCE), but for letters in a state of `free_in`."""
+
+    fields: Annotated[list[str], msgspec.Meta(min_length=1, max_length=16)]
+    """Names of clear or hidden fields; `field.name` or `field.id` of a party."""
+    scope: Annotated[str, msgspec.Meta(pattern=r"\A(tenant|@[a-z][a-z0-9-]{0,62})\Z")] = "tenant"
+    """`tenant`, or a federation of tenants: @NAME."""
+    free_in: list[Name] = []
+    capacity: FieldName | None = None
+    """A money field that says how much there is of it: letters then share it, each with its value (K8)."""
+
+
+class Value(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a letter is worth: balance: drawn and raised by events; divisible: may be split into letters as well."""
+
+    rule: Literal["balance", "divisible"]
+    amount: FieldName
+    """The required money field that opens the balance."""
+
+
+class Move(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an event does to the letter's value."""
+
+    move: Literal["open", "raise", "lower", "close", "split"]
+    """open: the value becomes the kind's amount; raise, lower: by `amount`; close: what is left ends; split: into new
+    letters, one a row of `parts`."""
+    emptied: Name | None = None
+    """Of lower and split: the state when nothing is left, in place of the event's."""
+    amount: FieldName | None = None
+    """Of raise and lower: a money field of the event's own data."""
+    parts: FieldName | None = None
+    """Of split: a table of the event's own data; its money column `amount` is what each new letter gets, its other
+    columns are fields of the new letter."""
+    parts_state: Name | None = None
+    """Of split: the new letters' state."""
+
+
+class Step(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Approvers who sign, by an approval policy of the tenant, which names persons, numbers and order."""
+
+    policy: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\Z")]
+
+
+class Tier(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who approves up to an amount: each step in its order."""
+
+    up_to: Decimal | None = None
+    """None: without end; the last tier of a currency."""
+    currency: Currency | None = None
+    """None: the event has no amount to go by."""
+    steps: Annotated[list[Step], msgspec.Meta(max_length=8)] = []
+    """Empty: nobody needs to approve."""
+
+
+class Approvals(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    amount: FieldName | None = None
+    """The money field, of the event's data or else of the letter, that the tiers go by; None: one tier for all."""
+    tiers: Annotated[list[Tier], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Condition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another letter of the same tenant, named by a field, must be so (K20)."""
+
+    letter: FieldName
+    """A field of type letter, of the event's data or else of the letter."""
+    kinds: Annotated[list[Name], msgspec.Meta(min_length=1)]
+    states: Annotated[list[Name], msgspec.Meta(min_length=1)]
+    same: dict[FieldName, FieldName] = {}
+    """Fields of this letter that must equal fields of the other one."""
+
+
+class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may happen to a letter."""
+
+    title: Bilingual
+    from_: list[Name] = msgspec.field(name="from", default=[])
+    """States in which it may happen; empty: it begins a letter."""
+    to: Name | None = None
+    """The state after it; None: the same."""
+    by: Annotated[list[Name], msgspec.Meta(min_length=1)]
+    """Roles: an application with the permission `role-NAME` may ask for it."""
+    fields: list[FieldName] = []
+    """Fields of the letter that it sets; those that begin a letter set all that are required."""
+    data: dict[FieldName, Field] = {}
+    """Values of the event alone."""
+    value: Move | None = None
+    approvals: Approvals | None = None
+    not_before: FieldName | None = None
+    """A date or time field of the letter before which it does not happen, by the box's clock."""
+    not_after: FieldName | None = None
+    """A date or time field after which it does not happen; a date counts whole, in the kind's zone."""
+    conditions: list[Condition] = []
+    receipts: list[Name] = []
+    """Outside registries whose receipt must be attached, by name (K8)."""
+    opens: list[FieldName] = []
+    """Veiled fields that it opens: the sender's code comes with it (control VEIL)."""
+
+
+class State(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    title: Bilingual
+    final: bool = False
+    """Nothing more happens."""
+
+
+class Quota(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is counted, and refused above a limit that the tenant sets (K12)."""
+
+    title: Bilingual
+    measure: Literal["letters", "value"]
+    period: Literal["day", "month", "year", "ever", "outstanding"]
+    """outstanding: what is open now; it is given back when value ends."""
+    by: str | None = None
+    """A clear field, or `field.id` of a party: one count each (concentration)."""
+
+
+class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """See the module."""
+
+    format: Literal["cinnabar-kind/1"]
+    id: Name
+    version: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    title: Bilingual
+    about: Bilingual
+    """What the letter is for, and what it promises."""
+    zone: Annotated[str, msgspec.Meta(pattern=r"\A[+-](0[0-9]|1[0-4]):(00|30|45)\Z")] = "+08:00"
+    """Where its dates begin and end."""
+    retention_years: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    template: Name = "letter"
+    languages: tuple[Literal["en", "zh"], ...] = ("zh", "en")
+    value: Value | None = None
+    fields: dict[FieldName, Field]
+    states: dict[Name, State]
+    events: dict[Name, Event]
+    unique: dict[Name, Unique] = {}
+    """By a name that all kinds of the scope share: two kinds with `invoice` take the same invoice once."""
+    quotas: dict[Name, Quota] = {}
+    public: list[FieldName] = []
+    """Fields that whoever has the letter's code and `second` is shown (验真)."""
+    second: FieldName | None = None
+    """The field that must be given beside the code."""
+
+
+class LoadedKind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind with the digest of its file."""
+
+    kind: Kind
+    digest: str
+    """SHA-256 of the file, lower-case hexadecimal."""
+
+
+def read_kind(text: bytes) -> LoadedKind:
+    """Read a kind's file against the schema alone. Raises KindRefused."""
+    if len(text) > KIND_BYTES:
+        raise KindRefused(f"a kind's file has at most {KIND_BYTES} bytes")
+    try:
+        document = tomllib.loads(text.decode())
+        kind = msgspec.convert(document, Kind)
+    except UnicodeDecodeError as error:
+        raise KindRefused(f"not UTF-8 at byte {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise KindRefused(f"not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise KindRefused(str(error)) from None
+    except RecursionError:
+        raise KindRefused("nested too deeply") from None
+    return LoadedKind(kind=kind, digest=hashlib.sha256(text).hexdigest())

@@ -1,0 +1,79 @@
+"""What may happen to a letter: the rules of a kind, applied by the pure judge, and the chain that follows from it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import rfc8785
+
+from appliance.letters.errors import EventRefused, FieldRefused, RoleMissing
+from appliance.letters.event import Actor, read_event
+from appliance.letters.judge import Asked, happened, judge
+from appliance.letters.state import LetterState, follow
+from firmware_tests.letters.kinds import BID_BOND, FIELDS
+
+NOON = 1_790_000_000_000_000
+ACTOR = Actor(application="core", tenant="acme")
+LETTER = "ab" * 16
+
+
+def conceal(name: str, value: object) -> tuple[str, str]:
+    raise AssertionError(f"{name} is no hidden field: {value}")
+
+
+def step(before: LetterState | None, event: str, roles: str = "guarantor", now: int = NOON, **members: object):  # type: ignore[no-untyped-def]
+    asked = Asked(event, LETTER, **members)  # type: ignore[arg-type]
+    decision = judge(BID_BOND, before, asked, ACTOR, frozenset({roles}), now, {}, conceal)
+    made = msgspec.structs.replace(decision.draft, at=happened(now, before))
+    assert rfc8785.dumps(msgspec.json.decode(made.canonical())) == made.canonical()
+    assert read_event(made.canonical()) == made
+    return follow(before, made)
+
+
+def test_a_bid_bond_from_issue_to_release() -> None:
+    letter = step(None, "issue", fields=FIELDS)
+    assert (letter.state, letter.balance, letter.number) == ("issued", 5_000_000_000, 1)
+    letter = step(letter, "claim", "beneficiary", data={"claimed": FIELDS["amount"], "reason": "拒签合同"})
+    letter = step(letter, "pay", data={"paid": {"amount": "200000.00", "currency": "CNY"}})
+    assert (letter.state, letter.balance) == ("issued", 3_000_000_000)
+    letter = step(letter, "release", "beneficiary")
+    assert (letter.state, letter.balance, letter.number) == ("released", 0, 4)
+    with pytest.raises(EventRefused, match="no event any more"):
+        step(letter, "claim", data={})
+
+
+def test_paying_all_of_it_ends_the_letter() -> None:
+    letter = step(step(None, "issue", fields=FIELDS), "claim", data={"claimed": FIELDS["amount"], "reason": "x"})
+    with pytest.raises(FieldRefused, match=r"^/data/paid: only 500000.00 CNY is left"):
+        step(letter, "pay", data={"paid": {"amount": "500000.01", "currency": "CNY"}})
+    assert step(letter, "pay", data={"paid": FIELDS["amount"]}).state == "paid"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"tender_code": "a b"}, "/fields/tender_code: it does not have the form"),
+        ({"project": "\u202eevil"}, "/fields/project: it holds the character U\\+202E"),
+        ({"amount": {"amount": "1.5", "currency": "CNY"}}, "/fields/amount: an amount in CNY"),
+        ({"amount": {"amount": "1.00", "currency": "EUR"}}, "/fields/amount: its currency is one of"),
+        ({"opening": "2026-13-01T00:00:00Z"}, "/fields/opening"),
+        ({"valid_until": "2026-02-30"}, "/fields/valid_until"),
+        ({"bidder": {"id": "9"}}, "/fields/bidder: a party"),
+        ({"colour": "red"}, "/fields/colour: this event does not set it"),
+    ],
+)
+def test_a_wrong_field_is_named(changed: dict[str, object], said: str) -> None:
+    with pytest.raises(FieldRefused, match=said):
+        step(None, "issue", fields=FIELDS | changed)
+
+
+def test_a_missing_field_a_foreign_role_and_a_late_claim_are_refused() -> None:
+    with pytest.raises(FieldRefused, match="/fields/bidder: it is required"):
+        step(None, "issue", fields={name: value for name, value in FIELDS.items() if name != "bidder"})
+    with pytest.raises(RoleMissing, match="guarantor"):
+        step(None, "issue", "beneficiary", fields=FIELDS)
+    letter = step(None, "issue", fields=FIELDS)
+    with pytest.raises(EventRefused, match="2099-12-31 is past"):
+        step(letter, "claim", now=NOON + 10**17, data={"claimed": FIELDS["amount"], "reason": "x"})
+    with pytest.raises(EventRefused, match="not before 2099-12-31"):
+        step(letter, "expire")
