@@ -239,7 +239,7 @@ def test_a_missing_tile_is_mended_at_the_next_start(box: Box) -> None:
     box.start_follower()
     wait_for(lambda: all(path.exists() for path in lost) and lost[3].stat().st_size > 100, "the files are mended")
     assert [path.read_bytes() for path in lost] == before
-    assert "tiles-mended" in box.errors()
+    wait_for(lambda: "tiles-mended" in box.errors(), "what was mended is said")
     assert box.checkpoint(ALFA) == head
     entry = box.leaves("alfa")[0]
     verify_tlog_proof(TlogProof.parse(box.reader(ALFA).tlog_proof(0)), entry, ALFA, keys_of(box, ALFA))
