@@ -22,6 +22,7 @@ import msgspec
 from appliance.calls.framing import FrameReader, frame
 from appliance.errors import CinnabarError
 from appliance.recorder.errors import Busy, OutcomeUnknown, RecorderUnavailable, from_code
+from appliance.recorder.letter_shapes import check_effects
 from appliance.recorder.messages import (
     Answer,
     Answers,
@@ -37,6 +38,7 @@ from appliance.recorder.messages import (
     JobClaim,
     JobCreate,
     JobSlice,
+    LetterStep,
     Query,
     Reading,
     Refused,
@@ -146,10 +148,13 @@ class RecorderClient:
         mark: tuple[str, int] | None = None,
         effects: list[Effect] | None = None,
     ) -> asyncio.Future[Committed | Replayed]:
-        """Append entries, all or none: see messages.Append. Raises Busy at once, nothing sent."""
+        """Append entries, all or none: see messages.Append. Raises Busy, BadRequest at once, nothing sent."""
         size = 0
         for entry in entries:
             size += len(entry.body)
+        if effects:
+            check_effects(entries, effects)
+            size += sum(len(effect.view) for effect in effects if type(effect) is LetterStep)
         if size > LARGE_BYTES and self._is_main:
             return self._beside().append(tenant, application, certificate, entries, idempotency, mark, effects)
         self._ticket = ticket = self._ticket + 1

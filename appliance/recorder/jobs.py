@@ -77,12 +77,9 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
         raise NotAuthorised("the job's application is suspended or revoked")
     if command.entries and command.certificate:
         caller = transaction.authorise(command.certificate, caller.tenant, caller.application)
-    transaction.check_entries(command.entries, caller)
     if transaction.careful and transaction.already(job.tenant, command.entries) is not None and command.entries:
         raise errors.RecordIdTaken("a record of that id exists")
-    if job.tenant in transaction.ground.limits.tenants:
-        transaction.taken.take(caller, command.entries)
-    first = transaction.add(job.tenant, job.application, command.entries) if command.entries else -1
+    first = transaction.take(caller, command.entries) if command.entries else -1
     rows.add_slice(
         transaction.connection, job.number, command.start, len(command.verdicts), first, len(command.entries), verdicts
     )

@@ -17,6 +17,7 @@ from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.recorder import errors
 from appliance.recorder.administration import GOVERNED
 from appliance.recorder.audit_queries import AuditQueries
+from appliance.recorder.letter_queries import LetterQueries
 from appliance.recorder.messages import Answer, Query, Refused, Result
 from appliance.store import keys, records, rows, schema, usage
 from appliance.store.records import Row, Segment
@@ -29,7 +30,7 @@ PART_LIMIT = 1024 * 1024
 VERDICTS_LIMIT = 20_000
 
 
-class Queries(AuditQueries):
+class Queries(AuditQueries, LetterQueries):
     """The queries over one read-only connection."""
 
     def __init__(

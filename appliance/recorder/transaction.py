@@ -7,7 +7,7 @@ leaf indexes are given out per tenant as commands are accepted, sequence numbers
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,14 @@ from appliance.recorder import errors, limits, rules
 from appliance.recorder.counts import Counts
 from appliance.recorder.housekeeping import housekeeping
 from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
+from appliance.recorder.letter_shapes import LETTER
+from appliance.recorder.letters import Book, LetterGround
 from appliance.recorder.limits import Limits, Taken
 from appliance.recorder.messages import (
     Answer,
     Append,
     Committed,
+    Effect,
     Entry,
     Goodbye,
     Housekeeping,
@@ -40,8 +43,10 @@ from appliance.store.records import LEAF_BITS, LEAF_LIMIT, Segment
 from appliance.store.rows import RunRow, pack
 
 RECORD_ID_BYTES = 22
-SUBMITTED_KINDS = frozenset({"stamp", "seal", "batch-stamp"})
-"""Kinds of records that an application's signature leaves; what stands in clear in a log is never a worker's word."""
+PLAIN_KINDS = frozenset({"stamp", "seal", "batch-stamp"})
+SUBMITTED_KINDS = PLAIN_KINDS | {LETTER}
+"""Kinds of records that an application's signature leaves; what stands in clear in a log is never a worker's word.
+Those of letters' events come with their effects only."""
 
 
 @dataclass
@@ -90,6 +95,7 @@ class Ground:
     logs: dict[str, str]
     """Tenant (or BOX_LOG) by log origin."""
     limits: Limits = field(default_factory=Limits)
+    letters: LetterGround = field(default_factory=LetterGround)
     leases: dict[bytes, tuple[str, float]] = field(default_factory=dict)
     """(run, end in seconds of the monotonic clock) of the claimed jobs."""
     served: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -133,6 +139,7 @@ class Transaction:
         self.ids: dict[bytes, tuple[int, int, bytes]] = {}
         self.bytes = 0
         self.taken = Taken(ground.limits, now_us)
+        self.letters = Book(connection, ground.letters, now_us)
         self._counted: list[limits.Row] = []
         self._handlers: dict[type, Callable[..., Answer]] = {
             Housekeeping: housekeeping,
@@ -172,10 +179,7 @@ class Transaction:
                 return replay
         if self.refuse is not None:
             raise errors.ReadOnly(self.refuse)
-        self.check_entries(entries, caller)
-        if caller.tenant_number in self.ground.limits.tenants:
-            self.taken.take(caller, entries)
-        first = self.add(caller.tenant_number, caller.application_number, entries)
+        first = self.take(caller, entries, command.effects)
         if idempotency is not None:
             self.remember(caller, idempotency, first, entries, None)
         if command.mark is not None:
@@ -184,6 +188,20 @@ class Transaction:
                 self.marks[unit] = time
         self.row_counts[run.run] = self.row_counts.get(run.run, 0) + len(entries)
         return Committed(command.ticket, first)
+
+    def take(self, caller: Caller, entries: list[Entry], effects: Sequence[Effect] = ()) -> int:
+        """Judge entries of a caller and what they do to letters, and take them in, all or none.
+
+        Returns the first one's leaf index."""
+        tenant = caller.tenant_number
+        self.check_entries(entries, caller, SUBMITTED_KINDS if effects else PLAIN_KINDS)
+        draft = self.letters.draft(tenant, entries, effects) if effects else None
+        if tenant in self.ground.limits.tenants:
+            self.taken.take(caller, entries)
+        first = self.add(tenant, caller.application_number, entries)
+        if draft is not None:
+            self.letters.take(draft)
+        return first
 
     def authorise(self, certificate: bytes, tenant: str, application: str) -> Caller:
         caller = self.ground.callers.by_certificate.get(certificate)
@@ -196,13 +214,15 @@ class Transaction:
             raise NotAuthorised("the certificate is not in the register, or not as this application's")
         return caller
 
-    def check_entries(self, entries: list[Entry], caller: Caller) -> None:
+    def check_entries(self, entries: list[Entry], caller: Caller, kinds: frozenset[str] = PLAIN_KINDS) -> None:
         for entry in entries:
             record_id = entry.record_id
             if len(record_id) != RECORD_ID_BYTES or len(entry.commitment) != records.COMMITMENT_BYTES:
                 raise BadRequest("a record id has 22 bytes and a commitment 32")
             self.check_id(record_id)
-            if entry.kind not in SUBMITTED_KINDS:
+            if entry.kind not in kinds:
+                if entry.kind == LETTER:
+                    raise BadRequest("the record of a letter's event comes with what the event does to the letter")
                 raise BadRequest("records of this kind are made by the recorder alone")
             if not caller.everything and entry.key not in caller.permissions:
                 raise NotAuthorised("the application may not use this key")
@@ -355,7 +375,8 @@ class Transaction:
                     raise
                 raise errors.NeedsCare from error
             records.insert_leaves(connection, leaves)
-            self.bytes = size + len(out) * limits.ROW_BYTES
+            self.letters.write()
+            self.bytes = size + len(out) * limits.ROW_BYTES + self.letters.bytes
         self._counted = limits.counted(self.pending, self.taken.requests)
         if self._counted:
             usage.add_usage(connection, self.taken.day, self._counted)
@@ -385,6 +406,7 @@ class Transaction:
         ground.hours.update({keys.hour_of(row.key) for row in self.keys.values()})
         ground.served.update(self.served)
         limits.publish(ground.limits, self.taken.day, self._counted)
+        self.letters.publish()
         for job_id, lease in self.leases.items():
             if lease[1] > self.monotonic:
                 ground.leases[job_id] = lease

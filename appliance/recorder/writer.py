@@ -15,6 +15,7 @@ from appliance.errors import CinnabarError
 from appliance.recorder import administration, errors
 from appliance.recorder.administration import CeremonyEntry, Change
 from appliance.recorder.counts import Counts
+from appliance.recorder.letters import LetterGround
 from appliance.recorder.limits import Limits, Quota, Used
 from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, KeyEntry, Refused
 from appliance.recorder.register import Callers, Certificate, TenantState
@@ -101,6 +102,7 @@ class Writer:
             window_ms=self.settings.window_ms,
             logs=self.settings.logs,
             limits=self._counted_limits(),
+            letters=LetterGround.read(connection),
         )
         ground.sealed_last_id = max((s.last_id for s in known if s.last_id is not None), default=b"")
         return ground

@@ -76,7 +76,36 @@ _VERSION_2 = (
     "CREATE TABLE flags (name TEXT PRIMARY KEY, changed INTEGER NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = (
+    # Letters (see appliance.store.letters). A shelf is a kind and a state of a tenant's letters.
+    """CREATE TABLE shelves (
+        number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenants, kind TEXT NOT NULL, state TEXT NOT NULL,
+        count INTEGER NOT NULL CHECK (count >= 0), UNIQUE (tenant, kind, state))""",
+    # Numbers are given in order of arrival over all tenants, so that rows are added at the end; nobody is told them.
+    """CREATE TABLE letters (
+        number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, letter BLOB NOT NULL, shelf INTEGER NOT NULL,
+        events INTEGER NOT NULL, balance INTEGER NOT NULL CHECK (balance >= 0), changed INTEGER NOT NULL,
+        head BLOB NOT NULL, view BLOB NOT NULL)""",
+    "CREATE UNIQUE INDEX letters_by_id ON letters (tenant, letter)",
+    "CREATE INDEX letters_by_shelf ON letters (shelf)",
+    """CREATE TABLE letter_events (
+        letter INTEGER NOT NULL, number INTEGER NOT NULL, record_id BLOB NOT NULL,
+        PRIMARY KEY (letter, number)) WITHOUT ROWID""",
+    "CREATE TABLE federations (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    # scope: a tenant's number, or a federation's below zero. holder: the letter's number while it is the only one that
+    # uses anything of it; else 0, and what each one uses stands in claim_uses.
+    """CREATE TABLE claims (
+        scope INTEGER NOT NULL, key BLOB NOT NULL, used INTEGER NOT NULL, capacity INTEGER NOT NULL,
+        holder INTEGER NOT NULL, CHECK (used > 0 AND used <= capacity), PRIMARY KEY (scope, key)) WITHOUT ROWID""",
+    """CREATE TABLE claim_uses (
+        scope INTEGER NOT NULL, key BLOB NOT NULL, letter INTEGER NOT NULL, used INTEGER NOT NULL CHECK (used > 0),
+        PRIMARY KEY (scope, key, letter)) WITHOUT ROWID""",
+    """CREATE TABLE tallies (
+        tenant INTEGER NOT NULL, name TEXT NOT NULL, amount INTEGER NOT NULL CHECK (amount >= 0),
+        PRIMARY KEY (tenant, name)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 class StoreTooNew(CinnabarError):

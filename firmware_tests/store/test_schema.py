@@ -24,7 +24,7 @@ def test_a_new_database_has_the_newest_version(tmp_path: Path) -> None:
 def test_migrations_go_forward_and_keep_what_is_there(tmp_path: Path) -> None:
     connection = schema.open_writer(tmp_path)
     connection.execute("INSERT INTO tenants (name, state) VALUES ('acme', 'active')")
-    later = (*schema.MIGRATIONS, ("ALTER TABLE tenants ADD COLUMN note TEXT", "CREATE TABLE letters (number INTEGER)"))
+    later = (*schema.MIGRATIONS, ("ALTER TABLE tenants ADD COLUMN note TEXT", "CREATE TABLE later (number INTEGER)"))
     assert schema.migrate(connection, later) == len(schema.MIGRATIONS)
     assert schema.migrate(connection, later) == len(later)
     assert connection.execute("SELECT name, note FROM tenants").fetchall() == [("acme", None)]
@@ -34,9 +34,9 @@ def test_migrations_go_forward_and_keep_what_is_there(tmp_path: Path) -> None:
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     connection = schema.open_writer(tmp_path)
     with pytest.raises(sqlite3.OperationalError):
-        schema.migrate(connection, (*schema.MIGRATIONS, ("CREATE TABLE letters (number INTEGER)", "NONSENSE")))
+        schema.migrate(connection, (*schema.MIGRATIONS, ("CREATE TABLE later (number INTEGER)", "NONSENSE")))
     assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
-    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'letters'").fetchone() == (0,)
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'later'").fetchone() == (0,)
     connection.close()
 
 

@@ -1,0 +1,304 @@
+"""Letters inside a transaction (control ONCE): heads compared and swapped, value moved, claims and tallies counted.
+
+The commands of one transaction see each other's effects through a `Book`, which lies over the tables. Each command is
+judged on a `Draft` over the book: refused, the draft is dropped and nothing is left of it; accepted, the book takes it
+in. The book is written with the transaction's records, so that both are on disk or neither (control RECORD).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.errors import BadRequest, NotFound
+from appliance.recorder import errors
+from appliance.recorder.letter_shapes import MOST, check_effects
+from appliance.recorder.messages import Claim, Effect, Entry, LetterStep, Tally, ValueMove
+from appliance.store import letters
+
+Place = tuple[int, bytes]
+"""(tenant's number, letter id) of a letter, or (scope, key) of a claim."""
+
+
+@dataclass
+class LetterGround:
+    """What outlives a transaction, moved forward by `Book.publish`."""
+
+    next_number: int = 1
+    shelves: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    """Numbers by (tenant, kind, state)."""
+    federations: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, connection: sqlite3.Connection) -> LetterGround:
+        return cls(letters.last_number(connection) + 1, letters.shelves(connection), letters.federations(connection))
+
+
+@dataclass(slots=True)
+class Letter:
+    """A letter that this transaction moves."""
+
+    number: int
+    head: bytes
+    events: int
+    balance: int
+    shelf: int | None
+    """Where the tables have it; None: it is new."""
+    kind: str = ""
+    state: str = ""
+    view: bytes = b""
+
+    def copy(self) -> Letter:
+        return Letter(self.number, self.head, self.events, self.balance, self.shelf, self.kind, self.state, self.view)
+
+
+@dataclass(slots=True)
+class Stock:
+    """What is claimed of something. Nothing used: as if it had never been."""
+
+    used: int = 0
+    capacity: int = 0
+    holder: int = 0
+    """See appliance.store.letters.ClaimRow."""
+
+    def copy(self) -> Stock:
+        return Stock(self.used, self.capacity, self.holder)
+
+
+@dataclass(slots=True)
+class Draft:
+    """What one command would change."""
+
+    letters: dict[Place, Letter] = field(default_factory=dict)
+    new: int = 0
+    """Letters among them that are new."""
+    events: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """(letter's number, event's number, record id)."""
+    stocks: dict[Place, Stock] = field(default_factory=dict)
+    uses: dict[tuple[int, bytes, int], int] = field(default_factory=dict)
+    """By (scope, key, letter's number), of what several letters use."""
+    tallies: dict[tuple[int, str], int] = field(default_factory=dict)
+    federations: dict[str, int] = field(default_factory=dict)
+
+
+class Book:
+    """The letters of one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, ground: LetterGround, now_us: int) -> None:
+        self.connection = connection
+        self.ground = ground
+        self.now_us = now_us
+        self.bytes = 0
+        """About what the database grows by, once written."""
+        self._all = Draft()
+        self._shelves: dict[tuple[int, str, str], int] = {}
+
+    # Judging
+
+    def draft(self, tenant: int, entries: Sequence[Entry], effects: Sequence[Effect]) -> Draft:
+        """What the effects of a tenant's command come to, all of them. Nothing is changed.
+
+        Raises BadRequest, NotFound, HeadMoved, Taken, ValueExceeded, TallyExceeded."""
+        check_effects(entries, effects)
+        draft = Draft()
+        for effect in effects:
+            if type(effect) is LetterStep:
+                self._step(draft, tenant, effect, entries[effect.entry].record_id)
+        for effect in effects:
+            if type(effect) is ValueMove:
+                self._value(draft, tenant, effect)
+            elif type(effect) is Claim:
+                self._claim(draft, tenant, effect)
+            elif type(effect) is Tally:
+                self._tally(draft, tenant, effect)
+        return draft
+
+    def _step(self, draft: Draft, tenant: int, step: LetterStep, record_id: bytes) -> None:
+        place = (tenant, step.letter)
+        letter = draft.letters.get(place)
+        if letter is None:
+            letter = self._letter(place)
+            if letter is None:
+                if step.before:
+                    raise NotFound("there is no such letter")
+                letter = Letter(self.ground.next_number + self._all.new + draft.new, b"", 0, 0, None)
+                draft.new += 1
+            draft.letters[place] = letter
+        if letter.head != step.before:
+            raise errors.HeadMoved(f"the letter has {letter.events} events")
+        if letter.events + 1 != step.number:
+            raise BadRequest(f"the letter has {letter.events} events, this is not number {step.number}")
+        letter.head, letter.events = step.after, step.number
+        letter.kind, letter.state, letter.view = step.kind, step.state, step.view
+        draft.events.append((letter.number, step.number, record_id))
+
+    def _letter(self, place: Place) -> Letter | None:
+        here = self._all.letters.get(place)
+        if here is not None:
+            return here.copy()
+        found = letters.find_letter(self.connection, *place)
+        return None if found is None else Letter(found.number, found.head, found.events, found.balance, found.shelf)
+
+    def _value(self, draft: Draft, tenant: int, move: ValueMove) -> None:
+        if move.source:
+            source = draft.letters[tenant, move.source]
+            if source.balance < move.amount:
+                raise errors.ValueExceeded("the letter's balance is smaller")
+            source.balance -= move.amount
+        if move.target:
+            target = draft.letters[tenant, move.target]
+            if target.balance + move.amount > MOST:
+                raise BadRequest("a letter's balance is at most 2^63 - 1")
+            target.balance += move.amount
+
+    def _claim(self, draft: Draft, tenant: int, claim: Claim) -> None:
+        scope = self._scope(draft, claim.scope) if claim.scope else tenant
+        letter, amount = draft.letters[tenant, claim.letter].number, claim.amount
+        place = (scope, claim.key)
+        stock = draft.stocks.get(place)
+        if stock is None:
+            stock = draft.stocks[place] = self._stock(place)
+        mine = self._use(draft, place, stock, letter)
+        if amount < 0:
+            if mine + amount < 0:
+                raise errors.ValueExceeded("the letter does not use so much of it")
+        elif not stock.used:
+            stock.capacity, stock.holder = claim.capacity, letter
+        if amount > 0 and (claim.capacity != stock.capacity or stock.used + amount > stock.capacity):
+            # Of what others use, and of how much there is, a refusal says nothing (control CHANNEL).
+            if claim.capacity == 1:
+                raise errors.Taken("it may be used once, and is used")
+            raise errors.ValueExceeded("there is not so much left of it")
+        stock.used += amount
+        if stock.holder == letter:
+            return
+        if stock.holder:
+            draft.uses[(*place, stock.holder)] = stock.used - amount
+            stock.holder = 0
+        draft.uses[(*place, letter)] = mine + amount
+
+    def _scope(self, draft: Draft, name: str) -> int:
+        """Federations have numbers below zero, tenants above."""
+        known = self.ground.federations.get(name) or self._all.federations.get(name) or draft.federations.get(name)
+        if known is None:
+            known = 1 + len(self.ground.federations) + len(self._all.federations) + len(draft.federations)
+            draft.federations[name] = known
+        return -known
+
+    def _stock(self, place: Place) -> Stock:
+        here = self._all.stocks.get(place)
+        if here is not None:
+            return here.copy()
+        found = letters.find_claim(self.connection, *place)
+        return Stock() if found is None else Stock(*found)
+
+    def _use(self, draft: Draft, place: Place, stock: Stock, letter: int) -> int:
+        """How much a letter uses."""
+        if stock.holder or not stock.used:
+            return stock.used if stock.holder == letter else 0
+        one = (*place, letter)
+        for uses in (draft.uses, self._all.uses):
+            if one in uses:
+                return uses[one]
+        return letters.find_use(self.connection, *one)
+
+    def _tally(self, draft: Draft, tenant: int, tally: Tally) -> None:
+        place = (tenant, tally.name)
+        before = draft.tallies.get(place)
+        if before is None:
+            before = self._all.tallies.get(place)
+            if before is None:
+                before = letters.find_tally(self.connection, *place)
+        after = max(0, before + tally.amount)
+        if tally.amount > 0 and after > (MOST if tally.most is None else tally.most):
+            raise errors.TallyExceeded(tally.name)
+        draft.tallies[place] = after
+
+    # Taking in
+
+    def take(self, draft: Draft) -> None:
+        """The command is accepted: those after it in the transaction see what it did."""
+        book = self._all
+        book.letters.update(draft.letters)
+        book.new += draft.new
+        book.events += draft.events
+        book.stocks.update(draft.stocks)
+        book.uses.update(draft.uses)
+        book.tallies.update(draft.tallies)
+        book.federations.update(draft.federations)
+
+    def write(self) -> None:
+        """Write what was taken in; the caller commits."""
+        book, connection = self._all, self.connection
+        if not (book.events or book.tallies):
+            return
+        if book.federations:
+            letters.add_federations(connection, [(number, name) for name, number in book.federations.items()])
+        self._write_letters()
+        letters.add_events(connection, sorted(book.events))
+        if book.stocks:
+            self._write_claims()
+        if book.tallies:
+            letters.write_tallies(connection, sorted((*place, amount) for place, amount in book.tallies.items()))
+
+    def _write_letters(self) -> None:
+        connection, now = self.connection, self.now_us
+        added: list[tuple[Any, ...]] = []
+        moved: list[tuple[Any, ...]] = []
+        shelved: list[tuple[int, int]] = []
+        counts: dict[int, int] = {}
+        for (tenant, letter_id), letter in self._all.letters.items():
+            shelf = self._shelf((tenant, letter.kind, letter.state))
+            self.bytes += len(letter.view) + _ROW_BYTES
+            if letter.shelf is None:
+                added.append(
+                    (
+                        letter.number, tenant, letter_id, shelf, letter.events, letter.balance, now, letter.head,
+                        letter.view,
+                    )
+                )  # fmt: skip
+            else:
+                moved.append((letter.events, letter.balance, now, letter.head, letter.view, letter.number))
+                if shelf != letter.shelf:
+                    shelved.append((shelf, letter.number))
+                    counts[letter.shelf] = counts.get(letter.shelf, 0) - 1
+            if shelf != letter.shelf:
+                counts[shelf] = counts.get(shelf, 0) + 1
+        if self._shelves:
+            letters.add_shelves(connection, [(number, *place) for place, number in self._shelves.items()])
+        letters.count_shelves(connection, [(change, shelf) for shelf, change in counts.items() if change])
+        letters.add_letters(connection, sorted(added))
+        if moved:
+            letters.move_letters(connection, sorted(moved, key=_last))
+            letters.shelve_letters(connection, sorted(shelved))
+
+    def _shelf(self, place: tuple[int, str, str]) -> int:
+        known = self.ground.shelves.get(place) or self._shelves.get(place)
+        if known is None:
+            known = self._shelves[place] = 1 + len(self.ground.shelves) + len(self._shelves)
+        return known
+
+    def _write_claims(self) -> None:
+        connection, stocks, uses = self.connection, self._all.stocks, self._all.uses
+        kept = sorted((*place, s.used, s.capacity, s.holder) for place, s in stocks.items() if s.used)
+        letters.write_claims(connection, kept)
+        letters.drop_claims(connection, [place for place, stock in stocks.items() if not stock.used])
+        if uses:
+            letters.write_uses(connection, sorted((*place, used) for place, used in uses.items() if used))
+            letters.drop_uses(connection, [place for place, used in uses.items() if not used])
+
+    def publish(self) -> None:
+        """After the commit: move the ground forward."""
+        self.ground.next_number += self._all.new
+        self.ground.shelves.update(self._shelves)
+        self.ground.federations.update(self._all.federations)
+
+
+_ROW_BYTES = 256
+"""About what a letter's step takes beside its view and its record."""
+
+
+def _last(row: tuple[Any, ...]) -> Any:
+    return row[-1]

@@ -1,0 +1,212 @@
+"""Letters as the recorder keeps them: heads, balances, events, claims and tallies. SQL only; the rules are the
+recorder's (appliance.recorder.letters).
+
+A letter has a number, its place in the order of arrival over all tenants, so that new letters are added at the end of
+their table. It is a name inside the database only: told outside, it would tell every tenant the others' volume (control
+CHANNEL). What stands under random keys are the index of letters by id and the claims; docs/recorder.md says what that
+costs as they grow.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+
+class Standing(NamedTuple):
+    """What the rules need of a letter."""
+
+    number: int
+    head: bytes
+    events: int
+    balance: int
+    shelf: int
+
+
+class LetterRow(NamedTuple):
+    """A letter as it is shown."""
+
+    letter: bytes
+    head: bytes
+    events: int
+    kind: str
+    state: str
+    balance: int
+    changed: int
+    view: bytes
+
+
+class ClaimRow(NamedTuple):
+    """What is used of something, of how much, and by which letter's number if by one alone, else 0."""
+
+    used: int
+    capacity: int
+    holder: int
+
+
+# What the writer needs
+
+
+def last_number(connection: sqlite3.Connection) -> int:
+    """The highest letter's number so far."""
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM letters").fetchone()[0])
+
+
+def shelves(connection: sqlite3.Connection) -> dict[tuple[int, str, str], int]:
+    """Numbers of shelves by (tenant, kind, state)."""
+    return {tuple(row[1:]): row[0] for row in connection.execute("SELECT number, tenant, kind, state FROM shelves")}
+
+
+def federations(connection: sqlite3.Connection) -> dict[str, int]:
+    """Numbers of federations by name."""
+    return {name: number for number, name in connection.execute("SELECT number, name FROM federations")}
+
+
+def find_federation(connection: sqlite3.Connection, name: str) -> int | None:
+    """The scope of a federation's claims: its number, below zero."""
+    row = connection.execute("SELECT -number FROM federations WHERE name = ?", (name,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def find_letter(connection: sqlite3.Connection, tenant: int, letter: bytes) -> Standing | None:
+    row = connection.execute(
+        "SELECT number, head, events, balance, shelf FROM letters WHERE tenant = ? AND letter = ?", (tenant, letter)
+    ).fetchone()
+    return None if row is None else Standing(*row)
+
+
+def find_claim(connection: sqlite3.Connection, scope: int, key: bytes) -> ClaimRow | None:
+    row = connection.execute(
+        "SELECT used, capacity, holder FROM claims WHERE scope = ? AND key = ?", (scope, key)
+    ).fetchone()
+    return None if row is None else ClaimRow(*row)
+
+
+def find_use(connection: sqlite3.Connection, scope: int, key: bytes, letter: int) -> int:
+    """How much a letter uses of something that several use."""
+    row = connection.execute(
+        "SELECT used FROM claim_uses WHERE scope = ? AND key = ? AND letter = ?", (scope, key, letter)
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def find_tally(connection: sqlite3.Connection, tenant: int, name: str) -> int:
+    row = connection.execute("SELECT amount FROM tallies WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def add_shelves(connection: sqlite3.Connection, added: Iterable[tuple[int, int, str, str]]) -> None:
+    """Add empty shelves: (number, tenant, kind, state)."""
+    connection.executemany("INSERT INTO shelves VALUES (?,?,?,?,0)", added)
+
+
+def count_shelves(connection: sqlite3.Connection, changes: Iterable[tuple[int, int]]) -> None:
+    """Add (change, shelf) to how many letters stand on shelves."""
+    connection.executemany("UPDATE shelves SET count = count + ? WHERE number = ?", changes)
+
+
+def add_federations(connection: sqlite3.Connection, added: Iterable[tuple[int, str]]) -> None:
+    connection.executemany("INSERT INTO federations VALUES (?,?)", added)
+
+
+def add_letters(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add letters: (number, tenant, letter, shelf, events, balance, changed, head, view)."""
+    connection.executemany("INSERT INTO letters VALUES (?,?,?,?,?,?,?,?,?)", rows)
+
+
+def move_letters(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Letters go on, on the shelf where they are: (events, balance, changed, head, view, number)."""
+    connection.executemany(
+        "UPDATE letters SET events = ?, balance = ?, changed = ?, head = ?, view = ? WHERE number = ?", rows
+    )
+
+
+def shelve_letters(connection: sqlite3.Connection, rows: Iterable[tuple[int, int]]) -> None:
+    """Letters come to another shelf: (shelf, number). Apart from `move_letters`, since it changes an index."""
+    connection.executemany("UPDATE letters SET shelf = ? WHERE number = ?", rows)
+
+
+def add_events(connection: sqlite3.Connection, rows: Iterable[tuple[int, int, bytes]]) -> None:
+    """Add events: (letter's number, event's number, record id)."""
+    connection.executemany("INSERT INTO letter_events VALUES (?,?,?)", rows)
+
+
+def write_claims(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, int, int, int]]) -> None:
+    """Write (scope, key, used, capacity, holder)."""
+    connection.executemany("INSERT OR REPLACE INTO claims VALUES (?,?,?,?,?)", rows)
+
+
+def drop_claims(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes]]) -> None:
+    """Forget (scope, key): all of it was given back."""
+    connection.executemany("DELETE FROM claims WHERE scope = ? AND key = ?", rows)
+
+
+def write_uses(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, int, int]]) -> None:
+    """Write (scope, key, letter's number, used)."""
+    connection.executemany("INSERT OR REPLACE INTO claim_uses VALUES (?,?,?,?)", rows)
+
+
+def drop_uses(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, int]]) -> None:
+    connection.executemany("DELETE FROM claim_uses WHERE scope = ? AND key = ? AND letter = ?", rows)
+
+
+def write_tallies(connection: sqlite3.Connection, rows: Iterable[tuple[int, str, int]]) -> None:
+    """Write (tenant, name, amount)."""
+    connection.executemany("INSERT OR REPLACE INTO tallies VALUES (?,?,?)", rows)
+
+
+# What readers need
+
+_SHOWN = """SELECT l.letter, l.head, l.events, s.kind, s.state, l.balance, l.changed, l.view
+            FROM letters l JOIN shelves s ON s.number = l.shelf"""
+
+
+def read_letter(connection: sqlite3.Connection, tenant: int, letter: bytes) -> LetterRow | None:
+    row = connection.execute(f"{_SHOWN} WHERE l.tenant = ? AND l.letter = ?", (tenant, letter)).fetchone()
+    return None if row is None else LetterRow(*row)
+
+
+def count_letters(connection: sqlite3.Connection, tenant: int) -> list[tuple[str, str, int]]:
+    """(kind, state, count) of a tenant's letters."""
+    return connection.execute(
+        "SELECT kind, state, count FROM shelves WHERE tenant = ? AND count > 0 ORDER BY kind, state", (tenant,)
+    ).fetchall()
+
+
+def read_page(
+    connection: sqlite3.Connection, tenant: int, kind: str | None, state: str | None, before: int, limit: int
+) -> list[LetterRow]:
+    """A tenant's letters with numbers below `before`, newest first, of one kind and one state or of all."""
+    numbers: list[int] = []
+    # The newest of each shelf: a shelf's index is in order of arrival, and there are few shelves.
+    for (shelf,) in connection.execute(
+        "SELECT number FROM shelves WHERE tenant = ? AND kind = coalesce(?, kind) AND state = coalesce(?, state)",
+        (tenant, kind, state),
+    ).fetchall():
+        found = connection.execute(
+            "SELECT number FROM letters WHERE shelf = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            (shelf, before, limit),
+        )
+        numbers += [row[0] for row in found]
+    newest = sorted(numbers, reverse=True)[:limit]
+    return [LetterRow(*connection.execute(f"{_SHOWN} WHERE l.number = ?", (number,)).fetchone()) for number in newest]
+
+
+def read_events(connection: sqlite3.Connection, letter: int, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """(number, record id) of a letter's events numbered above `after`, in order."""
+    return connection.execute(
+        "SELECT number, record_id FROM letter_events WHERE letter = ? AND number > ? ORDER BY number LIMIT ?",
+        (letter, after, limit),
+    ).fetchall()
+
+
+def read_tallies(
+    connection: sqlite3.Connection, tenant: int, prefix: str, after: str, limit: int
+) -> list[tuple[str, int]]:
+    """(name, amount) of tallies whose name begins with `prefix` and comes after `after`, in order."""
+    return connection.execute(
+        """SELECT name, amount FROM tallies WHERE tenant = ? AND name >= ? AND name > ? AND substr(name, 1, ?) = ?
+           ORDER BY name LIMIT ?""",
+        (tenant, prefix, after, len(prefix), prefix, limit),
+    ).fetchall()
