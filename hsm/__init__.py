@@ -4,8 +4,9 @@
     key = token.signing_key(Pkcs11Uri(object="seal-1"), "ecdsa-p256-sha256")
     signature = key.sign(message)
 
-More: hsm.keys (making and judging keys), hsm.initialise, hsm.x509 (certificates), hsm.vault (content keys),
-hsm.backup, hsm.mechanisms (schemes), hsm.testing (throwaway tokens). docs/hsm.md explains.
+More: hsm.keys (making and judging keys), hsm.mac (keys for message authentication codes), hsm.agreement (keys that agree
+on secrets), hsm.initialise, hsm.x509 (certificates), hsm.vault (content keys), hsm.backup, hsm.mechanisms (schemes),
+hsm.testing (throwaway tokens). docs/hsm.md explains.
 """
 
 from hsm.errors import (
@@ -20,6 +21,7 @@ from hsm.errors import (
     ModuleUnavailable,
     PinRefused,
     PinUnavailable,
+    PointRefused,
     SelfTestFailed,
     SigningFailed,
     SigningRefused,
@@ -34,7 +36,7 @@ from hsm.health import KeyHealth, SiteHealth, TokenHealth
 from hsm.initialise import finish_token, initialise_token
 from hsm.lanes import LaneSettings
 from hsm.pins import PinFile
-from hsm.signing import SigningKey
+from hsm.signing import MacKey, SigningKey
 from hsm.tokens import Standby, Token, open_token
 from hsm.uri import Pkcs11Uri
 
@@ -48,12 +50,14 @@ __all__ = [
     "KeyMismatch",
     "KeyNotFound",
     "LaneSettings",
+    "MacKey",
     "MechanismUnavailable",
     "ModuleUnavailable",
     "PinFile",
     "PinRefused",
     "PinUnavailable",
     "Pkcs11Uri",
+    "PointRefused",
     "SelfTestFailed",
     "SigningFailed",
     "SigningKey",

@@ -75,6 +75,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "GenerateKeyPair": (c_ulong, c_void_p, c_void_p, c_ulong, c_void_p, c_ulong, c_void_p, c_void_p),
     "WrapKey": (c_ulong, c_void_p, c_ulong, c_ulong, c_void_p, c_void_p),
     "UnwrapKey": (c_ulong, c_void_p, c_ulong, c_void_p, c_ulong, c_void_p, c_ulong, c_void_p),
+    "DeriveKey": (c_ulong, c_void_p, c_ulong, c_void_p, c_ulong, c_void_p),
     "GenerateRandom": (c_ulong, c_void_p, c_ulong),
 }
 
@@ -367,6 +368,11 @@ class Cryptoki:
             attributes.count,
             byref(handle),
         )
+        return handle.value
+
+    def derive_key(self, session: int, mechanism: Mechanism, base_key: int, template: Template) -> int:
+        attributes, handle = _Template(template), c_ulong()
+        self._call("DeriveKey", session, byref(mechanism), base_key, attributes.array, attributes.count, byref(handle))
         return handle.value
 
     def encrypt(self, session: int, mechanism: Mechanism, key: int, data: bytes) -> bytes:

@@ -90,6 +90,10 @@ class VaultError(HsmError):
     """A wrapped content key is malformed, altered, or wrapped by another key."""
 
 
+class PointRefused(HsmError):
+    """What a secret should be agreed on with is no uncompressed point of the curve."""
+
+
 class CryptokiError(HsmError):
     """A PKCS#11 function answered other than CKR_OK."""
 

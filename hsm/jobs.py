@@ -79,27 +79,29 @@ class Mailbox:
     def __init__(self, loop: asyncio.AbstractEventLoop, drop: Callable[[str], None]) -> None:
         self.loop = loop
         self._drop = drop
-        self._arrived: deque[tuple[asyncio.Future[bytes], bytes | None, HsmError | None]] = deque()
+        self._arrived: deque[tuple[asyncio.Future[bytes], bytes | None, HsmError | None, bool]] = deque()
         self._woken = False
 
-    def post(self, future: asyncio.Future[bytes], signature: bytes | None, error: HsmError | None) -> None:
-        self._arrived.append((future, signature, error))
+    def post(
+        self, future: asyncio.Future[bytes], signature: bytes | None, error: HsmError | None, *, counted: bool
+    ) -> None:
+        self._arrived.append((future, signature, error, counted))
         # Two threads may both wake the loop: harmless. None may leave it asleep: the flag falls before the emptying.
         if not self._woken:
             self._woken = True
             try:
                 self.loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:  # the loop is closed: nobody waits any more
-                if signature is not None:
+                if counted and signature is not None:
                     self._drop("cancelled")
 
     def _deliver(self) -> None:
         self._woken = False
         arrived = self._arrived
         while arrived:
-            future, signature, error = arrived.popleft()
+            future, signature, error, counted = arrived.popleft()
             if future.done():
-                if signature is not None:
+                if counted and signature is not None:
                     self._drop("cancelled")
             elif error is not None:
                 future.set_exception(error)
@@ -118,4 +120,4 @@ class AwaitedJob(Job):
         self.future: asyncio.Future[bytes] = mailbox.loop.create_future()
 
     def settle(self, signature: bytes | None, error: HsmError | None) -> None:
-        self._mailbox.post(self.future, signature, error)
+        self._mailbox.post(self.future, signature, error, counted=self.request.counted)

@@ -23,6 +23,7 @@ from hsm.failures import Failure, classify
 from hsm.mechanisms import RSA_MAXIMUM_BITS, RSA_MINIMUM_BITS, KeyKind, scheme_named
 from hsm.policy import (
     KEY_ATTRIBUTES,
+    Purpose,
     Weakness,
     is_made_for_backup,
     private_key_template,
@@ -60,8 +61,10 @@ def generate_key_pair(
     rsa_bits: int = 3072,
     for_backup: bool = False,
     allow_weak_keys: bool = False,
+    purpose: Purpose = Purpose.SIGN,
 ) -> Pkcs11Uri:
-    """Make a signing key of one purpose in the primary token; returns its URI attributes (object and id).
+    """Make a key pair of one purpose, to sign if nothing else is said, in the primary token; returns its URI attributes
+    (object and id).
 
     scheme names the kind of key (hsm.mechanisms.SCHEMES). id defaults to 16 random bytes. for_backup: the key can
     leave the token wrapped by a trusted key, and only so; otherwise it can never leave it.
@@ -80,12 +83,12 @@ def generate_key_pair(
         for taken in ({ck.CKA_LABEL: label}, {ck.CKA_ID: identifier}):
             if cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, **taken}):
                 raise KeyExists("a private key of that label or id is already in the token")
-        private = private_key_template(label=label, id=identifier, for_backup=for_backup)
-        public = public_key_template(label=label, id=identifier)
+        private = private_key_template(label=label, id=identifier, for_backup=for_backup, purpose=purpose)
+        public = public_key_template(label=label, id=identifier, purpose=purpose)
         templates = list(zip(trimmed(public), trimmed(private), strict=True))
         public_handle, private_handle = _generate(token, (cryptoki, session), mechanism, templates, choices)
         attributes = cryptoki.get_attributes(session, private_handle, KEY_ATTRIBUTES)
-        found = weaknesses(attributes)
+        found = weaknesses(attributes, purpose)
         if (found and not allow_weak_keys) or is_made_for_backup(attributes) is not for_backup:
             cryptoki.destroy_object(session, private_handle)
             cryptoki.destroy_object(session, public_handle)
@@ -120,11 +123,11 @@ def settle_half_made(token: Token, label: str, scheme: str, *, id: bytes, for_ba
         return False
 
 
-def find_weaknesses(token: Token, uri_attributes: Pkcs11Uri) -> frozenset[Weakness]:
+def find_weaknesses(token: Token, uri_attributes: Pkcs11Uri, purpose: Purpose = Purpose.SIGN) -> frozenset[Weakness]:
     """The weaknesses of a private key in the primary token. Raises KeyNotFound, KeyAmbiguous, TokenUnavailable."""
     with token.session() as (cryptoki, session):
         handle = _only(cryptoki.find_objects(session, key_template(uri_attributes, ck.CKO_PRIVATE_KEY)))
-        return weaknesses(cryptoki.get_attributes(session, handle, KEY_ATTRIBUTES))
+        return weaknesses(cryptoki.get_attributes(session, handle, KEY_ATTRIBUTES), purpose)
 
 
 def destroy_key_pair(token: Token, uri_attributes: Pkcs11Uri) -> None:

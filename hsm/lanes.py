@@ -109,7 +109,7 @@ class _Lane:
         else:
             if job.claim():
                 job.settle(signature, None)
-            else:
+            elif job.request.counted:
                 self._counters.drop("timed-out")
 
     def _sign(self, job: Job) -> bytes:

@@ -60,6 +60,9 @@ SCHEMES: dict[str, Scheme] = {
     )
 }
 
+HMAC_SHA256 = "hmac-sha256"
+"""Not a signature scheme: what a `hsm.mac.MacKey` makes (RFC 2104 with SHA-256)."""
+MAC_BYTES = 32
 RSA_MINIMUM_BITS = 2048
 RSA_MAXIMUM_BITS = 4096
 
@@ -100,6 +103,8 @@ class SigningSpec:
     """From what C_Sign gives to the signature as X.509 and CMS carry it."""
     maximum_bytes: int
     """The largest answer of C_Sign."""
+    counted: bool = True
+    """Whether a call is a signature in its callers' books (control RECORD). A MAC is none: nobody can verify it."""
 
 
 def scheme_named(name: str) -> Scheme:
@@ -145,6 +150,13 @@ def choose(scheme_name: str, mechanisms: frozenset[int], *, lower_s: bool = Fals
     if inside in mechanisms:
         return SigningSpec(scheme_name, inside, parameter, _as_it_is, finish, size)
     raise MechanismUnavailable(f"the token has no mechanism for {scheme_name}")
+
+
+def mac_spec(mechanisms: frozenset[int]) -> SigningSpec:
+    """The spec for HMAC-SHA-256. Raises MechanismUnavailable."""
+    if ck.CKM_SHA256_HMAC not in mechanisms:
+        raise MechanismUnavailable("the token has no HMAC with SHA-256")
+    return SigningSpec(HMAC_SHA256, ck.CKM_SHA256_HMAC, None, _as_it_is, _as_it_is, MAC_BYTES, counted=False)
 
 
 def _as_it_is(data: bytes) -> bytes:

@@ -1,7 +1,8 @@
-"""What a signing key may be and do: rules of trust without I/O.
+"""What a key may be and do: rules of trust without I/O.
 
-A key has one purpose. What it could do beyond signing, who could change it and how it could leave the token are
-weaknesses; a key with one is not used unless a setting says so, and the token's health shows it all the same.
+A key has one purpose: it signs, or makes MACs, or agrees on secrets. What it could do beyond that, who could change it
+and how it could leave the token are weaknesses; a key with one is not used unless a setting says so, and the token's
+health shows it all the same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,14 @@ from hsm import constants as ck
 from hsm.cryptoki import AttributeValue
 
 
+class Purpose(enum.Enum):
+    """The one thing that a key does."""
+
+    SIGN = "it signs"
+    MAC = "it makes message authentication codes (a secret key)"
+    AGREE = "it agrees on secrets by Diffie-Hellman (a private key)"
+
+
 class Weakness(enum.Enum):
     """Why a key is weaker than this box makes them."""
 
@@ -22,6 +31,11 @@ class Weakness(enum.Enum):
     NOT_PRIVATE = "it can be used without a login"
     NOT_STORED = "it ends with the session"
     CANNOT_SIGN = "it does not sign"
+    CANNOT_MAC = "it makes no message authentication codes"
+    CANNOT_AGREE = "it does not agree on secrets"
+    SIGN = "it can also sign"
+    ENCRYPT = "it can also encrypt"
+    WRAP = "it can also wrap keys"
     SIGN_RECOVER = "it can also sign with message recovery"
     DECRYPT = "it can also decrypt"
     UNWRAP = "it can also unwrap keys"
@@ -47,9 +61,13 @@ KEY_ATTRIBUTES = (
     ck.CKA_MODIFIABLE,
     ck.CKA_COPYABLE,
 )
+SECRET_KEY_ATTRIBUTES = (*KEY_ATTRIBUTES, ck.CKA_ENCRYPT, ck.CKA_WRAP)
 _FORBIDDEN = {
+    ck.CKA_SIGN: Weakness.SIGN,
     ck.CKA_SIGN_RECOVER: Weakness.SIGN_RECOVER,
+    ck.CKA_ENCRYPT: Weakness.ENCRYPT,
     ck.CKA_DECRYPT: Weakness.DECRYPT,
+    ck.CKA_WRAP: Weakness.WRAP,
     ck.CKA_UNWRAP: Weakness.UNWRAP,
     ck.CKA_DERIVE: Weakness.DERIVE,
     ck.CKA_MODIFIABLE: Weakness.MODIFIABLE,
@@ -58,7 +76,11 @@ _REQUIRED = {
     ck.CKA_TOKEN: Weakness.NOT_STORED,
     ck.CKA_PRIVATE: Weakness.NOT_PRIVATE,
     ck.CKA_SENSITIVE: Weakness.NOT_SENSITIVE,
-    ck.CKA_SIGN: Weakness.CANNOT_SIGN,
+}
+_CAPABILITIES = {
+    Purpose.SIGN: (ck.CKA_SIGN, Weakness.CANNOT_SIGN),
+    Purpose.MAC: (ck.CKA_SIGN, Weakness.CANNOT_MAC),
+    Purpose.AGREE: (ck.CKA_DERIVE, Weakness.CANNOT_AGREE),
 }
 
 
@@ -67,13 +89,20 @@ def is_made_for_backup(attributes: Mapping[int, AttributeValue]) -> bool:
     return attributes.get(ck.CKA_EXTRACTABLE) is True and attributes.get(ck.CKA_WRAP_WITH_TRUSTED) is True
 
 
-def weaknesses(attributes: Mapping[int, AttributeValue]) -> frozenset[Weakness]:
-    """The weaknesses of a private key with these attributes (KEY_ATTRIBUTES, as far as the token has them).
+def weaknesses(attributes: Mapping[int, AttributeValue], purpose: Purpose = Purpose.SIGN) -> frozenset[Weakness]:
+    """The weaknesses of a private key with these attributes (KEY_ATTRIBUTES, as far as the token has them), or of a
+    secret key (SECRET_KEY_ATTRIBUTES).
 
     What must hold and is not shown counts as not holding; a capability that the token does not know is not there.
     """
-    found = {weakness for attribute, weakness in _REQUIRED.items() if attributes.get(attribute) is not True}
-    found |= {weakness for attribute, weakness in _FORBIDDEN.items() if attributes.get(attribute) is True}
+    capability, missing = _CAPABILITIES[purpose]
+    required = {**_REQUIRED, capability: missing}
+    found = {weakness for attribute, weakness in required.items() if attributes.get(attribute) is not True}
+    found |= {
+        weakness
+        for attribute, weakness in _FORBIDDEN.items()
+        if attribute != capability and attributes.get(attribute) is True
+    }
     # Not every token takes COPYABLE false beside MODIFIABLE false; the latter matters more.
     if attributes.get(ck.CKA_COPYABLE) is True and attributes.get(ck.CKA_MODIFIABLE) is not False:
         found.add(Weakness.COPYABLE)
@@ -87,18 +116,20 @@ def weaknesses(attributes: Mapping[int, AttributeValue]) -> frozenset[Weakness]:
     return frozenset(found)
 
 
-def private_key_template(*, label: str, id: bytes, for_backup: bool) -> dict[int, AttributeValue]:
-    """Attributes of a new signing key: one purpose, unchangeable, and kept in the token or made for backup."""
+def private_key_template(
+    *, label: str, id: bytes, for_backup: bool, purpose: Purpose = Purpose.SIGN
+) -> dict[int, AttributeValue]:
+    """Attributes of a new private key: one purpose, unchangeable, and kept in the token or made for backup."""
     template: dict[int, AttributeValue] = {
         ck.CKA_TOKEN: True,
         ck.CKA_PRIVATE: True,
         ck.CKA_SENSITIVE: True,
         ck.CKA_EXTRACTABLE: for_backup,
-        ck.CKA_SIGN: True,
+        ck.CKA_SIGN: purpose is Purpose.SIGN,
         ck.CKA_SIGN_RECOVER: False,
         ck.CKA_DECRYPT: False,
         ck.CKA_UNWRAP: False,
-        ck.CKA_DERIVE: False,
+        ck.CKA_DERIVE: purpose is Purpose.AGREE,
         ck.CKA_MODIFIABLE: False,
         ck.CKA_COPYABLE: False,
         ck.CKA_LABEL: label,
@@ -109,12 +140,36 @@ def private_key_template(*, label: str, id: bytes, for_backup: bool) -> dict[int
     return template
 
 
-def public_key_template(*, label: str, id: bytes) -> dict[int, AttributeValue]:
-    """Attributes of the public half: it verifies and does nothing else."""
+def mac_key_template(*, label: str, id: bytes, length: int) -> dict[int, AttributeValue]:
+    """Attributes of a new secret key of `length` bytes that makes MACs and never leaves its token."""
+    return {
+        ck.CKA_CLASS: ck.CKO_SECRET_KEY,
+        ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET,
+        ck.CKA_VALUE_LEN: length,
+        ck.CKA_TOKEN: True,
+        ck.CKA_PRIVATE: True,
+        ck.CKA_SENSITIVE: True,
+        ck.CKA_EXTRACTABLE: False,
+        ck.CKA_SIGN: True,
+        ck.CKA_VERIFY: False,
+        ck.CKA_ENCRYPT: False,
+        ck.CKA_DECRYPT: False,
+        ck.CKA_WRAP: False,
+        ck.CKA_UNWRAP: False,
+        ck.CKA_DERIVE: False,
+        ck.CKA_MODIFIABLE: False,
+        ck.CKA_COPYABLE: False,
+        ck.CKA_LABEL: label,
+        ck.CKA_ID: id,
+    }
+
+
+def public_key_template(*, label: str, id: bytes, purpose: Purpose = Purpose.SIGN) -> dict[int, AttributeValue]:
+    """Attributes of the public half: it verifies, or where its private half agrees on secrets stands there alone."""
     return {
         ck.CKA_TOKEN: True,
         ck.CKA_PRIVATE: False,
-        ck.CKA_VERIFY: True,
+        ck.CKA_VERIFY: purpose is Purpose.SIGN,
         ck.CKA_VERIFY_RECOVER: False,
         ck.CKA_ENCRYPT: False,
         ck.CKA_WRAP: False,

@@ -19,9 +19,9 @@ from hsm.errors import (
     TokenClosed,
     TokenUnavailable,
 )
+from hsm.identity import Identity
 from hsm.jobs import Job
 from hsm.lanes import Lanes, LaneSettings
-from hsm.public_keys import PublicKey
 from hsm.site import Connection, KeyRequest, Site
 
 FIRST_DELAY_S = 0.01
@@ -65,8 +65,8 @@ class Router:
 
     def __init__(self, settings: LaneSettings, refresh: Callable[[], None]) -> None:
         self.places: list[Place] = []
-        self.requests: dict[KeyRequest, PublicKey | None] = {}
-        """Every key that is held, with the public key that it must keep."""
+        self.requests: dict[KeyRequest, Identity | None] = {}
+        """Every key that is held, with the public key or check that it must keep."""
         self.guard = threading.RLock()
         self.closing = threading.Event()
         self._settings = settings
@@ -231,11 +231,11 @@ class Router:
             if self.closing.is_set():
                 site.leave(connection)
                 return
-            for request, public_key in self.requests.items():
+            for request, identity in self.requests.items():
                 # A key that was asked for while the connection was being made
                 if request not in connection.keys and request not in connection.key_errors:
                     with suppress(CryptokiError):
-                        site.add_key(connection, request, public_key)
+                        site.add_key(connection, request, identity)
             site.reconnects += 1
             site.publish(connection)
             self._refresh()

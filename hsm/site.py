@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hsm import constants as ck
@@ -29,15 +29,22 @@ from hsm.errors import (
     TokenUnavailable,
     WeakKey,
 )
-from hsm.mechanisms import SigningSpec, choose
+from hsm.identity import KEY_CHECK_MESSAGE, Identity, KeyCheck, same_identity
+from hsm.mechanisms import HMAC_SHA256, SigningSpec, choose, mac_spec
 from hsm.modules import Module
-from hsm.policy import KEY_ATTRIBUTES, Weakness, is_made_for_backup, weaknesses
+from hsm.policy import (
+    KEY_ATTRIBUTES,
+    SECRET_KEY_ATTRIBUTES,
+    Purpose,
+    Weakness,
+    is_made_for_backup,
+    weaknesses,
+)
 from hsm.public_keys import (
     PUBLIC_ATTRIBUTES,
     PublicKey,
     check_fits,
     public_key_from_attributes,
-    same_public_key,
     verify,
 )
 from hsm.uri import Pkcs11Uri
@@ -50,11 +57,17 @@ SELF_TEST_MESSAGE_BYTES = 32
 
 @dataclass(frozen=True)
 class KeyRequest:
-    """A signing key as it is asked for."""
+    """A signing key as it is asked for, or one that makes MACs."""
 
     uri: Pkcs11Uri
     scheme: str
+    """One of hsm.mechanisms.SCHEMES, or HMAC_SHA256."""
     lower_s: bool
+
+    @property
+    def counted(self) -> bool:
+        """Whether what it makes counts as a signature."""
+        return self.scheme != HMAC_SHA256
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ class KeyHandle:
     handle: int
     spec: SigningSpec
     mechanism: Mechanism
-    public_key: PublicKey
+    identity: Identity
     weaknesses: frozenset[Weakness]
     for_backup: bool
 
@@ -111,15 +124,18 @@ class SignCall:
     def __call__(self, key: KeyHandle, message: bytes) -> bytes:
         """The signature in its X.509 form. Raises CryptokiError, SigningFailed for an impossible answer."""
         spec = key.spec
+        counted = spec.counted
         data = spec.prepare(message)
         value = self._sign_init(self.session, ctypes.addressof(key.mechanism), key.handle)
         if value:
             raise CryptokiError("C_SignInit", value)
         self._length.value = spec.maximum_bytes
-        self._call()
+        if counted:
+            self._call()
         value = self._sign(self.session, data, len(data), self._buffer, self._length_address)
         if value:
-            self._drop("failed")
+            if counted:
+                self._drop("failed")
             raise CryptokiError("C_Sign", value)
         return spec.finish(self._buffer[: self._length.value])
 
@@ -146,7 +162,7 @@ class Site:
     def cryptoki(self) -> Cryptoki:
         return self.module.cryptoki
 
-    def connect(self, requests: Mapping[KeyRequest, PublicKey | None]) -> Connection:
+    def connect(self, requests: Mapping[KeyRequest, Identity | None]) -> Connection:
         """Find the token, log in once, find and check the keys. The connection is not yet published.
 
         A key that is missing, changed or too weak does not stop the others: it stands in `key_errors`.
@@ -171,12 +187,12 @@ class Site:
             self._close_quietly(session)
             raise
 
-    def add_key(self, connection: Connection, request: KeyRequest, pinned: PublicKey | None) -> None:
-        """Find a key and sign and verify once with it, so that its handle is known to be that of its public key."""
+    def add_key(self, connection: Connection, request: KeyRequest, pinned: Identity | None) -> None:
+        """Find a key and use it once, so that its handle is known to be that of its public key or check."""
         session = self.cryptoki.open_session(connection.slot_id)
         try:
             key = self._find_key(session, connection.mechanisms, request)
-            if pinned is not None and not same_public_key(pinned, key.public_key):
+            if pinned is not None and not same_identity(pinned, key.identity):
                 raise KeyMismatch(f"{self.name} token: the key {_key_name(request)} is another one than before")
             self.prove(session, key)
         except CryptokiError:
@@ -191,11 +207,15 @@ class Site:
             self._close_quietly(session)
 
     def prove(self, session: int, key: KeyHandle) -> None:
-        """Sign and verify a random message. Raises SelfTestFailed, CryptokiError."""
+        """Sign and verify a random message; a key without a public one was proved by what it was found with.
+
+        Raises SelfTestFailed, CryptokiError."""
+        if isinstance(key.identity, KeyCheck):
+            return
         message = secrets.token_bytes(SELF_TEST_MESSAGE_BYTES)
         signature = SignCall(self.cryptoki, session, self._counters)(key, message)
         self._counters.drop("self-test")
-        verify(key.public_key, key.spec.scheme, message, signature)
+        verify(key.identity, key.spec.scheme, message, signature)
 
     def publish(self, connection: Connection) -> None:
         with self._guard:
@@ -250,26 +270,38 @@ class Site:
 
     def _find_key(self, session: int, mechanisms: frozenset[int], request: KeyRequest) -> KeyHandle:
         cryptoki = self.cryptoki
-        template = key_template(request.uri, ck.CKO_PRIVATE_KEY)
+        mac = request.scheme == HMAC_SHA256
+        template = key_template(request.uri, ck.CKO_SECRET_KEY if mac else ck.CKO_PRIVATE_KEY)
         handles = cryptoki.find_objects(session, template)
         if not handles:
             if not cryptoki.is_logged_in(session):
                 # Private objects are hidden from who is not logged in: the key may well be there.
                 raise CryptokiError("C_FindObjects", ck.CKR_USER_NOT_LOGGED_IN)
-            raise KeyNotFound(f"{self.name} token: no private key answers to {_key_name(request)}")
+            raise KeyNotFound(f"{self.name} token: no {_kind(request)} key answers to {_key_name(request)}")
         if len(handles) > 1:
-            raise KeyAmbiguous(f"{self.name} token: {len(handles)} private keys answer to {_key_name(request)}")
+            raise KeyAmbiguous(
+                f"{self.name} token: {len(handles)} {_kind(request)} keys answer to {_key_name(request)}"
+            )
         handle = handles[0]
-        attributes = cryptoki.get_attributes(session, handle, (*KEY_ATTRIBUTES, ck.CKA_ID, ck.CKA_LABEL))
-        found = weaknesses(attributes)
+        asked = SECRET_KEY_ATTRIBUTES if mac else KEY_ATTRIBUTES
+        attributes = cryptoki.get_attributes(session, handle, (*asked, ck.CKA_ID, ck.CKA_LABEL))
+        found = weaknesses(attributes, Purpose.MAC if mac else Purpose.SIGN)
         if found and not self._allow_weak:
             reasons = ", ".join(sorted(weakness.value for weakness in found))
             raise WeakKey(f"{self.name} token: the key {_key_name(request)} is weak: {reasons}")
+        if mac:
+            return self._mac_key(session, handle, mac_spec(mechanisms), found)
         public_key = read_public_key(cryptoki, session, handle, attributes)
         check_fits(public_key, request.scheme)
         spec = choose(request.scheme, mechanisms, lower_s=request.lower_s)
         mechanism = Mechanism.of(spec.mechanism, spec.parameter)
         return KeyHandle(handle, spec, mechanism, public_key, found, is_made_for_backup(attributes))
+
+    def _mac_key(self, session: int, handle: int, spec: SigningSpec, found: frozenset[Weakness]) -> KeyHandle:
+        mechanism = Mechanism.of(spec.mechanism)
+        unproved = KeyHandle(handle, spec, mechanism, KeyCheck(b""), found, for_backup=False)
+        check = SignCall(self.cryptoki, session, self._counters)(unproved, KEY_CHECK_MESSAGE)
+        return replace(unproved, identity=KeyCheck(check))
 
 
 _PIN_REFUSALS = frozenset(
@@ -333,6 +365,10 @@ def read_public_key(
         if key is not None:
             return key
     raise KeyNotFound("no public key stands beside the private key")
+
+
+def _kind(request: KeyRequest) -> str:
+    return "private" if request.counted else "secret"
 
 
 def _key_name(request: KeyRequest) -> str:

@@ -8,19 +8,33 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hsm import modules
 from hsm.cryptoki import Cryptoki
-from hsm.errors import CryptokiError, HsmError, KeyMismatch, ModuleUnavailable, TokenClosed, TokenUnavailable
+from hsm.errors import (
+    CryptokiError,
+    HsmError,
+    KeyMismatch,
+    MechanismUnavailable,
+    ModuleUnavailable,
+    SelfTestFailed,
+    TokenClosed,
+    TokenUnavailable,
+)
 from hsm.health import KeyHealth, SiteHealth, TokenHealth
+from hsm.identity import KEY_CHECK_MESSAGE, Identity, KeyCheck, same_identity
 from hsm.initialise import initialise_token
 from hsm.jobs import MAXIMUM_ATTEMPTS, AwaitedJob, Mailbox, WaitingJob
 from hsm.lanes import InlineLane, LaneSettings, ThreadLanes
-from hsm.public_keys import PublicKey, verify
+from hsm.mechanisms import HMAC_SHA256
+from hsm.public_keys import verify
 from hsm.routing import FIRST_DELAY_S, Lost, Place, Router
-from hsm.signing import SigningKey
+from hsm.signing import HeldKey, MacKey, SigningKey
 from hsm.site import SELF_TEST_MESSAGE_BYTES, Connection, Counters, KeyRequest, Site
 from hsm.uri import Pkcs11Uri
+
+Held = TypeVar("Held", bound=HeldKey)
 
 __all__ = ["Standby", "Token", "initialise_token", "open_token"]
 
@@ -76,7 +90,7 @@ class Token:
         self.counters = counters
         self.template_level = 0
         """How far the templates of new keys must be trimmed for this token (hsm.policy.trimmed)."""
-        self._keys: list[SigningKey] = []
+        self._keys: list[HeldKey] = []
         self._router = Router(settings, self._refresh)
         self._mailbox: Mailbox | None = None
 
@@ -116,16 +130,49 @@ class Token:
         Raises KeyNotFound, KeyAmbiguous, WeakKey, KeyMismatch, MechanismUnavailable, SelfTestFailed, TokenUnavailable.
         """
         request = KeyRequest(uri_attributes, scheme, lower_s)
+        if not request.counted:
+            raise MechanismUnavailable(f"{scheme} is no signature scheme: ask for the MAC key")
+        held = self._held(request)
+        if isinstance(held, SigningKey):
+            return held
+        identity = self._find(request)
+        if isinstance(identity, KeyCheck):
+            raise KeyMismatch("the key has no public key")
+        return self._hold(SigningKey(self, request, identity), identity)
+
+    def mac_key(self, uri_attributes: Pkcs11Uri) -> MacKey:
+        """Find a secret key by object or id and hold it for message authentication codes.
+
+        Raises KeyNotFound, KeyAmbiguous, WeakKey, KeyMismatch, MechanismUnavailable, TokenUnavailable.
+        """
+        request = KeyRequest(uri_attributes, HMAC_SHA256, lower_s=False)
+        held = self._held(request)
+        if isinstance(held, MacKey):
+            return held
+        identity = self._find(request)
+        if not isinstance(identity, KeyCheck):
+            raise KeyMismatch("the key is not a secret key")
+        return self._hold(MacKey(self, request, identity.value), identity)
+
+    def _held(self, request: KeyRequest) -> HeldKey | None:
         self._check_open()
         with self._router.guard:
-            for key in self._keys:
-                if key.request == request:
-                    return key
+            return next((key for key in self._keys if key.request == request), None)
+
+    def _hold(self, key: Held, identity: Identity) -> Held:
+        with self._router.guard:
+            self._router.requests[key.request] = identity
+            self._keys.append(key)
+            self._refresh()
+        return key
+
+    def _find(self, request: KeyRequest) -> Identity:
+        """Find a key in every token; by what it is known."""
         errors: list[HsmError] = []
-        public_key: PublicKey | None = None
+        identity: Identity | None = None
         for place in self._router.places:
             try:
-                connection = self._add_key(place, request, public_key)
+                connection = self._add_key(place, request, identity)
             except TokenUnavailable as error:
                 errors.append(error)
                 continue
@@ -134,18 +181,13 @@ class Token:
                 errors.append(connection.key_errors[request])
                 if isinstance(errors[-1], KeyMismatch):
                     raise errors[-1]
-            elif public_key is None:
-                public_key = found.public_key
-        if public_key is None:
+            elif identity is None:
+                identity = found.identity
+        if identity is None:
             raise errors[0]
-        with self._router.guard:
-            self._router.requests[request] = public_key
-            key = SigningKey(self, request, public_key)
-            self._keys.append(key)
-            self._refresh()
-        return key
+        return identity
 
-    def _add_key(self, place: Place, request: KeyRequest, pinned: PublicKey | None) -> Connection:
+    def _add_key(self, place: Place, request: KeyRequest, pinned: Identity | None) -> Connection:
         """Find the key in the site's connection; a connection that is lost meanwhile is waited for, a few times."""
         site = place.site
         for _ in range(MAXIMUM_ATTEMPTS):
@@ -197,7 +239,8 @@ class Token:
         return job.future
 
     def self_test(self) -> TokenHealth:
-        """Sign and verify with every key on every connected token, through its lanes. Blocks; may take timeout_ms.
+        """Sign and verify with every key on every connected token, through its lanes; a MAC key is held to its check.
+        Blocks; may take timeout_ms.
 
         The outcome is kept for `health`. A token that fails is connected anew.
         """
@@ -208,13 +251,18 @@ class Token:
                 continue
             error: str | None = None
             for request, handle in list(connection.keys.items()):
-                message = secrets.token_bytes(SELF_TEST_MESSAGE_BYTES)
+                known = handle.identity
+                mac = isinstance(known, KeyCheck)
+                message = KEY_CHECK_MESSAGE if mac else secrets.token_bytes(SELF_TEST_MESSAGE_BYTES)
                 job = WaitingJob(request, message, self._router.deadline(), place.site)
                 self._router.submit(job)
                 try:
                     signature = job.result()
+                    if isinstance(known, KeyCheck):
+                        _check_mac(known, signature)
+                        continue
                     self.counters.drop("self-test")
-                    verify(handle.public_key, request.scheme, message, signature)
+                    verify(known, request.scheme, message, signature)
                 except HsmError as failure:
                     error = str(failure)
                     self._router.lost(place.site, connection, failure)
@@ -285,6 +333,11 @@ class Token:
     def _check_open(self) -> None:
         if self._router.closing.is_set():
             raise TokenClosed("the token was closed")
+
+
+def _check_mac(known: KeyCheck, mac: bytes) -> None:
+    if not same_identity(known, KeyCheck(mac)):
+        raise SelfTestFailed("the MAC key makes other MACs than before")
 
 
 def _nothing() -> None:
