@@ -60,23 +60,23 @@ def parts_of(
     def module(name: str, *more: str) -> tuple[str, ...]:
         return (*python, "-m", name, *where, *more)
 
-    who, groups = users.numbers, users.groups
+    who, groups, group_of = users.numbers, users.groups, users.own_groups.get
     parts = [
         Part("clock", module("appliance.clock"), who.clock, groups("clock"), 0),
         Part("recorder", module("appliance.recorder"), who.recorder, groups("recorder"), 0),
-        Part("log", module("appliance.log"), who.log, groups("log"), 1, settled=history_settled),
+        Part("log", module("appliance.log"), who.log, groups("log"), 1, group=group_of("log"), settled=history_settled),
         Part(
             "keymaster",
             module("appliance.keymaster"),
             who.keymaster,
             groups("keymaster"),
             1,
-            group=users.keymaster_group,
+            group=group_of("keymaster"),
         ),
     ]
     parts.append(
         # Whoever signs waits for no audit page; with forced audit, its word is what is waited for.
-        Part("audit", module("appliance.audit"), who.audit, groups("audit"), 1, needed=False)
+        Part("audit", module("appliance.audit"), who.audit, groups("audit"), 1, group=group_of("audit"), needed=False)
     )
     # Started as root where there is one: it leaves the network, which root alone can, and then becomes its user.
     peers = [peer for number in (who.worker, who.keymaster) for peer in ("--peer", str(number))]

@@ -15,6 +15,7 @@ from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
 _PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
@@ -40,7 +41,10 @@ def environment(home: Home, settings: BoxSettings) -> dict[str, str]:
 
 def _end_with_parent() -> None:
     # Runs between fork and exec: a dead supervisor must not leave a box behind that nobody watches.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # No program gives it, or what it starts, another user or group, whatever bits its file has (execve(2)).
+    prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.umask(0o027)  # the group reads, such as workers the tiles; what others may read is said file by file
 
 

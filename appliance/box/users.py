@@ -3,7 +3,8 @@
 Started as root, the box gives each kind of process a numeric user of its own, which needs no entry in the passwd file;
 its group has the same number. Where one process must reach what another owns, it is a member of that one's group
 (MEMBERSHIPS), and of no other. SoftHSM's files can be read by one user only, so where a token is SoftHSM's, those that
-open tokens share one. That, and a box without users of their own at all, is a weakness which the status shows.
+open tokens share one; a group of its own each has all the same. That, and a box without users of their own at all, is a
+weakness which the status shows.
 """
 
 from __future__ import annotations
@@ -48,9 +49,14 @@ class ProcessUsers:
     numbers: UserSettings = field(default_factory=UserSettings)
     weaknesses: Mapping[str, str] = field(default_factory=dict)
     """Label to the reason, where processes share a user that should not."""
-    keymaster_group: int | None = None
-    """The keymaster's own group, which it has even where a token forces it under the workers' user: what only it may
-    reach belongs to root and this group, and a process of another group cannot trace it (ptrace(2))."""
+    own_groups: Mapping[str, int] = field(default_factory=dict)
+    """Groups of the kinds that have one of their own even where a token forces them under the workers' user: by it the
+    recorder and the supervisor know who asks, and a process of another group cannot trace theirs (ptrace(2))."""
+
+    @property
+    def keymaster_group(self) -> int | None:
+        """The keymaster's: what only it may reach belongs to root and this group."""
+        return self.own_groups.get("keymaster")
 
     @property
     def separate(self) -> bool:
@@ -106,20 +112,20 @@ def _module(uri: str) -> str:
 def assign(settings: BoxSettings) -> ProcessUsers:
     """The users that the settings ask for, and what the tokens make of it."""
     numbers, lent = settings.users, {}
+    named = msgspec.structs.asdict(settings.users)
+    own = {kind: named[kind] for kind in TOKEN_KINDS if kind != "worker" and named[kind] is not None}
     if numbers.audit is None:
         numbers = msgspec.structs.replace(numbers, audit=numbers.worker)
         lent = {SHARED: "the audit process runs under the workers' user: box.json names none for it"}
-    missing = [
-        name for name, number in msgspec.structs.asdict(settings.users).items() if number is None and name != "audit"
-    ]
+    missing = [name for name, number in named.items() if number is None and name != "audit"]
     if missing:
         return ProcessUsers(weaknesses={NOT_SEPARATE: f"{_ONE_USER}: box.json names none for {', '.join(missing)}"})
     forced = one_user_only(settings)
     if not forced:
-        return ProcessUsers(numbers, lent, keymaster_group=numbers.keymaster)
+        return ProcessUsers(numbers, lent, own)
     shared = dict.fromkeys(TOKEN_KINDS, numbers.worker)
     reason = "workers, log follower, keymaster and audit share one user: SoftHSM's files can be read by one only"
-    return ProcessUsers(msgspec.structs.replace(numbers, **shared), {SHARED: reason}, numbers.keymaster)
+    return ProcessUsers(msgspec.structs.replace(numbers, **shared), {SHARED: reason}, own)
 
 
 def resolve_users(root: Path, settings: BoxSettings) -> ProcessUsers:

@@ -18,6 +18,7 @@ from appliance.recorder.counts import read_counts
 from appliance.recorder.errors import ReadOnly
 from appliance.recorder.keeper import Keeper, KeeperSettings
 from appliance.recorder.messages import BOX_LOG
+from appliance.recorder.powers import peers_of
 from appliance.recorder.server import Server
 from appliance.recorder.writer import Writer, WriterSettings
 
@@ -44,21 +45,11 @@ def keeper_settings(home: Home, settings: BoxSettings) -> KeeperSettings:
     )
 
 
-def _keymaster_groups(settings: BoxSettings) -> frozenset[int]:
-    """The keymaster's own group; none where processes run under one user and cannot be told apart."""
-    users = settings.users
-    separate = users.recorder is not None and users.recorder == os.geteuid()
-    return frozenset((users.keymaster,) if separate and users.keymaster is not None else ())
-
-
 def main(root: Path) -> None:
     """Run until SIGTERM or SIGINT."""
     home = Home(root)
     settings = read_settings(home.settings)
     os.umask(0o077)
-    me = os.geteuid()
-    submitters = (settings.users.worker, settings.users.log, settings.users.keymaster, settings.users.audit)
-    users = {user for user in submitters if user is not None}
     private_directory(home.recorder_socket.parent)
     writer = Writer(home.records, writer_settings(settings))
     with contextlib.suppress(ReadOnly):
@@ -69,9 +60,7 @@ def main(root: Path) -> None:
         unix_listener(home.recorder_socket, 0o660),
         # Members of the recorder's group come as far as this socket; who they are is looked at when they do.
         unix_listener(home.admin_socket, 0o660),
-        frozenset(users | {me, 0}),
-        frozenset({me, 0}),
-        _keymaster_groups(settings),
+        peers_of(settings, os.geteuid()),
         lost=lambda run: read_counts(home.counters, run.run),
     )
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,12 +20,13 @@ import msgspec
 import structlog
 
 from appliance.calls.framing import FrameReader, frame
-from appliance.calls.sockets import peer_of
-from appliance.errors import CinnabarError
+from appliance.calls.sockets import Peer, peer_of
+from appliance.errors import CinnabarError, NotAuthorised
 from appliance.recorder import errors
 from appliance.recorder.administration import AdminCommand, CeremonyEntry
 from appliance.recorder.counts import Counts
 from appliance.recorder.messages import Answer, Answers, Batch, Command, Query, Refused
+from appliance.recorder.powers import Peers, Powers, command_name
 from appliance.recorder.reader import Reader
 from appliance.recorder.transaction import Run
 from appliance.recorder.writer import Writer
@@ -65,10 +66,8 @@ class Client:
 
     socket: socket.socket
     admin: bool
-    user: int
-    process: int
-    keymaster: bool = False
-    """Whether the peer is the keymaster, as far as this box can tell it from other administrators."""
+    peer: Peer
+    powers: Powers
     frames: FrameReader = field(default_factory=FrameReader)
     run: Run | None = None
     waiting: deque[Command] = field(default_factory=deque)
@@ -84,9 +83,7 @@ class Client:
 
 
 class Server:
-    """Serves two listening sockets until `stop`. `users` may submit, `administrators` may administer, and so may
-    processes whose own group is one of `keymaster_groups`: the keymaster, whatever user a token forces it under. Where
-    there is none, every administrator counts as the keymaster: processes have no users of their own."""
+    """Serves two listening sockets until `stop`, each peer as far as `peers` says."""
 
     def __init__(
         self,
@@ -94,17 +91,15 @@ class Server:
         directory: Path,
         submit: socket.socket,
         admin: socket.socket,
-        users: frozenset[int],
-        administrators: frozenset[int],
-        keymaster_groups: frozenset[int] = frozenset(),
+        peers: Peers,
         bounds: Bounds | None = None,
         lost: Callable[[Run], Counts | None] = lambda _run: None,
     ) -> None:
         self.writer = writer
         self.bounds = bounds or Bounds()
-        self._allowed = {submit: users, admin: administrators}
+        self._listeners = (submit, admin)
         self._admin_socket = admin
-        self._groups = keymaster_groups
+        self._peers = peers
         self._lost = lost
         self._clients: set[Client] = set()
         self._waiting = 0
@@ -194,7 +189,7 @@ class Server:
         now = self.writer.monotonic()
         for client in [c for c in self._clients if c.unread_since is not None]:
             if client.unread_since is not None and now - client.unread_since > self.bounds.stalled_seconds:
-                log.warning("client-stalled", process=client.process, unread=len(client.unsent))
+                log.warning("client-stalled", process=client.peer.process, unread=len(client.unsent))
                 self._drop(client)
 
     def _transact(self) -> None:
@@ -251,14 +246,14 @@ class Server:
             connection, _ = listener.accept()
         except OSError:
             return
-        process, user, group = peer_of(connection)
-        by_group = listener is self._admin_socket and group in self._groups
-        if user not in self._allowed[listener] and not by_group:
-            log.warning("peer-refused", user=user, process=process)
+        peer, admin = peer_of(connection), listener is self._admin_socket
+        powers = (self._peers.administering if admin else self._peers.submitting)(peer.user, peer.group)
+        if powers is None:
+            log.warning("peer-refused", user=peer.user, process=peer.process)
             connection.close()
             return
         connection.setblocking(False)
-        client = Client(connection, listener is self._admin_socket, user, process, by_group or not self._groups)
+        client = Client(connection, admin, peer, powers)
         self._clients.add(client)
         self._selector.register(connection, selectors.EVENT_READ, lambda _s, mask, c=client: self._ready(c, mask))
         if not client.admin:
@@ -290,7 +285,7 @@ class Server:
                 else:
                     self._take(client, payload)
         except (CinnabarError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            log.warning("frame-refused", process=client.process, user=client.user, error=type(error).__name__)
+            log.warning("frame-refused", process=client.peer.process, user=client.peer.user, error=type(error).__name__)
             self._drop(client)
 
     def _take(self, client: Client, payload: bytes) -> None:
@@ -302,7 +297,9 @@ class Server:
         run.learn(Counts(batch.signed, batch.drops))
         room = min(self.bounds.client_commands - len(client.waiting), self.bounds.all_commands - self._waiting)
         for command in batch.commands:
-            if type(command) is Query:
+            if not client.powers.permit(command):
+                client.answers.append(self._not_permitted(client, command))
+            elif type(command) is Query:
                 answer = self._reader.ask(client, command)
                 if answer is not None:
                     client.answers.append(answer)
@@ -320,22 +317,32 @@ class Server:
     def _run_of(self, client: Client, run: str) -> Run:
         """A run has one state, however many connections its process holds."""
         for other in self._clients:
-            if other.run is not None and other.run.run == run and other.process == client.process:
+            if other.run is not None and other.run.run == run and other.peer.process == client.peer.process:
                 return other.run
-        return self.writer.find_run(run, client.user, client.process)
+        return self.writer.find_run(run, client.peer.user, client.peer.process)
 
     def _take_admin(self, client: Client, payload: bytes) -> None:
         command = _admin_commands.decode(payload)
-        if isinstance(command, Query):
+        answer: Answer | None
+        if not client.powers.permit(command):
+            answer = self._not_permitted(client, command)
+        elif isinstance(command, Query):
             answer = self._reader.ask(client, command)
         elif isinstance(command, CeremonyEntry):
             answer = self.writer.record_ceremony(command)
         else:
-            answer = self.writer.administer(command, client.user, keymaster=client.keymaster)
+            keymaster = self._peers.is_keymaster(client.peer.group)
+            answer = self.writer.administer(command, client.peer.user, keymaster=keymaster)
             self._push_register()
         if answer is not None:
             client.answers.append(answer)
             self._flush(client)
+
+    def _not_permitted(self, client: Client, command: Command | AdminCommand) -> Refused:
+        """A sign that the process is not what it was: its own code asks for nothing that its kind may not."""
+        name = command_name(command)
+        log.error("command-not-permitted", command=name, process=client.peer.process, user=client.peer.user)
+        return Refused(command.ticket, NotAuthorised.code, f"{name} is nothing that this process may ask for")
 
     def _push_register(self) -> None:
         message = _encoder.encode(Answers([], self.writer.ground.callers.message()))
@@ -399,7 +406,7 @@ class Server:
         for client in list(self._clients):
             client.gone = True
             client.socket.close()
-        for end in (*self._allowed, self._wake_read, self._wake_write):
+        for end in (*self._listeners, self._wake_read, self._wake_write):
             end.close()
         self._selector.close()
 

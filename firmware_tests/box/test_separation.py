@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,6 +31,22 @@ except OSError as error:
 """
 
 
+_ASK = """
+import socket, sys
+import msgspec
+from appliance.calls.framing import FrameReader, frame
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect(sys.argv[1])
+s.sendall(frame(msgspec.msgpack.encode(["d" * 32, 0, {}, [eval(sys.argv[2])], False])))
+reader, answers = FrameReader(), []
+while not answers:
+    for received in reader.take(s.recv(65536)):
+        answers += msgspec.msgpack.decode(received)[0]
+print(answers)
+"""
+
+
 def _status(pid: int, name: str) -> list[str]:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
@@ -52,11 +69,43 @@ def test_each_kind_of_process_has_a_user_and_only_the_groups_it_needs(box: Runni
     assert {users[name] for name in ("log", "keymaster", "audit", "api-1")} == {worker}, (
         "SoftHSM's files are for one user"
     )
-    for name, pid in box.processes().items():
-        # The keymaster has a group of its own even where it shares the workers' user: what is its own hangs on that.
-        assert (int(_status(pid, "Gid")[0]) == users[name]) is (name != "keymaster")
+    own = {name: int(_status(pid, "Gid")[0]) for name, pid in box.processes().items()}
+    assert len({own[name] for name in ("api-0", "log", "keymaster", "audit")}) == 4, (
+        "by their groups the recorder and the supervisor know them, and they cannot look into each other"
+    )
+    for name in box.processes():
+        assert (own[name] == users[name]) is (name not in {"log", "keymaster", "audit"})
         mine = {"api-0", "api-1", "audit", "log", "keymaster"}
         assert groups[name] <= ({recorder, worker, documents} if name in mine else set()), name
+
+
+def test_no_process_gets_another_user_or_group_by_what_it_starts(box: RunningBox, as_root: None) -> None:
+    """Else one that may write where the workers do could leave a program there that runs under their group."""
+    assert {tuple(_status(pid, "NoNewPrivs")) for pid in box.processes().values()} == {("1",)}
+
+
+def test_the_recorder_takes_from_each_process_what_is_its_own(box: RunningBox, as_root: None) -> None:
+    """Though they share a user: every kind asks for what only another may."""
+    foreign = {
+        "audit": "['append', 1, 'demo', 'app', bytes(32), []]",
+        "log": "['append', 1, 'demo', 'app', bytes(32), []]",
+        "keymaster": "['housekeeping', 1, 'checkpoint', 'k', 1, 's', b'']",
+        "api-0": "['housekeeping', 1, 'crl', 'k', 1, 's', b'']",
+    }
+    for name, command in foreign.items():
+        status = box.processes()[name]
+        ran = subprocess.run(
+            (sys.executable, "-P", "-c", _ASK, str(box.home.recorder_socket), command),
+            user=int(_status(status, "Uid")[0]),
+            group=int(_status(status, "Gid")[0]),
+            extra_groups=[int(number) for number in _status(status, "Groups")],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert "nothing that this process may ask for" in ran.stdout, (name, ran.stderr)
 
 
 def test_no_pin_stands_in_arguments_or_environment(box: RunningBox, as_root: None) -> None:

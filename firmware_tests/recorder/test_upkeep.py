@@ -28,6 +28,7 @@ from appliance.recorder.messages import (
     Replayed,
     Result,
 )
+from appliance.recorder.powers import Peers
 from appliance.recorder.reader import Queries
 from appliance.recorder.server import Server
 from appliance.recorder.transaction import Run
@@ -54,8 +55,8 @@ class Bench:
         )
         run = root / "run"
         run.mkdir(exist_ok=True)
-        me = frozenset({os.geteuid()})
-        self.server = Server(self.writer, self.directory, unix_listener(run / "s"), unix_listener(run / "a"), me, me)
+        me = Peers(frozenset({os.geteuid()}))
+        self.server = Server(self.writer, self.directory, unix_listener(run / "s"), unix_listener(run / "a"), me)
         self.keeper = Keeper(
             self.writer,
             self.server,
