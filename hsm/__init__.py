@@ -4,9 +4,9 @@
     key = token.signing_key(Pkcs11Uri(object="seal-1"), "ecdsa-p256-sha256")
     signature = key.sign(message)
 
-More: hsm.keys (making and judging keys), hsm.mac (keys for message authentication codes), hsm.agreement (keys that agree
-on secrets), hsm.initialise, hsm.x509 (certificates), hsm.vault (content keys), hsm.backup, hsm.mechanisms (schemes),
-hsm.testing (throwaway tokens). docs/hsm.md explains.
+More: hsm.keys (making and judging keys), hsm.mac (keys for message authentication codes), hsm.agreement (keys that
+agree on secrets), hsm.initialise, hsm.x509 (certificates), hsm.vault (content keys), hsm.backup, hsm.mechanisms
+(schemes), hsm.testing (throwaway tokens). docs/hsm.md explains.
 """
 
 from hsm.errors import (
