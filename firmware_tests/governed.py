@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -116,10 +116,19 @@ class Governed:
             return desk.bundle(digest)
 
 
-def governed(root: Path, *tenants: str, management: str = "off", names: Sequence[str] = NAMES) -> Governed:
-    """A box, provisioned, started, with the officers enrolled and the constitution founded. The caller stops it."""
+def governed(
+    root: Path,
+    *tenants: str,
+    management: str = "off",
+    names: Sequence[str] = NAMES,
+    prepare: Callable[[RunningBox], None] | None = None,
+) -> Governed:
+    """A box, provisioned, prepared, started, with the officers enrolled and the constitution founded. The caller stops
+    it."""
     box = RunningBox(root, *(tenants or ("demo",)))
     box.provision()
+    if prepare is not None:
+        prepare(box)
     try:
         box.start(management=management)
         made = Governed(box)

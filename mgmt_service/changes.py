@@ -79,6 +79,18 @@ def _create_tenant(action: actions.CreateTenant, now: Now) -> list[Change]:
     return made
 
 
+def _rename_tenant(action: actions.RenameTenant, now: Now) -> list[Change]:
+    before = next((one.organisation for one in now.settings.tenants if one.name == action.name), None)
+    return [Change("registered-name", action.name, before or "", action.title)]
+
+
+def _standby(action: actions.SetStandby | actions.EndStandby, now: Now) -> list[Change]:
+    names = {one.uri: one.name for one in now.settings.tokens}
+    before = {one.name: names.get(one.standby_uri or "", "") for one in now.settings.tokens}
+    after = action.standby if isinstance(action, actions.SetStandby) else ""
+    return [Change("standby", action.token, before.get(action.token, ""), after)]
+
+
 def _create_authority(action: actions.CreateAuthority, now: Now) -> list[Change]:
     there = [one.name for one in now.settings.authorities]
     return [Change("authorities", "", ", ".join(there), ", ".join([*there, action.key]))]
@@ -118,6 +130,9 @@ _RULES: Final[dict[type, Callable[[Any, Now], list[Change]]]] = {
     actions.SuspendKey: _stop,
     actions.DeactivateKey: _stop,
     actions.CreateTenant: _create_tenant,
+    actions.RenameTenant: _rename_tenant,
+    actions.SetStandby: _standby,
+    actions.EndStandby: _standby,
     actions.CreateAuthority: _create_authority,
     actions.AmendConstitution: _amend,
 }

@@ -18,7 +18,7 @@ from flask_babel import format_decimal
 from flask_babel import lazy_gettext as _
 
 from appliance.ceremonies.explain_texts import Pair
-from appliance.ceremonies.outcome_texts import EMPTY, LABELS, LIMITS, VALUES, WORDS
+from appliance.ceremonies.outcome_texts import EMPTY, LABELS, LIMITS, MICROSECONDS, VALUES, WORDS
 from mgmt_service.languages import chosen_language
 
 CERTIFICATE: Final = ("subject", "serial", "issuer", "not_before", "not_after", "certificate", "to_be_signed")
@@ -41,7 +41,6 @@ _COUNTS: Final = LIMITS | {"records", "not_read", "threshold"}
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{8,}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _CODES: Final = frozenset({"verifier", "verifier_key", "scheme", "log", "kind"})
-_MICROSECONDS: Final = frozenset({"from_time"})
 _SECONDS: Final = frozenset({"until"})
 
 
@@ -126,7 +125,7 @@ def _plain(name: str, value: str | bool | int | float | None) -> tuple[str, str]
             return _said(WORDS["no limit" if name in LIMITS else "no end set" if name == "until" else "none"]), "text"
         case bool():
             return _said(WORDS["yes" if value else "no"]), "text"
-        case int() if name in _MICROSECONDS:
+        case int() if name in MICROSECONDS:
             return _instant(value // 1_000_000), "time"
         case int() if name in _SECONDS:
             return (_instant(value), "time") if value else (_said(WORDS["none"]), "text")

@@ -98,6 +98,35 @@ SCRIPTS: Final = (
         (Step(kinds.RestoreKeys),),
     ),
     Script(
+        "set-standby",
+        _("Let a second token stand by"),
+        _("Lets a token into which keys were restored sign for the first one while that is gone."),
+        (Step(kinds.SetStandby),),
+    ),
+    Script(
+        "end-standby",
+        _("Take a standby token out"),
+        _("Lets a token stand by for another no longer; its keys stay in it."),
+        (Step(kinds.EndStandby),),
+    ),
+    Script(
+        "new-authority",
+        _("New certification authority"),
+        _("Makes a key in the box’s token, a root certificate that it signs itself, and begins to certify with it."),
+        (
+            Step(
+                kinds.GenerateKey,
+                {"key": "key", "token": "token"},
+                {"tenant": None, "purpose": "authority"},
+                {"scheme": "ecdsa-p384-sha384"},
+            ),
+            Step(kinds.CreateAuthority, {"key": "key"}, preset={"role": "seal", "days": 3650}),
+            Step(kinds.ActivateKey, {"key": "key"}, {"tenant": None, "public": False, "policies": []}),
+        ),
+        ("token", "key"),
+        box_only=True,
+    ),
+    Script(
         "suspend-key",
         _("Suspend a key"),
         _("Stops a key at once, on your word alone. It can be undone by a ceremony."),
@@ -137,6 +166,14 @@ SCRIPTS: Final = (
         (),
         amends=True,
         group="people",
+    ),
+    Script(
+        "rename-tenant",
+        _("Change a tenant’s registered name"),
+        _("Registers another name of the institution; certificates issued from then on say it."),
+        (Step(kinds.RenameTenant),),
+        box_only=True,
+        group="tenants",
     ),
     Script(
         "set-quota",

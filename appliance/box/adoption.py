@@ -66,6 +66,9 @@ def _check_kept(current: BoxSettings, following: BoxSettings) -> None:
     for tenant in following.tenants:
         if tenants.get(tenant.name, _held(tenant)) != _held(tenant):
             raise AdoptionRefused(f"tenant {tenant.name} is another one than before")
+    named = {tenant.name for tenant in current.tenants if tenant.organisation is not None}
+    if any(tenant.name in named and tenant.organisation is None for tenant in following.tenants):
+        raise AdoptionRefused("a tenant that has a registered name keeps one")
     owners = {log.origin: log.tenant for log in current.logs}
     for log in following.logs:
         if owners.get(log.origin, log.tenant) != log.tenant:
@@ -75,8 +78,8 @@ def _check_kept(current: BoxSettings, following: BoxSettings) -> None:
         raise AdoptionRefused("a tenant and its log never go away")
 
 
-def _held(tenant: TenantSettings) -> tuple[str, str, str | None]:
-    return tenant.token, tenant.data_key, tenant.organisation
+def _held(tenant: TenantSettings) -> tuple[str, str]:
+    return tenant.token, tenant.data_key
 
 
 def check_settings(settings: BoxSettings) -> None:

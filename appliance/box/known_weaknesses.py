@@ -38,6 +38,11 @@ class KnownWeakness(enum.Enum):
         "`cinnabar pins`, see [unattended-start.md](unattended-start.md)",
     )
     SO_PINS_ON_BOX = ("so-pins-on-box", "security officers' PINs lie in `secrets`", "taking them off the box")
+    FEW_OPEN_FILES = (
+        "few-open-files",
+        "the front may have fewer files open than it wants, and so fewer connections: who opens many shuts others out",
+        "starting as root, or a higher `LimitNOFILE`, see [open files](#listeners)",
+    )
     DOCUMENTS_ON_NETWORK = (
         "documents-on-network",
         "document workers could not leave the box's network",

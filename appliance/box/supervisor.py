@@ -27,7 +27,7 @@ from appliance.box.front import FRONTS
 from appliance.box.home import Home
 from appliance.box.keeping import LOOP_RESTARTS, PartRunner
 from appliance.box.listeners import Addresses, bind_fronts, write_fronts
-from appliance.box.open_files import WANTED_FILES, connections_for, raise_limit
+from appliance.box.open_files import WANTED_FILES, allowed_files, connections_for, raise_limit
 from appliance.box.parts import Part, parts_of, prepare_home, prepare_secrets
 from appliance.box.pin_opening import PinOpening
 from appliance.box.pins import PinCopies
@@ -87,6 +87,7 @@ class Supervisor:
         self._state: State | None = None
         self._sockets: dict[str, list[socket.socket]] = {}
         """By front."""
+        raise_limit()
         self.weaknesses = weaknesses(home, settings, users)
         self.pins = PinCopies(home, settings, users)
         self._opening = PinOpening(home, settings)
@@ -135,7 +136,7 @@ class Supervisor:
         self.pins.prepare()
         self._tamper.begin()
         self._page = StatePage.create(self.home.state_page)
-        files = raise_limit()
+        files = allowed_files()
         if files < WANTED_FILES:
             log.warning(
                 "few-open-files", files=files, wanted=WANTED_FILES, front_connections=2 * connections_for(files)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from appliance.box.home import Home
 from appliance.box.known_weaknesses import KnownWeakness as Known
+from appliance.box.open_files import WANTED_FILES, allowed_files, connections_for
 from appliance.box.settings import BoxSettings
 from appliance.box.users import ProcessUsers
 
@@ -29,4 +30,9 @@ def weaknesses(home: Home, settings: BoxSettings, users: ProcessUsers) -> dict[s
         found[Known.PINS_ON_DISK] = "PINs stand on the disk in clear: who takes the disk has them (cinnabar pins)"
     if any(home.secrets.glob("*.so-pin")):
         found[Known.SO_PINS_ON_BOX] = "security officers' PINs stand in the home; no process needs them"
+    if (files := allowed_files()) < WANTED_FILES:
+        connections = 2 * connections_for(files)
+        found[Known.FEW_OPEN_FILES] = (
+            f"the front may have {files} files open, wants {WANTED_FILES}, and takes {connections} connections"
+        )
     return dict(users.weaknesses) | {weakness.label: text for weakness, text in found.items()}

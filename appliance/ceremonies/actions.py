@@ -170,6 +170,22 @@ class RestoreKeys(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields
     """The token to restore into."""
 
 
+class SetStandby(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-standby"):
+    """Let a second token, with keys restored into it, sign for the token of its owner while that one is gone."""
+
+    token: Name
+    """The owner's token."""
+    standby: Name
+    """The token that stands by for it."""
+
+
+class EndStandby(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="end-standby"):
+    """Let a token sign for another one no longer. Its keys stay in it."""
+
+    token: Name
+    standby: Name
+
+
 # Certificates of the box's own authorities
 
 
@@ -237,6 +253,15 @@ class CreateTenant(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=
     published: bool = False
     """Whether its log is served to the public."""
     quota: Quota = Quota()
+
+
+class RenameTenant(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="rename-tenant"):
+    """Register another name of a tenant's institution: certificates issued from then on say it."""
+
+    name: Name
+    """Of the tenant; it stays."""
+    title: Text
+    """The institution's name, as it is now."""
 
 
 class SetQuota(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-quota"):
@@ -356,8 +381,9 @@ Action = (
     AmendConstitution
     | InitialiseToken | GenerateKey | RequestCertificate | ImportCertificate | IssueCertificate
     | ActivateKey | RotateKey | ResumeKey | DeclareCompromised | DestroyKey | BackUpKeys | RestoreKeys
+    | SetStandby | EndStandby
     | CreateAuthority | SetCertificateProfile | AuthoriseEnrolment | RevokeCertificate | ReleaseCertificate
-    | CreateTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
+    | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
     | SetApprovalPolicy | ApproveUpdate | RecoverFromTamper | Unlock
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

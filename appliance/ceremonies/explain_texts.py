@@ -65,6 +65,15 @@ SENTENCES: Final[dict[str, Pair]] = {
         "Restore keys of {owner} from a backup into token {token}.",
         "把{owner}的密钥从备份恢复到令牌 {token}。",
     ),
+    "set-standby": (
+        "Let token {standby} stand by for token {token} of {owner}: it signs with the keys that were restored into it "
+        "while the first one is gone.",
+        "以令牌 {standby} 作为{owner}的令牌 {token} 的备用令牌：主令牌不可用期间，由备用令牌以已恢复到其中的密钥签名。",
+    ),
+    "end-standby": (
+        "Let token {standby} stand by for token {token} of {owner} no longer. The keys in it stay there.",
+        "令牌 {standby} 不再作为{owner}的令牌 {token} 的备用令牌。其中的密钥保留。",
+    ),
     "create-authority": (
         "Make key {key} a certification authority of the box, with a root certificate that it signs itself.",
         "以密钥 {key} 建立本机的证书颁发机构，其根证书由自身签署。",
@@ -90,6 +99,11 @@ SENTENCES: Final[dict[str, Pair]] = {
     "create-tenant": (
         "Create tenant {name} with a token {token}, a content key and a log of its own.",
         "建立租户 {name}，并为其建立令牌 {token}、内容密钥和日志。",
+    ),
+    "rename-tenant": (
+        "Register another name of the institution that is tenant {name}. Certificates that the box's authorities issue "
+        "to it from now on say {title}; those in force stay as they are.",
+        "变更租户 {name} 所属机构的注册名称。本机颁发机构此后为其签发的证书使用名称{title}；有效证书保持不变。",
     ),
     "set-quota": (
         "Set what tenant {name} may use in a day (UTC).",
@@ -238,6 +252,7 @@ LABELS: Final[dict[str, Pair]] = {
     "signatures": ("Seals a day", "每日签章数"),
     "since": ("Since", "起始时间"),
     "size": ("Entries", "条目数"),
+    "standby": ("Standby token", "备用令牌"),
     "stamps": ("Time-stamps a day", "每日时间戳数"),
     "storage_bytes": ("Bytes stored a day", "每日存储字节数"),
     "successor": ("Successor", "接替密钥"),

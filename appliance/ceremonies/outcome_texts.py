@@ -69,6 +69,8 @@ LABELS: Final[Mapping[str, Pair]] = {
     "query": ("Search that lists them", "列出它们的查询条件"),
     "reason": ("Reason", "原因"),
     "records": ("Records", "记录"),
+    "registered": ("Registered name", "注册名称"),
+    "registered_before": ("Registered name before", "原注册名称"),
     "rehearsed": ("Signed first by a throwaway key", "已先用临时密钥试签"),
     "request": ("Request, SHA-256", "证书请求 SHA-256"),
     "revoked": ("Certificates that were revoked", "已吊销的证书"),
@@ -82,6 +84,8 @@ LABELS: Final[Mapping[str, Pair]] = {
     "signature_limit": ("Signatures, at most", "签名次数上限"),
     "signatures": ("Seals a day", "每日印章数"),
     "since": ("Since", "起始时间"),
+    "shared_keys": ("Keys that it signs with while the first is gone", "主令牌不可用期间可用的密钥"),
+    "standby": ("Standby token", "备用令牌"),
     "stamps": ("Time-stamps a day", "每日时间戳数"),
     "state": ("State now", "当前状态"),
     "storage_bytes": ("Bytes stored a day", "每日存储字节数"),
@@ -93,6 +97,7 @@ LABELS: Final[Mapping[str, Pair]] = {
     "token": ("Token", "令牌"),
     "true": ("Set", "已设置"),
     "trust_bundle": ("Version of the trust bundle", "信任包版本"),
+    "unshared_keys": ("Keys that wait for the first token", "须等待主令牌恢复的密钥"),
     "unit": ("Time-stamping unit", "时间戳单元"),
     "until": ("Until", "至"),
     "verifier": ("Key that checks the log", "日志核验公钥"),
@@ -158,5 +163,7 @@ WORDS: Final[Mapping[str, Pair]] = {
     "no end set": ("no end set", "未设期限"),
 }
 """For values that are no text."""
+MICROSECONDS: Final = frozenset({"from_time"})
+"""Members that are times in microseconds since the epoch."""
 LIMITS: Final = frozenset({"signature_limit", "signatures", "stamps", "storage_bytes"})
 """Members that are limits: null is no limit."""

@@ -1,16 +1,17 @@
 """What a step left behind, as lines of the printed transcript: each fact with its label in both languages. Pure.
 
-Nothing is left out, and numbers, digests and times stand as the record has them: who checks the paper against the
-record finds the same characters.
+Nothing is left out, and numbers and digests stand as the record has them: who checks the paper against the record finds
+the same characters. Times are UTC to the microsecond, also where the record counts microseconds.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from appliance.ceremonies.explain_texts import Pair
-from appliance.ceremonies.outcome_texts import EMPTY, LABELS, LIMITS, VALUES, WORDS
+from appliance.ceremonies.outcome_texts import EMPTY, LABELS, LIMITS, MICROSECONDS, VALUES, WORDS
 from appliance.quoting import escape
 
 _BETWEEN: Final = "  "
@@ -63,6 +64,8 @@ def _value(name: str, value: object) -> str:
     match value:
         case None:
             return _both(WORDS["no limit" if name in LIMITS else "no end set" if name == "until" else "none"])
+        case int() if name in MICROSECONDS and not isinstance(value, bool):
+            return utc_text(value)
         case bool():
             return _both(WORDS["yes" if value else "no"])
         case str() if (name, value) in VALUES:
@@ -72,6 +75,16 @@ def _value(name: str, value: object) -> str:
         case Mapping():
             return _both(WORDS["none"])
     return escape(str(value), longest=None)
+
+
+def utc_text(microseconds: int) -> str:
+    """A time (microseconds since the epoch) as people read it: RFC 3339, with a fraction where it has one."""
+    try:
+        at = datetime.datetime.fromtimestamp(microseconds // 1_000_000, datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        return str(microseconds)  # no time that a calendar has
+    fraction = f".{microseconds % 1_000_000:06}" if microseconds % 1_000_000 else ""
+    return f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def _both(pair: Pair) -> str:

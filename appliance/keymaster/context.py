@@ -64,9 +64,16 @@ class Tokens:
                 hsm.LaneSettings(),
                 count_call=self.counter.count,
                 count_drop=self.counter.drop,
+                standby=self._standby(wanted),
                 allow_weak_keys=wanted.allow_weak_keys,
             )
         return found
+
+    def _standby(self, wanted: TokenSettings) -> hsm.Standby | None:
+        if wanted.standby_uri is None:
+            return None
+        pin = hsm.PinFile(pin_path(self._home, wanted, standby=True))
+        return hsm.Standby(hsm.Pkcs11Uri.parse(wanted.standby_uri), pin)
 
     def made(self, wanted: TokenSettings, pin: Callable[[], str]) -> hsm.Token:
         """Open a token that has just been made and is not in the settings yet. Raises HsmError."""
@@ -147,9 +154,13 @@ class Room:
 
         Raises AdoptionRefused, AdoptionFailed, SupervisorUnavailable."""
         async with self.adopting:
-            following = change(read_settings(self.home.settings))
+            before = read_settings(self.home.settings)
+            following = change(before)
             await self.control(lambda client: client.adopt(following))
             self.reload()
+            for token in before.tokens:
+                if token not in following.tokens:
+                    await asyncio.to_thread(self.tokens.put_away, token.name)
 
     def reload(self) -> None:
         """Read box.json again, after the supervisor has adopted other settings."""

@@ -6,6 +6,7 @@ anew with CINNABAR_GOLDEN=write and read the difference.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 import os
@@ -19,12 +20,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from appliance.box.settings import read_settings
 from appliance.ceremonies import bundle as form
 from appliance.ceremonies.actions import (
     AmendConstitution,
+    BackUpKeys,
     DeactivateKey,
     DestroyKey,
     GenerateKey,
+    InitialiseToken,
+    RestoreKeys,
     ResumeTenant,
     Unlock,
 )
@@ -34,6 +39,9 @@ from appliance.evidence import Indication, NamedBytes, read_bundle, verify
 from appliance.evidence.directory import read_directory
 from appliance.keymaster.console.client import ConsoleClient
 from firmware_tests.governed import Governed, governed
+from firmware_tests.running import RunningBox, wait_until
+from hsm.testing.forwarder import Forwarder
+from hsm.testing.softhsm import softhsm_module
 from mgmt_service import scripts
 from mgmt_service.writing import OfficersForm, ScopeForm, actions_of, amended
 
@@ -52,8 +60,28 @@ CERTIFIED: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def stage(open_directory: Path) -> Iterator[Governed]:
-    made = governed(open_directory / "golden")
+def forwarding(forwarder_library: Path, open_directory: Path) -> Forwarder:
+    """The module between the box and tenant other's token, which takes it away and brings it back."""
+    directory = open_directory / "golden-module"
+    directory.mkdir()
+    made = Forwarder(forwarder_library, softhsm_module(), directory)
+    for path in directory.iterdir():
+        path.chmod(0o666 if path.suffix == ".control" else 0o755)
+    return made
+
+
+@pytest.fixture(scope="module")
+def stage(open_directory: Path, forwarding: Forwarder) -> Iterator[Governed]:
+    def prepare(box: RunningBox) -> None:
+        text = box.home.settings.read_text()
+        settings = json.loads(text)
+        for token in settings["tokens"]:
+            if token["name"] == "other":
+                token["uri"] = token["uri"].replace(softhsm_module(), forwarding.module)
+                assert forwarding.module in token["uri"]
+        box.home.settings.write_text(json.dumps(settings))
+
+    made = governed(open_directory / "golden", "demo", "other", prepare=prepare)
     for name in ("dora", "eli", "fay"):
         made.enrol(name)
     yield made
@@ -155,8 +183,8 @@ class Custodians:
         console.answer(number, " ".join(self.shares[("ann", "bo", "cai")[int(turn[1]) - 1]]))
 
 
-def seal_key(key: str, **more: Any) -> list[msgspec.Struct]:
-    shared = {"tenant": "demo", "token": "demo", "key": key}
+def seal_key(key: str, tenant: str = "demo", **more: Any) -> list[msgspec.Struct]:
+    shared = {"tenant": tenant, "token": tenant, "key": key}
     made = {"until": UNTIL, "scheme": "ecdsa-p256-sha256", **more}
     return written("seal-key", shared, made, CERTIFIED, {})
 
@@ -204,6 +232,84 @@ def test_back_up_and_restore_keys(stage: Governed) -> None:
             "restore-keys", {}, {"tenant": "demo", "backup": facts["backup"], "keys": ["kept"], "token": "demo"}
         )
         check(stage, stage.decide(restoring, title="Back again"), "restore-keys")
+
+
+def test_a_token_with_restored_keys_stands_by(stage: Governed, forwarding: Forwarder) -> None:
+    """The first token goes away and its tenant seals on; it comes back, and the other one is taken out again."""
+    stage.decide(seal_key("lasting", "other", for_backup=True))
+    stage.decide([InitialiseToken(tenant=None, token="spare")])
+    custodians = ["ann", "bo", "cai"]
+    with Custodians(stage):
+        made = stage.decide([BackUpKeys(tenant="other", keys=["lasting"], custodians=custodians, threshold=2)])
+        backup = json.loads(unpack(stage.bundle(made))[form.TRANSCRIPT])["steps"][0]["facts"]["backup"]
+        pair = {"tenant": "other", "token": "other", "standby": "spare"}
+        with pytest.raises(CinnabarError, match="no key of other was restored"):
+            stage.submit(written("set-standby", {}, pair))
+        stage.decide([RestoreKeys(tenant="other", backup=backup, keys=["lasting"], token="spare")])
+    check(stage, stage.decide(written("set-standby", {}, pair), title="A standby"), "set-standby")
+    settings = {token.name: token for token in read_settings(stage.box.home.settings).tokens}
+    assert settings["other"].standby_uri == settings["spare"].uri
+    seal(stage)
+    forwarding.remove_token()
+    before = forwarding.calls()
+    for _ in range(5):
+        seal(stage)
+    assert forwarding.calls() <= before + 1, "the token that is gone signs"
+    forwarding.insert_token()
+    wait_until(lambda: sealed_by_first(stage, forwarding), 20, "the first token's return")
+    check(stage, stage.decide(written("end-standby", {}, pair), title="Out again"), "end-standby")
+    assert all(token.standby_uri is None for token in read_settings(stage.box.home.settings).tokens)
+    seal(stage)
+    with pytest.raises(CinnabarError, match="does not stand by"):
+        stage.submit(written("end-standby", {}, pair))
+    stopped = stage.submit([DeactivateKey(tenant="other", key="lasting")])
+    assert stage.say(stopped, "take-away ann")["state"] == "executed"
+    assert {(one["token"], one["state"]) for one in keys_called(stage, "lasting")} == {
+        ("other", "deactivated"),
+        ("spare", "deactivated"),
+    }
+    (public_key,) = {one["public_key"] for one in keys_called(stage, "lasting")}
+    stage.decide([DestroyKey(tenant="other", key="lasting", public_key=public_key)])
+    assert {one["state"] for one in keys_called(stage, "lasting")} == {"destroyed"}
+
+
+def keys_called(stage: Governed, name: str) -> list[dict[str, Any]]:
+    with stage.desk() as desk:
+        return [one for one in desk.call("keys", "tenant/other") if one["name"] == name]
+
+
+def seal(stage: Governed) -> None:
+    with stage.box.http("other") as client:
+        document = base64.b64encode(b"a letter").decode()
+        answer = client.post("/v1/seals", json={"document": document, "key": "lasting"})
+        assert answer.status_code == 200, answer.text
+
+
+def sealed_by_first(stage: Governed, forwarding: Forwarder) -> bool:
+    before = forwarding.calls("C_SignInit")
+    seal(stage)
+    return forwarding.calls("C_SignInit") > before
+
+
+def test_an_authority(stage: Governed) -> None:
+    made = {"until": UNTIL, "scheme": "ecdsa-p384-sha384"}
+    named = {"common_name": "Demo letters CA", "organisation": "Demo", "country": "CN", "days": 3650, "role": "seal"}
+    actions = written("new-authority", {"token": "box", "key": "letters-ca"}, made, named, {})
+    check(stage, stage.decide(actions, title="An authority"), "new-authority")
+    certified = {**CERTIFIED, "authority": "letters-ca"}
+    shared = {"tenant": "demo", "token": "demo", "key": "by-letters-ca"}
+    stage.decide(written("seal-key", shared, {"until": UNTIL, "scheme": "ecdsa-p256-sha256"}, certified, {}))
+
+
+def test_a_tenant_is_renamed(stage: Governed) -> None:
+    """The next certificates carry the name, and no other is issued."""
+    renaming = written("rename-tenant", {}, {"name": "demo", "title": "Renamed Bank 更名银行"})
+    check(stage, stage.decide(renaming, title="A new name"), "rename-tenant")
+    with pytest.raises(CinnabarError, match="Renamed Bank"):
+        stage.submit(seal_key("old-name"))
+    named = {**CERTIFIED, "organisation": "Renamed Bank 更名银行", "common_name": "Renamed Bank 更名银行 letters"}
+    shared = {"tenant": "demo", "token": "demo", "key": "new-name"}
+    stage.decide(written("seal-key", shared, {"until": UNTIL, "scheme": "ecdsa-p256-sha256"}, named, {}))
 
 
 def test_tenants_applications_and_quotas(stage: Governed) -> None:

@@ -61,7 +61,7 @@ def test_every_word_is_there_in_both_languages() -> None:
 def test_values_keep_their_characters_and_parts_stand_below() -> None:
     digest = "ab" * 32
     facts = {
-        "affected": {"records": 2, "query": {"log": "@box", "from_time": 0}},
+        "affected": {"records": 2, "query": {"log": "@box", "from_time": 1_795_345_200_000_001}},
         "custodians": [{"person": "ann", "index": 1, "handed_out": "console"}],
         "keys": [digest, digest],
         "names": ["a\nb", "\u202e"],
@@ -78,7 +78,7 @@ def test_values_keep_their_characters_and_parts_stand_below() -> None:
         ["What it signed since then  此后签署的内容", "", 0],
         ["Records  记录", "2", 1],
         ["Search that lists them  列出它们的查询条件", "", 1],
-        ["From  从", "0", 2],
+        ["From  从", "2026-11-22T11:00:00.000001Z", 2],
         ["Log  日志", "the box  本机", 2],
         ["Custodians  保管人", "", 0],
         ["ann", "", 1],

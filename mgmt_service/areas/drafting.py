@@ -216,7 +216,8 @@ def _form(
     errors = {".".join(places[:many]): said for many in range(1, len(places) + 1)}
     known = _with_errors(replace(known, for_backup=_for_backup(context, script)), errors)
     filled = filled or Pick()
-    shared = entered.shared if entered is not None else {"token": next(iter(known.tokens), "")} | filled.shared
+    tokens = known.tokens[::-1] if script.box_only else known.tokens  # the box's own is the last
+    shared = entered.shared if entered is not None else {"token": next(iter(tokens), "")} | filled.shared
     sections = []
     if script.shared:
         sections.append(Section("", [_plain_field(one) for one in _shared_fields(script, known, shared)]))

@@ -131,7 +131,10 @@ def _line(context: Context, one: dict[str, Any]) -> TenantLine:
 def _tenant_steps(one: dict[str, Any]) -> list[Step]:
     name = one["name"]
     limits = {f"actions.0.quota.{what}": str(one["quota"][what]) for what in MEASURES if one["quota"][what] is not None}
-    steps = [Step("set-quota", url_with("/ceremonies/new/set-quota", **{"actions.0.name": name}, **limits))]
+    steps = [
+        Step("set-quota", url_with("/ceremonies/new/set-quota", **{"actions.0.name": name}, **limits)),
+        Step("rename-tenant", url_with("/ceremonies/new/rename-tenant", **{"actions.0.name": name})),
+    ]
     if one["state"] == "active":
         link = url_with("/ceremonies/new/suspend-tenant", **{"actions.0.name": name})
         steps.append(Step("suspend-tenant", link, at_once=True))

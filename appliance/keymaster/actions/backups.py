@@ -33,6 +33,7 @@ from appliance.keymaster.keys.backups import (
     read_key_backup,
 )
 from appliance.keymaster.keys.custody import KeyRow, find_key, note_restored
+from appliance.keymaster.keys.ownership import is_boxs, owner_of
 from appliance.keymaster.keys.shares import Share, ShareRefused, make_shares, read_share, recover
 from appliance.keymaster.keys.wrapping import (
     WRAPPING_PREFIX,
@@ -268,7 +269,7 @@ async def may_restore(room: Room, _proposal: Proposal, action: RestoreKeys) -> N
     if missing:
         raise Conflict(f"the backup has no key {', '.join(sorted(missing))}")
     token_settings(room.settings, action.token)
-    _check_owner(room.settings, action)
+    _check_owner(room, action)
 
 
 @executor(RestoreKeys, check=may_restore)
@@ -342,12 +343,13 @@ def _restore_one(token: hsm.Token, key: BackupKey, value: bytes) -> None:
     restore_key(token, key.wrapped, value, key.uri, key.scheme, key.public)
 
 
-def _check_owner(settings: BoxSettings, action: RestoreKeys) -> None:
-    """A tenant's keys go into its own token or one that is nobody's yet; the box's never into a tenant's."""
-    tenants = {tenant.name for tenant in settings.tenants if tenant.token == action.token}
-    box = {authority.token for authority in settings.authorities}
-    box |= {key.token for log in settings.logs if log.tenant is None for key in log.keys}
-    if action.tenant in tenants or (action.tenant is None and action.token in box):
+def _check_owner(room: Room, action: RestoreKeys) -> None:
+    """A tenant's keys go into its own token, one that stands by for it, or one that is nobody's yet; the box's never
+    into a tenant's."""
+    settings = room.settings
+    owner, boxs = owner_of(settings, action.token), is_boxs(settings, action.token)
+    if (owner is not None and owner == action.tenant) or (boxs and action.tenant is None):
         return
-    if tenants or action.token in box:
+    kept = [key for key in room.ledger.keys(every=True) if key.token == action.token and key.state != "destroyed"]
+    if owner is not None or boxs or any(key.tenant != action.tenant for key in kept):
         raise Conflict("the token is another's")

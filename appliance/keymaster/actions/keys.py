@@ -297,7 +297,7 @@ async def declare_compromised(ctx: ExecutionContext, action: DeclareCompromised)
 
 @executor(DestroyKey, check=may_change)
 async def destroy_key(ctx: ExecutionContext, action: DestroyKey) -> StepResult:
-    """Both halves leave the token. The ledger keeps what the key was."""
+    """Both halves leave the token, and every other one that it was restored into. The ledger keeps what the key was."""
     key = ctx.room.ledger.key(action.tenant, action.key)
     _check_public_key(key, action)
     if not _is_done(key, "destroy"):
@@ -306,19 +306,24 @@ async def destroy_key(ctx: ExecutionContext, action: DestroyKey) -> StepResult:
         await forget_authority(ctx.room, key)
     else:
         await leave_use(ctx.room, key)
-    gone = await asyncio.to_thread(_destroy, ctx.room, key)
-    with ctx.room.journal.transaction():
-        known = ctx.room.ledger.objects(key.token)
-        mine = [
-            fingerprint
-            for fingerprint, told in known.items()
-            if told["id"] == key.cka_id.hex() and told["kind"] in {"private-key", "public-key"}
-        ]
-        ctx.room.ledger.drop(key.token, mine)
-        ctx.room.ledger.set_state(key, "destroyed")
+    gone = False
+    for copy in ctx.room.ledger.copies(key) or [key]:
+        gone |= await asyncio.to_thread(_destroy, ctx.room, copy)
+        _forget(ctx.room, copy)
     return StepResult(
         {"key": key.label, "id": key.cka_id.hex(), "public_key": action.public_key, "state": "destroyed", "found": gone}
     )
+
+
+def _forget(room: Room, key: LedgerKey) -> None:
+    with room.journal.transaction():
+        mine = [
+            fingerprint
+            for fingerprint, told in room.ledger.objects(key.token).items()
+            if told["id"] == key.cka_id.hex() and told["kind"] in {"private-key", "public-key"}
+        ]
+        room.ledger.drop(key.token, mine)
+        room.ledger.set_state(key, "destroyed")
 
 
 def _destroy(room: Room, key: LedgerKey) -> bool:

@@ -26,7 +26,7 @@ from appliance.keymaster.certificates.trust_changes import trust_published
 from appliance.keymaster.context import ExecutionContext, Room, token_settings
 from appliance.keymaster.keys.ledger import Activation
 from appliance.keymaster.keys.new_tokens import NewPins, keep_pins, make_token
-from appliance.keymaster.keys.ownership import note, noted
+from appliance.keymaster.keys.ownership import check_unused, note, noted
 from appliance.keymaster.registry import StepResult, executor
 from appliance.log import VerifierKey
 from appliance.recorder.admin import AdminClient
@@ -58,15 +58,8 @@ async def may_create(room: Room, proposal: Proposal, action: CreateTenant) -> No
     made = {other.token for other in proposal.actions if isinstance(other, InitialiseToken)}
     if action.token not in made and any(token.name == action.token for token in settings.tokens):
         check_unused(settings, action.token)
-
-
-def check_unused(settings: BoxSettings, token: str) -> None:
-    """Raises Conflict."""
-    users = {key.token for log in settings.logs for key in log.keys}
-    users |= {tenant.token for tenant in settings.tenants} | {unit.token for unit in settings.units}
-    users |= {key.token for key in settings.seal_keys} | {authority.token for authority in settings.authorities}
-    if token in users:
-        raise Conflict(f"the token {token} serves somebody")
+        if any(key.token == action.token and key.tenant != action.name for key in room.ledger.keys(every=True)):
+            raise Conflict(f"the token {action.token} has another's keys")
 
 
 @dataclass(frozen=True)

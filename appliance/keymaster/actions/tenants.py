@@ -1,13 +1,21 @@
-"""A tenant's quota, and whether it may work at all. The box's officers may suspend a tenant, never act for it."""
+"""A tenant's registered name, its quota, and whether it may work at all. The box's officers may suspend a tenant, never
+act for it."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
+from appliance.box.settings import BoxSettings
 from appliance.ceremonies import Proposal
-from appliance.ceremonies.actions import ResumeTenant, SetQuota, SuspendTenant
+from appliance.ceremonies.actions import RenameTenant, ResumeTenant, SetQuota, SuspendTenant
 from appliance.errors import NotFound
 from appliance.keymaster import register
+from appliance.keymaster.certificates.naming import check_registered
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger_watch import settle_owner
+from appliance.keymaster.keys.ownership import note
 from appliance.keymaster.registry import StepResult, answers, executor
 
 
@@ -17,13 +25,39 @@ def check_tenant(room: Room, name: str | None) -> None:
         raise NotFound("the box has no such tenant")
 
 
-async def known(room: Room, proposal: Proposal, action: SetQuota | SuspendTenant | ResumeTenant) -> None:
+async def known(room: Room, proposal: Proposal, action: SetQuota | SuspendTenant | ResumeTenant | RenameTenant) -> None:
     """The tenant is one of the box, or made by the same proposal."""
     from appliance.ceremonies.actions import CreateTenant  # noqa: PLC0415
 
     made = {other.name for other in proposal.actions if isinstance(other, CreateTenant)}
     if action.name not in made and await room.administer(lambda a: register.tenant_state(a, action.name)) is None:
         raise NotFound("the box has no such tenant")
+
+
+async def may_rename(room: Room, proposal: Proposal, action: RenameTenant) -> None:
+    """The tenant is there, and the name can stand in certificates."""
+    await known(room, proposal, action)
+    check_registered(action.title)
+
+
+@executor(RenameTenant, check=may_rename)
+async def rename_tenant(ctx: ExecutionContext, action: RenameTenant) -> StepResult:
+    """The name that certificates say from now on; those that are in force stay as they are."""
+    check_tenant(ctx.room, action.name)
+    settings = next(tenant for tenant in ctx.settings.tenants if tenant.name == action.name)
+    # What stood before is noted: a run after a crash finds the new name in the settings.
+    before = msgspec.json.decode(note(ctx, "registered-before", msgspec.json.encode(settings.organisation)))
+
+    def change(following: BoxSettings) -> BoxSettings:
+        tenants = [
+            msgspec.structs.replace(one, organisation=action.title) if one.name == action.name else one
+            for one in following.tenants
+        ]
+        return msgspec.structs.replace(following, tenants=tenants)
+
+    await ctx.room.change_settings(change)
+    facts: dict[str, Any] = {"tenant": action.name, "registered": action.title, "registered_before": before}
+    return StepResult(facts)
 
 
 @executor(SetQuota, check=known)

@@ -1,7 +1,7 @@
 """Which names stand in the certificates that the box's authorities issue to a tenant's keys. Rules without I/O.
 
 Who a tenant is, its own officers do not decide: the box's quorum registers the institution's name with the tenant
-(CreateTenant), and certificates say that name and no other.
+(CreateTenant, RenameTenant), and certificates say that name and no other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import DocumentRefused, Proposal
-from appliance.ceremonies.actions import CreateTenant, IssueCertificate
+from appliance.ceremonies.actions import CreateTenant, IssueCertificate, RenameTenant
 
 LONGEST: Final = 64
 """Characters of an organisation's name (RFC 5280, appendix A.1, ub-organization-name)."""
@@ -39,7 +39,7 @@ def check_names(settings: BoxSettings, proposal: Proposal | None, action: IssueC
     Keys of the box itself are named by its quorum. Raises NameRefused."""
     if action.tenant is None:
         return
-    registered = _registered(settings, proposal, action.tenant)
+    registered = _registered(settings, proposal, action)
     if registered is None and settings.rehearsal:
         return  # provisioned; its certificates say REHEARSAL and no other organisation
     if registered is None:
@@ -50,8 +50,12 @@ def check_names(settings: BoxSettings, proposal: Proposal | None, action: IssueC
         raise NameRefused(f"a common name of this tenant's is {registered!r}, or begins with it and a space")
 
 
-def _registered(settings: BoxSettings, proposal: Proposal | None, tenant: str) -> str | None:
+def _registered(settings: BoxSettings, proposal: Proposal | None, before: IssueCertificate) -> str | None:
+    """The name when the action `before` is reached, as far as the proposal's earlier ones say."""
+    found = next((one.organisation for one in settings.tenants if one.name == before.tenant), None)
     for action in proposal.actions if proposal is not None else ():
-        if isinstance(action, CreateTenant) and action.name == tenant:
-            return action.title
-    return next((one.organisation for one in settings.tenants if one.name == tenant), None)
+        if action is before:
+            break
+        if isinstance(action, CreateTenant | RenameTenant) and action.name == before.tenant:
+            found = action.title
+    return found

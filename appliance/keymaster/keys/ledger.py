@@ -142,6 +142,13 @@ class KeyLedger:
     def by_id(self, token: str, cka_id: bytes) -> LedgerKey | None:
         return next((key for key in self.keys(every=True) if (key.token, key.cka_id) == (token, cka_id)), None)
 
+    def copies(self, key: LedgerKey) -> list[LedgerKey]:
+        """The key wherever it stands: in its token, and in those that it was restored into; none that is destroyed."""
+        same = (key.cka_id, key.public_key)
+        return [
+            one for one in self.keys(key.tenant) if (one.cka_id, one.public_key) == same and one.state != "destroyed"
+        ]
+
     def is_taken(self, name: str) -> bool:
         """Whether a key that is not destroyed, of whomever, has the name."""
         return any(key.label == name and key.state != "destroyed" for key in self.keys(every=True))
@@ -161,6 +168,11 @@ class KeyLedger:
         return following
 
     def set_state(self, key: LedgerKey, state: KeyState) -> None:
+        """Of the key in every token; that one is destroyed is told of each token by itself."""
+        if state == "destroyed":
+            with self._journal.transaction() as connection:
+                connection.execute("UPDATE keys SET state = 'destroyed' WHERE number = ?", (key.number,))
+            return
         self._set(key, "state = ?", state)
 
     def set_certificates(self, key: LedgerKey, chain: list[bytes]) -> None:
@@ -176,8 +188,13 @@ class KeyLedger:
         self._set(key, "compromised = ?, because = ?", since, because)
 
     def _set(self, key: LedgerKey, assignments: str, *values: object) -> None:
+        """What is decided of a key holds for its copies in other tokens as well."""
+        numbers = {key.number} | {one.number for one in self.copies(key)}
         with self._journal.transaction() as connection:
-            connection.execute(f"UPDATE keys SET {assignments} WHERE number = ?", (*values, key.number))  # noqa: S608
+            connection.executemany(
+                f"UPDATE keys SET {assignments} WHERE number = ?",  # noqa: S608 - a constant
+                [(*values, number) for number in sorted(numbers)],
+            )
 
     # Objects of tokens
 

@@ -28,7 +28,7 @@ from appliance.keymaster import register
 from appliance.keymaster.context import ExecutionContext, Room, step_key_id
 from appliance.keymaster.keys.comparison import Comparison, Difference, compare, data_value
 from appliance.keymaster.keys.ledger import LedgerKey
-from appliance.keymaster.keys.ownership import note, noted
+from appliance.keymaster.keys.ownership import first_of, note, noted, owner_of
 from appliance.keymaster.keys.wrapping import WRAPPING_PREFIX
 from appliance.keymaster.officers.constitutions import APPLICATION
 from appliance.recorder.messages import BOX_LOG
@@ -112,29 +112,24 @@ class LedgerWatch:
         await self._room.recording.send(subject)
 
 
-def owner_of(room: Room, token: str) -> str | None:
-    """The tenant whose token it is; None for the box's own, and for one that serves nobody yet."""
-    return next((tenant.name for tenant in room.settings.tenants if tenant.token == token), None)
-
-
 def log_name(room: Room, token: str) -> str:
-    owner = owner_of(room, token)
+    owner = owner_of(room.settings, token)
     return BOX_LOG if owner is None else room.recording.log_of(f"tenant/{owner}")
 
 
 async def stop_owner(room: Room, token: str) -> None:
     """Stop all signing with the token's keys; again changes nothing."""
-    owner = owner_of(room, token)
+    owner = owner_of(room.settings, token)
     if owner is not None:
         await room.administer(lambda admin: register.set_tenant_state(admin, owner, "suspended", ""))
-    elif any(authority.token == token for authority in room.settings.authorities):
+    elif any(authority.token == first_of(room.settings, token) for authority in room.settings.authorities):
         await room.control(lambda control: control.lock(Cause.KEYS_UNEXPLAINED, f"token {token}"))
 
 
 def stopped_tenants(room: Room) -> int:
     """How many tenants are stopped for what was found in their tokens."""
     found = [token for token, unexplained in room.ledger.tokens().items() if unexplained is not None]
-    return sum(owner_of(room, token) is not None for token in found)
+    return sum(owner_of(room.settings, token) is not None for token in found)
 
 
 async def look(room: Room, name: str) -> Comparison:
@@ -233,7 +228,7 @@ async def settle_owner(ctx: ExecutionContext, tenant: str | None) -> list[dict[s
         return msgspec.json.decode(done, type=list[dict[str, Any]])
     room, settled = ctx.room, []
     for name, unexplained in room.ledger.tokens().items():
-        if unexplained is not None and owner_of(room, name) == tenant:
+        if unexplained is not None and owner_of(room.settings, name) == tenant:
             settled += [{"token": name, **one} for one in await settle(room, name)]
     return msgspec.json.decode(note(ctx, SETTLED, msgspec.json.encode(settled)), type=list[dict[str, Any]])
 

@@ -12,7 +12,7 @@ from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import CreateTenant, InitialiseToken
-from appliance.errors import NotFound
+from appliance.errors import Conflict, NotFound
 from appliance.keymaster.context import ExecutionContext
 
 REHEARSAL_NAME = "REHEARSAL "
@@ -21,10 +21,38 @@ REHEARSAL_ARC = "1.3.6.1.4.1.32473."
 """Under the enterprise number for documentation (RFC 5612): policies of a rehearsal box stand there."""
 
 
+def first_of(settings: BoxSettings, token: str) -> str:
+    """The token that a token stands by for, else itself: whose the first is, the standby is too."""
+    uri = next((entry.uri for entry in settings.tokens if entry.name == token), None)
+    return next((entry.name for entry in settings.tokens if uri is not None and entry.standby_uri == uri), token)
+
+
+def owner_of(settings: BoxSettings, token: str) -> str | None:
+    """The tenant whose token it is; None for the box's own, and for one that serves nobody yet."""
+    first = first_of(settings, token)
+    return next((tenant.name for tenant in settings.tenants if tenant.token == first), None)
+
+
+def is_boxs(settings: BoxSettings, token: str) -> bool:
+    """Whether the box's own keys are in it: an authority's, or its log's."""
+    own = {authority.token for authority in settings.authorities}
+    own |= {key.token for log in settings.logs if log.tenant is None for key in log.keys}
+    return first_of(settings, token) in own
+
+
+def check_unused(settings: BoxSettings, token: str) -> None:
+    """Whether a token serves nobody. Raises Conflict."""
+    users = {key.token for log in settings.logs for key in log.keys}
+    users |= {tenant.token for tenant in settings.tenants} | {unit.token for unit in settings.units}
+    users |= {key.token for key in settings.seal_keys} | {authority.token for authority in settings.authorities}
+    if first_of(settings, token) in users:
+        raise Conflict(f"the token {token} serves somebody")
+
+
 def check_token(settings: BoxSettings, proposal: Proposal | None, tenant: str | None, token: str) -> None:
     """Whether keys of a tenant, or of the box (None), may be made in a token. One of another owner and one that nobody
     has are refused alike (CHANNEL). Raises NotFound."""
-    owners: dict[str, str | None] = {entry.token: entry.name for entry in settings.tenants}
+    owners = {entry.name: owner_of(settings, entry.name) for entry in settings.tokens}
     known = {entry.name for entry in settings.tokens}
     for action in proposal.actions if proposal is not None else ():
         if isinstance(action, CreateTenant):

@@ -6,9 +6,17 @@ import msgspec
 import pytest
 
 from appliance.box.adoption import AdoptionRefused, check_adoption
-from appliance.box.settings import BoxSettings, TenantSettings
-from appliance.ceremonies.actions import IssueCertificate
+from appliance.box.settings import (
+    BoxSettings,
+    CertificateAuthoritySettings,
+    LogKeySettings,
+    LogSettings,
+    TenantSettings,
+    TokenSettings,
+)
+from appliance.ceremonies.actions import IssueCertificate, RenameTenant
 from appliance.keymaster.certificates.naming import NameRefused, check_names, check_registered
+from firmware_tests.ceremonies.test_quorum import proposal as made
 from firmware_tests.recorder import running
 
 BANK = "Demo Bank 示范银行"
@@ -63,6 +71,37 @@ def test_what_cannot_be_registered(name: str) -> None:
         check_registered(name)
 
 
-def test_a_name_does_not_change_while_the_box_runs() -> None:
-    with pytest.raises(AdoptionRefused):
-        check_adoption(settings(), settings("Other Bank"))
+def whole(organisation: str | None) -> BoxSettings:
+    """Settings whose parts fit each other, as a running box has them."""
+    made, uri = settings(organisation, rehearsal=True), "pkcs11:token=demo?module-path=/m.so"
+    key = LogKeySettings(key_uri="pkcs11:object=log", token="demo", name="log.example")
+    return msgspec.structs.replace(
+        made,
+        tokens=[TokenSettings(name="demo", uri=uri, pin_file="secrets/demo.pin")],
+        logs=[LogSettings(origin=f"log.example/{one}", tenant=one, keys=[key]) for one in (None, "demo")],
+        authorities=[
+            CertificateAuthoritySettings(
+                name="ca", token="demo", key_uri="pkcs11:object=ca", scheme="ecdsa-p256-sha256",
+                certificate="trust/ca.pem", crl="trust/ca.crl",
+            )
+        ],
+    )  # fmt: skip
+
+
+def test_a_running_box_takes_another_name_over_and_never_none() -> None:
+    check_adoption(whole(BANK), whole("Other Bank"))
+    check_adoption(whole(None), whole(BANK))
+    with pytest.raises(AdoptionRefused, match="keeps one"):
+        check_adoption(whole(BANK), whole(None))
+
+
+def test_a_name_that_is_registered_in_the_same_ceremony_counts_from_there_on() -> None:
+    old, new = issue(BANK, BANK), issue("Other Bank", "Other Bank")
+    renamed = RenameTenant(name="demo", title="Other Bank")
+    proposal = made(old, renamed, new)
+    for certificate in (old, new):
+        check_names(settings(), proposal, certificate)
+    with pytest.raises(NameRefused):
+        check_names(settings(), made(new, renamed), new)
+    with pytest.raises(NameRefused):
+        check_names(settings(), made(RenameTenant(name="other", title="Other Bank"), new), new)
