@@ -62,3 +62,70 @@ class EventDamaged(BadRequest):
 
     code = "event-damaged"
     title = "The letter's chain of events does not hold"
+
+
+class WeakCode(BadRequest):
+    """Not a bid code: too short, mistyped, or no random one. The detail never holds the code."""
+
+    code = "weak-code"
+    status = 422
+    title = "This is no bid code"
+    control = "VEIL"
+
+
+class EnvelopeRefused(BadRequest):
+    """A veiled value's envelope is not well formed; the detail names the member."""
+
+    code = "envelope-refused"
+    status = 422
+    title = "The envelope of a veiled value is not well formed"
+    control = "VEIL"
+
+
+class EnvelopeElsewhere(Conflict):
+    """The envelope was made for another tenant, kind, field, reference or release key; the detail names the member."""
+
+    code = "envelope-elsewhere"
+    title = "The envelope was made for something else"
+    control = "VEIL"
+
+
+class OpenedTooEarly(Conflict):
+    """The envelope is not to be opened yet."""
+
+    code = "opened-too-early"
+    title = "The veiled value is not to be opened yet"
+    control = "VEIL"
+
+
+class WrongCode(NotAuthorised):
+    """The code, or the platform's share, is not the one that this envelope was made with."""
+
+    code = "wrong-code"
+    title = "The code does not open this envelope"
+    control = "VEIL"
+
+
+class EnvelopeDamaged(BadRequest):
+    """The envelope was altered, or holds something else than what was committed to."""
+
+    code = "envelope-damaged"
+    status = 422
+    title = "The envelope does not hold what was committed to"
+    control = "VEIL"
+
+
+class DisclosureRefused(BadRequest):
+    """A disclosure of a hidden field is not well formed, or its digest is not in the event."""
+
+    code = "disclosure-refused"
+    status = 422
+    title = "The disclosure does not belong to this event"
+
+
+class RecipientRefused(BadRequest):
+    """Not a certificate that a field may be encrypted to, or not a message to named recipients."""
+
+    code = "recipient-refused"
+    status = 422
+    title = "The field cannot be encrypted to this recipient"
