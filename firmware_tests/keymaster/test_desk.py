@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from appliance.calls.framing import frame
-from appliance.calls.server import CallServer
 from appliance.ceremonies import Constitution, decode, encode
 from appliance.ceremonies.actions import GenerateKey
 from appliance.errors import BadRequest, CinnabarError, NotFound
@@ -25,6 +22,7 @@ from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console.server import Console
 from appliance.keymaster.registry import StepResult
 from firmware_tests.keymaster.room import Bench, Life
+from firmware_tests.keymaster.served import ServedLife, Sockets
 from firmware_tests.running import wait_until
 
 METHODS = (
@@ -38,41 +36,17 @@ JUNK = st.recursive(
 )
 
 
-class Served:
+class Served(ServedLife):
     """A life whose desk and console are served from a loop in a thread."""
 
     def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+        super().__init__(bench)
         self.path, self.console = bench.home.root / "desk.sock", bench.home.root / "console.sock"
-        self.life: Life
-        self._ready, self._loop = threading.Event(), asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
 
-    async def _serve(self) -> None:
-        async with self.bench.life() as life:
-            self.life = life
-            await life.found()
-            servers = [
-                CallServer("desk", life.desk.methods(), frozenset({0, os.geteuid()})),
-                CallServer("console", Console(life.engine, life.executions).methods(), frozenset({0, os.geteuid()})),
-            ]
-            await servers[0].start(self.path, 0o666)
-            await servers[1].start(self.console, 0o600)
-            self._ready.set()
-            await self._stop.wait()
-            for server in servers:
-                await server.stop()
-
-    def __enter__(self) -> Served:
-        self._thread.start()
-        assert self._ready.wait(20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
-        self._loop.close()
+    async def sockets(self, life: Life) -> Sockets:
+        await life.found()
+        console = Console(life.engine, life.executions).methods()
+        return {self.path: ("desk", life.desk.methods(), 0o666), self.console: ("console", console, 0o600)}
 
     def client(self) -> DeskClient:
         return DeskClient(self.path, 20)
@@ -181,12 +155,12 @@ def test_what_a_step_waits_for_at_the_console_is_told(served: Served) -> None:
             client.submit(client.draft("ann", title, "We need one", ACTIONS, 2)) for title in ("A key", "Another")
         )
         line = served.life.room.console
-        asked = asyncio.run_coroutine_threadsafe(line.ask(digest, 0, "The PIN", timeout_s=20), served._loop)
+        asked = asyncio.run_coroutine_threadsafe(line.ask(digest, 0, "The PIN", timeout_s=20), served.loop)
         wait_until(lambda: client.proposal(digest)["waiting"], what="the question")
         (told,) = client.proposal(digest)["waiting"]
         assert (told["kind"], told["prompt"]) == ("ask", "The PIN")
         assert client.proposal(other)["waiting"] == []
-        served._loop.call_soon_threadsafe(line.answer, told["number"], "1234")
+        served.loop.call_soon_threadsafe(line.answer, told["number"], "1234")
         assert asked.result(10) == "1234"
         assert client.proposal(digest)["waiting"] == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import hashlib
 
@@ -10,8 +11,10 @@ import msgspec
 import pytest
 
 from appliance.box.settings import TenantSettings
+from appliance.box.tamper import Latch, latch
 from appliance.ceremonies import (
     BOX,
+    Constitution,
     DocumentRefused,
     Proposal,
     QuorumMissing,
@@ -19,7 +22,7 @@ from appliance.ceremonies import (
     encode,
     read_proposal,
 )
-from appliance.ceremonies.actions import MOST_NAMES, AmendConstitution, GenerateKey, Lock, Unlock
+from appliance.ceremonies.actions import MOST_NAMES, AmendConstitution, GenerateKey, Lock, RecoverFromTamper, Unlock
 from appliance.ceremonies.proposal import AuditHead, ScopeQuorum
 from appliance.errors import CinnabarError, NotFound, Unavailable
 from appliance.keymaster import engine, recording
@@ -374,12 +377,17 @@ def test_a_step_that_fails_ends_the_execution_and_may_be_done_again(
     bench.run(body)
 
 
-def test_officers_withdraw_what_failed(bench: Bench, executors: dict[type, object]) -> None:
+@pytest.fixture
+def failing(executors: dict[type, object]) -> None:
+    """No key can be made."""
+
     async def fail(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
         raise Unavailable("the token is elsewhere")
 
     executors[GenerateKey] = (fail, None)
 
+
+def test_officers_withdraw_what_failed(bench: Bench, failing: None) -> None:
     async def body(life: Life) -> None:
         await life.found()
         digest = await life.approved(key())
@@ -409,12 +417,7 @@ def test_officers_withdraw_what_failed(bench: Bench, executors: dict[type, objec
     bench.run(body)
 
 
-def test_a_withdrawal_that_a_crash_cut_off_is_finished(bench: Bench, executors: dict[type, object]) -> None:
-    async def fail(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
-        raise Unavailable("the token is elsewhere")
-
-    executors[GenerateKey] = (fail, None)
-
+def test_a_withdrawal_that_a_crash_cut_off_is_finished(bench: Bench, failing: None) -> None:
     async def body(life: Life) -> None:
         await life.found()
         digest = await life.approved(key())
@@ -609,5 +612,64 @@ def test_many_large_proposals_do_not_hold_the_keymaster(bench: Bench, made: list
             await life.submit(*large, *large)
         with pytest.raises(DocumentRefused):
             await life.submit(msgspec.structs.replace(key("k"), applications=[*names, "b"]))
+
+    bench.run(body)
+
+
+def test_an_approval_that_fell_does_not_rise_again(bench: Bench, made: list[tuple[str, bytes]]) -> None:
+    """Revoked and taken back: what she said before is not said anew."""
+
+    async def amend(life: Life, law: Constitution, *also: str) -> None:
+        digest = await life.submit(AmendConstitution(constitution=law))
+        await life.say(digest, "request ann", "approve bo", "approve dan", *also)
+        assert (await life.desk.execute(digest, 10.0))["state"] == "executed"
+        await life.engine.settle_all()
+
+    async def body(life: Life) -> None:
+        law = await life.found()
+        waiting = await life.approved(key())
+        (box,) = law.scopes
+        without = msgspec.structs.replace(
+            law,
+            version=2,
+            previous=law.digest,
+            persons=[one for one in law.persons if one.id != "cai"],
+            scopes=[msgspec.structs.replace(box, officers=["ann", "bo", "dan"])],
+        )
+        await amend(life, without)
+        assert (await life.desk.proposal(waiting))["state"] == "open"
+        back = msgspec.structs.replace(law, version=3, previous=without.digest)
+        await amend(life, back, "accept cai")
+        shown = await life.desk.proposal(waiting)
+        assert (shown["state"], shown["tally"]["scopes"][0]["approved"]) == ("open", ["bo"])
+        with pytest.raises(QuorumMissing):
+            await life.executions.execute(waiting)
+        await life.say(waiting, "approve cai")
+        assert (await life.desk.execute(waiting, 10.0))["state"] == "executed"
+
+    bench.run(body)
+
+
+def test_a_recovery_is_from_the_signal_that_officers_examined(bench: Bench, executors: dict[type, object]) -> None:
+    """Two proposals were approved, one was executed: the other does not lift the latch of the next signal (TAMPER)."""
+    _, check = executors[RecoverFromTamper]  # type: ignore[misc]
+
+    async def recover(ctx: ExecutionContext, action: RecoverFromTamper) -> StepResult:
+        ctx.room.home.tamper_latch.unlink()
+        return StepResult()
+
+    executors[RecoverFromTamper] = (recover, check)
+
+    async def body(life: Life) -> None:
+        await life.found()
+        latch(bench.home, "lid")
+        used, kept = [await life.approved(RecoverFromTamper(finding="a cleaner")) for _ in range(2)]
+        assert (await life.desk.execute(used, 10.0))["state"] == "executed"
+        bench.now = lambda: now_utc() + datetime.timedelta(hours=1)
+        later = int(bench.now().timestamp())
+        bench.home.tamper_latch.write_bytes(msgspec.json.encode(Latch(signal="mesh", time=later)))
+        with contextlib.suppress(CinnabarError):
+            await life.desk.execute(kept, 10.0)
+        assert bench.home.tamper_latch.exists()
 
     bench.run(body)

@@ -85,6 +85,12 @@ def authority(
     )
 
 
+def _issuer_key(issuer: Issuer) -> x509.AuthorityKeyIdentifier:
+    """By which of its keys the issuer signs (RFC 5280, section 4.2.1.1)."""
+    own = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
 def _end_entity(
     issuer: Issuer,
     subject: x509.Name,
@@ -104,12 +110,7 @@ def _end_entity(
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)  # type: ignore[arg-type]
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-            ),
-            critical=False,
-        )
+        .add_extension(_issuer_key(issuer), critical=False)
     )
     if issuer.crl_url:
         place = x509.UniformResourceIdentifier(issuer.crl_url)
@@ -242,12 +243,7 @@ def revocation_list(
         .last_update(now)
         .next_update(now + lifetime)
         .add_extension(x509.CRLNumber(number), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-            ),
-            critical=False,
-        )
+        .add_extension(_issuer_key(issuer), critical=False)
     )
     for entry in revoked:
         item = x509.RevokedCertificateBuilder().serial_number(entry.serial).revocation_date(entry.at)

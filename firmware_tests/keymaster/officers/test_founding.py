@@ -6,10 +6,8 @@ import asyncio
 import base64
 import datetime
 import json
-import os
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +20,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from appliance.calls.server import CallServer
 from appliance.ceremonies import DocumentRefused, digest, encode
 from appliance.ceremonies.constitution import ApprovalRules
 from appliance.ceremonies.proposal import digest_words
@@ -35,6 +32,7 @@ from appliance.keymaster.console.server import Console
 from appliance.keymaster.errors import ConsoleSilent, NotAwaited
 from appliance.keymaster.officers.founding_rules import check_given, rules_before_founding
 from firmware_tests.keymaster.room import Bench, Life
+from firmware_tests.keymaster.served import ServedLife, Sockets
 from firmware_tests.officers import MODEL, SoftwareOfficer
 from firmware_tests.running import CLI
 
@@ -87,37 +85,15 @@ class Maker:
         return msgspec.convert(made, Registration)
 
 
-class Served:
+class Served(ServedLife):
     """A life before its founding, with its console on the socket of its home; calls into its loop for the rest."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench, self.life = bench, None
-        self.pages: ApprovalService
-        self._ready, self._stop = threading.Event(), asyncio.Event()
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=lambda: self.loop.run_until_complete(self._serve()))
+    pages: ApprovalService
 
-    async def _serve(self) -> None:
-        async with self.bench.life() as life:
-            self.life = life
-            self.pages = ApprovalService(life.engine, life.executions)
-            methods = Console(life.engine, life.executions).methods()
-            server = CallServer("console", methods, frozenset({0, os.geteuid()}))
-            self.bench.home.console_socket.parent.mkdir(parents=True, exist_ok=True)
-            await server.start(self.bench.home.console_socket, 0o600)
-            self._ready.set()
-            await self._stop.wait()
-            await server.stop()
-
-    def __enter__(self) -> Served:
-        self._thread.start()
-        assert self._ready.wait(20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
-        self.loop.close()
+    async def sockets(self, life: Life) -> Sockets:
+        self.pages = ApprovalService(life.engine, life.executions)
+        methods = Console(life.engine, life.executions).methods()
+        return {self.bench.home.console_socket: ("console", methods, 0o600)}
 
     def do(self, coroutine: object) -> dict[str, object]:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)  # type: ignore[arg-type, return-value]
@@ -250,7 +226,6 @@ def test_a_rehearsal_box_can_be_given_the_rules_of_production(bench: Bench) -> N
 def test_what_is_typed_into_a_pipe_ends_its_line(bench: Bench) -> None:
     """A secret that a ceremony shows, and one that it asks for, without a terminal."""
     with Served(bench) as served:
-        assert served.life is not None
         line = served.life.room.console
         shown = asyncio.run_coroutine_threadsafe(line.show("0" * 64, 0, "For ann alone", "thirty words"), served.loop)
         (row,) = json.loads(served.console("pending", "--json"))
