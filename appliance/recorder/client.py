@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -45,6 +45,7 @@ from appliance.recorder.messages import (
     Register,
     Replayed,
     Result,
+    SliceRow,
 )
 
 Counts = Callable[[], tuple[int, dict[str, int]]]
@@ -55,6 +56,20 @@ _decoder = msgspec.msgpack.Decoder(Answers)
 _RETRY_SECONDS = 0.05
 LARGE_BYTES = 256 * 1024
 """Of bodies in one append: beyond, it travels by a connection of its own, so that no stamp waits behind it."""
+
+
+class RowsDecided(NamedTuple):
+    """What became of a job's rows."""
+
+    first_index: int
+    """Leaf index of the first entry that was taken; the others follow without a gap. -1: none was."""
+    refusals: list[CinnabarError | None]
+    """One a row."""
+
+    @classmethod
+    def of(cls, value: Any) -> RowsDecided:
+        first, refusals = value
+        return cls(first, [None if one is None else from_code(*one) for one in refusals])
 
 
 class RecorderClient:
@@ -204,6 +219,15 @@ class RecorderClient:
         self._ticket = ticket = self._ticket + 1
         return self._submit(JobSlice(ticket, job_id, start, entries, verdicts, certificate))
 
+    async def job_rows(self, job_id: bytes, start: int, rows: list[SliceRow], certificate: bytes = b"") -> RowsDecided:
+        """A job's next items, each decided by itself: see messages.JobSlice. Signatures of refused rows are the
+        caller's to count as dropped. Raises JobMoved, BadRequest."""
+        for row in rows:
+            check_effects(row.entries, row.effects)
+        self._ticket = ticket = self._ticket + 1
+        value = await self._submit(JobSlice(ticket, job_id, start, [], [], certificate, rows))
+        return RowsDecided.of(value)
+
     async def job_claim(self, tenants: list[str], lease: int = 30, release: bytes = b"") -> list[Any] | None:
         """[job_id, tenant, application, kind, items, progress, request] of a job to work on, or None.
 
@@ -315,6 +339,12 @@ class RecorderClient:
         if command is None or (type(answer) is Refused and answer.code == Busy.code):
             return  # busy says nothing of an earlier time: it is sent once more with the next connection
         del self._unknown[answer.ticket]
+        if type(answer) is Result and isinstance(command, JobSlice):
+            if self._on_dropped is not None:
+                for row, refusal in zip(command.rows, RowsDecided.of(answer.value).refusals, strict=True):
+                    if refusal is not None:
+                        self._on_dropped(refusal.code, len(row.entries))
+            return
         if type(answer) is not Committed and self._on_dropped is not None:
             reason = answer.code if type(answer) is Refused else "replayed"
             self._on_dropped(reason, _signatures(command))
@@ -371,7 +401,9 @@ class RecorderClient:
 def _signatures(command: Command) -> int:
     """How many signatures a command would put on record."""
     if isinstance(command, Append | JobSlice):
-        return len(command.entries)
+        return len(command.entries) + (
+            sum(len(row.entries) for row in command.rows) if isinstance(command, JobSlice) else 0
+        )
     return int(isinstance(command, Housekeeping) and command.kind != "box-leaf")
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from appliance.errors import BadRequest, NotAuthorised, NotFound
+from appliance.errors import BadRequest, CinnabarError, NotAuthorised, NotFound
 from appliance.recorder import errors
-from appliance.recorder.messages import Answer, Committed, JobClaim, JobCreate, JobSlice, Result
+from appliance.recorder.messages import Answer, Committed, Entry, JobClaim, JobCreate, JobSlice, Result
 from appliance.store import records, rows
 from appliance.store.records import Row
 
 if TYPE_CHECKING:
+    from appliance.recorder.register import Caller
     from appliance.recorder.transaction import Run, Transaction
 
 ENTRIES_LIMIT = 20_000
@@ -58,6 +59,8 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
     job = rows.find_job(transaction.connection, command.job_id)
     if job is None:
         raise NotFound("there is no such job")
+    if command.rows:
+        return _slice_of_rows(transaction, run, job, command)
     verdicts = rows.pack(command.verdicts)
     if job.progress != command.start:
         # The same slice again, after a lost connection, is answered as it was the first time.
@@ -67,30 +70,96 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
             if ids == {entry.record_id for entry in command.entries}:
                 return Committed(command.ticket, before[1])
         raise errors.JobMoved(f"the job is at item {job.progress}")
+    caller = _caller_of_slice(transaction, job, command, command.entries, len(command.verdicts))
+    first = transaction.take(caller, command.entries) if command.entries else -1
+    _keep_slice(transaction, run, job, command.start, len(command.verdicts), first, len(command.entries), verdicts)
+    return Committed(command.ticket, first)
+
+
+def _slice_of_rows(transaction: Transaction, run: Run, job: rows.JobRow, command: JobSlice) -> Answer:
+    """Each row taken or refused by itself, and progress, together. Raises JobMoved."""
+    if command.entries or command.verdicts:
+        raise BadRequest("a slice has rows, or entries and verdicts")
+    if job.progress != command.start:
+        before = rows.find_slice(transaction.connection, job.number, command.start)
+        found = None if before is None else _found_again(transaction, job, command, before)
+        if before is None or found is None:
+            raise errors.JobMoved(f"the job is at item {job.progress}")
+        return Result(command.ticket, [before[1], found])
+    entries = [entry for row in command.rows for entry in row.entries]
+    caller = _caller_of_slice(transaction, job, command, entries, len(command.rows))
+    first = transaction.next_leaf(job.tenant, len(entries))
+    taken = 0
+    verdicts: list[bytes] = []
+    refusals: list[tuple[str, str] | None] = []
+    for row in command.rows:
+        refusal = None
+        try:
+            if row.entries:
+                transaction.take(caller, row.entries, row.effects)
+                taken += len(row.entries)
+        except CinnabarError as error:
+            refusal = (error.code, str(error))
+        verdicts.append(row.verdict if refusal is None else rows.pack(refusal))
+        refusals.append(refusal)
+    first = first if taken else -1
+    _keep_slice(transaction, run, job, command.start, len(command.rows), first, taken, rows.pack(verdicts))
+    return Result(command.ticket, [first, refusals])
+
+
+def _found_again(
+    transaction: Transaction, job: rows.JobRow, command: JobSlice, before: tuple[int, int, int, bytes]
+) -> list[tuple[str, str] | None] | None:
+    """How the rows of a slice that stands already were decided; None if it is another slice that stands there."""
+    verdicts = rows.unpack_blobs(before[3])
+    if len(verdicts) != len(command.rows):
+        return None
+    ids = {row.record_id for row in slice_rows(transaction, job, before)}
+    refusals: list[tuple[str, str] | None] = []
+    for row, verdict in zip(command.rows, verdicts, strict=True):
+        mine = {entry.record_id for entry in row.entries}
+        if verdict == row.verdict and mine <= ids:
+            refusals.append(None)
+            ids -= mine
+        elif mine and mine.isdisjoint(ids) and (refusal := rows.unpack_refusal(verdict)) is not None:
+            refusals.append(refusal)
+        else:
+            return None
+    return None if ids else refusals
+
+
+def _caller_of_slice(
+    transaction: Transaction, job: rows.JobRow, command: JobSlice, entries: list[Entry], items: int
+) -> Caller:
+    """Whose job it is, where the slice may be looked at. Raises ReadOnly, BadRequest, NotAuthorised, RecordIdTaken."""
     if transaction.refuse is not None:
         raise errors.ReadOnly(transaction.refuse)
-    end = command.start + len(command.verdicts)
-    if not command.verdicts or end > job.items or len(command.entries) > ENTRIES_LIMIT:
+    if not items or command.start + items > job.items or len(entries) > ENTRIES_LIMIT:
         raise BadRequest("a slice has at least one verdict and ends within its job")
     caller = transaction.ground.callers.by_number.get(job.application)
     if caller is None:
         raise NotAuthorised("the job's application is suspended or revoked")
-    if command.entries and command.certificate:
+    if entries and command.certificate:
         caller = transaction.authorise(command.certificate, caller.tenant, caller.application)
-    if transaction.careful and transaction.already(job.tenant, command.entries) is not None and command.entries:
+    if entries and transaction.careful and transaction.already(job.tenant, entries) is not None:
         raise errors.RecordIdTaken("a record of that id exists")
-    first = transaction.take(caller, command.entries) if command.entries else -1
-    rows.add_slice(
-        transaction.connection, job.number, command.start, len(command.verdicts), first, len(command.entries), verdicts
-    )
+    return caller
+
+
+def _keep_slice(
+    transaction: Transaction, run: Run, job: rows.JobRow, start: int, items: int, first: int, entries: int,
+    verdicts: bytes,
+) -> None:  # fmt: skip
+    """Verdicts and progress, and the lease goes on."""
+    end = start + items
+    rows.add_slice(transaction.connection, job.number, start, items, first, entries, verdicts)
     rows.move_job(transaction.connection, job.number, end, transaction.now_us if end == job.items else None)
-    held = _lease(transaction, command.job_id)
+    held = _lease(transaction, job.job_id)
     if end == job.items:
-        transaction.leases[command.job_id] = (run.run, 0.0)
+        transaction.leases[job.job_id] = (run.run, 0.0)
     elif held is not None and held[0] == run.run:
-        transaction.leases[command.job_id] = (run.run, max(held[1], transaction.monotonic + 30))
-    transaction.row_counts[run.run] = transaction.row_counts.get(run.run, 0) + len(command.entries)
-    return Committed(command.ticket, first)
+        transaction.leases[job.job_id] = (run.run, max(held[1], transaction.monotonic + 30))
+    transaction.row_counts[run.run] = transaction.row_counts.get(run.run, 0) + entries
 
 
 def slice_rows(transaction: Transaction, job: rows.JobRow, stored: tuple[int, int, int, bytes]) -> list[Row]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from appliance.errors import BadRequest
-from appliance.recorder.messages import Claim, Effect, Entry, LetterStep, Tally, ValueMove
+from appliance.recorder.messages import Claim, Effect, Entry, LetterStands, LetterStep, Tally, ValueMove
 
 LETTER = "letter"
 """Kind of the records of letters' events."""
@@ -44,6 +44,8 @@ def check_effects(entries: Sequence[Entry], effects: Sequence[Effect]) -> None:
             _check_value(effect, stepped)
         elif type(effect) is Claim:
             _check_claim(effect, stepped)
+        elif type(effect) is LetterStands:
+            _check_stands(effect, stepped)
         elif type(effect) is Tally:
             _check_tally(effect)
     for place, entry in enumerate(entries):
@@ -79,6 +81,11 @@ def _check_claim(claim: Claim, stepped: set[bytes]) -> None:
         raise BadRequest("a claim has a key of 32 bytes and is made with an event of its letter")
     if claim.amount == 0 or not -MOST <= claim.amount <= MOST or not 0 <= claim.capacity <= MOST:
         raise BadRequest("a claim is of something, up to 2^63 - 1")
+
+
+def _check_stands(one: LetterStands, stepped: set[bytes]) -> None:
+    if len(one.letter) != LETTER_BYTES or len(one.head) != DIGEST_BYTES or one.letter in stepped:
+        raise BadRequest("another letter's id has 16 bytes and its head 32")
 
 
 def _check_tally(tally: Tally) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from appliance.errors import BadRequest, NotFound
 from appliance.recorder import errors
 from appliance.recorder.letter_shapes import MOST, check_effects
-from appliance.recorder.messages import Claim, Effect, Entry, LetterStep, Tally, ValueMove
+from appliance.recorder.messages import Claim, Effect, Entry, LetterStands, LetterStep, Tally, ValueMove
 from appliance.store import letters
 
 Place = tuple[int, bytes]
@@ -106,6 +106,8 @@ class Book:
         for effect in effects:
             if type(effect) is LetterStep:
                 self._step(draft, tenant, effect, entries[effect.entry].record_id)
+            elif type(effect) is LetterStands:
+                self._stands(tenant, effect)
         for effect in effects:
             if type(effect) is ValueMove:
                 self._value(draft, tenant, effect)
@@ -133,6 +135,13 @@ class Book:
         letter.head, letter.events = step.after, step.number
         letter.kind, letter.state, letter.view = step.kind, step.state, step.view
         draft.events.append((letter.number, step.number, record_id))
+
+    def _stands(self, tenant: int, one: LetterStands) -> None:
+        letter = self._letter((tenant, one.letter))
+        if letter is None:
+            raise NotFound("there is no such letter")
+        if letter.head != one.head:
+            raise errors.HeadMoved(f"the letter that it depends on has {letter.events} events")
 
     def _letter(self, place: Place) -> Letter | None:
         here = self._all.letters.get(place)

@@ -101,7 +101,16 @@ class Tally(msgspec.Struct, array_like=True, frozen=True, tag="tally"):
     """Refused above it; None: only counted."""
 
 
-Effect = LetterStep | ValueMove | Claim | Tally
+class LetterStands(msgspec.Struct, array_like=True, frozen=True, tag="stands"):
+    """Another letter of the tenant, on which the event depends, still has this head; else refused as HeadMoved."""
+
+    letter: bytes
+    """16 bytes; none that the command steps."""
+    head: bytes
+    """SHA-256 of its newest event, 32 bytes."""
+
+
+Effect = LetterStep | ValueMove | Claim | Tally | LetterStands
 
 
 class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):
@@ -173,10 +182,25 @@ class JobCreate(msgspec.Struct, array_like=True, frozen=True, tag="job-create"):
     idempotency: Idempotency
 
 
+class SliceRow(msgspec.Struct, array_like=True, frozen=True):
+    """One item of a job whose items are decided singly: entries with their effects, as of an Append, all or none.
+
+    Without entries it is only a verdict, of the worker's own."""
+
+    entries: list[Entry]
+    effects: list[Effect]
+    verdict: bytes
+    """Kept with the job if the entries are taken; else msgpack [code, detail] of the refusal is."""
+
+
 class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
     """Items [start, start + len(verdicts)) of a job: entries and progress in one transaction.
 
-    Refused with `job-moved` when the job's progress is not `start` (another worker was there first)."""
+    Refused with `job-moved` when the job's progress is not `start` (another worker was there first).
+
+    With `rows` in place of entries and verdicts, items [start, start + len(rows)): each is taken or refused by itself,
+    in order, in the one transaction that moves the job on; Result.value is [leaf index of the first entry or -1,
+    [None or [code, detail], ...]], one a row."""
 
     ticket: int
     job_id: bytes
@@ -186,6 +210,7 @@ class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
     """One opaque verdict per item, kept with the job."""
     certificate: bytes = b""
     """SHA-256 of the certificate that made the job; where given, entries are taken only while it is active."""
+    rows: list[SliceRow] = []
 
 
 class JobClaim(msgspec.Struct, array_like=True, frozen=True, tag="job-claim"):

@@ -235,13 +235,8 @@ class Transaction:
 
     def add(self, tenant: int, application: int, entries: list[Entry]) -> int:
         """Give the entries the tenant's next leaf indexes; returns the first."""
-        sizes = self.sizes
-        first = sizes.get(tenant, -1)
-        if first < 0:
-            first = self.ground.sizes.get(tenant, 0)
-        if first + len(entries) >= LEAF_LIMIT:
-            raise errors.ReadOnly("the log is full")
-        sizes[tenant] = first + len(entries)
+        first = self.next_leaf(tenant, len(entries))
+        self.sizes[tenant] = first + len(entries)
         pending = self.pending.get(tenant)
         if pending is None:
             pending = self.pending[tenant] = []
@@ -251,6 +246,15 @@ class Transaction:
             if self.careful:
                 self.ids[entry.record_id] = (tenant, leaf, entry.commitment)
             leaf += 1
+        return first
+
+    def next_leaf(self, tenant: int, count: int) -> int:
+        """The tenant's next leaf index. Raises ReadOnly when there is no room for `count` leaves."""
+        first = self.sizes.get(tenant, -1)
+        if first < 0:
+            first = self.ground.sizes.get(tenant, 0)
+        if first + count >= LEAF_LIMIT:
+            raise errors.ReadOnly("the log is full")
         return first
 
     def already(self, tenant: int, entries: list[Entry]) -> int | None:

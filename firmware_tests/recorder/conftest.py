@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.box.settings import write_settings
+from firmware_tests.recorder.letters import Bench
 from firmware_tests.recorder.running import Recorder, settings
 
 
@@ -31,3 +32,10 @@ def recorder(root: Path) -> Iterator[Recorder]:
         yield recorder
     finally:
         recorder.kill()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "records")
+    yield made
+    made.writer.close()

@@ -6,10 +6,13 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
-from appliance.recorder import RecorderClient, new_run_id
-from appliance.recorder.messages import Claim, Committed, Effect, Entry, LetterStep, Replayed
-from firmware_tests.recorder.running import CERTIFICATE, Recorder, entry
+from appliance.recorder import RecorderClient, messages, new_run_id
+from appliance.recorder.administration import EnrolApplication, EnrolCertificate, EnrolTenant
+from appliance.recorder.messages import Answer, Claim, Committed, Effect, Entry, LetterStep, Replayed
+from appliance.recorder.writer import Writer, WriterSettings
+from firmware_tests.recorder.running import CERTIFICATE, FOREIGN, FOREVER, Recorder, entry
 
 KEY = hashlib.sha256(b"invoice 1").digest()
 
@@ -63,3 +66,53 @@ def with_client(recorder: Recorder, main: Callable[[RecorderClient], Awaitable[N
             await client.close()
 
     asyncio.run(run())
+
+
+class Bench:
+    """A writer of its own, in this process, with tenants acme and globex."""
+
+    def __init__(self, directory: Path) -> None:
+        self.writer = Writer(directory, WriterSettings(24 * 3_600_000, {}))
+        self.run = self.writer.find_run("0" * 32, 0, 0)
+        for tenant, certificate in (("acme", CERTIFICATE), ("globex", FOREIGN)):
+            for change in (
+                EnrolTenant(1, tenant),
+                EnrolApplication(1, tenant, "app", ["*"]),
+                EnrolCertificate(1, tenant, "app", certificate, 0, FOREVER),
+            ):
+                assert isinstance(self.writer.administer(change, 0), Committed)
+
+    def transact(self, commands: Sequence[tuple[str, Sequence[Effect]]]) -> list[Answer]:
+        """Each tenant's event with its effects, all in one transaction."""
+        work = [messages.Append(n, t, "app", _WHO[t], [event()], effects=list(e)) for n, (t, e) in enumerate(commands)]
+        return self.writer.transact([(self.run, command) for command in work])
+
+    def append(self, entries: list[Entry], effects: list[Effect], *, careful: bool = False) -> Answer:
+        command = messages.Append(1, "acme", "app", CERTIFICATE, entries, effects=effects)
+        return self.writer.transact([(self.run, command)], careful=careful)[0]
+
+    def one(self, *effects: Effect, tenant: str = "acme") -> Answer:
+        return self.transact([(tenant, effects)])[0]
+
+    def must(self, *effects: Effect, tenant: str = "acme") -> None:
+        answer = self.one(*effects, tenant=tenant)
+        assert isinstance(answer, Committed), answer
+
+    def everything(self) -> dict[str, list[tuple[object, ...]]]:
+        """All rows of records, leaves and letters."""
+        return {
+            table: self.writer.connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()  # noqa: S608
+            for table in (*LETTER_TABLES, "records_1", "leaves", "usage")
+        }
+
+    def balance(self, letter: bytes) -> int:
+        found = self.writer.connection.execute("SELECT balance FROM letters WHERE letter = ?", (letter,)).fetchone()
+        return int(found[0])
+
+    def tally(self, name: str) -> int:
+        found = self.writer.connection.execute("SELECT amount FROM tallies WHERE name = ?", (name,)).fetchone()
+        return 0 if found is None else int(found[0])
+
+
+_WHO = {"acme": CERTIFICATE, "globex": FOREIGN}
+LETTER_TABLES = ("shelves", "letters", "letter_events", "federations", "claims", "claim_uses", "tallies")
