@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from appliance.errors import CinnabarError
 from appliance.evidence.certificates import microseconds
 from appliance.evidence.directory import default_state, load_trust, read_public_key
 from appliance.evidence.findings import Indication
+from appliance.evidence.language import LANGUAGES, Language, language_of
 from appliance.evidence.recognise import LARGEST_OBJECT
 from appliance.evidence.signatures import DIGEST_OIDS, digest
 from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile
@@ -100,6 +102,11 @@ class _FoundingType(click.ParamType[str]):
     help="Time of validation in UTC instead of now, for example 2031-05-01T12:00:00Z.",
 )
 @click.option("--brief", is_flag=True, help="Print verdicts only, and the checks of what did not pass.")
+@click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    help="Of the report's words. Default: zh-Hans where the locale is Chinese, else en. JSON is always in English.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def verify_command(
     files: tuple[Path, ...],
@@ -111,6 +118,7 @@ def verify_command(
     nonce: int | None,
     at: datetime | None,
     brief: bool,
+    language: Language | None,
     as_json: bool,
 ) -> None:
     """Verify stamps, seals, evidence records, log proofs, audit exports and record bundles of ceremonies offline.
@@ -133,7 +141,8 @@ def verify_command(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
-        print_report(report, Console(markup=False, emoji=False, highlight=False), brief=brief)
+        console = Console(markup=False, emoji=False, highlight=False)
+        print_report(report, console, brief=brief, language=language or language_of(os.environ))
     sys.exit(report.exit_code)
 
 

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from appliance.evidence.findings import Check, Indication
-from appliance.evidence.report import FileReport, Report, TimeWord
+from appliance.evidence.language import Language, say, translated
+from appliance.evidence.report import FileReport, Report
 
 _STYLES = {
     Indication.PASSED: "bold green",
@@ -18,78 +19,97 @@ _MEANINGS = {
     Indication.INDETERMINATE: "What was given neither proves nor refutes it.",
     Indication.FAILED: "Something is wrong: do not rely on it.",
 }
+_CHECKED_AGAINST = (
+    "Checked against trust bundle version {0} ({1}, of the line that key {2}… began, in force {3} to {4}) at {5}."
+)
 _SIGNS = {"passed": ("✓", "green"), "undecided": ("?", "yellow"), "failed": ("✗", "red"), "note": ("·", "dim")}
 
 
-def print_report(report: Report, console: Console, *, brief: bool = False) -> None:
+def print_report(report: Report, console: Console, *, brief: bool = False, language: Language = "en") -> None:
     """Print it; `brief`: every check only of files that did not pass. Nothing in the report is taken as markup."""
-    for file in report.files:
-        if not brief or file.indication not in {Indication.PASSED, None}:
-            _print_file(file, console)
-    document = report.trust
-    kind = "rehearsal" if document.rehearsal else "production"
-    _line(console, f"Checked against trust bundle version {document.version} ({kind}, of the line that "
-                   f"key {document.constitution[:16]}… began, in force {document.issued} to {document.expires}) "
-                   f"at {report.validation_time}.")  # fmt: skip
-    for note in report.notes:
-        _line(console, note, "yellow")
-    _line(console, "")
-    for file in report.files:
-        if file.indication is not None and (brief or len(report.files) > 1):
-            text = Text("  ").append(f"{file.indication.value:15}", style=_STYLES[file.indication])
-            _put(console, text.append(f" {file.name}"), indent=18)
-    _verdict(console, "Overall: ", report.indication, [str(sub) for sub in report.sub_indications])
+    _Printer(console, language).print(report, brief=brief)
 
 
-def _print_file(file: FileReport, console: Console) -> None:
-    size = "" if file.size is None else f", {file.size:,} bytes"
-    _line(console, f"{file.name}  ({file.kind}{size})", "bold")
-    if file.sha256 is not None:
-        _line(console, f"  SHA-256 {file.sha256}", "dim")
-    for part in file.parts:
-        if len(file.parts) > 1 or part.title != file.kind:
-            _line(console, f"  {part.title}")
-        for check in part.checks:
-            _print_check(check, console)
-    if file.indication is None:
-        _line(console, "  Used to check the other files; not judged itself.", "dim")
-    else:
-        _print_times(file, console)
-        _verdict(console, "  ", file.indication, [str(sub) for sub in file.sub_indications])
-    _line(console, "")
+class _Printer:
+    def __init__(self, console: Console, language: Language) -> None:
+        self._console = console
+        self._language = language
 
+    def print(self, report: Report, *, brief: bool) -> None:
+        for file in report.files:
+            if not brief or file.indication not in {Indication.PASSED, None}:
+                self._file(file)
+        document = report.trust
+        self._say(
+            _CHECKED_AGAINST,
+            document.version,
+            self._word("rehearsal" if document.rehearsal else "production"),
+            document.constitution[:16],
+            document.issued,
+            document.expires,
+            report.validation_time,
+        )
+        for note in report.notes:
+            _line(self._console, self._word(note), "yellow")
+        _line(self._console, "")
+        for file in report.files:
+            if file.indication is not None and (brief or len(report.files) > 1):
+                text = Text("  ").append(f"{file.indication.value:15}", style=_STYLES[file.indication])
+                _put(self._console, text.append(f" {file.name}"), indent=18)
+        self._verdict(self._text("Overall: "), report.indication, [str(sub) for sub in report.sub_indications])
 
-def _print_check(check: Check, console: Console) -> None:
-    sign, style = _SIGNS[check.outcome]
-    text = Text(f"    {sign} ", style=style)
-    text.append(f"{check.name}: ", style="bold")
-    text.append(check.text, style="")
-    if check.sub_indication is not None:
-        text.append(f" [{check.sub_indication}]", style=style)
-    _put(console, text, indent=6)
+    def _text(self, english: str, *values: object) -> str:
+        return say(self._language, english, *values)
 
+    def _word(self, text: str) -> str:
+        return translated(text, self._language)
 
-def _print_times(file: FileReport, console: Console) -> None:
-    for word in file.claimed:
-        _line(console, f"  The box claims: {word.time}{_by(word)}")
-    if file.existed_no_later_than is not None:
-        word = file.existed_no_later_than
-        _line(console, f"  Existed no later than: {word.time}, says someone other than the box: {word.by}.")
-    elif file.claimed:
-        _line(console, "  Existed no later than: nobody but the box says so.")
+    def _say(self, english: str, *values: object, style: str = "", indent: str = "") -> None:
+        _line(self._console, indent + self._text(english, *values), style)
 
+    def _file(self, file: FileReport) -> None:
+        kind = self._word(file.kind)
+        size = ("  ({0})", kind) if file.size is None else ("  ({0}, {1} bytes)", kind, f"{file.size:,}")
+        _line(self._console, file.name + self._text(*size), "bold")
+        if file.sha256 is not None:
+            _line(self._console, f"  SHA-256 {file.sha256}", "dim")
+        for part in file.parts:
+            if len(file.parts) > 1 or part.title != file.kind:
+                _line(self._console, f"  {self._word(part.title)}")
+            for check in part.checks:
+                self._check(check)
+        if file.indication is None:
+            self._say("Used to check the other files; not judged itself.", style="dim", indent="  ")
+        else:
+            self._times(file)
+            self._verdict("  ", file.indication, [str(sub) for sub in file.sub_indications])
+        _line(self._console, "")
 
-def _by(word: TimeWord) -> str:
-    return f" ({word.by}, in {word.source})"
+    def _check(self, check: Check) -> None:
+        sign, style = _SIGNS[check.outcome]
+        text = Text(f"    {sign} ", style=style)
+        text.append(self._text("{0}: ", self._word(check.name)), style="bold")
+        text.append(self._word(check.text), style="")
+        if check.sub_indication is not None:
+            text.append(f" [{check.sub_indication}]", style=style)
+        _put(self._console, text, indent=6)
 
+    def _times(self, file: FileReport) -> None:
+        for word in file.claimed:
+            self._say("The box claims: {0} ({1}, in {2})", word.time, self._word(word.by), word.source, indent="  ")
+        if file.existed_no_later_than is not None:
+            time, by = file.existed_no_later_than.time, self._word(file.existed_no_later_than.by)
+            self._say("Existed no later than: {0}, says someone other than the box: {1}.", time, by, indent="  ")
+        elif file.claimed:
+            self._say("Existed no later than: nobody but the box says so.", indent="  ")
 
-def _verdict(console: Console, lead: str, indication: Indication, reasons: list[str]) -> None:
-    text = Text(lead)
-    text.append(indication.value, style=_STYLES[indication])
-    if reasons:
-        text.append(f" / {', '.join(reasons)}")
-    text.append(f"  {_MEANINGS[indication]}")
-    _put(console, text, indent=4)
+    def _verdict(self, lead: str, indication: Indication, reasons: list[str]) -> None:
+        text = Text(lead)
+        text.append(indication.value, style=_STYLES[indication])
+        if reasons:
+            text.append(f" / {', '.join(reasons)}")
+        text.append(f"  {self._text(_MEANINGS[indication])}")
+        _put(self._console, text, indent=4)
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
