@@ -153,7 +153,8 @@ def _digest(_field: Field, value: Any, _where: str) -> None:
 
 
 def _party(field: Field, value: Any, _where: str) -> None:
-    if not isinstance(value, dict) or not {"name", "id"} >= set(value) >= {"name"}:
+    needed = {"name", "id"} if field.identified else {"name"}
+    if not isinstance(value, dict) or not {"name", "id"} >= set(value) >= needed:
         raise ValueError("a party has the members name and id")
     plain_text(value["name"], field.longest)
     if "id" in value:

@@ -23,6 +23,7 @@ FieldName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,62}\Z")]
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Currency = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
 Decimal = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?\Z")]
+Row = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z][0-9]{1,2}\Z")]
 
 Type = Literal[
     "text", "money", "integer", "decimal", "date", "time", "choice", "yes-no", "digest", "party", "letter", "table"
@@ -62,6 +63,8 @@ class Field(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     choices: dict[Name, Bilingual] = {}
     columns: dict[FieldName, Field] = {}
     """Of a table: its columns, in their order; no table within."""
+    identified: bool = False
+    """Of a party: its id must be given; wanted where something counts by it."""
 
 
 class Unique(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -191,6 +194,8 @@ class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     zone: Annotated[str, msgspec.Meta(pattern=r"\A[+-](0[0-9]|1[0-4]):(00|30|45)\Z")] = "+08:00"
     """Where its dates begin and end."""
     retention_years: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    rows: Annotated[list[Row], msgspec.Meta(max_length=64)] = []
+    """Of the systems that use it, in docs/kinds.md: for whoever looks for a kind to begin with."""
     template: Name = "letter"
     languages: tuple[Literal["en", "zh"], ...] = ("zh", "en")
     value: Value | None = None

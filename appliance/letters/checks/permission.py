@@ -1,0 +1,158 @@
+"""What an event waits for: approvals by tiers, times, conditions on other letters; and what opens veiled fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from appliance.letters.checks.declared import named, twice
+from appliance.letters.checks.life import reachable, ways
+from appliance.letters.checks.rules import Finding, finding
+from appliance.letters.fields import parse_limit
+from appliance.letters.kind import Approvals, Condition, Event, Field, Kind, Tier
+from appliance.letters.money import DIGITS
+
+
+def permission(kind: Kind) -> Iterator[Finding]:
+    """Every finding about approvals, times, the fields of conditions, and veiled fields."""
+    for name, event in kind.events.items():
+        path = f"events.{name}"
+        if event.approvals is not None:
+            yield from _approvals(kind, f"{path}.approvals", event, event.approvals)
+        for member in ("not_before", "not_after"):
+            limit = getattr(event, member)
+            if limit is None:
+                continue
+            yield from named(kind, f"{path}.{member}", limit, "date", "time")
+            if limit in kind.fields and not kind.fields[limit].required:
+                yield finding(f"{path}.{member}", "not-required", name=limit)
+            if member == "not_before" and event.from_ and limit in event.fields:
+                yield finding(f"{path}.{member}", "own-limit", name=limit)
+        for index, condition in enumerate(event.conditions):
+            yield from _condition(kind, f"{path}.conditions[{index}]", event, condition)
+    yield from _veil(kind)
+
+
+def _approvals(kind: Kind, path: str, event: Event, approvals: Approvals) -> Iterator[Finding]:
+    name = approvals.amount
+    if name is None:
+        for index, tier in enumerate(approvals.tiers):
+            if tier.up_to is not None or tier.currency is not None or index:
+                yield finding(f"{path}.tiers[{index}]", "tier-without-amount")
+        return
+    if name not in event.data:
+        yield from named(kind, f"{path}.amount", name, "money")
+    field = event.data.get(name) or kind.fields.get(name)
+    if field is None:
+        return
+    if name in event.data and field.type != "money":
+        yield finding(f"{path}.amount", "wrong-type", name=name, found=field.type, wanted="money")
+    if not field.required:
+        yield finding(f"{path}.amount", "not-required", name=name)
+    yield from _tiers(f"{path}.tiers", approvals.tiers, name, field)
+
+
+def _tiers(path: str, tiers: Sequence[Tier], name: str, field: Field) -> Iterator[Finding]:
+    by_currency: dict[str, list[tuple[int, Tier]]] = {}
+    for index, tier in enumerate(tiers):
+        if tier.currency is None:
+            yield finding(f"{path}[{index}]", "tier-without-currency")
+        elif tier.currency not in DIGITS:
+            yield finding(f"{path}[{index}].currency", "currency-unknown", name=tier.currency)
+        elif field.currencies and tier.currency not in field.currencies:
+            yield finding(f"{path}[{index}].currency", "tier-foreign", name=name, currency=tier.currency)
+        else:
+            by_currency.setdefault(tier.currency, []).append((index, tier))
+    if not field.currencies:
+        yield finding(path, "amount-any-currency", name=name)
+    for currency in field.currencies:
+        if currency not in by_currency:
+            yield finding(path, "currency-without-tier", currency=currency)
+    for currency, rising in by_currency.items():
+        for (_, before), (index, tier) in pairwise(rising):
+            where = f"{path}[{index}]"
+            if before.up_to is None:
+                yield finding(where, "tier-after-end")
+            elif tier.up_to is not None and parse_limit(tier.up_to) <= parse_limit(before.up_to):
+                yield finding(f"{where}.up_to", "tiers-fall", up_to=tier.up_to, before=before.up_to)
+            if len(tier.steps) < len(before.steps):
+                now, earlier = str(len(tier.steps)), str(len(before.steps))
+                yield finding(f"{where}.steps", "tiers-relax", now=now, before=earlier)
+        last, tier = rising[-1]
+        if tier.up_to is not None:
+            yield finding(f"{path}[{last}].up_to", "tiers-end", currency=currency)
+
+
+def _condition(kind: Kind, path: str, event: Event, condition: Condition) -> Iterator[Finding]:
+    name = condition.letter
+    if name not in event.data:
+        yield from named(kind, f"{path}.letter", name, "letter")
+    field = event.data.get(name) or kind.fields.get(name)
+    if field is not None and name in event.data and field.type != "letter":
+        yield finding(f"{path}.letter", "wrong-type", name=name, found=field.type, wanted="letter")
+    if field is not None and not field.required and not (name in event.data or event.from_):
+        yield finding(f"{path}.letter", "not-required", name=name)
+    yield from twice(f"{path}.kinds", condition.kinds)
+    yield from twice(f"{path}.states", condition.states)
+    for own in condition.same:
+        yield from named(kind, f"{path}.same.{own}", own)
+
+
+def always_approved(event: Event) -> bool:
+    """Somebody signs, whatever the amount."""
+    return event.approvals is not None and all(tier.steps for tier in event.approvals.tiers)
+
+
+def _veil(kind: Kind) -> Iterator[Finding]:
+    """Control VEIL: a veiled field has a way to open, after a time or with approvals, and none that goes around it."""
+    veiled = {name for name, field in kind.fields.items() if field.confidentiality == "veiled"}
+    opened: set[str] = set()
+    for name, event in kind.events.items():
+        if not event.opens:
+            continue
+        path = f"events.{name}"
+        opened |= set(event.opens)
+        for index, field in enumerate(event.opens):
+            yield from _opens(kind, f"{path}.opens[{index}]", event, field)
+        yield from twice(f"{path}.opens", event.opens)
+        if not always_approved(event):
+            if event.not_before is None:
+                yield finding(path, "veil-weak")
+            else:
+                yield from _moved(kind, name, event.not_before)
+    for field in sorted(veiled - opened):
+        yield finding(f"fields.{field}.confidentiality", "veil-unopened")
+
+
+def _opens(kind: Kind, path: str, event: Event, name: str) -> Iterator[Finding]:
+    field = kind.fields.get(name)
+    if field is None:
+        yield finding(path, "no-such-field", name=name)
+        return
+    if field.confidentiality != "veiled":
+        yield finding(path, "opens-not-veiled", name=name, found=field.confidentiality)
+    if name in event.fields:
+        yield finding(path, "opens-and-sets", name=name)
+    # States that a letter comes to without the field ever having been set: the event may not begin in one of them.
+    unset: set[str] = set()
+    grown = True
+    while grown:
+        size = len(unset)
+        for way in ways(kind):
+            if (way.before is None or way.before in unset) and name not in kind.events[way.event].fields:
+                unset.add(way.after)
+        grown = len(unset) > size
+    if not event.from_ or unset & set(event.from_):
+        yield finding(path, "opens-before-set", name=name)
+
+
+def _moved(kind: Kind, opening: str, limit: str) -> Iterator[Finding]:
+    """The time that a veil waits for is not moved by one hand while something is veiled."""
+    for name, event in kind.events.items():
+        if limit in event.fields and event.from_ and not always_approved(event) and _leads(kind, name, opening):
+            yield finding(f"events.{name}.fields", "veil-time-moved", name=limit, event=opening)
+
+
+def _leads(kind: Kind, name: str, opening: str) -> bool:
+    after = {way.after for way in ways(kind) if way.event == name}
+    return bool(reachable(kind, after) & set(kind.events[opening].from_))

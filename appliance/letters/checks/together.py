@@ -1,0 +1,111 @@
+"""Kinds that belong together: conditions name kinds, states and fields that are there, and do not wait in a circle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from appliance.letters.checks.life import parts_states
+from appliance.letters.checks.rules import Finding, finding
+from appliance.letters.kind import Condition, Event, Kind
+
+_Place = tuple[str, str]
+"""A kind's id and one of its states, or of its events."""
+
+
+def together(kinds: Sequence[Kind], *, whole: bool) -> Iterator[Finding]:
+    """Findings about conditions. `whole`: every kind that one names must be among these. Paths begin with the kind's
+    id where there are several kinds."""
+    by_id = {kind.id: kind for kind in kinds}
+    prefix = {kind.id: f"{kind.id}: " if len(kinds) > 1 else "" for kind in kinds}
+    for kind in kinds:
+        for name, event in kind.events.items():
+            for index, condition in enumerate(event.conditions):
+                path = f"{prefix[kind.id]}events.{name}.conditions[{index}]"
+                yield from _names(by_id, path, kind, condition, whole=whole)
+    happened = _possible(by_id)
+    for kind in kinds:
+        alone = _possible({kind.id: kind}, trusting=True)
+        for name in kind.events:
+            if (kind.id, name) in alone and (kind.id, name) not in happened:
+                path = f"{prefix[kind.id]}events.{name}.conditions"
+                if kind.events[name].conditions:
+                    yield finding(path, "waiting", circle=_circle(by_id, kind.id, name, happened))
+
+
+def _names(by_id: Mapping[str, Kind], path: str, kind: Kind, condition: Condition, *, whole: bool) -> Iterator[Finding]:
+    for index, name in enumerate(condition.kinds):
+        if name not in by_id and whole:
+            yield finding(f"{path}.kinds[{index}]", "condition-kind", name=name)
+    others = [by_id[name] for name in condition.kinds if name in by_id]
+    if len(others) == len(condition.kinds):  # else a state may be one of the kind that is not here
+        for index, state in enumerate(condition.states):
+            if not any(state in other.states for other in others):
+                kinds = " / ".join(condition.kinds)
+                yield finding(f"{path}.states[{index}]", "condition-state", kind=kinds, name=state)
+    for other in others:
+        if not set(condition.states) & other.states.keys():
+            yield finding(f"{path}.states", "condition-state", kind=other.id, name=" / ".join(condition.states))
+        for own, theirs in condition.same.items():
+            mine, field = kind.fields.get(own), other.fields.get(theirs)
+            where = f"{path}.same.{own}"
+            if field is None or field.confidentiality != "clear":
+                yield finding(where, "condition-field", kind=other.id, name=theirs)
+            elif mine is not None and mine.type != field.type:
+                pair = {"found": mine.type, "wanted": field.type}
+                yield finding(where, "condition-type", name=own, other=theirs, kind=other.id, **pair)
+
+
+def _possible(by_id: Mapping[str, Kind], *, trusting: bool = False) -> set[_Place]:
+    """Events that some chain of events of these kinds can come to. `trusting`: conditions are taken as met."""
+    states: set[_Place] = set()
+    events: set[_Place] = set()
+    grown = True
+    while grown:
+        size = len(states) + len(events)
+        for kind in by_id.values():
+            for name, event in kind.events.items():
+                begins = [state for state in event.from_ if (kind.id, state) in states]
+                if event.from_ and not begins:
+                    continue
+                if not trusting and not all(_met(by_id, one, states) for one in event.conditions):
+                    continue
+                events.add((kind.id, name))
+                states.update((kind.id, state) for state in _after(kind, name, event, begins))
+        grown = len(states) + len(events) > size
+    return events
+
+
+def _after(kind: Kind, name: str, event: Event, begins: list[str]) -> list[str]:
+    emptied = event.value.emptied if event.value is not None else None
+    after = [event.to] if event.to is not None else begins
+    return [*after, *([emptied] if emptied is not None else []), *parts_states(kind, name)]
+
+
+def _met(by_id: Mapping[str, Kind], condition: Condition, states: set[_Place]) -> bool:
+    """A letter that meets it can be there; of a kind that is not here, it is taken that it can."""
+    return any(
+        name not in by_id or any((name, state) in states for state in condition.states) for name in condition.kinds
+    )
+
+
+def _circle(by_id: Mapping[str, Kind], kind: str, event: str, happened: set[_Place]) -> str:
+    """In words: which event waits for which, until one comes again."""
+    path: list[_Place] = [(kind, event)]
+    while path[-1] not in path[:-1]:
+        waits = [one for one in _waits(by_id, *path[-1]) if one not in happened]
+        if not waits:
+            break
+        path.append(waits[0])
+    return " -> ".join(f"{one}.{name}" for one, name in path)
+
+
+def _waits(by_id: Mapping[str, Kind], kind: str, name: str) -> Iterator[_Place]:
+    """Events that would have to happen before."""
+    event = by_id[kind].events[name]
+    wanted = [(other, set(one.states)) for one in event.conditions for other in one.kinds if other in by_id]
+    if event.from_:
+        wanted.append((kind, set(event.from_)))
+    for other, states in wanted:
+        for before, rule in by_id[other].events.items():
+            if states & set(_after(by_id[other], before, rule, rule.from_)):
+                yield other, before

@@ -1,0 +1,257 @@
+"""What a kind's check finds: every rule has a kind that breaks it, and breaking a sound kind at random is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.letters.check import RULES, check, check_file, check_together, read_sound_kind
+from appliance.letters.errors import KindRefused
+from firmware_tests.letters import sound_kind
+
+CASES: list[tuple[str, str, str]] = [
+    # rule, path of the finding, what breaks the sound kind (`d`: its document, `e`: its events, `f`: its fields)
+    ("no-such-field", "public[1]", "d['public'][1] = 'colour'"),
+    ("no-such-field", "unique.number.fields[0]", "d['unique']['number']['fields'][0] = 'colour'"),
+    ("no-such-field", "events.draft.fields[8]", "e['draft']['fields'].append('colour')"),
+    ("no-such-field", "events.pay.not_after", "e['pay']['not_after'] = 'never'"),
+    ("no-such-field", "events.pay.value.amount", "e['pay']['value']['amount'] = 'sum'"),
+    ("no-such-field", "events.issue.opens[0]", "e['issue']['opens'] = ['prize']"),
+    ("no-such-state", "events.cancel.from[0]", "e['cancel']['from'] = ['lost']"),
+    ("no-such-state", "events.cancel.to", "e['cancel']['to'] = 'lost'"),
+    ("no-such-state", "events.pay.value.emptied", "e['pay']['value']['emptied'] = 'lost'"),
+    ("no-such-state", "unique.number.free_in[0]", "d['unique']['number']['free_in'] = ['lost']"),
+    ("no-such-member", "unique.number.fields[0]", "d['unique']['number']['fields'][0] = 'number.id'"),
+    ("named-twice", "events.draft.fields", "e['draft']['fields'].append('due')"),
+    ("named-twice", "events.draft.by", "e['draft']['by'] *= 2"),
+    ("named-twice", "public", "d['public'] *= 2"),
+    ("named-twice", "languages", "d['languages'] = ['en', 'en']"),
+    ("wrong-type", "value.amount", "d['value']['amount'] = 'number'"),
+    ("wrong-type", "events.pay.not_after", "e['pay']['not_after'] = 'number'"),
+    ("wrong-type", "second", "d['second'] = 'grade'"),
+    ("wrong-type", "events.pay.value.amount", "e['pay']['data']['paid']['type'] = 'decimal'"),
+    ("wrong-type", "events.issue.approvals.amount", "e['issue']['approvals']['amount'] = 'due'"),
+    ("wrong-type", "events.issue.conditions[0].letter", "f['source']['type'] = 'digest'"),
+    ("wrong-type", "unique.number.capacity", "d['unique']['number']['capacity'] = 'due'"),
+    ("not-clear", "public[0]", "f['number']['confidentiality'] = 'hidden'"),
+    ("not-clear", "events.issue.not_before", "f['due']['confidentiality'] = 'hidden'"),
+    ("not-clear", "quotas.open.by", "f['holder']['confidentiality'] = 'hidden'"),
+    ("not-clear", "unique.number.fields[0]", "d['unique']['number']['fields'] = ['price']"),
+    ("not-required", "second", "f['number']['required'] = False"),
+    ("not-required", "events.pay.not_after", "f['due']['required'] = False"),
+    ("not-required", "events.pay.value.amount", "e['pay']['data']['paid']['required'] = False"),
+    ("not-required", "value.amount", "f['face']['required'] = False"),
+    ("label-long", "fields.due.label.zh", "f['due']['label']['zh'] = '长' * 31"),
+    ("label-long", "states.held.title.en", "d['states']['held']['title']['en'] = 'x' * 61"),
+    ("label-unclean", "events.pay.title.en", "e['pay']['title']['en'] = 'Pay\\u202e'"),
+    ("not-for-type", "fields.due.pattern", "f['due']['pattern'] = 'x'"),
+    ("not-for-type", "fields.number.most", "f['number']['most'] = '9'"),
+    ("not-for-type", "fields.due.longest", "f['due']['longest'] = 9"),
+    ("not-for-type", "fields.due.identified", "f['due']['identified'] = True"),
+    ("no-choices", "fields.grade", "del f['grade']['choices']"),
+    ("no-columns", "events.transfer.data.parts", "e['transfer']['data']['parts']['columns'] = {}"),
+    ("table-within", "events.transfer.data.parts.columns.holder.type",
+     "e['transfer']['data']['parts']['columns']['holder']['type'] = 'table'"),
+    ("part-not-clear", "events.pay.data.paid.confidentiality",
+     "e['pay']['data']['paid']['confidentiality'] = 'hidden'"),
+    ("bad-limit", "fields.due.least", "f['due']['least'] = '2020-02-30'"),
+    ("bad-limit", "fields.face.least", "f['face']['least'] = '1e3'"),
+    ("bad-limit", "fields.share.most", "f['share']['most'] = 'one'"),
+    ("limits-crossed", "fields.due.least", "f['due']['least'] = '2200-01-01'"),
+    ("limits-crossed", "fields.share.least", "f['share']['least'] = '10'"),
+    ("currency-unknown", "fields.face.currencies[2]", "f['face']['currencies'].append('XYZ')"),
+    ("pattern-refused", "fields.number.pattern", "f['number']['pattern'] = '(a+)+'"),
+    ("field-unset", "fields.remark", "e['draft']['fields'].remove('remark')"),
+    ("no-second", "public", "del d['second']"),
+    ("id-optional", "unique.number.fields[1]", "del f['holder']['identified']"),
+    ("capacity-without-balance", "unique.number.capacity", "d['unique']['number']['capacity'] = 'face'"),
+    ("freed-with-parts", "unique.number.free_in[0]", "d['unique']['number']['free_in'] = ['redeemed']"),
+    ("measure-without-value", "quotas.open.measure", "del d['value']"),
+    ("no-beginning", "events", "e['draft']['from'] = ['held']"),
+    ("beginning-without-state", "events.draft.to", "del e['draft']['to']"),
+    ("beginning-lacks", "events.draft.fields", "e['draft']['fields'].remove('due')"),
+    ("unreachable", "states.lost", "d['states']['lost'] = {'title': {'en': 'Lost', 'zh': '丢失'}, 'final': True}"),
+    ("final-with-events", "events.pay.from[1]", "e['pay']['from'].append('gone')"),
+    ("no-way-out", "states.gone", "del d['states']['gone']['final']"),
+    ("never-ends", "states.turn", "d['states'] |= {n: {'title': {'en': n, 'zh': n}} for n in ('turn', 'back')}; "
+     "e['go'] = e['postpone'] | {'to': 'turn'}; e['forth'] = e['go'] | {'from': ['turn'], 'to': 'back'}; "
+     "e['back'] = e['go'] | {'from': ['back']}"),
+    ("own-limit", "events.issue.not_before", "e['issue']['fields'].append('due')"),
+    ("value-without-rule", "events.pay.value", "del d['value']"),
+    ("value-never-opened", "value", "del e['issue']['value']; del e['release']"),
+    ("split-not-divisible", "events.transfer.value.move", "d['value']['rule'] = 'balance'"),
+    ("move-needs", "events.pay.value", "del e['pay']['value']['amount']"),
+    ("move-takes-no", "events.redeem.value.emptied", "e['redeem']['value']['emptied'] = 'gone'"),
+    ("amount-opened-later", "events.postpone.fields", "e['postpone']['fields'].append('face')"),
+    ("opened-twice", "events.postpone.value", "e['postpone']['value'] = {'move': 'open'}"),
+    ("not-open-yet", "events.redeem.value", "e['redeem']['from'].append('drafted')"),
+    ("ended-already", "events.pay.value", "e['postpone']['value'] = {'move': 'close'}"),
+    ("ends-with-value", "events.redeem.value", "del e['redeem']['value']"),
+    ("no-amount-column", "events.transfer.data.parts.columns",
+     "del e['transfer']['data']['parts']['columns']['amount']"),
+    ("column-differs", "events.transfer.data.parts.columns.holder",
+     "e['transfer']['data']['parts']['columns']['holder']['longest'] = 50"),
+    ("column-no-field", "events.transfer.data.parts.columns.owner",
+     "c = e['transfer']['data']['parts']['columns']; c['owner'] = c['holder']"),
+    ("tier-without-currency", "events.issue.approvals.tiers[1]", "del t[1]['currency']"),
+    ("tier-without-amount", "events.issue.approvals.tiers[0]", "del e['issue']['approvals']['amount']"),
+    ("amount-any-currency", "events.issue.approvals.tiers", "del f['face']['currencies']"),
+    ("currency-without-tier", "events.issue.approvals.tiers", "del t[2]"),
+    ("tier-foreign", "events.issue.approvals.tiers[2].currency", "t[2]['currency'] = 'EUR'"),
+    ("tiers-fall", "events.issue.approvals.tiers[1].up_to",
+     "t.insert(1, {'currency': 'CNY', 'up_to': '1000', 'steps': [{'policy': 'issue'}]})"),
+    ("tiers-end", "events.issue.approvals.tiers[1].up_to", "t[1]['up_to'] = '5000'"),
+    ("tier-after-end", "events.issue.approvals.tiers[2]", "t.insert(2, dict(t[1]))"),
+    ("tiers-relax", "events.issue.approvals.tiers[1].steps", "t[0]['steps'] = t[1].pop('steps')"),
+    ("condition-state", "events.issue.conditions[0].states[0]", "e['issue']['conditions'][0]['states'] = ['lost']"),
+    ("condition-field", "events.issue.conditions[0].same.holder",
+     "e['issue']['conditions'][0]['same'] = {'holder': 'owner'}"),
+    ("condition-type", "events.issue.conditions[0].same.holder",
+     "e['issue']['conditions'][0]['same'] = {'holder': 'due'}"),
+    ("waiting", "events.issue.conditions", "del e['release']"),
+    ("veil-unopened", "fields.price.confidentiality", "del e['issue']['opens']"),
+    ("veil-weak", "events.issue", "del e['issue']['not_before']"),
+    ("veil-time-moved", "events.advance.fields", "e['advance'] = e['postpone'] | {'from': ['drafted']}"),
+    ("opens-not-veiled", "events.issue.opens[1]", "e['issue']['opens'].append('due')"),
+    ("opens-before-set", "events.issue.opens[0]", "e['draft']['fields'].remove('price')"),
+    ("opens-and-sets", "events.issue.opens[0]", "e['issue']['fields'].append('price')"),
+]  # fmt: skip
+
+
+def test_the_sound_kind_is_sound() -> None:
+    assert check(sound_kind.kind(sound_kind.document())) == []
+    assert read_sound_kind(sound_kind.TEXT.encode()).kind.id == "sample"
+
+
+@pytest.mark.parametrize(("rule", "path", "breaking"), CASES, ids=[f"{case[0]}-{case[1]}" for case in CASES])
+def test_what_breaks_a_rule_is_found_in_its_place(rule: str, path: str, breaking: str) -> None:
+    broken = sound_kind.document()
+    names = {
+        "d": broken,
+        "e": broken["events"],
+        "f": broken["fields"],
+        "t": broken["events"]["issue"]["approvals"]["tiers"],
+    }
+    exec(breaking, names)  # noqa: S102 - the cases above
+    findings = check(sound_kind.kind(broken))
+    assert (path, rule) in {(one.path, one.rule) for one in findings}, [str(one) for one in findings]
+    for one in findings:
+        assert one.words("en") != one.words("zh")
+        assert str(one).startswith(one.path)
+
+
+def test_every_rule_has_a_case() -> None:
+    alone = {case[0] for case in CASES}
+    assert alone | {"schema", "condition-kind"} == RULES.keys()
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        ("[states.held", "states.Held"),
+        ('type = "decimal"', "fields.share.type"),
+        ('measure = "value"', "quotas.open.measure"),
+        ('move = "close"', "events.redeem.value.move"),
+        ("retention_years = 5", "retention_years"),
+        ('columns.holder"', "events.transfer.data.parts.columns.holder.label.en"),
+    ],
+)
+def test_what_breaks_the_schema_is_named_by_its_place(changed: str, path: str) -> None:
+    text = {
+        "[states.held": sound_kind.TEXT.replace("\nheld = ", "\nHeld = "),
+        'columns.holder"': sound_kind.TEXT.replace(
+            'holder = { label = { en = "Holder", zh = "持有人" }, type = "party", identified = true }\n\n[events.pay',
+            'holder = { label = { en = 5, zh = "持有人" }, type = "party", identified = true }\n\n[events.pay',
+        ),
+    }.get(changed) or sound_kind.TEXT.replace(changed, changed.split("=", maxsplit=1)[0] + '= "odd"')
+    assert text != sound_kind.TEXT
+    loaded, findings = check_file(text.encode())
+    assert loaded is None
+    assert [one.path for one in findings] == [path]
+    with pytest.raises(KindRefused, match=path.replace("[", r"\[")):
+        read_sound_kind(text.encode())
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"a = ", b"x = 1\n" * 60_000, b"a = " + b"[" * 100_000])
+def test_what_is_no_kind_at_all_is_refused(text: bytes) -> None:
+    with pytest.raises(KindRefused):
+        check_file(text)
+
+
+def test_kinds_that_wait_for_each_other_are_found_together() -> None:
+    """An order that waits for an invoice that waits for the order."""
+
+    def one(name: str, other: str) -> Any:  # TOML
+        made = sound_kind.document()
+        made["id"] = name
+        del made["events"]["release"]
+        made["events"]["issue"]["conditions"][0]["kinds"] = [other]
+        return made
+
+    first, second = (sound_kind.kind(one(*names)) for names in (("order", "invoice"), ("invoice", "order")))
+    assert check(first) == check(second) == []
+    findings = check_together([first, second])
+    assert [(one.path, one.rule) for one in findings] == [
+        ("order: events.issue.conditions", "waiting"),
+        ("invoice: events.issue.conditions", "waiting"),
+    ]
+    assert "order.issue -> invoice.issue -> order.issue" in str(findings[0])
+    missing = check_together([first])
+    assert [(one.path, one.rule) for one in missing] == [("events.issue.conditions[0].kinds[0]", "condition-kind")]
+
+
+_NAMED = st.sampled_from(["fields", "states"])
+
+
+def _uses(document: Any, name: str, table: str) -> bool:
+    """The name stands somewhere but in its own table."""
+    rest = {key: value for key, value in document.items() if key != table}
+    stack = [rest]
+    while stack:
+        one = stack.pop()
+        if one == name:
+            return True
+        stack.extend(one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+    return False
+
+
+@given(_NAMED, st.data())
+def test_a_name_that_is_taken_away_is_missed(table: str, data: st.DataObject) -> None:
+    broken = sound_kind.document()
+    name = data.draw(st.sampled_from(sorted(broken[table])))
+    used = _uses(broken, name, table)
+    del broken[table][name]
+    assert bool(check(sound_kind.kind(broken))) == used
+
+
+def _ways(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if isinstance(document, dict):
+        return [way for key, value in document.items() for way in [(*path, key), *_ways(value, (*path, key))]]
+    if isinstance(document, list):
+        return [way for key, value in enumerate(document) for way in [(*path, key), *_ways(value, (*path, key))]]
+    return []
+
+
+_WAYS = _ways(sound_kind.document())
+
+
+@given(st.sampled_from(_WAYS), st.sampled_from(["", "zz", 0, True, [], {}, None, "gone", "held", "face", "1", "open"]))
+def test_no_change_of_a_kind_breaks_the_check_itself(way: tuple[Any, ...], value: Any) -> None:
+    """Whatever stands in the file: findings or none, each with a path; never another error."""
+    broken: Any = sound_kind.document()
+    parent = broken
+    for step in way[:-1]:
+        parent = parent[step]
+    if value is None:
+        del parent[way[-1]]
+    else:
+        parent[way[-1]] = value
+    try:
+        findings = check(sound_kind.kind(broken))
+    except msgspec.ValidationError:
+        return
+    assert all(one.path and one.words("en") and one.words("zh") for one in findings)
