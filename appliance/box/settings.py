@@ -126,6 +126,16 @@ class LogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How many of them must have cosigned the head that a restored box is resumed with."""
 
 
+class ReleaseKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key that veiled values are encrypted to: of P-256, it agrees on secrets and does nothing else (see
+    hsm.agreement and docs/veil.md)."""
+
+    token: str
+    """Name of a token above, on which this tenant has release keys and nothing else."""
+    key_uri: str
+    """RFC 7512 URI path attributes of the key on that token."""
+
+
 class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     """Lower-case letters, digits and hyphens; unique on the box."""
@@ -133,9 +143,28 @@ class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
     """Name of the tenant's token above."""
     data_key: str
     """Path, relative to the home, of the tenant's content key, wrapped by the token (see hsm.vault)."""
+    uniqueness_key: str | None = None
+    """RFC 7512 URI path attributes of the MAC key on that token by which the tenant's letters are used once (see
+    appliance.letters.uniqueness). None: its kinds can have no uniqueness of the tenant's own."""
     organisation: str | None = None
     """The institution's name, as the box's officers registered it: it stands in the tenant's certificates. None, on a
     rehearsal box only: any."""
+    release_keys: list[ReleaseKeySettings] = []
+    """Keys that this tenant's veiled values are encrypted to, the newest first; older ones open what was veiled to
+    them."""
+
+
+class FederationSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tenants that share a register of what is unique among all of them (control ONCE)."""
+
+    name: str
+    """What kinds call the scope, with an @ before it: lower-case letters, digits and hyphens; unique on the box."""
+    tenants: list[str]
+    """Names of tenants above: nobody else reads or claims in it."""
+    token: str
+    """Name of a token above that is nobody's but the federations'."""
+    key_uri: str
+    """RFC 7512 URI path attributes of the federation's MAC key on that token."""
 
 
 class ClockSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -330,6 +359,7 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seal_keys: list[SealKeySettings]
     logs: list[LogSettings]
     authorities: list[CertificateAuthoritySettings]
+    federations: list[FederationSettings] = []
     clock: ClockSettings = ClockSettings()
     limits: LimitSettings = LimitSettings()
     records: RecordSettings = RecordSettings()
