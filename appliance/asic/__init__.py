@@ -3,7 +3,35 @@
 Pure: no key, no disk. What a letter's evidence holds, and why, is told in docs/letter-evidence.md.
 """
 
-from appliance.asic.manifest import event_manifest
-from appliance.asic.names import ASIC_E, JSON_TYPE, EventNames, event_names
+from appliance.asic.chain import Line, Step, follow_line
+from appliance.asic.container import read_container, write_container
+from appliance.asic.errors import ContainerRefused, EvidenceNotBuildable, ManifestRefused
+from appliance.asic.letter import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
+from appliance.asic.manifest import Manifest, Reference, court_manifest, event_manifest, read_manifest
+from appliance.asic.names import ASIC_E, COURT_PARTS, JSON_TYPE, EventNames, event_names
 
-__all__ = ["ASIC_E", "JSON_TYPE", "EventNames", "event_manifest", "event_names"]
+__all__ = [
+    "ASIC_E",
+    "COURT_PARTS",
+    "JSON_TYPE",
+    "ContainerRefused",
+    "CourtPackage",
+    "EventFiles",
+    "EventNames",
+    "EvidenceNotBuildable",
+    "Extras",
+    "Line",
+    "Manifest",
+    "ManifestRefused",
+    "OpenedRecord",
+    "Reference",
+    "Step",
+    "court_manifest",
+    "event_manifest",
+    "event_names",
+    "follow_line",
+    "letter_container",
+    "read_container",
+    "read_manifest",
+    "write_container",
+]

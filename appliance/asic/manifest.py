@@ -1,25 +1,54 @@
 """ASiC manifests (ETSI EN 319 162-1, annex A.4): which files one signature covers, each with its SHA-256.
 
-Writing is on the path of every event, so the XML is put together as text; the tests hold it to an XML library.
+Writing is on the path of every event, so the XML is put together as text; the tests hold it to XML libraries. A
+manifest has one spelling: reading one takes it apart and writes it again, so entities, comments, other namespaces and
+whatever else XML allows have no place to stand.
 """
 
 from __future__ import annotations
 
-from binascii import b2a_base64
+import binascii
+import re
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
+from html import unescape
+from typing import NamedTuple
+from urllib.parse import unquote
 
-from appliance.asic.names import SEAL_TYPE, event_names
+from appliance.asic.errors import ManifestRefused
+from appliance.asic.names import COURT, SEAL_TYPE, event_tail, names_of
 
 _NAMESPACES = 'xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#"'
 _BEGIN = f'<?xml version="1.0" encoding="UTF-8"?>\n<asic:ASiCManifest {_NAMESPACES}>'
 _SHA256 = '"><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><ds:DigestValue>'
 _NEXT = "</ds:DigestValue></asic:DataObjectReference>"
 _END = "</asic:ASiCManifest>\n"
-_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/+")
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 _PERCENT = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
 _XML = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 )
+_REFERENCE = re.compile(
+    rf'<asic:DataObjectReference URI="([^"<>&]*)" MimeType="([^"<>]*){re.escape(_SHA256)}([A-Za-z0-9+/=]{{44}}){_NEXT}'
+)
+_SEAL = re.compile(r'<asic:SigReference URI="META-INF/signature-([0-9a-f-]+|court)\.p7s" MimeType="[^"<>&]*"/>')
+
+
+class Reference(NamedTuple):
+    """A file that a manifest names."""
+
+    name: str
+    media_type: str
+    digest: bytes
+    """SHA-256."""
+
+
+class Manifest(NamedTuple):
+    """What a manifest says."""
+
+    tail: str
+    """Which signature it belongs to: see appliance.asic.names."""
+    references: tuple[Reference, ...]
 
 
 def event_manifest(number: int, files: Iterable[tuple[str, str, bytes]], split_off: str | None = None) -> bytes:
@@ -29,17 +58,52 @@ def event_manifest(number: int, files: Iterable[tuple[str, str, bytes]], split_o
     is sealed, the event itself first; names by `event_names`. `split_off`: the letter's id where it was split off from
     another letter (its state has an `origin`), else None. Equal arguments give equal bytes.
     """
-    parts = [_BEGIN, f'<asic:SigReference URI="{event_names(number, split_off).seal}" MimeType="{SEAL_TYPE}"/>']
+    return _write(event_tail(number, split_off), files)
+
+
+def court_manifest(files: Iterable[tuple[str, str, bytes]]) -> bytes:
+    """The manifest that a court package is sealed by. `files` as of `event_manifest`: the parts, as `court/NAME`, and
+    the newest event of the letter, so that the package belongs to no other letter."""
+    return _write(COURT, files)
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """Take a manifest apart. Raises ManifestRefused for anything but the one spelling that is written here."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise ManifestRefused("the manifest is not UTF-8") from None
+    seal = _SEAL.match(text, len(_BEGIN))
+    if seal is None:
+        raise ManifestRefused("the manifest is not in the one spelling that boxes write")
+    references: list[Reference] = []
+    at = seal.end()
+    try:
+        while (found := _REFERENCE.match(text, at)) is not None:
+            name, media_type, encoded = found.groups()
+            references.append(Reference(unquote(name, errors="strict"), unescape(media_type), a2b_base64(encoded)))
+            at = found.end()
+    except (UnicodeDecodeError, binascii.Error):
+        raise ManifestRefused("the manifest has a name or a digest that is none") from None
+    if _write(seal[1], references) != data:
+        raise ManifestRefused("the manifest is not in the one spelling that boxes write")
+    if len({one.name for one in references}) != len(references):
+        raise ManifestRefused("the manifest names a file twice")
+    return Manifest(seal[1], tuple(references))
+
+
+def _write(tail: str, files: Iterable[tuple[str, str, bytes]]) -> bytes:
+    parts = [_BEGIN, f'<asic:SigReference URI="{names_of(tail).seal}" MimeType="{SEAL_TYPE}"/>']
     for name, media_type, digest in files:
         encoded = b2a_base64(digest, newline=False).decode("ascii")
         parts.append(
-            f'<asic:DataObjectReference URI="{reference(name)}" MimeType="{media_type.translate(_XML)}'
+            f'<asic:DataObjectReference URI="{_uri(name)}" MimeType="{media_type.translate(_XML)}'
             f"{_SHA256}{encoded}{_NEXT}"
         )
     parts.append(_END)
     return "".join(parts).encode()
 
 
-def reference(name: str) -> str:
+def _uri(name: str) -> str:
     """An entry's name as a URI reference (RFC 3986): UTF-8, with everything percent-encoded that is not plain."""
     return "".join([_PERCENT[byte] for byte in name.encode()])

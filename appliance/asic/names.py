@@ -8,19 +8,60 @@ entries by the names that they have.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, Literal, NamedTuple
 
-MIMETYPE = "mimetype"
-ASIC_E = "application/vnd.etsi.asic-e+zip"
+MIMETYPE: Final = "mimetype"
+ASIC_E: Final = "application/vnd.etsi.asic-e+zip"
 """EN 319 162-1, clause 4.4.2."""
-META = "META-INF/"
-JSON_TYPE = "application/json"
-SEAL_TYPE = "application/pkcs7-signature"
+META: Final = "META-INF/"
+JSON_TYPE: Final = "application/json"
+SEAL_TYPE: Final = "application/pkcs7-signature"
 """RFC 8551, section 5.1."""
+LETTER: Final = META + "letter.json"
+"""Which letter the file is about: the first entry after the media type."""
+PAGE: Final = META + "for-people.html"
+"""A page to look at. Not evidence: nothing in it is read by a verifier."""
+COURT: Final = "court"
+"""The tail of the court package's manifest, and with a slash the folder of its parts."""
+COURT_PARTS: Final = {
+    "approvals.json": JSON_TYPE,
+    "certificate.html": "text/html",
+    "certificate.pdf": "application/pdf",
+    "clock.json": JSON_TYPE,
+    "keys.json": JSON_TYPE,
+    "software.json": JSON_TYPE,
+    "steps.json": JSON_TYPE,
+}
+"""What a court package may hold (K16), with media types: the approvals and their policies; the page that certifies it
+all for people; the clock's record; attestations of the keys; versions of the software; who did what, from where, with
+whose consent."""
+
+Role = Literal[
+    "mimetype", "letter", "page", "event", "beside", "manifest", "seal", "opening", "proof", "disclosures", "court",
+    "certificate", "crl",
+]  # fmt: skip
+_TAIL = r"(?P<tail>(?:[0-9a-f]{32}-)?(?:[0-9]{4}|[1-9][0-9]{4,8}))"
+_ANY_TAIL = rf"(?:{_TAIL}|(?P<court>court))"
+_NAME = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,127})"
+_DIGEST = r"(?P<name>[0-9a-f]{64})"
+_PATTERNS: Final[list[tuple[Role, re.Pattern[str]]]] = [
+    ("event", re.compile(rf"event-{_TAIL}\.json")),
+    ("beside", re.compile(rf"event-{_TAIL}/{_NAME}")),
+    ("manifest", re.compile(rf"META-INF/ASiCManifest-{_ANY_TAIL}\.xml")),
+    ("seal", re.compile(rf"META-INF/signature-{_ANY_TAIL}\.p7s")),
+    ("opening", re.compile(rf"META-INF/opening-{_ANY_TAIL}\.json")),
+    ("proof", re.compile(rf"META-INF/proof-{_ANY_TAIL}\.tlog-proof")),
+    ("disclosures", re.compile(rf"META-INF/disclosures-{_TAIL}\.json")),
+    ("court", re.compile(rf"court/{_NAME}")),
+    ("certificate", re.compile(rf"META-INF/certificate-{_DIGEST}\.cer")),
+    ("crl", re.compile(rf"META-INF/list-{_DIGEST}\.crl")),
+]
+_FIXED: Final[dict[str, Role]] = {MIMETYPE: "mimetype", LETTER: "letter", PAGE: "page"}
 
 
 class EventNames(NamedTuple):
-    """The entries of one event."""
+    """The entries of one event, or of the court package."""
 
     event: str
     """The event itself, canonical JSON."""
@@ -34,17 +75,60 @@ class EventNames(NamedTuple):
     """The event's record with its salt."""
     proof: str
     """Log proof of that record, C2SP .tlog-proof."""
+    disclosures: str
+    """Disclosures (RFC 9901) of its hidden fields."""
+
+
+class Entry(NamedTuple):
+    """What an entry's name says that it is."""
+
+    role: Role
+    tail: str = ""
+    """Of which event: its number, with the letter's id before it where that was split off; or `court`."""
+    name: str = ""
+    """Of what stands beside an event or in the court package: its own name. Of certificates and lists: SHA-256."""
+
+
+def event_tail(number: int, split_off: str | None = None) -> str:
+    """What the names of an event's entries have in common."""
+    return f"{number:04d}" if split_off is None else f"{split_off}-{number:04d}"
 
 
 def event_names(number: int, split_off: str | None = None) -> EventNames:
     """The entries of a letter's event. `split_off`: the letter's id where it was split off from another one, which
     tells its events from those of its parents; None for every other letter."""
-    tail = f"{number:04d}" if split_off is None else f"{split_off}-{number:04d}"
+    return names_of(event_tail(number, split_off))
+
+
+def names_of(tail: str) -> EventNames:
+    """The entries with this tail."""
     return EventNames(
         f"event-{tail}.json",
-        f"event-{tail}/",
+        f"event-{tail}/" if tail != COURT else f"{COURT}/",
         f"{META}ASiCManifest-{tail}.xml",
         f"{META}signature-{tail}.p7s",
         f"{META}opening-{tail}.json",
         f"{META}proof-{tail}.tlog-proof",
+        f"{META}disclosures-{tail}.json",
     )
+
+
+def read_name(name: str) -> Entry | None:
+    """What an entry is by its name; None for a name that no evidence file has."""
+    fixed = _FIXED.get(name)
+    if fixed is not None:
+        return Entry(fixed)
+    for role, pattern in _PATTERNS:
+        found = pattern.fullmatch(name)
+        if found is not None:
+            groups = found.groupdict()
+            return Entry(role, groups.get("tail") or groups.get("court") or "", groups.get("name") or "")
+    return None
+
+
+def certificate_name(digest: str) -> str:
+    return f"{META}certificate-{digest}.cer"
+
+
+def list_name(digest: str) -> str:
+    return f"{META}list-{digest}.crl"
