@@ -21,6 +21,7 @@ from appliance.box.settings import (
     write_settings,
 )
 from appliance.ceremonies import Constitution, Proposal, digest_words, encode, read_proposal
+from appliance.ceremonies.actions import GenerateKey
 from appliance.ceremonies.constitution import ApprovalRules
 from appliance.ceremonies.statements import Statement
 from appliance.keymaster.desk import Desk
@@ -53,6 +54,13 @@ def room_settings(token: ThrowawayToken, home: Path) -> BoxSettings:
                 crl="trust/box-ca.crl",
             )
         ],
+    )
+
+
+def key(name: str = "k1", tenant: str | None = None) -> GenerateKey:
+    """What a ceremony is about where it does not matter."""
+    return GenerateKey(
+        tenant=tenant, token="box", key=name, scheme="ed25519", purpose="seal", until="2099-01-01T00:00:00Z"
     )
 
 
