@@ -8,21 +8,42 @@ from pathlib import Path
 import click
 
 from appliance.box.options import home_option
-from provisioning.names import REVOCATION_URL
+from provisioning.names import LONGEST_TENANT, REGISTRY, REVOCATION_URL, release_token
 from provisioning.rehearsal import AlreadyProvisioned, provision
 
+_RELEASE = release_token("")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,200}}\Z){_LABEL}(?:\.{_LABEL})*")
-_TENANT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_TENANT_NAME = re.compile(rf"[a-z0-9](?:[a-z0-9-]{{0,{LONGEST_TENANT - 2}}}[a-z0-9])?")
+_FEDERATION = re.compile(r"(?P<name>[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)=(?P<tenants>[a-z0-9,-]+)")
 
 
 def _tenant_names(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
-        if not _TENANT_NAME.fullmatch(value) or value == "box":
-            raise click.BadParameter(f"{value!r}: lower-case letters, digits and hyphens, up to 32, and not 'box'")
+        if not _TENANT_NAME.fullmatch(value) or value in ("box", REGISTRY) or value.endswith(_RELEASE):
+            raise click.BadParameter(
+                f"{value!r}: lower-case letters, digits and hyphens, up to {LONGEST_TENANT}, and not 'box', "
+                f"{REGISTRY!r} or ...{_RELEASE}"
+            )
     if len(set(values)) != len(values):
         raise click.BadParameter("each tenant once")
     return values
+
+
+def _federations(
+    context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, list[str]] | None:
+    federations: dict[str, list[str]] = {}
+    for value in values:
+        found = _FEDERATION.fullmatch(value)
+        if found is None or found["name"] in federations:
+            raise click.BadParameter(f"{value!r}: NAME=TENANT,TENANT..., each name once")
+        members = found["tenants"].split(",")
+        unknown = [member for member in members if member not in context.params["tenants"]]
+        if unknown or len(set(members)) != len(members):
+            raise click.BadParameter(f"{value!r}: tenants of this box, each once")
+        federations[found["name"]] = members
+    return federations or None
 
 
 def _host_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -34,7 +55,16 @@ def _host_name(_context: click.Context, _parameter: click.Parameter, value: str)
 
 @click.command("provision")
 @home_option("The home to make the box in.")
-@click.option("--tenant", "tenants", multiple=True, default=("demo",), callback=_tenant_names, help="Repeatable.")
+@click.option(
+    "--tenant", "tenants", multiple=True, default=("demo",), callback=_tenant_names, is_eager=True, help="Repeatable."
+)
+@click.option(
+    "--federation",
+    "federations",
+    multiple=True,
+    callback=_federations,
+    help="NAME=TENANT,TENANT...: tenants that share a register of what is unique. Repeatable; one of all if none.",
+)
 @click.option("--name", default="rehearsal", show_default=True, help="The box's name.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="API worker processes.")
 @click.option(
@@ -50,10 +80,26 @@ def _host_name(_context: click.Context, _parameter: click.Parameter, value: str)
     callback=_host_name,
     help="The domain name that applications and officers know the box by; approve.HOST leads to it too.",
 )
-def command(root: Path, tenants: tuple[str, ...], name: str, workers: int, revocation_url: str, host: str) -> None:
+def command(
+    root: Path,
+    tenants: tuple[str, ...],
+    federations: dict[str, list[str]] | None,
+    name: str,
+    workers: int,
+    revocation_url: str,
+    host: str,
+) -> None:
     """Make a rehearsal box on SoftHSM: tokens, keys, certificates, logs, and one application a tenant."""
     try:
-        made = provision(root, tenants=tenants, name=name, workers=workers, revocation_url=revocation_url, host=host)
+        made = provision(
+            root,
+            tenants=tenants,
+            name=name,
+            workers=workers,
+            revocation_url=revocation_url,
+            host=host,
+            federations=federations,
+        )
     except AlreadyProvisioned as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"A rehearsal box stands in {made.home.root}. What it signs has no legal effect, and says so.")

@@ -22,6 +22,19 @@ def log_origin(box_id: str, log: str) -> str:
     return f"rehearsal.cinnabar.invalid/{box_id}/{log}"
 
 
+FEDERATION = "rehearsal"
+"""Whose tenants share a register of what is unique among them: every tenant, if nothing else is said."""
+REGISTRY = "registry"
+"""The token with one MAC key a federation."""
+LONGEST_TENANT = 24
+"""Characters of a tenant's name: a token's label has 32, and its release token's begins with the name."""
+
+
+def release_token(tenant: str) -> str:
+    """The token with a tenant's release keys."""
+    return f"{tenant}-release"
+
+
 REVOCATION_URL = "http://rehearsal.cinnabar.invalid"
 """Where certificates of a rehearsal box say that CRLs and OCSP answers are, unless it is made for another address."""
 

@@ -10,7 +10,7 @@ import base64
 import datetime
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,9 @@ from appliance.keymaster.certificates.trust_bundles import make_bundle
 from appliance.log import VerifierKey
 from appliance.recorder.counts import CallCounter, new_run_id
 from hsm import vault
+from hsm.agreement import generate_agreement_key
 from hsm.keys import generate_key_pair
+from hsm.mac import generate_mac_key
 from hsm.x509 import private_key
 from provisioning import names, tokens
 from provisioning.genesis import EnrolledApplication, SignedThing, enrolled, record_genesis
@@ -88,17 +90,30 @@ def provision(
     workers: int = 2,
     revocation_url: str = names.REVOCATION_URL,
     host: str = "localhost",
+    federations: Mapping[str, Sequence[str]] | None = None,
 ) -> Provisioned:
     """Make a rehearsal box under `root`; `revocation_url`: http://HOST:PORT, where clients will find CRLs and OCSP;
-    `host`: the domain name that others know the box by.
+    `host`: the domain name that others know the box by; `federations`: names with their tenants, if they are not to be
+    one of all tenants.
 
     Raises AlreadyProvisioned when there is one."""
-    return _Provisioning(Home(root.resolve()), list(tenants), name, workers, revocation_url, host).run()
+    shared = {names.FEDERATION: list(tenants)} if federations is None else federations
+    return _Provisioning(Home(root.resolve()), list(tenants), name, workers, revocation_url, host, shared).run()
 
 
 class _Provisioning:
-    def __init__(self, home: Home, tenants: list[str], name: str, workers: int, revocation_url: str, host: str) -> None:
+    def __init__(
+        self,
+        home: Home,
+        tenants: list[str],
+        name: str,
+        workers: int,
+        revocation_url: str,
+        host: str,
+        federations: Mapping[str, Sequence[str]],
+    ) -> None:
         self.home = home
+        self.federations = federations
         self.revocation_url = revocation_url.rstrip("/")
         self.host = host
         self.tenants = tenants
@@ -123,7 +138,8 @@ class _Provisioning:
             path.mkdir(parents=True, exist_ok=True)
         counter = CallCounter(home.counters, new_run_id())
         os.environ[tokens.SOFTHSM_VARIABLE] = str(tokens.write_softhsm_configuration(home))
-        for label in ("box", *self.tenants):
+        shared = [names.REGISTRY] if self.federations else []
+        for label in ("box", *shared, *self.tenants, *map(names.release_token, self.tenants)):
             self.new[label] = tokens.make_token(home, label)
             self.open[label] = hsm.open_token(
                 self.new[label].uri,
@@ -157,6 +173,7 @@ class _Provisioning:
             seal_keys=seal_keys,
             logs=[self._log("box", None), *(self._log(tenant, tenant) for tenant in self.tenants)],
             authorities=authorities,
+            federations=[self._federation(name, members) for name, members in self.federations.items()],
             users=names.USERS,
             front=box.FrontSettings(
                 management=MANAGEMENT, management_name=self.host, revocation_url=self.revocation_url
@@ -323,7 +340,25 @@ class _Provisioning:
         wrapped = vault.create_content_key(self.open[tenant])
         path = f"secrets/{tenant}.content-key"
         write_file(self.home.root / path, wrapped, 0o600)
-        return box.TenantSettings(name=tenant, token=tenant, data_key=path)
+        label = f"{tenant}-uniqueness"
+        generate_mac_key(self.open[tenant], label)
+        # On a token of its own: what opens veiled values shares a login with nothing that is used every second.
+        token, release = names.release_token(tenant), f"{tenant}-release-1"
+        generate_agreement_key(self.open[token], release)
+        return box.TenantSettings(
+            name=tenant,
+            token=tenant,
+            data_key=path,
+            uniqueness_key=f"pkcs11:object={label};type=secret-key",
+            release_keys=[box.ReleaseKeySettings(token=token, key_uri=f"pkcs11:object={release}")],
+        )
+
+    def _federation(self, name: str, tenants: Sequence[str]) -> box.FederationSettings:
+        label = f"{name}-uniqueness"
+        generate_mac_key(self.open[names.REGISTRY], label)
+        return box.FederationSettings(
+            name=name, tenants=list(tenants), token=names.REGISTRY, key_uri=f"pkcs11:object={label};type=secret-key"
+        )
 
     def _log(self, label: str, tenant: str | None) -> box.LogSettings:
         origin = names.log_origin(self.box_id, label)
