@@ -55,7 +55,8 @@ def _default(member: shapes.Field) -> str:
     if isinstance(member.default, msgspec.Struct):
         return "none of them"
     if member.default is msgspec.NODEFAULT:
-        return "absent"
+        made = member.default_factory
+        return f"`{msgspec.json.encode(made()).decode()}`" if callable(made) else "absent"
     return f"`{msgspec.json.encode(member.default).decode()}`"
 
 
@@ -71,6 +72,8 @@ def _kind(shape: shapes.Type) -> tuple[str, str]:
     if isinstance(shape, shapes.ListType):
         kind, description = _kind(shape.item_type)
         return f"list of {_range(shape.min_length, shape.max_length)}{kind}", description
+    if isinstance(shape, shapes.DictType):
+        return f"object of {_kind(shape.value_type)[0]} by name", ""
     if isinstance(shape, shapes.StructType):
         return link(shape.cls), ""
     if isinstance(shape, shapes.LiteralType):
@@ -83,6 +86,7 @@ def _kind(shape: shapes.Type) -> tuple[str, str]:
         shapes.BytesType: "base64",
         shapes.BoolType: "boolean",
         shapes.IntType: "integer",
+        shapes.AnyType: "any value",
     }
     return names[type(shape)], ""
 

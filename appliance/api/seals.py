@@ -12,7 +12,7 @@ from appliance.api.callers import Caller
 from appliance.api.messages import Request, Response
 from appliance.api.schemas import PreparedSeal as PreparedAnswer
 from appliance.api.schemas import Seal, SealRequest
-from appliance.api.stamps import record_stamp
+from appliance.api.stamps import stamp_signature
 from appliance.api.texts import idempotency_of, rfc3339
 from appliance.documents import FURTHER_SIGNATURE, DocumentWorkerFailed, FurtherRequest
 from appliance.errors import BadRequest
@@ -30,7 +30,7 @@ from appliance.seals import (
 from appliance.seals.two_step import LIFETIME_S
 
 if TYPE_CHECKING:
-    from appliance.api.units import SealingKey, StampingUnit
+    from appliance.api.units import SealingKey
     from appliance.api.worker import Worker
 
 _encode = msgspec.json.Encoder().encode
@@ -61,7 +61,7 @@ async def seals(worker: Worker, request: Request) -> Response:
     mark: tuple[str, int] | None = None
     if unit is not None:
         try:
-            stamp, token, time_us = await _stamp_signature(worker, caller, unit, signature)
+            stamp, token, time_us = await stamp_signature(worker, caller, unit, signature)
         except BaseException:
             worker.counter.drop("seal-without-stamp")  # the seal's own signature goes no further
             raise
@@ -174,18 +174,6 @@ def record_seal(
         to_be_signed=prepared.to_be_signed,
         signature=signature,
     )
-
-
-async def _stamp_signature(
-    worker: Worker, caller: Caller, unit: StampingUnit, signature: bytes
-) -> tuple[signing.Signed, bytes, int]:
-    """A time-stamp over a signature value: (its record, the token, genTime)."""
-    imprint = hashlib.sha256(signature).digest()
-    prepared = unit.unit.prepare_digest("sha256", imprint, worker.clock.read(), certificates=True)
-    worker.gates.check(caller, unit.name)
-    stamp_signature = await unit.key.sign_async(prepared.to_be_signed)
-    token = unit.unit.complete(prepared, stamp_signature)
-    return record_stamp(caller, unit, prepared, stamp_signature, token), token, prepared.time_us
 
 
 def _answer(entries: list[Entry], record: bytes, cms: bytes) -> Seal:

@@ -16,7 +16,7 @@ from appliance.api.callers import Caller
 from appliance.errors import CinnabarError
 from appliance.record import SALT_BYTES, Record, commitment, new_record_id
 from appliance.recorder.errors import OutcomeUnknown
-from appliance.recorder.messages import Entry, Idempotency, Replayed
+from appliance.recorder.messages import Effect, Entry, Idempotency, Replayed
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -73,6 +73,7 @@ async def commit(
     signed: list[Signed],
     idempotency: Idempotency | None = None,
     mark: tuple[str, int] | None = None,
+    effects: list[Effect] | None = None,
 ) -> Replayed | None:
     """Wait until the records are on disk. A Replayed says: drop these, answer what was answered before.
 
@@ -87,6 +88,7 @@ async def commit(
             [one.entry for one in signed],
             idempotency,
             mark,
+            effects,
         )
     except OutcomeUnknown:
         raise

@@ -6,6 +6,7 @@ What goes wrong with a time-stamp protocol request is answered as a TimeStampRes
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -158,6 +159,18 @@ async def make_stamp(
     first = replayed.entries[0]
     body = unit.cipher.open(first.record_id, first.body)
     return unit.restored(body.artifact, prepared.certificates), first.record_id, body.record
+
+
+async def stamp_signature(
+    worker: Worker, caller: Caller, unit: StampingUnit, signature: bytes
+) -> tuple[signing.Signed, bytes, int]:
+    """A time-stamp over a signature value (CAdES B-T): (its record, the token, genTime in microseconds)."""
+    imprint = hashlib.sha256(signature).digest()
+    prepared = unit.unit.prepare_digest("sha256", imprint, worker.clock.read(), certificates=True)
+    worker.gates.check(caller, unit.name)
+    stamp_signature = await unit.key.sign_async(prepared.to_be_signed)
+    token = unit.unit.complete(prepared, stamp_signature)
+    return record_stamp(caller, unit, prepared, stamp_signature, token), token, prepared.time_us
 
 
 def record_stamp(

@@ -18,6 +18,7 @@ from appliance.api.awaited import Awaited, AwaitedKey, Reopening
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Callers
 from appliance.api.gates import Gates
+from appliance.api.letter_kinds import Kinds
 from appliance.api.units import SealingKey, StampingUnit, tokens_certificates
 from appliance.api.worker import HostedLog, Worker
 from appliance.box.home import Home
@@ -35,7 +36,7 @@ from appliance.recorder import CallCounter, RecorderClient, new_run_id
 from appliance.recorder.messages import Register
 from appliance.seals import SealProfile
 from appliance.timestamps import HighWaterMark, TimeStampUnit, UnitProfile, check_unit_certificate
-from hsm import LaneSettings, PinFile, Pkcs11Uri, Token, open_token, vault
+from hsm import LaneSettings, MacKey, PinFile, Pkcs11Uri, Token, open_token, vault
 from hsm.errors import (
     HsmError,
     ModuleUnavailable,
@@ -82,6 +83,7 @@ class Opening:
         """Why each token does not open that is waited for."""
         self.tokens: dict[str, Token] = {}
         self.ciphers: dict[str, BodyCipher] = {}
+        self.macs: dict[str, MacKey] = {}
         self.units: dict[str, StampingUnit] = {}
         self.seal_keys: dict[str, SealingKey] = {}
         self._counter = counter
@@ -92,6 +94,7 @@ class Opening:
         self.faults, self.closed = [], {}
         self._open_tokens(time.monotonic() + patience_s)
         self._open_ciphers()
+        self._open_federations()
         self._open_keys(marks)
 
     def attempt(self, what: str, token: str, step: Callable[[], None]) -> None:
@@ -107,8 +110,12 @@ class Opening:
         """Wait for a token: nothing that was opened with it stays open."""
         self.closed[name] = str(error) or type(error).__name__
         tenants = {tenant.name for tenant in self.settings.tenants if tenant.token == name}
+        for federation in self.settings.federations:
+            if federation.token == name:
+                self.macs.pop(f"@{federation.name}", None)
         for tenant in tenants:
             self.ciphers.pop(tenant, None)
+            self.macs.pop(tenant, None)
         for unit in self.settings.units:
             if unit.token == name or unit.tenant in tenants:
                 self.units.pop(unit.name, None)
@@ -160,6 +167,21 @@ class Opening:
                 self.ciphers[name] = BodyCipher(name, vault.open_content_key(self.tokens[token], wrapped))
 
             self.attempt(f"tenant {tenant.name}", tenant.token, step)
+            if tenant.uniqueness_key is not None:
+                self._open_mac(tenant.name, tenant.token, tenant.uniqueness_key)
+
+    def _open_federations(self) -> None:
+        for federation in self.settings.federations:
+            self._open_mac(f"@{federation.name}", federation.token, federation.key_uri)
+
+    def _open_mac(self, scope: str, token: str, uri: str) -> None:
+        """The key of a scope of uniqueness: a tenant's own, or a federation's."""
+
+        def step() -> None:
+            self.macs[scope] = self.tokens[token].mac_key(Pkcs11Uri.parse(uri))
+
+        if token in self.tokens and scope not in self.macs:
+            self.attempt(f"uniqueness of {scope}", token, step)
 
     def _open_keys(self, marks: dict[str, int]) -> None:
         for unit in self.settings.units:
@@ -176,7 +198,7 @@ class Opening:
     def publish(self, worker: Worker) -> None:
         """Have the worker serve what is open, in the order of the settings, which says what an application gets that
         names no key."""
-        worker.tokens, worker.ciphers = dict(self.tokens), dict(self.ciphers)
+        worker.tokens, worker.ciphers, worker.macs = dict(self.tokens), dict(self.ciphers), dict(self.macs)
         worker.units = {one.name: self.units[one.name] for one in self.settings.units if one.name in self.units}
         worker.seal_keys = {
             one.name: self.seal_keys[one.name] for one in self.settings.seal_keys if one.name in self.seal_keys
@@ -316,6 +338,8 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         revocation_lists=opening.revocation_lists(),
         responders=frozenset(one.name for one in settings.authorities if one.responder is not None),
         enroller=Enroller(home.enrol_socket),
+        kinds=Kinds(home),
+        macs={},
         gates=gates,
     )
     if not tampered:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from appliance.api.application import TokenUnavailable
 from appliance.api.bodies import BodyDamaged
 from appliance.api.bulk_seals import MEDIA_SEALS, jobs, seals_bulk
 from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS, evidence_record, stamps_bulk
 from appliance.api.description import openapi
+from appliance.api.endpoint_errors import SEALING, SIGNING, STAMPING
 from appliance.api.endpoints import (
     LISTENERS,
     MEDIA_BYTES,
@@ -33,6 +33,7 @@ from appliance.api.est import (
     est_renew,
 )
 from appliance.api.health import health, health_live, health_ready
+from appliance.api.letter_table import LETTERS
 from appliance.api.logs import log_openings, log_resource, revocation_list
 from appliance.api.metrics import metrics
 from appliance.api.ocsp import MEDIA_OCSP_REQUEST, MEDIA_OCSP_RESPONSE, ocsp_get, ocsp_post
@@ -69,47 +70,27 @@ from appliance.enrolment import (
     RequestRefused,
     SecretRefused,
 )
-from appliance.errors import CinnabarError, NotFound
+from appliance.errors import NotFound
 from appliance.evidence import Report
 from appliance.evidence_records import BatchRejected
 from appliance.log import LogDamaged
 from appliance.recorder.errors import (
     Archived,
     IdempotencyConflict,
-    IdempotencyKeyAhead,
     IdempotencyKeyExpired,
     IdempotencyKeyInvalid,
-    KeyExhausted,
-    KeyExpired,
-    KeyStopped,
-    OutcomeUnknown,
     QuotaExceeded,
-    ReadOnly,
     RecorderUnavailable,
 )
 from appliance.seals import (
     CertificateNotValid,
     ContentMismatch,
-    PreparedExpired,
-    PreparedRejected,
     SealRefused,
     SignedDataRejected,
 )
-from appliance.timestamps import StampRejected, TimeRanBackwards, UnitStopped
 from appliance.verify_request import VerifyRequest
 
 _APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
-
-_SIGNING: Final[tuple[type[CinnabarError], ...]] = (
-    NotPermitted, TokenUnavailable, RecorderUnavailable, OutcomeUnknown, ReadOnly, IdempotencyConflict,
-    IdempotencyKeyInvalid, IdempotencyKeyExpired, IdempotencyKeyAhead, TimeNotShown, KeyStopped, KeyExpired,
-    KeyExhausted, QuotaExceeded,
-)  # fmt: skip
-_STAMPING: Final = (*_SIGNING, StampRejected, UnitStopped, TimeRanBackwards)
-_SEALING: Final = (
-    *_STAMPING, SealRefused, CertificateNotValid, PreparedRejected, PreparedExpired, SignedDataRejected,
-    ContentMismatch, *OF_DOCUMENTS,
-)  # fmt: skip
 
 _UNIT = Parameter("unit", "[a-z0-9][a-z0-9.-]{0,62}", "Name of a time-stamping unit.", "demo-tsu")
 _OCSP: Final[frozenset[ListenerName]] = frozenset({"public", "revocation"})
@@ -158,7 +139,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         takes=(Body(MEDIA_JSON, StampRequest), Body(MEDIA_STAMP_QUERY, None, "TimeStampReq, DER")),
         limit=_small,
         answers=(Answer(200, "The stamp.", (Body(MEDIA_JSON, Stamp), Body(MEDIA_STAMP_REPLY)), _RECORD_HEADER),),
-        errors=_STAMPING,
+        errors=STAMPING,
         idempotent=True,
     ),
     Endpoint(
@@ -208,7 +189,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         takes=(Body(MEDIA_JSON, BulkStampRequest), Body(MEDIA_DIGESTS, None, "Concatenated digests")),
         limit=_json,
         answers=(Answer(200, "The batch.", (Body(MEDIA_JSON, BulkStamp), Body(MEDIA_BATCH))),),
-        errors=(*_STAMPING, BatchRejected),
+        errors=(*STAMPING, BatchRejected),
         idempotent=True,
     ),
     Endpoint(
@@ -237,7 +218,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         takes=_of(SealRequest),
         limit=_document,
         answers=(Answer(200, "The seal.", _of(Seal)),),
-        errors=_SEALING,
+        errors=SEALING,
         idempotent=True,
     ),
     Endpoint(
@@ -276,7 +257,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             Answer(200, "The job, done, with the first page of verdicts.", _of(Job)),
             Answer(202, "The job goes on.", _of(Job), {"Location": "Where the job is."}),
         ),
-        errors=(*_SIGNING, SealRefused),
+        errors=(*SIGNING, SealRefused),
         idempotent=True,
     ),
     Endpoint(
@@ -522,4 +503,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         needs_caller=False,
         answers=(Answer(200, "The document.", (Body(MEDIA_JSON),)),),
     ),
+    *LETTERS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -12,6 +12,7 @@ from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
 from appliance.api.errors import NotPermitted
 from appliance.api.gates import Gates
+from appliance.api.letter_kinds import Kinds
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.box.states import StatePage
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from appliance.documents import DocumentsClient
     from appliance.recorder import RecorderClient
     from appliance.recorder.counts import CallCounter
-    from hsm import Token
+    from hsm import MacKey, Token
 
 _Owned = TypeVar("_Owned", "StampingUnit", "SealingKey")
 
@@ -79,6 +80,10 @@ class Worker:
     """Authorities that have OCSP answers."""
     enroller: Enroller
     """Requests for certificates go there."""
+    kinds: Kinds
+    """Kinds of letters, by tenant."""
+    macs: Mapping[str, MacKey]
+    """Keys of uniqueness, by tenant and by federation ("@NAME")."""
     gates: Gates = field(default_factory=Gates)
     """Asked before each signature."""
     awaited: Awaited = field(default_factory=Awaited)
@@ -108,6 +113,20 @@ class Worker:
         if found is None:
             raise not_open()
         return found
+
+    def mac_of(self, tenant: str, scope: str) -> Callable[[bytes], bytes]:
+        """HMAC-SHA-256 under the key of a scope of uniqueness: the tenant's own where `scope` is empty, else that of a
+        federation, "@NAME". Raises NotPermitted where the tenant has none, or is no member (an unknown federation is
+        answered alike), and hsm.errors.TokenUnavailable while its token does not open."""
+        known = any(
+            f"@{federation.name}" == scope and tenant in federation.tenants for federation in self.settings.federations
+        ) or any(not scope and one.name == tenant and one.uniqueness_key for one in self.settings.tenants)
+        if not known:
+            raise NotPermitted("This tenant has no such scope of uniqueness.")
+        found = self.macs.get(scope or tenant)
+        if found is None:
+            raise not_open()
+        return found.mac
 
     def unit_for(self, caller: Caller, name: str | None) -> StampingUnit:
         """The unit of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted, and

@@ -190,6 +190,11 @@ class Home:
         return self.root / "policies"
 
     @property
+    def kinds(self) -> Path:
+        """Kinds of tenants' letters, TENANT/KIND/VERSION.toml: the keymaster writes, workers read."""
+        return self.root / "kinds"
+
+    @property
     def journal(self) -> Path:
         """The keymaster's database: proposals, statements, steps, candidates, constitutions, keys."""
         return self.keymaster / "keymaster.sqlite"

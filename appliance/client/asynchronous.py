@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls
+from appliance.client import calls, letter_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -124,6 +124,13 @@ class AsyncClient:
     opening = sends_async(calls.opening)
     revocation_list = sends_async(calls.revocation_list)
     verify = sends_async(calls.verify)
+    begin_letter = sends_async(letter_calls.begin_letter)
+    draft_letter = sends_async(letter_calls.draft_letter)
+    letter_event = sends_async(letter_calls.letter_event)
+    draft_event = sends_async(letter_calls.draft_event)
+    letter = sends_async(letter_calls.letter)
+    letters = sends_async(letter_calls.letters)
+    letter_events = sends_async(letter_calls.letter_events)
     health = sends_async(calls.health)
     quota = sends_async(calls.quota)
     openapi = sends_async(calls.openapi)

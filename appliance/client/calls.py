@@ -48,7 +48,8 @@ class Call(Generic[T]):
     """Whether it may be sent again after a failure."""
 
 
-def _json(kind: type[T]) -> Answer[T]:
+def json_answer(kind: type[T]) -> Answer[T]:
+    """An answer in JSON of this type."""
     decode = msgspec.json.Decoder(kind).decode
 
     def read(_: Mapping[str, str], body: bytes) -> T:
@@ -64,12 +65,13 @@ def _raw(_: Mapping[str, str], body: bytes) -> bytes:
     return body
 
 
-def _post(path: str, asked: msgspec.Struct, kind: type[T], key: str | None, *, signs: bool = True) -> Call[T]:
+def post(path: str, asked: msgspec.Struct, kind: type[T], key: str | None, *, signs: bool = True) -> Call[T]:
+    """A request in JSON; `signs`: it takes an Idempotency-Key."""
     headers = {"Content-Type": MEDIA_JSON}
     if signs:
         headers["Idempotency-Key"] = key or new_idempotency_key()
     members = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not None}
-    return Call("POST", path, _json(kind), _encode(members), headers)
+    return Call("POST", path, json_answer(kind), _encode(members), headers)
 
 
 def _bytes(name: str, value: object) -> bytes:
@@ -127,7 +129,7 @@ def stamp(
         nonce=None if nonce is None else f"{nonce:x}",
         certificates=certificates,
     )
-    return _post("/v1/stamps", asked, schemas.Stamp, idempotency_key)
+    return post("/v1/stamps", asked, schemas.Stamp, idempotency_key)
 
 
 def timestamp(query: bytes, *, unit: str | None = None, idempotency_key: str | None = None) -> Call[bytes]:
@@ -212,7 +214,7 @@ def seal(
         unit=unit,
         options=options or SealOptions(),
     )
-    return _post("/v1/seals", asked, schemas.Seal, idempotency_key)
+    return post("/v1/seals", asked, schemas.Seal, idempotency_key)
 
 
 def prepare_seal(
@@ -235,7 +237,7 @@ def prepare_seal(
         form=form,
         options=options or SealOptions(),
     )
-    return _post("/v1/seals/prepare", asked, schemas.PreparedSeal, None, signs=False)
+    return post("/v1/seals/prepare", asked, schemas.PreparedSeal, None, signs=False)
 
 
 def start_seals(
@@ -253,19 +255,19 @@ def start_seals(
         "Prefer": f"wait={wait_s}",
         "Idempotency-Key": idempotency_key or new_idempotency_key(),
     }
-    return Call("POST", "/v1/seals/bulk", _json(schemas.Job), _digests(digests, hash_name), headers, query)
+    return Call("POST", "/v1/seals/bulk", json_answer(schemas.Job), _digests(digests, hash_name), headers, query)
 
 
 def job(job_id: str, *, first: int = 0, count: int = PAGE, wait_s: int = 0) -> Call[schemas.Job]:
     """A job and a page of its verdicts; `wait_s` waits for its end, up to 60 s."""
     headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
     query = {"from": str(first), "count": str(count)}
-    return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}", _json(schemas.Job), b"", headers, query)
+    return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}", json_answer(schemas.Job), b"", headers, query)
 
 
 def record(record_id: str) -> Call[schemas.RecordAnswer]:
     """A record of this tenant, with its proof once the log has it."""
-    return Call("GET", f"/v1/records/{quote(record_id, safe='')}", _json(schemas.RecordAnswer))
+    return Call("GET", f"/v1/records/{quote(record_id, safe='')}", json_answer(schemas.RecordAnswer))
 
 
 def record_file(record_id: str) -> Call[bytes]:
@@ -280,7 +282,7 @@ def log(origin: str, resource: str = "checkpoint") -> Call[bytes]:
 
 def opening(first: int = 0) -> Call[schemas.BoxOpening]:
     """The first opening, from this index of the box's own log on, of what that log holds about the tenant's."""
-    return Call("GET", "/v1/log/openings", _json(schemas.BoxOpening), query={"from": str(first)})
+    return Call("GET", "/v1/log/openings", json_answer(schemas.BoxOpening), query={"from": str(first)})
 
 
 def revocation_list(name: str) -> Call[bytes]:
@@ -292,22 +294,22 @@ def verify(files: Sequence[tuple[str, bytes]]) -> Call[Report]:
     """Let the box verify named files against its own trust bundle."""
     named = [NamedFile(name=name, content=_bytes(f"the content of {name}", content)) for name, content in files]
     asked = VerifyRequest(files=named)
-    return _post("/v1/verify", asked, Report, None, signs=False)
+    return post("/v1/verify", asked, Report, None, signs=False)
 
 
 def health() -> Call[schemas.Health]:
     """How the box is, and what this application's keys can do now."""
-    return Call("GET", "/health", _json(schemas.Health))
+    return Call("GET", "/health", json_answer(schemas.Health))
 
 
 def quota() -> Call[schemas.QuotaAnswer]:
     """What this application's tenant may use a day, and has used."""
-    return Call("GET", "/v1/quota", _json(schemas.QuotaAnswer))
+    return Call("GET", "/v1/quota", json_answer(schemas.QuotaAnswer))
 
 
 def openapi() -> Call[dict[str, Any]]:
     """The description of the API, OpenAPI 3.1."""
-    return Call("GET", "/v1/openapi.json", _json(dict))
+    return Call("GET", "/v1/openapi.json", json_answer(dict))
 
 
 def digest_of(document: bytes, hash_name: schemas.DigestName) -> bytes:

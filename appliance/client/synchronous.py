@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls
+from appliance.client import calls, letter_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -122,6 +122,13 @@ class Client:
     opening = sends(calls.opening)
     revocation_list = sends(calls.revocation_list)
     verify = sends(calls.verify)
+    begin_letter = sends(letter_calls.begin_letter)
+    draft_letter = sends(letter_calls.draft_letter)
+    letter_event = sends(letter_calls.letter_event)
+    draft_event = sends(letter_calls.draft_event)
+    letter = sends(letter_calls.letter)
+    letters = sends(letter_calls.letters)
+    letter_events = sends(letter_calls.letter_events)
     health = sends(calls.health)
     quota = sends(calls.quota)
     openapi = sends(calls.openapi)

@@ -6,11 +6,11 @@ and has the recorder decide about all of it in one transaction (control ONCE).
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from appliance.letters.hidden import read_disclosure
 from appliance.letters.kind import Kind, Unique
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
@@ -108,9 +108,7 @@ def value_of(state: LetterState, name: str) -> Any:  # JSON
     if name in state.fields:
         return state.fields[name]
     disclosure = state.hidden.get(name)
-    if disclosure is None:
-        return None
-    return json.loads(base64.urlsafe_b64decode(disclosure + "=" * (-len(disclosure) % 4)))[2]
+    return None if disclosure is None else read_disclosure(disclosure).value
 
 
 def _measure(kind: Kind, measure: str, period: str, state: LetterState | None) -> int:

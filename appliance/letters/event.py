@@ -96,8 +96,9 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fields: dict[str, Any] = {}
     """Fields of the letter that it sets, in clear."""
     format: Literal["cinnabar-event/1"] = "cinnabar-event/1"
-    hidden: list[Digest] = []
-    """Digests of the disclosures of hidden values (RFC 9901), sorted."""
+    hidden: list[str] = msgspec.field(name="_sd", default_factory=list)
+    """Digests of the disclosures of hidden values (RFC 9901), sorted: see appliance.letters.hidden."""
+    hidden_algorithm: Literal["sha-256"] = msgspec.field(name="_sd_alg", default="sha-256")
     kind: KindReference
     letter: LetterId
     number: Annotated[int, msgspec.Meta(ge=1)]

@@ -7,7 +7,7 @@ in the transaction that records the event: see appliance.letters.effects.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,13 +22,11 @@ from appliance.letters.event import (
     ValueChange,
 )
 from appliance.letters.fields import check_fields, check_value, moment, parse_limit
+from appliance.letters.hidden import digest_of, hide, read_disclosure
 from appliance.letters.kind import Event as Rule
 from appliance.letters.kind import Kind, LoadedKind, Move, Step
 from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.state import LetterState
-
-Conceal = Callable[[str, Any], tuple[str, str]]
-"""Of a hidden field's name and value: its disclosure (RFC 9901) and that one's digest, hexadecimal."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class Asked:
     """Id of the letter, also of one that begins."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Values in clear, those of hidden fields too."""
+    disclosures: Mapping[str, str] = field(default_factory=dict)
+    """Of hidden fields that a draft made: with their salts the draft comes out the same. Others are made here."""
     data: Mapping[str, Any] = field(default_factory=dict)
     sealed: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the envelopes of encrypted fields."""
@@ -71,7 +71,6 @@ def judge(
     roles: frozenset[str],
     now_us: int,
     others: Mapping[str, LetterState],
-    conceal: Conceal,
 ) -> Decision:
     """Decide about one event. `now_us`: the box's clock, microseconds since the epoch; `others`: the tenant's letters
     that conditions name, by id; `roles`: of the application, "*" for all.
@@ -80,7 +79,7 @@ def judge(
     """
     kind = loaded.kind
     rule = _rule(kind, before, asked, roles)
-    clear, disclosures, digests = _fields(kind, rule, before, asked, conceal)
+    clear, disclosures = _fields(kind, rule, before, asked)
     check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
     after = (before.fields if before is not None else {}) | clear
     known = after | {name: asked.fields[name] for name in disclosures}
@@ -93,7 +92,7 @@ def judge(
         data=dict(asked.data),
         event=asked.event,
         fields=clear,
-        hidden=sorted(digests),
+        hidden=sorted(digest_of(disclosure) for disclosure in disclosures.values()),
         kind=KindReference(digest=loaded.digest, id=kind.id, version=kind.version),
         letter=asked.letter,
         number=1 if before is None else before.number + 1,
@@ -136,9 +135,8 @@ def _required(declared: Mapping[str, Any]) -> list[str]:
     return [name for name, one in declared.items() if one.required]
 
 
-def _fields(
-    kind: Kind, rule: Rule, before: LetterState | None, asked: Asked, conceal: Conceal
-) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:
+    """(values that the event tells, disclosures of those that it hides)."""
     settable = {name: kind.fields[name] for name in rule.fields}
     encrypted = {name for name, one in settable.items() if one.confidentiality in ("recipients", "veiled")}
     for name in asked.sealed:
@@ -156,15 +154,15 @@ def _fields(
     if before is not None and rule.fields and not (asked.fields or asked.sealed):
         raise FieldRefused("/fields: the event changes at least one")
     clear = dict(asked.opened)
-    disclosures: dict[str, str] = {}
-    digests: list[str] = []
-    for name, value in asked.fields.items():
-        if settable[name].confidentiality == "hidden":
-            disclosures[name], digest = conceal(name, value)
-            digests.append(digest)
-        else:
-            clear[name] = value
-    return clear, disclosures, digests
+    hidden = {name: value for name, value in asked.fields.items() if settable[name].confidentiality == "hidden"}
+    clear |= {name: value for name, value in asked.fields.items() if name not in hidden}
+    for name, text in asked.disclosures.items():
+        disclosure = read_disclosure(text)
+        if name not in hidden or (disclosure.name, disclosure.value) != (name, hidden[name]):
+            raise FieldRefused(f"/disclosures/{name}: it does not disclose the value in /fields/{name}")
+    fresh = {name: value for name, value in hidden.items() if name not in asked.disclosures}
+    disclosures = dict(asked.disclosures) | dict(zip(fresh, hide(fresh).disclosures, strict=True))
+    return clear, disclosures
 
 
 def _times(kind: Kind, rule: Rule, after: Mapping[str, Any], now_us: int) -> None:

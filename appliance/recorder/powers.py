@@ -63,8 +63,9 @@ POWERS: Final[Mapping[str, Powers]] = {
         frozenset((Goodbye, Append, JobCreate, JobSlice, JobClaim)),
         queries=frozenset(
             (
-                "get_record", "job", "job_verdicts", "key_known", "key_states", "marks", "quota", "quotas",
-                "read_records", "record_part", "status", "watch",
+                "claim_status", "get_record", "job", "job_verdicts", "key_answer", "key_known", "key_states", "letter",
+                "letter_counts", "letter_events", "letter_page", "letter_records", "letters", "marks", "quota",
+                "quotas", "read_records", "record_part", "status", "tallies", "watch",
             )
         ),
     ),

@@ -227,6 +227,22 @@ class Queries(AuditQueries, LetterQueries):
             return False
         return keys.find_key(self.connection, hour, key, number) is not None
 
+    def query_key_answer(self, tenant: str, application: str, key: bytes) -> list[object] | None:
+        """[request digest, records as get_record shows them] of what an application's Idempotency-Key left; None where
+        it was not used. Refused `archived` where one of them is in the archive only."""
+        number = self._application(self._tenant(tenant), application)
+        hour = keys.hour_of(_blob(key))
+        if hour not in keys.hours(self.connection):
+            return None
+        found = keys.find_key(self.connection, hour, key, number)
+        if found is None:
+            return None
+        segments = records.segments(self.connection)
+        stored = records.read_rows(self.connection, segments, found.tenant, found.first_index, found.leaves)
+        if len(stored) != found.leaves:
+            raise errors.Archived("the records that this key made are archived")
+        return [found.request_digest, [self._shown(row) for row in stored]]
+
     # Housekeeping
 
     def query_head(self, origin: str) -> list[object] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+from appliance.box.home import Home
 from appliance.letters.kind import LoadedKind, read_kind
 
 
@@ -21,3 +22,12 @@ FIELDS: dict[str, object] = {
     "opening": "2099-11-30T09:30:00+08:00",
     "valid_until": "2099-12-31",
 }
+
+
+def install(home: Home, tenant: str) -> None:
+    """The catalogue's kinds as the keymaster would have put them there."""
+    for entry in sorted((files("appliance.letters") / "catalogue").iterdir(), key=lambda one: one.name):
+        loaded = read_kind(entry.read_bytes())
+        directory = home.kinds / tenant / loaded.kind.id
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"{loaded.kind.version}.toml").write_bytes(entry.read_bytes())

@@ -17,13 +17,9 @@ ACTOR = Actor(application="core", tenant="acme")
 LETTER = "ab" * 16
 
 
-def conceal(name: str, value: object) -> tuple[str, str]:
-    raise AssertionError(f"{name} is no hidden field: {value}")
-
-
 def step(before: LetterState | None, event: str, roles: str = "guarantor", now: int = NOON, **members: object):  # type: ignore[no-untyped-def]
     asked = Asked(event, LETTER, **members)  # type: ignore[arg-type]
-    decision = judge(BID_BOND, before, asked, ACTOR, frozenset({roles}), now, {}, conceal)
+    decision = judge(BID_BOND, before, asked, ACTOR, frozenset({roles}), now, {})
     made = msgspec.structs.replace(decision.draft, at=happened(now, before))
     assert rfc8785.dumps(msgspec.json.decode(made.canonical())) == made.canonical()
     assert read_event(made.canonical()) == made

@@ -1,0 +1,62 @@
+"""The errors that endpoints share, by what they do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from appliance.api.application import TokenUnavailable
+from appliance.api.errors import NotPermitted
+from appliance.clock import TimeNotShown
+from appliance.documents.errors import GENERAL as OF_DOCUMENTS
+from appliance.errors import CinnabarError
+from appliance.letters.errors import (
+    ApprovalMissing,
+    ConditionNotMet,
+    EventRefused,
+    FieldRefused,
+    KindUnknown,
+    RoleMissing,
+)
+from appliance.recorder.errors import (
+    HeadMoved,
+    IdempotencyConflict,
+    IdempotencyKeyAhead,
+    IdempotencyKeyExpired,
+    IdempotencyKeyInvalid,
+    KeyExhausted,
+    KeyExpired,
+    KeyStopped,
+    OutcomeUnknown,
+    QuotaExceeded,
+    ReadOnly,
+    RecorderUnavailable,
+    Taken,
+    TallyExceeded,
+    ValueExceeded,
+)
+from appliance.seals import (
+    CertificateNotValid,
+    ContentMismatch,
+    PreparedExpired,
+    PreparedRejected,
+    SealRefused,
+    SignedDataRejected,
+)
+from appliance.timestamps import StampRejected, TimeRanBackwards, UnitStopped
+
+SIGNING: Final[tuple[type[CinnabarError], ...]] = (
+    NotPermitted, TokenUnavailable, RecorderUnavailable, OutcomeUnknown, ReadOnly, IdempotencyConflict,
+    IdempotencyKeyInvalid, IdempotencyKeyExpired, IdempotencyKeyAhead, TimeNotShown, KeyStopped, KeyExpired,
+    KeyExhausted, QuotaExceeded,
+)  # fmt: skip
+STAMPING: Final = (*SIGNING, StampRejected, UnitStopped, TimeRanBackwards)
+SEALING: Final = (
+    *STAMPING, SealRefused, CertificateNotValid, PreparedRejected, PreparedExpired, SignedDataRejected,
+    ContentMismatch, *OF_DOCUMENTS,
+)  # fmt: skip
+JUDGING: Final[tuple[type[CinnabarError], ...]] = (
+    KindUnknown, FieldRefused, EventRefused, RoleMissing, ConditionNotMet,
+)  # fmt: skip
+LETTERS: Final = (
+    *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, HeadMoved, Taken, ValueExceeded, TallyExceeded,
+)  # fmt: skip

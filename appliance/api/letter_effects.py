@@ -1,0 +1,89 @@
+"""An event's effects for the recorder: steps of letters, moves of value, claims under keyed hashes, tallies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appliance.api.letter_views import close_view
+from appliance.letters.effects import Count, Use, counts, uses
+from appliance.letters.event import Event
+from appliance.letters.kind import Kind
+from appliance.letters.money import parse_amount
+from appliance.letters.state import LetterState
+from appliance.letters.uniqueness import tenant_scope, uniqueness_key
+from appliance.recorder.messages import Claim, Effect, LetterStands, LetterStep, Tally, ValueMove
+
+if TYPE_CHECKING:
+    from appliance.api.bodies import BodyCipher
+    from appliance.api.worker import Worker
+
+
+def effects_of(
+    worker: Worker,
+    tenant: str,
+    kind: Kind,
+    before: LetterState | None,
+    event: Event,
+    states: tuple[LetterState, list[LetterState]],
+) -> list[Effect]:
+    """All of an event's effects; the event's record is the first entry of the command."""
+    after, parts = states
+    cipher = worker.cipher_of(tenant)
+    effects: list[Effect] = [_step(cipher, before, after)]
+    effects += [_step(cipher, None, part) for part in parts]
+    effects += _moves(event, after, parts)
+    stepped = {after.letter, *(part.letter for part in parts)}
+    effects += [
+        LetterStands(bytes.fromhex(one.letter), bytes.fromhex(one.head))
+        for one in event.references
+        if one.letter not in stepped
+    ]
+    for use in uses(kind, before, after):
+        effects.append(_claim(worker, tenant, use, after.letter))
+    for count in counts(kind, before, after):
+        by = (
+            ""
+            if count.by is None
+            else uniqueness_key(worker.mac_of(tenant, ""), tenant_scope(tenant), "by", [count.by]).hex()
+        )
+        name = "/".join([kind.id, count.quota, count.period, by])
+        effects.append(Tally(name, count.amount, None))
+    return effects
+
+
+def _step(cipher: BodyCipher, before: LetterState | None, after: LetterState) -> LetterStep:
+    return LetterStep(
+        letter=bytes.fromhex(after.letter),
+        before=b"" if before is None else bytes.fromhex(before.head),
+        after=bytes.fromhex(after.head),
+        number=after.number,
+        entry=0,
+        kind=after.kind.id,
+        state=after.state,
+        view=close_view(cipher, after),
+    )
+
+
+def _moves(event: Event, after: LetterState, parts: list[LetterState]) -> list[Effect]:
+    change = event.value
+    if change is None:
+        return []
+    own = bytes.fromhex(after.letter)
+    if change.move == "split":
+        return [ValueMove(own, bytes.fromhex(part.letter), part.balance) for part in parts]
+    amount = parse_amount(change.amount, change.currency)
+    if not amount:
+        return []
+    return [ValueMove(b"", own, amount) if change.move in ("open", "raise") else ValueMove(own, b"", amount)]
+
+
+def _concerned(worker: Worker, tenant: str, count: Count) -> str:
+    """Whom a count is of, as a keyed hash: the recorder learns no names."""
+    if count.by is None:
+        return ""
+    return uniqueness_key(worker.mac_of(tenant, ""), tenant_scope(tenant), "by", [count.by]).hex()
+
+
+def _claim(worker: Worker, tenant: str, use: Use, letter: str) -> Claim:
+    key = uniqueness_key(worker.mac_of(tenant, use.scope), use.scope or tenant_scope(tenant), use.name, use.values)
+    return Claim(use.scope, key, bytes.fromhex(letter), use.amount, use.capacity)

@@ -1,0 +1,167 @@
+"""From what an application asks to a sealed, recorded event of a letter: judge, approve, seal, record.
+
+Sign, then commit, then release (control RECORD). What must be decided across all workers goes with the record to the
+recorder as effects (control ONCE); a refusal there drops the signatures inside the box.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from appliance.api import signing
+from appliance.api.callers import Caller
+from appliance.api.letter_approvals import check_approvals
+from appliance.api.letter_effects import effects_of
+from appliance.api.letter_schemas import ReceiptGiven
+from appliance.api.letter_views import read_letters
+from appliance.api.stamps import stamp_signature
+from appliance.asic import JSON_TYPE, event_manifest, event_names
+from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
+from appliance.letters.event import Actor, Approval, Event, Receipt
+from appliance.letters.judge import Asked, Decision, happened, judge
+from appliance.letters.kind import LoadedKind
+from appliance.letters.state import LetterState, begin_part, follow
+from appliance.recorder.messages import Entry, Idempotency, Replayed
+
+if TYPE_CHECKING:
+    from appliance.api.worker import Worker
+
+BESIDE_TYPE: Final = "application/octet-stream"
+ROLE: Final = "role-"
+"""Before a role's name among an application's permissions."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an application wants to happen, decoded."""
+
+    loaded: LoadedKind
+    before: LetterState | None
+    letter: str
+    event: str
+    fields: Mapping[str, Any]
+    data: Mapping[str, Any]
+    envelopes: Mapping[str, bytes]
+    receipts: list[ReceiptGiven]
+    approvals: list[Approval]
+    disclosures: Mapping[str, str]
+    parts: list[str] | None
+    key: str | None
+    unit: str | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """An event on disk."""
+
+    artifact: Artifact
+    entries: list[Entry]
+
+
+async def decide(worker: Worker, caller: Caller, wanted: Wanted) -> Decision:
+    """The draft of the event, judged by the kind's rules. Raises what appliance.letters.judge refuses with."""
+    rule = wanted.loaded.kind.events.get(wanted.event)
+    named: list[str] = []
+    if rule is not None:
+        known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.fields)
+        values = [dict(wanted.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
+        named = [value for value in values if isinstance(value, str) and _is_letter(value)]
+    others = await read_letters(worker, caller.tenant, named)
+    asked = Asked(
+        event=wanted.event,
+        letter=wanted.letter,
+        fields=wanted.fields,
+        disclosures=wanted.disclosures,
+        data=wanted.data,
+        sealed={name: hashlib.sha256(envelope).hexdigest() for name, envelope in wanted.envelopes.items()},
+        receipts=tuple(
+            Receipt(digest=hashlib.sha256(one.receipt).hexdigest(), number=one.number, registry=one.registry)
+            for one in wanted.receipts
+        ),
+        parts=tuple(wanted.parts if wanted.parts is not None else _new_parts(wanted)),
+    )
+    roles = frozenset(one.removeprefix(ROLE) for one in caller.permissions if one.startswith(ROLE) or one == "*")
+    actor = Actor(application=caller.application, tenant=caller.tenant)
+    now_us = worker.clock.read().time_us
+    return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others)
+
+
+async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None) -> Made:
+    """See the module. Raises what the judge, the approvals, the token and the recorder refuse with."""
+    key = worker.seal_key_for(caller, wanted.key)
+    unit = worker.unit_for(caller, wanted.unit)
+    worker.gates.check(caller, unit.name)
+    decision = await decide(worker, caller, wanted)
+    await check_approvals(worker, caller, decision, wanted.approvals)
+    now_us = worker.clock.read().time_us
+    event = msgspec.structs.replace(decision.draft, approvals=wanted.approvals, at=happened(now_us, wanted.before))
+    text = event.canonical()
+    beside = _beside(wanted)
+    split_off = None if wanted.before is None or wanted.before.origin is None else wanted.letter
+    names = event_names(event.number, split_off)
+    files = [(names.event, JSON_TYPE, hashlib.sha256(text).digest())]
+    files += [(names.beside + name, BESIDE_TYPE, hashlib.sha256(one).digest()) for name, one in beside.items()]
+    manifest = event_manifest(event.number, files, split_off)
+    prepared = key.profile.prepare_document(manifest, now_us)
+    await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
+    signature = await key.key.sign_async(prepared.to_be_signed)
+    try:
+        stamp, token, time_us = await stamp_signature(worker, caller, unit, signature)
+    except BaseException:
+        worker.counter.drop("seal-without-stamp")  # the seal's own signature goes no further
+        raise
+    seal = key.profile.complete(prepared, signature, token)
+    artifact = Artifact(text, manifest, seal, beside, dict(decision.disclosures))
+    sealed = signing.record_signature(
+        key.cipher, caller, key.name, "letter", artifact=encode_artifact(artifact), content_digest=prepared.digest,
+        content_hash=key.profile.digest_algorithm.name, time_us=prepared.time * 1_000_000,
+        to_be_signed=prepared.to_be_signed, signature=signature,
+    )  # fmt: skip
+    states = states_after(wanted.before, event, decision.disclosures)
+    effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states)
+    replayed = await signing.commit(worker, caller, [sealed, stamp], idempotency, (unit.name, time_us), effects)
+    if replayed is None:
+        return Made(artifact, [sealed.entry, stamp.entry])
+    return replay(worker, caller, replayed)
+
+
+def replay(worker: Worker, caller: Caller, replayed: Replayed) -> Made:
+    """What was answered before under the same Idempotency-Key."""
+    entry = replayed.entries[0]
+    body = worker.cipher_of(caller.tenant).open(entry.record_id, entry.body)
+    return Made(decode_artifact(body.artifact), replayed.entries)
+
+
+def states_after(
+    before: LetterState | None, event: Event, disclosures: Mapping[str, str]
+) -> tuple[LetterState, list[LetterState]]:
+    """The letter's state after an event, and those of the letters that it makes."""
+    after = follow(before, event)
+    if disclosures:
+        after = msgspec.structs.replace(after, hidden=after.hidden | dict(disclosures))
+    return after, [begin_part(after, event, part) for part in event.parts]
+
+
+def _beside(wanted: Wanted) -> dict[str, bytes]:
+    beside = {f"{name}.envelope": envelope for name, envelope in wanted.envelopes.items()}
+    for place, receipt in enumerate(wanted.receipts):
+        beside[f"{receipt.registry}-{place}.receipt"] = receipt.receipt
+    return beside
+
+
+def _new_parts(wanted: Wanted) -> list[str]:
+    rule = wanted.loaded.kind.events.get(wanted.event)
+    if rule is None or rule.value is None or rule.value.parts is None:
+        return []
+    rows = wanted.data.get(rule.value.parts)
+    return [os.urandom(16).hex() for _ in rows] if isinstance(rows, list) else []
+
+
+def _is_letter(value: str) -> bool:
+    return len(value) == 32 and not value.strip("0123456789abcdef")

@@ -1,0 +1,148 @@
+"""The JSON of letters in the local API, for the server, the client and the OpenAPI alike."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from appliance.api.schemas import Name, RecordId, Time
+from appliance.letters.event import Approval, Digest, LetterId
+
+KindId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="Id of a kind of letters.")]
+
+
+class ReceiptGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an outside registry handed out; it is kept and sealed with the event."""
+
+    registry: Annotated[str, Meta(min_length=1, max_length=63)]
+    number: Annotated[str, Meta(min_length=1, max_length=200)]
+    receipt: bytes
+    """The receipt itself."""
+
+
+class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an event of a letter needs; its kind says which of it."""
+
+    fields: dict[str, Any] = {}
+    """Values of the letter's fields, by name."""
+    data: dict[str, Any] = {}
+    """Values of the event alone."""
+    envelopes: dict[str, bytes] = {}
+    """Encrypted fields, by name."""
+    receipts: Annotated[list[ReceiptGiven], Meta(max_length=16)] = []
+    approvals: Annotated[list[Approval], Meta(max_length=64)] = []
+    """Signatures over the draft that `/v1/letters/drafts` or `/v1/letters/{id}/drafts` answered."""
+    disclosures: dict[str, str] = {}
+    """Of hidden fields, as a draft answered them; made anew where left out."""
+    key: Name | None = None
+    """The seal key; the first that the caller may use if left out."""
+    unit: Name | None = None
+    """The time-stamping unit, likewise."""
+
+
+class LetterRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Begin a letter."""
+
+    kind: KindId
+    event: str | None = None
+    """An event that begins a letter; the kind's first if left out."""
+    letter: LetterId | None = None
+    """The id that a draft answered, where approvals came with it; 128 random bits of the box's if left out."""
+
+
+class EventRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Have an event happen to a letter."""
+
+    event: str
+    head: Digest | None = None
+    """The letter's head that the caller goes by; another one is refused."""
+    parts: list[LetterId] | None = None
+    """Ids for the letters of a split that a draft answered."""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as approvers would sign it. Nothing is recorded."""
+
+    letter: LetterId
+    parts: list[LetterId]
+    text: bytes
+    """The exact bytes that approvers sign."""
+    digest: Digest
+    """SHA-256 of it."""
+    policies: list[str]
+    """Approval policies of the tenant whose approvers must sign, in order."""
+    disclosures: dict[str, str]
+    """Of hidden fields: they go back with the approvals."""
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A letter as it stands after its newest event."""
+
+    letter: LetterId
+    kind: str
+    version: int
+    kind_digest: Digest
+    state: str
+    number: int
+    """How many events it has."""
+    head: Digest
+    """SHA-256 of the newest event."""
+    fields: dict[str, Any]
+    hidden: dict[str, Any]
+    """Values of hidden fields."""
+    encrypted: list[str]
+    """Fields whose value stands in an envelope."""
+    balance: str | None
+    """What is left of its value; null: it has none."""
+    currency: str | None
+    origin: LetterId | None
+    """The letter that it was split from."""
+    begun: Time
+    changed: Time
+
+
+class LetterEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that is sealed and recorded."""
+
+    letter: LetterId
+    number: int
+    event: bytes
+    """Canonical JSON."""
+    manifest: bytes
+    """ASiCManifest (ETSI EN 319 162-1, annex A.4) that names the event and what is beside it: what the seal signs."""
+    seal: bytes
+    """CMS SignedData, DER, CAdES B-T, detached."""
+    beside: dict[str, bytes]
+    """Other files that the manifest names."""
+    disclosures: dict[str, str]
+    """Of hidden fields (RFC 9901), by field."""
+    record: RecordId
+
+
+class LetterAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event did."""
+
+    happened: LetterEvent
+    state: str
+    head: Digest
+    parts: list[LetterId]
+    """The letters that a split made."""
+    stamp_record: RecordId | UnsetType = UNSET
+
+
+class LetterEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """A letter's events in order."""
+
+    events: list[LetterEvent]
+    more: bool
+    """Whether there are later ones: ask again from the last number."""
+
+
+class LetterPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Letters, the newest first."""
+
+    letters: list[Letter]
+    next: str | None
+    """Ask again with this as `after`; null: these are the last."""

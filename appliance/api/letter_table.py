@@ -1,0 +1,151 @@
+"""The endpoints of letters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from appliance.api.bodies import BodyDamaged
+from appliance.api.endpoint_errors import JUDGING
+from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
+from appliance.api.endpoints import MEDIA_JSON, Answer, Body, Endpoint, ListenerName, Parameter
+from appliance.api.errors import NotPermitted
+from appliance.api.letter_schemas import (
+    Draft,
+    EventRequest,
+    Letter,
+    LetterAnswer,
+    LetterEvents,
+    LetterPage,
+    LetterRequest,
+)
+from appliance.api.letters import (
+    letter,
+    letter_drafts,
+    letter_event_drafts,
+    letter_events,
+    letter_history,
+    letter_page,
+    letters,
+)
+from appliance.box.settings import LimitSettings
+from appliance.box.states import Work
+from appliance.clock import TimeNotShown
+from appliance.errors import NotFound
+from appliance.recorder.errors import Archived, HeadMoved, RecorderUnavailable
+
+_APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
+_LETTER = Parameter("id", "[0-9a-f]{32}", "Id of a letter.", "0" * 32)
+_NAME = "[a-z][a-z0-9_-]{0,62}"
+_READING: Final = (RecorderUnavailable, BodyDamaged)
+
+
+def _json(limits: LimitSettings) -> int:
+    return limits.json_request
+
+
+def _of(schema: type) -> tuple[Body, ...]:
+    return (Body(MEDIA_JSON, schema),)
+
+
+LETTERS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        method="POST",
+        path="/v1/letters",
+        listeners=_APPLICATIONS,
+        handler=letters,
+        summary="Begin a letter",
+        description=(
+            "Its kind says what it needs. The event is canonical JSON, sealed (CAdES B-T over an ASiCManifest) and "
+            "recorded; uniqueness, value and quotas are decided in the transaction that records it."
+        ),
+        work=Work.SIGN,
+        takes=_of(LetterRequest),
+        limit=_json,
+        answers=(Answer(200, "The letter's first event.", _of(LetterAnswer)),),
+        errors=OF_LETTERS,
+        idempotent=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/letters/drafts",
+        listeners=_APPLICATIONS,
+        handler=letter_drafts,
+        summary="Show what approvers would sign to begin a letter",
+        description="Judged as the event itself would be. Nothing is signed or recorded.",
+        work=Work.READ,
+        takes=_of(LetterRequest),
+        limit=_json,
+        answers=(Answer(200, "The draft.", _of(Draft)),),
+        errors=(NotPermitted, TimeNotShown, *JUDGING, *_READING),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/letters",
+        listeners=_APPLICATIONS,
+        handler=letter_page,
+        summary="The tenant's letters, the newest first",
+        work=Work.READ,
+        query=(
+            Parameter("kind", _NAME, "Only this kind.", "bid-bond"),
+            Parameter("state", _NAME, "Only in this state.", "issued"),
+            Parameter("after", "[0-9a-f]{32}", "The last letter of the page before.", "0" * 32),
+        ),
+        answers=(Answer(200, "A page.", _of(LetterPage)),),
+        errors=(NotFound, *_READING),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/letters/{id}",
+        listeners=_APPLICATIONS,
+        handler=letter,
+        summary="A letter as it stands",
+        work=Work.READ,
+        parameters=(_LETTER,),
+        answers=(Answer(200, "The letter.", _of(Letter)),),
+        errors=(NotFound, *_READING),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/letters/{id}/events",
+        listeners=_APPLICATIONS,
+        handler=letter_history,
+        summary="A letter's events with their seals",
+        description="In order, as many as fit an answer.",
+        work=Work.READ,
+        parameters=(_LETTER,),
+        query=(Parameter("after", "0|[1-9][0-9]{0,8}", "Number of the last event that is known.", "0"),),
+        answers=(Answer(200, "Events.", _of(LetterEvents)),),
+        errors=(NotFound, Archived, *_READING),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/letters/{id}/events",
+        listeners=_APPLICATIONS,
+        handler=letter_events,
+        summary="Have an event happen to a letter",
+        description=(
+            "As `/v1/letters`. Of two events that race for one head, one happens; the other is told the new head."
+        ),
+        work=Work.SIGN,
+        parameters=(_LETTER,),
+        takes=_of(EventRequest),
+        limit=_json,
+        answers=(Answer(200, "The event.", _of(LetterAnswer)),),
+        errors=(NotFound, *OF_LETTERS, BodyDamaged),
+        idempotent=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/letters/{id}/drafts",
+        listeners=_APPLICATIONS,
+        handler=letter_event_drafts,
+        summary="Show what approvers would sign for an event",
+        description="Judged as the event itself would be. Nothing is signed or recorded.",
+        work=Work.READ,
+        parameters=(_LETTER,),
+        takes=_of(EventRequest),
+        limit=_json,
+        answers=(Answer(200, "The draft.", _of(Draft)),),
+        errors=(NotFound, NotPermitted, TimeNotShown, HeadMoved, *JUDGING, *_READING),
+    ),
+)

@@ -1,0 +1,95 @@
+"""The calls of letters, as appliance.client.calls has the others: what to send and how to read the answer. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from appliance.api import letter_schemas as schemas
+from appliance.client.calls import Call, json_answer, post
+from appliance.letters.event import Approval
+
+
+def begin_letter(
+    kind: str,
+    fields: Mapping[str, Any],
+    *,
+    event: str | None = None,
+    letter: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    envelopes: Mapping[str, bytes] | None = None,
+    receipts: Sequence[schemas.ReceiptGiven] = (),
+    approvals: Sequence[Approval] = (),
+    disclosures: Mapping[str, str] | None = None,
+    seal_key: str | None = None,
+    unit: str | None = None,
+    idempotency_key: str | None = None,
+) -> Call[schemas.LetterAnswer]:
+    """Begin a letter of a kind. `letter` and `approvals` come after `draft_letter`."""
+    asked = schemas.LetterRequest(
+        kind=kind, event=event, letter=letter, fields=dict(fields), data=dict(data or {}),
+        envelopes=dict(envelopes or {}), receipts=list(receipts), approvals=list(approvals),
+        disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
+    )  # fmt: skip
+    return post("/v1/letters", asked, schemas.LetterAnswer, idempotency_key)
+
+
+def draft_letter(
+    kind: str, fields: Mapping[str, Any], *, event: str | None = None, data: Mapping[str, Any] | None = None
+) -> Call[schemas.Draft]:
+    """What approvers would sign to begin a letter."""
+    asked = schemas.LetterRequest(kind=kind, event=event, fields=dict(fields), data=dict(data or {}))
+    return post("/v1/letters/drafts", asked, schemas.Draft, None, signs=False)
+
+
+def letter_event(
+    letter: str,
+    event: str,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    head: str | None = None,
+    parts: Sequence[str] | None = None,
+    envelopes: Mapping[str, bytes] | None = None,
+    receipts: Sequence[schemas.ReceiptGiven] = (),
+    approvals: Sequence[Approval] = (),
+    disclosures: Mapping[str, str] | None = None,
+    seal_key: str | None = None,
+    unit: str | None = None,
+    idempotency_key: str | None = None,
+) -> Call[schemas.LetterAnswer]:
+    """Have an event happen to a letter. `head`: the head that the caller goes by; another one is refused."""
+    asked = schemas.EventRequest(
+        event=event, fields=dict(fields or {}), data=dict(data or {}), head=head,
+        parts=None if parts is None else list(parts), envelopes=dict(envelopes or {}), receipts=list(receipts),
+        approvals=list(approvals),
+        disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
+    )  # fmt: skip
+    return post(f"/v1/letters/{quote(letter, safe='')}/events", asked, schemas.LetterAnswer, idempotency_key)
+
+
+def draft_event(
+    letter: str, event: str, *, fields: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
+) -> Call[schemas.Draft]:
+    """What approvers would sign for an event of a letter."""
+    asked = schemas.EventRequest(event=event, fields=dict(fields or {}), data=dict(data or {}))
+    return post(f"/v1/letters/{quote(letter, safe='')}/drafts", asked, schemas.Draft, None, signs=False)
+
+
+def letter(letter_id: str) -> Call[schemas.Letter]:
+    """A letter as it stands."""
+    return Call("GET", f"/v1/letters/{quote(letter_id, safe='')}", json_answer(schemas.Letter))
+
+
+def letters(*, kind: str | None = None, state: str | None = None, after: str | None = None) -> Call[schemas.LetterPage]:
+    """A page of letters, the newest first. `after`: the page before's `next`."""
+    query = {"kind": kind, "state": state, "after": after}
+    wanted = {name: value for name, value in query.items() if value is not None}
+    return Call("GET", "/v1/letters", json_answer(schemas.LetterPage), query=wanted)
+
+
+def letter_events(letter_id: str, *, after: int = 0) -> Call[schemas.LetterEvents]:
+    """A letter's events numbered above `after`, with their seals."""
+    path = f"/v1/letters/{quote(letter_id, safe='')}/events"
+    return Call("GET", path, json_answer(schemas.LetterEvents), query={"after": str(after)} if after else {})

@@ -1,0 +1,42 @@
+"""A running box whose tenants have kinds of letters, and their clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.client import Client, Credentials
+from firmware_tests.letters.kinds import install
+from firmware_tests.running import RunningBox
+
+
+@pytest.fixture(scope="session")
+def letter_box(open_directory: Path) -> Iterator[RunningBox]:
+    """Two tenants, each with the catalogue's kinds. Tests that stop or break a box make their own."""
+    running = RunningBox(open_directory / "letters", "demo", "other")
+    running.provision()
+    for tenant in running.tenants:
+        install(running.home, tenant)
+    running.start()
+    yield running
+    status = running.stop()
+    assert status == 0, running.said()
+
+
+def client_of(box: RunningBox, tenant: str = "demo") -> Client:
+    certificate, key = box.credentials(tenant)
+    return Client(box.url, credentials=Credentials(certificate, key, box.home.trust / "box-ca.pem"))
+
+
+@pytest.fixture
+def client(letter_box: RunningBox) -> Iterator[Client]:
+    with client_of(letter_box) as made:
+        yield made
+
+
+@pytest.fixture
+def other(letter_box: RunningBox) -> Iterator[Client]:
+    with client_of(letter_box, "other") as made:
+        yield made
