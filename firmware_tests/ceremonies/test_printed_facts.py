@@ -11,20 +11,7 @@ import pytest
 
 from appliance.ceremonies.outcome_texts import EMPTY, LABELS, VALUES, WORDS
 from appliance.ceremonies.printed_facts import told
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-def facts_in(found: Any) -> Iterator[dict[str, Any]]:
-    """Every step's facts in a golden run."""
-    if isinstance(found, dict):
-        if isinstance(found.get("facts"), dict):
-            yield found["facts"]
-        for one in found.values():
-            yield from facts_in(one)
-    elif isinstance(found, list):
-        for one in found:
-            yield from facts_in(one)
+from firmware_tests.ceremonies.golden_facts import GOLDEN, facts_in
 
 
 def texts_in(found: Any) -> Iterator[str]:

@@ -11,23 +11,11 @@ import pytest
 from flask import Flask
 
 from appliance.ceremonies.outcome_texts import LABELS
+from firmware_tests.ceremonies.golden_facts import GOLDEN, facts_in
 from mgmt_service import languages
 from mgmt_service.outcomes import Outcome, outcomes
 
-GOLDEN = Path(__file__).parents[1] / "ceremonies" / "golden"
 DIGEST = "ab" * 32
-
-
-def facts_in(found: Any) -> Iterator[dict[str, Any]]:
-    """Every step's facts in a golden run."""
-    if isinstance(found, dict):
-        if isinstance(found.get("facts"), dict):
-            yield found["facts"]
-        for one in found.values():
-            yield from facts_in(one)
-    elif isinstance(found, list):
-        for one in found:
-            yield from facts_in(one)
 
 
 def names_in(found: Any) -> Iterator[str]:
