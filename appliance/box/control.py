@@ -105,8 +105,10 @@ class ControlServer:
     async def lock(self, cause: str, detail: str = "") -> None:
         if cause not in LOCKS:
             raise AdoptionRefused(f"{cause[:64]!r} is no cause that locks")
-        said = {found.label: text for found, text in read_locks(self._box.home).items()} | {cause: detail[:200]}
-        process.write_file(self._box.home.lock, msgspec.json.encode(said))
+        said = {found.label: text for found, text in read_locks(self._box.home).items()}
+        # The file's time is when the box was last locked: what is found again every minute is no new finding.
+        if cause not in said or cause != Cause.KEYS_UNEXPLAINED.label:
+            process.write_file(self._box.home.lock, msgspec.json.encode(said | {cause: detail[:200]}))
         process.sync_directory(self._box.home.root)
         self._box.publish()
 

@@ -37,7 +37,7 @@ from appliance.ceremonies import (
     required_scopes,
     tally,
 )
-from appliance.ceremonies.actions import AmendConstitution, RecoverFromTamper
+from appliance.ceremonies.actions import AmendConstitution
 from appliance.ceremonies.chain import verified_statements, waiting_ends
 from appliance.ceremonies.constitution import Scope, everyone
 from appliance.ceremonies.evidence import governing, verify_statement
@@ -47,11 +47,12 @@ from appliance.ceremonies.records import CeremonyRecord
 from appliance.ceremonies.statements import ReceivedStatement, Statement
 from appliance.errors import Conflict, NotFound
 from appliance.keymaster.context import Room
-from appliance.keymaster.errors import JournalContradicted, ProposalClosed, StillWaiting, Tampered, TooManyProposals
+from appliance.keymaster.errors import JournalContradicted, ProposalClosed, StillWaiting, TooManyProposals
 from appliance.keymaster.heads import check_head, empty_head
 from appliance.keymaster.journal import ProposalRow, State, StatementRow
 from appliance.keymaster.registry import find_executor
 from appliance.keymaster.scratch import clear_scratch
+from appliance.keymaster.standing import check_standing
 from appliance.recorder.messages import BOX_LOG
 
 MOST_OPEN = 50
@@ -320,11 +321,10 @@ class Engine:
     async def judge(self, row: ProposalRow, proposal: Proposal) -> Constitution:
         """Whether the proposal may be executed now: everything anew, under the constitution in force. The latter.
 
-        Raises QuorumMissing, DocumentRefused, SuccessionRefused, HistoryDiffers, StillWaiting, ConstitutionRefused."""
+        Raises QuorumMissing, DocumentRefused, SuccessionRefused, HistoryDiffers, StillWaiting, ConstitutionRefused,
+        Tampered, BoxLocked, StoppedSince."""
         law = self.room.constitutions.in_force()
-        recovers = all(isinstance(action, RecoverFromTamper) for action in proposal.actions)
-        if self.room.home.tamper_latch.exists() and not (proposal.takes_away or recovers):
-            raise Tampered("only a ceremony that recovers the box is executed now")
+        check_standing(self.room.home, proposal)
         if proposal_digest(proposal) != row.digest or not self.room.constitutions.knows(proposal.constitution):
             raise DocumentRefused("the proposal is not the one that was submitted, or of another box's constitution")
         self._check_recorded(row.digest)

@@ -70,6 +70,23 @@ class Tampered(Unavailable):
     retriable = False
 
 
+class BoxLocked(Unavailable):
+    """The box is locked: nothing is executed but what takes power away, repairs the box, or unlocks it."""
+
+    code = "box-locked"
+    title = "The box is locked"
+    control = "QUORUM"
+    retriable = False
+
+
+class StoppedSince(Conflict):
+    """What the proposal would give back was stopped again after it was proposed."""
+
+    code = "stopped-since"
+    title = "It was stopped again since"
+    control = "QUORUM"
+
+
 class StillWaiting(Conflict):
     """A recovery waits in public before it takes effect."""
 

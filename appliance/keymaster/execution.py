@@ -4,8 +4,9 @@
 
 A life that ends in between is followed by one that goes on where the journal stands: a step that was begun is done
 again by its executor, which finds what the first run left; before any further step is begun the proposal is judged
-anew. A step that fails ends the execution as failed; it may be executed again from that step while the quorum holds,
-and officers may withdraw it.
+anew. Before every step, also one that is done again, the box must still be one that executes it: one that was tampered
+with, or locked, ends the execution as failed. A step that fails does so too; it may be executed again from that step
+while the quorum holds, and officers may withdraw it.
 One execution a scope: another scope's is neither waited for nor told of (CHANNEL). Their steps take turns, and a step
 that waits for a person at the console lets others work. What takes power away runs beside what gives it, so that it
 never waits for it.
@@ -30,6 +31,7 @@ from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import ExecutionBusy, JournalContradicted, ProposalClosed
 from appliance.keymaster.journal import ProposalRow, StepRow
 from appliance.keymaster.registry import StepResult, find_executor
+from appliance.keymaster.standing import check_standing
 
 LONGEST_PATIENCE_S = 30.0
 """How long a caller may wait for the end of an execution."""
@@ -140,6 +142,7 @@ class Executions:
             again = step is not None and step.state == "begun" and step.attempt == row.attempt
             tag = str(action.__struct_config__.tag)
             async with turn:
+                check_standing(self._room.home, proposal)
                 # Another scope's ceremony may have changed the constitution meanwhile.
                 if not again and (law is None or law.digest != self._room.constitutions.in_force().digest):
                     law, judged = await engine.judge(row, proposal), engine.clock()

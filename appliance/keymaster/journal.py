@@ -20,7 +20,8 @@ ENDED: frozenset[str] = frozenset({"executed", "rejected", "expired"})
 
 
 class ProposalRow(NamedTuple):
-    """`reached`: when it was first approved; `attempt`: how often its execution was begun."""
+    """`reached`: when it was first approved; `attempt`: how often its execution was begun; `waited`: for how many
+    microseconds a recovery has been seen to wait since `reached`."""
 
     number: int
     digest: str
@@ -34,6 +35,7 @@ class ProposalRow(NamedTuple):
     reached: int | None
     attempt: int
     error: str | None
+    waited: int
 
 
 class StatementRow(NamedTuple):
@@ -133,6 +135,14 @@ class Journal:
         rows = self.connection.execute(
             f"SELECT * FROM proposals {where} ORDER BY number DESC LIMIT ?",  # noqa: S608 - question marks only
             (*states, limit),
+        )
+        return [ProposalRow(*row) for row in rows]
+
+    def begun_words(self, after_us: int) -> list[ProposalRow]:
+        """What took away on one officer's word, and was begun or ended after a time; the newest first."""
+        rows = self.connection.execute(
+            "SELECT * FROM proposals WHERE takes_away = 1 AND attempt > 0 AND changed > ? ORDER BY changed DESC",
+            (after_us,),
         )
         return [ProposalRow(*row) for row in rows]
 

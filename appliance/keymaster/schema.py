@@ -89,7 +89,14 @@ _VERSION_3 = (
 # Executions of different scopes may run together: the rule stands in appliance.keymaster.execution.
 _VERSION_4 = ("DROP INDEX one_execution",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = (
+    # When a key came into its state: what was approved before does not bring it back. Null: before this version.
+    "ALTER TABLE keys ADD COLUMN changed INTEGER",
+    # How long a recovery has waited in public, microseconds, by a clock that nobody sets.
+    "ALTER TABLE proposals ADD COLUMN waited INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 
 def open_journal(path: Path) -> sqlite3.Connection:

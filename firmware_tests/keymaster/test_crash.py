@@ -56,3 +56,27 @@ def test_killed_anywhere_it_is_done_once(bench: Bench, executors: dict[type, obj
         assert Counter(events)["begun"] == 1
 
     bench.run(after)
+
+
+@pytest.mark.parametrize("where", ["journal:begin_step", "executor:before", "executor:made"])
+def test_what_was_begun_does_not_go_on_in_a_tampered_box(
+    bench: Bench, executors: dict[type, object], where: str
+) -> None:
+    """The supervisor kills the keymaster at the signal; what comes back makes no key and signs nothing (TAMPER)."""
+    executors[GenerateKey] = (None, None)
+    digest = bench.run(decided)
+    assert lead(bench, digest, where).returncode == -signal.SIGKILL
+
+    async def labels(life: Life) -> list[str]:
+        return sorted(str(found.object) for found in list_keys(life.room.box_token()))
+
+    before = bench.run(labels)
+    bench.home.tamper_latch.touch()
+    again = lead(bench, digest, "-")
+    assert again.stdout.splitlines()[-1:] != ["executed"], "executed while the latch stood"
+    assert bench.run(labels) == before
+
+    async def after(life: Life) -> None:
+        assert [step.state for step in life.room.journal.steps(digest)][1] != "done"
+
+    bench.run(after)

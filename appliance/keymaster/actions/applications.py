@@ -14,11 +14,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import EnrolApplication, EnrolCertificate, ResumeApplication, SuspendApplication
+from appliance.certificate_reading import read_certificate
 from appliance.errors import BadRequest, Conflict, NotFound
 from appliance.keymaster import register
 from appliance.keymaster.certificates.enrolments import Enrolments
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.standing import check_taken, last_word
 from appliance.recorder.admin import AdminClient
 
 
@@ -59,7 +61,7 @@ async def enrol_application(ctx: ExecutionContext, action: EnrolApplication) -> 
 
 async def acceptable(room: Room, proposal: Proposal, action: EnrolCertificate) -> None:
     """Issued by the box's own CA for clients, whose front would let nobody else in, still valid, and nobody else's."""
-    made = read_certificate(action)
+    made = enrolled_certificate(action)
     check_certificate(room, made)
     tenant = _tenant(action)
     check_nobody_elses(room, made, tenant, action.application)
@@ -74,10 +76,10 @@ async def acceptable(room: Room, proposal: Proposal, action: EnrolCertificate) -
         raise NotFound("the tenant has no such application")
 
 
-def read_certificate(action: EnrolCertificate) -> x509.Certificate:
+def enrolled_certificate(action: EnrolCertificate) -> x509.Certificate:
     """Raises BadRequest."""
     try:
-        return x509.load_der_x509_certificate(base64.b64decode(action.certificate, validate=True))
+        return read_certificate(base64.b64decode(action.certificate, validate=True))
     except (ValueError, binascii.Error):
         raise BadRequest("the certificate cannot be read") from None
 
@@ -110,7 +112,7 @@ def check_nobody_elses(room: Room, made: x509.Certificate, tenant: str, applicat
 
 @executor(EnrolCertificate, check=acceptable)
 async def enrol_certificate(ctx: ExecutionContext, action: EnrolCertificate) -> StepResult:
-    tenant, made = _tenant(action), read_certificate(action)
+    tenant, made = _tenant(action), enrolled_certificate(action)
     check_certificate(ctx.room, made)
     check_nobody_elses(ctx.room, made, tenant, action.application)
     digest = made.fingerprint(hashes.SHA256())
@@ -132,8 +134,21 @@ async def suspend_application(ctx: ExecutionContext, action: SuspendApplication)
     return await _set_state(ctx, action, suspended=True)
 
 
-@executor(ResumeApplication, check=of_tenant)
+async def may_resume(room: Room, proposal: Proposal, action: ResumeApplication) -> None:
+    """The application is stopped, and nobody has stopped it since officers were asked."""
+    tenant = _tenant(action)
+    found = await room.administer(lambda admin: register.application(admin, tenant, action.application))
+
+    def same(one: object) -> bool:
+        return isinstance(one, SuspendApplication) and (one.tenant, one.application) == (tenant, action.application)
+
+    stopped = found is not None and found[1] != "active"
+    check_taken(room, proposal, stopped=stopped, since_us=last_word(room, proposal, same))
+
+
+@executor(ResumeApplication, check=may_resume)
 async def resume_application(ctx: ExecutionContext, action: ResumeApplication) -> StepResult:
+    await may_resume(ctx.room, ctx.proposal, action)
     return await _set_state(ctx, action, suspended=False)
 
 

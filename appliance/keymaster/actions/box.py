@@ -13,12 +13,13 @@ import msgspec
 
 from appliance.box.process import sync_directory, write_file
 from appliance.box.states import Cause
-from appliance.ceremonies import DocumentRefused, Proposal, encode, instant_text
+from appliance.ceremonies import Proposal, encode, instant_text
 from appliance.ceremonies.actions import ApproveUpdate, Lock, RecoverFromTamper, Stop, Unlock
 from appliance.errors import Conflict
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.keys.ledger_watch import settle_owner
+from appliance.keymaster.keys.ledger_watch import last_found, settle_owner
 from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.standing import check_taken, last_word, locked_us, signalled_us
 
 
 @executor(Lock)
@@ -28,9 +29,18 @@ async def lock(ctx: ExecutionContext, _action: Lock) -> StepResult:
     return StepResult({"state": "locked"})
 
 
-@executor(Unlock)
-async def unlock(ctx: ExecutionContext, _action: Unlock) -> StepResult:
+async def locked(room: Room, proposal: Proposal, _action: Unlock) -> None:
+    """There is something to unlock, and nothing has locked the box since officers were asked."""
+    word = last_word(room, proposal, lambda one: isinstance(one, Lock))
+    times = [at for at in (locked_us(room.home), last_found(room, None), word) if at is not None]
+    stopped = room.home.lock.exists() or last_found(room, None) is not None
+    check_taken(room, proposal, stopped=stopped, since_us=max(times, default=None))
+
+
+@executor(Unlock, check=locked)
+async def unlock(ctx: ExecutionContext, action: Unlock) -> StepResult:
     """What else locks the box, such as a history that is not shown, still does."""
+    await locked(ctx.room, ctx.proposal, action)
     settled = await settle_owner(ctx, None)
     await ctx.room.control(lambda control: control.unlock())
     return StepResult({"state": "unlocked", "settled": settled})
@@ -94,14 +104,15 @@ async def updates(room: Room) -> list[bytes]:
     return [path.read_bytes() for path in sorted(room.home.approved_updates.glob("*.json"))]
 
 
-async def tampered(room: Room, _proposal: Proposal, _action: RecoverFromTamper) -> None:
-    """There is something to come back from."""
-    if not room.home.tamper_latch.exists():
-        raise DocumentRefused("the box has seen no tamper signal")
+async def tampered(room: Room, proposal: Proposal, _action: RecoverFromTamper) -> None:
+    """There is something to come back from, and it is the signal that officers examined."""
+    signalled = signalled_us(room.home)
+    check_taken(room, proposal, stopped=signalled is not None, since_us=signalled)
 
 
 @executor(RecoverFromTamper, check=tampered)
 async def recover_from_tamper(ctx: ExecutionContext, action: RecoverFromTamper) -> StepResult:
     """The latch goes, the processes get their PINs back and sign again; the box has said so in its log before."""
+    await tampered(ctx.room, ctx.proposal, action)
     await ctx.room.control(lambda control: control.recover())
     return StepResult({"finding": action.finding})

@@ -33,6 +33,7 @@ from appliance.keymaster.keys.signed_records import affected
 from appliance.keymaster.keys.states import Change, KeyState, KeyStateRefused, after
 from appliance.keymaster.keys.use import forget_authority, is_fronts_authority, leave_use, may_leave_log, set_register
 from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.standing import check_taken
 from appliance.recorder.messages import BOX_LOG
 from hsm.inventory import TokenObject, list_objects
 from hsm.keys import destroy_key_pair, generate_key_pair, settle_half_made
@@ -188,6 +189,8 @@ async def may_change(room: Room, proposal: Proposal, action: KeyAction) -> None:
         _check_public_key(key, action)
     if isinstance(action, DeclareCompromised) and instant(action.since) > datetime.datetime.now(datetime.UTC):
         raise DocumentRefused("a key cannot be compromised from a time to come")
+    if isinstance(action, ResumeKey):
+        check_taken(room, proposal, stopped=key.state != "active", since_us=key.changed)
     if isinstance(action, ResumeKey) and key.until is not None and key.until <= now_us():
         raise KeyStateRefused("the key's cryptoperiod is over: it does not come back")
 
@@ -236,6 +239,7 @@ async def _stop(ctx: ExecutionContext, action: SuspendKey | DeactivateKey) -> St
 async def resume_key(ctx: ExecutionContext, action: ResumeKey) -> StepResult:
     """Back into use, as it was activated."""
     key = ctx.room.ledger.key(action.tenant, action.key)
+    check_taken(ctx.room, ctx.proposal, stopped=key.state != "active", since_us=key.changed)
     state = key.state if _is_done(key, "resume") else after(key.state, "resume")
     await asyncio.to_thread(_prove, ctx.room, key)
     ctx.room.ledger.set_ends(key, None)

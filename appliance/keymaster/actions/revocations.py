@@ -24,6 +24,7 @@ from appliance.keymaster.certificates.enrolments import Enrolments
 from appliance.keymaster.certificates.revocation import read_crl
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, executor
+from appliance.keymaster.standing import check_taken, last_word
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.messages import BOX_LOG
 
@@ -72,8 +73,26 @@ async def hold_certificate(ctx: ExecutionContext, action: HoldCertificate) -> St
     return await _change(ctx, action, "held", "")
 
 
-@executor(ReleaseCertificate, check=owned)
+async def may_release(room: Room, proposal: Proposal, action: ReleaseCertificate) -> None:
+    """The certificate is the scope's own and held, and nobody has held it anew since officers were asked."""
+    await owned(room, proposal, action)
+    digest = bytes.fromhex(action.certificate)
+    since: list[int] = await room.administer(
+        lambda admin: [row[1] for row in admin.query("certificate_states") if bytes(row[0]) == digest]
+    )
+    found = await room.administer(lambda admin: register.certificate(admin, digest))
+    stopped = bool(since) or (found is not None and found.state != "active")
+
+    def same(one: object) -> bool:
+        return isinstance(one, HoldCertificate) and one.certificate == action.certificate
+
+    word = last_word(room, proposal, same)
+    check_taken(room, proposal, stopped=stopped, since_us=max([*since, word or 0]))
+
+
+@executor(ReleaseCertificate, check=may_release)
 async def release_certificate(ctx: ExecutionContext, action: ReleaseCertificate) -> StepResult:
+    await may_release(ctx.room, ctx.proposal, action)
     return await _change(ctx, action, "released", "")
 
 

@@ -14,9 +14,10 @@ from appliance.errors import NotFound
 from appliance.keymaster import register
 from appliance.keymaster.certificates.naming import check_registered
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.keys.ledger_watch import settle_owner
+from appliance.keymaster.keys.ledger_watch import last_found, settle_owner
 from appliance.keymaster.keys.ownership import note
 from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.standing import check_taken, last_word
 
 
 def check_tenant(room: Room, name: str | None) -> None:
@@ -89,9 +90,20 @@ async def suspend_tenant(ctx: ExecutionContext, action: SuspendTenant) -> StepRe
     return StepResult({"tenant": action.name, "state": "suspended"})
 
 
-@executor(ResumeTenant, check=known)
+async def may_resume(room: Room, proposal: Proposal, action: ResumeTenant) -> None:
+    """The tenant is stopped, and nothing has stopped it since officers were asked."""
+    await known(room, proposal, action)
+    state = await room.administer(lambda admin: register.tenant_state(admin, action.name))
+    word = last_word(room, proposal, lambda one: isinstance(one, SuspendTenant) and one.name == action.name)
+    found = last_found(room, action.name)
+    since = max((at for at in (word, found) if at is not None), default=None)
+    check_taken(room, proposal, stopped=state == "suspended" or found is not None, since_us=since)
+
+
+@executor(ResumeTenant, check=may_resume)
 async def resume_tenant(ctx: ExecutionContext, action: ResumeTenant) -> StepResult:
     """What stopped it is settled first: see appliance.keymaster.keys.ledger_watch."""
+    await may_resume(ctx.room, ctx.proposal, action)
     settled = await settle_owner(ctx, action.name)
     await ctx.administer(lambda admin: register.set_tenant_state(admin, action.name, "active", ctx.digest))
     return StepResult({"tenant": action.name, "state": "active", "settled": settled})

@@ -7,6 +7,7 @@ appliance.keymaster.keys.comparison (what a token may hold).
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import Any
 
 import msgspec
@@ -62,6 +63,8 @@ class LedgerKey(msgspec.Struct, frozen=True, kw_only=True):
     activation: Activation
     ends: int | None
     """When a rotation takes it out of use."""
+    changed: int | None
+    """When it came into its state; None: before that was kept."""
 
     @property
     def uri(self) -> str:
@@ -71,7 +74,8 @@ class LedgerKey(msgspec.Struct, frozen=True, kw_only=True):
 
 _COLUMNS = (
     "number, token, cka_id, label, purpose, scheme, tenant, public_key, state, proposal, step, made, until, "
-    "signature_limit, applications, for_backup, restored, certificates, compromised, because, activation, ends"
+    "signature_limit, applications, for_backup, restored, certificates, compromised, because, activation, ends, "
+    "changed"
 )
 
 
@@ -173,7 +177,8 @@ class KeyLedger:
             with self._journal.transaction() as connection:
                 connection.execute("UPDATE keys SET state = 'destroyed' WHERE number = ?", (key.number,))
             return
-        self._set(key, "state = ?", state)
+        changed = "state = ?, changed = CASE WHEN state = ? THEN changed ELSE ? END"
+        self._set(key, changed, state, state, time.time_ns() // 1000)
 
     def set_certificates(self, key: LedgerKey, chain: list[bytes]) -> None:
         self._set(key, "certificates = ?", _pack(chain))
@@ -201,6 +206,13 @@ class KeyLedger:
     def tokens(self) -> dict[str, bytes | None]:
         """Tokens whose ledger was begun, and what was found in each that nobody explains (JSON), None where nothing."""
         return dict(self._journal.connection.execute("SELECT token, unexplained FROM ledger"))
+
+    def found(self, token: str) -> int | None:
+        """When what nobody explains was first found in a token; None where nothing is."""
+        row = self._journal.connection.execute(
+            "SELECT found FROM ledger WHERE token = ? AND unexplained IS NOT NULL", (token,)
+        ).fetchone()
+        return None if row is None else int(row[0] or 0)
 
     def origin(self, token: str) -> str | None:
         """What began a token's ledger: FOUNDING, or a proposal's digest; None where nothing has."""

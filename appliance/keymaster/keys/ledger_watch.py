@@ -126,6 +126,12 @@ async def stop_owner(room: Room, token: str) -> None:
         await room.control(lambda control: control.lock(Cause.KEYS_UNEXPLAINED, f"token {token}"))
 
 
+def last_found(room: Room, tenant: str | None) -> int | None:
+    """When something that nobody explains was last found in a token of a tenant, or of the box (None)."""
+    names = [name for name in room.ledger.tokens() if owner_of(room.settings, name) == tenant]
+    return max((at for name in names if (at := room.ledger.found(name)) is not None), default=None)
+
+
 def stopped_tenants(room: Room) -> int:
     """How many tenants are stopped for what was found in their tokens."""
     found = [token for token, unexplained in room.ledger.tokens().items() if unexplained is not None]

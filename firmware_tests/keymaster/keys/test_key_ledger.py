@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from appliance.box.settings import read_settings
 from appliance.box.states import Cause, State, StatePage
-from appliance.ceremonies.actions import ResumeTenant, Unlock
+from appliance.ceremonies.actions import ResumeTenant, SuspendTenant, Unlock
+from appliance.errors import CinnabarError
 from appliance.keymaster.keys.comparison import compare
 from firmware_tests.keymaster.governed import GovernedBox
 from firmware_tests.keymaster.keys.test_keys import seal
@@ -153,6 +155,22 @@ def test_the_boxs_own_token_locks_the_box(box: GovernedBox) -> None:
     assert Cause.KEYS_UNEXPLAINED.label not in page.report().causes
     with box.http() as client:
         assert seal(client, "demo-seal").status_code == 200
+
+
+def test_what_was_approved_before_something_was_found_settles_nothing(box: GovernedBox) -> None:
+    """A service keeps an approved resumption back until a worker of the attacker's has been at the token."""
+    with pytest.raises(CinnabarError, match="nothing is stopped"):
+        box.approved(ResumeTenant(name="demo"))
+    box.word(SuspendTenant(name="demo"))
+    before = leaves(box, "demo").count("keys-unexplained")
+    kept = box.approved(ResumeTenant(name="demo"))
+    hostile(box, "demo", "make", "hidden-2")
+    wait_until(lambda: leaves(box, "demo").count("keys-unexplained") > before, 20, "the finding")
+    with box.desk() as desk, contextlib.suppress(CinnabarError):
+        desk.execute(kept, 20.0)
+    assert tenant_state(box, "demo") == "suspended"
+    box.hold(ResumeTenant(name="demo"))
+    assert tenant_state(box, "demo") == "active"
 
 
 # The rule itself

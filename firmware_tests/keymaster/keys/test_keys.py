@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -26,10 +27,12 @@ from appliance.ceremonies.actions import (
     GenerateKey,
     InitialiseToken,
     IssueCertificate,
+    Lock,
     RequestCertificate,
     ResumeKey,
     RotateKey,
     SuspendKey,
+    Unlock,
 )
 from appliance.errors import CinnabarError
 from appliance.recorder.admin import AdminClient
@@ -350,3 +353,31 @@ def test_a_new_token_begins_empty(box: GovernedBox) -> None:
 def test_what_is_refused_before_anybody_signs(box: GovernedBox, action: Any, why: str) -> None:
     with pytest.raises(CinnabarError, match=why):
         box.approved(action)
+
+
+def test_a_word_that_came_after_an_approval_is_not_undone_by_it(box: GovernedBox) -> None:
+    """A service keeps an approved resumption back, and has it executed after the next officer's word: what takes power
+    away holds until officers decide who have seen it."""
+    made_and_used(box, "demo-seal-kept")
+    box.word(SuspendKey(tenant="demo", key="demo-seal-kept"))
+    back = ResumeKey(tenant="demo", key="demo-seal-kept")
+    kept, used = box.approved(back), box.approved(back)
+    box.finish(used)
+    assert box.key("demo-seal-kept")["state"] == "active"
+    box.word(SuspendKey(tenant="demo", key="demo-seal-kept"))
+    with box.desk() as desk, contextlib.suppress(CinnabarError):
+        desk.execute(kept, 20.0)
+    assert box.key("demo-seal-kept")["state"] == "suspended"
+
+
+def test_a_locked_box_certifies_nothing(box: GovernedBox) -> None:
+    """One officer locked the box: no authority signs what was approved before, until officers unlock it."""
+    kept = box.approved(generate("demo-seal-locked"), issue("demo-seal-locked"))
+    box.word(Lock())
+    wait_until(box.home.lock.exists, 10, "the lock")
+    with box.desk() as desk, contextlib.suppress(CinnabarError):
+        desk.execute(kept, 20.0)
+    with box.desk() as desk:
+        signed = [one["facts"] for one in desk.proposal(kept)["steps"] if one["state"] == "done"]
+    box.hold(Unlock())
+    assert not [facts for facts in signed if "certificate" in facts or "serial" in facts], signed
