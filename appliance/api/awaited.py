@@ -2,26 +2,33 @@
 
 One tenant's wrong PIN file, or an HSM that does not answer, stops nobody else (control CHANNEL). What waits is tried
 again by itself; a PIN that the token refused is not, until its file is written anew (hsm.pins).
+
+A token that was not there when the module was started may be one that only a fresh start shows (hsm.presence). Where
+the module cannot be started afresh, since it has another token open, the worker ends, and is started anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
 from appliance.errors import CinnabarError
+from hsm import HsmError, Pkcs11Uri
 from hsm.errors import TokenUnavailable
+from hsm.presence import is_listed, is_listed_afresh
 
 if TYPE_CHECKING:
     from appliance.api.startup import Opening
     from appliance.api.worker import Worker
 
 TRY_AGAIN_S = 2.0
+LOOK_AFRESH_EVERY = 3
+"""Tries. A look takes a process."""
 
 log = structlog.get_logger("api")
 
@@ -69,8 +76,11 @@ class Reopening:
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._told: list[str] = []
+        self._end: Callable[[], None] = lambda: None
 
-    def start(self) -> None:
+    def start(self, end: Callable[[], None]) -> None:
+        """`end`: ends this worker cleanly."""
+        self._end = end
         if self._worker.awaited:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="reopening")
 
@@ -81,6 +91,7 @@ class Reopening:
             await self._task
 
     async def _run(self) -> None:
+        tries = 0
         while self._worker.awaited:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TRY_AGAIN_S)
@@ -100,3 +111,20 @@ class Reopening:
                 self._told = list(self._opening.faults)
                 for fault in self._told:
                     log.error("key-not-opened", detail=fault)
+            tries += 1
+            # Not all workers of a box at once: while one starts, another serves.
+            if tries % LOOK_AFRESH_EVERY == self._worker.number % LOOK_AFRESH_EVERY:
+                seen = await asyncio.to_thread(self._seen_only_afresh)
+                if seen is not None:
+                    log.warning("worker-ends-for-token", token=seen)
+                    self._end()
+                    return
+
+    def _seen_only_afresh(self) -> str | None:
+        """A token that is closed because it came after this process's module had been started."""
+        for token in self._worker.settings.tokens:
+            if token.name in self._opening.closed:
+                with contextlib.suppress(HsmError):
+                    if not is_listed(Pkcs11Uri.parse(token.uri)) and is_listed_afresh(token.uri):
+                        return token.name
+        return None

@@ -42,7 +42,7 @@ async def run_worker(home: Home, number: int) -> None:
     worker.hub = hub
     worker.jobs = JobRunner(worker)
     worker.jobs.start()
-    worker.reopening.start()
+    worker.reopening.start(stop.set)
     for listener in reversed(LISTENERS):
         await hub.listen(home.worker_socket(number, listener), listener)
     # What stands now stands for the worker's life; short-lived objects die by their reference counts, so that the

@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.api.awaited import LOOK_AFRESH_EVERY, TRY_AGAIN_S
 from appliance.box.control import AdoptionFailed, ControlClient
 from appliance.box.settings import read_settings, write_settings
 from appliance.box.states import Cause, State, StatePage
 from firmware_tests.running import RunningBox, cinnabar, wait_until
+from hsm import Pkcs11Uri
 
 STAMP = {"digest": "00" * 32}
 WRONG = "wrong-pin-11111111\n"
@@ -86,6 +88,44 @@ def test_a_wrong_pin_of_one_tenant_stops_no_other_and_is_mended_by_the_right_one
     assert check_log(box)[0] == 0, check_log(box)[1]
     assert "setrlimit" not in box.output.read_text()
     assert " lost" not in cinnabar("counts", "--home", str(box.home.root)).stdout
+
+
+def test_a_token_that_comes_after_the_start_is_taken_up(mistaken: RunningBox) -> None:
+    """SoftHSM shows it to a fresh module only, and the other tenant's token keeps the workers' module from that."""
+    box = mistaken
+    place = _place_of(box, "demo")
+    aside = box.home.root / "aside"
+    place.rename(aside)
+    box.start("--tsa", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+    page = StatePage.open(box.home.state_page)
+    assert set(page.report().causes) == {Cause.TOKEN_UNAVAILABLE.label}
+    before = {box.processes()[name] for name in ("api-0", "api-1")}
+    with box.http("other") as other, box.http("demo") as demo:
+        assert other.post("/v1/stamps", json=STAMP).status_code == 200
+        assert demo.post("/v1/stamps", json=STAMP).status_code == 503
+    time.sleep(TRY_AGAIN_S * (LOOK_AFRESH_EVERY + 1))
+    assert {box.processes()[name] for name in ("api-0", "api-1")} == before, (
+        "nothing ends for a token that is not there"
+    )
+    aside.rename(place)
+    wait_until(lambda: page.state() is State.OPERATIONAL, 60, "the token")
+    with box.http("demo") as demo:
+        assert demo.post("/v1/stamps", json=STAMP).status_code == 200
+    said = box.said()
+    assert "worker-ends-for-token" in said
+    assert box.stop() == 0, said
+    assert " lost" not in cinnabar("counts", "--home", str(box.home.root)).stdout
+
+
+def _place_of(box: RunningBox, name: str) -> Path:
+    """The directory of a token of SoftHSM's: its serial number is the end of the directory's name."""
+    (uri,) = [token.uri for token in read_settings(box.home.settings).tokens if token.name == name]
+    label = Pkcs11Uri.parse(uri).token
+    assert label is not None
+    (place,) = [
+        path.parent for path in box.home.tokens.rglob("token.object") if label.ljust(32).encode() in path.read_bytes()
+    ]
+    return place
 
 
 def _adoption_waits_for_no_other_token(box: RunningBox) -> None:
