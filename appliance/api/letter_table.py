@@ -9,6 +9,7 @@ from appliance.api.endpoint_errors import JUDGING
 from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
 from appliance.api.endpoints import MEDIA_JSON, Answer, Body, Endpoint, ListenerName, Parameter
 from appliance.api.errors import NotPermitted
+from appliance.api.letter_evidence import EvidenceNotReady, evidence
 from appliance.api.letter_schemas import (
     Draft,
     EventRequest,
@@ -27,10 +28,12 @@ from appliance.api.letters import (
     letter_page,
     letters,
 )
+from appliance.asic import ASIC_E
 from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
 from appliance.clock import TimeNotShown
 from appliance.errors import NotFound
+from appliance.log import LogDamaged
 from appliance.recorder.errors import Archived, HeadMoved, RecorderUnavailable
 
 _APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
@@ -147,5 +150,22 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         limit=_json,
         answers=(Answer(200, "The draft.", _of(Draft)),),
         errors=(NotFound, NotPermitted, TimeNotShown, HeadMoved, *JUDGING, *_READING),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/evidence/{letter}",
+        listeners=_APPLICATIONS,
+        handler=evidence,
+        summary="A letter's evidence, one file",
+        description=(
+            "ASiC-E (ETSI EN 319 162-1): every event with its seal, its record and its proof in the log, revocation "
+            "lists, and a page for people. The same bytes each time until the letter has another event. "
+            "`cinnabar verify` checks it offline."
+        ),
+        work=Work.READ,
+        parameters=(Parameter("letter", "[0-9a-f]{32}", "Id of a letter.", "0" * 32),),
+        query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
+        answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
+        errors=(NotFound, Archived, EvidenceNotReady, LogDamaged, *_READING),
     ),
 )

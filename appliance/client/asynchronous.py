@@ -131,6 +131,7 @@ class AsyncClient:
     letter = sends_async(letter_calls.letter)
     letters = sends_async(letter_calls.letters)
     letter_events = sends_async(letter_calls.letter_events)
+    evidence = sends_async(letter_calls.evidence)
     health = sends_async(calls.health)
     quota = sends_async(calls.quota)
     openapi = sends_async(calls.openapi)

@@ -61,7 +61,8 @@ def json_answer(kind: type[T]) -> Answer[T]:
     return read
 
 
-def _raw(_: Mapping[str, str], body: bytes) -> bytes:
+def raw_answer(_: Mapping[str, str], body: bytes) -> bytes:
+    """An answer as it stands."""
     return body
 
 
@@ -184,7 +185,7 @@ def stamp_many(
 
 def evidence_record(record: str, item: int) -> Call[bytes]:
     """The evidence record of one leaf of a batch, made by the box."""
-    return Call("GET", f"/v1/stamps/bulk/{quote(record, safe='')}/{item}", _raw)
+    return Call("GET", f"/v1/stamps/bulk/{quote(record, safe='')}/{item}", raw_answer)
 
 
 def seal(
@@ -272,12 +273,12 @@ def record(record_id: str) -> Call[schemas.RecordAnswer]:
 
 def record_file(record_id: str) -> Call[bytes]:
     """A record's answer as it stands, JSON: the opening that `cinnabar verify` reads."""
-    return Call("GET", f"/v1/records/{quote(record_id, safe='')}", _raw)
+    return Call("GET", f"/v1/records/{quote(record_id, safe='')}", raw_answer)
 
 
 def log(origin: str, resource: str = "checkpoint") -> Call[bytes]:
     """A resource of a log: checkpoint, tile/L/N, tile/entries/N, with .p/W where partial (C2SP tlog-tiles)."""
-    return Call("GET", f"/log/{quote(origin, safe='/')}/{quote(resource, safe='/')}", _raw)
+    return Call("GET", f"/log/{quote(origin, safe='/')}/{quote(resource, safe='/')}", raw_answer)
 
 
 def opening(first: int = 0) -> Call[schemas.BoxOpening]:
@@ -287,7 +288,7 @@ def opening(first: int = 0) -> Call[schemas.BoxOpening]:
 
 def revocation_list(name: str) -> Call[bytes]:
     """A CRL of the box, DER; for example tsa-ca.crl."""
-    return Call("GET", f"/crl/{quote(name, safe='')}", _raw)
+    return Call("GET", f"/crl/{quote(name, safe='')}", raw_answer)
 
 
 def verify(files: Sequence[tuple[str, bytes]]) -> Call[Report]:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from appliance.api import letter_schemas as schemas
-from appliance.client.calls import Call, json_answer, post
+from appliance.client.calls import Call, json_answer, post, raw_answer
 from appliance.letters.event import Approval
 
 
@@ -93,3 +93,9 @@ def letter_events(letter_id: str, *, after: int = 0) -> Call[schemas.LetterEvent
     """A letter's events numbered above `after`, with their seals."""
     path = f"/v1/letters/{quote(letter_id, safe='')}/events"
     return Call("GET", path, json_answer(schemas.LetterEvents), query={"after": str(after)} if after else {})
+
+
+def evidence(letter_id: str, *, disclose: Sequence[str] = ()) -> Call[bytes]:
+    """A letter's evidence, ASiC-E; `disclose`: hidden fields that it tells."""
+    query = {"disclose": ",".join(disclose)} if disclose else {}
+    return Call("GET", f"/v1/evidence/{quote(letter_id, safe='')}", raw_answer, query=query)

@@ -129,6 +129,7 @@ class Client:
     letter = sends(letter_calls.letter)
     letters = sends(letter_calls.letters)
     letter_events = sends(letter_calls.letter_events)
+    evidence = sends(letter_calls.evidence)
     health = sends(calls.health)
     quota = sends(calls.quota)
     openapi = sends(calls.openapi)

@@ -142,13 +142,16 @@ class LogReader:
         except (MalformedProof, LogDamaged):
             raise NotFound("the log has nothing at this path") from None
 
-    def tlog_proof(self, index: int, extra: bytes | None = None, *, entry: bytes | None = None) -> bytes:
-        """The .tlog-proof of the entry at `index` under the latest checkpoint; it holds, or is not handed out.
+    def tlog_proof(
+        self, index: int, extra: bytes | None = None, *, entry: bytes | None = None, note: bytes | None = None
+    ) -> bytes:
+        """The .tlog-proof of the entry at `index` under a checkpoint; it holds, or is not handed out.
 
-        `entry` is the entry as the caller has it, 32 bytes; without one, it is taken as the tiles have it. Raises
-        NotYetIncluded, or LogDamaged when the tiles do not lead from the entry to the checkpoint's root.
+        `entry` is the entry as the caller has it, 32 bytes; without one, it is taken as the tiles have it. `note`: a
+        checkpoint of this log that was signed, the latest if left out. Raises NotYetIncluded, or LogDamaged when the
+        tiles do not lead from the entry to the checkpoint's root.
         """
-        note = self.checkpoint()
+        note = self.checkpoint() if note is None else note
         try:
             head = Checkpoint.parse(parse_note(note).text)
         except MalformedNote as error:

@@ -133,6 +133,34 @@ def read_housekeeping_after(
     ).fetchall()
 
 
+def housekeeping_ends(connection: sqlite3.Connection, kind: str, subject: str) -> tuple[int, int] | None:
+    """The numbers of the first and the last row of a kind about a subject."""
+    first, last = connection.execute(
+        "SELECT min(number), max(number) FROM housekeeping WHERE kind = ? AND subject = ?", (kind, subject)
+    ).fetchone()
+    return None if first is None else (first, last)
+
+
+def housekeeping_from(connection: sqlite3.Connection, kind: str, subject: str, number: int) -> tuple[int, bytes]:
+    """(number, body) of the first row from that number on; there must be one."""
+    row: tuple[int, bytes] = connection.execute(
+        """SELECT number, body FROM housekeeping
+           WHERE kind = ? AND subject = ? AND number >= ? ORDER BY number LIMIT 1""",
+        (kind, subject, number),
+    ).fetchone()
+    return row
+
+
+def newest_housekeeping(connection: sqlite3.Connection, kind: str, subject: str, time: int) -> bytes | None:
+    """The body of the newest row of a kind about a subject whose time is `time` or before."""
+    row = connection.execute(
+        """SELECT body FROM housekeeping
+           WHERE kind = ? AND subject = ? AND time <= ? ORDER BY number DESC LIMIT 1""",
+        (kind, subject, time),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def read_head(connection: sqlite3.Connection, origin: str) -> tuple[int, bytes, int, bytes] | None:
     """(size, root, time, note) of the newest recorded checkpoint of a log."""
     row: tuple[int, bytes, int, bytes] | None = connection.execute(

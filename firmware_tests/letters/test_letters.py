@@ -16,6 +16,7 @@ from appliance.client.errors import Refused
 from appliance.letters.event import read_event
 from appliance.letters.state import follow
 from firmware_tests.letters.kinds import FIELDS
+from firmware_tests.running import cinnabar
 
 
 def bid(**changed: object) -> dict[str, object]:
@@ -150,6 +151,27 @@ def test_an_unknown_kind_is_not_found(client: Client) -> None:
     with pytest.raises(Refused) as error:
         client.begin_letter("nothing", {})
     assert refused(error).startswith("kind-unknown")
+
+
+def test_the_evidence_of_a_letter_verifies_offline_and_stays_the_same(
+    client: Client, letter_box, tmp_path: Path
+) -> None:
+    letter = client.begin_letter("bid-bond", bid()).happened.letter
+    client.letter_event(letter, "claim", data={"claimed": FIELDS["amount"], "reason": "拒签中标合同"})
+    file = client.evidence(letter)
+    (tmp_path / "letter.asice").write_bytes(file)
+    client.begin_letter("bid-bond", bid())
+    assert client.evidence(letter) == file
+    report = cinnabar(
+        "verify",
+        str(tmp_path / "letter.asice"),
+        "--trust",
+        str(letter_box.home.trust),
+        "--state",
+        str(tmp_path / "state"),
+    )
+    assert report.returncode == 0, report.stdout + report.stderr
+    subprocess.run(["unzip", "-tq", str(tmp_path / "letter.asice")], check=True, capture_output=True)
 
 
 def new_key() -> bytes:
