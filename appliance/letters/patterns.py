@@ -257,3 +257,21 @@ def _differ(one: _Node, other: _Node, after: Ranges) -> bool:
         return any(_apart(_begins(mine), _begins(theirs)) for mine, theirs in zip(*texts, strict=False))
     firsts = [_begins(node) + (after if _may_be_empty(node) else ()) for node in (one, other)]
     return not (_may_be_empty(one) and _may_be_empty(other)) and _apart(*firsts)
+
+
+def example(pattern: str) -> str:
+    """The shortest text of a sound pattern, to show people what is meant. Raises PatternRefused."""
+    check_pattern(pattern)
+    return _example(_Reader(pattern).choice(0))
+
+
+def _example(node: _Node) -> str:
+    match node:
+        case _Characters(among):
+            return chr(among[0][0]) if among != _ANY and among[0][0] > ord(" ") else "x"
+        case _Sequence(parts):
+            return "".join(map(_example, parts))
+        case _Choice(options):
+            return min(map(_example, options), key=len)
+        case _Repeat(part, least):
+            return _example(part) * least
