@@ -91,7 +91,7 @@ def enrol(
         raise FileExistsError(f"{files.certificate} is there already: renew it")
     files.directory.mkdir(parents=True, exist_ok=True)
     context = _context(ca)
-    with _first_key(files) as key:
+    with _key_for_request(files) as key:
         answer = _ask(url, context, "POST", "simpleenroll", _request(key, files.name, hosts), (user, secret))
     made = _check(answer, key, ca)
     _write(files.ca, ca.public_bytes(Encoding.PEM))
@@ -110,8 +110,8 @@ def renew(url: str, files: Files, *, client: Files | None = None) -> x509.Certif
     asks = client or files
     show_certificate(context, asks.certificate, asks.key)
     common = str(current.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
-    key = _key(following)
-    answer = _ask(url, context, "POST", "simplereenroll", _request(key, common, _hosts(current)))
+    with _key_for_request(following) as key:
+        answer = _ask(url, context, "POST", "simplereenroll", _request(key, common, _hosts(current)))
     made = _check(answer, key, ca)
     _write(following.certificate, made.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
     finish(files)
@@ -145,9 +145,9 @@ def read_secret(path: Path) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _first_key(files: Files) -> Iterator[ec.EllipticCurvePrivateKey]:
-    """The key for the request of a first certificate. It stays for the next attempt where the box may have taken the
-    request; one that was made for a request that the box refused, or never got, goes again."""
+def _key_for_request(files: Files) -> Iterator[ec.EllipticCurvePrivateKey]:
+    """The key for a request. It stays for the next attempt where the box may have taken the request; one that was made
+    for a request that the box refused, or never got, goes again."""
     made_now = not files.key.exists()
     key = _key(files)
     try:

@@ -40,7 +40,7 @@ def check_not_stopped(transaction: Transaction, command: Housekeeping) -> None:
     A stopped authority goes on with its CRLs, which take power away. Raises KeyStopped."""
     if command.kind in {"checkpoint", "receipt"}:
         name = f"{LOG_KEY}{command.key.rpartition('+')[2]}"
-    elif command.kind == "certificate":
+    elif command.kind in {"certificate", "ocsp"}:
         name = command.key
     else:
         return

@@ -401,7 +401,8 @@ def test_checkpoints_are_compared_and_swapped(recorder: Recorder) -> None:
 
 
 def test_a_stopped_key_of_the_box_signs_no_row(recorder: Recorder) -> None:
-    """Heads under a log key that has left its log, certificates by a stopped authority; its CRLs go on."""
+    """Heads under a log key that has left its log, certificates by a stopped authority, answers by a stopped responder;
+    the authority's CRLs go on."""
 
     async def body(client: RecorderClient) -> None:
         size = await client.query("tree_size", "acme")
@@ -418,12 +419,24 @@ def test_a_stopped_key_of_the_box_signs_no_row(recorder: Recorder) -> None:
         with recorder.admin() as admin:
             admin.set_key_state(BOX_LOG, "log.0a0b0c0d", "deactivated")
             admin.set_key_state(BOX_LOG, "some-ca", "suspended")
+            admin.set_key_state(BOX_LOG, "some-ca-answers", "suspended")
             told = [one for one in admin.query("key_states") if one["tenant"] == BOX_LOG]
             assert {(one["key"], one["state"]) for one in told} >= {("log.0a0b0c0d", "deactivated")}
-        for kind, key in (("checkpoint", old), ("receipt", old), ("certificate", "some-ca")):
+        for kind, key in (
+            ("checkpoint", old),
+            ("receipt", old),
+            ("certificate", "some-ca"),
+            ("ocsp", "some-ca-answers"),
+        ):
             await refused(errors.KeyStopped, row(kind, key))
         assert now < (await client.query("head", ACME_LOG))[2] < time.time_ns() // 1000
-        for kind, key in (("checkpoint", new), ("receipt", new), ("crl", "some-ca"), ("certificate", "other-ca")):
+        for kind, key in (
+            ("checkpoint", new),
+            ("receipt", new),
+            ("crl", "some-ca"),
+            ("certificate", "other-ca"),
+            ("ocsp", "other-answers"),
+        ):
             await row(kind, key)
         with recorder.admin() as admin:
             admin.set_key_state(BOX_LOG, "some-ca", "active")

@@ -220,6 +220,9 @@ class OcspAnswers:
     ) -> None:
         until = now + datetime.timedelta(days=authority.crl_days)
         own, key = signer
+        # By the responder's own name: the recorder refuses the rows of one that officers stopped meanwhile.
+        known = responder_key(self._room, authority)
+        signed_by = authority.name if known is None else known.label
         algorithm = hash_algorithm(key)
         answers: dict[str, bytes] = {}
         for named_by, by in NAMED_BY.items():
@@ -240,7 +243,7 @@ class OcspAnswers:
             )
             der = builder.sign(private_key(key), algorithm).public_bytes(serialization.Encoding.DER)
             answers[named_by] = der
-            await self._room.record_signature("ocsp", authority.name, f"{made.serial_number:x}", der)
+            await self._room.record_signature("ocsp", signed_by, f"{made.serial_number:x}", der)
         for named_by, der in answers.items():
             path = answer_path(self._room.home.ocsp, authority.name, made.serial_number, named_by)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ async def set_register(room: Room, key: LedgerKey, state: KeyState, ceremony: st
     told = REGISTERED.get(state)
     if told is None:
         return
-    if key.purpose == "authority" or (key.purpose == "log" and state == "active"):
+    if key.purpose in {"authority", "ocsp"} or (key.purpose == "log" and state == "active"):
         await _set_housekeeping(room, key, told, ceremony)
         return
     if key.purpose not in {"seal", "stamp"} or key.tenant is None:
@@ -55,7 +55,7 @@ async def set_register(room: Room, key: LedgerKey, state: KeyState, ceremony: st
 
 
 async def _set_housekeeping(room: Room, key: LedgerKey, state: RegisteredState, ceremony: str) -> None:
-    """Have the recorder take or refuse rows that a key of an authority or a log signed."""
+    """Have the recorder take or refuse rows that a key of an authority, a responder or a log signed."""
     name = key.label
     if key.purpose == "log":
         name = f"{LOG_KEY}{verifier_of(key, log_of(room.settings, key.tenant)).key_id.hex()}"

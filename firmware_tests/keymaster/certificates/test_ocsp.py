@@ -32,6 +32,7 @@ from appliance.ceremonies.actions import (
     SuspendKey,
 )
 from appliance.errors import CinnabarError
+from appliance.recorder.messages import BOX_LOG
 from firmware_tests.keymaster.governed import LATER, GovernedBox, now_text
 from firmware_tests.running import RunningBox, wait_until
 
@@ -265,6 +266,11 @@ def test_a_responder_is_followed_and_declared_compromised(told_box: GovernedBox)
     wait_until(lambda: signed_by("seal-ca-answers-2"), what="answers of the successor")
     wait_until(lambda: told_box.key("seal-ca-ocsp", None)["state"] == "deactivated", what="the end of the overlap")
     told_box.word(SuspendKey(tenant=None, key="seal-ca-answers-2"))
+    # Also what was being signed just then: the recorder takes no row of it, and what is on no record is not served.
+    with told_box.admin() as admin:
+        states = {one["key"]: one["state"] for one in admin.query("key_states") if one["tenant"] == BOX_LOG}
+        rows = admin.query("housekeeping", "ocsp", f"{made.serial_number:x}", 0, 100)
+    assert (states["seal-ca-answers-2"], rows[-1][1]) == ("suspended", "seal-ca-answers-2")
     told_box.hold(
         DeclareCompromised(tenant=None, key="seal-ca-answers-2", since=now_text(), because="The module was opened")
     )
