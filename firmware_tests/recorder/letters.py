@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from appliance.recorder.messages import Answer, Claim, Committed, Effect, Entry,
 from appliance.recorder.writer import Writer, WriterSettings
 from firmware_tests.recorder.running import CERTIFICATE, FOREIGN, FOREVER, Recorder, entry
 
+CERTIFICATES = {"acme": CERTIFICATE, "globex": FOREIGN}
 KEY = hashlib.sha256(b"invoice 1").digest()
 
 
@@ -84,7 +86,10 @@ class Bench:
 
     def transact(self, commands: Sequence[tuple[str, Sequence[Effect]]]) -> list[Answer]:
         """Each tenant's event with its effects, all in one transaction."""
-        work = [messages.Append(n, t, "app", _WHO[t], [event()], effects=list(e)) for n, (t, e) in enumerate(commands)]
+        work = [
+            messages.Append(n, t, "app", CERTIFICATES[t], [event()], effects=list(e))
+            for n, (t, e) in enumerate(commands)
+        ]
         return self.writer.transact([(self.run, command) for command in work])
 
     def append(self, entries: list[Entry], effects: list[Effect], *, careful: bool = False) -> Answer:
@@ -114,5 +119,19 @@ class Bench:
         return 0 if found is None else int(found[0])
 
 
-_WHO = {"acme": CERTIFICATE, "globex": FOREIGN}
 LETTER_TABLES = ("shelves", "letters", "letter_events", "federations", "claims", "claim_uses", "tallies")
+
+
+def check_letters(connection: sqlite3.Connection) -> None:
+    """What must hold of the tables whatever happened: every event has its record and every record of an event its
+    event, shelves count what stands on them, and what is claimed is what letters use."""
+    ask = connection.execute
+    assert ask("PRAGMA integrity_check").fetchall() == [("ok",)]
+    events = ask("SELECT letter, count(*), max(number) FROM letter_events GROUP BY letter ORDER BY letter").fetchall()
+    assert events == ask("SELECT number, events, events FROM letters ORDER BY number").fetchall()
+    recorded = set(ask("SELECT record_id FROM records_1 WHERE kind = 'letter'").fetchall())
+    assert recorded == set(ask("SELECT record_id FROM letter_events").fetchall())
+    standing = ask("SELECT shelf, count(*) FROM letters GROUP BY shelf ORDER BY shelf").fetchall()
+    assert standing == ask("SELECT number, count FROM shelves WHERE count > 0 ORDER BY number").fetchall()
+    used = ask("SELECT scope, key, sum(used) FROM claim_uses GROUP BY scope, key ORDER BY scope, key").fetchall()
+    assert used == ask("SELECT scope, key, used FROM claims WHERE holder = 0 ORDER BY scope, key").fetchall()
