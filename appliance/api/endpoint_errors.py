@@ -12,10 +12,18 @@ from appliance.errors import CinnabarError
 from appliance.letters.errors import (
     ApprovalMissing,
     ConditionNotMet,
+    DisclosureRefused,
+    EnvelopeDamaged,
+    EnvelopeElsewhere,
+    EnvelopeRefused,
     EventRefused,
     FieldRefused,
     KindUnknown,
+    OpenedTooEarly,
+    RecipientRefused,
     RoleMissing,
+    WeakCode,
+    WrongCode,
 )
 from appliance.recorder.errors import (
     HeadMoved,
@@ -55,8 +63,10 @@ SEALING: Final = (
     ContentMismatch, *OF_DOCUMENTS,
 )  # fmt: skip
 JUDGING: Final[tuple[type[CinnabarError], ...]] = (
-    KindUnknown, FieldRefused, EventRefused, RoleMissing, ConditionNotMet,
+    KindUnknown, FieldRefused, EventRefused, RoleMissing, ConditionNotMet, EnvelopeRefused, EnvelopeElsewhere,
+    EnvelopeDamaged, RecipientRefused, DisclosureRefused,
 )  # fmt: skip
 LETTERS: Final = (
-    *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, HeadMoved, Taken, ValueExceeded, TallyExceeded,
+    *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, OpenedTooEarly, WeakCode, WrongCode, HeadMoved,
+    Taken, ValueExceeded, TallyExceeded,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from appliance.api.callers import Caller
 from appliance.api.letter_approvals import check_approvals
 from appliance.api.letter_effects import effects_of
 from appliance.api.letter_schemas import ReceiptGiven
+from appliance.api.letter_veil import accept, open_fields
 from appliance.api.letter_views import read_letters
 from appliance.api.stamps import stamp_signature
 from appliance.asic import JSON_TYPE, event_manifest, event_names
@@ -51,6 +52,7 @@ class Wanted:
     receipts: list[ReceiptGiven]
     approvals: list[Approval]
     disclosures: Mapping[str, str]
+    codes: Mapping[str, str]
     parts: list[str] | None
     key: str | None
     unit: str | None
@@ -64,8 +66,12 @@ class Made:
     entries: list[Entry]
 
 
-async def decide(worker: Worker, caller: Caller, wanted: Wanted) -> Decision:
-    """The draft of the event, judged by the kind's rules. Raises what appliance.letters.judge refuses with."""
+async def decide(
+    worker: Worker, caller: Caller, wanted: Wanted, opened: Mapping[str, tuple[Any, str]] | None = None
+) -> Decision:
+    """The draft of the event, judged by the kind's rules. `opened`: what the event opens, with its salts; None: before
+    it is opened. Raises what appliance.letters.judge refuses with."""
+    accept(worker, caller.tenant, wanted.loaded, wanted.envelopes, wanted.fields)
     rule = wanted.loaded.kind.events.get(wanted.event)
     named: list[str] = []
     if rule is not None:
@@ -85,6 +91,7 @@ async def decide(worker: Worker, caller: Caller, wanted: Wanted) -> Decision:
             for one in wanted.receipts
         ),
         parts=tuple(wanted.parts if wanted.parts is not None else _new_parts(wanted)),
+        opened=opened,
     )
     roles = frozenset(one.removeprefix(ROLE) for one in caller.permissions if one.startswith(ROLE) or one == "*")
     actor = Actor(application=caller.application, tenant=caller.tenant)
@@ -99,6 +106,10 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
     worker.gates.check(caller, unit.name)
     decision = await decide(worker, caller, wanted)
     await check_approvals(worker, caller, decision, wanted.approvals)
+    rule = wanted.loaded.kind.events[wanted.event]
+    if rule.opens and wanted.before is not None:
+        opened = await open_fields(worker, caller.tenant, wanted.loaded, wanted.before, rule.opens, wanted.codes)
+        decision = await decide(worker, caller, wanted, opened)
     now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(decision.draft, approvals=wanted.approvals, at=happened(now_us, wanted.before))
     text = event.canonical()

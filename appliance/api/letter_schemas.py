@@ -58,6 +58,8 @@ class EventRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=True
     event: str
     head: Digest | None = None
     """The letter's head that the caller goes by; another one is refused."""
+    codes: dict[str, str] = {}
+    """Bid codes, or the platform's shares, of veiled fields that the event opens."""
     parts: list[LetterId] | None = None
     """Ids for the letters of a split that a draft answered."""
 
@@ -146,3 +148,12 @@ class LetterPage(msgspec.Struct, frozen=True, kw_only=True):
     letters: list[Letter]
     next: str | None
     """Ask again with this as `after`; null: these are the last."""
+
+
+class ReleaseKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The key that senders veil values to, for this tenant."""
+
+    key: bytes
+    """SubjectPublicKeyInfo, DER, of a point of P-256."""
+    id: Digest
+    """SHA-256 of the uncompressed point: by which envelopes name it."""

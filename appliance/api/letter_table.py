@@ -18,6 +18,7 @@ from appliance.api.letter_schemas import (
     LetterEvents,
     LetterPage,
     LetterRequest,
+    ReleaseKey,
 )
 from appliance.api.letters import (
     letter,
@@ -27,6 +28,7 @@ from appliance.api.letters import (
     letter_history,
     letter_page,
     letters,
+    release_key,
 )
 from appliance.asic import ASIC_E
 from appliance.box.settings import LimitSettings
@@ -167,5 +169,16 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
         answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
         errors=(NotFound, Archived, EvidenceNotReady, LogDamaged, *_READING),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/release-key",
+        listeners=_APPLICATIONS,
+        handler=release_key,
+        summary="The key that values are veiled to",
+        description="Senders encrypt to it and to a code that they keep; see docs/veil.md.",
+        work=Work.READ,
+        answers=(Answer(200, "The newest release key of the caller's tenant.", _of(ReleaseKey)),),
+        errors=(NotFound,),
     ),
 )

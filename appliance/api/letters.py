@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.api.application import query_of
 from appliance.api.callers import Caller
@@ -19,14 +20,17 @@ from appliance.api.letter_schemas import (
     LetterEvents,
     LetterPage,
     LetterRequest,
+    ReleaseKey,
 )
 from appliance.api.letter_views import open_view, read_letter, shown
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
+from appliance.errors import NotFound
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.errors import EventRefused
 from appliance.letters.event import read_event
 from appliance.letters.kind import LoadedKind
+from appliance.letters.veil import key_id
 from appliance.recorder.errors import HeadMoved, IdempotencyConflict
 from appliance.recorder.messages import Entry, Idempotency, Replayed
 
@@ -114,6 +118,17 @@ async def letter_page(worker: Worker, request: Request) -> Response:
     return Response(_encode(LetterPage(letters=page, next=more)))
 
 
+async def release_key(worker: Worker, request: Request) -> Response:
+    """GET /v1/release-key"""
+    assert request.caller is not None  # noqa: S101 - the endpoint needs one
+    keys = worker.release_keys.get(request.caller.tenant, ())
+    if not keys:
+        raise NotFound("the tenant has no release key")
+    public = keys[0].public_key
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return Response(_encode(ReleaseKey(key=der, id=key_id(public))))
+
+
 def _of(request: Request) -> tuple[Caller, Any]:
     assert request.caller is not None  # noqa: S101 - the endpoint needs one
     return request.caller, request.document
@@ -124,7 +139,7 @@ def _beginning(worker: Worker, caller: Caller, asked: LetterRequest) -> Wanted:
     event = asked.event or _first(loaded)
     return Wanted(
         loaded, None, asked.letter or os.urandom(16).hex(), event, asked.fields, asked.data, asked.envelopes,
-        asked.receipts, asked.approvals, asked.disclosures, None, asked.key, asked.unit,
+        asked.receipts, asked.approvals, asked.disclosures, {}, None, asked.key, asked.unit,
     )  # fmt: skip
 
 
@@ -142,7 +157,7 @@ async def _following(worker: Worker, caller: Caller, letter: str, asked: EventRe
     loaded = worker.kinds.by_digest(caller.tenant, before.kind.digest)
     return Wanted(
         loaded, before, letter, asked.event, asked.fields, asked.data, asked.envelopes, asked.receipts,
-        asked.approvals, asked.disclosures, asked.parts, asked.key, asked.unit,
+        asked.approvals, asked.disclosures, asked.codes, asked.parts, asked.key, asked.unit,
     )  # fmt: skip
 
 

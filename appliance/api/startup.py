@@ -37,6 +37,7 @@ from appliance.recorder.messages import Register
 from appliance.seals import SealProfile
 from appliance.timestamps import HighWaterMark, TimeStampUnit, UnitProfile, check_unit_certificate
 from hsm import LaneSettings, MacKey, PinFile, Pkcs11Uri, Token, open_token, vault
+from hsm.agreement import AgreementKey
 from hsm.errors import (
     HsmError,
     ModuleUnavailable,
@@ -84,6 +85,8 @@ class Opening:
         self.tokens: dict[str, Token] = {}
         self.ciphers: dict[str, BodyCipher] = {}
         self.macs: dict[str, MacKey] = {}
+        self.release_keys: dict[tuple[str, str, str], AgreementKey] = {}
+        """By tenant, token and URI."""
         self.units: dict[str, StampingUnit] = {}
         self.seal_keys: dict[str, SealingKey] = {}
         self._counter = counter
@@ -95,6 +98,7 @@ class Opening:
         self._open_tokens(time.monotonic() + patience_s)
         self._open_ciphers()
         self._open_federations()
+        self._open_release_keys()
         self._open_keys(marks)
 
     def attempt(self, what: str, token: str, step: Callable[[], None]) -> None:
@@ -110,6 +114,8 @@ class Opening:
         """Wait for a token: nothing that was opened with it stays open."""
         self.closed[name] = str(error) or type(error).__name__
         tenants = {tenant.name for tenant in self.settings.tenants if tenant.token == name}
+        for place in [place for place in self.release_keys if place[1] == name]:
+            del self.release_keys[place]
         for federation in self.settings.federations:
             if federation.token == name:
                 self.macs.pop(f"@{federation.name}", None)
@@ -170,6 +176,19 @@ class Opening:
             if tenant.uniqueness_key is not None:
                 self._open_mac(tenant.name, tenant.token, tenant.uniqueness_key)
 
+    def _open_release_keys(self) -> None:
+        for tenant in self.settings.tenants:
+            for key in tenant.release_keys:
+                place = (tenant.name, key.token, key.key_uri)
+                if key.token not in self.tokens or place in self.release_keys:
+                    continue
+
+                def step(place: tuple[str, str, str] = place) -> None:
+                    found = AgreementKey.find(self.tokens[place[1]], Pkcs11Uri.parse(place[2]))
+                    self.release_keys[place] = found
+
+                self.attempt(f"release key of {tenant.name}", key.token, step)
+
     def _open_federations(self) -> None:
         for federation in self.settings.federations:
             self._open_mac(f"@{federation.name}", federation.token, federation.key_uri)
@@ -199,6 +218,14 @@ class Opening:
         """Have the worker serve what is open, in the order of the settings, which says what an application gets that
         names no key."""
         worker.tokens, worker.ciphers, worker.macs = dict(self.tokens), dict(self.ciphers), dict(self.macs)
+        worker.release_keys = {
+            one.name: [
+                self.release_keys[place]
+                for key in one.release_keys
+                if (place := (one.name, key.token, key.key_uri)) in self.release_keys
+            ]
+            for one in self.settings.tenants
+        }
         worker.units = {one.name: self.units[one.name] for one in self.settings.units if one.name in self.units}
         worker.seal_keys = {
             one.name: self.seal_keys[one.name] for one in self.settings.seal_keys if one.name in self.seal_keys
@@ -340,6 +367,7 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         enroller=Enroller(home.enrol_socket),
         kinds=Kinds(home),
         macs={},
+        release_keys={},
         gates=gates,
     )
     if not tampered:

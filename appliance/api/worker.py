@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from appliance.recorder import RecorderClient
     from appliance.recorder.counts import CallCounter
     from hsm import MacKey, Token
+    from hsm.agreement import AgreementKey
 
 _Owned = TypeVar("_Owned", "StampingUnit", "SealingKey")
 
@@ -84,6 +85,8 @@ class Worker:
     """Kinds of letters, by tenant."""
     macs: Mapping[str, MacKey]
     """Keys of uniqueness, by tenant and by federation ("@NAME")."""
+    release_keys: Mapping[str, Sequence[AgreementKey]]
+    """Keys that values are veiled to, by tenant, the newest first."""
     gates: Gates = field(default_factory=Gates)
     """Asked before each signature."""
     awaited: Awaited = field(default_factory=Awaited)

@@ -132,6 +132,7 @@ class AsyncClient:
     letters = sends_async(letter_calls.letters)
     letter_events = sends_async(letter_calls.letter_events)
     evidence = sends_async(letter_calls.evidence)
+    release_key = sends_async(letter_calls.release_key)
     health = sends_async(calls.health)
     quota = sends_async(calls.quota)
     openapi = sends_async(calls.openapi)

@@ -50,6 +50,7 @@ def letter_event(
     fields: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     head: str | None = None,
+    codes: Mapping[str, str] | None = None,
     parts: Sequence[str] | None = None,
     envelopes: Mapping[str, bytes] | None = None,
     receipts: Sequence[schemas.ReceiptGiven] = (),
@@ -62,11 +63,17 @@ def letter_event(
     """Have an event happen to a letter. `head`: the head that the caller goes by; another one is refused."""
     asked = schemas.EventRequest(
         event=event, fields=dict(fields or {}), data=dict(data or {}), head=head,
+        codes=dict(codes or {}),
         parts=None if parts is None else list(parts), envelopes=dict(envelopes or {}), receipts=list(receipts),
         approvals=list(approvals),
         disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
     )  # fmt: skip
     return post(f"/v1/letters/{quote(letter, safe='')}/events", asked, schemas.LetterAnswer, idempotency_key)
+
+
+def release_key() -> Call[schemas.ReleaseKey]:
+    """The key that values for this tenant are veiled to."""
+    return Call("GET", "/v1/release-key", json_answer(schemas.ReleaseKey))
 
 
 def draft_event(

@@ -130,6 +130,7 @@ class Client:
     letters = sends(letter_calls.letters)
     letter_events = sends(letter_calls.letter_events)
     evidence = sends(letter_calls.evidence)
+    release_key = sends(letter_calls.release_key)
     health = sends(calls.health)
     quota = sends(calls.quota)
     openapi = sends(calls.openapi)

@@ -102,6 +102,9 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: KindReference
     letter: LetterId
     number: Annotated[int, msgspec.Meta(ge=1)]
+    opened: dict[str, str] = {}
+    """Salts (hexadecimal) of veiled fields that it opens, by field: with the field's value in canonical JSON they give
+    the commitment in the field's envelope (appliance.letters.veil)."""
     parts: list[NewLetter] = []
     previous: Digest | None
     """SHA-256 of the letter's event before; None: its first."""
@@ -123,8 +126,11 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return hashlib.sha256(self.canonical()).hexdigest()
 
     def approval_text(self) -> bytes:
-        """What approvers sign: a fixed context and the draft, which is the event before anybody approved it."""
-        return APPROVAL_PREFIX + msgspec.structs.replace(self, approvals=[], at="").canonical()
+        """What approvers sign: a fixed context and the draft, which is the event before anybody approved it. They
+        approve an opening before anybody sees what is in it."""
+        fields = {name: value for name, value in self.fields.items() if name not in self.opened}
+        draft = msgspec.structs.replace(self, approvals=[], at="", fields=fields, opened={})
+        return APPROVAL_PREFIX + draft.canonical()
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode

@@ -43,8 +43,8 @@ class Asked:
     data: Mapping[str, Any] = field(default_factory=dict)
     sealed: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the envelopes of encrypted fields."""
-    opened: Mapping[str, Any] = field(default_factory=dict)
-    """Values of veiled fields that were opened for this event."""
+    opened: Mapping[str, tuple[Any, str]] | None = None
+    """Value and salt of the veiled fields that the event opens; None: the draft, before they are opened."""
     receipts: tuple[Receipt, ...] = ()
     parts: tuple[str, ...] = ()
     """Ids for the letters of a split, one a row."""
@@ -96,6 +96,7 @@ def judge(
         kind=KindReference(digest=loaded.digest, id=kind.id, version=kind.version),
         letter=asked.letter,
         number=1 if before is None else before.number + 1,
+        opened={} if asked.opened is None else {name: asked.opened[name][1] for name in rule.opens},
         parts=list(parts),
         previous=None if before is None else before.head,
         receipts=list(asked.receipts),
@@ -147,13 +148,12 @@ def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) ->
             raise FieldRefused(f"/fields/{name}: it comes as an envelope, in /sealed/{name}")
     needed = [name for name in _required(settable) if name not in asked.sealed] if before is None else []
     check_fields(settable, asked.fields, needed=needed, where="/fields")
-    for name in rule.opens:
-        if name not in asked.opened:
-            raise FieldRefused(f"/codes/{name}: the event opens it")
-        check_value(kind.fields[name], asked.opened[name], f"/fields/{name}")
+    opened = {name: asked.opened[name][0] for name in rule.opens} if asked.opened is not None else {}
+    for name, value in opened.items():
+        check_value(kind.fields[name], value, f"/fields/{name}")
     if before is not None and rule.fields and not (asked.fields or asked.sealed):
         raise FieldRefused("/fields: the event changes at least one")
-    clear = dict(asked.opened)
+    clear = opened
     hidden = {name: value for name, value in asked.fields.items() if settable[name].confidentiality == "hidden"}
     clear |= {name: value for name, value in asked.fields.items() if name not in hidden}
     for name, text in asked.disclosures.items():

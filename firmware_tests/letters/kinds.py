@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 
 from appliance.box.home import Home
 from appliance.letters.kind import LoadedKind, read_kind
@@ -13,6 +14,8 @@ def catalogue(kind: str) -> LoadedKind:
 
 
 BID_BOND = catalogue("bid-bond")
+OWN = Path(__file__).parent / "files"
+"""Kinds of these tests' own."""
 FIELDS: dict[str, object] = {
     "tender_code": "GD-2026-0412",
     "project": "广州市第三污水处理厂扩建工程",
@@ -26,8 +29,9 @@ FIELDS: dict[str, object] = {
 
 def install(home: Home, tenant: str) -> None:
     """The catalogue's kinds as the keymaster would have put them there."""
-    for entry in sorted((files("appliance.letters") / "catalogue").iterdir(), key=lambda one: one.name):
-        loaded = read_kind(entry.read_bytes())
+    catalogued = [one.read_bytes() for one in (files("appliance.letters") / "catalogue").iterdir()]
+    for text in [*catalogued, *(one.read_bytes() for one in OWN.glob("*.toml"))]:
+        loaded = read_kind(text)
         directory = home.kinds / tenant / loaded.kind.id
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / f"{loaded.kind.version}.toml").write_bytes(entry.read_bytes())
+        (directory / f"{loaded.kind.version}.toml").write_bytes(text)

@@ -1,0 +1,108 @@
+"""Veiled fields at the API (control VEIL): envelopes are held to their letter when they come, and opened when kind,
+time and approvals of the letter allow it, with what the sender or the platform kept outside the box."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import rfc8785
+
+from appliance.api.awaited import not_open
+from appliance.letters.artifact import decode_artifact
+from appliance.letters.envelope import Context, read_envelope
+from appliance.letters.errors import EnvelopeDamaged, EnvelopeElsewhere, FieldRefused
+from appliance.letters.kind import LoadedKind
+from appliance.letters.recipients import recipients_of
+from appliance.letters.state import LetterState
+from appliance.letters.veil import accept_envelope, key_id, open_envelope
+
+if TYPE_CHECKING:
+    from appliance.api.worker import Worker
+    from hsm.agreement import AgreementKey
+
+
+def accept(
+    worker: Worker, tenant: str, loaded: LoadedKind, envelopes: Mapping[str, bytes], fields: Mapping[str, Any]
+) -> None:
+    """Hold envelopes to the letter that they come with. Raises EnvelopeRefused, EnvelopeElsewhere, EnvelopeDamaged,
+    RecipientRefused, FieldRefused."""
+    for name, raw in envelopes.items():
+        field = loaded.kind.fields.get(name)
+        if field is None:
+            raise FieldRefused(f"/envelopes/{name}: there is no such field")
+        if field.confidentiality == "veiled":
+            context = context_of(loaded, tenant, name, fields)
+            accept_envelope(raw, context, _key(worker, tenant, read_envelope(raw).header.release_key).public_key)
+        elif field.confidentiality == "recipients":
+            recipients_of(raw)
+
+
+async def open_fields(
+    worker: Worker, tenant: str, loaded: LoadedKind, before: LetterState, names: Sequence[str], codes: Mapping[str, str]
+) -> dict[str, tuple[Any, str]]:
+    """(value, salt in hexadecimal) of veiled fields. The caller has seen that time, state and approvals allow it.
+
+    Raises FieldRefused, OpenedTooEarly, WeakCode, WrongCode, EnvelopeDamaged."""
+    opened: dict[str, tuple[Any, str]] = {}
+    for name in names:
+        if name not in codes:
+            raise FieldRefused(f"/codes/{name}: the event opens it")
+        envelope = read_envelope(await _kept(worker, tenant, before, name))
+        key = _key(worker, tenant, envelope.header.release_key)
+        context = context_of(loaded, tenant, name, before.fields)
+        now_us = worker.clock.read().time_us
+        found = await asyncio.to_thread(
+            open_envelope, envelope, context, now_us, key.public_key, key.agree, codes[name]
+        )
+        opened[name] = (_value(found.plaintext), found.salt.hex())
+    return opened
+
+
+def context_of(loaded: LoadedKind, tenant: str, field: str, fields: Mapping[str, Any]) -> Context:
+    """What an envelope for a field must have been made for: its reference is the field that the kind calls `second`."""
+    second = fields.get(loaded.kind.second) if loaded.kind.second is not None else None
+    reference = second if isinstance(second, str) else ""
+    return Context(tenant=tenant, kind=loaded.digest, field=field, reference=reference)
+
+
+def _value(plaintext: bytes) -> Any:  # JSON
+    try:
+        value = json.loads(plaintext)
+        canonical = rfc8785.dumps(value)
+    except (ValueError, RecursionError):
+        canonical = b""
+    if canonical != plaintext:
+        raise EnvelopeDamaged("what was veiled is not canonical JSON")
+    return value
+
+
+def _key(worker: Worker, tenant: str, wanted: str) -> AgreementKey:
+    keys = worker.release_keys.get(tenant, ())
+    for key in keys:
+        if key_id(key.public_key) == wanted:
+            return key
+    expected = next((len(one.release_keys) for one in worker.settings.tenants if one.name == tenant), 0)
+    if len(keys) < expected:
+        raise not_open()
+    raise EnvelopeElsewhere("/release_key: the envelope was made for another release key")
+
+
+async def _kept(worker: Worker, tenant: str, before: LetterState, name: str) -> bytes:
+    """The envelope of a field, out of the event that brought it."""
+    digest = before.sealed.get(name)
+    after = 0
+    while digest is not None:
+        rows = await worker.recorder.query("letter_records", tenant, bytes.fromhex(before.letter), after)
+        if not rows:
+            break
+        for number, row in rows:
+            artifact = decode_artifact(worker.cipher_of(tenant).open(row[1], row[-1]).artifact)
+            raw = artifact.beside.get(f"{name}.envelope")
+            if raw is not None and hashlib.sha256(raw).hexdigest() == digest:
+                return raw
+            after = number
+    raise FieldRefused(f"/codes/{name}: the letter has no envelope of that name")
