@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from appliance.evidence.bundle import TimeClass
 from appliance.evidence.findings import Indication, Journal, worst
@@ -37,6 +37,16 @@ class JudgedAlone(Protocol):
     """Title of the part that is about that document, where the document is not among the files."""
     claimed_us: int | None
     claimed_by: str
+
+
+@runtime_checkable
+class JudgedFiles(JudgedAlone, Protocol):
+    """What was found of a container with files of its own: evidence of a letter."""
+
+    digests: frozenset[str]
+    """SHA-256 of the files that its seals cover, hexadecimal."""
+    shown: tuple[int, TimeClass, str] | None
+    """By when all of it existed, in microseconds, by whose word."""
 
 
 def fingerprint(signature: bytes) -> str:

@@ -7,6 +7,8 @@ from pathlib import PurePath
 
 from asn1crypto import pem
 
+from appliance.asic.container import FIRST_BYTES as CONTAINER
+from appliance.asic.names import LETTER, event_names
 from appliance.ber import definite
 from appliance.ceremonies.bundle import is_bundle
 from appliance.der import BIT_STRING, DerError, Reader
@@ -30,6 +32,7 @@ class Kind(StrEnum):
     OPENING = "record opening"
     EXPORT = "audit export"
     CEREMONY = "record bundle of a ceremony"
+    LETTER = "evidence of a letter"
     CERTIFICATE = "certificate"
     REVOCATION_LIST = "revocation list"
     DOCUMENT = "document"
@@ -47,6 +50,7 @@ _BY_NAME = {
     ".tlog-proof": Kind.LOG_PROOF,
     ".receipt": Kind.RECEIPT,
     ".cose": Kind.RECEIPT,
+    ".asice": Kind.LETTER,
 }
 _PEM_KINDS = {
     "CERTIFICATE": Kind.CERTIFICATE,
@@ -66,6 +70,8 @@ def recognise(file: NamedBytes | NamedFile) -> tuple[Kind, list[bytes]]:
         return Kind.EXPORT, []
     if is_bundle(content[:256]) and isinstance(file, NamedBytes):
         return Kind.CEREMONY, [content]
+    if _is_letter(content):
+        return Kind.LETTER, []
     if isinstance(file, NamedFile):
         return Kind.DOCUMENT, []
     named = _BY_NAME.get(PurePath(file.name).suffix.lower(), Kind.DOCUMENT)
@@ -89,6 +95,12 @@ def _is_export(content: bytes) -> bool:
     members = content[:256]
     container = members.startswith(b"PK\x03\x04") and members[30:38] == MIMETYPE_FILE.encode()
     return content.startswith(FIRST_BYTES) or (container and ENTRIES_FILE.encode() in members)
+
+
+def _is_letter(content: bytes) -> bool:
+    """A container of a letter's evidence, whole or spoiled: no other has entries of these names."""
+    names = (LETTER, event_names(1).event, event_names(1).manifest)
+    return content.startswith(CONTAINER) and any(name.encode() in content for name in names)
 
 
 def _recognise_pem(content: bytes) -> tuple[Kind, list[bytes]]:

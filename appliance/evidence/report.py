@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from appliance.evidence.findings import Check, Indication, SubIndication
+from appliance.evidence.letters.facts import LetterFacts
 
 
 class TimeWord(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,8 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the box claims."""
     existed_no_later_than: TimeWord | None
     """Said by a party other than the box whose class the trust bundle accepts for time."""
+    letter: LetterFacts | msgspec.UnsetType = msgspec.UNSET
+    """Of evidence of a letter: what it says, as far as it could be read."""
 
 
 class TrustSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from appliance.evidence import archives, cms, logs, openings
 from appliance.evidence.contents import signed_content
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
-from appliance.evidence.items import Earliest, Item, JudgedAlone, Shown, fingerprint
+from appliance.evidence.items import Earliest, Item, JudgedAlone, JudgedFiles, Shown, fingerprint
 from appliance.evidence.openings import SignatureFacts
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.seals import JudgedSigner, judge_signer
@@ -342,6 +342,15 @@ class Round:
                 item.missing.append(journal)
             if judged.claimed_us is not None:
                 item.claimed.append((judged.claimed_us, judged.claimed_by))
+            if isinstance(judged, JudgedFiles):
+                self._files(item, judged)
+
+    def _files(self, item: Item, judged: JudgedFiles) -> None:
+        """What a container's seals cover, where it is among the files as well; and when all of it existed."""
+        item.cover([n for n, one in enumerate(self.subjects) if (one.digest("sha256") or b"").hex() in judged.digests])
+        if judged.shown is not None:
+            time_us, time_class, by = judged.shown
+            item.shown.append(Shown(item.index, time_us, time_class, by))
 
     # --- what is about nothing that was given ------------------------------------------------------------------------
 

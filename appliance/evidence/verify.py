@@ -7,9 +7,12 @@ files existed, and the second round judges with that. So two files can never lif
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 
+import msgspec
+
+from appliance.asic.container import LARGEST_CONTAINER
 from appliance.der import DerError
 from appliance.errors import BadRequest
 from appliance.evidence import cms
@@ -18,6 +21,7 @@ from appliance.evidence.context import Context
 from appliance.evidence.exports import JudgedExport, judge_export
 from appliance.evidence.findings import Indication, Journal, SubIndication, worst
 from appliance.evidence.items import Earliest, Item, JudgedAlone, earliest
+from appliance.evidence.letters.judge import JudgedLetter, judge_letter
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary, merged
 from appliance.evidence.revocation import RevocationList, read_revocation_list
@@ -25,6 +29,7 @@ from appliance.evidence.rounds import SUBJECTS_ONLY, Input, Round
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile, Subject
 from appliance.evidence.trust import TrustBundle
+from appliance.letters.kind import LoadedKind
 from appliance.limits import VERIFIED_FILES
 from appliance.quoting import escape
 
@@ -47,13 +52,15 @@ def verify(
     digests: Sequence[NamedDigest] = (),
     nonce: int | None = None,
     genesis: str | None = None,
+    kinds: Sequence[LoadedKind] = (),
 ) -> Report:
     """Verify files together: each may be the document, the stamp, the seal or the proof of another.
 
     `now_us` is the validation time in microseconds since the epoch; it decides whether the bundle has expired, and
     stands for the signing time where nothing shows an earlier one (EN 319 102-1, clause 5.5). `digests` stand for
     documents that are not given; `nonce` is what every stamp must answer; `genesis` the SHA-256 of the constitution
-    that ceremonies are followed from, where the trust bundle names none. Raises TooMuch; whatever is wrong with a file
+    that ceremonies are followed from, where the trust bundle names none; `kinds` give titles to what letters say, and
+    decide nothing. Raises TooMuch; whatever is wrong with a file
     stands in the report.
     """
     if len(files) + len(digests) > VERIFIED_FILES:
@@ -61,10 +68,11 @@ def verify(
     inputs = _recognised(files, digests)
     context = _context(inputs, trust, now_us, nonce)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
-    alone: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis)}
+    letters = _letters(inputs, context, accepted, kinds)
+    alone: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis), **letters}
     items = Round(inputs, context, Earliest(), Earliest(), alone).judge()
     items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted), alone).judge()
-    return _report(inputs, items, context, accepted)
+    return _report(inputs, items, context, accepted, letters)
 
 
 def _recognised(files: Sequence[NamedBytes | NamedFile], digests: Sequence[NamedDigest]) -> list[Input]:
@@ -109,6 +117,19 @@ def _ceremonies(inputs: Sequence[Input], trust: TrustBundle, genesis: str | None
     return {one.index: judge_bundle(one.objects[0], trust, genesis) for one in found}
 
 
+def _letters(
+    inputs: Sequence[Input], context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind]
+) -> dict[int, JudgedLetter]:
+    """Evidence of letters, by their places: each is whole by itself."""
+    judged: dict[int, JudgedLetter] = {}
+    for one in inputs:
+        stream = one.subject.stream() if one.kind is Kind.LETTER else None
+        if stream is not None:
+            with stream:
+                judged[one.index] = judge_letter(stream.read(LARGEST_CONTAINER + 1), context, accepted, kinds)
+    return judged
+
+
 def _context(inputs: Sequence[Input], trust: TrustBundle, now_us: int, nonce: int | None) -> Context:
     """Helpers may lie in any file: a CRL is signed by its issuer, and a certificate counts only below an anchor."""
     certificates: list[bytes] = []
@@ -137,11 +158,17 @@ def _embedded_lists(encoded: bytes) -> list[bytes]:
 # --- the report --------------------------------------------------------------------------------------------------
 
 
-def _report(inputs: Sequence[Input], items: Sequence[Item], context: Context, accepted: frozenset[str]) -> Report:
+def _report(
+    inputs: Sequence[Input], items: Sequence[Item], context: Context, accepted: frozenset[str],
+    letters: Mapping[int, JudgedLetter],
+) -> Report:  # fmt: skip
     trust = context.trust
     expired = not trust.issued_us <= context.now_us <= trust.expires_us
     outside = earliest(items, accepted)
     files = [_file_report(inputs, items, item, outside, expired=expired) for item in items]
+    for index, found in letters.items():
+        if found.facts is not None:
+            files[index] = msgspec.structs.replace(files[index], letter=found.facts)
     judged = [file.indication for file in files if file.indication is not None]
     document = trust.document
     return Report(

@@ -55,7 +55,7 @@ def _said(node: ast.expr) -> list[str]:
 
 
 def _texts() -> Iterator[tuple[str, int, str]]:
-    files = sorted((*(ROOT / "evidence").glob("*.py"), *(ROOT / "ceremonies").glob("jud*.py")))
+    files = sorted((*(ROOT / "evidence").rglob("*.py"), *(ROOT / "ceremonies").glob("jud*.py")))
     for file in files:
         for call in ast.walk(ast.parse(file.read_text())):
             if not isinstance(call, ast.Call):

@@ -1,0 +1,84 @@
+"""Words of judged evidence of letters (appliance.evidence.letters) in Simplified Chinese."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LETTERS: Final[dict[str, str]] = {
+    "evidence of a letter": "函件证据",
+    "container": "容器",
+    "events": "事件",
+    "event": "事件",
+    "extent": "范围",
+    "approval": "审批",
+    "helper": "辅助材料",
+    "log order": "日志顺序",
+    "time": "时间",
+    "envelope": "加密信封",
+    "receipt": "回执",
+    "disclosures": "披露",
+    "seal": "签章",
+    "court package": "司法证据包",
+    "court package: {0}": "司法证据包：{0}",
+    "event {0}": "事件 {0}",
+    "event {0} of {1}…": "函件 {1}… 的事件 {0}",
+    "event {0}: {1}": "事件 {0}：{1}",
+    "signer {0} of {1}: {2}": "第 {0} 位签署方（共 {1} 位）：{2}",
+    "The container is refused: {0}.": "容器被拒绝：{0}。",
+    "{0} entries, none twice, nothing between or after them; each is named by a sealed manifest or proves itself.":
+        "{0} 个条目，无重复，条目之间和之后没有其他内容；每一条目均列于已签章的清单，或可自证。",
+    "The entry {0} is none that an evidence file has.": "条目 {0} 不是证据文件应有的条目。",
+    "It does not say which letter it is about, as boxes do.": "文件未按设备的方式说明所涉函件。",
+    "It is of a format that this verifier lacks.": "文件格式不为本验证程序所识别。",
+    "{0}: {1}.": "{0}：{1}。",
+    "{0} has no seal of its own.": "{0} 没有自己的签章。",
+    "{0} names {1}, which is not there.": "{0} 列出的 {1} 不在文件中。",
+    "{0} is not the file that {1} names: it was changed.": "{0} 不是 {1} 所列的文件：它已被更改。",
+    "{0} names {1}, which is not its own.": "{0} 列出了不属于它的 {1}。",
+    "{0} covers no event.": "{0} 未涵盖任何事件。",
+    "{0} stands outside every sealed manifest.": "{0} 不在任何已签章的清单之内。",
+    "{0} belongs to no manifest.": "{0} 不属于任何清单。",
+    "The court package was sealed for another event than the newest one in the file.":
+        "司法证据包所签章的事件不是文件中最新的事件。",
+    "{0} is not what its name says.": "{0} 的内容与其名称不符。",
+    "The events do not hold together: {0}.": "各事件不能衔接：{0}。",
+    "The events say what is no value: {0}.": "事件中的金额或取值无效：{0}。",
+    "{0} has a foreign name.": "{0} 的名称不属于该事件。",
+    "{0} event(s), each naming the one before by its SHA-256; followed to the letter {1}, its value conserved.":
+        "{0} 个事件，各以 SHA-256 指明前一事件；逐一推导至函件 {1}，每一步金额守恒。",
+    "The file tells of the letter up to the newest event in it. Whether later ones exist, only the box can say.":
+        "本文件只反映函件至其中最新事件为止的情况。此后是否另有事件，只有设备能够说明。",
+    "{0} and {1} file(s) beside it are, byte for byte, those that the sealed manifest names.":
+        "{0} 及其所附 {1} 个文件与已签章清单所列逐字节一致。",
+    "The record in the log is of an event, asked for by the application and tenant that the event names.":
+        "日志中的记录属于一个事件，其申请应用和租户与事件所述一致。",
+    "Contradiction: the record in the log names another application or tenant, or is of no event.":
+        "矛盾：日志中的记录指明了另外的应用或租户，或者不属于事件。",
+    "Contradiction: entry {0} of the log stands before that of an earlier event.":
+        "矛盾：日志第 {0} 项位于较早事件的记录之前。",
+    "The event's time is none.": "事件的时间无效。",
+    "The box says that it happened at {0}.": "设备声明其发生于 {0}。",
+    "The seal has no time-stamp that holds, as seals of events have.": "签章没有有效的时间戳，而事件的签章均应有。",
+    "Contradiction: the event says {0}, but its seal existed no later than {1}.":
+        "矛盾：事件声明 {0}，但其签章最迟存在于 {1}。",
+    "The envelope of the encrypted field {0} is not in the file.": "加密字段 {0} 的信封不在文件中。",
+    "The receipt {0} of {1} is beside the event, byte for byte.": "{1} 的回执 {0} 随事件附上，逐字节一致。",
+    "The receipt {0} of {1} is not in the file.": "{1} 的回执 {0} 不在文件中。",
+    "A disclosure is not the event's: {0}.": "某项披露不属于该事件：{0}。",
+    "{0} hidden value(s) are those whose digests the event holds.": "{0} 项隐藏值与事件所载摘要一致。",
+    "The seal is over something else than this manifest.": "签章所涵盖的不是此清单。",
+    "{0} part(s), byte for byte those that the sealed manifest names.": "{0} 个部分，与已签章清单所列逐字节一致。",
+    "The event's record is not in the file, so no log shows it.": "事件的记录不在文件中，因此没有日志可以证明。",
+    "The record's opening is {0}.": "记录开启件：{0}。",
+    "The record's opening has members that nothing covers.": "记录开启件含有不受任何签名保护的成员。",
+    "The opening and the proof name different entries.": "开启件与证明指明了不同的日志项。",
+    "The log proof is not text.": "日志证明不是文本。",
+    "A WebAuthn assertion: its public key is not in the file.": "WebAuthn 断言：其公钥不在文件中。",
+    "It is over something else than this event.": "它所涵盖的不是此事件。",
+    "Step {0}, approver {1}: signed by “{2}” over exactly this event.":
+        "第 {0} 步，审批人 {1}：由“{2}”对此事件签署。",
+    "Step {0}, approver {1}: {2}. {3} That the box had checked it is said by the seal alone.":
+        "第 {0} 步，审批人 {1}：{2}。{3} 设备曾作核验一事仅由签章说明。",
+    "Step {0}, approver {1}: {2}": "第 {0} 步，审批人 {1}：{2}",
+    "the newest event in the file": "文件中最新的事件",
+}  # fmt: skip

@@ -1,0 +1,430 @@
+"""The evidence of a letter, judged: the container, every seal and record in it, and the chain of events.
+
+Each event is judged as `cinnabar verify` judges a manifest, its seal and its record given as files, with the same
+rounds; then the events are followed as the box follows them (appliance.letters.state), so that a chain that breaks, a
+value that does not add up or a letter that comes from nowhere refutes the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from appliance.asic.chain import Line, Step, follow_line
+from appliance.der import DerError
+from appliance.evidence import cms
+from appliance.evidence.bundle import TimeClass
+from appliance.evidence.canonical import NotCanonical, check_canonical
+from appliance.evidence.certificates import spoken
+from appliance.evidence.context import Context
+from appliance.evidence.findings import Indication, Journal, SubIndication, worst
+from appliance.evidence.items import Earliest, Item, Shown, earliest
+from appliance.evidence.letters.approvals import judge_approvals
+from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
+from appliance.evidence.letters.layout import Layout, Sealed, read_layout
+from appliance.evidence.letters.telling import (
+    amount,
+    event_title,
+    field_facts,
+    file_facts,
+    holdings,
+    parts_made,
+    said,
+    state_title,
+    title,
+)
+from appliance.evidence.openings import read_opening
+from appliance.evidence.recognise import Kind as FileKind
+from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.evidence.rounds import Input, Round
+from appliance.evidence.signers import readable_certificates
+from appliance.evidence.subjects import NamedBytes, Subject
+from appliance.letters.errors import DisclosureRefused, EventDamaged
+from appliance.letters.event import Event
+from appliance.letters.hidden import read_disclosure
+from appliance.letters.kind import Kind, LoadedKind
+from appliance.log.checkpoint import Checkpoint
+from appliance.log.errors import MalformedNote, MalformedProof
+from appliance.log.note import parse_note
+from appliance.log.proofs import TlogProof
+from appliance.quoting import escape, quote
+
+_BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
+_SECOND_US = 1_000_000
+_OPENING = {"box_proof", "commitment", "content", "index", "salt"}
+_MANIFEST, _SEAL, _RECORD = range(3)
+
+
+@dataclass
+class JudgedLetter:
+    """What the evidence of a letter shows."""
+
+    parts: list[tuple[str, Journal]] = field(default_factory=list)
+    table: str | None = None
+    missing: str | None = None
+    claimed_us: int | None = None
+    claimed_by: str = "the newest event in the file"
+    shown: tuple[int, TimeClass, str] | None = None
+    """By when the whole file's events are shown to have existed, by whom."""
+    digests: frozenset[str] = frozenset()
+    """SHA-256 of the files that its seals cover, hexadecimal."""
+    facts: LetterFacts | None = None
+
+
+@dataclass
+class _Found:
+    """What was found of one seal with its record."""
+
+    journals: list[tuple[str, Journal]]
+    signers: list[str]
+    stamped_us: int | None
+    record: Any
+    origin: str
+    index: int | None
+    trusted_us: int | None
+    """By when it existed, by the word of anyone the bundle trusts."""
+    outside: Shown | None
+
+    @property
+    def indication(self) -> Indication:
+        return worst([journal.indication for _, journal in self.journals])
+
+
+def judge_letter(
+    content: bytes, context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind] = ()
+) -> JudgedLetter:
+    """Judge a file. `accepted`: the classes of time that count; `kinds`: files of kinds, for titles alone."""
+    judged = JudgedLetter()
+    journal = Journal()
+    judged.parts.append(("evidence of a letter", journal))
+    layout = read_layout(content, journal)
+    if layout is None:
+        return judged
+    judged.digests = layout.digests
+    try:
+        line = follow_line([event for event, _ in layout.events], layout.letter)
+    except EventDamaged as error:
+        journal.refuse("events", SubIndication.HASH_FAILURE, f"The events do not hold together: {escape(str(error))}.")
+        return judged
+    except (ValueError, KeyError) as error:
+        journal.refuse("events", SubIndication.FORMAT_FAILURE, f"The events say what is no value: {quote(str(error))}.")
+        return judged
+    for step, (_, sealed) in zip(line.steps, layout.events, strict=True):
+        if step.tail != sealed.tail:
+            journal.refuse("events", SubIndication.FORMAT_FAILURE, f"{quote(sealed.names.event)} has a foreign name.")
+            return judged
+    journal.passed(
+        "events",
+        f"{len(line.steps)} event(s), each naming the one before by its SHA-256; followed to the letter "
+        f"{line.state.letter}, its value conserved.",
+    )
+    journal.note(
+        "extent",
+        "The file tells of the letter up to the newest event in it. Whether later ones exist, only the box can say.",
+    )
+    journal.complete()
+    _Work(judged, layout, line, _with_helpers(context, layout), accepted, kinds).judge()
+    return judged
+
+
+def _with_helpers(context: Context, layout: Layout) -> Context:
+    lists: list[RevocationList] = list(context.lists)
+    seals = [sealed.seal for _, sealed in layout.events] + ([layout.court.seal] if layout.court else [])
+    encoded = list(layout.lists)
+    for seal in seals:
+        try:
+            encoded += cms.read_signed_data(seal).crls
+        except DerError:
+            continue
+    for one in dict.fromkeys(encoded):
+        try:
+            lists.append(read_revocation_list(one))
+        except DerError:
+            continue
+    return replace(context, lists=tuple(lists), others=(*context.others, *readable_certificates(layout.certificates)))
+
+
+class _Work:
+    def __init__(
+        self, judged: JudgedLetter, layout: Layout, line: Line, context: Context, accepted: frozenset[str],
+        kinds: Sequence[LoadedKind],
+    ) -> None:  # fmt: skip
+        self.judged = judged
+        self.layout = layout
+        self.line = line
+        self.context = context
+        self.accepted = accepted
+        self.kinds = {one.digest: one.kind for one in kinds}
+        self.disclosed: dict[str, Any] = {}
+        self.hidden = 0
+        self.logged: dict[str, int] = {}
+        """The newest record's place in each log."""
+
+    def judge(self) -> None:
+        facts = [
+            self._event(step, sealed) for step, (_, sealed) in zip(self.line.steps, self.layout.events, strict=True)
+        ]
+        court = None if self.layout.court is None else self._court(self.layout.court)
+        newest, state = facts[-1], self.line.state
+        kind = self.kinds.get(state.kind.digest)
+        declared = kind.fields if kind is not None else {}
+        self.judged.facts = LetterFacts(
+            letter=state.letter,
+            kind=said(state.kind.id),
+            kind_title=None if kind is None else title(kind.title),
+            kind_version=state.kind.version,
+            kind_digest=state.kind.digest,
+            state=said(state.state),
+            state_title=state_title(kind, state.state),
+            events=facts,
+            head=state.head,
+            balance=amount(state.balance, state.currency),
+            begun=said(state.begun),
+            changed=said(state.changed),
+            existed_no_later_than=newest.existed_no_later_than,
+            said_by=newest.said_by,
+            fields=[
+                *field_facts(state.fields, declared),
+                *field_facts(self.disclosed, declared, "disclosed"),
+                *field_facts(state.sealed, declared, "encrypted"),
+            ],
+            hidden=self.hidden,
+            title_chain=holdings(self.line, kind),
+            court=court,
+        )
+
+    # --- one event ---------------------------------------------------------------------------------------------------
+
+    def _event(self, step: Step, sealed: Sealed) -> EventFact:
+        event = step.event
+        journal = Journal()
+        found = self._sealed(sealed, journal)
+        kind = self.kinds.get(event.kind.digest)
+        journal.passed(
+            "manifest", f"{quote(sealed.names.event)} and {len(sealed.files)} file(s) beside it are, byte for byte, "
+            "those that the sealed manifest names.",
+        )  # fmt: skip
+        self._check_record(event, found, journal)
+        self._check_times(event, found, journal)
+        self._check_beside(event, sealed, journal)
+        disclosed = self._disclosures(event, sealed, journal)
+        approvals = judge_approvals(event, self.context, found.trusted_us, journal)
+        journal.complete()
+        which = f"event {event.number} of {event.letter[:8]}…" if "-" in step.tail else f"event {event.number}"
+        self.judged.parts.append((which, journal))
+        self.judged.parts += [(f"{which}: {name}", one) for name, one in found.journals]
+        self.judged.claimed_us = _instant(event.at)
+        self.judged.shown = (
+            None if found.outside is None else (found.outside.time_us, found.outside.time_class, found.outside.by)
+        )
+        declared = kind.fields if kind is not None else {}
+        rule = kind.events.get(event.event) if kind is not None else None
+        state = step.after
+        return EventFact(
+            number=event.number,
+            letter=event.letter,
+            event=said(event.event),
+            title=event_title(kind, event.event),
+            at=said(event.at),
+            state=said(event.state),
+            state_title=state_title(kind, event.state),
+            move="" if event.value is None else event.value.move,
+            amount="" if event.value is None else f"{said(event.value.amount)} {said(event.value.currency)}",
+            balance=amount(state.balance, state.currency),
+            application=said(event.actor.application),
+            tenant=said(event.actor.tenant),
+            signers=found.signers,
+            stamped="" if found.stamped_us is None else spoken(found.stamped_us),
+            existed_no_later_than="" if found.outside is None else spoken(found.outside.time_us),
+            said_by="" if found.outside is None else found.outside.by,
+            log=said(found.origin),
+            index=found.index,
+            sha256=state.head,
+            approvals=approvals,
+            receipts=[f"{said(one.registry)} {said(one.number)}" for one in event.receipts],
+            references=[f"{said(one.field)}: {one.letter} ({said(one.state)})" for one in event.references],
+            data=field_facts(event.data, rule.data if rule is not None else {}),
+            changed=[
+                *field_facts(event.fields, declared),
+                *disclosed,
+                *field_facts(event.sealed, declared, "encrypted"),
+            ],
+            files=file_facts(sealed.files),
+            parts=parts_made(event),
+            indication=worst([journal.indication, found.indication]),
+        )  # fmt: skip
+
+    def _check_record(self, event: Event, found: _Found, journal: Journal) -> None:
+        record = found.record
+        if record is None:
+            return
+        journal.expect(
+            (record.kind, record.tenant, record.application) == ("letter", event.actor.tenant, event.actor.application),
+            "record",
+            "The record in the log is of an event, asked for by the application and tenant that the event names.",
+            SubIndication.SIG_CONSTRAINTS_FAILURE,
+            "Contradiction: the record in the log names another application or tenant, or is of no event.",
+        )
+        if found.index is None:
+            return
+        before = self.logged.get(found.origin)
+        if before is not None and found.index <= before:
+            journal.refuse(
+                "log order", SubIndication.TIMESTAMP_ORDER_FAILURE,
+                f"Contradiction: entry {found.index} of the log stands before that of an earlier event.",
+            )  # fmt: skip
+        self.logged[found.origin] = found.index
+
+    def _check_times(self, event: Event, found: _Found, journal: Journal) -> None:
+        at_us = _instant(event.at)
+        if at_us is None:
+            journal.refuse("time", SubIndication.FORMAT_FAILURE, "The event's time is none.")
+            return
+        journal.note("time", f"The box says that it happened at {spoken(at_us)}.")
+        if found.stamped_us is None:
+            journal.refuse(
+                "time", SubIndication.NO_POE, "The seal has no time-stamp that holds, as seals of events have."
+            )  # fmt: skip
+            return
+        shown = min([found.stamped_us, *([found.outside.time_us] if found.outside is not None else [])])
+        if at_us > shown + _SECOND_US:
+            journal.refuse(
+                "time", SubIndication.TIMESTAMP_ORDER_FAILURE,
+                f"Contradiction: the event says {spoken(at_us)}, but its seal existed no later than {spoken(shown)}.",
+            )  # fmt: skip
+
+    def _check_beside(self, event: Event, sealed: Sealed, journal: Journal) -> None:
+        there = {hashlib.sha256(content).hexdigest() for content in sealed.files.values()}
+        for name, digest in sorted(event.sealed.items()):
+            if digest not in there:
+                journal.note("envelope", f"The envelope of the encrypted field {quote(name)} is not in the file.")
+        for one in event.receipts:
+            journal.expect(
+                one.digest in there,
+                "receipt",
+                f"The receipt {quote(one.number)} of {quote(one.registry)} is beside the event, byte for byte.",
+                SubIndication.SIGNED_DATA_NOT_FOUND,
+                f"The receipt {quote(one.number)} of {quote(one.registry)} is not in the file.",
+            )
+
+    def _disclosures(self, event: Event, sealed: Sealed, journal: Journal) -> list[FieldFact]:
+        encoded = self.layout.disclosures.get(sealed.tail)
+        shown: dict[str, Any] = {}
+        if encoded is not None:
+            try:
+                members = check_canonical(encoded)
+                for name, text in msgspec.convert(members, dict[str, str]).items():
+                    disclosure = read_disclosure(text)
+                    if disclosure.name != name or disclosure.digest not in event.hidden:
+                        raise DisclosureRefused("it is of no hidden field of this event")
+                    shown[name] = disclosure.value
+            except (NotCanonical, DisclosureRefused, msgspec.MsgspecError) as error:
+                journal.refuse(
+                    "disclosures",
+                    SubIndication.HASH_FAILURE,
+                    f"A disclosure is not the event's: {escape(str(error))}.",
+                )
+                return []
+            journal.passed("disclosures", f"{len(shown)} hidden value(s) are those whose digests the event holds.")
+        self.hidden += len(event.hidden) - len(shown)
+        if event.letter == self.line.state.letter:
+            self.disclosed |= shown
+        kind: Kind | None = self.kinds.get(event.kind.digest)
+        return field_facts(shown, kind.fields if kind is not None else {}, "disclosed")
+
+    # --- one seal with its record ------------------------------------------------------------------------------------
+
+    def _sealed(self, sealed: Sealed, journal: Journal) -> _Found:
+        inputs = [
+            Input(_MANIFEST, Subject(NamedBytes(sealed.names.manifest, sealed.manifest)), FileKind.DOCUMENT, []),
+            Input(_SEAL, Subject(NamedBytes(sealed.names.seal, sealed.seal)), FileKind.SEAL, [sealed.seal]),
+        ]
+        opening, index, origin = _opening(sealed, journal)
+        if opening is not None:
+            subject = Subject(NamedBytes(sealed.names.opening, opening))
+            inputs.append(Input(_RECORD, subject, FileKind.OPENING, [opening]))
+        items = Round(inputs, self.context, Earliest(), Earliest(), {}).judge()
+        trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
+        items = Round(inputs, self.context, trusted, outside, {}).judge()
+        trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
+        if _MANIFEST not in items[_SEAL].covers:
+            journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal is over something else than this manifest.")
+        record = None
+        if opening is not None and len(items) > _RECORD and items[_RECORD].indication is not Indication.FAILED:
+            record = read_opening(opening).record
+        known = trusted.files.get(_MANIFEST)
+        return _Found(
+            journals=[(name, one) for item in items[1:] for name, one in item.parts],
+            signers=_signers(items[_SEAL]),
+            stamped_us=min((one.time_us for one in items[_SEAL].shown), default=None),
+            record=record,
+            origin=origin,
+            index=index,
+            trusted_us=None if known is None else known.time_us,
+            outside=outside.files.get(_MANIFEST),
+        )
+
+    def _court(self, sealed: Sealed) -> CourtFact:
+        journal = Journal()
+        found = self._sealed(sealed, journal)
+        journal.passed("manifest", f"{len(sealed.files)} part(s), byte for byte those that the sealed manifest names.")
+        journal.complete()
+        self.judged.parts.append(("court package", journal))
+        self.judged.parts += [(f"court package: {name}", one) for name, one in found.journals]
+        return CourtFact(
+            parts=file_facts(sealed.files), signers=found.signers,
+            indication=worst([journal.indication, found.indication]),
+        )  # fmt: skip
+
+
+def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None, str]:
+    """The record's opening with its log proof in it, as the box answers it; its place; the log's origin."""
+    if sealed.opening is None:
+        journal.refuse("record", SubIndication.NO_POE, "The event's record is not in the file, so no log shows it.")
+        return None, None, ""
+    try:
+        value = check_canonical(sealed.opening)
+    except NotCanonical as error:
+        journal.refuse("record", SubIndication.FORMAT_FAILURE, f"The record's opening is {escape(str(error))}.")
+        return None, None, ""
+    if not isinstance(value, dict) or not value.keys() <= _OPENING:
+        journal.refuse("record", SubIndication.FORMAT_FAILURE, "The record's opening has members that nothing covers.")
+        return None, None, ""
+    if sealed.proof is None:
+        return sealed.opening, None, ""
+    index, origin = _place(sealed.proof)
+    if index != value.get("index", index):
+        journal.refuse("record", SubIndication.FORMAT_FAILURE, "The opening and the proof name different entries.")
+    try:
+        value["proof"] = {"tlog_proof": sealed.proof.decode()}
+    except UnicodeDecodeError:
+        journal.refuse("record", SubIndication.FORMAT_FAILURE, "The log proof is not text.")
+        return sealed.opening, None, ""
+    return msgspec.json.encode(value), index, origin
+
+
+def _place(proof: bytes) -> tuple[int | None, str]:
+    """Index and origin that a proof states; whether it holds is judged elsewhere."""
+    try:
+        parsed = TlogProof.parse(proof)
+        return parsed.index, Checkpoint.parse(parse_note(parsed.checkpoint).text).origin
+    except (MalformedNote, MalformedProof):
+        return None, ""
+
+
+def _signers(item: Item) -> list[str]:
+    begin = "a seal by “"
+    return list(dict.fromkeys(by[len(begin) : -1] for _, by in item.claimed if by.startswith(begin)))
+
+
+def _instant(text: str) -> int | None:
+    try:
+        when = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

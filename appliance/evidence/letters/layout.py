@@ -1,0 +1,215 @@
+"""The container of a letter's evidence, before anything in it is believed: what stands where, and what covers what.
+
+Every entry is named by a manifest that a seal signs, or is one of a few in META-INF that prove themselves: a seal by
+its signature, a record by the log, a list by its issuer. What is neither refutes the whole file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from appliance.asic.container import read_container
+from appliance.asic.errors import ContainerRefused, ManifestRefused
+from appliance.asic.letter import About
+from appliance.asic.manifest import Manifest, read_manifest
+from appliance.asic.names import COURT, LETTER, Entry, EventNames, names_of, read_name
+from appliance.evidence.canonical import NotCanonical, check_canonical
+from appliance.evidence.findings import Journal, Refusal, SubIndication
+from appliance.letters.errors import EventDamaged
+from appliance.letters.event import Event, read_event
+from appliance.quoting import escape, quote
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What one seal covers, with what belongs to it."""
+
+    tail: str
+    names: EventNames
+    manifest: bytes
+    seal: bytes
+    opening: bytes | None
+    proof: bytes | None
+    files: Mapping[str, bytes]
+    """By name without the folder: what stands beside the event, or the parts of the court package."""
+
+
+@dataclass
+class Layout:
+    """A container whose entries all have a place."""
+
+    letter: str
+    events: list[tuple[Event, Sealed]] = field(default_factory=list)
+    """Oldest first."""
+    court: Sealed | None = None
+    disclosures: dict[str, bytes] = field(default_factory=dict)
+    """By tail."""
+    certificates: list[bytes] = field(default_factory=list)
+    lists: list[bytes] = field(default_factory=list)
+    digests: frozenset[str] = frozenset()
+    """SHA-256 of every file that a manifest names, hexadecimal."""
+
+
+def read_layout(content: bytes, journal: Journal) -> Layout | None:
+    """Take the container apart; whatever is wrong with it is entered, and then there is nothing to go on with."""
+    try:
+        entries = read_container(content)
+        layout = _Reading(entries, journal).layout()
+    except ContainerRefused as error:
+        journal.refuse("container", SubIndication.FORMAT_FAILURE, f"The container is refused: {escape(str(error))}.")
+        return None
+    except Refusal as refusal:
+        journal.add(refusal)
+        return None
+    if journal.sub_indications:
+        return None
+    journal.passed(
+        "container",
+        f"{len(entries)} entries, none twice, nothing between or after them; each is named by a sealed manifest or "
+        "proves itself.",
+    )
+    return layout
+
+
+class _Reading:
+    def __init__(self, entries: Mapping[str, bytes], journal: Journal) -> None:
+        self._entries = entries
+        self._journal = journal
+        self._named: set[str] = set()
+        self._places: dict[str, Entry] = {}
+
+    def layout(self) -> Layout:
+        """Raises Refusal where nothing can be read any further."""
+        for name in self._entries:
+            place = read_name(name)
+            if place is None:
+                self._refuse(f"The entry {quote(name)} is none that an evidence file has.")
+            else:
+                self._places[name] = place
+        layout = Layout(self._about())
+        tails = [place.tail for place in self._places.values() if place.role == "manifest"]
+        parsed: dict[str, tuple[Event, Sealed]] = {}
+        for tail in tails:
+            sealed = self._sealed(tail)
+            if sealed is None:
+                continue
+            if tail == COURT:
+                layout.court = sealed
+            else:
+                parsed[tail] = (self._event(sealed), sealed)
+        self._outside(set(tails))
+        layout.events = _ordered(parsed)
+        self._court_names_the_newest(layout)
+        for name, place in self._places.items():
+            if place.role == "disclosures":
+                layout.disclosures[place.tail] = self._entries[name]
+            elif place.role in ("certificate", "crl"):
+                self._named_by_digest(name, place)
+                (layout.certificates if place.role == "certificate" else layout.lists).append(self._entries[name])
+        layout.digests = frozenset(hashlib.sha256(self._entries[name]).hexdigest() for name in self._named)
+        return layout
+
+    def _about(self) -> str:
+        try:
+            encoded = self._entries[LETTER]
+            check_canonical(encoded)
+            about = msgspec.json.decode(encoded, type=About)
+        except (KeyError, NotCanonical, msgspec.MsgspecError):
+            raise Refusal(
+                "container", SubIndication.FORMAT_FAILURE, "It does not say which letter it is about, as boxes do."
+            ) from None
+        if about != About(letter=about.letter):
+            raise Refusal("container", SubIndication.FORMAT_FAILURE, "It is of a format that this verifier lacks.")
+        return about.letter
+
+    def _sealed(self, tail: str) -> Sealed | None:
+        names = names_of(tail)
+        entries = self._entries
+        try:
+            manifest = read_manifest(entries[names.manifest])
+        except ManifestRefused as error:
+            self._refuse(f"{quote(names.manifest)}: {escape(str(error))}.")
+            return None
+        if manifest.tail != tail or names.seal not in entries:
+            self._refuse(f"{quote(names.manifest)} has no seal of its own.")
+            return None
+        self._check_references(names, manifest)
+        own = {one for one, place in self._places.items() if place.tail == tail and place.role in ("beside", "event")}
+        if tail == COURT:
+            own = {one for one, place in self._places.items() if place.role == "court"}
+        files = {name.removeprefix(names.beside): entries[name] for name in sorted(own) if name != names.event}
+        return Sealed(
+            tail, names, entries[names.manifest], entries[names.seal], entries.get(names.opening),
+            entries.get(names.proof), files,
+        )  # fmt: skip
+
+    def _check_references(self, names: EventNames, manifest: Manifest) -> None:
+        for one in manifest.references:
+            content = self._entries.get(one.name)
+            place = self._places.get(one.name)
+            if content is None or place is None:
+                self._refuse(f"{quote(names.manifest)} names {quote(one.name)}, which is not there.")
+            elif hashlib.sha256(content).digest() != one.digest:
+                self._journal.refuse(
+                    "manifest", SubIndication.HASH_FAILURE,
+                    f"{quote(one.name)} is not the file that {quote(names.manifest)} names: it was changed.",
+                )  # fmt: skip
+            elif place.tail == manifest.tail or (manifest.tail == COURT and place.role in ("court", "event")):
+                self._named.add(one.name)
+            else:
+                self._refuse(f"{quote(names.manifest)} names {quote(one.name)}, which is not its own.")
+
+    def _event(self, sealed: Sealed) -> Event:
+        try:
+            return read_event(self._entries[sealed.names.event])
+        except KeyError:
+            raise Refusal(
+                "event", SubIndication.FORMAT_FAILURE, f"{quote(sealed.names.manifest)} covers no event."
+            ) from None
+        except EventDamaged as error:
+            raise Refusal(
+                "event", SubIndication.FORMAT_FAILURE, f"{quote(sealed.names.event)}: {escape(str(error))}."
+            ) from None
+
+    def _outside(self, tails: set[str]) -> None:
+        """Entries that no manifest names, though they must be, and those that belong to no manifest."""
+        for name, place in self._places.items():
+            if place.role in ("event", "beside", "court") and name not in self._named:
+                self._refuse(f"{quote(name)} stands outside every sealed manifest.")
+            elif place.role in ("seal", "opening", "proof", "disclosures") and place.tail not in tails:
+                self._refuse(f"{quote(name)} belongs to no manifest.")
+
+    def _court_names_the_newest(self, layout: Layout) -> None:
+        if layout.court is None or not layout.events:
+            return
+        newest = layout.events[-1][1].names.event
+        references = [one.name for one in read_manifest(layout.court.manifest).references]
+        if [one for one in references if not one.startswith(layout.court.names.beside)] != [newest]:
+            self._refuse("The court package was sealed for another event than the newest one in the file.")
+
+    def _named_by_digest(self, name: str, place: Entry) -> None:
+        if hashlib.sha256(self._entries[name]).hexdigest() != place.name:
+            self._journal.refuse("helper", SubIndication.HASH_FAILURE, f"{quote(name)} is not what its name says.")
+
+    def _refuse(self, text: str) -> None:
+        self._journal.refuse("container", SubIndication.FORMAT_FAILURE, text)
+
+
+def _ordered(parsed: Mapping[str, tuple[Event, Sealed]]) -> list[tuple[Event, Sealed]]:
+    """The first letter's events, then those of the letter that its last event makes, and so on."""
+    letters: dict[str, list[tuple[Event, Sealed]]] = {}
+    first: list[tuple[Event, Sealed]] = []
+    for tail, one in sorted(parsed.items(), key=lambda item: item[1][0].number):
+        (letters.setdefault(tail.partition("-")[0], []) if "-" in tail else first).append(one)
+    ordered = first
+    while ordered and letters:
+        following = [part.letter for part in ordered[-1][0].parts if part.letter in letters]
+        if not following:
+            break
+        ordered = ordered + letters.pop(following[0])
+    # What is led to by nothing comes last, where following the line stops at it.
+    return ordered + [one for left in letters.values() for one in left]

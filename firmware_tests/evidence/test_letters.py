@@ -1,0 +1,466 @@
+"""Evidence of letters: good files pass, and whatever is wrong with one is found and named."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.asic import (
+    CourtPackage,
+    EventFiles,
+    OpenedRecord,
+    court_manifest,
+    event_names,
+    read_container,
+    write_container,
+)
+from appliance.evidence import Indication, Report, SubIndication
+from appliance.evidence.findings import Check
+from appliance.evidence.letters import LetterFacts
+from appliance.letters.event import Approval, Event, NewLetter, Receipt, ValueChange
+from appliance.letters.hidden import digest_of, disclosure_of
+from appliance.record import commitment
+from firmware_tests.evidence.letters import (
+    LETTER,
+    OTHER_PART,
+    PART,
+    check,
+    event,
+    evidence,
+    office,
+    opened_value,
+    plain_letter,
+    split_letter,
+    story,
+    surroundings,
+)
+from firmware_tests.evidence.material import T0, certify, crl, microseconds, seal
+from firmware_tests.evidence.test_logs import record_of
+from firmware_tests.letters.kinds import BID_BOND, FIELDS
+
+PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
+Sub = SubIndication
+EVENT, MANIFEST = "event-0001.json", "META-INF/ASiCManifest-0001.xml"
+Entries = dict[str, bytes]
+
+
+@functools.cache
+def good() -> bytes:
+    return evidence(plain_letter())
+
+
+def facts(report: Report) -> LetterFacts:
+    found = report.files[0].letter
+    assert isinstance(found, LetterFacts)
+    return found
+
+
+def checks(report: Report) -> list[Check]:
+    return [one for part in report.files[0].parts for one in part.checks]
+
+
+def reasons(report: Report) -> str:
+    return "\n".join(one.text for one in checks(report) if one.sub_indication is not None)
+
+
+def changed(change: Callable[[Entries], object], content: bytes | None = None) -> bytes:
+    entries = read_container(good() if content is None else content)
+    change(entries)
+    return write_container(entries.items())
+
+
+# --- good ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_letter_with_its_times_its_balance_and_its_documents() -> None:
+    report = check(good(), ("letter.pdf", b"%PDF-1.7 the letter as people read it"))
+    assert report.indication is PASSED, reasons(report)
+    letter, file = facts(report), report.files[0]
+    assert (letter.letter, letter.state, letter.balance) == (LETTER, "claimed", "380000.00 CNY")
+    assert [one.event for one in letter.events] == ["issue", "extend", "claim"]
+    assert [one.index for one in letter.events] == [5, 6, 7]
+    assert letter.events[0].signers == ["Bank of Examples, Cinnabar rehearsal"]
+    assert letter.events[0].files[0].name == "letter.pdf"
+    assert file.covers == ["letter.pdf"]
+    assert file.claimed[0].time_us == microseconds(T0 + timedelta(seconds=30))
+    assert file.existed_no_later_than is not None
+    assert file.existed_no_later_than.time_us == microseconds(T0 + timedelta(hours=1, seconds=1))
+    assert letter.existed_no_later_than == "2026-03-01 13:00:01 UTC"
+    assert dict((one.name, one.value) for one in letter.fields)["valid_until"] == "2100-01-02"
+
+
+def test_parts_of_a_divided_letter_come_with_their_chain_of_title() -> None:
+    for content, letter, state, events in (
+        (evidence(split_letter(2)), PART, "pledged", 4),
+        (evidence(split_letter(0), PART), PART, "held", 2),
+        (evidence(split_letter(0), OTHER_PART), OTHER_PART, "held", 2),
+        (evidence(split_letter(0)), LETTER, "divided", 2),
+    ):
+        report = check(content)
+        assert report.indication is PASSED, reasons(report)
+        found = facts(report)
+        assert (found.letter, found.state, len(found.events)) == (letter, state, events)
+    found = facts(check(evidence(split_letter(1))))
+    assert [(one.letter, one.origin, one.amount) for one in found.title_chain] == [
+        (LETTER, "", "500000.00 CNY"),
+        (PART, LETTER, "300000.00 CNY"),
+    ]
+    assert found.title_chain[1].fields[0].value == "甲供应商"
+
+
+def test_titles_come_from_the_kind_and_from_no_other_one() -> None:
+    from appliance.evidence import NamedBytes, verify
+
+    world, _ = surroundings()
+    files = [NamedBytes("letter.asice", good())]
+    now_us = microseconds(T0 + timedelta(days=1))
+    for kinds, titled in (([BID_BOND], True), ([replace_kind("00" * 32)], False)):
+        found = facts(verify(files, world.trust(), now_us=now_us, kinds=kinds))
+        assert (found.kind_title is not None) is titled
+        assert (found.events[0].title is not None) is titled
+
+
+def replace_kind(digest: str) -> Any:
+    return msgspec.structs.replace(BID_BOND, digest=digest)
+
+
+def test_a_hidden_field_is_shown_to_whom_it_is_disclosed() -> None:
+    text = disclosure_of("c2FsdHNhbHRzYWx0c2Fs", "bidder", {"id": "1", "name": "某公司"})
+    desk = office()
+    desk.seal(event(None, "issue", fields={}, hidden=[digest_of(text)]), disclosures={"bidder": text})
+    chain = desk.chain()
+    shut, opened = facts(check(evidence(chain))), facts(check(evidence(chain, disclosed=["bidder"])))
+    assert (shut.hidden, shut.fields) == (1, [])
+    assert (opened.hidden, opened.fields[0].value) == (0, "id: 1, name: 某公司")
+    lie = disclosure_of("c2FsdHNhbHRzYWx0c2Fs", "bidder", "another")
+    name = event_names(1).disclosures
+    spoiled = changed(
+        lambda entries: entries.update({name: json.dumps({"bidder": lie}, separators=(",", ":")).encode()}),
+        evidence(chain, disclosed=["bidder"]),
+    )
+    assert check(spoiled).indication is FAILED
+
+
+def test_helpers_in_the_file_serve_and_are_no_anchors() -> None:
+    world, _ = surroundings()
+    lists = [crl(world.tsa_ca), crl(world.seal_ca)]
+    chain = plain_letter(1)
+    bare = world.trust(revocation_lists={})
+    assert check(evidence(chain), trust=bare).indication is UNDECIDED
+    assert check(evidence(chain, lists=lists), trust=bare).indication is PASSED
+    strangers = replace(world, seal_ca=certify("Another CA", ca=True)).trust(revocation_lists={})
+    held = evidence(chain, lists=lists, certificates=[world.seal_ca.der])
+    assert check(held, trust=strangers).indication is UNDECIDED
+
+
+# --- approvals -------------------------------------------------------------------------------------------------------
+
+
+def approved(signature: bytes, draft: Event, form: Any = "cms") -> bytes:
+    desk = office()
+    one = Approval(approver="chen", form=form, signature=base64.b64encode(signature).decode(), step=0)
+    desk.seal(msgspec.structs.replace(draft, approvals=[one]))
+    return evidence(desk.chain())
+
+
+def test_approvals_hold_or_are_undecided_or_refute() -> None:
+    world, _ = surroundings()
+    draft = event(None, "issue", fields=FIELDS, value=opened_value())
+    known = certify("Chen, approver", world.seal_ca)
+    stranger = certify("Li, approver", certify("Some other CA", ca=True))
+    report = check(approved(seal(known, draft.approval_text()), draft))
+    assert report.indication is PASSED
+    assert facts(report).events[0].approvals[0].indication is PASSED
+    assert facts(report).events[0].approvals[0].signer.startswith("Chen")
+    report = check(approved(seal(stranger, draft.approval_text()), draft))
+    assert report.indication is PASSED
+    assert facts(report).events[0].approvals[0].sub_indications == [Sub.NO_CERTIFICATE_CHAIN_FOUND]
+    assert any("INDETERMINATE" in one.text for one in checks(report) if one.outcome == "note")
+    assert facts(check(approved(b"{}", draft, "webauthn"))).events[0].approvals[0].indication is UNDECIDED
+    for wrong in (seal(known, draft.canonical()), seal(known, draft.approval_text(), enveloping=True)[:-9], b"0"):
+        assert check(approved(wrong, draft)).indication is FAILED
+
+
+# --- what boxes would not seal, sealed all the same ------------------------------------------------------------------
+
+
+def sealed(*events: Event, tails: list[str | None] | None = None, **sealing: Any) -> list[EventFiles]:
+    desk = office()
+    for place, one in enumerate(events):
+        desk.seal(one, split_off=tails[place] if tails else None, **sealing)
+    return desk.chain()
+
+
+def raw(chain: list[EventFiles], letter: str = LETTER, tails: list[str | None] | None = None) -> bytes:
+    """As the builder packs it, which would refuse it."""
+    entries: Entries = {
+        "META-INF/letter.json": b'{"format":"cinnabar-letter-evidence/1","letter":"%b"}' % letter.encode()
+    }
+    for place, one in enumerate(chain):
+        number = msgspec.json.decode(one.artifact.event)["number"]
+        names = event_names(number, tails[place] if tails else None)
+        record, salt = one.opened.record, one.opened.salt
+        entries[names.event] = one.artifact.event
+        entries |= {names.beside + name: content for name, content in one.artifact.beside.items()}
+        entries[names.manifest], entries[names.seal] = one.artifact.manifest, one.artifact.seal
+        entries[names.opening] = json.dumps(
+            {"commitment": commitment(salt, record).hex(), "content": record.decode(), "index": one.opened.index,
+             "salt": salt.hex()}, separators=(",", ":"),
+        ).encode()  # fmt: skip
+        entries[names.proof] = one.opened.proof or b""
+    return write_container(entries.items())
+
+
+def test_the_packing_of_these_tests_is_the_builders_own() -> None:
+    assert check(raw(plain_letter())).indication is PASSED
+
+
+def _value(move: Any, amount: str, currency: str = "CNY") -> ValueChange:
+    return ValueChange(amount=amount, currency=currency, move=move)
+
+
+FIRST = story(1)[0]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        event(FIRST, "claim", value=_value("lower", "500000.01")),
+        event(FIRST, "claim", value=_value("lower", "-1.00")),
+        event(FIRST, "claim", value=_value("lower", "1.00", "EUR")),
+        event(FIRST, "claim", value=_value("lower", "1.00", "XYZ")),
+        event(FIRST, "release", value=_value("close", "400000.00")),
+        event(FIRST, "split", value=_value("split", "9.00"), parts=[
+            NewLetter(amount="8.00", fields={}, letter=PART, state="held"),
+        ]),
+        event(FIRST, "split", parts=[NewLetter(amount="8.00", fields={}, letter=PART, state="held")]),
+        event(FIRST, "claim", previous="00" * 32),
+        event(FIRST, "claim", number=3),
+        event(FIRST, "claim", letter=PART),
+        event(FIRST, "claim", at=FIRST.at.replace("2026", "2025")),
+        event(FIRST, "split", value=_value("split", "2.00"), parts=[
+            NewLetter(amount="1.00", fields={}, letter=PART, state="held"),
+            NewLetter(amount="1.00", fields={}, letter=PART, state="held"),
+        ]),
+        event(FIRST, "split", value=_value("split", "2.00"), parts=[
+            NewLetter(amount="2.00", fields={}, letter=LETTER, state="held"),
+        ]),
+    ],
+)  # fmt: skip
+def test_sealed_events_that_do_not_follow_refute(second: Event) -> None:
+    report = check(raw(sealed(FIRST, second)))
+    assert report.indication is FAILED
+    assert "The events" in reasons(report)
+
+
+def test_a_letter_that_no_split_made_refutes() -> None:
+    stray = event(FIRST, "pledge", letter=PART)
+    report = check(raw(sealed(FIRST, stray, tails=[None, PART]), PART, [None, PART]))
+    assert report.indication is FAILED
+    assert check(raw(sealed(FIRST), PART)).indication is FAILED
+    # An event under the name of another letter's.
+    assert check(raw(sealed(*story(2), tails=[None, PART]), LETTER, [None, PART])).indication is FAILED
+
+
+def test_what_travels_beside_must_be_there() -> None:
+    receipt = Receipt(digest=hashlib.sha256(b"receipt").hexdigest(), number="ZD-1", registry="zhongdeng")
+    desk = office()
+    desk.seal(event(None, "issue", receipts=[receipt], sealed={"bidder": "ab" * 32}))
+    report = check(evidence(desk.chain()))
+    assert report.indication is UNDECIDED
+    assert "ZD-1" in reasons(report)
+    assert any("bidder" in one.text and one.outcome == "note" for one in checks(report))
+    desk = office()
+    desk.seal(event(None, "issue", receipts=[receipt]), beside={"zhongdeng-0.receipt": b"receipt"})
+    assert check(evidence(desk.chain())).indication is PASSED
+
+
+def test_contradictions_of_records_times_and_logs() -> None:
+    desk = office()
+    desk.seal(FIRST, change=lambda record: record.update(application="another"))
+    assert check(evidence(desk.chain())).sub_indications == [Sub.SIG_CONSTRAINTS_FAILURE]
+    for kind in ("stamp", "seal"):
+        desk = office()
+        desk.seal(FIRST, change=lambda record, kind=kind: record.update(kind=kind))  # type: ignore[misc]
+        assert check(evidence(desk.chain())).indication is UNDECIDED
+    late = sealed(FIRST, when=T0, stamped_at=T0 + timedelta(seconds=2))
+    assert Sub.TIMESTAMP_ORDER_FAILURE in check(evidence(late)).sub_indications
+    assert Sub.NO_POE in check(evidence(sealed(FIRST, stamped_by=None))).sub_indications
+    desk = office()
+    for one in story(2):
+        desk.seal(one)
+    desk.waiting.reverse()
+    desk.entries.reverse()
+    chain = desk.chain()[::-1]
+    assert check(evidence(chain)).sub_indications == [Sub.TIMESTAMP_ORDER_FAILURE]
+
+
+def test_what_is_not_in_the_log_or_not_known_is_undecided() -> None:
+    chain = plain_letter(1)
+    bare = msgspec.structs.replace(chain[0], opened=msgspec.structs.replace(chain[0].opened, proof=None, index=None))
+    assert check(evidence([bare])).sub_indications == [Sub.NO_POE]
+    without = changed(lambda entries: entries.pop("META-INF/opening-0001.json"))
+    assert check(without).indication is UNDECIDED
+    world, _ = surroundings()
+    assert check(evidence(chain), trust=replace(world, logs=()).trust()).indication is UNDECIDED
+    revoked = replace(world, crls={**world.crls, "seal-ca.crl": crl(world.seal_ca, [(world.sealer, T0, None)])})
+    assert check(evidence(chain), trust=revoked.trust()).indication is not PASSED
+
+
+# --- the court package -----------------------------------------------------------------------------------------------
+
+
+def court(chain: list[EventFiles], newest: str = "event-0003.json") -> CourtPackage:
+    world, log = surroundings()
+    parts = {"steps.json": b'[{"who":"chen"}]', "certificate.html": b"<p>certified</p>"}
+    event_digest = hashlib.sha256(chain[-1].artifact.event).digest()
+    files = [(f"court/{name}", "text/plain", hashlib.sha256(one).digest()) for name, one in parts.items()]
+    manifest = court_manifest([*files, (newest, "application/json", event_digest)])
+    made = seal(world.sealer, manifest, stamped_by=world.tsa)
+    facts = {"content_digest": hashlib.sha256(manifest).hexdigest(), "kind": "seal"}
+    record = record_of(made, **facts).canonical()
+    return CourtPackage(
+        parts=parts, manifest=manifest, seal=made,
+        opened=OpenedRecord(record=record, salt=bytes(32), proof=log.proof(commitment(bytes(32), record)), index=5),
+    )  # fmt: skip
+
+
+def test_a_court_package_is_sealed_over_its_parts_and_the_newest_event() -> None:
+    chain = plain_letter()
+    content = evidence(chain, court=court(chain))
+    report = check(content)
+    assert report.indication is PASSED, reasons(report)
+    found = facts(report).court
+    assert found is not None
+    assert [one.name for one in found.parts] == ["certificate.html", "steps.json"]
+    assert check(changed(lambda entries: entries.update({"court/steps.json": b"[]"}), content)).indication is FAILED
+    assert check(changed(lambda entries: entries.update({"court/clock.json": b"{}"}), content)).indication is FAILED
+    shorter = evidence(chain[:2])
+    moved = read_container(content)
+    assert check(
+        changed(lambda entries: entries.update({k: v for k, v in moved.items() if "court" in k}), shorter)
+    ).indication is FAILED  # fmt: skip
+
+
+# --- hostile containers ----------------------------------------------------------------------------------------------
+
+
+def _doubled(entries: Entries) -> None:
+    entries[EVENT] = entries[EVENT].replace(b',"state":', b',"state":"void","state":')
+
+
+def _reopened(entries: Entries) -> None:
+    opening = "META-INF/opening-0001.json"
+    entries[opening] = entries[opening][:-1] + b',"said":"by nobody"}'
+
+
+HOSTILE: dict[str, Callable[[Entries], object]] = {
+    "a changed event": lambda entries: entries.update({EVENT: entries[EVENT].replace(b"issued", b"voided")}),
+    "a member twice": _doubled,
+    "a changed document": lambda entries: entries.update({"event-0001/letter.pdf": b"%PDF another"}),
+    "a document more": lambda entries: entries.update({"event-0001/more.pdf": b"%PDF"}),
+    "a file outside": lambda entries: entries.update({"readme.txt": b"pay me"}),
+    "a path": lambda entries: entries.update({"event-0001/../../x": b""}),
+    "an absolute path": lambda entries: entries.update({"/etc/passwd": b""}),
+    "a page at the root": lambda entries: entries.update({"index.html": b"<script>"}),
+    "unknown in META-INF": lambda entries: entries.update({"META-INF/manifest.xml": b"<x/>"}),
+    "a second manifest": lambda entries: entries.update({"META-INF/ASiCManifest-1.xml": entries[MANIFEST]}),
+    "an event too many": lambda entries: entries.update({"event-0009.json": entries[EVENT]}),
+    "a lone seal": lambda entries: entries.update({"META-INF/signature-0009.p7s": b"0"}),
+    "a lone proof": lambda entries: entries.update({"META-INF/proof-0009.tlog-proof": b""}),
+    "no seal": lambda entries: entries.pop("META-INF/signature-0002.p7s"),
+    "no manifest": lambda entries: entries.pop(MANIFEST),
+    "no event": lambda entries: entries.pop(EVENT),
+    "no document": lambda entries: entries.pop("event-0001/letter.pdf"),
+    "no letter": lambda entries: entries.pop("META-INF/letter.json"),
+    "another letter": lambda entries: entries.update(
+        {"META-INF/letter.json": entries["META-INF/letter.json"].replace(b"1a", b"1b")}
+    ),
+    "no event in the middle": lambda entries: [entries.pop(name) for name in list(entries) if "0002" in name],
+    "another event's seal": lambda entries: entries.update(
+        {"META-INF/signature-0001.p7s": entries["META-INF/signature-0002.p7s"]}
+    ),
+    "another event's manifest": lambda entries: entries.update({MANIFEST: entries["META-INF/ASiCManifest-0002.xml"]}),
+    "another event's record": lambda entries: entries.update(
+        {"META-INF/opening-0001.json": entries["META-INF/opening-0002.json"]}
+    ),
+    "another event's proof": lambda entries: entries.update(
+        {"META-INF/proof-0001.tlog-proof": entries["META-INF/proof-0002.tlog-proof"]}
+    ),
+    "a member more in a record": _reopened,
+    "an entity": lambda entries: entries.update(
+        {
+            MANIFEST: entries[MANIFEST].replace(
+                b"<asic:ASiC", b'<!DOCTYPE x [<!ENTITY y SYSTEM "file:///">]><asic:ASiC', 1
+            )
+        }
+    ),
+    "a list that is none": lambda entries: entries.update({f"META-INF/list-{'0' * 64}.crl": b"0"}),
+    "a seal that is none": lambda entries: entries.update({"META-INF/signature-0001.p7s": b"no DER"}),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=list(HOSTILE))
+def test_hostile_files_are_refuted(change: Callable[[Entries], object]) -> None:
+    report = check(changed(change))
+    if change is HOSTILE["another event's record"]:
+        assert report.indication is not PASSED
+    else:
+        assert report.indication is FAILED, report.sub_indications
+        assert reasons(report)
+
+
+def test_what_follows_the_end_or_stands_between_refutes() -> None:
+    content = good()
+    middle = content.index(b"PK\x03\x04", 4)
+    for spoiled in (
+        content + b"\n",
+        content + content,
+        b"#!/bin/sh\n" + content,
+        content[:middle] + b"hidden" + content[middle:],
+        content[:-22] + b"hidden" + content[-22:],
+        content[:-3],
+    ):
+        report = check(spoiled)
+        assert report.indication is not PASSED
+    assert check(content + b"\n").indication is FAILED
+
+
+def test_a_page_for_people_is_never_read() -> None:
+    lies = changed(lambda entries: entries.update({"META-INF/for-people.html": b"<h1>Paid: 1,000,000</h1>"}))
+    assert check(lies).indication is PASSED
+    assert msgspec.json.encode(check(lies).files[0].letter) == msgspec.json.encode(check(good()).files[0].letter)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_flipped_byte_of_what_is_sealed_passes(data: st.DataObject) -> None:
+    entries = read_container(good())
+    covered = [name for name in entries if name.startswith("event-") or "Manifest" in name or "letter.json" in name]
+    name = data.draw(st.sampled_from(covered))
+    place = data.draw(st.integers(0, len(entries[name]) - 1))
+    content = bytearray(entries[name])
+    content[place] ^= data.draw(st.integers(1, 255))
+    entries[name] = bytes(content)
+    assert check(write_container(entries.items())).indication is FAILED
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_flipped_byte_of_the_file_gives_a_verdict(data: st.DataObject) -> None:
+    content = bytearray(good())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    report = check(bytes(content))
+    # The container's checksums are over every entry, also over the page for people.
+    assert report.indication is not PASSED
