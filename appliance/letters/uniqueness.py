@@ -15,9 +15,10 @@ Values are compared as people read them, not as machines write them. Each is, in
 3. folded in case (Unicode full case folding; `INV-1` and `inv-1` are the same), and normalised again;
 4. trimmed, and every run of white space inside made one space.
 
-Control, format, private and unassigned characters and lone surrogates are refused, before and after: what is assigned
-today normalises and folds alike in every later version of Unicode, so that a key made now is found in decades. Nothing
-else is evened out: dashes of different kinds, `0` and `O`, traditional and simplified characters stay different.
+Control characters (but for tabs and line ends, which are white space), format, private and unassigned characters and
+lone surrogates are refused: what is assigned today normalises and folds alike in every later version of Unicode, so
+that a key made now is found in decades. Nothing else is evened out: dashes of different kinds, `0` and `O`, traditional
+and simplified characters stay different.
 """
 
 from __future__ import annotations

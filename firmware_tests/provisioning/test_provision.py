@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,7 +75,8 @@ def test_the_front_answers_to_the_names_that_it_was_given(new_box: RunningBox) -
 def test_secrets_are_their_owners_alone(new_box: RunningBox) -> None:
     home = new_box.home
     pins = sorted(path.name for path in home.secrets.glob("*pin"))
-    assert pins == ["alfa.pin", "alfa.so-pin", "box.pin", "box.so-pin", "bravo.pin", "bravo.so-pin"]
+    tokens = ("alfa", "alfa-release", "box", "bravo", "bravo-release", "registry")
+    assert pins == sorted(f"{token}.{kind}" for token in tokens for kind in ("pin", "so-pin"))
     keys = [*home.clients.glob("*.key"), home.front / "server.key"]
     assert len(keys) == 3
     for path in (*home.secrets.iterdir(), *keys):
@@ -81,8 +84,61 @@ def test_secrets_are_their_owners_alone(new_box: RunningBox) -> None:
     assert mode(home.secrets) & 0o066 == 0
     assert mode(home.tokens) == 0o700
     values = {path.read_bytes() for path in home.secrets.glob("*pin")}
-    assert len(values) == 6
+    assert len(values) == 2 * len(tokens)
     assert all(len(value) >= 32 for value in values)
+
+
+def test_keys_of_letters_have_one_purpose_on_tokens_of_their_own(new_box: RunningBox) -> None:
+    settings = read_settings(new_box.home.settings)
+    uris = {token.name: token.uri for token in settings.tokens}
+    macs = [(tenant.token, tenant.uniqueness_key or "") for tenant in settings.tenants]
+    macs += [(federation.token, federation.key_uri) for federation in settings.federations]
+    releases = [(key.token, key.key_uri) for tenant in settings.tenants for key in tenant.release_keys]
+    assert [federation.tenants for federation in settings.federations] == [["alfa", "bravo"]]
+    assert (len(macs), len(releases)) == (3, 2)
+    assert {token for token, _ in releases}.isdisjoint({token for token, _ in macs})
+    program = """
+import sys
+from pathlib import Path
+from hsm import LaneSettings, PinFile, Pkcs11Uri, open_token
+from hsm.keys import find_weaknesses
+from hsm.mac import find_mac_key_weaknesses
+from hsm.policy import Purpose
+for token_uri, pin, purpose, uri in zip(*[iter(sys.argv[1:])] * 4):
+    token = open_token(Pkcs11Uri.parse(token_uri), PinFile(Path(pin)), LaneSettings())
+    key = Pkcs11Uri.parse(uri)
+    found = find_mac_key_weaknesses(token, key) if purpose == "mac" else find_weaknesses(token, key, Purpose.AGREE)
+    print(purpose, sorted(one.name for one in found))
+    token.close()
+"""
+    arguments = []
+    for purpose, keys in (("mac", macs), ("agree", releases)):
+        for token, uri in keys:
+            arguments += [uris[token], str(new_box.home.secrets / f"{token}.pin"), purpose, uri]
+    environment = {**os.environ, "SOFTHSM2_CONF": str(new_box.home.tokens / "softhsm2.conf")}
+    command = [sys.executable, "-c", program, *arguments]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["mac []"] * 3 + ["agree []"] * 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--tenant", "registry"),
+        ("--tenant", "a-release"),
+        ("--tenant", "a" * 25),
+        ("--tenant", "a", "--federation", "f=a,b"),
+        ("--tenant", "a", "--federation", "f=a,a"),
+        ("--tenant", "a", "--federation", "f"),
+        ("--tenant", "a", "--federation", "f=a", "--federation", "f=a"),
+    ],
+)
+def test_names_that_would_collide_and_members_that_are_not_there_are_refused(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    assert cinnabar("provision", "--home", str(tmp_path / "home"), *options).returncode == 2
+    assert not (tmp_path / "home").exists()
 
 
 def test_no_secret_stands_anywhere_else(new_box: RunningBox) -> None:
