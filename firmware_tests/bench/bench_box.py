@@ -6,6 +6,8 @@ bare-loop            signatures/s of two processes that call python-pkcs11 in a 
 stamps-unix          RFC 3161 tokens/s over HTTP on the workers' unix sockets ÷ bare loop
 stamps-tls           the same through nginx with TLS and client certificates, keep-alive ÷ stamps-unix
 seals                CAdES B-B seals/s from digests, one request each ÷ bare loop
+seals-b-t            the same with a time-stamp in each (CAdES B-T), two signatures ÷ bare loop
+letters              bid bonds begun a second, sealed B-T, with uniqueness and balance ÷ seals, and ÷ seals-b-t
 seals-bulk           CAdES B-B seals/s from digests, 10,000 a call ÷ bare loop
 stamps-bulk-compact  digests/s stamped in bulk, compact form ÷ bare loop
 stamps-bulk-json     the same as JSON with every path
@@ -44,6 +46,7 @@ from appliance.box.front import CERTIFICATE_HEADER
 from appliance.box.settings import LaneSettings, read_settings, write_settings
 from appliance.client import Client, Credentials
 from appliance.client.retries import new_idempotency_key
+from firmware_tests.letters.kinds import FIELDS, install
 from firmware_tests.running import RunningBox
 from hsm.testing.forwarder import Forwarder, build
 from provisioning.tokens import SOFTHSM_MODULE
@@ -277,6 +280,26 @@ class Bench:
         found = self.unix("/v1/seals", body, "application/json", CONNECTIONS)
         say("seals", found["rate"], "1/s", found["rate"] / bare, p99_us=found["p99_us"])
 
+    def letters(self) -> None:
+        seal = {"digest": hashlib.sha256(b"letter").hexdigest()}
+        seals = self.unix("/v1/seals", self.body("seal", msgspec.json.encode(seal)), "application/json", CONNECTIONS)
+        body = self.body("seal-b-t", msgspec.json.encode(seal | {"level": "B-T"}))
+        stamped = self.unix("/v1/seals", body, "application/json", CONNECTIONS)
+        say("seals-b-t", stamped["rate"], "1/s", stamped["rate"] / self.bare_loop(), p99_us=stamped["p99_us"])
+        asked = {"kind": "bid-bond", "fields": FIELDS | {"tender_code": "T-@@@@@@@@@@@@"}}
+        found = self.unix(
+            "/v1/letters", self.body("letter", msgspec.json.encode(asked)), "application/json", CONNECTIONS
+        )
+        ratio = found["rate"] / seals["rate"]
+        say(
+            "letters",
+            found["rate"],
+            "1/s",
+            ratio,
+            to_b_t=round(found["rate"] / stamped["rate"], 3),
+            p99_us=found["p99_us"],
+        )
+
     def seals_bulk(self) -> None:
         bare = self.bare_loop()
         digests = [hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(10_000)]
@@ -377,6 +400,8 @@ def main() -> None:
         subprocess.run(("gcc", "-O2", "-o", str(program), str(source), "-lssl", "-lcrypto"), check=True)
         box = RunningBox(directory / "box", "demo", "other")
         box.provision()
+        for tenant in box.tenants:
+            install(box.home, tenant)
         box.start()
         bench = Bench(box, program, arguments.seconds)
         if any(wanted(name) for name in ("stamps-unix", "stamps-tls", "stamp-p99", "stamp-p99-bulk")):
@@ -387,6 +412,8 @@ def main() -> None:
             bench.stamps_beside_large()
         if wanted("seals"):
             bench.seals()
+        if wanted("letters"):
+            bench.letters()
         if wanted("seals-bulk"):
             bench.seals_bulk()
         if wanted("stamps-bulk-compact"):

@@ -5,7 +5,8 @@
  *      -s SECONDS [-r RATE]
  *
  * With -r, requests are due at fixed times (open loop): a latency counts from the time that a request was due, so that a
- * stalled server is not flattered. An answer other than 200 counts as an error. */
+ * stalled server is not flattered. An answer other than 200 counts as an error. Twelve @ in the body stand for a text
+ * that is another one in every request of every generator. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -35,10 +36,14 @@ typedef struct {
     size_t have;
     long body_left; /* -1: headers are not complete */
     char *buffer;
+    char *request; /* its own copy where requests differ */
 } connection;
 
 static char *request;
 static size_t request_length;
+#define MARK "@@@@@@@@@@@@"
+static char *mark;
+static uint32_t begun;
 static uint32_t *latencies;
 static size_t done, errors, room;
 
@@ -74,7 +79,7 @@ static ssize_t get(connection *c, char *data, size_t length) {
 
 static void push(connection *c) {
     while (c->sent < request_length) {
-        ssize_t n = put(c, request + c->sent, request_length - c->sent);
+        ssize_t n = put(c, c->request + c->sent, request_length - c->sent);
         if (n < 0 && errno == EAGAIN) return;
         if (n <= 0) die("send");
         c->sent += (size_t)n;
@@ -87,6 +92,11 @@ static void begin(connection *c, int64_t since) {
     c->sent = 0;
     c->have = 0;
     c->body_left = -1;
+    if (mark) {
+        char text[13];
+        snprintf(text, sizeof text, "%04x%08x", (unsigned)getpid() & 0xffff, begun++);
+        memcpy(c->request + (mark - request), text, 12);
+    }
     push(c);
 }
 
@@ -171,6 +181,7 @@ int main(int argc, char **argv) {
     int head = sprintf(request, "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n", path, headers, body_length);
     memcpy(request + head, content, body_length);
     request_length = (size_t)head + body_length;
+    mark = memmem(request + head, body_length, MARK, sizeof MARK - 1);
 
     SSL_CTX *context = NULL;
     if (host) {
@@ -202,6 +213,7 @@ int main(int argc, char **argv) {
         }
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
         c->buffer = malloc(BUFFER);
+        c->request = mark ? memcpy(malloc(request_length), request, request_length) : request;
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
         if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event)) die("epoll");
     }
