@@ -10,7 +10,16 @@ appliance.documents.tasks. docs/documents.md says what is shut off, and how far.
 """
 
 from appliance.documents.client import DocumentsClient
-from appliance.documents.contracts import FURTHER_SIGNATURE, RENDER, VERIFY, Contract, FurtherRequest, RenderRequest
+from appliance.documents.contracts import (
+    FURTHER_SIGNATURE,
+    RENDER,
+    RENDER_LETTER,
+    VERIFY,
+    Contract,
+    FurtherRequest,
+    RenderLetterRequest,
+    RenderRequest,
+)
 from appliance.documents.errors import (
     DocumentsBusy,
     DocumentsUnavailable,
@@ -24,6 +33,7 @@ from appliance.documents.errors import (
 __all__ = [
     "FURTHER_SIGNATURE",
     "RENDER",
+    "RENDER_LETTER",
     "VERIFY",
     "Contract",
     "DocumentTooCostly",
@@ -34,6 +44,7 @@ __all__ = [
     "FontsMissing",
     "FurtherRequest",
     "NotRendered",
+    "RenderLetterRequest",
     "RenderRequest",
     "TrustUnavailable",
 ]

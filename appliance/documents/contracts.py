@@ -16,6 +16,7 @@ from appliance.documents.errors import FontsMissing, NotRendered, TrustUnavailab
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
+from appliance.pdf.page import PageRefused
 from appliance.repeated import refuse_repeated
 from appliance.seals.errors import ContentMismatch, SealRefused, SignedDataRejected
 from appliance.seals.further import ExistingSeal
@@ -82,6 +83,25 @@ class RenderRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The document's time of making, in seconds since the epoch: equal requests give equal bytes."""
 
 
+class RenderLetterRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Set a letter as PDF/A-3 with its JSON inside."""
+
+    data: str
+    """JSON of what stands on the page: for the box's own template appliance.pdf.LetterPage, for another what it
+    takes. What is in it is text, never markup."""
+    time_s: Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800)]
+    """The document's time of making, in seconds since the epoch: equal requests give equal bytes."""
+    attachment: bytes
+    """The letter's canonical JSON, put into the PDF as it is."""
+    qr: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
+    """What the QR says."""
+    template: Literal["letter"] = "letter"
+    template_source: Annotated[bytes, msgspec.Meta(max_length=1 << 20)] | None = None
+    """A tenant's own template, typst."""
+    template_digest: str = ""
+    """SHA-256 that the template must have, hexadecimal; needed with `template_source`."""
+
+
 VERIFY: Final = Contract(
     "verify", VerifyRequest, Report, "json", (BadRequest, InvalidMember, TooMuch, TrustUnavailable)
 )
@@ -89,3 +109,6 @@ FURTHER_SIGNATURE: Final = Contract(
     "further-signature", FurtherRequest, ExistingSeal, "msgpack", (SealRefused, SignedDataRejected, ContentMismatch)
 )
 RENDER: Final = Contract("render", RenderRequest, bytes, "msgpack", (FontsMissing, NotRendered))
+RENDER_LETTER: Final = Contract(
+    "render-letter", RenderLetterRequest, bytes, "msgpack", (FontsMissing, NotRendered, PageRefused)
+)

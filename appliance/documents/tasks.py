@@ -13,8 +13,18 @@ from typing import Any, Final
 
 import appliance.ceremonies.judging  # noqa: F401 - the verifier asks for it only when it meets a bundle
 from appliance.algorithms import DIGESTS
-from appliance.documents.contracts import FURTHER_SIGNATURE, RENDER, VERIFY, Contract, FurtherRequest, RenderRequest
+from appliance.documents.contracts import (
+    FURTHER_SIGNATURE,
+    RENDER,
+    RENDER_LETTER,
+    VERIFY,
+    Contract,
+    FurtherRequest,
+    RenderLetterRequest,
+    RenderRequest,
+)
 from appliance.documents.errors import TrustUnavailable
+from appliance.documents.letters import render_letter
 from appliance.documents.rendering import begin_threads, render
 from appliance.evidence import NamedBytes, Report, TrustBundle, verify
 from appliance.seals import ExistingSeal, read_existing
@@ -66,11 +76,18 @@ def _render(_ground: Ground, request: RenderRequest) -> bytes:
     return render(request.template, request.data, request.time_s)
 
 
+def _render_letter(_ground: Ground, request: RenderLetterRequest) -> bytes:
+    return render_letter(request)
+
+
 def registry(*tasks: Task) -> Mapping[str, Task]:
     """Tasks by name."""
     return {task.contract.name: task for task in tasks}
 
 
 TASKS: Final = registry(
-    Task(VERIFY, _verify), Task(FURTHER_SIGNATURE, _further_signature), Task(RENDER, _render, begin_threads)
+    Task(VERIFY, _verify),
+    Task(FURTHER_SIGNATURE, _further_signature),
+    Task(RENDER, _render, begin_threads),
+    Task(RENDER_LETTER, _render_letter, begin_threads),
 )

@@ -1,0 +1,39 @@
+"""Text that people will read: what could hide or reorder it is made visible.
+
+Control characters, the marks and isolates of bidirectional text (Unicode UAX #9), invisible operators, tags and
+surrogates would change what a reader sees without being seen. Each is set as its number, [U+202E]. What else is in a
+text stays as it is; a character that the fonts lack is set as a box.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_HIDDEN: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff]"
+)
+_LONG: Final = re.compile("[!-~]{45,}")
+_BREAK: Final = "\u200b"
+
+
+def visible(text: str) -> str:
+    """The text with each hidden character as its number. Line feeds stay."""
+    return _HIDDEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
+
+
+def breakable(text: str) -> str:
+    """The text with places to break in words that are longer than a column, digests above all."""
+    return _LONG.sub(lambda found: _BREAK.join(found[0]), text)
+
+
+def inert(value: object) -> object:
+    """The same for all strings in a value that came from JSON, the names of members too."""
+    if isinstance(value, str):
+        return breakable(visible(value))
+    if isinstance(value, dict):
+        return {visible(name): inert(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [inert(member) for member in value]
+    return value
