@@ -55,9 +55,10 @@ def plain_text(value: Any, longest: int) -> str:
         raise ValueError("it is a text")
     if not value or len(value) > longest:
         raise ValueError(f"it has 1 to {longest} characters")
-    for character in value:
-        if unicodedata.category(character) in _HIDDEN_CATEGORIES:
-            raise ValueError(f"it holds the character U+{ord(character):04X}, which does not show")
+    if not value.isprintable():  # a quick look; it dislikes spaces of other scripts, which may stand
+        for character in value:
+            if unicodedata.category(character) in _HIDDEN_CATEGORIES:
+                raise ValueError(f"it holds the character U+{ord(character):04X}, which does not show")
     if value != value.strip() or not unicodedata.is_normalized("NFC", value):
         raise ValueError("it begins or ends with a blank, or is not in Unicode's form NFC")
     return value
