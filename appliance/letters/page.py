@@ -1,0 +1,109 @@
+"""A letter as people read it: its kind's labels and its values, for the template that sets letters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.letters.kind import Bilingual, Field, LoadedKind
+from appliance.letters.state import LetterState
+from appliance.pdf import Column, LetterPage, Pair, Row, Section, Table
+
+_YES_NO = {True: Pair(zh="是", en="Yes"), False: Pair(zh="否", en="No")}
+_HIDDEN = Pair(zh="（不公开）", en="(not shown)")
+_VEILED = Pair(zh="（密文，开启后可见）", en="(encrypted until it is opened)")
+_STATE = Bilingual(en="State", zh="状态")
+_BALANCE = Bilingual(en="Outstanding", zh="余额")
+_EVENT = Bilingual(en="Event", zh="事项")
+
+
+def letter_page(
+    loaded: LoadedKind,
+    after: LetterState,
+    event: str,
+    digest: str,
+    balance: str,
+    organisation: str,
+    *,
+    verify: str,
+    rehearsal: bool,
+) -> LetterPage:
+    """The page of a letter after an event. `digest`: SHA-256 of the event's JSON, which travels inside the PDF;
+    `balance`: what is left, with its currency, or empty; `organisation`: the tenant's registered name; `verify`: where
+    the letter can be checked, printed below the QR."""
+    kind = loaded.kind
+    standing = [
+        Row(_pair(_EVENT), _pair(kind.events[event].title)),
+        Row(_pair(_STATE), _pair(kind.states[after.state].title)),
+    ]
+    if balance:
+        standing.append(Row(_pair(_BALANCE), balance))
+    named = {name: field for name, field in kind.fields.items() if field.type != "table"}
+    facts = [Row(_pair(field.label), _shown(after, name, field)) for name, field in named.items() if _has(after, name)]
+    tables = [
+        _table(field, after.fields[name])
+        for name, field in kind.fields.items()
+        if field.type == "table" and name in after.fields
+    ]
+    return LetterPage(
+        title=_pair(kind.title),
+        issuer=Pair(zh=organisation, en=organisation),
+        number=after.letter,
+        date=after.changed[:10],
+        kind=f"{kind.id} {kind.version} · {loaded.digest[:16]}",
+        digest=digest,
+        statement=[_pair(kind.about)],
+        sections=[Section(rows=facts), Section(rows=standing)],
+        tables=tables,
+        seals=[Pair(zh=organisation, en=organisation)],
+        verify=verify,
+        rehearsal=rehearsal,
+    )
+
+
+def _pair(text: Bilingual) -> Pair:
+    return Pair(zh=text.zh, en=text.en)
+
+
+def _has(state: LetterState, name: str) -> bool:
+    return name in state.fields or name in state.hidden or name in state.sealed
+
+
+def _shown(state: LetterState, name: str, field: Field) -> str | Pair:
+    if name in state.fields:
+        return _value(field, state.fields[name])
+    return _HIDDEN if name in state.hidden else _VEILED
+
+
+def _value(field: Field, value: Any) -> str | Pair:  # JSON that appliance.letters.fields has checked
+    if field.type == "money":
+        return f"{value['currency']} {_grouped(value['amount'])}"
+    if field.type == "party":
+        return f"{value['name']}（{value['id']}）" if "id" in value else str(value["name"])
+    if field.type == "choice":
+        return _pair(field.choices[value])
+    if field.type == "yes-no":
+        return _YES_NO[value]
+    return str(value)
+
+
+def _table(field: Field, rows: list[Mapping[str, Any]]) -> Table:
+    columns = [
+        Column(_pair(column.label), number=column.type in ("money", "integer", "decimal"))
+        for column in field.columns.values()
+    ]
+    cells = [[_cell(column, row.get(name)) for name, column in field.columns.items()] for row in rows]
+    return Table(columns=columns, rows=cells, title=_pair(field.label))
+
+
+def _cell(field: Field, value: Any) -> str:  # JSON
+    if value is None:
+        return ""
+    shown = _value(field, value)
+    return shown if isinstance(shown, str) else f"{shown.zh} {shown.en}"
+
+
+def _grouped(amount: str) -> str:
+    """Digits in groups of three."""
+    whole, point, part = amount.partition(".")
+    return f"{int(whole):,}{point}{part}"
