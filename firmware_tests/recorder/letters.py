@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from appliance.recorder import RecorderClient, messages, new_run_id
 from appliance.recorder.administration import EnrolApplication, EnrolCertificate, EnrolTenant
@@ -27,7 +28,7 @@ def event(body: bytes = b"x" * 64) -> Entry:
 
 def head(letter: bytes, number: int) -> bytes:
     """The head that a test's letter has after so many events."""
-    return hashlib.sha256(letter + bytes([number])).digest() if number else b""
+    return hashlib.sha256(letter + number.to_bytes(4, "big")).digest() if number else b""
 
 
 def step(letter: bytes, number: int, place: int = 0, state: str = "issued", kind: str = "voucher") -> LetterStep:
@@ -47,12 +48,22 @@ def letter_id() -> bytes:
 Append = Callable[..., Awaitable[Committed | Replayed]]
 
 
-def applying(client: RecorderClient, *who: object) -> Append:
+class Who(NamedTuple):
+    """A tenant's application."""
+
+    tenant: str
+    application: str
+    certificate: bytes
+
+
+ACME = Who("acme", "app", CERTIFICATE)
+
+
+def applying(client: RecorderClient, who: Who) -> Append:
     """Appends one event with its effects."""
-    tenant, application, certificate = who or ("acme", "app", CERTIFICATE)
 
     async def apply(*effects: Effect, entries: Sequence[Entry] | None = None) -> Committed | Replayed:
-        return await client.append(tenant, application, certificate, list(entries or [event()]), effects=list(effects))  # type: ignore[arg-type]
+        return await client.append(*who, list(entries or [event()]), effects=list(effects))
 
     return apply
 
@@ -74,6 +85,7 @@ class Bench:
     """A writer of its own, in this process, with tenants acme and globex."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.writer = Writer(directory, WriterSettings(24 * 3_600_000, {}))
         self.run = self.writer.find_run("0" * 32, 0, 0)
         for tenant, certificate in (("acme", CERTIFICATE), ("globex", FOREIGN)):
@@ -83,6 +95,10 @@ class Bench:
                 EnrolCertificate(1, tenant, "app", certificate, 0, FOREVER),
             ):
                 assert isinstance(self.writer.administer(change, 0), Committed)
+
+    def restart(self) -> None:
+        self.writer.close()
+        self.writer = Writer(self.directory, self.writer.settings)
 
     def transact(self, commands: Sequence[tuple[str, Sequence[Effect]]]) -> list[Answer]:
         """Each tenant's event with its effects, all in one transaction."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,8 @@ from appliance.recorder.messages import Committed, Effect, LetterStands, LetterS
 from appliance.recorder.messages import ValueMove as Move
 from appliance.recorder.writer import WriterFailed
 from appliance.store import letters
-from firmware_tests.recorder.letters import Bench, claim, event, head, step
+from appliance.store.segments import export_segment, read_segment
+from firmware_tests.recorder.letters import Bench, check_letters, claim, event, head, step
 from firmware_tests.recorder.running import entry
 
 ONE, TWO, NEW, ALIEN = (bytes([n]) * 16 for n in (1, 2, 3, 4))
@@ -195,3 +197,21 @@ def _failed() -> sqlite3.OperationalError:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
     return error
+
+
+def test_a_letter_outlives_the_segment_of_its_first_event(ground: Bench, tmp_path: Path) -> None:
+    writer = ground.writer
+    writer.seal_segment(writer.clock_us())
+    ground.must(step(ONE, 2), Move(ONE, b"", 1))
+    path, _ = export_segment(writer.connection, writer.ground.segments[0], tmp_path)
+    assert [record.kind for record in read_segment(path)].count("letter") == 3
+    assert ground.balance(ONE) == 499
+
+
+def test_a_new_start_knows_what_the_last_one_left(ground: Bench, tmp_path: Path) -> None:
+    ground.must(step(ONE, 2), claim(ONE, scope="@f"))
+    ground.restart()
+    ground.must(step(NEW, 1), claim(NEW, scope="@g"))
+    assert isinstance(ground.one(step(NEW, 2), claim(NEW, scope="@f")), Refused)
+    assert isinstance(ground.one(step(TWO, 2), claim(TWO, scope="@g")), Refused)
+    check_letters(ground.writer.connection)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.store import keys, records, schema
+from appliance.store import keys, letters, records, schema
 
 
 def test_a_new_database_has_the_newest_version(tmp_path: Path) -> None:
@@ -37,6 +37,23 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
         schema.migrate(connection, (*schema.MIGRATIONS, ("CREATE TABLE later (number INTEGER)", "NONSENSE")))
     assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
     assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'later'").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_database_without_letters_gets_them_and_keeps_its_records(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "records.sqlite", isolation_level=None)
+    assert schema.migrate(old, schema.MIGRATIONS[:2]) == 0
+    old.execute("INSERT INTO tenants (number, name, state) VALUES (7, 'acme', 'active')")
+    records.add_segment(old, 1, 0, 1)
+    row = (1, 7, 0, b"i" * 22, 1, "seal", "key", 1, b"c" * 32, b"body")
+    records.insert_rows(old, 1, [row])
+    records.insert_leaves(old, [(7 << 40, 1, 1, b"c" * 32)])
+    old.close()
+    connection = schema.open_writer(tmp_path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+    assert records.read_rows(connection, records.segments(connection), 7, 0, 2) == [records.Row(*row)]
+    assert letters.last_number(connection) == 0
+    assert letters.find_letter(connection, 7, b"l" * 16) is None
     connection.close()
 
 
