@@ -63,9 +63,9 @@ POWERS: Final[Mapping[str, Powers]] = {
         frozenset((Goodbye, Append, JobCreate, JobSlice, JobClaim)),
         queries=frozenset(
             (
-                "checkpoint_covering", "claim_status", "get_record", "job", "job_verdicts", "key_answer", "key_known",
-                "key_states", "letter", "letter_counts", "letter_events", "letter_page", "letter_records", "letters",
-                "list_at", "marks", "quota", "quotas", "read_records", "record_part", "status", "tallies", "watch",
+                "checkpoint_covering", "get_record", "job", "job_verdicts", "key_answer", "key_known",
+                "key_states", "letter", "letter_page", "letter_records", "letters",
+                "list_at", "marks", "quota", "quotas", "read_records", "record_part", "status", "watch",
             )
         ),
     ),
