@@ -40,6 +40,7 @@ def seal(key: bytes, pcrs: str = PCRS) -> dict[str, bytes]:
         directory = Path(name)
         _primary(directory)
         _run(directory, "tpm2_createpolicy", "--policy-pcr", "-l", pcrs, "-L", "policy")
+        _flush(directory)
         _run(
             directory,
             *("tpm2_create", "-C", "primary", "-L", "policy", "-i", "-", "-u", "public", "-r", "private"),
@@ -77,8 +78,10 @@ def _primary(directory: Path) -> None:
 
 
 def _flush(directory: Path) -> None:
-    """Without a resource manager the TPM has room for three objects; what is needed again is in a file."""
+    """Without a resource manager the TPM has room for three objects and three sessions, and its tools leave both
+    behind; what is needed again is in a file."""
     _run(directory, "tpm2_flushcontext", "-t")
+    _run(directory, "tpm2_flushcontext", "-l")
 
 
 def _run(directory: Path, *command: str, content: bytes = b"") -> bytes:

@@ -111,7 +111,8 @@ def test_a_box_waits_for_its_officers_and_keeps_no_pin_on_its_disk(machine: Runn
     wait_for_lock(box)
     processes = msgspec.json.decode(box.home.processes.read_bytes(), type=dict[str, int])
     assert set(processes) == {"clock", "recorder"}, "nothing runs that needs a PIN"
-    assert f"cinnabar console --home {box.home.root} unlock" in box.said()
+    hint = f"cinnabar console --home {box.home.root} unlock"
+    wait_until(lambda: hint in box.said(), READY_SECONDS, "the word of who waits for whom")
     health = command(box, "health")
     assert health.returncode != 0
     assert "runs and does not answer yet: it is locked" in health.stderr

@@ -320,9 +320,9 @@ def test_the_page_names_the_users_and_groups_that_there_are() -> None:
 
 def test_a_pin_is_for_those_that_open_its_token(apart: RunningBox) -> None:
     settings = _settings(apart)
-    assert tokens_of(settings, "worker") == {"demo"}
+    assert tokens_of(settings, "worker") == {"demo", "demo-release", "registry"}
     assert tokens_of(settings, "log") == {"box", "demo"}
-    assert tokens_of(settings, "keymaster") == {"box", "demo"}
+    assert tokens_of(settings, "keymaster") == {"box", "demo", "demo-release", "registry"}
     assert tokens_of(settings, "audit") == {"demo"}
     assert tokens_of(settings, "clock") == tokens_of(settings, "front") == set()
 
