@@ -28,7 +28,7 @@ SCHEMES: Final = (
     "ml-dsa-65",
     "ml-dsa-87",
 )
-INSTANT: Final = r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z"
+INSTANT: Final = r"\A[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z\Z"
 _LONG: Final = frozenset({"reason", "because", "finding"})
 _CERTIFICATES: Final = frozenset({"chain", "certificate"})
 DEFAULT_LIFE: Final = datetime.timedelta(days=730)

@@ -118,7 +118,7 @@ def coerce(info: Any, value: Any) -> Any:
             return _coerce_union(info, value)
         case shapes.IntType():
             text = str(value).strip().replace("\u00a0", "").replace(",", "")
-            return int(text) if re.fullmatch(r"-?\d{1,18}", text) else value
+            return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else value
         case shapes.StrType() | shapes.LiteralType():
             return value.replace("\r\n", "\n").strip() if isinstance(value, str) else value
         case shapes.DictType() | shapes.AnyType():

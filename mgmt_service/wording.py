@@ -12,11 +12,11 @@ _HINTS: Final[dict[str, Any]] = {
     r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z": _("Lower-case letters, digits and hyphens."),
     r"\A[A-Z]{2}\Z": _("Two capital letters, such as CN or DE (ISO 3166)."),
     r"\A[A-Z]{3}\Z": _("Three capital letters, such as CNY or EUR (ISO 4217)."),
-    r"\A[0-2](?:\.\d+)+\Z": _("Numbers with points between them, such as 1.3.6.1.4.1.99999.1."),
+    r"\A[0-2](?:\.[0-9]+)+\Z": _("Numbers with points between them, such as 1.3.6.1.4.1.99999.1."),
     r"\A[0-9a-f]{64}\Z": _("A SHA-256: 64 digits and lower-case letters a to f."),
     r"\A[0-9a-f]{32}\Z": _("32 digits and lower-case letters a to f."),
-    r"\A(?:\d{1,18}(?:\.\d{1,4})?|)\Z": _("A number with at most four decimals, such as 1000.50."),
-    r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z": _("A date and a time."),
+    r"\A(?:[0-9]{1,18}(?:\.[0-9]{1,4})?|)\Z": _("A number with at most four decimals, such as 1000.50."),
+    r"\A[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z\Z": _("A date and a time."),
 }
 """Pattern of a text to how it is written."""
 _BY_REPRESENTATION: Final = {repr(pattern): said for pattern, said in _HINTS.items()}

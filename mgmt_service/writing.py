@@ -18,7 +18,7 @@ from mgmt_service.problems import Malformed
 from mgmt_service.scripts import Script
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
-_MINUTES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+_MINUTES = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}")
 
 
 def actions_of(script: Script, shared: Mapping[str, Any], entered: Sequence[Mapping[str, Any]]) -> list[msgspec.Struct]:

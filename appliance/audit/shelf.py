@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-_NAME = re.compile(r"(\d{8}T\d{6}Z)-(.+)-([0-9a-f]{8})\.")
+_NAME = re.compile(r"([0-9]{8}T[0-9]{6}Z)-(.+)-([0-9a-f]{8})\.")
 
 
 def export_name(log: str) -> str:

@@ -112,7 +112,7 @@ class ActivateKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields
 
     key: Name
     policies: Annotated[
-        list[Annotated[str, msgspec.Meta(pattern=r"\A[0-2](?:\.\d+)+\Z", max_length=128)]],
+        list[Annotated[str, msgspec.Meta(pattern=r"\A[0-2](?:\.[0-9]+)+\Z", max_length=128)]],
         msgspec.Meta(max_length=MOST_CERTIFICATES),
     ] = []
     """Policy OIDs of a unit; the first is the default."""
@@ -299,7 +299,7 @@ class SetApprovalPolicy(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_
 
 
 class ApprovalTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    up_to: Annotated[str, msgspec.Meta(pattern=r"\A(?:\d{1,18}(?:\.\d{1,4})?|)\Z")]
+    up_to: Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9]{1,18}(?:\.[0-9]{1,4})?|)\Z")]
     """Amount, a decimal text; empty: without end."""
     currency: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
     approvers: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]

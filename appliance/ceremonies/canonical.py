@@ -27,7 +27,7 @@ Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9
 """1 to 64 lower-case letters, digits and hyphens."""
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 Base64 = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=200_000)]
-Instant = Annotated[str, msgspec.Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")]
+Instant = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z\Z")]
 
 Document = TypeVar("Document", bound=msgspec.Struct)
 

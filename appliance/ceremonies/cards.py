@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from appliance.ceremonies.errors import StatementRefused
+from appliance.certificate_reading import CertificateUnreadable, certified_key, read_certificate
 from appliance.der import DerError, Reader
 from appliance.evidence.cms import (
     CONTENT_TYPE,
@@ -26,7 +27,7 @@ from appliance.evidence.cms import (
     read_signed_data,
 )
 from appliance.evidence.findings import Refusal
-from appliance.evidence.signatures import check_signature, digest, digest_name
+from appliance.evidence.signatures import check_key, check_signature, digest, digest_name
 
 SIGNED_DATA_BYTES = 64 * 1024
 
@@ -52,15 +53,27 @@ def check_card_signature(certificate: bytes, signed_data: bytes, content: bytes,
 def read_card_certificate(encoded: bytes) -> x509.Certificate:
     """The certificate of a card. Raises StatementRefused for what cannot sign statements."""
     try:
-        card = x509.load_der_x509_certificate(encoded)
+        card = read_certificate(encoded)
         use = card.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return card
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except CertificateUnreadable:
         raise StatementRefused("the card's certificate cannot be read") from None
     if not (use.digital_signature or use.content_commitment):
         raise StatementRefused("the card's certificate is not for signatures")
     return card
+
+
+def check_new_card(encoded: bytes, at: datetime.datetime) -> None:
+    """Whether a card's certificate can sign statements from now on: read, valid `at` this instant, for signatures, and
+    with a key that counts. Raises StatementRefused."""
+    card = read_card_certificate(encoded)
+    if not card.not_valid_before_utc <= at <= card.not_valid_after_utc:
+        raise StatementRefused("the card's certificate is not valid at this time")
+    try:
+        check_key(certified_key(encoded))
+    except (CertificateUnreadable, Refusal) as error:
+        raise StatementRefused(f"the card's key cannot sign statements: {error}") from None
 
 
 def _sole_signer(signed: SignedData, certificate: bytes, card: x509.Certificate) -> SignerInfo:

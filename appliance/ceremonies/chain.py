@@ -14,7 +14,7 @@ import msgspec
 
 from appliance.ceremonies.actions import AmendConstitution
 from appliance.ceremonies.canonical import DOCUMENT_BYTES, Instant, instant
-from appliance.ceremonies.constitution import Constitution, check_constitution
+from appliance.ceremonies.constitution import Constitution, check_constitution, everyone
 from appliance.ceremonies.errors import DocumentRefused, QuorumMissing, StatementRefused, SuccessionRefused
 from appliance.ceremonies.evidence import governing, verify_statement
 from appliance.ceremonies.proposal import Proposal, check_proposal, proposal_digest
@@ -37,20 +37,50 @@ class ConstitutionVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 def verified_statements(
-    proposal: Proposal, current: Constitution, statements: Sequence[ReceivedStatement]
+    proposal: Proposal,
+    current: Constitution,
+    statements: Sequence[ReceivedStatement],
+    versions: Sequence[ConstitutionVersion] = (),
 ) -> list[VerifiedStatement]:
-    """Those of the statements whose evidence holds under this constitution; others do not count and are left out."""
+    """Those of the statements whose evidence holds under this constitution; others do not count and are left out.
+
+    `versions`: the chain that leads to it. What a revoked officer, or a replaced credential, had said falls for good:
+    it must hold under every version that took effect since it was received. Who comes back says it anew."""
     digest = proposal_digest(proposal)
     found: list[VerifiedStatement] = []
     for one in statements:
         if one.statement.proposal != digest:
             continue
         try:
-            law = governing(one.statement, proposal, current)
-            found.append(verify_statement(law, one.statement, instant(one.received)))
+            law, received = governing(one.statement, proposal, current), instant(one.received)
+            verified = verify_statement(law, one.statement, received)
+            if verified.verb == "accept" or all(
+                _stood(proposal, current, between, one) for between in _since(versions, received)
+            ):
+                found.append(verified)
         except StatementRefused:
             continue
     return found
+
+
+def _since(versions: Sequence[ConstitutionVersion], received: datetime.datetime) -> list[Constitution]:
+    """The version that was in force at the end of the second of receipt, and each one after it."""
+    before = [one.constitution for one in versions if instant(one.adopted) <= received]
+    return before[-1:] + [one.constitution for one in versions if instant(one.adopted) > received]
+
+
+def _stood(proposal: Proposal, current: Constitution, between: Constitution, said: ReceivedStatement) -> bool:
+    """Whether a statement also held under a version in between, and its officer had the same seats in the scopes."""
+    try:
+        verify_statement(between, said.statement, instant(said.received))
+    except StatementRefused:
+        return False
+    officer = said.statement.officer
+    for part in proposal.quorum:
+        now, then = current.scope(part.scope), between.scope(part.scope)
+        if now is not None and officer in everyone(now) and (then is None or officer not in everyone(then)):
+            return False
+    return True
 
 
 def waiting_ends(proposal: Proposal, current: Constitution, reached: datetime.datetime) -> datetime.datetime:

@@ -2,27 +2,41 @@
 
 Rules of succession (control QUORUM), held by `check_constitution`, `affected_scopes` and `newcomers`:
 
-1. A document is whole: every officer of a scope is a person of it; nobody stands twice; a credential and a public key
-   belong to one person only; a scope has at least one officer more than its threshold, for a requester never counts.
+1. A document is whole: every officer of a scope is a person of it; nobody stands twice; a credential belongs to one
+   person only, and so does a public key, however it is encoded or certified; a scope has at least one officer more than
+   its threshold, for a requester never counts.
 2. A version follows the one before by number and by digest; the box, and rehearsal, never change.
 3. A scope's part changes only by that scope's quorum, and a person's entry only by the quorums of all scopes that the
    person serves: the box's officers cannot put another key into a tenant officer's hand.
 4. The box's quorum adds scopes and changes the rules of approval; a scope is never taken away.
-5. Whoever is new to a scope, or has a new credential, has accepted the version that says so (`newcomers`).
+5. Whoever is new to a scope, has a credential that is new in any part of it, or another key for backup shares, has
+   accepted the version that says so (`newcomers`).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import contextlib
+import hashlib
+import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import msgspec
 
 from appliance.ceremonies.canonical import Base64, Digest, Identifier, Instant, Name, Text, digest, encode
-from appliance.ceremonies.errors import DocumentRefused, SuccessionRefused
+from appliance.ceremonies.cose import cose_public_key
+from appliance.ceremonies.errors import DocumentRefused, StatementRefused, SuccessionRefused
+from appliance.certificate_reading import CertificateUnreadable, certified_key
 
 BOX = "box"
 TENANT = "tenant/"
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN_CHARACTERS = 253
+# The last label is no number, in whatever notation: browsers read such a name as an address (WHATWG URL, section 3.5).
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)*(?!(?:[0-9]+|0x[0-9a-f]*)\Z){_LABEL}")
+_ORIGIN = re.compile(rf"https://((?:{_LABEL}\.)*{_LABEL})(?::[1-9][0-9]{{0,4}})?")
 
 ScopeName = Annotated[str, msgspec.Meta(pattern=r"\A(?:box|tenant/[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?)\Z")]
 """`box`, or `tenant/NAME`."""
@@ -115,6 +129,18 @@ class Constitution(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return next((person for person in self.persons if person.id == identifier), None)
 
 
+def key_digest(credential: Credential) -> str:
+    """SHA-256, hexadecimal, of the key itself (SubjectPublicKeyInfo, DER), however it is encoded or certified: one key
+    is one person's. Of the bytes as they stand where they hold no key that counts; nobody can sign by those."""
+    try:
+        data = base64.b64decode(credential.public_key, validate=True)
+    except (binascii.Error, ValueError):
+        data = credential.public_key.encode()
+    with contextlib.suppress(StatementRefused, CertificateUnreadable):
+        data = cose_public_key(data) if credential.kind == "passkey" else certified_key(data)
+    return hashlib.sha256(data).hexdigest()
+
+
 def tenant_scope(tenant: str) -> str:
     return f"{TENANT}{tenant}"
 
@@ -124,7 +150,7 @@ def check_constitution(document: Constitution) -> None:
     _once([person.id for person in document.persons], "person")
     credentials = [credential for person in document.persons for credential in person.credentials]
     _once([credential.id for credential in credentials], "credential")
-    _once([credential.public_key for credential in credentials], "public key")
+    _once([key_digest(credential) for credential in credentials], "public key")
     _once([scope.name for scope in document.scopes], "scope")
     known = {person.id for person in document.persons}
     for scope in document.scopes:
@@ -155,8 +181,14 @@ def _check_roster(scope: str, officers: list[str], known: set[str]) -> None:
 
 def check_rules(rules: ApprovalRules, rehearsal: bool) -> None:
     """Whether rules can hold on a box; production is strict. Raises DocumentRefused."""
-    if not rules.origins or not rules.rp_id or rules.rp_id.replace(".", "").isdigit() or ":" in rules.rp_id:
+    if not rules.origins or _DOMAIN.fullmatch(rules.rp_id) is None or len(rules.rp_id) > _DOMAIN_CHARACTERS:
         raise DocumentRefused("approvals need a domain name as relying party, and an origin")
+    for origin in rules.origins:
+        host = _ORIGIN.fullmatch(origin)
+        if host is None or not f".{host[1]}".endswith(f".{rules.rp_id}"):
+            raise DocumentRefused(
+                "an origin is https://NAME or https://NAME:PORT, its name the relying party's or below"
+            )
     if not rehearsal and (rules.backup_eligible or not rules.models or not rules.attestation_roots):
         raise DocumentRefused("outside rehearsal, models and their makers are listed and copyable passkeys refused")
 
@@ -206,14 +238,19 @@ def affected_scopes(current: Constitution, following: Constitution) -> frozenset
 
 
 def newcomers(current: Constitution | None, following: Constitution) -> frozenset[str]:
-    """Rule 5: persons who must themselves have signed: new to a scope, or with a credential that is new."""
+    """Rule 5: persons who must themselves have signed: new to a scope, or with a new credential or key for shares."""
     found: set[str] = set()
     for scope in following.scopes:
         before = current.scope(scope.name) if current is not None else None
         found |= everyone(scope) - (everyone(before) if before is not None else frozenset())
     for person in following.persons:
         known = current.person(person.id) if current is not None else None
-        if known is None or {c.id for c in person.credentials} - {c.id for c in known.credentials}:
+        # The whole credential: an authenticator chooses its ids, and can choose another's.
+        if (
+            known is None
+            or set(person.credentials) - set(known.credentials)
+            or person.card_decryption != known.card_decryption
+        ):
             found.add(person.id)
     return frozenset(found)
 

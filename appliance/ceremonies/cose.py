@@ -13,6 +13,7 @@ import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.ceremonies.errors import StatementRefused
 
@@ -32,6 +33,7 @@ _RSA_BITS = range(2048, 8193)
 
 Check = Callable[[bytes, bytes], None]
 """check(signature, message); raises InvalidSignature."""
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
 def read_cbor(data: bytes) -> object:
@@ -58,44 +60,58 @@ def check_cose_signature(key: bytes, signature: bytes, message: bytes) -> None:
 
 def read_cose_key(key: bytes) -> Check:
     """What checks signatures by this key. Raises StatementRefused for a key that is not permitted."""
+    return _read(key)[1]
+
+
+def cose_public_key(key: bytes) -> bytes:
+    """The key as a SubjectPublicKeyInfo, DER. Raises StatementRefused as `read_cose_key`."""
+    return _read(key)[0].public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _read(key: bytes) -> tuple[PublicKey, Check]:
     if len(key) > KEY_BYTES:
         raise StatementRefused(f"a public key has at most {KEY_BYTES} bytes")
     members = read_cbor(key)
     if not isinstance(members, dict) or cbor2.dumps(members, canonical=True) != key:
         raise StatementRefused("the public key is not in the form of CTAP2")
+    # For Python True and 1.0 are 1, and a list of numbers makes an integer: the one key would have more encodings.
+    if not all(type(label) is int and type(value) in (int, bytes) for label, value in members.items()):
+        raise StatementRefused("the public key is not in the form of CTAP2")
     try:
-        check = _reader(members)
+        found = _reader(members)
     except (ValueError, TypeError):
         raise StatementRefused("the public key is malformed") from None
-    if check is None:
+    if found is None:
         raise StatementRefused("the public key is of a kind that is not permitted")
-    return check
+    return found
 
 
-def _reader(members: dict[Any, Any]) -> Check | None:
+def _reader(members: dict[Any, Any]) -> tuple[PublicKey, Check] | None:
     kind, algorithm = members.get(1), members.get(3)
     if kind == 2 and algorithm in _CURVES and members.keys() == {1, 3, -1, -2, -3}:
         return _elliptic(members, *_CURVES[algorithm])
     if kind == 1 and algorithm == EDDSA and members.keys() == {1, 3, -1, -2} and members[-1] == 6:
         edwards = ed25519.Ed25519PublicKey.from_public_bytes(members[-2])
-        return edwards.verify
+        return edwards, edwards.verify
     if kind == 3 and algorithm == RS256 and members.keys() == {1, 3, -1, -2}:
         modulus, exponent = members[-1], members[-2]
+        if not isinstance(modulus, bytes) or not isinstance(exponent, bytes):
+            return None
         if bytes(modulus[:1]) == b"\0" or bytes(exponent[:1]) == b"\0":
             return None  # RFC 8230, section 4: without leading zeros
         public = rsa.RSAPublicNumbers(int.from_bytes(exponent), int.from_bytes(modulus)).public_key()
         if public.key_size not in _RSA_BITS:
             return None
-        return lambda signature, message: public.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+        return public, lambda signature, message: public.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
     return None
 
 
 def _elliptic(
     members: dict[Any, Any], number: int, curve: ec.EllipticCurve, digest: hashes.HashAlgorithm
-) -> Check | None:
+) -> tuple[PublicKey, Check] | None:
     size = (curve.key_size + 7) // 8
     x, y = members[-2], members[-3]
     if members[-1] != number or not isinstance(x, bytes) or not isinstance(y, bytes) or {len(x), len(y)} != {size}:
         return None
     public = ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve).public_key()
-    return lambda signature, message: public.verify(signature, message, ec.ECDSA(digest))
+    return public, lambda signature, message: public.verify(signature, message, ec.ECDSA(digest))

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from cryptography import x509
 
 from appliance.ceremonies.actions import Action, AmendConstitution, ApprovalTier, Quota
 from appliance.ceremonies.constitution import BOX, TENANT, Constitution, Credential, Person, Scope
 from appliance.ceremonies.explain_texts import EMPTY, LABELS, MEANINGS, SENTENCES, WORDS, Pair
 from appliance.ceremonies.proposal import AuditHead, Proposal, ScopeQuorum, digest_words
+from appliance.certificate_reading import read_certificate
 from appliance.quoting import escape, quote
 
 Language = Literal["en", "zh-Hans"]
@@ -323,7 +323,7 @@ class _Voice:
     def certificate(self, encoded: str) -> str:
         digest = _sha256(encoded)
         try:
-            found = x509.load_der_x509_certificate(base64.b64decode(encoded))
+            found = read_certificate(base64.b64decode(encoded))
             return self.say(
                 "certificate",
                 subject=self.quote(found.subject.rfc4514_string()),

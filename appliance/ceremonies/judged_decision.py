@@ -25,7 +25,7 @@ def judge_decision(journal: Journal, found: Documents) -> None:
     strangers = [one for one in found.statements if one.statement.proposal != found.digest]
     if strangers:
         raise failed("statements", f"A statement of {strangers[0].statement.officer} is about another proposal.")
-    verified = verified_statements(proposal, law, found.statements)
+    verified = verified_statements(proposal, law, found.statements, found.chain)
     counting: set[tuple[str, str, str]] = {(one.verb, one.officer, one.credential) for one in verified}
     for one, said in zip(found.statements, transcript.said, strict=True):
         _check_said(journal, one, said, counting)
@@ -53,7 +53,7 @@ def _check_outcome(journal: Journal, found: Documents, law: Constitution) -> Non
     for attempt in transcript.attempts:
         _check_quorum(journal, found, attempt)
     ended = at_time(transcript.ended)
-    how = tally(proposal, law, verified_statements(proposal, law, found.statements), ended)
+    how = tally(proposal, law, verified_statements(proposal, law, found.statements, found.chain), ended)
     if transcript.attempts and transcript.state != "rejected":
         if withdrawn(how):
             journal.note("quorum", "Officers rejected it after the execution had failed: it could be executed no more.")
@@ -83,11 +83,11 @@ def _check_quorum(journal: Journal, found: Documents, attempt: form.Attempt) -> 
             heard.append(one)
         elif one.statement.verb != "reject" or said.received < attempt.ended:
             raise failed("quorum", "A statement came after the execution had begun.")
-    laws = [one.constitution for number, one in enumerate(found.chain) if not number or instant(one.adopted) <= at]
-    law = laws[-1]
+    chain = [one for number, one in enumerate(found.chain) if not number or instant(one.adopted) <= at]
+    law = chain[-1].constitution
     try:
         check_proposal(proposal, law, at)
-        shown = require(proposal, law, verified_statements(proposal, law, heard), at)
+        shown = require(proposal, law, verified_statements(proposal, law, heard, chain), at)
     except CinnabarError as error:
         raise failed("quorum", f"The quorum had not approved this: {escape(str(error))}.") from None
     for part in shown.scopes:

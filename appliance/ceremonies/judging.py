@@ -19,7 +19,7 @@ from appliance.ceremonies.explain import LANGUAGES, explain
 from appliance.ceremonies.judged_decision import judge_decision
 from appliance.ceremonies.judged_documents import Documents, changed, decided_at, failed, read_documents
 from appliance.ceremonies.judged_execution import judge_execution
-from appliance.ceremonies.opened import expected_records, judge_records
+from appliance.ceremonies.opened import expected_records, judge_records, own_event
 from appliance.ceremonies.proposal import digest_words
 from appliance.errors import CinnabarError
 from appliance.evidence.bundle import CeremonyTrust
@@ -98,6 +98,9 @@ def _check_own_record(journal: Journal, found: Documents, trust: TrustBundle) ->
     """The box put the manifest's digest into the logs of the ceremony when it made the bundle."""
     wanted = digest(found.members[form.MANIFEST])
     shown = judge_records(found.own, found.transcript, trust)
+    # The manifest is not about this member, so whatever no log holds of it must follow from what does.
+    if any(one.event != own_event(found.transcript) for one in found.own.records):
+        raise changed("box's record", "The box's record is called something else than what it is.")
     for log, records in shown.items():
         last = max((one.index for one in found.records.records if one.log == log), default=-1)
         if len(records) != 1:

@@ -62,6 +62,15 @@ def expected_records(
     return found
 
 
+def own_event(transcript: Transcript) -> str:
+    """What the box calls its record of a bundle: another one for each execution, and for what was said after it."""
+    if not transcript.attempts:
+        return "bundle/0"
+    last = transcript.attempts[-1]
+    later = sum(one.received > last.begun for one in transcript.said)
+    return f"bundle/{last.attempt}-{transcript.state}-{later}" if later else f"bundle/{last.attempt}"
+
+
 def judge_records(
     records: Records, transcript: Transcript, trust: TrustBundle
 ) -> dict[str, list[tuple[int, CeremonyRecord]]]:
@@ -96,6 +105,10 @@ def _opened(one: LogRecord, origin: str, trust: TrustBundle) -> CeremonyRecord:
             SubIndication.FORMAT_FAILURE,
             f"The record of {quote(one.event)} is malformed: {quote(str(error))}.",
         ) from None
+    if proof.extra is not None:
+        raise Refusal(
+            "records", SubIndication.FORMAT_FAILURE, f"The proof of {quote(one.event)} brings what no log signed."
+        )
     if encode(record) != content:
         raise Refusal(
             "records", SubIndication.FORMAT_FAILURE, f"The record of {quote(one.event)} says more than it may."

@@ -132,8 +132,12 @@ def check_proposal(proposal: Proposal, current: Constitution, now: datetime.date
         raise QuorumMissing("the proposal has expired")
     if made > now + datetime.timedelta(minutes=5):
         raise DocumentRefused("the proposal was made in the future")
-    if not recovery and expires - made > datetime.timedelta(hours=current.rules.longest_hours):
-        raise DocumentRefused(f"a proposal lives at most {current.rules.longest_hours} hours")
+    # A recovery is public for its waiting period first, and then lives as long as any proposal.
+    rosters = [scope.recovery for part in proposal.quorum if (scope := current.scope(part.scope)) is not None]
+    waiting = max((one.waiting_hours for one in rosters if one is not None), default=0) if recovery else 0
+    longest = current.rules.longest_hours + waiting
+    if expires - made > datetime.timedelta(hours=longest):
+        raise DocumentRefused(f"a proposal lives at most {longest} hours")
 
 
 @functools.cache

@@ -29,6 +29,8 @@ from appliance.ceremonies.statements import VerifiedStatement
 
 TAKE_AWAY_LIFE = datetime.timedelta(minutes=10)
 """From the receipt of one officer's word to the beginning of its execution, at most."""
+CLOCK_STEP = datetime.timedelta(minutes=5)
+"""So far the box's clock may have been put back since; a word from a later time to come is spent."""
 
 Outcome = Literal["unsigned", "open", "approved", "rejected", "expired"]
 
@@ -62,7 +64,8 @@ def tally(
     digest = proposal_digest(proposal)
     own = [one for one in statements if one.proposal == digest]
     said: set[tuple[str, str]] = {(one.verb, one.officer) for one in own}
-    spent = [one for one in own if one.verb == "take-away" and now - one.received >= TAKE_AWAY_LIFE]
+    lives = -CLOCK_STEP, TAKE_AWAY_LIFE
+    spent = [one for one in own if one.verb == "take-away" and not lives[0] < now - one.received < lives[1]]
     amendment = next((action for action in proposal.actions if isinstance(action, AmendConstitution)), None)
     recovery = amendment is not None and amendment.recovery
     scopes = tuple(

@@ -26,7 +26,7 @@ NAME_LIMIT: Final = 253
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + " _-,:;@/'&=#%~!\"<>")
 _CLASS: Final = re.compile(r"\[\^?(?:[A-Za-z0-9 _.,:;@/-]|\\[.\-dw])+\]")
 _ESCAPE: Final = re.compile(r"\\(?:[.\-+*?()\[\]{}|^$\\/]|d|w)")
-_COUNT: Final = re.compile(r"\{(\d{1,2})(?:(,)(\d{1,2})?)?\}")
+_COUNT: Final = re.compile(r"\{([0-9]{1,2})(?:(,)([0-9]{1,2})?)?\}")
 
 
 class PatternRefused(BadRequest):

@@ -44,6 +44,18 @@ class CertificateRequest:
     """SHA-256 of its SubjectPublicKeyInfo."""
 
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,  # a TLS feature of a number that the library does not know
+    UnsupportedAlgorithm,
+    InvalidSignature,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
 def read_request(body: bytes) -> CertificateRequest:
     """The request in an EST body: base64 of DER (RFC 8951), or DER itself. Raises RequestRefused."""
     der = _decoded(body)
@@ -54,7 +66,7 @@ def read_request(body: bytes) -> CertificateRequest:
         algorithm = request.signature_hash_algorithm
         subject = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         hosts = _hosts(request)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.DuplicateExtension):
+    except _UNREADABLE:
         raise RequestRefused("the PKCS#10 request cannot be read") from None
     _check_key(key)
     if not isinstance(key, ed25519.Ed25519PublicKey) and not isinstance(algorithm, _HASHES):

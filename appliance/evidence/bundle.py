@@ -24,9 +24,9 @@ TimeClass = Literal["box", "tsa", "witness", "ledger"]
 """Who says a time: the box itself, another party's time-stamping authority, a log witness, an outside ledger."""
 
 _Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-_Time = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+_Time = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z\Z")]
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
-_Policy = Annotated[str, msgspec.Meta(pattern=r"^[0-2](\.(0|[1-9]\d{0,38})){1,30}$", max_length=400)]
+_Policy = Annotated[str, msgspec.Meta(pattern=r"\A[0-2](\.(0|[1-9][0-9]{0,38})){1,30}\Z", max_length=400)]
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 

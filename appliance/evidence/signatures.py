@@ -143,6 +143,21 @@ def check_signature(
         ) from None
 
 
+def check_key(public_key: bytes) -> None:
+    """Whether `check_signature` takes signatures by this SubjectPublicKeyInfo. Raises Refusal."""
+    try:
+        key = load_der_public_key(public_key)
+    except (ValueError, UnsupportedAlgorithm):
+        raise _weak("the public key is of an unknown kind or malformed") from None
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        _expect(key.curve.name in _CURVES, "the curve is not an accepted one")
+    elif isinstance(key, rsa.RSAPublicKey):
+        _expect(_SMALLEST_RSA_BITS <= key.key_size <= _LARGEST_RSA_BITS, "the RSA key is not of an accepted size")
+    else:
+        known = (ed25519.Ed25519PublicKey, *_ML_DSA.values())
+        _expect(isinstance(key, known), "the public key is of a kind that is not accepted")
+
+
 def _check_rsa(
     key: rsa.RSAPublicKey, algorithm: Algorithm, message_digest: str | None, signature: bytes, message: bytes
 ) -> None:

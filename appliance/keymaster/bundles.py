@@ -168,7 +168,8 @@ class Bundles:
         events = {entry.event: msgspec.json.decode(entry.record, type=CeremonyRecord) for entry in entries}
         records = list(events.values())
         rows = {step.step: step for step in journal.steps(row.digest)}
-        counts = {(one.verb, one.officer, one.credential) for one in verified_statements(proposal, law, statements)}
+        verified = verified_statements(proposal, law, statements, self._chain(row, entries))
+        counts = {(one.verb, one.officer, one.credential) for one in verified}
         attempts = [attempt_of(one, records) for one in records if one.event == "begun"]
         steps = [step_of(one, rows.get(one.step)) for one in records if one.event == "step"]
         return Transcript(

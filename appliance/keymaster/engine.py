@@ -11,6 +11,7 @@ import asyncio
 import datetime
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -64,6 +65,7 @@ LOOK_AGAIN_S = 30
 
 
 NO_LIMIT = -1
+_MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 class _Requested(msgspec.Struct):
@@ -71,6 +73,11 @@ class _Requested(msgspec.Struct):
 
 
 _requester = msgspec.json.Decoder(_Requested)
+
+
+def uptime_s() -> float:
+    """Seconds since the machine was started, also while it slept: a clock that nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def now_utc() -> datetime.datetime:
@@ -83,10 +90,13 @@ class Engine:
     def __init__(self, room: Room, clock: Callable[[], datetime.datetime] = now_utc) -> None:
         self.room = room
         self.clock = clock
+        self.uptime: Callable[[], float] = uptime_s
         self.changing = asyncio.Lock()
         """Held while a proposal's state is judged and changed."""
         self._judged: dict[str, tuple[tuple[str, int], int]] = {}
         """Of each open proposal: the constitution, how much about it was on record, and when it was judged so."""
+        self._waiting: dict[str, float] = {}
+        """Of each recovery that waits in public: until when, by `uptime`, its waiting was counted."""
 
     def now_us(self) -> int:
         return int(self.clock().timestamp() * 1_000_000)
@@ -254,8 +264,9 @@ class Engine:
         ]
 
     def counted(self, name: str, proposal: Proposal, law: Constitution) -> list[VerifiedStatement]:
-        """Those whose evidence holds under the constitution in force: a revoked officer's fall."""
-        return verified_statements(proposal, law, self.received(name))
+        """Those whose evidence holds under the constitution in force, and under every one since: a revoked officer's
+        fall for good."""
+        return verified_statements(proposal, law, self.received(name), self.room.constitutions.versions)
 
     def tally(self, row: ProposalRow, proposal: Proposal, law: Constitution) -> Tally:
         return tally(proposal, law, self.counted(row.digest, proposal, law), self.clock())
@@ -290,7 +301,18 @@ class Engine:
                     journal.set_state(row.digest, state, now)
                 if (state == "approved") is not (row.reached is not None):
                     journal.set_reached(row.digest, now if state == "approved" else None)
+                    self._waiting.pop(row.digest, None)
+            if state == "approved" and _recovers(proposal):
+                self._count_waiting(row.digest)
         return self.row(row.digest)
+
+    def _count_waiting(self, name: str) -> None:
+        """Write down for how long a recovery has waited since it was looked at last, in this life of the process."""
+        now = self.uptime()
+        before = self._waiting.setdefault(name, now)
+        if now > before:
+            self.room.journal.add_waited(name, int((now - before) * 1_000_000))
+            self._waiting[name] = now
 
     async def settle_all(self) -> None:
         """Expiries, what another constitution makes of open proposals, and withdrawals that a crash left half done.
@@ -334,6 +356,13 @@ class Engine:
         ends = waiting_ends(proposal, law, reached)
         if self.clock() < ends:
             raise StillWaiting(f"the recovery waits in public until {instant_text(ends)}")
+        if ends > reached:
+            # The box's clock says so; whoever sets it forward has not let anybody look for any longer.
+            self._count_waiting(row.digest)
+            missing = (ends - reached) // _MICROSECOND - self.row(row.digest).waited
+            if missing > 0:
+                hours = -(-missing // 3_600_000_000)
+                raise StillWaiting(f"the recovery has not waited in public for long enough: {hours} more hours")
         return law
 
 
@@ -388,6 +417,10 @@ def everyone_of(proposal: Proposal, law: Constitution) -> frozenset[str]:
 def received_statement(row: StatementRow) -> ReceivedStatement:
     received = datetime.datetime.fromtimestamp(row.received // 1_000_000, datetime.UTC)
     return ReceivedStatement(statement=decode(row.text, Statement), received=instant_text(received))
+
+
+def _recovers(proposal: Proposal) -> bool:
+    return any(isinstance(action, AmendConstitution) and action.recovery for action in proposal.actions)
 
 
 def _threshold(law: Constitution, name: str, actions: list[Action]) -> int:

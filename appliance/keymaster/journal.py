@@ -155,7 +155,11 @@ class Journal:
 
     def set_reached(self, digest: str, at_us: int | None) -> None:
         with self.transaction() as connection:
-            connection.execute("UPDATE proposals SET reached = ? WHERE digest = ?", (at_us, digest))
+            connection.execute("UPDATE proposals SET reached = ?, waited = 0 WHERE digest = ?", (at_us, digest))
+
+    def add_waited(self, digest: str, us: int) -> None:
+        with self.transaction() as connection:
+            connection.execute("UPDATE proposals SET waited = waited + ? WHERE digest = ?", (us, digest))
 
     def begin_attempt(self, digest: str, now_us: int) -> int:
         """Mark the execution as begun; its number."""

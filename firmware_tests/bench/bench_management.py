@@ -94,7 +94,7 @@ async def fill(box: ManagedBox, cipher: BodyCipher, count: int) -> None:
 def pages(ann: Visitor, size: int) -> None:
     export = ann.post(f"/api/v1/audit/{TENANT}/exports", json={"form": "csv", "kind": "seal"}).json()["next"]
     wait_until(lambda: ann.get(f"/api/v1{export}").json()["state"] != "running", 600, "the export")
-    digest = ann.submit({"action": "resume-tenant", "name": TENANT}, title="Measured")
+    digest = ann.submit({"action": "set-quota", "name": TENANT, "quota": {}}, title="Measured")
     middle = ann.get(f"/api/v1/audit/{TENANT}/entries/{size // 2}").json()["time"]
     at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(middle))
     audit = f"/audit/{TENANT}"

@@ -414,3 +414,12 @@ def _put(value: Any, path: tuple[Any, ...], new: object) -> None:
     for step in path[:-1]:
         value = value[step]
     value[path[-1]] = new
+
+
+@pytest.mark.parametrize("said", ["executed/1", "statement/0", "", "bundle/1\nchecked by the regulator"])
+def test_the_boxs_own_record_is_called_what_it_is(ended: Ended, said: str) -> None:
+    """The manifest is not about this member, and no log: so what stands in it follows from the record."""
+    members = unpack(ended.bundles["executed"])
+    document = json.loads(members[form.BUNDLE_RECORD])
+    document["records"][0]["event"] = said
+    assert outcome(pack(members | {form.BUNDLE_RECORD: rfc8785.dumps(document)}), ended.trust) is Indication.FAILED

@@ -62,7 +62,7 @@ def test_an_officer_with_a_card_holds_a_ceremony(open_directory: Path, tmp_path:
         assert "another certificate" in shell(
             "cinnabar console card dora Dora card.pem", 1, "00:11:22:33:44:55:66:77\n"
         )
-        shell("cinnabar console card dora Dora card.pem", typed=read_out[:23] + "\n")
+        shell("cinnabar console card dora Dora card.pem", typed=read_out[:47] + "\n")
         founding = made.found()
         actions = [{"action": "suspend-application", "tenant": "demo", "application": "demo-app"}]
         (tmp_path / "actions.json").write_text(json.dumps(actions))

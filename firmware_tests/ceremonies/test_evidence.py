@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import datetime
 import hashlib
 import json
@@ -19,7 +20,15 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.ceremonies import BOX, Constitution, StatementRefused, VerifiedStatement, challenge
+from appliance.ceremonies import (
+    BOX,
+    Constitution,
+    DocumentRefused,
+    StatementRefused,
+    VerifiedStatement,
+    challenge,
+    check_constitution,
+)
 from appliance.ceremonies.constitution import ApprovalRules, Scope
 from appliance.ceremonies.cose import KEY_BYTES, read_cose_key
 from appliance.ceremonies.evidence import verify_statement
@@ -36,6 +45,7 @@ from firmware_tests.officers import (
     USER_VERIFIED,
     CardOfficer,
     SoftwareOfficer,
+    card_certificate,
 )
 from hsm.testing.softhsm import SoftHsm
 
@@ -249,6 +259,24 @@ def test_a_key_has_one_encoding() -> None:
             read_cose_key(cbor2.dumps(rsa | change, canonical=True))
 
 
+@pytest.mark.parametrize("change", [{1: True}, {1: 1.0}, {3: 3.0}, {-1: -1.0}])
+def test_a_key_s_labels_are_whole_numbers(change: dict[int, Any]) -> None:
+    """True and 1.0 equal 1 for Python and are other bytes: the same key would have another encoding."""
+    key = cbor2.loads(ANN.public_key)
+    other = cbor2.dumps({change.get(label, label): value for label, value in key.items()}, canonical=True)
+    assert other != ANN.public_key
+    with pytest.raises(StatementRefused):
+        read_cose_key(other)
+
+
+@pytest.mark.parametrize("change", [{1: 2.0}, {3: -7.0}, {-1: 1.0}, {-1: True}])
+def test_a_key_s_parameters_are_whole_numbers(change: dict[int, Any]) -> None:
+    other = cbor2.dumps(cbor2.loads(ANN.public_key) | change, canonical=True)
+    assert other != ANN.public_key
+    with pytest.raises(StatementRefused):
+        read_cose_key(other)
+
+
 # Cards
 
 
@@ -388,3 +416,14 @@ def test_openssl_makes_card_statements(tmp_path: Path, softhsm: SoftHsm) -> None
         )
         at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
         verify_statement(msgspec.structs.replace(LAW, persons=persons), said, at)
+
+
+def test_a_card_s_key_is_one_person_s(card: CardOfficer) -> None:
+    """Rule 1 is of the key: another certificate over it makes no second officer of one card."""
+    second = copy.copy(card)
+    second.name, second.certificate = "carl", card_certificate("carl", card.key)
+    assert second.certificate.public_key() == card.certificate.public_key()
+    mine = law(card, second)
+    verify_statement(mine, second.sign("approve", DIGEST), NOW)  # one card, two voices
+    with pytest.raises(DocumentRefused, match="public key"):
+        check_constitution(mine)

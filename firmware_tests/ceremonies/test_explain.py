@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +29,7 @@ from appliance.ceremonies.constitution import Constitution, Recovery
 from appliance.ceremonies.explain import LANGUAGES, Language, explain, explain_action
 from appliance.ceremonies.explain_texts import EMPTY, LABELS, MEANINGS, SENTENCES, WORDS
 from firmware_tests.ceremonies.test_quorum import constitution, following, proposal
+from firmware_tests.officers import card_certificate
 
 ACTIONS: tuple[type, ...] = typing.get_args(Action)
 HOSTILE = "x</p><script>alert(1)</script>\u202egnp.exe\u2066\x00\r\n\u200b“end”\U000e0041"
@@ -255,3 +258,36 @@ def test_a_constitution_is_explained_by_its_class() -> None:
     for part in (law, law.rules, law.scopes[0], law.persons[0], law.persons[0].credentials[0]):
         known = {field.name for field in msgspec.structs.fields(part)}
         assert known <= LABELS.keys() | {"credentials", "recovery"}, known - LABELS.keys()
+
+
+@pytest.mark.parametrize(
+    ("action", "member", "text"),
+    [
+        ({"action": "generate-key", "tenant": None, "token": "t", "key": "k", "scheme": "ed25519", "purpose": "log"},
+         "until", "20\u09ea7-01-01T00:00:00Z"),
+        ({"action": "declare-compromised", "tenant": None, "key": "k", "because": "x"},
+         "since", "2026-11-2\u09edT00:00:00Z"),
+        ({"action": "activate-key", "tenant": "demo", "key": "k"}, "policies", ["1.3.6.1.4.1.32473.\u09ea"]),
+    ],
+)  # fmt: skip
+def test_a_number_is_written_in_ascii_digits(action: dict[str, Any], member: str, text: Any) -> None:
+    """A Bengali four looks like an eight and is read as four: officers would sign 2087 and get 2047."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode(action | {member: text}), type=Action)
+
+
+def test_an_amount_is_written_in_ascii_digits() -> None:
+    tier = {"up_to": "\u09ea000.00", "currency": "EUR", "approvers": [], "threshold": 0}
+    action = {"action": "set-approval-policy", "tenant": "demo", "policy": "p", "tiers": [tier]}
+    with pytest.raises(msgspec.ValidationError):  # amount() takes it as 4000; it looks like 8000
+        msgspec.json.decode(msgspec.json.encode(action), type=Action)
+
+
+def test_a_certificate_of_no_known_version_is_still_shown() -> None:
+    """What one officer submits keeps nobody's page, nor the verifier, from speaking."""
+    der = card_certificate("x", ec.generate_private_key(ec.SECP256R1())).public_bytes(Encoding.DER)
+    odd = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1)
+    rules = msgspec.structs.replace(constitution().rules, attestation_roots=[base64.b64encode(odd).decode()])
+    wanted = AmendConstitution(constitution=following(constitution(), rules=rules))
+    for language in LANGUAGES:
+        assert hashlib.sha256(odd).hexdigest() in explain(proposal(wanted), language, constitution()).text()

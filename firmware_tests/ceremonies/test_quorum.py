@@ -275,7 +275,7 @@ def test_a_recovery_counts_its_own_roster_and_yields_to_the_quorum() -> None:
         AmendConstitution(constitution=fresh, recovery=True),
         requester="rex",
         quorum=[ScopeQuorum(scope=BOX, threshold=1)],
-        expires="2027-01-22T11:00:00Z",
+        expires="2026-12-01T11:00:00Z",
     )
     check_proposal(made, law, NOW)
     said = ["request rex", "approve ria", "accept rex", "accept ria", "accept tom"]
@@ -309,3 +309,51 @@ def test_one_key_of_two_persons_is_refused() -> None:
     )
     with pytest.raises(DocumentRefused, match="public key"):
         check_constitution(constitution(persons=[person("ann"), twin, *(person(n) for n in ("cai", "dan", "eve"))]))
+
+
+def test_a_word_from_a_time_to_come_is_spent() -> None:
+    """The clock was put back after the word was received: it would live for that much longer."""
+    made = proposal(Lock())
+    for hours in (1, 24):
+        before = NOW - datetime.timedelta(hours=hours)
+        early = msgspec.structs.replace(made, made="2026-11-20T11:00:00Z")
+        assert tally(early, constitution(), say(early, "take-away ann"), before).outcome == "expired"
+
+
+def test_whoever_gets_another_key_for_shares_accepts_it() -> None:
+    """Backup shares are encrypted to it: nobody puts another's key into a custodian's hand without her."""
+    law = constitution()
+    key = base64.b64encode(b"somebody else's key").decode()
+    changed = [msgspec.structs.replace(one, card_decryption=key) if one.id == "bo" else one for one in law.persons]
+    assert newcomers(law, following(law, persons=changed)) == {"bo"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"public_key": base64.b64encode(b"another key").decode()}, {"rp_id": "other.example"}]
+)
+def test_another_key_under_a_known_id_is_a_new_credential(change: dict[str, str]) -> None:
+    """An authenticator chooses its credential ids, and can choose another's: what is accepted is the key."""
+    law = constitution()
+    persons = [
+        msgspec.structs.replace(one, credentials=[msgspec.structs.replace(one.credentials[0], **change)])
+        if one.id == "bo"
+        else one
+        for one in law.persons
+    ]
+    assert newcomers(law, following(law, persons=persons)) == {"bo"}
+
+
+def test_a_recovery_does_not_wait_in_a_pocket_for_ever() -> None:
+    """Public for its waiting period, and then as long as any proposal lives."""
+    law = constitution()
+    rescued = following(
+        law, scopes=[msgspec.structs.replace(law.scopes[0], officers=["rex", "ria", "ann"]), *law.scopes[1:]]
+    )
+    made = proposal(
+        AmendConstitution(constitution=rescued, recovery=True),
+        requester="rex",
+        quorum=[ScopeQuorum(scope=BOX, threshold=1)],
+        expires="9999-12-31T23:59:59Z",
+    )
+    with pytest.raises(DocumentRefused, match="lives"):
+        check_proposal(made, law, NOW)

@@ -25,7 +25,7 @@ from appliance.ceremonies.actions import GenerateKey
 from appliance.ceremonies.constitution import ApprovalRules
 from appliance.ceremonies.statements import Statement
 from appliance.keymaster.desk import Desk
-from appliance.keymaster.engine import now_utc
+from appliance.keymaster.engine import now_utc, uptime_s
 from appliance.keymaster.officers.founding import first_constitution, found
 from appliance.keymaster.process import Keymaster
 from appliance.recorder import RecorderClient
@@ -34,6 +34,7 @@ from firmware_tests.recorder import running
 from hsm.testing.softhsm import SoftHsm, ThrowawayToken
 
 TENANT = "acme"
+STARTED = now_utc()
 
 
 def room_settings(token: ThrowawayToken, home: Path) -> BoxSettings:
@@ -77,6 +78,7 @@ class Bench:
         self.recorder = running.Recorder(root)
         self.officers = {name: SoftwareOfficer(name) for name in ("ann", "bo", "cai", "dan")}
         self.now: Callable[[], datetime.datetime] = now_utc
+        self.uptime: Callable[[], float] = lambda: (self.now() - STARTED).total_seconds()  # noqa: PLW0108 - the same
 
     def start(self) -> None:
         self.recorder.start()
@@ -88,6 +90,7 @@ class Bench:
         """The bench of another process, for a life of the keymaster in this one. Its recorder is not ours."""
         bench = cls.__new__(cls)
         bench.home, bench.now, bench.officers = Home(root), now_utc, {}
+        bench.uptime = uptime_s
         bench.settings = read_settings(bench.home.settings)
         bench.recorder = running.Recorder(root)
         return bench
@@ -97,6 +100,7 @@ class Bench:
         """One life of the keymaster, without sockets of its own and without housekeeping."""
         keymaster = Keymaster(self.home, self.settings)
         keymaster.engine.clock = lambda: self.now()  # noqa: PLW0108 - a test changes it meanwhile
+        keymaster.engine.uptime = lambda: self.uptime()  # noqa: PLW0108
         room = keymaster.room
         room.recorder = await RecorderClient.connect(self.home.recorder_socket, "a" * 32, lambda: (0, {}))
         await room.constitutions.load()

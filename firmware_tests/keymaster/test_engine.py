@@ -365,7 +365,12 @@ def test_many_large_proposals_do_not_hold_the_keymaster(bench: Bench, made: list
 def test_an_approval_that_fell_does_not_rise_again(bench: Bench, made: list[tuple[str, bytes]]) -> None:
     """Revoked and taken back: what she said before is not said anew."""
 
+    ahead = 0
+
     async def amend(life: Life, law: Constitution, *also: str) -> None:
+        nonlocal ahead
+        ahead += 2  # documents count in seconds
+        bench.now = lambda: now_utc() + datetime.timedelta(seconds=ahead)
         digest = await life.submit(AmendConstitution(constitution=law))
         await life.say(digest, "request ann", "approve bo", "approve dan", *also)
         assert (await life.desk.execute(digest, 10.0))["state"] == "executed"

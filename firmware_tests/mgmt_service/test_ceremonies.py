@@ -49,7 +49,7 @@ def test_a_ceremony_that_waits_at_the_console_says_so_and_others_are_led_to_it(
     managed: ManagedBox, ann: Visitor, dora: Visitor
 ) -> None:
     first = approved(managed, ann, *WAITS, title="Enrolment that waits")
-    other = approved(managed, ann, {"action": "resume-tenant", "name": "demo"}, title="Meanwhile")
+    other = approved(managed, ann, {"action": "set-quota", "name": "demo", "quota": {}}, title="Meanwhile")
     assert ann.post(f"/api/v1/ceremonies/{first}/execute", json={}).status_code == 200
     asked = waiting_at(ann, first)
     assert (asked["kind"], asked["shown"]) == ("show", False)

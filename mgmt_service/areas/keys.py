@@ -194,7 +194,7 @@ def free(tag: str, owner: str, **members: str) -> str:
 
 def successor(name: str) -> str:
     """What a key's successor may be called: seal-1 after seal, seal-3 after seal-2."""
-    found = re.fullmatch(r"(.*?)-(\d{1,6})", name)
+    found = re.fullmatch(r"(.*?)-([0-9]{1,6})", name)
     stem, number = (found[1], int(found[2]) + 1) if found else (name, 2)
     return f"{stem[:56]}-{number}"
 

@@ -142,8 +142,8 @@ async def may_resume(room: Room, proposal: Proposal, action: ResumeApplication) 
     def same(one: object) -> bool:
         return isinstance(one, SuspendApplication) and (one.tenant, one.application) == (tenant, action.application)
 
-    stopped = found is not None and found[1] != "active"
-    check_taken(room, proposal, stopped=stopped, since_us=last_word(room, proposal, same))
+    if found is not None:  # one that is not there cannot be given back: the step says so
+        check_taken(room, proposal, stopped=found[1] != "active", since_us=last_word(room, proposal, same))
 
 
 @executor(ResumeApplication, check=may_resume)

@@ -25,6 +25,7 @@ from appliance.ceremonies.actions import (
     IssueCertificate,
     RequestCertificate,
 )
+from appliance.certificate_reading import read_certificate
 from appliance.errors import Conflict
 from appliance.evidence.directory import read_directory
 from appliance.keymaster.actions.keys import may_be
@@ -184,7 +185,7 @@ def decode_chain(chain: list[str]) -> list[x509.Certificate]:
     if not 0 < len(chain) <= LONGEST_CHAIN:
         raise CertificateRefused(f"a chain has 1 to {LONGEST_CHAIN} certificates")
     try:
-        return [x509.load_der_x509_certificate(base64.b64decode(text, validate=True)) for text in chain]
+        return [read_certificate(base64.b64decode(text, validate=True)) for text in chain]
     except (ValueError, binascii.Error) as error:
         raise CertificateRefused(f"a certificate of the chain cannot be read: {error}") from None
 

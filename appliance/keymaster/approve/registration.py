@@ -31,6 +31,7 @@ from appliance.ceremonies.webauthn import (
     read_authenticator_data,
     to_base64url,
 )
+from appliance.certificate_reading import read_certificate
 from appliance.der import OCTET_STRING, DerError, Reader
 
 _AAGUID = x509.ObjectIdentifier("1.3.6.1.4.1.45724.1.1.4")
@@ -123,7 +124,7 @@ def _check_maker(attestation: dict[str, object], made: AttestedCredential) -> No
     if attestation.get("fmt") != "packed" or not isinstance(chain, list) or not chain:
         raise PasskeyRefused("the authenticator does not prove its model: its maker's attestation is missing")
     try:
-        leaf = x509.load_der_x509_certificate(bytes(chain[0]))
+        leaf = read_certificate(bytes(chain[0]))
         extension = leaf.extensions.get_extension_for_oid(_AAGUID).value
         assert isinstance(extension, x509.UnrecognizedExtension)  # noqa: S101 - the library knows no such extension
         named = Reader(extension.value).read(OCTET_STRING)
@@ -135,7 +136,7 @@ def _check_maker(attestation: dict[str, object], made: AttestedCredential) -> No
 
 def _pem(root: str) -> bytes:
     try:
-        certificate = x509.load_der_x509_certificate(base64.b64decode(root, validate=True))
+        certificate = read_certificate(base64.b64decode(root, validate=True))
     except ValueError:
         raise PasskeyRefused("the constitution names a maker whose certificate cannot be read") from None
     return certificate.public_bytes(serialization.Encoding.PEM)

@@ -128,6 +128,7 @@ class Enrolling:
             raise SecretRefused("the secret is unknown, used, or too old")
         profile = self._profile(authorisation, now)
         check_names(profile, request)
+        self._check_key(authorisation, request)
         await self._check_application(authorisation)
         if used is None:
             await self._check_room(profile, now)
@@ -150,6 +151,7 @@ class Enrolling:
             raise EnrolmentRefused("the certificate was not enrolled for this application")
         profile = self._profile(authorisation, now)
         check_names(profile, request)
+        self._check_key(authorisation, request)
         await self._check_application(authorisation)
         digest = before.digest or b""
         used = self._kept.renewal_of(digest)
@@ -199,6 +201,13 @@ class Enrolling:
         if profile is None or profile.tenant != authorisation.tenant or profile.until <= _us(now):
             raise EnrolmentRefused("the profile has ended")
         return profile
+
+    def _check_key(self, authorisation: AuthorisationRow, request: CertificateRequest) -> None:
+        """A request proves that somebody has the key, and whoever saw it can send it again: a key that was enrolled for
+        another application is nobody else's. Raises EnrolmentRefused."""
+        own = (authorisation.tenant, authorisation.application)
+        if self._kept.owners_of_key(request.key_digest) - {own}:
+            raise EnrolmentRefused("make a key for this application alone")
 
     async def _check_application(self, authorisation: AuthorisationRow) -> None:
         def states(admin: AdminClient) -> tuple[object, object]:

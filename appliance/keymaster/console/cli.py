@@ -21,6 +21,7 @@ from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, decode, digest_words, read_proposal
 from appliance.ceremonies.constitution import LONGEST_HOURS
 from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.certificate_reading import read_certificate
 from appliance.keymaster.console.client import ConsoleClient
 from appliance.keymaster.officers.candidates import CODE_S
 from appliance.quoting import escape
@@ -99,9 +100,9 @@ def code(home: Path, candidate: str) -> None:
 def card(home: Path, person: str, name: str, certificate: Path) -> None:
     """Confirm a candidate who approves with a card. CERTIFICATE: the card's, PEM or DER.
 
-    The officer reads its SHA-256 from her own machine, and you type the first 16 digits of what she says."""
-    content = read_certificate(certificate)
-    typed = ask("The first 16 digits of the SHA-256 that the officer reads out")
+    The officer reads its SHA-256 from her own machine, and you type the first 32 digits of what she says."""
+    content = certificate_file(certificate)
+    typed = ask("The first 32 digits of the SHA-256 that the officer reads out")
     with connect(home) as client:
         made = client.card(person, name, content, typed)
     click.echo(f"{made['person']} is confirmed with this card.")
@@ -133,7 +134,7 @@ def rules(home: Path, models: tuple[str, ...], makers: tuple[Path, ...], origins
     given = models or makers or origins or hours != LONGEST_HOURS
     with connect(home) as client:
         if given:
-            roots = [read_certificate(path) for path in makers]
+            roots = [certificate_file(path) for path in makers]
             shown = client.give_rules(list(models), roots, list(origins), hours)
         else:
             shown = client.rules()
@@ -254,13 +255,15 @@ def ask(text: str, *, hide_input: bool = False, **options: Any) -> Any:
     return typed
 
 
-def read_certificate(path: Path) -> bytes:
+def certificate_file(path: Path) -> bytes:
     """A certificate in a file, PEM or DER, as DER. Raises click.ClickException."""
     content = path.read_bytes()
     try:
-        read = x509.load_pem_x509_certificate if content.startswith(b"-----") else x509.load_der_x509_certificate
-        return read(content).public_bytes(Encoding.DER)
-    except ValueError:
+        if content.startswith(b"-----"):
+            content = x509.load_pem_x509_certificate(content).public_bytes(Encoding.DER)
+        read_certificate(content)
+        return content
+    except (ValueError, x509.InvalidVersion):
         raise click.ClickException(f"{path} is no certificate") from None
 
 
@@ -337,9 +340,9 @@ def founding_lines(made: dict[str, Any]) -> list[str]:
 
 def rules_lines(held: dict[str, Any]) -> list[str]:
     """Rules of approval for people."""
-    makers = [x509.load_der_x509_certificate(base64.b64decode(one)) for one in held.get("attestation_roots", [])]
-    lines = [f"approvals from  {', '.join(held['origins'])}"]
-    lines += [f"model           {model}" for model in held.get("models", [])] or ["model           any"]
+    makers = [read_certificate(base64.b64decode(one)) for one in held.get("attestation_roots", [])]
+    lines = [f"approvals from  {', '.join(escape(origin) for origin in held['origins'])}"]
+    lines += [f"model           {escape(model)}" for model in held.get("models", [])] or ["model           any"]
     for maker in makers:
         lines.append(f"maker           {escape(maker.subject.rfc4514_string())}")
         lines.append(f"                SHA-256 {maker.fingerprint(hashes.SHA256()).hex()}")
@@ -363,7 +366,7 @@ def proposal_lines(row: dict[str, Any], law: bytes, language: str) -> list[str]:
         "",
         *explain(proposal, language, current).text().splitlines(),  # type: ignore[arg-type]
         "",
-        f"state {row['state']}" + (f": {row['error']}" if row["error"] else ""),
+        f"state {row['state']}" + (f": {escape(row['error'], None)}" if row["error"] else ""),
     ]
     for part in (row["tally"] or {}).get("scopes", []):
         said = ", ".join(part["approved"]) or "nobody yet"

@@ -12,14 +12,13 @@ import hashlib
 from typing import Annotated, Any
 
 import msgspec
-from cryptography import x509
 
 from appliance.box.control import ControlClient
 from appliance.calls.server import Method
-from appliance.ceremonies import Constitution, DocumentRefused, QuorumMissing, digest_words, encode
+from appliance.ceremonies import Constitution, QuorumMissing, digest_words, encode
 from appliance.ceremonies import digest as digest_of
 from appliance.ceremonies.canonical import Digest, Name, Text
-from appliance.ceremonies.cards import card_credential_id
+from appliance.ceremonies.cards import card_credential_id, check_new_card
 from appliance.ceremonies.constitution import LONGEST_HOURS, Credential, ScopeName
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import Conflict
@@ -33,7 +32,7 @@ from appliance.keymaster.officers.founding_rules import give_rules, made_rules, 
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG
 
-CARD_DIGITS = 16
+CARD_DIGITS = 32
 CONFIRMING_WORDS = 4
 LOCK_CAUSE = "locked-by-officer"
 EMERGENCY_S = 60.0
@@ -82,16 +81,14 @@ class Console:
         return self._room.candidates.show_code(identifier)
 
     async def card(self, person: Name, name: Text, certificate: bytes, digits: str) -> dict[str, Any]:
-        """A confirmed candidate with a card. `certificate`: DER; `digits`: at least the first 16 of its SHA-256,
-        hexadecimal, as the officer read them from her own machine."""
+        """A confirmed candidate with a card. `certificate`: DER; `digits`: at least the first 32 of its SHA-256,
+        hexadecimal, as the officer read them from her own machine; or its 24 English words. So many, for a certificate
+        can be made to begin as another one does. Raises CodeRefused, StatementRefused for one that cannot sign."""
         digest = card_credential_id(certificate)
         told = digits.replace(":", "").replace(" ", "").lower()
-        if len(told) < CARD_DIGITS or not digest.startswith(told):
+        if not (len(told) >= CARD_DIGITS and digest.startswith(told)) and digits.split() != digest_words(digest).split():
             raise CodeRefused("the officer's machine tells of another certificate")
-        try:
-            x509.load_der_x509_certificate(certificate)
-        except ValueError:
-            raise DocumentRefused("the certificate cannot be read") from None
+        check_new_card(certificate, self._engine.clock())
         candidates = self._room.candidates
         credential = Credential(kind="card", id=digest, public_key=base64.b64encode(certificate).decode())
         one = candidates.register(candidates.invite(person, name, console=True), credential)

@@ -19,7 +19,7 @@ import msgspec
 
 from appliance.ceremonies import digest_words
 from appliance.ceremonies.canonical import Name, Text
-from appliance.ceremonies.constitution import Credential
+from appliance.ceremonies.constitution import Credential, key_digest
 from appliance.errors import Conflict, NotFound
 from appliance.keymaster.errors import CodeRefused, TooManyProposals
 from appliance.keymaster.journal import Journal
@@ -72,6 +72,8 @@ class Candidate:
 class _Named(msgspec.Struct, frozen=True):
     person: Name
     name: Text
+    console: bool = False
+    """Of an invitation: whether the console made it."""
 
 
 class Candidates:
@@ -87,14 +89,17 @@ class Candidates:
     def invite(self, person: str, name: str, *, console: bool = False) -> str:
         """A one-time code for an enrolment link, 32 hexadecimal digits. Raises TooManyProposals, msgspec errors.
 
-        Each person has one open link: a new one ends the one before. `console`: the person at the console asks."""
-        named = msgspec.convert({"person": person, "name": name}, _Named)
+        Each person has one open link: a new one ends the one before. `console`: the person at the console asks; such a
+        link is ended by the console only, and one from elsewhere may stand beside it."""
+        named = msgspec.convert({"person": person, "name": name, "console": console}, _Named)
         now = int(self._clock_s())
         code = secrets.token_hex(INVITATION_BYTES)
         with self._journal.transaction() as connection:
             connection.execute("DELETE FROM invitations WHERE used IS NULL AND expires < ?", (now,))
             connection.execute(
-                "DELETE FROM invitations WHERE used IS NULL AND json_extract(name, '$.person') = ?", (person,)
+                """DELETE FROM invitations WHERE used IS NULL AND json_extract(name, '$.person') = ?
+                   AND (? OR NOT coalesce(json_extract(name, '$.console'), 0))""",
+                (person, console),
             )
             most, of_one = (MOST, MOST) if console else (MOST - KEPT_FOR_CONSOLE, MOST_OF_ONE)
             if _full(connection, person, most, of_one):
@@ -130,7 +135,8 @@ class Candidates:
         fingerprint = hashlib.sha256(base64.b64decode(credential.public_key)).hexdigest()
         identifier = secrets.token_hex(8)
         with self._journal.transaction() as connection:
-            if any(one.credential.id == credential.id or one.fingerprint == fingerprint for one in self.all()):
+            key = key_digest(credential)  # however it is encoded, or certified
+            if any(one.credential.id == credential.id or key_digest(one.credential) == key for one in self.all()):
                 raise Conflict("that credential is a candidate's already")
             connection.execute("UPDATE invitations SET used = ? WHERE code = ?", (now, _hidden(code)))
             connection.execute(

@@ -11,14 +11,13 @@ import base64
 import binascii
 import re
 
-from cryptography import x509
-
 from appliance.box.home import Home
 from appliance.box.management_front import approval_name, approval_origin
 from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import DocumentRefused, decode, encode
 from appliance.ceremonies.constitution import LONGEST_HOURS, ApprovalRules, check_rules
+from appliance.certificate_reading import read_certificate
 from appliance.errors import Conflict
 from appliance.keymaster.context import Room
 
@@ -76,17 +75,17 @@ def give_rules(room: Room, rules: ApprovalRules) -> None:
 
 def check_given(rules: ApprovalRules, settings: BoxSettings) -> None:
     """Whether a box of these settings could be founded by these rules. Raises DocumentRefused."""
-    check_rules(rules, settings.rehearsal)
     name = approval_name(settings)
     origin = re.compile(rf"https://{re.escape(name)}(?::[1-9][0-9]{{0,4}})?")
     if rules.rp_id != name or not all(origin.fullmatch(one) for one in rules.origins):
         raise DocumentRefused(f"the box's approval pages are served as https://{name}, and under no other name")
+    check_rules(rules, settings.rehearsal)
     for model in rules.models:
         if _MODEL.fullmatch(model) is None:
             raise DocumentRefused(f"{model[:80]!r} is no AAGUID in its text form, lower-case")
     for root in rules.attestation_roots:
         try:
-            x509.load_der_x509_certificate(base64.b64decode(root, validate=True))
+            read_certificate(base64.b64decode(root, validate=True))
         except (ValueError, binascii.Error):
             raise DocumentRefused("a maker's root certificate cannot be read") from None
     if len(set(rules.models)) != len(rules.models) or len(set(rules.attestation_roots)) != len(rules.attestation_roots):

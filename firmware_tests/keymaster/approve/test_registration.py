@@ -216,3 +216,16 @@ def test_the_options_ask_for_what_is_checked() -> None:
         key = SoftwareOfficer("x", algorithm).public_key
         read_cose_key(key)
         assert {"type": "public-key", "alg": cbor2.loads(key)[3]} in options["pubKeyCredParams"]
+
+
+@pytest.mark.parametrize("change", [{True: 2}, {1.0: 2}, {1: 2.0}, {-1: True}])
+def test_one_authenticator_registers_one_key(change: dict[Any, Any]) -> None:
+    """The same key in other bytes would be another person's, with words of its own."""
+    officer = SoftwareOfficer("ann")
+    known = cbor2.loads(officer.public_key)
+    (label,) = change
+    other = {one: value for one, value in known.items() if one != label} | change
+    encoded = cbor2.dumps(other, canonical=True)
+    assert encoded != officer.public_key
+    with pytest.raises(PasskeyRefused):
+        check(officer.register(CHALLENGE, public_key=encoded))

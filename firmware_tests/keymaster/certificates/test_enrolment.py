@@ -19,7 +19,9 @@ from cryptography.x509.oid import NameOID
 import hsm
 from appliance.box.settings import TenantSettings
 from appliance.ceremonies.actions import AuthoriseEnrolment, EnrolCertificate, HoldCertificate, SetCertificateProfile
+from appliance.der import OCTET_STRING, SEQUENCE, SET, tlv
 from appliance.enrolment import EnrolmentFull, EnrolmentRefused, EnrolmentUnavailable, RequestRefused, SecretRefused
+from appliance.enrolment.request import read_request
 from appliance.errors import CinnabarError, NotFound
 from appliance.keymaster.actions.applications import CertificateTaken, check_nobody_elses
 from appliance.keymaster.certificates import profiles
@@ -427,5 +429,45 @@ def test_foreign_and_unknown_profiles_are_refused_alike(bench: Bench) -> None:
                 await life.submit(AuthoriseEnrolment(tenant="other", profile=name, application="app-1"))
             said.append((refused.value.code, str(refused.value)))
         assert len(set(said)) == 1
+
+    tell(bench, story)
+
+
+def odd_request(what: str) -> bytes:
+    """A request that is well signed, and that the library will not take apart."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    value = {
+        "x400-name": "3004a3023000",
+        "edi-name": "3007a505a1030c0178",
+        "unknown-feature": "3003020163",
+    }.get(what)
+    version, extensions = (1, b"") if value is None else (0, bytes.fromhex(value))
+    oid = bytes.fromhex("06082b06010505070118" if what == "unknown-feature" else "0603551d11")
+    wanted = tlv(SEQUENCE, tlv(SEQUENCE, oid + tlv(OCTET_STRING, extensions)))
+    attribute = tlv(SEQUENCE, bytes.fromhex("06092a864886f70d01090e") + tlv(SET, wanted))
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app-1")]).public_bytes()
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    info = tlv(SEQUENCE, bytes([2, 1, version]) + name + public + tlv(0xA0, attribute if extensions else b""))
+    signature = key.sign(info, ec.ECDSA(hashes.SHA256()))
+    return tlv(SEQUENCE, info + bytes.fromhex("300a06082a8648ce3d040302") + tlv(3, b"\0" + signature))
+
+
+@pytest.mark.parametrize("what", ["version", "x400-name", "edi-name", "unknown-feature"])
+def test_a_request_that_the_library_does_not_know_is_refused_as_one(what: str) -> None:
+    """Not an internal error of the box's."""
+    with pytest.raises(RequestRefused):
+        read_request(odd_request(what))
+
+
+def test_a_request_that_another_sent_enrols_nobody(bench: Bench) -> None:
+    """A proof of possession is no secret: who replays it gets no certificate over a key that is another's, and keeps
+    nobody from having his own enrolled."""
+
+    async def story(life: Life, enrolling: Enrolling) -> None:
+        sent = request("app-1")
+        owner = await enrolling.enrol(*await authorise(life, "app-1"), sent)
+        with pytest.raises((RequestRefused, EnrolmentRefused)):
+            await enrolling.enrol(*await authorise(life, "app-2"), sent)
+        check_nobody_elses(life.room, x509.load_der_x509_certificate(owner), TENANT, "app-1")
 
     tell(bench, story)

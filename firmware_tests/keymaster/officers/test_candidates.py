@@ -163,3 +163,14 @@ def test_who_reads_the_journal_cannot_try_codes(candidates: Candidates, tmp_path
     plain = hashlib.sha256(b"cinnabar one-time code\0" + (code + made.id).encode()).digest()
     assert plain not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert another.confirm(made.id, another.show_code(made.id)).state == "confirmed"
+
+
+def test_the_console_s_link_is_ended_by_the_console_only(candidates: Candidates) -> None:
+    """A service that invites everybody again and again keeps nobody from becoming an officer."""
+    code = candidates.invite("ann", "Ann", console=True)
+    candidates.invite("ann", "Somebody else")
+    assert candidates.invitation(code).name == "Ann"
+    again = candidates.invite("ann", "Ann", console=True)
+    assert candidates.invitation(again).name == "Ann"
+    with pytest.raises(CodeRefused):
+        candidates.invitation(code)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime
+import os
 import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.ceremonies import (
     BOX,
@@ -306,7 +311,20 @@ def test_a_recovery_waits_in_public(bench: Bench) -> None:
         bench.now = lambda: now_utc() + datetime.timedelta(hours=23, minutes=59)
         with pytest.raises(StillWaiting):
             await life.executions.execute(digest)
+        # Whoever sets the box's clock forward has let nobody look for any longer.
+        started = bench.uptime()
         bench.now = lambda: now_utc() + datetime.timedelta(hours=24, seconds=2)
+        bench.uptime = lambda: started - 24 * 3600 + 60
+        with pytest.raises(StillWaiting, match="24 more hours"):
+            await life.executions.execute(digest)
+        bench.uptime = lambda: started - 12 * 3600
+        await life.engine.settle_all()
+        row = life.room.journal.proposal(digest)
+        assert row is not None
+        assert 11 * 3600 < row.waited / 1_000_000 < 13 * 3600
+        with pytest.raises(StillWaiting, match="13 more hours"):
+            await life.executions.execute(digest)
+        bench.uptime = lambda: started + 61
         assert (await life.desk.execute(digest, 10.0))["state"] == "executed"
         assert life.room.constitutions.in_force() == rescued
 
@@ -363,10 +381,20 @@ def test_a_founding_that_is_asked_for_twice_at_once_is_pinned_once(bench: Bench)
     bench.run(second)
 
 
+def large_root() -> str:
+    """A maker's certificate of 130,000 bytes, base64."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Maker of keys")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    filled = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), os.urandom(130_000))
+    made = builder.add_extension(filled, critical=False).sign(key, hashes.SHA256())
+    return base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
+
+
 def test_a_version_is_read_again_however_large_its_documents_are(bench: Bench) -> None:
     async def first(life: Life) -> None:
         law = await life.found()
-        rules = msgspec.structs.replace(law.rules, attestation_roots=["A" * 180_000, "B" * 180_000, "C" * 180_000])
+        rules = msgspec.structs.replace(law.rules, attestation_roots=[large_root() for _ in range(3)])
         await amend(life, following(law, rules=rules))
 
     async def second(life: Life) -> None:
@@ -375,3 +403,40 @@ def test_a_version_is_read_again_however_large_its_documents_are(bench: Bench) -
 
     bench.run(first)
     bench.run(second)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://10.0.0.1:8443", "https://[::1]:8443", "http://approve.localhost:8443", "https://approve.localhost.evil",
+        "https://evil.example", "https://approve.localhost:8443/", "https://approve.localhost:8443\x1b[2J",
+    ],
+)  # fmt: skip
+def test_an_origin_under_which_nobody_can_approve_never_takes_effect(bench: Bench, origin: str) -> None:
+    """No address as a name, no other site: and no box that nobody could ever decide anything on again."""
+
+    async def body(life: Life) -> None:
+        law = await life.found()
+        rules = msgspec.structs.replace(law.rules, origins=[origin])
+        with pytest.raises(DocumentRefused):
+            await life.submit(AmendConstitution(constitution=following(law, rules=rules)))
+
+    bench.run(body)
+
+
+def test_nobody_changes_an_officer_s_key_without_her(bench: Bench) -> None:
+    """Another authenticator with the same credential id: confirmed at the console, approved, and never accepted."""
+
+    async def body(life: Life) -> None:
+        law = await life.found()
+        eve = SoftwareOfficer("dan")
+        eve.credential_id = bench.officers["dan"].credential_id
+        own = next(one for one in life.room.candidates.all() if one.person == "dan")
+        life.room.candidates.discard(own.id)  # as a console tidies up when somebody has her seat
+        life.confirm(eve)
+        persons = [one if one.id != "dan" else eve.person() for one in law.persons]
+        digest = await life.submit(AmendConstitution(constitution=following(law, persons=persons)))
+        shown = await life.say(digest, "request ann", "approve bo", "approve cai")
+        assert (shown["state"], shown["tally"]["must_accept"]) == ("open", ["dan"])
+
+    bench.run(body)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import datetime
+import hashlib
 import json
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cbor2
 import click.testing
@@ -17,23 +19,23 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from appliance.ceremonies import DocumentRefused, digest, encode
+from appliance.ceremonies import DocumentRefused, StatementRefused, digest, encode
 from appliance.ceremonies.constitution import ApprovalRules
 from appliance.ceremonies.proposal import digest_words
 from appliance.ceremonies.webauthn import from_base64url, to_base64url
 from appliance.errors import Conflict
 from appliance.keymaster.approve.registration import PasskeyRefused, Registration
 from appliance.keymaster.approve.service import ApprovalService
-from appliance.keymaster.console.cli import console
+from appliance.keymaster.console.cli import console, rules_lines
 from appliance.keymaster.console.server import Console
 from appliance.keymaster.errors import ConsoleSilent, NotAwaited
 from appliance.keymaster.officers.founding_rules import check_given, rules_before_founding
 from firmware_tests.keymaster.room import Bench, Life
 from firmware_tests.keymaster.served import ServedLife, Sockets
-from firmware_tests.officers import MODEL, SoftwareOfficer
+from firmware_tests.officers import MODEL, SoftwareOfficer, card_certificate
 from firmware_tests.running import CLI
 
 NAME = "approve.signing.bank.example"
@@ -262,3 +264,33 @@ def test_what_is_typed_into_a_pipe_ends_its_line(bench: Bench) -> None:
         (row,) = json.loads(served.console("pending", "--json"))
         assert served.piped("answer", str(row["number"]), typed="1234\n")[-2:] == ["Answer: ", "The ceremony has it."]
         assert asked.result(10) == "1234"
+
+
+@pytest.mark.parametrize("what", ["short", "over", "for-encryption"])
+def test_a_card_that_cannot_sign_statements_makes_no_officer(bench: Bench, what: str) -> None:
+    """A first roster of such cards would be pinned, and never decide anything."""
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    day = datetime.timedelta(days=1)
+    short = rsa.generate_private_key(65537, 1024)  # noqa: S505 - what a card must not have
+    key: Any = short if what == "short" else ec.generate_private_key(ec.SECP256R1())
+    made = card_certificate("dora", key, (now - 2 * day, now - day) if what == "over" else None)
+    encoded = made.public_bytes(serialization.Encoding.DER)
+    if what == "for-encryption":
+        encoded = encoded.replace(bytes.fromhex("0302" + "06c0"), bytes.fromhex("0302" + "0520"))
+        assert (
+            not x509.load_der_x509_certificate(encoded)
+            .extensions.get_extension_for_class(x509.KeyUsage)
+            .value.digital_signature
+        )
+    digits = hashlib.sha256(encoded).hexdigest()
+
+    async def body(life: Life) -> None:
+        with pytest.raises((DocumentRefused, StatementRefused)):
+            await Console(life.engine, life.executions).card("dora", "Dora", encoded, digits)
+
+    bench.run(body)
+
+
+def test_what_the_console_shows_of_rules_does_nothing_to_the_terminal() -> None:
+    held = {"origins": ["https://approve.localhost\x1b[2J\u202e"], "models": ["\x1b]0;x\x07"]}
+    assert all(line.isprintable() for line in rules_lines(held))
