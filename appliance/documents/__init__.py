@@ -14,11 +14,13 @@ from appliance.documents.contracts import (
     FURTHER_SIGNATURE,
     RENDER,
     RENDER_LETTER,
+    SEAL_PICTURE,
     VERIFY,
     Contract,
     FurtherRequest,
     RenderLetterRequest,
     RenderRequest,
+    SealPictureRequest,
 )
 from appliance.documents.errors import (
     DocumentsBusy,
@@ -34,6 +36,7 @@ __all__ = [
     "FURTHER_SIGNATURE",
     "RENDER",
     "RENDER_LETTER",
+    "SEAL_PICTURE",
     "VERIFY",
     "Contract",
     "DocumentTooCostly",
@@ -46,5 +49,6 @@ __all__ = [
     "NotRendered",
     "RenderLetterRequest",
     "RenderRequest",
+    "SealPictureRequest",
     "TrustUnavailable",
 ]

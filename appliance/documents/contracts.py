@@ -16,7 +16,7 @@ from appliance.documents.errors import FontsMissing, NotRendered, TrustUnavailab
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
-from appliance.pdf.page import PageRefused
+from appliance.pdf import PageRefused, PdfRefused, SealPicture
 from appliance.repeated import refuse_repeated
 from appliance.seals.errors import ContentMismatch, SealRefused, SignedDataRejected
 from appliance.seals.further import ExistingSeal
@@ -102,6 +102,15 @@ class RenderLetterRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=
     """SHA-256 that the template must have, hexadecimal; needed with `template_source`."""
 
 
+class SealPictureRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Make a seal's picture ready to be put into PDFs, once, when the seal object is registered."""
+
+    image: Annotated[bytes, msgspec.Meta(max_length=2 << 20)]
+    """PNG or SVG."""
+    side_mm: Annotated[float, msgspec.Meta(ge=5, le=100)] = 40.0
+    """The longer side of the square that it is fitted into, in millimetres."""
+
+
 VERIFY: Final = Contract(
     "verify", VerifyRequest, Report, "json", (BadRequest, InvalidMember, TooMuch, TrustUnavailable)
 )
@@ -112,3 +121,4 @@ RENDER: Final = Contract("render", RenderRequest, bytes, "msgpack", (FontsMissin
 RENDER_LETTER: Final = Contract(
     "render-letter", RenderLetterRequest, bytes, "msgpack", (FontsMissing, NotRendered, PageRefused)
 )
+SEAL_PICTURE: Final = Contract("seal-picture", SealPictureRequest, SealPicture, "msgpack", (NotRendered, PdfRefused))

@@ -17,16 +17,20 @@ from appliance.documents.contracts import (
     FURTHER_SIGNATURE,
     RENDER,
     RENDER_LETTER,
+    SEAL_PICTURE,
     VERIFY,
     Contract,
     FurtherRequest,
     RenderLetterRequest,
     RenderRequest,
+    SealPictureRequest,
 )
 from appliance.documents.errors import TrustUnavailable
 from appliance.documents.letters import render_letter
+from appliance.documents.pictures import render_picture
 from appliance.documents.rendering import begin_threads, render
 from appliance.evidence import NamedBytes, Report, TrustBundle, verify
+from appliance.pdf import SealPicture
 from appliance.seals import ExistingSeal, read_existing
 from appliance.verify_request import VerifyRequest
 
@@ -80,6 +84,10 @@ def _render_letter(_ground: Ground, request: RenderLetterRequest) -> bytes:
     return render_letter(request)
 
 
+def _seal_picture(_ground: Ground, request: SealPictureRequest) -> SealPicture:
+    return render_picture(request)
+
+
 def registry(*tasks: Task) -> Mapping[str, Task]:
     """Tasks by name."""
     return {task.contract.name: task for task in tasks}
@@ -90,4 +98,5 @@ TASKS: Final = registry(
     Task(FURTHER_SIGNATURE, _further_signature),
     Task(RENDER, _render, begin_threads),
     Task(RENDER_LETTER, _render_letter, begin_threads),
+    Task(SEAL_PICTURE, _seal_picture, begin_threads),
 )

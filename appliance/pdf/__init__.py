@@ -1,13 +1,37 @@
-"""PDF of letters: what stands on their page, and the seals inside (PAdES baseline, ETSI EN 319 142-1). Pure."""
+"""PDF of letters: what stands on their page, and the seals inside (PAdES baseline, ETSI EN 319 142-1). Pure.
 
+`LetterPage` is the data of a page; `prepare_seal` and `PreparedPdf.complete` seal a PDF that the box rendered;
+`with_validation_data` and `prepare_document_timestamp` make it last. Nothing here reads a clock, a key or a file.
+docs/pdf.md tells the whole.
+"""
+
+from appliance.pdf.errors import PdfRefused, SealDoesNotFit
+from appliance.pdf.lasting import PreparedStamp, ValidationData, prepare_document_timestamp, with_validation_data
 from appliance.pdf.page import Column, LetterPage, PageRefused, Pair, Row, Section, Table
+from appliance.pdf.picture import SealPicture, read_picture
+from appliance.pdf.places import Place, seal_place
+from appliance.pdf.sealing import TOKEN_BYTES, PreparedPdf, prepare_seal, room_for
 
 __all__ = [
+    "TOKEN_BYTES",
     "Column",
     "LetterPage",
     "PageRefused",
     "Pair",
+    "PdfRefused",
+    "Place",
+    "PreparedPdf",
+    "PreparedStamp",
     "Row",
+    "SealDoesNotFit",
+    "SealPicture",
     "Section",
     "Table",
+    "ValidationData",
+    "prepare_document_timestamp",
+    "prepare_seal",
+    "read_picture",
+    "room_for",
+    "seal_place",
+    "with_validation_data",
 ]

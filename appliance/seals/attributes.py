@@ -122,7 +122,11 @@ Template = Callable[[bytes, bytes], bytes]
 
 
 def template(constant: list[bytes], time_attribute_size: int, digest_size: int) -> Template:
-    """A template of content-type, the `constant` attributes, a signing-time of that size, a digest of that size."""
+    """A template of content-type, the `constant` attributes, a signing-time of that size, a digest of that size.
+
+    Without a signing-time (size 0) it is filled in with an empty one."""
+    if not time_attribute_size:
+        return _timeless_template(constant, digest_size)
     time_slot = signing_time(0 if time_attribute_size == len(signing_time(0)) else 4_000_000_000)
     digest_slot = attribute(OID_MESSAGE_DIGEST, der.octet_string(bytes(digest_size)))
     members = sorted([attribute(OID_CONTENT_TYPE, OID_DATA), time_slot, digest_slot, *constant])
@@ -133,5 +137,18 @@ def template(constant: list[bytes], time_attribute_size: int, digest_size: int) 
 
     def fill(time_attribute: bytes, digest: bytes) -> bytes:
         return before + time_attribute + between + digest + after
+
+    return fill
+
+
+def _timeless_template(constant: list[bytes], digest_size: int) -> Template:
+    digest_slot = attribute(OID_MESSAGE_DIGEST, der.octet_string(bytes(digest_size)))
+    members = sorted([attribute(OID_CONTENT_TYPE, OID_DATA), digest_slot, *constant])
+    at_digest = members.index(digest_slot)
+    before = der.header(der.SET, sum(map(len, members))) + b"".join(members[:at_digest]) + digest_slot[:-digest_size]
+    after = b"".join(members[at_digest + 1 :])
+
+    def fill(_time_attribute: bytes, digest: bytes) -> bytes:
+        return before + digest + after
 
     return fill

@@ -89,6 +89,7 @@ class SealProfile:
         self._detached = cms.detached_assembler(self._signer_info, identifier, self.certificates)
         self._template = lru_cache(maxsize=256)(self._make_template)
         self._plain_template = self._template(NO_OPTIONS, _UTC_TIME_ATTRIBUTE_SIZE)
+        self._timeless_template = self._make_template(NO_OPTIONS, 0)
         self._last_time = (-1, b"")
 
     def _make_template(self, options: SealOptions, time_attribute_size: int) -> Template:
@@ -105,6 +106,14 @@ class SealProfile:
         """
         self._check_digest(digest, digest_algorithm)
         return self._prepare(digest, time_us // 1_000_000, options)
+
+    def prepare_timeless(self, digest: bytes, digest_algorithm: str, time_us: int) -> PreparedSeal:
+        """As `prepare`, without a signing-time attribute: in a PDF the signature dictionary says it, and the attribute
+        must not be there (ETSI EN 319 142-1, section 6.3). Raises SealRefused, CertificateNotValid."""
+        self._check_digest(digest, digest_algorithm)
+        time = time_us // 1_000_000
+        self._check_time(time)
+        return PreparedSeal(self._timeless_template(b"", digest), digest, time, NO_OPTIONS, None, None)
 
     def prepare_document(
         self, document: bytes, time_us: int, options: SealOptions = NO_OPTIONS, *, enveloping: bool = False
@@ -154,8 +163,7 @@ class SealProfile:
     ) -> PreparedSeal:
         last, attribute = self._last_time
         if time != last:
-            if not self.certificate.not_before <= time <= self.certificate.not_after:
-                raise CertificateNotValid(f"the certificate of {self.name} is not valid at the signing time")
+            self._check_time(time)
             attribute = signing_time(time)
             self._last_time = (time, attribute)
         fill = self._plain_template
@@ -177,6 +185,10 @@ class SealProfile:
             return cms.content_info(prepared.existing.head, [*prepared.existing.signers, signer])
         before = cms.head(1, [self.digest_algorithm.identifier], prepared.content, self.certificates, None)
         return cms.content_info(before, [signer])
+
+    def _check_time(self, time: int) -> None:
+        if not self.certificate.not_before <= time <= self.certificate.not_after:
+            raise CertificateNotValid(f"the certificate of {self.name} is not valid at the signing time")
 
     def _check_digest(self, digest: bytes, digest_algorithm: str) -> None:
         own = self.digest_algorithm

@@ -1,0 +1,99 @@
+"""Letters sealed in software, with everything that their levels need."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from appliance.documents.contracts import SealPictureRequest
+from appliance.documents.letters import render_letter
+from appliance.documents.pictures import render_picture
+from appliance.pdf import (
+    SealPicture,
+    ValidationData,
+    prepare_document_timestamp,
+    prepare_seal,
+    room_for,
+    seal_place,
+    with_validation_data,
+)
+from appliance.seals import SealProfile
+from firmware_tests.others.openssl_tsa import OpenSslTsa
+from firmware_tests.pdf.letters import bench_page, request_of
+from firmware_tests.seals.sealing import NOW, NOW_US, Authority, Sealer, new_key
+
+SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">
+<circle cx="50" cy="50" r="46" fill="none" stroke="#c8201c" stroke-width="3.5"/>
+<path fill="#c8201c" d="M50 30l4.7 14.5H70l-12.3 9 4.7 14.4L50 59l-12.4 8.9 4.7-14.4-12.3-9h15.3z"/></svg>"""
+
+
+@functools.cache
+def picture() -> SealPicture:
+    return render_picture(SealPictureRequest(image=SVG))
+
+
+@functools.cache
+def letter(seed: int = 1) -> bytes:
+    return render_letter(request_of(bench_page(seed), seed))
+
+
+class Institution:
+    """A seal key with its authority."""
+
+    def __init__(self, scheme: str = "ecdsa-p256-sha256", subject: str = "Seal") -> None:
+        self.authority = Authority()
+        key = new_key(scheme)
+        certificates = [self.authority.issue(key.public_key(), subject), self.authority.certificate]
+        self.sealer = Sealer(SealProfile("test", certificates, scheme), key, scheme, certificates)
+        self.profile = self.sealer.profile
+
+    def crl(self) -> bytes:
+        now = datetime.fromtimestamp(NOW, UTC)
+        made = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.authority.certificate.subject)
+            .last_update(now - timedelta(hours=1))
+            .next_update(now + timedelta(days=7))
+            .add_extension(x509.CRLNumber(1), critical=False)
+            .sign(self.authority.key, hashes.SHA256())
+        )
+        return made.public_bytes(Encoding.DER)
+
+    def seal(
+        self, pdf: bytes, tsa: OpenSslTsa | None = None, place: tuple[int, int] | None = None, name: str = "担保人"
+    ) -> bytes:
+        prepared = prepare_seal(
+            pdf, self.profile, NOW_US, room=room_for(self.profile), name=name,
+            place=None if place is None else seal_place(*place), picture=None if place is None else picture(),
+        )  # fmt: skip
+        signature = self.sealer.sign(prepared.to_be_signed)
+        token = None if tsa is None else tsa.token(self.sealer.digest(signature))
+        return prepared.complete(signature, token)
+
+    def last(self, pdf: bytes, tsa: OpenSslTsa) -> bytes:
+        """B-LTA of B-T."""
+        certificates = [one.public_bytes(Encoding.DER) for one in (*self.sealer.certificates, tsa.certificate)]
+        pdf = with_validation_data(pdf, ValidationData(certificates=certificates, crls=[self.crl()]))
+        stamp = prepare_document_timestamp(pdf)
+        return stamp.complete(tsa.token(stamp.digest()))
+
+
+def make(directory: Path) -> dict[str, bytes]:
+    """The bench letter in each level, and with a further seal."""
+    tsa = OpenSslTsa(directory)
+    one, two = Institution(), Institution(subject="Counter")
+    b_b = one.seal(letter(), place=(0, 1))
+    b_t = one.seal(letter(), tsa, place=(0, 1))
+    return {
+        "b-b": b_b,
+        "b-t": b_t,
+        "b-lta": one.last(b_t, tsa),
+        "invisible": one.seal(letter(), tsa),
+        "counter": two.seal(b_t, tsa),
+        "after-lta": two.seal(one.last(b_t, tsa), tsa),
+    }
