@@ -22,6 +22,7 @@ from appliance.ceremonies.actions import (
     DestroyKey,
     EndStandby,
     GenerateKey,
+    InitialiseToken,
     RecoverFromTamper,
     RestoreKeys,
     RevokeCertificate,
@@ -37,7 +38,7 @@ REPAIRS = (
     # Taking away for good.
     DeclareCompromised, DestroyKey, EndStandby, RevokeCertificate,
     # A key that nobody explains is declared compromised, destroyed and replaced before the box is unlocked.
-    ActivateKey, GenerateKey, RestoreKeys, RotateKey,
+    ActivateKey, GenerateKey, InitialiseToken, RestoreKeys, RotateKey,
 )  # fmt: skip
 """What a locked box still executes beside what only takes away: none of it has an authority sign for anybody."""
 

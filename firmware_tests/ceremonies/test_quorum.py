@@ -295,6 +295,10 @@ def test_a_recovery_counts_its_own_roster_and_yields_to_the_quorum() -> None:
         {"rehearsal": False},
         {"rules": ApprovalRules(rp_id="127.0.0.1", origins=["https://127.0.0.1"], backup_eligible=True)},
         {"rules": ApprovalRules(rp_id="other.localhost", origins=["https://x"], backup_eligible=True)},
+        *(
+            {"rules": ApprovalRules(rp_id=name, origins=[f"https://{name}"], backup_eligible=True)}
+            for name in ("0x7f.1", "a b", "localhost.", "approve.0x7f", "Approve.localhost", "-a.localhost", "")
+        ),
         {"previous": "0" * 64},
     ],
 )

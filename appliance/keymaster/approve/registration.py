@@ -15,6 +15,7 @@ import hmac
 import msgspec
 import webauthn
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from webauthn.helpers.cose import COSEAlgorithmIdentifier
 from webauthn.helpers.exceptions import WebAuthnException
@@ -113,7 +114,10 @@ def _check_attestation(rules: ApprovalRules, registration: Registration, challen
             supported_pub_key_algs=_SUPPORTED,
             pem_root_certs_bytes_by_fmt={AttestationFormat.PACKED: roots} if roots else None,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (
+        *(WebAuthnException, ValueError, KeyError, TypeError, AttributeError, IndexError, UnsupportedAlgorithm),
+        *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+    ) as error:
         raise PasskeyRefused(f"the attestation does not hold ({type(error).__name__})") from None
 
 

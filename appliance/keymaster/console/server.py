@@ -86,7 +86,8 @@ class Console:
         can be made to begin as another one does. Raises CodeRefused, StatementRefused for one that cannot sign."""
         digest = card_credential_id(certificate)
         told = digits.replace(":", "").replace(" ", "").lower()
-        if not (len(told) >= CARD_DIGITS and digest.startswith(told)) and digits.split() != digest_words(digest).split():
+        same = len(told) >= CARD_DIGITS and digest.startswith(told)
+        if not same and digits.split() != digest_words(digest).split():
             raise CodeRefused("the officer's machine tells of another certificate")
         check_new_card(certificate, self._engine.clock())
         candidates = self._room.candidates
