@@ -129,7 +129,7 @@ class AgreementKey:
                 handle, public_key = _find(cryptoki, session, self._uri)
                 if not same_public_key(public_key, self.public_key):
                     raise KeyMismatch("the agreement key is another one than before")
-                return _derive(cryptoki, session, handle, peer)
+                return agree_once(cryptoki, session, handle, peer)
             except CryptokiError as error:
                 raise _typed(error) from error
 
@@ -158,8 +158,9 @@ def _find(cryptoki: Cryptoki, session: int, uri: Pkcs11Uri) -> tuple[int, ec.Ell
     return handles[0], public_key
 
 
-def _derive(cryptoki: Cryptoki, session: int, handle: int, peer: bytes) -> bytes:
-    """The agreed secret, by way of an object of this session that is read and destroyed at once."""
+def agree_once(cryptoki: Cryptoki, session: int, handle: int, peer: bytes) -> bytes:
+    """What a private key of P-256 agrees on with a point, by way of an object of this session that is read and
+    destroyed at once. Raises CryptokiError, SigningRefused."""
     template: dict[int, AttributeValue] = {
         ck.CKA_CLASS: ck.CKO_SECRET_KEY,
         ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET,

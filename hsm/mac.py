@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from hsm import constants as ck
-from hsm.cryptoki import Mechanism
+from hsm.cryptoki import Cryptoki, Mechanism
 from hsm.errors import CryptokiError, KeyAmbiguous, KeyExists, KeyNotFound, MechanismUnavailable, WeakKey
 from hsm.policy import SECRET_KEY_ATTRIBUTES, Purpose, Weakness, mac_key_template, trimmed, weaknesses
 from hsm.site import key_template
@@ -56,3 +56,8 @@ def find_mac_key_weaknesses(token: Token, uri_attributes: Pkcs11Uri) -> frozense
         if len(handles) > 1:
             raise KeyAmbiguous(f"{len(handles)} secret keys answer to the URI")
         return weaknesses(cryptoki.get_attributes(session, handles[0], SECRET_KEY_ATTRIBUTES), Purpose.MAC)
+
+
+def mac_once(cryptoki: Cryptoki, session: int, handle: int, message: bytes) -> bytes:
+    """The MAC of a secret key that is at hand by its handle: for proving, not for work. Raises CryptokiError."""
+    return cryptoki.sign_once(session, Mechanism.of(ck.CKM_SHA256_HMAC), handle, message)

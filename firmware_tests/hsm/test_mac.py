@@ -21,8 +21,9 @@ from hsm import (
     WeakKey,
 )
 from hsm import constants as ck
+from hsm.agreement import generate_agreement_key
 from hsm.cryptoki import Mechanism
-from hsm.inventory import list_objects
+from hsm.inventory import destroy_objects, list_objects
 from hsm.keys import generate_key_pair
 from hsm.mac import find_mac_key_weaknesses, generate_mac_key
 from hsm.mechanisms import HMAC_SHA256
@@ -110,6 +111,23 @@ def test_it_has_one_purpose_and_stands_in_the_inventory(softhsm: SoftHsm, open_w
         generate_mac_key(token, "m")
     with pytest.raises(KeyExists):
         generate_mac_key(token, "n", id=b"17")
+
+
+def test_an_exchanged_key_is_another_object(softhsm: SoftHsm, open_with: Callable[..., Token], books: Books) -> None:
+    """With the same label, id and attributes: what it makes tells it."""
+    token = open_with(softhsm.token())
+    seen = set()
+    for _ in range(3):
+        uris = [generate_mac_key(token, "m", id=b"1"), generate_agreement_key(token, "r", id=b"2")]
+        before = {one.kind: one for one in list_objects(token)}
+        assert {one.kind: one for one in list_objects(token)} == before
+        assert before["secret-key"].value
+        assert before["private-key"].value
+        seen |= {before["secret-key"].fingerprint, before["private-key"].fingerprint}
+        assert destroy_objects(token, {one.fingerprint for one in before.values()}) == 3
+        assert uris[0].id == b"1"
+    assert len(seen) == 6
+    assert (books.calls, books.drops) == (0, [])
 
 
 def test_what_is_not_there_or_not_a_mac_key(softhsm: SoftHsm, open_with: Callable[..., Token]) -> None:
