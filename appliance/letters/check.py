@@ -32,10 +32,10 @@ def check(kind: Kind) -> list[Finding]:
     return sorted(findings, key=lambda one: one.path)
 
 
-def check_together(kinds: Sequence[Kind]) -> list[Finding]:
-    """What does not hold between kinds that are used together: conditions that name none of them, or wait in a
-    circle. Paths begin with the kind's id. Each kind alone: `check`."""
-    return list(together(kinds, whole=True))
+def check_together(kinds: Sequence[Kind], *, whole: bool = True) -> list[Finding]:
+    """What does not hold between kinds that are used together: conditions that name none of them (where these are the
+    `whole`), or wait in a circle. Paths begin with the kind's id. Each kind alone: `check`."""
+    return list(together(kinds, whole=whole))
 
 
 def check_file(text: bytes) -> tuple[LoadedKind | None, list[Finding]]:

@@ -138,7 +138,7 @@ def ask(kind: Kind, way: Way, letter: LetterState | None) -> tuple[Asked, dict[s
         fields=fields,
         data=data,
         sealed=dict.fromkeys(encrypted, "cd" * 32),
-        opened={name: (values[name], "A" * 22) for name in rule.opens},
+        opened={name: (values[name], "ab" * 16) for name in rule.opens},
         receipts=tuple(Receipt(digest="ef" * 32, number="0001", registry=one) for one in rule.receipts),
         parts=("12" * 16,) if move is not None and move.move == "split" else (),
     )

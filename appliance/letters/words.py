@@ -1,0 +1,128 @@
+"""A kind in plain words, for the terminal: what it is, its fields, its life, in English or Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from appliance.letters.kind import Event, Field, LoadedKind
+
+_TYPES = {
+    "text": ("text", "文本"),
+    "money": ("money", "金额"),
+    "integer": ("integer", "整数"),
+    "decimal": ("decimal", "小数"),
+    "date": ("date", "日期"),
+    "time": ("time", "时间"),
+    "choice": ("choice", "选项"),
+    "yes-no": ("yes or no", "是否"),
+    "digest": ("digest", "摘要"),
+    "party": ("party", "当事人"),
+    "letter": ("letter", "信函"),
+    "table": ("table", "表格"),
+}
+_CONFIDENTIALITY = {
+    "clear": ("", ""),
+    "hidden": ("hidden: only its salted hash is sealed", "隐藏：仅封存加盐摘要"),
+    "recipients": ("encrypted to its recipients", "加密给指定接收方"),
+    "veiled": ("veiled until released", "封存至揭示"),
+}
+
+
+def describe(loaded: LoadedKind, language: str = "en") -> str:
+    """Several lines, without a trailing newline."""
+    return "\n".join(_lines(loaded, 1 if language == "zh" else 0))
+
+
+def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
+    kind = loaded.kind
+
+    def say(*words: str) -> str:
+        return words[place]
+
+    def of(label: object) -> str:
+        return str(getattr(label, ("en", "zh")[place]))
+
+    version = say(f"version {kind.version}", f"第{kind.version}版")
+    yield f"{of(kind.title)}  ({kind.id}, {version})"
+    yield of(kind.about)
+    yield f"{say('digest', '文件摘要')} {loaded.digest}"
+    if kind.rows:
+        yield f"{say('serves', '适用系统')} {', '.join(kind.rows)}"
+    yield ""
+    yield say("Fields", "字段")
+    for name, field in kind.fields.items():
+        yield f"  {name:<18} {of(field.label)}: {_field(field, place)}"
+    if kind.value is not None:
+        rule = {"balance": ("a balance", "余额"), "divisible": ("divisible", "可拆分")}[kind.value.rule][place]
+        yield f"  {say('Its value', '价值')}: {kind.value.amount}, {rule}"
+    yield ""
+    yield say("States", "状态")
+    for name, state in kind.states.items():
+        yield f"  {name:<18} {of(state.title)}{say(' (final)', '（终态）') if state.final else ''}"
+    yield ""
+    yield say("Events", "事件")
+    for name, event in kind.events.items():
+        begin = ", ".join(event.from_) or say("begins a letter", "起始")
+        after = event.to or say("same state", "状态不变")
+        yield f"  {name:<18} {of(event.title)}: {begin} -> {after}; {say('by', '由')} {' / '.join(event.by)}"
+        for line in _event(event, place):
+            yield f"  {'':<18}   {line}"
+    for name, unique in kind.unique.items():
+        scope = "" if unique.scope == "tenant" else f" {say('in', '范围')} {unique.scope}"
+        share = f"; {say('shared up to', '共享额度')} {unique.capacity}" if unique.capacity else ""
+        free = f"; {say('free again in', '释放于')} {', '.join(unique.free_in)}" if unique.free_in else ""
+        yield f"{say('Only once', '唯一性')} {name}: {' + '.join(unique.fields)}{scope}{share}{free}"
+    for name, quota in kind.quotas.items():
+        by = f" {say('by', '按')} {quota.by}" if quota.by else ""
+        yield f"{say('Counted', '额度')} {name}: {of(quota.title)} ({quota.measure}, {quota.period}{by})"
+
+
+def _field(field: Field, place: int) -> str:
+    parts = [_TYPES[field.type][place]]
+    if field.currencies:
+        parts.append(" ".join(field.currencies))
+    if field.choices:
+        parts.append(" / ".join(field.choices))
+    if field.columns:
+        parts.append("(" + ", ".join(field.columns) + ")")
+    if field.least is not None:
+        parts.append(f">= {field.least}")
+    if field.most is not None:
+        parts.append(f"<= {field.most}")
+    if not field.required:
+        parts.append(("not required", "非必填")[place])
+    if field.confidentiality != "clear":
+        parts.append(_CONFIDENTIALITY[field.confidentiality][place])
+    return ", ".join(parts)
+
+
+def _event(event: Event, place: int) -> Iterator[str]:
+    if event.data:
+        yield ("needs: ", "数据：")[place] + ", ".join(event.data)
+    if event.fields and event.from_:
+        yield ("sets: ", "设置：")[place] + ", ".join(event.fields)
+    if event.value is not None:
+        emptied = f" -> {event.value.emptied}" if event.value.emptied else ""
+        yield (
+            ("value: ", "价值：")[place]
+            + event.value.move
+            + (f" ({('nothing left', '余额为零')[place]}{emptied})" if emptied else "")
+        )
+    if event.not_before is not None:
+        yield ("not before ", "不早于 ")[place] + event.not_before
+    if event.not_after is not None:
+        yield ("not after ", "不晚于 ")[place] + event.not_after
+    if event.opens:
+        yield ("opens: ", "揭示：")[place] + ", ".join(event.opens)
+    for condition in event.conditions:
+        kinds, states = " / ".join(condition.kinds), " / ".join(condition.states)
+        yield (f"waits for {condition.letter}: {kinds} in {states}", f"须 {condition.letter}（{kinds}）处于 {states}")[
+            place
+        ]
+    for name in event.receipts:
+        yield (f"receipt of {name}", f"附 {name} 回执")[place]
+    if event.approvals is not None:
+        for tier in event.approvals.tiers:
+            who = " -> ".join(step.policy for step in tier.steps) or ("nobody", "无需审批")[place]
+            amount = f"{('up to', '至')[place]} {tier.up_to} {tier.currency}" if tier.up_to else tier.currency or ""
+            yield (f"approved by {who}", f"审批：{who}")[place] + (f" ({amount})" if amount else "")

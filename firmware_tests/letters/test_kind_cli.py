@@ -1,0 +1,74 @@
+"""`cinnabar kind` on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from appliance.letters.cli import kind
+from firmware_tests.letters import sound_kind
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(kind, [str(one) for one in arguments])
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    path = tmp_path / "sample.toml"
+    path.write_text(sound_kind.TEXT, encoding="utf-8")
+    return path
+
+
+def test_a_sound_kind_passes_and_a_broken_one_names_its_places(sample: Path) -> None:
+    assert run("check", sample, "bid-bond").exit_code == 0
+    sample.write_text(sound_kind.TEXT.replace('amount = "paid"', 'amount = "sum"'), encoding="utf-8")
+    broken = run("check", sample)
+    assert broken.exit_code == 1
+    assert "events.pay.value.amount: there is no field sum" in broken.output
+    assert "没有字段 sum" in run("check", sample, "--language", "zh").output
+    sample.write_bytes(b"a = [")
+    assert "not TOML" in run("check", sample).output
+    assert run("check", sample).exit_code == 1
+
+
+def test_every_kind_that_ships_is_listed_and_checked_as_a_whole() -> None:
+    listed = run("list", "--language", "zh").output
+    names = [line.split()[0] for line in listed.splitlines()]
+    assert "credit-voucher" in names
+    assert "电子债权凭证" in listed
+    assert run("check", "--whole", *names).exit_code == 0
+    missing = run("check", "--whole", "quality-bond")
+    assert missing.exit_code == 1
+    assert "there is no kind contract among these" in missing.output
+
+
+def test_a_kind_is_shown_in_both_languages_with_its_picture(tmp_path: Path) -> None:
+    for language, words in (("en", "veiled until released"), ("zh", "封存至揭示")):
+        svg = tmp_path / f"{language}.svg"
+        shown = run("show", "bid-bond-veiled", "--svg", svg, "--language", language)
+        assert shown.exit_code == 0
+        assert words in shown.output
+        ElementTree.parse(svg)  # noqa: S314 - made here
+
+
+def test_two_versions_are_compared(sample: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.toml"
+    text = sound_kind.TEXT.replace("version = 1", "version = 2").replace('by = ["holder"]', 'by = ["holder", "desk"]')
+    new.write_text(text, encoding="utf-8")
+    compared = run("diff", sample, new)
+    assert "! loosened   events.transfer.by: now also desk" in compared.output
+    assert "feel it" in compared.output
+    assert "放宽" in run("diff", sample, new, "--language", "zh").output
+    assert "does not follow" in run("diff", new, sample).output
+    assert "no such file" in run("show", "no-such").output
+
+
+def test_a_file_that_misleads_the_terminal_is_shown_as_code_points(sample: Path) -> None:
+    sample.write_text(sound_kind.TEXT.replace('en = "Pay"', 'en = "\\u001b[31mPay"'), encoding="utf-8")
+    shown = run("check", sample)
+    assert shown.exit_code == 1
+    assert "\x1b" not in shown.output
