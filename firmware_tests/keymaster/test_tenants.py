@@ -38,6 +38,7 @@ from appliance.keymaster.actions.box import ApprovedUpdate
 from appliance.keymaster.actions.policies import ApprovalPolicy, policies_of
 from appliance.keymaster.certificates import profiles
 from appliance.keymaster.context import ExecutionContext
+from appliance.keymaster.errors import StoppedSince
 from appliance.keymaster.registry import find_executor
 from firmware_tests.keymaster.room import TENANT, Bench, Life
 from firmware_tests.recorder.running import CERTIFICATE, FOREIGN
@@ -233,6 +234,29 @@ def test_a_certificate_is_held_released_and_revoked(tenants: Bench) -> None:
         name = await life.approved(ReleaseCertificate(tenant=TENANT, certificate=held))
         assert (await life.desk.execute(name, 20.0))["state"] == "failed"
         assert [row[2:] for row in query(tenants, "certificate_states")] == [["revoked", "superseded"]]
+
+    scene(tenants, body)
+
+
+def test_what_was_stopped_again_since_is_given_back_by_a_new_decision_only(tenants: Bench) -> None:
+    """Whoever has an approved proposal chooses when it is executed."""
+    held = CERTIFICATE.hex()
+
+    async def body(life: Life) -> None:
+        for away, back in (
+            (SuspendTenant(name=TENANT), ResumeTenant(name=TENANT)),
+            (SuspendApplication(tenant=TENANT, application="app"), ResumeApplication(tenant=TENANT, application="app")),
+            (HoldCertificate(tenant=TENANT, certificate=held), ReleaseCertificate(tenant=TENANT, certificate=held)),
+        ):
+            with pytest.raises(DocumentRefused, match="nothing is stopped"):
+                await life.submit(back)
+            await execute(life, away)
+            kept, used = await life.approved(back), await life.approved(back)
+            assert (await life.desk.execute(used, 20.0))["state"] == "executed"
+            await execute(life, away)
+            with pytest.raises(StoppedSince):
+                await life.desk.execute(kept, 20.0)
+            await execute(life, back)
 
     scene(tenants, body)
 

@@ -53,7 +53,8 @@ def note_restored(room: Room, tenant: str | None, token: str, key: BackedUpKey, 
             " activation, ends, changed)"
             " SELECT ?, cka_id, label, purpose, scheme, tenant, public_key, state, proposal, step, made, until,"
             " signature_limit, applications, for_backup, 1, certificates, compromised, because, activation, ends,"
-            " changed FROM keys WHERE tenant IS ? AND cka_id = ? AND public_key = ? ORDER BY state = 'destroyed' LIMIT 1",
+            " changed FROM keys WHERE tenant IS ? AND cka_id = ? AND public_key = ?"
+            " ORDER BY state = 'destroyed' LIMIT 1",
             (token, tenant, identifier, public_key),
         ).rowcount
         if known:
