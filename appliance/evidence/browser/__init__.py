@@ -1,0 +1,41 @@
+"""The verifier as one page: a static HTML file that checks evidence of a letter in any browser, without a network.
+
+Put together from the scripts beside this module, in the order of `SCRIPTS`; its Content-Security-Policy names the
+digests of exactly that script and style, and allows nothing else. It embeds no anchors and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+from mnemonic import Mnemonic
+
+SCRIPTS: Final = ("base", "container", "der", "chain", "cms", "log", "trust", "letter")
+"""In the order in which they need each other; the page's own comes last."""
+_PLACE: Final = Path(__file__).parent
+
+
+def rules() -> str:
+    """The scripts that judge, without the page: they run wherever WebCrypto is."""
+    return "".join((_PLACE / f"{name}.js").read_text() for name in SCRIPTS)
+
+
+def verifier_page() -> bytes:
+    """The page, the same bytes each time."""
+    words = {"en": " ".join(Mnemonic("english").wordlist), "zh": " ".join(Mnemonic("chinese_simplified").wordlist)}
+    listed = f"const WORDS = {json.dumps(words, ensure_ascii=False)};\n"
+    listed += 'for (const name of Object.keys(WORDS)) WORDS[name] = WORDS[name].split(" ");\n'
+    script = rules() + listed + (_PLACE / "page.js").read_text()
+    style = (_PLACE / "page.css").read_text()
+    page = (_PLACE / "page.html").read_text()
+    for name, text in (("SCRIPT_DIGEST", _digest(script)), ("STYLE_DIGEST", _digest(style)), ("STYLE", style)):
+        page = page.replace(f"@{name}@", text)
+    return page.replace("@SCRIPT@", script).encode()
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

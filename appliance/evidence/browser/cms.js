@@ -1,0 +1,131 @@
+// Seals (CAdES baseline B-T, ETSI EN 319 122-1) and the time-stamps in them (RFC 3161).
+
+const CONTENT_TYPE = "1.2.840.113549.1.9.3";
+const MESSAGE_DIGEST = "1.2.840.113549.1.9.4";
+const SIGNING_TIME = "1.2.840.113549.1.9.5";
+const SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47";
+const SIGNATURE_TIME_STAMP = "1.2.840.113549.1.9.16.2.14";
+const TST_INFO = "1.2.840.113549.1.9.16.1.4";
+const TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
+const SEAL = text("Seal", "签章");
+const STAMP = text("Time-stamp", "时间戳");
+
+// The checks that seals and stamps share; gives the signer's certificate, or null where they end.
+async function checkSigner(findings, who, signedData, signer, message, others) {
+  const pool = [...signedData.certificates, ...others];
+  const named = pool.filter((one) =>
+    signer.named ? one.issuer === signer.named.issuer && one.serial === signer.named.serial : one.keyIdentifier === signer.keyIdentifier,
+  );
+  const ess = members(members(members(signer.attributes.get(SIGNING_CERTIFICATE_V2))[0])[0]);
+  const hash = ess[0].tag === 0x30 ? hashOf(ess.shift()) : "SHA-256";
+  let certificate = null;
+  for (const one of named) {
+    if (hex(await digest(hash, one.bytes)) === hex(content(ess[0], 0x04))) certificate = one;
+  }
+  if (!certificate) {
+    findings.undecided("signing certificate", `${who.en}: the certificate that the signature binds is not in the file.`, `${who.zh}：签名所绑定的证书不在文件中。`);
+    return null;
+  }
+  const type = signer.attributes.get(CONTENT_TYPE);
+  const stated = signer.attributes.get(MESSAGE_DIGEST);
+  if (!type || !stated || oid(type) !== signedData.type) throw malformed();
+  const right = equal(await digest(signer.hash, message), content(stated, 0x04));
+  findings.expect(
+    right, "content",
+    text(`${who.en}: it is over exactly these bytes.`, `${who.zh}：它所涵盖的正是这些字节。`),
+    text(`${who.en}: it is over something else.`, `${who.zh}：它所涵盖的是其他内容。`),
+  );
+  const holds = await checkSignature(certificate.spki, signer.algorithm, signer.hash, signer.signature, signer.covered);
+  findings.expect(
+    holds, "signature",
+    text(`${who.en}: made with the private key of “${certificate.name}”.`, `${who.zh}：由“${certificate.name}”的私钥作出。`),
+    text(`${who.en}: it was not made with the private key of “${certificate.name}”.`, `${who.zh}：不是由“${certificate.name}”的私钥作出。`),
+  );
+  return right && holds ? certificate : null;
+}
+
+// A time-stamp over some bytes. Gives { time, until, party, timeClass } or null.
+async function checkStamp(findings, who, encoded, subject, context) {
+  const signedData = readSignedData(encoded);
+  if (signedData.type !== TST_INFO || !signedData.content || signedData.signers.length !== 1) throw malformed();
+  const [, policy, imprint, , generated, ...rest] = members(sole(signedData.content));
+  const [algorithm, hashed] = members(imprint);
+  const at = time(generated);
+  const over = equal(await digest(hashOf(algorithm), subject), content(hashed, 0x04));
+  findings.expect(
+    over, "imprint",
+    text(`${who.en}: it is over this very signature.`, `${who.zh}：它所涵盖的正是此签名。`),
+    text(`${who.en}: it is over something else than this signature.`, `${who.zh}：它所涵盖的不是此签名。`),
+  );
+  const signer = signedData.signers[0];
+  const certificate = await checkSigner(findings, who, signedData, signer, signedData.content, context.certificates);
+  if (!certificate || !over) return null;
+  const purpose = certificate.extensions.get("2.5.29.37");
+  const able = purpose?.critical && certificate.purposes.length === 1 && certificate.purposes[0] === TIME_STAMPING && !certificate.ca;
+  if (!able) {
+    findings.undecided("purpose", `${who.en}: “${certificate.name}” may not stamp time.`, `${who.zh}：“${certificate.name}”不得签发时间戳。`);
+    return null;
+  }
+  const pool = [...signedData.certificates, ...context.certificates];
+  const anchor = await checkChain(findings, who, certificate, pool, "tsa", at, context);
+  if (!anchor) return null;
+  if (!anchor.policies.includes(oid(policy))) {
+    findings.undecided("policy", `${who.en}: the trust bundle does not accept its policy.`, `${who.zh}：信任包不接受其策略。`);
+    return null;
+  }
+  if (at < certificate.notBefore || at > certificate.notAfter) return null;
+  let accuracy = 0;
+  if (rest.length && rest[0].tag === 0x30) {
+    for (const one of members(rest[0])) {
+      const value = smallInteger({ ...one, tag: 0x02 });
+      accuracy += one.tag === 0x02 ? value * 1000 : one.tag === 0x80 ? value : value / 1000;
+    }
+  }
+  const until = Math.ceil(at + accuracy);
+  findings.passed(
+    "signature time-stamp",
+    `${who.en}: the signature existed no later than ${spoken(until)}, says “${certificate.name}”.`,
+    `${who.zh}：据“${certificate.name}”，该签名最迟存在于 ${spoken(until)}。`,
+  );
+  return { until, timeClass: anchor.timeClass, by: certificate.name };
+}
+
+// A seal over a manifest. Gives { signer, signature, covered, stated, stamp }.
+async function checkSeal(findings, encoded, manifest, context) {
+  const signedData = readSignedData(encoded);
+  if (signedData.content !== null || signedData.signers.length !== 1) throw malformed();
+  const signer = signedData.signers[0];
+  const found = { signer: null, signature: signer.signature, covered: signer.covered, stated: null, stamp: null };
+  const named = signer.attributes.get(SIGNING_TIME);
+  if (named) found.stated = time(named);
+  const certificate = await checkSigner(findings, SEAL, signedData, signer, manifest, context.certificates);
+  const token = signer.unsigned.get(SIGNATURE_TIME_STAMP);
+  if (!token) findings.undecided("signature time-stamp", "The seal has no time-stamp.", "签章没有时间戳。");
+  else {
+    const stamped = new Findings();
+    try {
+      found.stamp = await checkStamp(stamped, STAMP, token.raw, signer.signature, context);
+    } catch (error) {
+      stamped.undecided("signature time-stamp", `Time-stamp: ${saidBy(error).en}.`, `时间戳：${saidBy(error).zh}。`);
+    }
+    // Whoever holds a seal can hang a broken stamp on it, so that refutes nothing; but nothing passes with it.
+    for (const one of stamped.checks) findings.add(one.outcome === "failed" ? "undecided" : one.outcome, one.name, one.said);
+  }
+  if (!certificate) return found;
+  if (certificate.ca || (certificate.usage !== null && !(certificate.usage & 0xc0)) || certificate.purposes?.includes(TIME_STAMPING)) {
+    findings.undecided("purpose", `“${certificate.name}” may not seal documents.`, `“${certificate.name}”不得签署文件。`);
+  }
+  const moment = Math.min(context.now, found.stamp?.until ?? context.now);
+  const pool = [...signedData.certificates, ...context.certificates];
+  const anchor = await checkChain(findings, SEAL, certificate, pool, "seal", moment, context);
+  found.signer = anchor ? certificate.name : null;
+  found.claimedSigner = certificate.name;
+  if (found.stated !== null && found.stated > moment + 1000) {
+    findings.undecided(
+      "stated time",
+      `Contradiction: the seal states ${spoken(found.stated)}, but existed no later than ${spoken(moment)}.`,
+      `矛盾：签章声明 ${spoken(found.stated)}，但最迟存在于 ${spoken(moment)}。`,
+    );
+  }
+  return found;
+}

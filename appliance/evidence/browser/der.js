@@ -1,0 +1,284 @@
+// A strict reader of DER (ITU-T X.690), and what stands in certificates and CMS (RFC 5280, RFC 5652).
+
+const malformed = () => new Broken("malformed DER", "DER 格式错误");
+
+function readDer(bytes, at = 0) {
+  if (at + 2 > bytes.length) throw malformed();
+  const tag = bytes[at];
+  if ((tag & 0x1f) === 0x1f) throw malformed();
+  let length = bytes[at + 1];
+  let begin = at + 2;
+  if (length & 0x80) {
+    const count = length & 0x7f;
+    if (count === 0 || count > 4 || begin + count > bytes.length || bytes[begin] === 0) throw malformed();
+    length = 0;
+    for (let number = 0; number < count; number += 1) length = length * 256 + bytes[begin + number];
+    begin += count;
+    if (length < 0x80) throw malformed();
+  }
+  if (begin + length > bytes.length) throw malformed();
+  return { tag, raw: bytes.subarray(at, begin + length), content: bytes.subarray(begin, begin + length) };
+}
+
+function members(node, tag = 0x30) {
+  if (node === undefined || node.tag !== tag) throw malformed();
+  const found = [];
+  for (let at = 0; at < node.content.length; ) {
+    const one = readDer(node.content, at);
+    found.push(one);
+    at += one.raw.length;
+  }
+  return found;
+}
+
+function sole(bytes) {
+  const node = readDer(bytes);
+  if (node.raw.length !== bytes.length) throw malformed();
+  return node;
+}
+
+function content(node, tag) {
+  if (node === undefined || node.tag !== tag) throw malformed();
+  return node.content;
+}
+
+function oid(node) {
+  const bytes = content(node, 0x06);
+  const numbers = [];
+  let value = 0;
+  for (const byte of bytes) {
+    value = value * 128 + (byte & 0x7f);
+    if (!(byte & 0x80)) {
+      numbers.push(value);
+      value = 0;
+    }
+  }
+  if (numbers.length === 0) throw malformed();
+  const first = Math.min(Math.floor(numbers[0] / 40), 2);
+  return [first, numbers[0] - 40 * first, ...numbers.slice(1)].join(".");
+}
+
+const bits = (node) => {
+  const found = content(node, 0x03);
+  if (found.length === 0) throw malformed();
+  return found.subarray(1);
+};
+
+function smallInteger(node) {
+  const bytes = content(node, 0x02);
+  if (bytes.length === 0 || bytes.length > 6) throw malformed();
+  return bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
+function time(node) {
+  const said = fromUtf8(node.content);
+  const found =
+    node.tag === 0x17
+      ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)()Z$/.exec(said)
+      : node.tag === 0x18
+        ? /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d{1,9})?Z$/.exec(said)
+        : null;
+  if (!found) throw malformed();
+  let year = Number(found[1]);
+  if (node.tag === 0x17) year += year < 50 ? 2000 : 1900;
+  const fraction = found[7] ? Number(`0${found[7]}`) * 1000 : 0;
+  return Date.UTC(year, Number(found[2]) - 1, ...found.slice(3, 7).map(Number)) + fraction;
+}
+
+const HASHES = {
+  "2.16.840.1.101.3.4.2.1": "SHA-256",
+  "2.16.840.1.101.3.4.2.2": "SHA-384",
+  "2.16.840.1.101.3.4.2.3": "SHA-512",
+};
+const SIGNATURES = {
+  "1.2.840.10045.4.3.2": ["ECDSA", "SHA-256"],
+  "1.2.840.10045.4.3.3": ["ECDSA", "SHA-384"],
+  "1.2.840.10045.4.3.4": ["ECDSA", "SHA-512"],
+  "1.2.840.113549.1.1.11": ["RSASSA-PKCS1-v1_5", "SHA-256"],
+  "1.2.840.113549.1.1.12": ["RSASSA-PKCS1-v1_5", "SHA-384"],
+  "1.2.840.113549.1.1.13": ["RSASSA-PKCS1-v1_5", "SHA-512"],
+  "1.2.840.113549.1.1.1": ["RSASSA-PKCS1-v1_5", null],
+  "1.2.840.113549.1.1.10": ["RSA-PSS", null],
+  "1.3.101.112": ["Ed25519", null],
+};
+const CURVES = { "1.2.840.10045.3.1.7": ["P-256", 32], "1.3.132.0.34": ["P-384", 48] };
+
+class Unable extends Broken {}
+const unable = () => new Unable("An algorithm that this browser, or this page, cannot check.", "此浏览器或本页无法检查的算法。");
+
+function hashOf(algorithm) {
+  const name = HASHES[oid(members(algorithm)[0])];
+  if (!name) throw unable();
+  return name;
+}
+
+function rawEcdsa(signature, size) {
+  const numbers = members(sole(signature)).map((one) => content(one, 0x02));
+  if (numbers.length !== 2) throw malformed();
+  return concat(
+    ...numbers.map((number) => {
+      const short = number[0] === 0 ? number.subarray(1) : number;
+      if (short.length > size) throw malformed();
+      return concat(new Uint8Array(size - short.length), short);
+    }),
+  );
+}
+
+async function checkSignature(spki, algorithm, hash, signature, message) {
+  const parts = members(algorithm);
+  const known = SIGNATURES[oid(parts[0])];
+  if (!known) throw unable();
+  let [name, hashName] = known;
+  const parameters = {};
+  const key = members(members(sole(spki))[0]);
+  const imported = { name };
+  if (name === "ECDSA") {
+    const curve = CURVES[key[1] ? oid(key[1]) : ""];
+    if (!curve) throw unable();
+    imported.namedCurve = curve[0];
+    parameters.hash = hashName;
+    try {
+      signature = rawEcdsa(signature, curve[1]);
+    } catch {
+      return false;
+    }
+  } else if (name === "RSA-PSS") {
+    const given = members(parts[1]).map((one) => [one.tag, sole(one.content)]);
+    const of = (tag) => given.find(([found]) => found === tag)?.[1];
+    hashName = of(0xa0) ? hashOf(of(0xa0)) : null;
+    if (!hashName) throw unable();
+    parameters.saltLength = of(0xa2) ? smallInteger(of(0xa2)) : 20;
+  } else if (name === "RSASSA-PKCS1-v1_5") hashName = hashName ?? hash;
+  if (name.startsWith("RSA")) imported.hash = hashName;
+  let verifying;
+  try {
+    verifying = await crypto.subtle.importKey("spki", spki, imported, false, ["verify"]);
+  } catch {
+    throw unable();
+  }
+  if (name.startsWith("RSA") && verifying.algorithm.modulusLength < 2048) throw unable();
+  return crypto.subtle.verify({ name, ...parameters }, verifying, signature, message);
+}
+
+function readExtensions(node) {
+  const found = new Map();
+  for (const one of members(sole(node.content))) {
+    const parts = members(one);
+    const critical = parts.length === 3 && content(parts[1], 0x01)[0] === 0xff;
+    const id = oid(parts[0]);
+    if (found.has(id)) throw malformed();
+    found.set(id, { critical, value: content(parts[parts.length - 1], 0x04) });
+  }
+  return found;
+}
+
+function readName500(node) {
+  const found = {};
+  for (const set of members(node)) {
+    for (const one of members(set, 0x31)) {
+      const [type, value] = members(one);
+      found[oid(type)] = value.tag === 0x1e ? "" : new TextDecoder().decode(value.content);
+    }
+  }
+  return [found["2.5.4.3"], found["2.5.4.10"]].filter(Boolean).map((one) => shown(one, 200)).join(", ") || "?";
+}
+
+function readCertificate(bytes) {
+  const [tbs, algorithm, signature] = members(sole(bytes));
+  const parts = members(tbs);
+  if (parts[0].tag === 0xa0) parts.shift();
+  const [serial, , issuer, validity, subject, spki, ...rest] = parts;
+  const [notBefore, notAfter] = members(validity).map(time);
+  const extensions = rest.filter((one) => one.tag === 0xa3).map(readExtensions)[0] ?? new Map();
+  const usage = extensions.get("2.5.29.15");
+  const constraints = extensions.get("2.5.29.19");
+  const purposes = extensions.get("2.5.29.37");
+  return {
+    bytes, algorithm, notBefore, notAfter, extensions,
+    tbs: tbs.raw,
+    signature: bits(signature),
+    serial: hex(content(serial, 0x02)),
+    issuer: hex(issuer.raw),
+    subject: hex(subject.raw),
+    name: readName500(subject),
+    spki: spki.raw,
+    usage: usage ? bits(sole(usage.value))[0] ?? 0 : null,
+    ca: constraints ? members(sole(constraints.value)).some((one) => one.tag === 0x01 && one.content[0] === 0xff) : false,
+    purposes: purposes ? members(sole(purposes.value)).map(oid) : null,
+    keyIdentifier: extensions.has("2.5.29.14") ? hex(content(sole(extensions.get("2.5.29.14").value), 0x04)) : null,
+  };
+}
+
+function readList(bytes) {
+  const [tbs, algorithm, signature] = members(sole(bytes));
+  const parts = members(tbs);
+  if (parts[0].tag === 0x02) parts.shift();
+  const [, issuer, thisUpdate, ...rest] = parts;
+  const until = rest.length && (rest[0].tag === 0x17 || rest[0].tag === 0x18) ? time(rest.shift()) : null;
+  const revoked = new Map();
+  if (rest.length && rest[0].tag === 0x30) {
+    for (const one of members(rest.shift())) {
+      const [serial, when, ...more] = members(one);
+      let reason = 0;
+      if (more.length) {
+        const entry = members(more[0]).map(members).find((found) => oid(found[0]) === "2.5.29.21");
+        if (entry) reason = content(sole(content(entry[entry.length - 1], 0x04)), 0x0a)[0];
+      }
+      revoked.set(hex(content(serial, 0x02)), { when: time(when), reason });
+    }
+  }
+  const extensions = rest.filter((one) => one.tag === 0xa0).map(readExtensions)[0] ?? new Map();
+  return {
+    algorithm, until, revoked, tbs: tbs.raw, signature: bits(signature), issuer: hex(issuer.raw), from: time(thisUpdate),
+    plain: ![...extensions.values()].some((one) => one.critical),
+  };
+}
+
+function readAttributes(node) {
+  const found = new Map();
+  for (const one of members(node, node.tag)) {
+    const [type, values] = members(one);
+    const id = oid(type);
+    const inner = members(values, 0x31);
+    if (found.has(id) || inner.length !== 1) throw malformed();
+    found.set(id, inner[0]);
+  }
+  return found;
+}
+
+function readSignedData(bytes) {
+  const [type, wrapped] = members(sole(bytes));
+  if (oid(type) !== "1.2.840.113549.1.7.2") throw malformed();
+  const parts = members(sole(content(wrapped, 0xa0)));
+  const [, , encapsulated, ...rest] = parts;
+  const [contentType, inner] = members(encapsulated);
+  const certificates = rest.filter((one) => one.tag === 0xa0).flatMap((one) => members(one, 0xa0));
+  const lists = rest.filter((one) => one.tag === 0xa1).flatMap((one) => members(one, 0xa1));
+  const infos = members(rest[rest.length - 1], 0x31);
+  return {
+    type: oid(contentType),
+    content: inner ? content(sole(content(inner, 0xa0)), 0x04) : null,
+    certificates: certificates.filter((one) => one.tag === 0x30).map((one) => readCertificate(one.raw)),
+    lists: lists.filter((one) => one.tag === 0x30).map((one) => one.raw),
+    signers: infos.map(readSigner),
+  };
+}
+
+function readSigner(node) {
+  const [, sid, hash, signed, algorithm, signature, unsigned] = members(node);
+  if (signed.tag !== 0xa0) throw malformed();
+  const covered = concat(Uint8Array.of(0x31), signed.raw.subarray(1));
+  let named = null;
+  if (sid.tag === 0x30) {
+    const [issuer, serial] = members(sid);
+    named = { issuer: hex(issuer.raw), serial: hex(content(serial, 0x02)) };
+  }
+  return {
+    named, algorithm, covered,
+    keyIdentifier: sid.tag === 0x80 ? hex(sid.content) : null,
+    hash: hashOf(hash),
+    signature: content(signature, 0x04),
+    attributes: readAttributes({ ...signed }),
+    unsigned: unsigned && unsigned.tag === 0xa1 ? readAttributes(unsigned) : new Map(),
+  };
+}

@@ -1,0 +1,130 @@
+// Logs: signed notes and checkpoints (C2SP), inclusion (RFC 6962), cosignatures of witnesses (C2SP tlog-cosignature).
+
+const DASH = "— ";
+
+function readNote(said) {
+  const at = said.lastIndexOf("\n\n");
+  if (at < 0 || !said.endsWith("\n") || /[\x00-\x09\x0b-\x1f]/.test(said)) throw new Broken("not a signed note", "不是签名注记");
+  const signatures = said
+    .slice(at + 2, -1)
+    .split("\n")
+    .map((line) => {
+      const parts = line.startsWith(DASH) ? line.slice(2).split(" ") : [];
+      const data = parts.length === 2 ? fromBase64(parts[1]) : new Uint8Array();
+      if (data.length < 5) throw new Broken("not a signed note", "不是签名注记");
+      return { name: parts[0], id: hex(data.subarray(0, 4)), signature: data.subarray(4) };
+    });
+  return { text: said.slice(0, at + 1), signatures };
+}
+
+async function readVerifierKey(said) {
+  const [name, id, ...rest] = said.split("+");
+  const data = fromBase64(rest.join("+"));
+  const known = hex((await sha256(concat(utf8(name), Uint8Array.of(10), data))).subarray(0, 4));
+  if (known !== id || data.length !== 33) throw new Broken("a key in the trust bundle is malformed", "信任包中的密钥格式错误");
+  return { name, id, type: data[0], key: data.subarray(1) };
+}
+
+async function checkEd25519(key, signature, message) {
+  let imported;
+  try {
+    imported = await crypto.subtle.importKey("raw", key, "Ed25519", false, ["verify"]);
+  } catch {
+    throw unable();
+  }
+  return crypto.subtle.verify("Ed25519", imported, signature, message);
+}
+
+function readProof(bytes) {
+  const refuse = () => {
+    throw new Broken("not a log proof", "不是日志证明");
+  };
+  const said = fromUtf8(bytes);
+  const at = said.indexOf("\n\n");
+  const [first, index, ...path] = said.slice(0, Math.max(at, 0)).split("\n");
+  const found = /^index (0|[1-9][0-9]{0,15})$/.exec(index ?? "");
+  if (at < 0 || first !== "c2sp.org/tlog-proof@v1" || !found || path.length > 63) refuse();
+  const hashes = path.map(fromBase64);
+  if (hashes.some((one) => one.length !== 32)) refuse();
+  const note = readNote(said.slice(at + 2));
+  const [origin, size, root, ...more] = note.text.split("\n");
+  if (!/^(0|[1-9][0-9]{0,15})$/.test(size ?? "") || more.length === 0 || more[more.length - 1] !== "") refuse();
+  return { index: Number(found[1]), path: hashes, note, origin, size: Number(size), root: fromBase64(root) };
+}
+
+const node = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
+
+// RFC 9162, section 2.1.3.2. Numbers beyond 2^53 are refused before.
+async function rootOf(entry, index, size, path) {
+  if (index >= size) return null;
+  let hash = await sha256(concat(Uint8Array.of(0), entry));
+  let at = index;
+  let last = size - 1;
+  for (const step of path) {
+    if (last === 0) return null;
+    if (at % 2 === 1 || at === last) {
+      hash = await node(step, hash);
+      while (at % 2 === 0 && at !== 0) {
+        at /= 2;
+        last = Math.floor(last / 2);
+      }
+    } else hash = await node(hash, step);
+    at = Math.floor(at / 2);
+    last = Math.floor(last / 2);
+  }
+  return last === 0 ? hash : null;
+}
+
+// Whether the entry stands in a log that the trust bundle names. Gives the time by which enough witnesses saw it.
+async function checkProof(findings, proof, entry, context) {
+  const root = await rootOf(entry, proof.index, proof.size, proof.path);
+  const leads = root !== null && equal(root, proof.root);
+  findings.expect(
+    leads, "inclusion",
+    text(
+      `Entry ${proof.index} of the log “${shown(proof.origin, 200)}”, under its head of ${proof.size} entries.`,
+      `日志“${shown(proof.origin, 200)}”第 ${proof.index} 项，在其 ${proof.size} 项的头之下。`,
+    ),
+    text("The proof does not lead from this record to the log.", "证明不能从此记录通向日志。"),
+  );
+  if (!context.trust) {
+    findings.undecided("log", "Without a trust bundle nothing tells whose log it is.", "没有信任包，无从判断这是谁的日志。");
+    return null;
+  }
+  const keys = context.trust.logs.filter(
+    (one) => one.origin === proof.origin && proof.size >= one.first && (one.last === null || proof.size <= one.last),
+  );
+  const message = utf8(proof.note.text);
+  let signed = false;
+  for (const { verifier } of keys) {
+    for (const one of proof.note.signatures.filter((found) => found.name === verifier.name && found.id === verifier.id)) {
+      if (!(await checkEd25519(verifier.key, one.signature, message))) {
+        findings.failed("log", "The signature of the log's head fails.", "日志头的签名不成立。");
+        return null;
+      }
+      signed = true;
+    }
+  }
+  if (!keys.length) findings.undecided("log", "The trust bundle does not name this log.", "信任包未列出此日志。");
+  else if (!signed) findings.failed("log", "No key of the log has signed its head.", "没有日志的密钥签署其头。");
+  else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
+  return signed && leads ? witnessed(proof, context) : null;
+}
+
+async function witnessed(proof, context) {
+  const times = [];
+  for (const key of context.trust.witnesses) {
+    const seconds = [];
+    for (const one of proof.note.signatures.filter((found) => found.name === key.name && found.id === key.id)) {
+      if (one.signature.length !== 72) continue;
+      const at = Number(new DataView(one.signature.buffer, one.signature.byteOffset).getBigUint64(0));
+      const message = utf8(`cosignature/v1\ntime ${at}\n${proof.note.text}`);
+      if (at < 253402300799 && (await checkEd25519(key.key, one.signature.subarray(8), message))) seconds.push(at);
+    }
+    if (seconds.length) times.push([Math.min(...seconds), key.name]);
+  }
+  times.sort((left, right) => left[0] - right[0]);
+  const needed = context.trust.witnessesNeeded;
+  if (times.length < needed) return null;
+  return { until: (times[needed - 1][0] + 1) * 1000, timeClass: "witness", by: times.slice(0, needed).map((one) => shown(one[1], 100)).join(", ") };
+}

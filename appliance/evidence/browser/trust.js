@@ -1,0 +1,82 @@
+// The trust bundle: the only source of whom to believe, and never from inside the checked file (docs/trust.md).
+
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+
+async function readTrust(files) {
+  const refuse = (en, zh) => {
+    throw new Broken(en, zh);
+  };
+  const encoded = files.get("bundle.json");
+  const signature = files.get("bundle.json.sig");
+  if (!encoded || !signature) refuse("bundle.json and bundle.json.sig are both needed", "需要 bundle.json 和 bundle.json.sig 两个文件");
+  const document = readCanonical(encoded);
+  if (document?.format !== "cinnabar-trust/1") refuse("not a trust bundle of the format cinnabar-trust/1", "不是 cinnabar-trust/1 格式的信任包");
+  if (!INSTANT.test(document.issued) || !INSTANT.test(document.expires)) refuse("a time in the trust bundle is none", "信任包中的时间无效");
+  const signer = fromBase64(document.signer);
+  if (!(await signedBy(signer, signature, encoded))) refuse("the trust bundle's signature is not by the key that it names", "信任包的签名不是由其所列密钥作出");
+  const fingerprint = await sha256Hex(signer);
+  if ((document.version === 1) !== (document.previous === null) || (document.version === 1 && document.constitution !== fingerprint)) {
+    refuse("the trust bundle's line does not begin as it must", "信任包的系列起始不正确");
+  }
+  const lists = [];
+  for (const entry of document.revocation_lists) {
+    const found = files.get(entry.file);
+    if (!found) refuse(`the revocation list ${shown(entry.file)} is not among the files`, `吊销列表 ${shown(entry.file)} 不在所选文件中`);
+    if ((await sha256Hex(found)) !== entry.sha256) refuse(`${shown(entry.file)} is not the list that the bundle names`, `${shown(entry.file)} 不是信任包所列的吊销列表`);
+    lists.push(readList(found));
+  }
+  const authorities = document.authorities.map((one) => ({
+    certificate: readCertificate(fromBase64(one.certificate)),
+    role: one.role,
+    party: one.party,
+    timeClass: one.time_class,
+    policies: one.policies,
+    compromised: one.compromised !== undefined,
+  }));
+  const names = document.logs.map((one) => one.origin);
+  for (const one of authorities) {
+    if (!one.certificate.ca) refuse("an authority in the trust bundle is none", "信任包中的机构不是证书机构");
+    if ((one.party === "box") !== (one.timeClass === "box")) refuse("an authority's time class does not fit its party", "机构的时间类别与其所属方不符");
+    if (one.party === "box") names.push(one.certificate.name);
+  }
+  if (names.some((name) => name.toLowerCase().includes("rehearsal") !== document.rehearsal)) {
+    refuse("rehearsal and production never stand in one bundle", "演练与生产不得出现在同一信任包中");
+  }
+  const logs = [];
+  for (const one of document.logs) {
+    logs.push({ origin: one.origin, verifier: await readVerifierKey(one.key), first: one.first_size, last: one.last_size });
+  }
+  const witnesses = [];
+  for (const one of document.witnesses) witnesses.push(await readVerifierKey(one.key));
+  if (logs.some((one) => one.verifier.type !== 1) || witnesses.some((one) => one.type !== 4)) refuse("a key in the trust bundle is of another kind", "信任包中的密钥类型不符");
+  return {
+    fingerprint, lists, authorities, logs, witnesses,
+    constitution: document.constitution,
+    version: document.version,
+    rehearsal: document.rehearsal,
+    issued: Date.parse(document.issued),
+    expires: Date.parse(document.expires),
+    accepted: document.time.accepted.filter((one) => one !== "box"),
+    witnessesNeeded: document.time.witnesses,
+  };
+}
+
+async function signedBy(spki, signature, message) {
+  const key = members(members(sole(spki))[0]);
+  const curve = oid(key[0]) === "1.2.840.10045.2.1" ? CURVES[oid(key[1])] : null;
+  if (curve) {
+    const imported = await crypto.subtle.importKey("spki", spki, { name: "ECDSA", namedCurve: curve[0] }, false, ["verify"]);
+    const hash = curve[0] === "P-384" ? "SHA-384" : "SHA-256";
+    return crypto.subtle.verify({ name: "ECDSA", hash }, imported, rawEcdsa(signature, curve[1]), message);
+  }
+  if (oid(key[0]) !== "1.3.101.112") return false;
+  return checkEd25519(bits(members(sole(spki))[1]), signature, message);
+}
+
+// The 24 words of a SHA-256 (BIP-39): eleven bits a word, the last eight of them a check.
+async function inWords(fingerprint, words) {
+  const bytes = fromHex(fingerprint);
+  const all = concat(bytes, (await sha256(bytes)).subarray(0, 1));
+  const line = Array.from(all, (byte) => byte.toString(2).padStart(8, "0")).join("");
+  return line.match(/.{11}/g).map((index) => words[parseInt(index, 2)]).join(" ");
+}
