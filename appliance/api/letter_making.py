@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ import msgspec
 from appliance.api import signing
 from appliance.api.callers import Caller
 from appliance.api.letter_approvals import check_approvals
+from appliance.api.letter_documents import DOCUMENT, prepare_document
 from appliance.api.letter_effects import effects_of
 from appliance.api.letter_schemas import ReceiptGiven
 from appliance.api.letter_veil import accept, open_fields
@@ -28,12 +29,16 @@ from appliance.letters.event import Actor, Approval, Event, Receipt
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
-from appliance.recorder.messages import Entry, Idempotency, Replayed
+from appliance.pdf import PreparedPdf
+from appliance.recorder.messages import Entry, Idempotency, LetterStep
+from appliance.seals import PreparedSeal
 
 if TYPE_CHECKING:
+    from appliance.api.units import SealingKey, StampingUnit
     from appliance.api.worker import Worker
 
 BESIDE_TYPE: Final = "application/octet-stream"
+PDF_TYPE: Final = "application/pdf"
 ROLE: Final = "role-"
 """Before a role's name among an application's permissions."""
 
@@ -56,6 +61,8 @@ class Wanted:
     parts: list[str] | None
     key: str | None
     unit: str | None
+    document: bool
+    """Whether the letter's page is set and sealed with the event."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,8 @@ class Made:
     """An event on disk."""
 
     artifact: Artifact
-    entries: list[Entry]
+    record: Entry
+    stamp: Entry
 
 
 async def decide(
@@ -94,7 +102,7 @@ async def decide(
         opened=opened,
     )
     roles = frozenset(one.removeprefix(ROLE) for one in caller.permissions if one.startswith(ROLE) or one == "*")
-    actor = Actor(application=caller.application, tenant=caller.tenant)
+    actor = Actor(application=caller.application, box=worker.settings.box_id, tenant=caller.tenant)
     now_us = worker.clock.read().time_us
     return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others)
 
@@ -112,41 +120,84 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
         decision = await decide(worker, caller, wanted, opened)
     now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(decision.draft, approvals=wanted.approvals, at=happened(now_us, wanted.before))
-    text = event.canonical()
-    beside = _beside(wanted)
-    split_off = None if wanted.before is None or wanted.before.origin is None else wanted.letter
-    names = event_names(event.number, split_off)
-    files = [(names.event, JSON_TYPE, hashlib.sha256(text).digest())]
-    files += [(names.beside + name, BESIDE_TYPE, hashlib.sha256(one).digest()) for name, one in beside.items()]
-    manifest = event_manifest(event.number, files, split_off)
-    prepared = key.profile.prepare_document(manifest, now_us)
-    await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
-    signature = await key.key.sign_async(prepared.to_be_signed)
-    try:
-        stamp, token, time_us = await stamp_signature(worker, caller, unit, signature)
-    except BaseException:
-        worker.counter.drop("seal-without-stamp")  # the seal's own signature goes no further
-        raise
-    seal = key.profile.complete(prepared, signature, token)
-    artifact = Artifact(text, manifest, seal, beside, dict(decision.disclosures))
-    sealed = signing.record_signature(
-        key.cipher, caller, key.name, "letter", artifact=encode_artifact(artifact), content_digest=prepared.digest,
-        content_hash=key.profile.digest_algorithm.name, time_us=prepared.time * 1_000_000,
-        to_be_signed=prepared.to_be_signed, signature=signature,
-    )  # fmt: skip
     states = states_after(wanted.before, event, decision.disclosures)
     effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states)
-    replayed = await signing.commit(worker, caller, [sealed, stamp], idempotency, (unit.name, time_us), effects)
-    if replayed is None:
-        return Made(artifact, [sealed.entry, stamp.entry])
-    return replay(worker, caller, replayed)
+    page: PreparedPdf | None = None
+    if wanted.document:
+        page = await prepare_document(worker, caller, key, wanted.loaded, event, states[0], now_us)
+    await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
+    signing_key = _Signing(worker, caller, key, unit)
+    try:
+        beside = _beside(wanted)
+        if page is not None:
+            beside[DOCUMENT] = await signing_key.seal(page.seal, page.complete, "seal")
+        manifest = _manifest(wanted, event, beside)
+        prepared = key.profile.prepare_document(manifest, now_us)
+
+        def complete(signature: bytes, token: bytes) -> bytes:
+            return key.profile.complete(prepared, signature, token)
+
+        made: list[Artifact] = []
+
+        def artifact_of(seal: bytes) -> bytes:
+            made.append(Artifact(event.canonical(), manifest, seal, beside, dict(decision.disclosures)))
+            return encode_artifact(made[0])
+
+        await signing_key.seal(prepared, complete, "letter", artifact_of)
+    except BaseException:
+        if signing_key.signed:
+            worker.counter.drop("event-unfinished", len(signing_key.signed))
+        raise
+    records = signing_key.signed
+    place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
+    effects = [msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in effects]
+    mark = (unit.name, signing_key.stamped_us)
+    replayed = await signing.commit(worker, caller, records, idempotency, mark, effects)
+    if replayed is not None:
+        return made_of(worker, caller, replayed.entries)
+    return Made(made[0], records[place].entry, records[place + 1].entry)
 
 
-def replay(worker: Worker, caller: Caller, replayed: Replayed) -> Made:
-    """What was answered before under the same Idempotency-Key."""
-    entry = replayed.entries[0]
+class _Signing:
+    """The signatures of one event, in order: each a seal with its time-stamp, none released before all are on disk."""
+
+    def __init__(self, worker: Worker, caller: Caller, key: SealingKey, unit: StampingUnit) -> None:
+        self.signed: list[signing.Signed] = []
+        self.stamped_us = 0
+        self._worker, self._caller, self._key, self._unit = worker, caller, key, unit
+
+    async def seal(
+        self,
+        prepared: PreparedSeal,
+        complete: Callable[[bytes, bytes], bytes],
+        kind: str,
+        artifact_of: Callable[[bytes], bytes] = bytes,
+    ) -> bytes:
+        """Sign, stamp, complete. `artifact_of`: what is kept of what was completed."""
+        key = self._key
+        signature = await key.key.sign_async(prepared.to_be_signed)
+        try:
+            stamp, token, time_us = await stamp_signature(self._worker, self._caller, self._unit, signature)
+        except BaseException:
+            self._worker.counter.drop("seal-without-stamp")  # the seal's own signature goes no further
+            raise
+        sealed = complete(signature, token)
+        record = signing.record_signature(
+            key.cipher, self._caller, key.name, kind, artifact=artifact_of(sealed), content_digest=prepared.digest,
+            content_hash=key.profile.digest_algorithm.name, time_us=prepared.time * 1_000_000,
+            to_be_signed=prepared.to_be_signed, signature=signature,
+        )  # fmt: skip
+        self.signed += [record, stamp]
+        self.stamped_us = max(self.stamped_us, time_us)
+        return sealed
+
+
+def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:
+    """An event as its entries have it: what the same Idempotency-Key left before."""
+    place = next(place for place, entry in enumerate(entries) if entry.kind == "letter")
+    entry = entries[place]
     body = worker.cipher_of(caller.tenant).open(entry.record_id, entry.body)
-    return Made(decode_artifact(body.artifact), replayed.entries)
+    return Made(decode_artifact(body.artifact), entry, entries[place + 1])
 
 
 def states_after(
@@ -157,6 +208,17 @@ def states_after(
     if disclosures:
         after = msgspec.structs.replace(after, hidden=after.hidden | dict(disclosures))
     return after, [begin_part(after, event, part) for part in event.parts]
+
+
+def _manifest(wanted: Wanted, event: Event, beside: Mapping[str, bytes]) -> bytes:
+    split_off = None if wanted.before is None or wanted.before.origin is None else wanted.letter
+    names = event_names(event.number, split_off)
+    files = [(names.event, JSON_TYPE, hashlib.sha256(event.canonical()).digest())]
+    files += [
+        (names.beside + name, PDF_TYPE if name == DOCUMENT else BESIDE_TYPE, hashlib.sha256(one).digest())
+        for name, one in beside.items()
+    ]
+    return event_manifest(event.number, files, split_off)
 
 
 def _beside(wanted: Wanted) -> dict[str, bytes]:

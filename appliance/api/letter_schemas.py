@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from appliance.api.schemas import Name, RecordId, Time
 from appliance.letters.event import Approval, Digest, LetterId
@@ -40,6 +40,8 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The seal key; the first that the caller may use if left out."""
     unit: Name | None = None
     """The time-stamping unit, likewise."""
+    document: bool = False
+    """Whether the letter's page, a PDF/A-3 with the event inside, is set and sealed (PAdES B-T) with the event."""
 
 
 class LetterRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,7 +133,7 @@ class LetterAnswer(msgspec.Struct, frozen=True, kw_only=True):
     head: Digest
     parts: list[LetterId]
     """The letters that a split made."""
-    stamp_record: RecordId | UnsetType = UNSET
+    stamp_record: RecordId
 
 
 class LetterEvents(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.api.application import query_of
 from appliance.api.callers import Caller
-from appliance.api.letter_making import Made, Wanted, decide, make_event, replay
+from appliance.api.letter_making import Made, Wanted, decide, made_of, make_event
 from appliance.api.letter_schemas import (
     Draft,
     EventRequest,
@@ -32,7 +32,7 @@ from appliance.letters.event import read_event
 from appliance.letters.kind import LoadedKind
 from appliance.letters.veil import key_id
 from appliance.recorder.errors import HeadMoved, IdempotencyConflict
-from appliance.recorder.messages import Entry, Idempotency, Replayed
+from appliance.recorder.messages import Entry, Idempotency
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -139,7 +139,7 @@ def _beginning(worker: Worker, caller: Caller, asked: LetterRequest) -> Wanted:
     event = asked.event or _first(loaded)
     return Wanted(
         loaded, None, asked.letter or os.urandom(16).hex(), event, asked.fields, asked.data, asked.envelopes,
-        asked.receipts, asked.approvals, asked.disclosures, {}, None, asked.key, asked.unit,
+        asked.receipts, asked.approvals, asked.disclosures, {}, None, asked.key, asked.unit, asked.document,
     )  # fmt: skip
 
 
@@ -157,7 +157,7 @@ async def _following(worker: Worker, caller: Caller, letter: str, asked: EventRe
     loaded = worker.kinds.by_digest(caller.tenant, before.kind.digest)
     return Wanted(
         loaded, before, letter, asked.event, asked.fields, asked.data, asked.envelopes, asked.receipts,
-        asked.approvals, asked.disclosures, asked.codes, asked.parts, asked.key, asked.unit,
+        asked.approvals, asked.disclosures, asked.codes, asked.parts, asked.key, asked.unit, asked.document,
     )  # fmt: skip
 
 
@@ -200,7 +200,7 @@ async def _answered(worker: Worker, caller: Caller, idempotency: Idempotency) ->
     if digest != idempotency.request_digest:
         raise IdempotencyConflict("the Idempotency-Key was used with another request")
     entries = [Entry(row[1], row[3], row[4], row[5], row[6], row[7]) for row in rows]
-    return Response(_encode(_answer(replay(worker, caller, Replayed(0, rows[0][0], entries)))))
+    return Response(_encode(_answer(made_of(worker, caller, entries))))
 
 
 def _answer(made: Made) -> LetterAnswer:
@@ -210,10 +210,10 @@ def _answer(made: Made) -> LetterAnswer:
         happened=LetterEvent(
             letter=event.letter, number=event.number, event=artifact.event, manifest=artifact.manifest,
             seal=artifact.seal, beside=artifact.beside, disclosures=artifact.disclosures,
-            record=made.entries[0].record_id.hex(),
+            record=made.record.record_id.hex(),
         ),
         state=event.state,
         head=event.digest(),
         parts=[part.letter for part in event.parts],
-        stamp_record=made.entries[1].record_id.hex() if len(made.entries) > 1 else msgspec.UNSET,
+        stamp_record=made.stamp.record_id.hex(),
     )  # fmt: skip

@@ -285,6 +285,9 @@ class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     revocation_url: str | None = None
     """Where clients find that listener: http://HOST or http://HOST:PORT. It stands in every certificate that the box
     issues; None: they name no address."""
+    letters_url: str | None = None
+    """Where people check letters: https://HOST/PATH. It stands in the QR of every letter's page, followed by the
+    letter's code; None: pages have no QR."""
     management: str | None = None
     """The officers' pages, and under `approve.` and the same name the keymaster's own, TLS."""
     management_name: str = "localhost"

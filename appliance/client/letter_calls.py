@@ -24,6 +24,7 @@ def begin_letter(
     disclosures: Mapping[str, str] | None = None,
     seal_key: str | None = None,
     unit: str | None = None,
+    document: bool = False,
     idempotency_key: str | None = None,
 ) -> Call[schemas.LetterAnswer]:
     """Begin a letter of a kind. `letter` and `approvals` come after `draft_letter`."""
@@ -31,6 +32,7 @@ def begin_letter(
         kind=kind, event=event, letter=letter, fields=dict(fields), data=dict(data or {}),
         envelopes=dict(envelopes or {}), receipts=list(receipts), approvals=list(approvals),
         disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
+        document=document,
     )  # fmt: skip
     return post("/v1/letters", asked, schemas.LetterAnswer, idempotency_key)
 
@@ -58,6 +60,7 @@ def letter_event(
     disclosures: Mapping[str, str] | None = None,
     seal_key: str | None = None,
     unit: str | None = None,
+    document: bool = False,
     idempotency_key: str | None = None,
 ) -> Call[schemas.LetterAnswer]:
     """Have an event happen to a letter. `head`: the head that the caller goes by; another one is refused."""
@@ -67,6 +70,7 @@ def letter_event(
         parts=None if parts is None else list(parts), envelopes=dict(envelopes or {}), receipts=list(receipts),
         approvals=list(approvals),
         disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
+        document=document,
     )  # fmt: skip
     return post(f"/v1/letters/{quote(letter, safe='')}/events", asked, schemas.LetterAnswer, idempotency_key)
 

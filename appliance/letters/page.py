@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.letters.kind import Bilingual, Field, LoadedKind
+from appliance.letters.money import print_amount
 from appliance.letters.state import LetterState
 from appliance.pdf import Column, LetterPage, Pair, Row, Section, Table
 
@@ -22,22 +23,22 @@ def letter_page(
     after: LetterState,
     event: str,
     digest: str,
-    balance: str,
     organisation: str,
     *,
     verify: str,
     rehearsal: bool,
 ) -> LetterPage:
     """The page of a letter after an event. `digest`: SHA-256 of the event's JSON, which travels inside the PDF;
-    `balance`: what is left, with its currency, or empty; `organisation`: the tenant's registered name; `verify`: where
+    `organisation`: the tenant's registered name; `verify`: where
     the letter can be checked, printed below the QR."""
     kind = loaded.kind
     standing = [
         Row(_pair(_EVENT), _pair(kind.events[event].title)),
         Row(_pair(_STATE), _pair(kind.states[after.state].title)),
     ]
-    if balance:
-        standing.append(Row(_pair(_BALANCE), balance))
+    if after.currency:
+        left = _grouped(print_amount(after.balance, after.currency))
+        standing.append(Row(_pair(_BALANCE), f"{after.currency} {left}"))
     named = {name: field for name, field in kind.fields.items() if field.type != "table"}
     facts = [Row(_pair(field.label), _shown(after, name, field)) for name, field in named.items() if _has(after, name)]
     tables = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -172,6 +174,27 @@ def test_the_evidence_of_a_letter_verifies_offline_and_stays_the_same(
     )
     assert report.returncode == 0, report.stdout + report.stderr
     subprocess.run(["unzip", "-tq", str(tmp_path / "letter.asice")], check=True, capture_output=True)
+
+
+def test_a_letter_s_page_is_sealed_with_its_event(client: Client, letter_box, tmp_path: Path) -> None:
+    issued = client.begin_letter("bid-bond", bid(), document=True)
+    pdf = issued.happened.beside["letter.pdf"]
+    assert hashlib.sha256(pdf).digest() in decoded_digests(issued.happened.manifest)
+    (tmp_path / "letter.pdf").write_bytes(pdf)
+    said = subprocess.run(
+        ["pdfsig", "-nocert", str(tmp_path / "letter.pdf")], capture_output=True, text=True, check=False
+    ).stdout
+    assert "Signature is Valid." in said, said
+    assert "ETSI.CAdES.detached" in said
+    (tmp_path / "letter.asice").write_bytes(client.evidence(issued.happened.letter))
+    report = cinnabar(
+        "verify", str(tmp_path / "letter.asice"), "--trust", str(letter_box.home.trust), "--state", str(tmp_path / "s")
+    )
+    assert report.returncode == 0, report.stdout
+
+
+def decoded_digests(manifest: bytes) -> set[bytes]:
+    return {base64.b64decode(value) for value in re.findall(rb"<ds:DigestValue>([^<]+)<", manifest)}
 
 
 def new_key() -> bytes:
