@@ -153,9 +153,9 @@ async function showAll() {
 
 async function judge() {
   const turn = (page.turn += 1);
-  if (!page.data) return;
-  const result = await verifyEvidence(page.data, page.trust, Date.now());
-  if (turn === page.turn) page.result = result;
+  const result = page.data ? await verifyEvidence(page.data, page.trust, Date.now()) : null;
+  if (turn !== page.turn) return;
+  page.result = result;
   await showAll();
   document.documentElement.dataset.done = String(turn);
 }
@@ -164,6 +164,11 @@ document.getElementById("language").addEventListener("click", () => {
   page.language = page.language === "zh" ? "en" : "zh";
   showAll();
 });
+for (const name of ["trust", "file"]) {
+  // The same file, chosen again, is read again.
+  const input = document.getElementById(name);
+  input.addEventListener("click", () => (input.value = ""));
+}
 document.getElementById("trust").addEventListener("change", async (event) => {
   page.trust = page.refusal = null;
   try {

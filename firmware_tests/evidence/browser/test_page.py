@@ -1,0 +1,200 @@
+"""The page in headless Chromium: from a file, without a network, in both languages, on good and hostile files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from appliance.asic import event_names, write_container
+from appliance.ceremonies.proposal import digest_words
+from appliance.evidence.browser import verifier_page
+from appliance.letters.event import Event
+from firmware_tests.browsers import CHROMIUM, SCREENSHOTS, TIMEOUT_MS
+from firmware_tests.evidence.letters import (
+    event,
+    evidence,
+    office,
+    opened_value,
+    plain_letter,
+    split_letter,
+    surroundings,
+)
+from firmware_tests.evidence.material import DAY, T0, World
+from firmware_tests.evidence.test_letters import HOSTILE, changed, good
+from firmware_tests.letters.kinds import FIELDS
+
+HOSTILE_TEXTS = {
+    "tender_code": "<img src=x onerror=alert(1)>",
+    "project": "paid \u202e000,1\u2066 <script>document.title='taken'</script>",
+    "bidder": {"id": "javascript:alert(1)", "name": "</td></table><h1>TOTAL-PASSED</h1>"},
+}
+
+
+@dataclass
+class Checker:
+    """The page, opened once, and whatever its console and its network said."""
+
+    page: Page
+    directory: Path
+    shots: Path
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    turn: int = 0
+
+    def trust(self, files: Mapping[str, bytes]) -> None:
+        place = self.directory / f"trust-{self.turn}"
+        place.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (place / name).write_bytes(content)
+        self.page.set_input_files("#trust", [place / name for name in files])
+        self.page.wait_for_selector("#trust-said *")
+        self.page.wait_for_function("Number(document.documentElement.dataset.done ?? 0) === page.turn")
+
+    def check(self, content: bytes, name: str = "letter.asice") -> str:
+        self.turn += 1
+        path = self.directory / str(self.turn) / name
+        path.parent.mkdir()
+        path.write_bytes(content)
+        before = self.page.evaluate("page.turn")
+        self.page.set_input_files("#file", path)
+        self.page.wait_for_function("before => Number(document.documentElement.dataset.done) > before", arg=before)
+        return self.page.inner_text(".verdict")
+
+    def picture(self, name: str) -> None:
+        self.page.screenshot(path=self.shots / f"verifier-{name}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checker]:
+    directory = tmp_path_factory.mktemp("page")
+    shots = Path(os.environ.get(SCREENSHOTS) or directory)
+    shots.mkdir(parents=True, exist_ok=True)
+    (directory / "verifier.html").write_bytes(verifier_page())
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server"],
+        )
+        context = browser.new_context(locale="en-GB", viewport={"width": 1100, "height": 900}, offline=True)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.clock.set_fixed_time(T0 + DAY)
+        checker = Checker(page, directory, shots)
+        page.on("console", lambda message: checker.said.append(message.text))
+        page.on("pageerror", lambda error: checker.said.append(str(error)))
+        page.on("dialog", lambda dialog: checker.said.append(dialog.message))
+        page.on("request", lambda request: checker.asked.append(request.url))
+        page.goto((directory / "verifier.html").as_uri())
+        yield checker
+        browser.close()
+
+
+@pytest.fixture
+def checker(opened: Checker) -> Iterator[Checker]:
+    """Freshly loaded; what the test leaves must show that nothing was asked of any network, and nothing went wrong."""
+    opened.page.reload()
+    opened.turn += 1
+    opened.asked.clear()
+    yield opened
+    assert not opened.said
+    assert not opened.asked
+    assert opened.page.title() == "Cinnabar 朱砂"
+
+
+def world() -> World:
+    return surroundings()[0]
+
+
+def language(checker: Checker, wanted: str) -> None:
+    if checker.page.evaluate("document.documentElement.lang") != wanted:
+        checker.page.click("#language")
+
+
+def test_a_good_file_under_a_bundle_in_both_languages(checker: Checker) -> None:
+    assert checker.check(good()) == "INDETERMINATE"
+    checker.picture("without-trust")
+    checker.trust(world().bundle_files())
+    fingerprint = world().trust().signer
+    told = checker.page.inner_text("#trust-said")
+    assert fingerprint in told
+    for words in ("english", "chinese_simplified"):
+        assert digest_words(fingerprint, words) in told  # type: ignore[arg-type]
+    assert checker.check(good()) == "TOTAL-PASSED"
+    shown = checker.page.inner_text("#result")
+    for expected in ("380000.00 CNY", "Bank of Examples", "2026-03-01 13:00:01 UTC", "广州市第三污水处理厂扩建工程"):
+        assert expected in shown
+    checker.picture("passed-en")
+    language(checker, "zh-Hans")
+    assert "所检查的各项均成立" in checker.page.inner_text("#result")
+    checker.page.click("summary")
+    checker.picture("passed-zh")
+    checker.page.emulate_media(color_scheme="dark")
+    checker.picture("passed-dark")
+    checker.page.emulate_media(color_scheme="light")
+    language(checker, "en")
+    checker.page.set_viewport_size({"width": 390, "height": 800})
+    checker.picture("passed-narrow")
+    assert checker.page.evaluate("document.documentElement.scrollWidth") <= 390
+    checker.page.set_viewport_size({"width": 1100, "height": 900})
+
+
+def test_a_part_of_a_divided_letter(checker: Checker) -> None:
+    checker.trust(world().bundle_files())
+    assert checker.check(evidence(split_letter(1))) == "TOTAL-PASSED"
+    assert "甲供应商" in checker.page.inner_text("#result")
+
+
+@pytest.mark.parametrize(
+    "name", ["a changed event", "a file outside", "an entity", "a member twice", "another event's seal", "a path"]
+)
+def test_hostile_files(checker: Checker, name: str) -> None:
+    checker.trust(world().bundle_files())
+    assert checker.check(changed(HOSTILE[name])) == "TOTAL-FAILED"
+    checker.picture(f"failed-{re.sub('[^a-z]', '-', name)}")
+
+
+def test_texts_of_a_file_are_never_markup(checker: Checker) -> None:
+    first: Event = event(None, "issue<b>", fields={**FIELDS, **HOSTILE_TEXTS}, value=opened_value(), state="<i>x")
+    desk = office()
+    desk.seal(first)
+    checker.trust(world().bundle_files())
+    assert checker.check(evidence(desk.chain()), "“<b>”\u202e.asice") == "TOTAL-PASSED"
+    shown = checker.page.inner_text("#result")
+    for expected in ("<img src=x onerror=alert(1)>", "⟨U+202E⟩", "</td></table><h1>TOTAL-PASSED</h1>", "<i>x"):
+        assert expected in shown
+    assert checker.page.locator("#result h1, #result img, #result script, #result b").count() == 0
+    checker.picture("hostile-texts")
+
+
+def test_what_is_no_container_and_no_bundle(checker: Checker) -> None:
+    checker.trust({"bundle.json": b"{}", "bundle.json.sig": b"0"})
+    assert "refused" in checker.page.inner_text("#trust-said")
+    for content in (b"", b"PK\x03\x04", b"%PDF-1.7", good()[:-1], good() + b"\0", write_container([])):
+        assert checker.check(content) == "TOTAL-FAILED"
+    names = event_names(1)
+    lonely = write_container([(names.event, b"[" * 200_000), (names.manifest, b"<")])
+    assert checker.check(lonely) == "TOTAL-FAILED"
+    checker.picture("refused")
+
+
+def test_the_page_is_the_same_each_time_and_brings_its_policy() -> None:
+    page = verifier_page()
+    assert page == verifier_page()
+    text = page.decode()
+    assert len(page) < 200_000
+    assert text.count("<script>") == text.count("</script>") == 1
+    assert "default-src 'none'" in text
+    for forbidden in ("innerHTML", "eval(", "http://www.w3.org/1999", "src=", "@import", "fetch(", "localStorage"):
+        assert forbidden not in text.replace("img src=x", "")
+
+
+def test_a_long_letter_stays_responsive(checker: Checker) -> None:
+    checker.trust(world().bundle_files())
+    assert checker.check(evidence(plain_letter(20))) == "TOTAL-PASSED"
+    assert checker.page.locator("#result table").last.locator("tr").count() == 21
