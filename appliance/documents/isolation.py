@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 HEADROOM_BYTES = 16 * 1024 * 1024
 """What a worker over its limit may still use to say so."""
 _OPEN_FILES = 16
+_LIFE_CPU_SECONDS = 600
+"""What a worker with many tasks may use in all; one with a single task loses it before it sees the request."""
 _MEBIBYTE = 1024 * 1024
 
 
@@ -117,18 +120,26 @@ def confine(limits: Limits) -> None:
         os.dup2(null, stream)
     os.close(null)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory + HEADROOM_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, max(_LIFE_CPU_SECONDS, limits.cpu_seconds + 1)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     landlock.confine(landlock.needed_paths())
 
 
-def stay_alone() -> None:
+def begin_task(cpu_seconds: int, *, last: bool) -> None:
+    """Give the next task its processor time, beyond what was used; after the `last` one there is none for ever."""
+    used = int(time.process_time()) + 1 if not last else 0
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = min(hard, used + cpu_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, min(hard, soft + 1) if last else hard))
+
+
+def stay_alone(*, further: bool = False) -> None:
     """No further process or thread, and no system call that a task does not need, for ever: called before the request
-    is looked at."""
+    is looked at. `further`: more tasks may come."""
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    seccomp.confine()
+    seccomp.confine(further=further)
 
 
 def take_headroom() -> None:

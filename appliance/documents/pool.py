@@ -1,4 +1,5 @@
-"""The workers of the keeper: forked ahead, given one task each, ended when over a limit, and replaced."""
+"""The workers of the keeper: forked ahead, given one task each (or many of one kind and tenant, where the task allows
+it), ended when over a limit, and replaced."""
 
 from __future__ import annotations
 
@@ -54,6 +55,9 @@ class Worker:
     deadline: float = float("inf")
     overdue: bool = False
     answered: bool = False
+    bound: tuple[str, str] | None = None
+    """The task and the tenant that it works for alone, once it has begun."""
+    begun: int = 0
 
 
 class Pool:
@@ -91,12 +95,25 @@ class Pool:
         self.workers.append(worker)
         return worker
 
-    def idle(self, generation: int) -> Worker | None:
-        """A worker that waits for a task, on this ground."""
-        for worker in self.workers:
-            if worker.job is None and worker.generation == generation:
-                return worker
+    def idle(self, generation: int) -> list[Worker]:
+        """The workers that wait for a task, on this ground."""
+        return [worker for worker in self.workers if worker.job is None and worker.generation == generation]
+
+    def fitting(self, job: Job, generation: int) -> Worker | None:
+        """The one for this job among them: one that works for the same tenant already, or one that has not begun."""
+        idle = self.idle(generation)
+        for bound in ((job.task, job.tenant), None):
+            for worker in idle:
+                if worker.bound == bound:
+                    return worker
         return None
+
+    def goes_on(self, worker: Worker) -> bool:
+        """Whether a worker that has answered may do its task again; it then waits."""
+        if worker.job is None or worker.begun >= self._tasks[worker.job.task].most:
+            return False
+        worker.job, worker.answered, worker.deadline = None, False, float("inf")
+        return True
 
     def begin(self, worker: Worker, job: Job) -> bool:
         """Give a worker its task. False when it is gone; the job is then still to be done."""
@@ -106,6 +123,8 @@ class Pool:
         except OSError:
             return False
         worker.job = job
+        worker.bound = (job.task, job.tenant)
+        worker.begun += 1
         worker.deadline = time.monotonic() + self._limits.wall_seconds
         return True
 

@@ -73,6 +73,15 @@ class FairQueue(Generic[Item]):
         self._waiting.setdefault(item.tenant, deque()).append(item)
         self._bytes += item.size
 
+    def first_of(self, tenant: str) -> Item | None:
+        """What this tenant waits for next; it is not taken."""
+        own = self._waiting.get(tenant)
+        return own[0] if own else None
+
+    def next_of(self, tenant: str) -> Item | None:
+        """This tenant's next item, before its turn."""
+        return self.next(self._waiting.keys() - {tenant})
+
     def next(self, held_back: set[str] | frozenset[str] = frozenset()) -> Item | None:
         """The next item, of none of the tenants `held_back`; None if there is none."""
         for tenant, own in self._waiting.items():

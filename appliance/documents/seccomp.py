@@ -68,6 +68,8 @@ ALLOWED: Final[Numbers] = {
     "set_robust_list": (273, 99), "getcpu": (309, 168), "getrandom": (318, 278), "statx": (332, 291),
     "rseq": (334, 293), "faccessat2": (439, 439),
 }  # fmt: skip
+FOR_FURTHER_TASKS: Final[Numbers] = {"recvmsg": (47, 212)}
+"""Allowed beside where a worker goes on: the next request comes as a descriptor, from the keeper alone."""
 ENDS: Final[Numbers] = {
     "execve": (59, 221), "ptrace": (101, 117), "uselib": (134, None), "pivot_root": (155, 41), "acct": (163, 89),
     "chroot": (161, 51), "settimeofday": (164, 170), "mount": (165, 40), "umount2": (166, 39), "swapon": (167, 224),
@@ -116,7 +118,7 @@ def _judgement(name: str, process: int) -> list[bytes]:
     return [_argument(0), _step(_EQUAL, own, 0, 1), _GRANT, _REFUSE]
 
 
-def program(machine: Machine, process: int) -> bytes:
+def program(machine: Machine, process: int, *, further: bool = False) -> bytes:
     """The BPF program for a process of this number on this machine, as struct sock_filter after struct sock_filter."""
     steps = [_step(_LOAD, _ARCHITECTURE_AT), _step(_EQUAL, machine.audit, 1, 0), _END, _step(_LOAD, _NUMBER_AT)]
     if machine.audit == MACHINES["x86_64"].audit:
@@ -124,7 +126,7 @@ def program(machine: Machine, process: int) -> bytes:
     for name, number in _numbers(JUDGED, machine):
         judged = _judgement(name, process)
         steps += [_step(_EQUAL, number, 0, len(judged)), *judged]
-    for _, number in _numbers(ALLOWED, machine):
+    for _, number in _numbers(ALLOWED | FOR_FURTHER_TASKS if further else ALLOWED, machine):
         steps += [_step(_EQUAL, number, 0, 1), _GRANT]
     for _, number in _numbers(ENDS, machine):
         steps += [_step(_EQUAL, number, 0, 1), _END]
@@ -144,13 +146,14 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
 
 
-def confine() -> bool:
-    """Hold every thread of this process to the lists, for ever; no_new_privs must be set. False where the machine or
-    its kernel does not have it. Raises OSError where the kernel has it and did not do it."""
+def confine(*, further: bool = False) -> bool:
+    """Hold every thread of this process to the lists, for ever; no_new_privs must be set. `further`: it may take more
+    tasks. False where the machine or its kernel does not have it. Raises OSError where the kernel has it and did not
+    do it."""
     machine = MACHINES.get(platform.machine())
     if machine is None:
         return False
-    steps = program(machine, os.getpid())
+    steps = program(machine, os.getpid(), further=further)
     given = _Program(len(steps) // _INSTRUCTION.size, steps)
     libc = ctypes.CDLL(None, use_errno=True)
     done = libc.syscall(

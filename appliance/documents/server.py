@@ -41,6 +41,8 @@ ASK_BYTES = 64 * 1024
 DESCRIPTORS = 64
 """Most that one read takes; an Ask brings one."""
 TICK_SECONDS = 0.25
+IN_A_ROW = 20
+"""Tasks that a worker which goes on does for one tenant while others wait."""
 
 READERS = "@pages"
 """No tenant can be called so."""
@@ -113,6 +115,10 @@ class Server:
     def run(self) -> None:
         """Serve until stopped."""
         # What stands now is shared with all workers as long as nobody writes to it, and the collector would.
+        for task in self._tasks.values():
+            if task.load is not None:
+                with contextlib.suppress(CinnabarError):  # who asks for the task is told
+                    task.load()
         gc.collect()
         gc.freeze()
         try:
@@ -131,8 +137,12 @@ class Server:
 
     def _fill(self) -> None:
         while self._pool.room > 0 and self._running:
-            worker = self._pool.fork(self._trust.ground, self._trust.generation)
-            self._selector.register(worker.channel, selectors.EVENT_READ, self._heard(worker))
+            self._fork()
+
+    def _fork(self) -> Worker:
+        worker = self._pool.fork(self._trust.ground, self._trust.generation)
+        self._selector.register(worker.channel, selectors.EVENT_READ, self._heard(worker))
+        return worker
 
     def _dispatch(self) -> None:
         if not self._queue:
@@ -141,15 +151,31 @@ class Server:
         for worker in [one for one in self._pool.workers if one.job is None and one.generation != generation]:
             self._end(worker)
         self._fill()
-        while (idle := self._pool.idle(generation)) is not None:
+        while idle := self._pool.idle(generation):
             working = self._pool.working_for
             held_back = {tenant for tenant in working if working.count(tenant) >= self._most_a_tenant}
-            job = self._queue.next(held_back)
+            job = self._in_a_row(idle, held_back) or self._queue.next(held_back)
             if job is None:
                 return
-            if not self._pool.begin(idle, job):  # it died while it waited
-                self._end(idle)
+            fitting = self._pool.fitting(job, generation)
+            if fitting is None:  # those that wait work for others
+                self._end(idle[0])
+            worker = fitting or self._fork()
+            if not self._pool.begin(worker, job):  # it died while it waited
+                self._end(worker)
                 self._refuse(job, DocumentWorkerFailed("The document's worker ended unexpectedly."))
+
+    def _in_a_row(self, idle: list[Worker], held_back: set[str]) -> Job | None:
+        """A job that an idle worker may do for the tenant that it works for, a few before the others' turn: another
+        tenant's needs another process, which costs as much as many letters."""
+        for worker in idle:
+            if worker.bound is None or worker.begun % IN_A_ROW == 0:
+                continue
+            task, tenant = worker.bound
+            job = self._queue.first_of(tenant) if tenant not in held_back else None
+            if job is not None and job.task == task:
+                return self._queue.next_of(tenant)
+        return None
 
     def _heard(self, worker: Worker) -> Handler:
         def heard(_channel: object, _mask: int) -> None:
@@ -168,6 +194,8 @@ class Server:
             if outcome is not None and worker.job is not None:
                 worker.answered = True
                 self._answer(worker.job, outcome)
+                if isinstance(outcome, Done) and self._pool.goes_on(worker):
+                    return
             elif data:
                 return
             self._end(worker)

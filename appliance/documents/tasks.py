@@ -26,13 +26,16 @@ from appliance.documents.contracts import (
     SealPictureRequest,
 )
 from appliance.documents.errors import TrustUnavailable
-from appliance.documents.letters import render_letter
+from appliance.documents.letters import fonts, render_letter
 from appliance.documents.pictures import render_picture
 from appliance.documents.rendering import begin_threads, render
 from appliance.evidence import NamedBytes, Report, TrustBundle, verify
 from appliance.pdf import SealPicture
 from appliance.seals import ExistingSeal, read_existing
 from appliance.verify_request import VerifyRequest
+
+LETTERS_A_WORKER: Final = 500
+"""What typst keeps of earlier letters is bounded, but not by us."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class Task:
     run: Callable[[Ground, Any], Any]
     prepare: Callable[[], None] | None = None
     """Called before the request is looked at, while the worker may still start threads."""
+    load: Callable[[], object] | None = None
+    """Called by the keeper before it forks: what all workers share. It may not start threads."""
+    most: int = 1
+    """How often one worker may do it, always for one tenant. More than once only where nothing that others made is
+    run or parsed by it (docs/decisions/0013)."""
 
     def answer(self, ground: Ground, request: bytes | memoryview) -> bytes:
         """Decode, run, encode. Raises what the contract names."""
@@ -97,6 +105,6 @@ TASKS: Final = registry(
     Task(VERIFY, _verify),
     Task(FURTHER_SIGNATURE, _further_signature),
     Task(RENDER, _render, begin_threads),
-    Task(RENDER_LETTER, _render_letter, begin_threads),
+    Task(RENDER_LETTER, _render_letter, begin_threads, fonts, LETTERS_A_WORKER),
     Task(SEAL_PICTURE, _seal_picture, begin_threads),
 )

@@ -1,7 +1,8 @@
 """One document worker: forked by the keeper, it takes one task, answers, and ends.
 
 One task, because whatever a document does to the process that reads it must not reach the next one's document, which
-may be another tenant's.
+may be another tenant's. A task that reads nothing of others' making may say that a worker goes on (Task.most): then
+the keeper gives it that task alone, of one tenant.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def run_worker(
         os.nice(NICE)
         isolation.confine(limits)
         gc.enable()
-        _one_task(channel, tasks, ground)
+        _work(channel, tasks, ground, limits)
         status = 0
     finally:
         os._exit(status)  # nothing of the keeper's is to be cleaned up here
@@ -58,16 +59,35 @@ def _close_all_but(kept: int) -> None:
     os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _one_task(channel: socket.socket, tasks: Mapping[str, Task], ground: Ground) -> None:
+def _work(channel: socket.socket, tasks: Mapping[str, Task], ground: Ground, limits: Limits) -> None:
     channel.setblocking(True)
-    data, descriptors, _, _ = socket.recv_fds(channel, BEGIN_BYTES, 1)
-    if not descriptors:
-        return  # the keeper ended
-    task = tasks[_decode_begin(data[LENGTH_BYTES:]).task]
+    begun = _begun(channel)
+    if begun is None:
+        return
+    name, descriptor = begun
+    task = tasks[name]
     if task.prepare is not None:
         task.prepare()
-    isolation.stay_alone()
-    channel.sendall(frame(_encode(_outcome(task, ground, descriptors[0]))))
+    if task.most == 1:
+        isolation.begin_task(limits.cpu_seconds, last=True)
+    isolation.stay_alone(further=task.most > 1)
+    for _ in range(task.most):
+        if task.most > 1:
+            isolation.begin_task(limits.cpu_seconds, last=False)
+        channel.sendall(frame(_encode(_outcome(task, ground, descriptor))))
+        if task.most == 1:
+            return
+        os.close(descriptor)
+        begun = _begun(channel)
+        if begun is None or begun[0] != name:
+            return
+        descriptor = begun[1]
+
+
+def _begun(channel: socket.socket) -> tuple[str, int] | None:
+    """The next task's name and its request; None where the keeper ended."""
+    data, descriptors, _, _ = socket.recv_fds(channel, BEGIN_BYTES, 1)
+    return (_decode_begin(data[LENGTH_BYTES:]).task, descriptors[0]) if descriptors else None
 
 
 def _request(descriptor: int) -> memoryview:
