@@ -63,8 +63,8 @@ class LetterQueries:
 
     def query_letter_events(self, tenant: str, letter: bytes, after: int = 0, limit: int = 4_096) -> list[list[object]]:
         """[[event's number, record id], ...] of events numbered above `after`, in order, at most 4096."""
-        number = self._standing(self._tenant(tenant), letter).number
-        found = letters.read_events(self.connection, number, _number(after), min(_number(limit), EVENTS_LIMIT))
+        standing = self._standing(self._tenant(tenant), letter)
+        found = letters.read_events(self.connection, standing, _number(after), min(_number(limit), EVENTS_LIMIT))
         return [list(row) for row in found]
 
     def query_letter_records(self, tenant: str, letter: bytes, after: int = 0) -> list[list[object]]:

@@ -17,6 +17,7 @@ from appliance.recorder import errors
 from appliance.recorder.letter_shapes import MOST, check_effects
 from appliance.recorder.messages import Claim, Effect, Entry, LetterStands, LetterStep, Tally, ValueMove
 from appliance.store import letters
+from appliance.store.letters import ANCHORS
 
 Place = tuple[int, bytes]
 """(tenant's number, letter id) of a letter, or (scope, key) of a claim."""
@@ -27,13 +28,19 @@ class LetterGround:
     """What outlives a transaction, moved forward by `Book.publish`."""
 
     next_number: int = 1
+    next_event: int = 1
     shelves: dict[tuple[int, str, str], int] = field(default_factory=dict)
     """Numbers by (tenant, kind, state)."""
     federations: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, connection: sqlite3.Connection) -> LetterGround:
-        return cls(letters.last_number(connection) + 1, letters.shelves(connection), letters.federations(connection))
+        return cls(
+            letters.last_number(connection) + 1,
+            letters.last_event(connection) + 1,
+            letters.shelves(connection),
+            letters.federations(connection),
+        )
 
 
 @dataclass(slots=True)
@@ -46,12 +53,17 @@ class Letter:
     balance: int
     shelf: int | None
     """Where the tables have it; None: it is new."""
+    latest: int = 0
+    anchor: int = 0
     kind: str = ""
     state: str = ""
     view: bytes = b""
 
     def copy(self) -> Letter:
-        return Letter(self.number, self.head, self.events, self.balance, self.shelf, self.kind, self.state, self.view)
+        return Letter(
+            self.number, self.head, self.events, self.balance, self.shelf, self.latest, self.anchor, self.kind,
+            self.state, self.view,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -74,8 +86,8 @@ class Draft:
     letters: dict[Place, Letter] = field(default_factory=dict)
     new: int = 0
     """Letters among them that are new."""
-    events: list[tuple[int, int, bytes]] = field(default_factory=list)
-    """(letter's number, event's number, record id)."""
+    events: list[tuple[int, int, int, int, int, bytes]] = field(default_factory=list)
+    """In the order of appliance.store.letters.add_events."""
     stocks: dict[Place, Stock] = field(default_factory=dict)
     uses: dict[tuple[int, bytes, int], int] = field(default_factory=dict)
     """By (scope, key, letter's number), of what several letters use."""
@@ -134,7 +146,11 @@ class Book:
             raise BadRequest(f"the letter has {letter.events} events, this is not number {step.number}")
         letter.head, letter.events = step.after, step.number
         letter.kind, letter.state, letter.view = step.kind, step.state, step.view
-        draft.events.append((letter.number, step.number, record_id))
+        event = self.ground.next_event + len(self._all.events) + len(draft.events)
+        draft.events.append((event, letter.number, step.number, letter.latest, letter.anchor, record_id))
+        letter.latest = event
+        if not step.number % ANCHORS:
+            letter.anchor = event
 
     def _stands(self, tenant: int, one: LetterStands) -> None:
         letter = self._letter((tenant, one.letter))
@@ -148,7 +164,7 @@ class Book:
         if here is not None:
             return here.copy()
         found = letters.find_letter(self.connection, *place)
-        return None if found is None else Letter(found.number, found.head, found.events, found.balance, found.shelf)
+        return None if found is None else Letter(*found)
 
     def _value(self, draft: Draft, tenant: int, move: ValueMove) -> None:
         if move.source:
@@ -246,7 +262,7 @@ class Book:
         if book.federations:
             letters.add_federations(connection, [(number, name) for name, number in book.federations.items()])
         self._write_letters()
-        letters.add_events(connection, sorted(book.events))
+        letters.add_events(connection, book.events)
         if book.stocks:
             self._write_claims()
         if book.tallies:
@@ -264,12 +280,17 @@ class Book:
             if letter.shelf is None:
                 added.append(
                     (
-                        letter.number, tenant, letter_id, shelf, letter.events, letter.balance, now, letter.head,
-                        letter.view,
+                        letter.number, tenant, letter_id, shelf, letter.events, letter.balance, now, letter.latest,
+                        letter.anchor, letter.head, letter.view,
                     )
                 )  # fmt: skip
             else:
-                moved.append((letter.events, letter.balance, now, letter.head, letter.view, letter.number))
+                moved.append(
+                    (
+                        letter.events, letter.balance, now, letter.latest, letter.anchor, letter.head, letter.view,
+                        letter.number,
+                    )
+                )  # fmt: skip
                 if shelf != letter.shelf:
                     shelved.append((shelf, letter.number))
                     counts[letter.shelf] = counts.get(letter.shelf, 0) - 1
@@ -301,6 +322,7 @@ class Book:
     def publish(self) -> None:
         """After the commit: move the ground forward."""
         self.ground.next_number += self._all.new
+        self.ground.next_event += len(self._all.events)
         self.ground.shelves.update(self._shelves)
         self.ground.federations.update(self._all.federations)
 

@@ -2,9 +2,9 @@
 recorder's (appliance.recorder.letters).
 
 A letter has a number, its place in the order of arrival over all tenants, so that new letters are added at the end of
-their table. It is a name inside the database only: told outside, it would tell every tenant the others' volume (control
-CHANNEL). What stands under random keys are the index of letters by id and the claims; docs/recorder.md says what that
-costs as they grow.
+their table; so have events. They are names inside the database only: told outside, they would tell every tenant the
+others' volume (control CHANNEL). What stands under random keys are the index of letters by id and the claims;
+docs/recorder.md says what that costs as they grow.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
+
+ANCHORS = 64
+"""Every so many events a letter's chain of events has one from which the chain can be followed in such strides."""
 
 
 class Standing(NamedTuple):
@@ -22,6 +25,10 @@ class Standing(NamedTuple):
     events: int
     balance: int
     shelf: int
+    latest: int
+    """Sequence of its newest event."""
+    anchor: int
+    """Of its newest event whose number is a multiple of ANCHORS; 0 without one."""
 
 
 class LetterRow(NamedTuple):
@@ -53,6 +60,11 @@ def last_number(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(number), 0) FROM letters").fetchone()[0])
 
 
+def last_event(connection: sqlite3.Connection) -> int:
+    """The highest event's sequence so far."""
+    return int(connection.execute("SELECT coalesce(max(sequence), 0) FROM letter_events").fetchone()[0])
+
+
 def shelves(connection: sqlite3.Connection) -> dict[tuple[int, str, str], int]:
     """Numbers of shelves by (tenant, kind, state)."""
     return {tuple(row[1:]): row[0] for row in connection.execute("SELECT number, tenant, kind, state FROM shelves")}
@@ -71,7 +83,8 @@ def find_federation(connection: sqlite3.Connection, name: str) -> int | None:
 
 def find_letter(connection: sqlite3.Connection, tenant: int, letter: bytes) -> Standing | None:
     row = connection.execute(
-        "SELECT number, head, events, balance, shelf FROM letters WHERE tenant = ? AND letter = ?", (tenant, letter)
+        "SELECT number, head, events, balance, shelf, latest, anchor FROM letters WHERE tenant = ? AND letter = ?",
+        (tenant, letter),
     ).fetchone()
     return None if row is None else Standing(*row)
 
@@ -111,14 +124,16 @@ def add_federations(connection: sqlite3.Connection, added: Iterable[tuple[int, s
 
 
 def add_letters(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add letters: (number, tenant, letter, shelf, events, balance, changed, head, view)."""
-    connection.executemany("INSERT INTO letters VALUES (?,?,?,?,?,?,?,?,?)", rows)
+    """Add letters: (number, tenant, letter, shelf, events, balance, changed, latest, anchor, head, view)."""
+    connection.executemany("INSERT INTO letters VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
 
 
 def move_letters(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Letters go on, on the shelf where they are: (events, balance, changed, head, view, number)."""
+    """Letters go on, on the shelf where they are: (events, balance, changed, latest, anchor, head, view, number)."""
     connection.executemany(
-        "UPDATE letters SET events = ?, balance = ?, changed = ?, head = ?, view = ? WHERE number = ?", rows
+        """UPDATE letters SET events = ?, balance = ?, changed = ?, latest = ?, anchor = ?, head = ?, view = ?
+           WHERE number = ?""",
+        rows,
     )
 
 
@@ -127,9 +142,9 @@ def shelve_letters(connection: sqlite3.Connection, rows: Iterable[tuple[int, int
     connection.executemany("UPDATE letters SET shelf = ? WHERE number = ?", rows)
 
 
-def add_events(connection: sqlite3.Connection, rows: Iterable[tuple[int, int, bytes]]) -> None:
-    """Add events: (letter's number, event's number, record id)."""
-    connection.executemany("INSERT INTO letter_events VALUES (?,?,?)", rows)
+def add_events(connection: sqlite3.Connection, rows: Iterable[tuple[int, int, int, int, int, bytes]]) -> None:
+    """Add events: (sequence, letter's number, event's number, previous, anchor, record id)."""
+    connection.executemany("INSERT INTO letter_events VALUES (?,?,?,?,?,?)", rows)
 
 
 def write_claims(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, int, int, int]]) -> None:
@@ -193,12 +208,32 @@ def read_page(
     return [LetterRow(*connection.execute(f"{_SHOWN} WHERE l.number = ?", (number,)).fetchone()) for number in newest]
 
 
-def read_events(connection: sqlite3.Connection, letter: int, after: int, limit: int) -> list[tuple[int, bytes]]:
-    """(number, record id) of a letter's events numbered above `after`, in order."""
-    return connection.execute(
-        "SELECT number, record_id FROM letter_events WHERE letter = ? AND number > ? ORDER BY number LIMIT ?",
-        (letter, after, limit),
-    ).fetchall()
+def read_events(connection: sqlite3.Connection, letter: Standing, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """(number, record id) of at most `limit` of a letter's events numbered above `after`, in order.
+
+    The chain is followed from the newest back, in strides as far as they go."""
+    last = min(letter.events, after + limit)
+    found: list[tuple[int, bytes]] = []
+    number, sequence = letter.events, letter.latest
+    anchored = number // ANCHORS * ANCHORS
+    if anchored >= last > 0:
+        number, sequence = anchored, letter.anchor
+        while number - ANCHORS >= last:
+            number, sequence = number - ANCHORS, _event(connection, sequence)[1]
+    while number > after and last > after:
+        previous, _, record_id = _event(connection, sequence)
+        if number <= last:
+            found.append((number, record_id))
+        number, sequence = number - 1, previous
+    return found[::-1]
+
+
+def _event(connection: sqlite3.Connection, sequence: int) -> tuple[int, int, bytes]:
+    """(previous, anchor, record id)."""
+    row: tuple[int, int, bytes] = connection.execute(
+        "SELECT previous, anchor, record_id FROM letter_events WHERE sequence = ?", (sequence,)
+    ).fetchone()
+    return row
 
 
 def read_tallies(

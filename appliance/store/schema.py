@@ -85,12 +85,14 @@ _VERSION_3 = (
     """CREATE TABLE letters (
         number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, letter BLOB NOT NULL, shelf INTEGER NOT NULL,
         events INTEGER NOT NULL, balance INTEGER NOT NULL CHECK (balance >= 0), changed INTEGER NOT NULL,
-        head BLOB NOT NULL, view BLOB NOT NULL)""",
+        latest INTEGER NOT NULL, anchor INTEGER NOT NULL, head BLOB NOT NULL, view BLOB NOT NULL)""",
     "CREATE UNIQUE INDEX letters_by_id ON letters (tenant, letter)",
     "CREATE INDEX letters_by_shelf ON letters (shelf)",
+    # In order of arrival. letters.latest: sequence of a letter's newest event; previous: of the one before an event;
+    # anchor: of the newest one before it whose number is a multiple of appliance.store.letters.ANCHORS, 0 without.
     """CREATE TABLE letter_events (
-        letter INTEGER NOT NULL, number INTEGER NOT NULL, record_id BLOB NOT NULL,
-        PRIMARY KEY (letter, number)) WITHOUT ROWID""",
+        sequence INTEGER PRIMARY KEY, letter INTEGER NOT NULL, number INTEGER NOT NULL, previous INTEGER NOT NULL,
+        anchor INTEGER NOT NULL, record_id BLOB NOT NULL)""",
     "CREATE TABLE federations (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     # scope: a tenant's number, or a federation's below zero. holder: the letter's number while it is the only one that
     # uses anything of it; else 0, and what each one uses stands in claim_uses.
@@ -149,6 +151,7 @@ def open_writer(directory: Path) -> sqlite3.Connection:
         "wal_autocheckpoint = 0",  # the keeper does it, off the writer's path
         "journal_size_limit = 67108864",
         "cache_size = -32768",
+        "mmap_size = 2147418112",  # letters are read all over the file: without a call and a copy each
         "secure_delete = OFF",  # contents are encrypted; overwriting freed pages would double the cost of pruning
         "foreign_keys = ON",
         "busy_timeout = 10000",

@@ -3,7 +3,8 @@
     python -m firmware_tests.bench.bench_recorder [--clients 2] [--appends 200000] [--records 1000 1000000] [--keys]
 
 One JSON line a measurement. The recorder and its clients are real processes; bodies have 900 bytes. For each number of
-`--records` the database is filled up to it first, and the same number of appends is then measured.
+`--records` the database is filled up to it first, and the same number of appends is then measured. With `--letters`
+(and `--families 1000 1000000`): see firmware_tests.bench.recorder_letters.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from appliance.box.settings import RecordSettings, write_settings
 from appliance.record import new_record_id
 from appliance.recorder import RecorderClient, new_run_id
 from appliance.recorder.messages import Entry, Idempotency
+from firmware_tests.bench.recorder_letters import compare
 from firmware_tests.recorder.running import CERTIFICATE, Recorder, settings, uuid7
 
 BODY_BYTES = 900
@@ -112,6 +114,8 @@ def main() -> None:
     parser.add_argument("--keys", action="store_true", help="every append carries an Idempotency-Key")
     parser.add_argument("--rate", type=int, default=0, help="appends a second in all; 0: as many as go")
     parser.add_argument("--segment-bytes", type=int, default=RecordSettings().segment_bytes)
+    parser.add_argument("--letters", action="store_true", help="appends with effects on letters in place of plain ones")
+    parser.add_argument("--families", type=int, nargs="*", default=[1_000, 1_000_000], help="letters of a family")
     parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load is not None:
@@ -123,6 +127,9 @@ def main() -> None:
         write_settings(root / "box.json", settings(records=RecordSettings(segment_bytes=options.segment_bytes)))
         recorder.start()
         recorder.enrol()
+        if options.letters:
+            compare(recorder, options.appends, options.families, cpu_seconds)
+            return
         with recorder.admin() as admin:
             for wanted in sorted(options.records):
                 missing = wanted - admin.query("tree_size", "acme")

@@ -14,6 +14,7 @@ from appliance.recorder import RecorderClient, messages, new_run_id
 from appliance.recorder.administration import EnrolApplication, EnrolCertificate, EnrolTenant
 from appliance.recorder.messages import Answer, Claim, Committed, Effect, Entry, LetterStep, Replayed
 from appliance.recorder.writer import Writer, WriterSettings
+from appliance.store import letters
 from firmware_tests.recorder.running import CERTIFICATE, FOREIGN, FOREVER, Recorder, entry
 
 CERTIFICATES = {"acme": CERTIFICATE, "globex": FOREIGN}
@@ -147,6 +148,11 @@ def check_letters(connection: sqlite3.Connection) -> None:
     assert events == ask("SELECT number, events, events FROM letters ORDER BY number").fetchall()
     recorded = set(ask("SELECT record_id FROM records_1 WHERE kind = 'letter'").fetchall())
     assert recorded == set(ask("SELECT record_id FROM letter_events").fetchall())
+    for tenant, one, count in ask("SELECT tenant, letter, events FROM letters").fetchall():
+        found = letters.find_letter(connection, tenant, one)
+        assert found is not None
+        chained = [number for number, _ in letters.read_events(connection, found, 0, count)]
+        assert chained == list(range(1, count + 1))
     standing = ask("SELECT shelf, count(*) FROM letters GROUP BY shelf ORDER BY shelf").fetchall()
     assert standing == ask("SELECT number, count FROM shelves WHERE count > 0 ORDER BY number").fetchall()
     used = ask("SELECT scope, key, sum(used) FROM claim_uses GROUP BY scope, key ORDER BY scope, key").fetchall()

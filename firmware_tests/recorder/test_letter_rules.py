@@ -215,3 +215,19 @@ def test_a_new_start_knows_what_the_last_one_left(ground: Bench, tmp_path: Path)
     assert isinstance(ground.one(step(NEW, 2), claim(NEW, scope="@f")), Refused)
     assert isinstance(ground.one(step(TWO, 2), claim(TWO, scope="@g")), Refused)
     check_letters(ground.writer.connection)
+
+
+def test_long_chains_of_events_are_read_from_anywhere(bench: Bench) -> None:
+    recorded: list[tuple[int, bytes]] = []
+    number = 0
+    for many in (63, 1, 1, 62, 2, 150):  # ends before, on and after an anchor, several in one transaction
+        entries = [event() for _ in range(many)]
+        assert isinstance(bench.append(entries, [step(ONE, number + n + 1, n) for n in range(many)]), Committed)
+        recorded += [(number + n + 1, one.record_id) for n, one in enumerate(entries)]
+        number += many
+        standing = letters.find_letter(bench.writer.connection, 1, ONE)
+        assert standing is not None
+        for after in range(0, number + 2):
+            for limit in (0, 1, 2, 63, 64, 65, 1000):
+                read = letters.read_events(bench.writer.connection, standing, after, limit)
+                assert read == recorded[after : after + limit]
