@@ -29,7 +29,7 @@ from appliance.box.settings import (
 from appliance.errors import BadRequest
 
 CHANGEABLE: Final = frozenset(
-    {"tokens", "tenants", "units", "seal_keys", "logs", "authorities", "limits", "records"},
+    {"tokens", "tenants", "units", "seal_keys", "logs", "authorities", "federations", "limits", "records"},
 )
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")
 
@@ -69,6 +69,11 @@ def _check_kept(current: BoxSettings, following: BoxSettings) -> None:
     named = {tenant.name for tenant in current.tenants if tenant.organisation is not None}
     if any(tenant.name in named and tenant.organisation is None for tenant in following.tenants):
         raise AdoptionRefused("a tenant that has a registered name keeps one")
+    unique = _uniqueness_keys(current)
+    for scope, key in _uniqueness_keys(following).items():
+        if unique.get(scope, key) != key:
+            # What was claimed under the key before would be found no more (control ONCE).
+            raise AdoptionRefused(f"the uniqueness key of {scope} is another one than before")
     owners = {log.origin: log.tenant for log in current.logs}
     for log in following.logs:
         if owners.get(log.origin, log.tenant) != log.tenant:
@@ -76,6 +81,12 @@ def _check_kept(current: BoxSettings, following: BoxSettings) -> None:
     missing = owners.keys() - {log.origin for log in following.logs}
     if missing or tenants.keys() - {tenant.name for tenant in following.tenants}:
         raise AdoptionRefused("a tenant and its log never go away")
+
+
+def _uniqueness_keys(settings: BoxSettings) -> dict[str, tuple[str, str]]:
+    """Token and URI by scope."""
+    keys = {one.name: (one.token, one.uniqueness_key) for one in settings.tenants if one.uniqueness_key is not None}
+    return keys | {f"@{one.name}": (one.token, one.key_uri) for one in settings.federations}
 
 
 def _held(tenant: TenantSettings) -> tuple[str, str]:
@@ -103,6 +114,7 @@ def check_settings(settings: BoxSettings) -> None:
     keyed = [*settings.units, *settings.seal_keys, *settings.authorities, *log_keys]
     responders = [authority.responder for authority in settings.authorities if authority.responder is not None]
     keyed += responders
+    _check_letters(settings, tokens, {tenant.token for tenant in settings.tenants} | {key.token for key in keyed})
     for name in [tenant.token for tenant in settings.tenants] + [key.token for key in keyed]:
         if name not in tokens:
             raise AdoptionRefused(f"there is no token {name} in the settings")
@@ -111,6 +123,29 @@ def check_settings(settings: BoxSettings) -> None:
     for path in _paths(settings):
         if path.is_absolute() or ".." in path.parts or not path.parts:
             raise AdoptionRefused(f"{path} does not stand in the home")
+
+
+def _check_letters(settings: BoxSettings, tokens: set[str], used: set[str]) -> None:
+    """Whether keys of letters stand on tokens that serve nothing else, and federations are of tenants of this box."""
+    tenants = {tenant.name for tenant in settings.tenants}
+    _once((federation.name for federation in settings.federations), "federation")
+    taken: dict[str, str] = {}
+    for owner, where in [
+        *((tenant.name, key.token) for tenant in settings.tenants for key in tenant.release_keys),
+        *(("@", federation.token) for federation in settings.federations),
+    ]:
+        if where not in tokens:
+            raise AdoptionRefused(f"there is no token {where} in the settings")
+        if where in used or taken.setdefault(where, owner) != owner:
+            raise AdoptionRefused(f"the token {where} has keys of letters and of something else")
+    for federation in settings.federations:
+        if set(federation.tenants) - tenants or len(set(federation.tenants)) != len(federation.tenants):
+            raise AdoptionRefused(f"{federation.name}: its members are tenants of this box, each once")
+    for _, uri in _uniqueness_keys(settings).values():
+        _parse(uri)
+    for tenant in settings.tenants:
+        for key in tenant.release_keys:
+            _parse(key.key_uri)
 
 
 def _paths(settings: BoxSettings) -> Iterable[PurePosixPath]:

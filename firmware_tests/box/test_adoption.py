@@ -115,6 +115,30 @@ def test_no_request_fails_while_settings_are_adopted(box_of_two: RunningBox) -> 
     adopt_under_load(box_of_two, (500,))
 
 
+def _letters_refused(now: BoxSettings) -> list[BoxSettings]:
+    """Keys of letters on tokens that serve something else too, other ones than before, federations of nobody."""
+    replace = msgspec.structs.replace
+    first, *rest = now.tenants
+    (federation,) = now.federations
+    on_tenants = replace(first.release_keys[0], token=first.token)
+    nowhere = replace(first.release_keys[0], token="nowhere")
+    others = replace(first.release_keys[0], token=rest[0].release_keys[0].token)
+    unreadable = replace(first.release_keys[0], key_uri="pkcs11:pin-value=1")
+    return [
+        *(replace(now, tenants=[replace(first, release_keys=[key]), *rest]) for key in (on_tenants, nowhere, others)),
+        replace(now, tenants=[replace(first, release_keys=[unreadable]), *rest]),
+        replace(now, tenants=[replace(first, uniqueness_key="pkcs11:object=another"), *rest]),
+        replace(now, federations=[federation, federation]),
+        replace(now, federations=[replace(federation, tenants=["nobody"])]),
+        replace(now, federations=[replace(federation, tenants=["demo", "demo"])]),
+        replace(now, federations=[replace(federation, token=first.token)]),
+        replace(now, federations=[replace(federation, token=first.release_keys[0].token)]),
+        replace(now, federations=[replace(federation, token="nowhere")]),
+        replace(now, federations=[replace(federation, key_uri="pkcs11:object=another")]),
+        replace(now, federations=[replace(federation, name="A")]),
+    ]
+
+
 def test_what_never_changes(adopting_box: RunningBox) -> None:
     now = settings_of(adopting_box)
     box_token = now.tokens[0]
@@ -141,6 +165,7 @@ def test_what_never_changes(adopting_box: RunningBox) -> None:
         replace(now, logs=now.logs[:1]),
         replace(now, tokens=now.tokens[:1]),
         replace(now, authorities=[]),
+        *_letters_refused(now),
     ]
     with control(adopting_box) as client:
         for following in refused:

@@ -7,6 +7,7 @@ the first one stood. The supervisor then has every process go over to the settin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ from appliance.recorder.admin import AdminClient
 from hsm import vault
 from hsm.inventory import TokenObject, list_objects
 from hsm.keys import generate_key_pair, settle_half_made
+from hsm.mac import generate_mac_key
 from hsm.public_keys import public_key_der
 
 LOG_SCHEME = "ed25519"
@@ -80,7 +82,7 @@ class _Made:
 @executor(CreateTenant, check=may_create)
 async def create_tenant(ctx: ExecutionContext, action: CreateTenant) -> StepResult:
     room, origin = ctx.room, log_origin(ctx.settings, action.name)
-    for expected in (f"{action.name}-log-1", vault.WRAPPING_KEY_LABEL):
+    for expected in (f"{action.name}-log-1", vault.WRAPPING_KEY_LABEL, _uniqueness(action.name)):
         room.ledger.expect(action.token, expected, ctx.digest, ctx.step)
     made = await asyncio.to_thread(_make, ctx, action, origin)
     if made.pins is not None:
@@ -101,6 +103,7 @@ async def create_tenant(ctx: ExecutionContext, action: CreateTenant) -> StepResu
         token=action.token,
         data_key=f"secrets/{action.name}.content-key",
         organisation=action.title,
+        uniqueness_key=f"pkcs11:object={_uniqueness(action.name)};type=secret-key",
     )
     await room.change_settings(lambda settings: _with(settings, made.token, tenant, log))
     await asyncio.to_thread(write_file, ctx.home.trust / f"{action.name}-log.vkey", f"{made.verifier}\n".encode())
@@ -134,11 +137,19 @@ def _make(ctx: ExecutionContext, action: CreateTenant, origin: str) -> _Made:
         token = room.tokens.made(wanted, lambda: user_pin)
     label = f"{action.name}-log-1"
     wrapped = None if done else _content_key(ctx, token)
+    with contextlib.suppress(hsm.KeyExists):  # an earlier run of this step made it
+        generate_mac_key(token, _uniqueness(action.name))
+    token.mac_key(hsm.Pkcs11Uri(object=_uniqueness(action.name), type="secret-key"))  # of one purpose, or it is refused
     if not settle_half_made(token, label, LOG_SCHEME, id=ctx.key_id):
         generate_key_pair(token, label, LOG_SCHEME, id=ctx.key_id)
     key = token.signing_key(hsm.Pkcs11Uri(id=ctx.key_id), LOG_SCHEME)
     verifier = VerifierKey(origin, key.public_key.public_bytes(Encoding.Raw, PublicFormat.Raw))
     return _Made(wanted, pins, wrapped, public_key_der(key.public_key), verifier, list_objects(token))
+
+
+def _uniqueness(tenant: str) -> str:
+    """Label of the MAC key by which the tenant's letters are used once."""
+    return f"{tenant}-uniqueness"
 
 
 def _content_key(ctx: ExecutionContext, token: hsm.Token) -> bytes:
@@ -153,7 +164,8 @@ def _explain(ctx: ExecutionContext, action: CreateTenant, made: _Made) -> None:
     ledger, now = ctx.room.ledger, int(ctx.judged.timestamp() * 1_000_000)
     with ctx.room.journal.transaction():
         if action.token in ledger.tokens():
-            ours = [one for one in made.objects if one.id == ctx.key_id or one.label == vault.WRAPPING_KEY_LABEL]
+            labels = {vault.WRAPPING_KEY_LABEL, _uniqueness(action.name)}
+            ours = [one for one in made.objects if one.id == ctx.key_id or one.label in labels]
             ledger.take(action.token, ours, now, origin=ctx.digest, step=ctx.step)
         else:
             ledger.begin(action.token, made.objects, now, origin=ctx.digest, step=ctx.step)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from hsm.inventory import TokenObject
 
+VALUE_DIFFERS = "the public key or value is another one"
 Kind = Literal["new", "changed", "missing", "key-differs"]
 
 
@@ -79,7 +80,7 @@ def _details(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, 
     details = [f"{name} is now true" for name in after["flags"] if name not in before["flags"]]
     details += [f"{name} is no longer true" for name in before["flags"] if name not in after["flags"]]
     if before["value"] != after["value"] or before["key_type"] != after["key_type"]:
-        details.append("the public key or value is another one")
+        details.append(VALUE_DIFFERS)
     return tuple(details)
 
 

@@ -28,7 +28,8 @@ from appliance.keymaster import register
 from appliance.keymaster.context import ExecutionContext, Room, step_key_id
 from appliance.keymaster.keys.comparison import Comparison, Difference, compare, data_value
 from appliance.keymaster.keys.ledger import LedgerKey
-from appliance.keymaster.keys.ownership import first_of, note, noted, owner_of
+from appliance.keymaster.keys.letter_keys import give_up, is_exchanged, objects_of
+from appliance.keymaster.keys.ownership import is_boxs, note, noted, owner_of
 from appliance.keymaster.keys.wrapping import WRAPPING_PREFIX
 from appliance.keymaster.officers.constitutions import APPLICATION
 from appliance.recorder.messages import BOX_LOG
@@ -122,7 +123,7 @@ async def stop_owner(room: Room, token: str) -> None:
     owner = owner_of(room.settings, token)
     if owner is not None:
         await room.administer(lambda admin: register.set_tenant_state(admin, owner, "suspended", ""))
-    elif any(authority.token == first_of(room.settings, token) for authority in room.settings.authorities):
+    elif is_boxs(room.settings, token):
         await room.control(lambda control: control.lock(Cause.KEYS_UNEXPLAINED, f"token {token}"))
 
 
@@ -242,20 +243,24 @@ async def settle_owner(ctx: ExecutionContext, tenant: str | None) -> list[dict[s
 async def settle(room: Room, name: str) -> list[dict[str, Any]]:
     """Officers let a token's owner go on: what was found is put right as far as it can be; what was done, in words.
 
-    A new object is destroyed. A missing one is given up, and its key is destroyed in the ledger. A changed one, and a
-    key whose private half is another one, are refused: their keys are declared compromised and destroyed first.
+    A new object is destroyed. A missing one is given up, and its key is destroyed in the ledger. A key of letters that
+    was exchanged is both. Another changed object, and a key whose private half is another one, are refused: their keys
+    are declared compromised and destroyed first.
     """
     outcome = await look(room, name)
-    bad = [one for one in outcome.differences if one.what in {"changed", "key-differs"}]
+    exchanged = [one for one in outcome.differences if is_exchanged(room, name, one)]
+    bad = [one for one in outcome.differences if one.what in {"changed", "key-differs"} and one not in exchanged]
     if bad:
         names = ", ".join(sorted({one.label for one in bad}))
         raise StillUnexplained(f"declare compromised, destroy and replace first: {names}")
-    new = {bytes.fromhex(one.fingerprint) for one in outcome.differences if one.what == "new"}
+    new = {bytes.fromhex(one.fingerprint) for one in outcome.differences if one.what == "new" or one in exchanged}
+    missing = [one for one in outcome.differences if one.what == "missing"]
+    await give_up(room, name, [*missing, *exchanged])
     if new:
         await asyncio.to_thread(lambda: destroy_objects(room.user_token(name), new))
-    missing = [one for one in outcome.differences if one.what == "missing"]
     with room.journal.transaction():
         room.ledger.drop(name, [bytes.fromhex(one.fingerprint) for one in missing])
+        room.ledger.drop(name, objects_of(room.ledger.objects(name), exchanged))
         for key in room.ledger.keys(every=True):
             lost = any(one.kind == "private-key" and one.id == key.cka_id.hex() for one in missing)
             if key.token == name and lost:

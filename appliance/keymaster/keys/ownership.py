@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 
 from appliance.box.home import Home
 from appliance.box.process import sync_directory, write_file
-from appliance.box.settings import BoxSettings
+from appliance.box.settings import BoxSettings, TenantSettings
 from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import CreateTenant, InitialiseToken
 from appliance.errors import Conflict, NotFound
@@ -30,28 +30,35 @@ def first_of(settings: BoxSettings, token: str) -> str:
 def owner_of(settings: BoxSettings, token: str) -> str | None:
     """The tenant whose token it is; None for the box's own, and for one that serves nobody yet."""
     first = first_of(settings, token)
-    return next((tenant.name for tenant in settings.tenants if tenant.token == first), None)
+    return next((tenant.name for tenant in settings.tenants if first in tokens_of_tenant(tenant)), None)
+
+
+def tokens_of_tenant(tenant: TenantSettings) -> set[str]:
+    """A tenant's own token, and those with its release keys."""
+    return {tenant.token, *(key.token for key in tenant.release_keys)}
 
 
 def is_boxs(settings: BoxSettings, token: str) -> bool:
-    """Whether the box's own keys are in it: an authority's, or its log's."""
+    """Whether the box's own keys are in it: an authority's, its log's, or a federation's, which is no tenant's."""
     own = {authority.token for authority in settings.authorities}
     own |= {key.token for log in settings.logs if log.tenant is None for key in log.keys}
+    own |= {federation.token for federation in settings.federations}
     return first_of(settings, token) in own
 
 
 def check_unused(settings: BoxSettings, token: str) -> None:
     """Whether a token serves nobody. Raises Conflict."""
     users = {key.token for log in settings.logs for key in log.keys}
-    users |= {tenant.token for tenant in settings.tenants} | {unit.token for unit in settings.units}
+    users |= {token for tenant in settings.tenants for token in tokens_of_tenant(tenant)}
+    users |= {unit.token for unit in settings.units} | {federation.token for federation in settings.federations}
     users |= {key.token for key in settings.seal_keys} | {authority.token for authority in settings.authorities}
     if first_of(settings, token) in users:
         raise Conflict(f"the token {token} serves somebody")
 
 
 def check_token(settings: BoxSettings, proposal: Proposal | None, tenant: str | None, token: str) -> None:
-    """Whether keys of a tenant, or of the box (None), may be made in a token. One of another owner and one that nobody
-    has are refused alike (CHANNEL). Raises NotFound."""
+    """Whether keys of a tenant, or of the box (None), may be made in a token. One of another owner, one that nobody has
+    and one for release keys or federations are refused alike (CHANNEL). Raises NotFound."""
     owners = {entry.name: owner_of(settings, entry.name) for entry in settings.tokens}
     known = {entry.name for entry in settings.tokens}
     for action in proposal.actions if proposal is not None else ():
@@ -59,7 +66,9 @@ def check_token(settings: BoxSettings, proposal: Proposal | None, tenant: str | 
             owners[action.token] = action.name
         if isinstance(action, CreateTenant | InitialiseToken):
             known.add(action.token)
-    if token not in known or (owners.get(token) != tenant):
+    one_purpose = {federation.token for federation in settings.federations}
+    one_purpose |= {key.token for owner in settings.tenants for key in owner.release_keys}
+    if token not in known or owners.get(token) != tenant or first_of(settings, token) in one_purpose:
         raise NotFound("there is no such token")
 
 

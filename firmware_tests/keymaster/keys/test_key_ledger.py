@@ -26,7 +26,9 @@ from hsm.inventory import TokenObject
 _HOSTILE = """
 import sys
 from hsm import LaneSettings, PinFile, Pkcs11Uri, open_token, constants as ck
+from hsm.agreement import generate_agreement_key
 from hsm.keys import destroy_key_pair, generate_key_pair
+from hsm.mac import generate_mac_key
 from pathlib import Path
 uri, pin, what, label = sys.argv[1:]
 token = open_token(Pkcs11Uri.parse(uri), PinFile(Path(pin)), LaneSettings())
@@ -42,6 +44,18 @@ elif what == "exchange":
         cryptoki.destroy_object(session, old[0])
         kept = cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_LABEL: label})
     generate_key_pair(token, label, "ecdsa-p256-sha256", id=identifier)
+    with token.session(writable=True) as (cryptoki, session):
+        for one in cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_LABEL: label}):
+            if one not in kept:
+                cryptoki.destroy_object(session, one)
+elif what in ("exchange-mac", "exchange-release"):
+    kind = ck.CKO_SECRET_KEY if what == "exchange-mac" else ck.CKO_PRIVATE_KEY
+    with token.session(writable=True) as (cryptoki, session):
+        old = cryptoki.find_objects(session, {ck.CKA_CLASS: kind, ck.CKA_LABEL: label})
+        identifier = cryptoki.get_attributes(session, old[0], (ck.CKA_ID,))[ck.CKA_ID]
+        cryptoki.destroy_object(session, old[0])
+        kept = cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_LABEL: label})
+    (generate_mac_key if what == "exchange-mac" else generate_agreement_key)(token, label, id=identifier)
     with token.session(writable=True) as (cryptoki, session):
         for one in cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_LABEL: label}):
             if one not in kept:
@@ -126,6 +140,37 @@ def test_what_a_hostile_worker_makes_is_found_and_taken_away(box: GovernedBox, w
         assert settled == "new"
         assert seal(client, "demo-seal").status_code == 200
         wait_until(lambda: page.state() is State.OPERATIONAL, 10, "the box as before")
+
+
+@pytest.mark.parametrize(
+    ("token", "what", "label"),
+    [("demo", "exchange-mac", "demo-uniqueness"), ("demo-release", "exchange-release", "demo-release-1")],
+)
+def test_a_key_of_letters_that_was_exchanged_is_found_and_given_up(
+    box: GovernedBox, token: str, what: str, label: str
+) -> None:
+    """Alike in label, id and attributes: what it makes tells it. No letter is judged by another's key."""
+    assert label in box.home.settings.read_text()
+    hostile(box, token, what, label)
+    wait_until(lambda: tenant_state(box, "demo") == "suspended", 20, "the tenant's suspension")
+    shown = box.hold(ResumeTenant(name="demo"))
+    (settled,) = shown["steps"][0]["facts"]["settled"]
+    assert (settled["what"], settled["token"], settled["label"]) == ("changed", token, label)
+    assert tenant_state(box, "demo") == "active"
+    assert label not in box.home.settings.read_text()
+    with box.http() as client:
+        assert seal(client, "demo-seal").status_code == 200
+
+
+def test_an_exchanged_key_of_a_federation_locks_the_box_and_is_given_up(box: GovernedBox) -> None:
+    page = StatePage.open(box.home.state_page)
+    hostile(box, "registry", "exchange-mac", "rehearsal-uniqueness")
+    wait_until(lambda: page.state() is State.LOCKED, 20, "the lock")
+    box.hold(Unlock())
+    assert Cause.KEYS_UNEXPLAINED.label not in page.report().causes
+    assert read_settings(box.home.settings).federations == []
+    with box.http() as client:
+        assert seal(client, "demo-seal").status_code == 200
 
 
 def test_a_private_key_exchanged_under_its_public_half_is_found(box: GovernedBox) -> None:
