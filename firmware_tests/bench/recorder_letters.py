@@ -138,7 +138,7 @@ def movers(recorder: Recorder) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def compare(recorder: Recorder, appends: int, families: list[int], cpu_seconds: Callable[[int], float]) -> None:
-    """One JSON line a measurement, then ratios of the recorder's CPU: what neighbours of a busy machine change least."""
+    """One JSON line a measurement, then ratios of the recorder's CPU, which a busy machine changes least."""
     costs: dict[str, float] = {}
     assert recorder.process is not None
     process = recorder.process.pid
