@@ -170,6 +170,8 @@ def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
         return Field(**(made | {"value": str(value)[:16]}), kind="instant", help=_("UTC"))
     if name == "certificate" and "A-Za-z0-9+/" in pattern:
         return Field(**made, kind="certificates", help=_("PEM"))
+    if name == "file":
+        return Field(**made, kind="long", help=_("The whole file, as cinnabar kind check has taken it."))
     if name in _LONG:
         return Field(**made, kind="long")
     plain = pattern.removeprefix(r"\A").removesuffix(r"\Z")

@@ -194,6 +194,13 @@ SCRIPTS: Final = (
         ("tenant", "application"),
         group="tenants",
     ),
+    Script(
+        "install-kind",
+        _("Install a kind of letter"),
+        _("Lets a tenant write letters of a kind, or of its next version. The file is checked before anybody signs."),
+        (Step(kinds.InstallKind),),
+        group="tenants",
+    ),
 )
 BY_SLUG: Final = {script.slug: script for script in SCRIPTS}
 GROUPS: Final = {

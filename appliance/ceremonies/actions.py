@@ -12,6 +12,7 @@ import msgspec
 
 from appliance.ceremonies.canonical import Base64, Digest, Instant, Name, Text
 from appliance.ceremonies.constitution import BOX, Constitution, tenant_scope
+from appliance.letters.kind import KIND_BYTES
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
 Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
@@ -307,6 +308,13 @@ class ApprovalTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     in_order: bool = False
 
 
+class InstallKind(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="install-kind"):
+    """Let a tenant write letters of a kind, or of its next version: docs/kinds.md."""
+
+    file: Annotated[str, msgspec.Meta(min_length=1, max_length=KIND_BYTES)]
+    """The kind's file, whole; its digest is the SHA-256 of its UTF-8."""
+
+
 # The box
 
 
@@ -384,6 +392,6 @@ Action = (
     | SetStandby | EndStandby
     | CreateAuthority | SetCertificateProfile | AuthoriseEnrolment | RevokeCertificate | ReleaseCertificate
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
-    | SetApprovalPolicy | ApproveUpdate | RecoverFromTamper | Unlock
+    | SetApprovalPolicy | InstallKind | ApproveUpdate | RecoverFromTamper | Unlock
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

@@ -16,11 +16,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from appliance.ceremonies.actions import Action, AmendConstitution, ApprovalTier, Quota
+from appliance.ceremonies.actions import Action, AmendConstitution, ApprovalTier, InstallKind, Quota
 from appliance.ceremonies.constitution import BOX, TENANT, Constitution, Credential, Person, Scope
 from appliance.ceremonies.explain_texts import EMPTY, LABELS, MEANINGS, SENTENCES, WORDS, Pair
 from appliance.ceremonies.proposal import AuditHead, Proposal, ScopeQuorum, digest_words
 from appliance.certificate_reading import read_certificate
+from appliance.letters.errors import KindRefused
+from appliance.letters.kind import read_kind
+from appliance.letters.words import describe_event
 from appliance.quoting import escape, quote
 
 Language = Literal["en", "zh-Hans"]
@@ -123,6 +126,8 @@ def _explain_action(voice: _Voice, action: Action, current: Constitution | None)
     for name, value in members.items():
         if isinstance(value, Quota):
             facts += voice.facts(value)
+        elif isinstance(action, InstallKind) and name == "file":
+            facts += voice.kind(value)
         elif name not in named:
             facts += [voice.fact(name, one) for one in voice.values(name, value)]
     return Part(template.format(**shown), tuple(facts))
@@ -319,6 +324,25 @@ class _Voice:
             certificate=self.certificate(credential.public_key) if credential.kind == "card" else "",
             words=digest_words(digest, _WORD_LISTS[self.language]),
         )
+
+    def kind(self, file: str) -> list[Fact]:
+        """What a kind is, what may happen to its letters, and the digest by which its file is known."""
+        text = file.encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(text).hexdigest()
+        words = digest_words(digest, _WORD_LISTS[self.language])
+        named = [Fact(self.say("kind_digest"), digest), Fact(self.say("kind_words"), words)]
+        try:
+            kind = read_kind(text).kind
+        except KindRefused:
+            return [self.fact("file", self.say("kind_broken")), *named]
+        title = self.quote(kind.title.en if self.language == "en" else kind.title.zh)
+        shown = self.say("kind", id=kind.id, version=kind.version, title=title)
+        events = []
+        for event in kind.events.values():
+            label = self.quote(event.title.en if self.language == "en" else event.title.zh)
+            said = escape("; ".join(describe_event(event, "en" if self.language == "en" else "zh")), longest=None)
+            events.append(Fact(self.say("kind_event", title=label), said))
+        return [self.fact("file", shown), *named, *events]
 
     def certificate(self, encoded: str) -> str:
         digest = _sha256(encoded)

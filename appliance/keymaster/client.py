@@ -98,6 +98,10 @@ class DeskClient(CallClient):
         """The newest version of each of a tenant's approval policies, canonical."""
         return self.call("policies", tenant)  # type: ignore[no-any-return]
 
+    def kinds(self, tenant: str) -> list[bytes]:
+        """The file of the newest version of each of a tenant's kinds of letters."""
+        return self.call("kinds", tenant)  # type: ignore[no-any-return]
+
     def updates(self) -> list[bytes]:
         """Every approved update, canonical."""
         return self.call("updates")  # type: ignore[no-any-return]

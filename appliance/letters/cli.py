@@ -85,7 +85,10 @@ def show(name: str, svg: Path | None, language: str) -> None:
 @click.argument("new")
 @_language
 def diff(old: str, new: str, language: str) -> None:
-    """Say what is different between two versions of a kind, and whether running letters feel it."""
+    """Say what is different between two versions of a kind.
+
+    A letter lives by the version under which it began: ! marks where letters under way keep the old rule.
+    """
     place = int(language == "zh")
     try:
         found = differences(_sound(old, language).kind, _sound(new, language).kind)
@@ -99,7 +102,7 @@ def diff(old: str, new: str, language: str) -> None:
         effect = EFFECTS[one.effect][place].ljust(width)
         click.echo(f"{mark} {effect}  {one.path}: {escape((one.en, one.zh)[place])}")
     if any(one.running for one in found):
-        click.echo(("! letters that run already feel it", "! 影响已有信函")[place])
+        click.echo(("! letters under way keep the old rule here", "! 已有信函在此仍适用旧规则")[place])
 
 
 @kind.command("list")

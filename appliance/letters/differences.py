@@ -1,7 +1,7 @@
 """What is different between two versions of a kind, in words: added, removed, tightened, loosened or changed.
 
-A letter's next event is judged by the newest version. `running` says whether a letter that began under the old version
-feels the difference; what only beginnings look at concerns new letters alone.
+A letter lives by the version under which it began. `running` says where letters under way therefore go on by the old
+rule, other than new ones; what only beginnings look at is past for them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Difference(NamedTuple):
     path: str
     effect: Effect
     running: bool
-    """Letters that began under the old version feel it."""
+    """Letters under way keep the old rule here."""
     en: str
     zh: str
 
@@ -100,9 +100,7 @@ def _states(old: Kind, new: Kind) -> Iterator[Difference]:
     for name in old.states.keys() | new.states.keys():
         path = f"states.{name}"
         if name not in new.states:
-            gone = ("letters in it can have no event any more", "处于此状态的信函将无法再发生事件")
-            stay = ("letters in it stay as they are", "处于此状态的信函保持不变")
-            yield Difference(path, "removed", True, *(stay if old.states[name].final else gone))
+            yield Difference(path, "removed", True, old.states[name].title.en, old.states[name].title.zh)
         elif name not in old.states:
             yield Difference(path, "added", False, new.states[name].title.en, new.states[name].title.zh)
         elif old.states[name].final != new.states[name].final:
@@ -255,10 +253,8 @@ def _registers(old: Kind, new: Kind) -> Iterator[Difference]:
         for name in before.keys() | after.keys():
             path = f"{table}.{name}"
             if name not in after:
-                yield Difference(path, "removed", True, "no longer held to it", "不再约束")
+                yield Difference(path, "removed", True, "new letters are not held to it", "新信函不再受其约束")
             elif name not in before:
-                yield Difference(
-                    path, "added", False, "new letters are held to it; letters before it are not", "仅约束新信函"
-                )
+                yield Difference(path, "added", True, "new letters are held to it", "新信函受其约束")
             else:
                 yield from _change(path, before[name], after[name], running=True)

@@ -224,6 +224,8 @@ def read_kind(text: bytes) -> LoadedKind:
     if len(text) > KIND_BYTES:
         raise KindRefused(f"a kind's file has at most {KIND_BYTES} bytes")
     try:
+        if b"\r" in text:
+            raise KindRefused("its lines end with a line feed alone, so that its digest is the same everywhere")
         document = tomllib.loads(text.decode())
         kind = msgspec.convert(document, Kind)
     except UnicodeDecodeError as error:

@@ -62,10 +62,9 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
     yield ""
     yield say("Events", "事件")
     for name, event in kind.events.items():
-        begin = ", ".join(event.from_) or say("begins a letter", "起始")
-        after = event.to or say("same state", "状态不变")
-        yield f"  {name:<18} {of(event.title)}: {begin} -> {after}; {say('by', '由')} {' / '.join(event.by)}"
-        for line in _event(event, place):
+        first, *rest = describe_event(event, ("en", "zh")[place])
+        yield f"  {name:<18} {of(event.title)}: {first}"
+        for line in rest:
             yield f"  {'':<18}   {line}"
     for name, unique in kind.unique.items():
         scope = "" if unique.scope == "tenant" else f" {say('in', '范围')} {unique.scope}"
@@ -75,6 +74,14 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
     for name, quota in kind.quotas.items():
         by = f" {say('by', '按')} {quota.by}" if quota.by else ""
         yield f"{say('Counted', '额度')} {name}: {of(quota.title)} ({quota.measure}, {quota.period}{by})"
+
+
+def describe_event(event: Event, language: str = "en") -> list[str]:
+    """From which state to which, by whom, and what it needs, a line each."""
+    place = 1 if language == "zh" else 0
+    begin = ", ".join(event.from_) or ("begins a letter", "起始")[place]
+    after = event.to or ("same state", "状态不变")[place]
+    return [f"{begin} -> {after}; {('by', '由')[place]} {' / '.join(event.by)}", *_event(event, place)]
 
 
 def _field(field: Field, place: int) -> str:

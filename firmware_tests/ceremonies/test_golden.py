@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from appliance.box.kinds import kinds_of
 from appliance.box.settings import read_settings
 from appliance.ceremonies import bundle as form
 from appliance.ceremonies.actions import (
@@ -38,6 +40,7 @@ from appliance.errors import CinnabarError
 from appliance.evidence import Indication, NamedBytes, read_bundle, verify
 from appliance.evidence.directory import read_directory
 from appliance.keymaster.console.client import ConsoleClient
+from appliance.letters.shipped import shipped
 from firmware_tests.governed import Governed, governed
 from firmware_tests.running import RunningBox, wait_until
 from hsm.testing.forwarder import Forwarder
@@ -321,6 +324,18 @@ def test_tenants_applications_and_quotas(stage: Governed) -> None:
         {"certificate": certificate},
     )  # fmt: skip
     check(stage, stage.decide(application, title="A program"), "enrol-application")
+
+
+def test_a_kind_of_letter_is_installed(stage: Governed) -> None:
+    """What the officers read is the file's own digest, and the bytes that they read are installed."""
+    text = shipped()["bid-bond"]
+    actions = written("install-kind", {}, {"tenant": "demo", "file": text.decode().replace("\n", "\r\n")})
+    members = check(stage, stage.decide(actions, title="A bid bond"), "install-kind")
+    digest = hashlib.sha256(text).hexdigest()
+    assert digest in members[form.SCRIPTS["en"]].decode()
+    assert kinds_of(stage.box.home, "demo") == [text]
+    with pytest.raises(CinnabarError, match="does not follow 1"):
+        stage.submit(written("install-kind", {}, {"tenant": "demo", "file": text.decode() + "# other\n"}))
 
 
 def test_suspend_a_tenant_and_lock(stage: Governed) -> None:

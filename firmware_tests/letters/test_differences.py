@@ -1,4 +1,4 @@
-"""Two versions of a kind compared: what became stricter, what looser, and whether running letters feel it."""
+"""Two versions of a kind compared: what became stricter, what looser, and where letters under way keep the old rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from appliance.letters.errors import KindRefused
 from firmware_tests.letters import sound_kind
 
 CASES = [
-    # what changes (`d` the document, `e` events, `f` fields), path, effect, whether running letters feel it
+    # what changes (`d` the document, `e` events, `f` fields), path, effect, whether letters under way keep the old rule
     ("d['retention_years'] = 9", "retention_years", "tightened", True),
     ("d['public'].append('due')", "public", "loosened", True),
     ("d['title']['en'] = 'Other'", "title", "changed", False),
@@ -41,7 +41,7 @@ CASES = [
     ("e['issue']['approvals']['tiers'][0]['up_to'] = '5000'", "events.issue.approvals", "loosened", True),
     ("e['issue']['approvals']['tiers'][2]['steps'][0]['policy'] = 'x'", "events.issue.approvals", "changed", True),
     ("e['redeem']['approvals'] = e['issue']['approvals']", "events.redeem.approvals", "tightened", True),
-    ("d['unique']['face'] = {'fields': ['face']}", "unique.face", "added", False),
+    ("d['unique']['face'] = {'fields': ['face']}", "unique.face", "added", True),
     ("del d['quotas']['open']", "quotas.open", "removed", True),
 ]
 

@@ -61,7 +61,7 @@ def test_two_versions_are_compared(sample: Path, tmp_path: Path) -> None:
     new.write_text(text, encoding="utf-8")
     compared = run("diff", sample, new)
     assert "! loosened   events.transfer.by: now also desk" in compared.output
-    assert "feel it" in compared.output
+    assert "keep the old rule" in compared.output
     assert "放宽" in run("diff", sample, new, "--language", "zh").output
     assert "does not follow" in run("diff", new, sample).output
     assert "no such file" in run("show", "no-such").output

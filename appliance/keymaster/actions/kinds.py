@@ -1,0 +1,85 @@
+"""Kinds of a tenant's letters: files that the tenant's quorum has read and lets the box work by."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from appliance.box.home import Home
+from appliance.box.kinds import kinds_of
+from appliance.box.process import sync_directory, write_file
+from appliance.ceremonies import DocumentRefused, Proposal
+from appliance.ceremonies.actions import InstallKind
+from appliance.ceremonies.canonical import Name
+from appliance.errors import BadRequest
+from appliance.keymaster.context import ExecutionContext, Room
+from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.letters.check import check_together, read_sound_kind
+from appliance.letters.errors import KindRefused
+from appliance.letters.kind import LoadedKind, read_kind
+
+
+async def sensible(room: Room, _proposal: Proposal, action: InstallKind) -> None:
+    await asyncio.to_thread(check_kind, room.home, action)
+
+
+def check_kind(home: Home, action: InstallKind) -> LoadedKind:
+    """The kind is sound, alone and with the tenant's others, and its version rises. The very file that is installed
+    already is taken, and changes nothing: a step runs again after a crash. Raises DocumentRefused. Blocks."""
+    if action.tenant is None:
+        raise DocumentRefused("a kind of letter is a tenant's")
+    try:
+        loaded = read_sound_kind(action.file.encode())
+    except (KindRefused, UnicodeEncodeError) as error:
+        raise DocumentRefused(f"the kind is not sound: {error}") from None
+    kind = loaded.kind
+    newest = newest_kinds(home, action.tenant)
+    before = newest.get(kind.id)
+    if before is not None and before.digest != loaded.digest and before.kind.version >= kind.version:
+        raise DocumentRefused(f"version {kind.version} of {kind.id} does not follow {before.kind.version}")
+    together = [one.kind for one in (newest | {kind.id: loaded}).values()]
+    for found in check_together(together, whole=False):
+        if len(together) == 1 or found.path.startswith(f"{kind.id}: "):
+            raise DocumentRefused(f"the kind does not go with the tenant's others: {found}")
+    return loaded
+
+
+def newest_kinds(home: Home, tenant: str) -> dict[str, LoadedKind]:
+    """The newest version of each of a tenant's kinds, by id. Blocks."""
+    loaded = (read_kind(text) for text in kinds_of(home, tenant))
+    return {one.kind.id: one for one in loaded}
+
+
+def keep(home: Home, action: InstallKind) -> LoadedKind:
+    """Write the kind's file, once. Raises DocumentRefused. Blocks."""
+    loaded = check_kind(home, action)
+    directory = home.kinds / (action.tenant or "") / loaded.kind.id
+    for path in (directory.parent, directory):
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+    write_file(directory / f"{loaded.kind.version}.toml", action.file.encode(), 0o640)
+    sync_directory(directory)
+    sync_directory(directory.parent)
+    return loaded
+
+
+@executor(InstallKind, check=sensible)
+async def install_kind(ctx: ExecutionContext, action: InstallKind) -> StepResult:
+    loaded = await asyncio.to_thread(keep, ctx.home, action)
+    kind = loaded.kind
+    facts = {"tenant": action.tenant, "kind": kind.id, "version": kind.version, "digest": loaded.digest}
+    return StepResult(facts, {f"{kind.id}-{kind.version}.toml": action.file.encode()})
+
+
+@answers("kinds")
+async def kinds(room: Room, tenant: str) -> list[bytes]:
+    """The file of the newest version of each of a tenant's kinds, by the kind's id."""
+    try:
+        name = msgspec.convert(tenant, Name)
+    except msgspec.ValidationError:
+        raise BadRequest("that is no name of a tenant") from None
+
+    def newest() -> list[bytes]:
+        return list({read_kind(text).kind.id: text for text in kinds_of(room.home, name)}.values())
+
+    return await asyncio.to_thread(newest)
