@@ -212,7 +212,6 @@ KINDS: Final = {
     "seal": _("Seal"),
     "batch-stamp": _("Batch of time-stamps"),
     "letter": _("Event of a letter"),
-    "letter": _("Event of a letter"),
     "administration": _("Administration"),
     "ceremony": _("Ceremony"),
     "box-leaf": _("Leaf over all tenants"),
