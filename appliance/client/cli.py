@@ -38,6 +38,7 @@ SHORT_HELP = {
     "seal": "Seal files.",
     "stamp": "Stamp files.",
     "tamper": "Stop all signing and drop secrets, because of a tamper signal.",
+    "veil": "Veil values for later opening by a code: encrypt, open, share, prove.",
     "verify": "Verify stamps, seals, evidence records, log proofs, exports and ceremonies offline.",
 }
 """What the list shows without loading a command; a test holds it against the entry points."""
