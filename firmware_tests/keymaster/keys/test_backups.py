@@ -206,7 +206,9 @@ def test_shares_for_cards_are_opened_by_the_card_alone(bench: Bench, tmp_path: P
             previous=document.digest,
             persons=[_with_card(person, keys) for person in document.persons],
         )
-        await life.executions.execute(await life.approved(AmendConstitution(constitution=following)), 60.0)
+        digest = await life.submit(AmendConstitution(constitution=following))
+        await life.say(digest, "request ann", "approve bo", "approve cai", *(f"accept {name}" for name in PEOPLE))
+        await life.executions.execute(digest, 60.0)
         add_key(life, "k-1")
         add_key(life, "k-2")
         async with Custodians(life.room).present() as custodians:
