@@ -12,12 +12,15 @@ appliance.documents.tasks. docs/documents.md says what is shut off, and how far.
 from appliance.documents.client import DocumentsClient
 from appliance.documents.contracts import (
     FURTHER_SIGNATURE,
+    PREPARE_PDF,
     RENDER,
     RENDER_LETTER,
     SEAL_PICTURE,
     VERIFY,
     Contract,
     FurtherRequest,
+    PreparedForeign,
+    PreparePdfRequest,
     RenderLetterRequest,
     RenderRequest,
     SealPictureRequest,
@@ -34,6 +37,7 @@ from appliance.documents.errors import (
 
 __all__ = [
     "FURTHER_SIGNATURE",
+    "PREPARE_PDF",
     "RENDER",
     "RENDER_LETTER",
     "SEAL_PICTURE",
@@ -47,6 +51,8 @@ __all__ = [
     "FontsMissing",
     "FurtherRequest",
     "NotRendered",
+    "PreparePdfRequest",
+    "PreparedForeign",
     "RenderLetterRequest",
     "RenderRequest",
     "SealPictureRequest",

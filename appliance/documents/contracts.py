@@ -111,6 +111,30 @@ class SealPictureRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=T
     """The longer side of the square that it is fitted into, in millimetres."""
 
 
+class PreparePdfRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Judge a PDF that someone brings, and make room in it for a seal that is not seen."""
+
+    pdf: bytes
+    time_s: Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800)]
+    """The time that the seal claims, seconds since the epoch."""
+    room: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)]
+    """Bytes to keep for the CMS: appliance.pdf.room_for."""
+    name: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    """Who seals."""
+
+
+class PreparedForeign(msgspec.Struct, frozen=True, array_like=True):
+    """What is to follow the PDF: appliance.pdf.prepare_foreign_seal puts it together."""
+
+    added: bytes
+    """From the end of the PDF to where the seal's value begins."""
+    after: bytes
+    """What follows the value."""
+    room: int
+    remarks: list[str]
+    """What a reader should know: attachments, earlier-revisions, form-fields, layers, links, signed."""
+
+
 VERIFY: Final = Contract(
     "verify", VerifyRequest, Report, "json", (BadRequest, InvalidMember, TooMuch, TrustUnavailable)
 )
@@ -122,3 +146,4 @@ RENDER_LETTER: Final = Contract(
     "render-letter", RenderLetterRequest, bytes, "msgpack", (FontsMissing, NotRendered, PageRefused)
 )
 SEAL_PICTURE: Final = Contract("seal-picture", SealPictureRequest, SealPicture, "msgpack", (NotRendered, PdfRefused))
+PREPARE_PDF: Final = Contract("prepare-pdf", PreparePdfRequest, PreparedForeign, "msgpack", (PdfRefused,))

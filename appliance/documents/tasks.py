@@ -9,18 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final
 
 import appliance.ceremonies.judging  # noqa: F401 - the verifier asks for it only when it meets a bundle
 from appliance.algorithms import DIGESTS
 from appliance.documents.contracts import (
     FURTHER_SIGNATURE,
+    PREPARE_PDF,
     RENDER,
     RENDER_LETTER,
     SEAL_PICTURE,
     VERIFY,
     Contract,
     FurtherRequest,
+    PreparedForeign,
+    PreparePdfRequest,
     RenderLetterRequest,
     RenderRequest,
     SealPictureRequest,
@@ -96,6 +100,11 @@ def _seal_picture(_ground: Ground, request: SealPictureRequest) -> SealPicture:
     return render_picture(request)
 
 
+def _prepare_pdf(_ground: Ground, request: PreparePdfRequest) -> PreparedForeign:
+    # Loaded by the keeper when it starts, not by whoever imports this module: pyHanko takes half a second.
+    return import_module("appliance.documents.foreign").prepare_foreign(request)  # type: ignore[no-any-return]
+
+
 def registry(*tasks: Task) -> Mapping[str, Task]:
     """Tasks by name."""
     return {task.contract.name: task for task in tasks}
@@ -107,4 +116,5 @@ TASKS: Final = registry(
     Task(RENDER, _render, begin_threads),
     Task(RENDER_LETTER, _render_letter, begin_threads, fonts, LETTERS_A_WORKER),
     Task(SEAL_PICTURE, _seal_picture, begin_threads),
+    Task(PREPARE_PDF, _prepare_pdf, load=lambda: import_module("appliance.documents.foreign")),
 )

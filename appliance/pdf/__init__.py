@@ -10,7 +10,7 @@ from appliance.pdf.lasting import PreparedStamp, ValidationData, prepare_documen
 from appliance.pdf.page import Column, LetterPage, PageRefused, Pair, Row, Section, Table
 from appliance.pdf.picture import SealPicture, read_picture
 from appliance.pdf.places import Place, seal_place
-from appliance.pdf.sealing import TOKEN_BYTES, PreparedPdf, prepare_seal, room_for
+from appliance.pdf.sealing import TOKEN_BYTES, PreparedPdf, prepare_foreign_seal, prepare_seal, room_for
 
 __all__ = [
     "TOKEN_BYTES",
@@ -29,6 +29,7 @@ __all__ = [
     "Table",
     "ValidationData",
     "prepare_document_timestamp",
+    "prepare_foreign_seal",
     "prepare_seal",
     "read_picture",
     "room_for",

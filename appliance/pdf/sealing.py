@@ -112,6 +112,20 @@ def prepare_seal(
     return PreparedPdf(hole, seal, profile)
 
 
+def prepare_foreign_seal(
+    pdf: bytes, added: bytes, after: bytes, room: int, profile: SealProfile, time_us: int
+) -> PreparedPdf:
+    """A seal on a PDF that someone brought, with what a document worker would have follow it (the task PREPARE_PDF).
+
+    The PDF is signed as it was brought, whatever the worker did, and the time is that which the worker was given.
+    Raises CertificateNotValid.
+    """
+    hole = Hole(pdf + added, after, room)
+    algorithm = profile.digest_algorithm
+    seal = profile.prepare_timeless(algorithm.digest(hole.signed), algorithm.name, time_us)
+    return PreparedPdf(hole, seal, profile)
+
+
 def with_field(
     source: Pdf,
     signature: Mapping[bytes, bytes],

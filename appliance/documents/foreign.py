@@ -1,0 +1,191 @@
+"""PDFs that others made: judged, and made ready for a seal, by pyHanko, in a document worker.
+
+What makes a page do something, or show something else at another time, is refused: scripts, actions that begin of
+themselves, XFA, layers that are hidden at first, media. So is a signed PDF whose signatures do not hold, or that was
+changed after them in a way that its signatures do not allow. What a reader should know and may accept is told.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pyhanko.pdf_utils import generic, misc
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import ModificationLevel, SuspiciousModification
+from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
+from pyhanko.sign.signers import cms_embedder, pdf_byterange
+from pyhanko.sign.validation import EmbeddedPdfSignature, SignatureCoverageLevel
+from pyhanko.sign.validation.generic_cms import validate_sig_integrity
+from pyhanko.sign.validation.pdf_embedded import read_certification_data
+
+from appliance.documents.contracts import PreparedForeign, PreparePdfRequest
+from appliance.pdf import PdfRefused
+from appliance.quoting import quote
+
+_MOST_OBJECTS: Final = 200_000
+_REFUSED_MEMBERS: Final = {
+    "/JS": "a script",
+    "/AA": "actions that begin of themselves",
+    "/OpenAction": "an action that begins when it is opened",
+    "/XFA": "an XFA form",
+    "/RichMediaContent": "rich media",
+    "/3DD": "a 3D model",
+    "/AlternatePresentations": "a slide show",
+}
+_REFUSED_ACTIONS: Final = {
+    "/JavaScript", "/Launch", "/SubmitForm", "/ImportData", "/ResetForm", "/Movie", "/Sound", "/Rendition", "/Hide",
+    "/SetOCGState", "/Trans", "/GoToE", "/RichMediaExecute",
+}  # fmt: skip
+_REFUSED_ANNOTATIONS: Final = {"/Movie", "/Sound", "/Screen", "/RichMedia", "/3D"}
+_OPEN_DESTINATION: Final = (generic.ArrayObject, generic.NameObject, generic.TextStringObject)
+
+
+def prepare_foreign(request: PreparePdfRequest) -> PreparedForeign:
+    """See the module. Raises PdfRefused."""
+    try:
+        reader = PdfFileReader(io.BytesIO(request.pdf), strict=True)
+        if reader.encrypted:
+            raise PdfRefused("pdf: it is encrypted")
+        remarks = sorted(_judge_parts(reader) | _judge_signatures(reader))
+        before, after = _with_hole(request)
+    except PdfRefused:
+        raise
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - pyHanko's readers raise whatever a broken file makes them meet
+        raise PdfRefused(f"pdf: it cannot be read: {quote(str(error), 200)}") from None
+    if not before.startswith(request.pdf):
+        raise PdfRefused("pdf: it cannot be kept as it is")
+    return PreparedForeign(before[len(request.pdf) :], after, request.room, remarks)
+
+
+def _judge_parts(reader: PdfFileReader) -> set[str]:
+    """Remarks about what the PDF is made of."""
+    remarks: set[str] = set()
+    for value in _everything(reader):
+        if not isinstance(value, generic.DictionaryObject):
+            continue
+        for name, what in _REFUSED_MEMBERS.items():
+            if name in value and not _only_a_destination(name, value):
+                raise PdfRefused(f"pdf: it has {what}")
+        if value.get("/S") in _REFUSED_ACTIONS:
+            raise PdfRefused(f"pdf: it has an action {value['/S']}")
+        if value.get("/Subtype") in _REFUSED_ANNOTATIONS:
+            raise PdfRefused(f"pdf: it has an annotation {value['/Subtype']}")
+        if "/OCProperties" in value:
+            remarks |= _judge_layers(value["/OCProperties"])
+        if "/EF" in value:
+            remarks.add("attachments")
+        if value.get("/S") == "/URI":
+            remarks.add("links")
+        if value.get("/FT") not in {None, "/Sig"}:
+            remarks.add("form-fields")
+    if reader.xrefs.total_revisions > 1 and not reader.embedded_signatures:
+        remarks.add("earlier-revisions")
+    return remarks
+
+
+def _only_a_destination(name: str, value: generic.DictionaryObject) -> bool:
+    """Whether an /OpenAction says which page is shown first, and no more."""
+    if name != "/OpenAction":
+        return False
+    opened = value[name]
+    return isinstance(opened, _OPEN_DESTINATION) or (
+        isinstance(opened, generic.DictionaryObject) and opened.get("/S") == "/GoTo" and "/Next" not in opened
+    )
+
+
+def _judge_layers(properties: Any) -> set[str]:
+    """Layers are told of; one that is not shown at first, or shown by circumstances, is refused."""
+    configurations = [properties.get("/D"), *properties.get("/Configs", ())]
+    for configuration in configurations:
+        if configuration is None:
+            continue
+        if configuration.get("/BaseState", "/ON") != "/ON" or len(configuration.get("/OFF", ())):
+            raise PdfRefused("pdf: it has a layer that is hidden at first")
+        if len(configuration.get("/AS", ())):
+            raise PdfRefused("pdf: it has a layer that is shown or hidden by circumstances")
+    return {"layers"}
+
+
+def _everything(reader: PdfFileReader) -> Iterator[Any]:
+    """All values that the catalogue leads to, each object once."""
+    seen: set[tuple[int, int]] = set()
+    waiting: list[Any] = [reader.root]
+    count = 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, generic.IndirectObject):
+            key = (value.idnum, value.generation)
+            if key in seen:
+                continue
+            seen.add(key)
+            value = value.get_object()  # type: ignore[no-untyped-call]
+        count += 1
+        if count > _MOST_OBJECTS:
+            raise PdfRefused("pdf: it has too many parts")
+        yield value
+        if isinstance(value, generic.DictionaryObject):
+            waiting += [value.raw_get(name) for name in value]
+        elif isinstance(value, generic.ArrayObject):
+            waiting += [value.raw_get(at) for at in range(len(value))]
+
+
+def _judge_signatures(reader: PdfFileReader) -> set[str]:
+    """Whether what is signed already holds, with what came after it. Whom the signatures are of is not asked here."""
+    certification = read_certification_data(reader)
+    if certification is not None and certification.permission == MDPPerm.NO_CHANGES:
+        raise PdfRefused("pdf: its certification forbids any change, a further seal too")
+    for signature in reader.embedded_signatures:
+        field = quote(signature.field_name, 64)
+        if not _holds(signature):
+            raise PdfRefused(f"pdf: its signature {field} does not hold")
+        signature.compute_integrity_info()
+        if signature.coverage < SignatureCoverageLevel.ENTIRE_REVISION:
+            raise PdfRefused(f"pdf: its signature {field} leaves parts of it out")
+        changes = signature.diff_result
+        if isinstance(changes, SuspiciousModification) or signature.summarise_integrity_info()["docmdp_ok"] is False:
+            raise PdfRefused(f"pdf: it was changed after its signature {field} in a way that is not allowed")
+        if changes is not None and changes.modification_level > ModificationLevel.FORM_FILLING:
+            raise PdfRefused(f"pdf: it was changed after its signature {field} beyond forms and signatures")
+    return {"signed"} if reader.embedded_signatures else set()
+
+
+def _holds(signature: EmbeddedPdfSignature) -> bool:
+    if signature.sig_object_type == "/DocTimeStamp":
+        content = signature.signed_data["encap_content_info"]
+        imprint = content["content"].parsed["message_imprint"]
+        algorithm = imprint["hash_algorithm"]["algorithm"].native
+        return bool(imprint["hashed_message"].native == signature.compute_digest(algorithm))
+    intact, valid = validate_sig_integrity(
+        signature.signer_info, signature.signer_cert, "data", signature.compute_digest()
+    )
+    return intact and valid
+
+
+def _with_hole(request: PreparePdfRequest) -> tuple[bytes, bytes]:
+    writer = IncrementalPdfFileWriter(io.BytesIO(request.pdf), strict=True)
+    fields = writer.root.get("/AcroForm", {}).get("/Fields", ())
+    cms = cms_embedder.PdfCMSEmbedder().write_cms(field_name=f"Seal{len(fields) + 1}", writer=writer)
+    next(cms)
+    cms.send(
+        cms_embedder.SigObjSetup(
+            sig_placeholder=pdf_byterange.SignatureObject(
+                timestamp=datetime.fromtimestamp(request.time_s, UTC),
+                subfilter=SigSeedSubFilter.PADES,
+                name=request.name,
+                bytes_reserved=2 * request.room,
+            )
+        )
+    )
+    prepared, output = cms.send(cms_embedder.SigIOSetup(md_algorithm="sha256"))
+    whole = output.getvalue()
+    start, end = prepared.reserved_region_start, prepared.reserved_region_end
+    hole = whole[start:end]
+    if hole != b"<" + b"0" * (2 * request.room) + b">":
+        raise misc.PdfWriteError("the place of the seal is not where it should be")
+    return whole[:start], whole[end:]
