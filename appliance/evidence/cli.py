@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
@@ -16,15 +17,20 @@ from rich.console import Console
 from appliance.ceremonies import DocumentRefused
 from appliance.ceremonies.proposal import read_digest
 from appliance.errors import CinnabarError
+from appliance.evidence.browser import verifier_page
 from appliance.evidence.certificates import microseconds
 from appliance.evidence.directory import default_state, load_trust, read_public_key
 from appliance.evidence.findings import Indication
 from appliance.evidence.language import LANGUAGES, Language, language_of
+from appliance.evidence.page import report_page
+from appliance.evidence.printed import printed_report
 from appliance.evidence.recognise import LARGEST_OBJECT
+from appliance.evidence.report import Report
 from appliance.evidence.signatures import DIGEST_OIDS, digest
 from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile
 from appliance.evidence.text import print_report
 from appliance.evidence.verify import verify
+from appliance.letters.kind import read_kind
 from appliance.quoting import escape
 
 LARGEST_FILE = 512 * 1024 * 1024
@@ -69,6 +75,27 @@ class _FoundingType(click.ParamType[str]):
             self.fail(str(error), param, ctx)
 
 
+def _write_page(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    if value is None or ctx.resilient_parsing:
+        return
+    _write(value, verifier_page())
+    click.echo(f"{value}: open it in a browser. SHA-256 {hashlib.sha256(value.read_bytes()).hexdigest()}")
+    ctx.exit(0)
+
+
+def _for_people(report: Report, language: Language, path: Path) -> bytes:
+    if path.suffix.lower() not in {".html", ".pdf"}:
+        raise click.UsageError("--report: the file ends in .html or .pdf")
+    return (report_page if path.suffix.lower() == ".html" else printed_report)(report, language)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise click.UsageError(f"{escape(str(path))}: {error.strerror or 'cannot be written'}") from None
+
+
 @click.command("verify")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=False))
 @click.option(
@@ -108,6 +135,27 @@ class _FoundingType(click.ParamType[str]):
     help="Of the report's words. Default: zh-Hans where the locale is Chinese, else en. JSON is always in English.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--report",
+    "written",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report for people to this file as well: a page (.html) or a document (.pdf).",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A kind's file, for the titles of its letters' fields and events. It decides nothing.",
+)
+@click.option(
+    "--write-page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_write_page,
+    help="Write the verifier for browsers, one file of HTML, and do nothing else.",
+)
 def verify_command(
     files: tuple[Path, ...],
     trust: Path,
@@ -120,8 +168,11 @@ def verify_command(
     brief: bool,
     language: Language | None,
     as_json: bool,
+    written: Path | None,
+    kinds: tuple[Path, ...],
 ) -> None:
-    """Verify stamps, seals, evidence records, log proofs, audit exports and record bundles of ceremonies offline.
+    """Verify evidence of letters, stamps, seals, evidence records, log proofs, audit exports and record bundles of
+    ceremonies offline.
 
     Give the documents together with what was made for them, in any order. Nothing is fetched. Exit status: 0 when
     everything holds (TOTAL-PASSED), 2 when what was given does not decide it (INDETERMINATE), 1 when something is
@@ -134,15 +185,19 @@ def verify_command(
         key = None if trust_key is None else read_public_key(_read(trust_key))
         bundle = load_trust(trust, default_state() if state is None else state, key)
         report = verify(
-            [_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce, genesis=genesis
-        )
+            [_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce, genesis=genesis,
+            kinds=[read_kind(_read(path)) for path in kinds],
+        )  # fmt: skip
+        language = language or language_of(os.environ)
+        if written is not None:
+            _write(written, _for_people(report, language, written))
     except CinnabarError as error:
         _refuse(error, as_json=as_json)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
         console = Console(markup=False, emoji=False, highlight=False)
-        print_report(report, console, brief=brief, language=language or language_of(os.environ))
+        print_report(report, console, brief=brief, language=language)
     sys.exit(report.exit_code)
 
 

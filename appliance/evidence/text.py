@@ -7,6 +7,7 @@ from rich.text import Text
 
 from appliance.evidence.findings import Check, Indication
 from appliance.evidence.language import Language, say, translated
+from appliance.evidence.letters.facts import LetterFacts
 from appliance.evidence.report import FileReport, Report
 
 _STYLES = {
@@ -78,12 +79,30 @@ class _Printer:
                 _line(self._console, f"  {self._word(part.title)}")
             for check in part.checks:
                 self._check(check)
+        if isinstance(file.letter, LetterFacts):
+            self._letter(file.letter)
         if file.indication is None:
             self._say("Used to check the other files; not judged itself.", style="dim", indent="  ")
         else:
             self._times(file)
             self._verdict("  ", file.indication, [str(sub) for sub in file.sub_indications])
         _line(self._console, "")
+
+    def _letter(self, letter: LetterFacts) -> None:
+        """How the letter stands, and its events one a line; --report tells it all."""
+        rows = [
+            ("Letter", letter.letter),
+            ("Kind", f"{letter.kind} {letter.kind_version}"),
+            ("State", letter.state),
+            ("Balance", letter.balance),
+            ("Sealed by", ", ".join(letter.events[-1].signers)),
+        ]
+        for name, value in rows:
+            if value:
+                _line(self._console, f"  {self._text('{0}: ', self._text(name))}{value}")
+        for one in letter.events:
+            move = f"  {self._text(one.move)} {one.amount}" if one.move else ""
+            _line(self._console, f"    {one.number}  {one.at}  {one.event}  {one.state}{move}")
 
     def _check(self, check: Check) -> None:
         sign, style = _SIGNS[check.outcome]

@@ -46,6 +46,10 @@ const SAID = {
   doubtful: text("What follows is what the file says. It is not proven.", "以下为文件自称的内容，未经证明。"),
   tooLarge: text("The file is larger than any evidence file.", "文件大于任何证据文件。"),
 };
+const MOVED = {
+  open: text("open", "设立"), raise: text("raise", "增加"), lower: text("lower", "减少"), close: text("close", "结清"),
+  split: text("split", "拆分"),
+};
 const SIGNS = { passed: "✓", undecided: "?", failed: "✗", note: "·" };
 const COLOURS = { "TOTAL-PASSED": "passed", INDETERMINATE: "undecided", "TOTAL-FAILED": "failed" };
 const LARGEST = 512 * 1024 * 1024;
@@ -103,6 +107,7 @@ function showResult() {
   if (!page.result) return;
   const { indication, parts, letter } = page.result;
   place.append(make("p", indication, `verdict ${COLOURS[indication]}`), make("p", say(SAID[indication])), make("p", shown(page.name, 200), "soft"));
+  if (page.trust?.rehearsal) place.append(make("p", say(SAID.rehearsal), "undecided"));
   for (const part of parts) {
     for (const check of part.findings.checks.filter((one) => one.outcome === "failed" || one.outcome === "undecided")) {
       place.append(make("p", `${SIGNS[check.outcome]} ${say(part.title)}: ${say(check.said)}`, check.outcome));
@@ -136,11 +141,11 @@ function showLetter(place, letter, indication) {
   const head = ["#", SAID.event, SAID.claims, SAID.state, SAID.value, SAID.by, SAID.verdict].map((one) => (one === "#" ? one : say(one)));
   const told = events.map(({ event, indication: found }) => [
     String(event.number), shown(event.event, 80), shown(event.at, 40), shown(event.state, 80),
-    event.value ? shown(`${event.value.move} ${event.value.amount} ${event.value.currency}`, 120) : "",
+    event.value ? shown(`${say(MOVED[event.value.move])} ${event.value.amount} ${event.value.currency}`, 120) : "",
     shown(`${event.actor.application} (${event.actor.tenant})`, 200),
     make("span", found, COLOURS[found]),
   ]);
-  place.append(make("h3", say(SAID.events)), table(told, "", head));
+  place.append(make("h3", say(SAID.events)), table(told, "told", head));
 }
 
 async function showAll() {
