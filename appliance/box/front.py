@@ -41,6 +41,8 @@ FRONTS = {
 }
 LISTENERS = ("applications", "tsa", "public", "revocation", "metrics")
 ENROLMENT_PATH = "/.well-known/est/"
+CHECK_PATHS = ("/letters/", "/v1/check")
+"""Where anybody checks a letter."""
 RENEWAL_PATH = f"{ENROLMENT_PATH}simplereenroll"
 
 
@@ -135,12 +137,18 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
     enrolment = ""
     if listener.name == "public":
         enrolment = _proxy(listener.name, passed, ENROLMENT_PATH, _enrolment_limits("enrolment"))
+        for path in CHECK_PATHS:
+            enrolment += _proxy(listener.name, passed, path, _CHECK_LIMITS)
     elif listener.name == "applications":
         enrolment = _proxy(listener.name, passed, RENEWAL_PATH, _enrolment_limits("renewal"))
     return (
         f"    server {{\n{opening}        client_max_body_size {settings.limits.document * 2};\n"
         f"{one_by_one}{enrolment}{_proxy(listener.name, passed)}    }}\n"
     )
+
+
+_CHECK_LIMITS = "            limit_req zone=checks burst=20 nodelay;\n            client_max_body_size 4k;\n"
+"""Whoever holds a letter checks it a few times, not for hours."""
 
 
 def _enrolment_limits(zone: str) -> str:
@@ -194,6 +202,7 @@ def configuration(home: Home, name: str, servers: str) -> str:
         f"    limit_conn connections {CONNECTIONS_AN_ADDRESS};\n"
         "    limit_req_zone $binary_remote_addr zone=public:4m rate=100r/s;\n"
         "    limit_req_zone $binary_remote_addr zone=enrolment:1m rate=2r/s;\n"
+        "    limit_req_zone $binary_remote_addr zone=checks:1m rate=2r/s;\n"
         "    limit_req_zone $ssl_client_fingerprint zone=renewal:1m rate=2r/s;\n"
         "    ssl_protocols TLSv1.2 TLSv1.3;\n"
         "    ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"

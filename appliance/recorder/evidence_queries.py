@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from appliance.errors import BadRequest
-from appliance.store import rows
+from appliance.store import letters, rows
 
 
 class EvidenceQueries:
@@ -32,6 +32,15 @@ class EvidenceQueries:
             else:
                 low = number + 1
         return rows.housekeeping_from(self.connection, "checkpoint", str(origin), low)[1]
+
+    def query_letter_of_any(self, tenants: list[str], letter: bytes) -> list[object] | None:
+        """[tenant, view] of a letter of one of these tenants, for whoever holds its code; None: there is none."""
+        for name in tenants:
+            number = rows.tenant_number(self.connection, str(name))
+            found = None if number is None else letters.read_letter(self.connection, number, bytes(letter))
+            if found is not None:
+                return [name, found.view]
+        return None
 
     def query_list_at(self, authority: str, time: int) -> bytes | None:
         """The newest revocation list (DER) of an authority that was made at that time or before, in microseconds."""

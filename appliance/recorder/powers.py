@@ -64,7 +64,7 @@ POWERS: Final[Mapping[str, Powers]] = {
         queries=frozenset(
             (
                 "checkpoint_covering", "get_record", "job", "job_verdicts", "key_answer", "key_known",
-                "key_states", "letter", "letter_page", "letter_records", "letters",
+                "key_states", "letter", "letter_of_any", "letter_page", "letter_records", "letters",
                 "list_at", "marks", "quota", "quotas", "read_records", "record_part", "status", "watch",
             )
         ),

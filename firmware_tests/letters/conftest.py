@@ -19,7 +19,7 @@ def letter_box(open_directory: Path) -> Iterator[RunningBox]:
     running.provision()
     for tenant in running.tenants:
         install(running.home, tenant)
-    running.start()
+    running.start("--public", "127.0.0.1:0")
     yield running
     status = running.stop()
     assert status == 0, running.said()

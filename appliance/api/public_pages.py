@@ -1,0 +1,114 @@
+"""The plain pages on which anybody checks a letter: two languages on one page, no script."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from appliance.api.public_letters import CheckedLetter
+
+STYLE: Final = b"""
+:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fffdf9; --quiet: #5c5750; --rule: #d8d0c4; --seal: #9c1c1c }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #eee9e1; --paper: #181614; --quiet: #b3aba0; --rule: #4a443c; --seal: #ff9a8c }
+}
+* { box-sizing: border-box }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 1rem/1.6 system-ui, "Noto Sans CJK SC", "Microsoft YaHei", sans-serif }
+main { max-width: 38rem; margin: 0 auto; padding: 2rem 1rem 4rem }
+h1 { font-size: 1.5rem; line-height: 1.3; margin: 0 0 .25rem; padding-bottom: .5rem;
+  border-bottom: 3px solid var(--seal) }
+p { margin: .75rem 0 }
+.en, dd .en { color: var(--quiet) }
+.code { font-family: ui-monospace, monospace; overflow-wrap: anywhere }
+.warning { border: 2px solid var(--seal); padding: .5rem .75rem; color: var(--seal); font-weight: 600 }
+.state { font-size: 1.25rem; font-weight: 600 }
+label { display: block; font-weight: 600; margin: 1rem 0 .35rem }
+input { font: inherit; width: 100%; padding: .6rem; color: inherit; background: transparent;
+  border: 1px solid var(--quiet); border-radius: .25rem }
+button { font: inherit; font-weight: 600; margin-top: 1rem; padding: .6rem 1.5rem; color: var(--paper);
+  background: var(--seal); border: 0; border-radius: .25rem; cursor: pointer }
+input:focus-visible, button:focus-visible, a:focus-visible { outline: 3px solid var(--seal); outline-offset: 2px }
+a { color: var(--seal) }
+dl { margin: 1.5rem 0; border-top: 1px solid var(--rule) }
+dl div { display: grid; grid-template-columns: minmax(9rem, 1fr) 2fr; gap: .25rem 1rem; padding: .5rem 0;
+  border-bottom: 1px solid var(--rule) }
+dt { color: var(--quiet) } dd { margin: 0; overflow-wrap: anywhere }
+@media (max-width: 30rem) { dl div { grid-template-columns: 1fr } }
+"""
+
+_REHEARSAL = '<p class="warning">演练环境，不具效力。<span lang="en">Rehearsal: of no effect.</span></p>'
+
+
+def form_page(code: str, rehearsal: bool) -> bytes:
+    """Asks for the second field."""
+    return _page("核验文书", "Check a letter", rehearsal, _form(code))
+
+
+def unknown_page(code: str, rehearsal: bool) -> bytes:
+    """The code and the field fit no letter; which of them is wrong is not told."""
+    said = (
+        '<p class="state" role="alert">没有与该编号和要素相符的文书。'
+        '<br><span class="en" lang="en">There is no letter with this code and this field.</span></p>'
+        "<p>请逐字核对后再试；仍不相符的，请向出具机构查询。"
+        '<br><span class="en" lang="en">Compare both with the letter and try again. If they still do not fit, ask the '
+        "institution that issued it.</span></p>"
+    )
+    return _page("核验文书", "Check a letter", rehearsal, said + _form(code))
+
+
+def answer_page(found: CheckedLetter) -> bytes:
+    """What the kind makes public, and the letter's state now."""
+    rows = "".join(
+        f"<div><dt>{escape(one.label.zh)}<br><span lang=en>{escape(one.label.en)}</span></dt>"
+        f"<dd>{_value(one.value)}</dd></div>"
+        for one in found.fields
+    )
+    body = (
+        f'<p class="state">{escape(found.state.zh)}<br><span class="en" lang="en">{escape(found.state.en)}</span></p>'
+        f"<dl><div><dt>编号<br><span lang=en>Code</span></dt><dd class=code>{found.code}</dd></div>{rows}"
+        f"<div><dt>最近变动<br><span lang=en>Last event</span></dt><dd>{escape(_when(found.changed))}</dd></div></dl>"
+        "<p>此结果为本系统当前记录，不替代证据文件的离线核验。"
+        '<br><span class="en" lang="en">This is what the box records now. The letter\'s evidence file can be checked '
+        "offline, without the box.</span></p>"
+        f'<p><a href="/letters/{found.code}">再次核验 <span lang="en">Check again</span></a></p>'
+    )
+    return _page(found.title.zh, found.title.en, found.rehearsal, body)
+
+
+def _form(code: str) -> str:
+    return (
+        f'<p>编号 <span class="en" lang="en">Code</span><br><span class="code">{code}</span></p>'
+        f'<form method="post" action="/letters/{code}" autocomplete="off">'
+        '<label for="second">文书所载的第二项要素（如招标编号、订单编号、凭证编号）'
+        '<br><span class="en" lang="en">The second field as the letter has it, such as its tender, order or voucher '
+        "number</span></label>"
+        '<input id="second" name="second" required maxlength="200" autofocus>'
+        '<button type="submit">核验 <span lang="en">Check</span></button></form>'
+    )
+
+
+def _page(title: str, english: str, rehearsal: bool, body: str) -> bytes:
+    return (
+        '<!doctype html><html lang="zh-Hans"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)} · {escape(english)}</title>"
+        '<link rel="stylesheet" href="/letters/style.css"></head><body><main>'
+        f"{_REHEARSAL if rehearsal else ''}"
+        f'<h1>{escape(title)} <span class="en" lang="en">{escape(english)}</span></h1>{body}</main></body></html>'
+    ).encode()
+
+
+def _value(value: Any) -> str:  # JSON
+    if isinstance(value, dict) and "currency" in value:
+        return escape(f"{value['currency']} {value['amount']}")
+    if isinstance(value, dict) and "name" in value:
+        return escape(str(value["name"]))
+    if isinstance(value, bool):
+        return "是 Yes" if value else "否 No"
+    return escape(str(value))
+
+
+def _when(text: str) -> str:
+    return f"{text[:10]} {text[11:19]} UTC"
