@@ -118,6 +118,7 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
     if rule.opens and wanted.before is not None:
         opened = await open_fields(worker, caller.tenant, wanted.loaded, wanted.before, rule.opens, wanted.codes)
         decision = await decide(worker, caller, wanted, opened)
+        await check_approvals(worker, caller, decision, wanted.approvals)  # another letter may have moved
     now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(decision.draft, approvals=wanted.approvals, at=happened(now_us, wanted.before))
     states = states_after(wanted.before, event, decision.disclosures)

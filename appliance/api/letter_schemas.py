@@ -66,6 +66,18 @@ class EventRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Ids for the letters of a split that a draft answered."""
 
 
+class StepNeeded(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step of approvals needs. Who may give it is told to nobody here: approvers know it."""
+
+    step: int
+    policy: str
+    """An approval policy of the tenant."""
+    approvals: int
+    """How many of its approvers sign, each once over all steps; one more is refused."""
+    in_order: bool
+    """Whether in the order of the policy's list."""
+
+
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """An event as approvers would sign it. Nothing is recorded."""
 
@@ -77,6 +89,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of it."""
     policies: list[str]
     """Approval policies of the tenant whose approvers must sign, in order."""
+    needed: list[StepNeeded]
+    """What each of them needs for this amount, in order."""
     disclosures: dict[str, str]
     """Of hidden fields: they go back with the approvals."""
 

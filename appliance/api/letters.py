@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.api.application import query_of
 from appliance.api.callers import Caller
+from appliance.api.letter_approvals import needed_of, told
 from appliance.api.letter_making import Made, Wanted, decide, made_of, make_event
 from appliance.api.letter_schemas import (
     Draft,
@@ -185,6 +186,7 @@ async def _draft(worker: Worker, caller: Caller, wanted: Wanted) -> Response:
                 text=text,
                 digest=hashlib.sha256(text).hexdigest(),
                 policies=[step.policy for step in decision.steps],
+                needed=told(needed_of(worker, caller, decision)),
                 disclosures=dict(decision.disclosures),
             )
         )

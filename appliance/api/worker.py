@@ -12,6 +12,7 @@ from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
 from appliance.api.errors import NotPermitted
 from appliance.api.gates import Gates
+from appliance.api.letter_approvals import ApproverFiles
 from appliance.api.letter_kinds import Kinds
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
@@ -91,6 +92,8 @@ class Worker:
     """Asked before each signature."""
     awaited: Awaited = field(default_factory=Awaited)
     """Units and seal keys that are not in `units` and `seal_keys` because their token does not open."""
+    approvers: ApproverFiles = field(init=False)
+    """Who may approve letters' events, by tenant."""
     reopening: Reopening = field(init=False)
     jobs: JobRunner = field(init=False)
     hub: Hub = field(init=False)
@@ -99,6 +102,7 @@ class Worker:
     """The OpenAPI document, once somebody asked for it."""
 
     def __post_init__(self) -> None:
+        self.approvers = ApproverFiles(self.home)
         own = self.log_of(None)
         self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader))
 

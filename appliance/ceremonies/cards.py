@@ -13,7 +13,7 @@ import hmac
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from appliance.ceremonies.errors import StatementRefused
+from appliance.ceremonies.errors import OTHER_CHALLENGE, StatementRefused
 from appliance.certificate_reading import CertificateUnreadable, certified_key, read_certificate
 from appliance.der import DerError, Reader
 from appliance.evidence.cms import (
@@ -32,9 +32,13 @@ from appliance.evidence.signatures import check_key, check_signature, digest, di
 SIGNED_DATA_BYTES = 64 * 1024
 
 
-def check_card_signature(certificate: bytes, signed_data: bytes, content: bytes, at: datetime.datetime) -> None:
+def check_card_signature(
+    certificate: bytes, signed_data: bytes, content: bytes, at: datetime.datetime, *, other: str = OTHER_CHALLENGE
+) -> None:
     """Check a detached CMS over `content` by the holder of `certificate` (DER), which must be valid `at` that instant
-    and, where it limits its key's use, permit signatures. Raises StatementRefused."""
+    and, where it limits its key's use, permit signatures. `other`: what to say where other content was signed.
+
+    Raises StatementRefused."""
     if len(signed_data) > SIGNED_DATA_BYTES:
         raise StatementRefused(f"a card's signature has at most {SIGNED_DATA_BYTES} bytes")
     card = read_card_certificate(certificate)
@@ -43,7 +47,7 @@ def check_card_signature(certificate: bytes, signed_data: bytes, content: bytes,
     try:
         signed = read_signed_data(signed_data)
         signer = _sole_signer(signed, certificate, card)
-        _check(signed, signer, card, content)
+        _check(signed, signer, card, content, other)
     except DerError as error:
         raise StatementRefused(f"the card's signature cannot be read: {error}") from None
     except Refusal as error:
@@ -78,7 +82,7 @@ def check_new_card(encoded: bytes, at: datetime.datetime) -> None:
 
 def _sole_signer(signed: SignedData, certificate: bytes, card: x509.Certificate) -> SignerInfo:
     if signed.content is not None or signed.content_type != DATA:
-        raise StatementRefused("a card signs the challenge detached, as plain data")
+        raise StatementRefused("a card signs detached, as plain data")
     if len(signed.signers) != 1:
         raise StatementRefused("a card's signature has one signer")
     if any(other != certificate for other in signed.certificates):
@@ -106,13 +110,13 @@ def _issuer(certificate: bytes) -> bytes:
     return body.raw()
 
 
-def _check(signed: SignedData, signer: SignerInfo, card: x509.Certificate, content: bytes) -> None:
+def _check(signed: SignedData, signer: SignerInfo, card: x509.Certificate, content: bytes, other: str) -> None:
     if identifier(signer.signed.sole(CONTENT_TYPE, "content-type")) != signed.content_type:
         raise StatementRefused("the card signed another type of content")
     name = digest_name(signer.digest_algorithm, "card's signature")
     said = octets(signer.signed.sole(MESSAGE_DIGEST, "message-digest"))
     if not hmac.compare_digest(said, digest(name, content)):
-        raise StatementRefused("another challenge was signed: another proposal, another verb, or no statement at all")
+        raise StatementRefused(other)
     public_key = card.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

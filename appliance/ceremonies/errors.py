@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from appliance.errors import CinnabarError
 
+OTHER_CHALLENGE = "another challenge was signed: another proposal, another verb, or no statement at all"
+"""What is said where a signature holds for something else than the statement."""
+
 
 class DocumentRefused(CinnabarError):
     """A proposal, statement or constitution that is not well formed, or breaks a rule of its form."""

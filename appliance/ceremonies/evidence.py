@@ -15,7 +15,7 @@ from appliance.ceremonies.actions import AmendConstitution
 from appliance.ceremonies.cards import card_credential_id, check_card_signature
 from appliance.ceremonies.constitution import ApprovalRules, Constitution, Credential
 from appliance.ceremonies.cose import check_cose_signature
-from appliance.ceremonies.errors import StatementRefused
+from appliance.ceremonies.errors import OTHER_CHALLENGE, StatementRefused
 from appliance.ceremonies.proposal import Proposal
 from appliance.ceremonies.statements import CardEvidence, PasskeyEvidence, Statement, VerifiedStatement, challenge
 from appliance.ceremonies.webauthn import check_client_data, check_presence, from_base64url, read_authenticator_data
@@ -29,9 +29,9 @@ def verify_statement(constitution: Constitution, statement: Statement, at: datet
     signed = challenge(statement.verb, statement.proposal)
     match statement.evidence:
         case PasskeyEvidence() as evidence if credential.kind == "passkey":
-            _check_passkey(constitution.rules, credential, evidence, signed)
+            check_passkey(constitution.rules, credential, evidence, signed)
         case CardEvidence() as evidence if credential.kind == "card":
-            _check_card(credential, evidence, signed, at)
+            check_card(credential, from_base64url(evidence.signed_data, "card's signature"), signed, at)
         case _:
             raise StatementRefused("the evidence is of another kind than the officer's credential")
     return VerifiedStatement(statement.verb, statement.proposal, statement.officer, statement.credential, at)
@@ -67,13 +67,22 @@ def _credential(constitution: Constitution, statement: Statement) -> Credential:
     return found
 
 
-def _check_passkey(rules: ApprovalRules, credential: Credential, evidence: PasskeyEvidence, signed: bytes) -> None:
+def check_passkey(
+    rules: ApprovalRules,
+    credential: Credential,
+    evidence: PasskeyEvidence,
+    signed: bytes,
+    *,
+    other: str = OTHER_CHALLENGE,
+) -> None:
+    """Check an assertion over the challenge `signed` by this passkey, under these rules. `other`: what to say where
+    another challenge was signed. Raises StatementRefused."""
     client_data = from_base64url(evidence.client_data_json, "client data")
     authenticator_data = from_base64url(evidence.authenticator_data, "authenticator data")
     signature = from_base64url(evidence.signature, "signature")
     if credential.rp_id != rules.rp_id:
         raise StatementRefused("the officer's passkey is of another relying party")
-    check_client_data(client_data, "webauthn.get", signed, rules.origins)
+    check_client_data(client_data, "webauthn.get", signed, rules.origins, other=other)
     data = read_authenticator_data(authenticator_data)
     check_presence(data, rules.rp_id)
     if data.attested is not None:
@@ -86,8 +95,12 @@ def _check_passkey(rules: ApprovalRules, credential: Credential, evidence: Passk
     check_cose_signature(public_key_bytes(credential), signature, message)
 
 
-def _check_card(credential: Credential, evidence: CardEvidence, signed: bytes, at: datetime.datetime) -> None:
+def check_card(
+    credential: Credential, signed_data: bytes, content: bytes, at: datetime.datetime, *, other: str = OTHER_CHALLENGE
+) -> None:
+    """Check a detached CMS (DER) over `content` by this card, as of `at`. `other`: what to say where other content was
+    signed. Raises StatementRefused."""
     certificate = public_key_bytes(credential)
     if card_credential_id(certificate) != credential.id:
         raise StatementRefused("the officer's credential does not name its certificate")
-    check_card_signature(certificate, from_base64url(evidence.signed_data, "card's signature"), signed, at)
+    check_card_signature(certificate, signed_data, content, at, other=other)

@@ -19,7 +19,7 @@ from typing import Literal
 import cbor2
 
 from appliance.ceremonies.cose import read_cbor
-from appliance.ceremonies.errors import StatementRefused
+from appliance.ceremonies.errors import OTHER_CHALLENGE, StatementRefused
 from appliance.quoting import quote
 
 CLIENT_DATA_BYTES = 8 * 1024
@@ -72,10 +72,16 @@ def to_base64url(data: bytes) -> str:
 
 
 def check_client_data(
-    data: bytes, kind: Literal["webauthn.get", "webauthn.create"], challenge: bytes, origins: Sequence[str]
+    data: bytes,
+    kind: Literal["webauthn.get", "webauthn.create"],
+    challenge: bytes,
+    origins: Sequence[str],
+    *,
+    other: str = OTHER_CHALLENGE,
 ) -> None:
     """Whether a client data JSON is of this kind, over this challenge, from one of these origins at top level
-    (sections 5.8.1 and 7). Members that are not known are no error: browsers add some. Raises StatementRefused."""
+    (sections 5.8.1 and 7). Members that are not known are no error: browsers add some. `other`: what to say where
+    another challenge was signed. Raises StatementRefused."""
     if len(data) > CLIENT_DATA_BYTES:
         raise StatementRefused(f"the client data has at most {CLIENT_DATA_BYTES} bytes")
     try:
@@ -90,7 +96,7 @@ def check_client_data(
     if not isinstance(said, str) or not said.isascii():
         raise StatementRefused("the client data has no challenge")
     if not hmac.compare_digest(said, to_base64url(challenge)):
-        raise StatementRefused("another challenge was signed: another proposal, another verb, or no statement at all")
+        raise StatementRefused(other)
     origin = members.get("origin")
     if not isinstance(origin, str) or origin not in origins:
         raise StatementRefused(f"the origin {quote(str(origin))} is none that approvals may come from")

@@ -23,6 +23,7 @@ from appliance.box.settings import BoxSettings, read_settings
 from appliance.calls.server import CallServer
 from appliance.errors import CinnabarError
 from appliance.keymaster.approve import approval_server
+from appliance.keymaster.approvers import publish_approvers
 from appliance.keymaster.certificates.enrolling import Enrolling
 from appliance.keymaster.console.line import ConsoleLine
 from appliance.keymaster.console.server import Console
@@ -108,8 +109,9 @@ class Keymaster:
         try:
             await self._connect(stop)
             await self.room.constitutions.load()
-            with contextlib.suppress(CinnabarError):  # else in the first round in which it can be
+            with contextlib.suppress(CinnabarError, OSError):  # else in the first round in which it can be
                 await self._govern()
+                await publish_approvers(self.room)
             log.info(
                 "keymaster-ready", founded=self.room.constitutions.founded, refused=self.room.constitutions.refusal
             )
@@ -155,6 +157,7 @@ class Keymaster:
                 self.executions.resume()
                 await end_keys(self.room)
                 await self._watch.round()
+                await publish_approvers(self.room)
                 await self.engine.settle_all()
         except TRANSIENT as error:
             log.warning("round-failed", error=type(error).__name__, detail=str(error))

@@ -35,7 +35,7 @@ from appliance.ceremonies.actions import (
 from appliance.errors import BadRequest, NotFound
 from appliance.keymaster.actions.applications import CertificateTaken
 from appliance.keymaster.actions.box import ApprovedUpdate
-from appliance.keymaster.actions.policies import ApprovalPolicy, policies_of
+from appliance.keymaster.approvers import ApprovalPolicy, policies_of
 from appliance.keymaster.certificates import profiles
 from appliance.keymaster.context import ExecutionContext
 from appliance.keymaster.errors import StoppedSince

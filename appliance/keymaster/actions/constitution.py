@@ -8,6 +8,7 @@ from appliance.ceremonies import DocumentRefused, Proposal, instant_text
 from appliance.ceremonies.actions import AmendConstitution
 from appliance.ceremonies.chain import ConstitutionVersion
 from appliance.ceremonies.constitution import Constitution, Person
+from appliance.keymaster.approvers import publish_approvers
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.envelopes import recipient_key
 from appliance.keymaster.officers.founding_rules import check_given
@@ -56,6 +57,7 @@ async def amend(ctx: ExecutionContext, action: AmendConstitution) -> StepResult:
     )
     chain = ctx.room.constitutions
     await chain.adopt(made, int(ctx.judged.timestamp() * 1_000_000))
+    await publish_approvers(ctx.room)
     document = action.constitution
     return StepResult(
         {"version": document.version, "constitution": document.digest},

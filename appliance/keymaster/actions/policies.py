@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 import msgspec
 
@@ -13,24 +12,9 @@ from appliance.ceremonies import DocumentRefused, Proposal, decode, digest, enco
 from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
 from appliance.ceremonies.canonical import Name
 from appliance.errors import BadRequest
+from appliance.keymaster.approvers import ApprovalPolicy, policies_of, policy_names, publish_approvers
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, answers, executor
-
-
-class ApprovalPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One version, canonical JSON: HOME/policies/TENANT/NAME/VERSION.json."""
-
-    format: Literal["cinnabar-approval-policy/1"] = "cinnabar-approval-policy/1"
-    tenant: str
-    policy: str
-    version: int
-    previous: str | None
-    """Digest of the version before; None for the first."""
-    tiers: list[ApprovalTier]
-    """By rising amount; the last is without end."""
-    proposal: str
-    """Digest of the proposal that decided it."""
-    step: int
 
 
 async def sensible(room: Room, _proposal: Proposal, action: SetApprovalPolicy) -> None:
@@ -68,13 +52,6 @@ def amount(text: str) -> int:
     return int(whole) * 10_000 + int(part.ljust(4, "0"))
 
 
-def policies_of(home: Home, tenant: str, policy: str) -> list[bytes]:
-    """Every version of a policy, the first one first."""
-    directory = home.policies / tenant / policy
-    numbers = sorted(int(path.stem) for path in directory.glob("*.json") if path.stem.isdigit())
-    return [(directory / f"{number}.json").read_bytes() for number in numbers]
-
-
 def keep(home: Home, action: SetApprovalPolicy, proposal: str, step: int) -> ApprovalPolicy:
     """Write the next version, once for a step. Blocks."""
     tenant = action.tenant or ""
@@ -101,6 +78,7 @@ def keep(home: Home, action: SetApprovalPolicy, proposal: str, step: int) -> App
 @executor(SetApprovalPolicy, check=sensible)
 async def set_approval_policy(ctx: ExecutionContext, action: SetApprovalPolicy) -> StepResult:
     made = await asyncio.to_thread(keep, ctx.home, action, ctx.digest, ctx.step)
+    await publish_approvers(ctx.room)
     text = encode(made)
     facts = {"tenant": made.tenant, "policy": made.policy, "version": made.version, "digest": digest(text)}
     return StepResult(facts, {f"{made.policy}-{made.version}.json": text})
@@ -110,8 +88,7 @@ async def set_approval_policy(ctx: ExecutionContext, action: SetApprovalPolicy) 
 async def policies(room: Room, tenant: str) -> list[bytes]:
     """The newest version of each of a tenant's approval policies, canonical."""
     try:
-        directory = room.home.policies / msgspec.convert(tenant, Name)
+        names = policy_names(room.home, msgspec.convert(tenant, Name))
     except msgspec.ValidationError:
         raise BadRequest("that is no name of a tenant") from None
-    names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
     return [versions[-1] for name in names if (versions := policies_of(room.home, tenant, name))]

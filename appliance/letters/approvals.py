@@ -1,0 +1,203 @@
+"""Whether an event is approved as its tenant's policies want (control QUORUM). Pure.
+
+Each of the event's steps names a policy, whose tier for the amount says how many of which persons sign, and whether in
+the order of its list. Every approval counts or is refused: one too many, of a person who has approved already in any
+step, out of turn, of somebody who is no approver or no longer one, or over anything but this draft. The draft names
+box, tenant, application, letter and the event before, so that no signature serves twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+
+from appliance.ceremonies.actions import ApprovalTier
+from appliance.ceremonies.canonical import decode
+from appliance.ceremonies.errors import DocumentRefused, StatementRefused
+from appliance.ceremonies.evidence import check_card, check_passkey
+from appliance.ceremonies.statements import Base64Url, PasskeyEvidence
+from appliance.letters.approvers import Approver, Approvers, PolicyInForce
+from appliance.letters.errors import ApprovalMissing
+from appliance.letters.event import Approval
+from appliance.letters.fields import parse_limit
+from appliance.letters.kind import Step
+
+OTHER_DRAFT: Final = (
+    "something else was signed: another draft of this event, another letter, or one whose head has moved"
+)
+
+
+class AssertionResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of WebAuthn level 3, section 5.2.2; base64url."""
+
+    authenticator_data: Base64Url = msgspec.field(name="authenticatorData")
+    client_data: Base64Url = msgspec.field(name="clientDataJSON")
+    signature: Base64Url
+
+
+class Assertion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An approval by a passkey: of what a browser gives (WebAuthn level 3, section 5.1.8) what counts, in canonical
+    JSON. Its challenge is the SHA-256 of the approval text."""
+
+    id: Annotated[Base64Url, msgspec.Meta(min_length=1)]
+    """The credential's."""
+    response: AssertionResponse
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What one step needs."""
+
+    step: int
+    policy: str
+    threshold: int
+    """How many of the approvers sign; not one more."""
+    in_order: bool
+    """Whether they sign in the order of the policy's list."""
+    approvers: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        return f"step {self.step} ({self.policy})"
+
+
+def what_is_needed(
+    steps: Sequence[Step], amount: tuple[int, str] | None, approvers: Approvers | None
+) -> tuple[Needed, ...]:
+    """Of each step, in order. `amount`: (ten-thousandths, currency). Raises ApprovalMissing where a step's policy is
+    not there, or has no tier for the amount."""
+    found = []
+    for number, step in enumerate(steps):
+        policy = None if approvers is None else approvers.policy(step.policy)
+        if policy is None:
+            raise ApprovalMissing(f"step {number}: the tenant has no approval policy {step.policy}")
+        tier = _tier(policy, amount, number)
+        found.append(Needed(number, step.policy, tier.threshold, tier.in_order, tuple(tier.approvers)))
+    return tuple(found)
+
+
+def check_given(
+    text: bytes,
+    needed: Sequence[Needed],
+    given: Sequence[Approval],
+    approvers: Approvers | None,
+    at: datetime.datetime,
+) -> None:
+    """Whether each approval counts, in the order in which they stand; more may be wanted. `text`: the approval text.
+
+    Raises ApprovalMissing, which names the step and what is wrong with it."""
+    counted: list[list[str]] = [[] for _ in needed]
+    approved: dict[str, int] = {}
+    for one in given:
+        if one.step >= len(needed):
+            said = f"the event has {len(needed)}" if needed else "the event needs no approval"
+            raise ApprovalMissing(f"step {one.step}: there is no such step; {said}")
+        need, done = needed[one.step], counted[one.step]
+        for earlier in needed[: one.step]:
+            if len(counted[earlier.step]) < earlier.threshold:
+                raise ApprovalMissing(f"{need.place}: it comes after {earlier.place}, which is not complete")
+        if one.approver not in need.approvers:
+            raise ApprovalMissing(f"{need.place}: {one.approver!r} is no approver of this step for this amount")
+        if one.approver in approved:
+            raise ApprovalMissing(
+                f"{need.place}: {one.approver} has approved in step {approved[one.approver]}; nobody counts twice"
+            )
+        if len(done) >= need.threshold:
+            raise ApprovalMissing(f"{need.place}: {need.threshold} approve it, and here is one more")
+        if need.in_order and done and need.approvers.index(one.approver) < need.approvers.index(done[-1]):
+            raise ApprovalMissing(f"{need.place}: {one.approver} does not approve after {done[-1]}")
+        approved[one.approver] = one.step
+        done.append(one.approver)
+    for one in given:
+        person = None if approvers is None else approvers.person(one.approver)
+        place = needed[one.step].place
+        if person is None or approvers is None:
+            raise ApprovalMissing(f"{place}: {one.approver} is no longer a person of the constitution")
+        try:
+            _check_signature(text, one, person, approvers, at)
+        except StatementRefused as error:
+            raise ApprovalMissing(f"{place}, {one.approver}: {error}") from None
+
+
+def what_is_missing(needed: Sequence[Needed], given: Sequence[Approval]) -> list[tuple[Needed, int]]:
+    """Steps that want more approvals, each with how many; of approvals that `check_given` let pass."""
+    numbers = [sum(one.step == need.step for one in given) for need in needed]
+    return [
+        (need, need.threshold - number) for need, number in zip(needed, numbers, strict=True) if number < need.threshold
+    ]
+
+
+def check_complete(needed: Sequence[Needed], given: Sequence[Approval]) -> None:
+    """Raises ApprovalMissing where approvals that `check_given` let pass are not all that is needed."""
+    missing = what_is_missing(needed, given)
+    if missing:
+        raise ApprovalMissing("; ".join(f"{need.place}: {_more(number)}" for need, number in missing))
+
+
+def _more(number: int) -> str:
+    return "one more approval is needed" if number == 1 else f"{number} more approvals are needed"
+
+
+def _tier(policy: PolicyInForce, amount: tuple[int, str] | None, step: int) -> ApprovalTier:
+    if amount is None:
+        return _endless(policy, step)
+    units, currency = amount
+    for tier in policy.tiers:
+        if tier.currency == currency and (not tier.up_to or units <= parse_limit(tier.up_to)):
+            return tier
+    raise ApprovalMissing(f"step {step} ({policy.policy}): the policy has no tier for this amount in {currency}")
+
+
+def _endless(policy: PolicyInForce, step: int) -> ApprovalTier:
+    """Of an event that has no amount: the tier of any amount, which must then be the same in every currency."""
+    last = [tier for tier in policy.tiers if not tier.up_to]
+    if len({(tuple(tier.approvers), tier.threshold, tier.in_order) for tier in last}) != 1:
+        raise ApprovalMissing(
+            f"step {step} ({policy.policy}): the event has no amount, and the policy's highest tiers differ by currency"
+        )
+    return last[0]
+
+
+def _check_signature(text: bytes, one: Approval, person: Approver, approvers: Approvers, at: datetime.datetime) -> None:
+    """Raises StatementRefused."""
+    try:
+        signature = base64.b64decode(one.signature, validate=True)
+    except (binascii.Error, ValueError):
+        raise StatementRefused("the signature is not base64") from None
+    if one.form == "webauthn":
+        _check_assertion(text, signature, person, approvers)
+        return
+    refusal = StatementRefused("the constitution knows no card of this person")
+    for card in person.credentials:
+        if card.kind != "card":
+            continue
+        try:
+            check_card(card, signature, text, at, other=OTHER_DRAFT)
+        except StatementRefused as error:
+            refusal = error
+            continue
+        return
+    raise refusal
+
+
+def _check_assertion(text: bytes, signature: bytes, person: Approver, approvers: Approvers) -> None:
+    try:
+        assertion = decode(signature, Assertion)
+    except DocumentRefused as error:
+        raise StatementRefused(f"not an assertion in canonical JSON: {error}") from None
+    credential = next((one for one in person.credentials if (one.kind, one.id) == ("passkey", assertion.id)), None)
+    if credential is None:
+        raise StatementRefused("the constitution knows no such passkey of this person")
+    evidence = PasskeyEvidence(
+        authenticator_data=assertion.response.authenticator_data,
+        client_data_json=assertion.response.client_data,
+        signature=assertion.response.signature,
+    )
+    check_passkey(approvers.rules, credential, evidence, hashlib.sha256(text).digest(), other=OTHER_DRAFT)

@@ -1,0 +1,293 @@
+"""Approvals of events: every set and order of them against a plain model, and each way in which one does not count."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import hashlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.ceremonies.actions import ApprovalTier
+from appliance.ceremonies.constitution import ApprovalRules
+from appliance.letters.approvals import check_complete, check_given, what_is_missing, what_is_needed
+from appliance.letters.approvers import Approver, Approvers, PolicyInForce
+from appliance.letters.errors import ApprovalMissing
+from appliance.letters.event import Actor, Approval, Event, KindReference
+from appliance.letters.kind import Step
+from firmware_tests.letters.approving import by_card, by_passkey
+from firmware_tests.officers import ORIGIN, RP_ID, CardOfficer, SoftwareOfficer
+from hsm.testing.softhsm import SoftHsm
+
+NOW = datetime.datetime.now(datetime.UTC)
+BOX = "0b" * 16
+DRAFT = Event(
+    actor=Actor(application="core", box=BOX, tenant="acme"), event="issue",
+    kind=KindReference(digest="11" * 32, id="bid-bond", version=1), letter="22" * 16, number=1, previous=None,
+    state="issued",
+)  # fmt: skip
+TEXT = DRAFT.approval_text()
+NAMES = ("ann", "bo", "cai", "dora", "eve")
+PASSKEYS = {name: SoftwareOfficer(name, origin=ORIGIN) for name in NAMES}
+MILLION = 1_000_000 * 10_000
+
+
+def tier(*approvers: str, threshold: int, in_order: bool = False, up_to: str = "", currency: str = "CNY"):  # type: ignore[no-untyped-def]
+    return ApprovalTier(
+        up_to=up_to, currency=currency, approvers=list(approvers), threshold=threshold, in_order=in_order
+    )
+
+
+def in_force(policies: dict[str, list[ApprovalTier]], persons: Sequence[str] = NAMES) -> Approvers:
+    return Approvers(
+        tenant="acme",
+        constitution="33" * 32,
+        rules=ApprovalRules(rp_id=RP_ID, origins=[ORIGIN]),
+        policies=[
+            PolicyInForce(policy=name, version=1, digest="44" * 32, tiers=tiers) for name, tiers in policies.items()
+        ],
+        persons=[Approver(id=name, credentials=[PASSKEYS[name].credential()]) for name in persons],
+    )
+
+
+def approve(
+    approvers: Approvers | None,
+    approvals: Sequence[Approval],
+    *,
+    steps: Sequence[str] = ("issue",),
+    amount: tuple[int, str] | None = (5, "CNY"),
+    text: bytes = TEXT,
+    at: datetime.datetime = NOW,
+) -> None:
+    needed = what_is_needed([Step(policy=name) for name in steps], amount, approvers)
+    check_given(text, needed, approvals, approvers, at)
+    check_complete(needed, approvals)
+
+
+def refused(match: str, *arguments: object, **named: object) -> None:
+    with pytest.raises(ApprovalMissing, match=match):
+        approve(*arguments, **named)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def signed() -> Callable[[str, int], Approval]:
+    """An approval of a name and a step, signed once."""
+    made: dict[tuple[str, int], Approval] = {}
+
+    def sign(name: str, step: int) -> Approval:
+        return made.setdefault((name, step), by_passkey(PASSKEYS[name], TEXT, step))
+
+    return sign
+
+
+@st.composite
+def policies_and_approvals(draw: st.DrawFn) -> tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]]:
+    steps = []
+    for _ in range(draw(st.integers(1, 3))):
+        names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
+        steps.append((names, draw(st.integers(0, len(names))), draw(st.booleans())))
+    good: list[tuple[str, int]] = []
+    for step, (names, threshold, _) in enumerate(steps):
+        good += [(name, step) for name in names[:threshold]]
+    any_order = st.permutations(good)
+    anything = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 3)), max_size=7)
+    return steps, draw(st.one_of(st.just(good), any_order, anything))
+
+
+def holds(steps: list[tuple[list[str], int, bool]], said: list[tuple[str, int]]) -> bool:
+    """The rule in plain words."""
+    names, numbers = [name for name, _ in said], [step for _, step in said]
+    if numbers != sorted(numbers) or len(set(names)) < len(names) or any(step >= len(steps) for step in numbers):
+        return False
+    for step, (approvers, threshold, in_order) in enumerate(steps):
+        mine = [name for name, number in said if number == step]
+        if len(mine) != threshold or not set(mine) <= set(approvers):
+            return False
+        if in_order and mine != [name for name in approvers if name in mine]:
+            return False
+    return True
+
+
+@settings(max_examples=300, deadline=None)
+@given(case=policies_and_approvals())
+def test_every_set_and_order_of_approvals_counts_as_the_plain_rule_says(
+    case: tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]], signed: Callable[[str, int], Approval]
+) -> None:
+    steps, said = case
+    policies = {
+        f"p{n}": [tier(*names, threshold=number, in_order=order)] for n, (names, number, order) in enumerate(steps)
+    }
+    approvals = [signed(name, step) for name, step in said]
+    try:
+        approve(in_force(policies), approvals, steps=list(policies))
+        taken = True
+    except ApprovalMissing:
+        taken = False
+    assert taken is holds(steps, said)
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=policies_and_approvals())
+def test_approvals_are_added_one_by_one_until_nothing_is_missing(
+    case: tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]], signed: Callable[[str, int], Approval]
+) -> None:
+    """What is whole in the end was taken at each step of the way, and no sooner whole."""
+    steps, said = case
+    if not holds(steps, said):
+        return
+    policies = {
+        f"p{n}": [tier(*names, threshold=number, in_order=order)] for n, (names, number, order) in enumerate(steps)
+    }
+    approvers = in_force(policies)
+    needed = what_is_needed([Step(policy=name) for name in policies], None, approvers)
+    for count in range(len(said) + 1):
+        approvals = [signed(name, step) for name, step in said[:count]]
+        check_given(TEXT, needed, approvals, approvers, NOW)
+        assert sum(number for _, number in what_is_missing(needed, approvals)) == len(said) - count
+
+
+def test_the_tier_is_that_of_amount_and_currency(signed: Callable[[str, int], Approval]) -> None:
+    approvers = in_force(
+        {
+            "issue": [
+                tier("ann", threshold=0, up_to="1000000.00"),
+                tier("ann", "bo", threshold=1, up_to="2000000"),
+                tier("ann", "bo", threshold=2),
+                tier("cai", threshold=1, currency="USD"),
+            ]
+        }
+    )
+    ann, bo, cai = (signed(name, 0) for name in ("ann", "bo", "cai"))
+    approve(approvers, [], amount=(MILLION, "CNY"))
+    refused("1 approve|one more", approvers, [], amount=(MILLION + 1, "CNY"))
+    approve(approvers, [ann], amount=(2 * MILLION, "CNY"))
+    refused("1 approve it, and here is one more", approvers, [ann, bo], amount=(2 * MILLION, "CNY"))
+    refused("step 0 .issue.: one more approval is needed", approvers, [ann], amount=(2 * MILLION + 1, "CNY"))
+    approve(approvers, [bo, ann], amount=(2 * MILLION + 1, "CNY"))
+    approve(approvers, [cai], amount=(1, "USD"))
+    refused("no approver of this step for this amount", approvers, [cai], amount=(1, "CNY"))
+    refused("no tier for this amount in EUR", approvers, [cai], amount=(1, "EUR"))
+    refused("highest tiers differ by currency", approvers, [ann, bo], amount=None)
+    approve(in_force({"issue": approvers.policies[0].tiers[:3]}), [ann, bo], amount=None)
+
+
+HIERARCHY = {
+    "village": [tier("ann", "bo", threshold=2, in_order=True)],
+    "county": [tier("bo", "cai", "dora", threshold=1)],
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ([], "step 0 .village.: 2 more approvals are needed; step 1 .county.: one more approval is needed"),
+        ([("ann", 0), ("bo", 0)], "^step 1 .county.: one more approval is needed$"),
+        (
+            [("ann", 0), ("cai", 1), ("bo", 0)],
+            "step 1 .county.: it comes after step 0 .village., which is not complete",
+        ),
+        ([("bo", 0), ("ann", 0), ("cai", 1)], "ann does not approve after bo"),
+        ([("ann", 0), ("bo", 0), ("bo", 1)], "step 1 .county.: bo has approved in step 0; nobody counts twice"),
+        ([("ann", 0), ("ann", 0)], "ann has approved in step 0"),
+        ([("dora", 0)], "step 0 .village.: 'dora' is no approver"),
+        ([("ann", 0), ("bo", 0), ("cai", 1), ("dora", 1)], "step 1 .county.: 1 approve it, and here is one more"),
+        ([("ann", 0), ("bo", 0), ("cai", 1), ("dora", 2)], "step 2: there is no such step; the event has 2"),
+    ],
+)
+def test_each_approval_that_does_not_count_is_refused_with_its_reason(
+    said: list[tuple[str, int]], match: str, signed: Callable[[str, int], Approval]
+) -> None:
+    approvals = [signed(name, step) for name, step in said]
+    refused(match, in_force(HIERARCHY), approvals, steps=list(HIERARCHY))
+
+
+def test_approvals_fall_with_the_policy_the_persons_and_the_steps(signed: Callable[[str, int], Approval]) -> None:
+    approvers, steps = in_force(HIERARCHY), list(HIERARCHY)
+    good = [signed("ann", 0), signed("bo", 0), signed("cai", 1)]
+    approve(approvers, good, steps=steps)
+    refused("needs no approval", approvers, [signed("ann", 0)], steps=())
+    refused("the tenant has no approval policy nothing", approvers, good, steps=["nothing"])
+    refused("the tenant has no approval policy village", None, good, steps=steps)
+    refused("step 0 .village.: ann is no longer a person", in_force(HIERARCHY, ["bo", "cai"]), good, steps=steps)
+    approve(None, [], steps=())
+
+
+def test_names_of_who_has_not_signed_are_not_told() -> None:
+    with pytest.raises(ApprovalMissing) as caught:
+        approve(in_force({"issue": [tier("ann", "bo", threshold=1)]}), [])
+    assert not any(name in str(caught.value) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"letter": "55" * 16},
+        {"previous": "66" * 32, "number": 2},
+        {"actor": Actor(application="core", box=BOX, tenant="globex")},
+        {"actor": Actor(application="other", box=BOX, tenant="acme")},
+        {"actor": Actor(application="core", box="0c" * 16, tenant="acme")},
+        {"data": {"amount": {"amount": "2.00", "currency": "CNY"}}},
+        {"event": "cancel"},
+    ],
+)
+def test_a_signature_serves_one_draft_only(changed: dict[str, object]) -> None:
+    other = msgspec.structs.replace(DRAFT, **changed).approval_text()
+    assert other != TEXT
+    approvers = in_force({"issue": [tier("ann", threshold=1)]})
+    replayed = by_passkey(PASSKEYS["ann"], other)
+    refused("step 0 .issue., ann: something else was signed", approvers, [replayed])
+    approve(approvers, [replayed], text=other)
+
+
+def test_a_passkey_counts_only_with_its_user_verified_at_the_approval_origin() -> None:
+    approvers = in_force({"issue": [tier("ann", threshold=1)]})
+    ann = PASSKEYS["ann"]
+    approve(approvers, [by_passkey(ann, TEXT)])
+    for match, wrong in (
+        ("did not verify its user", {"flags": 1}),
+        ("another relying party", {"rp_id": "localhost"}),
+        ("none that approvals may come from", {"origin": "https://localhost:8444"}),
+        ("another type", {"kind": "webauthn.create"}),
+        ("something else was signed", {"signed_challenge": TEXT[:32]}),
+        ("inside another site", {"more": {"crossOrigin": True}}),
+        ("no such passkey", {"credential": "AAAA"}),
+    ):
+        refused(match, approvers, [by_passkey(ann, TEXT, **wrong)])
+    stolen = msgspec.structs.replace(by_passkey(PASSKEYS["bo"], TEXT), approver="ann")
+    refused("no such passkey of this person", approvers, [stolen])
+    as_card = msgspec.structs.replace(by_passkey(ann, TEXT), form="cms")
+    refused("no card of this person", approvers, [as_card])
+    said = base64.b64decode(by_passkey(ann, TEXT).signature)
+    for damaged in (b"", b"{}", said + b" ", said.replace(b'{"id"', b'{"id":"AAAA","id"'), said[:-1] + b',"x":1}'):
+        one = Approval(approver="ann", form="webauthn", signature=base64.b64encode(damaged).decode(), step=0)
+        refused("not an assertion in canonical JSON", approvers, [one])
+    refused("not base64", approvers, [Approval(approver="ann", form="webauthn", signature="***", step=0)])
+
+
+def test_a_card_counts_by_the_certificate_that_the_constitution_holds(softhsm: SoftHsm) -> None:
+    with contextlib.closing(softhsm.token().open()) as token:
+        card, other = CardOfficer("fay", token), CardOfficer("fay", token)
+        approvers = msgspec.structs.replace(
+            in_force({"issue": [tier("fay", "ann", threshold=1)]}),
+            persons=[Approver(id="fay", credentials=[card.credential()])],
+        )
+        good = by_card(card, TEXT)
+        approve(approvers, [good])
+        for match, approval in (
+            ("something else was signed", by_card(card, TEXT + b" ")),
+            ("something else was signed", by_card(card, hashlib.sha256(TEXT).digest())),
+            ("another certificate", by_card(other, TEXT)),
+            ("another certificate|does not fit|does not hold", by_card(other, TEXT, certificate=card.certificate)),
+            ("cannot be read", msgspec.structs.replace(good, signature="AAAA")),
+            ("detached", by_card(card, TEXT, options=())),
+        ):
+            refused(match, approvers, [approval])
+        late = card.certificate.not_valid_after_utc + datetime.timedelta(seconds=1)
+        refused("not valid at this time", approvers, [good], at=late)
+        replaced = msgspec.structs.replace(approvers, persons=[Approver(id="fay", credentials=[other.credential()])])
+        refused("another certificate", replaced, [good])
