@@ -30,6 +30,17 @@ from appliance.api.letters import (
     letters,
     release_key,
 )
+from appliance.api.public_letters import (
+    MEDIA_FORM,
+    MEDIA_HTML,
+    CheckedLetter,
+    CheckRequest,
+    NoSuchLetter,
+    check,
+    check_form,
+    check_page,
+    check_style,
+)
 from appliance.asic import ASIC_E
 from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
@@ -41,6 +52,8 @@ from appliance.recorder.errors import Archived, HeadMoved, RecorderUnavailable
 
 _APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
 _LETTER = Parameter("id", "[0-9a-f]{32}", "Id of a letter.", "0" * 32)
+_PUBLIC: Final[frozenset[ListenerName]] = frozenset({"public"})
+_CODE = Parameter("code", "[0-9a-f]{32}", "Code of a letter.", "0" * 32)
 _NAME = "[a-z][a-z0-9_-]{0,62}"
 _READING: Final = (RecorderUnavailable, BodyDamaged)
 
@@ -187,5 +200,55 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         work=Work.READ,
         answers=(Answer(200, "The newest release key of the caller's tenant.", _of(ReleaseKey)),),
         errors=(NotFound,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/check",
+        listeners=_PUBLIC,
+        handler=check,
+        summary="Check a letter by its code and its second field",
+        description=(
+            "Anybody who holds the letter is told what its kind makes public, and its state. A wrong code and a wrong "
+            "field are answered alike."
+        ),
+        work=Work.READ,
+        takes=_of(CheckRequest),
+        answers=(Answer(200, "The letter.", _of(CheckedLetter)),),
+        errors=(NoSuchLetter, RecorderUnavailable),
+    ),
+    Endpoint(
+        method="GET",
+        path="/letters/style.css",
+        listeners=_PUBLIC,
+        handler=check_style,
+        summary="The style of the pages on which letters are checked",
+        work=Work.READ,
+        answers=(Answer(200, "The style.", (Body("text/css"),)),),
+    ),
+    Endpoint(
+        method="GET",
+        path="/letters/{code}",
+        listeners=_PUBLIC,
+        handler=check_page,
+        summary="The page on which a letter is checked",
+        description="Where the QR of a letter leads; Chinese and English, without script.",
+        work=Work.READ,
+        parameters=(_CODE,),
+        answers=(Answer(200, "The page.", (Body(MEDIA_HTML),)),),
+    ),
+    Endpoint(
+        method="POST",
+        path="/letters/{code}",
+        listeners=_PUBLIC,
+        handler=check_form,
+        summary="The page's answer",
+        work=Work.READ,
+        parameters=(_CODE,),
+        takes=(Body(MEDIA_FORM, None, "`second`: the second field"),),
+        answers=(
+            Answer(200, "The letter as its kind makes it public.", (Body(MEDIA_HTML),)),
+            Answer(404, "There is no such letter.", (Body(MEDIA_HTML),)),
+        ),
+        errors=(RecorderUnavailable,),
     ),
 )
