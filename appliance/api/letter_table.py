@@ -91,8 +91,8 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         handler=letter_drafts,
         summary="Show what approvers would sign to begin a letter",
         description=(
-            "Judged as the event itself would be. Nothing is signed or recorded. `needed` says how many approve at each "
-            "step; see docs/letters.md."
+            "Judged as the event itself would be. Nothing is signed or recorded. `needed` says how many approve "
+            "at each step; see docs/letters.md."
         ),
         work=Work.READ,
         takes=_of(LetterRequest),
@@ -163,8 +163,8 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         handler=letter_event_drafts,
         summary="Show what approvers would sign for an event",
         description=(
-            "Judged as the event itself would be. Nothing is signed or recorded. `needed` says how many approve at each "
-            "step; see docs/letters.md."
+            "Judged as the event itself would be. Nothing is signed or recorded. `needed` says how many approve "
+            "at each step; see docs/letters.md."
         ),
         work=Work.READ,
         parameters=(_LETTER,),
