@@ -22,7 +22,7 @@ import msgspec
 from appliance.calls.framing import FrameReader, frame
 from appliance.errors import CinnabarError
 from appliance.recorder.errors import Busy, OutcomeUnknown, RecorderUnavailable, from_code
-from appliance.recorder.letter_shapes import check_effects
+from appliance.recorder.letter_shapes import check_effects, size_of_views
 from appliance.recorder.messages import (
     Answer,
     Answers,
@@ -38,7 +38,6 @@ from appliance.recorder.messages import (
     JobClaim,
     JobCreate,
     JobSlice,
-    LetterStep,
     Query,
     Reading,
     Refused,
@@ -169,7 +168,7 @@ class RecorderClient:
             size += len(entry.body)
         if effects:
             check_effects(entries, effects)
-            size += sum(len(effect.view) for effect in effects if type(effect) is LetterStep)
+            size += size_of_views(effects)
         if size > LARGE_BYTES and self._is_main:
             return self._beside().append(tenant, application, certificate, entries, idempotency, mark, effects)
         self._ticket = ticket = self._ticket + 1

@@ -53,6 +53,11 @@ def check_effects(entries: Sequence[Entry], effects: Sequence[Effect]) -> None:
             raise BadRequest("the record of a letter's event moves a letter")
 
 
+def size_of_views(effects: Sequence[Effect]) -> int:
+    """Bytes of the letters' views that the effects bring."""
+    return sum([len(effect.view) for effect in effects if type(effect) is LetterStep])
+
+
 def _check_step(step: LetterStep, entries: Sequence[Entry]) -> None:
     if len(step.letter) != LETTER_BYTES or len(step.after) != DIGEST_BYTES or len(step.before) not in (0, DIGEST_BYTES):
         raise BadRequest("a letter's id has 16 bytes and its head 32")

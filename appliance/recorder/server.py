@@ -25,7 +25,8 @@ from appliance.errors import CinnabarError, NotAuthorised
 from appliance.recorder import errors
 from appliance.recorder.administration import AdminCommand, CeremonyEntry
 from appliance.recorder.counts import Counts
-from appliance.recorder.messages import Answer, Answers, Batch, Command, Query, Refused
+from appliance.recorder.letter_shapes import size_of_views
+from appliance.recorder.messages import Answer, Answers, Append, Batch, Command, JobSlice, Query, Refused
 from appliance.recorder.powers import Peers, Powers, command_name
 from appliance.recorder.reader import Reader
 from appliance.recorder.transaction import Run
@@ -414,5 +415,8 @@ class Server:
 def _size(command: object) -> int:
     entries = getattr(command, "entries", None)
     if entries:
-        return sum([len(entry.body) for entry in entries])
+        size = sum([len(entry.body) for entry in entries])
+        return size + size_of_views(command.effects) if type(command) is Append and command.effects else size
+    if type(command) is JobSlice:
+        return sum([sum([len(one.body) for one in row.entries]) + size_of_views(row.effects) for row in command.rows])
     return len(getattr(command, "request", b"")) + len(getattr(command, "body", b""))

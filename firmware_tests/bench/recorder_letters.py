@@ -1,8 +1,8 @@
 """What letters cost the recorder: appends with effects against plain ones, and a family of letters as it grows.
 
 Run by `bench_recorder --letters`. A letter's view has 700 bytes, the records of its events 900. "issue" is a new letter
-with a claim and value; "split" takes value from a part of a family, drawn at random, to a new letter of it; "transfer"
-is the next event of such a part, and brings it to another state.
+with a claim and value; "transfer" is the next event of a part of a family, drawn at random, "pledge" one that brings it
+to another state, "split" one that gives some of its value to a new letter.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ VIEW = os.urandom(700)
 DIGEST = hashlib.sha256(BODY).digest()
 CLIENTS = 2
 LANES = 64
+MOVES = ("transfer", "pledge", "split")
 FILLED = 100
 """Letters of one command that fills a family."""
 
@@ -93,6 +94,11 @@ class Mover:
         self.free += new
 
     async def transfer(self) -> None:
+        one, number = self.draw()
+        await self.append("letter", [step(one, number)])
+        self.give_back(one, number)
+
+    async def pledge(self) -> None:
         one, number = self.draw()
         await self.append("letter", [step(one, number, ("open", "pledged")[number % 2])])
         self.give_back(one, number)
@@ -172,11 +178,11 @@ def compare(recorder: Recorder, appends: int, families: list[int], cpu_seconds: 
             measure(what, appends)
         for parts in sorted(families):
             measure("fill", parts // FILLED, parts)
-            for what in ("transfer", "split"):
+            for what in MOVES:
                 measure(what, min(512, parts), parts, show=False)
                 measure(what, appends, parts)
     ratios = {"issue_by_plain": costs["issue"] / costs["plain"]}
-    for what in ("transfer", "split"):
+    for what in MOVES:
         ratios[f"{what}_grown"] = costs[f"{what} {max(families)}"] / costs[f"{what} {min(families)}"]
     print(json.dumps({"bench": "recorder-letters", **{name: round(ratio, 2) for name, ratio in ratios.items()}}))
 
