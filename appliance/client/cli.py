@@ -24,6 +24,7 @@ SHORT_HELP = {
     "enrol": "Get an application's first certificate, for a one-time secret.",
     "health": "Show how the box is.",
     "job": "Show a job and wait for its end.",
+    "kind": "Check kinds of letters, show their life cycle, compare two.",
     "log": "Check logs, and resume a restored box.",
     "log-fetch": "Fetch a log: checkpoint, tiles and entries.",
     "management": "Officers' pages: one-time links for their first sign-in.",
