@@ -62,6 +62,10 @@ LETTERS: Final[dict[str, str]] = {
     "Contradiction: the event says {0}, but its seal existed no later than {1}.":
         "矛盾：事件声明 {0}，但其签章最迟存在于 {1}。",
     "The envelope of the encrypted field {0} is not in the file.": "加密字段 {0} 的信封不在文件中。",
+    "opening": "开启",
+    "The envelope of the opened field {0} is not in the file.": "已开启字段 {0} 的信封不在文件中。",
+    "The opened field {0} is what its sender had committed to.": "已开启字段 {0} 与其发送方所承诺的一致。",
+    "The opened field {0} is not what its sender had committed to.": "已开启字段 {0} 与其发送方所承诺的不一致。",
     "The receipt {0} of {1} is beside the event, byte for byte.": "{1} 的回执 {0} 随事件附上，逐字节一致。",
     "The receipt {0} of {1} is not in the file.": "{1} 的回执 {0} 不在文件中。",
     "A disclosure is not the event's: {0}.": "某项披露不属于该事件：{0}。",

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 import pytest
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,8 +30,10 @@ from appliance.asic import (
 from appliance.evidence import Indication, Report, SubIndication
 from appliance.evidence.findings import Check
 from appliance.evidence.letters import LetterFacts
+from appliance.letters.bid_code import new_code
 from appliance.letters.event import Approval, Event, NewLetter, Receipt, ValueChange
 from appliance.letters.hidden import digest_of, disclosure_of
+from appliance.letters.veil import Context, veil
 from appliance.record import commitment
 from firmware_tests.evidence.letters import (
     LETTER,
@@ -284,6 +288,34 @@ def test_what_travels_beside_must_be_there() -> None:
     desk = office()
     desk.seal(event(None, "issue", receipts=[receipt]), beside={"zhongdeng-0.receipt": b"receipt"})
     assert check(evidence(desk.chain())).indication is PASSED
+
+
+def veiled(value: object, opened: object | None = None, *, envelope: bool = True) -> bytes:
+    """A letter whose veiled field is opened: what was committed to, and what the event says that it was."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    context = Context(tenant="bank", kind="ab" * 32, field="offer")
+    made = veil(rfc8785.dumps(value), context, key.public_key(), code=new_code())  # type: ignore[arg-type]
+    raw_envelope = made.envelope.encoded()
+    desk = office()
+    first = event(None, "issue", sealed={"offer": hashlib.sha256(raw_envelope).hexdigest()})
+    desk.seal(first, beside={"offer.envelope": raw_envelope} if envelope else {})
+    shown = {"offer": value if opened is None else opened}
+    desk.seal(event(first, "open", opened={"offer": made.salt.hex()}, fields=shown, state="opened"))
+    return evidence(desk.chain())
+
+
+VEILED: list[tuple[bytes, Indication]] = [
+    (veiled({"amount": "1.00", "名": "甲"}), PASSED),
+    (veiled({"amount": "1.00"}, {"amount": "2.00"}), FAILED),
+    (veiled("text", envelope=False), UNDECIDED),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), VEILED)
+def test_what_opened_is_what_was_committed_to(content: bytes, expected: Indication) -> None:
+    assert check(content).indication is expected
+    if expected is PASSED:
+        assert [one.form for one in facts(check(content)).fields] == ["clear"]
 
 
 def test_contradictions_of_records_times_and_logs() -> None:

@@ -42,7 +42,8 @@ function readEvent(bytes) {
     Number.isSafeInteger(event.number) && event.number >= 1 && AT.test(event.at) && Array.isArray(event.parts) &&
     (event.previous === null || /^[0-9a-f]{64}$/.test(event.previous)) && typeof event.state === "string" &&
     typeof event.event === "string" && typeof event.kind?.id === "string" && typeof event.actor?.application === "string" &&
-    typeof event.actor?.tenant === "string" && typeof event.fields === "object" && event.fields !== null;
+    typeof event.actor?.tenant === "string" && [event.fields, event.opened, event.sealed].every((one) => one !== null && typeof one === "object" && !Array.isArray(one)) &&
+    [event.receipts, event.approvals].every(Array.isArray);
   if (!right) throw damaged("an event that is not of the format cinnabar-event/1", "事件不是 cinnabar-event/1 格式");
   return event;
 }
@@ -247,6 +248,7 @@ async function verifyEvidence(data, trust, now) {
   }
   const events = [];
   const places = new Map();
+  const envelopes = { files: new Map(), sealed: new Map() };
   for (const step of line.steps) {
     const found = new Findings();
     const event = step.event;
@@ -262,7 +264,7 @@ async function verifyEvidence(data, trust, now) {
       if (record.index <= (places.get(record.origin) ?? -1)) found.undecided("log order", "Contradiction: its record stands before that of an earlier event.", "矛盾：其记录位于较早事件的记录之前。");
       places.set(record.origin, record.index);
     }
-    await checkBeside(found, layout, step);
+    await checkBeside(found, layout, step, envelopes);
     if (event.approvals.length) {
       found.note("approvals", `${event.approvals.length} approval(s) are inside the sealed event; cinnabar verify checks their signatures.`, `事件内含 ${event.approvals.length} 项审批；其签名由 cinnabar verify 检查。`);
     }
@@ -282,8 +284,30 @@ async function verifyEvidence(data, trust, now) {
   return { indication, parts, letter: { state: line.state, events, about: layout.about } };
 }
 
-async function checkBeside(findings, layout, step) {
+async function checkBeside(findings, layout, step, envelopes) {
   const there = new Set(layout.references.get(step.tail).values());
+  for (const [name, digestHex] of layout.references.get(step.tail)) envelopes.files.set(digestHex, layout.entries.get(name));
+  for (const [name, salt] of Object.entries(step.event.opened)) {
+    const encoded = envelopes.files.get(envelopes.sealed.get(name));
+    if (!encoded) {
+      findings.undecided("opening", `The envelope of the opened field ${shown(name, 80)} is not in the file.`, `已开启字段 ${shown(name, 80)} 的信封不在文件中。`);
+      continue;
+    }
+    let held = false;
+    try {
+      const value = utf8(canonical(step.event.fields[name]));
+      const made = await sha256Hex(concat(utf8("cinnabar veil commitment v1\n"), fromHex(salt), value));
+      held = made === readCanonical(encoded).commitment && salt.length === 64;
+    } catch {
+      // An envelope that is none commits to nothing.
+    }
+    findings.expect(
+      held, "opening",
+      text(`The opened field ${shown(name, 80)} is what its sender had committed to.`, `已开启字段 ${shown(name, 80)} 与其发送方所承诺的一致。`),
+      text(`The opened field ${shown(name, 80)} is not what its sender had committed to.`, `已开启字段 ${shown(name, 80)} 与其发送方所承诺的不一致。`),
+    );
+  }
+  for (const [name, digestHex] of Object.entries(step.event.sealed)) envelopes.sealed.set(name, digestHex);
   for (const one of step.event.receipts) {
     if (!there.has(one.digest)) findings.undecided("receipt", `The receipt ${shown(one.number, 80)} is not in the file.`, `回执 ${shown(one.number, 80)} 不在文件中。`);
   }

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import rfc8785
 
 from appliance.asic.chain import Line, Step, follow_line
 from appliance.der import DerError
@@ -44,10 +45,12 @@ from appliance.evidence.revocation import RevocationList, read_revocation_list
 from appliance.evidence.rounds import Input, Round
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, Subject
-from appliance.letters.errors import DisclosureRefused, EventDamaged
+from appliance.letters.envelope import read_envelope
+from appliance.letters.errors import DisclosureRefused, EnvelopeRefused, EventDamaged
 from appliance.letters.event import Event
 from appliance.letters.hidden import read_disclosure
 from appliance.letters.kind import Kind, LoadedKind
+from appliance.letters.veil import check_opening
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof
 from appliance.log.note import parse_note
@@ -162,6 +165,10 @@ class _Work:
         self.kinds = {one.digest: one.kind for one in kinds}
         self.disclosed: dict[str, Any] = {}
         self.hidden = 0
+        self.files: dict[str, bytes] = {}
+        """Those beside the events so far, by SHA-256."""
+        self.sealed: dict[str, str] = {}
+        """SHA-256 of the envelopes of veiled fields so far, by field."""
         self.logged: dict[str, int] = {}
         """The newest record's place in each log."""
 
@@ -191,7 +198,9 @@ class _Work:
             fields=[
                 *field_facts(state.fields, declared),
                 *field_facts(self.disclosed, declared, "disclosed"),
-                *field_facts(state.sealed, declared, "encrypted"),
+                *field_facts(
+                    {name: one for name, one in state.sealed.items() if name not in state.fields}, declared, "encrypted"
+                ),
             ],
             hidden=self.hidden,
             title_chain=holdings(self.line, kind),
@@ -300,6 +309,10 @@ class _Work:
 
     def _check_beside(self, event: Event, sealed: Sealed, journal: Journal) -> None:
         there = {hashlib.sha256(content).hexdigest() for content in sealed.files.values()}
+        self.files |= {hashlib.sha256(content).hexdigest(): content for content in sealed.files.values()}
+        for name, salt in sorted(event.opened.items()):
+            self._check_opened(name, salt, event.fields.get(name), journal)
+        self.sealed |= event.sealed
         for name, digest in sorted(event.sealed.items()):
             if digest not in there:
                 journal.note("envelope", f"The envelope of the encrypted field {quote(name)} is not in the file.")
@@ -311,6 +324,27 @@ class _Work:
                 SubIndication.SIGNED_DATA_NOT_FOUND,
                 f"The receipt {quote(one.number)} of {quote(one.registry)} is not in the file.",
             )
+
+    def _check_opened(self, name: str, salt: str, value: Any, journal: Journal) -> None:
+        """What was opened is what its sender committed to when the letter began (control VEIL)."""
+        encoded = self.files.get(self.sealed.get(name, ""))
+        if encoded is None:
+            journal.refuse(
+                "opening", SubIndication.SIGNED_DATA_NOT_FOUND,
+                f"The envelope of the opened field {quote(name)} is not in the file.",
+            )  # fmt: skip
+            return
+        try:
+            held = check_opening(read_envelope(encoded).header.commitment, bytes.fromhex(salt), rfc8785.dumps(value))
+        except (EnvelopeRefused, ValueError):
+            held = False
+        journal.expect(
+            held,
+            "opening",
+            f"The opened field {quote(name)} is what its sender had committed to.",
+            SubIndication.HASH_FAILURE,
+            f"The opened field {quote(name)} is not what its sender had committed to.",
+        )
 
     def _disclosures(self, event: Event, sealed: Sealed, journal: Journal) -> list[FieldFact]:
         encoded = self.layout.disclosures.get(sealed.tail)

@@ -37,7 +37,7 @@ from firmware_tests.evidence.letters import (
     surroundings,
 )
 from firmware_tests.evidence.material import T0, certify, crl, microseconds
-from firmware_tests.evidence.test_letters import HOSTILE, changed, court, good
+from firmware_tests.evidence.test_letters import HOSTILE, VEILED, changed, court, good
 
 Ask = Callable[..., Any]
 
@@ -130,6 +130,11 @@ def test_seals_by_every_kind_of_key(ask: Ask, key: str) -> None:
     content = evidence(desk.chain())
     assert check(content).indication.value == "TOTAL-PASSED"
     assert verify(ask, content)["indication"] == "TOTAL-PASSED"
+
+
+@pytest.mark.parametrize(("content", "expected"), VEILED)
+def test_what_opened_is_what_was_committed_to(ask: Ask, content: bytes, expected: str) -> None:
+    assert verify(ask, content)["indication"] == expected
 
 
 def test_trust_decides(ask: Ask) -> None:
