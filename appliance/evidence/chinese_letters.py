@@ -77,8 +77,11 @@ LETTERS: Final[dict[str, str]] = {
     "The record's opening has members that nothing covers.": "记录开启件含有不受任何签名保护的成员。",
     "The opening and the proof name different entries.": "开启件与证明指明了不同的日志项。",
     "The log proof is not text.": "日志证明不是文本。",
-    "A WebAuthn assertion: its public key is not in the file.": "WebAuthn 断言：其公钥不在文件中。",
+    "A passkey's signature: its public key is not in the file.": "通行密钥签名：其公钥不在文件中。",
+    "The approver's certificate is not there.": "没有审批人的证书。",
+    "It is over exactly this event, before it was approved.": "它所涵盖的正是审批之前的此事件。",
     "It is over something else than this event.": "它所涵盖的不是此事件。",
+    "the time of the event": "事件的时间",
     "Step {0}, approver {1}: signed by “{2}” over exactly this event.":
         "第 {0} 步，审批人 {1}：由“{2}”对此事件签署。",
     "Step {0}, approver {1}: {2}. {3} That the box had checked it is said by the seal alone.":

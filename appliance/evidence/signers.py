@@ -31,7 +31,7 @@ def signing_certificate(journal: Journal, signer: cms.SignerInfo, candidates: Se
 
     Raises Refusal: NO_SIGNING_CERTIFICATE_FOUND, FORMAT_FAILURE, CRYPTO_CONSTRAINTS_FAILURE.
     """
-    named = [one for one in candidates if _is_named(signer, one)]
+    named = [one for one in candidates if names_certificate(signer, one)]
     if not named:
         raise Refusal(
             "signing certificate",
@@ -51,7 +51,8 @@ def signing_certificate(journal: Journal, signer: cms.SignerInfo, candidates: Se
     return matching[0]
 
 
-def _is_named(signer: cms.SignerInfo, certificate: Certificate) -> bool:
+def names_certificate(signer: cms.SignerInfo, certificate: Certificate) -> bool:
+    """Whether the signer identifier is this certificate's."""
     if signer.key_identifier is not None:
         return bool(certificate.parsed.key_identifier == signer.key_identifier)
     return signer.issuer == certificate.issuer and signer.serial == certificate.serial

@@ -49,7 +49,7 @@ from firmware_tests.evidence.letters import (
     story,
     surroundings,
 )
-from firmware_tests.evidence.material import T0, certify, crl, microseconds, seal
+from firmware_tests.evidence.material import T0, certify, crl, microseconds, seal, signed_data, signer_info
 from firmware_tests.evidence.test_logs import record_of
 from firmware_tests.letters.kinds import BID_BOND, FIELDS
 
@@ -191,9 +191,27 @@ def test_approvals_hold_or_are_undecided_or_refute() -> None:
     assert report.indication is PASSED
     assert facts(report).events[0].approvals[0].sub_indications == [Sub.NO_CERTIFICATE_CHAIN_FOUND]
     assert any("INDETERMINATE" in one.text for one in checks(report) if one.outcome == "note")
-    assert facts(check(approved(b"{}", draft, "webauthn"))).events[0].approvals[0].indication is UNDECIDED
+    bare = signed_data(
+        [signer_info(stranger, "data", draft.approval_text(), attributes={"signing_certificate_v2": None})], []
+    )
+    assert facts(check(approved(bare, draft))).events[0].approvals[0].signer == ""
     for wrong in (seal(known, draft.canonical()), seal(known, draft.approval_text(), enveloping=True)[:-9], b"0"):
         assert check(approved(wrong, draft)).indication is FAILED
+
+
+def assertion(text: bytes) -> bytes:
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).decode().rstrip("=")
+    client_data = base64.urlsafe_b64encode(json.dumps({"challenge": challenge}).encode()).decode().rstrip("=")
+    return json.dumps({"id": "AA", "response": {"clientDataJSON": client_data}}).encode()
+
+
+def test_a_passkeys_approval_is_of_this_event_or_refutes_it() -> None:
+    draft = event(None, "issue", fields=FIELDS, value=opened_value())
+    report = check(approved(assertion(draft.approval_text()), draft, "webauthn"))
+    assert report.indication is PASSED
+    assert facts(report).events[0].approvals[0].indication is UNDECIDED
+    for wrong in (assertion(b"another event"), b"{}", b"[]", b"{", b'{"response":{"clientDataJSON":1}}'):
+        assert check(approved(wrong, draft, "webauthn")).indication is FAILED
 
 
 # --- what boxes would not seal, sealed all the same ------------------------------------------------------------------

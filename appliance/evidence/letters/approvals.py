@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 
 from appliance.der import DerError
 from appliance.evidence import cms
-from appliance.evidence.contents import signed_content
+from appliance.evidence.canonical import NotCanonical, read_json
+from appliance.evidence.chains import Moment, check_chain
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.letters.facts import ApprovalFact
-from appliance.evidence.seals import judge_signer
-from appliance.evidence.subjects import NamedBytes, Subject
+from appliance.evidence.signatures import digest
+from appliance.evidence.signers import check_signer_signature, names_certificate, readable_certificates, signed_digest
 from appliance.letters.event import Approval, Event
 from appliance.quoting import escape, quote
 
@@ -24,24 +26,21 @@ from appliance.quoting import escape, quote
 def judge_approvals(event: Event, context: Context, proven_us: int | None, journal: Journal) -> list[ApprovalFact]:
     """Judge each, and enter it: one that is refuted refutes the event; one that nothing given decides is noted, with
     its own indication in the report. `proven_us`: when the event is shown to have existed."""
-    subject = Subject(NamedBytes("the event before it was approved", event.approval_text()))
-    return [_judge(one, subject, context, proven_us, journal) for one in event.approvals]
+    text = event.approval_text()
+    return [_judge(one, text, context, proven_us, journal) for one in event.approvals]
 
 
-def _judge(
-    approval: Approval, subject: Subject, context: Context, proven_us: int | None, journal: Journal
-) -> ApprovalFact:
+def _judge(approval: Approval, text: bytes, context: Context, proven_us: int | None, journal: Journal) -> ApprovalFact:
     found = Journal()
     signer = ""
     try:
+        signature = base64.b64decode(approval.signature, validate=True)
         if approval.form == "cms":
-            signer = _cms(approval, subject, context, proven_us, found)
+            signer = _card(signature, text, context, proven_us, found)
         else:
-            found.refuse(
-                "approval", SubIndication.NO_SIGNING_CERTIFICATE_FOUND,
-                "A WebAuthn assertion: its public key is not in the file.",
-            )  # fmt: skip
-    except (DerError, binascii.Error, ValueError) as error:
+            _passkey(signature, text, found)
+        found.complete()
+    except (DerError, NotCanonical, binascii.Error, ValueError, KeyError, TypeError) as error:
         found.refuse("approval", SubIndication.FORMAT_FAILURE, f"Malformed: {escape(str(error))}.")
     except Refusal as refusal:
         found.add(refusal)
@@ -55,9 +54,10 @@ def _judge(
         for one in found.checks:
             if one.sub_indication is not None:
                 journal.refuse(
-                    "approval", one.sub_indication,
+                    "approval",
+                    one.sub_indication,
                     f"Step {approval.step}, approver {quote(approval.approver)}: {one.text}",
-                )  # fmt: skip
+                )
     else:
         journal.note(
             "approval",
@@ -70,15 +70,59 @@ def _judge(
     )  # fmt: skip
 
 
-def _cms(approval: Approval, subject: Subject, context: Context, proven_us: int | None, found: Journal) -> str:
-    signed_data = cms.read_signed_data(base64.b64decode(approval.signature, validate=True))
-    if len(signed_data.signers) != 1:
-        raise DerError("an approval has one signer")
-    content = signed_content(signed_data, [subject])
-    judged = judge_signer(context, signed_data, signed_data.signers[0], content, [subject], proven_us)
-    found.checks += judged.journal.checks
-    if judged.content_missing:
-        found.refuse("content", SubIndication.HASH_FAILURE, "It is over something else than this event.")
-    if judged.journal.indication is Indication.PASSED:
-        found.complete()
-    return judged.name
+def _card(encoded: bytes, text: bytes, context: Context, proven_us: int | None, found: Journal) -> str:
+    """A card's detached CMS, as appliance.ceremonies.cards takes it. Gives the certificate's subject.
+
+    Raises DerError, Refusal."""
+    signed_data = cms.read_signed_data(encoded)
+    if len(signed_data.signers) != 1 or signed_data.content is not None:
+        raise DerError("an approval has one signer, and its text is not inside")
+    signer = signed_data.signers[0]
+    candidates = (*readable_certificates(signed_data.certificates), *context.others)
+    certificate = next((one for one in candidates if names_certificate(signer, one)), None)
+    name, value = signed_digest(signer)
+    found.expect(
+        digest(name, text) == value,
+        "content",
+        "It is over exactly this event, before it was approved.",
+        SubIndication.HASH_FAILURE,
+        "It is over something else than this event.",
+    )
+    if certificate is None:
+        found.refuse(
+            "signing certificate",
+            SubIndication.NO_SIGNING_CERTIFICATE_FOUND,
+            "The approver's certificate is not there.",
+        )
+        return ""
+    check_signer_signature(found, signer, certificate)
+    moment = Moment(
+        context.now_us if proven_us is None else proven_us, "the time of the event", claimed_by_signer=False,
+        proven_us=proven_us,
+    )  # fmt: skip
+    trusted = context.trust.trusted_for("seal")
+    check_chain(found, certificate, candidates, trusted, context.lists, moment, context.now_us)
+    return certificate.name
+
+
+def _passkey(encoded: bytes, text: bytes, found: Journal) -> None:
+    """A passkey's assertion (WebAuthn level 3, section 7.2): whether its challenge is this event. The public key stands
+    in the constitution, not in the file."""
+    client_data = read_json(encoded)["response"]["clientDataJSON"]
+    challenge = read_json(_from_base64url(client_data))["challenge"]
+    found.expect(
+        _from_base64url(challenge) == hashlib.sha256(text).digest(),
+        "content",
+        "It is over exactly this event, before it was approved.",
+        SubIndication.HASH_FAILURE,
+        "It is over something else than this event.",
+    )
+    found.refuse(
+        "approval",
+        SubIndication.NO_SIGNING_CERTIFICATE_FOUND,
+        "A passkey's signature: its public key is not in the file.",
+    )
+
+
+def _from_base64url(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
