@@ -27,6 +27,8 @@ from appliance.box.process import write_file
 from appliance.evidence import AuthorityEntry, LogEntry
 from appliance.keymaster.certificates import profiles, revocation
 from appliance.keymaster.certificates.trust_bundles import make_bundle
+from appliance.letters.kind import read_kind
+from appliance.letters.shipped import shipped
 from appliance.log import VerifierKey
 from appliance.recorder.counts import CallCounter, new_run_id
 from hsm import vault
@@ -94,11 +96,17 @@ def provision(
 ) -> Provisioned:
     """Make a rehearsal box under `root`; `revocation_url`: http://HOST:PORT, where clients will find CRLs and OCSP;
     `host`: the domain name that others know the box by; `federations`: names with their tenants, if they are not to be
-    one of all tenants.
+    of all tenants: one for rehearsals, and those that the kinds that ship name.
 
     Raises AlreadyProvisioned when there is one."""
-    shared = {names.FEDERATION: list(tenants)} if federations is None else federations
+    shared = {name: list(tenants) for name in (names.FEDERATION, *_named())} if federations is None else federations
     return _Provisioning(Home(root.resolve()), list(tenants), name, workers, revocation_url, host, shared).run()
+
+
+def _named() -> list[str]:
+    """Federations in which kinds that ship are unique."""
+    scopes = {unique.scope for text in shipped().values() for unique in read_kind(text).kind.unique.values()}
+    return sorted(scope.removeprefix("@") for scope in scopes if scope.startswith("@"))
 
 
 class _Provisioning:
@@ -191,7 +199,18 @@ class _Provisioning:
         for path, content in self.outputs.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, content)
+        self._kinds()
         return Provisioned(self.home, settings, applications)
+
+    def _kinds(self) -> None:
+        """Every kind of letter that ships, for every tenant: as if its quorum had installed it. What letters that need
+        approval wait for are policies, and those name persons of the constitution that officers found later."""
+        for name, text in shipped().items():
+            version = read_kind(text).kind.version
+            for tenant in self.tenants:
+                path = self.home.kinds / tenant / name / f"{version}.toml"
+                path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+                write_file(path, text, 0o640)
 
     def _token_settings(self, label: str) -> box.TokenSettings:
         return box.TokenSettings(

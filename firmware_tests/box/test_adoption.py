@@ -119,7 +119,7 @@ def _letters_refused(now: BoxSettings) -> list[BoxSettings]:
     """Keys of letters on tokens that serve something else too, other ones than before, federations of nobody."""
     replace = msgspec.structs.replace
     first, *rest = now.tenants
-    (federation,) = now.federations
+    federation = now.federations[0]
     on_tenants = replace(first.release_keys[0], token=first.token)
     nowhere = replace(first.release_keys[0], token="nowhere")
     others = replace(first.release_keys[0], token=rest[0].release_keys[0].token)

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from appliance.box.home import Home
+from appliance.box.kinds import kinds_of
 from appliance.box.settings import read_settings
+from appliance.letters.kind import read_kind
+from appliance.letters.shipped import shipped
 from firmware_tests.running import RunningBox, cinnabar
 from firmware_tests.scenarios.runs import difference, recorder_alone
 
@@ -88,14 +91,24 @@ def test_secrets_are_their_owners_alone(new_box: RunningBox) -> None:
     assert all(len(value) >= 32 for value in values)
 
 
+def test_every_tenant_has_the_kinds_that_ship_and_their_federations(new_box: RunningBox) -> None:
+    settings = read_settings(new_box.home.settings)
+    for tenant in ("alfa", "bravo"):
+        assert kinds_of(new_box.home, tenant) == list(shipped().values())
+    scopes = {unique.scope for text in shipped().values() for unique in read_kind(text).kind.unique.values()}
+    assert scopes - {"tenant"} <= {f"@{federation.name}" for federation in settings.federations}
+    for path in new_box.home.kinds.rglob("*.toml"):
+        assert mode(path) == 0o640
+
+
 def test_keys_of_letters_have_one_purpose_on_tokens_of_their_own(new_box: RunningBox) -> None:
     settings = read_settings(new_box.home.settings)
     uris = {token.name: token.uri for token in settings.tokens}
     macs = [(tenant.token, tenant.uniqueness_key or "") for tenant in settings.tenants]
     macs += [(federation.token, federation.key_uri) for federation in settings.federations]
     releases = [(key.token, key.key_uri) for tenant in settings.tenants for key in tenant.release_keys]
-    assert [federation.tenants for federation in settings.federations] == [["alfa", "bravo"]]
-    assert (len(macs), len(releases)) == (3, 2)
+    assert all(federation.tenants == ["alfa", "bravo"] for federation in settings.federations)
+    assert (len(macs), len(releases)) == (2 + len(settings.federations), 2)
     assert {token for token, _ in releases}.isdisjoint({token for token, _ in macs})
     program = """
 import sys
@@ -119,7 +132,7 @@ for token_uri, pin, purpose, uri in zip(*[iter(sys.argv[1:])] * 4):
     command = [sys.executable, "-c", program, *arguments]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines() == ["mac []"] * 3 + ["agree []"] * 2
+    assert ran.stdout.splitlines() == ["mac []"] * len(macs) + ["agree []"] * len(releases)
 
 
 @pytest.mark.parametrize(
