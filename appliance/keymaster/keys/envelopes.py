@@ -11,13 +11,12 @@ import hashlib
 import os
 
 from asn1crypto import cms
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives import padding as block_padding
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-RSA_MINIMUM_BITS = 2048
-_SHA256 = {"algorithm": "sha256"}
+from appliance.cms_recipients import CONTENT_KEY_BYTES, RSA_MINIMUM_BITS, transport
 
 
 class RecipientRefused(ValueError):
@@ -38,27 +37,15 @@ def recipient_key(spki: bytes) -> rsa.RSAPublicKey:
 def seal(content: bytes, spki: bytes) -> bytes:
     """DER of a ContentInfo that only the holder of the key can open. Raises RecipientRefused."""
     recipient = recipient_key(spki)
-    content_key, vector = os.urandom(32), os.urandom(16)
+    content_key, vector = os.urandom(CONTENT_KEY_BYTES), os.urandom(16)
     padder = block_padding.PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES256(content_key), modes.CBC(vector)).encryptor()
     encrypted = encryptor.update(padder.update(content) + padder.finalize()) + encryptor.finalize()
-    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-    transport = {
-        "version": "v2",
-        "rid": cms.RecipientIdentifier("subject_key_identifier", _key_identifier(recipient)),
-        "key_encryption_algorithm": {
-            "algorithm": "rsaes_oaep",
-            "parameters": {
-                "hash_algorithm": _SHA256,
-                "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": _SHA256},
-            },
-        },
-        "encrypted_key": recipient.encrypt(content_key, oaep),
-    }
+    identifier = cms.RecipientIdentifier("subject_key_identifier", _key_identifier(recipient))
     envelope = cms.EnvelopedData(
         {
             "version": "v2",
-            "recipient_infos": [cms.RecipientInfo("ktri", cms.KeyTransRecipientInfo(transport))],
+            "recipient_infos": [transport(recipient, content_key, identifier)],
             "encrypted_content_info": {
                 "content_type": "data",
                 "content_encryption_algorithm": {"algorithm": "aes256_cbc", "parameters": vector},
