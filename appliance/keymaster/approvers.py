@@ -55,10 +55,11 @@ def policies_of(home: Home, tenant: str, policy: str) -> list[bytes]:
 async def publish_approvers(room: Room) -> None:
     """Bring every tenant's file up to date; without a constitution nothing is written. Raises OSError."""
     if room.constitutions.refusal is None and room.constitutions.founded:
-        await asyncio.to_thread(_publish, room.home, room.constitutions.in_force())
+        await asyncio.to_thread(write_approvers, room.home, room.constitutions.in_force())
 
 
-def _publish(home: Home, law: Constitution) -> None:
+def write_approvers(home: Home, law: Constitution) -> None:
+    """The file of every tenant that has policies, where it is not so already. Blocks."""
     if not home.policies.is_dir():
         return
     for directory in sorted(path for path in home.policies.iterdir() if path.is_dir()):

@@ -265,18 +265,36 @@ def test_no_process_can_signal_another_kind_or_look_into_it(apart: RunningBox) -
 
 
 def test_policies_that_the_keymaster_makes_are_read_by_workers_and_nobody_else(apart: RunningBox) -> None:
+    """Nor does anybody else write them, or who approves (control QUORUM)."""
     program = (
         "import sys; from pathlib import Path\n"
         "from appliance.box.home import Home\n"
+        "from appliance.ceremonies import Constitution\n"
         "from appliance.ceremonies.actions import SetApprovalPolicy\n"
+        "from appliance.ceremonies.constitution import ApprovalRules\n"
         "from appliance.keymaster.actions.policies import keep\n"
+        "from appliance.keymaster.approvers import write_approvers\n"
         "import os; os.umask(0o027)\n"
-        "keep(Home(Path(sys.argv[1])), SetApprovalPolicy(tenant='demo', policy='bonds', tiers=[]), '00' * 32, 0)\n"
+        "home = Home(Path(sys.argv[1]))\n"
+        "keep(home, SetApprovalPolicy(tenant='demo', policy='bonds', tiers=[]), '00' * 32, 0)\n"
+        "rules = ApprovalRules(rp_id='localhost', origins=['https://localhost'])\n"
+        "write_approvers(home, Constitution(box='0' * 32, rehearsal=True, version=1, previous=None,\n"
+        "    issued='2026-01-01T00:00:00Z', rules=rules, persons=[], scopes=[]))\n"
     )
     _as_part(apart, "keymaster", (sys.executable, "-P", "-c", program, str(apart.home.root)))
-    kept = apart.home.policies / "demo" / "bonds" / "1.json"
-    assert {kind for kind, part in KINDS.items() if _can(apart, part, kept, os.R_OK)} == {"keymaster", "worker"}
-    assert {kind for kind, part in KINDS.items() if _can(apart, part, kept, os.W_OK)} == {"keymaster"}
+    directory = apart.home.policies / "demo"
+    for kept in (directory / "bonds" / "1.json", directory / "approvers.json"):
+        assert {kind for kind, part in KINDS.items() if _can(apart, part, kept, os.R_OK)} == {"keymaster", "worker"}
+        for written in (kept, kept.parent):
+            assert {kind for kind, part in KINDS.items() if _can(apart, part, written, os.W_OK)} == {"keymaster"}
+    reading = (
+        "import sys; from pathlib import Path\n"
+        "from appliance.api.letter_approvals import ApproverFiles\n"
+        "from appliance.box.home import Home\n"
+        "found = ApproverFiles(Home(Path(sys.argv[1]))).of('demo')\n"
+        "sys.exit(found is None or found.policy('bonds') is None)\n"
+    )
+    _as_part(apart, "api-0", (sys.executable, "-P", "-c", reading, str(apart.home.root)))
 
 
 def test_pages_of_counts_can_be_read_by_the_recorder_and_changed_by_their_process_alone(apart: RunningBox) -> None:

@@ -7,16 +7,21 @@ import contextlib
 import datetime
 import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.api.letter_approvals import ApproverFiles
+from appliance.box.home import Home
+from appliance.box.process import write_file
+from appliance.ceremonies import encode
 from appliance.ceremonies.actions import ApprovalTier
 from appliance.ceremonies.constitution import ApprovalRules
 from appliance.letters.approvals import check_complete, check_given, what_is_missing, what_is_needed
-from appliance.letters.approvers import Approver, Approvers, PolicyInForce
+from appliance.letters.approvers import FILE, Approver, Approvers, PolicyInForce
 from appliance.letters.errors import ApprovalMissing
 from appliance.letters.event import Actor, Approval, Event, KindReference
 from appliance.letters.kind import Step
@@ -291,3 +296,27 @@ def test_a_card_counts_by_the_certificate_that_the_constitution_holds(softhsm: S
         refused("not valid at this time", approvers, [good], at=late)
         replaced = msgspec.structs.replace(approvers, persons=[Approver(id="fay", credentials=[other.credential()])])
         refused("another certificate", replaced, [good])
+
+
+def test_the_file_of_approvers_is_looked_at_afresh_and_taken_only_whole(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    files, path = ApproverFiles(home), home.policies / "acme" / FILE
+    assert files.of("acme") is None
+    path.parent.mkdir(parents=True)
+    first, second = (in_force({"issue": [tier("ann", threshold=1)]}, persons) for persons in (NAMES, NAMES[:1]))
+    for one in (first, second, first):
+        write_file(path, encode(one), 0o640)
+        found = files.of("acme")
+        assert found == one
+        assert files.of("acme") is found
+    for damaged in (
+        b"",
+        encode(first)[:-1],
+        encode(first) + b"\n",
+        encode(msgspec.structs.replace(first, tenant="globex")),
+    ):
+        write_file(path, damaged, 0o640)
+        assert files.of("acme") is None
+    path.unlink()
+    assert files.of("acme") is None
+    assert files.of("globex") is None
