@@ -6,6 +6,7 @@ Paths are built and checked by pyhanko-certvalidator at a stated moment, with no
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
@@ -64,8 +65,9 @@ class Certificate:
         return hashlib.sha256(self.encoded).hexdigest()
 
 
+@functools.lru_cache(maxsize=64)
 def read_certificate(encoded: bytes) -> Certificate:
-    """Parse DER strictly enough to use it. Raises DerError."""
+    """Parse DER strictly enough to use it. Remembered, as the seals of a letter share theirs. Raises DerError."""
     if len(encoded) > _LARGEST:
         raise DerError(f"certificate of {len(encoded)} bytes")
     outer = Reader(encoded)
