@@ -15,6 +15,7 @@ _HIDDEN: Final = re.compile(
     "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff]"
 )
 _LONG: Final = re.compile("[!-~]{45,}")
+_PART: Final = re.compile("[!-~]{16}(?=[!-~])")
 _BREAK: Final = "\u200b"
 
 
@@ -24,16 +25,16 @@ def visible(text: str) -> str:
 
 
 def breakable(text: str) -> str:
-    """The text with places to break in words that are longer than a column, digests above all."""
-    return _LONG.sub(lambda found: _BREAK.join(found[0]), text)
+    """The text with places to break, every sixteen characters, in words that may be longer than a column."""
+    return _LONG.sub(lambda found: _PART.sub(lambda part: part[0] + _BREAK, found[0]), text)
 
 
-def inert(value: object) -> object:
-    """The same for all strings in a value that came from JSON, the names of members too."""
+def inert(value: object, *, breaking: bool = False) -> object:
+    """All strings in a value that came from JSON made visible, the names of members too; and `breakable`."""
     if isinstance(value, str):
-        return breakable(visible(value))
+        return breakable(visible(value)) if breaking else visible(value)
     if isinstance(value, dict):
-        return {visible(name): inert(member) for name, member in value.items()}
+        return {visible(name): inert(member, breaking=breaking) for name, member in value.items()}
     if isinstance(value, list):
-        return [inert(member) for member in value]
+        return [inert(member, breaking=breaking) for member in value]
     return value

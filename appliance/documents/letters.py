@@ -24,6 +24,8 @@ _ATTACH: Final = (
     'mime-type: "application/json", description: "The letter that this page shows 本页所示文书的数据")\n'
 ).encode()
 _STANDARD: Final = "a-3b"
+_WRAPPED: Final = {"statement", "sections", "tables", "notes"}
+"""Members of a page that stand in columns."""
 
 
 @functools.cache
@@ -81,18 +83,20 @@ def _template(request: RenderLetterRequest) -> tuple[bytes, str]:
         if request.template != "letter":
             raise NotRendered("template: the box has no such template of its own")
         page = read_page(request.data)
-        return TEMPLATES["letter"], _json(laid_out(page))
+        return TEMPLATES["letter"], _json(
+            {name: inert(member, breaking=name in _WRAPPED) for name, member in laid_out(page).items()}
+        )
     if not request.template_digest:
         raise NotRendered("template_digest: a template that is brought needs the digest that its quorum approved")
     try:
         data = msgspec.json.decode(request.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotRendered(f"data: {error}") from None
-    return request.template_source, _json(data)
+    return request.template_source, _json(inert(data))
 
 
 def _json(data: object) -> str:
-    return msgspec.json.encode(inert(data)).decode()
+    return msgspec.json.encode(data).decode()
 
 
 def _attachment(attachment: bytes) -> str:

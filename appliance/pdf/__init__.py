@@ -10,6 +10,7 @@ from appliance.pdf.lasting import PreparedStamp, ValidationData, prepare_documen
 from appliance.pdf.page import Column, LetterPage, PageRefused, Pair, Row, Section, Table
 from appliance.pdf.picture import SealPicture, read_picture
 from appliance.pdf.places import Place, seal_place
+from appliance.pdf.same import Rendering, Sameness, read_rendering, same_letter
 from appliance.pdf.sealing import TOKEN_BYTES, PreparedPdf, prepare_foreign_seal, prepare_seal, room_for
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "Place",
     "PreparedPdf",
     "PreparedStamp",
+    "Rendering",
     "Row",
+    "Sameness",
     "SealDoesNotFit",
     "SealPicture",
     "Section",
@@ -32,7 +35,9 @@ __all__ = [
     "prepare_foreign_seal",
     "prepare_seal",
     "read_picture",
+    "read_rendering",
     "room_for",
+    "same_letter",
     "seal_place",
     "with_validation_data",
 ]

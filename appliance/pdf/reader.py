@@ -56,6 +56,7 @@ class Pdf:
         if root is None:
             raise PdfRefused("it has no catalogue")
         self.root = root
+        self.first_table = at
         self.revisions = len(seen)
 
     def _read_table(self, at: int) -> dict[bytes, bytes]:
@@ -74,7 +75,8 @@ class Pdf:
             raise PdfRefused("a cross-reference table has no trailer")
         return dictionary(data, trailer.end())
 
-    def _offset(self, number: int) -> int:
+    def offset(self, number: int) -> int:
+        """Where an object begins in the file."""
         for first, count, start in self._subsections:
             if first <= number < first + count:
                 entry = self.data[start + (number - first) * _ENTRY : start + (number - first + 1) * _ENTRY]
@@ -85,7 +87,7 @@ class Pdf:
 
     def start(self, number: int) -> int:
         """Where the value of an object begins."""
-        found = _OBJECT.match(self.data, self._offset(number))
+        found = _OBJECT.match(self.data, self.offset(number))
         if found is None or (int(found[1]), int(found[2])) != (number, 0):
             raise PdfRefused(f"object {number} is not where the table says")
         return found.end()

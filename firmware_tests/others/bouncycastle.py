@@ -6,22 +6,27 @@ Each program takes several cases and prints one line a case, so that a JVM start
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 _JARS = [Path("/usr/share/java") / f"{name}.jar" for name in ("bcprov", "bcpkix", "bcutil")]
+PDFBOX = [Path("/usr/share/java") / f"{name}.jar" for name in ("pdfbox2", "fontbox2", "commons-logging")]
+"""Of libpdfbox2-java and what it needs."""
 _SOURCES = Path(__file__).parent / "java"
 
 
 class BouncyCastle:
     """Runs the programs of firmware_tests/others/java, compiled into `classes`."""
 
-    def __init__(self, classes: Path) -> None:
-        missing = [str(jar) for jar in _JARS if not jar.exists()]
+    def __init__(self, classes: Path, further: Sequence[Path] = ()) -> None:
+        """`further`: jars beside BouncyCastle's."""
+        jars = [*_JARS, *further]
+        missing = [str(jar) for jar in jars if not jar.exists()]
         if missing:
-            raise FileNotFoundError(f"install libbcprov-java libbcpkix-java libbcutil-java: no {', '.join(missing)}")
+            raise FileNotFoundError(f"install what provisioning/packages-test.txt lists: no {', '.join(missing)}")
         self._classes = classes
         self._compiled: set[str] = set()
-        self._path = ":".join(map(str, [classes, *_JARS]))
+        self._path = ":".join(map(str, [classes, *jars]))
 
     def run(self, program: str, *arguments: str | Path) -> list[str]:
         """The lines that `program` prints; raises CalledProcessError when it fails as a program."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,25 +76,45 @@ class Institution:
         token = None if tsa is None else tsa.token(self.sealer.digest(signature))
         return prepared.complete(signature, token)
 
+    def prolong(self, pdf: bytes, tsa: OpenSslTsa) -> bytes:
+        """B-LT of B-T."""
+        certificates = [one.public_bytes(Encoding.DER) for one in (*self.sealer.certificates, tsa.certificate)]
+        return with_validation_data(pdf, ValidationData(certificates=certificates, crls=[self.crl()]))
+
     def last(self, pdf: bytes, tsa: OpenSslTsa) -> bytes:
         """B-LTA of B-T."""
-        certificates = [one.public_bytes(Encoding.DER) for one in (*self.sealer.certificates, tsa.certificate)]
-        pdf = with_validation_data(pdf, ValidationData(certificates=certificates, crls=[self.crl()]))
-        stamp = prepare_document_timestamp(pdf)
+        stamp = prepare_document_timestamp(self.prolong(pdf, tsa))
         return stamp.complete(tsa.token(stamp.digest()))
 
 
-def make(directory: Path) -> dict[str, bytes]:
-    """The bench letter in each level, and with a further seal."""
-    tsa = OpenSslTsa(directory)
-    one, two = Institution(), Institution(subject="Counter")
-    b_b = one.seal(letter(), place=(0, 1))
-    b_t = one.seal(letter(), tsa, place=(0, 1))
-    return {
+@dataclass(frozen=True)
+class Levels:
+    """The bench letter in each level, and with further seals."""
+
+    files: dict[str, bytes]
+    roots: list[bytes]
+    """DER of all authorities."""
+    directory: Path
+
+
+def make_levels(tsa: OpenSslTsa, one: Institution, directory: Path) -> Levels:
+    two, three = Institution(subject="Counter"), Institution("rsa-pss-sha256", subject="Third")
+    b_b = one.seal(letter(), place=(0, 3))
+    b_t = one.seal(letter(), tsa, place=(0, 3))
+    b_lta = one.last(b_t, tsa)
+    counter = two.seal(b_t, tsa, place=(1, 3))
+    files = {
         "b-b": b_b,
         "b-t": b_t,
-        "b-lta": one.last(b_t, tsa),
+        "b-lt": one.prolong(b_t, tsa),
+        "b-lta": b_lta,
+        "b-lta-again": one.last(b_lta, tsa),
         "invisible": one.seal(letter(), tsa),
-        "counter": two.seal(b_t, tsa),
-        "after-lta": two.seal(one.last(b_t, tsa), tsa),
+        "counter": counter,
+        "three-seals": three.seal(counter, tsa, place=(2, 3)),
+        "after-lta": two.seal(b_lta, tsa),
     }
+    for name, content in files.items():
+        (directory / f"{name}.pdf").write_bytes(content)
+    authorities = [one.authority.certificate, two.authority.certificate, three.authority.certificate, tsa.certificate]
+    return Levels(files, [one.public_bytes(Encoding.DER) for one in authorities], directory)

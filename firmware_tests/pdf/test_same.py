@@ -1,0 +1,80 @@
+"""A letter that we rendered is held to its attached JSON."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from appliance.documents.letters import render_letter
+from appliance.pdf import PdfRefused, Rendering, Sameness, read_rendering, same_letter
+from appliance.pdf.reader import Pdf
+from appliance.pdf.syntax import write
+from appliance.pdf.update import Update, stream
+from firmware_tests.pdf.letters import bench_page, request_of
+from firmware_tests.pdf.sealed import Institution, Levels, letter
+
+
+def render(said: Rendering) -> bytes:
+    """As the verifier does: data by the kind's rules (here: the bench page), the rest as recorded."""
+    request = request_of(bench_page(1), 1)
+    assert said.attachment == request.attachment
+    return render_letter(
+        msgspec.structs.replace(request, time_s=said.time_s, template_digest=said.template_digest)
+    )  # fmt: skip
+
+
+def test_sealed_letters_are_the_same_in_every_level(levels: Levels) -> None:
+    for name, content in {"bare": letter(), **levels.files}.items():
+        assert same_letter(content, render) is Sameness.SAME, name
+
+
+def test_another_amount_on_the_page_is_found(institution: Institution) -> None:
+    """The page says one thing, the attached JSON another; the seal is as good as any."""
+    page = bench_page(1)
+    value = page.sections[0].rows[3].value
+    assert isinstance(value, str)
+    forged = render_letter(
+        msgspec.structs.replace(request_of(page, 1), data=page.json().replace(value, "CNY 999,999,999.99"))
+    )
+    assert same_letter(institution.seal(forged), render) is Sameness.DIFFERS
+
+
+def test_another_version_of_the_renderer_is_told() -> None:
+    other = letter().replace(b"(Typst 0.", b"(Typst 9.")
+    assert same_letter(other, render) is Sameness.OTHER_RENDERER
+
+
+def test_an_overlay_after_the_seal_is_found(institution: Institution) -> None:
+    source = Pdf(institution.seal(letter()))
+    update = Update(source)
+    (number,) = source.pages()
+    page = source.members(number)
+    cover = update.add(stream({}, b"1 1 1 rg 0 0 600 800 re f"))
+    page[b"/Contents"] = b"[" + page[b"/Contents"] + b" %d 0 R]" % cover
+    update.put(number, write(page))
+    assert same_letter(update.written(b"")[0], render) is Sameness.ADDED
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        b"<</Type/Annot/Subtype/FreeText/Rect[0 0 0 0]>>",
+        b"<</Type/Annot/Subtype/Widget/FT/Sig/Rect[50 400 500 700]>>",
+        b"<</Type/Annot/Subtype/Widget/FT/Tx/Rect[0 0 0 0]>>",
+    ],
+)
+def test_what_is_no_seal_or_stands_elsewhere_is_found(annotation: bytes) -> None:
+    source = Pdf(letter())
+    update = Update(source)
+    (number,) = source.pages()
+    page = source.members(number)
+    page[b"/Annots"] = b"[%d 0 R]" % update.add(annotation)
+    update.put(number, write(page))
+    assert same_letter(update.written(b"")[0], render) is Sameness.ADDED
+
+
+def test_a_pdf_of_others_is_not_compared() -> None:
+    with pytest.raises(PdfRefused, match="from which template"):
+        read_rendering(letter().replace(b"template-sha256:", b"template-md5---:"))
+    with pytest.raises(PdfRefused):
+        same_letter(b"%PDF-1.7\n%%EOF", render)
