@@ -1,0 +1,164 @@
+"""`cinnabar approve-letter`: what it tells of a draft, and a card's signature that the rules take."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import json
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from appliance.ceremonies.actions import ApprovalTier
+from appliance.ceremonies.constitution import ApprovalRules
+from appliance.client.approval_commands import approve_letter
+from appliance.letters.approvals import check_complete, check_given, what_is_needed
+from appliance.letters.approvers import Approver, Approvers, PolicyInForce
+from appliance.letters.draft_words import read_approval_text, tell
+from appliance.letters.errors import DisclosureRefused, EventDamaged
+from appliance.letters.event import APPROVAL_PREFIX, Actor, Approval, Event
+from appliance.letters.hidden import hide
+from appliance.letters.judge import Asked, judge
+from appliance.letters.kind import Step
+from firmware_tests.letters.kinds import BID_BOND, FIELDS
+from firmware_tests.officers import ORIGIN, RP_ID, CardOfficer, card_certificate
+from hsm import Pkcs11Uri
+from hsm.keys import generate_key_pair
+from hsm.testing.softhsm import SoftHsm
+from hsm.x509 import private_key
+
+ACTOR = Actor(application="core", box="0b" * 16, tenant="acme")
+
+
+def draft(**fields: object) -> Event:
+    asked = Asked(event="issue", letter="22" * 16, fields=FIELDS | fields)
+    return judge(BID_BOND, None, asked, ACTOR, frozenset("*"), 1_700_000_000_000_000, {}).draft
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(approve_letter, [str(one) for one in arguments])
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> Path:
+    """A draft as the API answers it."""
+    text = draft().approval_text()
+    path = tmp_path / "draft.json"
+    path.write_bytes(msgspec.json.encode({"letter": "22" * 16, "text": text, "policies": ["issue"], "disclosures": {}}))
+    return path
+
+
+def test_everything_is_told_from_the_bytes_in_both_languages(answered: Path, tmp_path: Path) -> None:
+    shown = run(answered, "--text", tmp_path / "text")
+    assert shown.exit_code == 0, shown.output
+    for said in (
+        "Application core of acme asks", "acme 的应用 core 请求", "Issue (issue)", "出函 (issue)", "500000.00 CNY",
+        "华南市政建设有限公司 (91440101MA5CXXXX1K)", "Valid until (valid_until): 2099-12-31", "22" * 16, "0b" * 16,
+        BID_BOND.digest, "none: it begins the letter", "it opens with 500000.00 CNY", "Issued (issued)",
+    ):  # fmt: skip
+        assert said in shown.output
+    text = (tmp_path / "text").read_bytes()
+    assert text == draft().approval_text()
+    assert run(tmp_path / "text", "--language", "zh").output.splitlines()[-3:] == shown.output.splitlines()[-3:]
+
+
+def test_nothing_in_a_draft_can_mislead_who_reads_it() -> None:
+    event = msgspec.structs.replace(draft(), fields={"project": "a\u202e\nState: released"}, event="iss\u200bue")
+    told = tell(event.approval_text(), "en", BID_BOND, {})
+    assert "Project (project): a⟨U+202E⟩⟨U+000A⟩State: released" in told
+    assert "Event: iss⟨U+200B⟩ue" in told
+    with pytest.raises(ValueError, match="another one"):
+        tell(event.approval_text(), "en", msgspec.structs.replace(BID_BOND, digest="00" * 32), {})
+    assert "(the kind is not at hand" in tell(event.approval_text(), "en", None, {})[-1]
+
+
+def test_hidden_values_are_told_by_their_own_disclosures_only() -> None:
+    made, other = hide({"project": "a bridge"}), hide({"project": "a tunnel"})
+    event = msgspec.structs.replace(draft(), hidden=list(made.digests))
+    text = event.approval_text()
+    assert "Hidden, not told to you: 1" in tell(text, "en", BID_BOND, {})
+    assert "Project (project): a bridge" in tell(text, "en", BID_BOND, {"project": made.disclosures[0]})
+    with pytest.raises(DisclosureRefused):
+        tell(text, "en", BID_BOND, {"project": other.disclosures[0]})
+
+
+def test_what_is_no_draft_is_not_shown_and_not_signed(tmp_path: Path) -> None:
+    text = draft().approval_text()
+    happened = msgspec.structs.replace(draft(), at="2026-01-01T00:00:00.000000Z")
+    for damaged in (
+        text[:-1],
+        text + b"\n",
+        text.removeprefix(APPROVAL_PREFIX),
+        APPROVAL_PREFIX + happened.canonical(),
+    ):
+        with pytest.raises(EventDamaged):
+            read_approval_text(damaged)
+        (tmp_path / "text").write_bytes(damaged)
+        assert run(tmp_path / "text").exit_code == 1
+    (tmp_path / "text").write_bytes(text)
+    assert run(tmp_path / "text", "--signature", tmp_path / "text").exit_code == 2
+
+
+def test_a_card_signs_what_was_shown(answered: Path, tmp_path: Path, softhsm: SoftHsm) -> None:
+    made = softhsm.token()
+    with contextlib.closing(made.open()) as token:
+        uri = generate_key_pair(token, "card", "ecdsa-p256-sha256")
+        certificate = card_certificate(
+            "fay", private_key(token.signing_key(Pkcs11Uri.parse(str(uri)), "ecdsa-p256-sha256"))
+        )
+    (tmp_path / "card.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    pin = made.pin_file(tmp_path)
+    card = f"{made.uri};object=card" if "?" not in str(made.uri) else str(made.uri).replace("?", ";object=card?")
+    signing = (
+        answered,
+        "--approver",
+        "fay",
+        "--certificate",
+        tmp_path / "card.pem",
+        "--output",
+        tmp_path / "approval.json",
+    )
+    done = run(*signing, "--card", card, "--pin-file", pin)
+    assert done.exit_code == 0, done.output
+    approval = msgspec.json.decode((tmp_path / "approval.json").read_bytes(), type=Approval)
+    text = draft().approval_text()
+    _taken(text, approval, certificate)
+
+    signed = base64.b64decode(approval.signature)
+    (tmp_path / "text").write_bytes(text)
+    (tmp_path / "approval.p7s").write_bytes(signed)
+    subprocess.run(
+        [
+            "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", str(tmp_path / "approval.p7s"), "-content",
+            str(tmp_path / "text"), "-certfile", str(tmp_path / "card.pem"), "-nointern", "-noverify",
+            "-out", "/dev/null",
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    wrapped = run(*signing, "--signature", tmp_path / "approval.p7s", "--step", "1")
+    assert wrapped.exit_code == 0, wrapped.output
+    assert json.loads((tmp_path / "approval.json").read_text())["step"] == 1
+    (tmp_path / "other").write_bytes(draft(project="另一个").approval_text())
+    refused = run(tmp_path / "other", *signing[1:], "--signature", tmp_path / "approval.p7s")
+    assert refused.exit_code == 1
+    assert "something else was signed" in refused.output
+
+
+def _taken(text: bytes, approval: Approval, certificate: x509.Certificate) -> None:
+    officer = CardOfficer.__new__(CardOfficer)
+    officer.name, officer.certificate = "fay", certificate
+    tier = ApprovalTier(up_to="", currency="CNY", approvers=["fay"], threshold=1)
+    approvers = Approvers(
+        tenant="acme", constitution="33" * 32, rules=ApprovalRules(rp_id=RP_ID, origins=[ORIGIN]),
+        policies=[PolicyInForce(policy="issue", version=1, digest="44" * 32, tiers=[tier])],
+        persons=[Approver(id="fay", credentials=[officer.credential()])],
+    )  # fmt: skip
+    needed = what_is_needed([Step(policy="issue")], (1, "CNY"), approvers)
+    check_given(text, needed, [approval], approvers, datetime.datetime.now(datetime.UTC))
+    check_complete(needed, [approval])
