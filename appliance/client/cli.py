@@ -26,6 +26,7 @@ SHORT_HELP = {
     "health": "Show how the box is.",
     "job": "Show a job and wait for its end.",
     "kind": "Check kinds of letters, show their life cycle, compare two.",
+    "letter": "Begin letters, have events happen to them, show them, fetch their evidence.",
     "log": "Check logs, and resume a restored box.",
     "log-fetch": "Fetch a log: checkpoint, tiles and entries.",
     "management": "Officers' pages: one-time links for their first sign-in.",
