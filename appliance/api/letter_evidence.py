@@ -63,9 +63,10 @@ async def _chain(worker: Worker, tenant: str, log: HostedLog, letter: str) -> li
     first = read_event(own[0].artifact.event)
     if first.letter == letter:
         return own
-    # It was split off: its first event is its parent's, after all of the parent's before it.
+    # It was split off: its first event is its parent's. What led to that comes before it, and nothing after the split.
     parents = await _chain(worker, tenant, log, first.letter)
-    return [*parents[: first.number], *own[1:]]
+    split = [one.artifact.event for one in parents].index(own[0].artifact.event)
+    return [*parents[: split + 1], *own[1:]]
 
 
 async def _event(worker: Worker, tenant: str, log: HostedLog, row: list[Any]) -> EventFiles:

@@ -1,0 +1,163 @@
+"""Evidence of a running box's letters: the same file each time, checked offline by the verifier, by its page's rules in
+another engine, and by OpenSSL; the letters' own pages and receipts are inside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.asic import read_container
+from appliance.client import Client
+from appliance.client.errors import Refused
+from appliance.evidence import NamedBytes, Report, TrustBundle, read_bundle, verify
+from appliance.evidence.browser import rules
+from appliance.evidence.directory import read_directory
+from appliance.evidence.letters import LetterFacts
+from appliance.evidence.page import report_page
+from firmware_tests.letters.kinds import FIELDS, catalogue
+from firmware_tests.running import RunningBox
+
+VOUCHER = catalogue("credit-voucher")
+ENGINE = Path(__file__).parents[1] / "evidence" / "browser" / "rules.js"
+
+
+def taken(client: Client, letter: str) -> bytes:
+    """The evidence, once the log's signed head covers the newest event."""
+    for _ in range(100):
+        try:
+            return client.evidence(letter)
+        except Refused as refused:
+            if refused.code != "evidence-not-ready":
+                raise
+            time.sleep(0.1)
+    raise AssertionError("no signed head covers the letter")
+
+
+@dataclass
+class Auditor:
+    trust: TrustBundle
+    files: dict[str, bytes]
+    script: Path
+
+    def report(self, content: bytes, *more: tuple[str, bytes]) -> tuple[Report, LetterFacts]:
+        named = [NamedBytes("letter.asice", content), *(NamedBytes(name, one) for name, one in more)]
+        found = verify(named, self.trust, now_us=time.time_ns() // 1000, kinds=[VOUCHER])
+        told = [(part.title, one.text) for part in found.files[0].parts for one in part.checks if one.sub_indication]
+        assert found.exit_code == 0, told
+        facts = found.files[0].letter
+        assert isinstance(facts, LetterFacts)
+        return found, facts
+
+    def in_another_engine(self, content: bytes) -> dict[str, object]:
+        files = {name: base64.b64encode(one).decode() for name, one in self.files.items() if "/" not in name}
+        asked = {
+            "command": "verify",
+            "trust": files,
+            "file": base64.b64encode(content).decode(),
+            "now": time.time() * 1000,
+        }
+        done = subprocess.run(
+            ["node", "--no-warnings", str(ENGINE), str(self.script)],
+            input=json.dumps(asked) + "\n", capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        answer: dict[str, object] = json.loads(done.stdout)["answer"]
+        return answer
+
+
+@pytest.fixture(scope="module")
+def auditor(letter_box: RunningBox, tmp_path_factory: pytest.TempPathFactory) -> Auditor:
+    files = read_directory(letter_box.home.trust)
+    script = tmp_path_factory.mktemp("rules") / "rules.js"
+    script.write_text(rules())
+    return Auditor(read_bundle(files, None), files, script)
+
+
+def test_a_letters_whole_life_in_one_file(
+    client: Client, auditor: Auditor, letter_box: RunningBox, tmp_path: Path
+) -> None:
+    issued = client.begin_letter("bid-bond", FIELDS | {"tender_code": f"E-{uuid.uuid4().hex[:12]}"})
+    letter = issued.happened.letter
+    client.letter_event(letter, "claim", data={"claimed": FIELDS["amount"], "reason": "拒签中标合同"})
+    client.letter_event(letter, "pay", data={"paid": {"amount": "1.50", "currency": "CNY"}})
+    content = taken(client, letter)
+    assert content == taken(client, letter)
+    beside = [
+        (name.rpartition("/")[2], one)
+        for name, one in read_container(content).items()
+        if name.startswith("event-0001/")
+    ]
+    report, facts = auditor.report(content, *beside)
+    assert (facts.state, facts.balance, len(facts.events)) == (
+        client.letter(letter).state, "499998.50 CNY", 3,
+    )  # fmt: skip
+    assert all(one.covered_by == ["letter.asice"] for one in report.files[1:])
+    assert facts.head == client.letter(letter).head
+    assert report_page(report, "zh-Hans").startswith(b"<!DOCTYPE html>")
+    found = auditor.in_another_engine(content)
+    assert found["indication"] == "TOTAL-PASSED", found["told"]
+    client.letter_event(letter, "release")
+    longer = taken(client, letter)
+    before, after = read_container(content), read_container(longer)
+    assert all(after[name] == one for name, one in before.items() if "0001" in name or "0003" in name)
+    _openssl(after, letter_box.home.trust / "seal-ca.pem", tmp_path)
+    assert len(longer) < 300 * 1024 + sum(len(one) for name, one in after.items() if name.endswith(".pdf"))
+
+
+def _openssl(entries: dict[str, bytes], authority: Path, directory: Path) -> None:
+    for name in [one for one in entries if "ASiCManifest" in one]:
+        (directory / "manifest").write_bytes(entries[name])
+        (directory / "seal").write_bytes(entries[name.replace("ASiCManifest", "signature").replace(".xml", ".p7s")])
+        subprocess.run(
+            ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", str(directory / "seal"), "-content",
+             str(directory / "manifest"), "-CAfile", str(authority), "-purpose", "any", "-out", "/dev/null"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        subprocess.run(["xmllint", "--noout", "--nonet", str(directory / "manifest")], check=True)
+
+
+def voucher() -> dict[str, object]:
+    party = {"name": "甲供应商", "id": "91440101MA5CXXXX1K"}
+    return {
+        "number": f"V-{uuid.uuid4().hex[:12]}", "debtor": party, "holder": party,
+        "face": {"amount": "900.00", "currency": "CNY"}, "issued_on": "2026-01-01", "due": "2099-12-31",
+        "trade": uuid.uuid4().hex * 2,
+    }  # fmt: skip
+
+
+def test_a_divided_voucher_is_followed_to_its_parts(client: Client, auditor: Auditor) -> None:
+    first = client.begin_letter("credit-voucher", voucher()).happened.letter
+    client.letter_event(first, "confirm")
+
+    def rows(*amounts: str) -> dict[str, object]:
+        holders = [{"name": f"供应商{number}", "id": f"9144010{number}"} for number in range(len(amounts))]
+        money = [{"amount": amount, "currency": "CNY"} for amount in amounts]
+        return {"parts": [{"amount": one, "holder": two} for one, two in zip(money, holders, strict=True)]}
+
+    parts = client.letter_event(first, "transfer", data=rows("300.00", "200.00")).parts
+    client.letter_event(first, "transfer", data=rows("400.00"))
+    again = client.letter_event(parts[0], "transfer", data=rows("100.00")).parts
+    for letter, events, chain, balance in (
+        (first, 4, 1, "0.00 CNY"), (parts[0], 4, 2, "200.00 CNY"), (parts[1], 3, 2, "200.00 CNY"),
+        (again[0], 4, 3, "100.00 CNY"),
+    ):  # fmt: skip
+        content = taken(client, letter)
+        _, facts = auditor.report(content)
+        assert (facts.letter, len(facts.events), len(facts.title_chain), facts.balance) == (
+            letter,
+            events,
+            chain,
+            balance,
+        )
+        assert facts.kind_title is not None
+        found = auditor.in_another_engine(content)
+        assert found["indication"] == "TOTAL-PASSED", found["told"]
+        told = msgspec.convert(found["facts"], dict[str, object])
+        assert (told["letter"], told["balance"]) == (letter, balance)
