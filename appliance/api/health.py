@@ -15,6 +15,7 @@ from appliance.api.schemas import Health, KeyHealth, QuotaWarning, Weakness
 from appliance.box.known_weaknesses import KnownWeakness
 from appliance.box.states import Work, permits
 from appliance.clock import TimeNotShown
+from hsm.mechanisms import HMAC_SHA256
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -69,15 +70,36 @@ def _keys(worker: Worker, tenant: str | None) -> list[KeyHealth]:
 
 def _awaited_tokens(worker: Worker, tenant: str | None) -> set[str]:
     """The tokens that do not open: one tenant's, or all."""
-    tokens = set(worker.awaited.tokens)
-    return tokens if tenant is None else tokens & {one.token for one in worker.settings.tenants if one.name == tenant}
+    tokens, settings = set(worker.awaited.tokens), worker.settings
+    if tenant is None:
+        return tokens
+    mine = {one.token for one in settings.tenants if one.name == tenant}
+    mine |= {key.token for one in settings.tenants if one.name == tenant for key in one.release_keys}
+    return tokens & (mine | {one.token for one in settings.federations if tenant in one.tenants})
+
+
+def _weak_mac_keys(worker: Worker, tenant: str | None) -> list[Weakness]:
+    """Of the scopes of uniqueness that one tenant has, or of all."""
+    settings = worker.settings
+    scopes = [(one.name, one.token) for one in settings.tenants if tenant in (None, one.name)]
+    scopes += [(f"@{one.name}", one.token) for one in settings.federations if tenant is None or tenant in one.tenants]
+    found = []
+    for scope, name in scopes:
+        key, token = worker.macs.get(scope), worker.tokens.get(name)
+        if key is None or token is None:
+            continue
+        held = [one for site in token.health().sites for one in site.keys if one.scheme == HMAC_SHA256]
+        weak = {text for one in held if one.uri == str(key.request.uri) for text in one.weaknesses}
+        if weak:
+            found.append(_told(KnownWeakness.WEAK_KEY, f"uniqueness of {scope}: {', '.join(sorted(weak))}"))
+    return found
 
 
 def _told(weakness: KnownWeakness, detail: str) -> Weakness:
     return Weakness(name=weakness.label, detail=detail)
 
 
-def _weaknesses(worker: Worker, keys: list[KeyHealth]) -> list[Weakness]:
+def _weaknesses(worker: Worker, keys: list[KeyHealth], tenant: str | None) -> list[Weakness]:
     """Those of the box as the supervisor found them, and those of the keys that the asker sees."""
     found = [Weakness(name=name, detail=text) for name, text in worker.state.report().weaknesses.items()]
     documents = worker.documents.hello
@@ -93,7 +115,7 @@ def _weaknesses(worker: Worker, keys: list[KeyHealth]) -> list[Weakness]:
     for key in keys:
         if key.weaknesses:
             found.append(_told(KnownWeakness.WEAK_KEY, f"{key.name}: {', '.join(key.weaknesses)}"))
-    return found
+    return found + _weak_mac_keys(worker, tenant)
 
 
 def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
@@ -114,7 +136,7 @@ def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
         recorder="connected" if connected else "not-connected",
         hsm="working" if all(key.usable for key in keys) and not awaited else "failing",
         keys=keys,
-        weaknesses=_weaknesses(worker, keys),
+        weaknesses=_weaknesses(worker, keys, None if everything else tenant),
     )
 
 
