@@ -38,10 +38,19 @@ def begin_letter(
 
 
 def draft_letter(
-    kind: str, fields: Mapping[str, Any], *, event: str | None = None, data: Mapping[str, Any] | None = None
+    kind: str,
+    fields: Mapping[str, Any],
+    *,
+    event: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    envelopes: Mapping[str, bytes] | None = None,
+    receipts: Sequence[schemas.ReceiptGiven] = (),
 ) -> Call[schemas.Draft]:
-    """What approvers would sign to begin a letter."""
-    asked = schemas.LetterRequest(kind=kind, event=event, fields=dict(fields), data=dict(data or {}))
+    """What approvers would sign to begin a letter: asked for with all that the letter is then begun with."""
+    asked = schemas.LetterRequest(
+        kind=kind, event=event, fields=dict(fields), data=dict(data or {}), envelopes=dict(envelopes or {}),
+        receipts=list(receipts),
+    )  # fmt: skip
     return post("/v1/letters/drafts", asked, schemas.Draft, None, signs=False)
 
 
@@ -81,10 +90,19 @@ def release_key() -> Call[schemas.ReleaseKey]:
 
 
 def draft_event(
-    letter: str, event: str, *, fields: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
+    letter: str,
+    event: str,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    envelopes: Mapping[str, bytes] | None = None,
+    receipts: Sequence[schemas.ReceiptGiven] = (),
 ) -> Call[schemas.Draft]:
-    """What approvers would sign for an event of a letter."""
-    asked = schemas.EventRequest(event=event, fields=dict(fields or {}), data=dict(data or {}))
+    """What approvers would sign for an event of a letter: asked for with all that the event is then sent with."""
+    asked = schemas.EventRequest(
+        event=event, fields=dict(fields or {}), data=dict(data or {}), envelopes=dict(envelopes or {}),
+        receipts=list(receipts),
+    )  # fmt: skip
     return post(f"/v1/letters/{quote(letter, safe='')}/drafts", asked, schemas.Draft, None, signs=False)
 
 
