@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic, misc
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel, SuspiciousModification
-from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
+from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter, enumerate_sig_fields
 from pyhanko.sign.signers import cms_embedder, pdf_byterange
 from pyhanko.sign.validation import EmbeddedPdfSignature, SignatureCoverageLevel
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
@@ -116,7 +117,7 @@ def _everything(reader: PdfFileReader) -> Iterator[Any]:
     """All values that the catalogue leads to, each object once."""
     seen: set[tuple[int, int]] = set()
     waiting: list[Any] = [reader.root]
-    count = 0
+    looked_at = 0
     while waiting:
         value = waiting.pop()
         if isinstance(value, generic.IndirectObject):
@@ -125,8 +126,8 @@ def _everything(reader: PdfFileReader) -> Iterator[Any]:
                 continue
             seen.add(key)
             value = value.get_object()  # type: ignore[no-untyped-call]
-        count += 1
-        if count > _MOST_OBJECTS:
+        looked_at += 1
+        if looked_at > _MOST_OBJECTS:
             raise PdfRefused("pdf: it has too many parts")
         yield value
         if isinstance(value, generic.DictionaryObject):
@@ -169,8 +170,9 @@ def _holds(signature: EmbeddedPdfSignature) -> bool:
 
 def _with_hole(request: PreparePdfRequest) -> tuple[bytes, bytes]:
     writer = IncrementalPdfFileWriter(io.BytesIO(request.pdf), strict=True)
-    fields = writer.root.get("/AcroForm", {}).get("/Fields", ())
-    cms = cms_embedder.PdfCMSEmbedder().write_cms(field_name=f"Seal{len(fields) + 1}", writer=writer)
+    taken = {name for name, _, _ in enumerate_sig_fields(writer)}
+    field = next(name for number in count(1) if (name := f"Seal{number}") not in taken)
+    cms = cms_embedder.PdfCMSEmbedder().write_cms(field_name=field, writer=writer)
     next(cms)
     cms.send(
         cms_embedder.SigObjSetup(

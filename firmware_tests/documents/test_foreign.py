@@ -1,0 +1,191 @@
+"""PDFs that others made: what is refused, what is told, and that a seal on them holds."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.documents import PREPARE_PDF, PreparedForeign, PreparePdfRequest
+from appliance.documents.foreign import prepare_foreign
+from appliance.pdf import PdfRefused, prepare_foreign_seal, room_for
+from appliance.pdf.reader import Pdf
+from appliance.pdf.syntax import write
+from appliance.pdf.update import Update, stream
+from firmware_tests.documents.test_limits import ask
+from firmware_tests.others.pyhanko_validation import validate
+from firmware_tests.pdf.sealed import Institution, letter
+from firmware_tests.seals.sealing import NOW, NOW_US
+
+PAGE = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<<>>%b>>"
+
+
+def plain(catalogue: bytes = b"", page: bytes = b"", *further: bytes) -> bytes:
+    """A PDF of one page, by hand; `further` objects are numbered from 5."""
+    bodies = [
+        b"<</Type/Catalog/Pages 2 0 R%b>>" % catalogue,
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        PAGE % page,
+        stream({}, b"0 0 1 rg 10 10 50 50 re f"),
+        *further,
+    ]
+    made, offsets = b"%PDF-1.7\n", []
+    for number, body in enumerate(bodies, start=1):
+        offsets.append(len(made))
+        made += b"%d 0 obj\n%b\nendobj\n" % (number, body)
+    lines = b"".join(b"%010d 00000 n \n" % at for at in offsets)
+    count = len(bodies) + 1
+    table = b"xref\n0 %d\n0000000000 65535 f \n%btrailer\n<</Size %d/Root 1 0 R>>\n" % (count, lines, count)
+    return made + table + b"startxref\n%d\n%%%%EOF\n" % len(made)
+
+
+def asked(pdf: bytes) -> PreparePdfRequest:
+    return PreparePdfRequest(pdf=pdf, time_s=NOW, room=9000, name="担保人 Guarantor")
+
+
+@pytest.fixture(scope="module")
+def one() -> Institution:
+    return Institution()
+
+
+def seal(one: Institution, pdf: bytes) -> bytes:
+    made = prepare_foreign(PreparePdfRequest(pdf=pdf, time_s=NOW, room=room_for(one.profile)))
+    prepared = prepare_foreign_seal(pdf, made.added, made.after, made.room, one.profile, NOW_US)
+    return prepared.complete(one.sealer.sign(prepared.to_be_signed))
+
+
+def _qpdf(tmp_path: Path, *options: str) -> bytes:
+    (tmp_path / "in.pdf").write_bytes(letter())
+    subprocess.run(["qpdf", *options, tmp_path / "in.pdf", tmp_path / "out.pdf"], check=True, timeout=60)
+    return (tmp_path / "out.pdf").read_bytes()
+
+
+def test_seals_on_pdfs_of_others_hold(one: Institution, tmp_path: Path) -> None:
+    roots = [one.authority.certificate.public_bytes(Encoding.DER)]
+    for pdf in (plain(), _qpdf(tmp_path, "--object-streams=generate"), _qpdf(tmp_path, "--linearize"), letter()):
+        sealed = seal(one, pdf)
+        assert sealed.startswith(pdf)
+        (verdict,) = validate(sealed, roots)
+        assert verdict.bottom_line
+        (tmp_path / "sealed.pdf").write_bytes(sealed)
+        told = subprocess.run(
+            ["pdfsig", "-nocert", tmp_path / "sealed.pdf"], check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+        assert "Signature is Valid" in told
+        assert "Total document signed" in told
+
+
+def test_a_further_seal_on_a_sealed_pdf(one: Institution) -> None:
+    two = Institution(subject="Other")
+    sealed = seal(two, seal(one, plain()))
+    roots = [each.authority.certificate.public_bytes(Encoding.DER) for each in (one, two)]
+    assert [verdict.bottom_line for verdict in validate(sealed, roots)] == [True, True]
+    assert prepare_foreign(asked(sealed)).remarks == ["signed"]
+
+
+LAYER = b"/OCProperties<</OCGs[5 0 R]/D<<%b>>>>"
+GROUP = b"<</Type/OCG/Name(a)>>"
+
+
+@pytest.mark.parametrize(
+    ("pdf", "says"),
+    [
+        (plain(b"/OpenAction<</S/JavaScript/JS(app.alert(1))>>"), "script|action"),
+        (plain(b"/Names<</JavaScript<</Names[(a)<</S/JavaScript/JS(1)>>]>>>>"), "script"),
+        (plain(b"/OpenAction<</S/GoTo/D[3 0 R/Fit]/Next<</S/Launch/F(a)>>>>"), "begins"),
+        (plain(b"", b"/AA<</O<</S/URI/URI(http://a)>>>>"), "begin of themselves"),
+        (plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/Launch/F(a)>>>>]"), "/Launch"),
+        (plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/SubmitForm/F(a)>>>>]"), "/SubmitForm"),
+        (plain(b"", b"/Annots[5 0 R]", b"<</Type/Annot/Subtype/Screen/Rect[0 0 9 9]>>"), "/Screen"),
+        (plain(b"/AcroForm<</Fields[]/XFA(x)>>"), "XFA"),
+        (plain(LAYER % b"/OFF[5 0 R]", b"", GROUP), "hidden"),
+        (plain(LAYER % b"/BaseState/OFF", b"", GROUP), "hidden"),
+        (plain(LAYER % b"/AS[<</Event/Print/OCGs[5 0 R]>>]", b"", GROUP), "circumstances"),
+        (plain()[:-30], "read"),
+        (b"no PDF", "read"),
+        (b"", "read"),
+    ],
+)
+def test_what_acts_or_hides_is_refused(pdf: bytes, says: str) -> None:
+    with pytest.raises(PdfRefused, match=says):
+        prepare_foreign(asked(pdf))
+
+
+def test_encryption_is_refused(tmp_path: Path) -> None:
+    for length in ("128", "256"):
+        with pytest.raises(PdfRefused):
+            prepare_foreign(asked(_qpdf(tmp_path, "--allow-weak-crypto", "--encrypt", "", "owner", length, "--")))
+
+
+@pytest.mark.parametrize(
+    ("pdf", "remark"),
+    [
+        (plain(), []),
+        (plain(b"/OpenAction[3 0 R/Fit]"), []),
+        (plain(LAYER % b"", b"", GROUP), ["layers"]),
+        (plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/URI/URI(http://a)>>>>]"), ["links"]),
+        (letter(), ["attachments"]),
+    ],
+)
+def test_what_may_be_accepted_is_told(pdf: bytes, remark: list[str]) -> None:
+    assert prepare_foreign(asked(pdf)).remarks == remark
+
+
+def test_revisions_of_an_unsigned_pdf_are_told() -> None:
+    assert prepare_foreign(asked(covered(plain()))).remarks == ["earlier-revisions"]
+
+
+def covered(pdf: bytes) -> bytes:
+    """An update that draws over the page."""
+    source = Pdf(pdf)
+    update = Update(source)
+    (number,) = source.pages()
+    page = source.members(number)
+    page[b"/Contents"] = b"[" + page[b"/Contents"] + b" %d 0 R]" % update.add(stream({}, b"1 g 0 0 600 800 re f"))
+    update.put(number, write(page))
+    return update.written(b"")[0]
+
+
+def test_changes_after_a_signature_are_refused(one: Institution) -> None:
+    sealed = seal(one, plain())
+    with pytest.raises(PdfRefused, match="changed after its signature"):
+        prepare_foreign(asked(covered(sealed)))
+    broken = bytearray(sealed)
+    broken[broken.index(b"0 0 1 rg")] = ord("1")
+    with pytest.raises(PdfRefused, match="does not hold"):
+        prepare_foreign(asked(bytes(broken)))
+
+
+def test_a_signature_that_leaves_parts_out_is_refused(one: Institution) -> None:
+    sealed = seal(one, plain())
+    start = sealed.index(b"/ByteRange")
+    end = sealed.index(b"]", start)
+    numbers = [int(number) for number in sealed[start + len(b"/ByteRange") : end].strip(b" [").split()]
+    shorter = b"/ByteRange [0 %d %d %d" % (numbers[1], numbers[2] + 40, numbers[3] - 40)
+    with pytest.raises(PdfRefused):
+        prepare_foreign(asked(sealed[:start] + shorter.ljust(end - start) + sealed[end:]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.binary(min_size=1, max_size=6))
+def test_a_broken_pdf_is_refused_or_prepared(at: int, put: bytes) -> None:
+    whole = plain(LAYER % b"", b"", GROUP)
+    at %= len(whole)
+    pdf = whole[:at] + put + whole[at + len(put) :]
+    with contextlib.suppress(PdfRefused):
+        assert prepare_foreign(asked(pdf)).room == 9000
+
+
+def test_it_runs_in_a_worker(keeper) -> None:
+    running = keeper(memory_mb=512, wall_seconds=20.0, cpu_seconds=10, loads=True)
+    (made,) = ask(running, asked(plain()), contract=PREPARE_PDF)
+    assert isinstance(made, PreparedForeign), made
+    assert made.remarks == []
+    assert b"/ETSI.CAdES.detached" in made.after
+    (error,) = ask(running, asked(plain(b"/OpenAction<</S/JavaScript/JS(1)>>")), contract=PREPARE_PDF)
+    assert isinstance(error, PdfRefused)
