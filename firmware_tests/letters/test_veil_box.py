@@ -21,7 +21,7 @@ from appliance.letters.bid_code import SYMBOLS, code_secret, new_code
 from appliance.letters.envelope import Context
 from appliance.letters.veil import reopen, veil
 from firmware_tests.letters.test_veiled_letters import DIGEST, fields
-from firmware_tests.running import RunningBox
+from firmware_tests.running import RunningBox, cinnabar
 
 SECRET_PRICE = b'{"amount":"7777777.77","currency":"CNY"}'
 # With the PIN of a token, whatever it does for a worker: agree with its release key, make MACs.
@@ -94,3 +94,19 @@ def test_the_disk_and_every_pin_do_not_open_a_bid(client: Client, letter_box: Ru
     assert reopen(made.envelope, made.agreed, code).plaintext == SECRET_PRICE
     assert len(SYMBOLS) ** 27 >= 2**128
     assert msgspec.to_builtins(made.envelope.header)["outside"] == "code"
+
+
+def test_a_sender_fetches_the_release_key_and_veils(client: Client, letter_box: RunningBox, tmp_path: Path) -> None:
+    """The page's own commands, from the key to the letter."""
+    asked = fields(3600.0)
+    (tmp_path / "price.json").write_text('{"currency": "CNY", "amount": "12.00"}')
+    where = ("--home", str(letter_box.home.root), "--as", "demo-app")
+    fetched = cinnabar("veil", "key", *where, "--output", str(tmp_path / "release.pem"))
+    assert fetched.returncode == 0, fetched.stderr
+    assert client.release_key().id in fetched.stdout
+    place = ("--tenant", "demo", "--kind-digest", DIGEST, "--field", "price", "--reference", asked["tender_code"])
+    files = ("--release-key", str(tmp_path / "release.pem"), "--code-file", str(tmp_path / "code"))
+    made = cinnabar("veil", "encrypt", str(tmp_path / "price.json"), *place, *files, "--output", str(tmp_path / "e"))
+    assert made.returncode == 0, made.stderr
+    begun = client.begin_letter("sealed-bid", asked, envelopes={"price": (tmp_path / "e").read_bytes()})
+    assert client.letter(begun.happened.letter).encrypted == ["price"]
