@@ -24,16 +24,18 @@ from rich.table import Table
 
 from appliance.box.cli import BADLY
 from appliance.box.home import Home
+from provisioning.demo_letters import LetterDemo
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 """A box gives each stage of its parts fifteen."""
 BATCH = 1_000
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
+KIND = EXAMPLES / "veiled-bid-bond.toml"
 
 RUNNING = (
     "front, two workers (api), recorder, log, clock, keymaster, documents (reads and sets files that others made) and "
-    "audit, each its own process; the officers' pages (management) come in 9"
+    "audit, each its own process; the officers' pages (management) come in 11"
 )
 
 console = Console(highlight=False, soft_wrap=True)
@@ -50,16 +52,20 @@ class Demo:
         self.root = root
         self.home = Home(root / "box")
         self.letters = root / "letters"
+        self.living = root / "living"
         self.program = str(Path(sys.executable).parent / "cinnabar")
 
     def run(self) -> None:
         self._fresh()
         self._title("1  A rehearsal box", "tokens, keys, CAs, logs and one application, made on SoftHSM")
         self._cinnabar("provision", "--home", self._shown(self.home.root))
+        living = LetterDemo(self.home, self.living, KIND, self._shown, self._cinnabar, self._refused, self._title)
+        living.install()
         self._title("2  The box runs", RUNNING)
         box = self.start()
         try:
             self._use()
+            living.show()
         except BaseException:
             box.send_signal(signal.SIGINT)
             raise
@@ -77,6 +83,7 @@ class Demo:
             console.print(f"Replacing the demonstration that stands in {self._shown(self.root)}.")
             shutil.rmtree(self.root)
         self.letters.mkdir(parents=True)
+        self.living.mkdir()
         marker.touch()
         for name in ("bid-bond.json", "bid-bond.pdf"):
             shutil.copy(EXAMPLES / name, self.letters)
@@ -137,7 +144,7 @@ class Demo:
         state = ("--state", self._shown(self.root / "verifier"))
         kept = " ".join(state)
         letters = self._shown(self.letters)
-        self._title("6  Verified offline", "from the files and the trust directory alone")
+        self._title("8  Verified offline", "from the files and the trust directory alone")
         every = sorted(str(path) for path in self.letters.iterdir())
         letter = [name for name in every if "/bid-bond.json" in name]
         self._cinnabar(
@@ -162,7 +169,11 @@ class Demo:
             f"{one}.ers",
             shown=f"verify --trust {trust} {kept} {one} {one}.ers",
         )
-        self._title("7  Verified by a tool that is not ours", "OpenSSL knows nothing of Cinnabar")
+        self._cinnabar(
+            "verify", "--trust", trust, *state,
+            *(self._shown(self.living / name) for name in ("bond.asice", "voucher-part.asice")),
+        )  # fmt: skip
+        self._title("9  Verified by a tool that is not ours", "OpenSSL knows nothing of Cinnabar")
         for name in ("bid-bond.json", "bid-bond.pdf"):
             self._tool(
                 "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any",
@@ -173,7 +184,7 @@ class Demo:
             "openssl", "ts", "-verify", "-token_in", "-in", f"{letters}/bid-bond.pdf.tst",
             "-data", f"{letters}/bid-bond.pdf", "-CAfile", f"{trust}/tsa-ca.pem",
         )  # fmt: skip
-        self._title("8  The log, derived anew", "every tile and root from the entries, every checkpoint's signature")
+        self._title("10  The log, derived anew", "every tile and root from the entries, every checkpoint's signature")
         self._cinnabar("log", "check", "--home", self._shown(self.home.root))
 
     def _summary(self) -> None:
@@ -188,6 +199,11 @@ class Demo:
                 "The document existed at that time, by the box's own clock (a rehearsal clock: no accuracy).",
             ),
             ("*.record.json", "The signature is on record, and the record's commitment is in the tenant's signed log."),
+            (
+                "living/*.asice",
+                "A letter with all its events, each sealed, stamped, on record and in the signed log: one file.",
+            ),
+            ("living/*.pdf", "Its page as it was sealed with an event (PDF/A-3, the event inside)."),
             ("batch/*.ers", "Each of the thousand files existed at that time, though one signature was made."),
             ("box/trust/", "All that an outsider needs to check the above: CAs, CRLs, log keys, signed as one bundle."),
         )
@@ -197,6 +213,7 @@ class Demo:
                 "The documents themselves, as they were; keep them with what speaks of them.",
             ),
             ("batch/*.json", "The thousand files, likewise."),
+            ("living/*.json, .envelope, .txt", "What the letters were made from; bid-code.txt is the bidder's SECRET."),
             ("box/", "The box's home: its records, logs, keys and settings. To run it again needs all of it."),
             (
                 "box/clients/demo-app.key",
@@ -224,7 +241,7 @@ class Demo:
 
     def _officers(self) -> None:
         """Last, so that it stands at the bottom: where officers begin. The box need not run for the link to be made."""
-        self._title("9  The officers' pages", "who makes keys from now on: officers, by ceremonies in a browser")
+        self._title("11  The officers' pages", "who makes keys from now on: officers, by ceremonies in a browser")
         box = self._shown(self.home.root)
         said = self._cinnabar("management", "invite", "--home", box, "ann", "Ann")
         origin = said.rpartition("https://")[2].partition("/enrol/")[0]
@@ -237,6 +254,17 @@ class Demo:
 
     def _cinnabar(self, *arguments: str, shown: str | None = None) -> str:
         return self._run((self.program, *arguments), f"cinnabar {shown or ' '.join(arguments)}")
+
+    def _refused(self, *arguments: str) -> str:
+        """A command that the box is to refuse. Raises DemoFailed if it does not."""
+        console.print(f"[bold]$[/] {escape('cinnabar ' + ' '.join(arguments))}")
+        done = subprocess.run(
+            (self.program, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        console.print(f"[yellow]{escape(done.stdout.strip())}[/]\n")
+        if done.returncode == 0:
+            raise DemoFailed(f"it was not refused: {' '.join(arguments)}")
+        return done.stdout
 
     def _tool(self, *command: str) -> None:
         self._run(command, " ".join(command))
