@@ -107,7 +107,14 @@ _VERSION_3 = (
         PRIMARY KEY (tenant, name)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = (
+    # Drafts of letters' events that wait for approvals. expires: microseconds.
+    """CREATE TABLE drafts (
+        tenant INTEGER NOT NULL REFERENCES tenants, draft BLOB NOT NULL, revision INTEGER NOT NULL,
+        expires INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (tenant, draft))""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 
 class StoreTooNew(CinnabarError):
@@ -150,8 +157,7 @@ def open_writer(directory: Path) -> sqlite3.Connection:
         "locking_mode = NORMAL",
         "wal_autocheckpoint = 0",  # the keeper does it, off the writer's path
         "journal_size_limit = 67108864",
-        "cache_size = -32768",
-        "mmap_size = 2147418112",  # letters are read all over the file: without a call and a copy each
+        "cache_size = -65536",  # holds the index of a million letters by id
         "secure_delete = OFF",  # contents are encrypted; overwriting freed pages would double the cost of pruning
         "foreign_keys = ON",
         "busy_timeout = 10000",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvloop
@@ -106,6 +108,21 @@ def measure(recorder: Recorder, clients: int, appends: int, keys: bool, rate: in
     }
 
 
+@contextlib.contextmanager
+def recorder_home(segment_bytes: int) -> Iterator[Recorder]:
+    """A recorder in a home of its own, which is gone afterwards."""
+    root = Path(tempfile.mkdtemp(prefix="cinnabar-bench-"))
+    recorder = Recorder(root)
+    try:
+        write_settings(root / "box.json", settings(records=RecordSettings(segment_bytes=segment_bytes)))
+        recorder.start()
+        recorder.enrol()
+        yield recorder
+    finally:
+        recorder.end()
+        shutil.rmtree(root)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", type=int, default=2)
@@ -121,29 +138,22 @@ def main() -> None:
     if options.load is not None:
         print(json.dumps(uvloop.run(load(options.load, options.appends, 128, options.keys, options.rate))))
         return
-    root = Path(tempfile.mkdtemp(prefix="cinnabar-bench-"))
-    recorder = Recorder(root)
-    try:
-        write_settings(root / "box.json", settings(records=RecordSettings(segment_bytes=options.segment_bytes)))
-        recorder.start()
-        recorder.enrol()
-        if options.letters:
-            compare(recorder, options.appends, options.families, cpu_seconds)
-            return
-        with recorder.admin() as admin:
-            for wanted in sorted(options.records):
-                missing = wanted - admin.query("tree_size", "acme")
-                if missing > 0:
-                    measure(recorder, 2, max(missing, 512), keys=options.keys)
-                size = admin.query("tree_size", "acme")
-                result = measure(recorder, options.clients, options.appends, options.keys, options.rate)
-                stored = sum(path.stat().st_size for path in recorder.home.records.glob("records.sqlite*"))
-                shown = {"bench": "recorder", "records": size, "clients": options.clients, "keys": options.keys}
-                after = admin.query("tree_size", "acme")
-                print(json.dumps({**shown, **result, "bytes_per_record": round(stored / after)}), flush=True)
-    finally:
-        recorder.end()
-        shutil.rmtree(root)
+    if options.letters:
+        with contextlib.ExitStack() as stack:
+            homes = [stack.enter_context(recorder_home(options.segment_bytes)) for _ in options.families]
+            compare(homes, sorted(options.families), options.appends, cpu_seconds)
+        return
+    with recorder_home(options.segment_bytes) as recorder, recorder.admin() as admin:
+        for wanted in sorted(options.records):
+            missing = wanted - admin.query("tree_size", "acme")
+            if missing > 0:
+                measure(recorder, 2, max(missing, 512), keys=options.keys)
+            size = admin.query("tree_size", "acme")
+            result = measure(recorder, options.clients, options.appends, options.keys, options.rate)
+            stored = sum(path.stat().st_size for path in recorder.home.records.glob("records.sqlite*"))
+            shown = {"bench": "recorder", "records": size, "clients": options.clients, "keys": options.keys}
+            after = admin.query("tree_size", "acme")
+            print(json.dumps({**shown, **result, "bytes_per_record": round(stored / after)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
@@ -31,6 +31,7 @@ VIEW = os.urandom(700)
 DIGEST = hashlib.sha256(BODY).digest()
 CLIENTS = 2
 LANES = 64
+ROUNDS = 10
 MOVES = ("transfer", "pledge", "split")
 FILLED = 100
 """Letters of one command that fills a family."""
@@ -130,61 +131,91 @@ async def serve(path: Path) -> None:
     await client.close()
 
 
-@contextlib.contextmanager
-def movers(recorder: Recorder) -> Iterator[list[subprocess.Popen[str]]]:
-    command = [sys.executable, "-m", "firmware_tests.bench.recorder_letters", str(recorder.home.recorder_socket)]
-    started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(CLIENTS)
-    ]
-    try:
-        yield started
-    finally:
-        for process in started:
+class Home:
+    """A recorder with its clients, and what was measured at it."""
+
+    def __init__(self, recorder: Recorder, cpu_seconds: Callable[[int], float]) -> None:
+        assert recorder.process is not None
+        self.recorder = recorder
+        self._cpu = cpu_seconds
+        self._process = recorder.process.pid
+        command = [sys.executable, "-m", "firmware_tests.bench.recorder_letters", str(recorder.home.recorder_socket)]
+        self._clients = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(CLIENTS)
+        ]
+        self._spent: dict[str, list[float]] = {}
+
+    def work(self, what: str, amount: int) -> None:
+        """Do about so many of it; its costs are added to those before."""
+        before, begun = self._cpu(self._process), time.perf_counter()
+        share = amount // CLIENTS // LANES * LANES or amount // CLIENTS
+        for client in self._clients:
+            assert client.stdin is not None
+            client.stdin.write(json.dumps([what, share]) + "\n")
+            client.stdin.flush()
+        theirs = [float(client.stdout.readline()) for client in self._clients if client.stdout is not None]
+        spent = (share * CLIENTS, self._cpu(self._process) - before, sum(theirs), time.perf_counter() - begun)
+        self._spent[what] = [a + b for a, b in zip(self._spent.get(what, [0.0] * 4), spent, strict=True)]
+
+    def forget(self, *what: str) -> None:
+        """What was only to warm up."""
+        for one in what:
+            self._spent.pop(one, None)
+
+    def cost(self, what: str) -> float:
+        """The recorder's CPU an append, microseconds."""
+        done, cpu, _, _ = self._spent[what]
+        return cpu / done * 1e6
+
+    def show(self, what: str, **more: object) -> None:
+        done, _, theirs, seconds = self._spent[what]
+        shown = {
+            "bench": "recorder-letters",
+            "work": what,
+            **more,
+            "appends_per_second": round(done / seconds),
+            "recorder_cpu_us": round(self.cost(what), 1),
+            "client_cpu_us": round(theirs / done * 1e6, 1),
+            "stored_bytes": sum(path.stat().st_size for path in self.recorder.home.records.glob("records.sqlite*")),
+        }
+        print(json.dumps(shown), flush=True)
+
+    def close(self) -> None:
+        for process in self._clients:
             process.communicate()
 
 
-def compare(recorder: Recorder, appends: int, families: list[int], cpu_seconds: Callable[[int], float]) -> None:
-    """One JSON line a measurement, then ratios of the recorder's CPU, which a busy machine changes least."""
-    costs: dict[str, float] = {}
-    assert recorder.process is not None
-    process = recorder.process.pid
-    with movers(recorder) as clients:
+def compare(homes: list[Recorder], families: list[int], appends: int, cpu_seconds: Callable[[int], float]) -> None:
+    """One JSON line a measurement, then ratios of the recorder's CPU, which a busy machine changes least.
 
-        def measure(what: str, amount: int, parts: int = 0, *, show: bool = True) -> None:
-            before, begun = cpu_seconds(process), time.perf_counter()
-            share = max(1, amount // CLIENTS // LANES * LANES) if amount > CLIENTS * LANES else amount // CLIENTS
-            for client in clients:
-                assert client.stdin is not None
-                client.stdin.write(json.dumps([what, share]) + "\n")
-                client.stdin.flush()
-            theirs = [float(client.stdout.readline()) for client in clients if client.stdout is not None]
-            seconds, done = time.perf_counter() - begun, share * CLIENTS
-            if not show:
-                return
-            name = f"{what} {parts}" if parts else what
-            costs[name] = (cpu_seconds(process) - before) / done * 1e6
-            shown = {
-                "bench": "recorder-letters",
-                "work": name,
-                "appends_per_second": round(done / seconds),
-                "recorder_cpu_us": round(costs[name], 1),
-                "client_cpu_us": round(sum(theirs) / done * 1e6, 1),
-                "stored_bytes": sum(path.stat().st_size for path in recorder.home.records.glob("records.sqlite*")),
-            }
-            print(json.dumps(shown), flush=True)
-
+    Each family is at a recorder of its own, and they take turns, so that what the machine does meanwhile meets all."""
+    with contextlib.ExitStack() as stack:
+        opened = [Home(recorder, cpu_seconds) for recorder in homes]
+        for home in opened:
+            stack.callback(home.close)
+        first = opened[0]
+        for _ in range(ROUNDS + 1):
+            for what in ("plain", "issue"):
+                first.work(what, appends // ROUNDS)
         for what in ("plain", "issue"):
-            measure(what, 2_048, show=False)
-            measure(what, appends)
-        for parts in sorted(families):
-            measure("fill", parts // FILLED, parts)
+            first.show(what)
+        for home, parts in zip(opened, families, strict=True):
+            home.work("fill", parts // FILLED)
+            home.show("fill", parts=parts)
             for what in MOVES:
-                measure(what, min(512, parts), parts, show=False)
-                measure(what, appends, parts)
-    ratios = {"issue_by_plain": costs["issue"] / costs["plain"]}
-    for what in MOVES:
-        ratios[f"{what}_grown"] = costs[f"{what} {max(families)}"] / costs[f"{what} {min(families)}"]
-    print(json.dumps({"bench": "recorder-letters", **{name: round(ratio, 2) for name, ratio in ratios.items()}}))
+                home.work(what, appends // ROUNDS)
+            home.forget(*MOVES)
+        for _ in range(ROUNDS):
+            for what in MOVES:
+                for home in opened:
+                    home.work(what, appends // ROUNDS)
+        for home, parts in zip(opened, families, strict=True):
+            for what in MOVES:
+                home.show(what, parts=parts)
+        ratios = {"issue_by_plain": first.cost("issue") / first.cost("plain")}
+        for what in MOVES:
+            ratios[f"{what}_grown"] = opened[-1].cost(what) / first.cost(what)
+        print(json.dumps({"bench": "recorder-letters", **{name: round(ratio, 2) for name, ratio in ratios.items()}}))
 
 
 if __name__ == "__main__":
