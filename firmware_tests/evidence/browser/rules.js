@@ -1,5 +1,6 @@
 // Reads commands, one JSON object a line, and answers each with one line: what the page's own rules say.
 const fs = require("node:fs");
+globalThis.crypto ??= require("node:crypto").webcrypto;
 
 const RULES = fs.readFileSync(process.argv[2], "utf8");
 const { readTrust, verifyEvidence, inWords, EVENT_MEMBERS, readCanonical, shown, printAmount, parseAmount, DIGITS, Broken } = new Function(
