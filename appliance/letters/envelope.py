@@ -65,6 +65,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Canonical JSON: the associated data."""
         return rfc8785.dumps(msgspec.to_builtins(self))
 
+    def core(self) -> bytes:
+        """Canonical JSON without `outside_check`: what a platform's share is for."""
+        members = msgspec.to_builtins(self)
+        del members["outside_check"]
+        return rfc8785.dumps(members)
+
     @property
     def point(self) -> bytes:
         return from_base64(self.ephemeral, "/ephemeral")

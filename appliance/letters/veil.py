@@ -1,8 +1,10 @@
 """Veiled values (control VEIL): encrypted by their sender so that the box alone cannot open them. Pure.
 
     Z        = ECDH(ephemeral, the tenant's release key)        32 bytes; the release key never leaves its HSM
-    outside  = the bid code's 17 bytes, or ECDH(ephemeral, the platform's key), 32 bytes: not in the box before opening
+    outside  = the bid code's 17 bytes, or the platform's share, 32 bytes: not in the box before the opening
+    share    = HKDF-SHA-256(ECDH(ephemeral, the platform's key), salt = SHA-256(core), info = "cinnabar veil share v1")
     header   = canonical JSON of all members but the ciphertext; it names tenant, kind, field, reference, commitment
+    core     = the header without `outside_check`: a share opens the envelope that it was made for, and no other
     key, nonce = HKDF-SHA-256(Z || outside, salt = SHA-256(header), info = "cinnabar veil key v1")      32 and 12 bytes
     content  = salt (32 random bytes) || length of the plaintext (64 bits, big endian) || plaintext || zeros
     ciphertext = AES-256-GCM(key, nonce, content, associated data = header), its tag of 16 bytes at the end
@@ -23,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -71,6 +74,7 @@ COMMITMENT_PREFIX: Final = b"cinnabar veil commitment v1\n"
 SALT_BYTES: Final = 32
 AGREED_BYTES: Final = 32
 _KEY_INFO: Final = b"cinnabar veil key v1"
+_SHARE_INFO: Final = b"cinnabar veil share v1"
 _CHECK_INFO: Final = b"cinnabar veil check v1"
 _KEY_BYTES, _NONCE_BYTES, _TAG_BYTES, _LENGTH_BYTES = 32, 12, 16, 8
 _SMALLEST_CONTENT = 256
@@ -115,22 +119,23 @@ def veil(
         raise EnvelopeRefused(f"a veiled value has at most {LARGEST_PLAINTEXT} bytes")
     ephemeral = ec.generate_private_key(ec.SECP256R1())
     point = _point(ephemeral.public_key())
-    if platform_key is not None:
-        if _point(platform_key) == _point(release_key):
-            raise EnvelopeRefused("/platform: the platform's key is the release key: the box could open it alone")
-        outside = ephemeral.exchange(ec.ECDH(), platform_key)
-    else:
-        outside = code_secret(code or "")
+    if platform_key is not None and _point(platform_key) == _point(release_key):
+        raise EnvelopeRefused("/platform: the platform's key is the release key: the box could open it alone")
     salt = os.urandom(SALT_BYTES)
     header = Header(
         commitment=commitment_of(salt, plaintext),
         context=context,
         ephemeral=to_base64(point),
         outside="code" if platform_key is None else "share",
-        outside_check=_check(outside, point).hex(),
+        outside_check="",
         platform=UNSET if platform_key is None else key_id(platform_key),
         release_key=key_id(release_key),
     )
+    if platform_key is not None:
+        outside = _share(ephemeral.exchange(ec.ECDH(), platform_key), header)
+    else:
+        outside = code_secret(code or "")
+    header = msgspec.structs.replace(header, outside_check=_check(outside, point).hex())
     agreed = ephemeral.exchange(ec.ECDH(), release_key)
     content = salt + len(plaintext).to_bytes(_LENGTH_BYTES, "big") + plaintext
     content += bytes(padded_length(len(content)) - len(content))
@@ -192,9 +197,12 @@ def platform_share(envelope: Envelope, platform_key: ec.EllipticCurvePrivateKey)
     header = envelope.header
     if header.outside != "share" or header.platform != key_id(platform_key.public_key()):
         raise EnvelopeElsewhere("/platform: the envelope was made for another platform, or for none")
-    share = platform_key.exchange(ec.ECDH(), _check_point(header.point))
-    _outside_secret(header, to_base64(share))
-    return to_base64(share)
+    share = to_base64(_share(platform_key.exchange(ec.ECDH(), _check_point(header.point)), header))
+    try:
+        _outside_secret(header, share)
+    except WrongCode:
+        raise EnvelopeDamaged("/outside_check: the envelope was not made for this platform as it stands") from None
+    return share
 
 
 def check_opening(commitment: str, salt: bytes, plaintext: bytes) -> bool:
@@ -263,6 +271,11 @@ def _outside_secret(header: Header, outside: str) -> bytes:
     if not hmac.compare_digest(_check(secret, header.point).hex(), header.outside_check):
         raise WrongCode(f"the {header.outside} does not fit this envelope")
     return secret
+
+
+def _share(agreed: bytes, header: Header) -> bytes:
+    salt = hashlib.sha256(header.core()).digest()
+    return HKDF(hashes.SHA256(), AGREED_BYTES, salt, _SHARE_INFO).derive(agreed)
 
 
 def _check(outside: bytes, point: bytes) -> bytes:

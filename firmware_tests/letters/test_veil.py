@@ -196,6 +196,25 @@ def test_the_platforms_share_opens_one_envelope_and_no_other(release: AgreementK
         platform_share(by_code, platform)
 
 
+def test_a_platform_gives_no_share_of_a_bid_by_way_of_another_envelope(release: AgreementKey) -> None:
+    """A rival puts the point and the check of somebody's envelope into one of its own, for a tender that is open."""
+    platform = ec.generate_private_key(ec.SECP256R1())
+    bid = veil(PRICE, PLACE, release.public_key, platform_key=platform.public_key()).envelope
+    share = platform_share(bid, platform)
+    elsewhere = msgspec.structs.replace(PLACE, reference="an open tender")
+    own = veil(b"1", elsewhere, release.public_key, platform_key=platform.public_key()).envelope
+    for change in (
+        {"context": elsewhere},
+        {"commitment": own.header.commitment},
+        {"release_key": "0" * 64},
+        {"outside_check": own.header.outside_check},
+    ):
+        forged = Envelope(header=msgspec.structs.replace(bid.header, **change), ciphertext=own.ciphertext)
+        with pytest.raises(EnvelopeDamaged):
+            platform_share(forged, platform)
+    assert opened(bid, release, share) == PRICE
+
+
 def test_what_cannot_be_veiled(release: AgreementKey, code: str) -> None:
     platform = ec.generate_private_key(ec.SECP256R1()).public_key()
     other_curve = ec.generate_private_key(ec.SECP384R1()).public_key()
