@@ -1,0 +1,175 @@
+"""One box for all rows: its tenants are the institutions that rows speak of, its desks their counterparts' programs."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from appliance.box.home import Home
+from appliance.client import Client, Credentials
+from firmware_tests.running import RunningBox
+from firmware_tests.scenarios.systems.claims import take_shown
+from firmware_tests.scenarios.systems.desks import DESKS
+from firmware_tests.scenarios.systems.markers import read
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import Offline
+
+TENANTS = ("guarantor", "bank", "second-bank", "platform", "supervisor")
+"""A guarantor (bank, insurer or guarantee company), two banks, a platform, a supervising authority."""
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def office() -> Office:
+    """Who approves."""
+    return Office()
+
+
+@pytest.fixture(scope="session")
+def town(open_directory: Path, office: Office) -> Iterator[RunningBox]:
+    """The box: every tenant with the kinds that ship, and desks that may do only what their role lets them."""
+    box = RunningBox(open_directory / "town", *TENANTS)
+    box.provision()
+    _install_own(box.home)
+    for tenant in TENANTS:
+        office.put_in_force(box.home, tenant)
+    subprocess.run(
+        (sys.executable, "-m", "firmware_tests.scenarios.systems.desks", box.home.root),
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    box.start("--public", "127.0.0.1:0")
+    with box.admin() as admin:
+        for desk in DESKS:
+            permissions = [*(f"role-{role}" for role in desk.roles), f"{desk.tenant}-seal", f"{desk.tenant}-tsu"]
+            admin.enrol_application(desk.tenant, desk.name, permissions)
+            shown = x509.load_pem_x509_certificate((box.home.clients / f"{desk.name}.crt").read_bytes())
+            begins, ends = int(shown.not_valid_before_utc.timestamp()), int(shown.not_valid_after_utc.timestamp())
+            admin.enrol_certificate(desk.tenant, desk.name, shown.fingerprint(hashes.SHA256()), begins, ends)
+    yield box
+    assert box.stop() == 0, box.said()
+
+
+def _install_own(home: Home) -> None:
+    """A product that is no part of the catalogue: one file, put where the keymaster puts kinds."""
+    text = (Path(__file__).parent / "kinds" / "tariff-bond.toml").read_bytes()
+    directory = home.kinds / "guarantor" / "tariff-bond"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "1.toml").write_bytes(text)
+
+
+@pytest.fixture(scope="session")
+def clients(town: RunningBox) -> Iterator[Callable[[str], Client]]:
+    """A client by the name of its application, `TENANT-app` or a desk's."""
+    with ExitStack() as stack:
+        made: dict[str, Client] = {}
+
+        def client(name: str) -> Client:
+            if name not in made:
+                directory = town.home.clients
+                credentials = Credentials(
+                    directory / f"{name}.crt", directory / f"{name}.key", town.home.trust / "box-ca.pem"
+                )
+                made[name] = stack.enter_context(Client(town.url, credentials=credentials))
+            return made[name]
+
+        yield client
+
+
+@pytest.fixture(scope="session")
+def guarantor(clients: Callable[[str], Client]) -> Client:
+    """Its core system: it may do everything of its tenant."""
+    return clients("guarantor-app")
+
+
+@pytest.fixture(scope="session")
+def bank(clients: Callable[[str], Client]) -> Client:
+    """Likewise."""
+    return clients("bank-app")
+
+
+@pytest.fixture(scope="session")
+def second_bank(clients: Callable[[str], Client]) -> Client:
+    """Likewise."""
+    return clients("second-bank-app")
+
+
+@pytest.fixture(scope="session")
+def platform(clients: Callable[[str], Client]) -> Client:
+    """Likewise."""
+    return clients("platform-app")
+
+
+@pytest.fixture(scope="session")
+def supervisor(clients: Callable[[str], Client]) -> Client:
+    """Likewise."""
+    return clients("supervisor-app")
+
+
+@pytest.fixture(scope="session")
+def beneficiary(clients: Callable[[str], Client]) -> Client:
+    """A beneficiary's program at the guarantor: it may claim and release, and nothing else."""
+    return clients("beneficiary-desk")
+
+
+@pytest.fixture(scope="session")
+def supplier(clients: Callable[[str], Client]) -> Client:
+    """A supplier's program at the platform: applicant, holder, borrower and subject of consents."""
+    return clients("supplier-desk")
+
+
+@pytest.fixture(scope="session")
+def core_firm(clients: Callable[[str], Client]) -> Client:
+    """The core firm's program at the platform: debtor of vouchers, buyer of orders."""
+    return clients("core-desk")
+
+
+@pytest.fixture(scope="session")
+def funder(clients: Callable[[str], Client]) -> Client:
+    """A funding bank's program at the platform."""
+    return clients("funder-desk")
+
+
+@pytest.fixture(scope="session")
+def anybody(town: RunningBox) -> Iterator[httpx.Client]:
+    """Somebody on the network without a certificate, at the public listener."""
+    context = ssl.create_default_context(cafile=str(town.home.trust / "box-ca.pem"))
+    with httpx.Client(base_url=f"https://{town.address('public')}", verify=context) as client:
+        yield client
+
+
+@pytest.fixture
+def offline(town: RunningBox, tmp_path: Path) -> Offline:
+    """Checks files with `cinnabar verify`, with the trust bundle and nothing else of the box."""
+    return Offline(town.home.trust, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _came_past_its_markers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that passes has shown every claim that docs/systems.md takes from its source."""
+    take_shown()
+    yield
+    path = Path(request.path)
+    shown, _ = read(path.read_text(), path.name)
+    written = [(one.row, " ".join(one.capabilities), one.claim) for one in shown if one.test == request.node.name]
+    came_past = take_shown()
+    if getattr(request.node, "passed_its_call", False):
+        assert came_past == written
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if call.when == "call":
+        item.passed_its_call = report.passed  # type: ignore[attr-defined]
+    return report

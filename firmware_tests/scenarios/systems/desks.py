@@ -1,0 +1,54 @@
+"""Programs of the parties beside the institutions; run as a program while the box is stopped: their certificates.
+
+python -m firmware_tests.scenarios.systems.desks HOME
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+import hsm
+from appliance.box.home import Home
+from appliance.box.settings import read_settings
+from appliance.keymaster.certificates import profiles
+from firmware_tests.scenarios.issue_client import issue
+from hsm.x509 import private_key
+
+
+class Desk(NamedTuple):
+    tenant: str
+    name: str
+    roles: tuple[str, ...]
+
+
+DESKS = (
+    Desk("guarantor", "beneficiary-desk", ("beneficiary",)),
+    Desk("platform", "supplier-desk", ("supplier", "holder", "subject", "borrower", "applicant")),
+    Desk("platform", "core-desk", ("debtor", "core-firm")),
+    Desk("platform", "funder-desk", ("funder", "bank")),
+)
+
+
+def main(root: str) -> None:
+    home = Home(Path(root))
+    settings = read_settings(home.settings)
+    os.environ.update({name: value.replace("{home}", root) for name, value in settings.environment.items()})
+    authority = next(one for one in settings.authorities if one.name == "box-ca")
+    token = next(one for one in settings.tokens if one.name == authority.token)
+    opened = hsm.open_token(hsm.Pkcs11Uri.parse(token.uri), hsm.PinFile(home.root / token.pin_file), hsm.LaneSettings())
+    key = private_key(opened.signing_key(hsm.Pkcs11Uri.parse(authority.key_uri), authority.scheme))
+    certificate = x509.load_pem_x509_certificate((home.root / authority.certificate).read_bytes())
+    issuer = profiles.Issuer(certificate, key, hashes.SHA384(), "http://crl.invalid/x.crl")
+    for desk in DESKS:
+        issue(issuer, home.clients / desk.name, 0)
+    opened.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,129 @@
+"""The people who approve, each with a card of her own, and the approval policies that name them.
+
+The file that says who may approve is put where the keymaster puts it (appliance.letters.approvers); how a quorum sets
+policies is shown by the scenarios of ceremonies.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+
+from appliance.api.letter_schemas import Draft, LetterAnswer
+from appliance.box.home import Home
+from appliance.ceremonies import encode
+from appliance.ceremonies.actions import ApprovalTier
+from appliance.ceremonies.constitution import ApprovalRules, Credential
+from appliance.client import Client
+from appliance.letters.approvers import FILE, Approver, Approvers, PolicyInForce
+from appliance.letters.event import Approval
+from firmware_tests.officers import card_certificate
+
+POLICIES: Final[dict[str, tuple[str, ...]]] = {
+    "issue": ("li-ming", "wang-fang"),  # 李明、王芳：业务审批岗，一人即可
+    "senior": ("zhang-wei",),  # 张伟：分管副总
+    "board": ("chen-jing", "he-jun", "xu-lan"),  # 陈静、何军、徐岚：审批委员会，三人中须两人
+    "open": ("liu-yang",),  # 刘洋：开标监督员
+    "pay": ("zhao-lei",),  # 赵磊：资金岗
+    "risk": ("sun-li",),  # 孙丽：风险岗
+    "auditor": ("feng-xue",),  # 冯雪：注册会计师
+    "village": ("zhou-qiang",),  # 周强：村委会
+    "township": ("wu-min",),  # 吴敏：乡镇
+    "county": ("zheng-kai",),  # 郑凯：县级主管
+}
+THRESHOLDS: Final = {"board": 2}
+PEOPLE: Final = tuple(dict.fromkeys(person for people in POLICIES.values() for person in people))
+_DETACHED: Final = [
+    pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary, pkcs7.PKCS7Options.NoCapabilities,
+]  # fmt: skip
+
+
+class Office:
+    """Everybody's cards. They sign what a draft says, and nothing else."""
+
+    def __init__(self) -> None:
+        self._cards = {}
+        for person in PEOPLE:
+            key = ec.generate_private_key(ec.SECP256R1())
+            self._cards[person] = key, card_certificate(person, key)
+
+    def put_in_force(self, home: Home, tenant: str) -> None:
+        """The same people approve for every institution of this town."""
+        policies = []
+        for policy, people in POLICIES.items():
+            tiers = [
+                ApprovalTier(
+                    up_to="",
+                    currency=currency,
+                    approvers=list(people),
+                    threshold=THRESHOLDS.get(policy, 1),
+                    in_order=True,
+                )
+                for currency in ("CNY", "EUR", "USD")
+            ]
+            policies.append(PolicyInForce(policy=policy, version=1, digest="00" * 32, tiers=tiers))
+        approvers = Approvers(
+            tenant=tenant,
+            constitution="00" * 32,
+            rules=ApprovalRules(rp_id="approve.localhost", origins=["https://approve.localhost"]),
+            policies=policies,
+            persons=[Approver(id=person, credentials=[self._credential(person)]) for person in PEOPLE],
+        )
+        directory = home.policies / tenant
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / FILE).write_bytes(encode(approvers))
+
+    def signs(self, person: str, step: int, text: bytes) -> Approval:
+        """One person's approval of these very bytes."""
+        key, certificate = self._cards[person]
+        builder = pkcs7.PKCS7SignatureBuilder().set_data(text).add_signer(certificate, key, hashes.SHA256())
+        signature = builder.sign(Encoding.DER, _DETACHED)
+        return Approval(approver=person, form="cms", signature=base64.b64encode(signature).decode(), step=step)
+
+    def approve(self, draft: Draft, people: Sequence[str]) -> list[Approval]:
+        """These people, in their order, each in the first step whose policy names her."""
+        return [self.signs(person, _step_of(draft, person), draft.text) for person in people]
+
+    def begin(
+        self, client: Client, kind: str, fields: Mapping[str, Any], by: Sequence[str], **more: Any
+    ) -> LetterAnswer:
+        """Begin a letter that these people approve first."""
+        draft = client.draft_letter(kind, fields, **more)
+        return client.begin_letter(
+            kind, fields, letter=draft.letter, approvals=self.approve(draft, by), disclosures=draft.disclosures, **more
+        )
+
+    def event(
+        self,
+        client: Client,
+        letter: str,
+        event: str,
+        by: Sequence[str],
+        *,
+        codes: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> LetterAnswer:
+        """Have an event happen that these people approve first."""
+        draft = client.draft_event(letter, event, **more)
+        return client.letter_event(
+            letter, event, approvals=self.approve(draft, by), disclosures=draft.disclosures, codes=codes, **more
+        )
+
+    def _credential(self, person: str) -> Credential:
+        encoded = self._cards[person][1].public_bytes(Encoding.DER)
+        return Credential(
+            kind="card",
+            id=hashlib.sha256(encoded).hexdigest(),
+            public_key=base64.b64encode(encoded).decode(),
+            model="card",
+        )
+
+
+def _step_of(draft: Draft, person: str) -> int:
+    return next((step for step, policy in enumerate(draft.policies) if person in POLICIES[policy]), 0)

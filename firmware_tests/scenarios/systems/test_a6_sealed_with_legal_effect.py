@@ -1,0 +1,51 @@
+"""A6: the guarantor's own seal stands on the letter; whoever holds it checks it with tools that are not ours."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from appliance.client import Client
+from firmware_tests.running import RunningBox
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.practice import day, firm, moment, number, refuses, yuan
+
+not_yet(
+    "A6", "K17", "SM2 seals come with the national suite; custody and ceremonies of keys have scenarios of their own"
+)
+not_yet("A6", "K15", "certificates of a CA that the law recognises are the operator's; a rehearsal box says REHEARSAL")
+
+
+def test_a6_the_letter_bears_the_institutions_seal(
+    town: RunningBox, guarantor: Client, beneficiary: Client, tmp_path: Path
+) -> None:
+    fields = {
+        "tender_code": number("GD"),
+        "project": "白云机场三期配套工程",
+        "bidder": firm("岭南路桥有限公司"),
+        "beneficiary": {"name": "广州市公共资源交易中心"},
+        "amount": yuan("800000.00"),
+        "opening": moment(86_400),
+        "valid_until": day(90),
+    }
+
+    with shows("A6", "K15", "Who may not issue for the institution does not: a beneficiary's program has no such role"):
+        with refuses("role-missing", "guarantor"):
+            beneficiary.begin_letter("bid-bond", fields)
+
+    letter = guarantor.begin_letter("bid-bond", fields).happened
+    (tmp_path / "letter").write_bytes(letter.manifest)
+    (tmp_path / "seal").write_bytes(letter.seal)
+    anchor = str(town.home.trust / "seal-ca.pem")
+    verify = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", str(tmp_path / "seal")]
+    verify += ["-content", str(tmp_path / "letter"), "-CAfile", anchor, "-purpose", "any", "-out", "/dev/null"]
+
+    with shows("A6", "K1 K17", "OpenSSL accepts the seal, and the certificate in it is that of the institution's seal"):
+        signer = str(tmp_path / "signer.pem")
+        subprocess.run([*verify, "-signer", signer], check=True, capture_output=True)
+        said = subprocess.run(["openssl", "x509", "-in", signer, "-noout", "-subject"], check=True, capture_output=True)
+        assert b"seal of guarantor" in said.stdout
+
+    with shows("A6", "K1", "One changed character and the seal no longer holds"):
+        (tmp_path / "letter").write_bytes(letter.manifest.replace(b"event-0001", b"event-0002"))
+        assert subprocess.run(verify, check=False, capture_output=True).returncode != 0

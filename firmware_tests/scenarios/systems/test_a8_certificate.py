@@ -1,0 +1,64 @@
+"""A8: what was issued can be shown to anybody: one file, the same each time, that any change breaks."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.practice import Offline, day, firm, moment, number, story, yuan
+
+not_yet("A8", "K3", "the certificate of an outside ledger (transaction, block, inclusion proof) comes with the anchors")
+not_yet("A8", "K19", "difficult to lose: a second box and its re-synchronisation come with the fleet")
+not_yet(
+    "A8",
+    "K7",
+    "verification by code, by number or by (bidder, tender code) on the public listener is not in the API yet",
+)
+not_yet("A8", "K16", "the court package with step log, clock record and certificate page is not in the API yet")
+
+
+def test_a8_the_certificate_cannot_be_altered_and_is_traced(guarantor: Client, offline: Offline) -> None:
+    letter = guarantor.begin_letter(
+        "bid-bond",
+        {
+            "tender_code": number("GD"),
+            "project": "黄埔大桥维修工程",
+            "bidder": firm("岭南路桥有限公司"),
+            "beneficiary": {"name": "广州市公共资源交易中心"},
+            "amount": yuan("600000.00"),
+            "opening": moment(86_400),
+            "valid_until": day(90),
+        },
+    ).happened.letter
+    guarantor.letter_event(letter, "postpone", fields={"opening": moment(172_800), "valid_until": day(120)})
+    guarantor.letter_event(letter, "surrender")
+    file = guarantor.evidence(letter)
+
+    with shows(
+        "A8", "K16 K7", "One file holds every event with seals, time-stamps and log proofs; it verifies offline"
+    ):
+        assert offline.passes(file)
+        assert guarantor.evidence(letter) == file
+
+    with shows("A8", "K7", "Any change to it is found"):
+        assert offline.verify(changed(file))["indication"] == "TOTAL-FAILED"
+
+    with shows("A8", "K6", "It is traced from issue through the amendment to the surrender; nothing is deleted"):
+        assert story(guarantor, letter) == ["issue", "postpone", "surrender"]
+        assert guarantor.letter(letter).state == "surrendered"
+
+    with shows("A8", "K18", "Each event is a leaf of the institution's log, with a proof under the log's signed head"):
+        record = guarantor.letter_events(letter).events[0].record
+        assert guarantor.record(record, wait_for_proof_s=5).proof is not None
+
+
+def changed(file: bytes) -> bytes:
+    """The file with the first event's amount made larger, as a forger would."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(file)) as before, zipfile.ZipFile(made, "w") as after:
+        for entry in before.infolist():
+            content = before.read(entry)
+            after.writestr(entry, content.replace(b"600000.00", b"960000.00"))
+    return made.getvalue()

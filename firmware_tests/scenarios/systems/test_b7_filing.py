@@ -1,0 +1,58 @@
+"""B7: a batch is filed with the national fund, sent back, corrected under a newer interface, and accepted."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import fresh, happened, number, receipt, refuses, yuan
+
+not_yet("B7", "K10", "the box's own versioned adapters that send, retry and export results are not in the API yet")
+not_yet("B7", "K18", "the supervisor's read-only view over tenants is not in the API yet")
+
+
+def test_b7_filed_returned_corrected_accepted(guarantor: Client, office: Office, supervisor: Client) -> None:
+    batch = {
+        "batch": number("GDRZ"),
+        "authority": {"name": "国家融资担保基金有限责任公司"},
+        "interface": "3.1",
+        "content": fresh("报送文件"),
+        "rows_filed": 128,
+        "total": yuan("376000000.00"),
+    }
+    letter = guarantor.begin_letter("outbound-filing", batch).happened.letter
+
+    with shows(
+        "B7", "K10", "A batch is validated first: no rows, or no digest of the file, and it is not even prepared"
+    ):
+        for field, value in (("rows_filed", 0), ("content", "报送文件.xlsx"), ("total", yuan("-1.00"))):
+            with refuses("field-refused", f"/fields/{field}"):
+                guarantor.begin_letter("outbound-filing", batch | {"batch": number("GDRZ"), field: value})
+
+    with shows("B7", "K11", "It is submitted by an approver's signature, and a batch number is filed once"):
+        with refuses("approval-missing"):
+            guarantor.letter_event(letter, "submit")
+        assert office.event(guarantor, letter, "submit", by=["li-ming"]).state == "submitted"
+        with refuses("taken"):
+            guarantor.begin_letter("outbound-filing", batch)
+
+    with shows(
+        "B7", "K10", "The fund's answers are kept with the events that they answer; without one they do not happen"
+    ):
+        faults = {"faults": [{"row": 17, "said": "统一社会信用代码校验不通过"}]}
+        with refuses("field-refused", "/receipts"):
+            guarantor.letter_event(letter, "return", data=faults)
+        guarantor.letter_event(letter, "return", data=faults, receipts=[receipt("authority", "退回通知")])
+        assert guarantor.letter(letter).state == "returned"
+
+    with shows("B7", "K10", "Corrected and filed again for the fund's newer interface, until it is accepted"):
+        corrected = {"content": fresh("更正报送文件"), "interface": "3.2"}
+        guarantor.letter_event(letter, "resubmit", fields=corrected)
+        guarantor.letter_event(letter, "accept", receipts=[receipt("authority", "受理回执")])
+        assert guarantor.letter(letter).fields["interface"] == "3.2"
+        kept = [len(event.receipts) for _, event in happened(guarantor, letter)]
+        assert kept == [0, 0, 1, 0, 1]
+
+    with shows("B7", "K18", "Another tenant, the supervisor too, sees nothing of it unless it is handed the file"):
+        with refuses("not-found"):
+            supervisor.letter(letter)

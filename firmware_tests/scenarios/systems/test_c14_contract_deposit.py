@@ -1,0 +1,73 @@
+"""C14: every step of a contract is deposited as it happens; the arbitrator gets one file that proves itself."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    digest,
+    firm,
+    fresh,
+    happened,
+    number,
+    refuses,
+    story,
+    yuan,
+)
+
+not_yet("C14", "K3", "deposits on the judicial chain, with its receipt, come with the anchors")
+not_yet("C14", "K16", "the one-click package with its page for the court is not in the API yet")
+
+
+def test_c14_deposited_step_by_step(platform: Client, office: Office, offline: Offline) -> None:
+    text = "个人综合消费借款合同（2026 版）"
+    fields = {
+        "number": number("JZQ"),
+        "title_text": "个人综合消费借款合同",
+        "first_party": firm("中国农业银行深圳分行"),
+        "second_party": {"name": "林晓东", "id": "440301199203040011"},
+        "amount": yuan("150000.00"),
+        "document": digest(text),
+    }
+    letter = platform.begin_letter("contract", fields).happened.letter
+    signature = {"consent": digest("我已阅读并同意"), "device": "App 9.1 · 183.14.30.6"}
+
+    with shows(
+        "C14", "K1 K2", "Identity, reading, signing: each step is deposited with actor and digest, and time-stamped"
+    ):
+        for step, actor in (("实名认证", "林晓东"), ("人脸比对", "林晓东"), ("阅读合同", "林晓东")):
+            done = platform.letter_event(letter, "deposit", data={"step": step, "actor": actor, "content": fresh(step)})
+            assert platform.record(str(done.stamp_record)).record
+        platform.letter_event(letter, "sign-first", data={"signer": "农行电子合同专用", **signature})
+        platform.letter_event(letter, "sign-second", data={"signer": "林晓东", **signature})
+        assert story(platform, letter) == ["draft", *["deposit"] * 3, "sign-first", "sign-second"]
+
+    with shows("C14", "K1", "The signed text is the one whose digest was drafted: another text is not this contract"):
+        assert happened(platform, letter)[0][1].fields["document"] == digest(text)
+        with refuses("event-refused", "signed"):
+            platform.letter_event(letter, "sign-second", data={"signer": "冒名者", **signature})
+
+    with shows(
+        "C14", "K16", "The arbitrator verifies the whole course offline, and its digest is handed in with the case"
+    ):
+        package = platform.evidence(letter)
+        assert offline.passes(package)
+        case = platform.begin_letter(
+            "mediation-case",
+            {
+                "number": number("ZC"),
+                "claimant": {"name": "中国农业银行深圳分行"},
+                "respondent": {"name": "林晓东"},
+                "dispute": "借款逾期",
+            },
+        ).happened.letter
+        platform.letter_event(case, "hand-in", data={"package": digest(package), "about": "签约全过程"})
+        platform.letter_event(case, "hear")
+        with refuses("approval-missing"):
+            platform.letter_event(case, "settle", data={"agreement": fresh("调解书")})
+        assert (
+            office.event(platform, case, "settle", by=["li-ming"], data={"agreement": fresh("调解书")}).state
+            == "settled"
+        )

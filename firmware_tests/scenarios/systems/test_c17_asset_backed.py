@@ -1,0 +1,61 @@
+"""C17: the asset tape behind securities: frozen, issued by two approvals, reported on, single assets proved singly."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import Offline, digest, firm, fresh, happened, number, refuses, yuan
+
+not_yet("C17", "K3", "the tape's root on an outside ledger comes with the anchors")
+not_yet("C17", "K10", "intake of a whole tape with a verdict per asset is not in the API yet")
+not_yet("C17", "K17", "SM2, SM3 and SM4 come with the national suite")
+not_yet("C17", "K18", "the investors' read-only view is not in the API yet; they are handed evidence files")
+
+
+def test_c17_tape_issue_reports(bank: Client, supervisor: Client, office: Office, offline: Offline) -> None:
+    pool = {
+        "pool": number("CMB-ABS"),
+        "originator": firm("招商银行"),
+        "assets": 1_240,
+        "total": yuan("500000000.00"),
+        "tape": fresh("资产清单"),
+        "root": fresh("逐笔资产哈希根"),
+        "model": "早偿率 8%，违约率 1.2%",
+    }
+    letter = bank.begin_letter("asset-tape", pool).happened.letter
+
+    with shows("C17", "K14", "The tape's totals are clear, its assets by one root; the cash-flow model stays hidden"):
+        assert b"1240" in bank.letter_events(letter).events[0].event
+        assert "违约率".encode() not in bank.letter_events(letter).events[0].event
+        assert offline.passes(bank.evidence(letter))
+
+    with shows("C17", "K6 K11", "Assets may be replaced until the issue, which two people sign; afterwards never"):
+        bank.letter_event(letter, "replace", fields={"assets": 1_238, "tape": fresh("清单"), "root": fresh("根")})
+        with refuses("approval-missing"):
+            office.event(bank, letter, "issue", by=["li-ming"])
+        office.event(bank, letter, "issue", by=["li-ming", "zhang-wei"])
+        with refuses("event-refused", "issued"):
+            bank.letter_event(letter, "replace", fields={"assets": 1})
+
+    with shows("C17", "K8", "Each month's report lowers what is left; more than the pool ever held cannot be repaid"):
+        for month, repaid in (("2026-10", "120000000.00"), ("2026-11", "80000000.00")):
+            report = {
+                "month": month,
+                "repaid": yuan(repaid),
+                "overdue": yuan("350000.00"),
+                "report": digest(f"{month} 报告"),
+            }
+            bank.letter_event(letter, "report", data=report)
+        with refuses("field-refused", "only 300000000.00 CNY is left"):
+            bank.letter_event(letter, "report", data=report | {"repaid": yuan("300000000.01")})
+        assert [event.data["month"] for _, event in happened(bank, letter) if event.event == "report"] == [
+            "2026-10",
+            "2026-11",
+        ]
+
+    with shows(
+        "C17", "K18", "Who is not of the tenant sees nothing by itself: an investor is shown a file, not the system"
+    ):
+        with refuses("not-found"):
+            supervisor.letter(letter)

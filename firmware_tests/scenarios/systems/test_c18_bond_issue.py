@@ -1,0 +1,67 @@
+"""C18: underwriters join one by one, each by an event of its own; price and issue follow, with a receipt."""
+
+from __future__ import annotations
+
+import secrets
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    day,
+    firm,
+    fresh,
+    happened,
+    receipt,
+    refuses,
+    story,
+    yuan,
+)
+
+not_yet("C18", "K3", "transaction id, block hash and height of each step come with the anchors")
+not_yet("C18", "K15", "each underwriter's own certificate, issued by itself, is shown by the scenarios of enrolment")
+not_yet("C18", "K18", "the regulator's read-only view is not in the API yet")
+
+
+def test_c18_syndicate_and_issue(bank: Client, office: Office, offline: Offline) -> None:
+    bond = {
+        "code": f"ZH{secrets.token_hex(4).upper()}",
+        "issuer": firm("中国银行"),
+        "size": yuan("2000000000.00"),
+        "matures": day(720),
+        "prospectus": fresh("募集说明书"),
+    }
+    letter = bank.begin_letter("bond-issuance", bond).happened.letter
+
+    with shows(
+        "C18", "K15", "The syndicate is formed by signatures one by one; each share and agreement is its own event"
+    ):
+        for name in ("中信证券", "国泰君安", "华泰证券"):
+            joined = {"underwriter": firm(name), "share": yuan("500000000.00"), "agreement": fresh("承销协议")}
+            bank.letter_event(letter, "join", data=joined)
+        bank.letter_event(letter, "form")
+        with refuses("event-refused", "formed"):
+            bank.letter_event(letter, "join", data=joined)
+        names = [event.data["underwriter"]["name"] for _, event in happened(bank, letter) if event.event == "join"]
+        assert names == ["中信证券", "国泰君安", "华泰证券"]
+
+    with shows(
+        "C18", "K11", "The price is signed by two people in their order; one, or the wrong order, prices nothing"
+    ):
+        with refuses("approval-missing"):
+            office.event(bank, letter, "price", by=["zhang-wei", "li-ming"], fields={"coupon": "0.0285"})
+        office.event(bank, letter, "price", by=["li-ming", "zhang-wei"], fields={"coupon": "0.0285"})
+
+    with shows("C18", "K6 K8", "It is issued with the depository's receipt, and its code is taken for good"):
+        with refuses("field-refused", "depository"):
+            bank.letter_event(letter, "issue")
+        bank.letter_event(letter, "issue", receipts=[receipt("depository", "登记证明")])
+        with refuses("taken"):
+            bank.begin_letter("bond-issuance", bond)
+
+    with shows(
+        "C18", "K16 K18", "Every step with its proof in the log stands in one file that anybody verifies offline"
+    ):
+        assert story(bank, letter) == ["invite", "join", "join", "join", "form", "price", "issue"]
+        assert offline.passes(bank.evidence(letter))

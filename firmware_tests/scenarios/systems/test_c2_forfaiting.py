@@ -1,0 +1,58 @@
+"""C2: a forfaiting asset is listed once over all banks, quoted, matched, assigned without recourse, sold on."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import day, firm, fresh, happened, number, refuses, story, yuan
+
+not_yet("C2", "K4", "quotes between the banks' own boxes come with the message gateway")
+not_yet(
+    "C2", "K9", "an asset is sold whole; selling it in parts is not this market's practice and its kind has no split"
+)
+
+
+def test_c2_listed_quoted_matched_assigned(bank: Client, second_bank: Client, office: Office) -> None:
+    buyers = [firm("光大银行"), firm("恒丰银行")]
+    asset = {
+        "reference": number("LC"),
+        "accepting_bank": firm("中国农业银行广东省分行"),
+        "seller": firm("珠海华润银行"),
+        "face": yuan("5600000.00"),
+        "due": day(150),
+        "documents": fresh("承兑电文与单据"),
+    }
+    letter = bank.begin_letter("forfaiting-asset", asset).happened.letter
+
+    with shows("C2", "K8", "No asset is listed twice: another bank that offers the same one is refused"):
+        with refuses("taken"):
+            second_bank.begin_letter("forfaiting-asset", asset)
+
+    with shows(
+        "C2", "K6", "Funders' quotes stand in order; the match takes one of them and can fail and be made again"
+    ):
+        for buyer, rate in zip(buyers, ("0.0231", "0.0226"), strict=True):
+            bank.letter_event(letter, "quote", data={"funder": buyer, "rate": rate})
+        bank.letter_event(letter, "match", fields={"buyer": buyers[0]}, data={"rate": "0.0231"})
+        bank.letter_event(letter, "part", data={"reason": "额度不足"})
+        bank.letter_event(letter, "match", fields={"buyer": buyers[1]}, data={"rate": "0.0226"})
+        quotes = [event.data["rate"] for _, event in happened(bank, letter) if event.event == "quote"]
+        assert quotes == ["0.0231", "0.0226"]
+
+    with shows(
+        "C2", "K6 K11", "The assignment needs an approver's signature; then it may be sold on, and not withdrawn"
+    ):
+        assignment = {"assignment": fresh("转让协议")}
+        with refuses("approval-missing"):
+            bank.letter_event(letter, "assign", data=assignment)
+        office.event(bank, letter, "assign", by=["li-ming"], data=assignment)
+        with refuses("event-refused", "assigned"):
+            bank.letter_event(letter, "withdraw")
+        bank.letter_event(letter, "resell", fields={"buyer": buyers[0]}, data={"assignment": fresh("再转让协议")})
+        assert story(bank, letter)[-2:] == ["assign", "resell"]
+
+    with shows("C2", "K6", "It is settled at maturity and not before"):
+        with refuses("event-refused", "/fields/due"):
+            bank.letter_event(letter, "settle")
+        assert bank.letter(letter).balance == "5600000.00"

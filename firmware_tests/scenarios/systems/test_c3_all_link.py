@@ -1,0 +1,57 @@
+"""C3: a voucher over many tiers; at maturity the voucher itself is the ground on which the payment leaves."""
+
+from __future__ import annotations
+
+import time
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.practice import Offline, day, firm, number, refuses, yuan
+from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, issued, parts, total
+
+not_yet("C3", "K19", "a second box that takes over, and its latency budget, come with the fleet")
+
+
+def test_c3_many_tiers_to_payment(platform: Client, supplier: Client, core_firm: Client, offline: Offline) -> None:
+    letter = issued(supplier, core_firm, "100000.00", due=day())
+    chain = [letter]
+
+    with shows("C3", "K9", "Six tiers: each passes part of what it has to the next, and nothing is lost on the way"):
+        for tier in range(2, 8):
+            share = parts((f"{10_000 * (9 - tier)}.00", firm(f"第{tier}级供应商")))
+            chain += supplier.letter_event(chain[-1], "transfer", data=share).parts
+        assert str(total(platform, chain)) == "100000.00"
+        assert platform.letter(chain[-1]).balance == "20000.00"
+
+    with shows(
+        "C3", "K9 K20", "At maturity the voucher is the payment's ground: the instruction leaves, and it is redeemed"
+    ):
+        last = chain[3]
+        payment = platform.begin_letter(
+            "payment-instruction",
+            {
+                "number": number("FK"),
+                "payer": CORE_FIRM,
+                "payee": platform.letter(last).fields["holder"],
+                "account": "11014500009000",
+                "amount": yuan("10000.00"),
+                "pay_on": day(),
+                "basis": last,
+                "purpose": "福金到期兑付",
+            },
+        ).happened.letter
+        assert platform.letter(last).balance == "10000.00"
+        platform.letter_event(payment, "release")
+        platform.letter_event(payment, "execute", data={"reference": number("LSH")})
+        platform.letter_event(last, "redeem", data={"payment": number("LSH")})
+        with refuses("event-refused", "redeemed"):
+            platform.letter_event(last, "redeem", data={"payment": number("LSH")})
+
+    with shows("C3", "K1", "The bank confirms vouchers in a batch, each sealed by itself, in seconds"):
+        began = time.monotonic()
+        batch = [issued(supplier, core_firm, "1000.00") for _ in range(10)]
+        assert {platform.letter(one).state for one in batch} == {"held"}
+        assert time.monotonic() - began < 30
+
+    with shows("C3", "K16", "The part at the fourth tier verifies offline with all the transfers that led to it"):
+        assert offline.passes(platform.evidence(last))

@@ -1,0 +1,100 @@
+"""C5: the core firm confirms an order and promises to pay, a guarantor joins, a supplier borrows on it."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import day, digest, firm, fresh, moment, number, refuses, yuan
+from firmware_tests.scenarios.systems.vouchers import parts, voucher
+
+not_yet("C5", "K3", "contracts on an outside ledger come with the anchors")
+
+
+def test_c5_order_promise_guarantor_loan(
+    platform: Client, supplier: Client, core_firm: Client, funder: Client, office: Office
+) -> None:
+    core, seller = firm("太平岭核电有限公司"), firm("惠州管件制造有限公司")
+    fields = {
+        "number": number("DD"),
+        "buyer": core,
+        "supplier": seller,
+        "amount": yuan("1500000.00"),
+        "pay_by": day(120),
+        "items": [{"item": "不锈钢管件", "quantity": "500", "price": yuan("3000.00")}],
+    }
+    order = supplier.begin_letter("purchase-order", fields).happened.letter
+
+    with shows(
+        "C5", "K11", "An order above a million is confirmed by the core firm's approver; below, by its system alone"
+    ):
+        with refuses("approval-missing"):
+            core_firm.letter_event(order, "confirm")
+        office.event(core_firm, order, "confirm", by=["li-ming"])
+        with refuses("taken"):
+            supplier.begin_letter("purchase-order", fields)
+
+    with shows(
+        "C5", "K1", "A guarantor's undertaking is joined to the order by its digest; the contract is signed by both"
+    ):
+        platform.letter_event(
+            order,
+            "guarantee",
+            fields={"guarantor": {"name": "广东省农业融资担保有限公司"}},
+            data={"undertaking": fresh("担保函")},
+        )
+        contract = platform.begin_letter(
+            "contract",
+            {
+                "number": number("HT"),
+                "title_text": "采购合同",
+                "first_party": core,
+                "second_party": seller,
+                "document": fresh("合同文本"),
+            },
+        ).happened.letter
+        signature = {"consent": fresh("签署意愿"), "device": "10.1.1.9"}
+        platform.letter_event(contract, "sign-first", data={"signer": "林伟", **signature})
+        assert platform.letter_event(contract, "sign-second", data={"signer": "曾敏", **signature}).state == "signed"
+
+    with shows("C5", "K9", "The promise to pay is a voucher that the supplier passes on in parts"):
+        promise = supplier.begin_letter(
+            "credit-voucher", voucher("900000.00", debtor=core, holder=seller)
+        ).happened.letter
+        core_firm.letter_event(promise, "confirm")
+        supplier.letter_event(promise, "transfer", data=parts(("300000.00", firm("肇庆铸造厂"))))
+        assert platform.letter(promise).balance == "600000.00"
+
+    with shows(
+        "C5", "K20 K13", "The loan waits for the confirmed order and the consent, and one order carries one loan"
+    ):
+        bank = firm("中国农业银行惠州分行")
+        consent = supplier.begin_letter(
+            "consent",
+            {
+                "number": number("SQ"),
+                "subject": seller,
+                "recipient": bank,
+                "scope": [{"item": "订单"}],
+                "purpose": "链捷贷",
+                "valid_until": moment(86_400),
+                "text_shown": digest("授权书"),
+            },
+            data={"device": "网银"},
+        ).happened.letter
+        loan = {
+            "number": number("JJ"),
+            "borrower": seller,
+            "amount": yuan("280000.00"),
+            "rate": "0.039",
+            "due": day(120),
+            "consent": consent,
+            "source": order,
+        }
+        letter = supplier.begin_letter("loan", loan).happened.letter
+        with refuses("taken"):
+            supplier.begin_letter("loan", loan | {"number": number("JJ")})
+        with refuses("event-refused", "applied"):
+            funder.letter_event(letter, "lend")
+        supplier.letter_event(letter, "sign", data={"contract": fresh("借款合同"), "device": "网银"})
+        assert funder.letter_event(letter, "lend").state == "lent"

@@ -1,0 +1,57 @@
+"""C6: a freight invoice is checked with the tax office, reviewed, used for one payment, and never again."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import day, digits, dollars, firm, number, receipt, refuses, story
+
+not_yet("C6", "K4", "the single window's own signed messages come with the message gateway")
+
+
+def test_c6_an_invoice_is_used_once(platform: Client, supplier: Client, funder: Client, office: Office) -> None:
+    carrier, shipper = firm("中远海运集运代理"), firm("厦门外贸进出口有限公司")
+    invoice = {
+        "invoice_code": digits(12),
+        "invoice_number": digits(8),
+        "seller": carrier,
+        "buyer": shipper,
+        "amount": dollars("8600.00"),
+        "issued_on": day(),
+    }
+
+    with shows("C6", "K8", "It is registered online with the tax office's answer, and once"):
+        with refuses("field-refused", "tax-office"):
+            supplier.begin_letter("invoice", invoice)
+        checked = [receipt("tax-office", "查验结果")]
+        letter = supplier.begin_letter("invoice", invoice, receipts=checked).happened.letter
+        with refuses("taken"):
+            funder.begin_letter("invoice", invoice, receipts=checked)
+
+    payment = {
+        "number": number("FK"),
+        "payer": shipper,
+        "payee": carrier,
+        "account": "FTN 3100 6600 1188",
+        "amount": dollars("8600.00"),
+        "pay_on": day(),
+        "basis": letter,
+        "purpose": "国际海运费",
+    }
+    with shows("C6", "K20 K11", "The payment leaves only on an invoice that was reviewed twice over and taken for it"):
+        instruction = platform.begin_letter("payment-instruction", payment).happened.letter
+        with refuses("condition-not-met", "registered"):
+            office.event(platform, instruction, "release", by=["zhao-lei"])
+        office.event(funder, letter, "review", by=["li-ming", "zhang-wei"])
+        funder.letter_event(letter, "take", data={"purpose": "海运费购付汇"})
+        office.event(platform, instruction, "release", by=["zhao-lei"])
+
+    with shows("C6", "K20 K8", "Paid, the invoice is used for ever: no second payment, no financing"):
+        platform.letter_event(instruction, "execute", data={"reference": number("LSH")})
+        funder.letter_event(letter, "use", data={"reference": number("LSH")})
+        with refuses("event-refused", "used"):
+            funder.letter_event(letter, "take", data={"purpose": "融资"})
+        with refuses("taken"):
+            platform.begin_letter("payment-instruction", payment | {"number": number("FK")})
+        assert story(platform, letter) == ["register", "review", "take", "use"]

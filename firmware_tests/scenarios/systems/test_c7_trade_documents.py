@@ -1,0 +1,59 @@
+"""C7: bank and customs verify one shipment's documents together; it is financed once, whichever bank asks."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    digits,
+    dollars,
+    firm,
+    fresh,
+    number,
+    receipt,
+    refuses,
+    story,
+)
+
+not_yet("C7", "K3", "records on several chains come with the anchors; the other chain's reference is kept as text")
+
+
+def test_c7_verified_jointly_used_once(bank: Client, second_bank: Client, office: Office, offline: Offline) -> None:
+    shipment = {
+        "bill_of_lading": number("COSU").upper(),
+        "declaration": digits(18),
+        "invoice": fresh("商业发票"),
+        "exporter": firm("汕头玩具实业有限公司"),
+        "value_stated": dollars("128000.00"),
+        "other_chain": "蚂蚁链 Trusple 20261122-001",
+    }
+    letter = bank.begin_letter("trade-documents", shipment).happened.letter
+
+    with shows("C7", "K8", "The shipment stands in the shared register: another bank that is shown it is refused"):
+        with refuses("taken"):
+            second_bank.begin_letter("trade-documents", shipment)
+        with refuses("taken"):
+            second_bank.begin_letter("trade-documents", shipment | {"bill_of_lading": number("COSU").upper()})
+
+    with shows("C7", "K11", "The bank's check is signed by its approver; customs adds its own receipt, in this order"):
+        with refuses("event-refused", "presented"):
+            bank.letter_event(letter, "verify", receipts=[receipt("customs", "放行信息")])
+        with refuses("approval-missing"):
+            bank.letter_event(letter, "check")
+        office.event(bank, letter, "check", by=["li-ming"])
+        assert bank.letter_event(letter, "verify", receipts=[receipt("customs", "放行信息")]).state == "verified"
+
+    with shows("C7", "K8", "It is used for one financing and never again, in any bank"):
+        bank.letter_event(letter, "use", data={"financing": number("RZ")})
+        with refuses("event-refused", "used"):
+            bank.letter_event(letter, "use", data={"financing": number("RZ")})
+        with refuses("taken"):
+            second_bank.begin_letter("trade-documents", shipment)
+
+    with shows(
+        "C7", "K7", "Whoever is shown the file verifies the joint check offline, with the customs' receipt in it"
+    ):
+        assert story(bank, letter) == ["present", "check", "verify", "use"]
+        assert offline.passes(bank.evidence(letter))

@@ -1,0 +1,92 @@
+"""C8: is the declaration genuine, what is left of it, was it used; the loan from application to repayment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.client import Client
+from appliance.client.errors import Refused
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.practice import (
+    day,
+    digest,
+    digits,
+    dollars,
+    firm,
+    moment,
+    number,
+    receipt,
+    refuses,
+    story,
+)
+
+not_yet("C8", "K8", "asking what is left of a declaration without applying, metered, is not in the API yet")
+not_yet("C8", "K10", "the batch check of a whole file of declarations is not in the API yet; rows are sent singly")
+
+
+def consented(client: Client, exporter: dict[str, str]) -> str:
+    fields = {
+        "number": number("SQ"),
+        "subject": exporter,
+        "recipient": firm("中国银行厦门分行"),
+        "scope": [{"item": "报关单"}, {"item": "收付汇"}],
+        "purpose": "出口应收账款融资核验",
+        "valid_until": moment(86_400),
+        "text_shown": digest("查询授权书"),
+    }
+    return client.begin_letter("consent", fields, data={"device": "企业网银"}).happened.letter
+
+
+def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client) -> None:
+    exporter, declaration = firm("厦门石材出口有限公司"), digits(18)
+
+    def application(client: Client, amount: str, **other: Any) -> dict[str, Any]:
+        return {
+            "number": number("RZ"),
+            "declaration": declaration,
+            "declared": dollars("100000.00"),
+            "exporter": exporter,
+            "amount": dollars(amount),
+            "due": day(90),
+            "consent": consented(client, exporter),
+        } | other
+
+    def lend(client: Client, letter: str) -> str:
+        client.letter_event(letter, "verify", receipts=[receipt("safe", "核验回执")])
+        return client.letter_event(letter, "lend").state
+
+    with shows("C8", "K13", "No inquiry and no application without the exporter's own consent"):
+        foreign = consented(bank, firm("别家出口公司"))
+        with refuses("condition-not-met", "subject"):
+            bank.begin_letter("customs-financing", application(bank, "50000.00", consent=foreign))
+
+    with shows("C8", "K8 K6", "A first bank lends part of the declaration's value, after the authority's receipt"):
+        first = bank.begin_letter("customs-financing", application(bank, "50000.00")).happened.letter
+        with refuses("event-refused", "applied"):
+            bank.letter_event(first, "lend")
+        assert lend(bank, first) == "lent"
+
+    with shows("C8", "K8", "Another bank lends on the same declaration what is left, and not a cent more"):
+        second = second_bank.begin_letter("customs-financing", application(second_bank, "40000.00")).happened.letter
+        assert lend(second_bank, second) == "lent"
+        third = second_bank.begin_letter("customs-financing", application(second_bank, "10000.01")).happened.letter
+        second_bank.letter_event(third, "verify", receipts=[receipt("safe", "核验回执")])
+        with refuses("value-exceeded"):
+            second_bank.letter_event(third, "lend")
+        with refuses("not-found"):
+            second_bank.letter(first)
+
+    with shows("C8", "K8 K6", "What the first repays is free again, and is lent to the third"):
+        bank.letter_event(first, "repay", data={"repaid": dollars("50000.00")})
+        assert story(bank, first) == ["apply", "verify", "lend", "repay"]
+        assert second_bank.letter_event(third, "lend").state == "lent"
+
+    with shows("C8", "K10", "Of many declarations checked one after the other, each gets its own verdict"):
+        rows = [{"declaration": digits(18)}, {"declaration": "123"}, {"amount": dollars("0.00")}]
+        verdicts = []
+        for row in rows:
+            try:
+                verdicts.append(bank.begin_letter("customs-financing", application(bank, "1000.00") | row).state)
+            except Refused as error:
+                verdicts.append(error.problem.detail.partition(":")[0])
+        assert verdicts == ["applied", "/fields/declaration", "/fields/amount"]

@@ -1,0 +1,72 @@
+"""C9: registered devices watch a pledged asset; their readings are stamped in bulk and deposited batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    digest,
+    firm,
+    fresh,
+    happened,
+    moment,
+    number,
+    refuses,
+    story,
+)
+
+not_yet("C9", "K3", "anchors of the batches on an outside ledger come with the anchors")
+not_yet(
+    "C9",
+    "K15",
+    "devices that present certificates of their own to the box are not shown; the letter names them by digest",
+)
+
+
+def test_c9_telemetry_of_a_pledge(bank: Client, second_bank: Client, office: Office, offline: Offline) -> None:
+    pledge = {
+        "asset": number("ZYW"),
+        "pledgor": firm("天津钢管仓储有限公司"),
+        "pledgee": firm("中国工商银行天津分行"),
+        "place": "天津港保税区 12 号库",
+        "devices": [{"device": "地磅-07", "certificate": fresh("设备证书")}],
+    }
+    letter = bank.begin_letter("pledged-asset", pledge).happened.letter
+
+    with shows("C9", "K8", "An asset is pledged to one bank: another bank's pledge of it is refused"):
+        with refuses("taken"):
+            second_bank.begin_letter("pledged-asset", pledge)
+
+    with shows("C9", "K15 K11", "The devices that may speak for it stand in the letter; changing them is approved"):
+        more = [*pledge["devices"], {"device": "摄像头-12", "certificate": fresh("设备证书")}]  # type: ignore[misc]
+        with refuses("approval-missing"):
+            bank.letter_event(letter, "change-devices", fields={"devices": more})
+        office.event(bank, letter, "change-devices", by=["li-ming"], fields={"devices": more})
+        assert len(bank.letter(letter).fields["devices"]) == 2
+
+    readings = [f"地磅-07 {place} {secrets.randbelow(9000)}kg".encode() for place in range(2_000)]
+    with shows(
+        "C9", "K2", "Two thousand readings get one time-stamp together, and any one of them proves its time alone"
+    ):
+        batch = bank.stamp_many([hashlib.sha256(one).digest() for one in readings])
+        assert offline.passes(readings[1234], batch.evidence_record(1234))
+
+    with shows("C9", "K6", "The letter keeps each batch's digest, count and span; an alarm interrupts and is cleared"):
+        deposit = {
+            "batch": digest(b"".join(readings)),
+            "readings": len(readings),
+            "from_time": moment(-3_600),
+            "to_time": moment(0),
+        }
+        bank.letter_event(letter, "deposit", data=deposit)
+        bank.letter_event(letter, "alarm", data={"cause": "重量突降 12 吨"})
+        with refuses("event-refused", "alarmed"):
+            office.event(bank, letter, "release", by=["li-ming"])
+        bank.letter_event(letter, "clear", data={"finding": "叉车误碰，现场核实无误"})
+        assert happened(bank, letter)[2][1].data["readings"] == 2_000
+        assert story(bank, letter)[-3:] == ["deposit", "alarm", "clear"]

@@ -1,0 +1,114 @@
+"""P1: credit bureaus ask government sources under the subject's consent; each question and answer leaves a mark."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    digest,
+    firm,
+    fresh,
+    happened,
+    moment,
+    number,
+    refuses,
+    story,
+)
+
+not_yet(
+    "P1", "K3", "the hashes stand in each tenant's log; logging them on a consortium's ledger comes with the anchors"
+)
+not_yet("P1", "K18", "the supervision centre's own read-only view, and supervisors as witnesses, are not shown here")
+not_yet(
+    "P1",
+    "K12",
+    "answers are counted by source in the box; reading the counts, and fees from them, is not in the API yet",
+)
+not_yet("P1", "K14", "range and membership proofs over shared data come with the privacy proofs")
+
+
+def test_p1_shared_without_giving_away(
+    platform: Client, supplier: Client, supervisor: Client, office: Office, offline: Offline
+) -> None:
+    bureau, source = firm("广州征信有限公司"), firm("广东省市场监督管理局数据中心")
+    subject = firm("佛山陶瓷机械有限公司")
+
+    with shows("P1", "K15 K11", "A bureau is admitted as a node by two approvals before it asks anything"):
+        node = {
+            "institution": bureau,
+            "category": "bureau",
+            "scope": "企业征信查询",
+            "licence": fresh("企业征信业务备案"),
+        }
+        admitted = platform.begin_letter("institution", node).happened.letter
+        with refuses("approval-missing"):
+            office.event(platform, admitted, "admit", by=["li-ming"])
+        assert office.event(platform, admitted, "admit", by=["li-ming", "zhang-wei"]).state == "admitted"
+
+    consent = supplier.begin_letter(
+        "consent",
+        {
+            "number": number("SQ"),
+            "subject": subject,
+            "recipient": bureau,
+            "scope": [{"item": "行政处罚"}, {"item": "社保缴纳"}],
+            "purpose": "贷前征信查询",
+            "valid_until": moment(86_400),
+            "text_shown": digest("征信查询授权书"),
+        },
+        data={"device": "粤商通 App"},
+    ).happened.letter
+    ask = {
+        "asker": bureau,
+        "source": source,
+        "consent": consent,
+        "question": fresh("行政处罚记录"),
+        "subject": subject,
+    }
+
+    with shows(
+        "P1", "K13", "A question needs a consent given to this very asker; the answer is kept as a digest alone"
+    ):
+        with refuses("condition-not-met", "recipient"):
+            platform.begin_letter("query-receipt", ask | {"asker": firm("深圳征信服务有限公司")})
+        asked = platform.begin_letter("query-receipt", ask).happened.letter
+        platform.letter_event(asked, "answer", data={"answer": digest("无处罚记录")})
+        assert subject["name"].encode() not in platform.letter_events(asked).events[0].event
+
+    with shows("P1", "K13", "A consent revoked between question and answer stops the answer, and every later question"):
+        pending = platform.begin_letter("query-receipt", ask | {"question": fresh("社保缴纳")}).happened.letter
+        supplier.letter_event(consent, "revoke")
+        with refuses("condition-not-met", "revoked"):
+            platform.letter_event(pending, "answer", data={"answer": digest("正常")})
+        with refuses("condition-not-met", "revoked"):
+            platform.begin_letter("query-receipt", ask)
+
+    with shows(
+        "P1", "K16", "A disputed answer is corrected; the mediator gets the whole course as one verifiable file"
+    ):
+        platform.letter_event(asked, "dispute", data={"reason": "处罚已撤销"})
+        platform.letter_event(asked, "correct", data={"answer": digest("处罚已撤销，无有效记录")})
+        assert story(platform, asked) == ["ask", "answer", "dispute", "correct"]
+        package = platform.evidence(asked)
+        assert offline.passes(package)
+        case = platform.begin_letter(
+            "mediation-case",
+            {
+                "number": number("TJ"),
+                "claimant": {"name": subject["name"]},
+                "respondent": {"name": source["name"]},
+                "dispute": "信用信息异议",
+            },
+        ).happened.letter
+        handed = {"package": digest(package), "about": "查询、应答与更正的全过程"}
+        platform.letter_event(case, "hand-in", data=handed)
+        platform.letter_event(case, "hear")
+        office.event(platform, case, "settle", by=["li-ming"], data={"agreement": fresh("调解协议")})
+        assert happened(platform, case)[1][1].data["package"] == digest(package)
+
+    with shows("P1", "K18", "Data stays with its owner: another institution of the chain finds none of these letters"):
+        for letter in (consent, asked, case):
+            with refuses("not-found"):
+                supervisor.letter(letter)

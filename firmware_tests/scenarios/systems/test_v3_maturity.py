@@ -1,0 +1,66 @@
+"""V3: on the due date, not before, each last holder's payment is released and the voucher redeemed by itself."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.practice import day, firm, number, refuses, yuan
+from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, SUPPLIER, issued, parts
+
+not_yet(
+    "V3",
+    "K20",
+    "the platform's program asks for each step on the due date; a scheduler inside the box is not in the API yet",
+)
+
+
+def test_v3_clearing_at_maturity(platform: Client, supplier: Client, core_firm: Client) -> None:
+    later = issued(supplier, core_firm, due=day(1))
+    with shows("V3", "K9", "The day before it is due nothing is redeemed, whoever asks"):
+        with refuses("event-refused", "/fields/due"):
+            core_firm.letter_event(later, "redeem", data={"payment": number("LSH")})
+
+    due = issued(supplier, core_firm, "600000.00", due=day())
+    holders = [firm("徐州铸件有限公司"), firm("无锡轴承有限公司")]
+    shares = parts(("250000.00", holders[0]), ("150000.00", holders[1]))
+    letters = [due, *supplier.letter_event(due, "transfer", data=shares).parts]
+
+    def instruction(letter: str, pay_on: str) -> str:
+        standing = platform.letter(letter)
+        fields = {
+            "number": number("FK"),
+            "payer": CORE_FIRM,
+            "payee": standing.fields["holder"],
+            "account": "32050158000011",
+            "amount": yuan(str(standing.balance)),
+            "pay_on": pay_on,
+            "basis": letter,
+            "purpose": "到期兑付",
+        }
+        return platform.begin_letter("payment-instruction", fields).happened.letter
+
+    with shows("V3", "K20", "A payment is not released before its day, nor twice for one voucher and holder"):
+        early = instruction(later, day(1))
+        with refuses("event-refused", "/fields/pay_on"):
+            platform.letter_event(early, "release")
+        with refuses("taken"):
+            instruction(later, day(1))
+
+    with shows(
+        "V3", "K9 K20", "On the due date every last holder is paid its part, up to the tier's amount without a hand"
+    ):
+        small = issued(supplier, core_firm, "9000.00", due=day())
+        payment = instruction(small, day())
+        platform.letter_event(payment, "release")
+        platform.letter_event(payment, "execute", data={"reference": number("LSH")})
+        redeemed = platform.letter_event(small, "redeem", data={"payment": number("LSH")})
+        assert redeemed.state == "redeemed"
+
+    with shows(
+        "V3", "K9", "All parts of a voucher are redeemed; together they are worth what was issued, then nothing"
+    ):
+        paid = {platform.letter(letter).fields["holder"]["name"]: platform.letter(letter).balance for letter in letters}
+        assert paid == {SUPPLIER["name"]: "200000.00", holders[0]["name"]: "250000.00", holders[1]["name"]: "150000.00"}
+        for letter in letters:
+            platform.letter_event(letter, "redeem", data={"payment": number("LSH")})
+        assert {platform.letter(letter).balance for letter in letters} == {"0.00"}

@@ -1,0 +1,91 @@
+"""V8: a firm wins a tender and has a loan the same day, on the sealed award and its own consent, without paper."""
+
+from __future__ import annotations
+
+from appliance.client import Client
+from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    day,
+    digest,
+    firm,
+    fresh,
+    happened,
+    moment,
+    number,
+    refuses,
+    yuan,
+)
+
+not_yet("V8", "K1", "the award notice as a sealed PDF from the trading centre's own box is not tried here")
+
+
+def test_v8_a_loan_on_a_real_award(
+    platform: Client, supplier: Client, funder: Client, office: Office, offline: Offline
+) -> None:
+    winner, bank = firm("广州绿化园林有限公司"), firm("招商银行广州分行")
+    award = platform.begin_letter(
+        "award-notice",
+        {
+            "tender_code": number("GZ"),
+            "project": "海珠湿地绿化养护",
+            "winner": winner,
+            "owner": {"name": "海珠区住建局"},
+            "price": yuan("1860000.00"),
+        },
+    ).happened.letter
+    consent = supplier.begin_letter(
+        "consent",
+        {
+            "number": number("SQ"),
+            "subject": winner,
+            "recipient": bank,
+            "scope": [{"item": "中标记录"}, {"item": "纳税信用"}],
+            "purpose": "中标贷授信",
+            "valid_until": moment(86_400),
+            "text_shown": digest("授权书"),
+        },
+        data={"device": "手机 113.66.20.7"},
+    ).happened.letter
+    loan = {
+        "number": number("JJ"),
+        "borrower": winner,
+        "amount": yuan("300000.00"),
+        "rate": "0.045",
+        "due": day(365),
+        "consent": consent,
+        "source": award,
+    }
+    signature = {"contract": fresh("借款合同"), "device": "手机 113.66.20.7"}
+
+    with shows(
+        "V8", "K1", "The award is sealed by the trading centre; an award that is only announced carries no loan"
+    ):
+        letter = supplier.begin_letter("loan", loan).happened.letter
+        supplier.letter_event(letter, "sign", data=signature)
+        with refuses("condition-not-met", "announced"):
+            funder.letter_event(letter, "lend")
+        office.event(platform, award, "confirm", by=["li-ming"])
+        assert offline.passes(platform.evidence(award))
+
+    with shows("V8", "K8", "One award carries one loan at a time"):
+        with refuses("taken"):
+            supplier.begin_letter("loan", loan | {"number": number("JJ")})
+
+    with shows("V8", "K20 K2", "The money is lent the same day, on award, consent and signature, each with its time"):
+        assert funder.letter_event(letter, "lend").state == "lent"
+        events = [event for _, event in happened(platform, letter)]
+        assert [event.event for event in events] == ["apply", "sign", "lend"]
+        assert {one.letter for one in events[-1].references} == {award, consent}
+
+    with shows("V8", "K13", "A consent that was revoked stops the next loan before any data is used"):
+        supplier.letter_event(consent, "revoke")
+        with refuses("condition-not-met", "revoked"):
+            supplier.begin_letter("loan", loan | {"number": number("JJ"), "source": consent})
+
+    with shows("V8", "K6", "Repaid in parts to the last fen; the award is free again"):
+        funder.letter_event(letter, "repay", data={"repaid": yuan("299999.99")})
+        with refuses("field-refused", "only 0.01 CNY is left"):
+            funder.letter_event(letter, "repay", data={"repaid": yuan("0.02")})
+        assert funder.letter_event(letter, "repay", data={"repaid": yuan("0.01")}).state == "repaid"
