@@ -2,7 +2,8 @@
 
 Each recipient's certificate names it by issuer and serial number and gives the key that the content key is encrypted to
 (appliance.cms_recipients). `openssl cms -decrypt` and BouncyCastle open it. An envelope keeps a text from others and
-says nothing of where it comes from: the sealed event that carries it does.
+says nothing of where it comes from: the sealed event that carries it does. What is inside says itself which field of
+which letter it is (`addressed`), so that a message copied into another letter is seen to be a copy.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+import msgspec
+import rfc8785
 from asn1crypto import cms, core
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
@@ -29,6 +32,7 @@ from appliance.cms_recipients import (
     open_transport,
     transport,
 )
+from appliance.letters.envelope import Context
 from appliance.letters.errors import RecipientRefused
 
 MOST_RECIPIENTS: Final = 32
@@ -48,6 +52,11 @@ class Recipient:
     issuer: bytes
     """DER of the issuer's name."""
     serial_number: int
+
+
+class _Addressed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    context: Context
+    value: Any  # JSON
 
 
 class _GcmParameters(core.Sequence):  # type: ignore[misc]  # asn1crypto has no types
@@ -84,6 +93,31 @@ def encrypt(content: bytes, recipients: Sequence[x509.Certificate]) -> bytes:
         }
     )
     return bytes(cms.ContentInfo({"content_type": "authenticated_enveloped_data", "content": message}).dump())
+
+
+def addressed(value: Any, context: Context) -> bytes:
+    """The content for a field: canonical JSON (RFC 8785) of {"context", "value"}. Raises RecipientRefused."""
+    try:
+        return rfc8785.dumps({"context": msgspec.to_builtins(context), "value": value})
+    except (rfc8785.CanonicalizationError, ValueError, TypeError, RecursionError):
+        raise RecipientRefused("not a value of JSON") from None
+
+
+def read_addressed(content: bytes, expected: Context) -> Any:
+    """The value of a field, for a recipient who holds it against the letter that it came with.
+
+    Raises RecipientRefused where it was made for another tenant, kind, field or reference."""
+    try:
+        found = msgspec.json.decode(content, type=_Addressed)
+        canonical = addressed(found.value, found.context)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecipientRefused(f"not the content of a field: {error}") from None
+    if canonical != content:
+        raise RecipientRefused("the content of a field is canonical JSON")
+    for name in ("tenant", "kind", "field", "reference"):
+        if getattr(found.context, name) != getattr(expected, name):
+            raise RecipientRefused(f"/context/{name}: the field was addressed in another letter")
+    return found.value
 
 
 def recipient_of(certificate: x509.Certificate) -> Recipient:
@@ -213,4 +247,15 @@ def read_certificates(pem: bytes) -> list[x509.Certificate]:
         raise RecipientRefused("not certificates in PEM") from None
 
 
-__all__ = ["MOST_RECIPIENTS", "Recipient", "decrypt", "encrypt", "read_certificates", "recipient_of", "recipients_of"]
+__all__ = [
+    "MOST_RECIPIENTS",
+    "Context",
+    "Recipient",
+    "addressed",
+    "decrypt",
+    "encrypt",
+    "read_addressed",
+    "read_certificates",
+    "recipient_of",
+    "recipients_of",
+]

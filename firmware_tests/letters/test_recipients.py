@@ -7,6 +7,7 @@ import datetime
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,7 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.letters.errors import RecipientRefused
-from appliance.letters.recipients import MOST_RECIPIENTS, decrypt, encrypt, recipient_of, recipients_of
+from appliance.letters.recipients import (
+    MOST_RECIPIENTS,
+    Context,
+    addressed,
+    decrypt,
+    encrypt,
+    read_addressed,
+    recipient_of,
+    recipients_of,
+)
 from firmware_tests.others.bouncycastle import BouncyCastle
 
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
@@ -180,6 +190,31 @@ def test_cut_and_spliced_messages_are_refused_typed(message: bytes) -> None:
                 recipients_of(raw)
 
     splice()
+
+
+PLACE = Context(tenant="demo", kind="0" * 64, field="price", reference="T-1")
+
+
+def test_a_field_says_which_letter_it_belongs_to() -> None:
+    value = {"amount": "12.00", "currency": "CNY", "note": "报价"}
+    message = encrypt(addressed(value, PLACE), [HOLDER[1]])
+    content = decrypt(message, HOLDER[1], HOLDER[0])
+    assert read_addressed(content, PLACE) == value
+    for name, other in (("tenant", "other"), ("kind", "1" * 64), ("field", "note"), ("reference", "T-2")):
+        with pytest.raises(RecipientRefused, match=f"/context/{name}"):
+            read_addressed(content, msgspec.structs.replace(PLACE, **{name: other}))
+    for bad in (b"", b"{}", content + b" ", content.replace(b'"value"', b'"x":1,"value"'), b"\xff", b"[" * 100_000):
+        with pytest.raises(RecipientRefused):
+            read_addressed(bad, PLACE)
+    with pytest.raises(RecipientRefused):
+        addressed(b"bytes", PLACE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_content_is_read_or_refused_typed(content: bytes) -> None:
+    with pytest.raises(RecipientRefused):
+        read_addressed(content, PLACE)
 
 
 @settings(max_examples=40, deadline=None)
