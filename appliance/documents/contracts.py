@@ -107,7 +107,7 @@ class SealPictureRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=T
 
     image: Annotated[bytes, msgspec.Meta(max_length=2 << 20)]
     """PNG or SVG."""
-    side_mm: Annotated[float, msgspec.Meta(ge=5, le=100)] = 40.0
+    side_mm: Annotated[float, msgspec.Meta(ge=5, le=100)] = 38.0
     """The longer side of the square that it is fitted into, in millimetres."""
 
 

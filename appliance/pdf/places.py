@@ -8,7 +8,7 @@ from appliance.pdf.errors import PdfRefused
 from appliance.pdf.page import MOST_SEALS
 
 _POINTS_A_MILLIMETRE = 72 / 25.4
-_RIGHT, _BOTTOM, _WIDTH, _SIDE = 190.0, 21.0, 44.0, 40.0
+_RIGHT, _BOTTOM, _WIDTH, _SIDE = 190.0, 29.5, 44.0, 38.0
 """Millimetres: the right margin, the foot of the seals, the width of one place, the side of a seal."""
 
 
@@ -23,8 +23,8 @@ class Place(NamedTuple):
 
 
 def seal_place(index: int, count: int) -> Place:
-    """The place of seal `index` (from 0) of `count` on a page of the template `letter`: 40 mm square, its lower edge on
-    the name of who seals. Raises PdfRefused."""
+    """The place of seal `index` (from 0) of `count` on a page of the template `letter`: 38 mm square, above the
+    name of who seals. Raises PdfRefused."""
     if not 0 <= index < count <= MOST_SEALS:
         raise PdfRefused("the page has no such place for a seal")
     left = _RIGHT - _WIDTH * (count - index) + (_WIDTH - _SIDE) / 2
