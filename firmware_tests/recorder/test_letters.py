@@ -37,7 +37,7 @@ from firmware_tests.recorder.letters import (
     step,
     with_client,
 )
-from firmware_tests.recorder.running import FOREVER, Recorder, entry, settings, uuid7
+from firmware_tests.recorder.running import CERTIFICATE, FOREVER, Recorder, entry, settings, uuid7
 from firmware_tests.recorder.test_faults import check_whole
 
 ENROLLED = 2
@@ -439,3 +439,40 @@ def test_kill_amid_transfers_and_batches_conserves_every_sum(recorder: Recorder)
     for letter, events, stored in connection.execute("SELECT letter, events, head FROM letters").fetchall():
         assert stored == head(letter, events)
     connection.close()
+
+
+def test_rows_whose_outcome_was_unknown_are_learnt_and_their_refusals_counted(recorder: Recorder) -> None:
+    async def main() -> None:
+        dropped: list[tuple[str, int]] = []
+        client = await RecorderClient.connect(
+            recorder.home.recorder_socket,
+            new_run_id(),
+            lambda: (0, {}),
+            patience=0.5,
+            on_dropped=lambda reason, count: dropped.append((reason, count)),
+        )
+        key = Idempotency(uuid7(), bytes(32))
+        await client.job_create("acme", "app", CERTIFICATE, b"intake", "intake", 9, b"rows", key)
+        one, two = letter_id(), letter_id()
+        rows = [
+            SliceRow([event()], [step(one, 1), claim(one)], b"first"),
+            SliceRow([event(), event()], [step(two, 1), step(two, 2, 1), claim(two)], b"double"),
+        ]
+        assert recorder.process is not None
+        recorder.process.send_signal(signal.SIGSTOP)
+        sent = asyncio.ensure_future(client.job_rows(b"intake", 0, rows))
+        await asyncio.sleep(0.05)
+        recorder.end(signal.SIGKILL)
+        with pytest.raises(errors.OutcomeUnknown):
+            await sent
+        recorder.start()
+        for _ in range(400):
+            if dropped:
+                break
+            await asyncio.sleep(0.02)
+        assert dropped == [("taken", 2)]
+        assert (await client.query("job", "acme", "app", b"intake"))["progress"] == 2
+        assert [shown is None for shown in await client.query("letters", "acme", [one, two])] == [False, True]
+        await client.close()
+
+    asyncio.run(main())
