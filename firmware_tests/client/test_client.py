@@ -155,7 +155,8 @@ def test_the_asynchronous_client_does_the_same(box) -> None:
 
 @LEAKED_BY_HTTPCORE
 def test_a_worker_that_comes_back_is_found_again(own_box) -> None:
-    client = Client("http://localhost", unix_socket=own_box.socket(), headers=headers_of(own_box))
+    patient = RetryPolicy(attempts=12)  # a worker's start takes as long as the machine is busy
+    client = Client("http://localhost", unix_socket=own_box.socket(), headers=headers_of(own_box), retries=patient)
     with client:
         before = client.stamp(DIGEST)
         own_box.stop("worker-0")
