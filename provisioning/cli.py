@@ -63,7 +63,8 @@ def _host_name(_context: click.Context, _parameter: click.Parameter, value: str)
     "federations",
     multiple=True,
     callback=_federations,
-    help="NAME=TENANT,TENANT...: tenants that share a register of what is unique. Repeatable; those of the kinds that ship if none.",
+    help="NAME=TENANT,TENANT...: tenants that share a register of what is unique. Repeatable; if none, those that the "
+    "kinds that ship name, of all tenants.",
 )
 @click.option("--name", default="rehearsal", show_default=True, help="The box's name.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="API worker processes.")

@@ -15,7 +15,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def _one_line(text: str | None) -> str:
+def one_line(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
@@ -64,15 +64,15 @@ def files() -> str:
     """What stands where under a home."""
     home = Home(Path("HOME"))
     rows = [
-        (f"`{getattr(home, name).relative_to(home.root)}`", _one_line(value.__doc__))
+        (f"`{getattr(home, name).relative_to(home.root)}`", one_line(value.__doc__))
         for name, value in vars(Home).items()
         if isinstance(value, property)
     ]
-    rows.append((f"`{home.worker_socket(0, 'NAME').relative_to(home.root)}`", _one_line(Home.worker_socket.__doc__)))
+    rows.append((f"`{home.worker_socket(0, 'NAME').relative_to(home.root)}`", one_line(Home.worker_socket.__doc__)))
     return table(("Path", "What"), sorted(rows))
 
 
-def _member_texts(kind: type) -> dict[str, str]:
+def member_texts(kind: type) -> dict[str, str]:
     """The string that stands below each member of a class."""
     body = typing.cast("ast.ClassDef", ast.parse(inspect.getsource(kind)).body[0]).body
     found = {}
@@ -83,7 +83,7 @@ def _member_texts(kind: type) -> dict[str, str]:
             and isinstance(following, ast.Expr)
             and isinstance(following.value, ast.Constant)
         ):
-            found[member.target.id] = _one_line(str(following.value.value))
+            found[member.target.id] = one_line(str(following.value.value))
     return found
 
 
@@ -138,12 +138,12 @@ def settings_reference() -> str:
     """Every setting of box.json."""
     parts = []
     for kind in setting_structs():
-        texts, hints = _member_texts(kind), typing.get_type_hints(kind)
+        texts, hints = member_texts(kind), typing.get_type_hints(kind)
         rows = [
             (f"`{field.name}`", _type_words(hints[field.name]), _default(field), _meaning(texts, field, hints))
             for field in msgspec.structs.fields(kind)
         ]
-        about = re.sub(r"\bNone\b", "null", _one_line(kind.__dict__.get("__doc__")))
+        about = re.sub(r"\bNone\b", "null", one_line(kind.__dict__.get("__doc__")))
         parts.append(
             f"### {_title(kind)}\n\n"
             + (f"{about}\n\n" if about else "")
@@ -188,9 +188,9 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
-def renew(page: str) -> str:
+def renew(page: str, parts: Mapping[str, Callable[[], str]] = PARTS) -> str:
     """The page with every generated part made anew. Raises ValueError when a part's place is not there once."""
-    for name, make in PARTS.items():
+    for name, make in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
         if page.count(begin) != 1 or page.count(end) != 1:
             raise ValueError(f"{begin.strip()} and {end.strip()} must stand once in the page")

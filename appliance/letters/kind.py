@@ -46,8 +46,10 @@ class Field(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One value of a letter or of one event."""
 
     label: Bilingual
+    """As it stands beside the value, for people."""
     type: Type
     required: bool = True
+    """Of a letter's field: whoever begins a letter gives it; of an event's data: it comes with the event."""
     confidentiality: Confidentiality = "clear"
     """clear: in the event; hidden: its salted hash only (RFC 9901), the value is disclosed to whom it concerns;
     recipients: encrypted to named certificates; veiled: encrypted by its sender, opened by code after the time."""
@@ -58,9 +60,11 @@ class Field(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     least: str | None = None
     """Of money, an integer, a decimal, a date or a time: the smallest value, as it is written in a letter."""
     most: str | None = None
+    """The largest."""
     currencies: Annotated[list[Currency], msgspec.Meta(max_length=64)] = []
     """Of money: those allowed."""
     choices: dict[Name, Bilingual] = {}
+    """Of a choice: the values, each with its words."""
     columns: dict[FieldName, Field] = {}
     """Of a table: its columns, in their order; no table within."""
     identified: bool = False
@@ -187,21 +191,30 @@ class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     format: Literal["cinnabar-kind/1"]
     id: Name
+    """Among the tenant's kinds, for ever; applications name it."""
     version: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    """Rises; a letter keeps the one under which it began."""
     title: Bilingual
+    """At most 60 characters, 30 in Chinese; so every other title and label."""
     about: Bilingual
     """What the letter is for, and what it promises."""
     zone: Annotated[str, msgspec.Meta(pattern=r"\A[+-](0[0-9]|1[0-4]):(00|30|45)\Z")] = "+08:00"
-    """Where its dates begin and end."""
+    """Where its dates begin and end: an offset from UTC."""
     retention_years: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    """After its last event."""
     rows: Annotated[list[Row], msgspec.Meta(max_length=64)] = []
     """Of the systems that use it, in docs/kinds.md: for whoever looks for a kind to begin with."""
     template: Name = "letter"
+    """What its documents look like."""
     languages: tuple[Literal["en", "zh"], ...] = ("zh", "en")
+    """Of its documents, the first one first."""
     value: Value | None = None
+    """None: it is worth nothing by itself."""
     fields: dict[FieldName, Field]
+    """What stands in a letter, in this order."""
     states: dict[Name, State]
     events: dict[Name, Event]
+    """What may happen, and who may do it when."""
     unique: dict[Name, Unique] = {}
     """By a name that all kinds of the scope share: two kinds with `invoice` take the same invoice once."""
     quotas: dict[Name, Quota] = {}
