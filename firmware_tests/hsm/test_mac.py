@@ -8,14 +8,17 @@ from collections.abc import Callable
 import pytest
 
 from firmware_tests.hsm.words import P256, Books
+from firmware_tests.running import wait_until
 from hsm import (
     KeyAmbiguous,
     KeyExists,
     KeyMismatch,
     KeyNotFound,
     LaneSettings,
+    MacKey,
     MechanismUnavailable,
     Pkcs11Uri,
+    Standby,
     Token,
     TokenUnavailable,
     WeakKey,
@@ -212,3 +215,29 @@ def test_an_exchanged_key_is_not_used(
     with pytest.raises((KeyMismatch, TokenUnavailable)):
         key.mac(b"a")
     assert "another one" in str(token.health().sites[0].keys[0].error)
+
+
+@MODES
+def test_a_standby_without_the_key_waits_for_its_token(
+    faulty_mac: tuple[Forwarder, ThrowawayToken, Pkcs11Uri],
+    softhsm: SoftHsm,
+    open_with: Callable[..., Token],
+    lanes: LaneSettings,
+) -> None:
+    forwarder, throwaway, uri = faulty_mac
+    second = softhsm.token()
+    short = LaneSettings(lanes.mode, lanes.count, timeout_ms=400)
+    key = open_with(throwaway, short, standby=Standby(second.uri, second.pin)).mac_key(uri)
+    before = key.mac(b"a")
+    forwarder.remove_token()
+    with pytest.raises(TokenUnavailable):
+        key.mac(b"a")
+    forwarder.insert_token()
+    wait_until(lambda: made(key) == before)
+
+
+def made(key: MacKey) -> bytes | None:
+    try:
+        return key.mac(b"a")
+    except TokenUnavailable:
+        return None
