@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,6 +19,7 @@ from hsm.agreement import AgreementKey, generate_agreement_key
 from hsm.errors import PointRefused
 from hsm.keys import destroy_key_pair, find_weaknesses, generate_key_pair
 from hsm.policy import Purpose, Weakness
+from hsm.public_keys import verify
 from hsm.testing.forwarder import Forwarder
 from hsm.testing.softhsm import SoftHsm, ThrowawayToken
 
@@ -137,3 +140,28 @@ def test_a_removed_token_fails_typed_and_an_exchanged_key_is_not_used(
     generate_agreement_key(token, uri.object, id=uri.id)
     with pytest.raises(KeyMismatch):
         key.agree(peer)
+
+
+def test_several_threads_agree_while_others_sign(softhsm: SoftHsm, open_with: Callable[..., Token]) -> None:
+    """As a worker does: signatures in its loop's thread, openings beside it."""
+    token = open_with(softhsm.token())
+    key = AgreementKey.find(token, generate_agreement_key(token, "r"))
+    signer = token.signing_key(generate_key_pair(token, "s", P256), P256)
+    stop = threading.Event()
+
+    def agree(_number: int) -> int:
+        done = 0
+        while not stop.is_set():
+            peer = ec.generate_private_key(ec.SECP256R1())
+            assert key.agree(point(peer)) == peer.exchange(ec.ECDH(), key.public_key)
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(agree, number) for number in range(4)]
+        for number in range(1000):
+            message = str(number).encode()
+            verify(signer.public_key, P256, message, signer.sign(message))
+        stop.set()
+        assert all(one.result() > 0 for one in running)
+    assert token.health().sites[0].reconnects == 0
