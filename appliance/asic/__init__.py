@@ -8,11 +8,12 @@ from appliance.asic.container import read_container, write_container
 from appliance.asic.errors import ContainerRefused, EvidenceNotBuildable, ManifestRefused
 from appliance.asic.letter import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
 from appliance.asic.manifest import Manifest, Reference, court_manifest, event_manifest, read_manifest
-from appliance.asic.names import ASIC_E, COURT_PARTS, JSON_TYPE, EventNames, event_names
+from appliance.asic.names import ASIC_E, COURT_PARTS, COURT_RECORD, JSON_TYPE, EventNames, event_names
 
 __all__ = [
     "ASIC_E",
     "COURT_PARTS",
+    "COURT_RECORD",
     "JSON_TYPE",
     "ContainerRefused",
     "CourtPackage",

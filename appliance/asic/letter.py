@@ -64,6 +64,7 @@ class CourtPackage(msgspec.Struct, frozen=True, kw_only=True):
     """appliance.asic.court_manifest over the parts and the newest event: what the seal signs."""
     seal: bytes
     opened: OpenedRecord
+    """Its kind is appliance.asic.names.COURT_RECORD, its tenant the letter's."""
 
 
 class Extras(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ PAGE: Final = META + "for-people.html"
 """A page to look at. Not evidence: nothing in it is read by a verifier."""
 COURT: Final = "court"
 """The tail of the court package's manifest, and with a slash the folder of its parts."""
+COURT_RECORD: Final = "court"
+"""Kind of a court package's record: the box's own word. What a tenant has sealed by itself is recorded as `seal`."""
 COURT_PARTS: Final = {
     "approvals.json": JSON_TYPE,
     "certificate.html": "text/html",

@@ -31,6 +31,7 @@ LETTERS: Final[dict[str, str]] = {
     "It does not say which letter it is about, as boxes do.": "文件未按设备的方式说明所涉函件。",
     "It is of a format that this verifier lacks.": "文件格式不为本验证程序所识别。",
     "{0}: {1}.": "{0}：{1}。",
+    "{0}: nested too deeply.": "{0}：嵌套过深。",
     "{0} has no seal of its own.": "{0} 没有自己的签章。",
     "{0} names {1}, which is not there.": "{0} 列出的 {1} 不在文件中。",
     "{0} is not the file that {1} names: it was changed.": "{0} 不是 {1} 所列的文件：它已被更改。",
@@ -72,6 +73,10 @@ LETTERS: Final[dict[str, str]] = {
     "{0} hidden value(s) are those whose digests the event holds.": "{0} 项隐藏值与事件所载摘要一致。",
     "The seal is over something else than this manifest.": "签章所涵盖的不是此清单。",
     "{0} part(s), byte for byte those that the sealed manifest names.": "{0} 个部分，与已签章清单所列逐字节一致。",
+    "The record in the log is of a court package that the box made for the letter's tenant.":
+        "日志中的记录属于设备为该函件的租户制作的司法证据包。",
+    "Contradiction: the record in the log is of no court package of the letter's tenant.":
+        "矛盾：日志中的记录不属于该函件租户的司法证据包。",
     "The event's record is not in the file, so no log shows it.": "事件的记录不在文件中，因此没有日志可以证明。",
     "The record's opening is {0}.": "记录开启件：{0}。",
     "The record's opening has members that nothing covers.": "记录开启件含有不受任何签名保护的成员。",

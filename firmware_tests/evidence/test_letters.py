@@ -19,10 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.asic import (
+    COURT_RECORD,
     CourtPackage,
     EventFiles,
     OpenedRecord,
     court_manifest,
+    event_manifest,
     event_names,
     read_container,
     write_container,
@@ -286,6 +288,19 @@ def test_sealed_events_that_do_not_follow_refute(second: Event) -> None:
     assert "The events" in reasons(report)
 
 
+def test_values_nested_without_end_refute_and_break_nothing() -> None:
+    plain = story(1)[0].canonical()
+    for depth in (40, 300, 900, 990, 1010, 100_000):
+        nested = plain.replace(b'"fields":{', b'"fields":{"a":' + b"[" * depth + b"]" * depth + b",")
+        assert nested != plain
+        names = event_names(1)
+        manifest = event_manifest(1, [(names.event, "application/json", hashlib.sha256(nested).digest())])
+        entries = read_container(evidence(plain_letter(1)))
+        del entries["event-0001/letter.pdf"]
+        spoiled = entries | {names.event: nested, names.manifest: manifest}
+        assert check(write_container(spoiled.items())).indication is FAILED
+
+
 def test_a_letter_that_no_split_made_refutes() -> None:
     stray = event(FIRST, "pledge", letter=PART)
     report = check(raw(sealed(FIRST, stray, tails=[None, PART]), PART, [None, PART]))
@@ -371,14 +386,14 @@ def test_what_is_not_in_the_log_or_not_known_is_undecided() -> None:
 # --- the court package -----------------------------------------------------------------------------------------------
 
 
-def court(chain: list[EventFiles], newest: str = "event-0003.json") -> CourtPackage:
+def court(chain: list[EventFiles], newest: str = "event-0003.json", kind: str = COURT_RECORD) -> CourtPackage:
     world, log = surroundings()
     parts = {"steps.json": b'[{"who":"chen"}]', "certificate.html": b"<p>certified</p>"}
     event_digest = hashlib.sha256(chain[-1].artifact.event).digest()
     files = [(f"court/{name}", "text/plain", hashlib.sha256(one).digest()) for name, one in parts.items()]
     manifest = court_manifest([*files, (newest, "application/json", event_digest)])
     made = seal(world.sealer, manifest, stamped_by=world.tsa)
-    facts = {"content_digest": hashlib.sha256(manifest).hexdigest(), "kind": "seal"}
+    facts = {"content_digest": hashlib.sha256(manifest).hexdigest(), "kind": kind}
     record = record_of(made, **facts).canonical()
     return CourtPackage(
         parts=parts, manifest=manifest, seal=made,
@@ -396,6 +411,8 @@ def test_a_court_package_is_sealed_over_its_parts_and_the_newest_event() -> None
     assert [one.name for one in found.parts] == ["certificate.html", "steps.json"]
     assert check(changed(lambda entries: entries.update({"court/steps.json": b"[]"}), content)).indication is FAILED
     assert check(changed(lambda entries: entries.update({"court/clock.json": b"{}"}), content)).indication is FAILED
+    forged = check(evidence(chain, court=court(chain, kind="seal")))
+    assert forged.sub_indications == [Sub.SIG_CONSTRAINTS_FAILURE]
     shorter = evidence(chain[:2])
     moved = read_container(content)
     assert check(

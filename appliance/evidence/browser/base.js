@@ -86,14 +86,15 @@ const sha256 = (bytes) => digest("SHA-256", bytes);
 const sha256Hex = async (bytes) => hex(await sha256(bytes));
 
 // JSON in the form of RFC 8785: what JavaScript itself writes, with the members of each object sorted.
-function canonical(value) {
+function canonical(value, depth = 0) {
+  if (depth > 64) throw new Broken("nested too deeply", "嵌套过深");
   if (value === null || typeof value !== "object") {
     if (typeof value === "string" && /\p{Cs}/u.test(value)) throw new Broken("a text that is none", "文本无效");
     return JSON.stringify(value);
   }
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (Array.isArray(value)) return `[${value.map((one) => canonical(one, depth + 1)).join(",")}]`;
   const members = Object.keys(value).sort();
-  return `{${members.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`;
+  return `{${members.map((name) => `${JSON.stringify(name)}:${canonical(value[name], depth + 1)}`).join(",")}}`;
 }
 
 function readCanonical(bytes) {

@@ -166,7 +166,7 @@ async function readLine(layout) {
   return { steps, state };
 }
 
-async function checkRecord(findings, layout, tail, event, seal, context) {
+async function checkRecord(findings, layout, tail, event, seal, context, kind) {
   const names = namesOf(tail);
   const bytes = layout.entries.get(names.opening);
   if (!bytes) {
@@ -189,7 +189,7 @@ async function checkRecord(findings, layout, tail, event, seal, context) {
     text("The record is not about this seal, or was changed.", "记录所述不是此签章，或已被更改。"),
   );
   const agrees =
-    (!event || (record.kind === "letter" && record.tenant === event.actor.tenant && record.application === event.actor.application)) &&
+    record.kind === kind && record.tenant === event.actor.tenant && (kind !== "letter" || record.application === event.actor.application) &&
     (seal.stated === null || Math.abs(record.time / 1000 - seal.stated) < 1000);
   if (!agrees) findings.undecided("record", "Contradiction: the record says other than the event or its seal.", "矛盾：记录与事件或其签章不一致。");
   const encoded = layout.entries.get(names.proof);
@@ -202,11 +202,11 @@ async function checkRecord(findings, layout, tail, event, seal, context) {
   return { index: proof.index, origin: proof.origin, witnessed: fits ? await checkProof(findings, proof, commitment, context) : null };
 }
 
-async function checkSealed(findings, layout, tail, event, context) {
+async function checkSealed(findings, layout, tail, event, context, kind) {
   const names = namesOf(tail);
   try {
     const seal = await checkSeal(findings, layout.entries.get(names.seal), layout.entries.get(names.manifest), context);
-    const record = await checkRecord(findings, layout, tail, event, seal, context);
+    const record = await checkRecord(findings, layout, tail, event, seal, context, kind);
     return { seal, record };
   } catch (error) {
     const said = saidBy(error);
@@ -252,7 +252,7 @@ async function verifyEvidence(data, trust, now) {
   for (const step of line.steps) {
     const found = new Findings();
     const event = step.event;
-    const { seal, record } = await checkSealed(found, layout, step.tail, event, context);
+    const { seal, record } = await checkSealed(found, layout, step.tail, event, context, "letter");
     const times = [seal?.stamp, record?.witnessed].filter(Boolean);
     const at = Date.parse(event.at);
     const outside = times.filter((one) => trust?.accepted.includes(one.timeClass)).sort((left, right) => left.until - right.until)[0];
@@ -273,7 +273,7 @@ async function verifyEvidence(data, trust, now) {
   }
   if (layout.tails.includes("court")) {
     const found = new Findings();
-    await checkSealed(found, layout, "court", null, context);
+    await checkSealed(found, layout, "court", line.steps[line.steps.length - 1].event, context, "court");
     const newest = namesOf(line.steps[line.steps.length - 1].tail).event;
     const covered = [...layout.references.get("court").keys()].filter((name) => !name.startsWith("court/"));
     if (covered.join() !== newest) found.failed("content", "The court package was sealed for another event.", "司法证据包所签章的是另一事件。");

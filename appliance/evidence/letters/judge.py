@@ -17,6 +17,7 @@ import msgspec
 import rfc8785
 
 from appliance.asic.chain import Line, Step, follow_line
+from appliance.asic.names import COURT_RECORD
 from appliance.der import DerError
 from appliance.evidence import cms
 from appliance.evidence.bundle import TimeClass
@@ -336,7 +337,7 @@ class _Work:
             return
         try:
             held = check_opening(read_envelope(encoded).header.commitment, bytes.fromhex(salt), rfc8785.dumps(value))
-        except (EnvelopeRefused, ValueError):
+        except (EnvelopeRefused, ValueError, RecursionError):
             held = False
         journal.expect(
             held,
@@ -407,6 +408,15 @@ class _Work:
         journal = Journal()
         found = self._sealed(sealed, journal)
         journal.passed("manifest", f"{len(sealed.files)} part(s), byte for byte those that the sealed manifest names.")
+        tenant = self.line.steps[-1].event.actor.tenant
+        if found.record is not None:
+            journal.expect(
+                (found.record.kind, found.record.tenant) == (COURT_RECORD, tenant),
+                "record",
+                "The record in the log is of a court package that the box made for the letter's tenant.",
+                SubIndication.SIG_CONSTRAINTS_FAILURE,
+                "Contradiction: the record in the log is of no court package of the letter's tenant.",
+            )
         journal.complete()
         self.judged.parts.append(("court package", journal))
         self.judged.parts += [(f"court package: {name}", one) for name, one in found.journals]

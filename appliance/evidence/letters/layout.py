@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,9 @@ from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.letters.errors import EventDamaged
 from appliance.letters.event import Event, read_event
 from appliance.quoting import escape, quote
+
+_DEEPEST = 32
+"""No kind has values that are nested as deeply: a table's row holds at most a party."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +169,17 @@ class _Reading:
 
     def _event(self, sealed: Sealed) -> Event:
         try:
-            return read_event(self._entries[sealed.names.event])
+            event = read_event(self._entries[sealed.names.event])
+            if _depth((event.fields, event.data, [part.fields for part in event.parts])) > _DEEPEST:
+                raise EventDamaged("its values are nested too deeply")
+            return event
         except KeyError:
             raise Refusal(
                 "event", SubIndication.FORMAT_FAILURE, f"{quote(sealed.names.manifest)} covers no event."
+            ) from None
+        except RecursionError:
+            raise Refusal(
+                "event", SubIndication.FORMAT_FAILURE, f"{quote(sealed.names.event)}: nested too deeply."
             ) from None
         except EventDamaged as error:
             raise Refusal(
@@ -197,6 +208,19 @@ class _Reading:
 
     def _refuse(self, text: str) -> None:
         self._journal.refuse("container", SubIndication.FORMAT_FAILURE, text)
+
+
+def _depth(value: Any) -> int:
+    """How deeply values are nested."""
+    deepest, waiting = 0, [(value, 1)]
+    while waiting:
+        one, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        if isinstance(one, dict):
+            waiting += [(inner, depth + 1) for inner in one.values()]
+        elif isinstance(one, list | tuple):
+            waiting += [(inner, depth + 1) for inner in one]
+    return deepest
 
 
 def _ordered(parsed: Mapping[str, tuple[Event, Sealed]]) -> list[tuple[Event, Sealed]]:

@@ -15,6 +15,7 @@ from appliance.asic import event_names, write_container
 from appliance.ceremonies.proposal import digest_words
 from appliance.evidence.browser import verifier_page
 from appliance.letters.event import Event
+from firmware_tests import accessible
 from firmware_tests.browsers import CHROMIUM, SCREENSHOTS, TIMEOUT_MS
 from firmware_tests.evidence.letters import (
     event,
@@ -142,6 +143,19 @@ def test_a_good_file_under_a_bundle_in_both_languages(checker: Checker) -> None:
     checker.picture("passed-narrow")
     assert checker.page.evaluate("document.documentElement.scrollWidth") <= 390
     checker.page.set_viewport_size({"width": 1100, "height": 900})
+
+
+def test_the_page_is_for_everybody(checker: Checker) -> None:
+    checker.trust(world().bundle_files())
+    for content in (good(), changed(HOSTILE["another event's seal"])):
+        checker.check(content)
+        checker.page.click("summary")
+        for scheme in ("light", "dark"):
+            assert accessible.findings(checker.page, scheme=scheme) == []  # type: ignore[arg-type]
+        checker.page.emulate_media(color_scheme="light")
+        assert accessible.lost_focus(checker.page) == []
+        assert accessible.sticks_out(checker.page) == []
+        checker.page.set_viewport_size({"width": 1100, "height": 900})
 
 
 def test_a_part_of_a_divided_letter(checker: Checker) -> None:
