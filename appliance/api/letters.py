@@ -46,7 +46,12 @@ _encode = msgspec.json.Encoder().encode
 async def letters(worker: Worker, request: Request) -> Response:
     """POST /v1/letters"""
     caller, asked = _of(request)
-    return await _happen(worker, caller, idempotency_of(request), _beginning(worker, caller, asked))
+    idempotency = idempotency_of(request)
+    if idempotency is not None and asked.approvals:  # which may have fallen since
+        before = await answered(worker, caller, idempotency)
+        if before is not None:
+            return before
+    return await happen(worker, caller, idempotency, beginning(worker, caller, asked))
 
 
 async def letter_events(worker: Worker, request: Request) -> Response:
@@ -54,23 +59,23 @@ async def letter_events(worker: Worker, request: Request) -> Response:
     caller, asked = _of(request)
     idempotency = idempotency_of(request)
     if idempotency is not None:
-        answered = await _answered(worker, caller, idempotency)
-        if answered is not None:
-            return answered
-    wanted = await _following(worker, caller, request.arguments["id"], asked)
-    return await _happen(worker, caller, idempotency, wanted)
+        before = await answered(worker, caller, idempotency)
+        if before is not None:
+            return before
+    wanted = await following(worker, caller, request.arguments["id"], asked)
+    return await happen(worker, caller, idempotency, wanted)
 
 
 async def letter_drafts(worker: Worker, request: Request) -> Response:
     """POST /v1/letters/drafts"""
     caller, asked = _of(request)
-    return await _draft(worker, caller, _beginning(worker, caller, asked))
+    return await _draft(worker, caller, beginning(worker, caller, asked))
 
 
 async def letter_event_drafts(worker: Worker, request: Request) -> Response:
     """POST /v1/letters/{id}/drafts"""
     caller, asked = _of(request)
-    return await _draft(worker, caller, await _following(worker, caller, request.arguments["id"], asked))
+    return await _draft(worker, caller, await following(worker, caller, request.arguments["id"], asked))
 
 
 async def letter(worker: Worker, request: Request) -> Response:
@@ -135,7 +140,8 @@ def _of(request: Request) -> tuple[Caller, Any]:
     return request.caller, request.document
 
 
-def _beginning(worker: Worker, caller: Caller, asked: LetterRequest) -> Wanted:
+def beginning(worker: Worker, caller: Caller, asked: LetterRequest) -> Wanted:
+    """What a request to begin a letter wants. Raises KindUnknown, EventRefused."""
     loaded = worker.kinds.newest(caller.tenant, asked.kind)
     event = asked.event or _first(loaded)
     return Wanted(
@@ -151,7 +157,8 @@ def _first(loaded: LoadedKind) -> str:
     raise EventRefused(f"no event begins a {loaded.kind.id}")
 
 
-async def _following(worker: Worker, caller: Caller, letter: str, asked: EventRequest) -> Wanted:
+async def following(worker: Worker, caller: Caller, letter: str, asked: EventRequest) -> Wanted:
+    """What a request about a letter wants. Raises NotFound, HeadMoved, KindUnknown."""
     before = await read_letter(worker, caller.tenant, letter)
     if asked.head is not None and asked.head != before.head:
         raise HeadMoved(f"the letter's head is {before.head}")
@@ -162,7 +169,8 @@ async def _following(worker: Worker, caller: Caller, letter: str, asked: EventRe
     )  # fmt: skip
 
 
-async def _happen(worker: Worker, caller: Caller, idempotency: Idempotency | None, wanted: Wanted) -> Response:
+async def happen(worker: Worker, caller: Caller, idempotency: Idempotency | None, wanted: Wanted) -> Response:
+    """Have an event happen, and its answer. Raises what `make_event` does."""
     try:
         made = await make_event(worker, caller, wanted, idempotency)
     except HeadMoved:
@@ -193,7 +201,7 @@ async def _draft(worker: Worker, caller: Caller, wanted: Wanted) -> Response:
     )
 
 
-async def _answered(worker: Worker, caller: Caller, idempotency: Idempotency) -> Response | None:
+async def answered(worker: Worker, caller: Caller, idempotency: Idempotency) -> Response | None:
     """What the same request was answered: the letter has moved since, so that it cannot be judged again."""
     found = await worker.recorder.query("key_answer", caller.tenant, caller.application, idempotency.key)
     if found is None:

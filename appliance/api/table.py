@@ -8,6 +8,7 @@ from appliance.api.bodies import BodyDamaged
 from appliance.api.bulk_seals import MEDIA_SEALS, jobs, seals_bulk
 from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS, evidence_record, stamps_bulk
 from appliance.api.description import openapi
+from appliance.api.draft_table import DRAFTS
 from appliance.api.endpoint_errors import SEALING, SIGNING, STAMPING
 from appliance.api.endpoints import (
     LISTENERS,
@@ -504,4 +505,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         answers=(Answer(200, "The document.", (Body(MEDIA_JSON),)),),
     ),
     *LETTERS,
+    *DRAFTS,
 )

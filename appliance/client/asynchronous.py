@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls, letter_calls
+from appliance.client import calls, draft_calls, letter_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -133,6 +133,12 @@ class AsyncClient:
     letter_events = sends_async(letter_calls.letter_events)
     evidence = sends_async(letter_calls.evidence)
     release_key = sends_async(letter_calls.release_key)
+    keep_letter_draft = sends_async(draft_calls.keep_letter_draft)
+    keep_event_draft = sends_async(draft_calls.keep_event_draft)
+    kept_drafts = sends_async(draft_calls.kept_drafts)
+    kept_draft = sends_async(draft_calls.kept_draft)
+    approve_draft = sends_async(draft_calls.approve_draft)
+    finish_draft = sends_async(draft_calls.finish_draft)
     health = sends_async(calls.health)
     quota = sends_async(calls.quota)
     openapi = sends_async(calls.openapi)

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls, letter_calls
+from appliance.client import calls, draft_calls, letter_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -131,6 +131,12 @@ class Client:
     letter_events = sends(letter_calls.letter_events)
     evidence = sends(letter_calls.evidence)
     release_key = sends(letter_calls.release_key)
+    keep_letter_draft = sends(draft_calls.keep_letter_draft)
+    keep_event_draft = sends(draft_calls.keep_event_draft)
+    kept_drafts = sends(draft_calls.kept_drafts)
+    kept_draft = sends(draft_calls.kept_draft)
+    approve_draft = sends(draft_calls.approve_draft)
+    finish_draft = sends(draft_calls.finish_draft)
     health = sends(calls.health)
     quota = sends(calls.quota)
     openapi = sends(calls.openapi)

@@ -93,6 +93,20 @@ def check_given(
     """Whether each approval counts, in the order in which they stand; more may be wanted. `text`: the approval text.
 
     Raises ApprovalMissing, which names the step and what is wrong with it."""
+    check_places(needed, given)
+    for one in given:
+        place = needed[one.step].place
+        person = None if approvers is None else approvers.person(one.approver)
+        if person is None or approvers is None:
+            raise ApprovalMissing(f"{place}: {one.approver} is no longer a person of the constitution")
+        try:
+            _check_signature(text, one, person, approvers, at)
+        except StatementRefused as error:
+            raise ApprovalMissing(f"{place}, {one.approver}: {error}") from None
+
+
+def check_places(needed: Sequence[Needed], given: Sequence[Approval]) -> None:
+    """As `check_given`, of who signs where and in which order; no signature is looked at."""
     counted: list[list[str]] = [[] for _ in needed]
     approved: dict[str, int] = {}
     for one in given:
@@ -115,15 +129,6 @@ def check_given(
             raise ApprovalMissing(f"{need.place}: {one.approver} does not approve after {done[-1]}")
         approved[one.approver] = one.step
         done.append(one.approver)
-    for one in given:
-        person = None if approvers is None else approvers.person(one.approver)
-        place = needed[one.step].place
-        if person is None or approvers is None:
-            raise ApprovalMissing(f"{place}: {one.approver} is no longer a person of the constitution")
-        try:
-            _check_signature(text, one, person, approvers, at)
-        except StatementRefused as error:
-            raise ApprovalMissing(f"{place}, {one.approver}: {error}") from None
 
 
 def what_is_missing(needed: Sequence[Needed], given: Sequence[Approval]) -> list[tuple[Needed, int]]:

@@ -30,6 +30,7 @@ from appliance.recorder.messages import (
     Batch,
     Command,
     Committed,
+    DraftKeep,
     Effect,
     Entry,
     Goodbye,
@@ -234,6 +235,20 @@ class RecorderClient:
         self._ticket = ticket = self._ticket + 1
         value: list[Any] | None = await self._submit(JobClaim(ticket, tenants, lease, release))
         return value
+
+    def draft_keep(
+        self,
+        tenant: str,
+        application: str,
+        certificate: bytes,
+        draft: bytes,
+        revision: int,
+        expires: int,
+        content: bytes,
+    ) -> asyncio.Future[Committed]:
+        """Keep, change or drop a draft: see messages.DraftKeep. Raises DraftMoved, NotFound, Busy, BadRequest."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(DraftKeep(ticket, tenant, application, certificate, draft, revision, expires, content))
 
     async def query(self, name: str, *arguments: object) -> Any:
         """A read: names and arguments are the query methods of appliance.recorder.reader."""

@@ -156,6 +156,13 @@ class QuotaExceeded(CinnabarError):
         return 86_400 - int(time.time()) % 86_400
 
 
+class DraftMoved(Conflict):
+    """A draft that waits for approvals was changed by somebody else at the same time."""
+
+    code = "draft-moved"
+    title = "The draft was changed at the same time"
+
+
 class HeadMoved(Conflict):
     """The event names a predecessor that is no longer the letter's head: another event was there first."""
 
@@ -227,6 +234,7 @@ _CLASSES: dict[str, type[CinnabarError]] = {
         KeyExpired,
         KeyExhausted,
         QuotaExceeded,
+        DraftMoved,
         HeadMoved,
         Taken,
         ValueExceeded,

@@ -228,6 +228,22 @@ class JobClaim(msgspec.Struct, array_like=True, frozen=True, tag="job-claim"):
     """Id of a job that this run held until now and gives back with this claim."""
 
 
+class DraftKeep(msgspec.Struct, array_like=True, frozen=True, tag="draft-keep"):
+    """Keep a draft that waits for approvals, change it, or drop it (`content` empty): a compare-and-swap."""
+
+    ticket: int
+    tenant: str
+    application: str
+    certificate: bytes
+    draft: bytes
+    """32 bytes: its id, one of the tenant's."""
+    revision: Count
+    """1: it is new; else the one after that which stands. The same again changes nothing."""
+    expires: Instant
+    content: bytes
+    """Encrypted by the tenant; opaque to the recorder."""
+
+
 class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
     """The last command of a run that stops cleanly: its counts must balance.
 
@@ -236,7 +252,7 @@ class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
     ticket: int
 
 
-Command = Append | Housekeeping | Reading | Query | JobCreate | JobSlice | JobClaim | Goodbye
+Command = Append | Housekeeping | Reading | Query | JobCreate | JobSlice | JobClaim | DraftKeep | Goodbye
 
 
 class Batch(msgspec.Struct, array_like=True, frozen=True):

@@ -18,6 +18,7 @@ from appliance.recorder.administration import AdminCommand, CeremonyEntry, Chang
 from appliance.recorder.messages import (
     Append,
     Command,
+    DraftKeep,
     Goodbye,
     Housekeeping,
     JobClaim,
@@ -60,11 +61,11 @@ EVERYTHING: Final = Powers(unbounded=True)
 
 POWERS: Final[Mapping[str, Powers]] = {
     "worker": Powers(
-        frozenset((Goodbye, Append, JobCreate, JobSlice, JobClaim)),
+        frozenset((Goodbye, Append, DraftKeep, JobCreate, JobSlice, JobClaim)),
         queries=frozenset(
             (
-                "checkpoint_covering", "get_record", "job", "job_verdicts", "key_answer", "key_known",
-                "key_states", "letter", "letter_of_any", "letter_page", "letter_records", "letters",
+                "checkpoint_covering", "draft", "drafts", "get_record", "job", "job_verdicts", "key_answer",
+                "key_known", "key_states", "letter", "letter_of_any", "letter_page", "letter_records", "letters",
                 "list_at", "marks", "quota", "quotas", "read_records", "record_part", "status", "watch",
             )
         ),

@@ -17,6 +17,7 @@ from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.recorder import errors
 from appliance.recorder.administration import GOVERNED
 from appliance.recorder.audit_queries import AuditQueries
+from appliance.recorder.drafts import DraftQueries
 from appliance.recorder.evidence_queries import EvidenceQueries
 from appliance.recorder.letter_queries import LetterQueries
 from appliance.recorder.messages import Answer, Query, Refused, Result
@@ -31,7 +32,7 @@ PART_LIMIT = 1024 * 1024
 VERDICTS_LIMIT = 20_000
 
 
-class Queries(AuditQueries, LetterQueries, EvidenceQueries):
+class Queries(AuditQueries, LetterQueries, DraftQueries, EvidenceQueries):
     """The queries over one read-only connection."""
 
     def __init__(

@@ -14,6 +14,7 @@ from typing import Any
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised
 from appliance.recorder import errors, limits, rules
 from appliance.recorder.counts import Counts
+from appliance.recorder.drafts import draft_keep
 from appliance.recorder.housekeeping import housekeeping
 from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
 from appliance.recorder.letter_shapes import LETTER
@@ -23,6 +24,7 @@ from appliance.recorder.messages import (
     Answer,
     Append,
     Committed,
+    DraftKeep,
     Effect,
     Entry,
     Goodbye,
@@ -147,6 +149,7 @@ class Transaction:
             JobCreate: job_create,
             JobSlice: job_slice,
             JobClaim: job_claim,
+            DraftKeep: draft_keep,
             Goodbye: Transaction._goodbye,
         }
 

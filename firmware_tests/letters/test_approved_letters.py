@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from appliance.api.letter_schemas import Draft
+from appliance.api.draft_schemas import Approved, KeepRequest, KeptDraft
+from appliance.api.letter_schemas import Draft, EventRequest, LetterRequest
 from appliance.ceremonies import instant_text
 from appliance.ceremonies.actions import AmendConstitution, ApprovalTier, SetApprovalPolicy
 from appliance.ceremonies.constitution import Person
 from appliance.client import Client, Refused
+from appliance.client.calls import post
+from appliance.client.retries import new_idempotency_key
 from appliance.keymaster.console.client import ConsoleClient
 from appliance.keymaster.engine import now_utc
 from appliance.letters.approvers import FILE
@@ -33,10 +38,8 @@ LARGE = {"amount": "1000000.01", "currency": "CNY"}
 
 
 def policy(*approvers: str, threshold: int, tenant: str = "demo", in_order: bool = False) -> SetApprovalPolicy:
-    def tier(currency: str, number: int) -> ApprovalTier:
-        return ApprovalTier(up_to="", currency=currency, approvers=list(approvers), threshold=number, in_order=in_order)
-
-    return SetApprovalPolicy(tenant=tenant, policy="issue", tiers=[tier("CNY", threshold), tier("USD", 1)])
+    tier = ApprovalTier(up_to="", currency="CNY", approvers=list(approvers), threshold=threshold, in_order=in_order)
+    return SetApprovalPolicy(tenant=tenant, policy="issue", tiers=[tier])
 
 
 @dataclasses.dataclass
@@ -46,7 +49,7 @@ class Stage:
     governed: Governed
     card: CardOfficer
 
-    def approve(self, name: str, draft: Draft, step: int = 0) -> Approval:
+    def approve(self, name: str, draft: Draft | KeptDraft, step: int = 0) -> Approval:
         if name == self.card.name:
             return by_card(self.card, draft.text, step)
         officer = self.governed.officers[name]
@@ -184,13 +187,106 @@ def test_the_keymaster_puts_the_file_of_approvers_right_again(stage: Stage, clie
     assert path.read_bytes() == kept
 
 
+def test_a_draft_waits_until_its_approvers_have_signed_it(stage: Stage, client: Client) -> None:
+    fields = large()
+    begin = LetterRequest(kind="bid-bond", fields=fields, letter=uuid.uuid4().hex)
+    kept = client.keep_letter_draft(begin, hours=1)
+    assert (kept.state, kept.approved, kept.event, kept.application) == ("open", [], "issue", "demo-app")
+    assert kept.draft == hashlib.sha256(kept.text).hexdigest()
+    assert client.keep_letter_draft(begin, hours=1) == kept
+    with pytest.raises(Refused) as error:
+        client.finish_draft(kept.draft)
+    assert refused(error) == "approval-missing: step 0 (issue): 2 more approvals are needed"
+    fay = stage.approve("fay", kept)
+    for _ in range(2):  # the same approval is added once
+        assert client.approve_draft(kept.draft, fay).approved == [Approved(approver="fay", step=0)]
+    with pytest.raises(Refused, match="nobody counts twice"):
+        client.approve_draft(kept.draft, msgspec.structs.replace(fay, signature="AAAA"))
+    with pytest.raises(Refused, match="is no approver"):
+        client.approve_draft(kept.draft, stage.approve("cai", kept))
+    assert client.approve_draft(kept.draft, stage.approve("ann", kept)).state == "complete"
+    with pytest.raises(Refused, match="here is one more"):
+        client.approve_draft(kept.draft, stage.approve("bo", kept))
+    assert [one.state for one in client.kept_drafts().drafts if one.draft == kept.draft] == ["complete"]
+
+    with client_of(stage.governed.box, "other") as foreign:  # CHANNEL
+        assert kept.draft not in {one.draft for one in foreign.kept_drafts().drafts}
+        said = set()
+        for draft in (kept.draft, "00" * 32):
+            for ask in (foreign.kept_draft, foreign.finish_draft, lambda one: foreign.approve_draft(one, fay)):
+                with pytest.raises(Refused) as unknown:
+                    ask(draft)
+                said.add((unknown.value.code, unknown.value.problem.detail))
+        assert said == {("not-found", "there is no such draft")}
+
+    key = new_idempotency_key()
+    issued = client.finish_draft(kept.draft, idempotency_key=key)
+    assert issued.happened.letter == kept.letter
+    assert [one.approver for one in read_event(issued.happened.event).approvals] == ["fay", "ann"]
+    assert client.finish_draft(kept.draft, idempotency_key=key) == issued
+    with pytest.raises(Refused, match="no such draft"):
+        client.kept_draft(kept.draft)
+
+
+def test_approvals_that_come_at_once_are_all_kept(stage: Stage, client: Client) -> None:
+    for _ in range(4):
+        kept = client.keep_letter_draft(LetterRequest(kind="bid-bond", fields=large()), hours=1)
+        approvals = [stage.approve(name, kept) for name in ("ann", "bo")]
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda one: client.approve_draft(kept.draft, one), approvals))  # noqa: B023
+        assert client.kept_draft(kept.draft).state == "complete"
+
+
+def test_a_draft_whose_letter_has_moved_is_stale(stage: Stage, client: Client) -> None:
+    fields = {name: FIELDS[name] for name in ("tender_code", "project")} | {
+        "tender_code": f"T-{uuid.uuid4().hex[:12]}", "winner": FIELDS["bidder"], "owner": FIELDS["beneficiary"],
+        "price": LARGE,
+    }  # fmt: skip
+    letter = client.begin_letter("award-notice", fields).happened.letter
+    confirm = client.keep_event_draft(letter, EventRequest(event="confirm"))
+    revoke = client.keep_event_draft(letter, EventRequest(event="revoke", data={"reason": "质疑成立"}))
+    for name in ("ann", "bo"):
+        client.approve_draft(confirm.draft, stage.approve(name, confirm))
+    client.approve_draft(revoke.draft, stage.approve("bo", revoke))
+    assert client.finish_draft(confirm.draft).state == "confirmed"
+    assert client.kept_draft(revoke.draft).state == "stale"
+    with pytest.raises(Refused) as error:
+        client.approve_draft(revoke.draft, stage.approve("ann", revoke))
+    assert error.value.code == "draft-stale"
+    with pytest.raises(Refused) as error:
+        client.finish_draft(revoke.draft)
+    assert error.value.code == "draft-stale"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        KeepRequest(),
+        KeepRequest(letter="00" * 16),
+        KeepRequest(begin=LetterRequest(kind="bid-bond", fields={}), letter="00" * 16),
+        KeepRequest(letter="00" * 16, event=EventRequest(event="open", codes={"price": "secret"})),
+        KeepRequest(begin=LetterRequest(kind="bid-bond", fields=large(amount={"amount": "1.00", "currency": "CNY"}))),
+    ],
+)
+def test_what_is_no_draft_to_be_approved_is_not_kept(client: Client, asked: KeepRequest) -> None:
+    with pytest.raises(Refused) as error:
+        client.send(post("/v1/drafts", asked, KeptDraft, None, signs=False))
+    assert error.value.code == "bad-request"
+
+
 def test_who_is_taken_out_of_the_constitution_or_the_policy_approves_nothing_from_then_on(
     stage: Stage, client: Client
 ) -> None:
     fields = large()
     draft = client.draft_letter("bid-bond", fields)
     approvals = [stage.approve("ann", draft), stage.approve("fay", draft)]
+    waiting = client.keep_letter_draft(LetterRequest(kind="bid-bond", fields=large()))
+    for name in ("fay", "ann"):
+        client.approve_draft(waiting.draft, stage.approve(name, waiting))
     stage.with_persons()
+    assert client.kept_draft(waiting.draft).state == "open"
+    again = client.approve_draft(waiting.draft, stage.approve("bo", waiting))  # hers fell
+    assert ([one.approver for one in again.approved], again.state) == (["ann", "bo"], "complete")
     with pytest.raises(Refused) as error:
         client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=approvals)
     assert "fay is no longer a person of the constitution" in refused(error)
