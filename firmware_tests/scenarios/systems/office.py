@@ -107,12 +107,19 @@ class Office:
         by: Sequence[str],
         *,
         codes: Mapping[str, str] | None = None,
+        document: bool = False,
         **more: Any,
     ) -> LetterAnswer:
         """Have an event happen that these people approve first."""
         draft = client.draft_event(letter, event, **more)
         return client.letter_event(
-            letter, event, approvals=self.approve(draft, by), disclosures=draft.disclosures, codes=codes, **more
+            letter,
+            event,
+            approvals=self.approve(draft, by),
+            disclosures=draft.disclosures,
+            codes=codes,
+            document=document,
+            **more,
         )
 
     def _credential(self, person: str) -> Credential:

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import secrets
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -144,6 +145,11 @@ def certified(name: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 def again() -> str:
     """An Idempotency-Key, for a request that may be sent twice."""
     return str(uuid.UUID(bytes=new_idempotency_key()))
+
+
+def printed(pdf: Path) -> str:
+    """What a PDF says, as poppler reads it."""
+    return subprocess.run(["pdftotext", str(pdf), "-"], check=True, capture_output=True, text=True).stdout
 
 
 class Offline:

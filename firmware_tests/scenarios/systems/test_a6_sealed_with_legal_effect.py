@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance.client import Client
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.practice import day, firm, moment, number, refuses, yuan
+from firmware_tests.scenarios.systems.practice import day, firm, moment, number, printed, refuses, yuan
 
 not_yet(
     "A6", "K17", "SM2 seals come with the national suite; custody and ceremonies of keys have scenarios of their own"
@@ -33,7 +33,7 @@ def test_a6_the_letter_bears_the_institutions_seal(
         with refuses("role-missing", "guarantor"):
             beneficiary.begin_letter("bid-bond", fields)
 
-    letter = guarantor.begin_letter("bid-bond", fields).happened
+    letter = guarantor.begin_letter("bid-bond", fields, document=True).happened
     (tmp_path / "letter").write_bytes(letter.manifest)
     (tmp_path / "seal").write_bytes(letter.seal)
     anchor = str(town.home.trust / "seal-ca.pem")
@@ -49,3 +49,14 @@ def test_a6_the_letter_bears_the_institutions_seal(
     with shows("A6", "K1", "One changed character and the seal no longer holds"):
         (tmp_path / "letter").write_bytes(letter.manifest.replace(b"event-0001", b"event-0002"))
         assert subprocess.run(verify, check=False, capture_output=True).returncode != 0
+
+    with shows(
+        "A6", "K1", "The letter itself is a PDF in both languages; poppler finds the institution's seal valid in it"
+    ):
+        pdf = tmp_path / "letter.pdf"
+        pdf.write_bytes(letter.beside["letter.pdf"])
+        said = subprocess.run(["pdfsig", "-nocert", str(pdf)], check=False, capture_output=True, text=True).stdout
+        assert "Signature is Valid" in said
+        assert "Total document signed" in said
+        assert "投标保函" in printed(pdf)
+        assert "Bid bond" in printed(pdf)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 
+import httpx
+
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.practice import Offline, day, firm, moment, number, story, yuan
@@ -12,18 +14,19 @@ from firmware_tests.scenarios.systems.practice import Offline, day, firm, moment
 not_yet("A8", "K3", "the certificate of an outside ledger (transaction, block, inclusion proof) comes with the anchors")
 not_yet("A8", "K19", "difficult to lose: a second box and its re-synchronisation come with the fleet")
 not_yet(
-    "A8",
-    "K7",
-    "verification by code, by number or by (bidder, tender code) on the public listener is not in the API yet",
+    "A8", "K7", "the public listener takes a letter's code and a second field, not a pair of fields without the code"
 )
 not_yet("A8", "K16", "the court package with step log, clock record and certificate page is not in the API yet")
 
 
-def test_a8_the_certificate_cannot_be_altered_and_is_traced(guarantor: Client, offline: Offline) -> None:
+def test_a8_the_certificate_cannot_be_altered_and_is_traced(
+    guarantor: Client, offline: Offline, anybody: httpx.Client
+) -> None:
+    tender = number("GD")
     letter = guarantor.begin_letter(
         "bid-bond",
         {
-            "tender_code": number("GD"),
+            "tender_code": tender,
             "project": "黄埔大桥维修工程",
             "bidder": firm("岭南路桥有限公司"),
             "beneficiary": {"name": "广州市公共资源交易中心"},
@@ -44,6 +47,17 @@ def test_a8_the_certificate_cannot_be_altered_and_is_traced(guarantor: Client, o
 
     with shows("A8", "K7", "Any change to it is found"):
         assert offline.verify(changed(file))["indication"] == "TOTAL-FAILED"
+
+    with shows(
+        "A8", "K7", "Anybody with its code and tender code is told how it stands; with a wrong one, nothing at all"
+    ):
+        told = anybody.post("/v1/check", json={"code": letter, "second": tender}).json()
+        assert told["state"] == {"en": "Surrendered", "zh": "已退保"}
+        assert "bidder" not in str(told)
+        wrong = [{"code": letter, "second": number("GD")}, {"code": "00" * 16, "second": tender}]
+        answers = [anybody.post("/v1/check", json=one) for one in wrong]
+        assert {one.status_code for one in answers} == {404}
+        assert answers[0].content == answers[1].content
 
     with shows("A8", "K6", "It is traced from issue through the amendment to the surrender; nothing is deleted"):
         assert story(guarantor, letter) == ["issue", "postpone", "surrender"]
