@@ -83,7 +83,7 @@ def auditor(letter_box: RunningBox, tmp_path_factory: pytest.TempPathFactory) ->
 def test_a_letters_whole_life_in_one_file(
     client: Client, auditor: Auditor, letter_box: RunningBox, tmp_path: Path
 ) -> None:
-    issued = client.begin_letter("bid-bond", FIELDS | {"tender_code": f"E-{uuid.uuid4().hex[:12]}"})
+    issued = client.begin_letter("bid-bond", FIELDS | {"tender_code": f"E-{uuid.uuid4().hex[:12]}"}, document=True)
     letter = issued.happened.letter
     client.letter_event(letter, "claim", data={"claimed": FIELDS["amount"], "reason": "拒签中标合同"})
     client.letter_event(letter, "pay", data={"paid": {"amount": "1.50", "currency": "CNY"}})
@@ -94,7 +94,9 @@ def test_a_letters_whole_life_in_one_file(
         for name, one in read_container(content).items()
         if name.startswith("event-0001/")
     ]
+    assert [one[:5] for name, one in beside if name.endswith(".pdf")] == [b"%PDF-"]
     report, facts = auditor.report(content, *beside)
+    assert client.verify([("letter.asice", content)]).files[0].letter == facts
     assert (facts.state, facts.balance, len(facts.events)) == (
         client.letter(letter).state, "499998.50 CNY", 3,
     )  # fmt: skip
