@@ -99,7 +99,8 @@ class RenderLetterRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=
     template_source: Annotated[bytes, msgspec.Meta(max_length=1 << 20)] | None = None
     """A tenant's own template, typst."""
     template_digest: str = ""
-    """SHA-256 that the template must have, hexadecimal; needed with `template_source`."""
+    """SHA-256 that the template must have, hexadecimal; needed with `template_source`. Of the box's own template it
+    chooses the version, the newest without one."""
 
 
 class SealPictureRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

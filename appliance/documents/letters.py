@@ -83,7 +83,7 @@ def _template(request: RenderLetterRequest) -> tuple[bytes, str]:
         if request.template != "letter":
             raise NotRendered("template: the box has no such template of its own")
         page = read_page(request.data)
-        return TEMPLATES["letter"], _json(
+        return _own(request.template_digest), _json(
             {name: inert(member, breaking=name in _WRAPPED) for name, member in laid_out(page).items()}
         )
     if not request.template_digest:
@@ -93,6 +93,15 @@ def _template(request: RenderLetterRequest) -> tuple[bytes, str]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotRendered(f"data: {error}") from None
     return request.template_source, _json(inert(data))
+
+
+def _own(digest: str) -> bytes:
+    """The box's own template: the version with this digest, or the newest. The others stand beside it, letter-N.typ,
+    so that letters set from them can be set again."""
+    for name, source in TEMPLATES.items():
+        if (name == "letter" or name.startswith("letter-")) and template_digest(source) == digest:
+            return source
+    return TEMPLATES["letter"]
 
 
 def _json(data: object) -> str:

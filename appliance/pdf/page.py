@@ -124,7 +124,8 @@ def read_page(data: str | bytes) -> LetterPage:
 def laid_out(page: LetterPage) -> dict[str, object]:
     """What the template is given: the page, with a word about each row whether it surely fits one line.
 
-    A row that does has its height given, which saves typst from measuring it.
+    A row that does has its height given, which saves typst from measuring it. This belongs to the template: with other
+    answers here, letters set before would come out otherwise.
     """
     given: dict[str, object] = msgspec.to_builtins(page)
     given["sections"] = [

@@ -78,6 +78,16 @@ def test_equal_requests_give_equal_bytes_and_others_do_not() -> None:
     assert template_digest(TEMPLATES["letter"]).encode() in made
 
 
+def test_an_older_version_of_the_template_is_found_by_its_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = request_of(bench_page(2), 2)
+    then = render_letter(asked)
+    old = TEMPLATES["letter"]
+    monkeypatch.setitem(TEMPLATES, "letter-1", old)
+    monkeypatch.setitem(TEMPLATES, "letter", old.replace(b"margin: (x: 20mm", b"margin: (x: 25mm"))
+    assert render_letter(asked) != then
+    assert render_letter(msgspec.structs.replace(asked, template_digest=template_digest(old))) == then
+
+
 def test_many_pages_have_numbers_and_the_seals_on_the_last(tmp_path: Path) -> None:
     page = bench_page(3)
     table = msgspec.structs.replace(page.tables[0], rows=page.tables[0].rows * 12)
