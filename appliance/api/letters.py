@@ -26,7 +26,7 @@ from appliance.api.letter_schemas import (
 from appliance.api.letter_views import open_view, read_letter, shown
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
-from appliance.errors import NotFound
+from appliance.errors import CinnabarError, NotFound
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.errors import EventRefused
 from appliance.letters.event import read_event
@@ -47,23 +47,27 @@ async def letters(worker: Worker, request: Request) -> Response:
     """POST /v1/letters"""
     caller, asked = _of(request)
     idempotency = idempotency_of(request)
-    if idempotency is not None and asked.approvals:  # which may have fallen since
-        before = await answered(worker, caller, idempotency)
-        if before is not None:
-            return before
-    return await happen(worker, caller, idempotency, beginning(worker, caller, asked))
+    try:
+        return await happen(worker, caller, idempotency, beginning(worker, caller, asked))
+    except CinnabarError:
+        before = None if idempotency is None else await answered(worker, caller, idempotency)
+        if before is None:
+            raise
+        return before
 
 
 async def letter_events(worker: Worker, request: Request) -> Response:
     """POST /v1/letters/{id}/events"""
     caller, asked = _of(request)
     idempotency = idempotency_of(request)
-    if idempotency is not None:
-        before = await answered(worker, caller, idempotency)
-        if before is not None:
-            return before
-    wanted = await following(worker, caller, request.arguments["id"], asked)
-    return await happen(worker, caller, idempotency, wanted)
+    try:
+        wanted = await following(worker, caller, request.arguments["id"], asked)
+        return await happen(worker, caller, idempotency, wanted)
+    except CinnabarError:
+        before = None if idempotency is None else await answered(worker, caller, idempotency)
+        if before is None:
+            raise
+        return before
 
 
 async def letter_drafts(worker: Worker, request: Request) -> Response:
@@ -202,7 +206,8 @@ async def _draft(worker: Worker, caller: Caller, wanted: Wanted) -> Response:
 
 
 async def answered(worker: Worker, caller: Caller, idempotency: Idempotency) -> Response | None:
-    """What the same request was answered: the letter has moved since, so that it cannot be judged again."""
+    """What the same request was answered before: since then the letter, the time or an approver may be another, so that
+    it is refused now."""
     found = await worker.recorder.query("key_answer", caller.tenant, caller.application, idempotency.key)
     if found is None:
         return None
