@@ -93,7 +93,13 @@ def read_manifest(data: bytes) -> Manifest:
 
 
 def _write(tail: str, files: Iterable[tuple[str, str, bytes]]) -> bytes:
-    parts = [_BEGIN, f'<asic:SigReference URI="{names_of(tail).seal}" MimeType="{SEAL_TYPE}"/>']
+    return write_manifest(names_of(tail).seal, SEAL_TYPE, files)
+
+
+def write_manifest(signature: str, signature_type: str, files: Iterable[tuple[str, str, bytes]]) -> bytes:
+    """Any manifest. `signature`: the entry that vouches for it, with its media type, which is plain; `files` as of
+    `event_manifest`."""
+    parts = [_BEGIN, f'<asic:SigReference URI="{_uri(signature)}" MimeType="{signature_type}"/>']
     for name, media_type, digest in files:
         encoded = b2a_base64(digest, newline=False).decode("ascii")
         parts.append(

@@ -16,6 +16,7 @@ from typing import IO
 
 import msgspec
 
+from appliance.asic.names import ASIC_E
 from appliance.evidence import export_lines as lines
 from appliance.evidence.export_lines import EndLine, ExportLine, Form, RecordLine
 
@@ -134,7 +135,7 @@ class ContainerExport(JsonLinesExport):
         self._hash = hashlib.sha256()
         self.files = [self._made.path]
         self._zip = zipfile.ZipFile(self._made.file, "w", zipfile.ZIP_STORED, allowZip64=True)
-        self._zip.writestr(zipfile.ZipInfo(lines.MIMETYPE_FILE, _ZIP_DATE), lines.ASIC_E)
+        self._zip.writestr(zipfile.ZipInfo(lines.MIMETYPE_FILE, _ZIP_DATE), ASIC_E)
         self._member = self._zip.open(zipfile.ZipInfo(lines.ENTRIES_FILE, _ZIP_DATE), "w", force_zip64=True)
 
     def lines(self, data: bytes) -> None:

@@ -17,6 +17,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from appliance.asic.manifest import write_manifest
+from appliance.asic.names import JSON_TYPE, MIMETYPE
 from appliance.record import COMMITMENT_PREFIX
 
 FORMAT = "cinnabar-export/1"
@@ -29,9 +31,7 @@ READING_FORMAT = "cinnabar-reading/1"
 ENTRIES_FILE = "entries.jsonl"
 MANIFEST_FILE = "META-INF/ASiCManifest.xml"
 RECORD_FILE = "META-INF/export-record.json"
-MIMETYPE_FILE = "mimetype"
-ASIC_E = "application/vnd.etsi.asic-e+zip"
-"""EN 319 162-1, clause 4.4.2."""
+MIMETYPE_FILE = MIMETYPE
 TABLE_COLUMNS = ("index", "time", "kind", "key", "application", "record", "salt", "content")
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -162,14 +162,4 @@ def table_head() -> bytes:
 
 def manifest(entries_digest: bytes) -> bytes:
     """META-INF/ASiCManifest.xml (EN 319 162-1, annex A.4): the digest of the entries, and what vouches for it."""
-    digest = base64.b64encode(entries_digest).decode("ascii")
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" '
-        'xmlns:ds="http://www.w3.org/2000/09/xmldsig#">'
-        f'<asic:SigReference URI="{RECORD_FILE}" MimeType="application/json"/>'
-        f'<asic:DataObjectReference URI="{ENTRIES_FILE}" MimeType="application/jsonl">'
-        '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>'
-        f"<ds:DigestValue>{digest}</ds:DigestValue>"
-        "</asic:DataObjectReference></asic:ASiCManifest>\n"
-    ).encode()
+    return write_manifest(RECORD_FILE, JSON_TYPE, [(ENTRIES_FILE, "application/jsonl", entries_digest)])

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import msgspec
 
+from appliance.asic.names import ASIC_E
 from appliance.evidence import export_lines as lines
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import spoken
@@ -151,7 +152,7 @@ def _judge_container(stream: IO[bytes], judged: JudgedExport, journal: Journal, 
             _check_layout(stream, container, found)
             if any(one.file_size > _SMALL_MEMBER for one in found if one.filename != lines.ENTRIES_FILE):
                 raise malformed("a member of the container is too large")
-            if container.read(lines.MIMETYPE_FILE) != lines.ASIC_E.encode():
+            if container.read(lines.MIMETYPE_FILE) != ASIC_E.encode():
                 raise malformed("the container is not an ASiC-E")
             manifest = container.read(lines.MANIFEST_FILE)
             record = record_line(container.read(lines.RECORD_FILE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,9 +30,10 @@ from appliance.asic import (
     read_container,
     write_container,
 )
-from appliance.evidence import Indication, Report, SubIndication
+from appliance.evidence import Indication, NamedBytes, Report, SubIndication, verify
 from appliance.evidence.findings import Check
 from appliance.evidence.letters import LetterFacts
+from appliance.evidence.subjects import NamedFile
 from appliance.letters.bid_code import new_code
 from appliance.letters.event import Approval, Event, NewLetter, Receipt, ValueChange
 from appliance.letters.hidden import digest_of, disclosure_of
@@ -126,8 +128,6 @@ def test_parts_of_a_divided_letter_come_with_their_chain_of_title() -> None:
 
 
 def test_titles_come_from_the_kind_and_from_no_other_one() -> None:
-    from appliance.evidence import NamedBytes, verify
-
     world, _ = surroundings()
     files = [NamedBytes("letter.asice", good())]
     now_us = microseconds(T0 + timedelta(days=1))
@@ -141,21 +141,29 @@ def replace_kind(digest: str) -> Any:
     return msgspec.structs.replace(BID_BOND, digest=digest)
 
 
-def test_a_hidden_field_is_shown_to_whom_it_is_disclosed() -> None:
+def hiding() -> list[EventFiles]:
+    """A letter with one hidden field."""
     text = disclosure_of("c2FsdHNhbHRzYWx0c2Fs", "bidder", {"id": "1", "name": "某公司"})
     desk = office()
     desk.seal(event(None, "issue", fields={}, hidden=[digest_of(text)]), disclosures={"bidder": text})
-    chain = desk.chain()
+    return desk.chain()
+
+
+def lying(chain: list[EventFiles]) -> bytes:
+    """The same letter, and somebody else's value for its hidden field."""
+    lie = disclosure_of("c2FsdHNhbHRzYWx0c2Fs", "bidder", "another")
+    told = json.dumps({"bidder": lie}, separators=(",", ":")).encode()
+    return changed(
+        lambda entries: entries.update({event_names(1).disclosures: told}), evidence(chain, disclosed=["bidder"])
+    )
+
+
+def test_a_hidden_field_is_shown_to_whom_it_is_disclosed() -> None:
+    chain = hiding()
     shut, opened = facts(check(evidence(chain))), facts(check(evidence(chain, disclosed=["bidder"])))
     assert (shut.hidden, shut.fields) == (1, [])
     assert (opened.hidden, opened.fields[0].value) == (0, "id: 1, name: 某公司")
-    lie = disclosure_of("c2FsdHNhbHRzYWx0c2Fs", "bidder", "another")
-    name = event_names(1).disclosures
-    spoiled = changed(
-        lambda entries: entries.update({name: json.dumps({"bidder": lie}, separators=(",", ":")).encode()}),
-        evidence(chain, disclosed=["bidder"]),
-    )
-    assert check(spoiled).indication is FAILED
+    assert check(lying(chain)).indication is FAILED
 
 
 def test_helpers_in_the_file_serve_and_are_no_anchors() -> None:
@@ -168,6 +176,15 @@ def test_helpers_in_the_file_serve_and_are_no_anchors() -> None:
     strangers = replace(world, seal_ca=certify("Another CA", ca=True)).trust(revocation_lists={})
     held = evidence(chain, lists=lists, certificates=[world.seal_ca.der])
     assert check(held, trust=strangers).indication is UNDECIDED
+
+
+def test_a_file_that_is_read_as_a_stream_is_judged_as_one_in_memory() -> None:
+    world, _ = surroundings()
+    content = good()
+    file = NamedFile("letter.asice", lambda: io.BytesIO(content), len(content), content[:4096])
+    report = verify([file], world.trust(), now_us=microseconds(T0 + timedelta(days=1)))
+    assert report.indication is PASSED
+    assert facts(report) == facts(check(content))
 
 
 # --- approvals -------------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ function readEvent(bytes) {
     (event.previous === null || /^[0-9a-f]{64}$/.test(event.previous)) && typeof event.state === "string" &&
     typeof event.event === "string" && typeof event.kind?.id === "string" && typeof event.actor?.application === "string" &&
     typeof event.actor?.tenant === "string" && [event.fields, event.opened, event.sealed].every((one) => one !== null && typeof one === "object" && !Array.isArray(one)) &&
-    [event.receipts, event.approvals].every(Array.isArray);
+    [event.receipts, event.approvals, event._sd].every(Array.isArray);
   if (!right) throw damaged("an event that is not of the format cinnabar-event/1", "事件不是 cinnabar-event/1 格式");
   return event;
 }
@@ -265,6 +265,8 @@ async function verifyEvidence(data, trust, now) {
       places.set(record.origin, record.index);
     }
     await checkBeside(found, layout, step, envelopes);
+    const disclosed = await checkDisclosures(found, layout, step);
+    if (event.letter === layout.about) line.state.disclosed = { ...line.state.disclosed, ...disclosed };
     if (event.approvals.length) {
       found.note("approvals", `${event.approvals.length} approval(s) are inside the sealed event; cinnabar verify checks their signatures.`, `事件内含 ${event.approvals.length} 项审批；其签名由 cinnabar verify 检查。`);
     }
@@ -311,6 +313,28 @@ async function checkBeside(findings, layout, step, envelopes) {
   for (const one of step.event.receipts) {
     if (!there.has(one.digest)) findings.undecided("receipt", `The receipt ${shown(one.number, 80)} is not in the file.`, `回执 ${shown(one.number, 80)} 不在文件中。`);
   }
+}
+
+// Values of hidden fields that the file discloses (RFC 9901), each held to a digest in its event.
+async function checkDisclosures(findings, layout, step) {
+  const encoded = layout.entries.get(`META-INF/disclosures-${step.tail}.json`);
+  const found = {};
+  if (!encoded) return found;
+  try {
+    for (const [name, disclosure] of Object.entries(readCanonical(encoded))) {
+      const made = toBase64(await sha256(utf8(disclosure))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+      const raw = fromBase64(disclosure.replaceAll("-", "+").replaceAll("_", "/").padEnd(Math.ceil(disclosure.length / 4) * 4, "="));
+      const [, said, value] = JSON.parse(fromUtf8(raw));
+      if (said !== name || !step.event._sd.includes(made)) throw damaged("a disclosure is of another event", "披露属于另一事件");
+      canonical(value);
+      found[name] = value;
+    }
+  } catch {
+    findings.failed("disclosures", "A disclosed value is not the event's.", "某项披露的值不属于该事件。");
+    return {};
+  }
+  findings.passed("disclosures", "The disclosed values are those whose digests the event holds.", "所披露的值与事件所载摘要一致。");
+  return found;
 }
 
 function readQuietly(read) {

@@ -42,6 +42,7 @@ const SAID = {
   by: text("Asked by", "申请方"),
   verdict: text("Verdict", "结论"),
   fields: text("Fields", "字段"),
+  disclosed: text("disclosed", "已披露"),
   checks: text("Every check", "全部检查"),
   doubtful: text("What follows is what the file says. It is not proven.", "以下为文件自称的内容，未经证明。"),
   tooLarge: text("The file is larger than any evidence file.", "文件大于任何证据文件。"),
@@ -137,7 +138,9 @@ function showLetter(place, letter, indication) {
     [say(SAID.existed), outside],
   ];
   place.append(make("h3", say(SAID.letter)), table(rows, "facts"));
-  place.append(make("h3", say(SAID.fields)), table(Object.keys(state.fields).map((name) => [shown(name, 80), shown(line(state.fields[name]))]), "facts"));
+  const fields = Object.entries(state.fields).map(([name, value]) => [name, value, ""]);
+  for (const [name, value] of Object.entries(state.disclosed ?? {})) fields.push([name, value, ` [${say(SAID.disclosed)}]`]);
+  place.append(make("h3", say(SAID.fields)), table(fields.map(([name, value, form]) => [shown(name, 80) + form, shown(line(value))]), "facts"));
   const head = ["#", SAID.event, SAID.claims, SAID.state, SAID.value, SAID.by, SAID.verdict].map((one) => (one === "#" ? one : say(one)));
   const told = events.map(({ event, indication: found }) => [
     String(event.number), shown(event.event, 80), shown(event.at, 40), shown(event.state, 80),

@@ -14,6 +14,7 @@ const commands = {
     const checks = parts.flatMap((part) => part.findings.checks);
     const told = checks.filter((one) => one.outcome === "failed" || one.outcome === "undecided").map((one) => one.said);
     const facts = letter && {
+      disclosed: letter.state.disclosed,
       letter: letter.about, state: letter.state.state, events: letter.events.length,
       balance: letter.state.currency && printAmount(letter.state.balance, letter.state.currency),
       signers: letter.events.map((one) => one.signer), existed: letter.events.at(-1).outside?.until ?? null,

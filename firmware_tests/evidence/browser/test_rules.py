@@ -37,7 +37,7 @@ from firmware_tests.evidence.letters import (
     surroundings,
 )
 from firmware_tests.evidence.material import T0, certify, crl, microseconds
-from firmware_tests.evidence.test_letters import HOSTILE, VEILED, changed, court, good
+from firmware_tests.evidence.test_letters import HOSTILE, VEILED, changed, court, good, hiding, lying
 
 Ask = Callable[..., Any]
 
@@ -135,6 +135,15 @@ def test_seals_by_every_kind_of_key(ask: Ask, key: str) -> None:
 @pytest.mark.parametrize(("content", "expected"), VEILED)
 def test_what_opened_is_what_was_committed_to(ask: Ask, content: bytes, expected: str) -> None:
     assert verify(ask, content)["indication"] == expected
+
+
+def test_disclosed_values_are_the_events_own(ask: Ask) -> None:
+    chain = hiding()
+    assert not verify(ask, evidence(chain))["facts"]["disclosed"]
+    assert verify(ask, evidence(chain, disclosed=["bidder"]))["facts"]["disclosed"] == {
+        "bidder": {"id": "1", "name": "某公司"}
+    }
+    assert verify(ask, lying(chain))["indication"] == "TOTAL-FAILED"
 
 
 def test_trust_decides(ask: Ask) -> None:
