@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from appliance.ceremonies.proposal import digest_words
 from appliance.letters.check import check_file, check_together
 from appliance.letters.differences import EFFECTS, differences
 from appliance.letters.errors import KindRefused
@@ -78,6 +79,8 @@ def show(name: str, svg: Path | None, language: str) -> None:
     if svg is not None:
         svg.write_text(picture(loaded.kind, language), encoding="utf-8")
     click.echo(describe(loaded, language))
+    words = digest_words(loaded.digest, "chinese_simplified" if language == "zh" else "english")
+    click.echo(f"{('Its digest in words', '文件摘要的单词')[language == 'zh']}: {words}")
 
 
 @kind.command()

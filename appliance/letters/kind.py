@@ -146,7 +146,7 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may happen to a letter."""
 
     title: Bilingual
-    from_: list[Name] = msgspec.field(name="from", default=[])
+    from_: Annotated[list[Name], msgspec.Meta(max_length=64)] = msgspec.field(name="from", default=[])
     """States in which it may happen; empty: it begins a letter."""
     to: Name | None = None
     """The state after it; None: the same."""
@@ -210,14 +210,14 @@ class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of its documents, the first one first."""
     value: Value | None = None
     """None: it is worth nothing by itself."""
-    fields: dict[FieldName, Field]
+    fields: Annotated[dict[FieldName, Field], msgspec.Meta(max_length=256)]
     """What stands in a letter, in this order."""
-    states: dict[Name, State]
-    events: dict[Name, Event]
+    states: Annotated[dict[Name, State], msgspec.Meta(max_length=64)]
+    events: Annotated[dict[Name, Event], msgspec.Meta(max_length=128)]
     """What may happen, and who may do it when."""
-    unique: dict[Name, Unique] = {}
+    unique: Annotated[dict[Name, Unique], msgspec.Meta(max_length=32)] = {}
     """By a name that all kinds of the scope share: two kinds with `invoice` take the same invoice once."""
-    quotas: dict[Name, Quota] = {}
+    quotas: Annotated[dict[Name, Quota], msgspec.Meta(max_length=32)] = {}
     public: list[FieldName] = []
     """Fields that whoever has the letter's code and `second` is shown (验真)."""
     second: FieldName | None = None
