@@ -44,6 +44,23 @@ def test_a3_a_letter_leaves_within_three_minutes(guarantor: Client, office: Offi
         assert approved.state == "issued"
         assert b'"approver":"li-ming"' in approved.happened.event
 
+    with shows(
+        "A3", "K11", "A performance bond of sixty million wants two people, one after the other, and says so at once"
+    ):
+        bond = {
+            "number": number("LY"),
+            "contract_number": number("HT"),
+            "contractor": firm("岭南路桥有限公司"),
+            "beneficiary": {"name": "广州南沙开发建设集团"},
+            "industry": "道路工程",
+            "amount": yuan("60000000.00"),
+            "documents": "违约声明正本一份",
+            "valid_until": day(365),
+        }
+        letter = guarantor.begin_letter("performance-bond", bond).happened.letter
+        assert guarantor.draft_event(letter, "issue").policies == ["issue", "senior"]
+        assert office.event(guarantor, letter, "issue", by=["wang-fang", "zhang-wei"]).state == "issued"
+
     with shows("A3", "K11", "Somebody else's signature, or hers over another draft, does not count"):
         with refuses("approval-missing"):
             office.begin(guarantor, "bid-bond", bid("2000000.00"), by=["zhao-lei"])

@@ -7,7 +7,7 @@ from decimal import Decimal
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import firm, fresh, happened, refuses, yuan
+from firmware_tests.scenarios.systems.practice import firm, fresh, happened, number, refuses, yuan
 from firmware_tests.scenarios.systems.reguarantee import SHARING, project, terms_in_force
 
 not_yet(
@@ -28,7 +28,7 @@ def test_b9_shares_of_risk_follow_the_losses(guarantor: Client, office: Office) 
         proposed = guarantor.begin_letter(
             "product-terms",
             {
-                "code": fresh("code")[:16],
+                "code": number("CP"),
                 "product": "科创担保贷",
                 "fee_rate": "0.006",
                 "largest": yuan("20000000.00"),
