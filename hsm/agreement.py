@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from ctypes import Structure, c_ulong, c_void_p
-from typing import Self
+from typing import Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -35,12 +36,14 @@ from hsm.errors import (
 from hsm.failures import Failure, classify
 from hsm.jobs import MAXIMUM_ATTEMPTS
 from hsm.keys import generate_key_pair
-from hsm.policy import KEY_ATTRIBUTES, Purpose, weaknesses
+from hsm.policy import KEY_ATTRIBUTES, Purpose, Weakness, weaknesses
 from hsm.public_keys import PublicKey, same_public_key
 from hsm.routing import FIRST_DELAY_S, Lost
 from hsm.site import key_template, read_public_key
 from hsm.tokens import Token
 from hsm.uri import Pkcs11Uri
+
+Result = TypeVar("Result")
 
 AGREED_BYTES = 32
 POINT_BYTES = 65
@@ -84,12 +87,20 @@ class AgreementKey:
         """Raises KeyNotFound, KeyAmbiguous, WeakKey, KeyMismatch, MechanismUnavailable, TokenUnavailable."""
         if ck.CKM_ECDH1_DERIVE not in token.mechanisms:
             raise MechanismUnavailable("the token does not agree on secrets (CKM_ECDH1_DERIVE)")
-        with token.session() as (cryptoki, session):
-            try:
-                handle, public_key = _find(cryptoki, session, uri_attributes)
-                found = weaknesses(cryptoki.get_attributes(session, handle, KEY_ATTRIBUTES), Purpose.AGREE)
-            except CryptokiError as error:
-                raise TokenUnavailable(str(error)) from error
+
+        def look() -> tuple[ec.EllipticCurvePublicKey, frozenset[Weakness]]:
+            with token.session() as (cryptoki, session):
+                try:
+                    handle, public_key = _find(cryptoki, session, uri_attributes)
+                    attributes = cryptoki.get_attributes(session, handle, KEY_ATTRIBUTES)
+                except CryptokiError as error:
+                    raise _typed(error) from error
+                return public_key, weaknesses(attributes, Purpose.AGREE)
+
+        try:
+            public_key, found = _patiently(token, look)
+        except (SigningFailed, SigningRefused) as error:
+            raise TokenUnavailable(str(error)) from error
         if found and not allow_weak_keys:
             raise WeakKey("the agreement key is weak: " + ", ".join(sorted(one.value for one in found)))
         return cls(token, uri_attributes, public_key)
@@ -98,8 +109,8 @@ class AgreementKey:
         """The 32 bytes that this key and the peer's agree on. `peer`: an uncompressed point of P-256 (SEC 1, 2.3.3).
         Blocks; a lost session, login or token is restored meanwhile, for at most LaneSettings.timeout_ms.
 
-        Raises PointRefused, SigningRefused, SigningFailed, KeyMismatch, KeyNotFound,
-        KeyAmbiguous, TokenUnavailable, TokenClosed.
+        Raises PointRefused, SigningRefused, SigningFailed, KeyMismatch, KeyNotFound, KeyAmbiguous, TokenUnavailable,
+        TokenClosed.
         """
         # Held to the curve here: not every token does, and one that does not gives its key away bit by bit.
         try:
@@ -108,20 +119,7 @@ class AgreementKey:
             raise PointRefused("not a point of P-256") from None
         if len(peer) != POINT_BYTES:
             raise PointRefused("the point is not uncompressed")
-        deadline = time.monotonic() + self._token.settings.timeout_s
-        failures = 0
-        while True:
-            try:
-                return self._once(peer)
-            except Lost:
-                pass  # connected anew in the background
-            except TokenUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-            failures += 1
-            if failures >= MAXIMUM_ATTEMPTS and time.monotonic() > deadline:
-                raise TokenUnavailable("the token does not come back")
-            time.sleep(FIRST_DELAY_S)
+        return _patiently(self._token, lambda: self._once(peer))
 
     def _once(self, peer: bytes) -> bytes:
         with self._token.session() as (cryptoki, session):
@@ -132,6 +130,23 @@ class AgreementKey:
                 return agree_once(cryptoki, session, handle, peer)
             except CryptokiError as error:
                 raise _typed(error) from error
+
+
+def _patiently(token: Token, step: Callable[[], Result]) -> Result:
+    """Do something in a session of one's own, anew after each loss, for at most LaneSettings.timeout_ms."""
+    deadline = time.monotonic() + token.settings.timeout_s
+    attempts = 0
+    while True:
+        try:
+            return step()
+        except (Lost, SigningFailed):
+            attempts += 1
+            if attempts >= MAXIMUM_ATTEMPTS or time.monotonic() > deadline:
+                raise
+        except TokenUnavailable:  # it is being connected anew, in the background
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(FIRST_DELAY_S)
 
 
 def _typed(error: CryptokiError) -> HsmError:

@@ -91,8 +91,28 @@ def test_what_is_no_point_of_the_curve_never_reaches_the_token(
     off_the_curve()
 
 
+@pytest.mark.parametrize("function", ["C_OpenSession", "C_FindObjectsInit", "C_GetAttributeValue"])
+@pytest.mark.parametrize("value", [ck.CKR_SESSION_HANDLE_INVALID, ck.CKR_GENERAL_ERROR, ck.CKR_DEVICE_REMOVED])
+def test_one_loss_is_not_seen_by_who_looks_for_the_key(
+    faulty_release: tuple[Forwarder, ThrowawayToken, Pkcs11Uri],
+    open_with: Callable[..., Token],
+    function: str,
+    value: int,
+) -> None:
+    forwarder, throwaway, uri = faulty_release
+    token = open_with(throwaway)
+    forwarder.fail(value, function)
+    assert AgreementKey.find(token, uri).public_key is not None
+    forwarder.fail(value, function, times=None)
+    with pytest.raises(TokenUnavailable):
+        AgreementKey.find(open_with(throwaway, LaneSettings(timeout_ms=300), patience_s=0.0), uri)
+
+
 @pytest.mark.parametrize("function", ["C_DeriveKey", "C_OpenSession", "C_FindObjectsInit", "C_GetAttributeValue"])
-@pytest.mark.parametrize("value", [ck.CKR_SESSION_HANDLE_INVALID, ck.CKR_USER_NOT_LOGGED_IN, ck.CKR_DEVICE_REMOVED])
+@pytest.mark.parametrize(
+    "value",
+    [ck.CKR_SESSION_HANDLE_INVALID, ck.CKR_USER_NOT_LOGGED_IN, ck.CKR_DEVICE_REMOVED, ck.CKR_GENERAL_ERROR],
+)
 def test_one_loss_is_not_seen_by_who_asks(
     faulty_release: tuple[Forwarder, ThrowawayToken, Pkcs11Uri],
     open_with: Callable[..., Token],
