@@ -36,6 +36,10 @@ def test_b4_collected_once_used_by_many(guarantor: Client, office: Office, offli
     with shows("B4", "K8", "An institution stands in the register once: collecting it again is refused"):
         with refuses("taken"):
             office.begin(guarantor, "attestation", facts, by=["li-ming"])
+        entry = {"institution": institution, "category": "guarantor", "scope": "再担保", "licence": fresh("证照")}
+        guarantor.begin_letter("institution", entry)
+        with refuses("taken"):
+            guarantor.begin_letter("institution", entry)
 
     with shows("B4", "K13", "Another system reuses it only while the institution's own consent stands"):
         consent = guarantor.begin_letter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.api.letter_schemas import EventRequest
 from appliance.client import Client
 from appliance.letters.event import read_event
 from firmware_tests.scenarios.systems.claims import shows
@@ -44,6 +45,17 @@ def test_b5_compensation_is_approved_by_amount(guarantor: Client, office: Office
         by = ["zhao-lei", "zhang-wei", "chen-jing", "xu-lan"]
         done = office.event(guarantor, large, "pay", by=by, data=paid)
         assert done.state == "paid"
+
+    with shows(
+        "B5", "K11", "A draft waits for its approvers, who sign when they come to it; before all have, nothing happens"
+    ):
+        waits = guarantor.keep_event_draft(middle, EventRequest(event="pay", data=paid))
+        once = office.approve_kept(guarantor, waits, "zhao-lei")
+        assert (once.state, [one.approver for one in once.approved]) == ("open", ["zhao-lei"])
+        with refuses("approval-missing", "senior"):
+            guarantor.finish_draft(waits.draft)
+        assert office.approve_kept(guarantor, waits, "zhang-wei").state == "complete"
+        assert guarantor.finish_draft(waits.draft).state == "paid"
 
     with shows(
         "B5", "K11 K16", "Every approval stands in the sealed event with person, step and signature, offline too"

@@ -56,9 +56,18 @@ def test_c16_attested_once_reused(platform: Client, supplier: Client, office: Of
         data={"device": "企业 App"},
     ).happened.letter
 
-    with shows("C16", "K13", "The second bank reuses it with the firm's consent, again and again while it stands"):
+    with shows("C16", "K13", "The second bank reuses it with the firm's consent while it stands, and has a receipt"):
         for _ in range(2):
             platform.letter_event(letter, "reuse", data={"consent": consent, "user": other})
+        ask = {
+            "asker": other,
+            "source": facts["attestor"],
+            "consent": consent,
+            "question": digest("法定代表人"),
+            "subject": subject,
+        }
+        asked = platform.begin_letter("query-receipt", ask).happened.letter
+        platform.letter_event(asked, "answer", data={"answer": digest("韩雪梅")})
         supplier.letter_event(consent, "revoke")
         with refuses("condition-not-met", "revoked"):
             platform.letter_event(letter, "reuse", data={"consent": consent, "user": other})

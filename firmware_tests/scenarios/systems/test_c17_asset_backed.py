@@ -5,7 +5,17 @@ from __future__ import annotations
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import Offline, digest, firm, fresh, happened, number, refuses, yuan
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    digest,
+    firm,
+    fresh,
+    happened,
+    number,
+    receipt,
+    refuses,
+    yuan,
+)
 
 not_yet("C17", "K3", "the tape's root on an outside ledger comes with the anchors")
 not_yet("C17", "K10", "intake of a whole tape with a verdict per asset is not in the API yet")
@@ -53,6 +63,23 @@ def test_c17_tape_issue_reports(bank: Client, supervisor: Client, office: Office
             "2026-10",
             "2026-11",
         ]
+
+    with shows(
+        "C17", "K10", "The issue is filed with the registry: submitted by a signature, answered with its receipt"
+    ):
+        filing = {
+            "batch": number("ABS"),
+            "authority": {"name": "银行业信贷资产登记流转中心"},
+            "interface": "2.0",
+            "content": fresh("登记文件"),
+            "rows_filed": 1_238,
+            "total": yuan("500000000.00"),
+        }
+        filed = bank.begin_letter("outbound-filing", filing).happened.letter
+        with refuses("approval-missing"):
+            bank.letter_event(filed, "submit")
+        office.event(bank, filed, "submit", by=["li-ming"])
+        assert bank.letter_event(filed, "accept", receipts=[receipt("authority", "受理回执")]).state == "accepted"
 
     with shows(
         "C17", "K18", "Who is not of the tenant sees nothing by itself: an investor is shown a file, not the system"

@@ -13,6 +13,7 @@ from firmware_tests.scenarios.systems.practice import (
     firm,
     fresh,
     happened,
+    number,
     receipt,
     refuses,
     story,
@@ -46,6 +47,19 @@ def test_c18_syndicate_and_issue(bank: Client, office: Office, offline: Offline)
         names = [event.data["underwriter"]["name"] for _, event in happened(bank, letter) if event.event == "join"]
         assert names == ["中信证券", "国泰君安", "华泰证券"]
 
+    with shows("C18", "K6", "The underwriting agreement is signed by both sides, each with its signer on record"):
+        agreement = {
+            "number": bond["code"],
+            "title_text": "承销协议",
+            "first_party": bond["issuer"],
+            "second_party": firm("中信证券"),
+            "document": fresh("承销协议"),
+        }
+        contract = bank.begin_letter("contract", agreement).happened.letter
+        signature = {"consent": fresh("签署意愿"), "device": "10.20.0.4"}
+        bank.letter_event(contract, "sign-first", data={"signer": "发行人 方芳", **signature})
+        assert bank.letter_event(contract, "sign-second", data={"signer": "承销商 郭磊", **signature}).state == "signed"
+
     with shows(
         "C18", "K11", "The price is signed by two people in their order; one, or the wrong order, prices nothing"
     ):
@@ -60,8 +74,23 @@ def test_c18_syndicate_and_issue(bank: Client, office: Office, offline: Offline)
         with refuses("taken"):
             bank.begin_letter("bond-issuance", bond)
 
+    with shows("C18", "K6 K10", "Reports are disclosed one after the other, and filed with the authority's receipt"):
+        report = fresh("募集资金使用报告")
+        bank.letter_event(letter, "report", data={"report": report, "about": "募集资金使用"})
+        filing = {
+            "batch": number("PL"),
+            "authority": {"name": "中国银行间市场交易商协会"},
+            "interface": "5",
+            "content": report,
+            "rows_filed": 1,
+            "total": bond["size"],
+        }
+        filed = bank.begin_letter("outbound-filing", filing).happened.letter
+        office.event(bank, filed, "submit", by=["li-ming"])
+        assert bank.letter_event(filed, "accept", receipts=[receipt("authority", "备案回执")]).state == "accepted"
+
     with shows(
         "C18", "K16 K18", "Every step with its proof in the log stands in one file that anybody verifies offline"
     ):
-        assert story(bank, letter) == ["invite", "join", "join", "join", "form", "price", "issue"]
+        assert story(bank, letter) == ["invite", "join", "join", "join", "form", "price", "issue", "report"]
         assert offline.passes(bank.evidence(letter))

@@ -7,6 +7,7 @@ from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
+    day,
     digits,
     dollars,
     firm,
@@ -51,6 +52,21 @@ def test_c7_verified_jointly_used_once(bank: Client, second_bank: Client, office
             bank.letter_event(letter, "use", data={"financing": number("RZ")})
         with refuses("taken"):
             second_bank.begin_letter("trade-documents", shipment)
+
+    with shows(
+        "C7", "K8", "The claim behind it is registered with Zhongdeng's receipt; the other bank cannot register it"
+    ):
+        claim = {
+            "invoice_code": digits(12),
+            "invoice_number": digits(8),
+            "creditor": shipment["exporter"],
+            "debtor": firm("Hamburg Spielwaren GmbH"),
+            "amount": dollars("128000.00"),
+            "registered_until": day(120),
+        }
+        bank.begin_letter("receivable", claim, receipts=[receipt("zhongdeng")])
+        with refuses("taken"):
+            second_bank.begin_letter("receivable", claim, receipts=[receipt("zhongdeng")])
 
     with shows(
         "C7", "K7", "Whoever is shown the file verifies the joint check offline, with the customs' receipt in it"

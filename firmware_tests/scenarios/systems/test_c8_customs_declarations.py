@@ -13,6 +13,7 @@ from firmware_tests.scenarios.systems.practice import (
     digits,
     dollars,
     firm,
+    fresh,
     moment,
     number,
     receipt,
@@ -24,11 +25,14 @@ not_yet("C8", "K8", "asking what is left of a declaration without applying, mete
 not_yet("C8", "K10", "the batch check of a whole file of declarations is not in the API yet; rows are sent singly")
 
 
+BANK = firm("中国银行厦门分行")
+
+
 def consented(client: Client, exporter: dict[str, str]) -> str:
     fields = {
         "number": number("SQ"),
         "subject": exporter,
-        "recipient": firm("中国银行厦门分行"),
+        "recipient": BANK,
         "scope": [{"item": "报关单"}, {"item": "收付汇"}],
         "purpose": "出口应收账款融资核验",
         "valid_until": moment(86_400),
@@ -59,6 +63,36 @@ def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client) -
         foreign = consented(bank, firm("别家出口公司"))
         with refuses("condition-not-met", "subject"):
             bank.begin_letter("customs-financing", application(bank, "50000.00", consent=foreign))
+
+    with shows(
+        "C8", "K13", "The foreign-exchange inquiry is asked under the consent; question and answer leave a receipt"
+    ):
+        given = consented(bank, exporter)
+        inquiry = {
+            "asker": BANK,
+            "source": firm("国家外汇管理局跨境服务平台"),
+            "consent": given,
+            "question": fresh("收付汇分类等级"),
+            "subject": exporter,
+        }
+        asked = bank.begin_letter("query-receipt", inquiry).happened.letter
+        assert bank.letter_event(asked, "answer", data={"answer": digest("A 类")}).state == "answered"
+        bank.letter_event(given, "revoke")
+        with refuses("condition-not-met", "revoked"):
+            bank.begin_letter("query-receipt", inquiry)
+
+    with shows("C8", "K8", "The commercial invoice behind it is registered once"):
+        invoice = {
+            "invoice_code": digits(12),
+            "invoice_number": digits(8),
+            "seller": exporter,
+            "buyer": firm("Lisboa Stone Lda"),
+            "amount": dollars("100000.00"),
+            "issued_on": day(),
+        }
+        bank.begin_letter("invoice", invoice, receipts=[receipt("tax-office", "查验结果")])
+        with refuses("taken"):
+            bank.begin_letter("invoice", invoice, receipts=[receipt("tax-office", "查验结果")])
 
     with shows("C8", "K8 K6", "A first bank lends part of the declaration's value, after the authority's receipt"):
         first = bank.begin_letter("customs-financing", application(bank, "50000.00")).happened.letter

@@ -68,5 +68,15 @@ def test_c9_telemetry_of_a_pledge(bank: Client, second_bank: Client, office: Off
         with refuses("event-refused", "alarmed"):
             office.event(bank, letter, "release", by=["li-ming"])
         bank.letter_event(letter, "clear", data={"finding": "叉车误碰，现场核实无误"})
+        alert = {
+            "subject": pledge["pledgor"],
+            "indicator": "质押物重量",
+            "measured": "88.0",
+            "limit": "100.0",
+            "level": "orange",
+            "source": deposit["batch"],
+        }
+        raised = bank.begin_letter("risk-alert", alert).happened.letter
+        bank.letter_event(raised, "dismiss", data={"reason": "叉车误碰"})
         assert happened(bank, letter)[2][1].data["readings"] == 2_000
         assert story(bank, letter)[-3:] == ["deposit", "alarm", "clear"]

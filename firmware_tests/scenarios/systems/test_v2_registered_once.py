@@ -8,6 +8,7 @@ from appliance.client import Client
 from appliance.client.errors import Refused
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.practice import day, digits, firm, happened, receipt, refuses, yuan
+from firmware_tests.scenarios.systems.vouchers import issued
 
 not_yet(
     "V2",
@@ -27,7 +28,9 @@ def receivable() -> dict[str, Any]:
     }
 
 
-def test_v2_no_receivable_is_pledged_twice(bank: Client, second_bank: Client) -> None:
+def test_v2_no_receivable_is_pledged_twice(
+    bank: Client, second_bank: Client, supplier: Client, core_firm: Client, funder: Client
+) -> None:
     claim = receivable()
 
     with shows("V2", "K8", "Registering needs the outside register's receipt, which is sealed with the event"):
@@ -54,6 +57,18 @@ def test_v2_no_receivable_is_pledged_twice(bank: Client, second_bank: Client) ->
         bank.letter_event(letter, "remove", receipts=[receipt("zhongdeng", "注销证明")])
         other = second_bank.begin_letter("receivable", claim, receipts=[receipt("zhongdeng")])
         assert other.state == "registered"
+
+    with shows(
+        "V2", "K8 K9", "A voucher is financed and repaid with the register's receipts; both travel in its events"
+    ):
+        voucher = issued(supplier, core_firm)
+        financed = {"fields": {"funder": firm("中国建设银行")}, "data": {"rate": "0.04"}}
+        funder.letter_event(voucher, "finance", **financed, receipts=[receipt("zhongdeng")])
+        with refuses("field-refused", "zhongdeng"):
+            funder.letter_event(voucher, "repay")
+        funder.letter_event(voucher, "repay", receipts=[receipt("zhongdeng", "注销证明")])
+        kept = [event.receipts[0].registry for _, event in happened(funder, voucher) if event.receipts]
+        assert kept == ["zhongdeng", "zhongdeng"]
 
     with shows(
         "V2", "K10", "A batch of rows gets a verdict each: registered, taken by whomever, or wrong in a named field"

@@ -86,6 +86,24 @@ def test_v8_a_loan_on_a_real_award(
         assert [event.event for event in events] == ["apply", "sign", "lend"]
         assert {one.letter for one in events[-1].references} == {award, consent}
 
+    with shows("V8", "K20 K11", "The pay-out is an instruction that stands on the loan and on the cashier's signature"):
+        payment = platform.begin_letter(
+            "payment-instruction",
+            {
+                "number": number("FK"),
+                "payer": bank,
+                "payee": winner,
+                "account": "1209 0720 1180",
+                "amount": yuan("300000.00"),
+                "pay_on": day(),
+                "basis": letter,
+                "purpose": "中标贷放款",
+            },
+        ).happened.letter
+        with refuses("approval-missing", "pay"):
+            platform.letter_event(payment, "release")
+        assert office.event(platform, payment, "release", by=["zhao-lei"]).state == "released"
+
     with shows("V8", "K13", "A consent that was revoked stops the next loan before any data is used"):
         supplier.letter_event(consent, "revoke")
         with refuses("condition-not-met", "revoked"):
