@@ -16,7 +16,7 @@ from appliance.documents.errors import FontsMissing, NotRendered, TrustUnavailab
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
-from appliance.pdf import PageRefused, PdfRefused, SealPicture
+from appliance.pdf import PageRefused, PdfRefused, Place, SealPicture
 from appliance.repeated import refuse_repeated
 from appliance.seals.errors import ContentMismatch, SealRefused, SignedDataRejected
 from appliance.seals.further import ExistingSeal
@@ -113,7 +113,7 @@ class SealPictureRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=T
 
 
 class PreparePdfRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Judge a PDF that someone brings, and make room in it for a seal that is not seen."""
+    """Judge a PDF that someone brings, and make room in it for a seal."""
 
     pdf: bytes
     time_s: Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800)]
@@ -122,6 +122,9 @@ class PreparePdfRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=Tr
     """Bytes to keep for the CMS: appliance.pdf.room_for."""
     name: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     """Who seals."""
+    place: Place | None = None
+    picture: SealPicture | None = None
+    """Where the seal is seen and as what, both or neither."""
 
 
 class PreparedForeign(msgspec.Struct, frozen=True, array_like=True):

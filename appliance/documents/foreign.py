@@ -17,14 +17,14 @@ from pyhanko.pdf_utils import generic, misc
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel, SuspiciousModification
-from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter, enumerate_sig_fields
+from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, enumerate_sig_fields
 from pyhanko.sign.signers import cms_embedder, pdf_byterange
 from pyhanko.sign.validation import EmbeddedPdfSignature, SignatureCoverageLevel
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.pdf_embedded import read_certification_data
 
 from appliance.documents.contracts import PreparedForeign, PreparePdfRequest
-from appliance.pdf import PdfRefused
+from appliance.pdf import PdfRefused, SealPicture
 from appliance.quoting import quote
 
 _MOST_OBJECTS: Final = 200_000
@@ -168,12 +168,39 @@ def _holds(signature: EmbeddedPdfSignature) -> bool:
     return intact and valid
 
 
+def _field(request: PreparePdfRequest, name: str) -> SigFieldSpec:
+    if (request.place is None) != (request.picture is None):
+        raise PdfRefused("place: a seal that is seen needs a place and a picture")
+    if request.place is None:
+        return SigFieldSpec(name)
+    page, *sides = request.place
+    left, bottom, right, top = map(round, sides)
+    return SigFieldSpec(name, on_page=page, box=(left, bottom, right, top))
+
+
+def _drawn(writer: IncrementalPdfFileWriter, picture: SealPicture) -> generic.IndirectObject:
+    """The picture written as objects of this file. Returns its form."""
+    places = [writer.allocate_placeholder() for _ in picture.objects]
+    for place, (value, content) in zip(places, picture.numbered([one.idnum for one in places]), strict=True):
+        read: Any = generic.read_object(io.BytesIO(value), generic.Reference(place.idnum, 0, writer))
+        if content is not None:
+            members = {name: read.raw_get(name) for name in read if name != "/Length"}
+            read = generic.StreamObject(members, encoded_data=content)
+        writer.add_object(read, idnum=place.idnum)
+    return places[0]
+
+
 def _with_hole(request: PreparePdfRequest) -> tuple[bytes, bytes]:
     writer = IncrementalPdfFileWriter(io.BytesIO(request.pdf), strict=True)
     taken = {name for name, _, _ in enumerate_sig_fields(writer)}
     field = next(name for number in count(1) if (name := f"Seal{number}") not in taken)
-    cms = cms_embedder.PdfCMSEmbedder().write_cms(field_name=field, writer=writer)
-    next(cms)
+    cms = cms_embedder.PdfCMSEmbedder(_field(request, field)).write_cms(field_name=field, writer=writer)
+    widget = next(cms).get_object()
+    if request.picture is not None:
+        appearance: Any = generic.DictionaryObject()  # type: ignore[no-untyped-call]
+        appearance[generic.pdf_name("/N")] = _drawn(writer, request.picture)
+        widget[generic.pdf_name("/AP")] = appearance
+        writer.update_container(widget)
     cms.send(
         cms_embedder.SigObjSetup(
             sig_placeholder=pdf_byterange.SignatureObject(

@@ -6,6 +6,7 @@ That page becomes a form (ISO 32000-1, 8.10) with everything that it uses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -32,10 +33,14 @@ class SealPicture(msgspec.Struct, frozen=True, array_like=True):
     def add_to(self, update: Update) -> int:
         """Write it. Returns the number of the form."""
         numbers = [update.new() for _ in self.objects]
-        for number, (value, content) in zip(numbers, self.objects, strict=True):
-            moved = _renumbered(value, {at: new for at, new in enumerate(numbers, start=1)})
-            update.put(number, moved if content is None else moved + b"\nstream\n" + content + b"\nendstream")
+        for number, (value, content) in zip(numbers, self.numbered(numbers), strict=True):
+            update.put(number, value if content is None else value + b"\nstream\n" + content + b"\nendstream")
         return numbers[0]
+
+    def numbered(self, numbers: Sequence[int]) -> list[tuple[bytes, bytes | None]]:
+        """The objects as they refer to each other under these numbers. Raises PdfRefused."""
+        moved = dict(enumerate(numbers, start=1))
+        return [(_renumbered(value, moved), content) for value, content in self.objects]
 
 
 def read_picture(pdf: bytes) -> SealPicture:
@@ -43,9 +48,11 @@ def read_picture(pdf: bytes) -> SealPicture:
     if len(pdf) > _MOST_BYTES:
         raise PdfRefused("the picture is larger than a seal's may be")
     source = Pdf(pdf)
-    (page_number,) = source.pages()
-    page = source.members(page_number)
-    left, bottom, right, top = (float(side) for side in array(source.resolved(page[b"/MediaBox"])))
+    page = source.members(source.pages()[0])
+    try:
+        left, bottom, right, top = (float(side) for side in array(source.resolved(page.get(b"/MediaBox", b""))))
+    except ValueError:
+        raise PdfRefused("the picture's page has no size") from None
     contents = reference(page.get(b"/Contents", b""))
     if contents is None:
         raise PdfRefused("the picture's page has not one stream of content")
@@ -96,6 +103,9 @@ def _used(source: Pdf, value: bytes) -> list[int]:
 def _renumbered(value: bytes, moved: dict[int, int]) -> bytes:
     pieces, at = [], 0
     for match in references(value):
-        pieces += [value[at : match.start()], b"%d 0 R" % moved[int(match[1])]]
+        number = moved.get(int(match[1]))
+        if number is None:
+            raise PdfRefused("the picture refers to what it does not hold")
+        pieces += [value[at : match.start()], b"%d 0 R" % number]
         at = match.end()
     return b"".join([*pieces, value[at:]])

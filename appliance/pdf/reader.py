@@ -21,6 +21,7 @@ _ENTRY: Final = 20
 MOST_REVISIONS: Final = 64
 MOST_OBJECTS: Final = 200_000
 _MOST_PAGES: Final = 10_000
+_MOST_SUBSECTIONS: Final = 2_048
 
 
 class Pdf:
@@ -66,6 +67,8 @@ class Pdf:
         at = skip_space(data, at + 4)
         while found := _SUBSECTION.match(data, at):
             first, count = int(found[1]), int(found[2])
+            if len(self._subsections) >= _MOST_SUBSECTIONS:
+                raise PdfRefused("its cross-reference tables have too many parts")
             if count > MOST_OBJECTS or found.end() + count * _ENTRY > len(data):
                 raise PdfRefused("a cross-reference table runs over the end")
             self._subsections.append((first, count, found.end()))

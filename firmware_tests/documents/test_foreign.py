@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
@@ -13,13 +14,13 @@ from hypothesis import strategies as st
 
 from appliance.documents import PREPARE_PDF, PreparedForeign, PreparePdfRequest
 from appliance.documents.foreign import prepare_foreign
-from appliance.pdf import PdfRefused, prepare_foreign_seal, room_for
+from appliance.pdf import PdfRefused, Place, prepare_foreign_seal, room_for
 from appliance.pdf.reader import Pdf
 from appliance.pdf.syntax import write
 from appliance.pdf.update import Update, stream
 from firmware_tests.documents.test_limits import ask
 from firmware_tests.others.pyhanko_validation import validate
-from firmware_tests.pdf.sealed import Institution, letter
+from firmware_tests.pdf.sealed import Institution, letter, picture
 from firmware_tests.seals.sealing import NOW, NOW_US
 
 PAGE = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<<>>%b>>"
@@ -78,6 +79,29 @@ def test_seals_on_pdfs_of_others_hold(one: Institution, tmp_path: Path) -> None:
         ).stdout
         assert "Signature is Valid" in told
         assert "Total document signed" in told
+
+
+def test_a_seal_may_be_seen_on_any_pdf(one: Institution, tmp_path: Path) -> None:
+    roots = [one.authority.certificate.public_bytes(Encoding.DER)]
+    place = Place(0, 120, 10, 190, 80)
+    for pdf in (plain(), _qpdf(tmp_path, "--object-streams=generate")):
+        asked_for = PreparePdfRequest(
+            pdf=pdf, time_s=NOW, room=room_for(one.profile), place=place, picture=picture()
+        )  # fmt: skip
+        made = prepare_foreign(asked_for)
+        prepared = prepare_foreign_seal(pdf, made.added, made.after, made.room, one.profile, NOW_US)
+        sealed = prepared.complete(one.sealer.sign(prepared.to_be_signed))
+        assert validate(sealed, roots)[0].bottom_line
+        (tmp_path / "seen.pdf").write_bytes(sealed)
+        subprocess.run(["qpdf", "--check", tmp_path / "seen.pdf"], check=True, capture_output=True, timeout=60)
+        subprocess.run(
+            ["pdftoppm", "-r", "72", "-singlefile", tmp_path / "seen.pdf", tmp_path / "seen"], check=True, timeout=60
+        )
+        assert b"\xc8\x20\x1c" in (tmp_path / "seen.ppm").read_bytes(), "the red of the seal"
+    with pytest.raises(PdfRefused, match="place"):
+        prepare_foreign(PreparePdfRequest(pdf=plain(), time_s=NOW, room=9000, place=place))
+    with pytest.raises(PdfRefused):
+        prepare_foreign(msgspec.structs.replace(asked_for, pdf=plain(), place=Place(7, 0, 0, 9, 9)))
 
 
 def test_a_further_seal_on_a_sealed_pdf(one: Institution) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance.documents.letters import render_letter
 from appliance.pdf import PdfRefused, Rendering, Sameness, read_rendering, same_letter
@@ -71,6 +75,16 @@ def test_what_is_no_seal_or_stands_elsewhere_is_found(annotation: bytes) -> None
     page[b"/Annots"] = b"[%d 0 R]" % update.add(annotation)
     update.put(number, write(page))
     assert same_letter(update.written(b"")[0], render) is Sameness.ADDED
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**31), st.binary(min_size=1, max_size=8), st.booleans())
+def test_a_broken_pdf_is_refused_or_differs_never_a_crash(at: int, put: bytes, near_end: bool) -> None:
+    whole = letter()
+    at = len(whole) - 1 - at % 5_000 if near_end else at % len(whole)
+    broken = whole[:at] + put + whole[at + len(put) :]
+    with contextlib.suppress(PdfRefused):
+        assert same_letter(broken, lambda _: whole) is not Sameness.SAME or broken.strip() == whole.strip()
 
 
 def test_a_pdf_of_others_is_not_compared() -> None:
