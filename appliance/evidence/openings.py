@@ -73,8 +73,8 @@ def read_opening(encoded: bytes) -> Opening:
     try:
         value = read_json(encoded)
         content = _text(value, "content").encode()
-        salt = bytes.fromhex(_text(value, "salt"))
-        stated = bytes.fromhex(_text(value, "commitment"))
+        salt = _hexadecimal(value, "salt")
+        stated = _hexadecimal(value, "commitment")
         check_canonical(content)
         record = msgspec.json.decode(content, type=Record)
         if record.canonical() != content:
@@ -103,6 +103,14 @@ def _text(value: Any, member: str) -> str:
     if not isinstance(found, str):
         raise _malformed(f"no text {member}")
     return found
+
+
+def _hexadecimal(value: Any, member: str) -> bytes:
+    """One spelling: lower case, nothing between."""
+    text = _text(value, member)
+    if not _HEXADECIMAL.fullmatch(text):
+        raise _malformed(f"{member} is not hexadecimal")
+    return bytes.fromhex(text)
 
 
 def _optional_bytes(value: dict[str, Any]) -> bytes | None:
