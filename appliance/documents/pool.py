@@ -153,6 +153,8 @@ class Pool:
 
     def _why(self, worker: Worker, status: int, cpu: float, resident: int) -> CinnabarError:
         limits = self._limits
+        if worker.begun > 1:
+            cpu = 0.0  # of all its tasks: what the last one took, only the kernel's own limit tells
         ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         if (
             ended_by == signal.SIGXCPU
