@@ -105,7 +105,7 @@ def diff(old: str, new: str, language: str) -> None:
         effect = EFFECTS[one.effect][place].ljust(width)
         click.echo(f"{mark} {effect}  {one.path}: {escape((one.en, one.zh)[place])}")
     if any(one.running for one in found):
-        click.echo(("! letters under way keep the old rule here", "! 已有信函在此仍适用旧规则")[place])
+        click.echo(("! letters under way keep the old rule here", "! 已有函件在此仍适用旧规则")[place])
 
 
 @kind.command("list")

@@ -253,8 +253,8 @@ def _registers(old: Kind, new: Kind) -> Iterator[Difference]:
         for name in before.keys() | after.keys():
             path = f"{table}.{name}"
             if name not in after:
-                yield Difference(path, "removed", True, "new letters are not held to it", "新信函不再受其约束")
+                yield Difference(path, "removed", True, "new letters are not held to it", "新函件不再受其约束")
             elif name not in before:
-                yield Difference(path, "added", True, "new letters are held to it", "新信函受其约束")
+                yield Difference(path, "added", True, "new letters are held to it", "新函件受其约束")
             else:
                 yield from _change(path, before[name], after[name], running=True)

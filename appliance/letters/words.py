@@ -17,7 +17,7 @@ _TYPES = {
     "yes-no": ("yes or no", "是否"),
     "digest": ("digest", "摘要"),
     "party": ("party", "当事人"),
-    "letter": ("letter", "信函"),
+    "letter": ("letter", "函件"),
     "table": ("table", "表格"),
 }
 _CONFIDENTIALITY = {
@@ -123,9 +123,10 @@ def _event(event: Event, place: int) -> Iterator[str]:
         yield ("opens: ", "揭示：")[place] + ", ".join(event.opens)
     for condition in event.conditions:
         kinds, states = " / ".join(condition.kinds), " / ".join(condition.states)
+        end = condition.not_after
         yield (f"waits for {condition.letter}: {kinds} in {states}", f"须 {condition.letter}（{kinds}）处于 {states}")[
             place
-        ]
+        ] + ("" if end is None else (f", its {end} not past", f"，其 {end} 未过")[place])
     for name in event.receipts:
         yield (f"receipt of {name}", f"附 {name} 回执")[place]
     if event.approvals is not None:

@@ -50,7 +50,7 @@ def test_an_officer_signs_in_and_holds_a_ceremony(managed: ManagedBox, chromium:
     pictures(officer, "overview")
     page.goto(managed.origin() + "/ceremonies/new")
     pictures(officer, "ceremonies-new")
-    for slug in ("seal-key", "rotate-a-key", "new-tenant", "back-up-keys"):
+    for slug in ("seal-key", "rotate-a-key", "new-tenant", "back-up-keys", "install-kind"):
         page.goto(managed.origin() + f"/ceremonies/new/{slug}")
         pictures(officer, f"form-{slug}")
     page.goto(managed.origin() + "/ceremonies/new/replace-officers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 import time
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audit.filters import Filter
+from appliance.letters.shipped import shipped
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor, wait_for
 from mgmt_service import languages, scripts
 from mgmt_service.areas.exports import in_words as filter_in_words
@@ -115,6 +117,21 @@ def test_actions_keep_the_order_in_which_they_were_added_and_what_was_entered(an
     assert ann.post("/ceremonies/new/free/order", data=sent | {"change": "up.9"}).status_code == 422
     drafted = ann.draft(WAITS[1], WAITS[0])
     assert drafted.json()["plain"]["order"] == ["enrol-application", "set-profile"]
+
+
+def test_a_kind_of_letter_that_was_pasted_keeps_its_digest(ann: Visitor) -> None:
+    """Browsers send a text area's lines with CR LF; the file that officers approve ends them as the author did."""
+    text = shipped()["bid-bond"].decode()
+    sent = {
+        "csrf": ann.csrf, "title": "A bid bond", "reason": "A test", "actions.0.tenant": "demo",
+        "actions.0.file": text.replace("\n", "\r\n"),
+    }  # fmt: skip
+    for language, said in (("en", "Event “Claim”"), ("zh-CN", "事件“索赔”")):
+        answer = ann.post("/ceremonies/new/install-kind", data=sent, headers={"Accept-Language": language})
+        assert answer.status_code == 200, told(answer.text)
+        page = told(answer.text)
+        assert hashlib.sha256(text.encode()).hexdigest() in page
+        assert said in page
 
 
 def test_what_is_wrong_stands_beside_its_field_in_the_readers_language(ann: Visitor) -> None:

@@ -34,7 +34,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "table-within": ("a table holds no table", "表格中不能再有表格"),
     "part-not-clear": (
         "what an event and a table hold is clear; keep what is confidential in a field of the letter",
-        "事件数据和表格单元为明文；需保密的内容应放在信函的字段中",
+        "事件数据和表格单元为明文；需保密的内容应放在函件的字段中",
     ),
     "bad-limit": ("{text} is no {type}: {said}", "{text} 不是合法的 {type}：{said}"),
     "limits-crossed": ("least {least} is above most {most}", "least {least} 大于 most {most}"),
@@ -104,9 +104,9 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "no-amount-column": ("its parts need a required money column `amount`", "拆分表须有必填的 money 列 amount"),
     "column-differs": (
         "column {name} must be declared as the letter's field {name} is: {member} differs",
-        "列 {name} 的定义须与信函字段 {name} 一致：{member} 不同",
+        "列 {name} 的定义须与函件字段 {name} 一致：{member} 不同",
     ),
-    "column-no-field": ("column {name} is no clear field of the letter", "列 {name} 不是信函的明文字段"),
+    "column-no-field": ("column {name} is no clear field of the letter", "列 {name} 不是函件的明文字段"),
     # approvals
     "tier-without-currency": (
         "the approvals go by an amount: name the tier's currency",
