@@ -84,7 +84,7 @@ def judge(
     after = (before.fields if before is not None else {}) | clear
     known = after | {name: asked.fields[name] for name in disclosures}
     _times(kind, rule, after, now_us)
-    references = tuple(_condition(rule, one, asked, known, others) for one in range(len(rule.conditions)))
+    references = tuple(_condition(kind, rule, one, asked, known, others, now_us) for one in range(len(rule.conditions)))
     _receipts(rule, asked)
     value, parts, state = _value(kind, rule, before, asked, after)
     draft = Event(
@@ -178,7 +178,13 @@ def _times(kind: Kind, rule: Rule, after: Mapping[str, Any], now_us: int) -> Non
 
 
 def _condition(
-    rule: Rule, place: int, asked: Asked, known: Mapping[str, Any], others: Mapping[str, LetterState]
+    kind: Kind,
+    rule: Rule,
+    place: int,
+    asked: Asked,
+    known: Mapping[str, Any],
+    others: Mapping[str, LetterState],
+    now_us: int,
 ) -> Reference:
     condition = rule.conditions[place]
     name = condition.letter
@@ -194,6 +200,9 @@ def _condition(
     for own, theirs in condition.same.items():
         if known.get(own) is None or known.get(own) != other.fields.get(theirs):
             raise ConditionNotMet(f"/fields/{own}: it is not the same as {theirs} of the letter in {where}")
+    until = None if condition.not_after is None else other.fields.get(condition.not_after)
+    if until is not None and now_us > moment(until, kind.zone, end=True):
+        raise ConditionNotMet(f"{where}: its {condition.not_after}, {until}, is past")
     return Reference(field=name, head=other.head, letter=other.letter, state=other.state)
 
 

@@ -140,6 +140,8 @@ class Condition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     states: Annotated[list[Name], msgspec.Meta(min_length=1)]
     same: dict[FieldName, FieldName] = {}
     """Fields of this letter that must equal fields of the other one."""
+    not_after: FieldName | None = None
+    """A date or time field of the other letter, where its kind has it, that must not be past by the box's clock."""
 
 
 class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 import rfc8785
 
-from appliance.letters.errors import EventRefused, FieldRefused, RoleMissing
-from appliance.letters.event import Actor, read_event
+from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, RoleMissing
+from appliance.letters.event import Actor, KindReference, read_event
 from appliance.letters.judge import Asked, happened, judge
 from appliance.letters.state import LetterState, follow
-from firmware_tests.letters.kinds import BID_BOND, FIELDS
+from firmware_tests.letters.kinds import BID_BOND, FIELDS, catalogue
 
 NOON = 1_790_000_000_000_000
 ACTOR = Actor(application="core", tenant="acme")
@@ -73,3 +73,26 @@ def test_a_missing_field_a_foreign_role_and_a_late_claim_are_refused() -> None:
         step(letter, "claim", now=NOON + 10**17, data={"claimed": FIELDS["amount"], "reason": "x"})
     with pytest.raises(EventRefused, match="not before 2099-12-31"):
         step(letter, "expire")
+
+
+def test_a_consent_serves_while_its_time_lasts() -> None:
+    party = {"name": "某企业", "id": "91440101MA5CXXXX1K"}
+    consent = LetterState(
+        letter="cd" * 16,
+        kind=KindReference(digest="00" * 32, id="consent", version=1),
+        state="granted",
+        number=1,
+        head="00" * 32,
+        fields={"recipient": party, "subject": party, "valid_until": "2026-09-21T22:13:20+08:00"},
+    )
+    fields = {"asker": party, "source": party, "consent": consent.letter, "question": "ab" * 32, "subject": party}
+    asked = Asked("ask", LETTER, fields=fields)
+
+    def ask(now: int) -> None:
+        judge(catalogue("query-receipt"), None, asked, ACTOR, frozenset("*"), now, {consent.letter: consent})
+
+    ask(NOON)
+    with pytest.raises(
+        ConditionNotMet, match=r"^/fields/consent: its valid_until, 2026-09-21T22:13:20\+08:00, is past"
+    ):
+        ask(NOON + 1)

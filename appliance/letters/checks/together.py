@@ -42,6 +42,7 @@ def _names(by_id: Mapping[str, Kind], path: str, kind: Kind, condition: Conditio
             if not any(state in other.states for other in others):
                 kinds = " / ".join(condition.kinds)
                 yield finding(f"{path}.states[{index}]", "condition-state", kind=kinds, name=state)
+    yield from _ends(path, others, condition, all_here=len(others) == len(condition.kinds))
     for other in others:
         if not set(condition.states) & other.states.keys():
             yield finding(f"{path}.states", "condition-state", kind=other.id, name=" / ".join(condition.states))
@@ -53,6 +54,23 @@ def _names(by_id: Mapping[str, Kind], path: str, kind: Kind, condition: Conditio
             elif mine is not None and mine.type != field.type:
                 pair = {"found": mine.type, "wanted": field.type}
                 yield finding(where, "condition-type", name=own, other=theirs, kind=other.id, **pair)
+
+
+def _ends(path: str, others: Sequence[Kind], condition: Condition, *, all_here: bool) -> Iterator[Finding]:
+    """The field by which the other letter ends: one of the kinds has it at least, and where one has it it is a time."""
+    name = condition.not_after
+    if name is None:
+        return
+    if all_here and not any(name in other.fields for other in others):
+        yield finding(f"{path}.not_after", "condition-field", kind=" / ".join(condition.kinds), name=name)
+    for other in others:
+        field = other.fields.get(name)
+        if field is None:
+            continue
+        if field.confidentiality != "clear":
+            yield finding(f"{path}.not_after", "condition-field", kind=other.id, name=name)
+        elif field.type not in ("date", "time"):
+            yield finding(f"{path}.not_after", "wrong-type", name=name, found=field.type, wanted="date / time")
 
 
 def _possible(by_id: Mapping[str, Kind], *, trusting: bool = False) -> set[_Place]:
