@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from appliance.ceremonies.actions import ApprovalTier
 from appliance.ceremonies.constitution import ApprovalRules
@@ -162,3 +163,26 @@ def _taken(text: bytes, approval: Approval, certificate: x509.Certificate) -> No
     needed = what_is_needed([Step(policy="issue")], (1, "CNY"), approvers)
     check_given(text, needed, [approval], approvers, datetime.datetime.now(datetime.UTC))
     check_complete(needed, [approval])
+
+
+def test_other_software_signs_the_text_as_the_page_says(answered: Path, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = card_certificate("fay", key)
+    (tmp_path / "fay.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "fay.key").write_bytes(secret)
+    assert run(answered, "--text", tmp_path / "text").exit_code == 0
+    subprocess.run(
+        [
+            "openssl", "cms", "-sign", "-binary", "-in", "text", "-signer", "fay.pem", "-inkey", "fay.key",
+            "-md", "sha256", "-outform", "DER", "-out", "approval.p7s",
+        ],
+        check=True, capture_output=True, cwd=tmp_path,
+    )  # fmt: skip
+    done = run(
+        answered, "--approver", "fay", "--certificate", tmp_path / "fay.pem", "--signature", tmp_path / "approval.p7s",
+        "--output", tmp_path / "approval.json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    approval = msgspec.json.decode((tmp_path / "approval.json").read_bytes(), type=Approval)
+    _taken(draft().approval_text(), approval, certificate)
