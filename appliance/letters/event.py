@@ -143,8 +143,9 @@ def read_event(text: bytes) -> Event:
     """An event out of its canonical form. Raises EventDamaged."""
     try:
         event = _decoder.decode(text)
+        same = event.canonical() == text
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventDamaged(f"not an event: {error}") from None
-    if event.canonical() != text:
+    if not same:
         raise EventDamaged("the event is not in its canonical form")
     return event
