@@ -208,7 +208,7 @@ class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of the systems that use it, in docs/kinds.md: for whoever looks for a kind to begin with."""
     template: Name = "letter"
     """What its documents look like."""
-    languages: tuple[Literal["en", "zh"], ...] = ("zh", "en")
+    languages: Annotated[tuple[Literal["en", "zh"], ...], msgspec.Meta(min_length=1)] = ("zh", "en")
     """Of its documents, the first one first."""
     value: Value | None = None
     """None: it is worth nothing by itself."""

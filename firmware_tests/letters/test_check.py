@@ -81,6 +81,9 @@ CASES: list[tuple[str, str, str]] = [
      "e['go'] = e['postpone'] | {'to': 'turn'}; e['forth'] = e['go'] | {'from': ['turn'], 'to': 'back'}; "
      "e['back'] = e['go'] | {'from': ['back']}"),
     ("own-limit", "events.issue.not_before", "e['issue']['fields'].append('due')"),
+    ("role-unusable", "events.pay.by[0]", "e['pay']['by'] = ['the_maker']"),
+    ("role-unusable", "events.pay.by[0]", "e['pay']['by'] = ['a' * 60]"),
+    ("policy-unusable", "events.issue.approvals.tiers[1].steps[0].policy", "t[1]['steps'][0]['policy'] = 'a.b'"),
     ("value-without-rule", "events.pay.value", "del d['value']"),
     ("value-never-opened", "value", "del e['issue']['value']; del e['release']"),
     ("split-not-divisible", "events.transfer.value.move", "d['value']['rule'] = 'balance'"),

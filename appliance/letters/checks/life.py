@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from appliance.letters.checks.rules import Finding, finding
 from appliance.letters.kind import Event, Kind
+
+LONGEST_ROLE: Final = 59
+"""A permission, role-NAME, has at most 64 characters (appliance.ceremonies.actions.EnrolApplication)."""
+_ROLE = re.compile(rf"[a-z0-9-]{{1,{LONGEST_ROLE}}}")
 
 
 class Way(NamedTuple):
@@ -94,6 +99,9 @@ def _names(kind: Kind, path: str, event: Event) -> Iterator[Finding]:
     for index, name in enumerate(event.fields):
         if name not in kind.fields:
             yield finding(f"{path}.fields[{index}]", "no-such-field", name=name)
+    for index, name in enumerate(event.by):
+        if _ROLE.fullmatch(name) is None:
+            yield finding(f"{path}.by[{index}]", "role-unusable", name=name, most=str(LONGEST_ROLE))
     lists = {"from": event.from_, "by": event.by, "fields": event.fields, "receipts": event.receipts}
     for member, names in lists.items():
         for name in sorted({name for name in names if names.count(name) > 1}):

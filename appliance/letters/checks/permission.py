@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -11,6 +12,9 @@ from appliance.letters.checks.rules import Finding, finding
 from appliance.letters.fields import parse_limit
 from appliance.letters.kind import Approvals, Condition, Event, Field, Kind, Tier
 from appliance.letters.money import DIGITS
+
+_POLICY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+"""As ceremonies name one (appliance.ceremonies.canonical.Name)."""
 
 
 def permission(kind: Kind) -> Iterator[Finding]:
@@ -34,6 +38,10 @@ def permission(kind: Kind) -> Iterator[Finding]:
 
 
 def _approvals(kind: Kind, path: str, event: Event, approvals: Approvals) -> Iterator[Finding]:
+    for index, tier in enumerate(approvals.tiers):
+        for number, step in enumerate(tier.steps):
+            if _POLICY.fullmatch(step.policy) is None:
+                yield finding(f"{path}.tiers[{index}].steps[{number}].policy", "policy-unusable", name=step.policy)
     name = approvals.amount
     if name is None:
         for index, tier in enumerate(approvals.tiers):

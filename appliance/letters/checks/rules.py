@@ -81,6 +81,10 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "the event sets {name} itself, so it would say when it may happen",
         "事件自己设置了 {name}，等于自行决定何时可以发生",
     ),
+    "role-unusable": (
+        "nobody can be given the permission role-{name}: lower-case letters, digits and hyphens, at most {most}",
+        "无法授予权限 role-{name}：仅限小写字母、数字与连字符，至多 {most} 个字符",
+    ),
     # value
     "value-without-rule": ("the kind has no [value]", "该种类没有 [value]"),
     "value-never-opened": ("no event opens the value", "没有事件开立价值（open）"),
@@ -131,6 +135,10 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "tiers-relax": (
         "a larger amount needs fewer steps ({now}) than a smaller one ({before})",
         "金额更大而审批步骤更少（{now} 少于 {before}）",
+    ),
+    "policy-unusable": (
+        "no approval policy can be called {name}: lower-case letters, digits and hyphens, none at the end",
+        "审批策略不能命名为 {name}：仅限小写字母、数字与连字符，且不以连字符结尾",
     ),
     # conditions on other letters
     "condition-kind": ("there is no kind {name} among these", "这些种类中没有 {name}"),
