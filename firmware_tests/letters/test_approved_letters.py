@@ -25,11 +25,12 @@ from appliance.client.retries import new_idempotency_key
 from appliance.keymaster.console.client import ConsoleClient
 from appliance.keymaster.engine import now_utc
 from appliance.letters.approvers import FILE
+from appliance.letters.draft_words import tell
 from appliance.letters.event import Approval, read_event
 from firmware_tests.governed import Governed, governed
 from firmware_tests.letters.approving import by_card, by_passkey
 from firmware_tests.letters.conftest import client_of
-from firmware_tests.letters.kinds import FIELDS, install
+from firmware_tests.letters.kinds import FIELDS, catalogue, install
 from firmware_tests.officers import CardOfficer, SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 from hsm.testing.softhsm import SoftHsm
@@ -226,6 +227,39 @@ def test_a_draft_waits_until_its_approvers_have_signed_it(stage: Stage, client: 
     assert client.finish_draft(kept.draft, idempotency_key=key) == issued
     with pytest.raises(Refused, match="no such draft"):
         client.kept_draft(kept.draft)
+
+
+def attestation() -> dict[str, object]:
+    return {
+        "subject": {"name": "华南市政建设有限公司", "id": uuid.uuid4().hex[:18]},
+        "attestor": {"name": "厦门银行", "id": "91350200158159999X"},
+        "valid_until": "2099-12-31",
+        "legal_person": "陈大文",
+        "address": "广州市天河区1号",
+        "owners": [{"name": "陈大文", "share": "1"}],
+        "material": "0a" * 32,
+    }
+
+
+def test_approvers_read_hidden_values_and_the_event_hides_them(stage: Stage, client: Client) -> None:
+    fields = attestation()
+    draft = client.draft_letter("attestation", fields)
+    kept = client.keep_letter_draft(LetterRequest(kind="attestation", fields=attestation()))
+    for one in (draft, kept):
+        assert set(one.disclosures) == {"legal_person", "address", "owners"}
+        assert "陈大文".encode() not in one.text
+        told = "\n".join(tell(one.text, "zh", catalogue("attestation"), one.disclosures))
+        assert "法定代表人 (legal_person): 陈大文" in told
+    approvals = [stage.approve(name, draft) for name in ("ann", "bo")]
+    with pytest.raises(Refused, match="something else was signed"):  # with other salts it is another draft
+        client.begin_letter("attestation", fields, letter=draft.letter, approvals=approvals)
+    begun = client.begin_letter(
+        "attestation", fields, letter=draft.letter, approvals=approvals, disclosures=draft.disclosures
+    )
+    assert read_event(begun.happened.event).approval_text() == draft.text
+    for name in ("ann", "bo"):
+        client.approve_draft(kept.draft, stage.approve(name, kept))
+    assert read_event(client.finish_draft(kept.draft).happened.event).approval_text() == kept.text
 
 
 def test_approvals_that_come_at_once_are_all_kept(stage: Stage, client: Client) -> None:
