@@ -19,6 +19,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel, SuspiciousModification
 from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, enumerate_sig_fields
 from pyhanko.sign.signers import cms_embedder, pdf_byterange
+from pyhanko.sign.signers.constants import ESIC_EXTENSION_1
 from pyhanko.sign.validation import EmbeddedPdfSignature, SignatureCoverageLevel
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.pdf_embedded import read_certification_data
@@ -192,6 +193,7 @@ def _drawn(writer: IncrementalPdfFileWriter, picture: SealPicture) -> generic.In
 
 def _with_hole(request: PreparePdfRequest) -> tuple[bytes, bytes]:
     writer = IncrementalPdfFileWriter(io.BytesIO(request.pdf), strict=True)
+    writer.register_extension(ESIC_EXTENSION_1)
     taken = {name for name, _, _ in enumerate_sig_fields(writer)}
     field = next(name for number in count(1) if (name := f"Seal{number}") not in taken)
     cms = cms_embedder.PdfCMSEmbedder(_field(request, field)).write_cms(field_name=field, writer=writer)

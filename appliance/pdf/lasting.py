@@ -15,7 +15,7 @@ import msgspec
 
 from appliance.pdf.errors import PdfRefused
 from appliance.pdf.reader import Pdf
-from appliance.pdf.sealing import TOKEN_BYTES, Hole, with_field
+from appliance.pdf.sealing import TOKEN_BYTES, Hole, declare_extension, with_field
 from appliance.pdf.syntax import array, dictionary, reference, write
 from appliance.pdf.update import Update, stream
 
@@ -82,6 +82,7 @@ def with_validation_data(pdf: bytes, data: ValidationData) -> bytes:
     if entries:
         store[b"/VRI"] = write(entries)
     catalogue[b"/DSS"] = b"%d 0 R" % update.add(write(store))
+    declare_extension(source, catalogue)
     update.put(source.root, write(catalogue))
     return update.written(write(store))[0]
 

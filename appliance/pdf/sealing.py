@@ -157,6 +157,7 @@ def with_field(
     form[b"/Fields"] = b"[" + b" ".join([*fields, b"%d 0 R" % number]) + b"]"
     form[b"/SigFlags"] = _SIGNATURES_EXIST_APPEND_ONLY
     catalogue[b"/AcroForm"] = write(form)
+    declare_extension(source, catalogue)
     update.put(source.root, write(catalogue))
     blank = _RANGE % (0, 0, 0)
     opening = write(signature)[:-2] + blank + b"/Contents"
@@ -168,6 +169,13 @@ def with_field(
         raise PdfRefused("it is too large")
     filled = _RANGE % (len(before), start, len(after))
     return Hole(before[: -len(blank) - len(b"/Contents")] + filled + b"/Contents", after, room)
+
+
+def declare_extension(source: Pdf, catalogue: dict[bytes, bytes]) -> None:
+    """Say in the catalogue that the file has what ETSI adds to ISO 32000-1 (7.12): PAdES signatures and their store."""
+    extensions = dictionary(source.resolved(catalogue.get(b"/Extensions", b"<<>>")))
+    extensions.setdefault(b"/ESIC", b"<</BaseVersion/1.7/ExtensionLevel 1>>")
+    catalogue[b"/Extensions"] = write(extensions)
 
 
 def _form(source: Pdf, catalogue: Mapping[bytes, bytes]) -> tuple[dict[bytes, bytes], list[bytes]]:
