@@ -9,6 +9,11 @@ from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import Offline, firm, fresh, happened, refuses, yuan
 from firmware_tests.scenarios.systems.public_funds import LEVELS, allocation, contract, instruction, paid
 
+not_yet(
+    "C20",
+    "K20",
+    "the box's own refusal of an instruction is a problem document, not a sealed one; the bank's reason is sealed",
+)
 not_yet("C20", "K18", "the supervisor's own view of all allocations is not in the API yet")
 
 

@@ -15,6 +15,7 @@ from firmware_tests.scenarios.systems.practice import (
     number,
     refuses,
     story,
+    wait_for,
 )
 
 not_yet(
@@ -25,6 +26,11 @@ not_yet(
     "P1",
     "K12",
     "answers are counted by source in the box; reading the counts, and fees from them, is not in the API yet",
+)
+not_yet(
+    "P1",
+    "K13",
+    "that a question lies within the consent's list of data is the asker's word; the box holds state, time and parties",
 )
 not_yet("P1", "K14", "range and membership proofs over shared data come with the privacy proofs")
 
@@ -47,19 +53,16 @@ def test_p1_shared_without_giving_away(
             office.event(platform, admitted, "admit", by=["li-ming"])
         assert office.event(platform, admitted, "admit", by=["li-ming", "zhang-wei"]).state == "admitted"
 
-    consent = supplier.begin_letter(
-        "consent",
-        {
-            "number": number("SQ"),
-            "subject": subject,
-            "recipient": bureau,
-            "scope": [{"item": "行政处罚"}, {"item": "社保缴纳"}],
-            "purpose": "贷前征信查询",
-            "valid_until": moment(86_400),
-            "text_shown": digest("征信查询授权书"),
-        },
-        data={"device": "粤商通 App"},
-    ).happened.letter
+    terms = {
+        "number": number("SQ"),
+        "subject": subject,
+        "recipient": bureau,
+        "scope": [{"item": "行政处罚"}, {"item": "社保缴纳"}],
+        "purpose": "贷前征信查询",
+        "valid_until": moment(86_400),
+        "text_shown": digest("征信查询授权书"),
+    }
+    consent = supplier.begin_letter("consent", terms, data={"device": "粤商通 App"}).happened.letter
     ask = {
         "asker": bureau,
         "source": source,
@@ -84,6 +87,14 @@ def test_p1_shared_without_giving_away(
             platform.letter_event(pending, "answer", data={"answer": digest("正常")})
         with refuses("condition-not-met", "revoked"):
             platform.begin_letter("query-receipt", ask)
+
+    with shows("P1", "K13", "A consent whose time is over answers nothing any more, though nobody revoked it"):
+        ends = moment(1.0)
+        with_end = terms | {"number": number("SQ"), "valid_until": ends}
+        brief = supplier.begin_letter("consent", with_end, data={"device": "粤商通 App"}).happened.letter
+        wait_for(ends)
+        with refuses("condition-not-met", "valid_until"):
+            platform.begin_letter("query-receipt", ask | {"consent": brief})
 
     with shows(
         "P1", "K16", "A disputed answer is corrected; the mediator gets the whole course as one verifiable file"
