@@ -28,7 +28,7 @@ class Actor(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who asked, as the box's register knew it."""
 
     application: str
-    box: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{32})?\Z")] = ""
+    box: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
     """The box's id: what approvers sign for a rehearsal is nothing to another box."""
     tenant: str
 

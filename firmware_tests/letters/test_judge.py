@@ -13,7 +13,7 @@ from appliance.letters.state import LetterState, follow
 from firmware_tests.letters.kinds import BID_BOND, FIELDS, catalogue
 
 NOON = 1_790_000_000_000_000
-ACTOR = Actor(application="core", tenant="acme")
+ACTOR = Actor(application="core", box="0b" * 16, tenant="acme")
 LETTER = "ab" * 16
 
 

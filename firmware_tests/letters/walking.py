@@ -18,7 +18,7 @@ from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.patterns import example
 from appliance.letters.state import LetterState, begin_part, follow
 
-ACTOR = Actor(application="core", tenant="acme")
+ACTOR = Actor(application="core", box="0b" * 16, tenant="acme")
 START = moment("2030-01-01T00:00:00Z", "")
 DAY = 86_400_000_000
 LETTER = "ab" * 16
