@@ -334,7 +334,8 @@ class _Voice:
         try:
             kind = read_kind(text).kind
         except KindRefused:
-            return [self.fact("file", self.say("kind_broken")), *named]
+            broken = self.say("kind_broken") + self.say("colon") + self.quote(file)
+            return [Fact(self.say("kind_of_letter"), broken), *named]
         title = self.quote(kind.title.en if self.language == "en" else kind.title.zh)
         shown = self.say("kind", id=kind.id, version=kind.version, title=title)
         events = []
@@ -342,7 +343,7 @@ class _Voice:
             label = self.quote(event.title.en if self.language == "en" else event.title.zh)
             said = escape("; ".join(describe_event(event, "en" if self.language == "en" else "zh")), longest=None)
             events.append(Fact(self.say("kind_event", title=label), said))
-        return [self.fact("file", shown), *named, *events]
+        return [Fact(self.say("kind_of_letter"), shown), *named, *events]
 
     def certificate(self, encoded: str) -> str:
         digest = _sha256(encoded)

@@ -318,6 +318,7 @@ WORDS: Final[dict[str, Pair]] = {
     "none": ("none", "无"),
     "unlimited": ("no limit", "不限"),
     "kind": ("{id}, version {version}, {title}", "{id}，第{version}版，{title}"),
+    "kind_of_letter": ("Kind of letter", "函件种类"),
     "kind_digest": ("Its file, SHA-256", "文件 SHA-256"),
     "kind_words": ("The same in words", "以单词表示"),
     "kind_broken": ("it cannot be read as a kind", "无法读作函件种类"),

@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.ceremonies import Proposal
+from appliance.ceremonies import Proposal, digest_words
 from appliance.ceremonies.actions import (
     Action,
     AmendConstitution,
     ApprovalTier,
     CreateTenant,
     EnrolCertificate,
+    InstallKind,
     Lock,
     Quota,
     SetApprovalPolicy,
@@ -28,6 +29,7 @@ from appliance.ceremonies.actions import (
 from appliance.ceremonies.constitution import Constitution, Recovery
 from appliance.ceremonies.explain import LANGUAGES, Language, explain, explain_action
 from appliance.ceremonies.explain_texts import EMPTY, LABELS, MEANINGS, SENTENCES, WORDS
+from appliance.letters.shipped import shipped
 from firmware_tests.ceremonies.test_quorum import constitution, following, proposal
 from firmware_tests.officers import card_certificate
 
@@ -238,6 +240,20 @@ def test_tiers_are_shown_one_by_one() -> None:
     said = text_of(explain_action(SetApprovalPolicy(tenant="demo", policy="p", tiers=tiers), "en"))
     assert "1000.50 EUR: 1 of ann, bo, in any order" in said
     assert "any amount EUR: 2 of ann, bo, one after another" in said
+
+
+def test_a_kind_of_letter_is_shown_by_what_may_happen_and_by_its_digest_in_words() -> None:
+    file = shipped()["bid-bond"].decode()
+    digest = hashlib.sha256(file.encode()).hexdigest()
+    for language, words, said in (("en", "english", "Bid bond"), ("zh-Hans", "chinese_simplified", "投标保函")):
+        text = text_of(explain_action(InstallKind(tenant="demo", file=file), language))  # type: ignore[arg-type]
+        assert digest in text
+        assert digest_words(digest, words) in text  # type: ignore[arg-type]
+        assert said in text
+    for broken in ("a = [", "\u202e", "x" * 9000):
+        text = text_of(explain_action(InstallKind(tenant="demo", file=broken), "en"))
+        assert hashlib.sha256(broken.encode()).hexdigest() in text
+        assert "it cannot be read as a kind" in text
 
 
 def test_the_whole_proposal_survives_random_text() -> None:
