@@ -8,6 +8,11 @@ from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import digest, firm, fresh, happened, number, refuses, yuan
 from firmware_tests.scenarios.systems.public_funds import LEVELS, allocation, contract, paid
 
+not_yet(
+    "C10",
+    "K20",
+    "that one executed payment backs one pay-out is not held: a condition compares fields, not the letter's own id",
+)
 not_yet("C10", "K18", "the supervisor's own look-through view is not in the API yet; the links stand in the events")
 
 

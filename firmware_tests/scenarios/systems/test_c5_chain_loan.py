@@ -95,6 +95,6 @@ def test_c5_order_promise_guarantor_loan(
         with refuses("taken"):
             supplier.begin_letter("loan", loan | {"number": number("JJ")})
         with refuses("event-refused", "applied"):
-            funder.letter_event(letter, "lend")
+            funder.letter_event(letter, "lend-on-order")
         supplier.letter_event(letter, "sign", data={"contract": fresh("借款合同"), "device": "网银"})
-        assert funder.letter_event(letter, "lend").state == "lent"
+        assert funder.letter_event(letter, "lend-on-order").state == "lent"

@@ -10,6 +10,11 @@ from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, SUPPLIER, issue
 not_yet(
     "V3",
     "K20",
+    "payee and amount of a payment are not compared with the voucher's holder and balance; its state is",
+)
+not_yet(
+    "V3",
+    "K20",
     "the platform's program asks for each step on the due date; a scheduler inside the box is not in the API yet",
 )
 

@@ -29,31 +29,25 @@ def test_v8_a_loan_on_a_real_award(
     platform: Client, supplier: Client, funder: Client, office: Office, offline: Offline
 ) -> None:
     winner, bank = firm("广州绿化园林有限公司"), firm("招商银行广州分行")
-    notice = platform.begin_letter(
-        "award-notice",
-        {
-            "tender_code": number("GZ"),
-            "project": "海珠湿地绿化养护",
-            "winner": winner,
-            "owner": {"name": "海珠区住建局"},
-            "price": yuan("1860000.00"),
-        },
-        document=True,
-    ).happened
+    tender = {
+        "tender_code": number("GZ"),
+        "project": "海珠湿地绿化养护",
+        "winner": winner,
+        "owner": {"name": "海珠区住建局"},
+        "price": yuan("1860000.00"),
+    }
+    notice = platform.begin_letter("award-notice", tender, document=True).happened
     award = notice.letter
-    consent = supplier.begin_letter(
-        "consent",
-        {
-            "number": number("SQ"),
-            "subject": winner,
-            "recipient": bank,
-            "scope": [{"item": "中标记录"}, {"item": "纳税信用"}],
-            "purpose": "中标贷授信",
-            "valid_until": moment(86_400),
-            "text_shown": digest("授权书"),
-        },
-        data={"device": "手机 113.66.20.7"},
-    ).happened.letter
+    terms = {
+        "number": number("SQ"),
+        "subject": winner,
+        "recipient": bank,
+        "scope": [{"item": "中标记录"}, {"item": "纳税信用"}],
+        "purpose": "中标贷授信",
+        "valid_until": moment(86_400),
+        "text_shown": digest("授权书"),
+    }
+    consent = supplier.begin_letter("consent", terms, data={"device": "手机 113.66.20.7"}).happened.letter
     loan = {
         "number": number("JJ"),
         "borrower": winner,
@@ -71,7 +65,7 @@ def test_v8_a_loan_on_a_real_award(
         letter = supplier.begin_letter("loan", loan).happened.letter
         supplier.letter_event(letter, "sign", data=signature)
         with refuses("condition-not-met", "announced"):
-            funder.letter_event(letter, "lend")
+            funder.letter_event(letter, "lend-on-award")
         office.event(platform, award, "confirm", by=["li-ming"])
         assert offline.passes(platform.evidence(award))
         assert notice.beside["letter.pdf"].startswith(b"%PDF-")
@@ -81,10 +75,23 @@ def test_v8_a_loan_on_a_real_award(
             supplier.begin_letter("loan", loan | {"number": number("JJ")})
 
     with shows("V8", "K20 K2", "The money is lent the same day, on award, consent and signature, each with its time"):
-        assert funder.letter_event(letter, "lend").state == "lent"
+        assert funder.letter_event(letter, "lend-on-award").state == "lent"
         events = [event for _, event in happened(platform, letter)]
-        assert [event.event for event in events] == ["apply", "sign", "lend"]
+        assert [event.event for event in events] == ["apply", "sign", "lend-on-award"]
         assert {one.letter for one in events[-1].references} == {award, consent}
+
+    with shows("V8", "K20", "Nobody borrows on another's award, whatever was signed and agreed to"):
+        stranger = firm("广州造价咨询有限公司")
+        theirs = supplier.begin_letter(
+            "consent", terms | {"number": number("SQ"), "subject": stranger}, data={"device": "手机"}
+        ).happened.letter
+        second = platform.begin_letter("award-notice", tender | {"tender_code": number("GZ")}).happened.letter
+        office.event(platform, second, "confirm", by=["li-ming"])
+        foreign = loan | {"number": number("JJ"), "borrower": stranger, "consent": theirs, "source": second}
+        other = supplier.begin_letter("loan", foreign).happened.letter
+        supplier.letter_event(other, "sign", data=signature)
+        with refuses("condition-not-met", "winner"):
+            funder.letter_event(other, "lend-on-award")
 
     with shows("V8", "K20 K11", "The pay-out is an instruction that stands on the loan and on the cashier's signature"):
         payment = platform.begin_letter(
