@@ -19,7 +19,7 @@ from appliance.client import Client, Credentials
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import take_shown
 from firmware_tests.scenarios.systems.desks import DESKS
-from firmware_tests.scenarios.systems.markers import read
+from firmware_tests.scenarios.systems.markers import written
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import Offline
 
@@ -160,11 +160,9 @@ def _came_past_its_markers(request: pytest.FixtureRequest) -> Iterator[None]:
     take_shown()
     yield
     path = Path(request.path)
-    shown, _ = read(path.read_text(), path.name)
-    written = [(one.row, " ".join(one.capabilities), one.claim) for one in shown if one.test == request.node.name]
     came_past = take_shown()
     if getattr(request.node, "passed_its_call", False):
-        assert came_past == written
+        assert came_past == written(path.read_text(), path.name, request.node.name)
 
 
 @pytest.hookimpl(wrapper=True)

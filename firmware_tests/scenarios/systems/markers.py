@@ -75,6 +75,12 @@ def read(source: str, file: str) -> tuple[list[Shown], list[NotYet]]:
     return shown, missing
 
 
+def written(source: str, file: str, test: str) -> list[tuple[str, str, str]]:
+    """What one test shows when it passes, in the form of claims.take_shown. Raises BadMarker."""
+    shown, _ = read(source, file)
+    return [(one.row, " ".join(one.capabilities), one.claim) for one in shown if one.test == test]
+
+
 def _tests(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef) and statement.name.startswith("test_"):

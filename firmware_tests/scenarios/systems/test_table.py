@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_tests.scenarios.systems.markers import BadMarker, collect, read
+from firmware_tests.scenarios.systems.claims import shows, take_shown
+from firmware_tests.scenarios.systems.markers import BadMarker, collect, read, written
 from firmware_tests.scenarios.systems.rows import ROWS
 from firmware_tests.scenarios.systems.table import page
 
@@ -63,3 +64,15 @@ def test_a_marker_that_may_be_passed_by_or_holds_nothing_is_refused(body: str) -
             "@pytest.mark.skip\ndef test_a1(box):\n    with shows('A1', 'K1', 'x'):\n        assert box\n",
             "test_a1_made_up.py",
         )
+
+
+def test_a_claim_counts_only_once_its_checks_have_held() -> None:
+    source = "def test_a1(box):\n    with shows('A1', 'K1 K6', 'x'):\n        assert box\n"
+    wanted = written(source, "test_a1_made_up.py", "test_a1")
+    recorder = shows  # called by another name: no marker of this file's own
+    with pytest.raises(AssertionError), recorder("A1", "K1 K6", "x"):
+        raise AssertionError
+    assert take_shown() == [] != wanted
+    with recorder("A1", "K1 K6", "x"):
+        pass
+    assert take_shown() == wanted
