@@ -8,6 +8,7 @@ from appliance.api.application import TokenUnavailable
 from appliance.api.errors import NotPermitted
 from appliance.clock import TimeNotShown
 from appliance.documents.errors import GENERAL as OF_DOCUMENTS
+from appliance.documents.errors import FontsMissing, NotRendered
 from appliance.errors import CinnabarError
 from appliance.letters.errors import (
     ApprovalMissing,
@@ -25,6 +26,7 @@ from appliance.letters.errors import (
     WeakCode,
     WrongCode,
 )
+from appliance.pdf import PageRefused
 from appliance.recorder.errors import (
     HeadMoved,
     IdempotencyConflict,
@@ -64,9 +66,9 @@ SEALING: Final = (
 )  # fmt: skip
 JUDGING: Final[tuple[type[CinnabarError], ...]] = (
     KindUnknown, FieldRefused, EventRefused, RoleMissing, ConditionNotMet, EnvelopeRefused, EnvelopeElsewhere,
-    EnvelopeDamaged, RecipientRefused, DisclosureRefused,
+    EnvelopeDamaged, RecipientRefused, DisclosureRefused, *OF_DOCUMENTS,
 )  # fmt: skip
 LETTERS: Final = (
-    *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, OpenedTooEarly, WeakCode, WrongCode, HeadMoved,
-    Taken, ValueExceeded, TallyExceeded,
+    *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, FontsMissing, NotRendered, PageRefused, OpenedTooEarly,
+    WeakCode, WrongCode, HeadMoved, Taken, ValueExceeded, TallyExceeded,
 )  # fmt: skip

@@ -79,7 +79,7 @@ async def decide(
 ) -> Decision:
     """The draft of the event, judged by the kind's rules. `opened`: what the event opens, with its salts; None: before
     it is opened. Raises what appliance.letters.judge refuses with."""
-    accept(worker, caller.tenant, wanted.loaded, wanted.envelopes, wanted.fields)
+    await accept(worker, caller.tenant, wanted.loaded, wanted.envelopes, wanted.fields)
     rule = wanted.loaded.kind.events.get(wanted.event)
     named: list[str] = []
     if rule is not None:

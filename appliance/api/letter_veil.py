@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 
 from appliance.api.awaited import not_open
+from appliance.documents import ADDRESSED, AddressedRequest
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.envelope import Context, read_envelope
 from appliance.letters.errors import EnvelopeDamaged, EnvelopeElsewhere, FieldRefused
 from appliance.letters.kind import LoadedKind
-from appliance.letters.recipients import recipients_of
 from appliance.letters.state import LetterState
 from appliance.letters.veil import accept_envelope, key_id, open_envelope
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from hsm.agreement import AgreementKey
 
 
-def accept(
+async def accept(
     worker: Worker, tenant: str, loaded: LoadedKind, envelopes: Mapping[str, bytes], fields: Mapping[str, Any]
 ) -> None:
     """Hold envelopes to the letter that they come with. Raises EnvelopeRefused, EnvelopeElsewhere, EnvelopeDamaged,
-    RecipientRefused, FieldRefused."""
+    RecipientRefused, FieldRefused, and what document workers refuse with."""
     for name, raw in envelopes.items():
         field = loaded.kind.fields.get(name)
         if field is None:
@@ -38,7 +38,7 @@ def accept(
             context = context_of(loaded, tenant, name, fields)
             accept_envelope(raw, context, _key(worker, tenant, read_envelope(raw).header.release_key).public_key)
         elif field.confidentiality == "recipients":
-            recipients_of(raw)
+            await worker.documents.call(ADDRESSED, tenant, AddressedRequest(envelope=raw))
 
 
 async def open_fields(

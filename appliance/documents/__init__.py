@@ -11,12 +11,14 @@ appliance.documents.tasks. docs/documents.md says what is shut off, and how far.
 
 from appliance.documents.client import DocumentsClient
 from appliance.documents.contracts import (
+    ADDRESSED,
     FURTHER_SIGNATURE,
     PREPARE_PDF,
     RENDER,
     RENDER_LETTER,
     SEAL_PICTURE,
     VERIFY,
+    AddressedRequest,
     Contract,
     FurtherRequest,
     PreparedForeign,
@@ -36,12 +38,14 @@ from appliance.documents.errors import (
 )
 
 __all__ = [
+    "ADDRESSED",
     "FURTHER_SIGNATURE",
     "PREPARE_PDF",
     "RENDER",
     "RENDER_LETTER",
     "SEAL_PICTURE",
     "VERIFY",
+    "AddressedRequest",
     "Contract",
     "DocumentTooCostly",
     "DocumentWorkerFailed",

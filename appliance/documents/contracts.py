@@ -16,6 +16,7 @@ from appliance.documents.errors import FontsMissing, NotRendered, TrustUnavailab
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
+from appliance.letters.errors import RecipientRefused
 from appliance.pdf import PageRefused, PdfRefused, Place, SealPicture
 from appliance.repeated import refuse_repeated
 from appliance.seals.errors import ContentMismatch, SealRefused, SignedDataRejected
@@ -139,6 +140,12 @@ class PreparedForeign(msgspec.Struct, frozen=True, array_like=True):
     """What a reader should know: attachments, earlier-revisions, form-fields, layers, links, signed."""
 
 
+class AddressedRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Read a field that its sender encrypted to named recipients (CMS AuthEnvelopedData): how many it names."""
+
+    envelope: bytes
+
+
 VERIFY: Final = Contract(
     "verify", VerifyRequest, Report, "json", (BadRequest, InvalidMember, TooMuch, TrustUnavailable)
 )
@@ -151,3 +158,4 @@ RENDER_LETTER: Final = Contract(
 )
 SEAL_PICTURE: Final = Contract("seal-picture", SealPictureRequest, SealPicture, "msgpack", (NotRendered, PdfRefused))
 PREPARE_PDF: Final = Contract("prepare-pdf", PreparePdfRequest, PreparedForeign, "msgpack", (PdfRefused,))
+ADDRESSED: Final = Contract("addressed", AddressedRequest, int, "msgpack", (RecipientRefused,))

@@ -15,12 +15,14 @@ from typing import Any, Final
 import appliance.ceremonies.judging  # noqa: F401 - the verifier asks for it only when it meets a bundle
 from appliance.algorithms import DIGESTS
 from appliance.documents.contracts import (
+    ADDRESSED,
     FURTHER_SIGNATURE,
     PREPARE_PDF,
     RENDER,
     RENDER_LETTER,
     SEAL_PICTURE,
     VERIFY,
+    AddressedRequest,
     Contract,
     FurtherRequest,
     PreparedForeign,
@@ -34,6 +36,7 @@ from appliance.documents.letters import fonts, render_letter
 from appliance.documents.pictures import render_picture
 from appliance.documents.rendering import begin_threads, render
 from appliance.evidence import NamedBytes, Report, TrustBundle, verify
+from appliance.letters.recipients import recipients_of
 from appliance.pdf import SealPicture
 from appliance.seals import ExistingSeal, read_existing
 from appliance.verify_request import VerifyRequest
@@ -105,6 +108,10 @@ def _prepare_pdf(_ground: Ground, request: PreparePdfRequest) -> PreparedForeign
     return import_module("appliance.documents.foreign").prepare_foreign(request)  # type: ignore[no-any-return]
 
 
+def _addressed(_ground: Ground, request: AddressedRequest) -> int:
+    return len(recipients_of(request.envelope))
+
+
 def registry(*tasks: Task) -> Mapping[str, Task]:
     """Tasks by name."""
     return {task.contract.name: task for task in tasks}
@@ -116,5 +123,6 @@ TASKS: Final = registry(
     Task(RENDER, _render, begin_threads),
     Task(RENDER_LETTER, _render_letter, begin_threads, fonts, LETTERS_A_WORKER),
     Task(SEAL_PICTURE, _seal_picture, begin_threads),
+    Task(ADDRESSED, _addressed),
     Task(PREPARE_PDF, _prepare_pdf, load=lambda: import_module("appliance.documents.foreign")),
 )

@@ -142,10 +142,10 @@ def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) ->
     encrypted = {name for name, one in settable.items() if one.confidentiality in ("recipients", "veiled")}
     for name in asked.sealed:
         if name not in encrypted:
-            raise FieldRefused(f"/sealed/{name}: this event takes no envelope of that name")
+            raise FieldRefused(f"/envelopes/{name}: this event takes no envelope of that name")
     for name in asked.fields:
         if name in encrypted:
-            raise FieldRefused(f"/fields/{name}: it comes as an envelope, in /sealed/{name}")
+            raise FieldRefused(f"/fields/{name}: it comes as an envelope, in /envelopes/{name}")
     needed = [name for name in _required(settable) if name not in asked.sealed] if before is None else []
     check_fields(settable, asked.fields, needed=needed, where="/fields")
     opened = {name: asked.opened[name][0] for name in rule.opens} if asked.opened is not None else {}

@@ -105,3 +105,12 @@ def test_what_a_federation_uses_once_is_taken_for_every_member(client: Client, o
         other.begin_letter("sealed-bid", asked | {"bidder": {"name": " 乙公司"[1:]}}, envelopes={"price": envelope})
     assert (error.value.code, error.value.problem.detail) == ("taken", error.value.problem.detail)
     assert "demo" not in str(error.value.problem)
+
+
+def test_an_envelope_for_named_recipients_is_read_where_nothing_can_be_taken(client: Client) -> None:
+    asked = fields(60)
+    with pytest.raises(Refused) as error:
+        client.begin_letter("sealed-bid", asked, envelopes={"price": b"{}"})
+    assert error.value.code == "envelope-refused"
+    with pytest.raises(Refused, match="/envelopes/bidder"):
+        client.begin_letter("sealed-bid", asked, envelopes={"bidder": b"x"})
