@@ -8,6 +8,9 @@ from firmware_tests.scenarios.systems.practice import day, firm, number, refuses
 from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, SUPPLIER, issued, parts
 
 not_yet(
+    "V3", "K9", "that a term is at most one year is not held: a kind compares dates with the clock, not with each other"
+)
+not_yet(
     "V3",
     "K20",
     "payee and amount of a payment are not compared with the voucher's holder and balance; its state is",
