@@ -40,13 +40,8 @@ def effects_of(
     ]
     for use in uses(kind, before, after):
         effects.append(_claim(worker, tenant, use, after.letter))
-    for count in counts(kind, before, after):
-        by = (
-            ""
-            if count.by is None
-            else uniqueness_key(worker.mac_of(tenant, ""), tenant_scope(tenant), "by", [count.by]).hex()
-        )
-        name = "/".join([kind.id, count.quota, count.period, by])
+    for count in counts(kind, before, after, parts):
+        name = "/".join([kind.id, count.quota, count.period, _concerned(worker, tenant, count)])
         effects.append(Tally(name, count.amount, None))
     return effects
 

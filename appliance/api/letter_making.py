@@ -79,11 +79,11 @@ async def decide(
 ) -> Decision:
     """The draft of the event, judged by the kind's rules. `opened`: what the event opens, with its salts; None: before
     it is opened. Raises what appliance.letters.judge refuses with."""
-    await accept(worker, caller.tenant, wanted.loaded, wanted.envelopes, wanted.fields)
+    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.fields)
+    await accept(worker, caller.tenant, wanted.loaded, wanted.envelopes, known)
     rule = wanted.loaded.kind.events.get(wanted.event)
     named: list[str] = []
     if rule is not None:
-        known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.fields)
         values = [dict(wanted.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
         named = [value for value in values if isinstance(value, str) and _is_letter(value)]
     others = await read_letters(worker, caller.tenant, named)

@@ -36,7 +36,10 @@ async def accept(
             raise FieldRefused(f"/envelopes/{name}: there is no such field")
         if field.confidentiality == "veiled":
             context = context_of(loaded, tenant, name, fields)
-            accept_envelope(raw, context, _key(worker, tenant, read_envelope(raw).header.release_key).public_key)
+            header = read_envelope(raw).header
+            accept_envelope(raw, context, _key(worker, tenant, header.release_key).public_key)
+            if header.platform in [key_id(one.public_key) for one in worker.release_keys.get(tenant, ())]:
+                raise EnvelopeElsewhere("/platform: it is a release key of the box, which could open it alone")
         elif field.confidentiality == "recipients":
             await worker.documents.call(ADDRESSED, tenant, AddressedRequest(envelope=raw))
 

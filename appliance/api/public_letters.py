@@ -15,7 +15,7 @@ import msgspec
 from appliance.api.letter_views import open_view
 from appliance.api.messages import NO_STORE, Request, Response
 from appliance.api.public_pages import STYLE, answer_page, form_page, unknown_page
-from appliance.errors import NotFound
+from appliance.errors import CinnabarError, NotFound
 from appliance.letters.effects import value_of
 from appliance.letters.event import LetterId
 from appliance.letters.kind import Bilingual, Kind
@@ -55,6 +55,8 @@ class CheckedLetter(msgspec.Struct, frozen=True, kw_only=True):
     """What anybody who holds the letter is told."""
 
     code: LetterId
+    issuer: str
+    """Who sealed it, by the name that the box's officers registered."""
     title: Bilingual
     state: Bilingual
     final: bool
@@ -87,7 +89,10 @@ async def check_page(worker: Worker, request: Request) -> Response:
 async def check_form(worker: Worker, request: Request) -> Response:
     """POST /letters/{code}"""
     code = request.arguments["code"]
-    given = parse_qs(request.body.decode("utf-8", "replace"), max_num_fields=4)
+    try:
+        given = parse_qs(request.body.decode("utf-8", "replace"), max_num_fields=4)
+    except ValueError:
+        given = {}
     try:
         found = await _checked(worker, code, given.get("second", [""])[0])
     except NoSuchLetter:
@@ -107,25 +112,33 @@ async def _checked(worker: Worker, code: str, second: str) -> CheckedLetter:
         tenant, view = found
         state = open_view(worker.cipher_of(tenant), bytes.fromhex(code), view)
         kind = worker.kinds.by_digest(tenant, state.kind.digest).kind
+        issuer = next((one.organisation for one in worker.settings.tenants if one.name == tenant), None) or tenant
         if _is_second(kind, state, second):
-            return _told(kind, state, worker.settings.rehearsal)
+            return _told(kind, state, issuer, worker.settings.rehearsal)
     raise NoSuchLetter("Look at the code and at the field once more.")
 
 
 def _is_second(kind: Kind, state: LetterState, given: str) -> bool:
     """Written as people write it: blanks, width and case of letters do not matter."""
     value = value_of(state, kind.second) if kind.second is not None else None
+    if isinstance(value, dict):
+        return any(_same(one, given) for one in value.values() if isinstance(one, str))  # a party's name or its id
+    return _same(str(value) if isinstance(value, int) else value, given)
+
+
+def _same(value: Any, given: str) -> bool:
     if not isinstance(value, str) or not given or len(given) > LONGEST_SECOND:
         return False
     try:
         return hmac.compare_digest(normalised(value).encode(), normalised(given).encode())
-    except ValueError:
+    except (ValueError, CinnabarError):
         return False
 
 
-def _told(kind: Kind, state: LetterState, rehearsal: bool) -> CheckedLetter:
+def _told(kind: Kind, state: LetterState, issuer: str, rehearsal: bool) -> CheckedLetter:
     return CheckedLetter(
         code=state.letter,
+        issuer=issuer,
         title=kind.title,
         state=kind.states[state.state].title,
         final=kind.states[state.state].final,

@@ -67,7 +67,8 @@ def answer_page(found: CheckedLetter) -> bytes:
     )
     body = (
         f'<p class="state">{escape(found.state.zh)}<br><span class="en" lang="en">{escape(found.state.en)}</span></p>'
-        f"<dl><div><dt>编号<br><span lang=en>Code</span></dt><dd class=code>{found.code}</dd></div>{rows}"
+        f"<dl><div><dt>编号<br><span lang=en>Code</span></dt><dd class=code>{found.code}</dd></div>"
+        f"<div><dt>出具机构<br><span lang=en>Issuer</span></dt><dd>{escape(found.issuer)}</dd></div>{rows}"
         f"<div><dt>最近变动<br><span lang=en>Last event</span></dt><dd>{escape(_when(found.changed))}</dd></div></dl>"
         "<p>此结果为本系统当前记录，不替代证据文件的离线核验。"
         '<br><span class="en" lang="en">This is what the box records now. The letter\'s evidence file can be checked '

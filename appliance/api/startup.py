@@ -40,11 +40,16 @@ from hsm import LaneSettings, MacKey, PinFile, Pkcs11Uri, Token, open_token, vau
 from hsm.agreement import AgreementKey
 from hsm.errors import (
     HsmError,
+    KeyAmbiguous,
+    KeyMismatch,
+    KeyNotFound,
     ModuleUnavailable,
     PinRefused,
     PinUnavailable,
+    SelfTestFailed,
     TokenAmbiguous,
     TokenUnavailable,
+    WeakKey,
 )
 from hsm.tokens import Standby
 
@@ -66,6 +71,8 @@ class ConfigurationFaults(CinnabarError):
         self.faults = faults
 
 
+_BROKEN_KEY = (KeyNotFound, KeyAmbiguous, KeyMismatch, SelfTestFailed, WeakKey)
+"""What somebody with the token's PIN can do to a key. The keymaster suspends the tenant for it."""
 _MAY_COME_BACK = (PinRefused, PinUnavailable, TokenUnavailable, TokenAmbiguous, ModuleUnavailable)
 """What is wrong with a token and no fault of box.json: the token is waited for."""
 
@@ -79,7 +86,12 @@ class Opening:
         """`may_wait`: the tokens that need not open; None: every one."""
         self.home = home
         self.settings = settings
+        self.active: frozenset[str] | None = None
+        """The tenants that the register lets work; None: all. A broken key of another one stays closed, and stops
+        nobody else (control CHANNEL): the ceremony that lets its tenant go on settles it."""
         self.faults: list[str] = []
+        self.left: dict[str, str] = {}
+        """Why each unit and seal key does not open that is left closed."""
         self.closed: dict[str, str] = {}
         """Why each token does not open that is waited for."""
         self.tokens: dict[str, Token] = {}
@@ -94,18 +106,22 @@ class Opening:
 
     def open_all(self, marks: dict[str, int], patience_s: float) -> None:
         """Open what is not open yet. `patience_s`: how long tokens that do not answer are tried, all together."""
-        self.faults, self.closed = [], {}
+        self.faults, self.closed, self.left = [], {}, {}
         self._open_tokens(time.monotonic() + patience_s)
         self._open_ciphers()
         self._open_federations()
         self._open_release_keys()
         self._open_keys(marks)
 
-    def attempt(self, what: str, token: str, step: Callable[[], None]) -> None:
+    def attempt(self, what: str, token: str, step: Callable[[], None], tenant: str | None = None) -> None:
+        """`tenant`: whose unit or seal key it is."""
         try:
             step()
         except (CinnabarError, HsmError, OSError, ValueError, KeyError) as error:
-            if isinstance(error, _MAY_COME_BACK) and (self._may_wait is None or token in self._may_wait):
+            stopped = tenant is not None and self.active is not None and tenant not in self.active
+            if stopped and isinstance(error, _BROKEN_KEY):
+                self.left[what] = str(error) or type(error).__name__
+            elif isinstance(error, _MAY_COME_BACK) and (self._may_wait is None or token in self._may_wait):
                 self._put_off(token, error)
             else:
                 self.faults.append(f"{what}: {error}" if str(error) else f"{what}: {type(error).__name__}")
@@ -205,12 +221,22 @@ class Opening:
     def _open_keys(self, marks: dict[str, int]) -> None:
         for unit in self.settings.units:
             if unit.token in self.tokens and unit.tenant in self.ciphers and unit.name not in self.units:
-                self.attempt(f"unit {unit.name}", unit.token, lambda unit=unit: self._open_unit(unit, marks))  # type: ignore[misc]
+                self.attempt(
+                    f"unit {unit.name}",
+                    unit.token,
+                    lambda unit=unit: self._open_unit(unit, marks),  # type: ignore[misc]
+                    unit.tenant,
+                )
             elif unit.tenant not in {tenant.name for tenant in self.settings.tenants}:
                 self.faults.append(f"unit {unit.name}: its tenant {unit.tenant} is not in the settings")
         for key in self.settings.seal_keys:
             if key.token in self.tokens and key.tenant in self.ciphers and key.name not in self.seal_keys:
-                self.attempt(f"seal key {key.name}", key.token, lambda key=key: self._open_seal_key(key))  # type: ignore[misc]
+                self.attempt(
+                    f"seal key {key.name}",
+                    key.token,
+                    lambda key=key: self._open_seal_key(key),  # type: ignore[misc]
+                    key.tenant,
+                )
             elif key.tenant not in {tenant.name for tenant in self.settings.tenants}:
                 self.faults.append(f"seal key {key.name}: its tenant {key.tenant} is not in the settings")
 
@@ -327,6 +353,7 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
     def learn(register: Register) -> None:
         callers.update(register)
         gates.update(register)
+        opening.active = frozenset(register.tenants)
 
     recorder = await RecorderClient.connect(
         home.recorder_socket,
@@ -374,6 +401,8 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         opening.publish(worker)
     for name, why in opening.closed.items():
         log.error("token-not-open", token=name, detail=why)
+    for name, why in opening.left.items():
+        log.error("key-not-open", control="CHANNEL", key=name, detail=why)
     worker.reopening = Reopening(worker, opening)
     return worker
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, RoleMissing
 from appliance.letters.event import (
@@ -22,11 +22,14 @@ from appliance.letters.event import (
     ValueChange,
 )
 from appliance.letters.fields import check_fields, check_value, moment, parse_limit
-from appliance.letters.hidden import digest_of, hide, read_disclosure
+from appliance.letters.hidden import digest_of, disclosure_of, hide, read_disclosure
 from appliance.letters.kind import Event as Rule
 from appliance.letters.kind import Kind, LoadedKind, Move, Step
 from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.state import LetterState
+
+SHORTEST_SALT: Final = 22
+"""Characters of a disclosure's salt: 128 bits in base64url (RFC 9901, section 9.3)."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,11 @@ def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) ->
     hidden = {name: value for name, value in asked.fields.items() if settable[name].confidentiality == "hidden"}
     clear |= {name: value for name, value in asked.fields.items() if name not in hidden}
     for name, text in asked.disclosures.items():
-        disclosure = read_disclosure(text)
-        if name not in hidden or (disclosure.name, disclosure.value) != (name, hidden[name]):
+        salt = read_disclosure(text).salt
+        if len(salt) < SHORTEST_SALT:
+            raise FieldRefused(f"/disclosures/{name}: its salt has fewer than {SHORTEST_SALT} characters")
+        # Spelling by spelling: JSON has several for one number, and what is used once must have one.
+        if name not in hidden or disclosure_of(salt, name, hidden[name]) != text:
             raise FieldRefused(f"/disclosures/{name}: it does not disclose the value in /fields/{name}")
     fresh = {name: value for name, value in hidden.items() if name not in asked.disclosures}
     disclosures = dict(asked.disclosures) | dict(zip(fresh, hide(fresh).disclosures, strict=True))
@@ -190,6 +196,8 @@ def _condition(
     name = condition.letter
     where = f"/data/{name}" if name in rule.data else f"/fields/{name}"
     wanted = asked.data.get(name) if name in rule.data else known.get(name)
+    if wanted == asked.letter:
+        raise ConditionNotMet(f"{where}: a letter is no condition of its own")
     other = others.get(wanted) if isinstance(wanted, str) else None
     if other is None:
         raise ConditionNotMet(f"{where}: there is no such letter")

@@ -66,13 +66,13 @@ def follow(before: LetterState | None, event: Event) -> LetterState:
     )
 
 
-def begin_part(parent: LetterState, event: Event, part: NewLetter) -> LetterState:
+def begin_part(after: LetterState, event: Event, part: NewLetter) -> LetterState:
     """The state of a letter that the event splits off: the event is its first. It has its parent's clear fields, but
-    for those of its own. `parent`: before the event or after it."""
+    for those of its own. `after`: the parent after the event."""
     assert event.value is not None  # noqa: S101 - a split has a value
     return LetterState(
-        letter=part.letter, kind=event.kind, state=part.state, number=1, head=event.digest(),
-        fields=parent.fields | part.fields,
+        letter=part.letter, kind=event.kind, state=part.state, number=1, head=after.head,
+        fields=after.fields | part.fields,
         balance=parse_amount(part.amount, event.value.currency), currency=event.value.currency, begun=event.at,
         changed=event.at, origin=event.letter,
     )  # fmt: skip

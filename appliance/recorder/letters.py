@@ -105,6 +105,8 @@ class Book:
         self.bytes = 0
         """About what the database grows by, once written."""
         self._all = Draft()
+        self._begun: set[bytes] = set()
+        """Ids of letters that are new in this transaction, of all tenants."""
         self._shelves: dict[tuple[int, str, str], int] = {}
 
     # Judging
@@ -137,6 +139,8 @@ class Book:
             if letter is None:
                 if step.before:
                     raise NotFound("there is no such letter")
+                if step.letter in self._begun or letters.is_begun(self.connection, step.letter):
+                    raise errors.HeadMoved("the letter has 1 events")  # as one's own: another tenant's is not told
                 letter = Letter(self.ground.next_number + self._all.new + draft.new, b"", 0, 0, None)
                 draft.new += 1
             draft.letters[place] = letter
@@ -247,6 +251,8 @@ class Book:
         """The command is accepted: those after it in the transaction see what it did."""
         book = self._all
         book.letters.update(draft.letters)
+        if draft.new:
+            self._begun.update(letter_id for (_, letter_id), one in draft.letters.items() if one.shelf is None)
         book.new += draft.new
         book.events += draft.events
         book.stocks.update(draft.stocks)

@@ -89,6 +89,11 @@ def find_letter(connection: sqlite3.Connection, tenant: int, letter: bytes) -> S
     return None if row is None else Standing(*row)
 
 
+def is_begun(connection: sqlite3.Connection, letter: bytes) -> bool:
+    """Whether any tenant has a letter of this id."""
+    return connection.execute("SELECT 1 FROM letters WHERE letter = ?", (letter,)).fetchone() is not None
+
+
 def find_claim(connection: sqlite3.Connection, scope: int, key: bytes) -> ClaimRow | None:
     row = connection.execute(
         "SELECT used, capacity, holder FROM claims WHERE scope = ? AND key = ?", (scope, key)

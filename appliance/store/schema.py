@@ -86,7 +86,8 @@ _VERSION_3 = (
         number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, letter BLOB NOT NULL, shelf INTEGER NOT NULL,
         events INTEGER NOT NULL, balance INTEGER NOT NULL CHECK (balance >= 0), changed INTEGER NOT NULL,
         latest INTEGER NOT NULL, anchor INTEGER NOT NULL, head BLOB NOT NULL, view BLOB NOT NULL)""",
-    "CREATE UNIQUE INDEX letters_by_id ON letters (tenant, letter)",
+    # An id is one letter's on the whole box: it is the code on its page, by which anybody checks it.
+    "CREATE UNIQUE INDEX letters_by_id ON letters (letter)",
     "CREATE INDEX letters_by_shelf ON letters (shelf)",
     # In order of arrival. letters.latest: sequence of a letter's newest event; previous: of the one before an event;
     # anchor: of the newest one before it whose number is a multiple of appliance.store.letters.ANCHORS, 0 without.

@@ -548,3 +548,16 @@ def test_any_flipped_byte_of_the_file_gives_a_verdict(data: st.DataObject) -> No
     report = check(bytes(content))
     # The container's checksums are over every entry, also over the page for people.
     assert report.indication is not PASSED
+
+
+def test_a_hidden_value_that_was_replaced_is_not_told_as_the_letters_own() -> None:
+    """Whoever holds the file takes the newer disclosure out: what is left must not be told as how the letter stands."""
+    old, new = (disclosure_of(f"c2FsdHNhbHRzYWx0c2F{n}", "account", f"account {n}") for n in (1, 2))
+    desk = office()
+    first = event(None, "issue", fields={}, hidden=[digest_of(old)])
+    desk.seal(first, disclosures={"account": old})
+    desk.seal(event(first, "amend", fields={}, hidden=[digest_of(new)]), disclosures={"account": new})
+    entries = dict(read_container(evidence(desk.chain(), disclosed=["account"])))
+    del entries[event_names(2).disclosures]
+    entries.pop("mimetype", None)
+    assert [one.value for one in facts(check(write_container(entries.items()))).fields] != ["account 1"]

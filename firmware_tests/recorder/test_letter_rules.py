@@ -231,3 +231,9 @@ def test_long_chains_of_events_are_read_from_anywhere(bench: Bench) -> None:
             for limit in (0, 1, 2, 63, 64, 65, 1000):
                 read = letters.read_events(bench.writer.connection, standing, after, limit)
                 assert read == recorded[after : after + limit]
+
+
+def test_a_letter_begins_under_no_id_that_another_tenants_letter_has(ground: Bench) -> None:
+    """A letter's id is its code on its page, by which anybody checks it (appliance.recorder.evidence_queries)."""
+    answer = ground.one(step(ALIEN, 1))
+    assert isinstance(answer, Refused)

@@ -368,6 +368,8 @@ class _Work:
             journal.passed("disclosures", f"{len(shown)} hidden value(s) are those whose digests the event holds.")
         self.hidden += len(event.hidden) - len(shown)
         if event.letter == self.line.state.letter:
+            if len(event.hidden) > len(shown):
+                self.disclosed.clear()  # any of them may be what this event replaced, and does not tell
             self.disclosed |= shown
         kind: Kind | None = self.kinds.get(event.kind.digest)
         return field_facts(shown, kind.fields if kind is not None else {}, "disclosed")
