@@ -51,6 +51,10 @@ class Manifest(NamedTuple):
     references: tuple[Reference, ...]
 
 
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""XML 1.0, production 2."""
+
+
 def event_manifest(number: int, files: Iterable[tuple[str, str, bytes]], split_off: str | None = None) -> bytes:
     """The manifest that a letter's event is sealed by: what the CAdES signature signs, byte for byte.
 
@@ -73,6 +77,8 @@ def read_manifest(data: bytes) -> Manifest:
         text = data.decode()
     except UnicodeDecodeError:
         raise ManifestRefused("the manifest is not UTF-8") from None
+    if _NOT_XML.search(text) is not None:
+        raise ManifestRefused("the manifest holds a character that XML has not")
     seal = _SEAL.match(text, len(_BEGIN))
     if seal is None:
         raise ManifestRefused("the manifest is not in the one spelling that boxes write")
