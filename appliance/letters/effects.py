@@ -6,14 +6,20 @@ and has the recorder decide about all of it in one transaction (control ONCE).
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
+from appliance.letters.errors import FieldRefused
+from appliance.letters.fields import moment
 from appliance.letters.hidden import read_disclosure
-from appliance.letters.kind import Kind, Unique
+from appliance.letters.kind import Kind, Quota, Unique
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
+from appliance.letters.uniqueness import normalised
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class Use(NamedTuple):
@@ -52,19 +58,35 @@ def uses(kind: Kind, before: LetterState | None, after: LetterState) -> list[Use
     return changes
 
 
-def counts(kind: Kind, before: LetterState | None, after: LetterState) -> list[Count]:
-    """What the kind's quotas count of this change."""
+def counts(
+    kind: Kind, before: LetterState | None, after: LetterState, parts: Sequence[LetterState] = ()
+) -> list[Count]:
+    """What the kind's quotas count of this change: a value that goes from one whom it is counted for to another is
+    taken from the one and added to the other. `parts`: letters that the event split off; what they have was counted
+    before, in the letter."""
     changes = []
     for name, quota in kind.quotas.items():
-        amount = _measure(kind, quota.measure, quota.period, after) - _measure(
-            kind, quota.measure, quota.period, before
-        )
-        if quota.period != "outstanding":
-            amount = max(0, amount)
-        if amount:
-            by = None if quota.by is None else _values(after, (quota.by,))
-            changes.append(Count(name, _period(quota.period, after.changed), None if by is None else by[0], amount))
+        had, has = _measured(kind, quota, [before]), _measured(kind, quota, [after, *parts])
+        for by in {**had, **has}:
+            amount = has.get(by, 0) - had.get(by, 0)
+            if quota.period != "outstanding":
+                amount = max(0, amount)
+            if amount:
+                changes.append(Count(name, _period(quota.period, after.changed), by, amount))
     return changes
+
+
+def _measured(kind: Kind, quota: Quota, states: Sequence[LetterState | None]) -> dict[str | None, int]:
+    """How much there is of each whom the quota counts by, as they are compared; None: where it names nobody."""
+    found: dict[str | None, int] = {}
+    for state in states:
+        amount = _measure(kind, quota.measure, quota.period, state)
+        if state is None or not amount:
+            continue
+        values = None if quota.by is None else _values(kind, state, (quota.by,))
+        by = None if values is None else normalised(values[0])
+        found[by] = found.get(by, 0) + amount
+    return found
 
 
 def _held(kind: Kind, state: LetterState | None) -> dict[tuple[str, str, tuple[str, ...]], tuple[int, int]]:
@@ -73,7 +95,7 @@ def _held(kind: Kind, state: LetterState | None) -> dict[tuple[str, str, tuple[s
         return {}
     held = {}
     for name, unique in kind.unique.items():
-        values = _values(state, unique.fields)
+        values = _values(kind, state, unique.fields)
         if state.state in unique.free_in or values is None:
             continue
         amount, capacity = _share(unique, state)
@@ -89,8 +111,8 @@ def _share(unique: Unique, state: LetterState) -> tuple[int, int]:
     return state.balance, parse_amount(money["amount"], money["currency"])
 
 
-def _values(state: LetterState, names: tuple[str, ...] | list[str]) -> tuple[str, ...] | None:
-    """The values as texts; None while one of them is not there."""
+def _values(kind: Kind, state: LetterState, names: Sequence[str]) -> tuple[str, ...] | None:
+    """The values as texts, one text a value; None while one of them is not there."""
     texts = []
     for name in names:
         head, _, member = name.partition(".")
@@ -99,8 +121,25 @@ def _values(state: LetterState, names: tuple[str, ...] | list[str]) -> tuple[str
             value = value.get(member) if isinstance(value, Mapping) else None
         if value is None:
             return None
-        texts.append(value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False))
+        texts.append(_spelled(kind.fields[head].type, value))
     return tuple(texts)
+
+
+def _spelled(type_: str, value: Any) -> str:  # JSON
+    """The one spelling of a value. Raises FieldRefused for a time outside the years 1 to 9999 of UTC."""
+    if not isinstance(value, str):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if type_ == "decimal":
+        number = value.rstrip("0").rstrip(".") if "." in value else value
+        return "0" if number == "-0" else number
+    if type_ == "time":
+        try:
+            when = _EPOCH + datetime.timedelta(microseconds=moment(value, "+00:00"))
+        except OverflowError:
+            raise FieldRefused(f"the time {value} lies outside the years 1 to 9999 of UTC") from None
+        text = when.replace(tzinfo=None).isoformat(timespec="microseconds").rstrip("0").rstrip(".")
+        return f"{text}Z"
+    return value
 
 
 def value_of(state: LetterState, name: str) -> Any:  # JSON

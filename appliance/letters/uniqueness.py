@@ -11,7 +11,7 @@ Values are compared as people read them, not as machines write them. Each is, in
 
 1. taken in Unicode normalisation form KC (UAX #15): full-width letters and digits, ligatures and compatibility
    ideographs become the plain ones, the ideographic space a space;
-2. freed of characters that nobody sees (variation selectors and fillers);
+2. freed of characters that nobody sees (variation selectors, fillers and blanks that are no spaces);
 3. folded in case (Unicode full case folding; `INV-1` and `inv-1` are the same), and normalised again;
 4. trimmed, and every run of white space inside made one space.
 
@@ -39,9 +39,10 @@ _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,62}\Z")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _WHITE_CONTROLS = frozenset("\t\n\r")
 _UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
-"""Default-ignorable code points (Unicode, DerivedCoreProperties) that are not format characters."""
+"""Default-ignorable code points (Unicode, DerivedCoreProperties) that are not format characters, and those that fonts
+draw as nothing: the braille pattern blank, the Khitan filler and the musical null notehead."""
 _WHITE_SPACE = re.compile(r"\s+")
 
 

@@ -28,6 +28,7 @@ amount = "face"
 number = { label = { en = "Number", zh = "编号" }, type = "text", pattern = "[A-Z]{2}-[0-9]+", longest = 40 }
 face = { label = { en = "Face", zh = "票面" }, type = "money", currencies = ["CNY", "USD"], least = "0.01" }
 holder = { label = { en = "Holder", zh = "持有人" }, type = "party", identified = true }
+seller = { label = { en = "Seller", zh = "卖方" }, type = "party", identified = true }
 due = { label = { en = "Due", zh = "到期日" }, type = "date", least = "2020-01-01", most = "2100-01-01" }
 share = { label = { en = "Share", zh = "比例" }, type = "decimal", least = "0", most = "1", required = false }
 grade = { label = { en = "Grade", zh = "级" }, required = false, type = "choice", choices.a = { en = "A", zh = "甲" } }
@@ -36,7 +37,7 @@ price = { label = { en = "Price", zh = "报价" }, type = "money", confidentiali
 remark = { label = { en = "Remark", zh = "备注" }, type = "text", confidentiality = "hidden", required = false }
 
 [unique.number]
-fields = ["number", "holder.id"]
+fields = ["number", "seller.id"]
 free_in = ["cancelled"]
 
 [quotas.open]
@@ -56,7 +57,7 @@ redeemed = { title = { en = "Redeemed", zh = "兑付" }, final = true }
 title = { en = "Draft", zh = "草拟" }
 to = "drafted"
 by = ["maker"]
-fields = ["number", "face", "holder", "due", "price", "share", "grade", "remark"]
+fields = ["number", "face", "holder", "due", "price", "share", "grade", "remark", "seller"]
 
 [events.cancel]
 title = { en = "Cancel", zh = "撤销" }

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from appliance.letters.checks.life import after_split
+from appliance.letters.checks.life import after_split, shared
 from appliance.letters.checks.rules import PATTERN_REASONS, Finding, finding
 from appliance.letters.errors import FieldRefused
 from appliance.letters.fields import check_value, moment, parse_limit, plain_text
@@ -188,6 +188,9 @@ def _unique(kind: Kind) -> Iterator[Finding]:
         path = f"unique.{unique_name}"
         for index, name in enumerate(unique.fields):
             yield from _member(kind, f"{path}.fields[{index}]", name, hidden=True)
+            field = kind.fields.get(name.partition(".")[0])
+            if field is not None and not field.required and len(unique.fields) > 1:
+                yield finding(f"{path}.fields[{index}]", "not-required", name=name.partition(".")[0])
         yield from twice(f"{path}.fields", unique.fields)
         split = after_split(kind)
         for index, state in enumerate(unique.free_in):
@@ -210,6 +213,29 @@ def _unique(kind: Kind) -> Iterator[Finding]:
             yield finding(where, "not-required", name=unique.capacity)
         if kind.value is None or kind.value.rule != "balance":
             yield finding(where, "capacity-without-balance")
+        elif field is not None and field.type == "money":
+            worth = kind.fields.get(kind.value.amount)
+            if worth is None or len(field.currencies) != 1 or worth.currencies != field.currencies:
+                yield finding(where, "capacity-currencies", name=unique.capacity, other=kind.value.amount)
+    yield from _unheld(kind)
+
+
+def _unheld(kind: Kind) -> Iterator[Finding]:
+    """A part holds nothing, its origin holds for both: what is unique stays as it was when the letter was split."""
+    fields = {name.partition(".")[0] for unique in kind.unique.values() for name in unique.fields}
+    split = shared(kind)
+    for event_name, event in kind.events.items():
+        path = f"events.{event_name}"
+        for index, name in enumerate(event.fields):
+            if name in fields and not split.isdisjoint(event.from_):
+                yield finding(f"{path}.fields[{index}]", "unique-after-split", name=name)
+        move = event.value
+        if kind.value is None or move is None or move.move != "split" or move.parts not in event.data:
+            continue
+        for column in event.data[move.parts].columns:
+            if (kind.value.amount if column == "amount" else column) in fields:
+                where = f"{path}.data.{move.parts}.columns.{column}"
+                yield finding(where, "unique-after-split", name=kind.value.amount if column == "amount" else column)
 
 
 def _member(kind: Kind, path: str, name: str, *, hidden: bool) -> Iterator[Finding]:
@@ -223,6 +249,8 @@ def _member(kind: Kind, path: str, name: str, *, hidden: bool) -> Iterator[Findi
         yield finding(path, "no-such-member", name=name)
     elif member == "id" and not field.identified:
         yield finding(path, "id-optional", name=head)
+    elif not dot and field.type == "party":
+        yield finding(path, "party-whole", name=head)
     if field.type == "table":
         yield finding(path, "wrong-type", name=head, found="table", wanted="text / party / ...")
     if field.confidentiality not in (("clear", "hidden") if hidden else ("clear",)):

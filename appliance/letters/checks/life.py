@@ -59,6 +59,12 @@ def reachable(kind: Kind, begin: set[str] | None = None) -> set[str]:
     return reached
 
 
+def shared(kind: Kind) -> set[str]:
+    """States in which a letter can be a part, or one that parts were split off."""
+    begin = {one for name in kind.events for one in parts_states(kind, name)}
+    return after_split(kind) | (reachable(kind, begin) if begin else set())
+
+
 def after_split(kind: Kind) -> set[str]:
     """States to which a letter can come after parts were split off it."""
     splits = {name for name, event in kind.events.items() if event.value is not None and event.value.move == "split"}

@@ -59,6 +59,18 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "{name} is reached after a split: its parts live on while the origin's claim would be free",
         "{name} 可在拆分后到达：子凭证仍然有效，而原凭证的占用却被释放",
     ),
+    "unique-after-split": (
+        "{name} is unique, and a part holds nothing: it must stay what it was when the letter was split",
+        "{name} 须唯一，而子凭证不占用任何值：拆分后不得再改变",
+    ),
+    "party-whole": (
+        "a party can be spelled with its id and without: name {name}.id, or {name}.name",
+        "当事人可带也可不带标识：请写明 {name}.id 或 {name}.name",
+    ),
+    "capacity-currencies": (
+        "{name} and {other} must each allow exactly one currency, and the same: {name} is used up by {other}",
+        "{name} 与 {other} 须各只允许同一个币种：{name} 由 {other} 占用",
+    ),
     "measure-without-value": ("the kind has no value to measure", "该种类没有价值可计量"),
     # life cycle
     "no-beginning": ("no event begins a letter: one must have no `from`", "没有起始事件：须有一个不带 from 的事件"),
