@@ -49,6 +49,7 @@ LABELS: Final[Mapping[str, Pair]] = {
     "label": ("Label", "标签"),
     "last_index": ("Last entry in the log", "日志中的最后一条"),
     "not_read": ("Records that could not be read", "未能读取的记录"),
+    "left_use": ("Key that was taken out of use", "已停用的密钥"),
     "lint": ("Checked by the rules for certificates", "已按证书规则检查"),
     "local": ("Made inside this token", "在此令牌内生成"),
     "log": ("Log", "日志"),

@@ -30,6 +30,7 @@ from appliance.keymaster.keys.comparison import Comparison, Difference, compare,
 from appliance.keymaster.keys.ledger import LedgerKey
 from appliance.keymaster.keys.letter_keys import give_up, is_exchanged, objects_of
 from appliance.keymaster.keys.ownership import is_boxs, note, noted, owner_of
+from appliance.keymaster.keys.use import is_served, leave_use, set_register
 from appliance.keymaster.keys.wrapping import WRAPPING_PREFIX
 from appliance.keymaster.officers.constitutions import APPLICATION
 from appliance.recorder.messages import BOX_LOG
@@ -229,24 +230,26 @@ def _rules(room: Room, name: str) -> tuple[Callable[[TokenObject], bool], Callab
 async def settle_owner(ctx: ExecutionContext, tenant: str | None) -> list[dict[str, Any]]:
     """`settle` every token of a tenant, or of the box (None), in which something was found; the same in a further run.
 
-    Raises StillUnexplained, HsmError."""
+    Raises StillUnexplained, HsmError, and what a change of settings raises."""
     done = noted(ctx, SETTLED)
     if done is not None:
         return msgspec.json.decode(done, type=list[dict[str, Any]])
     room, settled = ctx.room, []
     for name, unexplained in room.ledger.tokens().items():
-        if unexplained is not None and owner_of(room.settings, name) == tenant:
-            settled += [{"token": name, **one} for one in await settle(room, name)]
+        begun = unexplained is not None or noted(ctx, _noted_of(name)) is not None
+        if begun and owner_of(room.settings, name) == tenant:
+            settled += [{"token": name, **one} for one in await settle(ctx, name)]
     return msgspec.json.decode(note(ctx, SETTLED, msgspec.json.encode(settled)), type=list[dict[str, Any]])
 
 
-async def settle(room: Room, name: str) -> list[dict[str, Any]]:
+async def settle(ctx: ExecutionContext, name: str) -> list[dict[str, Any]]:
     """Officers let a token's owner go on: what was found is put right as far as it can be; what was done, in words.
 
-    A new object is destroyed. A missing one is given up, and its key is destroyed in the ledger. A key of letters that
-    was exchanged is both. Another changed object, and a key whose private half is another one, are refused: their keys
-    are declared compromised and destroyed first.
+    A new object is destroyed. A missing one is given up, and its key is destroyed in the ledger; a unit or seal key
+    leaves use before that (`left_use` names it). A key of letters that was exchanged is both. Another changed object,
+    and a key whose private half is another one, are refused: their keys are declared compromised and destroyed first.
     """
+    room = ctx.room
     outcome = await look(room, name)
     exchanged = [one for one in outcome.differences if is_exchanged(room, name, one)]
     bad = [one for one in outcome.differences if one.what in {"changed", "key-differs"} and one not in exchanged]
@@ -255,18 +258,43 @@ async def settle(room: Room, name: str) -> list[dict[str, Any]]:
         raise StillUnexplained(f"declare compromised, destroy and replace first: {names}")
     new = {bytes.fromhex(one.fingerprint) for one in outcome.differences if one.what == "new" or one in exchanged}
     missing = [one for one in outcome.differences if one.what == "missing"]
+    gone = {one.id for one in missing if one.kind == "private-key"}
+    mine = [key for key in room.ledger.keys(every=True) if key.token == name and key.state != "destroyed"]
+    lost = [key for key in mine if key.cka_id.hex() in gone]
+    leaving = {key.cka_id.hex(): key.label for key in lost if is_served(room.settings, key)}
+    told = [_told(one, leaving) for one in outcome.differences]
+    # Noted before anything is done: a run after a crash finds less.
+    first = msgspec.json.decode(note(ctx, _noted_of(name), msgspec.json.encode(told)), type=list[dict[str, Any]])
+    known = {one["fingerprint"] for one in first}
     await give_up(room, name, [*missing, *exchanged])
+    for key in lost:
+        if not is_served(room.settings, key):
+            continue
+        if key.state in {"active", "suspended"}:
+            await set_register(room, key, "deactivated", ctx.digest)
+        await leave_use(room, key)  # a worker that starts looks for every key of the settings
     if new:
         await asyncio.to_thread(lambda: destroy_objects(room.user_token(name), new))
     with room.journal.transaction():
         room.ledger.drop(name, [bytes.fromhex(one.fingerprint) for one in missing])
         room.ledger.drop(name, objects_of(room.ledger.objects(name), exchanged))
-        for key in room.ledger.keys(every=True):
-            lost = any(one.kind == "private-key" and one.id == key.cka_id.hex() for one in missing)
-            if key.token == name and lost:
-                room.ledger.set_state(key, "destroyed")
+        for key in lost:
+            room.ledger.set_state(key, "destroyed")
         room.ledger.settled(name)
-    return [dataclasses.asdict(one) for one in outcome.differences]
+    return [*first, *(one for one in told if one["fingerprint"] not in known)]
+
+
+def _told(one: Difference, leaving: Mapping[str, str]) -> dict[str, Any]:
+    """What was found, as a step's facts have it."""
+    told = dataclasses.asdict(one)
+    if one.what == "missing" and one.kind == "private-key" and one.id in leaving:
+        told["left_use"] = leaving[one.id]
+    return told
+
+
+def _noted_of(token: str) -> str:
+    """Where a step notes what it found in a token."""
+    return f"settled-{token}.json"
 
 
 def _now_us() -> int:

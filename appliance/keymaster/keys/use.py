@@ -63,6 +63,15 @@ async def _set_housekeeping(room: Room, key: LedgerKey, state: RegisteredState, 
     await room.administer(lambda admin: admin.set_key_state(BOX_LOG, name, state, since=since, ceremony=ceremony))
 
 
+def is_served(settings: BoxSettings, key: LedgerKey) -> bool:
+    """Whether the settings name a unit or seal key in this very token: its copy in a standby is not what they name."""
+    units = key.purpose == "stamp" and any(one.name == key.label and one.token == key.token for one in settings.units)
+    seals = key.purpose == "seal" and any(
+        one.name == key.label and one.token == key.token for one in settings.seal_keys
+    )
+    return units or seals
+
+
 async def forget_in_settings(room: Room, key: LedgerKey) -> None:
     """Take a unit, seal key or responder out of the settings, so that no process looks for it."""
     if key.purpose == "stamp":

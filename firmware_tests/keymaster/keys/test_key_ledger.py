@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.box.settings import read_settings
 from appliance.box.states import Cause, State, StatePage
-from appliance.ceremonies.actions import ResumeTenant, SuspendTenant, Unlock
+from appliance.ceremonies.actions import DeclareCompromised, DestroyKey, ResumeTenant, SuspendTenant, Unlock
 from appliance.errors import CinnabarError
 from appliance.keymaster.keys.comparison import compare
-from firmware_tests.keymaster.governed import GovernedBox
+from firmware_tests.keymaster.governed import GovernedBox, now_text
 from firmware_tests.keymaster.keys.test_keys import seal
 from firmware_tests.running import RunningBox, wait_until
 from hsm.inventory import TokenObject
@@ -168,9 +171,47 @@ def test_an_exchanged_key_of_a_federation_locks_the_box_and_is_given_up(box: Gov
     wait_until(lambda: page.state() is State.LOCKED, 20, "the lock")
     box.hold(Unlock())
     assert Cause.KEYS_UNEXPLAINED.label not in page.report().causes
-    assert read_settings(box.home.settings).federations == []
+    left = [one.key_uri for one in read_settings(box.home.settings).federations]
+    assert not [uri for uri in left if "rehearsal-uniqueness" in uri]
     with box.http() as client:
         assert seal(client, "demo-seal").status_code == 200
+
+
+def stamps(box: GovernedBox, tenant: str) -> bool:
+    """Whether a stamp is made by a unit of the tenant's."""
+    content = {"digest": hashlib.sha256(b"a letter").hexdigest()}
+    with box.http(tenant) as client:
+        return client.post("/v1/stamps", json=content).status_code == 200
+
+
+def seals(box: GovernedBox, tenant: str) -> bool:
+    with box.http(tenant) as client:
+        return seal(client, f"{tenant}-seal").status_code == 200
+
+
+def in_use(box: GovernedBox) -> set[str]:
+    """The units and seal keys of the settings."""
+    now = read_settings(box.home.settings)
+    return {one.name for one in now.units} | {one.name for one in now.seal_keys}
+
+
+def fresh_workers(box: GovernedBox) -> None:
+    """Every API worker is killed; others come up in their place with what box.json says now."""
+    names = [name for name in box.processes() if name.startswith("api-")]
+    assert names
+    for name in names:
+        before = box.processes()[name]
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda name=name, before=before: box.processes().get(name, before) != before, 20, f"another {name}")
+
+
+def works(box: GovernedBox, tenant: str, asked: Callable[[GovernedBox, str], bool]) -> None:
+    def answered() -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return asked(box, tenant)
+        return False
+
+    wait_until(answered, 30, f"{asked.__name__} for {tenant}")
 
 
 def test_a_private_key_exchanged_under_its_public_half_is_found(box: GovernedBox) -> None:
@@ -182,11 +223,44 @@ def test_a_private_key_exchanged_under_its_public_half_is_found(box: GovernedBox
 
 
 def test_a_destroyed_key_is_found_and_given_up_by_a_ceremony(box: GovernedBox) -> None:
+    """It stops its tenant alone, before it is settled and after, although the other's key is broken all the while."""
     hostile(box, "demo", "destroy", "demo-tsu-rsa")
     wait_until(lambda: tenant_state(box, "demo") == "suspended", 20, "the tenant's suspension")
-    box.hold(ResumeTenant(name="demo"))
+    shown = box.hold(ResumeTenant(name="demo"))
+    settled = shown["steps"][0]["facts"]["settled"]
+    assert [one["left_use"] for one in settled if "left_use" in one] == ["demo-tsu-rsa"]
     assert box.key("demo-tsu-rsa")["state"] == "destroyed"
     assert tenant_state(box, "demo") == "active"
+    assert "demo-tsu-rsa" not in in_use(box)
+    fresh_workers(box)
+    works(box, "demo", stamps)
+    works(box, "demo", seals)
+
+
+def test_one_tenants_broken_keys_stop_no_other(box: GovernedBox) -> None:
+    """Those that are refused are declared compromised and destroyed; then the tenant goes on with what it has left."""
+    hostile(box, "other", "destroy", "other-tsu-rsa")
+    fresh_workers(box)
+    works(box, "demo", stamps)
+    assert not stamps(box, "other")
+    key = box.key("other-seal", "other")
+    since = now_text(seconds=-1)
+    box.hold(DeclareCompromised(tenant="other", key="other-seal", since=since, because="It was exchanged"))
+    box.hold(DestroyKey(tenant="other", key="other-seal", public_key=key["public_key"]))
+    digest = box.approved(ResumeTenant(name="other"))
+    with box.desk() as desk, contextlib.suppress(CinnabarError):
+        desk.execute(digest, 0.0)
+    # The keymaster dies in the middle: what the step says it did is the same.
+    wait_until(lambda: "other-tsu-rsa" not in in_use(box), 30, "the new settings")
+    os.kill(box.processes()["keymaster"], signal.SIGKILL)
+    settled = box.finish(digest)["steps"][0]["facts"]["settled"]
+    assert [one["left_use"] for one in settled if "left_use" in one] == ["other-tsu-rsa"]
+    assert box.key("other-tsu-rsa", "other")["state"] == "destroyed"
+    assert tenant_state(box, "other") == "active"
+    assert "other-seal" not in in_use(box)
+    fresh_workers(box)
+    works(box, "other", stamps)
+    works(box, "demo", seals)
 
 
 def test_the_boxs_own_token_locks_the_box(box: GovernedBox) -> None:
