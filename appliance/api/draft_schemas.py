@@ -20,6 +20,7 @@ class KeepRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     begin: LetterRequest | None = None
     """As for `/v1/letters`, without approvals."""
     letter: LetterId | None = None
+    """Whose event it is."""
     event: EventRequest | None = None
     """As for `/v1/letters/{id}/events`, without approvals and codes: codes come when the event happens."""
     hours: Annotated[int, Meta(ge=1, le=LONGEST_HOURS)] = 72

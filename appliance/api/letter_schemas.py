@@ -17,7 +17,9 @@ class ReceiptGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What an outside registry handed out; it is kept and sealed with the event."""
 
     registry: Annotated[str, Meta(min_length=1, max_length=63)]
+    """The registry, as the kind calls it."""
     number: Annotated[str, Meta(min_length=1, max_length=200)]
+    """The receipt's number."""
     receipt: bytes
     """The receipt itself."""
 
@@ -32,6 +34,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     envelopes: dict[str, bytes] = {}
     """Encrypted fields, by name."""
     receipts: Annotated[list[ReceiptGiven], Meta(max_length=16)] = []
+    """What outside registries handed out."""
     approvals: Annotated[list[Approval], Meta(max_length=64)] = []
     """Signatures over the draft that `/v1/letters/drafts` or `/v1/letters/{id}/drafts` answered."""
     disclosures: dict[str, str] = {}
@@ -48,6 +51,7 @@ class LetterRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Begin a letter."""
 
     kind: KindId
+    """The kind of letter."""
     event: str | None = None
     """An event that begins a letter; the kind's first if left out."""
     letter: LetterId | None = None
@@ -58,6 +62,7 @@ class EventRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Have an event happen to a letter."""
 
     event: str
+    """One of the kind's, by name."""
     head: Digest | None = None
     """The letter's head that the caller goes by; another one is refused."""
     codes: dict[str, str] = {}

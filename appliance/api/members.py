@@ -106,7 +106,15 @@ def _held(shape: shapes.Type) -> list[type]:
 
 
 def _docstrings(struct: type) -> dict[str, str]:
-    """The string below each field of a class."""
+    """The string below each field of a class and of those that it is made from."""
+    found: dict[str, str] = {}
+    for base in reversed(struct.__mro__):
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            found |= _own_docstrings(base)
+    return found
+
+
+def _own_docstrings(struct: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(struct))).body[0]
     assert isinstance(tree, ast.ClassDef)  # noqa: S101 - it is the source of a class
     found: dict[str, str] = {}

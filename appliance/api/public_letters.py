@@ -40,7 +40,9 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A letter's code and its second field."""
 
     code: LetterId
+    """Of the letter's page, behind its QR."""
     second: str
+    """The field that the kind asks for beside the code, as the letter has it."""
 
 
 class CheckedField(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,10 @@ def test_another_tenants_letter_cannot_stand_under_the_same_code(
     asked = {"code": letter, "second": fields["tender_code"]}
     before = anybody.post("/v1/check", json=asked).json()
     lie = fields | {"amount": {"amount": "1.00", "currency": "CNY"}}
-    try:  # tenant `demo`, whose name comes first, takes the code that stands on the other tenant's letter
+    # Tenant `demo`, whose name comes first, tries to take the code that stands on the other tenant's letter.
+    with pytest.raises(Refused) as error:
         client.begin_letter("bid-bond", lie, letter=letter)
-    except Refused:
-        pass
+    assert error.value.code == "head-moved"
     assert anybody.post("/v1/check", json=asked).json() == before
 
 

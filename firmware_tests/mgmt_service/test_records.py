@@ -124,7 +124,7 @@ def test_the_box_sees_every_tenant_s_quota_and_no_inside(managed: ManagedBox, an
     rows = {one["name"]: one for one in get(ann, "/tenants")["tenants"]}
     assert set(rows) == {"demo", "other"}
     assert rows["other"]["mine"] is False
-    assert {step["what"] for step in rows["other"]["steps"]} == {"set-quota", "suspend-tenant"}
+    assert {step["what"] for step in rows["other"]["steps"]} == {"rename-tenant", "set-quota", "suspend-tenant"}
     assert ann.get("/api/v1/tenants/other").status_code == 404
     assert [one["name"] for one in get(dora, "/tenants")["tenants"]] == ["other"]
 
