@@ -53,6 +53,8 @@ class Model:
             place = (tenant, effect.letter)
             if place not in self.heads and effect.before:
                 return NotFound
+            if place not in self.heads and any(letter == effect.letter for _, letter in self.heads):
+                return errors.HeadMoved  # an id is one letter's on the whole box
             if effect.before != head(effect.letter, self.heads.get(place, 0)):
                 return errors.HeadMoved
             self.heads[place] = self.heads.get(place, 0) + 1
