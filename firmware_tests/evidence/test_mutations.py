@@ -66,7 +66,8 @@ def uncovered(name: str) -> set[int]:
     places: set[int] = set()
     start = 0
     while (found := content.find(bytes.fromhex("06092a864886f70d010702a0"), start)) >= 0:
-        begin = content.index(b"\x31", found)
+        begin = _inside(content, _inside(content, found + 11)) + 3  # after [0], SEQUENCE and the version
+        assert content[begin] == 0x31
         places |= set(range(begin - 1, begin + 2 + content[begin + 1]))
         start = found + 1
     # The version of a SignerInfo stands before its issuer; EvidenceRecord lists its digest algorithms once more.
@@ -81,6 +82,12 @@ def uncovered(name: str) -> set[int]:
     if name == "a.ers":
         places |= set(range(content.index(b"\x02\x01\x01"), content.index(b"\x02\x01\x01") + 30))
     return places
+
+
+def _inside(content: bytes, at: int) -> int:
+    """Where the content of the DER element at a place begins."""
+    length = content[at + 1]
+    return at + 2 + (length & 0x7F if length & 0x80 else 0)
 
 
 def _json_uncovered(content: bytes) -> set[int]:
