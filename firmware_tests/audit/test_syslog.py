@@ -93,7 +93,7 @@ def test_an_outage_leaves_no_gap(box: AuditBox, receiver: Receiver) -> None:
     box.start_audit()
     with box.client() as client:
         wait_for(lambda: client.status()["forwarding"]["backlog"] == 10, "the backlog is told")
-        assert client.status()["forwarding"]["failing"]
+        wait_for(lambda: client.status()["forwarding"]["failing"], "the first try has failed")
         receiver.start()
         wait_for(lambda: client.status()["forwarding"]["backlog"] == 0, "the backlog is gone", 40)
     assert receiver.indexes("alfa") == list(range(12)), "each once, in order"
