@@ -18,7 +18,7 @@ from appliance.api.awaited import Awaited, AwaitedKey, Reopening
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Callers
 from appliance.api.gates import Gates
-from appliance.api.letter_kinds import Kinds
+from appliance.api.letters.kinds import Kinds
 from appliance.api.units import SealingKey, StampingUnit, tokens_certificates
 from appliance.api.worker import HostedLog, Worker
 from appliance.box.home import Home

@@ -8,7 +8,6 @@ from appliance.api.bodies import BodyDamaged
 from appliance.api.bulk_seals import MEDIA_SEALS, jobs, seals_bulk
 from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS, evidence_record, stamps_bulk
 from appliance.api.description import openapi
-from appliance.api.draft_table import DRAFTS
 from appliance.api.endpoint_errors import SEALING, SIGNING, STAMPING
 from appliance.api.endpoints import (
     LISTENERS,
@@ -34,7 +33,8 @@ from appliance.api.est import (
     est_renew,
 )
 from appliance.api.health import health, health_live, health_ready
-from appliance.api.letter_table import LETTERS
+from appliance.api.letters.draft_table import DRAFTS
+from appliance.api.letters.table import LETTERS
 from appliance.api.logs import log_openings, log_resource, revocation_list
 from appliance.api.metrics import metrics
 from appliance.api.ocsp import MEDIA_OCSP_REQUEST, MEDIA_OCSP_RESPONSE, ocsp_get, ocsp_post

@@ -12,8 +12,8 @@ from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
 from appliance.api.errors import NotPermitted
 from appliance.api.gates import Gates
-from appliance.api.letter_approvals import ApproverFiles
-from appliance.api.letter_kinds import Kinds
+from appliance.api.letters.approvals import ApproverFiles
+from appliance.api.letters.kinds import Kinds
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.box.states import StatePage

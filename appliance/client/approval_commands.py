@@ -24,7 +24,7 @@ _OUTPUT = click.Path(dir_okay=False, path_type=Path)
 
 
 class _Draft(msgspec.Struct):
-    """Members of the API's answer that count (appliance.api.letter_schemas.Draft)."""
+    """Members of the API's answer that count (appliance.api.letters.schemas.Draft)."""
 
     text: bytes
     disclosures: dict[str, str] = {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from appliance.api import draft_schemas as schemas
-from appliance.api.letter_schemas import EventRequest, LetterAnswer, LetterRequest
+from appliance.api.letters import draft_schemas as schemas
+from appliance.api.letters.schemas import EventRequest, LetterAnswer, LetterRequest
 from appliance.client.calls import Call, json_answer, post
 from appliance.letters.event import Approval
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from appliance.api import letter_schemas as schemas
+from appliance.api.letters import schemas
 from appliance.client.calls import Call, json_answer, post, raw_answer
 from appliance.letters.event import Approval
 

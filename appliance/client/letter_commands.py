@@ -12,7 +12,7 @@ import click
 from appliance.client.options import connection_options
 
 if TYPE_CHECKING:
-    from appliance.api.letter_schemas import LetterAnswer
+    from appliance.api.letters.schemas import LetterAnswer
     from appliance.client.synchronous import Client
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -161,7 +161,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     """What events of both commands take, as the client takes it."""
     import msgspec  # noqa: PLC0415
 
-    from appliance.api.letter_schemas import ReceiptGiven  # noqa: PLC0415
+    from appliance.api.letters.schemas import ReceiptGiven  # noqa: PLC0415
     from appliance.letters.event import Approval  # noqa: PLC0415
 
     decode = msgspec.json.Decoder(Approval).decode

@@ -289,7 +289,7 @@ def test_policies_that_the_keymaster_makes_are_read_by_workers_and_nobody_else(a
             assert {kind for kind, part in KINDS.items() if _can(apart, part, written, os.W_OK)} == {"keymaster"}
     reading = (
         "import sys; from pathlib import Path\n"
-        "from appliance.api.letter_approvals import ApproverFiles\n"
+        "from appliance.api.letters.approvals import ApproverFiles\n"
         "from appliance.box.home import Home\n"
         "found = ApproverFiles(Home(Path(sys.argv[1]))).of('demo')\n"
         "sys.exit(found is None or found.policy('bonds') is None)\n"

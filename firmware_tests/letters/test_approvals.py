@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.api.letter_approvals import ApproverFiles
+from appliance.api.letters.approvals import ApproverFiles
 from appliance.box.home import Home
 from appliance.box.process import write_file
 from appliance.ceremonies import encode

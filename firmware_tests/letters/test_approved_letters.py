@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from appliance.api.draft_schemas import Approved, KeepRequest, KeptDraft
-from appliance.api.letter_schemas import Draft, EventRequest, LetterRequest
+from appliance.api.letters.draft_schemas import Approved, KeepRequest, KeptDraft
+from appliance.api.letters.schemas import Draft, EventRequest, LetterRequest
 from appliance.ceremonies import instant_text
 from appliance.ceremonies.actions import AmendConstitution, ApprovalTier, SetApprovalPolicy
 from appliance.ceremonies.constitution import Person

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from appliance.api.draft_schemas import KeptDraft
-from appliance.api.letter_schemas import Draft, LetterAnswer
+from appliance.api.letters.draft_schemas import KeptDraft
+from appliance.api.letters.schemas import Draft, LetterAnswer
 from appliance.box.home import Home
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import ApprovalTier

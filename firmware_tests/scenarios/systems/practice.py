@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import NameOID
 
-from appliance.api.letter_schemas import LetterEvent, ReceiptGiven
+from appliance.api.letters.schemas import LetterEvent, ReceiptGiven
 from appliance.api.texts import new_idempotency_key
 from appliance.client import Client, Refused
 from appliance.letters.envelope import Context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.api.letter_schemas import EventRequest
+from appliance.api.letters.schemas import EventRequest
 from appliance.client import Client
 from appliance.letters.event import read_event
 from firmware_tests.scenarios.systems.claims import shows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.api.letter_schemas import EventRequest
+from appliance.api.letters.schemas import EventRequest
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office

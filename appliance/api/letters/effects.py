@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from appliance.api.letter_views import close_view
+from appliance.api.letters.views import close_view
 from appliance.letters.effects import Count, Use, counts, uses
 from appliance.letters.event import Event
 from appliance.letters.kind import Kind

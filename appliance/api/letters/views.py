@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from appliance.api.letter_schemas import Letter
+from appliance.api.letters.schemas import Letter
 from appliance.errors import NotFound
 from appliance.letters.effects import value_of
 from appliance.letters.money import print_amount

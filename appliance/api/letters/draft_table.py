@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.api.bodies import BodyDamaged
-from appliance.api.draft_schemas import DraftEvent, KeepRequest, KeptDraft, KeptDrafts
 from appliance.api.endpoint_errors import JUDGING
 from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
 from appliance.api.endpoints import MEDIA_JSON, Answer, Body, Endpoint, ListenerName, Parameter
 from appliance.api.errors import NotPermitted
-from appliance.api.letter_drafts import (
+from appliance.api.letters.draft_schemas import DraftEvent, KeepRequest, KeptDraft, KeptDrafts
+from appliance.api.letters.drafts import (
     DraftStale,
     approve_draft,
     draft_event,
@@ -18,7 +18,7 @@ from appliance.api.letter_drafts import (
     kept_draft,
     kept_drafts,
 )
-from appliance.api.letter_schemas import LetterAnswer
+from appliance.api.letters.schemas import LetterAnswer
 from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
 from appliance.clock import TimeNotShown

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from appliance.api.public_letters import CheckedLetter
+    from appliance.api.letters.public import CheckedLetter
 
 STYLE: Final = b"""
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fffdf9; --quiet: #5c5750; --rule: #d8d0c4; --seal: #9c1c1c }

@@ -16,12 +16,12 @@ import msgspec
 
 from appliance.api import signing
 from appliance.api.callers import Caller
-from appliance.api.letter_approvals import check_approvals
-from appliance.api.letter_documents import DOCUMENT, prepare_document
-from appliance.api.letter_effects import effects_of
-from appliance.api.letter_schemas import ReceiptGiven
-from appliance.api.letter_veil import accept, open_fields
-from appliance.api.letter_views import read_letters
+from appliance.api.letters.approvals import check_approvals
+from appliance.api.letters.documents import DOCUMENT, prepare_document
+from appliance.api.letters.effects import effects_of
+from appliance.api.letters.schemas import ReceiptGiven
+from appliance.api.letters.veil import accept, open_fields
+from appliance.api.letters.views import read_letters
 from appliance.api.stamps import stamp_signature
 from appliance.asic import JSON_TYPE, event_manifest, event_names
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from appliance.api.callers import Caller
-from appliance.api.letter_schemas import StepNeeded
+from appliance.api.letters.schemas import StepNeeded
 from appliance.box.home import Home
 from appliance.ceremonies import DocumentRefused, decode
 from appliance.letters.approvals import Needed, check_complete, check_given, what_is_needed

@@ -9,18 +9,7 @@ from appliance.api.endpoint_errors import JUDGING
 from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
 from appliance.api.endpoints import MEDIA_JSON, Answer, Body, Endpoint, ListenerName, Parameter
 from appliance.api.errors import NotPermitted
-from appliance.api.letter_evidence import EvidenceNotReady, evidence
-from appliance.api.letter_schemas import (
-    Draft,
-    EventRequest,
-    Letter,
-    LetterAnswer,
-    LetterEvents,
-    LetterPage,
-    LetterRequest,
-    ReleaseKey,
-)
-from appliance.api.letters import (
+from appliance.api.letters.events import (
     letter,
     letter_drafts,
     letter_event_drafts,
@@ -30,7 +19,8 @@ from appliance.api.letters import (
     letters,
     release_key,
 )
-from appliance.api.public_letters import (
+from appliance.api.letters.evidence import EvidenceNotReady, evidence
+from appliance.api.letters.public import (
     MEDIA_FORM,
     MEDIA_HTML,
     CheckedLetter,
@@ -40,6 +30,16 @@ from appliance.api.public_letters import (
     check_form,
     check_page,
     check_style,
+)
+from appliance.api.letters.schemas import (
+    Draft,
+    EventRequest,
+    Letter,
+    LetterAnswer,
+    LetterEvents,
+    LetterPage,
+    LetterRequest,
+    ReleaseKey,
 )
 from appliance.asic import ASIC_E
 from appliance.box.settings import LimitSettings

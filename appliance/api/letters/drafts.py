@@ -15,13 +15,13 @@ import msgspec
 
 from appliance.api.application import query_of
 from appliance.api.callers import Caller
-from appliance.api.draft_schemas import Approved, DraftEvent, KeepRequest, KeptDraft, KeptDrafts
 from appliance.api.errors import NotPermitted
-from appliance.api.letter_approvals import told
-from appliance.api.letter_making import Wanted, decide
-from appliance.api.letter_schemas import EventRequest, LetterRequest
-from appliance.api.letter_views import read_letters
-from appliance.api.letters import answered, beginning, following, happen
+from appliance.api.letters.approvals import told
+from appliance.api.letters.draft_schemas import Approved, DraftEvent, KeepRequest, KeptDraft, KeptDrafts
+from appliance.api.letters.events import answered, beginning, following, happen
+from appliance.api.letters.making import Wanted, decide
+from appliance.api.letters.schemas import EventRequest, LetterRequest
+from appliance.api.letters.views import read_letters
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
 from appliance.errors import BadRequest, CinnabarError, Conflict

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.api.letter_schemas import EventRequest, LetterRequest, StepNeeded
+from appliance.api.letters.schemas import EventRequest, LetterRequest, StepNeeded
 from appliance.api.schemas import Time
 from appliance.letters.event import Digest, LetterId
 

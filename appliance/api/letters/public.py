@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from appliance.api.letter_views import open_view
+from appliance.api.letters.public_pages import STYLE, answer_page, form_page, unknown_page
+from appliance.api.letters.views import open_view
 from appliance.api.messages import NO_STORE, Request, Response
-from appliance.api.public_pages import STYLE, answer_page, form_page, unknown_page
 from appliance.errors import CinnabarError, NotFound
 from appliance.letters.effects import value_of
 from appliance.letters.event import LetterId

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.api.application import query_of
 from appliance.api.callers import Caller
-from appliance.api.letter_approvals import needed_of, told
-from appliance.api.letter_making import Made, Wanted, decide, made_of, make_event
-from appliance.api.letter_schemas import (
+from appliance.api.letters.approvals import needed_of, told
+from appliance.api.letters.making import Made, Wanted, decide, made_of, make_event
+from appliance.api.letters.schemas import (
     Draft,
     EventRequest,
     LetterAnswer,
@@ -23,7 +23,7 @@ from appliance.api.letter_schemas import (
     LetterRequest,
     ReleaseKey,
 )
-from appliance.api.letter_views import open_view, read_letter, shown
+from appliance.api.letters.views import open_view, read_letter, shown
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
 from appliance.errors import CinnabarError, NotFound

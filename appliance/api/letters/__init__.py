@@ -1,0 +1,1 @@
+"""Endpoints of letters: events, drafts, reads, evidence, and the public check."""
