@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ListenerName = Literal["applications", "tsa", "public", "revocation", "metrics"]
 LISTENERS: Final[tuple[ListenerName, ...]] = ("applications", "tsa", "public", "revocation", "metrics")
+APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
 
 Handler = Callable[["Worker", Request], Coroutine[Any, Any, Response]]
 
@@ -47,6 +48,21 @@ class Body:
     media_type: str
     schema: type | None = None
     description: str = ""
+
+
+def json_of(schema: type) -> tuple[Body, ...]:
+    """A body that is JSON and nothing else."""
+    return (Body(MEDIA_JSON, schema),)
+
+
+def json_limit(limits: LimitSettings) -> int:
+    """The largest body of an ordinary request."""
+    return limits.json_request
+
+
+def small_limit(limits: LimitSettings) -> int:
+    """Of one that asks about a digest or a certificate."""
+    return max(limits.stamp_request, 4_096)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from typing import Final
 from appliance.api.bodies import BodyDamaged
 from appliance.api.bulk_seals import MEDIA_SEALS, jobs, seals_bulk
 from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS, evidence_record, stamps_bulk
+from appliance.api.certificate_table import CERTIFICATES
 from appliance.api.description import openapi
 from appliance.api.endpoint_errors import SEALING, SIGNING, STAMPING
 from appliance.api.endpoints import (
+    APPLICATIONS,
     LISTENERS,
     MEDIA_BYTES,
     MEDIA_JSON,
@@ -19,25 +21,17 @@ from appliance.api.endpoints import (
     Answer,
     Body,
     Endpoint,
-    ListenerName,
     Parameter,
+    json_limit,
+    json_of,
+    small_limit,
 )
 from appliance.api.errors import IdempotencyNotOffered, NotPermitted
-from appliance.api.est import (
-    MEDIA_ATTRIBUTES,
-    MEDIA_CERTIFICATES,
-    MEDIA_PKCS10,
-    est_attributes,
-    est_cacerts,
-    est_enrol,
-    est_renew,
-)
 from appliance.api.health import health, health_live, health_ready
 from appliance.api.letters.draft_table import DRAFTS
 from appliance.api.letters.table import LETTERS
-from appliance.api.logs import log_openings, log_resource, revocation_list
+from appliance.api.logs import log_openings, log_resource
 from appliance.api.metrics import metrics
-from appliance.api.ocsp import MEDIA_OCSP_REQUEST, MEDIA_OCSP_RESPONSE, ocsp_get, ocsp_post
 from appliance.api.quotas import quota
 from appliance.api.records import records
 from appliance.api.schemas import (
@@ -63,14 +57,6 @@ from appliance.box.states import Work
 from appliance.clock import TimeNotShown
 from appliance.documents import TrustUnavailable
 from appliance.documents.errors import GENERAL as OF_DOCUMENTS
-from appliance.enrolment import (
-    REQUEST_BYTES,
-    EnrolmentFull,
-    EnrolmentRefused,
-    EnrolmentUnavailable,
-    RequestRefused,
-    SecretRefused,
-)
 from appliance.errors import NotFound
 from appliance.evidence import Report
 from appliance.evidence_records import BatchRejected
@@ -91,12 +77,7 @@ from appliance.seals import (
 )
 from appliance.verify_request import VerifyRequest
 
-_APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
-
 _UNIT = Parameter("unit", "[a-z0-9][a-z0-9.-]{0,62}", "Name of a time-stamping unit.", "demo-tsu")
-_OCSP: Final[frozenset[ListenerName]] = frozenset({"public", "revocation"})
-_AUTHORITY = Parameter("name", "[a-z0-9-]{1,64}", "Name of the CA.", "box-ca")
-_UNKNOWN = "Nonces are not echoed; a certificate that this CA did not issue gets `unauthorized`."
 _RECORD = Parameter("record", "[0-9a-f]{44}", "Id of the batch's record.", "0" * 44)
 _HASH = Parameter("hash", "sha256|sha384|sha512|sha3-256|sha3-384|sha3-512", "Hash of a binary body.", "sha256")
 _WAIT = "`Prefer: wait=N` waits up to N seconds, at most 60 (RFC 7240)."
@@ -107,38 +88,22 @@ _PROTOCOL = (
 )
 
 
-def _json(limits: LimitSettings) -> int:
-    return limits.json_request
-
-
 def _document(limits: LimitSettings) -> int:
     """A document in base64, with room for the members beside it."""
     return limits.document * 4 // 3 + 65_536
-
-
-def _small(limits: LimitSettings) -> int:
-    return max(limits.stamp_request, 4_096)
-
-
-def _request(_limits: LimitSettings) -> int:
-    return REQUEST_BYTES
-
-
-def _of(schema: type) -> tuple[Body, ...]:
-    return (Body(MEDIA_JSON, schema),)
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="POST",
         path="/v1/stamps",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=stamps,
         summary="Stamp one digest",
         description="JSON, or a TimeStampReq for the first unit that the caller may use. " + _PROTOCOL,
         work=Work.SIGN,
         takes=(Body(MEDIA_JSON, StampRequest), Body(MEDIA_STAMP_QUERY, None, "TimeStampReq, DER")),
-        limit=_small,
+        limit=small_limit,
         answers=(Answer(200, "The stamp.", (Body(MEDIA_JSON, Stamp), Body(MEDIA_STAMP_REPLY)), _RECORD_HEADER),),
         errors=STAMPING,
         idempotent=True,
@@ -157,7 +122,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         work=Work.SIGN,
         parameters=(_UNIT,),
         takes=(Body(MEDIA_STAMP_QUERY, None, "TimeStampReq, DER"),),
-        limit=_small,
+        limit=small_limit,
         answers=(Answer(200, "A TimeStampResp, granted or not.", (Body(MEDIA_STAMP_REPLY),), _RECORD_HEADER),),
         errors=(
             NotFound,
@@ -173,7 +138,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="POST",
         path="/v1/stamps/bulk",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=stamps_bulk,
         summary="Stamp many digests with one token",
         description=(
@@ -188,7 +153,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             Parameter("policy", r"[012](\.(0|[1-9][0-9]{0,18})){1,31}", "The policy, for a binary body.", "1.2.3"),
         ),
         takes=(Body(MEDIA_JSON, BulkStampRequest), Body(MEDIA_DIGESTS, None, "Concatenated digests")),
-        limit=_json,
+        limit=json_limit,
         answers=(Answer(200, "The batch.", (Body(MEDIA_JSON, BulkStamp), Body(MEDIA_BATCH))),),
         errors=(*STAMPING, BatchRejected),
         idempotent=True,
@@ -196,7 +161,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="GET",
         path="/v1/stamps/bulk/{record}/{item}",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=evidence_record,
         summary="The full evidence record of one item of a batch",
         description="An EvidenceRecord in DER (RFC 4998). `item` is the position among the tree's leaves.",
@@ -208,7 +173,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="POST",
         path="/v1/seals",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=seals,
         summary="Seal a digest or a document",
         description=(
@@ -216,23 +181,23 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             "completion of what /v1/seals/prepare answered. The digest must be of the seal key's own hash."
         ),
         work=Work.SIGN,
-        takes=_of(SealRequest),
+        takes=json_of(SealRequest),
         limit=_document,
-        answers=(Answer(200, "The seal.", _of(Seal)),),
+        answers=(Answer(200, "The seal.", json_of(Seal)),),
         errors=SEALING,
         idempotent=True,
     ),
     Endpoint(
         method="POST",
         path="/v1/seals/prepare",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=seals_prepare,
         summary="Show the exact bytes that a seal would sign",
         description="The first step of two. Nothing is signed or recorded.",
         work=Work.SIGN,
-        takes=_of(SealRequest),
+        takes=json_of(SealRequest),
         limit=_document,
-        answers=(Answer(200, "The bytes, and what to hand back.", _of(PreparedSeal)),),
+        answers=(Answer(200, "The bytes, and what to hand back.", json_of(PreparedSeal)),),
         errors=(
             NotPermitted,
             SealRefused,
@@ -246,17 +211,17 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="POST",
         path="/v1/seals/bulk",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=seals_bulk,
         summary="Seal many digests, each by itself",
         description=f"A job: answered with its verdicts when it is done in time, else with its address. {_WAIT}",
         work=Work.SIGN,
         query=(_HASH, Parameter("key", _UNIT.pattern, "The seal key, for a binary body.", "demo-seal")),
         takes=(Body(MEDIA_JSON, BulkSealRequest), Body(MEDIA_DIGESTS, None, "Concatenated digests")),
-        limit=_json,
+        limit=json_limit,
         answers=(
-            Answer(200, "The job, done, with the first page of verdicts.", _of(Job)),
-            Answer(202, "The job goes on.", _of(Job), {"Location": "Where the job is."}),
+            Answer(200, "The job, done, with the first page of verdicts.", json_of(Job)),
+            Answer(202, "The job goes on.", json_of(Job), {"Location": "Where the job is."}),
         ),
         errors=(*SIGNING, SealRefused),
         idempotent=True,
@@ -264,7 +229,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="GET",
         path="/v1/jobs/{id}",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=jobs,
         summary="A job and a page of its verdicts",
         description=f"{_WAIT} `Accept: {MEDIA_SEALS}` gives the page in compact form.",
@@ -280,7 +245,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="GET",
         path="/v1/records/{id}",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=records,
         summary="A record, opened, with its proof",
         description=(
@@ -289,13 +254,13 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         ),
         work=Work.READ,
         parameters=(Parameter("id", "[0-9a-f]{44}", "Id of a record.", "0" * 44),),
-        answers=(Answer(200, "The record.", _of(RecordAnswer)),),
+        answers=(Answer(200, "The record.", json_of(RecordAnswer)),),
         errors=(NotFound, Archived, RecorderUnavailable, BodyDamaged, LogDamaged),
     ),
     Endpoint(
         method="POST",
         path="/v1/verify",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=verify_files,
         summary="Verify files against the box's trust bundle",
         description=(
@@ -303,9 +268,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             "and network reads the files, and is ended when they cost too much."
         ),
         work=Work.VERIFY,
-        takes=_of(VerifyRequest),
+        takes=json_of(VerifyRequest),
         limit=_document,
-        answers=(Answer(200, "The report.", _of(Report)),),
+        answers=(Answer(200, "The report.", json_of(Report)),),
         errors=(TrustUnavailable, *OF_DOCUMENTS),
         reads_body=False,
     ),
@@ -332,7 +297,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="GET",
         path="/v1/log/openings",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=log_openings,
         summary="What the box's own log holds about the caller's tenant",
         description=(
@@ -341,118 +306,21 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         ),
         work=Work.READ,
         query=(Parameter("from", "0|[1-9][0-9]{0,14}", "Index in the box's log to begin at.", "0"),),
-        answers=(Answer(200, "The opening.", _of(BoxOpening)),),
+        answers=(Answer(200, "The opening.", json_of(BoxOpening)),),
         errors=(NotFound, LogDamaged),
     ),
     Endpoint(
         method="GET",
         path="/v1/quota",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=quota,
         summary="What the caller's tenant may use a day, and has used",
         description="The tenant's own quota and the limits of the keys that the caller may use; of nobody else.",
         work=Work.READ,
-        answers=(Answer(200, "The quota.", _of(QuotaAnswer)),),
+        answers=(Answer(200, "The quota.", json_of(QuotaAnswer)),),
         errors=(RecorderUnavailable,),
     ),
-    Endpoint(
-        method="GET",
-        path="/crl/{name}",
-        listeners=frozenset({"applications", "public", "revocation"}),
-        handler=revocation_list,
-        summary="The revocation list of one of the box's CAs",
-        work=Work.READ,
-        needs_caller=False,
-        parameters=(Parameter("name", r"[a-z0-9-]{1,64}\.crl", "Name of the CA, and `.crl`.", "tsa-ca.crl"),),
-        answers=(Answer(200, "CRL, DER (RFC 5280).", (Body("application/pkix-crl"),)),),
-        errors=(NotFound,),
-    ),
-    Endpoint(
-        method="GET",
-        path="/ocsp/{name}/{request}",
-        listeners=_OCSP,
-        handler=ocsp_get,
-        summary="Whether a certificate of one of the box's CAs holds",
-        description=f"OCSP (RFC 6960, appendix A.1), signed in advance (RFC 5019). {_UNKNOWN}",
-        work=Work.READ,
-        parameters=(
-            _AUTHORITY,
-            Parameter(
-                "request", "[A-Za-z0-9+/=]{1,2048}", "The OCSPRequest, DER in base64.", "MEIwQDA+MDwwOjAJBgUrDgMCGgUA"
-            ),
-        ),
-        answers=(Answer(200, "OCSPResponse, DER.", (Body(MEDIA_OCSP_RESPONSE),)),),
-        errors=(NotFound,),
-    ),
-    Endpoint(
-        method="POST",
-        path="/ocsp/{name}",
-        listeners=_OCSP,
-        handler=ocsp_post,
-        summary="Whether a certificate of one of the box's CAs holds",
-        description=f"OCSP (RFC 6960, appendix A.1), signed in advance (RFC 5019). {_UNKNOWN}",
-        work=Work.READ,
-        parameters=(_AUTHORITY,),
-        takes=(Body(MEDIA_OCSP_REQUEST, None, "OCSPRequest, DER"),),
-        limit=_small,
-        answers=(Answer(200, "OCSPResponse, DER.", (Body(MEDIA_OCSP_RESPONSE),)),),
-        errors=(NotFound,),
-    ),
-    Endpoint(
-        method="GET",
-        path="/.well-known/est/cacerts",
-        listeners=frozenset({"applications", "public"}),
-        handler=est_cacerts,
-        summary="The CA of the box's own TLS certificates",
-        description="EST (RFC 7030, section 4.1): a certs-only CMS in base64.",
-        work=Work.READ,
-        needs_caller=False,
-        answers=(Answer(200, "The CA's certificate.", (Body(MEDIA_CERTIFICATES),)),),
-    ),
-    Endpoint(
-        method="GET",
-        path="/.well-known/est/csrattrs",
-        listeners=frozenset({"applications", "public"}),
-        handler=est_attributes,
-        summary="What a request for a certificate is best like",
-        description="EST (RFC 7030, section 4.5): CsrAttrs in base64; a P-256 key, signed with SHA-256.",
-        work=Work.READ,
-        needs_caller=False,
-        answers=(Answer(200, "CsrAttrs, DER in base64.", (Body(MEDIA_ATTRIBUTES),)),),
-    ),
-    Endpoint(
-        method="POST",
-        path="/.well-known/est/simpleenroll",
-        listeners=frozenset({"public"}),
-        handler=est_enrol,
-        summary="A first certificate, for a one-time secret",
-        description=(
-            "EST (RFC 7030, section 4.2). Officers authorise it within a profile; the box's console shows user and "
-            "secret, which are said by HTTP Basic. One certificate a secret: the same key gets the same one again."
-        ),
-        work=Work.SIGN,
-        takes=(Body(MEDIA_PKCS10, None, "PKCS#10 request, DER in base64"),),
-        limit=_request,
-        answers=(Answer(200, "The certificate, certs-only CMS in base64.", (Body(MEDIA_CERTIFICATES),)),),
-        errors=(SecretRefused, RequestRefused, EnrolmentRefused, EnrolmentFull, EnrolmentUnavailable),
-    ),
-    Endpoint(
-        method="POST",
-        path="/.well-known/est/simplereenroll",
-        listeners=_APPLICATIONS,
-        handler=est_renew,
-        summary="The certificate that follows the caller's",
-        description=(
-            "EST (RFC 7030, section 4.2.2), for certificates that were enrolled so, while they are in force: same "
-            "names, once for each; the same key gets the same one again. A server's certificate is renewed by its "
-            "application's client certificate."
-        ),
-        work=Work.SIGN,
-        takes=(Body(MEDIA_PKCS10, None, "PKCS#10 request, DER in base64"),),
-        limit=_request,
-        answers=(Answer(200, "The certificate, certs-only CMS in base64.", (Body(MEDIA_CERTIFICATES),)),),
-        errors=(RequestRefused, EnrolmentRefused, EnrolmentFull, EnrolmentUnavailable),
-    ),
+    *CERTIFICATES,
     Endpoint(
         method="GET",
         path="/health",
@@ -462,7 +330,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         description="A known caller sees its own tenant's keys; the metrics listener sees all; others see three words.",
         work=Work.STATUS,
         needs_caller=False,
-        answers=(Answer(200, "The health.", _of(Health)),),
+        answers=(Answer(200, "The health.", json_of(Health)),),
     ),
     Endpoint(
         method="GET",
@@ -472,7 +340,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         summary="Whether the worker answers",
         work=Work.STATUS,
         needs_caller=False,
-        answers=(Answer(200, "It does.", _of(Health)),),
+        answers=(Answer(200, "It does.", json_of(Health)),),
     ),
     Endpoint(
         method="GET",
@@ -482,7 +350,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         summary="Whether the worker can do its main work",
         work=Work.STATUS,
         needs_caller=False,
-        answers=(Answer(200, "It can.", _of(Health)), Answer(503, "It cannot now.", _of(Health))),
+        answers=(Answer(200, "It can.", json_of(Health)), Answer(503, "It cannot now.", json_of(Health))),
     ),
     Endpoint(
         method="GET",
@@ -497,7 +365,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="GET",
         path="/v1/openapi.json",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=openapi,
         summary="This API, as OpenAPI 3.1",
         work=Work.STATUS,

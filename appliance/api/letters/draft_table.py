@@ -7,7 +7,7 @@ from typing import Final
 from appliance.api.bodies import BodyDamaged
 from appliance.api.endpoint_errors import JUDGING
 from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
-from appliance.api.endpoints import MEDIA_JSON, Answer, Body, Endpoint, ListenerName, Parameter
+from appliance.api.endpoints import APPLICATIONS, Answer, Endpoint, Parameter, json_limit, json_of
 from appliance.api.errors import NotPermitted
 from appliance.api.letters.draft_schemas import DraftEvent, KeepRequest, KeptDraft, KeptDrafts
 from appliance.api.letters.drafts import (
@@ -19,7 +19,6 @@ from appliance.api.letters.drafts import (
     kept_drafts,
 )
 from appliance.api.letters.schemas import LetterAnswer
-from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
 from appliance.clock import TimeNotShown
 from appliance.errors import NotFound
@@ -27,24 +26,15 @@ from appliance.letters.errors import ApprovalMissing
 from appliance.letters.event import Approval
 from appliance.recorder.errors import DraftMoved, HeadMoved, OutcomeUnknown, ReadOnly, RecorderUnavailable
 
-_APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
 _DRAFT = Parameter("draft", "[0-9a-f]{64}", "Id of a draft: the SHA-256 of its text.", "0" * 64)
 _KEEPING: Final = (RecorderUnavailable, OutcomeUnknown, ReadOnly, BodyDamaged, TimeNotShown)
-
-
-def _json(limits: LimitSettings) -> int:
-    return limits.json_request
-
-
-def _of(schema: type) -> tuple[Body, ...]:
-    return (Body(MEDIA_JSON, schema),)
 
 
 DRAFTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="POST",
         path="/v1/drafts",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=keep_draft,
         summary="Keep a draft until its approvers have signed it",
         description=(
@@ -52,37 +42,37 @@ DRAFTS: Final[tuple[Endpoint, ...]] = (
             "has at most 1,000 that wait."
         ),
         work=Work.SIGN,
-        takes=_of(KeepRequest),
-        limit=_json,
-        answers=(Answer(200, "The draft.", _of(KeptDraft)),),
+        takes=json_of(KeepRequest),
+        limit=json_limit,
+        answers=(Answer(200, "The draft.", json_of(KeptDraft)),),
         errors=(NotFound, NotPermitted, HeadMoved, *JUDGING, ApprovalMissing, *_KEEPING),
     ),
     Endpoint(
         method="GET",
         path="/v1/drafts",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=kept_drafts,
         summary="Drafts of the tenant that wait for approvals",
         work=Work.READ,
         query=(Parameter("after", "[0-9a-f]{64}", "`next` of the page before.", "0" * 64),),
-        answers=(Answer(200, "Drafts.", _of(KeptDrafts)),),
+        answers=(Answer(200, "Drafts.", json_of(KeptDrafts)),),
         errors=(RecorderUnavailable, BodyDamaged, TimeNotShown),
     ),
     Endpoint(
         method="GET",
         path="/v1/drafts/{draft}",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=kept_draft,
         summary="A draft that waits for approvals",
         work=Work.READ,
         parameters=(_DRAFT,),
-        answers=(Answer(200, "The draft.", _of(KeptDraft)),),
+        answers=(Answer(200, "The draft.", json_of(KeptDraft)),),
         errors=(NotFound, RecorderUnavailable, BodyDamaged, TimeNotShown),
     ),
     Endpoint(
         method="POST",
         path="/v1/drafts/{draft}/approvals",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=approve_draft,
         summary="Add an approval to a draft",
         description=(
@@ -91,23 +81,23 @@ DRAFTS: Final[tuple[Endpoint, ...]] = (
         ),
         work=Work.SIGN,
         parameters=(_DRAFT,),
-        takes=_of(Approval),
-        limit=_json,
-        answers=(Answer(200, "The draft as it then stands.", _of(KeptDraft)),),
+        takes=json_of(Approval),
+        limit=json_limit,
+        answers=(Answer(200, "The draft as it then stands.", json_of(KeptDraft)),),
         errors=(NotFound, ApprovalMissing, DraftMoved, DraftStale, *_KEEPING),
     ),
     Endpoint(
         method="POST",
         path="/v1/drafts/{draft}/event",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=draft_event,
         summary="Have a draft's event happen, with the approvals that have come",
         description="By the application that asked for the draft. The draft then waits no more.",
         work=Work.SIGN,
         parameters=(_DRAFT,),
-        takes=_of(DraftEvent),
-        limit=_json,
-        answers=(Answer(200, "The event.", _of(LetterAnswer)),),
+        takes=json_of(DraftEvent),
+        limit=json_limit,
+        answers=(Answer(200, "The event.", json_of(LetterAnswer)),),
         errors=(NotFound, DraftStale, *OF_LETTERS, BodyDamaged),
         idempotent=True,
     ),

@@ -7,7 +7,7 @@ from typing import Final
 from appliance.api.bodies import BodyDamaged
 from appliance.api.endpoint_errors import JUDGING
 from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
-from appliance.api.endpoints import MEDIA_JSON, Answer, Body, Endpoint, ListenerName, Parameter
+from appliance.api.endpoints import APPLICATIONS, Answer, Body, Endpoint, ListenerName, Parameter, json_limit, json_of
 from appliance.api.errors import NotPermitted
 from appliance.api.letters.events import (
     letter,
@@ -42,7 +42,6 @@ from appliance.api.letters.schemas import (
     ReleaseKey,
 )
 from appliance.asic import ASIC_E
-from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
 from appliance.clock import TimeNotShown
 from appliance.errors import NotFound
@@ -50,7 +49,6 @@ from appliance.letters.errors import ApprovalMissing
 from appliance.log import LogDamaged
 from appliance.recorder.errors import Archived, HeadMoved, RecorderUnavailable
 
-_APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
 _LETTER = Parameter("id", "[0-9a-f]{32}", "Id of a letter.", "0" * 32)
 _PUBLIC: Final[frozenset[ListenerName]] = frozenset({"public"})
 _CODE = Parameter("code", "[0-9a-f]{32}", "Code of a letter.", "0" * 32)
@@ -58,19 +56,11 @@ _NAME = "[a-z][a-z0-9_-]{0,62}"
 _READING: Final = (RecorderUnavailable, BodyDamaged)
 
 
-def _json(limits: LimitSettings) -> int:
-    return limits.json_request
-
-
-def _of(schema: type) -> tuple[Body, ...]:
-    return (Body(MEDIA_JSON, schema),)
-
-
 LETTERS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="POST",
         path="/v1/letters",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=letters,
         summary="Begin a letter",
         description=(
@@ -78,16 +68,16 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
             "recorded; uniqueness, value and quotas are decided in the transaction that records it."
         ),
         work=Work.SIGN,
-        takes=_of(LetterRequest),
-        limit=_json,
-        answers=(Answer(200, "The letter's first event.", _of(LetterAnswer)),),
+        takes=json_of(LetterRequest),
+        limit=json_limit,
+        answers=(Answer(200, "The letter's first event.", json_of(LetterAnswer)),),
         errors=OF_LETTERS,
         idempotent=True,
     ),
     Endpoint(
         method="POST",
         path="/v1/letters/drafts",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=letter_drafts,
         summary="Show what approvers would sign to begin a letter",
         description=(
@@ -95,15 +85,15 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
             "at each step; see docs/letters.md."
         ),
         work=Work.READ,
-        takes=_of(LetterRequest),
-        limit=_json,
-        answers=(Answer(200, "The draft.", _of(Draft)),),
+        takes=json_of(LetterRequest),
+        limit=json_limit,
+        answers=(Answer(200, "The draft.", json_of(Draft)),),
         errors=(NotPermitted, TimeNotShown, *JUDGING, ApprovalMissing, *_READING),
     ),
     Endpoint(
         method="GET",
         path="/v1/letters",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=letter_page,
         summary="The tenant's letters, the newest first",
         work=Work.READ,
@@ -112,37 +102,37 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
             Parameter("state", _NAME, "Only in this state.", "issued"),
             Parameter("after", "[0-9a-f]{32}", "The last letter of the page before.", "0" * 32),
         ),
-        answers=(Answer(200, "A page.", _of(LetterPage)),),
+        answers=(Answer(200, "A page.", json_of(LetterPage)),),
         errors=(NotFound, *_READING),
     ),
     Endpoint(
         method="GET",
         path="/v1/letters/{id}",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=letter,
         summary="A letter as it stands",
         work=Work.READ,
         parameters=(_LETTER,),
-        answers=(Answer(200, "The letter.", _of(Letter)),),
+        answers=(Answer(200, "The letter.", json_of(Letter)),),
         errors=(NotFound, *_READING),
     ),
     Endpoint(
         method="GET",
         path="/v1/letters/{id}/events",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=letter_history,
         summary="A letter's events with their seals",
         description="In order, as many as fit an answer.",
         work=Work.READ,
         parameters=(_LETTER,),
         query=(Parameter("after", "0|[1-9][0-9]{0,8}", "Number of the last event that is known.", "0"),),
-        answers=(Answer(200, "Events.", _of(LetterEvents)),),
+        answers=(Answer(200, "Events.", json_of(LetterEvents)),),
         errors=(NotFound, Archived, *_READING),
     ),
     Endpoint(
         method="POST",
         path="/v1/letters/{id}/events",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=letter_events,
         summary="Have an event happen to a letter",
         description=(
@@ -150,16 +140,16 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         ),
         work=Work.SIGN,
         parameters=(_LETTER,),
-        takes=_of(EventRequest),
-        limit=_json,
-        answers=(Answer(200, "The event.", _of(LetterAnswer)),),
+        takes=json_of(EventRequest),
+        limit=json_limit,
+        answers=(Answer(200, "The event.", json_of(LetterAnswer)),),
         errors=(NotFound, *OF_LETTERS, BodyDamaged),
         idempotent=True,
     ),
     Endpoint(
         method="POST",
         path="/v1/letters/{id}/drafts",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=letter_event_drafts,
         summary="Show what approvers would sign for an event",
         description=(
@@ -168,15 +158,15 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         ),
         work=Work.READ,
         parameters=(_LETTER,),
-        takes=_of(EventRequest),
-        limit=_json,
-        answers=(Answer(200, "The draft.", _of(Draft)),),
+        takes=json_of(EventRequest),
+        limit=json_limit,
+        answers=(Answer(200, "The draft.", json_of(Draft)),),
         errors=(NotFound, NotPermitted, TimeNotShown, HeadMoved, *JUDGING, ApprovalMissing, *_READING),
     ),
     Endpoint(
         method="GET",
         path="/v1/evidence/{letter}",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=evidence,
         summary="A letter's evidence, one file",
         description=(
@@ -193,12 +183,12 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         method="GET",
         path="/v1/release-key",
-        listeners=_APPLICATIONS,
+        listeners=APPLICATIONS,
         handler=release_key,
         summary="The key that values are veiled to",
         description="Senders encrypt to it and to a code that they keep; see docs/veil.md.",
         work=Work.READ,
-        answers=(Answer(200, "The newest release key of the caller's tenant.", _of(ReleaseKey)),),
+        answers=(Answer(200, "The newest release key of the caller's tenant.", json_of(ReleaseKey)),),
         errors=(NotFound,),
     ),
     Endpoint(
@@ -212,8 +202,8 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
             "field are answered alike."
         ),
         work=Work.READ,
-        takes=_of(CheckRequest),
-        answers=(Answer(200, "The letter.", _of(CheckedLetter)),),
+        takes=json_of(CheckRequest),
+        answers=(Answer(200, "The letter.", json_of(CheckedLetter)),),
         errors=(NoSuchLetter, RecorderUnavailable),
     ),
     Endpoint(
