@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,13 +39,19 @@ async def read_letter(worker: Worker, tenant: str, letter: str) -> LetterState:
 
 async def read_letters(worker: Worker, tenant: str, letters: list[str]) -> dict[str, LetterState]:
     """Those of the letters that the tenant has, by id."""
+    return await states_of(worker.recorder.query, worker.cipher_of(tenant), tenant, letters) if letters else {}
+
+
+async def states_of(
+    query: Callable[..., Awaitable[Any]], cipher: BodyCipher, tenant: str, letters: Sequence[str]
+) -> dict[str, LetterState]:
+    """The same for whoever holds the tenant's cipher. `query`: RecorderClient.query."""
     if not letters:
         return {}
     try:
-        found = await worker.recorder.query("letters", tenant, [bytes.fromhex(letter) for letter in letters])
+        found = await query("letters", tenant, [bytes.fromhex(letter) for letter in letters])
     except NotFound:
         return {}
-    cipher = worker.cipher_of(tenant)
     states = [open_view(cipher, one["letter"], one["view"]) for one in found if one is not None]
     return {state.letter: state for state in states}
 

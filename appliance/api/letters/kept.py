@@ -1,0 +1,171 @@
+"""Drafts that wait for approvals, as they are kept: opened, held to the letters of now, shown, and given approvals.
+
+For whoever opens a tenant's content: API workers, and the audit process for approvers' work lists. What is kept is the
+application's request and the very text; nothing here writes.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from appliance.api.bodies import BodyCipher
+from appliance.api.letters.approvals import told
+from appliance.api.letters.draft_schemas import Approved, KeptDraft
+from appliance.api.letters.kinds import Kinds
+from appliance.api.letters.schemas import EventRequest, LetterRequest
+from appliance.api.letters.views import states_of
+from appliance.letters.approvals import Needed, check_given, check_places, what_is_missing, what_is_needed
+from appliance.letters.approvers import Approvers
+from appliance.letters.draft_words import read_approval_text
+from appliance.letters.errors import ApprovalMissing, KindUnknown
+from appliance.letters.event import Approval
+from appliance.letters.kind import Step
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of a draft, encrypted by its tenant."""
+
+    application: str
+    asked_us: int
+    letter: str | None
+    """None: it begins one."""
+    request: bytes
+    """LetterRequest or EventRequest, JSON, such that the draft comes out the same."""
+    text: bytes
+    steps: list[str]
+    amount: tuple[int, str] | None
+    approvals: list[Approval]
+
+
+class Standing(NamedTuple):
+    """A draft as it waits."""
+
+    draft: bytes
+    revision: int
+    expires: int
+    kept: Kept
+
+
+@dataclass(frozen=True)
+class DraftSource:
+    """Where one tenant's drafts, letters, kinds and approvers are read."""
+
+    tenant: str
+    query: Callable[..., Awaitable[Any]]
+    """RecorderClient.query."""
+    cipher: BodyCipher
+    kinds: Kinds
+    approvers: Approvers | None
+    """In force now; None: nobody may approve."""
+    now_us: int
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Kept).decode
+
+
+async def read_draft(source: DraftSource, draft: bytes) -> Standing:
+    """Raises NotFound; another tenant's is not found either."""
+    return _opened(source.cipher, await source.query("draft", source.tenant, draft, source.now_us))
+
+
+async def read_drafts(source: DraftSource, after: bytes) -> list[Standing]:
+    """A page of drafts, in the order of their ids."""
+    rows = await source.query("drafts", source.tenant, source.now_us, after)
+    return [_opened(source.cipher, row) for row in rows]
+
+
+def _opened(cipher: BodyCipher, row: dict[str, Any]) -> Standing:
+    content = cipher.open_bytes(_label(row["draft"]), row["content"])
+    return Standing(row["draft"], row["revision"], row["expires"], _unpack(content))
+
+
+def close_draft(cipher: BodyCipher, one: Standing) -> bytes:
+    """The content as the recorder keeps it."""
+    return cipher.close_bytes(_label(one.draft), _pack(one.kept))
+
+
+def _label(draft: bytes) -> bytes:
+    return b"draft|" + draft
+
+
+def needed_by(source: DraftSource, kept: Kept) -> tuple[Needed, ...]:
+    """What each step needs by the policies in force. Raises ApprovalMissing where one is another one, or gone."""
+    return what_is_needed([Step(policy=name) for name in kept.steps], kept.amount, source.approvers)
+
+
+def approvals_with(source: DraftSource, kept: Kept, approval: Approval) -> list[Approval]:
+    """The approvals that still hold, and this one, which must. Raises ApprovalMissing."""
+    needed = needed_by(source, kept)
+    at = datetime.datetime.fromtimestamp(source.now_us / 1_000_000, datetime.UTC)
+    standing: list[Approval] = []
+    for one in kept.approvals:
+        try:
+            check_given(kept.text, needed, [*standing, one], source.approvers, at)
+        except ApprovalMissing:
+            continue  # it fell: the policy or the constitution is another one
+        standing.append(one)
+    check_given(kept.text, needed, [*standing, approval], source.approvers, at)
+    return [*standing, approval]
+
+
+async def which_are_stale(source: DraftSource, found: Sequence[Standing]) -> list[bool]:
+    """Of each, whether its event would be another one by now."""
+    events = [read_approval_text(one.kept.text) for one in found]
+    letters = await states_of(source.query, source.cipher, source.tenant, [event.letter for event in events])
+    stale = []
+    for event in events:
+        standing = letters.get(event.letter)
+        if event.previous is not None or standing is not None:
+            stale.append(standing is None or standing.head != event.previous)
+            continue
+        try:
+            stale.append(source.kinds.newest(source.tenant, event.kind.id).digest != event.kind.digest)
+        except KindUnknown:
+            stale.append(True)
+    return stale
+
+
+async def shown_drafts(source: DraftSource, found: Sequence[Standing]) -> list[KeptDraft]:
+    """As approvers and applications see them. Signatures were checked as they came, and are when the event happens."""
+    stale = await which_are_stale(source, found)
+    return [_shown(source, one, stale=old) for one, old in zip(found, stale, strict=True)]
+
+
+def _shown(source: DraftSource, one: Standing, *, stale: bool) -> KeptDraft:
+    kept, event = one.kept, read_approval_text(one.kept.text)
+    needed: tuple[Needed, ...] = ()
+    complete = False
+    try:
+        needed = needed_by(source, kept)
+        check_places(needed, kept.approvals)
+        approvers = source.approvers
+        in_office = approvers is not None and all(approvers.person(given.approver) for given in kept.approvals)
+        complete = in_office and not what_is_missing(needed, kept.approvals)
+    except ApprovalMissing:
+        pass  # a policy is another one, or gone
+    request = msgspec.json.decode(kept.request, type=EventRequest if kept.letter is not None else LetterRequest)
+    return KeptDraft(
+        draft=one.draft.hex(),
+        state="stale" if stale else "complete" if complete else "open",
+        letter=event.letter,
+        kind=event.kind.id,
+        event=event.event,
+        application=kept.application,
+        asked=_time(kept.asked_us),
+        expires=_time(one.expires),
+        text=kept.text,
+        disclosures=request.disclosures,
+        needed=told(needed),
+        approved=[Approved(approver=approval.approver, step=approval.step) for approval in kept.approvals],
+    )
+
+
+def _time(time_us: int) -> str:
+    when = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=time_us)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
