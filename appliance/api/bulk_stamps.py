@@ -49,8 +49,7 @@ class _Answered(msgspec.Struct, frozen=True):
 
 async def stamps_bulk(worker: Worker, request: Request) -> Response:
     """POST /v1/stamps/bulk"""
-    caller = request.caller
-    assert caller is not None  # noqa: S101 - the endpoint needs one
+    caller = request.known_caller
     query = query_of(request)
     idempotency = idempotency_of(request)
     compact = request.headers.get(b"accept", b"").strip().lower() == MEDIA_BATCH.encode()
@@ -182,8 +181,7 @@ def _item(
 
 async def evidence_record(worker: Worker, request: Request) -> Response:
     """GET /v1/stamps/bulk/{record}/{item}"""
-    caller = request.caller
-    assert caller is not None  # noqa: S101 - the endpoint needs one
+    caller = request.known_caller
     stored = await read_body(worker, caller, bytes.fromhex(request.arguments["record"]))
     if stored.kind != "batch-stamp":
         raise NotFound("There is no such batch here.")

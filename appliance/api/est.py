@@ -57,10 +57,9 @@ async def est_enrol(worker: Worker, request: Request) -> Response:
 
 async def est_renew(worker: Worker, request: Request) -> Response:
     """POST /.well-known/est/simplereenroll (section 4.2.2)"""
-    assert request.caller is not None  # noqa: S101 - the endpoint needs one
     if not request.body:
         raise RequestRefused("there is no PKCS#10 request")
-    der = await worker.enroller.renew(request.caller.certificate, request.body)
+    der = await worker.enroller.renew(request.known_caller.certificate, request.body)
     return _certificates(x509.load_der_x509_certificate(der), NO_STORE)
 
 

@@ -84,6 +84,12 @@ class Request:
         self.document: Any = None
         """The body, decoded by the endpoint's schema for its media type; None where that is plain bytes."""
 
+    @property
+    def known_caller(self) -> Caller:
+        """The caller, for a handler whose endpoint needs one."""
+        assert self.caller is not None  # noqa: S101 - routing has seen to it
+        return self.caller
+
 
 class Response:
     """A response. `headers` are whole lines, each ending with CRLF."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 async def verify_files(worker: Worker, request: Request) -> Response:
     """POST /v1/verify"""
-    assert request.caller is not None  # noqa: S101 - the endpoint needs one
     copied = partial(worker.hub.let_go, request)
-    report = await worker.documents.call_encoded(VERIFY, request.caller.tenant, request.pieces, copied)
+    report = await worker.documents.call_encoded(VERIFY, request.known_caller.tenant, request.pieces, copied)
     return Response(report)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,13 +19,13 @@ from appliance.api.callers import Caller
 from appliance.api.letters.approvals import check_approvals
 from appliance.api.letters.documents import DOCUMENT, prepare_document
 from appliance.api.letters.effects import effects_of
-from appliance.api.letters.schemas import ReceiptGiven
+from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.veil import accept, open_fields
 from appliance.api.letters.views import read_letters
 from appliance.api.stamps import stamp_signature
 from appliance.asic import JSON_TYPE, event_manifest, event_names
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
-from appliance.letters.event import Actor, Approval, Event, Receipt
+from appliance.letters.event import Actor, Event, Receipt
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
@@ -45,24 +45,16 @@ ROLE: Final = "role-"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an application wants to happen, decoded."""
+    """What an application wants to happen."""
 
     loaded: LoadedKind
     before: LetterState | None
     letter: str
     event: str
-    fields: Mapping[str, Any]
-    data: Mapping[str, Any]
-    envelopes: Mapping[str, bytes]
-    receipts: list[ReceiptGiven]
-    approvals: list[Approval]
-    disclosures: Mapping[str, str]
-    codes: Mapping[str, str]
-    parts: list[str] | None
-    key: str | None
-    unit: str | None
-    document: bool
-    """Whether the letter's page is set and sealed with the event."""
+    asked: Particulars
+    codes: Mapping[str, str] = field(default_factory=dict)
+    parts: list[str] | None = None
+    """Ids for the letters of a split; None: new ones."""
 
 
 @dataclass(frozen=True)
@@ -79,24 +71,24 @@ async def decide(
 ) -> Decision:
     """The draft of the event, judged by the kind's rules. `opened`: what the event opens, with its salts; None: before
     it is opened. Raises what appliance.letters.judge refuses with."""
-    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.fields)
-    await accept(worker, caller.tenant, wanted.loaded, wanted.envelopes, known)
+    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
+    await accept(worker, caller.tenant, wanted.loaded, wanted.asked.envelopes, known)
     rule = wanted.loaded.kind.events.get(wanted.event)
     named: list[str] = []
     if rule is not None:
-        values = [dict(wanted.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
+        values = [dict(wanted.asked.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
         named = [value for value in values if isinstance(value, str) and _is_letter(value)]
     others = await read_letters(worker, caller.tenant, named)
     asked = Asked(
         event=wanted.event,
         letter=wanted.letter,
-        fields=wanted.fields,
-        disclosures=wanted.disclosures,
-        data=wanted.data,
-        sealed={name: hashlib.sha256(envelope).hexdigest() for name, envelope in wanted.envelopes.items()},
+        fields=wanted.asked.fields,
+        disclosures=wanted.asked.disclosures,
+        data=wanted.asked.data,
+        sealed={name: hashlib.sha256(envelope).hexdigest() for name, envelope in wanted.asked.envelopes.items()},
         receipts=tuple(
             Receipt(digest=hashlib.sha256(one.receipt).hexdigest(), number=one.number, registry=one.registry)
-            for one in wanted.receipts
+            for one in wanted.asked.receipts
         ),
         parts=tuple(wanted.parts if wanted.parts is not None else _new_parts(wanted)),
         opened=opened,
@@ -109,22 +101,24 @@ async def decide(
 
 async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None) -> Made:
     """See the module. Raises what the judge, the approvals, the token and the recorder refuse with."""
-    key = worker.seal_key_for(caller, wanted.key)
-    unit = worker.unit_for(caller, wanted.unit)
+    key = worker.seal_key_for(caller, wanted.asked.key)
+    unit = worker.unit_for(caller, wanted.asked.unit)
     worker.gates.check(caller, unit.name)
     decision = await decide(worker, caller, wanted)
-    await check_approvals(worker, caller, decision, wanted.approvals)
+    await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]
     if rule.opens and wanted.before is not None:
         opened = await open_fields(worker, caller.tenant, wanted.loaded, wanted.before, rule.opens, wanted.codes)
         decision = await decide(worker, caller, wanted, opened)
-        await check_approvals(worker, caller, decision, wanted.approvals)  # another letter may have moved
+        await check_approvals(worker, caller, decision, wanted.asked.approvals)  # another letter may have moved
     now_us = worker.clock.read().time_us
-    event = msgspec.structs.replace(decision.draft, approvals=wanted.approvals, at=happened(now_us, wanted.before))
+    event = msgspec.structs.replace(
+        decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
+    )
     states = states_after(wanted.before, event, decision.disclosures)
     effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states)
     page: PreparedPdf | None = None
-    if wanted.document:
+    if wanted.asked.document:
         page = await prepare_document(worker, caller, key, wanted.loaded, event, states[0], now_us)
     await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
     signing_key = _Signing(worker, caller, key, unit)
@@ -223,8 +217,8 @@ def _manifest(wanted: Wanted, event: Event, beside: Mapping[str, bytes]) -> byte
 
 
 def _beside(wanted: Wanted) -> dict[str, bytes]:
-    beside = {f"{name}.envelope": envelope for name, envelope in wanted.envelopes.items()}
-    for place, receipt in enumerate(wanted.receipts):
+    beside = {f"{name}.envelope": envelope for name, envelope in wanted.asked.envelopes.items()}
+    for place, receipt in enumerate(wanted.asked.receipts):
         beside[f"{receipt.registry}-{place}.receipt"] = receipt.receipt
     return beside
 
@@ -233,7 +227,7 @@ def _new_parts(wanted: Wanted) -> list[str]:
     rule = wanted.loaded.kind.events.get(wanted.event)
     if rule is None or rule.value is None or rule.value.parts is None:
         return []
-    rows = wanted.data.get(rule.value.parts)
+    rows = wanted.asked.data.get(rule.value.parts)
     return [os.urandom(16).hex() for _ in rows] if isinstance(rows, list) else []
 
 

@@ -24,7 +24,7 @@ class ReceiptGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The receipt itself."""
 
 
-class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Particulars(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an event of a letter needs; its kind says which of it."""
 
     fields: dict[str, Any] = {}
@@ -47,7 +47,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether the letter's page, a PDF/A-3 with the event inside, is set and sealed (PAdES B-T) with the event."""
 
 
-class LetterRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LetterRequest(Particulars, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Begin a letter."""
 
     kind: KindId
@@ -58,7 +58,7 @@ class LetterRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The id that a draft answered, where approvals came with it; 128 random bits of the box's if left out."""
 
 
-class EventRequest(_Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventRequest(Particulars, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Have an event happen to a letter."""
 
     event: str
