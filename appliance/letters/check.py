@@ -16,6 +16,7 @@ from appliance.letters.checks.life import life
 from appliance.letters.checks.permission import permission
 from appliance.letters.checks.rules import RULES, Finding, finding
 from appliance.letters.checks.together import together
+from appliance.letters.checks.waiting import waiting
 from appliance.letters.checks.worth import worth
 from appliance.letters.errors import KindRefused
 from appliance.letters.kind import Event, Field, FieldName, Kind, LoadedKind, Name, Quota, State, Unique, read_kind
@@ -28,7 +29,9 @@ _SAID: Final = 12
 
 def check(kind: Kind) -> list[Finding]:
     """Everything that does not hold in one kind; conditions on kinds that are not here are taken at their word."""
-    findings = [*declared(kind), *life(kind), *worth(kind), *permission(kind), *together([kind], whole=False)]
+    findings = [
+        *declared(kind), *life(kind), *worth(kind), *permission(kind), *waiting(kind), *together([kind], whole=False)
+    ]  # fmt: skip
     return sorted(findings, key=lambda one: one.path)
 
 

@@ -17,20 +17,9 @@ from appliance.letters.hidden import read_disclosure
 from appliance.letters.kind import Kind, Quota, Unique
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
-from appliance.letters.uniqueness import normalised
+from appliance.letters.uniqueness import Use, normalised
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-class Use(NamedTuple):
-    """One claim of the recorder's (appliance.recorder.messages.Claim), its values still in clear."""
-
-    scope: str
-    """Empty: the tenant's own; else a federation's name after "@"."""
-    name: str
-    values: tuple[str, ...]
-    amount: int
-    capacity: int
 
 
 class Count(NamedTuple):

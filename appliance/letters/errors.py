@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from appliance.errors import BadRequest, CinnabarError, Conflict, InvalidMember, NotAuthorised, NotFound
+
+if TYPE_CHECKING:
+    from appliance.letters.conditions import Looked
 
 
 class KindRefused(BadRequest):
@@ -55,6 +61,11 @@ class ConditionNotMet(Conflict):
 
     code = "condition-not-met"
     title = "A condition of this event does not hold"
+
+    def __init__(self, detail: str, looked: Sequence[Looked] = ()) -> None:
+        super().__init__(detail)
+        self.looked = looked
+        """Every condition of the event, those that hold too."""
 
 
 class EventDamaged(BadRequest):

@@ -7,18 +7,19 @@ in the transaction that records the event: see appliance.letters.effects.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, RoleMissing
+from appliance.letters.conditions import Values, look, settle
+from appliance.letters.effects import value_of
+from appliance.letters.errors import EventRefused, FieldRefused, RoleMissing
 from appliance.letters.event import (
     Actor,
     Event,
     KindReference,
     NewLetter,
     Receipt,
-    Reference,
     ValueChange,
 )
 from appliance.letters.fields import check_fields, check_value, moment, parse_limit
@@ -27,9 +28,13 @@ from appliance.letters.kind import Event as Rule
 from appliance.letters.kind import Kind, LoadedKind, Move, Step
 from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.state import LetterState
+from appliance.letters.terms import check_terms
+from appliance.letters.uniqueness import Use
 
 SHORTEST_SALT: Final = 22
 """Characters of a disclosure's salt: 128 bits in base64url (RFC 9901, section 9.3)."""
+RECEIPT: Final = "receipt_"
+"""Before a registry's name, in the name of the claim on a receipt; no rule of uniqueness can begin so."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Decision:
     """Of the hidden fields that it sets."""
     amount: tuple[int, str] | None
     """(ten-thousandths, currency) by which the tenant's approval policies find their tier."""
+    uses: tuple[Use, ...] = ()
+    """What letters of its conditions serve, and the receipts that it uses, for the recorder to count."""
 
 
 def judge(
@@ -85,11 +92,19 @@ def judge(
     clear, disclosures = _fields(kind, rule, before, asked)
     check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
     after = (before.fields if before is not None else {}) | clear
-    known = after | {name: asked.fields[name] for name in disclosures}
+    hidden = {name: value_of(before, name) for name in before.hidden} if before is not None else {}
+    known = hidden | after | {name: asked.fields[name] for name in disclosures}
+    begun_us = now_us if before is None else moment(before.begun, "")
+    if rule.fields:
+        check_terms(kind.fields, known, begun_us, kind.zone)
     _times(kind, rule, after, now_us)
-    references = tuple(_condition(kind, rule, one, asked, known, others, now_us) for one in range(len(rule.conditions)))
+    looked = look(kind, rule, Values(asked.letter, asked.data, known, before), others, now_us)
+    references, uses = settle(rule, looked)
     _receipts(rule, asked)
     value, parts, state = _value(kind, rule, before, asked, after)
+    table = "" if rule.value is None else rule.value.parts
+    for place, part in enumerate(parts):
+        check_terms(kind.fields, known | part.fields, begun_us, kind.zone, f"/data/{table}/{place}")
     draft = Event(
         actor=actor,
         data=dict(asked.data),
@@ -109,7 +124,7 @@ def judge(
         value=value,
     )
     amount = _approval_amount(rule, asked, after)
-    return Decision(draft, _steps(rule, amount), disclosures, amount)
+    return Decision(draft, _steps(rule, amount), disclosures, amount, uses + receipts_used(asked.receipts))
 
 
 def happened(at_us: int, before: LetterState | None) -> str:
@@ -183,37 +198,6 @@ def _times(kind: Kind, rule: Rule, after: Mapping[str, Any], now_us: int) -> Non
             raise EventRefused(f"/fields/{name}: not before {text}")
 
 
-def _condition(
-    kind: Kind,
-    rule: Rule,
-    place: int,
-    asked: Asked,
-    known: Mapping[str, Any],
-    others: Mapping[str, LetterState],
-    now_us: int,
-) -> Reference:
-    condition = rule.conditions[place]
-    name = condition.letter
-    where = f"/data/{name}" if name in rule.data else f"/fields/{name}"
-    wanted = asked.data.get(name) if name in rule.data else known.get(name)
-    if wanted == asked.letter:
-        raise ConditionNotMet(f"{where}: a letter is no condition of its own")
-    other = others.get(wanted) if isinstance(wanted, str) else None
-    if other is None:
-        raise ConditionNotMet(f"{where}: there is no such letter")
-    if other.kind.id not in condition.kinds:
-        raise ConditionNotMet(f"{where}: it is a {other.kind.id}; wanted {' or '.join(condition.kinds)}")
-    if other.state not in condition.states:
-        raise ConditionNotMet(f"{where}: it is {other.state}; wanted {' or '.join(condition.states)}")
-    for own, theirs in condition.same.items():
-        if known.get(own) is None or known.get(own) != other.fields.get(theirs):
-            raise ConditionNotMet(f"/fields/{own}: it is not the same as {theirs} of the letter in {where}")
-    until = None if condition.not_after is None else other.fields.get(condition.not_after)
-    if until is not None and now_us > moment(until, kind.zone, end=True):
-        raise ConditionNotMet(f"{where}: its {condition.not_after}, {until}, is past")
-    return Reference(field=name, head=other.head, letter=other.letter, state=other.state)
-
-
 def _receipts(rule: Rule, asked: Asked) -> None:
     given = {one.registry for one in asked.receipts}
     for registry in rule.receipts:
@@ -222,6 +206,12 @@ def _receipts(rule: Rule, asked: Asked) -> None:
     unknown = given - set(rule.receipts)
     if unknown:
         raise FieldRefused(f"/receipts: the event takes none of {min(unknown)}")
+
+
+def receipts_used(receipts: Sequence[Receipt]) -> tuple[Use, ...]:
+    """A registry's receipt serves one letter: its number is claimed once, and may come again with that letter."""
+    numbers = dict.fromkeys((one.registry, one.number) for one in receipts)
+    return tuple(Use("", RECEIPT + registry, (number,), 1, 1, again=True) for registry, number in numbers)
 
 
 def _value(

@@ -24,6 +24,13 @@ Words = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Currency = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")]
 Decimal = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?\Z")]
 Row = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z][0-9]{1,2}\Z")]
+Period = Annotated[str, msgspec.Meta(pattern=r"\AP(?=[0-9])([0-9]{1,4}Y)?([0-9]{1,4}M)?([0-9]{1,5}D)?\Z")]
+"""Of ISO 8601: years, months, days."""
+Place = Annotated[str, msgspec.Meta(pattern=r"\A(@letter|@balance|[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?)\Z")]
+"""What a condition compares."""
+Moment = Annotated[str, msgspec.Meta(pattern=r"\A(@begun|[a-z][a-z0-9_]{0,62})\Z")]
+LETTER, BALANCE, BEGUN = "@letter", "@balance", "@begun"
+"""Of a letter itself, beside its fields: its id, what is left of its value, and when it began."""
 
 Type = Literal[
     "text", "money", "integer", "decimal", "date", "time", "choice", "yes-no", "digest", "party", "letter", "table"
@@ -40,6 +47,16 @@ class Bilingual(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     en: Words
     zh: Words
+
+
+class Term(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long after another date or time of the letter; years and months by the calendar (appliance.letters.terms)."""
+
+    after: Moment
+    """A date or time field of the letter; or `@begun`, when it began by the box's clock."""
+    most: Period | None = None
+    """P1Y: at most a year after it."""
+    least: Period | None = None
 
 
 class Field(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +86,8 @@ class Field(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of a table: its columns, in their order; no table within."""
     identified: bool = False
     """Of a party: its id must be given; wanted where something counts by it."""
+    term: Term | None = None
+    """Of a letter's date or time."""
 
 
 class Unique(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,6 +150,29 @@ class Approvals(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tiers: Annotated[list[Tier], msgspec.Meta(min_length=1, max_length=64)]
 
 
+class Comparison(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must hold between a value here and one of the other letter; where either is missing, it does not."""
+
+    own: Place
+    """A field of the event's data or else of the letter, clear or hidden; `field.id`, `field.name` of a party,
+    `field.column` of a table; `@letter`: this letter's id; `@balance`: what is left of it before the event."""
+    is_: Literal["equal", "at-most", "at-least", "within"] = msgspec.field(name="is")
+    """within: every value here is one of those there. Amounts are compared in one currency only."""
+    theirs: Place
+    """The same of the other letter, clear."""
+    of: list[Name] = []
+    """Kinds of the other letter for which it must hold; empty: all that the condition names."""
+
+
+class Serves(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The other letter serves so many events and no more, whatever races (control ONCE)."""
+
+    name: Name = msgspec.field(name="as")
+    """What it serves as: events of all kinds that name the same are counted together."""
+    at_most: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | FieldName
+    """A number; or the other letter's integer field that says it, without end where it is missing."""
+
+
 class Condition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Another letter of the same tenant, named by a field, must be so (K20)."""
 
@@ -142,6 +184,8 @@ class Condition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fields of this letter that must equal fields of the other one."""
     not_after: FieldName | None = None
     """A date or time field of the other letter, where its kind has it, that must not be past by the box's clock."""
+    compare: Annotated[list[Comparison], msgspec.Meta(max_length=32)] = []
+    serves: Serves | None = None
 
 
 class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,6 +213,10 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Outside registries whose receipt must be attached, by name (K8)."""
     opens: list[FieldName] = []
     """Veiled fields that it opens: the sender's code comes with it (control VEIL)."""
+    refusal: Literal["told", "sealed"] = "told"
+    """sealed: where its conditions, times or uses refuse it, the box seals which of them did, and records it (K20)."""
+    automatic: bool = False
+    """The box itself has it happen once `not_before` is reached, as the application `@box`."""
 
 
 class State(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from appliance.letters.errors import FieldRefused
 
@@ -44,6 +45,19 @@ _UNSEEN = re.compile(
 """Default-ignorable code points (Unicode, DerivedCoreProperties) that are not format characters, and those that fonts
 draw as nothing: the braille pattern blank, the Khitan filler and the musical null notehead."""
 _WHITE_SPACE = re.compile(r"\s+")
+
+
+class Use(NamedTuple):
+    """One claim of the recorder's (appliance.recorder.messages.Claim), its values still in clear."""
+
+    scope: str
+    """Empty: the tenant's own; else a federation's name after "@"."""
+    name: str
+    values: tuple[str, ...]
+    amount: int
+    capacity: int
+    again: bool = False
+    """Whether what the same letter claimed before is passed over, not claimed twice."""
 
 
 def tenant_scope(tenant: str) -> str:

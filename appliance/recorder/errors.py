@@ -172,7 +172,7 @@ class HeadMoved(Conflict):
 
 
 class Taken(Conflict):
-    """Something that may be used once is used; by whom and when is not told (control CHANNEL)."""
+    """Something is used, or not so much of it is left; by whom, when, and how much there is, is not told (CHANNEL)."""
 
     code = "taken"
     title = "Taken"
@@ -180,7 +180,7 @@ class Taken(Conflict):
 
 
 class ValueExceeded(Conflict):
-    """A balance would go below zero, or more would be used than there is."""
+    """A letter's balance would go below zero."""
 
     code = "value-exceeded"
     title = "There is not so much left"

@@ -190,6 +190,8 @@ class Book:
         if stock is None:
             stock = draft.stocks[place] = self._stock(place)
         mine = self._use(draft, place, stock, letter)
+        if mine and claim.again:
+            return
         if amount < 0:
             if mine + amount < 0:
                 raise errors.ValueExceeded("the letter does not use so much of it")
@@ -197,9 +199,7 @@ class Book:
             stock.capacity, stock.holder = claim.capacity, letter
         if amount > 0 and (claim.capacity != stock.capacity or stock.used + amount > stock.capacity):
             # Of what others use, and of how much there is, a refusal says nothing (control CHANNEL).
-            if claim.capacity == 1:
-                raise errors.Taken("it may be used once, and is used")
-            raise errors.ValueExceeded("there is not so much left of it")
+            raise errors.Taken("it is used, or not so much of it is left")
         stock.used += amount
         if stock.holder == letter:
             return

@@ -89,6 +89,8 @@ class Claim(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
     """How much; negative: given back, at most what this letter used."""
     capacity: Count
     """How much there is: 1 for what may be used once. The first claim fixes it; another capacity is refused."""
+    again: bool = False
+    """Nothing happens where the letter uses some of it already: it may come with several of its events."""
 
 
 class Tally(msgspec.Struct, array_like=True, frozen=True, tag="tally"):

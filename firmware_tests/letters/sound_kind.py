@@ -29,12 +29,28 @@ number = { label = { en = "Number", zh = "编号" }, type = "text", pattern = "[
 face = { label = { en = "Face", zh = "票面" }, type = "money", currencies = ["CNY", "USD"], least = "0.01" }
 holder = { label = { en = "Holder", zh = "持有人" }, type = "party", identified = true }
 seller = { label = { en = "Seller", zh = "卖方" }, type = "party", identified = true }
-due = { label = { en = "Due", zh = "到期日" }, type = "date", least = "2020-01-01", most = "2100-01-01" }
 share = { label = { en = "Share", zh = "比例" }, type = "decimal", least = "0", most = "1", required = false }
 grade = { label = { en = "Grade", zh = "级" }, required = false, type = "choice", choices.a = { en = "A", zh = "甲" } }
 source = { label = { en = "Source", zh = "来源" }, type = "letter", required = false }
 price = { label = { en = "Price", zh = "报价" }, type = "money", confidentiality = "veiled" }
 remark = { label = { en = "Remark", zh = "备注" }, type = "text", confidentiality = "hidden", required = false }
+times = { label = { en = "Times", zh = "次数" }, type = "integer", required = false }
+
+[fields.sellers]
+label = { en = "Sellers", zh = "卖方名单" }
+required = false
+type = "table"
+columns.id = { label = { en = "Id", zh = "标识" }, type = "text" }
+
+[fields.due]
+label = { en = "Due", zh = "到期日" }
+type = "date"
+least = "2020-01-01"
+most = "2100-01-01"
+
+[fields.due.term]
+after = "@begun"
+most = "P2Y"
 
 [unique.number]
 fields = ["number", "seller.id"]
@@ -57,7 +73,7 @@ redeemed = { title = { en = "Redeemed", zh = "兑付" }, final = true }
 title = { en = "Draft", zh = "草拟" }
 to = "drafted"
 by = ["maker"]
-fields = ["number", "face", "holder", "due", "price", "share", "grade", "remark", "seller"]
+fields = ["number", "face", "holder", "due", "price", "share", "grade", "remark", "seller", "times", "sellers"]
 
 [events.cancel]
 title = { en = "Cancel", zh = "撤销" }
@@ -74,7 +90,18 @@ fields = ["source"]
 value = { move = "open" }
 opens = ["price"]
 not_before = "due"
-conditions = [{ letter = "source", kinds = ["sample"], states = ["held"], same = { holder = "holder" } }]
+
+[[events.issue.conditions]]
+letter = "source"
+kinds = ["sample"]
+states = ["held"]
+same = { holder = "holder" }
+serves = { as = "issue", at_most = "times" }
+compare = [
+  { own = "face", is = "at-most", theirs = "@balance" },
+  { own = "seller.id", is = "within", theirs = "sellers.id", of = ["sample"] },
+  { own = "@letter", is = "equal", theirs = "source" },
+]
 
 [events.issue.approvals]
 amount = "face"
@@ -118,6 +145,14 @@ not_after = "due"
 receipts = ["registry"]
 value = { move = "lower", amount = "paid", emptied = "redeemed" }
 data = { paid = { label = { en = "Paid", zh = "付款额" }, type = "money" } }
+
+[events.lapse]
+title = { en = "Lapse", zh = "失效" }
+from = ["drafted"]
+to = "cancelled"
+by = ["maker"]
+not_before = "due"
+automatic = true
 
 [events.redeem]
 title = { en = "Redeem", zh = "兑付" }

@@ -17,7 +17,7 @@ CASES: list[tuple[str, str, str]] = [
     # rule, path of the finding, what breaks the sound kind (`d`: its document, `e`: its events, `f`: its fields)
     ("no-such-field", "public[1]", "d['public'][1] = 'colour'"),
     ("no-such-field", "unique.number.fields[0]", "d['unique']['number']['fields'][0] = 'colour'"),
-    ("no-such-field", "events.draft.fields[9]", "e['draft']['fields'].append('colour')"),
+    ("no-such-field", "events.draft.fields[11]", "e['draft']['fields'].append('colour')"),
     ("no-such-field", "events.pay.not_after", "e['pay']['not_after'] = 'never'"),
     ("no-such-field", "events.pay.value.amount", "e['pay']['value']['amount'] = 'sum'"),
     ("no-such-field", "events.issue.opens[0]", "e['issue']['opens'] = ['prize']"),
@@ -134,6 +134,33 @@ CASES: list[tuple[str, str, str]] = [
     ("opens-not-veiled", "events.issue.opens[1]", "e['issue']['opens'].append('due')"),
     ("opens-before-set", "events.issue.opens[0]", "e['draft']['fields'].remove('price')"),
     ("opens-and-sets", "events.issue.opens[0]", "e['issue']['fields'].append('price')"),
+    ("veil-again", "events.postpone.fields", "e['postpone']['fields'].append('price')"),
+    ("second-moves", "events.postpone.fields", "e['postpone']['fields'].append('number')"),
+    ("term-elsewhere", "events.pay.data.on.term",
+     "e['pay']['data']['on'] = {k: f['due'][k] for k in ('label', 'type', 'term')}"),
+    ("term-elsewhere", "fields.sellers.columns.id.term", "f['sellers']['columns']['id']['term'] = f['due']['term']"),
+    ("term-without-end", "fields.due.term", "del f['due']['term']['most']"),
+    ("not-for-type", "fields.share.term", "f['share']['term'] = f['due']['term']"),
+    ("no-such-field", "fields.due.term.after", "f['due']['term']['after'] = 'due'"),
+    ("wrong-type", "fields.due.term.after", "f['due']['term']['after'] = 'number'"),
+    ("not-required", "fields.due.term.after", "f['due']['term']['after'] = 'share'"),
+    ("automatic-needs", "events.lapse.automatic", "e['lapse']['receipts'] = ['registry']"),
+    ("automatic-needs", "events.lapse.automatic", "e['lapse']['data'] = e['pay']['data']"),
+    ("automatic-when", "events.lapse.automatic", "del e['lapse']['not_before']"),
+    ("name-kept", "unique.receipt_tax", "d['unique']['receipt_tax'] = d['unique']['number']"),
+    ("name-kept", "unique.serves_once", "d['unique']['serves_once'] = d['unique']['number']"),
+    ("no-such-field", "events.issue.conditions[0].compare[0].own", "c[0]['own'] = 'colour'"),
+    ("no-such-field", "events.issue.conditions[0].compare[1].own", "c[1]['own'] = 'seller.colour'"),
+    ("wrong-type", "events.issue.conditions[0].compare[0].own", "c[0]['own'] = 'number'"),
+    ("wrong-type", "events.issue.conditions[0].compare[0].own", "c[0] |= {'own': 'sellers', 'is': 'equal'}"),
+    ("not-clear", "events.issue.conditions[0].compare[0].own", "c[0] |= {'own': 'price', 'theirs': 'face'}"),
+    ("measure-without-value", "events.issue.conditions[0].compare[0].own", "c[0]['own'] = '@balance'; del d['value']"),
+    ("condition-kind", "events.issue.conditions[0].compare[1].of[0]", "c[1]['of'] = ['other']"),
+    ("condition-field", "events.issue.conditions[0].compare[0].theirs", "c[0]['theirs'] = 'price'"),
+    ("condition-field", "events.issue.conditions[0].compare[1].theirs", "c[1]['theirs'] = 'sellers.colour'"),
+    ("condition-type", "events.issue.conditions[0].compare[0]", "c[0]['theirs'] = 'due'"),
+    ("condition-field", "events.issue.conditions[0].serves.at_most", "n['serves']['at_most'] = 'turns'"),
+    ("wrong-type", "events.issue.conditions[0].serves.at_most", "n['serves']['at_most'] = 'due'"),
 ]  # fmt: skip
 
 
@@ -150,6 +177,8 @@ def test_what_breaks_a_rule_is_found_in_its_place(rule: str, path: str, breaking
         "e": broken["events"],
         "f": broken["fields"],
         "t": broken["events"]["issue"]["approvals"]["tiers"],
+        "n": broken["events"]["issue"]["conditions"][0],
+        "c": broken["events"]["issue"]["conditions"][0]["compare"],
     }
     exec(breaking, names)  # noqa: S102 - the cases above
     findings = check(sound_kind.kind(broken))
@@ -161,7 +190,7 @@ def test_what_breaks_a_rule_is_found_in_its_place(rule: str, path: str, breaking
 
 def test_every_rule_has_a_case() -> None:
     alone = {case[0] for case in CASES}
-    assert alone | {"schema", "condition-kind"} == RULES.keys()
+    assert alone | {"schema", "unique-differs"} == RULES.keys()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +233,7 @@ def test_kinds_that_wait_for_each_other_are_found_together() -> None:
         made = sound_kind.document()
         made["id"] = name
         del made["events"]["release"]
-        made["events"]["issue"]["conditions"][0]["kinds"] = [other]
+        made["events"]["issue"]["conditions"][0] |= {"kinds": [other], "compare": []}
         return made
 
     first, second = (sound_kind.kind(one(*names)) for names in (("order", "invoice"), ("invoice", "order")))
@@ -217,6 +246,21 @@ def test_kinds_that_wait_for_each_other_are_found_together() -> None:
     assert "order.issue -> invoice.issue -> order.issue" in str(findings[0])
     missing = check_together([first])
     assert [(one.path, one.rule) for one in missing] == [("events.issue.conditions[0].kinds[0]", "condition-kind")]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"fields": ["seller.id", "number"]}, {"capacity": "face"}],
+)
+def test_rules_of_one_name_are_one_register(changed: dict[str, Any]) -> None:
+    """Another order, or a capacity on one side alone: what one kind takes, the other would never meet."""
+    other = sound_kind.document() | {"id": "other"}
+    assert check_together([sound_kind.kind(sound_kind.document()), sound_kind.kind(other)]) == []
+    other["unique"]["number"] |= changed
+    found = check_together([sound_kind.kind(sound_kind.document()), sound_kind.kind(other)])
+    assert [(one.path, one.rule) for one in found] == [("other: unique.number", "unique-differs")]
+    other["unique"]["number"]["scope"] = "@elsewhere"
+    assert check_together([sound_kind.kind(sound_kind.document()), sound_kind.kind(other)]) == []
 
 
 _NAMED = st.sampled_from(["fields", "states"])

@@ -91,7 +91,7 @@ class Model:
             elif (
                 effect.capacity != self.capacities[thing] or sum(uses.values()) + effect.amount > self.capacities[thing]
             ):
-                return errors.Taken if effect.capacity == 1 else errors.ValueExceeded
+                return errors.Taken
             uses[tenant, effect.letter] = mine + effect.amount
         return None
 

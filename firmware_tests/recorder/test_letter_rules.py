@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from appliance.errors import BadRequest, CinnabarError, NotFound
@@ -52,8 +53,8 @@ REFUSED: dict[str, tuple[type[CinnabarError], list[Effect]]] = {
     "what is used once, again": (errors.Taken, [step(TWO, 2), claim(TWO)]),
     "what is used once, again by the same letter": (errors.Taken, [step(ONE, 2), claim(ONE)]),
     "two of what is there once": (errors.Taken, [step(TWO, 2), claim(TWO, 2, key=b"c" * 32)]),
-    "more than is left": (errors.ValueExceeded, [step(TWO, 2), claim(TWO, 41, 100, key=b"b" * 32)]),
-    "another capacity": (errors.ValueExceeded, [step(TWO, 2), claim(TWO, 1, 101, key=b"b" * 32)]),
+    "more than is left": (errors.Taken, [step(TWO, 2), claim(TWO, 41, 100, key=b"b" * 32)]),
+    "another capacity": (errors.Taken, [step(TWO, 2), claim(TWO, 1, 101, key=b"b" * 32)]),
     "more given back than used": (errors.ValueExceeded, [step(ONE, 2), claim(ONE, -61, 100, key=b"b" * 32)]),
     "given back what another letter uses": (errors.ValueExceeded, [step(TWO, 2), claim(TWO, -1)]),
     "given back what nobody uses": (errors.ValueExceeded, [step(TWO, 2), claim(TWO, -1, key=b"d" * 32)]),
@@ -128,6 +129,15 @@ def test_those_of_one_transaction_see_each_other(ground: Bench) -> None:
     codes = [answer.code if isinstance(answer, Refused) else None for answer in answers]
     assert codes == [None, "value-exceeded", None, "taken", None, None, "head-moved"]
     assert (ground.balance(ONE), ground.balance(NEW)) == (200, 0)
+
+
+def test_what_a_letter_uses_already_is_not_taken_again(ground: Bench) -> None:
+    again = msgspec.structs.replace(claim(ONE), again=True)
+    ground.must(step(ONE, 2), again)
+    assert isinstance(ground.one(step(TWO, 2), msgspec.structs.replace(claim(TWO), again=True)), Refused)
+    ground.must(step(ONE, 3), claim(ONE, -1))
+    ground.must(step(TWO, 2), msgspec.structs.replace(claim(TWO), again=True))
+    assert isinstance(ground.one(step(ONE, 4), again), Refused)
 
 
 def test_what_is_given_back_may_be_claimed_with_another_capacity(ground: Bench) -> None:

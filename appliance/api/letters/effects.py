@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from appliance.api.letters.views import close_view
-from appliance.letters.effects import Count, Use, counts, uses
+from appliance.letters.effects import Count, counts, uses
 from appliance.letters.event import Event
 from appliance.letters.kind import Kind
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
-from appliance.letters.uniqueness import tenant_scope, uniqueness_key
+from appliance.letters.uniqueness import Use, tenant_scope, uniqueness_key
 from appliance.recorder.messages import Claim, Effect, LetterStands, LetterStep, Tally, ValueMove
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ def effects_of(
     before: LetterState | None,
     event: Event,
     states: tuple[LetterState, list[LetterState]],
+    also: Iterable[Use] = (),
 ) -> list[Effect]:
-    """All of an event's effects; the event's record is the first entry of the command."""
+    """All of an event's effects; the event's record is the first entry of the command. `also`: what it uses beside what
+    its kind's rules of uniqueness say (Decision.uses)."""
     after, parts = states
     cipher = worker.cipher_of(tenant)
     effects: list[Effect] = [_step(cipher, before, after)]
@@ -38,7 +41,7 @@ def effects_of(
         for one in event.references
         if one.letter not in stepped
     ]
-    for use in uses(kind, before, after):
+    for use in [*uses(kind, before, after), *also]:
         effects.append(_claim(worker, tenant, use, after.letter))
     for count in counts(kind, before, after, parts):
         name = "/".join([kind.id, count.quota, count.period, _concerned(worker, tenant, count)])
@@ -81,4 +84,4 @@ def _concerned(worker: Worker, tenant: str, count: Count) -> str:
 
 def _claim(worker: Worker, tenant: str, use: Use, letter: str) -> Claim:
     key = uniqueness_key(worker.mac_of(tenant, use.scope), use.scope or tenant_scope(tenant), use.name, use.values)
-    return Claim(use.scope, key, bytes.fromhex(letter), use.amount, use.capacity)
+    return Claim(use.scope, key, bytes.fromhex(letter), use.amount, use.capacity, use.again)

@@ -116,7 +116,7 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
         decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
     )
     states = states_after(wanted.before, event, decision.disclosures)
-    effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states)
+    effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses)
     page: PreparedPdf | None = None
     if wanted.asked.document:
         page = await prepare_document(worker, caller, key, wanted.loaded, event, states[0], now_us)

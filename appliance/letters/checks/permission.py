@@ -128,6 +128,12 @@ def _veil(kind: Kind) -> Iterator[Finding]:
                 yield finding(path, "veil-weak")
             else:
                 yield from _moved(kind, name, event.not_before)
+        for field in event.opens:
+            yield from _again(kind, name, field)
+    if veiled and kind.second is not None:
+        for name, event in kind.events.items():
+            if event.from_ and kind.second in event.fields:
+                yield finding(f"events.{name}.fields", "second-moves", name=kind.second)
     for field in sorted(veiled - opened):
         yield finding(f"fields.{field}.confidentiality", "veil-unopened")
 
@@ -152,6 +158,14 @@ def _opens(kind: Kind, path: str, event: Event, name: str) -> Iterator[Finding]:
         grown = len(unset) > size
     if not event.from_ or unset & set(event.from_):
         yield finding(path, "opens-before-set", name=name)
+
+
+def _again(kind: Kind, opening: str, field: str) -> Iterator[Finding]:
+    """What was opened is not sealed again: a plain value would stand beside an envelope that says something else."""
+    after = reachable(kind, {way.after for way in ways(kind) if way.event == opening})
+    for name, event in kind.events.items():
+        if field in event.fields and after & set(event.from_):
+            yield finding(f"events.{name}.fields", "veil-again", name=field)
 
 
 def _moved(kind: Kind, opening: str, limit: str) -> Iterator[Finding]:

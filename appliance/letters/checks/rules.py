@@ -164,7 +164,25 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "it can never happen: {circle}",
         "永远无法发生：{circle}",
     ),
+    "unique-differs": (
+        "{kind} has this rule with its fields in another order, or by amount: the two would never meet",
+        "{kind} 有同名规则，但字段次序不同，或一方按金额共享：两者永远不会相互核对",
+    ),
+    # terms, and what the box does and keeps by itself
+    "term-elsewhere": ("a term stands with a field of the letter", "期限规则只用于函件的字段"),
+    "term-without-end": ("a term has most, or least", "期限规则须有 most 或 least"),
+    "automatic-needs": ("the box cannot bring {name}", "系统无法自行提供 {name}"),
+    "automatic-when": (
+        "what the box does by itself has not_before, and happens to a letter that is there",
+        "系统自动执行的事件须有 not_before，且只用于已存在的函件",
+    ),
+    "name-kept": ("the box keeps names that begin so to itself: {name}", "此类开头的名称由系统保留：{name}"),
     # veil
+    "second-moves": (
+        "{name} is what the public is asked for: while fields are veiled it stays what it was",
+        "{name} 是公开查验的第二要素：有封存字段的种类中不得更改",
+    ),
+    "veil-again": ("{name} may have been opened before: it is not sealed again", "{name} 可能已揭示：不得再次封存"),
     "veil-unopened": ("no event opens it: it would stay veiled for ever", "没有事件揭示它：将永远封存"),
     "veil-weak": (
         "what opens veiled fields needs not_before, or approvals with a step in every tier",

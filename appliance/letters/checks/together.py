@@ -1,4 +1,5 @@
-"""Kinds that belong together: conditions name kinds, states and fields that are there, and do not wait in a circle."""
+"""Kinds that belong together: conditions name kinds, states and fields that are there, and do not wait in a circle;
+rules of uniqueness with one name are one register."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from appliance.letters.checks.life import parts_states
 from appliance.letters.checks.rules import Finding, finding
-from appliance.letters.kind import Condition, Event, Kind
+from appliance.letters.checks.waiting import alike, place_type
+from appliance.letters.kind import BALANCE, Condition, Event, Kind, Unique
 
 _Place = tuple[str, str]
 """A kind's id and one of its states, or of its events."""
@@ -21,7 +23,8 @@ def together(kinds: Sequence[Kind], *, whole: bool) -> Iterator[Finding]:
         for name, event in kind.events.items():
             for index, condition in enumerate(event.conditions):
                 path = f"{prefix[kind.id]}events.{name}.conditions[{index}]"
-                yield from _names(by_id, path, kind, condition, whole=whole)
+                yield from _names(by_id, path, kind, event, condition, whole=whole)
+    yield from _shared_uses(kinds)
     happened = _possible(by_id)
     for kind in kinds:
         alone = _possible({kind.id: kind}, trusting=True)
@@ -32,7 +35,9 @@ def together(kinds: Sequence[Kind], *, whole: bool) -> Iterator[Finding]:
                     yield finding(path, "waiting", circle=_circle(by_id, kind.id, name, happened))
 
 
-def _names(by_id: Mapping[str, Kind], path: str, kind: Kind, condition: Condition, *, whole: bool) -> Iterator[Finding]:
+def _names(
+    by_id: Mapping[str, Kind], path: str, kind: Kind, event: Event, condition: Condition, *, whole: bool
+) -> Iterator[Finding]:
     for index, name in enumerate(condition.kinds):
         if name not in by_id and whole:
             yield finding(f"{path}.kinds[{index}]", "condition-kind", name=name)
@@ -44,6 +49,7 @@ def _names(by_id: Mapping[str, Kind], path: str, kind: Kind, condition: Conditio
                 yield finding(f"{path}.states[{index}]", "condition-state", kind=kinds, name=state)
     yield from _ends(path, others, condition, all_here=len(others) == len(condition.kinds))
     for other in others:
+        yield from _compared(path, kind, event, condition, other)
         if not set(condition.states) & other.states.keys():
             yield finding(f"{path}.states", "condition-state", kind=other.id, name=" / ".join(condition.states))
         for own, theirs in condition.same.items():
@@ -54,6 +60,40 @@ def _names(by_id: Mapping[str, Kind], path: str, kind: Kind, condition: Conditio
             elif mine is not None and mine.type != field.type:
                 pair = {"found": mine.type, "wanted": field.type}
                 yield finding(where, "condition-type", name=own, other=theirs, kind=other.id, **pair)
+
+
+def _shared_uses(kinds: Sequence[Kind]) -> Iterator[Finding]:
+    """Rules of one name in one scope are one register: the same fields in one order, shared by amount or not at all."""
+    first: dict[tuple[str, str, frozenset[str]], tuple[Kind, Unique]] = {}
+    for kind in kinds:
+        for name, unique in kind.unique.items():
+            before, other = first.setdefault((unique.scope, name, frozenset(unique.fields)), (kind, unique))
+            if other.fields != unique.fields or (other.capacity is None) != (unique.capacity is None):
+                yield finding(f"{kind.id}: unique.{name}", "unique-differs", kind=before.id)
+
+
+def _compared(path: str, kind: Kind, event: Event, condition: Condition, other: Kind) -> Iterator[Finding]:
+    for place, one in enumerate(condition.compare):
+        if one.of and other.id not in one.of:
+            continue
+        where = f"{path}.compare[{place}]"
+        head = one.theirs.partition(".")[0]
+        theirs, mine = place_type(other.fields, one.theirs), place_type(kind.fields | event.data, one.own)
+        worthless = one.theirs == BALANCE and other.value is None
+        secret = head in other.fields and other.fields[head].confidentiality != "clear"
+        if theirs is None or worthless or secret:
+            yield finding(f"{where}.theirs", "condition-field", kind=other.id, name=one.theirs)
+        elif mine is not None and not alike(mine, theirs, one.is_):
+            pair = {"found": mine, "wanted": theirs}
+            yield finding(where, "condition-type", name=one.own, other=one.theirs, kind=other.id, **pair)
+    serves = condition.serves
+    if serves is not None and isinstance(serves.at_most, str):
+        field = other.fields.get(serves.at_most)
+        if field is None or field.confidentiality != "clear":
+            yield finding(f"{path}.serves.at_most", "condition-field", kind=other.id, name=serves.at_most)
+        elif field.type != "integer":
+            pair = {"found": field.type, "wanted": "integer"}
+            yield finding(f"{path}.serves.at_most", "wrong-type", name=serves.at_most, **pair)
 
 
 def _ends(path: str, others: Sequence[Kind], condition: Condition, *, all_here: bool) -> Iterator[Finding]:

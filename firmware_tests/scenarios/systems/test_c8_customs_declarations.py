@@ -105,7 +105,7 @@ def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client) -
         assert lend(second_bank, second) == "lent"
         third = second_bank.begin_letter("customs-financing", application(second_bank, "10000.01")).happened.letter
         second_bank.letter_event(third, "verify", receipts=[receipt("safe", "核验回执")])
-        with refuses("value-exceeded"):
+        with refuses("taken"):
             second_bank.letter_event(third, "lend")
         with refuses("not-found"):
             second_bank.letter(first)
