@@ -20,10 +20,11 @@ from appliance.api.messages import Request, Response
 from appliance.api.records import read_body
 from appliance.api.schemas import BulkStamp, BulkStampItem, BulkStampRequest
 from appliance.api.stamps import decode_record
-from appliance.api.texts import idempotency_of, rfc3339
+from appliance.api.texts import idempotency_of
 from appliance.calls.problems import problem_of
 from appliance.errors import NotFound
 from appliance.evidence_records import BatchRejected, CompactBatch, HashTree, distinct
+from appliance.instants import rfc3339
 from appliance.record import Record
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from appliance.api.messages import Request, Response
 from appliance.api.schemas import PreparedSeal as PreparedAnswer
 from appliance.api.schemas import Seal, SealRequest
 from appliance.api.stamps import stamp_signature
-from appliance.api.texts import idempotency_of, rfc3339
+from appliance.api.texts import idempotency_of
 from appliance.documents import FURTHER_SIGNATURE, DocumentWorkerFailed, FurtherRequest
 from appliance.errors import BadRequest
+from appliance.instants import rfc3339
 from appliance.record import Record
 from appliance.recorder.messages import Entry
 from appliance.seals import (

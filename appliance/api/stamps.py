@@ -20,8 +20,9 @@ from appliance.api.endpoints import MEDIA_JSON
 from appliance.api.errors import IdempotencyNotOffered
 from appliance.api.messages import Request, Response
 from appliance.api.schemas import Stamp, StampRequest
-from appliance.api.texts import idempotency_of, rfc3339
+from appliance.api.texts import idempotency_of
 from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound, Unavailable
+from appliance.instants import rfc3339
 from appliance.record import Record
 from appliance.recorder.errors import KeyUnusable, QuotaExceeded
 from appliance.recorder.messages import Idempotency

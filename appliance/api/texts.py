@@ -1,8 +1,7 @@
-"""Times, ids and idempotency keys in and out of their written forms."""
+"""Ids and idempotency keys in and out of their written forms."""
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import os
 import time
@@ -11,14 +10,6 @@ import uuid
 from appliance.api.messages import Request
 from appliance.recorder.errors import IdempotencyKeyInvalid
 from appliance.recorder.messages import Idempotency
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-def rfc3339(time_us: int) -> str:
-    """Microseconds since the epoch as RFC 3339 in UTC, with six digits of fraction."""
-    moment = _EPOCH + datetime.timedelta(microseconds=time_us)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def idempotency_of(request: Request) -> Idempotency | None:

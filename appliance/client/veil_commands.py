@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.client.options import connection_options
+from appliance.instants import microseconds
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -282,5 +283,4 @@ def _instant(text: str) -> int:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise click.BadParameter("an instant with its zone, 2026-12-01T02:00:00Z", param_hint="--not-before")
-    since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return since // datetime.timedelta(microseconds=1)
+    return microseconds(moment)

@@ -10,7 +10,7 @@ import functools
 import hashlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -33,10 +33,10 @@ from pyhanko_certvalidator.validate import async_validate_path
 from appliance.der import DerError, Reader
 from appliance.evidence.findings import Refusal, SubIndication
 from appliance.evidence.signatures import check_signature, read_algorithm
+from appliance.instants import instant, microseconds
 from appliance.quoting import escape
 
 _T = TypeVar("_T")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST = 64 * 1024
 _PLAIN = frozenset(("common_name", "organization_name", "organizational_unit_name", "country_name"))
 
@@ -115,16 +115,6 @@ def _name(subject: x509.Name) -> str:
     parts.sort(key=lambda part: part[0] != "common_name")
     shown = [value if kind in _PLAIN else f"{kind}={value}" for kind, value in parts]
     return ", ".join(shown) or "(no name)"
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since the epoch of an aware datetime."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def instant(time_us: int) -> datetime:
-    """The datetime of microseconds since the epoch. Raises OverflowError outside the years 1 to 9999."""
-    return _EPOCH + timedelta(microseconds=time_us)
 
 
 def spoken(time_us: int) -> str:

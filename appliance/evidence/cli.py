@@ -18,7 +18,6 @@ from appliance.ceremonies import DocumentRefused
 from appliance.ceremonies.proposal import read_digest
 from appliance.errors import CinnabarError
 from appliance.evidence.browser import verifier_page
-from appliance.evidence.certificates import microseconds
 from appliance.evidence.directory import default_state, load_trust, read_public_key
 from appliance.evidence.findings import Indication
 from appliance.evidence.language import LANGUAGES, Language, language_of
@@ -30,6 +29,7 @@ from appliance.evidence.signatures import DIGEST_OIDS, digest
 from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile
 from appliance.evidence.text import print_report
 from appliance.evidence.verify import verify
+from appliance.instants import microseconds
 from appliance.letters.kind import read_kind
 from appliance.quoting import escape
 

@@ -43,8 +43,9 @@ from appliance.evidence.bundle import (
     TrustRefused,
 )
 from appliance.evidence.canonical import NotCanonical, check_canonical
-from appliance.evidence.certificates import Certificate, microseconds, read_certificate
+from appliance.evidence.certificates import Certificate, read_certificate
 from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.instants import microseconds
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote
 from appliance.log.note import COSIGNATURE_V1, ED25519, VerifierKey

@@ -47,6 +47,7 @@ from appliance.ceremonies.quorum import withdrawn
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.ceremonies.statements import ReceivedStatement, Statement
 from appliance.errors import Conflict, NotFound
+from appliance.instants import MICROSECOND
 from appliance.keymaster.context import Room
 from appliance.keymaster.errors import JournalContradicted, ProposalClosed, StillWaiting, TooManyProposals
 from appliance.keymaster.heads import check_head, empty_head
@@ -65,7 +66,6 @@ LOOK_AGAIN_S = 30
 
 
 NO_LIMIT = -1
-_MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 class _Requested(msgspec.Struct):
@@ -359,7 +359,7 @@ class Engine:
         if ends > reached:
             # The box's clock says so; whoever sets it forward has not let anybody look for any longer.
             self._count_waiting(row.digest)
-            missing = (ends - reached) // _MICROSECOND - self.row(row.digest).waited
+            missing = (ends - reached) // MICROSECOND - self.row(row.digest).waited
             if missing > 0:
                 hours = -(-missing // 3_600_000_000)
                 raise StillWaiting(f"the recovery has not waited in public for long enough: {hours} more hours")

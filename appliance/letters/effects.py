@@ -6,11 +6,11 @@ and has the recorder decide about all of it in one transaction (control ONCE).
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
+from appliance.instants import instant
 from appliance.letters.errors import FieldRefused
 from appliance.letters.fields import moment
 from appliance.letters.hidden import read_disclosure
@@ -18,8 +18,6 @@ from appliance.letters.kind import Kind, Quota, Unique
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
 from appliance.letters.uniqueness import Use, normalised
-
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class Count(NamedTuple):
@@ -123,7 +121,7 @@ def _spelled(type_: str, value: Any) -> str:  # JSON
         return "0" if number == "-0" else number
     if type_ == "time":
         try:
-            when = _EPOCH + datetime.timedelta(microseconds=moment(value, "+00:00"))
+            when = instant(moment(value, "+00:00"))
         except OverflowError:
             raise FieldRefused(f"the time {value} lies outside the years 1 to 9999 of UTC") from None
         text = when.replace(tzinfo=None).isoformat(timespec="microseconds").rstrip("0").rstrip(".")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from appliance.instants import microseconds
 from appliance.letters.errors import FieldRefused
 from appliance.letters.kind import Field
 from appliance.letters.money import parse_amount
@@ -68,13 +69,8 @@ def moment(text: str, zone: str, *, end: bool = False) -> int:
     """Microseconds since the epoch of a time, or of the first or last microsecond of a date in `zone`."""
     if _DATE.match(text):
         begin = datetime.datetime.fromisoformat(f"{text}T00:00:00{zone}")
-        microseconds = _microseconds(begin)
-        return microseconds + 86_400_000_000 - 1 if end else microseconds
-    return _microseconds(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
-
-
-def _microseconds(when: datetime.datetime) -> int:
-    return (when - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
+        return microseconds(begin) + (86_400_000_000 - 1 if end else 0)
+    return microseconds(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
 
 
 @lru_cache(maxsize=1024)
@@ -107,7 +103,7 @@ def _money(field: Field, value: Any, _where: str) -> None:
 
 
 def parse_limit(text: str) -> int:
-    """A limit of a kind in ten-thousandths: it has up to four digits after the point in any currency."""
+    """A limit in ten-thousandths: it has up to four digits after the point in any currency."""
     whole, _, part = text.partition(".")
     return int(whole) * 10_000 + int(part.ljust(4, "0"))
 

@@ -6,11 +6,11 @@ in the transaction that records the event: see appliance.letters.effects.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from appliance.instants import rfc3339
 from appliance.letters.conditions import Values, look, settle
 from appliance.letters.effects import value_of
 from appliance.letters.errors import EventRefused, FieldRefused, RoleMissing
@@ -129,8 +129,7 @@ def judge(
 
 def happened(at_us: int, before: LetterState | None) -> str:
     """The event's time as it stands in it: never before that of the event before it."""
-    when = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=at_us)
-    text = when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = rfc3339(at_us)
     if before is not None and text < before.changed:
         raise EventRefused(f"the clock is behind the letter's last event, {before.changed}")
     return text

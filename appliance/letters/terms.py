@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from appliance.instants import instant
 from appliance.letters.errors import FieldRefused
 from appliance.letters.kind import BEGUN, Field
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _PERIOD: Final = re.compile(r"P(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?(?:([0-9]{1,5})D)?")
 
 
@@ -77,4 +77,4 @@ def _local(text: str | None, zone: str) -> datetime.datetime | None:
 
 def _of_clock(time_us: int, zone: str) -> datetime.datetime:
     offset = datetime.datetime.fromisoformat(f"2000-01-01T00:00:00{zone}").tzinfo
-    return (_EPOCH + datetime.timedelta(microseconds=time_us)).astimezone(offset)
+    return instant(time_us).astimezone(offset)

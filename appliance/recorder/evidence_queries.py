@@ -35,12 +35,8 @@ class EvidenceQueries:
 
     def query_letter_of_any(self, tenants: list[str], letter: bytes) -> list[object] | None:
         """[tenant, view] of a letter of one of these tenants, for whoever holds its code; None: there is none."""
-        for name in tenants:
-            number = rows.tenant_number(self.connection, str(name))
-            found = None if number is None else letters.read_letter(self.connection, number, bytes(letter))
-            if found is not None:
-                return [name, found.view]
-        return None
+        found = letters.read_letter_of_any(self.connection, bytes(letter))
+        return list(found) if found is not None and found[0] in tenants else None
 
     def query_list_at(self, authority: str, time: int) -> bytes | None:
         """The newest revocation list (DER) of an authority that was made at that time or before, in microseconds."""

@@ -187,6 +187,14 @@ def read_letter(connection: sqlite3.Connection, tenant: int, letter: bytes) -> L
     return None if row is None else LetterRow(*row)
 
 
+def read_letter_of_any(connection: sqlite3.Connection, letter: bytes) -> tuple[str, bytes] | None:
+    """(tenant's name, view) of the one letter on the box that has this id."""
+    row: tuple[str, bytes] | None = connection.execute(
+        "SELECT t.name, l.view FROM letters l JOIN tenants t ON t.number = l.tenant WHERE l.letter = ?", (letter,)
+    ).fetchone()
+    return row
+
+
 def count_letters(connection: sqlite3.Connection, tenant: int) -> list[tuple[str, str, int]]:
     """(kind, state, count) of a tenant's letters."""
     return connection.execute(

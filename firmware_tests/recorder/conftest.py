@@ -34,6 +34,20 @@ def recorder(root: Path) -> Iterator[Recorder]:
         recorder.kill()
 
 
+@pytest.fixture(scope="session")
+def standing() -> Iterator[Recorder]:
+    """One for all tests that leave it standing, each with tenants of its own (`enrolled`)."""
+    path = Path(tempfile.mkdtemp(prefix="cinnabar-"))
+    write_settings(path / "box.json", settings())
+    made = Recorder(path)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+        shutil.rmtree(path)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path / "records")

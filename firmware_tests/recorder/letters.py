@@ -60,6 +60,16 @@ class Who(NamedTuple):
 ACME = Who("acme", "app", CERTIFICATE)
 
 
+def enrolled(recorder: Recorder) -> Who:
+    """A tenant of a running recorder that nobody has used yet."""
+    who = Who(f"tenant-{os.urandom(8).hex()}", "app", os.urandom(32))
+    with recorder.admin() as admin:
+        admin.enrol_tenant(who.tenant)
+        admin.enrol_application(who.tenant, who.application, ["*"])
+        admin.enrol_certificate(*who, 0, FOREVER)
+    return who
+
+
 def applying(client: RecorderClient, who: Who) -> Append:
     """Appends one event with its effects."""
 

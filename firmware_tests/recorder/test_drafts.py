@@ -4,45 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sqlite3
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from appliance.box.settings import write_settings
 from appliance.errors import BadRequest, NotAuthorised, NotFound
 from appliance.recorder import RecorderClient, errors
 from appliance.recorder.drafts import CONTENT_BYTES, KEPT_LIMIT, LONGEST_US
-from firmware_tests.recorder.letters import Who, with_client
-from firmware_tests.recorder.running import FOREVER, Recorder, settings
+from firmware_tests.recorder.letters import enrolled, with_client
+from firmware_tests.recorder.running import Recorder
 
 HOUR_US = 3_600_000_000
-
-
-@pytest.fixture(scope="module")
-def standing() -> Iterator[Recorder]:
-    root = Path(tempfile.mkdtemp(prefix="cinnabar-"))
-    write_settings(root / "box.json", settings())
-    made = Recorder(root)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.kill()
-        shutil.rmtree(root)
-
-
-def enrolled(recorder: Recorder) -> Who:
-    who = Who(f"tenant-{os.urandom(8).hex()}", "app", os.urandom(32))
-    with recorder.admin() as admin:
-        admin.enrol_tenant(who.tenant)
-        admin.enrol_application(who.tenant, who.application, ["*"])
-        admin.enrol_certificate(*who, 0, FOREVER)
-    return who
 
 
 def now_us() -> int:

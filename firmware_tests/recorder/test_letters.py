@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from appliance.box.settings import write_settings
 from appliance.errors import BadRequest, NotFound
 from appliance.recorder import RecorderClient, errors, new_run_id
 from appliance.recorder.messages import Idempotency, Replayed, SliceRow, Tally, ValueMove
@@ -31,41 +26,18 @@ from firmware_tests.recorder.letters import (
     applying,
     check_letters,
     claim,
+    enrolled,
     event,
     head,
     letter_id,
     step,
     with_client,
 )
-from firmware_tests.recorder.running import CERTIFICATE, FOREVER, Recorder, entry, settings, uuid7
+from firmware_tests.recorder.running import CERTIFICATE, Recorder, entry, uuid7
 from firmware_tests.recorder.test_faults import check_whole
 
 ENROLLED = 2
 """Leaves of a tenant's log that enrolling its application and certificate leaves."""
-
-
-@pytest.fixture(scope="module")
-def standing() -> Iterator[Recorder]:
-    """One for all that leave it standing."""
-    root = Path(tempfile.mkdtemp(prefix="cinnabar-"))
-    write_settings(root / "box.json", settings())
-    made = Recorder(root)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.kill()
-        shutil.rmtree(root)
-
-
-def enrolled(recorder: Recorder) -> Who:
-    """A tenant that nobody has used yet."""
-    who = Who(f"tenant-{os.urandom(8).hex()}", "app", os.urandom(32))
-    with recorder.admin() as admin:
-        admin.enrol_tenant(who.tenant)
-        admin.enrol_application(who.tenant, who.application, ["*"])
-        admin.enrol_certificate(*who, 0, FOREVER)
-    return who
 
 
 @pytest.fixture
@@ -76,6 +48,20 @@ def acme(standing: Recorder) -> Who:
 @pytest.fixture
 def globex(standing: Recorder) -> Who:
     return enrolled(standing)
+
+
+def test_whoever_holds_a_code_finds_the_letter_at_tenants_that_show_theirs(
+    standing: Recorder, acme: Who, globex: Who
+) -> None:
+    async def main(client: RecorderClient) -> None:
+        one = letter_id()
+        await applying(client, acme)(step(one, 1))
+        both = [globex.tenant, acme.tenant]
+        assert await client.query("letter_of_any", both, one) == [acme.tenant, b"view 1"]
+        assert await client.query("letter_of_any", [globex.tenant], one) is None
+        assert await client.query("letter_of_any", both, letter_id()) is None
+
+    with_client(standing, main)
 
 
 def test_a_letter_is_issued_moves_on_and_is_read(standing: Recorder, acme: Who, globex: Who) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Final
 
 from appliance.box.home import Home
-from appliance.box.kinds import kinds_of
+from appliance.box.kinds import kind_files
 from appliance.letters.errors import KindUnknown
 from appliance.letters.kind import LoadedKind, read_kind
 
@@ -21,6 +22,7 @@ class Kinds:
         self._home = home
         self._by_digest: dict[tuple[str, str], LoadedKind] = {}
         self._newest: dict[tuple[str, str], LoadedKind] = {}
+        self._read: set[Path] = set()
         self._looked: dict[str, float] = {}
 
     def newest(self, tenant: str, kind: str) -> LoadedKind:
@@ -41,17 +43,15 @@ class Kinds:
             raise KindUnknown("the kind of this letter is no longer installed")
         return found
 
-    def all_of(self, tenant: str) -> list[LoadedKind]:
-        """The newest version of each kind, by id."""
-        self._look(tenant)
-        return [kind for (owner, _), kind in sorted(self._newest.items()) if owner == tenant]
-
     def _look(self, tenant: str) -> None:
         now = time.monotonic()
         if now - self._looked.get(tenant, -LOOK_AGAIN_S) < LOOK_AGAIN_S:
             return
         self._looked[tenant] = now
-        for text in kinds_of(self._home, tenant):
-            loaded = read_kind(text)
+        for path in kind_files(self._home, tenant):
+            if path in self._read:
+                continue
+            loaded = read_kind(path.read_bytes())
+            self._read.add(path)
             self._by_digest[tenant, loaded.digest] = loaded
             self._newest[tenant, loaded.kind.id] = loaded

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -46,6 +46,7 @@ from appliance.evidence.revocation import RevocationList, read_revocation_list
 from appliance.evidence.rounds import Input, Round
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, Subject
+from appliance.instants import microseconds
 from appliance.letters.envelope import read_envelope
 from appliance.letters.errors import DisclosureRefused, EnvelopeRefused, EventDamaged
 from appliance.letters.event import Event
@@ -473,4 +474,4 @@ def _instant(text: str) -> int | None:
         when = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     except ValueError:
         return None
-    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return microseconds(when)

@@ -15,6 +15,7 @@ from appliance.errors import BadRequest
 from appliance.keymaster.approvers import ApprovalPolicy, policies_of, policy_names, publish_approvers
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.letters.fields import parse_limit
 
 
 async def sensible(room: Room, _proposal: Proposal, action: SetApprovalPolicy) -> None:
@@ -34,7 +35,7 @@ def check_policy(room: Room, action: SetApprovalPolicy) -> None:
         if tier.threshold > len(tier.approvers):
             raise DocumentRefused("a threshold is not above the number of approvers")
     for currency, tiers in by_currency.items():
-        ends = [amount(tier.up_to) for tier in tiers]
+        ends = [_amount(tier.up_to) for tier in tiers]
         if ends != sorted(set(ends)) or ends[-1] != _ENDLESS:
             raise DocumentRefused(f"{currency}: amounts rise from tier to tier, and the last has no end")
     if not action.tiers:
@@ -44,12 +45,9 @@ def check_policy(room: Room, action: SetApprovalPolicy) -> None:
 _ENDLESS = 10**30
 
 
-def amount(text: str) -> int:
+def _amount(text: str) -> int:
     """An amount of a tier in ten-thousandths; without end, larger than any."""
-    if not text:
-        return _ENDLESS
-    whole, _, part = text.partition(".")
-    return int(whole) * 10_000 + int(part.ljust(4, "0"))
+    return parse_limit(text) if text else _ENDLESS
 
 
 def keep(home: Home, action: SetApprovalPolicy, proposal: str, step: int) -> ApprovalPolicy:

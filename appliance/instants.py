@@ -1,0 +1,24 @@
+"""Instants: microseconds since the epoch inside, RFC 3339 in what the box writes."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final
+
+EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+MICROSECOND: Final = datetime.timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime.datetime) -> int:
+    """Microseconds since the epoch of an aware datetime."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def instant(time_us: int) -> datetime.datetime:
+    """The datetime of microseconds since the epoch. Raises OverflowError outside the years 1 to 9999."""
+    return EPOCH + datetime.timedelta(microseconds=time_us)
+
+
+def rfc3339(time_us: int) -> str:
+    """Microseconds since the epoch as RFC 3339 in UTC, with six digits of fraction."""
+    return instant(time_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
