@@ -33,13 +33,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Hash algorithm of `content_digest`: sha256, sha384, sha512, sha3-256, sha3-384, sha3-512."""
     count: int = 1
     """Number of items that the signature covers: 1, or the size of a batch."""
+    findings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Of a PDF that somebody brought: what its reader should know (appliance.documents.foreign)."""
     format: str = "cinnabar-record/1"
     key: str
     """Name of the signing key in the box's settings: unit or seal key."""
     kind: str
-    """stamp, seal, batch-stamp."""
+    """stamp, seal, batch-stamp, pdf-seal, letter."""
     policy: str | msgspec.UnsetType = msgspec.UNSET
     """Dotted OID of the time-stamp policy, for stamps."""
+    seal_object: str | msgspec.UnsetType = msgspec.UNSET
+    """SHA-256 of the seal object as which a PDF's seal is seen (appliance.letters.seal_object)."""
     serial: str | msgspec.UnsetType = msgspec.UNSET
     """Serial number of the time-stamp token, hexadecimal."""
     signature_digest: str

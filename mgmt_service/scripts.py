@@ -201,6 +201,13 @@ SCRIPTS: Final = (
         (Step(kinds.InstallKind),),
         group="tenants",
     ),
+    Script(
+        "register-seal",
+        _("Register a seal"),
+        _("Lets seals of a tenant be seen as a picture, by the keys that you list and within a time."),
+        (Step(kinds.RegisterSeal),),
+        group="tenants",
+    ),
 )
 BY_SLUG: Final = {script.slug: script for script in SCRIPTS}
 GROUPS: Final = {

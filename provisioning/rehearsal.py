@@ -38,6 +38,7 @@ from hsm.mac import generate_mac_key
 from hsm.x509 import private_key
 from provisioning import names, tokens
 from provisioning.genesis import EnrolledApplication, SignedThing, enrolled, record_genesis
+from provisioning.rehearsal_seal import write_seal
 
 AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 END_ENTITY_LIFETIME = datetime.timedelta(days=825)
@@ -200,6 +201,7 @@ class _Provisioning:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, content)
         self._kinds()
+        self._seals()
         return Provisioned(self.home, settings, applications)
 
     def _kinds(self) -> None:
@@ -211,6 +213,15 @@ class _Provisioning:
                 path = self.home.kinds / tenant / name / f"{version}.toml"
                 path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
                 write_file(path, text, 0o640)
+
+    def _seals(self) -> None:
+        """A seal to be seen for every tenant."""
+        for tenant in self.tenants:
+            chain = self.outputs[self.home.root / f"certificates/{tenant}-seal.pem"]
+            certificate = x509.load_pem_x509_certificate(chain)
+            write_seal(
+                self.home, tenant, tenant, certificate.public_bytes(serialization.Encoding.DER), self.now
+            )
 
     def _token_settings(self, label: str) -> box.TokenSettings:
         return box.TokenSettings(

@@ -11,6 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from appliance.api.bodies import Body, BodyCipher
 from appliance.api.callers import Caller
 from appliance.errors import CinnabarError
@@ -46,6 +48,8 @@ def record_signature(
     count: int = 1,
     policy: str | None = None,
     serial: str | None = None,
+    findings: list[str] | None = None,
+    seal_object: str | None = None,
 ) -> Signed:
     """The record of a signature, its commitment and its encrypted body."""
     record = Record(
@@ -59,6 +63,8 @@ def record_signature(
         signed_digest=hashlib.sha256(to_be_signed).hexdigest(),
         tenant=caller.tenant,
         time=time_us,
+        findings=UNSET if findings is None else findings,
+        seal_object=UNSET if seal_object is None else seal_object,
         **({} if policy is None or serial is None else {"policy": policy, "serial": serial}),
     ).canonical()
     salt = os.urandom(SALT_BYTES)

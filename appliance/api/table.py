@@ -32,8 +32,11 @@ from appliance.api.letters.draft_table import DRAFTS
 from appliance.api.letters.table import LETTERS
 from appliance.api.logs import log_openings, log_resource
 from appliance.api.metrics import metrics
+from appliance.api.pdf_schemas import PdfSeal, PdfSealRequest
+from appliance.api.pdf_seals import document_seals
 from appliance.api.quotas import quota
 from appliance.api.records import records
+from appliance.api.revocation_data import RevocationUnknown
 from appliance.api.schemas import (
     BoxOpening,
     BulkSealRequest,
@@ -57,10 +60,13 @@ from appliance.box.states import Work
 from appliance.clock import TimeNotShown
 from appliance.documents import TrustUnavailable
 from appliance.documents.errors import GENERAL as OF_DOCUMENTS
+from appliance.documents.errors import NotRendered
 from appliance.errors import NotFound
 from appliance.evidence import Report
 from appliance.evidence_records import BatchRejected
+from appliance.letters.errors import SealObjectRefused
 from appliance.log import LogDamaged
+from appliance.pdf import PdfRefused
 from appliance.recorder.errors import (
     Archived,
     IdempotencyConflict,
@@ -185,6 +191,31 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         limit=_document,
         answers=(Answer(200, "The seal.", json_of(Seal)),),
         errors=SEALING,
+        idempotent=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/documents/seals",
+        listeners=APPLICATIONS,
+        handler=document_seals,
+        summary="Seal a PDF",
+        description=(
+            "PAdES baseline B-B, B-T, B-LT or B-LTA on any PDF, as an incremental update: seals that it bears stay "
+            "valid. What acts or hides in it is refused, what a reader should know is told; see docs/pdf.md."
+        ),
+        work=Work.SIGN,
+        takes=json_of(PdfSealRequest),
+        limit=_document,
+        answers=(Answer(200, "The sealed PDF.", json_of(PdfSeal)),),
+        errors=(
+            *STAMPING,
+            CertificateNotValid,
+            PdfRefused,
+            NotRendered,
+            SealObjectRefused,
+            RevocationUnknown,
+            *OF_DOCUMENTS,
+        ),
         idempotent=True,
     ),
     Endpoint(

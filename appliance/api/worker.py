@@ -14,6 +14,7 @@ from appliance.api.errors import NotPermitted
 from appliance.api.gates import Gates
 from appliance.api.letters.approvals import ApproverFiles
 from appliance.api.letters.kinds import Kinds
+from appliance.api.seal_objects import SealObjects
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.box.states import StatePage
@@ -94,6 +95,8 @@ class Worker:
     """Units and seal keys that are not in `units` and `seal_keys` because their token does not open."""
     approvers: ApproverFiles = field(init=False)
     """Who may approve letters' events, by tenant."""
+    seal_objects: SealObjects = field(init=False)
+    """As what seals are seen, by tenant."""
     reopening: Reopening = field(init=False)
     jobs: JobRunner = field(init=False)
     hub: Hub = field(init=False)
@@ -103,6 +106,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.approvers = ApproverFiles(self.home)
+        self.seal_objects = SealObjects(self.home)
         own = self.log_of(None)
         self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader))
 

@@ -190,6 +190,11 @@ class Home:
         return self.root / "policies"
 
     @property
+    def seal_objects(self) -> Path:
+        """Tenants' seal objects, TENANT/NAME/VERSION.json: the keymaster writes, workers read."""
+        return self.root / "seal-objects"
+
+    @property
     def kinds(self) -> Path:
         """Kinds of tenants' letters, TENANT/KIND/VERSION.toml: the keymaster writes, workers read."""
         return self.root / "kinds"

@@ -13,6 +13,7 @@ import msgspec
 from appliance.ceremonies.canonical import Base64, Digest, Instant, Name, Text
 from appliance.ceremonies.constitution import BOX, Constitution, tenant_scope
 from appliance.letters.kind import KIND_BYTES
+from appliance.letters.seal_types import SealType, Side
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
 Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
@@ -315,6 +316,24 @@ class InstallKind(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields
     """The kind's file, whole; its digest is the SHA-256 of its UTF-8."""
 
 
+class RegisterSeal(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="register-seal"):
+    """Let seals of the tenant be seen as a picture, or as its next version: docs/pdf.md."""
+
+    seal: Name
+    """Of the seal object."""
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    """The seal's own name, as people call it."""
+    seal_type: SealType
+    image: Annotated[Base64, msgspec.Meta(min_length=1)]
+    """PNG."""
+    side_mm: Side
+    """Side of the square that it is seen in."""
+    not_before: Instant
+    not_after: Instant
+    certificates: Annotated[list[Digest], msgspec.Meta(min_length=1, max_length=MOST_CERTIFICATES)]
+    """SHA-256 of the certificates whose keys may seal with it."""
+
+
 # The box
 
 
@@ -346,6 +365,13 @@ class SuspendKey(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, t
 
 class DeactivateKey(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="deactivate-key"):
     key: Name
+
+
+class WithdrawSeal(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="withdraw-seal"):
+    """No seal is seen as this any more, until a quorum registers it again. What was sealed stays."""
+
+    seal: Name
+    because: Text
 
 
 class HoldCertificate(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="hold-certificate"):
@@ -389,9 +415,10 @@ Action = (
     AmendConstitution
     | InitialiseToken | GenerateKey | RequestCertificate | ImportCertificate | IssueCertificate
     | ActivateKey | RotateKey | ResumeKey | DeclareCompromised | DestroyKey | BackUpKeys | RestoreKeys
-    | SetStandby | EndStandby
+    | DestroyReleaseKey | MakeUniquenessKey | SetStandby | EndStandby
     | CreateAuthority | SetCertificateProfile | AuthoriseEnrolment | RevokeCertificate | ReleaseCertificate
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
-    | SetApprovalPolicy | InstallKind | ApproveUpdate | RecoverFromTamper | Unlock
+    | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
+    | SetApprovalPolicy | InstallKind | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper | Unlock
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

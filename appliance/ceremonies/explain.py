@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from appliance.ceremonies.actions import Action, AmendConstitution, ApprovalTier, InstallKind, Quota
+from appliance.ceremonies.actions import Action, AmendConstitution, ApprovalTier, InstallKind, Quota, RegisterSeal
 from appliance.ceremonies.constitution import BOX, TENANT, Constitution, Credential, Person, Scope
 from appliance.ceremonies.explain_texts import EMPTY, LABELS, MEANINGS, SENTENCES, WORDS, Pair
 from appliance.ceremonies.proposal import AuditHead, Proposal, ScopeQuorum, digest_words
@@ -128,6 +128,8 @@ def _explain_action(voice: _Voice, action: Action, current: Constitution | None)
             facts += voice.facts(value)
         elif isinstance(action, InstallKind) and name == "file":
             facts += voice.kind(value)
+        elif isinstance(action, RegisterSeal) and name == "image":
+            facts += voice.image(value)
         elif name not in named:
             facts += [voice.fact(name, one) for one in voice.values(name, value)]
     return Part(template.format(**shown), tuple(facts))
@@ -344,6 +346,12 @@ class _Voice:
             said = escape("; ".join(describe_event(event, "en" if self.language == "en" else "zh")), longest=None)
             events.append(Fact(self.say("kind_event", title=label), said))
         return [Fact(self.say("kind_of_letter"), shown), *named, *events]
+
+    def image(self, encoded: str) -> list[Fact]:
+        """The digest by which a picture is known: a page shows the picture, a console cannot."""
+        digest = _sha256(encoded)
+        words = digest_words(digest, _WORD_LISTS[self.language])
+        return [self.fact("image", digest), Fact(self.say("image_words"), words)]
 
     def certificate(self, encoded: str) -> str:
         digest = _sha256(encoded)

@@ -77,6 +77,7 @@ LABELS: Final[Mapping[str, Pair]] = {
     "revoked": ("Certificates that were revoked", "已吊销的证书"),
     "role": ("Issues", "签发"),
     "scheme": ("Scheme", "签名方案"),
+    "seal": ("Seal object", "印章对象"),
     "seal_key": ("Seals as", "印章名称"),
     "sensitive": ("Its value cannot be read", "其值不可读出"),
     "serial": ("Serial number", "序列号"),

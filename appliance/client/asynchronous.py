@@ -76,6 +76,7 @@ class AsyncClient:
     evidence_record = sends_async(calls.evidence_record)
     seal = sends_async(calls.seal)
     prepare_seal = sends_async(calls.prepare_seal)
+    seal_pdf = sends_async(calls.seal_pdf)
     start_seals = sends_async(calls.start_seals)
 
     async def seal_many(

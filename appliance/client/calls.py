@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from appliance.api import schemas
+from appliance.api import pdf_schemas, schemas
 from appliance.client.errors import NotUnderstood, TimeStampRejected
 from appliance.client.expansion import MEDIA_BATCH, MEDIA_DIGESTS, StampedBatch
 from appliance.client.retries import new_idempotency_key
@@ -216,6 +216,20 @@ def seal(
         options=options or SealOptions(),
     )
     return post("/v1/seals", asked, schemas.Seal, idempotency_key)
+
+
+def seal_pdf(
+    document: bytes,
+    *,
+    level: pdf_schemas.Level = "B-T",
+    seen: pdf_schemas.SealSeen | None = None,
+    seal_key: str | None = None,
+    unit: str | None = None,
+    idempotency_key: str | None = None,
+) -> Call[pdf_schemas.PdfSeal]:
+    """Seal a PDF (PAdES). `seen`: where it is seen, as which seal object."""
+    asked = pdf_schemas.PdfSealRequest(document=document, level=level, seen=seen, key=seal_key, unit=unit)
+    return post("/v1/documents/seals", asked, pdf_schemas.PdfSeal, idempotency_key)
 
 
 def prepare_seal(

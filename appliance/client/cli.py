@@ -39,6 +39,7 @@ SHORT_HELP = {
     "restore": "Make a home from a backup.",
     "run": "Run a box in the foreground.",
     "seal": "Seal files.",
+    "seal-pdf": "Seal a PDF, seen on a page or not.",
     "stamp": "Stamp files.",
     "tamper": "Stop all signing and drop secrets, because of a tamper signal.",
     "veil": "Veil values for later opening by a code: encrypt, open, share, prove.",

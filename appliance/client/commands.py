@@ -208,6 +208,62 @@ def seal(
             click.echo(f"record {answer.record}")
 
 
+@click.command("seal-pdf")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.option("--seal-key", help="Seal key; the first one allowed if left out.")
+@click.option(
+    "--level",
+    type=click.Choice(["B-B", "B-T", "B-LT", "B-LTA"]),
+    default="B-T",
+    show_default=True,
+    help="PAdES level: B-T carries a time-stamp, B-LT what a verifier needs later, B-LTA a time-stamp over all.",
+)
+@click.option("--seen", help="Name of a seal object: the seal is then seen on a page.")
+@click.option("--page", type=int, default=-1, show_default=True, help="Where it is seen, from 1; -1 is the last page.")
+@click.option("--left", type=int, default=130, show_default=True, help="Millimetres from the page's left edge.")
+@click.option("--bottom", type=int, default=30, show_default=True, help="Millimetres from its lower edge.")
+@_UNIT
+@_OUTPUT
+@_FORCE
+@_WITH_RECORD
+@_WAIT
+@connection_options
+def seal_pdf(
+    client: Client,
+    file: Path,
+    seal_key: str | None,
+    level: str,
+    seen: str | None,
+    page: int,
+    left: int,
+    bottom: int,
+    unit: str | None,
+    output: Path | None,
+    force: bool,
+    with_record: bool,
+    wait_s: float,
+) -> None:
+    """Seal the PDF FILE: FILE.sealed.pdf has the seal in it (PAdES). Seals that it bears stay valid."""
+    from appliance.api.pdf_schemas import SealSeen  # noqa: PLC0415 - as the client, only when a command runs
+
+    suffixes = (".sealed.pdf", ".sealed.pdf.record.json") if with_record else (".sealed.pdf",)
+    _refuse_overwriting((file,), output, suffixes, force)
+    answer = client.seal_pdf(
+        file.read_bytes(),
+        level=cast("Literal['B-B', 'B-T', 'B-LT', 'B-LTA']", level),
+        seen=None if seen is None else SealSeen(seal=seen, page=page, left=left, bottom=bottom),
+        seal_key=seal_key,
+        unit=unit,
+    )
+    _write(_beside(file, output, ".sealed.pdf"), answer.document)
+    for finding in answer.findings:
+        click.echo(f"finding {finding}", err=True)
+    if with_record:
+        _record(client, answer.record, _beside(file, output, ".sealed.pdf.record.json"), wait_s)
+    else:
+        click.echo(f"record {answer.record}")
+
+
 @click.command("bulk-stamp")
 @_FILES
 @_HASH

@@ -76,6 +76,7 @@ class Client:
     evidence_record = sends(calls.evidence_record)
     seal = sends(calls.seal)
     prepare_seal = sends(calls.prepare_seal)
+    seal_pdf = sends(calls.seal_pdf)
     start_seals = sends(calls.start_seals)
 
     def seal_many(

@@ -17,7 +17,7 @@ from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
 from appliance.letters.errors import RecipientRefused
-from appliance.pdf import PageRefused, PdfRefused, Place, SealPicture
+from appliance.pdf import PageRefused, PdfRefused, Place, SealPicture, ValidationData
 from appliance.repeated import refuse_repeated
 from appliance.seals.errors import ContentMismatch, SealRefused, SignedDataRejected
 from appliance.seals.further import ExistingSeal
@@ -111,6 +111,8 @@ class SealPictureRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=T
     """PNG or SVG."""
     side_mm: Annotated[float, msgspec.Meta(ge=5, le=100)] = 38.0
     """The longer side of the square that it is fitted into, in millimetres."""
+    only_png: bool = False
+    """What officers register is a PNG."""
 
 
 class PreparePdfRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -136,8 +138,32 @@ class PreparedForeign(msgspec.Struct, frozen=True, array_like=True):
     after: bytes
     """What follows the value."""
     room: int
-    remarks: list[str]
-    """What a reader should know: attachments, earlier-revisions, form-fields, layers, links, signed."""
+    findings: list[str]
+    """What a reader should know: attachments, earlier-revisions, form-fields, hidden-annotations, layers, links,
+    signed."""
+    signers: list[bytes] = []
+    """DER of the certificates whose signatures the PDF bears already, in order; time-stamps are not among them."""
+    first_ends: list[int] = []
+    """Where the PDF ended before its first signature: with and without the line end that follows."""
+
+
+class ProlongPdfRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Add to a PDF that was just sealed what a verifier needs later (PAdES B-LT), and room for a time-stamp over all
+    of it (B-LTA)."""
+
+    pdf: bytes
+    data: ValidationData
+    room: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 0
+    """Bytes to keep for the time-stamp's token; 0: none."""
+
+
+class Prolonged(msgspec.Struct, frozen=True, array_like=True):
+    """What is to follow the PDF."""
+
+    added: bytes
+    """All of it, or what stands before the token."""
+    after: bytes = b""
+    """What follows the token."""
 
 
 class AddressedRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -158,4 +184,5 @@ RENDER_LETTER: Final = Contract(
 )
 SEAL_PICTURE: Final = Contract("seal-picture", SealPictureRequest, SealPicture, "msgpack", (NotRendered, PdfRefused))
 PREPARE_PDF: Final = Contract("prepare-pdf", PreparePdfRequest, PreparedForeign, "msgpack", (PdfRefused,))
+PROLONG_PDF: Final = Contract("prolong-pdf", ProlongPdfRequest, Prolonged, "msgpack", (PdfRefused,))
 ADDRESSED: Final = Contract("addressed", AddressedRequest, int, "msgpack", (RecipientRefused,))

@@ -8,16 +8,16 @@ changed after them in a way that its signatures do not allow. What a reader shou
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any, Final
 
-from pyhanko.pdf_utils import generic, misc
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel, SuspiciousModification
-from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, enumerate_sig_fields
+from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers import cms_embedder, pdf_byterange
 from pyhanko.sign.signers.constants import ESIC_EXTENSION_1
 from pyhanko.sign.validation import EmbeddedPdfSignature, SignatureCoverageLevel
@@ -25,6 +25,7 @@ from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.pdf_embedded import read_certification_data
 
 from appliance.documents.contracts import PreparedForeign, PreparePdfRequest
+from appliance.documents.holes import free_name, opened
 from appliance.pdf import PdfRefused, SealPicture
 from appliance.quoting import quote
 
@@ -43,6 +44,10 @@ _REFUSED_ACTIONS: Final = {
     "/SetOCGState", "/Trans", "/GoToE", "/RichMediaExecute",
 }  # fmt: skip
 _REFUSED_ANNOTATIONS: Final = {"/Movie", "/Sound", "/Screen", "/RichMedia", "/3D"}
+_ANNOTATIONS_SEEN: Final = {"/Widget", "/FreeText", "/Stamp", "/Text", "/Square", "/Ink", "/Link", "/Highlight"}
+_NOT_SEEN: Final = 0x02 | 0x20
+"""Flags of an annotation: hidden, not to be viewed (ISO 32000-1, 12.5.3)."""
+_AFTER_END: Final = re.compile(rb"%%EOF(\r\n|\n|\r)?")
 _OPEN_DESTINATION: Final = (generic.ArrayObject, generic.NameObject, generic.TextStringObject)
 
 
@@ -52,8 +57,11 @@ def prepare_foreign(request: PreparePdfRequest) -> PreparedForeign:
         reader = PdfFileReader(io.BytesIO(request.pdf), strict=True)
         if reader.encrypted:
             raise PdfRefused("pdf: it is encrypted")
-        remarks = sorted(_judge_parts(reader) | _judge_signatures(reader))
-        before, after = _with_hole(request)
+        findings = sorted(_judge_parts(reader) | _judge_signatures(reader))
+        signers, first_ends = _signed_before(reader, request.pdf)
+        writer = IncrementalPdfFileWriter(io.BytesIO(request.pdf), strict=True)
+        writer.register_extension(ESIC_EXTENSION_1)
+        before, after = _seal_field(request, writer, free_name(writer, "Seal"))
     except PdfRefused:
         raise
     except (MemoryError, RecursionError):
@@ -62,12 +70,12 @@ def prepare_foreign(request: PreparePdfRequest) -> PreparedForeign:
         raise PdfRefused(f"pdf: it cannot be read: {quote(str(error), 200)}") from None
     if not before.startswith(request.pdf):
         raise PdfRefused("pdf: it cannot be kept as it is")
-    return PreparedForeign(before[len(request.pdf) :], after, request.room, remarks)
+    return PreparedForeign(before[len(request.pdf) :], after, request.room, findings, signers, first_ends)
 
 
 def _judge_parts(reader: PdfFileReader) -> set[str]:
-    """Remarks about what the PDF is made of."""
-    remarks: set[str] = set()
+    """What the PDF is made of."""
+    findings: set[str] = set()
     for value in _everything(reader):
         if not isinstance(value, generic.DictionaryObject):
             continue
@@ -79,16 +87,18 @@ def _judge_parts(reader: PdfFileReader) -> set[str]:
         if value.get("/Subtype") in _REFUSED_ANNOTATIONS:
             raise PdfRefused(f"pdf: it has an annotation {value['/Subtype']}")
         if "/OCProperties" in value:
-            remarks |= _judge_layers(value["/OCProperties"])
+            findings |= _judge_layers(value["/OCProperties"])
         if "/EF" in value:
-            remarks.add("attachments")
+            findings.add("attachments")
         if value.get("/S") == "/URI":
-            remarks.add("links")
+            findings.add("links")
         if value.get("/FT") not in {None, "/Sig"}:
-            remarks.add("form-fields")
+            findings.add("form-fields")
+        if value.get("/Subtype") in _ANNOTATIONS_SEEN and int(value.get("/F", 0)) & _NOT_SEEN:
+            findings.add("hidden-annotations")
     if reader.xrefs.total_revisions > 1 and not reader.embedded_signatures:
-        remarks.add("earlier-revisions")
-    return remarks
+        findings.add("earlier-revisions")
+    return findings
 
 
 def _only_a_destination(name: str, value: generic.DictionaryObject) -> bool:
@@ -169,14 +179,29 @@ def _holds(signature: EmbeddedPdfSignature) -> bool:
     return intact and valid
 
 
-def _field(request: PreparePdfRequest, name: str) -> SigFieldSpec:
+def _field(request: PreparePdfRequest, writer: IncrementalPdfFileWriter, name: str) -> SigFieldSpec:
     if (request.place is None) != (request.picture is None):
         raise PdfRefused("place: a seal that is seen needs a place and a picture")
     if request.place is None:
         return SigFieldSpec(name)
     page, *sides = request.place
     left, bottom, right, top = map(round, sides)
+    shown = _shown(writer, page)
+    if not (shown[0] <= left < right <= shown[2] and shown[1] <= bottom < top <= shown[3]):
+        raise PdfRefused("place: it is not wholly on the page")
     return SigFieldSpec(name, on_page=page, box=(left, bottom, right, top))
+
+
+def _shown(writer: IncrementalPdfFileWriter, page: int) -> list[float]:
+    """The part of a page that is shown, in points: its crop box, or its media box (ISO 32000-1, 14.11.2)."""
+    value: Any = writer.find_page_for_modification(page)[0].get_object()  # type: ignore[no-untyped-call]
+    while value is not None:
+        for name in ("/CropBox", "/MediaBox"):
+            if name in value:
+                sides = [float(side) for side in value[name]]
+                return [min(sides[::2]), min(sides[1::2]), max(sides[::2]), max(sides[1::2])]
+        value = value.get("/Parent")
+    raise PdfRefused("pdf: a page has no size")
 
 
 def _drawn(writer: IncrementalPdfFileWriter, picture: SealPicture) -> generic.IndirectObject:
@@ -191,32 +216,30 @@ def _drawn(writer: IncrementalPdfFileWriter, picture: SealPicture) -> generic.In
     return places[0]
 
 
-def _with_hole(request: PreparePdfRequest) -> tuple[bytes, bytes]:
-    writer = IncrementalPdfFileWriter(io.BytesIO(request.pdf), strict=True)
-    writer.register_extension(ESIC_EXTENSION_1)
-    taken = {name for name, _, _ in enumerate_sig_fields(writer)}
-    field = next(name for number in count(1) if (name := f"Seal{number}") not in taken)
-    cms = cms_embedder.PdfCMSEmbedder(_field(request, field)).write_cms(field_name=field, writer=writer)
+def _signed_before(reader: PdfFileReader, pdf: bytes) -> tuple[list[bytes], list[int]]:
+    """Who signed already, and where the PDF ended before the first signature or time-stamp."""
+    signatures = reader.embedded_signatures
+    signers = [one.signer_cert.dump() for one in signatures if one.sig_object_type != "/DocTimeStamp"]
+    first = min((one.signed_revision for one in signatures), default=0)
+    if not first:
+        return signers, []
+    end = _AFTER_END.search(pdf, reader.xrefs.get_startxref_for_revision(first - 1))
+    return signers, [] if end is None else sorted({end.start() + len(b"%%EOF"), end.end()})
+
+
+def _seal_field(request: PreparePdfRequest, writer: IncrementalPdfFileWriter, field: str) -> tuple[bytes, bytes]:
+    """The field of the seal, as it is seen, and its signature dictionary."""
+    cms = cms_embedder.PdfCMSEmbedder(_field(request, writer, field)).write_cms(field_name=field, writer=writer)
     widget = next(cms).get_object()
     if request.picture is not None:
         appearance: Any = generic.DictionaryObject()  # type: ignore[no-untyped-call]
         appearance[generic.pdf_name("/N")] = _drawn(writer, request.picture)
         widget[generic.pdf_name("/AP")] = appearance
         writer.update_container(widget)
-    cms.send(
-        cms_embedder.SigObjSetup(
-            sig_placeholder=pdf_byterange.SignatureObject(
-                timestamp=datetime.fromtimestamp(request.time_s, UTC),
-                subfilter=SigSeedSubFilter.PADES,
-                name=request.name,
-                bytes_reserved=2 * request.room,
-            )
-        )
+    placeholder = pdf_byterange.SignatureObject(
+        timestamp=datetime.fromtimestamp(request.time_s, UTC),
+        subfilter=SigSeedSubFilter.PADES,
+        name=request.name,
+        bytes_reserved=2 * request.room,
     )
-    prepared, output = cms.send(cms_embedder.SigIOSetup(md_algorithm="sha256"))
-    whole = output.getvalue()
-    start, end = prepared.reserved_region_start, prepared.reserved_region_end
-    hole = whole[start:end]
-    if hole != b"<" + b"0" * (2 * request.room) + b">":
-        raise misc.PdfWriteError("the place of the seal is not where it should be")
-    return whole[:start], whole[end:]
+    return opened(cms, placeholder, request.room)

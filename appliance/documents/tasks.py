@@ -18,6 +18,7 @@ from appliance.documents.contracts import (
     ADDRESSED,
     FURTHER_SIGNATURE,
     PREPARE_PDF,
+    PROLONG_PDF,
     RENDER,
     RENDER_LETTER,
     SEAL_PICTURE,
@@ -27,6 +28,8 @@ from appliance.documents.contracts import (
     FurtherRequest,
     PreparedForeign,
     PreparePdfRequest,
+    Prolonged,
+    ProlongPdfRequest,
     RenderLetterRequest,
     RenderRequest,
     SealPictureRequest,
@@ -108,6 +111,10 @@ def _prepare_pdf(_ground: Ground, request: PreparePdfRequest) -> PreparedForeign
     return import_module("appliance.documents.foreign").prepare_foreign(request)  # type: ignore[no-any-return]
 
 
+def _prolong_pdf(_ground: Ground, request: ProlongPdfRequest) -> Prolonged:
+    return import_module("appliance.documents.prolonging").prolong(request)  # type: ignore[no-any-return]
+
+
 def _addressed(_ground: Ground, request: AddressedRequest) -> int:
     return len(recipients_of(request.envelope))
 
@@ -125,4 +132,5 @@ TASKS: Final = registry(
     Task(SEAL_PICTURE, _seal_picture, begin_threads),
     Task(ADDRESSED, _addressed),
     Task(PREPARE_PDF, _prepare_pdf, load=lambda: import_module("appliance.documents.foreign")),
+    Task(PROLONG_PDF, _prolong_pdf, load=lambda: import_module("appliance.documents.prolonging")),
 )

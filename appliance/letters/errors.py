@@ -140,3 +140,11 @@ class RecipientRefused(BadRequest):
     code = "recipient-refused"
     status = 422
     title = "The field cannot be encrypted to this recipient"
+
+
+class SealObjectRefused(Conflict):
+    """The seal object is not there, out of its validity, withdrawn, or not for this key's certificate."""
+
+    code = "seal-object-refused"
+    status = 409
+    title = "The seal may not be seen here"

@@ -11,11 +11,12 @@ from appliance.pdf.page import Column, LetterPage, PageRefused, Pair, Row, Secti
 from appliance.pdf.picture import SealPicture, read_picture
 from appliance.pdf.places import Place, seal_place
 from appliance.pdf.same import Rendering, Sameness, read_rendering, same_letter
-from appliance.pdf.sealing import TOKEN_BYTES, PreparedPdf, prepare_foreign_seal, prepare_seal, room_for
+from appliance.pdf.sealing import TOKEN_BYTES, Hole, PreparedPdf, prepare_foreign_seal, prepare_seal, room_for
 
 __all__ = [
     "TOKEN_BYTES",
     "Column",
+    "Hole",
     "LetterPage",
     "PageRefused",
     "Pair",

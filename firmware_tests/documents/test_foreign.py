@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.documents import PREPARE_PDF, PreparedForeign, PreparePdfRequest
+from appliance.documents.contracts import ProlongPdfRequest
 from appliance.documents.foreign import prepare_foreign
-from appliance.pdf import PdfRefused, Place, prepare_foreign_seal, room_for
+from appliance.documents.prolonging import prolong
+from appliance.pdf import TOKEN_BYTES, Hole, PdfRefused, Place, ValidationData, prepare_foreign_seal, room_for
 from appliance.pdf.reader import Pdf
 from appliance.pdf.syntax import write
 from appliance.pdf.update import Update, stream
 from firmware_tests.documents.test_limits import ask
+from firmware_tests.others.openssl_tsa import OpenSslTsa
 from firmware_tests.others.pyhanko_validation import validate
 from firmware_tests.pdf.sealed import Institution, letter, picture
 from firmware_tests.seals.sealing import NOW, NOW_US
@@ -45,6 +49,12 @@ def plain(catalogue: bytes = b"", page: bytes = b"", *further: bytes) -> bytes:
     return made + table + b"startxref\n%d\n%%%%EOF\n" % len(made)
 
 
+def looping(pdf: bytes) -> bytes:
+    """Its cross-reference table names itself as the one before."""
+    at = pdf.rindex(b"startxref\n") + len(b"startxref\n")
+    return pdf.replace(b"/Root 1 0 R>>", b"/Root 1 0 R/Prev %b>>" % pdf[at:].split(b"\n")[0])
+
+
 def asked(pdf: bytes) -> PreparePdfRequest:
     return PreparePdfRequest(pdf=pdf, time_s=NOW, room=9000, name="担保人 Guarantor")
 
@@ -54,10 +64,11 @@ def one() -> Institution:
     return Institution()
 
 
-def seal(one: Institution, pdf: bytes) -> bytes:
+def seal(one: Institution, pdf: bytes, tsa: OpenSslTsa | None = None) -> bytes:
     made = prepare_foreign(PreparePdfRequest(pdf=pdf, time_s=NOW, room=room_for(one.profile)))
     prepared = prepare_foreign_seal(pdf, made.added, made.after, made.room, one.profile, NOW_US)
-    return prepared.complete(one.sealer.sign(prepared.to_be_signed))
+    signature = one.sealer.sign(prepared.to_be_signed)
+    return prepared.complete(signature, None if tsa is None else tsa.token(one.sealer.digest(signature)))
 
 
 def _qpdf(tmp_path: Path, *options: str) -> bytes:
@@ -109,7 +120,41 @@ def test_a_further_seal_on_a_sealed_pdf(one: Institution) -> None:
     sealed = seal(two, seal(one, plain()))
     roots = [each.authority.certificate.public_bytes(Encoding.DER) for each in (one, two)]
     assert [verdict.bottom_line for verdict in validate(sealed, roots)] == [True, True]
-    assert prepare_foreign(asked(sealed)).remarks == ["signed"]
+    assert prepare_foreign(asked(sealed)).findings == ["signed"]
+
+
+def test_who_sealed_and_what_was_first_sealed_are_told(one: Institution) -> None:
+    first, two = plain(), Institution(subject="Other")
+    once = seal(one, first)
+    made = prepare_foreign(asked(seal(two, once)))
+    assert made.signers == [each.profile.certificates[0] for each in (one, two)]
+    assert first in {once[:end] for end in made.first_ends}
+    unsigned = prepare_foreign(asked(first))
+    assert (unsigned.signers, unsigned.first_ends) == ([], [])
+
+
+@pytest.mark.parametrize("options", [(), ("--object-streams=generate",)])
+def test_seals_on_pdfs_of_others_are_made_to_last(
+    one: Institution, options: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("lasting")
+    tsa = OpenSslTsa(tmp_path)
+    sealed = seal(one, _qpdf(tmp_path, *options) if options else plain(), tsa)
+    certificates = [*one.profile.certificates, tsa.certificate.public_bytes(Encoding.DER)]
+    data = ValidationData(certificates=certificates, crls=[one.crl()])
+    lt = sealed + prolong(ProlongPdfRequest(pdf=sealed, data=data)).added
+    made = prolong(ProlongPdfRequest(pdf=sealed, data=data, room=TOKEN_BYTES))
+    hole = Hole(sealed + made.added, made.after, TOKEN_BYTES)
+    lta = hole.filled(tsa.token(hashlib.sha256(hole.signed).digest()))
+    roots = [certificates[1], certificates[2]]
+    for whole, count in ((lt, 1), (lta, 2)):
+        assert whole.startswith(sealed)
+        verdicts = validate(whole, roots)
+        assert [verdict.bottom_line for verdict in verdicts] == [True] * count, verdicts
+        (tmp_path / "last.pdf").write_bytes(whole)
+        subprocess.run(["qpdf", "--check", tmp_path / "last.pdf"], check=True, capture_output=True, timeout=60)
+    again = seal(Institution(subject="Later"), lta)
+    assert again.startswith(lta)
 
 
 LAYER = b"/OCProperties<</OCGs[5 0 R]/D<<%b>>>>"
@@ -130,6 +175,11 @@ GROUP = b"<</Type/OCG/Name(a)>>"
         (plain(LAYER % b"/OFF[5 0 R]", b"", GROUP), "hidden"),
         (plain(LAYER % b"/BaseState/OFF", b"", GROUP), "hidden"),
         (plain(LAYER % b"/AS[<</Event/Print/OCGs[5 0 R]>>]", b"", GROUP), "circumstances"),
+        (
+            plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/URI/URI(a)/Next<</S/Hide/T(a)>>>>>>]"),
+            "/Hide",
+        ),
+        (looping(plain()), "read"),
         (plain()[:-30], "read"),
         (b"no PDF", "read"),
         (b"", "read"),
@@ -154,14 +204,23 @@ def test_encryption_is_refused(tmp_path: Path) -> None:
         (plain(LAYER % b"", b"", GROUP), ["layers"]),
         (plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/URI/URI(http://a)>>>>]"), ["links"]),
         (letter(), ["attachments"]),
+        (plain(b"", b"/Annots[<</Type/Annot/Subtype/FreeText/Rect[0 0 9 9]/F 2>>]"), ["hidden-annotations"]),
+        (
+            plain(
+                b"/AcroForm<</Fields[5 0 R]>>",
+                b"/Annots[5 0 R]",
+                b"<</Type/Annot/Subtype/Widget/FT/Tx/T(a)/V(b)/F 34/Rect[0 0 9 9]>>",
+            ),
+            ["form-fields", "hidden-annotations"],
+        ),
     ],
 )
 def test_what_may_be_accepted_is_told(pdf: bytes, remark: list[str]) -> None:
-    assert prepare_foreign(asked(pdf)).remarks == remark
+    assert prepare_foreign(asked(pdf)).findings == remark
 
 
 def test_revisions_of_an_unsigned_pdf_are_told() -> None:
-    assert prepare_foreign(asked(covered(plain()))).remarks == ["earlier-revisions"]
+    assert prepare_foreign(asked(covered(plain()))).findings == ["earlier-revisions"]
 
 
 def covered(pdf: bytes) -> bytes:
@@ -209,7 +268,7 @@ def test_it_runs_in_a_worker(keeper) -> None:
     running = keeper(memory_mb=512, wall_seconds=20.0, cpu_seconds=10, loads=True)
     (made,) = ask(running, asked(plain()), contract=PREPARE_PDF)
     assert isinstance(made, PreparedForeign), made
-    assert made.remarks == []
+    assert made.findings == []
     assert b"/ETSI.CAdES.detached" in made.after
     (error,) = ask(running, asked(plain(b"/OpenAction<</S/JavaScript/JS(1)>>")), contract=PREPARE_PDF)
     assert isinstance(error, PdfRefused)

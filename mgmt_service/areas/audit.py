@@ -26,10 +26,10 @@ area = Area("audit")
 READ = Access(roles=AUDIT, scope=OF_OWNER)
 PAGE = 50
 MICROSECONDS = 1_000_000
-SIGNED_KINDS = ("stamp", "seal", "batch-stamp", "letter")
+SIGNED_KINDS = ("stamp", "seal", "batch-stamp", "pdf-seal", "letter")
 CLEAR_KINDS = frozenset({"administration", "ceremony", "box-leaf"})
 """Kinds that hold no content of a tenant's: looking at them leaves no record (docs/audit.md)."""
-SUFFIXES = {"stamp": "tst", "seal": "p7s", "batch-stamp": "batch", "letter": "letter"}
+SUFFIXES = {"stamp": "tst", "seal": "p7s", "batch-stamp": "batch", "pdf-seal": "pdf-update", "letter": "letter"}
 COUNTED_DAYS = 31
 
 
