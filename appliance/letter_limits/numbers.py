@@ -43,4 +43,4 @@ def print_percent(ten_thousandths: int) -> str:
 
 def _scaled(text: str, digits: int) -> int:
     whole, _, part = text.partition(".")
-    return int(whole) * 10**digits + int(part.ljust(digits, "0") or "0")
+    return int(whole + part.ljust(digits, "0"))

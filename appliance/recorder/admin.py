@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,6 +23,7 @@ from appliance.recorder.administration import (
 )
 from appliance.recorder.errors import RecorderUnavailable, from_code
 from appliance.recorder.messages import Answer, Answers, KeyState, Query, Refused, Result
+from appliance.recorder.terms import SetIssuing, SetLetterTerms
 
 _decoder = msgspec.msgpack.Decoder(Answers)
 
@@ -93,6 +94,16 @@ class AdminClient(Connection):
     ) -> None:
         """A tenant's quota a day (UTC); None: no limit."""
         self._ask(SetQuota(self.next_ticket(), tenant, signatures, stamps, storage_bytes, ceremony))
+
+    def set_letter_terms(self, tenant: str, document: bytes, *, ceremony: str = "") -> None:
+        """Put a file of limits or a tariff in force. Raises LimitsRefused, BadRequest."""
+        self._ask(SetLetterTerms(self.next_ticket(), tenant, document, ceremony))
+
+    def set_issuing(
+        self, tenant: str, kind: str, state: Literal["stopped", "resumed"], reason: str = "", *, ceremony: str = ""
+    ) -> None:
+        """Stop the issuing of a kind of letters, or let it go on."""
+        self._ask(SetIssuing(self.next_ticket(), tenant, kind, state, reason, ceremony))
 
     def set_certificate(
         self, tenant: str, certificate: bytes, state: CertificateState, reason: str = "", *, ceremony: str = ""

@@ -22,6 +22,7 @@ from appliance.errors import BadRequest, Conflict
 from appliance.record import RECORD_ID_BYTES, SALT_BYTES, commitment, new_record_id
 from appliance.recorder.errors import Governed, Unknown
 from appliance.recorder.messages import BOX_LOG, Count, Entry, KeyState, Query
+from appliance.recorder.terms import SetIssuing, SetLetterTerms, digest, set_issuing, set_terms
 from appliance.store import rows, usage
 
 State = Literal["active", "suspended", "revoked"]
@@ -154,7 +155,10 @@ class CeremonyEntry(msgspec.Struct, array_like=True, frozen=True, tag="ceremony-
     """The document that the record names by its digest, or nothing."""
 
 
-Change = EnrolTenant | EnrolApplication | EnrolCertificate | SetState | SetKeyState | SetQuota | SetCertificate | Govern
+Change = (
+    EnrolTenant | EnrolApplication | EnrolCertificate | SetState | SetKeyState | SetQuota | SetCertificate | Govern
+    | SetLetterTerms | SetIssuing
+)  # fmt: skip
 AdminCommand = Change | CeremonyEntry | Query
 
 
@@ -163,15 +167,19 @@ class AdministrativeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     action: str
     """enrol-tenant, enrol-application, enrol-certificate, active, suspended, revoked, set-quota, govern; key- with
-    active, suspended, deactivated or compromised; certificate- with held, revoked or released."""
+    active, suspended, deactivated or compromised; certificate- with held, revoked or released; set-letter-terms;
+    issuing- with stopped or resumed."""
     application: str | msgspec.UnsetType = msgspec.UNSET
     applications: list[str] | msgspec.UnsetType = msgspec.UNSET
     ceremony: str | msgspec.UnsetType = msgspec.UNSET
     """Digest of the proposal that decided it."""
     certificate: str | msgspec.UnsetType = msgspec.UNSET
     """SHA-256 of the certificate, hexadecimal."""
+    digest: str | msgspec.UnsetType = msgspec.UNSET
+    """SHA-256 of a file of limits or tariffs, hexadecimal."""
     format: str = "cinnabar-administration/1"
     key: str | msgspec.UnsetType = msgspec.UNSET
+    kind: str | msgspec.UnsetType = msgspec.UNSET
     limit: int | msgspec.UnsetType | None = msgspec.UNSET
     not_after: int | msgspec.UnsetType = msgspec.UNSET
     not_before: int | msgspec.UnsetType = msgspec.UNSET
@@ -212,6 +220,8 @@ def _gives_power(change: Change) -> bool:
     """Whether a change gives power, or takes it away for ever where that is the quorum's to decide."""
     if isinstance(change, SetState | SetKeyState):
         return change.state in {"active", "revoked", "compromised"}
+    if isinstance(change, SetIssuing):
+        return change.state == "resumed"
     return not (isinstance(change, Govern) or (isinstance(change, SetCertificate) and change.state == "held"))
 
 
@@ -257,6 +267,10 @@ def change_register(connection: sqlite3.Connection, change: Change, now_us: int)
         return change.tenant
     if isinstance(change, SetCertificate):
         return _set_certificate(connection, tenant, change, now_us)
+    if isinstance(change, SetLetterTerms):
+        return change.tenant if set_terms(connection, tenant, change, now_us) else None
+    if isinstance(change, SetIssuing):
+        return change.tenant if set_issuing(connection, tenant, change, now_us) else None
     return _set_state(connection, tenant, change, now_us)
 
 
@@ -341,7 +355,9 @@ def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
         action=_action(change),
         applications=msgspec.UNSET if used is None else sorted(set(used.applications)),
         ceremony=change.ceremony or msgspec.UNSET,
+        digest=digest(change) if isinstance(change, SetLetterTerms) else msgspec.UNSET,
         key=getattr(change, "key", msgspec.UNSET),
+        kind=getattr(change, "kind", msgspec.UNSET),
         limit=msgspec.UNSET if used is None else used.limit,
         reason=getattr(change, "reason", "") or msgspec.UNSET,
         signatures=getattr(change, "signatures", msgspec.UNSET),
@@ -363,7 +379,12 @@ def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
 
 def _action(change: Change) -> str:
     tag = str(change.__struct_config__.tag)
-    prefix = {"set-state": "", "set-key-state": "key-", "set-certificate": "certificate-"}.get(tag)
+    prefix = {
+        "set-state": "",
+        "set-key-state": "key-",
+        "set-certificate": "certificate-",
+        "set-issuing": "issuing-",
+    }.get(tag)
     return tag if prefix is None else f"{prefix}{change.state}"  # type: ignore[union-attr]
 
 
@@ -384,7 +405,7 @@ def ceremony_entry(command: CeremonyEntry) -> Entry:
     )
 
 
-def clear_entry(record: AdministrativeRecord | SegmentRecord, now_us: int) -> Entry:
+def clear_entry(record: msgspec.Struct, now_us: int) -> Entry:
     """An entry whose body is in clear: msgpack [salt, record, b""]."""
     canonical = msgspec.json.encode(record)
     salt = os.urandom(SALT_BYTES)

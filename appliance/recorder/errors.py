@@ -6,6 +6,7 @@ import time
 
 from appliance import errors
 from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound, Unavailable
+from appliance.letter_limits import LimitsRefused
 
 
 class Busy(Unavailable):
@@ -195,6 +196,47 @@ class TallyExceeded(CinnabarError):
     title = "The quota of these letters is used up"
 
 
+class LimitExceeded(TallyExceeded):
+    """An event would bring a counter above the limit that the tenant has set; the detail names counter and limit."""
+
+    code = "letter-limit-exceeded"
+    title = "The limit of these letters is reached"
+    control = "ONCE"
+
+
+class LimitNeedsApproval(CinnabarError):
+    """At what a counter comes to, the tenant's limits want approvals of a policy, which the event does not hold."""
+
+    code = "limit-needs-approval"
+    status = 403
+    title = "The letter's limit wants an approval"
+    control = "QUORUM"
+
+
+class ShareExceeded(TallyExceeded):
+    """One debtor, industry or region would have a larger share of the whole than the tenant allows (concentration)."""
+
+    code = "concentration-exceeded"
+    title = "Too much of the whole would be of one"
+    control = "ONCE"
+
+
+class IssuingStopped(Conflict):
+    """A circuit breaker, or an officer's word, has stopped the issuing of this kind; a quorum lets it go on."""
+
+    code = "issuing-stopped"
+    title = "Nothing new of this kind is issued"
+    control = "ONCE"
+
+
+class BillMoved(Conflict):
+    """What a bill would charge was billed meanwhile, or was not metered."""
+
+    code = "bill-moved"
+    title = "What is to be billed has changed"
+    control = "ONCE"
+
+
 class Governed(NotAuthorised):
     """The box has officers: what gives power comes from the keymaster, by a ceremony that it names."""
 
@@ -239,6 +281,12 @@ _CLASSES: dict[str, type[CinnabarError]] = {
         Taken,
         ValueExceeded,
         TallyExceeded,
+        LimitExceeded,
+        LimitNeedsApproval,
+        ShareExceeded,
+        IssuingStopped,
+        BillMoved,
+        LimitsRefused,
         Governed,
     )
 }

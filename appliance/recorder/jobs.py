@@ -71,7 +71,7 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
                 return Committed(command.ticket, before[1])
         raise errors.JobMoved(f"the job is at item {job.progress}")
     caller = _caller_of_slice(transaction, job, command, command.entries, len(command.verdicts))
-    first = transaction.take(caller, command.entries) if command.entries else -1
+    first = transaction.take(caller, command.entries)[0] if command.entries else -1
     _keep_slice(transaction, run, job, command.start, len(command.verdicts), first, len(command.entries), verdicts)
     return Committed(command.ticket, first)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from appliance.errors import BadRequest
-from appliance.recorder.messages import Claim, Effect, Entry, LetterStands, LetterStep, Tally, ValueMove
+from appliance.recorder.messages import Billed, Claim, Effect, Entry, LetterStands, LetterStep, Meter, Tally, ValueMove
 
 LETTER = "letter"
 """Kind of the records of letters' events."""
@@ -22,6 +22,11 @@ LETTER_BYTES = 16
 DIGEST_BYTES = 32
 MOST = 2**63 - 1
 """Of amounts, counts and numbers: a database's integer."""
+LABEL_LIMIT = 4_096
+"""Bytes of a label: a name and what its encryption adds."""
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CURRENCY = re.compile(r"([A-Z]{3})?")
+_WHOM = re.compile(r"([0-9a-f]{64})?")
 _FEDERATION = re.compile(r"@[a-z0-9][a-z0-9.-]{0,62}")
 
 
@@ -48,6 +53,10 @@ def check_effects(entries: Sequence[Entry], effects: Sequence[Effect]) -> None:
             _check_stands(effect, stepped)
         elif type(effect) is Tally:
             _check_tally(effect)
+        elif type(effect) is Meter:
+            _check_meter(effect)
+        elif type(effect) is Billed:
+            _check_billed(effect)
     for place, entry in enumerate(entries):
         if entry.kind == LETTER and place not in used:
             raise BadRequest("the record of a letter's event moves a letter")
@@ -98,6 +107,27 @@ def _check_tally(tally: Tally) -> None:
         raise BadRequest(f"a tally has a name of at most {TALLY_LIMIT} characters")
     if not -MOST <= tally.amount <= MOST or not (tally.most is None or 0 <= tally.most <= MOST):
         raise BadRequest("a tally counts up to 2^63 - 1")
+    if tally.counter and not tally.name.startswith(f"{tally.counter}/"):
+        raise BadRequest("a tally's name begins with its counter")
+    if len(tally.label) > LABEL_LIMIT:
+        raise BadRequest(f"a label has at most {LABEL_LIMIT} bytes")
+
+
+def _check_meter(meter: Meter) -> None:
+    if not all(_is_name(text, NAME_LIMIT) for text in (meter.kind, meter.event)) or not _DAY.fullmatch(meter.day):
+        raise BadRequest("what is metered is an event of a kind, on a day")
+    if not _CURRENCY.fullmatch(meter.currency) or not _WHOM.fullmatch(meter.whom) or not 0 <= meter.amount <= MOST:
+        raise BadRequest("what is metered has an amount in a currency, and a keyed hash")
+    if len(meter.label) > LABEL_LIMIT:
+        raise BadRequest(f"a label has at most {LABEL_LIMIT} bytes")
+
+
+def _check_billed(billed: Billed) -> None:
+    names = (billed.month, billed.kind, billed.event, billed.application)
+    if not all(_is_name(text, NAME_LIMIT) for text in names) or not _WHOM.fullmatch(billed.whom):
+        raise BadRequest("a bill's line names what was metered")
+    if not all(0 <= one <= MOST for one in (billed.before, billed.count, billed.amount, billed.fee)):
+        raise BadRequest("a bill's line counts up to 2^63 - 1")
 
 
 def _is_name(text: str, limit: int) -> bool:

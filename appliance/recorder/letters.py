@@ -12,11 +12,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.errors import BadRequest, NotFound
-from appliance.recorder import errors
+from msgspec.structs import astuple
+
+from appliance.errors import BadRequest, CinnabarError, NotFound
+from appliance.recorder import errors, letter_limits
+from appliance.recorder.letter_limits import Amounts, Terms
 from appliance.recorder.letter_shapes import MOST, check_effects
-from appliance.recorder.messages import Claim, Effect, Entry, LetterStands, LetterStep, Tally, ValueMove
-from appliance.store import letters
+from appliance.recorder.messages import (
+    Billed,
+    Claim,
+    Effect,
+    Entry,
+    LetterStands,
+    LetterStep,
+    Meter,
+    Notice,
+    Tally,
+    ValueMove,
+)
+from appliance.recorder.metering import Meters
+from appliance.store import letters, limits
 from appliance.store.letters import ANCHORS
 
 Place = tuple[int, bytes]
@@ -32,6 +47,7 @@ class LetterGround:
     shelves: dict[tuple[int, str, str], int] = field(default_factory=dict)
     """Numbers by (tenant, kind, state)."""
     federations: dict[str, int] = field(default_factory=dict)
+    terms: Terms = field(default_factory=Terms)
 
     @classmethod
     def read(cls, connection: sqlite3.Connection) -> LetterGround:
@@ -40,6 +56,7 @@ class LetterGround:
             letters.last_event(connection) + 1,
             letters.shelves(connection),
             letters.federations(connection),
+            Terms.read(connection),
         )
 
 
@@ -92,7 +109,13 @@ class Draft:
     uses: dict[tuple[int, bytes, int], int] = field(default_factory=dict)
     """By (scope, key, letter's number), of what several letters use."""
     tallies: dict[tuple[int, str], int] = field(default_factory=dict)
+    labels: dict[tuple[int, str], bytes] = field(default_factory=dict)
     federations: dict[str, int] = field(default_factory=dict)
+    notices: list[tuple[int, Notice]] = field(default_factory=list)
+    """With the tenant's number."""
+    stops: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Kinds whose issuing stops, and why."""
+    meters: Meters = field(default_factory=Meters)
 
 
 class Book:
@@ -111,12 +134,17 @@ class Book:
 
     # Judging
 
-    def draft(self, tenant: int, entries: Sequence[Entry], effects: Sequence[Effect]) -> Draft:
-        """What the effects of a tenant's command come to, all of them. Nothing is changed.
+    def draft(self, tenant: int, entries: Sequence[Entry], effects: Sequence[Effect], application: str = "") -> Draft:
+        """What the effects of a tenant's command come to, all of them. Nothing is changed. `application`: whose it is.
 
-        Raises BadRequest, NotFound, HeadMoved, Taken, ValueExceeded, TallyExceeded."""
+        Raises BadRequest, NotFound, HeadMoved, Taken, ValueExceeded, TallyExceeded, LimitNeedsApproval, IssuingStopped,
+        BillMoved."""
         check_effects(entries, effects)
         draft = Draft()
+        terms = self.ground.terms
+        if terms.stopped or self._all.stops:
+            letter_limits.check_issuing(lambda kind: self._stopped(tenant, kind), effects)
+        rules = terms.rules.get(tenant)
         for effect in effects:
             if type(effect) is LetterStep:
                 self._step(draft, tenant, effect, entries[effect.entry].record_id)
@@ -129,6 +157,12 @@ class Book:
                 self._claim(draft, tenant, effect)
             elif type(effect) is Tally:
                 self._tally(draft, tenant, effect)
+            elif type(effect) is Meter:
+                draft.meters.count(terms.tariff(tenant, effect.at), tenant, application, effect)
+            elif type(effect) is Billed:
+                draft.meters.bill(self.connection, self._all.meters, tenant, effect)
+        if rules is not None:
+            self._limits(draft, tenant, [one for one in effects if type(one) is Tally])
         return draft
 
     def _step(self, draft: Draft, tenant: int, step: LetterStep, record_id: bytes) -> None:
@@ -237,13 +271,64 @@ class Book:
         place = (tenant, tally.name)
         before = draft.tallies.get(place)
         if before is None:
-            before = self._all.tallies.get(place)
-            if before is None:
-                before = letters.find_tally(self.connection, *place)
+            before = self._amount(place)
         after = max(0, before + tally.amount)
         if tally.amount > 0 and after > (MOST if tally.most is None else tally.most):
             raise errors.TallyExceeded(tally.name)
         draft.tallies[place] = after
+        if tally.label:
+            draft.labels[place] = tally.label
+
+    # Limits
+
+    def _limits(self, draft: Draft, tenant: int, tallies: Sequence[Tally]) -> None:
+        """What the tenant's limits say of the draft's tallies: refused, or noted on the draft."""
+        rules = self.ground.terms.rules[tenant]
+
+        def before(name: str) -> int:
+            return self._amount((tenant, name))
+
+        def after(name: str) -> int:
+            found = draft.tallies.get((tenant, name))
+            return before(name) if found is None else found
+
+        amounts = Amounts(before, after)
+        notices = draft.notices
+        for tally in {one.name: one for one in tallies}.values():
+            notices += [
+                (tenant, one) for one in letter_limits.check_limit(rules, tally, before(tally.name), after(tally.name))
+            ]
+        notices += [(tenant, one) for one in letter_limits.check_shares(rules, tallies, amounts)]
+        for kind, notice in letter_limits.trip(rules, tallies, amounts):
+            self._stop(draft, tenant, kind, notice)
+
+    def refused(self, tenant: int, effects: Sequence[Effect], error: CinnabarError) -> None:
+        """A command was refused: counted, where a breaker goes by it."""
+        rules = self.ground.terms.rules.get(tenant)
+        if rules is None or not rules.refusals:
+            return
+
+        def add(name: str) -> int:
+            amount = self._amount((tenant, name)) + 1
+            self._all.tallies[tenant, name] = amount
+            return amount
+
+        for kind, notice in letter_limits.count_refusal(rules, effects, error, self.now_us, add):
+            self._stop(self._all, tenant, kind, notice)
+
+    def _stop(self, draft: Draft, tenant: int, kind: str, notice: Notice) -> None:
+        if self._stopped(tenant, kind) is None and (tenant, kind) not in draft.stops:
+            draft.stops[tenant, kind] = notice.subject.rpartition("/")[2]
+            draft.notices.append((tenant, notice))
+
+    def _stopped(self, tenant: int, kind: str) -> str | None:
+        place = (tenant, kind)
+        return self.ground.terms.stopped.get(place) or self._all.stops.get(place)
+
+    def _amount(self, place: tuple[int, str]) -> int:
+        """Of a tally, as those before the command left it."""
+        here = self._all.tallies.get(place)
+        return letters.find_tally(self.connection, *place) if here is None else here
 
     # Taking in
 
@@ -258,12 +343,16 @@ class Book:
         book.stocks.update(draft.stocks)
         book.uses.update(draft.uses)
         book.tallies.update(draft.tallies)
+        book.labels.update(draft.labels)
         book.federations.update(draft.federations)
+        book.notices += draft.notices
+        book.stops.update(draft.stops)
+        book.meters.add(draft.meters)
 
     def write(self) -> None:
         """Write what was taken in; the caller commits."""
         book, connection = self._all, self.connection
-        if not (book.events or book.tallies):
+        if not (book.events or book.tallies or book.meters):
             return
         if book.federations:
             letters.add_federations(connection, [(number, name) for name, number in book.federations.items()])
@@ -272,7 +361,24 @@ class Book:
         if book.stocks:
             self._write_claims()
         if book.tallies:
-            letters.write_tallies(connection, sorted((*place, amount) for place, amount in book.tallies.items()))
+            labels = book.labels
+            letters.write_tallies(
+                connection, sorted((*place, amount, labels.get(place, b"")) for place, amount in book.tallies.items())
+            )
+        book.meters.write(connection)
+        self._write_notices()
+
+    def _write_notices(self) -> None:
+        book, connection = self._all, self.connection
+        for (tenant, kind), reason in book.stops.items():
+            limits.stop(connection, tenant, kind, self.now_us, reason)
+        if book.notices:
+            limits.add_notices(connection, [(tenant, self.now_us, *astuple(one)) for tenant, one in book.notices])
+
+    @property
+    def notices(self) -> list[tuple[int, Notice]]:
+        """Of the whole transaction, with the tenants' numbers."""
+        return self._all.notices
 
     def _write_letters(self) -> None:
         connection, now = self.connection, self.now_us
@@ -331,6 +437,7 @@ class Book:
         self.ground.next_event += len(self._all.events)
         self.ground.shelves.update(self._shelves)
         self.ground.federations.update(self._all.federations)
+        self.ground.terms.stopped.update(self._all.stops)
 
 
 _ROW_BYTES = 256

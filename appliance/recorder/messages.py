@@ -94,13 +94,56 @@ class Claim(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
 
 
 class Tally(msgspec.Struct, array_like=True, frozen=True, tag="tally"):
-    """A named count of the tenant's moves, for quotas, concentrations and fees."""
+    """A named count of the tenant's letters, for quotas, concentrations and fees."""
 
     name: str
+    """Of a counter that has limits: COUNTER/WINDOW/WHOM (appliance.letter_limits.windows); WHOM is a keyed hash."""
     amount: int
     """What is added; negative: taken away, never below zero."""
     most: Count | None
-    """Refused above it; None: only counted."""
+    """Refused above it; None: the tenant's limits alone say."""
+    counter: str = ""
+    """KIND/QUOTA/CURRENCY, by which the tenant's limits name it; empty: it has none."""
+    label: bytes = b""
+    """Whom it counts, encrypted by the tenant; opaque to the recorder, kept with the first count."""
+    approved: list[str] = []
+    """Approval policies of limits whose approvals the event holds, complete."""
+
+
+class Meter(msgspec.Struct, array_like=True, frozen=True, tag="meter"):
+    """An event is metered: counted by day, and its fee reckoned by the tariff in force at its time."""
+
+    kind: str
+    event: str
+    day: str
+    """2026-11-22, on the clocks of the kind's zone."""
+    at: Instant
+    """The event's time."""
+    currency: str
+    """Of the value that it moves; empty: none."""
+    amount: Count
+    whom: str = ""
+    """For whom it is metered, as a keyed hash in hexadecimal; empty: the kind does not say."""
+    label: bytes = b""
+    """As of a tally."""
+
+
+class Billed(msgspec.Struct, array_like=True, frozen=True, tag="billed"):
+    """A line of a bill over what was metered in a month: never more than was metered, never twice."""
+
+    month: str
+    kind: str
+    event: str
+    application: str
+    whom: str
+    currency: str
+    tariff: Count
+    """Version."""
+    before: Count
+    """How many of these events were billed before: a compare-and-swap."""
+    count: Count
+    amount: Count
+    fee: Count
 
 
 class LetterStands(msgspec.Struct, array_like=True, frozen=True, tag="stands"):
@@ -112,7 +155,7 @@ class LetterStands(msgspec.Struct, array_like=True, frozen=True, tag="stands"):
     """SHA-256 of its newest event, 32 bytes."""
 
 
-Effect = LetterStep | ValueMove | Claim | Tally | LetterStands
+Effect = LetterStep | ValueMove | Claim | Tally | LetterStands | Meter | Billed
 
 
 class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):
@@ -271,10 +314,26 @@ class Batch(msgspec.Struct, array_like=True, frozen=True):
     """The commands were sent before over a connection that was lost: what is recorded is found, not doubled."""
 
 
+class Notice(msgspec.Struct, array_like=True, frozen=True):
+    """An early warning, or issuing that stopped: once a crossing."""
+
+    what: Literal["limit-warning", "share-warning", "issuing-stopped", "issuing-resumed"]
+    subject: str
+    """The tally's name; of issuing, KIND/BREAKER, or KIND alone by an officer's word."""
+    threshold: Count
+    """Ten-thousandths of the limit; of a share or an indicator, the limit itself; of refusals, how many."""
+    used: Count
+    """What the tally, or the indicator's numerator, came to."""
+    most: Count
+    """What it is compared with: the limit, the sum, the denominator."""
+
+
 class Committed(msgspec.Struct, array_like=True, frozen=True, tag="committed"):
     ticket: int
     first_index: int
     """Leaf index of the first entry in the tenant's log; the others follow without a gap. -1 where not applicable."""
+    notices: list[Notice] = []
+    """What the command's tallies came to; durable, and a leaf of the tenant's log each."""
 
 
 class Replayed(msgspec.Struct, array_like=True, frozen=True, tag="replayed"):

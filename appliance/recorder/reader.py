@@ -20,6 +20,7 @@ from appliance.recorder.audit_queries import AuditQueries
 from appliance.recorder.drafts import DraftQueries
 from appliance.recorder.evidence_queries import EvidenceQueries
 from appliance.recorder.letter_queries import LetterQueries
+from appliance.recorder.limit_queries import LimitQueries
 from appliance.recorder.messages import Answer, Query, Refused, Result
 from appliance.store import keys, records, rows, schema, usage
 from appliance.store.records import Row, Segment
@@ -32,7 +33,7 @@ PART_LIMIT = 1024 * 1024
 VERDICTS_LIMIT = 20_000
 
 
-class Queries(AuditQueries, LetterQueries, DraftQueries, EvidenceQueries):
+class Queries(AuditQueries, LetterQueries, DraftQueries, EvidenceQueries, LimitQueries):
     """The queries over one read-only connection."""
 
     def __init__(

@@ -17,8 +17,9 @@ from appliance.recorder.counts import Counts
 from appliance.recorder.drafts import draft_keep
 from appliance.recorder.housekeeping import housekeeping
 from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
+from appliance.recorder.letter_limits import notice_entry
 from appliance.recorder.letter_shapes import LETTER
-from appliance.recorder.letters import Book, LetterGround
+from appliance.recorder.letters import Book, Draft, LetterGround
 from appliance.recorder.limits import Limits, Taken
 from appliance.recorder.messages import (
     Answer,
@@ -33,6 +34,7 @@ from appliance.recorder.messages import (
     JobClaim,
     JobCreate,
     JobSlice,
+    Notice,
     Reading,
     Refused,
     Replayed,
@@ -182,7 +184,7 @@ class Transaction:
                 return replay
         if self.refuse is not None:
             raise errors.ReadOnly(self.refuse)
-        first = self.take(caller, entries, command.effects)
+        first, notices = self.take(caller, entries, command.effects)
         if idempotency is not None:
             self.remember(caller, idempotency, first, entries, None)
         if command.mark is not None:
@@ -190,21 +192,29 @@ class Transaction:
             if time > self.marks.get(unit, -1):
                 self.marks[unit] = time
         self.row_counts[run.run] = self.row_counts.get(run.run, 0) + len(entries)
-        return Committed(command.ticket, first)
+        return Committed(command.ticket, first, notices)
 
-    def take(self, caller: Caller, entries: list[Entry], effects: Sequence[Effect] = ()) -> int:
+    def take(self, caller: Caller, entries: list[Entry], effects: Sequence[Effect] = ()) -> tuple[int, list[Notice]]:
         """Judge entries of a caller and what they do to letters, and take them in, all or none.
 
-        Returns the first one's leaf index."""
+        Returns the first one's leaf index, and what is to be noticed."""
         tenant = caller.tenant_number
         self.check_entries(entries, caller, SUBMITTED_KINDS if effects else PLAIN_KINDS)
-        draft = self.letters.draft(tenant, entries, effects) if effects else None
+        draft = self._draft(caller, entries, effects) if effects else None
         if tenant in self.ground.limits.tenants:
             self.taken.take(caller, entries)
         first = self.add(tenant, caller.application_number, entries)
-        if draft is not None:
-            self.letters.take(draft)
-        return first
+        if draft is None:
+            return first, []
+        self.letters.take(draft)
+        return first, [notice for _, notice in draft.notices]
+
+    def _draft(self, caller: Caller, entries: list[Entry], effects: Sequence[Effect]) -> Draft:
+        try:
+            return self.letters.draft(caller.tenant_number, entries, effects, caller.application)
+        except CinnabarError as error:
+            self.letters.refused(caller.tenant_number, effects, error)
+            raise
 
     def authorise(self, certificate: bytes, tenant: str, application: str) -> Caller:
         caller = self.ground.callers.by_certificate.get(certificate)
@@ -344,6 +354,8 @@ class Transaction:
     def write(self, touched: list[Run]) -> None:
         """Write what was accepted; the caller commits."""
         connection, ground = self.connection, self.ground
+        for tenant, notice in self.letters.notices:
+            self.add(tenant, 0, [notice_entry(notice, self.now_us)])
         if self.pending:
             segment = ground.segments[-1].number
             sequence = ground.next_sequence
@@ -384,6 +396,8 @@ class Transaction:
             records.insert_leaves(connection, leaves)
             self.letters.write()
             self.bytes = size + len(out) * limits.ROW_BYTES + self.letters.bytes
+        else:
+            self.letters.write()  # a refusal that is counted has no record
         self._counted = limits.counted(self.pending, self.taken.requests)
         if self._counted:
             usage.add_usage(connection, self.taken.day, self._counted)

@@ -15,6 +15,7 @@ from appliance.errors import CinnabarError
 from appliance.recorder import administration, errors
 from appliance.recorder.administration import CeremonyEntry, Change
 from appliance.recorder.counts import Counts
+from appliance.recorder.letter_limits import Terms
 from appliance.recorder.letters import LetterGround
 from appliance.recorder.limits import Limits, Quota, Used
 from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, KeyEntry, Refused
@@ -234,6 +235,7 @@ class Writer:
             return Refused(change.ticket, error.code, str(error))
         transaction.publish([])
         self._read_limits(self.ground.limits)
+        self.ground.letters.terms = Terms.read(self.connection)
         self.ground.callers = self.read_callers(max(now_us, self.ground.callers.version + 1))
         return Committed(change.ticket, -1)
 

@@ -101,6 +101,11 @@ def find_claim(connection: sqlite3.Connection, scope: int, key: bytes) -> ClaimR
     return None if row is None else ClaimRow(*row)
 
 
+def is_claimed(connection: sqlite3.Connection, scope: int) -> bool:
+    """Whether anything is used in a scope."""
+    return connection.execute("SELECT 1 FROM claims WHERE scope = ? LIMIT 1", (scope,)).fetchone() is not None
+
+
 def find_use(connection: sqlite3.Connection, scope: int, key: bytes, letter: int) -> int:
     """How much a letter uses of something that several use."""
     row = connection.execute(
@@ -171,9 +176,11 @@ def drop_uses(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, i
     connection.executemany("DELETE FROM claim_uses WHERE scope = ? AND key = ? AND letter = ?", rows)
 
 
-def write_tallies(connection: sqlite3.Connection, rows: Iterable[tuple[int, str, int]]) -> None:
-    """Write (tenant, name, amount)."""
-    connection.executemany("INSERT OR REPLACE INTO tallies VALUES (?,?,?)", rows)
+def write_tallies(connection: sqlite3.Connection, rows: Iterable[tuple[int, str, int, bytes]]) -> None:
+    """Write (tenant, name, amount, label); the first label stays."""
+    connection.executemany(
+        "INSERT INTO tallies VALUES (?,?,?,?) ON CONFLICT (tenant, name) DO UPDATE SET amount = excluded.amount", rows
+    )
 
 
 # What readers need

@@ -115,7 +115,35 @@ _VERSION_4 = (
         expires INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (tenant, draft))""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_LETTER_LIMITS = (
+    # Limits and tariffs in force, stopped kinds, notices, metered events (see appliance.store.limits). Times in
+    # microseconds. tallies.label: whom a count is of, encrypted by the tenant.
+    "ALTER TABLE tallies ADD COLUMN label BLOB NOT NULL DEFAULT x''",
+    """CREATE TABLE letter_terms (
+        tenant INTEGER NOT NULL REFERENCES tenants, form TEXT NOT NULL, version INTEGER NOT NULL,
+        since INTEGER NOT NULL, document BLOB NOT NULL, ceremony TEXT NOT NULL,
+        PRIMARY KEY (tenant, form, version)) WITHOUT ROWID""",
+    """CREATE TABLE stopped (
+        tenant INTEGER NOT NULL REFERENCES tenants, kind TEXT NOT NULL, since INTEGER NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (tenant, kind)) WITHOUT ROWID""",
+    """CREATE TABLE notices (
+        number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenants, time INTEGER NOT NULL,
+        what TEXT NOT NULL, subject TEXT NOT NULL, threshold INTEGER NOT NULL, used INTEGER NOT NULL,
+        most INTEGER NOT NULL)""",
+    "CREATE INDEX notices_by_tenant ON notices (tenant, number)",
+    """CREATE TABLE metered (
+        tenant INTEGER NOT NULL, month TEXT NOT NULL, kind TEXT NOT NULL, event TEXT NOT NULL,
+        application TEXT NOT NULL, whom TEXT NOT NULL, currency TEXT NOT NULL, tariff INTEGER NOT NULL,
+        day TEXT NOT NULL, count INTEGER NOT NULL, amount INTEGER NOT NULL, fee INTEGER NOT NULL, label BLOB NOT NULL,
+        PRIMARY KEY (tenant, month, kind, event, application, whom, currency, tariff, day)) WITHOUT ROWID""",
+    """CREATE TABLE billed (
+        tenant INTEGER NOT NULL, month TEXT NOT NULL, kind TEXT NOT NULL, event TEXT NOT NULL,
+        application TEXT NOT NULL, whom TEXT NOT NULL, currency TEXT NOT NULL, tariff INTEGER NOT NULL,
+        count INTEGER NOT NULL, amount INTEGER NOT NULL, fee INTEGER NOT NULL,
+        PRIMARY KEY (tenant, month, kind, event, application, whom, currency, tariff)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _LETTER_LIMITS)
 
 
 class StoreTooNew(CinnabarError):

@@ -1,0 +1,93 @@
+"""Reads of limits, warnings, breakers, concentration and usage. Amounts are ten-thousandths; whom a count is of is a
+keyed hash beside a label that only the tenant's content key opens (control CHANNEL)."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+from appliance.errors import BadRequest
+from appliance.store import limits, rows
+
+TABLE_LIMIT = 1_000
+NOTICES_LIMIT = 1_000
+_MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_DAY: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]")
+
+
+class LimitQueries:
+    """Queries over the recorder's read-only connection; a part of appliance.recorder.reader.Queries."""
+
+    connection: sqlite3.Connection
+    _tenant: Callable[[str], int]
+
+    def query_letter_terms(self, tenant: str) -> list[list[object]]:
+        """[[form, version, since, document], ...] of a tenant, every version of its `limits` and of its `tariff`."""
+        number = self._tenant(tenant)
+        return [list(one[1:5]) for one in limits.read_terms(self.connection) if one.tenant == number]
+
+    def query_counter(self, tenant: str, counter: str, window: str = "", limit: int = 100) -> list[list[object]]:
+        """[[whom, amount, label], ...] of a tenant's counter (KIND/QUOTA/CURRENCY) in a window (2026-11; empty: what is
+        outstanding, or ever), the largest first: a table of concentration; at most 1000."""
+        prefix = f"{_text(counter)}/{_text(window)}/"
+        number = min(_number(limit), TABLE_LIMIT)
+        return [list(row) for row in limits.read_counter(self.connection, self._tenant(tenant), prefix, number)]
+
+    def query_counter_amount(self, tenant: str, names: list[str]) -> list[int]:
+        """What tallies of a tenant came to, by their whole names, in order; at most 1000."""
+        number = self._tenant(tenant)
+        if len(names) > TABLE_LIMIT:
+            raise BadRequest(f"{TABLE_LIMIT} names are the most")
+        return [limits.read_amount(self.connection, number, _text(name)) for name in names]
+
+    def query_stopped_kinds(self, tenant: str) -> list[list[object]]:
+        """[[kind, since (microseconds), reason], ...] of a tenant's kinds whose issuing is stopped."""
+        number = self._tenant(tenant)
+        return [list(row[1:]) for row in limits.read_stopped(self.connection) if row[0] == number]
+
+    def query_notices(self, tenant: str, before: int = (1 << 62), limit: int = 100) -> list[list[object]]:
+        """[[number, time (microseconds), what, subject, threshold, used, most], ...] of a tenant's warnings and stops
+        (messages.Notice), numbered below `before`, the newest first; at most 1000."""
+        number = self._tenant(tenant)
+        found = limits.read_notices(self.connection, number, _number(before), min(_number(limit), NOTICES_LIMIT))
+        return [list(row) for row in found]
+
+    def query_notice_counts(self) -> list[list[object]]:
+        """[[tenant, what, how many], ...] over all time, and how many kinds are stopped now as `stopped`. For the box's
+        own people."""
+        names = {number: name for number, name, _ in rows.read_tenants(self.connection)}
+        counts = [[names.get(tenant, ""), what, count] for tenant, what, count in limits.count_notices(self.connection)]
+        stopped = [tenant for tenant, *_ in limits.read_stopped(self.connection)]
+        return counts + [[names.get(one, ""), "stopped", stopped.count(one)] for one in sorted(set(stopped))]
+
+    def query_metered(self, tenant: str, month: str) -> list[list[object]]:
+        """[[kind, event, application, whom, currency, tariff, count, amount, fee, label, billed count, billed amount,
+        billed fee], ...] of a tenant's month (2026-11)."""
+        if not _MONTH.fullmatch(_text(month)):
+            raise BadRequest("a month is meant, such as 2026-11")
+        return [list(row) for row in limits.read_month(self.connection, self._tenant(tenant), month)]
+
+    def query_usage_days(self, tenant: str, first: str, last: str) -> list[list[object]]:
+        """[[day, kind, event, application, currency, count, amount, fee], ...] of days from `first` to `last`
+        (2026-11-22), at most 13 months: series for charts."""
+        if not (_DAY.fullmatch(_text(first)) and _DAY.fullmatch(_text(last))) or _months(first, last) > 13:
+            raise BadRequest("two days are meant, at most 13 months apart, such as 2026-11-22")
+        return [list(row) for row in limits.read_days(self.connection, self._tenant(tenant), first, last)]
+
+
+def _months(first: str, last: str) -> int:
+    return (int(last[:4]) - int(first[:4])) * 12 + int(last[5:7]) - int(first[5:7])
+
+
+def _text(value: str) -> str:
+    if not isinstance(value, str):
+        raise BadRequest("a text is meant")
+    return value
+
+
+def _number(value: int) -> int:
+    if not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise BadRequest("a number of 0 to 2^63 - 1 is meant")
+    return value
