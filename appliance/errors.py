@@ -19,6 +19,8 @@ class CinnabarError(Exception):
     title: ClassVar[str] = "The box met an internal error"
     control: ClassVar[str | None] = None
     retriable: ClassVar[bool] = False
+    sealed: tuple[str, bytes] | None = None
+    """Record and seal (CMS) of the statement in which the box says that it refused, and why; None: it sealed none."""
 
 
 class BadRequest(CinnabarError):

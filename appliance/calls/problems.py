@@ -8,10 +8,20 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from appliance.errors import CinnabarError
 
 PROBLEM_TYPE_PREFIX: Final = "urn:cinnabar:problem:"
+
+
+class SealedRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    """The box's own statement that it refused, and why."""
+
+    record: str
+    """Id of its record."""
+    seal: bytes
+    """CMS SignedData, DER, CAdES B-T, with the statement within: canonical JSON, cinnabar-refusal/1."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +36,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the control that was upheld, see docs/assurance.md; null where none was."""
     retriable: bool = False
     """Whether the same request may succeed later; then Retry-After says when."""
+    sealed: SealedRefusal | UnsetType = UNSET
+    """Where a kind of letters wants its refusals sealed."""
 
 
 def problem_of(error: CinnabarError) -> Problem:
@@ -37,6 +49,7 @@ def problem_of(error: CinnabarError) -> Problem:
         detail=str(error) or error.title + ".",
         control=error.control,
         retriable=error.retriable,
+        sealed=UNSET if error.sealed is None else SealedRefusal(record=error.sealed[0], seal=error.sealed[1]),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from appliance.letters.errors import ConditionNotMet
 from appliance.letters.event import Reference
 from appliance.letters.fields import moment
-from appliance.letters.kind import BALANCE, LETTER, Comparison, Condition, Event, Kind
+from appliance.letters.kind import BALANCE, LETTER, Comparison, Condition, Event, Kind, Serves
 from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.state import LetterState
 from appliance.letters.uniqueness import Use
@@ -53,9 +53,10 @@ def look(kind: Kind, rule: Event, values: Values, others: Mapping[str, LetterSta
     return [_look(kind, rule, one, values, others, now_us) for one in rule.conditions]
 
 
-def settle(rule: Event, looked: list[Looked]) -> tuple[tuple[Reference, ...], tuple[Use, ...]]:
+def settle(rule: Event, values: Values, looked: list[Looked]) -> tuple[tuple[Reference, ...], tuple[Use, ...]]:
     """What the event refers to, and how often letters serve. Raises ConditionNotMet with the first that fails."""
-    references, uses = [], []
+    references: list[Reference] = []
+    uses: list[Use] = []
     for condition, one in zip(rule.conditions, looked, strict=True):
         if one.failed is not None or one.other is None:
             raise ConditionNotMet(one.failed or "", tuple(looked))
@@ -63,10 +64,21 @@ def settle(rule: Event, looked: list[Looked]) -> tuple[tuple[Reference, ...], tu
         references.append(Reference(field=condition.letter, head=other.head, letter=other.letter, state=other.state))
         serves = condition.serves
         if serves is not None:
-            most = serves.at_most if isinstance(serves.at_most, int) else other.fields.get(serves.at_most)
-            if isinstance(most, int):
-                uses.append(Use("", SERVES + serves.name, (other.letter,), 1, most))
+            uses += _served(rule, condition.letter, serves, values, other)
     return tuple(references), tuple(uses)
+
+
+def _served(rule: Event, name: str, serves: Serves, values: Values, other: LetterState) -> list[Use]:
+    most = serves.at_most if isinstance(serves.at_most, int) else other.fields.get(serves.at_most)
+    amount = 1
+    if serves.each is not None:
+        each = (values.data if serves.each in rule.data else values.fields).get(serves.each)
+        if not isinstance(each, Mapping) or not isinstance(most, Mapping) or each["currency"] != most["currency"]:
+            raise ConditionNotMet(f"{_pointer(rule, serves.each)}: {name} serves in another currency, or not at all")
+        amount, most = (parse_amount(one["amount"], one["currency"]) for one in (each, most))
+    if not isinstance(most, int) or not amount:
+        return []
+    return [Use("", SERVES + serves.name, (other.letter,), amount, most)]
 
 
 def _look(

@@ -98,8 +98,8 @@ def judge(
     if rule.fields:
         check_terms(kind.fields, known, begun_us, kind.zone)
     _times(kind, rule, after, now_us)
-    looked = look(kind, rule, Values(asked.letter, asked.data, known, before), others, now_us)
-    references, uses = settle(rule, looked)
+    values = Values(asked.letter, asked.data, known, before)
+    references, uses = settle(rule, values, look(kind, rule, values, others, now_us))
     _receipts(rule, asked)
     value, parts, state = _value(kind, rule, before, asked, after)
     table = "" if rule.value is None else rule.value.parts

@@ -170,7 +170,10 @@ class Serves(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name = msgspec.field(name="as")
     """What it serves as: events of all kinds that name the same are counted together."""
     at_most: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | FieldName
-    """A number; or the other letter's integer field that says it, without end where it is missing."""
+    """A number; or the other letter's integer field that says it, without end where it is missing. With `each`: its
+    money field, which all that it serves together do not exceed."""
+    each: FieldName | None = None
+    """A money field of the event's data or else of this letter: so much of it each event uses up. None: one of it."""
 
 
 class Condition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -161,6 +161,12 @@ CASES: list[tuple[str, str, str]] = [
     ("condition-type", "events.issue.conditions[0].compare[0]", "c[0]['theirs'] = 'due'"),
     ("condition-field", "events.issue.conditions[0].serves.at_most", "n['serves']['at_most'] = 'turns'"),
     ("wrong-type", "events.issue.conditions[0].serves.at_most", "n['serves']['at_most'] = 'due'"),
+    ("wrong-type", "events.issue.conditions[0].serves.at_most", "n['serves'] |= {'each': 'face'}"),
+    ("no-such-field", "events.issue.conditions[0].serves.each", "n['serves'] |= {'each': 'sum', 'at_most': 'face'}"),
+    ("wrong-type", "events.issue.conditions[0].serves.each", "n['serves'] |= {'each': 'due', 'at_most': 'face'}"),
+    ("not-clear", "events.issue.conditions[0].serves.each", "n['serves'] |= {'each': 'price', 'at_most': 'face'}"),
+    ("not-required", "events.issue.conditions[0].serves.each",
+     "n['serves'] |= {'each': 'face', 'at_most': 'face'}; f['face']['required'] = False"),
 ]  # fmt: skip
 
 

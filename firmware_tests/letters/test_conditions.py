@@ -49,7 +49,7 @@ def check(
     )  # fmt: skip
     given = {name: value for name, value in own.items() if name in (data or {})}
     values = Values(OWN, given, own | {"basis": OTHER}, None)
-    references, uses = settle(rule, look(kind, rule, values, {OTHER: there} if there is not None else {}, 0))
+    references, uses = settle(rule, values, look(kind, rule, values, {OTHER: there} if there is not None else {}, 0))
     assert [(one.letter, one.head) for one in references] == [(OTHER, "ef" * 32)]
     return uses
 
@@ -171,6 +171,16 @@ def test_how_often_a_letter_serves_is_for_the_recorder_to_count(most: Any, uses:
     assert found == (() if uses is None else (Use("", "serves_query", (OTHER,), 1, uses),))
 
 
+def test_amounts_that_a_letter_serves_are_counted_together() -> None:
+    named = condition(serves=Serves(name="paid", at_most="money", each="money"))
+    assert check(named, {"money": yuan(250)}, other({"money": yuan(1_000)})) == (
+        Use("", "serves_paid", (OTHER,), 25_000, 100_000),
+    )
+    for there in ({"money": yuan(1_000, "USD")}, {}):
+        with pytest.raises(ConditionNotMet, match=r"^/fields/money: basis serves in another currency, or not at all$"):
+            check(named, {"money": yuan(250)}, other(there))
+
+
 def test_a_refusal_tells_all_conditions_the_first_that_fails_in_words() -> None:
     rule = Event(title=WORDS, by=["x"], conditions=[condition(), condition(not_after="date")])
     kind = Kind(
@@ -179,7 +189,7 @@ def test_a_refusal_tells_all_conditions_the_first_that_fails_in_words() -> None:
     )  # fmt: skip
     late = look(kind, rule, Values(OWN, {}, {"basis": OTHER}, None), {OTHER: other({"date": "1969-01-01"})}, 0)
     with pytest.raises(ConditionNotMet, match=r"^/fields/basis: its date, 1969-01-01, is past$") as refused:
-        settle(rule, late)
+        settle(rule, Values(OWN, {}, {}, None), late)
     assert [one.failed is None for one in refused.value.looked] == [True, False]
     assert [one.failed for one in look(kind, rule, Values(OWN, {}, {"basis": OWN}, None), {}, 0)] == [
         "/fields/basis: a letter is no condition of its own"

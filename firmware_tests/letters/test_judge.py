@@ -83,15 +83,31 @@ def test_a_consent_serves_while_its_time_lasts() -> None:
         state="granted",
         number=1,
         head="00" * 32,
-        fields={"recipient": party, "subject": party, "valid_until": "2026-09-21T22:13:20+08:00"},
-    )
-    fields = {"asker": party, "source": party, "consent": consent.letter, "question": "ab" * 32, "subject": party}
-    asked = Asked("ask", LETTER, fields=fields)
+        fields={
+            "recipient": party, "subject": party, "valid_until": "2026-09-21T22:13:20+08:00", "purpose": "贷前查询",
+            "scope": [{"item": "社保缴纳"}, {"item": "行政处罚"}],
+        },
+    )  # fmt: skip
+    fields = {
+        "asker": party, "source": party, "consent": consent.letter, "question": "ab" * 32, "subject": party,
+        "purpose": "贷前查询", "items": [{"item": "行政处罚"}],
+    }  # fmt: skip
 
-    def ask(now: int) -> None:
+    def ask(now: int, **changed: object) -> None:
+        asked = Asked("ask", LETTER, fields=fields | changed)
         judge(catalogue("query-receipt"), None, asked, ACTOR, frozenset("*"), now, {consent.letter: consent})
 
     ask(NOON)
+    for changed, said in (
+        (
+            {"items": [{"item": "行政处罚"}, {"item": "纳税数据"}]},
+            r"^/fields/items/item: it is not within scope\.item of",
+        ),
+        ({"purpose": "营销"}, "^/fields/purpose: it is not the same as purpose of"),
+        ({"subject": party | {"id": "9"}}, r"^/fields/subject/id: it is not the same as subject\.id of"),
+    ):
+        with pytest.raises(ConditionNotMet, match=said):
+            ask(NOON, **changed)
     with pytest.raises(
         ConditionNotMet, match=r"^/fields/consent: its valid_until, 2026-09-21T22:13:20\+08:00, is past"
     ):

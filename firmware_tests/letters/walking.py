@@ -13,7 +13,7 @@ from appliance.letters.checks.life import Way, parts_states, ways
 from appliance.letters.event import Actor, Event, KindReference, Receipt
 from appliance.letters.fields import moment
 from appliance.letters.judge import Asked, happened, judge
-from appliance.letters.kind import Field, Kind, LoadedKind
+from appliance.letters.kind import Condition, Field, Kind, LoadedKind
 from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.patterns import example
 from appliance.letters.state import LetterState, begin_part, follow
@@ -152,9 +152,28 @@ def ask(kind: Kind, way: Way, letter: LetterState | None) -> tuple[Asked, dict[s
             state=condition.states[0],
             number=1,
             head="00" * 32,
-            fields={theirs: known[own] for own, theirs in condition.same.items()},
+            fields={theirs: known[own] for own, theirs in condition.same.items()} | _compared(condition, known, asked),
+            balance=10**15,
+            currency="CNY",
         )
     return asked, others
+
+
+def _compared(condition: Condition, known: dict[str, Any], asked: Asked) -> dict[str, Any]:
+    """Fields of the other letter with which every comparison holds."""
+    made: dict[str, Any] = {}
+    for one in condition.compare:
+        if one.theirs.startswith("@") or (one.of and condition.kinds[0] not in one.of):
+            continue
+        head, _, member = one.own.partition(".")
+        value = asked.letter if head == "@letter" else known[head]
+        name, _, part = one.theirs.partition(".")
+        if isinstance(value, list):
+            value = [{part: row[member]} for row in value]
+        elif part:
+            value = {part: value[member] if member else value}
+        made[name] = value
+    return made
 
 
 def worth(money: Any) -> int:  # JSON

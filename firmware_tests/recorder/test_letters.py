@@ -309,7 +309,7 @@ def test_a_jobs_rows_are_decided_singly_and_once(standing: Recorder, acme: Who, 
         assert slices[0][:3] == [0, decided.first_index, 2]
         first, double, own, third, over = slices[0][3]
         assert (first, own, third) == (b"first", b"a date out of range", b"third")
-        assert msgspec.msgpack.decode(double) == ["taken", "it may be used once, and is used"]
+        assert msgspec.msgpack.decode(double) == ["taken", "it is used, or not so much of it is left"]
         assert msgspec.msgpack.decode(over) == ["letter-quota-exceeded", "rows"]
         # Sent again, as after a lost connection, it is answered alike; another slice in its place is refused.
         again = await client.job_rows(job, 0, rows, acme.certificate)
@@ -366,7 +366,7 @@ async def main(path, seconds, number):
             try:
                 await client.append("acme", "app", CERTIFICATE, [event(), event()], effects=wanted)
                 came["moves"] += 1
-            except (errors.HeadMoved, errors.ValueExceeded) as refused:
+            except (errors.HeadMoved, errors.ValueExceeded, errors.Taken) as refused:
                 came[refused.code] += 1
 
     async def job(which):

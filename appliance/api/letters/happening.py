@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from appliance.api.callers import Caller
 from appliance.api.letters.making import Made, Wanted, made_of, make_event
+from appliance.api.letters.refusals import SEALED, seal_refusal
 from appliance.api.letters.schemas import EventRequest, LetterAnswer, LetterEvent, LetterRequest
 from appliance.api.letters.views import read_letter
 from appliance.api.messages import Response
@@ -24,6 +25,8 @@ from appliance.recorder.messages import Entry, Idempotency
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
+_TRIES: Final = 4
+"""How often an event is judged while letters of its conditions move."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -67,17 +70,30 @@ async def once(
 
 
 async def happen(worker: Worker, caller: Caller, idempotency: Idempotency | None, wanted: Wanted) -> Response:
-    """Have an event happen, and its answer. Raises what `make_event` does."""
+    """Have an event happen, and its answer. Raises what `make_event` does; with the box's sealed statement, where the
+    kind wants refusals sealed and the same request did not happen before."""
     try:
-        made = await make_event(worker, caller, wanted, idempotency)
-    except HeadMoved:
-        if wanted.before is None:
-            raise
-        now = await read_letter(worker, caller.tenant, wanted.letter)
-        if now.head == wanted.before.head:
-            raise  # a letter that a condition names moved
-        raise HeadMoved(f"the letter's head is {now.head}") from None
-    return Response(_encode(_answer(made)))
+        return Response(_encode(_answer(await _made(worker, caller, idempotency, wanted))))
+    except SEALED as error:
+        if idempotency is None or await _answered(worker, caller, idempotency) is None:
+            await seal_refusal(worker, caller, wanted, error)
+        raise
+
+
+async def _made(worker: Worker, caller: Caller, idempotency: Idempotency | None, wanted: Wanted) -> Made:
+    """Where a letter that a condition names moved meanwhile, the event is judged anew by how that one now stands."""
+    rule = wanted.loaded.kind.events.get(wanted.event)
+    for left in reversed(range(_TRIES if rule is not None and rule.conditions else 1)):
+        try:
+            return await make_event(worker, caller, wanted, idempotency)
+        except HeadMoved:
+            if wanted.before is not None:
+                now = await read_letter(worker, caller.tenant, wanted.letter)
+                if now.head != wanted.before.head:
+                    raise HeadMoved(f"the letter's head is {now.head}") from None
+            if not left:
+                raise
+    raise AssertionError  # the last try returns or raises
 
 
 def told_event(artifact: Artifact, record: bytes, number: int, event: Event) -> LetterEvent:

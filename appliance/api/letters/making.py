@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,9 +20,9 @@ from appliance.api.letters.approvals import check_approvals
 from appliance.api.letters.documents import DOCUMENT, prepare_document
 from appliance.api.letters.effects import effects_of
 from appliance.api.letters.schemas import Particulars
+from appliance.api.letters.sealing import Sealing
 from appliance.api.letters.veil import accept, open_fields
 from appliance.api.letters.views import read_letters
-from appliance.api.stamps import stamp_signature
 from appliance.asic import JSON_TYPE, event_manifest, event_names
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
 from appliance.letters.event import Actor, Event, Receipt
@@ -31,10 +31,8 @@ from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
 from appliance.pdf import PreparedPdf
 from appliance.recorder.messages import Entry, Idempotency, LetterStep
-from appliance.seals import PreparedSeal
 
 if TYPE_CHECKING:
-    from appliance.api.units import SealingKey, StampingUnit
     from appliance.api.worker import Worker
 
 BESIDE_TYPE: Final = "application/octet-stream"
@@ -121,11 +119,11 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
     if wanted.asked.document:
         page = await prepare_document(worker, caller, key, wanted.loaded, event, states[0], now_us)
     await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
-    signing_key = _Signing(worker, caller, key, unit)
+    sealing = Sealing(worker, caller, key, unit)
     try:
         beside = _beside(wanted)
         if page is not None:
-            beside[DOCUMENT] = await signing_key.seal(page.seal, page.complete, "seal")
+            beside[DOCUMENT] = await sealing.seal(page.seal, page.complete, "seal")
         manifest = _manifest(wanted, event, beside)
         prepared = key.profile.prepare_document(manifest, now_us)
 
@@ -138,53 +136,19 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
             made.append(Artifact(event.canonical(), manifest, seal, beside, dict(decision.disclosures)))
             return encode_artifact(made[0])
 
-        await signing_key.seal(prepared, complete, "letter", artifact_of)
+        await sealing.seal(prepared, complete, "letter", artifact_of)
     except BaseException:
-        if signing_key.signed:
-            worker.counter.drop("event-unfinished", len(signing_key.signed))
+        if sealing.signed:
+            worker.counter.drop("event-unfinished", len(sealing.signed))
         raise
-    records = signing_key.signed
+    records = sealing.signed
     place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
     effects = [msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in effects]
-    mark = (unit.name, signing_key.stamped_us)
+    mark = (unit.name, sealing.stamped_us)
     replayed = await signing.commit(worker, caller, records, idempotency, mark, effects)
     if replayed is not None:
         return made_of(worker, caller, replayed.entries)
     return Made(made[0], records[place].entry, records[place + 1].entry)
-
-
-class _Signing:
-    """The signatures of one event, in order: each a seal with its time-stamp, none released before all are on disk."""
-
-    def __init__(self, worker: Worker, caller: Caller, key: SealingKey, unit: StampingUnit) -> None:
-        self.signed: list[signing.Signed] = []
-        self.stamped_us = 0
-        self._worker, self._caller, self._key, self._unit = worker, caller, key, unit
-
-    async def seal(
-        self,
-        prepared: PreparedSeal,
-        complete: Callable[[bytes, bytes], bytes],
-        kind: str,
-        artifact_of: Callable[[bytes], bytes] = bytes,
-    ) -> bytes:
-        """Sign, stamp, complete. `artifact_of`: what is kept of what was completed."""
-        key = self._key
-        signature = await key.key.sign_async(prepared.to_be_signed)
-        try:
-            stamp, token, time_us = await stamp_signature(self._worker, self._caller, self._unit, signature)
-        except BaseException:
-            self._worker.counter.drop("seal-without-stamp")  # the seal's own signature goes no further
-            raise
-        sealed = complete(signature, token)
-        record = signing.record_signature(
-            key.cipher, self._caller, key.name, kind, artifact=artifact_of(sealed), content_digest=prepared.digest,
-            content_hash=key.profile.digest_algorithm.name, time_us=prepared.time * 1_000_000,
-            to_be_signed=prepared.to_be_signed, signature=signature,
-        )  # fmt: skip
-        self.signed += [record, stamp]
-        self.stamped_us = max(self.stamped_us, time_us)
-        return sealed
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:

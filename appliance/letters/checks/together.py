@@ -91,8 +91,8 @@ def _compared(path: str, kind: Kind, event: Event, condition: Condition, other: 
         field = other.fields.get(serves.at_most)
         if field is None or field.confidentiality != "clear":
             yield finding(f"{path}.serves.at_most", "condition-field", kind=other.id, name=serves.at_most)
-        elif field.type != "integer":
-            pair = {"found": field.type, "wanted": "integer"}
+        elif field.type != (wanted := "integer" if serves.each is None else "money"):
+            pair = {"found": field.type, "wanted": wanted}
             yield finding(f"{path}.serves.at_most", "wrong-type", name=serves.at_most, **pair)
 
 

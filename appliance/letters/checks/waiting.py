@@ -37,6 +37,9 @@ def waiting(kind: Kind) -> Iterator[Finding]:
                     if of not in condition.kinds:
                         yield finding(f"{where}.of[{number}]", "condition-kind", name=of)
                 yield from _own(kind, event, where, one)
+            each = None if condition.serves is None else condition.serves.each
+            if each is not None:
+                yield from _each(kind, event, f"{path}.conditions[{index}].serves", each)
         if event.automatic:
             yield from _automatic(path, event)
 
@@ -77,6 +80,18 @@ def _own(kind: Kind, event: Event, path: str, one: Comparison) -> Iterator[Findi
     if not alike(found, found, one.is_):
         wanted = " / ".join(sorted(ORDERED))
         yield finding(f"{path}.own", "wrong-type", name=one.own, found=found, wanted=wanted)
+
+
+def _each(kind: Kind, event: Event, path: str, name: str) -> Iterator[Finding]:
+    field = (kind.fields | event.data).get(name)
+    if field is None:
+        yield finding(f"{path}.each", "no-such-field", name=name)
+    elif field.type != "money":
+        yield finding(f"{path}.each", "wrong-type", name=name, found=field.type, wanted="money")
+    elif field.confidentiality not in ("clear", "hidden"):
+        yield finding(f"{path}.each", "not-clear", name=name, found=field.confidentiality)
+    elif not field.required:
+        yield finding(f"{path}.each", "not-required", name=name)
 
 
 def _no_term_within(path: str, field: Field) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import rfc8785
 from cryptography import x509
@@ -22,12 +23,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import NameOID
+from msgspec import UNSET, UnsetType
 
 from appliance.api.letters.schemas import LetterEvent, ReceiptGiven
 from appliance.api.texts import new_idempotency_key
+from appliance.calls.problems import SealedRefusal
 from appliance.client import Client, Refused
 from appliance.letters.envelope import Context
 from appliance.letters.event import Event, read_event
+from appliance.letters.refusal import Refusal as SealedReason
 from appliance.letters.veil import veil
 from firmware_tests.running import cinnabar
 
@@ -99,6 +103,8 @@ class Refusal:
     """What a party was told when it was refused."""
 
     detail = ""
+    sealed: SealedRefusal | UnsetType = UNSET
+    """The box's own statement of it, where the kind wants one."""
 
 
 @contextmanager
@@ -107,9 +113,20 @@ def refuses(code: str, said: str = "") -> Iterator[Refusal]:
     told = Refusal()
     with pytest.raises(Refused) as error:
         yield told
-    told.detail = str(error.value.problem.detail)
+    told.detail, told.sealed = str(error.value.problem.detail), error.value.problem.sealed
     assert error.value.code == code, f"{error.value.code}: {told.detail}"
     assert said in told.detail, told.detail
+
+
+def sealed_refusal(client: Client, offline: Offline, told: Refusal) -> SealedReason:
+    """What the box sealed of a refusal: recorded, and checked by whoever has the trust bundle and nothing else."""
+    assert isinstance(told.sealed, SealedRefusal)
+    assert client.record(told.sealed.record).artifact == told.sealed.seal
+    document = offline.content(told.sealed.seal)
+    said = msgspec.json.decode(document, type=SealedReason)
+    assert said.canonical() == document
+    assert said.detail == told.detail
+    return said
 
 
 def happened(client: Client, letter: str) -> list[tuple[LetterEvent, Event]]:
@@ -169,6 +186,27 @@ class Offline:
         done = cinnabar("verify", *paths, "--trust", str(self._trust), "--state", state, "--json")
         report: dict[str, Any] = json.loads(done.stdout)
         return report
+
+    def content(self, seal: bytes) -> bytes:
+        """What an enveloping seal carries, by `cinnabar verify` and by OpenSSL."""
+        assert self.passes(seal)
+        path = self._directory / f"{hashlib.sha256(seal).hexdigest()[:16]}.p7m"
+        path.write_bytes(seal)
+        authority = str(self._trust / "seal-ca.pem")
+        openssl = (
+            "openssl",
+            "cms",
+            "-verify",
+            "-inform",
+            "DER",
+            "-in",
+            str(path),
+            "-CAfile",
+            authority,
+            "-purpose",
+            "any",
+        )
+        return subprocess.run((*openssl, "-binary"), check=True, capture_output=True).stdout
 
     def passes(self, *files: bytes) -> bool:
         """Whether everything about them holds. Raises AssertionError with what does not."""

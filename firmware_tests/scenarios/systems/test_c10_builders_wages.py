@@ -8,11 +8,6 @@ from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import digest, firm, fresh, happened, number, refuses, yuan
 from firmware_tests.scenarios.systems.public_funds import LEVELS, allocation, contract, paid
 
-not_yet(
-    "C10",
-    "K20",
-    "that one executed payment backs one pay-out is not held: a condition compares fields, not the letter's own id",
-)
 not_yet("C10", "K18", "the supervisor's own look-through view is not in the API yet; the links stand in the events")
 
 
@@ -32,13 +27,24 @@ def test_c10_from_project_funds_to_wages(platform: Client, guarantor: Client, of
         wages = paid(platform, funds, worker, "8600.00", "2026年11月工资")
         out = {"paid": yuan("8600.00"), "payment": wages}
         platform.letter_event(funds, "pay-out", data=out)
-        with refuses("field-refused", "only 11400.00 CNY is left"):
-            platform.letter_event(funds, "pay-out", data=out | {"paid": yuan("11400.01")})
+        assert platform.letter(funds).balance == "11400.00"
+
+    with shows("C10", "K20 K8", "One executed payment backs one pay-out, of its own amount, of its own allocation"):
+        with refuses("taken"):
+            platform.letter_event(funds, "pay-out", data=out)
+        next_wages = paid(platform, funds, worker, "5000.00", "2026年12月工资")
+        with refuses("condition-not-met", "/data/paid: it is not the same as amount"):
+            platform.letter_event(funds, "pay-out", data={"paid": yuan("5000.01"), "payment": next_wages})
+        others = platform.begin_letter("fund-allocation", allocation(builder, agreed)).happened.letter
+        office.event(platform, others, "approve", by=LEVELS)
+        elsewhere = paid(platform, others, worker, "5000.00", "别的项目")
+        with refuses("condition-not-met", "/letter: it is not the same as basis"):
+            platform.letter_event(funds, "pay-out", data={"paid": yuan("5000.00"), "payment": elsewhere})
 
     with shows(
         "C10", "K18", "From the wage back to the contract: each event names the letter, and the head, it stood on"
     ):
-        payout = happened(platform, funds)[-1][1]
+        payout = next(event for _, event in happened(platform, funds) if event.event == "pay-out")
         assert payout.references[0].letter == wages
         release = next(event for _, event in happened(platform, wages) if event.event == "release")
         assert release.references[0].letter == funds

@@ -74,6 +74,8 @@ def test_c13_authorisation_here_data_elsewhere(
             "asker": user,
             "source": firm("上海市大数据中心"),
             "consent": consent,
+            "items": [{"item": "不动产登记"}],
+            "purpose": "普惠贷款",
             "question": digest("不动产登记"),
             "subject": firm_,
         }

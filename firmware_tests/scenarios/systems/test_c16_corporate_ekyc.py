@@ -63,6 +63,8 @@ def test_c16_attested_once_reused(platform: Client, supplier: Client, office: Of
             "asker": other,
             "source": facts["attestor"],
             "consent": consent,
+            "items": [{"item": "法定代表人"}],
+            "purpose": "开户",
             "question": digest("法定代表人"),
             "subject": subject,
         }

@@ -6,14 +6,9 @@ from appliance.api.letters.schemas import EventRequest
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import Offline, firm, fresh, happened, refuses, yuan
+from firmware_tests.scenarios.systems.practice import Offline, firm, fresh, happened, refuses, sealed_refusal, yuan
 from firmware_tests.scenarios.systems.public_funds import LEVELS, allocation, contract, instruction, paid
 
-not_yet(
-    "C20",
-    "K20",
-    "the box's own refusal of an instruction is a problem document, not a sealed one; the bank's reason is sealed",
-)
 not_yet("C20", "K18", "the supervisor's own view of all allocations is not in the API yet")
 
 
@@ -46,6 +41,17 @@ def test_c20_level_by_level(platform: Client, office: Office, supervisor: Client
             office.approve_kept(platform, waits, level)
         platform.finish_draft(waits.draft)
         assert platform.letter(letter).balance == "15000.00"
+
+    with shows(
+        "C20", "K20", "A payment above what is left is refused; the box seals why, and the instruction waits on"
+    ):
+        beyond = instruction(platform, letter, builder, "15000.01", "超额")
+        with refuses("condition-not-met", "/fields/amount: it is not at most balance") as told:
+            platform.letter_event(beyond, "release")
+        said = sealed_refusal(platform, offline, told)
+        assert (said.letter, said.head) == (beyond, platform.letter(beyond).head)
+        assert (said.conditions[0].letter, said.conditions[0].state) == (letter, "approved")
+        assert platform.letter(beyond).state == "prepared"
 
     with shows("C20", "K20", "A payment that failed keeps the bank's reason, and does not count as paid out"):
         failed = instruction(platform, letter, builder, "9000.00", "第一期工程款")

@@ -6,14 +6,9 @@ import time
 
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.practice import Offline, day, firm, number, refuses, yuan
+from firmware_tests.scenarios.systems.practice import Offline, day, firm, number, refuses, sealed_refusal, yuan
 from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, issued, parts, total
 
-not_yet(
-    "C3",
-    "K20",
-    "payee and amount of a payment are not compared with the voucher's holder and balance; its state is",
-)
 not_yet("C3", "K19", "a second box that takes over, and its latency budget, come with the fleet")
 
 
@@ -28,23 +23,36 @@ def test_c3_many_tiers_to_payment(platform: Client, supplier: Client, core_firm:
         assert str(total(platform, chain)) == "100000.00"
         assert platform.letter(chain[-1]).balance == "20000.00"
 
+    def instruct(letter: str, amount: str, payee: dict[str, str]) -> str:
+        fields = {
+            "number": number("FK"),
+            "payer": CORE_FIRM,
+            "payee": payee,
+            "account": "11014500009000",
+            "amount": yuan(amount),
+            "pay_on": day(),
+            "basis": letter,
+            "purpose": "福金到期兑付",
+        }
+        return platform.begin_letter("payment-instruction", fields).happened.letter
+
+    with shows("C3", "K20", "A payment to another than the voucher's holder, or above what it is worth, never leaves"):
+        standing = platform.letter(chain[2])
+        for payee, amount, said in (
+            (firm("冒名公司"), "10000.00", "/fields/payee/id"),
+            (standing.fields["holder"], "10000.01", "/fields/amount"),
+        ):
+            wrong = instruct(chain[2], amount, payee)
+            with refuses("condition-not-met", said) as told:
+                platform.letter_event(wrong, "release")
+            assert sealed_refusal(platform, offline, told).letter == wrong
+            platform.letter_event(wrong, "cancel", data={"reason": "收款人或金额有误"})
+
     with shows(
         "C3", "K9 K20", "At maturity the voucher is the payment's ground: the instruction leaves, and it is redeemed"
     ):
         last = chain[3]
-        payment = platform.begin_letter(
-            "payment-instruction",
-            {
-                "number": number("FK"),
-                "payer": CORE_FIRM,
-                "payee": platform.letter(last).fields["holder"],
-                "account": "11014500009000",
-                "amount": yuan("10000.00"),
-                "pay_on": day(),
-                "basis": last,
-                "purpose": "福金到期兑付",
-            },
-        ).happened.letter
+        payment = instruct(last, "10000.00", platform.letter(last).fields["holder"])
         assert platform.letter(last).balance == "10000.00"
         platform.letter_event(payment, "release")
         platform.letter_event(payment, "execute", data={"reference": number("LSH")})

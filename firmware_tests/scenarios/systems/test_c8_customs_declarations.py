@@ -72,6 +72,8 @@ def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client) -
             "asker": BANK,
             "source": firm("国家外汇管理局跨境服务平台"),
             "consent": given,
+            "items": [{"item": "收付汇"}],
+            "purpose": "出口应收账款融资核验",
             "question": fresh("收付汇分类等级"),
             "subject": exporter,
         }

@@ -14,6 +14,7 @@ from firmware_tests.scenarios.systems.practice import (
     moment,
     number,
     refuses,
+    sealed_refusal,
     story,
     wait_for,
 )
@@ -26,11 +27,6 @@ not_yet(
     "P1",
     "K12",
     "answers are counted by source in the box; reading the counts, and fees from them, is not in the API yet",
-)
-not_yet(
-    "P1",
-    "K13",
-    "that a question lies within the consent's list of data is the asker's word; the box holds state, time and parties",
 )
 not_yet("P1", "K14", "range and membership proofs over shared data come with the privacy proofs")
 
@@ -59,6 +55,7 @@ def test_p1_shared_without_giving_away(
         "recipient": bureau,
         "scope": [{"item": "行政处罚"}, {"item": "社保缴纳"}],
         "purpose": "贷前征信查询",
+        "uses": 2,
         "valid_until": moment(86_400),
         "text_shown": digest("征信查询授权书"),
     }
@@ -67,6 +64,8 @@ def test_p1_shared_without_giving_away(
         "asker": bureau,
         "source": source,
         "consent": consent,
+        "items": [{"item": "行政处罚"}],
+        "purpose": "贷前征信查询",
         "question": fresh("行政处罚记录"),
         "subject": subject,
     }
@@ -80,8 +79,26 @@ def test_p1_shared_without_giving_away(
         platform.letter_event(asked, "answer", data={"answer": digest("无处罚记录")})
         assert subject["name"].encode() not in platform.letter_events(asked).events[0].event
 
+    with shows("P1", "K13", "What is asked lies within the consent's list of data, for its purpose, about its subject"):
+        with refuses("condition-not-met", "/fields/items/item") as beyond:
+            platform.begin_letter("query-receipt", ask | {"items": [{"item": "行政处罚"}, {"item": "纳税数据"}]})
+        with refuses("condition-not-met", "/fields/purpose"):
+            platform.begin_letter("query-receipt", ask | {"purpose": "营销"})
+        with refuses("condition-not-met", "/fields/subject/id"):
+            platform.begin_letter("query-receipt", ask | {"subject": firm("别家公司")})
+
+    with shows("P1", "K13", "A refused question leaves a sealed receipt too: which condition failed, at which head"):
+        said = sealed_refusal(platform, offline, beyond)
+        assert (said.event, said.code, said.letter) == ("ask", "condition-not-met", None)
+        assert [(one.letter, one.head) for one in said.conditions] == [(consent, platform.letter(consent).head)]
+        assert said.conditions[0].failed == said.detail
+        assert subject["name"].encode() not in said.canonical()
+
     with shows("P1", "K13", "A consent revoked between question and answer stops the answer, and every later question"):
-        pending = platform.begin_letter("query-receipt", ask | {"question": fresh("社保缴纳")}).happened.letter
+        second = ask | {"items": [{"item": "社保缴纳"}], "question": fresh("社保缴纳")}
+        pending = platform.begin_letter("query-receipt", second).happened.letter
+        with refuses("taken"):  # it serves two questions
+            platform.begin_letter("query-receipt", second)
         supplier.letter_event(consent, "revoke")
         with refuses("condition-not-met", "revoked"):
             platform.letter_event(pending, "answer", data={"answer": digest("正常")})

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.practice import day, firm, number, refuses, yuan
 from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, SUPPLIER, issued, parts
 
-not_yet(
-    "V3", "K9", "that a term is at most one year is not held: a kind compares dates with the clock, not with each other"
-)
-not_yet(
-    "V3",
-    "K20",
-    "payee and amount of a payment are not compared with the voucher's holder and balance; its state is",
-)
 not_yet(
     "V3",
     "K20",
@@ -23,6 +17,11 @@ not_yet(
 
 
 def test_v3_clearing_at_maturity(platform: Client, supplier: Client, core_firm: Client) -> None:
+    with shows("V3", "K9", "A voucher's term is at most a year after it was drafted, by the calendar"):
+        with refuses("field-refused", "/fields/due: it is at most P1Y after begun"):
+            issued(supplier, core_firm, due=day(367))
+        assert platform.letter(issued(supplier, core_firm, due=day(365))).state == "held"
+
     later = issued(supplier, core_firm, due=day(1))
     with shows("V3", "K9", "The day before it is due nothing is redeemed, whoever asks"):
         with refuses("event-refused", "/fields/due"):
@@ -33,7 +32,7 @@ def test_v3_clearing_at_maturity(platform: Client, supplier: Client, core_firm: 
     shares = parts(("250000.00", holders[0]), ("150000.00", holders[1]))
     letters = [due, *supplier.letter_event(due, "transfer", data=shares).parts]
 
-    def instruction(letter: str, pay_on: str) -> str:
+    def instruction(letter: str, pay_on: str, **changed: Any) -> str:
         standing = platform.letter(letter)
         fields = {
             "number": number("FK"),
@@ -45,7 +44,7 @@ def test_v3_clearing_at_maturity(platform: Client, supplier: Client, core_firm: 
             "basis": letter,
             "purpose": "到期兑付",
         }
-        return platform.begin_letter("payment-instruction", fields).happened.letter
+        return platform.begin_letter("payment-instruction", fields | changed).happened.letter
 
     with shows("V3", "K20", "A payment is not released before its day, nor twice for one voucher and holder"):
         early = instruction(later, day(1))
@@ -53,6 +52,13 @@ def test_v3_clearing_at_maturity(platform: Client, supplier: Client, core_firm: 
             platform.letter_event(early, "release")
         with refuses("taken"):
             instruction(later, day(1))
+
+    with shows("V3", "K20", "A payment of more than the voucher, or to another than its holder, is never released"):
+        for changed in ({"amount": yuan("200000.01")}, {"payee": firm("冒名公司")}):
+            wrong = instruction(due, day(), **changed)
+            with refuses("condition-not-met"):
+                platform.letter_event(wrong, "release")
+            platform.letter_event(wrong, "cancel", data={"reason": "与凭证不符"})
 
     with shows(
         "V3", "K9 K20", "On the due date every last holder is paid its part, up to the tier's amount without a hand"
