@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from appliance.audit.drafts import DraftView
 from appliance.audit.errors import AuditUnavailable
 from appliance.audit.exporting import ExportView
 from appliance.audit.filters import Filter
+from appliance.audit.letters import LetterFilter, LettersView, LetterView
 from appliance.audit.pages import EntryProof, PageView
 from appliance.calls.client import CallClient
 
@@ -51,6 +53,37 @@ class AuditClient(CallClient):
     def counts(self, log: str, since: int | None = None, until: int | None = None) -> list[tuple[str, str, int]]:
         """(day, kind, records) of each UTC day that [since, until) touches; microseconds since the epoch."""
         return msgspec.convert(self.call("counts", log, since, until), list[tuple[str, str, int]])
+
+    def letters(
+        self, log: str, wanted: LetterFilter | None = None, *, cursor: str | None = None, limit: int = 50
+    ) -> LettersView:
+        """A page of a tenant's letters, the newest first; on record before it comes. `cursor`: `next` of the page
+        before."""
+        return msgspec.convert(
+            self.call("letters", self.person, log, wanted or LetterFilter(), cursor, limit), LettersView
+        )
+
+    def letter(self, log: str, identifier: str, *, disclose: bool = False) -> LetterView:
+        """A letter with its events; with the values of its hidden fields where `disclose`. On record before it comes.
+        Raises NotFound."""
+        return msgspec.convert(self.call("letter", self.person, log, identifier, disclose), LetterView)
+
+    def letter_evidence(self, log: str, identifier: str, disclosed: Sequence[str] = ()) -> bytes:
+        """The letter's evidence file, the same bytes as applications get. Raises NotFound, EvidenceNotReady."""
+        found: bytes = self.call("letter_evidence", self.person, log, identifier, list(disclosed))
+        return found
+
+    def drafts(self, log: str) -> list[DraftView]:
+        """A tenant's drafts that wait for approvals; on record before they come."""
+        return msgspec.convert(self.call("drafts", self.person, log), list[DraftView])
+
+    def draft(self, log: str, identifier: str) -> DraftView:
+        """One of them. Raises NotFound."""
+        return msgspec.convert(self.call("draft", self.person, log, identifier), DraftView)
+
+    def tallies(self, log: str) -> list[tuple[str, int]]:
+        """(name, amount) of what is counted of a tenant's letters."""
+        return msgspec.convert(self.call("tallies", log), list[tuple[str, int]])
 
     def export_start(self, log: str, wanted: Filter | None = None, form: str = "asice") -> str:
         """Begin an export: asice, jsonl or csv. Returns its name."""

@@ -8,13 +8,16 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from appliance.audit import drafts as kept_drafts
+from appliance.audit import letters as tenant_letters
 from appliance.audit import pages
 from appliance.audit.errors import FilterRefused
 from appliance.audit.exporting import Exports, ExportView
-from appliance.audit.filters import Filter, Instant, checked
+from appliance.audit.filters import Filter, Instant, Word, checked
 from appliance.audit.room import Asker, AuditedLog, AuditRoom
 from appliance.calls.server import Method
 from appliance.calls.sockets import Peer
+from appliance.letters.event import Digest, LetterId
 from appliance.log import NotYetIncluded
 
 REQUEST_LIMIT: Final = 64 * 1024
@@ -33,7 +36,10 @@ class Methods:
         self._status = status
 
     def table(self) -> dict[str, Method]:
-        names = "logs entries entry counts export_start export_progress export_cancel export_part exports status"
+        names = (
+            "logs entries entry counts export_start export_progress export_cancel export_part exports status "
+            "letters letter letter_evidence drafts draft tallies"
+        )
         return {name: getattr(self, name) for name in names.split()}
 
     async def logs(self) -> list[dict[str, Any]]:
@@ -62,6 +68,46 @@ class Methods:
 
     async def counts(self, log: str, since: Instant | None, until: Instant | None) -> list[list[Any]]:
         return await pages.counts(self._room, self._room.log(log), checked(Filter(since=since, until=until)))
+
+    async def letters(
+        self,
+        peer: Peer,
+        person: Person,
+        log: str,
+        wanted: tenant_letters.LetterFilter,
+        cursor: LetterId | None,
+        limit: Number,
+    ) -> tenant_letters.LettersView:
+        return await tenant_letters.letters(
+            self._room, _asker(peer, person), self._room.log(log), wanted, cursor, limit
+        )
+
+    async def letter(
+        self, peer: Peer, person: Person, log: str, identifier: LetterId, disclose: bool
+    ) -> tenant_letters.LetterView:
+        return await tenant_letters.letter(
+            self._room, _asker(peer, person), self._room.log(log), identifier, disclose=disclose
+        )
+
+    async def letter_evidence(
+        self, peer: Peer, person: Person, log: str, identifier: LetterId, disclosed: list[Word]
+    ) -> bytes:
+        return await tenant_letters.evidence(
+            self._room, _asker(peer, person), self._room.log(log), identifier, disclosed
+        )
+
+    async def drafts(self, peer: Peer, person: Person, log: str) -> list[kept_drafts.DraftView]:
+        return await kept_drafts.drafts(self._room, _asker(peer, person), self._room.log(log))
+
+    async def draft(self, peer: Peer, person: Person, log: str, identifier: Digest) -> kept_drafts.DraftView:
+        return await kept_drafts.draft(self._room, _asker(peer, person), self._room.log(log), identifier)
+
+    async def tallies(self, log: str) -> list[list[Any]]:
+        name, after, found = self._room.log(log).name, "", list[list[Any]]()
+        while page := await self._room.source.recorder.query("tallies", name, "", after):
+            found += page
+            after = str(page[-1][0])
+        return found
 
     async def export_start(self, peer: Peer, person: Person, log: str, wanted: Filter, form: str) -> str:
         return await self._exports.start(_asker(peer, person), self._room.log(log), checked(wanted), form)

@@ -11,6 +11,8 @@ import structlog
 
 import hsm
 from appliance.api.bodies import BodyCipher
+from appliance.api.letters.approvals import ApproverFiles
+from appliance.api.letters.kinds import Kinds
 from appliance.audit.errors import NO_SUCH_LOG
 from appliance.audit.following import catch_up
 from appliance.audit.index import Index
@@ -38,6 +40,8 @@ class AuditedLog:
     origin: str
     reader: LogReader
     opener: Opener
+    cipher: BodyCipher | None
+    """None: the box's own, which is kept in clear."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,14 @@ class AuditRoom:
     source: RecordSource
     index: Index
     logs: dict[str, AuditedLog] = field(default_factory=dict)
+    kinds: Kinds = field(init=False)
+    approvers: ApproverFiles = field(init=False)
     _read: float = 0.0
     _catching_up: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.kinds = Kinds(self.home)
+        self.approvers = ApproverFiles(self.home)
 
     def open_logs(self) -> None:
         """Open the content key of every tenant; the tokens are let go of again. Tenants that cannot be opened are told
@@ -85,7 +95,7 @@ class AuditRoom:
                         continue
                 name = entry.tenant or BOX_LOG
                 reader = LogReader(log_directory(self.home.logs, entry.origin))
-                self.logs[name] = AuditedLog(name, entry.origin, reader, Opener(name, cipher))
+                self.logs[name] = AuditedLog(name, entry.origin, reader, Opener(name, cipher), cipher)
         finally:
             for token in tokens.values():
                 token.close()

@@ -31,7 +31,8 @@ MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "log": ("recorder",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
-    "audit": ("recorder", "log"),  # reads records, and puts on record who read them; reads tiles and proofs
+    # reads records, and puts on record who read them; reads tiles and proofs; reads kinds and who approves, as workers do
+    "audit": ("recorder", "log", "worker"),
     # asks the workers for their metrics, which know it from the front by its user; has files that people bring verified
     "management": ("front", "documents"),
 }

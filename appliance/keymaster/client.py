@@ -102,6 +102,10 @@ class DeskClient(CallClient):
         """The file of the newest version of each of a tenant's kinds of letters."""
         return self.call("kinds", tenant)  # type: ignore[no-any-return]
 
+    def kind_versions(self, tenant: str) -> list[bytes]:
+        """The file of every version of each of a tenant's kinds; of one kind, the oldest first."""
+        return self.call("kind_versions", tenant)  # type: ignore[no-any-return]
+
     def updates(self) -> list[bytes]:
         """Every approved update, canonical."""
         return self.call("updates")  # type: ignore[no-any-return]

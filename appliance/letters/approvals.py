@@ -139,6 +139,22 @@ def what_is_missing(needed: Sequence[Needed], given: Sequence[Approval]) -> list
     ]
 
 
+def next_to_sign(needed: Sequence[Needed], given: Sequence[Approval]) -> tuple[Needed, tuple[str, ...]] | None:
+    """The step that wants an approval now, and those who can give it such that the step can still be completed; of
+    approvals that `check_given` let pass. None: nothing is missing."""
+    missing = what_is_missing(needed, given)
+    if not missing:
+        return None
+    need, number = missing[0]
+    signed = {one.approver for one in given}
+    able = [name for name in need.approvers if name not in signed]
+    if need.in_order:
+        last = max((need.approvers.index(one.approver) for one in given if one.step == need.step), default=-1)
+        able = [name for name in able if need.approvers.index(name) > last]
+        able = able[: len(able) - number + 1]  # whoever comes too late in the list leaves nobody to follow
+    return need, tuple(able)
+
+
 def check_complete(needed: Sequence[Needed], given: Sequence[Approval]) -> None:
     """Raises ApprovalMissing where approvals that `check_given` let pass are not all that is needed."""
     missing = what_is_missing(needed, given)

@@ -84,6 +84,11 @@ def describe_event(event: Event, language: str = "en") -> list[str]:
     return [f"{begin} -> {after}; {('by', '由')[place]} {' / '.join(event.by)}", *_event(event, place)]
 
 
+def describe_field(field: Field, language: str = "en") -> str:
+    """Its type and its limits, in one line."""
+    return _field(field, 1 if language == "zh" else 0)
+
+
 def _field(field: Field, place: int) -> str:
     parts = [_TYPES[field.type][place]]
     if field.currencies:

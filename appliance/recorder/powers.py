@@ -90,8 +90,9 @@ POWERS: Final[Mapping[str, Powers]] = {
         frozenset((Goodbye, Reading)),
         queries=frozenset(
             (
-                "archive_part", "archived_segment", "get_record", "packed_records", "picked_records", "read_leaves",
-                "record_heads", "record_part", "tree_size",
+                "archive_part", "archived_segment", "checkpoint_covering", "draft", "drafts", "get_record", "letter",
+                "letter_counts", "letter_page", "letter_records", "letters", "list_at", "packed_records",
+                "picked_records", "read_leaves", "record_heads", "record_part", "tallies", "tree_size",
             )
         ),
     ),

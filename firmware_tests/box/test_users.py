@@ -186,8 +186,8 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (home.documents, {"worker"}),
         (home.keymaster, {"keymaster"}),
         (home.journal, {"keymaster"}),
-        (home.policies, {"keymaster", "worker"}),
-        (home.kinds, {"keymaster", "worker"}),
+        (home.policies, {"keymaster", "worker", "audit"}),
+        (home.kinds, {"keymaster", "worker", "audit"}),
         (home.audit / "index.sqlite", {"audit"}),
         (home.audit_exports, {"audit"}),
         (home.management, {"management"}),
@@ -264,7 +264,7 @@ def test_no_process_can_signal_another_kind_or_look_into_it(apart: RunningBox) -
         assert reached[-2:] == [False, False], part
 
 
-def test_policies_that_the_keymaster_makes_are_read_by_workers_and_nobody_else(apart: RunningBox) -> None:
+def test_policies_that_the_keymaster_makes_are_read_by_workers_and_the_audit_process_alone(apart: RunningBox) -> None:
     """Nor does anybody else write them, or who approves (control QUORUM)."""
     program = (
         "import sys; from pathlib import Path\n"
@@ -284,7 +284,8 @@ def test_policies_that_the_keymaster_makes_are_read_by_workers_and_nobody_else(a
     _as_part(apart, "keymaster", (sys.executable, "-P", "-c", program, str(apart.home.root)))
     directory = apart.home.policies / "demo"
     for kept in (directory / "bonds" / "1.json", directory / "approvers.json"):
-        assert {kind for kind, part in KINDS.items() if _can(apart, part, kept, os.R_OK)} == {"keymaster", "worker"}
+        readers = {kind for kind, part in KINDS.items() if _can(apart, part, kept, os.R_OK)}
+        assert readers == {"keymaster", "worker", "audit"}
         for written in (kept, kept.parent):
             assert {kind for kind, part in KINDS.items() if _can(apart, part, written, os.W_OK)} == {"keymaster"}
     reading = (

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance.api.bodies import BodyCipher
 from appliance.asic import EventFiles, Extras, OpenedRecord, letter_container
@@ -19,6 +19,9 @@ from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import read_event
 from appliance.letters.kind import LoadedKind
 from appliance.log import LogReader, NotYetIncluded
+
+if TYPE_CHECKING:
+    from appliance.recorder import RecorderClient
 
 
 class EvidenceNotReady(Unavailable):
@@ -33,8 +36,7 @@ class LetterSource:
     """Where one tenant's letters are read from."""
 
     tenant: str
-    query: Callable[..., Awaitable[Any]]
-    """RecorderClient.query."""
+    recorder: RecorderClient
     cipher: BodyCipher
     origin: str
     """Of the tenant's log."""
@@ -64,7 +66,7 @@ async def _chain(source: LetterSource, letter: str) -> list[EventFiles]:
     own: list[EventFiles] = []
     after, wanted = 0, bytes.fromhex(letter)
     while True:
-        rows: list[tuple[int, list[Any]]] = await source.query("letter_records", source.tenant, wanted, after)
+        rows: list[tuple[int, list[Any]]] = await source.recorder.query("letter_records", source.tenant, wanted, after)
         if not rows:
             break
         for number, row in rows:
@@ -82,7 +84,7 @@ async def _chain(source: LetterSource, letter: str) -> list[EventFiles]:
 async def _event(source: LetterSource, row: list[Any]) -> EventFiles:
     index, record_id, commitment, body = row[0], row[1], row[6], row[7]
     opened = source.cipher.open(record_id, body)
-    note = await source.query("checkpoint_covering", source.origin, index + 1)
+    note = await source.recorder.query("checkpoint_covering", source.origin, index + 1)
     try:
         if note is None:
             raise NotYetIncluded(f"{index}")
@@ -98,5 +100,5 @@ async def _event(source: LetterSource, row: list[Any]) -> EventFiles:
 async def _lists(source: LetterSource, at: str) -> list[bytes]:
     moment = datetime.datetime.fromisoformat(at)
     time_us = (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
-    found = [await source.query("list_at", name, time_us) for name in source.authorities]
+    found = [await source.recorder.query("list_at", name, time_us) for name in source.authorities]
     return [one for one in found if one is not None]

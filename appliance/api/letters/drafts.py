@@ -58,7 +58,7 @@ def draft_source(worker: Worker, tenant: str) -> DraftSource:
     """Raises TimeNotShown, TokenUnavailable."""
     return DraftSource(
         tenant=tenant,
-        query=worker.recorder.query,
+        recorder=worker.recorder,
         cipher=worker.cipher_of(tenant),
         kinds=worker.kinds,
         approvers=worker.approvers.of(tenant),

@@ -7,9 +7,9 @@ application's request and the very text; nothing here writes.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,9 @@ from appliance.letters.draft_words import read_approval_text
 from appliance.letters.errors import ApprovalMissing, KindUnknown
 from appliance.letters.event import Approval
 from appliance.letters.kind import Step
+
+if TYPE_CHECKING:
+    from appliance.recorder import RecorderClient
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -56,8 +59,7 @@ class DraftSource:
     """Where one tenant's drafts, letters, kinds and approvers are read."""
 
     tenant: str
-    query: Callable[..., Awaitable[Any]]
-    """RecorderClient.query."""
+    recorder: RecorderClient
     cipher: BodyCipher
     kinds: Kinds
     approvers: Approvers | None
@@ -71,12 +73,12 @@ _unpack = msgspec.msgpack.Decoder(Kept).decode
 
 async def read_draft(source: DraftSource, draft: bytes) -> Standing:
     """Raises NotFound; another tenant's is not found either."""
-    return _opened(source.cipher, await source.query("draft", source.tenant, draft, source.now_us))
+    return _opened(source.cipher, await source.recorder.query("draft", source.tenant, draft, source.now_us))
 
 
 async def read_drafts(source: DraftSource, after: bytes) -> list[Standing]:
     """A page of drafts, in the order of their ids."""
-    rows = await source.query("drafts", source.tenant, source.now_us, after)
+    rows = await source.recorder.query("drafts", source.tenant, source.now_us, after)
     return [_opened(source.cipher, row) for row in rows]
 
 
@@ -117,7 +119,7 @@ def approvals_with(source: DraftSource, kept: Kept, approval: Approval) -> list[
 async def which_are_stale(source: DraftSource, found: Sequence[Standing]) -> list[bool]:
     """Of each, whether its event would be another one by now."""
     events = [read_approval_text(one.kept.text) for one in found]
-    letters = await states_of(source.query, source.cipher, source.tenant, [event.letter for event in events])
+    letters = await states_of(source.recorder, source.cipher, source.tenant, [event.letter for event in events])
     stale = []
     for event in events:
         standing = letters.get(event.letter)

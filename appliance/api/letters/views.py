@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +16,7 @@ from appliance.letters.state import LetterState
 if TYPE_CHECKING:
     from appliance.api.bodies import BodyCipher
     from appliance.api.worker import Worker
+    from appliance.recorder import RecorderClient
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(LetterState).decode
@@ -39,17 +40,17 @@ async def read_letter(worker: Worker, tenant: str, letter: str) -> LetterState:
 
 async def read_letters(worker: Worker, tenant: str, letters: list[str]) -> dict[str, LetterState]:
     """Those of the letters that the tenant has, by id."""
-    return await states_of(worker.recorder.query, worker.cipher_of(tenant), tenant, letters) if letters else {}
+    return await states_of(worker.recorder, worker.cipher_of(tenant), tenant, letters) if letters else {}
 
 
 async def states_of(
-    query: Callable[..., Awaitable[Any]], cipher: BodyCipher, tenant: str, letters: Sequence[str]
+    recorder: RecorderClient, cipher: BodyCipher, tenant: str, letters: Sequence[str]
 ) -> dict[str, LetterState]:
-    """The same for whoever holds the tenant's cipher. `query`: RecorderClient.query."""
+    """The same for whoever holds the tenant's cipher."""
     if not letters:
         return {}
     try:
-        found = await query("letters", tenant, [bytes.fromhex(letter) for letter in letters])
+        found = await recorder.query("letters", tenant, [bytes.fromhex(letter) for letter in letters])
     except NotFound:
         return {}
     states = [open_view(cipher, one["letter"], one["view"]) for one in found if one is not None]

@@ -74,12 +74,15 @@ async def install_kind(ctx: ExecutionContext, action: InstallKind) -> StepResult
 @answers("kinds")
 async def kinds(room: Room, tenant: str) -> list[bytes]:
     """The file of the newest version of each of a tenant's kinds, by the kind's id."""
+    versions = await kind_versions(room, tenant)
+    return await asyncio.to_thread(lambda: list({read_kind(text).kind.id: text for text in versions}.values()))
+
+
+@answers("kind_versions")
+async def kind_versions(room: Room, tenant: str) -> list[bytes]:
+    """The file of every version of each of a tenant's kinds; of one kind, the oldest first."""
     try:
         name = msgspec.convert(tenant, Name)
     except msgspec.ValidationError:
         raise BadRequest("that is no name of a tenant") from None
-
-    def newest() -> list[bytes]:
-        return list({read_kind(text).kind.id: text for text in kinds_of(room.home, name)}.values())
-
-    return await asyncio.to_thread(newest)
+    return await asyncio.to_thread(kinds_of, room.home, name)
