@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -36,6 +36,12 @@ from appliance.recorder.messages import (
     Goodbye,
     Housekeeping,
     Idempotency,
+    IntakeClaim,
+    IntakeCreate,
+    IntakeItem,
+    IntakeMove,
+    IntakePart,
+    IntakeSlice,
     JobClaim,
     JobCreate,
     JobSlice,
@@ -70,6 +76,30 @@ class RowsDecided(NamedTuple):
     def of(cls, value: Any) -> RowsDecided:
         first, refusals = value
         return cls(first, [None if one is None else from_code(*one) for one in refusals])
+
+
+class SliceDecided(NamedTuple):
+    """What became of the rows of a slice."""
+
+    rows: list[tuple[int, bytes, str, str]]
+    """(status, letter, code, detail) of those that were decided, from the first."""
+    halt: CinnabarError | None
+    """What stopped the slice before the others."""
+
+    @classmethod
+    def of(cls, value: Any) -> SliceDecided:
+        decided, halt = value
+        return cls([tuple(one) for one in decided], None if halt is None else from_code(*halt))
+
+    def dropped(self, items: Sequence[IntakeItem]) -> dict[str, int]:
+        """Signatures of the slice's rows that were not taken, by reason: those of entries with a body."""
+        counts: dict[str, int] = {}
+        for place, item in enumerate(items):
+            status, _, code, _ = self.rows[place] if place < len(self.rows) else (2, b"", "undecided", "")
+            if status:
+                reason = code or "duplicate"
+                counts[reason] = counts.get(reason, 0) + sum(1 for entry in item.entries if entry.body)
+        return {reason: count for reason, count in counts.items() if count}
 
 
 class RecorderClient:
@@ -250,6 +280,87 @@ class RecorderClient:
         self._ticket = ticket = self._ticket + 1
         return self._submit(DraftKeep(ticket, tenant, application, certificate, draft, revision, expires, content))
 
+    def intake_create(
+        self,
+        tenant: str,
+        application: str,
+        certificate: bytes,
+        intake: bytes,
+        kind: str,
+        event: str,
+        size: int,
+        request: bytes,
+        idempotency: Idempotency,
+        *,
+        checks: bool = False,
+    ) -> asyncio.Future[Committed | Replayed]:
+        """Make an intake run: see messages.IntakeCreate. Replayed.job_id is the earlier run's."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(
+            IntakeCreate(
+                ticket, tenant, application, certificate, intake, kind, event, checks, size, request, idempotency
+            )
+        )
+
+    def intake_part(
+        self, tenant: str, application: str, certificate: bytes, intake: bytes, start: int, length: int, digest: bytes
+    ) -> asyncio.Future[Committed]:
+        """A part of a run's file is stored: see messages.IntakePart. `first_index`: bytes received. Raises
+        IntakeMoved."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(IntakePart(ticket, tenant, application, certificate, intake, start, length, digest))
+
+    async def intake_ask(self, tenant: str, application: str, certificate: bytes, intake: bytes, after: str) -> str:
+        """Have a run stopped ("stopped") or resumed ("running"), for its application; its state then. Raises
+        IntakeMoved, NotFound, NotAuthorised."""
+        self._ticket = ticket = self._ticket + 1
+        value = await self._submit(IntakeMove(ticket, tenant, intake, "", after, application, certificate))
+        return str(value)
+
+    async def intake_move(
+        self,
+        tenant: str,
+        intake: bytes,
+        before: str,
+        after: str,
+        *,
+        at: bytes = b"",
+        cursor: bytes = b"",
+        rows: int = 0,
+        fault: bytes = b"",
+    ) -> str:
+        """A worker's move of a run: see messages.IntakeMove; its state then. Raises IntakeMoved."""
+        self._ticket = ticket = self._ticket + 1
+        value = await self._submit(
+            IntakeMove(ticket, tenant, intake, before, after, at=at, cursor=cursor, rows=rows, fault=fault)
+        )
+        return str(value)
+
+    async def intake_slice(
+        self,
+        intake: bytes,
+        start: int,
+        token: bytes,
+        items: list[IntakeItem],
+        told: bytes,
+        cursor: bytes,
+        certificate: bytes,
+        mark: tuple[str, int] | None,
+    ) -> SliceDecided:
+        """A run's next rows: see messages.IntakeSlice. Signatures of rows that were not accepted are the caller's to
+        count as dropped. Raises IntakeMoved, BadRequest."""
+        for item in items:
+            check_effects(item.entries, item.effects)
+        self._ticket = ticket = self._ticket + 1
+        value = await self._submit(IntakeSlice(ticket, intake, start, token, items, told, cursor, certificate, mark))
+        return SliceDecided.of(value)
+
+    async def intake_claim(self, tenants: list[str], lease: int = 30, release: bytes = b"") -> dict[str, Any] | None:
+        """The intake run to work on, or None: see messages.IntakeClaim."""
+        self._ticket = ticket = self._ticket + 1
+        value: dict[str, Any] | None = await self._submit(IntakeClaim(ticket, tenants, lease, release))
+        return value
+
     async def query(self, name: str, *arguments: object) -> Any:
         """A read: names and arguments are the query methods of appliance.recorder.reader."""
         self._ticket = ticket = self._ticket + 1
@@ -359,6 +470,11 @@ class RecorderClient:
                     if refusal is not None:
                         self._on_dropped(refusal.code, len(row.entries))
             return
+        if type(answer) is Result and isinstance(command, IntakeSlice):
+            for reason, count in SliceDecided.of(answer.value).dropped(command.items).items():
+                if self._on_dropped is not None:
+                    self._on_dropped(reason, count)
+            return
         if type(answer) is not Committed and self._on_dropped is not None:
             reason = answer.code if type(answer) is Refused else "replayed"
             self._on_dropped(reason, _signatures(command))
@@ -418,6 +534,8 @@ def _signatures(command: Command) -> int:
         return len(command.entries) + (
             sum(len(row.entries) for row in command.rows) if isinstance(command, JobSlice) else 0
         )
+    if isinstance(command, IntakeSlice):
+        return sum(1 for item in command.items for entry in item.entries if entry.body)
     return int(isinstance(command, Housekeeping) and command.kind != "box-leaf")
 
 

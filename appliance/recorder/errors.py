@@ -83,6 +83,13 @@ class JobMoved(Conflict):
     title = "The job's progress is elsewhere"
 
 
+class IntakeMoved(Conflict):
+    """The run is in another state, or another worker was there first."""
+
+    code = "intake-moved"
+    title = "The run is not where the request takes it to be"
+
+
 class Fork(Conflict):
     """The checkpoint contradicts the recorded head of its log, or claims leaves that are not recorded."""
 
@@ -268,6 +275,7 @@ _CLASSES: dict[str, type[CinnabarError]] = {
         IdempotencyKeyAhead,
         RecordIdTaken,
         JobMoved,
+        IntakeMoved,
         Fork,
         Unknown,
         Archived,

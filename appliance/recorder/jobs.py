@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised, NotFound
@@ -170,32 +171,53 @@ def slice_rows(transaction: Transaction, job: rows.JobRow, stored: tuple[int, in
 
 def job_claim(transaction: Transaction, run: Run, command: JobClaim) -> Answer:
     """Lease a free job of the tenants to this run, in turn by tenant, then by application: see messages.JobClaim."""
+
+    def waiting(tenant: int) -> list[tuple[int, bytes, int]]:
+        return rows.unfinished_jobs(transaction.connection, tenant)
+
+    chosen = next_in_turn(transaction, run, command.tenants, command.release, command.lease, waiting)
+    if chosen is None:
+        return Result(command.ticket, None)
+    tenant, application, job_id = chosen
+    job = rows.find_job(transaction.connection, job_id)
+    assert job is not None  # noqa: S101 - it was just listed
+    return Result(command.ticket, [job_id, tenant, application, job.kind, job.items, job.progress, job.request])
+
+
+def next_in_turn(
+    transaction: Transaction,
+    run: Run,
+    tenants: list[str],
+    release: bytes,
+    lease: int,
+    waiting: Callable[[int], list[tuple[int, bytes, int]]],
+) -> tuple[str, str, bytes] | None:
+    """(tenant, application, id) of the work that is leased to this run: of the tenant that was served least recently,
+    of its applications likewise, the oldest. `waiting`: (number, id, application) of a tenant's work that is not done.
+    What was held is released first."""
     ground = transaction.ground
-    if command.release and (_lease(transaction, command.release) or ("", 0.0))[0] == run.run:
-        transaction.leases[command.release] = (run.run, 0.0)
+    if release and (_lease(transaction, release) or ("", 0.0))[0] == run.run:
+        transaction.leases[release] = (run.run, 0.0)
 
     def served(tenant: int, application: int = 0) -> int:
         place = (tenant, application)
         return transaction.served.get(place) or ground.served.get(place, 0)
 
-    known = [ground.callers.tenants.get(name) for name in command.tenants]
+    known = [ground.callers.tenants.get(name) for name in tenants]
     active = [tenant for tenant in known if tenant is not None and tenant.state == "active"]
     for tenant in sorted(active, key=lambda one: served(one.number)):
-        unfinished = rows.unfinished_jobs(transaction.connection, tenant.number)
-        for _, job_id, application in sorted(unfinished, key=lambda one: (served(tenant.number, one[2]), one[0])):
-            held = _lease(transaction, job_id)
-            if held is not None and held[1] > transaction.monotonic:
-                continue
+        for _, work, application in sorted(
+            waiting(tenant.number), key=lambda one: (served(tenant.number, one[2]), one[0])
+        ):
+            held = _lease(transaction, work)
             caller = ground.callers.by_number.get(application)
-            job = rows.find_job(transaction.connection, job_id) if caller is not None else None
-            if caller is None or job is None:
+            if caller is None or (held is not None and held[1] > transaction.monotonic):
                 continue
-            transaction.leases[job_id] = (run.run, transaction.monotonic + command.lease)
+            transaction.leases[work] = (run.run, transaction.monotonic + lease)
             turn = 1 + max([*ground.served.values(), *transaction.served.values()], default=0)
             transaction.served[(tenant.number, 0)] = transaction.served[(tenant.number, application)] = turn
-            value = [job_id, tenant.name, caller.application, job.kind, job.items, job.progress, job.request]
-            return Result(command.ticket, value)
-    return Result(command.ticket, None)
+            return tenant.name, caller.application, work
+    return None
 
 
 def _lease(transaction: Transaction, job_id: bytes) -> tuple[str, float] | None:

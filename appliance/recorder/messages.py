@@ -289,6 +289,112 @@ class DraftKeep(msgspec.Struct, array_like=True, frozen=True, tag="draft-keep"):
     """Encrypted by the tenant; opaque to the recorder."""
 
 
+class IntakeCreate(msgspec.Struct, array_like=True, frozen=True, tag="intake-create"):
+    """A file of rows is to come: each begins a letter, or is an event of one. See appliance.recorder.intakes."""
+
+    ticket: int
+    tenant: str
+    application: str
+    certificate: bytes
+    intake: bytes
+    """16 bytes: the run's id."""
+    kind: str
+    event: str
+    checks: bool
+    """Rows are judged and nothing is made."""
+    size: Count
+    """Bytes of the file."""
+    request: bytes
+    """Encrypted by the tenant; opaque to the recorder."""
+    idempotency: Idempotency
+
+
+class IntakePart(msgspec.Struct, array_like=True, frozen=True, tag="intake-part"):
+    """A part of a run's file is stored. Parts come in order, each once."""
+
+    ticket: int
+    tenant: str
+    application: str
+    certificate: bytes
+    intake: bytes
+    start: Count
+    """Bytes before it."""
+    length: Count
+    digest: bytes
+    """32 bytes: the document that holds it, encrypted (appliance.store.documents)."""
+
+
+class IntakeMove(msgspec.Struct, array_like=True, frozen=True, tag="intake-move"):
+    """A run goes from one state to another: a compare-and-swap on state and cursor. Result.value is the new state.
+
+    An application stops and resumes (`certificate` given); all else is a worker's."""
+
+    ticket: int
+    tenant: str
+    intake: bytes
+    before: str
+    """Empty: any in which the move may be made."""
+    after: str
+    application: str = ""
+    certificate: bytes = b""
+    at: bytes = b""
+    """The cursor that it goes by, of a worker's move."""
+    cursor: bytes = b""
+    rows: Count = 0
+    fault: bytes = b""
+    """Why it failed or was stopped, encrypted by the tenant."""
+
+
+class IntakeItem(msgspec.Struct, array_like=True, frozen=True):
+    """One row of a slice: what it makes, or why the worker refuses it.
+
+    `code` empty: `entries` and `effects` are taken or refused as those of an Append, unless the row was accepted
+    before. Of a run that checks they are judged, and never taken."""
+
+    number: Count
+    """Of the row in its file, from 1."""
+    key: bytes
+    """16 bytes: the keyed hash by which the row is known again; empty with a code."""
+    content: bytes
+    """8 bytes: a keyed hash of what stands in the row."""
+    letter: bytes
+    """16 bytes: the letter that it begins, or whose event it is."""
+    code: str
+    entries: list[Entry]
+    effects: list[Effect]
+
+
+class IntakeSlice(msgspec.Struct, array_like=True, frozen=True, tag="intake-slice"):
+    """The next rows of a run, each decided by itself, and progress, in one transaction.
+
+    Result.value is [[status, letter, code, detail], ...] of the rows that were decided, from the first, and [code,
+    detail] of what stopped it before the others, or None. Refused with `intake-moved` unless the run is running and
+    has decided `start` rows."""
+
+    ticket: int
+    intake: bytes
+    start: Count
+    token: bytes
+    """16 random bytes: the same slice again, after a lost connection, is answered as it was."""
+    items: list[IntakeItem]
+    told: bytes
+    """What the worker says of rows that it refuses, encrypted by the tenant."""
+    cursor: bytes
+    certificate: bytes
+    mark: tuple[str, Instant] | None = None
+
+
+class IntakeClaim(msgspec.Struct, array_like=True, frozen=True, tag="intake-claim"):
+    """Take a run that nobody holds and that has work to do, of one of `tenants`, in turn as JobClaim. Result.value is
+    None or the run as the query `intake` shows it, with `parts`."""
+
+    ticket: int
+    tenants: list[str]
+    lease: Count = 30
+    release: bytes = b""
+    """Id of a run that is given back."""
+
+
 class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
     """The last command of a run that stops cleanly: its counts must balance.
 
@@ -297,7 +403,22 @@ class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
     ticket: int
 
 
-Command = Append | Housekeeping | Reading | Query | JobCreate | JobSlice | JobClaim | DraftKeep | Goodbye
+Command = (
+    Append
+    | Housekeeping
+    | Reading
+    | Query
+    | JobCreate
+    | JobSlice
+    | JobClaim
+    | DraftKeep
+    | IntakeCreate
+    | IntakePart
+    | IntakeMove
+    | IntakeSlice
+    | IntakeClaim
+    | Goodbye
+)
 
 
 class Batch(msgspec.Struct, array_like=True, frozen=True):

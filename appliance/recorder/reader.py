@@ -19,6 +19,7 @@ from appliance.recorder.administration import GOVERNED
 from appliance.recorder.audit_queries import AuditQueries
 from appliance.recorder.drafts import DraftQueries
 from appliance.recorder.evidence_queries import EvidenceQueries
+from appliance.recorder.intake_queries import IntakeQueries
 from appliance.recorder.letter_queries import LetterQueries
 from appliance.recorder.limit_queries import LimitQueries
 from appliance.recorder.messages import Answer, Query, Refused, Result
@@ -33,7 +34,7 @@ PART_LIMIT = 1024 * 1024
 VERDICTS_LIMIT = 20_000
 
 
-class Queries(AuditQueries, LetterQueries, DraftQueries, EvidenceQueries, LimitQueries):
+class Queries(AuditQueries, LetterQueries, DraftQueries, IntakeQueries, EvidenceQueries, LimitQueries):
     """The queries over one read-only connection."""
 
     def __init__(

@@ -16,6 +16,7 @@ from appliance.recorder import errors, limits, rules
 from appliance.recorder.counts import Counts
 from appliance.recorder.drafts import draft_keep
 from appliance.recorder.housekeeping import housekeeping
+from appliance.recorder.intakes import intake_claim, intake_create, intake_move, intake_part, intake_slice
 from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
 from appliance.recorder.letter_limits import notice_entry
 from appliance.recorder.letter_shapes import LETTER
@@ -31,6 +32,11 @@ from appliance.recorder.messages import (
     Goodbye,
     Housekeeping,
     Idempotency,
+    IntakeClaim,
+    IntakeCreate,
+    IntakeMove,
+    IntakePart,
+    IntakeSlice,
     JobClaim,
     JobCreate,
     JobSlice,
@@ -152,6 +158,11 @@ class Transaction:
             JobSlice: job_slice,
             JobClaim: job_claim,
             DraftKeep: draft_keep,
+            IntakeCreate: intake_create,
+            IntakePart: intake_part,
+            IntakeMove: intake_move,
+            IntakeSlice: intake_slice,
+            IntakeClaim: intake_claim,
             Goodbye: Transaction._goodbye,
         }
 

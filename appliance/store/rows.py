@@ -10,6 +10,7 @@ import msgspec
 _strings = msgspec.msgpack.Decoder(list[str])
 _blobs = msgspec.msgpack.Decoder(list[bytes])
 _refusal = msgspec.msgpack.Decoder(tuple[str, str])
+_verdicts = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, str, str]])
 _counts = msgspec.msgpack.Decoder(dict[str, int])
 
 
@@ -31,6 +32,11 @@ def unpack_refusal(data: bytes) -> tuple[str, str] | None:
         return _refusal.decode(data)
     except msgspec.DecodeError:
         return None
+
+
+def unpack_verdicts(data: bytes) -> list[tuple[int, int, bytes, str, str]]:
+    """(row's number in its file, status, letter, code, detail) of a page of an intake run."""
+    return _verdicts.decode(data)
 
 
 def unpack_counts(data: bytes) -> dict[str, int]:

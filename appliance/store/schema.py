@@ -115,6 +115,31 @@ _VERSION_4 = (
         expires INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (tenant, draft))""",
 )
 
+_INTAKES = (
+    # Intake runs (see appliance.store.intakes). Times in microseconds; cursor opaque, request and fault encrypted.
+    """CREATE TABLE intakes (
+        number INTEGER PRIMARY KEY, intake BLOB NOT NULL UNIQUE, tenant INTEGER NOT NULL REFERENCES tenants,
+        application INTEGER NOT NULL REFERENCES applications, kind TEXT NOT NULL, event TEXT NOT NULL,
+        checks INTEGER NOT NULL, state TEXT NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL,
+        finished INTEGER, size INTEGER NOT NULL, received INTEGER NOT NULL, rows INTEGER NOT NULL,
+        decided INTEGER NOT NULL, accepted INTEGER NOT NULL, duplicate INTEGER NOT NULL, refused INTEGER NOT NULL,
+        cursor BLOB NOT NULL, request BLOB NOT NULL, fault BLOB NOT NULL, work INTEGER NOT NULL)""",
+    "CREATE INDEX intakes_by_tenant ON intakes (tenant, number)",
+    "CREATE INDEX intakes_with_work ON intakes (tenant, number) WHERE work = 1",
+    "CREATE INDEX intakes_finished ON intakes (finished) WHERE finished IS NOT NULL",
+    """CREATE TABLE intake_parts (
+        intake INTEGER NOT NULL REFERENCES intakes, start INTEGER NOT NULL, length INTEGER NOT NULL,
+        digest BLOB NOT NULL, PRIMARY KEY (intake, start)) WITHOUT ROWID""",
+    """CREATE TABLE intake_pages (
+        intake INTEGER NOT NULL REFERENCES intakes, start INTEGER NOT NULL, rows INTEGER NOT NULL,
+        refused INTEGER NOT NULL, token BLOB NOT NULL, verdicts BLOB NOT NULL, told BLOB NOT NULL,
+        PRIMARY KEY (intake, start))""",
+    # scope: a tenant's number; of a run that only checks, its own number below zero. For ever, but for those.
+    """CREATE TABLE intake_keys (
+        scope INTEGER NOT NULL, key BLOB NOT NULL, letter BLOB NOT NULL, content BLOB NOT NULL,
+        PRIMARY KEY (scope, key)) WITHOUT ROWID""",
+)
+
 _LETTER_LIMITS = (
     # Limits and tariffs in force, stopped kinds, notices, metered events (see appliance.store.limits). Times in
     # microseconds. tallies.label: whom a count is of, encrypted by the tenant.
@@ -143,7 +168,7 @@ _LETTER_LIMITS = (
         PRIMARY KEY (tenant, month, kind, event, application, whom, currency, tariff)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _LETTER_LIMITS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _LETTER_LIMITS, _INTAKES)
 
 
 class StoreTooNew(CinnabarError):

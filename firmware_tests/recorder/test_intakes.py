@@ -1,0 +1,252 @@
+"""Intake runs at a running recorder: rows decided singly and once, known again by their keys, whoever carries on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.box.settings import write_settings
+from appliance.errors import BadRequest, NotAuthorised, NotFound
+from appliance.recorder import RecorderClient, errors
+from appliance.recorder.intakes import UNFINISHED_LIMIT
+from appliance.recorder.messages import Effect, Idempotency, IntakeItem
+from firmware_tests.recorder.letters import Who, claim, event, letter_id, step, with_client
+from firmware_tests.recorder.running import FOREVER, Recorder, settings, uuid7
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Recorder]:
+    root = Path(tempfile.mkdtemp(prefix="cinnabar-"))
+    write_settings(root / "box.json", settings())
+    made = Recorder(root)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+        shutil.rmtree(root)
+
+
+def enrolled(recorder: Recorder) -> Who:
+    who = Who(f"tenant-{os.urandom(8).hex()}", "app", os.urandom(32))
+    with recorder.admin() as admin:
+        admin.enrol_tenant(who.tenant)
+        admin.enrol_application(who.tenant, who.application, ["*"])
+        admin.enrol_certificate(*who, 0, FOREVER)
+    return who
+
+
+async def received(client: RecorderClient, who: Who, rows: int, *, checks: bool = False) -> bytes:
+    """A run whose file has come and was read through."""
+    run = os.urandom(16)
+    key = Idempotency(uuid7(), bytes(32))
+    await client.intake_create(*who, run, "voucher", "issue", 10, b"request", key, checks=checks)
+    await client.intake_part(*who, run, 0, 10, os.urandom(32))
+    assert await client.intake_move(who.tenant, run, "received", "reading", cursor=b"1") == "reading"
+    await client.intake_move(who.tenant, run, "reading", "running", at=b"1", cursor=b"2", rows=rows)
+    return run
+
+
+def item(number: int, key: bytes, *more: Effect, content: bytes = bytes(8), letter: bytes | None = None) -> IntakeItem:
+    letter = letter or letter_id()
+    return IntakeItem(number, key, content, letter, "", [event()], [step(letter, 1), *more])
+
+
+def wrong(number: int, key: bytes = b"") -> IntakeItem:
+    return IntakeItem(number, key, bytes(8), b"", "field-refused", [], [])
+
+
+async def verdicts(client: RecorderClient, who: Who, run: bytes) -> list[list[object]]:
+    pages = await client.query("intake_pages", who.tenant, run)
+    return [verdict for page in pages for verdict in msgspec.msgpack.decode(page["verdicts"])]
+
+
+def test_rows_are_decided_singly_and_once(standing: Recorder) -> None:
+    acme = enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        run, token, mark = await received(client, acme, 6), os.urandom(16), ("tsu", 5)
+        one, two, three = (os.urandom(16) for _ in range(3))
+        used = letter_id()
+        rows = [
+            item(2, one, claim(used), letter=used),
+            wrong(3),
+            item(4, one),  # as row 2: known by its key
+            item(5, one, content=b"otherwis"),
+            item(6, two, claim(other := letter_id()), letter=other),  # another row, what it uses is used
+            item(7, three),
+        ]
+        decided = await client.intake_slice(run, 0, token, rows[:5], b"told", b"3", acme.certificate, mark)
+        assert decided.halt is None
+        assert decided.rows == [
+            (0, used, "", ""),
+            (2, b"", "field-refused", ""),
+            (1, used, "", ""),
+            (1, used, "row-differs", ""),
+            (2, b"", "taken", "it is used, or not so much of it is left"),
+        ]
+        assert decided.dropped(rows[:5]) == {"duplicate": 1, "row-differs": 1, "taken": 1}
+        # The same slice again, as after a lost connection, is answered as it was; another one is too late.
+        again = await client.intake_slice(run, 0, token, rows[:5], b"told", b"3", acme.certificate, mark)
+        assert again == decided
+        with pytest.raises(errors.IntakeMoved):
+            await client.intake_slice(run, 0, os.urandom(16), rows[:5], b"", b"3", acme.certificate, None)
+        with pytest.raises(BadRequest):  # beyond the file's end
+            await client.intake_slice(run, 5, os.urandom(16), rows[4:], b"", b"3", acme.certificate, None)
+        await client.intake_slice(run, 5, os.urandom(16), rows[5:], b"", b"4", acme.certificate, None)
+        shown = await client.query("intake", acme.tenant, run)
+        counts = [shown[name] for name in ("state", "rows", "decided", "accepted", "duplicate", "refused")]
+        assert counts == ["done", 6, 6, 2, 2, 2]
+        assert [verdict[0] for verdict in await verdicts(client, acme, run)] == [2, 3, 4, 5, 6, 7]
+        found = await client.query("intake_known", acme.tenant, [one, two, three])
+        assert [entry is not None for entry in found] == [True, False, True]
+
+        # The same rows in another run: what was accepted is a duplicate, what was refused is tried again.
+        second = await received(client, acme, 2)
+        decided = await client.intake_slice(
+            second, 0, os.urandom(16), [item(1, one), item(2, two)], b"", b"", acme.certificate, None
+        )
+        assert [row[:2] for row in decided.rows] == [(1, used), (0, decided.rows[1][1])]
+
+    with_client(standing, main)
+
+
+def test_a_malformed_slice_takes_nothing(standing: Recorder) -> None:
+    acme = enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        run = await received(client, acme, 2)
+        good = item(1, os.urandom(16))
+        with pytest.raises(BadRequest):
+            await client.intake_slice(
+                run, 0, os.urandom(16), [good, item(2, b"short")], b"", b"", acme.certificate, None
+            )
+        with pytest.raises(NotAuthorised):
+            await client.intake_slice(run, 0, os.urandom(16), [good], b"", b"", bytes(32), None)
+        assert (await client.query("intake", acme.tenant, run))["decided"] == 0
+        assert await client.query("letters", acme.tenant, [good.letter]) == [None]
+
+    with_client(standing, main)
+
+
+def test_what_is_no_rows_fault_stops_before_the_row(standing: Recorder) -> None:
+    acme = enrolled(standing)
+    with standing.admin() as admin:
+        admin.set_quota(acme.tenant, signatures=2)
+
+    async def main(client: RecorderClient) -> None:
+        run = await received(client, acme, 3)
+        rows = [item(n, os.urandom(16)) for n in range(3)]
+        decided = await client.intake_slice(run, 0, os.urandom(16), rows, b"", b"", acme.certificate, None)
+        assert len(decided.rows) == 2
+        assert isinstance(decided.halt, errors.QuotaExceeded)
+        assert decided.dropped(rows) == {"undecided": 1}
+        assert await client.intake_move(acme.tenant, run, "running", "stopped", fault=b"why") == "stopped"
+        assert (await client.query("intake", acme.tenant, run))["decided"] == 2
+        assert await client.intake_ask(*acme, run, "running") == "running"
+
+    with_client(standing, main)
+
+
+def test_a_check_makes_nothing_and_finds_what_would_be_refused(standing: Recorder) -> None:
+    acme = enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        run, used, known = await received(client, acme, 1), letter_id(), os.urandom(16)
+        taken = item(1, known, claim(used), letter=used)
+        await client.intake_slice(run, 0, os.urandom(16), [taken], b"", b"", acme.certificate, None)
+        check, fresh = await received(client, acme, 4, checks=True), os.urandom(16)
+        rows = [item(1, known), item(2, os.urandom(16), claim(two := letter_id()), letter=two), item(3, fresh)]
+        decided = await client.intake_slice(
+            check, 0, os.urandom(16), [*rows, item(4, fresh)], b"", b"", acme.certificate, None
+        )
+        assert [(row[0], row[2]) for row in decided.rows] == [(1, ""), (2, "taken"), (0, ""), (1, "")]
+        assert await client.query("letters", acme.tenant, [row.letter for row in rows]) == [None] * 3
+        assert await client.query("intake_known", acme.tenant, [fresh]) == [None]
+        assert (await client.query("intake", acme.tenant, check))["state"] == "done"
+
+    with_client(standing, main)
+
+
+def test_a_run_is_its_tenants_and_its_applications(standing: Recorder) -> None:
+    acme, globex = enrolled(standing), enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        run = await received(client, acme, 1)
+        said = []
+        for name in (run, os.urandom(16)):
+            for ask in (
+                client.query("intake", globex.tenant, name),
+                client.intake_ask(*globex, name, "stopped"),
+                client.intake_part(*globex, name, 0, 1, bytes(32)),
+            ):
+                with pytest.raises(NotFound) as found:
+                    await ask
+                said.append(str(found.value))
+        assert len(set(said)) == 1
+        assert await client.query("intakes", globex.tenant) == []
+        shown = await client.query("intakes", acme.tenant)
+        assert [(one["intake"], one["tenant"], one["application"]) for one in shown] == [(run, acme.tenant, "app")]
+
+    with_client(standing, main)
+
+
+def test_parts_come_in_order_and_a_stopped_run_goes_on_where_it_was(standing: Recorder) -> None:
+    acme = enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        run, key, digest = os.urandom(16), Idempotency(uuid7(), bytes(32)), os.urandom(32)
+        for _ in range(2):  # the same again changes nothing
+            await client.intake_create(*acme, run, "voucher", "issue", 10, b"request", key)
+        for _ in range(2):
+            assert (await client.intake_part(*acme, run, 0, 4, digest)).first_index == 4
+        for start, length in ((0, 5), (5, 5)):
+            with pytest.raises(errors.IntakeMoved):
+                await client.intake_part(*acme, run, start, length, digest)
+        with pytest.raises(BadRequest):
+            await client.intake_part(*acme, run, 4, 7, digest)
+        assert await client.intake_ask(*acme, run, "stopped") == "stopped"
+        with pytest.raises(errors.IntakeMoved):
+            await client.intake_part(*acme, run, 4, 6, digest)
+        assert await client.intake_claim([acme.tenant]) is None
+        assert await client.intake_ask(*acme, run, "running") == "receiving"
+        await client.intake_part(*acme, run, 4, 6, digest)
+        claimed = await client.intake_claim([acme.tenant])
+        assert claimed is not None
+        assert (claimed["intake"], claimed["parts"]) == (run, [[0, 4, digest], [4, 6, digest]])
+        assert await client.intake_claim([acme.tenant]) is None  # it is held
+        await client.intake_move(acme.tenant, run, "received", "reading", cursor=b"1")
+        with pytest.raises(errors.IntakeMoved):  # somebody else was there first
+            await client.intake_move(acme.tenant, run, "reading", "reading", at=b"0", cursor=b"2")
+        with pytest.raises(BadRequest):
+            await client.intake_move(acme.tenant, run, "reading", "done", at=b"1")
+        assert await client.intake_move(acme.tenant, run, "reading", "failed", fault=b"why") == "failed"
+        claimed = await client.intake_claim([acme.tenant], release=run)
+        assert claimed is not None
+        assert claimed["state"] == "failed"
+        await client.intake_move(acme.tenant, run, "failed", "failed")
+        assert await client.intake_claim([acme.tenant], release=run) is None
+        with pytest.raises(errors.IntakeMoved):
+            await client.intake_ask(*acme, run, "running")
+
+    with_client(standing, main)
+
+
+def test_an_application_has_so_many_unfinished_runs(standing: Recorder) -> None:
+    acme = enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        for _ in range(UNFINISHED_LIMIT):
+            key = Idempotency(uuid7(), bytes(32))
+            await client.intake_create(*acme, os.urandom(16), "voucher", "issue", 10, b"", key)
+        key = Idempotency(uuid7(), bytes(32))
+        with pytest.raises(errors.Busy):
+            await client.intake_create(*acme, os.urandom(16), "voucher", "issue", 10, b"", key)
+
+    with_client(standing, main)
