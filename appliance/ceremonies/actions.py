@@ -415,10 +415,9 @@ Action = (
     AmendConstitution
     | InitialiseToken | GenerateKey | RequestCertificate | ImportCertificate | IssueCertificate
     | ActivateKey | RotateKey | ResumeKey | DeclareCompromised | DestroyKey | BackUpKeys | RestoreKeys
-    | DestroyReleaseKey | MakeUniquenessKey | SetStandby | EndStandby
+    | SetStandby | EndStandby
     | CreateAuthority | SetCertificateProfile | AuthoriseEnrolment | RevokeCertificate | ReleaseCertificate
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
-    | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
     | SetApprovalPolicy | InstallKind | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper | Unlock
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip
