@@ -35,7 +35,7 @@ from hsm.errors import (
 )
 from hsm.failures import Failure, classify
 from hsm.jobs import MAXIMUM_ATTEMPTS
-from hsm.keys import generate_key_pair
+from hsm.keys import generate_key_pair, settle_half_made
 from hsm.policy import KEY_ATTRIBUTES, Purpose, Weakness, weaknesses
 from hsm.public_keys import PublicKey, same_public_key
 from hsm.routing import FIRST_DELAY_S, Lost
@@ -68,6 +68,13 @@ def generate_agreement_key(token: Token, label: str, *, id: bytes | None = None)
     if ck.CKM_ECDH1_DERIVE not in token.mechanisms:
         raise MechanismUnavailable("the token does not agree on secrets (CKM_ECDH1_DERIVE)")
     return generate_key_pair(token, label, _SCHEME, id=id, purpose=Purpose.AGREE)
+
+
+def settle_or_make_agreement_key(token: Token, label: str, *, id: bytes) -> None:
+    """As `generate_agreement_key`; a pair of this label and id that is there already stays, half of one is made anew.
+    Raises the same, and KeyAmbiguous."""
+    if not settle_half_made(token, label, _SCHEME, id=id, purpose=Purpose.AGREE):
+        generate_agreement_key(token, label, id=id)
 
 
 class AgreementKey:

@@ -97,7 +97,9 @@ def generate_key_pair(
     return Pkcs11Uri(object=label, id=identifier, type="private")
 
 
-def settle_half_made(token: Token, label: str, scheme: str, *, id: bytes, for_backup: bool = False) -> bool:
+def settle_half_made(
+    token: Token, label: str, scheme: str, *, id: bytes, for_backup: bool = False, purpose: Purpose = Purpose.SIGN
+) -> bool:
     """What a process that died while it made this key pair has left: whether the pair is there, whole and as asked.
 
     Half of a pair, or a pair that `generate_key_pair` would not have kept, is destroyed, so that it can be made anew.
@@ -111,7 +113,7 @@ def settle_half_made(token: Token, label: str, scheme: str, *, id: bytes, for_ba
             attributes = cryptoki.get_attributes(session, private[0], (*KEY_ATTRIBUTES, ck.CKA_LABEL))
             shown = cryptoki.get_attributes(session, public[0], (*PUBLIC_ATTRIBUTES, ck.CKA_VALUE))
             if (
-                not weaknesses(attributes)
+                not weaknesses(attributes, purpose)
                 and is_made_for_backup(attributes) is for_backup
                 and attributes.get(ck.CKA_LOCAL) is True
                 and attributes.get(ck.CKA_LABEL) == label.encode()

@@ -49,6 +49,9 @@ class Script:
 
 
 _KEY = {"tenant": "tenant", "key": "key"}
+_RELEASE = {
+    "purpose": "release", "scheme": "ecdh-p256", "for_backup": False, "signature_limit": None, "applications": [],
+}  # fmt: skip
 
 SCRIPTS: Final = (
     Script(
@@ -127,6 +130,49 @@ SCRIPTS: Final = (
         box_only=True,
     ),
     Script(
+        "release-key",
+        _("Give a tenant a release key"),
+        _("Makes a token and in it the key that bids and other values are veiled to, certifies it, and hands it out."),
+        (
+            Step(kinds.InitialiseToken, {"tenant": "tenant", "token": "token"}),
+            Step(kinds.GenerateKey, _KEY | {"token": "token"}, _RELEASE),
+            Step(kinds.IssueCertificate, _KEY, preset={"authority": "seal-ca", "days": 730}),
+            Step(kinds.ActivateKey, _KEY, fixed={"public": False, "policies": []}),
+        ),
+        ("tenant", "token", "key"),
+    ),
+    Script(
+        "rotate-a-release-key",
+        _("Rotate a release key"),
+        _("Makes a successor that new values are veiled to; what was veiled to the old key still opens with that."),
+        (
+            Step(kinds.GenerateKey, {"tenant": "tenant", "key": "successor", "token": "token"}, _RELEASE),
+            Step(
+                kinds.IssueCertificate,
+                {"tenant": "tenant", "key": "successor"},
+                preset={"authority": "seal-ca", "days": 730},
+            ),
+            Step(
+                kinds.RotateKey,
+                {"tenant": "tenant", "key": "key", "successor": "successor"},
+                preset={"overlap_hours": 72},
+            ),
+        ),
+        ("tenant", "token", "key", "successor"),
+    ),
+    Script(
+        "destroy-a-release-key",
+        _("Destroy a release key"),
+        _("Destroys a stopped release key. What was veiled to it and is not opened yet is lost; you say how much."),
+        (Step(kinds.DestroyReleaseKey),),
+    ),
+    Script(
+        "uniqueness-key",
+        _("Give a tenant a key of uniqueness"),
+        _("Makes the key by which a tenant’s letters are used once, where it has none. It is never replaced."),
+        (Step(kinds.MakeUniquenessKey),),
+    ),
+    Script(
         "suspend-key",
         _("Suspend a key"),
         _("Stops a key at once, on your word alone. It can be undone by a ceremony."),
@@ -192,6 +238,28 @@ SCRIPTS: Final = (
             Step(kinds.EnrolCertificate, {"tenant": "tenant", "application": "application"}),
         ),
         ("tenant", "application"),
+        group="tenants",
+    ),
+    Script(
+        "new-federation",
+        _("New federation"),
+        _("Makes a register of what is used once among several institutions, and says who may join."),
+        (Step(kinds.CreateFederation),),
+        box_only=True,
+        group="tenants",
+    ),
+    Script(
+        "join-federation",
+        _("Join a federation"),
+        _("Lets a tenant’s letters be used once among all members. It learns “taken” of them and nothing else."),
+        (Step(kinds.JoinFederation),),
+        group="tenants",
+    ),
+    Script(
+        "leave-federation",
+        _("Leave a federation"),
+        _("Takes part no more. What the tenant’s letters used there stays used."),
+        (Step(kinds.LeaveFederation),),
         group="tenants",
     ),
     Script(

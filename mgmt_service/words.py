@@ -82,7 +82,12 @@ CAUSES: Final = {
     "officers-locked": (_("Officers locked the box"), _("Write an unlock ceremony.")),
 }
 """Cause to what it is and what to do."""
-ROLES: Final = {"officer": _("Officer"), "auditor": _("Auditor"), "supervisor": _("Supervisor")}
+ROLES: Final = {
+    "officer": _("Officer"),
+    "auditor": _("Auditor"),
+    "supervisor": _("Supervisor"),
+    "approver": _("Approver of letters"),
+}
 
 
 CEREMONY_STATES: Final = {
@@ -176,6 +181,8 @@ ACTIONS: Final = {
     "resume-key": _("Resume a key"),
     "declare-compromised": _("Declare a key compromised"),
     "destroy-key": _("Destroy a key"),
+    "destroy-release-key": _("Destroy a release key"),
+    "make-uniqueness-key": _("Make a key of uniqueness"),
     "back-up-keys": _("Back up keys"),
     "restore-keys": _("Restore keys"),
     "set-standby": _("Let a token stand by"),
@@ -189,6 +196,10 @@ ACTIONS: Final = {
     "rename-tenant": _("Change a tenant’s registered name"),
     "set-quota": _("Set a quota"),
     "resume-tenant": _("Resume a tenant"),
+    "create-federation": _("Make a federation"),
+    "admit-to-federation": _("Admit a tenant to a federation"),
+    "join-federation": _("Join a federation"),
+    "leave-federation": _("Leave a federation"),
     "enrol-application": _("Enrol an application"),
     "enrol-certificate": _("Enrol a certificate"),
     "resume-application": _("Resume an application"),
@@ -249,6 +260,7 @@ PURPOSES: Final = {
     "log": _("Log heads"),
     "authority": _("Certificates"),
     "ocsp": _("Certificate status"),
+    "release": _("Opening of veiled values"),
 }
 NEXT: Final = {
     "rotate": _("Rotate"),

@@ -65,10 +65,11 @@ class LetterDemo:
         }
         fields, bidder = self._file("bond.json", order), self._file("bidder.json", BIDDER)
         key, code, envelope = (self._path(name) for name in ("release-key.pem", "bid-code.txt", "bidder.envelope"))
-        self.run("veil", "key", *self._home, "--output", key)
+        self.run("veil", "key", *self._home, *self._trust, "--output", key)
         self.run(
-            "veil", "encrypt", bidder, "--release-key", key, "--tenant", TENANT, "--kind", self.shown(self.kind_file),
-            "--field", "bidder", "--reference", str(order["order_number"]), "--code-file", code, "--output", envelope,
+            "veil", "encrypt", bidder, "--release-key", key, *self._trust, "--tenant", TENANT, "--kind",
+            self.shown(self.kind_file), "--field", "bidder", "--reference", str(order["order_number"]),
+            "--code-file", code, "--output", envelope,
         )  # fmt: skip
         page = ("--document", "--output", self.shown(self.letters))
         said = self.run(
@@ -123,6 +124,11 @@ class LetterDemo:
     @property
     def _home(self) -> tuple[str, str]:
         return ("--home", self.shown(self.home.root))
+
+    @property
+    def _trust(self) -> tuple[str, ...]:
+        """What the bidder checks the release key with, and where it keeps what it has seen."""
+        return ("--trust", self.shown(self.home.trust), "--state", self.shown(self.letters.parent / "verifier"))
 
     def _event(
         self,

@@ -32,7 +32,7 @@ from appliance.letters.shipped import shipped
 from appliance.log import VerifierKey
 from appliance.recorder.counts import CallCounter, new_run_id
 from hsm import vault
-from hsm.agreement import generate_agreement_key
+from hsm.agreement import AgreementKey, generate_agreement_key
 from hsm.keys import generate_key_pair
 from hsm.mac import generate_mac_key
 from hsm.x509 import private_key
@@ -219,9 +219,7 @@ class _Provisioning:
         for tenant in self.tenants:
             chain = self.outputs[self.home.root / f"certificates/{tenant}-seal.pem"]
             certificate = x509.load_pem_x509_certificate(chain)
-            write_seal(
-                self.home, tenant, tenant, certificate.public_bytes(serialization.Encoding.DER), self.now
-            )
+            write_seal(self.home, tenant, tenant, certificate.public_bytes(serialization.Encoding.DER), self.now)
 
     def _token_settings(self, label: str) -> box.TokenSettings:
         return box.TokenSettings(
@@ -375,19 +373,33 @@ class _Provisioning:
         # On a token of its own: what opens veiled values shares a login with nothing that is used every second.
         token, release = names.release_token(tenant), f"{tenant}-release-1"
         generate_agreement_key(self.open[token], release)
+        uri = f"pkcs11:object={release}"
+        certificate = profiles.release(
+            self.issuers["seal-ca"],
+            profiles.name(names.common_name(f"release key of {tenant}"), names.ORGANISATION),
+            AgreementKey.find(self.open[token], hsm.Pkcs11Uri.parse(uri)).public_key,
+            self.now,
+            END_ENTITY_LIFETIME,
+        )
+        chain = f"certificates/{release}.pem"
+        self._issue("seal-ca", self.home.root / chain, certificate)
         return box.TenantSettings(
             name=tenant,
             token=tenant,
             data_key=path,
             uniqueness_key=f"pkcs11:object={label};type=secret-key",
-            release_keys=[box.ReleaseKeySettings(token=token, key_uri=f"pkcs11:object={release}")],
+            release_keys=[box.ReleaseKeySettings(name=release, token=token, key_uri=uri, certificate=chain)],
         )
 
     def _federation(self, name: str, tenants: Sequence[str]) -> box.FederationSettings:
         label = f"{name}-uniqueness"
         generate_mac_key(self.open[names.REGISTRY], label)
         return box.FederationSettings(
-            name=name, tenants=list(tenants), token=names.REGISTRY, key_uri=f"pkcs11:object={label};type=secret-key"
+            name=name,
+            tenants=list(tenants),
+            institutions=list(tenants),
+            token=names.REGISTRY,
+            key_uri=f"pkcs11:object={label};type=secret-key",
         )
 
     def _log(self, label: str, tenant: str | None) -> box.LogSettings:

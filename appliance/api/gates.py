@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from appliance.recorder.errors import KeyExhausted, QuotaExceeded
+from appliance.recorder.errors import KeyExhausted, KeyExpired, KeyStopped, QuotaExceeded
 from appliance.recorder.limits import check_key
 from appliance.recorder.messages import Idempotency, KeyEntry, Register
 
@@ -39,6 +39,23 @@ class Gates:
         entry = self._keys.get((caller.tenant, key))
         if entry is not None:
             check_key(entry, caller.application, time.time())
+
+    def check_veiling(self, tenant: str, key: str) -> None:
+        """Whether anything new is veiled to a release key. Raises KeyStopped, KeyExpired."""
+        entry = self._keys.get((tenant, key))
+        if entry is None:
+            return
+        if entry.state != "active":
+            raise KeyStopped(f"the release key {key} is {entry.state}: nothing is veiled to it any more")
+        if entry.until is not None and time.time() > entry.until:
+            raise KeyExpired(f"the release key {key} is over: nothing is veiled to it any more")
+
+    def check_opening(self, tenant: str, key: str) -> None:
+        """Whether what was veiled to a release key is opened: also when it is over or followed by another one, and not
+        while it is suspended. Raises KeyStopped."""
+        entry = self._keys.get((tenant, key))
+        if entry is not None and entry.state == "suspended":
+            raise KeyStopped(f"the release key {key} is suspended")
 
     async def check_room(
         self, recorder: RecorderClient, caller: Caller, key: str, idempotency: Idempotency | None = None

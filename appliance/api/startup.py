@@ -13,18 +13,19 @@ from typing import Final
 import msgspec
 import structlog
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.api.awaited import Awaited, AwaitedKey, Reopening
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Callers
 from appliance.api.gates import Gates
 from appliance.api.letters.kinds import Kinds
-from appliance.api.units import SealingKey, StampingUnit, tokens_certificates
+from appliance.api.units import ReleaseKey, SealingKey, StampingUnit, tokens_certificates
 from appliance.api.worker import HostedLog, Worker
 from appliance.box.home import Home
 from appliance.box.pins import pin_path, tokens_of
 from appliance.box.readiness import TOKENS_AWAITED
-from appliance.box.settings import BoxSettings, SealKeySettings, TokenSettings, UnitSettings
+from appliance.box.settings import BoxSettings, ReleaseKeySettings, SealKeySettings, TokenSettings, UnitSettings
 from appliance.box.states import StatePage
 from appliance.clock import Clock
 from appliance.clock.reading import system_ns
@@ -49,6 +50,7 @@ from hsm.errors import (
     SelfTestFailed,
     TokenAmbiguous,
     TokenUnavailable,
+    VaultError,
     WeakKey,
 )
 from hsm.tokens import Standby
@@ -71,7 +73,7 @@ class ConfigurationFaults(CinnabarError):
         self.faults = faults
 
 
-_BROKEN_KEY = (KeyNotFound, KeyAmbiguous, KeyMismatch, SelfTestFailed, WeakKey)
+_BROKEN_KEY = (KeyNotFound, KeyAmbiguous, KeyMismatch, SelfTestFailed, VaultError, WeakKey)
 """What somebody with the token's PIN can do to a key. The keymaster suspends the tenant for it."""
 _MAY_COME_BACK = (PinRefused, PinUnavailable, TokenUnavailable, TokenAmbiguous, ModuleUnavailable)
 """What is wrong with a token and no fault of box.json: the token is waited for."""
@@ -91,14 +93,14 @@ class Opening:
         nobody else (control CHANNEL): the ceremony that lets its tenant go on settles it."""
         self.faults: list[str] = []
         self.left: dict[str, str] = {}
-        """Why each unit and seal key does not open that is left closed."""
+        """Why each key does not open that is left closed."""
         self.closed: dict[str, str] = {}
         """Why each token does not open that is waited for."""
         self.tokens: dict[str, Token] = {}
         self.ciphers: dict[str, BodyCipher] = {}
         self.macs: dict[str, MacKey] = {}
-        self.release_keys: dict[tuple[str, str, str], AgreementKey] = {}
-        """By tenant, token and URI."""
+        self.release_keys: dict[str, ReleaseKey] = {}
+        """By name."""
         self.units: dict[str, StampingUnit] = {}
         self.seal_keys: dict[str, SealingKey] = {}
         self._counter = counter
@@ -114,7 +116,7 @@ class Opening:
         self._open_keys(marks)
 
     def attempt(self, what: str, token: str, step: Callable[[], None], tenant: str | None = None) -> None:
-        """`tenant`: whose unit or seal key it is."""
+        """`tenant`: whose key it is; None: everybody's."""
         try:
             step()
         except (CinnabarError, HsmError, OSError, ValueError, KeyError) as error:
@@ -130,8 +132,9 @@ class Opening:
         """Wait for a token: nothing that was opened with it stays open."""
         self.closed[name] = str(error) or type(error).__name__
         tenants = {tenant.name for tenant in self.settings.tenants if tenant.token == name}
-        for place in [place for place in self.release_keys if place[1] == name]:
-            del self.release_keys[place]
+        for release in (key for tenant in self.settings.tenants for key in tenant.release_keys):
+            if release.token == name:
+                self.release_keys.pop(release.name, None)
         for federation in self.settings.federations:
             if federation.token == name:
                 self.macs.pop(f"@{federation.name}", None)
@@ -188,35 +191,41 @@ class Opening:
                 wrapped = (self.home.root / path).read_bytes()
                 self.ciphers[name] = BodyCipher(name, vault.open_content_key(self.tokens[token], wrapped))
 
-            self.attempt(f"tenant {tenant.name}", tenant.token, step)
+            self.attempt(f"tenant {tenant.name}", tenant.token, step, tenant.name)
             if tenant.uniqueness_key is not None:
-                self._open_mac(tenant.name, tenant.token, tenant.uniqueness_key)
+                self._open_mac(tenant.name, tenant.token, tenant.uniqueness_key, tenant.name)
 
     def _open_release_keys(self) -> None:
         for tenant in self.settings.tenants:
             for key in tenant.release_keys:
-                place = (tenant.name, key.token, key.key_uri)
-                if key.token not in self.tokens or place in self.release_keys:
-                    continue
+                if key.token in self.tokens and key.name not in self.release_keys:
+                    self.attempt(
+                        f"release key {key.name}",
+                        key.token,
+                        lambda tenant=tenant.name, key=key: self._open_release_key(tenant, key),  # type: ignore[misc]
+                        tenant.name,
+                    )
 
-                def step(place: tuple[str, str, str] = place) -> None:
-                    found = AgreementKey.find(self.tokens[place[1]], Pkcs11Uri.parse(place[2]))
-                    self.release_keys[place] = found
-
-                self.attempt(f"release key of {tenant.name}", key.token, step)
+    def _open_release_key(self, tenant: str, settings: ReleaseKeySettings) -> None:
+        certificates = x509.load_pem_x509_certificates((self.home.root / settings.certificate).read_bytes())
+        key = AgreementKey.find(self.tokens[settings.token], Pkcs11Uri.parse(settings.key_uri))
+        if certificates[0].public_key() != key.public_key:
+            raise ValueError("the certificate is not the key's")
+        chain = [one.public_bytes(Encoding.DER) for one in certificates]
+        self.release_keys[settings.name] = ReleaseKey(settings.name, tenant, key, chain)
 
     def _open_federations(self) -> None:
         for federation in self.settings.federations:
             self._open_mac(f"@{federation.name}", federation.token, federation.key_uri)
 
-    def _open_mac(self, scope: str, token: str, uri: str) -> None:
+    def _open_mac(self, scope: str, token: str, uri: str, tenant: str | None = None) -> None:
         """The key of a scope of uniqueness: a tenant's own, or a federation's."""
 
         def step() -> None:
             self.macs[scope] = self.tokens[token].mac_key(Pkcs11Uri.parse(uri))
 
         if token in self.tokens and scope not in self.macs:
-            self.attempt(f"uniqueness of {scope}", token, step)
+            self.attempt(f"uniqueness of {scope}", token, step, tenant)
 
     def _open_keys(self, marks: dict[str, int]) -> None:
         for unit in self.settings.units:
@@ -245,11 +254,7 @@ class Opening:
         names no key."""
         worker.tokens, worker.ciphers, worker.macs = dict(self.tokens), dict(self.ciphers), dict(self.macs)
         worker.release_keys = {
-            one.name: [
-                self.release_keys[place]
-                for key in one.release_keys
-                if (place := (one.name, key.token, key.key_uri)) in self.release_keys
-            ]
+            one.name: [self.release_keys[key.name] for key in one.release_keys if key.name in self.release_keys]
             for one in self.settings.tenants
         }
         worker.units = {one.name: self.units[one.name] for one in self.settings.units if one.name in self.units}

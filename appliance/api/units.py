@@ -12,6 +12,7 @@ from appliance.timestamps import PreparedStamp, TimeStampUnit, UnitProfile
 if TYPE_CHECKING:
     from appliance.seals import SealProfile
     from hsm import SigningKey
+    from hsm.agreement import AgreementKey
 
 
 def tokens_certificates(profile: UnitProfile) -> bytes:
@@ -83,3 +84,14 @@ class SealingKey:
     cipher: BodyCipher
     not_after: int
     """End of the certificate's validity, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseKey:
+    """A key that values are veiled to, ready to open them."""
+
+    name: str
+    tenant: str
+    key: AgreementKey
+    chain: list[bytes]
+    """DER; its own certificate first."""

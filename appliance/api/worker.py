@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from appliance.api.awaited import Reopening
     from appliance.api.hub import Hub
     from appliance.api.jobs import JobRunner
-    from appliance.api.units import SealingKey, StampingUnit
+    from appliance.api.units import ReleaseKey, SealingKey, StampingUnit
     from appliance.documents import DocumentsClient
     from appliance.recorder import RecorderClient
     from appliance.recorder.counts import CallCounter
     from hsm import MacKey, Token
-    from hsm.agreement import AgreementKey
 
 _Owned = TypeVar("_Owned", "StampingUnit", "SealingKey")
 
@@ -87,7 +86,7 @@ class Worker:
     """Kinds of letters, by tenant."""
     macs: Mapping[str, MacKey]
     """Keys of uniqueness, by tenant and by federation ("@NAME")."""
-    release_keys: Mapping[str, Sequence[AgreementKey]]
+    release_keys: Mapping[str, Sequence[ReleaseKey]]
     """Keys that values are veiled to, by tenant, the newest first."""
     gates: Gates = field(default_factory=Gates)
     """Asked before each signature."""

@@ -97,7 +97,9 @@ def check_settings(settings: BoxSettings) -> None:
     """Whether the parts of the settings fit each other: names, references, paths. Raises AdoptionRefused."""
     tokens = _once((token.name for token in settings.tokens), "token")
     tenants = _once((tenant.name for tenant in settings.tenants), "tenant")
-    _once([unit.name for unit in settings.units] + [key.name for key in settings.seal_keys], "unit or seal key")
+    named = [one.name for one in settings.units] + [one.name for one in settings.seal_keys]
+    named += [key.name for tenant in settings.tenants for key in tenant.release_keys]
+    _once(named, "unit, seal key or release key")
     _once((authority.name for authority in settings.authorities), "authority")
     _once((log.origin for log in settings.logs), "log")
     if not settings.authorities or sum(log.tenant is None for log in settings.logs) != 1:
@@ -139,8 +141,9 @@ def _check_letters(settings: BoxSettings, tokens: set[str], used: set[str]) -> N
         if where in used or taken.setdefault(where, owner) != owner:
             raise AdoptionRefused(f"the token {where} has keys of letters and of something else")
     for federation in settings.federations:
-        if set(federation.tenants) - tenants or len(set(federation.tenants)) != len(federation.tenants):
-            raise AdoptionRefused(f"{federation.name}: its members are tenants of this box, each once")
+        for members in (federation.tenants, federation.institutions):
+            if set(members) - tenants or len(set(members)) != len(members):
+                raise AdoptionRefused(f"{federation.name}: its members are tenants of this box, each once")
     for _, uri in _uniqueness_keys(settings).values():
         _parse(uri)
     for tenant in settings.tenants:
@@ -159,6 +162,9 @@ def _paths(settings: BoxSettings) -> Iterable[PurePosixPath]:
     every = [*settings.units, *settings.seal_keys, *settings.authorities]
     for certified in every:
         yield PurePosixPath(certified.certificate)
+    for tenant in settings.tenants:
+        for key in tenant.release_keys:
+            yield PurePosixPath(key.certificate)
     for authority in settings.authorities:
         yield PurePosixPath(authority.crl)
         if authority.responder is not None:

@@ -130,10 +130,14 @@ class ReleaseKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fi
     """A key that veiled values are encrypted to: of P-256, it agrees on secrets and does nothing else (see
     hsm.agreement and docs/veil.md)."""
 
+    name: str
+    """What the register calls it, where its state stands; unique on the box among keys."""
     token: str
     """Name of a token above, on which this tenant has release keys and nothing else."""
     key_uri: str
     """RFC 7512 URI path attributes of the key on that token."""
+    certificate: str
+    """Path, relative to the home, of a PEM file: its certificate and then its chain, by which senders know it."""
 
 
 class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,8 +154,8 @@ class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
     """The institution's name, as the box's officers registered it: it stands in the tenant's certificates. None, on a
     rehearsal box only: any."""
     release_keys: list[ReleaseKeySettings] = []
-    """Keys that this tenant's veiled values are encrypted to, the newest first; older ones open what was veiled to
-    them."""
+    """Keys that this tenant's veiled values are encrypted to, the newest first: senders get the first active one;
+    older ones open what was veiled to them."""
 
 
 class FederationSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,7 +164,9 @@ class FederationSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fi
     name: str
     """What kinds call the scope, with an @ before it: lower-case letters, digits and hyphens; unique on the box."""
     tenants: list[str]
-    """Names of tenants above: nobody else reads or claims in it."""
+    """Its members, names of tenants above: nobody else reads or claims in it."""
+    institutions: list[str] = []
+    """Names of tenants above that may join, as the box's officers admitted them."""
     token: str
     """Name of a token above that is nobody's but the federations'."""
     key_uri: str

@@ -17,9 +17,9 @@ from appliance.letters.seal_types import SealType, Side
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
 Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-Purpose = Literal["seal", "stamp", "log", "authority", "ocsp"]
+Purpose = Literal["seal", "stamp", "log", "authority", "ocsp", "release"]
 Scheme = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9-]{1,40}\Z")]
-"""A scheme of hsm.mechanisms."""
+"""A scheme of hsm.mechanisms; of a release key, which signs nothing: ecdh-p256."""
 MOST_NAMES = 256
 MOST_CERTIFICATES = 16
 
@@ -154,6 +154,21 @@ class DestroyKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=
     """SHA-256 of its SubjectPublicKeyInfo, so that no other key can be meant."""
 
 
+class DestroyReleaseKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="destroy-release-key"):
+    """Destroy a deactivated or compromised release key. What was veiled to it and is not opened, nobody ever opens."""
+
+    key: Name
+    public_key: Digest
+    """SHA-256 of its SubjectPublicKeyInfo, so that no other key can be meant."""
+    unopened: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+    """How many values veiled to it are not opened: as many as the box counts, or it is refused."""
+
+
+class MakeUniquenessKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="make-uniqueness-key"):
+    """The key by which a tenant's letters are used once, where it has none and nothing was ever used under one. It is
+    never followed by another: what was used under it would be found no more."""
+
+
 class BackUpKeys(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="back-up-keys"):
     """Wrap keys made for backup under a wrapping key split among custodians."""
 
@@ -274,6 +289,41 @@ class SetQuota(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class ResumeTenant(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="resume-tenant"):
     name: Name
+
+
+# Federations: registers of what is used once among several tenants
+
+
+class CreateFederation(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="create-federation"):
+    """A register of what may be used once among several institutions, with a key of its own. It has no members yet."""
+
+    name: Name
+    """What kinds call the scope, with an @ before it."""
+    token: Name
+    """A token that has keys of federations and nothing else; made where the box has none of that name."""
+    institutions: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
+    """Tenants that may join."""
+
+
+class AdmitToFederation(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="admit-to-federation"):
+    """Let one more tenant join."""
+
+    name: Name
+    """Of the federation."""
+    institution: Name
+    """The tenant that may join."""
+
+
+class JoinFederation(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="join-federation"):
+    """Take part: the tenant's letters are used once among all members, and it learns 'taken' and nothing else."""
+
+    federation: Name
+
+
+class LeaveFederation(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="leave-federation"):
+    """Take part no more. What the tenant's letters use stays used."""
+
+    federation: Name
 
 
 class EnrolApplication(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="enrol-application"):
@@ -415,9 +465,10 @@ Action = (
     AmendConstitution
     | InitialiseToken | GenerateKey | RequestCertificate | ImportCertificate | IssueCertificate
     | ActivateKey | RotateKey | ResumeKey | DeclareCompromised | DestroyKey | BackUpKeys | RestoreKeys
-    | SetStandby | EndStandby
+    | DestroyReleaseKey | MakeUniquenessKey | SetStandby | EndStandby
     | CreateAuthority | SetCertificateProfile | AuthoriseEnrolment | RevokeCertificate | ReleaseCertificate
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
+    | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
     | SetApprovalPolicy | InstallKind | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper | Unlock
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

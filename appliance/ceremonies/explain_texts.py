@@ -37,25 +37,34 @@ SENTENCES: Final[dict[str, Pair]] = {
         "由本机的颁发机构 {authority} 为{owner}的密钥 {key} 签发证书。",
     ),
     "activate-key": (
-        "Begin to sign with key {key} of {owner}.",
-        "开始使用{owner}的密钥 {key} 签名。",
+        "Begin to use key {key} of {owner}.",
+        "开始使用{owner}的密钥 {key}。",
     ),
     "rotate-key": (
         "Let key {successor} take the place of key {key} of {owner}.",
         "以密钥 {successor} 接替{owner}的密钥 {key}。",
     ),
     "resume-key": (
-        "Let key {key} of {owner} sign again.",
-        "恢复使用{owner}的密钥 {key} 签名。",
+        "Let key {key} of {owner} be used again.",
+        "恢复使用{owner}的密钥 {key}。",
     ),
     "declare-compromised": (
-        "Declare key {key} of {owner} compromised. It never signs again and its certificate is revoked. "
-        "This cannot be undone.",
-        "宣告{owner}的密钥 {key} 已泄露。它不再签名，其证书被吊销。此操作不可撤回。",
+        "Declare key {key} of {owner} compromised. It never signs again, nothing is veiled to it any more, and its "
+        "certificate is revoked. This cannot be undone.",
+        "宣告{owner}的密钥 {key} 已泄露。它不再签名，也不再用于密封，其证书被吊销。此操作不可撤回。",
     ),
     "destroy-key": (
         "Destroy key {key} of {owner} in its token. Only a backup can bring it back.",
         "在令牌中销毁{owner}的密钥 {key}。除备份外无法找回。",
+    ),
+    "destroy-release-key": (
+        "Destroy release key {key} of {owner} in its token, for ever. {unopened} veiled values that are not opened yet "
+        "can then be opened by nobody.",
+        "在令牌中永久销毁{owner}的开封密钥 {key}。尚未开封的 {unopened} 项密封内容此后任何人都无法打开。",
+    ),
+    "make-uniqueness-key": (
+        "Make the key by which letters of {owner} are used once. It is never replaced.",
+        "为{owner}生成用于判定函件唯一性的密钥。该密钥不得更换。",
     ),
     "back-up-keys": (
         "Back up keys of {owner} under a new wrapping key that is split among custodians.",
@@ -113,6 +122,25 @@ SENTENCES: Final[dict[str, Pair]] = {
         "Let suspended tenant {name} work again.",
         "恢复已停用的租户 {name}。",
     ),
+    "create-federation": (
+        "Create federation {name}: a register, under a key of its own in token {token}, of what may be used once among "
+        "several institutions.",
+        "建立联合登记 {name}：在多家机构之间登记只能使用一次的事项，其专用密钥存于令牌 {token}。",
+    ),
+    "admit-to-federation": (
+        "Allow tenant {institution} to join federation {name}.",
+        "允许租户 {institution} 加入联合登记 {name}。",
+    ),
+    "join-federation": (
+        "Let {owner} take part in federation {federation}. What its letters use once is then used for all members; of "
+        "the others it learns “taken” and nothing else.",
+        "让{owner}加入联合登记 {federation}。其函件使用一次的事项对全体成员均视为已使用；"
+        "对其他成员仅获知“已占用”，别无其他。",
+    ),
+    "leave-federation": (
+        "Let {owner} take part in federation {federation} no more. What its letters used there stays used.",
+        "让{owner}退出联合登记 {federation}。其函件在其中已使用的事项仍视为已使用。",
+    ),
     "enrol-application": (
         "Let application {application} of {owner} call the box, with these permissions and no others.",
         "允许{owner}的应用 {application} 调用本机，权限仅限下列各项。",
@@ -156,7 +184,7 @@ SENTENCES: Final[dict[str, Pair]] = {
         "解锁本机，恢复签名。",
     ),
     "suspend-key": (
-        "Stop signing with key {key} of {owner}, at once. A quorum can resume it.",
+        "Stop using key {key} of {owner}, at once. A quorum can resume it.",
         "立即停用{owner}的密钥 {key}。可由法定人数恢复。",
     ),
     "deactivate-key": (
@@ -213,6 +241,7 @@ LABELS: Final[dict[str, Pair]] = {
     "custodians": ("Custodians, one share each", "保管人（每人一份）"),
     "days": ("Valid for days", "有效天数"),
     "expires": ("Expires", "失效时间"),
+    "federation": ("Federation", "联合登记"),
     "file": ("Kind of letter: its file", "函件种类文件"),
     "finding": ("What was found", "检查结果"),
     "for_backup": ("May leave the token for a backup", "可导出备份"),
@@ -286,6 +315,7 @@ LABELS: Final[dict[str, Pair]] = {
     "title": ("Title", "标题"),
     "token": ("Token", "令牌"),
     "until": ("Until", "截止时间"),
+    "unopened": ("Veiled values not opened yet", "尚未开封的密封内容数"),
     "up_to": ("Amounts up to", "金额上限"),
     "use": ("Use", "用途"),
     "version": ("Version", "版本"),
@@ -298,6 +328,10 @@ MEANINGS: Final[dict[tuple[str, str], Pair]] = {
     ("purpose", "log"): ("heads of logs", "日志检查点"),
     ("purpose", "authority"): ("certificates", "签发证书"),
     ("purpose", "ocsp"): ("answers about certificates", "证书状态应答"),
+    ("purpose", "release"): (
+        "opening what was veiled for later; what the old key opens stays openable when another follows it",
+        "打开日后开封的密封内容；由新密钥接替后，旧密钥仍可打开此前的内容",
+    ),
     ("use", "tls-client"): ("applications prove who they are", "应用身份认证"),
     ("use", "tls-server"): ("servers prove who they are", "服务器身份认证"),
     ("role", "tsa"): ("certificates of time-stamping units", "时间戳单元证书"),
@@ -330,6 +364,7 @@ EMPTY: Final[dict[str, Pair]] = {
     "model": ("not said", "未说明"),
     "card_decryption": ("none: shares are shown on the console", "无：份额在控制台显示"),
     "up_to": ("any amount", "不限金额"),
+    "institutions": ("none yet", "暂无"),
     "permissions": ("none: it may do nothing", "无：不得进行任何操作"),
 }
 """What an empty text or list says."""

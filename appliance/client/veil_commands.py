@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,21 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from appliance.client.synchronous import Client
+    from appliance.evidence.release_keys import CheckedReleaseKey
     from appliance.letters.veil import Envelope
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
+_TRUST = click.option(
+    "--trust",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The trust directory that says whose the release key is (docs/trust.md).",
+)
+_STATE = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory where the highest trust bundle seen is kept. Default: cinnabar/trust in XDG_STATE_HOME.",
+)
 _ENVELOPE = click.option("--envelope", "envelope_file", type=_FILE, required=True, help="The envelope.")
 
 
@@ -56,6 +68,41 @@ def _typed(text: str, path: Path | None) -> str:
     if path is not None:
         return path.read_text(errors="replace").strip()
     return str(click.prompt(text, hide_input=True))
+
+
+def _release_key(path: Path, trust: Path | None, state: Path | None) -> ec.EllipticCurvePublicKey:
+    """Certificates are checked first. Raises ReleaseKeyRefused, TrustRefused."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key  # noqa: PLC0415
+
+    raw = path.read_bytes()
+    if b"-----BEGIN CERTIFICATE-----" not in raw:
+        return _public_key(path)
+    try:
+        chain = [one.public_bytes(Encoding.DER) for one in x509.load_pem_x509_certificates(raw)]
+    except ValueError:
+        raise click.ClickException(f"{path} holds no certificates that can be read") from None
+    key = load_der_public_key(_checked(chain, trust, state).public_key)
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise click.ClickException(f"{path}: values are veiled to keys of P-256")
+    return key
+
+
+def _checked(chain: list[bytes], trust: Path | None, state: Path | None) -> CheckedReleaseKey:
+    """Raises ReleaseKeyRefused, TrustRefused."""
+    from appliance.evidence.directory import default_state, load_trust  # noqa: PLC0415
+    from appliance.evidence.release_keys import check_release_key  # noqa: PLC0415
+
+    if trust is None:
+        raise click.UsageError("say by --trust what the release key's certificate is checked with")
+    return check_release_key(
+        chain, load_trust(trust, default_state() if state is None else state, None), time.time_ns() // 1000
+    )
+
+
+def _spoken(time_us: int) -> str:
+    return datetime.datetime.fromtimestamp(time_us / 1_000_000, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _public_key(path: Path) -> ec.EllipticCurvePublicKey:
@@ -97,23 +144,40 @@ def code_command(output: Path | None) -> None:
 
 
 @veil_group.command("key")
-@click.option("--output", type=_NEW, required=True, help="A new file for the tenant's release key, PEM.")
+@click.option("--output", type=_NEW, required=True, help="A new file for the release key's certificates, PEM.")
+@_TRUST
+@_STATE
 @connection_options
-def key_command(output: Path, client: Client) -> None:
-    """Fetch the release key of the tenant that this application belongs to."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+def key_command(output: Path, trust: Path | None, state: Path | None, client: Client) -> None:
+    """Fetch the release key of the tenant that this application belongs to, and check whose it is."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key  # noqa: PLC0415
+
+    from appliance.letters.veil import key_id  # noqa: PLC0415
 
     found = client.release_key()
-    key = serialization.load_der_public_key(found.key)
-    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     with _explained():
-        _write(output, pem, secret=False)
-    click.echo(f"release key {found.id}")
+        checked = _checked(found.chain, trust, state)
+        key = load_der_public_key(checked.public_key)
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key_id(key) != found.id:
+            raise click.ClickException("the box's answer names another key than its certificate")
+        chain = [x509.load_der_x509_certificate(one).public_bytes(Encoding.PEM) for one in found.chain]
+        _write(output, b"".join(chain), secret=False)
+    click.echo(f"release key {found.id} of {checked.name}, until {_spoken(checked.not_after_us)}")
 
 
 @veil_group.command("encrypt")
 @click.argument("value", type=_FILE)
-@click.option("--release-key", "release_key", type=_FILE, required=True, help="The tenant's release key, PEM or DER.")
+@click.option(
+    "--release-key",
+    "release_key",
+    type=_FILE,
+    required=True,
+    help="The tenant's release key: its certificates, which --trust checks, or a bare key that you trust by yourself.",
+)
+@_TRUST
+@_STATE
 @click.option("--tenant", required=True, help="Whose letter it is.")
 @click.option("--kind", "kind_file", type=_FILE, help="The kind's file, whose digest the envelope names.")
 @click.option("--kind-digest", help="Or its digest: SHA-256, hexadecimal.")
@@ -128,6 +192,8 @@ def key_command(output: Path, client: Client) -> None:
 def encrypt_command(
     value: Path,
     release_key: Path,
+    trust: Path | None,
+    state: Path | None,
     tenant: str,
     kind_file: Path | None,
     kind_digest: str | None,
@@ -168,7 +234,7 @@ def encrypt_command(
                 _write(code_file, f"{new_code()}\n".encode(), secret=True)
             code = code_file.read_text(errors="replace").strip()
         platform = None if platform_key is None else _public_key(platform_key)
-        made = veil(content, context, _public_key(release_key), code=code, platform_key=platform)
+        made = veil(content, context, _release_key(release_key, trust, state), code=code, platform_key=platform)
         if keep is not None:
             kept = {"agreed": made.agreed.hex(), "envelope": made.envelope.digest, "salt": made.salt.hex()}
             _write(keep, json.dumps(kept).encode() + b"\n", secret=True)

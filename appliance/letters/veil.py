@@ -55,6 +55,7 @@ from appliance.letters.errors import (
 )
 
 __all__ = [
+    "UNOPENED",
     "Context",
     "Envelope",
     "Opened",
@@ -73,6 +74,8 @@ __all__ = [
 COMMITMENT_PREFIX: Final = b"cinnabar veil commitment v1\n"
 SALT_BYTES: Final = 32
 AGREED_BYTES: Final = 32
+UNOPENED: Final = "@veiled/"
+"""Before a release key's id: the tenant's count of values that are veiled to it and not opened."""
 _KEY_INFO: Final = b"cinnabar veil key v1"
 _SHARE_INFO: Final = b"cinnabar veil share v1"
 _CHECK_INFO: Final = b"cinnabar veil check v1"

@@ -90,6 +90,11 @@ class LetterQueries:
         found = None if number is None else letters.find_claim(self.connection, number, _blob(key))
         return [0, 0] if found is None else [found.used, found.capacity]
 
+    def query_scope_used(self, tenant: str, scope: str = "") -> bool:
+        """Whether any letter uses anything in a scope: of the tenant, or of a federation, "@NAME"."""
+        number = letters.find_federation(self.connection, scope) if scope else self._tenant(tenant)
+        return number is not None and letters.is_claimed(self.connection, number)
+
     def query_tallies(self, tenant: str, prefix: str = "", after: str = "", limit: int = 4_096) -> list[list[object]]:
         """[[name, amount], ...] of the tenant's tallies whose name begins with `prefix`, in order of name, from after
         the name `after`; at most 4096."""

@@ -102,8 +102,13 @@ POWERS: Final[Mapping[str, Powers]] = {
 _CHANGES: Final = frozenset(typing.get_args(Change))
 KEYMASTER: Final = Powers(
     _CHANGES | {CeremonyEntry},
-    queries=frozenset(("certificate_states", "key_signatures", "key_states", "quotas", "register", "register_states")),
-)
+    queries=frozenset(
+        (
+            "certificate_states", "key_signatures", "key_states", "quotas", "register", "register_states", "scope_used",
+            "tallies",
+        )
+    ),
+)  # fmt: skip
 """Over admin.sock: no record's body is its business."""
 ADMINISTRATOR: Final = Powers(_CHANGES | {Query})
 """Over admin.sock. What a governed box takes from an administrator, appliance.recorder.administration says; an event of

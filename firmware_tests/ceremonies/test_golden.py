@@ -25,6 +25,7 @@ from appliance.box.kinds import kinds_of
 from appliance.box.settings import read_settings
 from appliance.ceremonies import bundle as form
 from appliance.ceremonies.actions import (
+    AdmitToFederation,
     AmendConstitution,
     BackUpKeys,
     DeactivateKey,
@@ -82,6 +83,8 @@ def stage(open_directory: Path, forwarding: Forwarder) -> Iterator[Governed]:
             if token["name"] == "other":
                 token["uri"] = token["uri"].replace(softhsm_module(), forwarding.module)
                 assert forwarding.module in token["uri"]
+        other = next(one for one in settings["tenants"] if one["name"] == "other")
+        other["uniqueness_key"] = None  # a ceremony gives it one
         box.home.settings.write_text(json.dumps(settings))
 
     made = governed(open_directory / "golden", "demo", "other", prepare=prepare)
@@ -336,6 +339,64 @@ def test_a_kind_of_letter_is_installed(stage: Governed) -> None:
     assert text in kinds_of(stage.box.home, "demo")
     with pytest.raises(CinnabarError, match="version 1 of golden-bond does not follow 1"):
         stage.submit(written("install-kind", {}, {"tenant": "demo", "file": text.decode() + "# other\n"}))
+
+
+def test_release_keys(stage: Governed) -> None:
+    """A token and a key of its own, its successor, and the end of the first, which says how much is lost with it."""
+    shared = {"tenant": "demo", "token": "demo-opening", "key": "opening-1"}
+    named = {**CERTIFIED, "organisation": "Renamed Bank 更名银行", "common_name": "Renamed Bank 更名银行 bids"}
+    made = written("release-key", shared, {}, {"until": UNTIL}, named, {})
+    check(stage, stage.decide(made, title="A release key"), "release-key")
+    shared |= {"successor": "opening-2"}
+    rotating = written("rotate-a-release-key", shared, {"until": UNTIL}, named, {"overlap_hours": 0})
+    check(stage, stage.decide(rotating, title="Its successor"), "rotate-a-release-key")
+    wait_until(lambda: release_key(stage, "opening-1")["state"] == "deactivated", 20, "the end of the overlap")
+    public_key = release_key(stage, "opening-1")["public_key"]
+    with pytest.raises(CinnabarError, match="destroy-release-key"):
+        stage.submit([DestroyKey(tenant="demo", key="opening-1", public_key=public_key)])
+    gone = {"tenant": "demo", "key": "opening-1", "public_key": public_key}
+    with pytest.raises(CinnabarError, match="0 values that were veiled"):
+        stage.submit(written("destroy-a-release-key", {}, {**gone, "unopened": 1}))
+    check(stage, stage.decide(written("destroy-a-release-key", {}, {**gone, "unopened": 0})), "destroy-a-release-key")
+    with stage.box.http("demo") as client:
+        assert len(client.get("/v1/release-key").json()["chain"]) == 2
+
+
+def release_key(stage: Governed, name: str) -> dict[str, Any]:
+    with stage.desk() as desk:
+        (found,) = [one for one in desk.call("keys", "tenant/demo") if one["name"] == name]
+    return dict(found)
+
+
+def test_a_key_of_uniqueness(stage: Governed) -> None:
+    """Made where there is none, and never again."""
+    actions = written("uniqueness-key", {}, {"tenant": "other"})
+    check(stage, stage.decide(actions, title="Once"), "uniqueness-key")
+    with pytest.raises(CinnabarError, match="nothing takes its place"):
+        stage.submit(actions)
+
+
+def test_a_federation(stage: Governed) -> None:
+    """One that admitted nobody, and one that is not there, are the same to a tenant."""
+    made = {"name": "guarantees", "token": "registry-2", "institutions": ["demo"]}
+    check(stage, stage.decide(written("new-federation", {}, made), title="A federation"), "new-federation")
+    said = set()
+    for name in ("guarantees", "nobodys"):
+        with pytest.raises(CinnabarError) as refused:
+            stage.submit(written("join-federation", {}, {"tenant": "other", "federation": name}))
+        said.add((refused.value.code, str(refused.value)))
+    assert len(said) == 1, said
+    member = {"tenant": "demo", "federation": "guarantees"}
+    check(stage, stage.decide(written("join-federation", {}, member), title="In"), "join-federation")
+    with pytest.raises(CinnabarError, match="is a member"):
+        stage.submit(written("join-federation", {}, member))
+    check(stage, stage.decide(written("leave-federation", {}, member), title="Out"), "leave-federation")
+    with pytest.raises(CinnabarError, match="no such federation"):
+        stage.submit(written("leave-federation", {}, member))
+    stage.decide([AdmitToFederation(name="guarantees", institution="other")])
+    stage.decide(written("join-federation", {}, {"tenant": "other", "federation": "guarantees"}))
+    (found,) = [one for one in read_settings(stage.box.home.settings).federations if one.name == "guarantees"]
+    assert (found.institutions, found.tenants) == (["demo", "other"], ["other"])
 
 
 def test_suspend_a_tenant_and_lock(stage: Governed) -> None:

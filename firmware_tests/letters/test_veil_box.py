@@ -101,11 +101,12 @@ def test_a_sender_fetches_the_release_key_and_veils(client: Client, letter_box: 
     asked = fields(3600.0)
     (tmp_path / "price.json").write_text('{"currency": "CNY", "amount": "12.00"}')
     where = ("--home", str(letter_box.home.root), "--as", "demo-app")
-    fetched = cinnabar("veil", "key", *where, "--output", str(tmp_path / "release.pem"))
+    trust = ("--trust", str(letter_box.home.trust), "--state", str(tmp_path / "seen"))
+    fetched = cinnabar("veil", "key", *where, *trust, "--output", str(tmp_path / "release.pem"))
     assert fetched.returncode == 0, fetched.stderr
     assert client.release_key().id in fetched.stdout
     place = ("--tenant", "demo", "--kind-digest", DIGEST, "--field", "price", "--reference", asked["tender_code"])
-    files = ("--release-key", str(tmp_path / "release.pem"), "--code-file", str(tmp_path / "code"))
+    files = ("--release-key", str(tmp_path / "release.pem"), *trust, "--code-file", str(tmp_path / "code"))
     made = cinnabar("veil", "encrypt", str(tmp_path / "price.json"), *place, *files, "--output", str(tmp_path / "e"))
     assert made.returncode == 0, made.stderr
     begun = client.begin_letter("sealed-bid", asked, envelopes={"price": (tmp_path / "e").read_bytes()})

@@ -209,6 +209,9 @@ def key_steps(owner: str, key: ShownKey) -> list[Step]:
         following = {"shared.successor": successor(key.name), "actions.0.purpose": key.purpose}
         following |= {"actions.0.scheme": key.scheme, "actions.1.authority": _authority(key)}
         steps.append(Step("rotate", url_with("/ceremonies/new/rotate-a-key", **shared, **following)))
+    if made == "active" and key.purpose == "release":
+        following = {"shared.successor": successor(key.name)}
+        steps.append(Step("rotate", url_with("/ceremonies/new/rotate-a-release-key", **shared, **following)))
     if made == "active" and key.purpose == "log":
         given = {"actions.0.tenant": tenant, "actions.0.token": key.token, "actions.0.key": successor(key.name)}
         given |= {"actions.0.scheme": key.scheme, "actions.0.purpose": "log", "actions.1.tenant": tenant}
@@ -221,7 +224,8 @@ def key_steps(owner: str, key: ShownKey) -> list[Step]:
         steps.append(Step("another-authority", link))
     if key.state == "pre-active":
         steps.append(Step("certify", free("issue-certificate", owner, key=key.name)))
-        steps.append(Step("request", free("request-certificate", owner, key=key.name)))
+        if key.purpose != "release":
+            steps.append(Step("request", free("request-certificate", owner, key=key.name)))
         steps.append(Step("import", free("import-certificate", owner, key=key.name)))
         steps.append(Step("activate", free("activate-key", owner, key=key.name)))
     if key.for_backup and key.state in {"active", "pre-active", "suspended"}:
@@ -234,7 +238,10 @@ def key_steps(owner: str, key: ShownKey) -> list[Step]:
         steps.append(Step("suspend", link, at_once=True))
     if key.state in {"active", "suspended", "pre-active"}:
         steps.append(Step("deactivate", free("deactivate-key", owner, key=key.name), at_once=True))
-    if key.state in {"deactivated", "compromised"}:
+    if key.state in {"deactivated", "compromised"} and key.purpose == "release":
+        named = {"actions.0.tenant": tenant, "actions.0.key": key.name, "actions.0.public_key": key.public_key}
+        steps.append(Step("destroy", url_with("/ceremonies/new/destroy-a-release-key", **named)))
+    elif key.state in {"deactivated", "compromised"}:
         steps.append(Step("destroy", free("destroy-key", owner, key=key.name, public_key=key.public_key)))
     if key.state in {"active", "suspended", "deactivated", "pre-active"}:
         steps.append(Step("compromised", free("declare-compromised", owner, key=key.name)))

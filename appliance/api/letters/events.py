@@ -21,6 +21,7 @@ from appliance.errors import NotFound
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import read_event
 from appliance.letters.veil import key_id
+from appliance.recorder.errors import KeyExpired, KeyStopped, KeyUnusable
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -99,12 +100,18 @@ async def letter_page(worker: Worker, request: Request) -> Response:
 
 async def release_key(worker: Worker, request: Request) -> Response:
     """GET /v1/release-key"""
-    keys = worker.release_keys.get(request.known_caller.tenant, ())
-    if not keys:
-        raise NotFound("the tenant has no release key")
-    public = keys[0].public_key
-    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return Response(_encode(ReleaseKey(key=der, id=key_id(public))))
+    tenant = request.known_caller.tenant
+    refused: KeyUnusable | None = None
+    for one in worker.release_keys.get(tenant, ()):
+        try:
+            worker.gates.check_veiling(tenant, one.name)
+        except (KeyStopped, KeyExpired) as error:
+            refused = refused or error
+            continue
+        public = one.key.public_key
+        der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return Response(_encode(ReleaseKey(key=der, id=key_id(public), chain=one.chain)))
+    raise refused or NotFound("the tenant has no release key")
 
 
 async def _draft(worker: Worker, caller: Caller, wanted: Wanted) -> Response:

@@ -21,7 +21,7 @@ from appliance.api.letters.documents import DOCUMENT, prepare_document
 from appliance.api.letters.effects import effects_of
 from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.sealing import Sealing
-from appliance.api.letters.veil import accept, open_fields
+from appliance.api.letters.veil import accept, open_fields, tallies
 from appliance.api.letters.views import read_letters
 from appliance.asic import JSON_TYPE, event_manifest, event_names
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
@@ -115,6 +115,7 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
     )
     states = states_after(wanted.before, event, decision.disclosures)
     effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses)
+    effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
     page: PreparedPdf | None = None
     if wanted.asked.document:
         page = await prepare_document(worker, caller, key, wanted.loaded, event, states[0], now_us)

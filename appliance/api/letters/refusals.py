@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from appliance.api.callers import Caller
 from appliance.api.letters.making import Wanted
 from appliance.api.letters.sealing import make_statement
-from appliance.api.texts import rfc3339
 from appliance.errors import CinnabarError
+from appliance.instants import rfc3339
 from appliance.letters.errors import ConditionNotMet, EventRefused
 from appliance.letters.event import Actor, KindReference
 from appliance.letters.refusal import Refusal, asked_digest, clear_of, conditions_found

@@ -178,3 +178,6 @@ class ReleaseKey(msgspec.Struct, frozen=True, kw_only=True):
     """SubjectPublicKeyInfo, DER, of a point of P-256."""
     id: Digest
     """SHA-256 of the uncompressed point: by which envelopes name it."""
+    chain: list[bytes]
+    """Its certificate and its issuer's, DER: an authority of the trust bundle says whose key it is, and until when.
+    Senders check it before they veil anything."""

@@ -47,7 +47,7 @@ from appliance.clock import TimeNotShown
 from appliance.errors import NotFound
 from appliance.letters.errors import ApprovalMissing
 from appliance.log import LogDamaged
-from appliance.recorder.errors import Archived, HeadMoved, RecorderUnavailable
+from appliance.recorder.errors import Archived, HeadMoved, KeyExpired, KeyStopped, RecorderUnavailable
 
 _LETTER = Parameter("id", "[0-9a-f]{32}", "Id of a letter.", "0" * 32)
 _PUBLIC: Final[frozenset[ListenerName]] = frozenset({"public"})
@@ -188,8 +188,8 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         summary="The key that values are veiled to",
         description="Senders encrypt to it and to a code that they keep; see docs/veil.md.",
         work=Work.READ,
-        answers=(Answer(200, "The newest release key of the caller's tenant.", json_of(ReleaseKey)),),
-        errors=(NotFound,),
+        answers=(Answer(200, "The newest active release key of the caller's tenant.", json_of(ReleaseKey)),),
+        errors=(NotFound, KeyStopped, KeyExpired),
     ),
     Endpoint(
         method="POST",

@@ -18,18 +18,19 @@ from appliance.letters.envelope import Context, read_envelope
 from appliance.letters.errors import EnvelopeDamaged, EnvelopeElsewhere, FieldRefused
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState
-from appliance.letters.veil import accept_envelope, key_id, open_envelope
+from appliance.letters.veil import UNOPENED, accept_envelope, key_id, open_envelope
+from appliance.recorder.messages import Tally
 
 if TYPE_CHECKING:
+    from appliance.api.units import ReleaseKey
     from appliance.api.worker import Worker
-    from hsm.agreement import AgreementKey
 
 
 async def accept(
     worker: Worker, tenant: str, loaded: LoadedKind, envelopes: Mapping[str, bytes], fields: Mapping[str, Any]
 ) -> None:
     """Hold envelopes to the letter that they come with. Raises EnvelopeRefused, EnvelopeElsewhere, EnvelopeDamaged,
-    RecipientRefused, FieldRefused, and what document workers refuse with."""
+    RecipientRefused, FieldRefused, KeyStopped, KeyExpired, and what document workers refuse with."""
     for name, raw in envelopes.items():
         field = loaded.kind.fields.get(name)
         if field is None:
@@ -37,8 +38,10 @@ async def accept(
         if field.confidentiality == "veiled":
             context = context_of(loaded, tenant, name, fields)
             header = read_envelope(raw).header
-            accept_envelope(raw, context, _key(worker, tenant, header.release_key).public_key)
-            if header.platform in [key_id(one.public_key) for one in worker.release_keys.get(tenant, ())]:
+            held = _key(worker, tenant, header.release_key)
+            accept_envelope(raw, context, held.key.public_key)
+            worker.gates.check_veiling(tenant, held.name)
+            if header.platform in [key_id(one.key.public_key) for one in worker.release_keys.get(tenant, ())]:
                 raise EnvelopeElsewhere("/platform: it is a release key of the box, which could open it alone")
         elif field.confidentiality == "recipients":
             await worker.documents.call(ADDRESSED, tenant, AddressedRequest(envelope=raw))
@@ -49,20 +52,48 @@ async def open_fields(
 ) -> dict[str, tuple[Any, str]]:
     """(value, salt in hexadecimal) of veiled fields. The caller has seen that time, state and approvals allow it.
 
-    Raises FieldRefused, OpenedTooEarly, WeakCode, WrongCode, EnvelopeDamaged."""
+    Raises FieldRefused, KeyStopped, OpenedTooEarly, WeakCode, WrongCode, EnvelopeDamaged."""
     opened: dict[str, tuple[Any, str]] = {}
     for name in names:
         if name not in codes:
             raise FieldRefused(f"/codes/{name}: the event opens it")
         envelope = read_envelope(await _kept(worker, tenant, before, name))
-        key = _key(worker, tenant, envelope.header.release_key)
+        held = _key(worker, tenant, envelope.header.release_key)
+        worker.gates.check_opening(tenant, held.name)
         context = context_of(loaded, tenant, name, before.fields)
         now_us = worker.clock.read().time_us
         found = await asyncio.to_thread(
-            open_envelope, envelope, context, now_us, key.public_key, key.agree, codes[name]
+            open_envelope, envelope, context, now_us, held.key.public_key, held.key.agree, codes[name]
         )
         opened[name] = (_value(found.plaintext), found.salt.hex())
     return opened
+
+
+async def tallies(
+    worker: Worker,
+    tenant: str,
+    loaded: LoadedKind,
+    before: LetterState | None,
+    envelopes: Mapping[str, bytes],
+    opens: Sequence[str],
+) -> list[Tally]:
+    """What an event adds to the counts of values that are not opened, by release key: so that whoever destroys one
+    knows what is lost with it."""
+    counts: dict[str, int] = {}
+
+    def count(envelope: bytes, change: int) -> None:
+        key = read_envelope(envelope).header.release_key
+        counts[key] = counts.get(key, 0) + change
+
+    for name, raw in envelopes.items():
+        if loaded.kind.fields[name].confidentiality == "veiled":
+            count(raw, 1)
+    if before is not None:
+        replaced = [name for name in envelopes if loaded.kind.fields[name].confidentiality == "veiled"]
+        for name in {*replaced, *opens}:
+            if name in before.sealed and name not in before.fields:
+                count(await _kept(worker, tenant, before, name), -1)
+    return [Tally(f"{UNOPENED}{key}", change, None) for key, change in counts.items() if change]
 
 
 def context_of(loaded: LoadedKind, tenant: str, field: str, fields: Mapping[str, Any]) -> Context:
@@ -83,10 +114,10 @@ def _value(plaintext: bytes) -> Any:  # JSON
     return value
 
 
-def _key(worker: Worker, tenant: str, wanted: str) -> AgreementKey:
+def _key(worker: Worker, tenant: str, wanted: str) -> ReleaseKey:
     keys = worker.release_keys.get(tenant, ())
     for key in keys:
-        if key_id(key.public_key) == wanted:
+        if key_id(key.key.public_key) == wanted:
             return key
     expected = next((len(one.release_keys) for one in worker.settings.tenants if one.name == tenant), 0)
     if len(keys) < expected:

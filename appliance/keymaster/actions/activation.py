@@ -39,6 +39,7 @@ from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger import Activation, LedgerKey
 from appliance.keymaster.keys.log_keys import log_of, rotation_note, verifier_of
 from appliance.keymaster.keys.ownership import REHEARSAL_ARC, write_chain
+from appliance.keymaster.keys.release_keys import name_in_envelopes, with_release_key
 from appliance.keymaster.keys.states import KeyStateRefused, after
 from appliance.keymaster.keys.use import set_register
 from appliance.keymaster.registry import StepResult, executor
@@ -111,7 +112,7 @@ async def put_to_use(
 ) -> dict[str, Any]:
     """Bring a key into register, settings and trust; again changes nothing. `before`: the key that it is put before."""
     room = ctx.room
-    if key.purpose in {"seal", "stamp", "ocsp"} and not key.certificates:
+    if key.purpose in {"seal", "stamp", "ocsp", "release"} and not key.certificates:
         raise KeyStateRefused("the key has no certificate yet")
     await set_register(room, key, "active", ctx.digest)
     if key.purpose != "log":
@@ -133,6 +134,10 @@ async def put_to_use(
         return await _use_as_authority(ctx, key)
     if key.purpose == "ocsp":
         return await answer_for(ctx, key, before)
+    if key.purpose == "release":
+        certificate = write_chain(ctx.home, key.label, key.certificates)
+        await room.change_settings(lambda settings: with_release_key(settings, key, certificate))
+        return {"release_key": name_in_envelopes(key)}
     raise DocumentRefused(f"there is no use for a key of purpose {key.purpose}")
 
 
@@ -248,7 +253,7 @@ async def may_rotate(room: Room, proposal: Proposal, action: RotateKey) -> None:
         return  # begun by an earlier run
     if key.state != "active":
         raise KeyStateRefused(f"a key that is {key.state} is not rotated")
-    if key.purpose not in {"seal", "stamp", "log", "ocsp"}:
+    if key.purpose not in {"seal", "stamp", "log", "ocsp", "release"}:
         raise DocumentRefused("an authority is followed by another one that is activated beside it")
     if successor is not None and successor.purpose != key.purpose:
         raise DocumentRefused("the successor is for another purpose")

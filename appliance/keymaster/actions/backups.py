@@ -33,7 +33,7 @@ from appliance.keymaster.keys.backups import (
     read_key_backup,
 )
 from appliance.keymaster.keys.custody import KeyRow, find_key, note_restored
-from appliance.keymaster.keys.ownership import is_boxs, owner_of
+from appliance.keymaster.keys.ownership import is_boxs, owner_of, tokens_of_letters
 from appliance.keymaster.keys.shares import Share, ShareRefused, make_shares, read_share, recover
 from appliance.keymaster.keys.wrapping import (
     WRAPPING_PREFIX,
@@ -348,6 +348,8 @@ def _check_owner(room: Room, action: RestoreKeys) -> None:
     into a tenant's."""
     settings = room.settings
     owner, boxs = owner_of(settings, action.token), is_boxs(settings, action.token)
+    if action.token in tokens_of_letters(settings):
+        raise Conflict("the token has keys of letters and nothing else")
     if (owner is not None and owner == action.tenant) or (boxs and action.tenant is None):
         return
     kept = [key for key in room.ledger.keys(every=True) if key.token == action.token and key.state != "destroyed"]

@@ -39,6 +39,7 @@ from appliance.keymaster.certificates.trust_bundles import read_last
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger import LedgerKey
 from appliance.keymaster.keys.ownership import note, noted, subject_names, write_chain
+from appliance.keymaster.keys.release_keys import public_key_in
 from appliance.keymaster.keys.states import KeyStateRefused
 from appliance.keymaster.registry import StepResult, answers, executor
 from hsm.public_keys import public_key_der
@@ -46,13 +47,20 @@ from hsm.x509 import hash_algorithm, private_key, rsa_padding
 
 REQUEST: Final = "request.der"
 LONGEST_CHAIN: Final = 8
-_ROLES: Final[dict[str, Role]] = {"seal": "seal", "stamp": "stamp", "authority": "authority", "ocsp": "ocsp"}
-_AUTHORITY_ROLES: Final = {"seal": "seal", "stamp": "tsa"}
+_ROLES: Final[dict[str, Role]] = {
+    "seal": "seal",
+    "stamp": "stamp",
+    "authority": "authority",
+    "ocsp": "ocsp",
+    "release": "release",
+}
+_AUTHORITY_ROLES: Final = {"seal": "seal", "stamp": "tsa", "release": "seal"}
 """The role, in the trust bundle, of the authority that certifies a purpose. Each certifies its own responder."""
 _PROFILES: Final = {
     "seal": profiles.seal,
     "stamp": profiles.time_stamping_unit,
     "ocsp": profiles.ocsp_responder,
+    "release": profiles.release,
 }
 
 Certified = RequestCertificate | ImportCertificate | IssueCertificate | CreateAuthority
@@ -66,6 +74,8 @@ async def may_certify(room: Room, proposal: Proposal, action: Certified) -> None
         raise KeyStateRefused(f"a key that is {state} gets no certificate")
     key = room.ledger.find(tenant, action.key)
     purpose = key.purpose if key is not None else _purpose_in(proposal, action.key)
+    if purpose == "release" and isinstance(action, RequestCertificate):
+        raise DocumentRefused("a release key signs no request: an authority of the box certifies it")
     if purpose == "log":
         raise DocumentRefused("a log key has no certificate: its verifier key stands in the trust bundle")
     if isinstance(action, CreateAuthority) is not (purpose == "authority"):
@@ -172,6 +182,13 @@ def _request(ctx: ExecutionContext, action: RequestCertificate, key: LedgerKey) 
     return request.public_bytes(serialization.Encoding.DER)
 
 
+def _show(room: Room, key: LedgerKey) -> None:
+    """The key is in its token, and the very one of the ledger. Blocks. Raises HsmError, Conflict."""
+    found = public_key_in(room.user_token(key.token), hsm.Pkcs11Uri.parse(key.uri), key.scheme)
+    if public_key_der(found) != key.public_key:
+        raise Conflict("the token has another key under that id")
+
+
 def _open(room: Room, key: LedgerKey) -> hsm.SigningKey:
     """The key in its token, and the very one of the ledger. Blocks. Raises HsmError, Conflict."""
     found = room.user_token(key.token).signing_key(hsm.Pkcs11Uri.parse(key.uri), key.scheme)
@@ -252,7 +269,7 @@ async def issue_certificate(ctx: ExecutionContext, action: IssueCertificate) -> 
     check_names(ctx.settings, None, action)
     settings = authority_settings(ctx.settings, action.authority)
     issuer = await open_issuer(ctx.room, settings.name)
-    await asyncio.to_thread(_open, ctx.room, key)
+    await asyncio.to_thread(_show, ctx.room, key)
     public = serialization.load_der_public_key(key.public_key)
     chosen = particulars(ctx)
     subject = _subject(ctx.settings, action)

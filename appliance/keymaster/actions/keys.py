@@ -29,12 +29,15 @@ from appliance.keymaster.certificates.trust_changes import trust_published
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger import LedgerKey
 from appliance.keymaster.keys.ownership import check_token
+from appliance.keymaster.keys.release_keys import SCHEME as RELEASE_SCHEME
+from appliance.keymaster.keys.release_keys import check_release_token, public_key_in
 from appliance.keymaster.keys.signed_records import affected
 from appliance.keymaster.keys.states import Change, KeyState, KeyStateRefused, after
 from appliance.keymaster.keys.use import forget_authority, is_fronts_authority, leave_use, may_leave_log, set_register
 from appliance.keymaster.registry import StepResult, answers, executor
 from appliance.keymaster.standing import check_taken
 from appliance.recorder.messages import BOX_LOG
+from hsm.agreement import settle_or_make_agreement_key
 from hsm.inventory import TokenObject, list_objects
 from hsm.keys import destroy_key_pair, generate_key_pair, settle_half_made
 from hsm.mechanisms import SCHEMES
@@ -46,6 +49,7 @@ _FAMILIES: Final[dict[str, tuple[str, ...]]] = {
     "log": ("ed25519",),
     "authority": ("ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-pkcs1-sha256", "rsa-pkcs1-sha384"),
     "ocsp": ("ecdsa-p", "rsa-pkcs1-"),
+    "release": (RELEASE_SCHEME,),
 }
 """What each purpose can be done with. What authorities and responders sign must be read by every verifier: ECDSA on
 P-256 and P-384, and RSA with PKCS #1 v1.5 (RFC 5754), whose keys here have 3072 bits."""
@@ -60,8 +64,11 @@ def now_us() -> int:
 
 async def may_generate(room: Room, proposal: Proposal, action: GenerateKey) -> None:
     """A free name, a token of the owner's, a scheme that serves the purpose, an end to come."""
-    check_token(room.settings, proposal, action.tenant, action.token)
-    if action.scheme not in SCHEMES or not action.scheme.startswith(_FAMILIES[action.purpose]):
+    if action.purpose == "release":
+        check_release_token(room, proposal, action)
+    else:
+        check_token(room.settings, proposal, action.tenant, action.token)
+    if action.scheme not in {*SCHEMES, RELEASE_SCHEME} or not action.scheme.startswith(_FAMILIES[action.purpose]):
         raise DocumentRefused(f"a key of scheme {action.scheme} cannot be used for: {action.purpose}")
     if action.purpose in {"authority", "ocsp"} and action.tenant is not None:
         raise DocumentRefused("authorities and their responders are the box's own")
@@ -82,7 +89,10 @@ async def may_generate(room: Room, proposal: Proposal, action: GenerateKey) -> N
 @executor(GenerateKey, check=may_generate)
 async def generate_key(ctx: ExecutionContext, action: GenerateKey) -> StepResult:
     """Make the pair in its token under the id that follows from the proposal, so that what a crash left is found."""
-    check_token(ctx.settings, None, action.tenant, action.token)
+    if action.purpose == "release":
+        check_release_token(ctx.room, ctx.proposal, action)
+    else:
+        check_token(ctx.settings, None, action.tenant, action.token)
     public, objects = await asyncio.to_thread(_make, ctx, action)
     ledger = ctx.room.ledger
     if ledger.by_id(action.token, ctx.key_id) is None:
@@ -123,11 +133,12 @@ async def generate_key(ctx: ExecutionContext, action: GenerateKey) -> StepResult
 
 def _make(ctx: ExecutionContext, action: GenerateKey) -> tuple[bytes, list[TokenObject]]:
     token = ctx.room.user_token(action.token)
-    there = settle_half_made(token, action.key, action.scheme, id=ctx.key_id, for_backup=action.for_backup)
-    if not there:
+    if action.purpose == "release":
+        settle_or_make_agreement_key(token, action.key, id=ctx.key_id)
+    elif not settle_half_made(token, action.key, action.scheme, id=ctx.key_id, for_backup=action.for_backup):
         generate_key_pair(token, action.key, action.scheme, id=ctx.key_id, for_backup=action.for_backup)
-    key = token.signing_key(hsm.Pkcs11Uri(id=ctx.key_id), action.scheme)
-    return public_key_der(key.public_key), pair(token, ctx.key_id)
+    public = public_key_in(token, hsm.Pkcs11Uri(id=ctx.key_id), action.scheme)
+    return public_key_der(public), pair(token, ctx.key_id)
 
 
 def pair(token: hsm.Token, cka_id: bytes) -> list[TokenObject]:
@@ -186,7 +197,9 @@ async def may_change(room: Room, proposal: Proposal, action: KeyAction) -> None:
     if key.purpose == "log" and key.state == "active" and not may_leave_log(room, key):
         raise KeyStateRefused("the log has no other key: rotate it first")
     if isinstance(action, DestroyKey):
-        _check_public_key(key, action)
+        check_public_key(key, action.public_key)
+        if key.purpose == "release":
+            raise DocumentRefused("of a release key the proposal says how much is lost with it: destroy-release-key")
     if isinstance(action, DeclareCompromised) and instant(action.since) > datetime.datetime.now(datetime.UTC):
         raise DocumentRefused("a key cannot be compromised from a time to come")
     if isinstance(action, ResumeKey):
@@ -207,8 +220,9 @@ def _is_done(key: LedgerKey, change: Change) -> bool:
     return key.state == done[change]
 
 
-def _check_public_key(key: LedgerKey, action: DestroyKey) -> None:
-    if hashlib.sha256(key.public_key).hexdigest() != action.public_key:
+def check_public_key(key: LedgerKey, digest: str) -> None:
+    """Whether the key is the one meant, by the SHA-256 of its SubjectPublicKeyInfo. Raises Conflict."""
+    if hashlib.sha256(key.public_key).hexdigest() != digest:
         raise Conflict("the key of that name has another public key than the proposal says")
 
 
@@ -250,8 +264,8 @@ async def resume_key(ctx: ExecutionContext, action: ResumeKey) -> StepResult:
 
 def _prove(room: Room, key: LedgerKey) -> None:
     """The token still has this very key. Raises HsmError, Conflict."""
-    found = room.user_token(key.token).signing_key(hsm.Pkcs11Uri.parse(key.uri), key.scheme)
-    if public_key_der(found.public_key) != key.public_key:
+    found = public_key_in(room.user_token(key.token), hsm.Pkcs11Uri.parse(key.uri), key.scheme)
+    if public_key_der(found) != key.public_key:
         raise Conflict("the token has another key under that id")
 
 
@@ -303,9 +317,17 @@ async def declare_compromised(ctx: ExecutionContext, action: DeclareCompromised)
 async def destroy_key(ctx: ExecutionContext, action: DestroyKey) -> StepResult:
     """Both halves leave the token, and every other one that it was restored into. The ledger keeps what the key was."""
     key = ctx.room.ledger.key(action.tenant, action.key)
-    _check_public_key(key, action)
+    check_public_key(key, action.public_key)
     if not _is_done(key, "destroy"):
         after(key.state, "destroy")
+    gone = await destroy_everywhere(ctx, key)
+    return StepResult(
+        {"key": key.label, "id": key.cka_id.hex(), "public_key": action.public_key, "state": "destroyed", "found": gone}
+    )
+
+
+async def destroy_everywhere(ctx: ExecutionContext, key: LedgerKey) -> bool:
+    """Out of the settings and out of every token that has it; whether it was there still. Again changes nothing."""
     if key.purpose == "authority":
         await forget_authority(ctx.room, key)
     else:
@@ -314,9 +336,7 @@ async def destroy_key(ctx: ExecutionContext, action: DestroyKey) -> StepResult:
     for copy in ctx.room.ledger.copies(key) or [key]:
         gone |= await asyncio.to_thread(_destroy, ctx.room, copy)
         _forget(ctx.room, copy)
-    return StepResult(
-        {"key": key.label, "id": key.cka_id.hex(), "public_key": action.public_key, "state": "destroyed", "found": gone}
-    )
+    return gone
 
 
 def _forget(room: Room, key: LedgerKey) -> None:

@@ -31,9 +31,12 @@ from appliance.ceremonies import Proposal, check_proposal, encode, proposal_dige
 from appliance.ceremonies.actions import (
     Action,
     BackUpKeys,
+    CreateFederation,
     DestroyKey,
+    DestroyReleaseKey,
     GenerateKey,
     InitialiseToken,
+    MakeUniquenessKey,
     RequestCertificate,
     RestoreKeys,
 )
@@ -41,13 +44,17 @@ from appliance.errors import CinnabarError
 from appliance.keymaster.context import Room, step_key_id
 from appliance.keymaster.engine import check_requester
 from appliance.keymaster.keys.backups import find_key_backup
+from appliance.keymaster.keys.release_keys import SCHEME as RELEASE_SCHEME
+from appliance.keymaster.keys.release_keys import public_key_in
 from appliance.keymaster.keys.shares import make_shares, recover
 from appliance.keymaster.keys.wrapping import BackupFailed, throwaway_module
 from appliance.keymaster.registry import answers, find_executor
 from hsm import HsmError, LaneSettings, Pkcs11Uri, Token, initialise_token, open_token
+from hsm.agreement import generate_agreement_key
 from hsm.backup import install_wrapping_key, remove_wrapping_keys, restore_key, wrap_key
 from hsm.inventory import list_objects
 from hsm.keys import destroy_key_pair, generate_key_pair
+from hsm.mac import generate_mac_key
 from hsm.public_keys import public_key_der
 
 _TIMEOUT_S = 300.0
@@ -192,7 +199,7 @@ class _Stage:
         for key in self._job.keys:
             token = self.token(key.token)
             with suppress(HsmError):
-                generate_key_pair(token, key.name, key.scheme, id=key.id, for_backup=key.for_backup)
+                _make_pair(token, key)
             self._where[key.name] = key
 
     def perform(self, step: int, action: Action) -> tuple[dict[str, Any], list[str]] | None:
@@ -210,7 +217,9 @@ class _Stage:
             return self._back_up(action)
         if isinstance(action, RestoreKeys):
             return self._restore(action)
-        if isinstance(action, DestroyKey):
+        if isinstance(action, MakeUniquenessKey | CreateFederation):
+            return self._make_mac_key(step, action)
+        if isinstance(action, DestroyKey | DestroyReleaseKey):
             key = self._where.pop(action.key)
             destroy_key_pair(self.token(key.token), Pkcs11Uri(object=key.name, id=key.id))
             return {"destroyed": action.key}, ["the public key"]
@@ -218,16 +227,25 @@ class _Stage:
 
     def _generate(self, step: int, action: GenerateKey) -> tuple[dict[str, Any], list[str]]:
         token, identifier = self.token(action.token), step_key_id(self._digest, step)
-        uri = generate_key_pair(token, action.key, action.scheme, id=identifier, for_backup=action.for_backup)
-        token.signing_key(uri, action.scheme)
+        key = StandIn(action.token, action.key, identifier, action.scheme, action.for_backup)
+        public_key_in(token, _make_pair(token, key), action.scheme)
         made = next(one for one in list_objects(token) if one.kind == "private-key" and one.id == identifier)
-        self._where[action.key] = StandIn(action.token, action.key, identifier, action.scheme, action.for_backup)
+        self._where[action.key] = key
         facts = {
             "key": action.key,
             "id": identifier.hex(),
             "attributes": {"true": list(made.flags), "false": list(made.cleared)},
         }
         return facts, ["the public key", f"the serial number of token {action.token}"]
+
+    def _make_mac_key(
+        self, step: int, action: MakeUniquenessKey | CreateFederation
+    ) -> tuple[dict[str, Any], list[str]]:
+        identifier = step_key_id(self._digest, step)
+        name = action.token if isinstance(action, CreateFederation) else str(action.tenant)
+        token = self.token(name)
+        token.mac_key(generate_mac_key(token, f"{name}-uniqueness", id=identifier))
+        return {"id": identifier.hex()}, ["the key, which never leaves its token"]
 
     def _back_up(self, action: BackUpKeys) -> tuple[dict[str, Any], list[str]]:
         value = os.urandom(32)
@@ -260,6 +278,12 @@ class _Stage:
             != hashlib.sha256(public_key_der(public_key)).digest()
         ):
             raise BackupFailed("another key came back than was wrapped")
+
+
+def _make_pair(token: Token, key: StandIn) -> Pkcs11Uri:
+    if key.scheme == RELEASE_SCHEME:
+        return generate_agreement_key(token, key.name, id=key.id)
+    return generate_key_pair(token, key.name, key.scheme, id=key.id, for_backup=key.for_backup)
 
 
 def _play(job: _Job) -> list[Step]:

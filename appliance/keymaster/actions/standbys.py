@@ -14,6 +14,7 @@ from appliance.errors import Conflict
 from appliance.keymaster.actions.keys import was_begun
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger import LedgerKey
+from appliance.keymaster.keys.release_keys import public_key_in
 from appliance.keymaster.keys.standbys import check_end, check_set, find_pair, holdings, with_standby
 from appliance.keymaster.registry import StepResult, executor
 from hsm import Pkcs11Uri
@@ -50,8 +51,8 @@ async def set_standby(ctx: ExecutionContext, action: SetStandby) -> StepResult:
 
 def _prove(room: Room, key: LedgerKey) -> None:
     """The token has this very key and signs with it: that is part of opening it. Blocks. Raises HsmError, Conflict."""
-    found = room.user_token(key.token).signing_key(Pkcs11Uri.parse(key.uri), key.scheme)
-    if public_key_der(found.public_key) != key.public_key:
+    found = public_key_in(room.user_token(key.token), Pkcs11Uri.parse(key.uri), key.scheme)
+    if public_key_der(found) != key.public_key:
         raise Conflict(f"the token {key.token} has another key under the id of {key.label}")
 
 

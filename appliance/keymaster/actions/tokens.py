@@ -15,6 +15,7 @@ from appliance.keymaster.actions.keys import now_us
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger import KeyLedger
 from appliance.keymaster.keys.new_tokens import check_free, keep_pins, make_token
+from appliance.keymaster.keys.release_keys import makes_release_token
 from appliance.keymaster.registry import StepResult, executor
 from hsm.inventory import list_objects
 
@@ -25,8 +26,8 @@ async def may_initialise(room: Room, proposal: Proposal, action: InitialiseToken
     if named.count(action.token) > 1:
         raise DocumentRefused("a token is made once")
     made = {other.name for other in proposal.actions if isinstance(other, CreateTenant)}
-    if action.tenant is not None and action.tenant not in made:
-        raise DocumentRefused("a tenant has one token; another one comes with another tenant")
+    if action.tenant is not None and action.tenant not in made and not makes_release_token(proposal, action):
+        raise DocumentRefused("a tenant has one token, and others for release keys that the same ceremony makes")
     if _made_here(room.ledger, action.token, proposal):
         return
     check_free(room.settings, action.token)

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from appliance.ceremonies import DocumentRefused
 
-Role = Literal["seal", "stamp", "authority", "ocsp"]
+Role = Literal["seal", "stamp", "authority", "ocsp", "release"]
 _UPPER_BOUNDS: Final = {NameOID.COMMON_NAME: 64, NameOID.ORGANIZATION_NAME: 64, NameOID.COUNTRY_NAME: 2}
 _LONGEST: Final = timedelta(days=36_525)
 
@@ -112,7 +112,12 @@ def _purpose(certificate: x509.Certificate, role: Role) -> Iterable[str]:
         yield "an authority's key signs certificates and CRLs"
     if not authority and (bits.key_cert_sign or bits.crl_sign):
         yield "only an authority's key signs certificates and CRLs"
-    if not authority and not (bits.digital_signature or bits.content_commitment):
+    if role == "release":
+        if not bits.key_agreement or bits.digital_signature or bits.content_commitment or bits.key_encipherment:
+            yield "a release key agrees on secrets and does nothing else"
+        if extended is not None:
+            yield "a release key has no further purpose"
+    elif not authority and not (bits.digital_signature or bits.content_commitment):
         yield "its key does not sign"
     purposes = set() if extended is None else set(extended[0])  # type: ignore[call-overload]
     if role == "stamp" and (purposes != {ExtendedKeyUsageOID.TIME_STAMPING} or extended is None or not extended[1]):

@@ -172,6 +172,19 @@ def seal(
     return _sign(issuer, builder)
 
 
+def release(
+    issuer: Issuer,
+    subject: x509.Name,
+    public_key: PublicKeyTypes,
+    now: datetime,
+    lifetime: timedelta,
+    serial: int | None = None,
+) -> x509.Certificate:
+    """A release key's certificate: it agrees on secrets and does nothing else (RFC 5480, section 3)."""
+    builder = _end_entity(issuer, subject, public_key, now, lifetime, serial)
+    return _sign(issuer, builder.add_extension(_key_usage("key_agreement"), critical=True))
+
+
 def tls_server(
     issuer: Issuer, subject: x509.Name, public_key: PublicKeyTypes, now: datetime, lifetime: timedelta, names: list[str]
 ) -> x509.Certificate:

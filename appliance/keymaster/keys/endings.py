@@ -32,7 +32,8 @@ async def _end(room: Room, key: LedgerKey, why: str, now: int) -> None:
         log.error("log-key-overdue", key=key.label, next="rotate it")
         return  # a log without a key would stop; the log is what shows that it is overdue
     await set_register(room, key, "deactivated", "")
-    await leave_use(room, key)
+    if key.purpose != "release":  # what was veiled to it stays openable
+        await leave_use(room, key)
     facts = {"key": key.label, "id": key.cka_id.hex(), "why": why, "state": "deactivated"}
     record = CeremonyRecord(event="key-ended", facts=facts, time=now)
     subject = hashlib.sha256(key.cka_id + key.public_key).hexdigest()

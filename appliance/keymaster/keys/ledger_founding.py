@@ -25,6 +25,8 @@ from appliance.keymaster.actions.certification import authority_role
 from appliance.keymaster.context import Room
 from appliance.keymaster.keys.ledger import FOUNDING, Activation
 from appliance.keymaster.keys.ledger_watch import log_name
+from appliance.keymaster.keys.release_keys import SCHEME as RELEASE_SCHEME
+from appliance.keymaster.keys.release_keys import public_key_in
 from appliance.log import VerifierKey
 from hsm.inventory import TokenObject, list_objects
 from hsm.public_keys import public_key_der
@@ -108,7 +110,7 @@ def _ask(room: Room, name: str, wanted: list[_Used]) -> tuple[list[TokenObject],
             and (uri.object is None or one.label == uri.object)
         ]
         if len(private) == 1:
-            found.append((used, private[0].id, token.signing_key(uri, used.scheme).public_key))
+            found.append((used, private[0].id, public_key_in(token, uri, used.scheme)))
         else:
             log.warning("key-not-found", token=name, key=used.label)
     return objects, found
@@ -153,6 +155,13 @@ def _used(room: Room) -> list[_Used]:
                     Activation(),
                 )
             )
+    for tenant in settings.tenants:
+        used += [
+            _Used(
+                key.token, key.name, key.key_uri, RELEASE_SCHEME, "release", tenant.name, key.certificate, Activation()
+            )
+            for key in tenant.release_keys
+        ]
     for entry in settings.logs:
         for number, log_key in enumerate(entry.keys, 1):
             uri = hsm.Pkcs11Uri.parse(log_key.key_uri)

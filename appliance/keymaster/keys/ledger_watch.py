@@ -21,7 +21,7 @@ import structlog
 import hsm
 from appliance.box.states import Cause
 from appliance.ceremonies import read_proposal
-from appliance.ceremonies.actions import BackUpKeys, DestroyKey, RestoreKeys
+from appliance.ceremonies.actions import BackUpKeys, DestroyKey, DestroyReleaseKey, RestoreKeys
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import CinnabarError, Conflict
 from appliance.keymaster import register
@@ -36,6 +36,7 @@ from appliance.keymaster.officers.constitutions import APPLICATION
 from appliance.recorder.messages import BOX_LOG
 from hsm.inventory import TokenObject, destroy_objects, list_objects
 from hsm.public_keys import public_key_der, verify
+from hsm.vault import WRAPPING_KEY_LABEL
 
 PIN_LABEL = "cinnabar-constitution-"
 SETTLED = "settled.json"
@@ -174,6 +175,8 @@ def _ask_token(room: Room, name: str, keys: list[LedgerKey]) -> tuple[list[Token
     for key in keys:
         if key.cka_id not in there:
             continue  # missing, and found so
+        if key.purpose == "release":
+            continue  # it signs nothing; what it agrees on stands in the inventory
         message = secrets.token_bytes(CHALLENGE_BYTES)
         try:
             signing = token.signing_key(hsm.Pkcs11Uri.parse(key.uri), key.scheme)
@@ -199,7 +202,7 @@ def _rules(room: Room, name: str) -> tuple[Callable[[TokenObject], bool], Callab
     actions = [action for _, proposal in running for action in proposal.actions]
     backing_up = any(isinstance(action, BackUpKeys | RestoreKeys) for action in actions)
     restoring = {key for action in actions if isinstance(action, RestoreKeys) for key in action.keys}
-    destroying = {action.public_key for action in actions if isinstance(action, DestroyKey)}
+    destroying = {action.public_key for action in actions if isinstance(action, DestroyKey | DestroyReleaseKey)}
     keys = [key for key in room.ledger.keys(every=True) if key.token == name]
     restored = {key.cka_id for key in keys if key.restored and key.state != "destroyed"}
     leaving = {
@@ -258,7 +261,10 @@ async def settle(ctx: ExecutionContext, name: str) -> list[dict[str, Any]]:
         raise StillUnexplained(f"declare compromised, destroy and replace first: {names}")
     new = {bytes.fromhex(one.fingerprint) for one in outcome.differences if one.what == "new" or one in exchanged}
     missing = [one for one in outcome.differences if one.what == "missing"]
-    gone = {one.id for one in missing if one.kind == "private-key"}
+    if any((one.kind, one.label) == ("secret-key", WRAPPING_KEY_LABEL) for one in missing):
+        # Without it nothing of the tenant's can be read or kept: a worker that starts would find its content closed.
+        raise StillUnexplained("the key of the tenant's content is gone: bring its token back from a backup")
+    gone = {one.id for one in (*missing, *exchanged) if one.kind == "private-key"}
     mine = [key for key in room.ledger.keys(every=True) if key.token == name and key.state != "destroyed"]
     lost = [key for key in mine if key.cka_id.hex() in gone]
     leaving = {key.cka_id.hex(): key.label for key in lost if is_served(room.settings, key)}
@@ -266,13 +272,13 @@ async def settle(ctx: ExecutionContext, name: str) -> list[dict[str, Any]]:
     # Noted before anything is done: a run after a crash finds less.
     first = msgspec.json.decode(note(ctx, _noted_of(name), msgspec.json.encode(told)), type=list[dict[str, Any]])
     known = {one["fingerprint"] for one in first}
-    await give_up(room, name, [*missing, *exchanged])
     for key in lost:
         if not is_served(room.settings, key):
             continue
         if key.state in {"active", "suspended"}:
             await set_register(room, key, "deactivated", ctx.digest)
         await leave_use(room, key)  # a worker that starts looks for every key of the settings
+    await give_up(room, name, [*missing, *exchanged])
     if new:
         await asyncio.to_thread(lambda: destroy_objects(room.user_token(name), new))
     with room.journal.transaction():

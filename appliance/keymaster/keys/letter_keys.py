@@ -1,8 +1,8 @@
-"""Keys of letters that are in no ledger of keys: those that make MACs (uniqueness) and those that open what was veiled.
+"""Keys of letters: those that make MACs (uniqueness), and those that open what was veiled.
 
-They sign nothing and have no certificate, so that no ceremony leads them through states. The ledger knows them as
-objects of their token, each by what it makes (hsm.inventory). One that is gone, or was exchanged, is given up: it
-leaves the settings, and its letters are refused from then on rather than judged by another key.
+They sign nothing; the ledger knows them as objects of their token, each by what it makes (hsm.inventory). One that is
+gone, or was exchanged, is given up: it leaves the settings, and its letters are refused from then on rather than judged
+by another key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def is_exchanged(room: Room, token: str, difference: Difference) -> bool:
     if difference.kind == "secret-key":
         return True
     known = room.ledger.by_id(token, bytes.fromhex(difference.id))
-    return difference.kind == "private-key" and known is None
+    return difference.kind == "private-key" and (known is None or known.purpose == "release")
 
 
 def objects_of(known: Mapping[bytes, Mapping[str, Any]], gone: Iterable[Difference]) -> list[bytes]:

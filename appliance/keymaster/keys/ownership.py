@@ -66,10 +66,14 @@ def check_token(settings: BoxSettings, proposal: Proposal | None, tenant: str | 
             owners[action.token] = action.name
         if isinstance(action, CreateTenant | InitialiseToken):
             known.add(action.token)
-    one_purpose = {federation.token for federation in settings.federations}
-    one_purpose |= {key.token for owner in settings.tenants for key in owner.release_keys}
-    if token not in known or owners.get(token) != tenant or first_of(settings, token) in one_purpose:
+    if token not in known or owners.get(token) != tenant or first_of(settings, token) in tokens_of_letters(settings):
         raise NotFound("there is no such token")
+
+
+def tokens_of_letters(settings: BoxSettings) -> set[str]:
+    """Tokens that have release keys or keys of federations and nothing else."""
+    shared = {federation.token for federation in settings.federations}
+    return shared | {key.token for owner in settings.tenants for key in owner.release_keys}
 
 
 def subject_names(settings: BoxSettings, common_name: str, organisation: str) -> tuple[str, str]:

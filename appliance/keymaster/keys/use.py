@@ -14,6 +14,7 @@ from appliance.keymaster.certificates.responders import answer_no_more
 from appliance.keymaster.context import Room
 from appliance.keymaster.keys.ledger import Activation, LedgerKey
 from appliance.keymaster.keys.log_keys import log_of, verifier_of
+from appliance.keymaster.keys.release_keys import without_release_key
 from appliance.keymaster.keys.states import KeyState
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.messages import BOX_LOG, LOG_KEY
@@ -36,7 +37,7 @@ async def set_register(room: Room, key: LedgerKey, state: KeyState, ceremony: st
     if key.purpose in {"authority", "ocsp"} or (key.purpose == "log" and state == "active"):
         await _set_housekeeping(room, key, told, ceremony)
         return
-    if key.purpose not in {"seal", "stamp"} or key.tenant is None:
+    if key.purpose not in {"seal", "stamp", "release"} or key.tenant is None:
         return  # the box's own processes use the others, by the settings; a log key first leaves those
 
     def change(admin: AdminClient) -> None:
@@ -69,11 +70,13 @@ def is_served(settings: BoxSettings, key: LedgerKey) -> bool:
     seals = key.purpose == "seal" and any(
         one.name == key.label and one.token == key.token for one in settings.seal_keys
     )
-    return units or seals
+    held = [one for tenant in settings.tenants for one in tenant.release_keys]
+    releases = key.purpose == "release" and any((one.name, one.token) == (key.label, key.token) for one in held)
+    return units or seals or releases
 
 
 async def forget_in_settings(room: Room, key: LedgerKey) -> None:
-    """Take a unit, seal key or responder out of the settings, so that no process looks for it."""
+    """Take a unit, seal key, responder or release key out of the settings, so that no process looks for it."""
     if key.purpose == "stamp":
         await room.change_settings(
             lambda s: msgspec.structs.replace(s, units=[unit for unit in s.units if unit.name != key.label])
@@ -84,6 +87,8 @@ async def forget_in_settings(room: Room, key: LedgerKey) -> None:
         )
     elif key.purpose == "ocsp":
         await answer_no_more(room, key)
+    elif key.purpose == "release":
+        await room.change_settings(lambda settings: without_release_key(settings, key))
 
 
 async def forget_authority(room: Room, key: LedgerKey) -> None:

@@ -39,6 +39,10 @@ if what == "make":
     generate_key_pair(token, label, "ecdsa-p256-sha256", allow_weak_keys=True)
 elif what == "destroy":
     destroy_key_pair(token, Pkcs11Uri(object=label))
+elif what == "destroy-secret":
+    with token.session(writable=True) as (cryptoki, session):
+        for one in cryptoki.find_objects(session, {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_LABEL: label}):
+            cryptoki.destroy_object(session, one)
 elif what == "exchange":
     # Another private key under the label and id of the old one, beside its public half.
     with token.session(writable=True) as (cryptoki, session):
@@ -116,7 +120,7 @@ def test_provisioning_is_written_down(box: GovernedBox) -> None:
     with box.desk() as desk:
         tenants_keys = {key["name"] for key in desk.call("keys", "tenant/demo")}
         boxs_keys = {key["name"] for key in desk.call("keys", "box")}
-    assert tenants_keys == {"demo-seal", "demo-tsu", "demo-tsu-rsa", "demo-log-1"}
+    assert tenants_keys == {"demo-seal", "demo-tsu", "demo-tsu-rsa", "demo-log-1", "demo-release-1"}
     authorities = {"box-ca", "tsa-ca", "seal-ca"}
     assert boxs_keys == authorities | {f"{name}-ocsp" for name in authorities} | {"box-log-1"}
 
@@ -290,6 +294,23 @@ def test_what_was_approved_before_something_was_found_settles_nothing(box: Gover
     assert tenant_state(box, "demo") == "suspended"
     box.hold(ResumeTenant(name="demo"))
     assert tenant_state(box, "demo") == "active"
+
+
+def test_lost_keys_of_letters_and_of_content_stop_their_tenant_alone(box: GovernedBox) -> None:
+    """A worker that starts leaves them closed and serves everybody else; without the key of its content no tenant
+    goes on, since every worker would look for it."""
+    hostile(box, "other", "destroy-secret", "other-uniqueness")
+    hostile(box, "other-release", "destroy", "other-release-1")
+    wait_until(lambda: tenant_state(box, "other") == "suspended", 20, "the tenant's suspension")
+    fresh_workers(box)
+    works(box, "demo", seals)
+    hostile(box, "other", "destroy-secret", "content-key-wrapping")
+    fresh_workers(box)
+    works(box, "demo", seals)
+    assert not stamps(box, "other")
+    with pytest.raises(AssertionError, match="keys-still-unexplained"):
+        box.hold(ResumeTenant(name="other"))
+    assert tenant_state(box, "other") == "suspended"
 
 
 # The rule itself
