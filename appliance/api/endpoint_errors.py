@@ -14,6 +14,7 @@ from appliance.letters.errors import (
     ApprovalMissing,
     ConditionNotMet,
     DisclosureRefused,
+    DocumentNotInOrder,
     EnvelopeDamaged,
     EnvelopeElsewhere,
     EnvelopeRefused,
@@ -23,10 +24,11 @@ from appliance.letters.errors import (
     OpenedTooEarly,
     RecipientRefused,
     RoleMissing,
+    SealObjectRefused,
     WeakCode,
     WrongCode,
 )
-from appliance.pdf import PageRefused
+from appliance.pdf import PageRefused, PdfRefused
 from appliance.recorder.errors import (
     HeadMoved,
     IdempotencyConflict,
@@ -70,5 +72,5 @@ JUDGING: Final[tuple[type[CinnabarError], ...]] = (
 )  # fmt: skip
 LETTERS: Final = (
     *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, FontsMissing, NotRendered, PageRefused, OpenedTooEarly,
-    WeakCode, WrongCode, HeadMoved, Taken, ValueExceeded, TallyExceeded,
+    WeakCode, WrongCode, PdfRefused, SealObjectRefused, DocumentNotInOrder, HeadMoved, Taken, ValueExceeded, TallyExceeded,
 )  # fmt: skip

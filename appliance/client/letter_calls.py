@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from appliance.api.letters import schemas
+from appliance.api.pdf_schemas import SealSeen
 from appliance.client.calls import Call, json_answer, post, raw_answer
 from appliance.letters.event import Approval
 
@@ -25,6 +26,9 @@ def begin_letter(
     seal_key: str | None = None,
     unit: str | None = None,
     document: bool = False,
+    document_seal: str | None = None,
+    pdf: bytes | None = None,
+    pdf_seen: SealSeen | None = None,
     idempotency_key: str | None = None,
 ) -> Call[schemas.LetterAnswer]:
     """Begin a letter of a kind. `letter` and `approvals` come after `draft_letter`."""
@@ -32,7 +36,7 @@ def begin_letter(
         kind=kind, event=event, letter=letter, fields=dict(fields), data=dict(data or {}),
         envelopes=dict(envelopes or {}), receipts=list(receipts), approvals=list(approvals),
         disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
-        document=document,
+        document=document, document_seal=document_seal, pdf=pdf, pdf_seen=pdf_seen,
     )  # fmt: skip
     return post("/v1/letters", asked, schemas.LetterAnswer, idempotency_key)
 
@@ -70,6 +74,9 @@ def letter_event(
     seal_key: str | None = None,
     unit: str | None = None,
     document: bool = False,
+    document_seal: str | None = None,
+    pdf: bytes | None = None,
+    pdf_seen: SealSeen | None = None,
     idempotency_key: str | None = None,
 ) -> Call[schemas.LetterAnswer]:
     """Have an event happen to a letter. `head`: the head that the caller goes by; another one is refused."""
@@ -79,7 +86,7 @@ def letter_event(
         parts=None if parts is None else list(parts), envelopes=dict(envelopes or {}), receipts=list(receipts),
         approvals=list(approvals),
         disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
-        document=document,
+        document=document, document_seal=document_seal, pdf=pdf, pdf_seen=pdf_seen,
     )  # fmt: skip
     return post(f"/v1/letters/{quote(letter, safe='')}/events", asked, schemas.LetterAnswer, idempotency_key)
 

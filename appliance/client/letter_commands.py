@@ -29,6 +29,8 @@ _DOCUMENT = click.option("--document", is_flag=True, help="Set the letter's page
 _OUTPUT = click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), help="Directory for the page, LETTER.pdf."
 )
+_SEEN = click.option("--seen", help="Seal object as which the page's seal is seen.")
+_PDF = click.option("--pdf", type=_FILE, help="The PDF that the event seals; it comes back as LETTER.document.pdf.")
 _KEY = click.option("--seal-key", help="Seal key; the first one allowed if left out.")
 
 
@@ -47,6 +49,8 @@ def letter_group() -> None:
 @_APPROVALS
 @_DISCLOSURES
 @_DOCUMENT
+@_SEEN
+@_PDF
 @_OUTPUT
 @_KEY
 @connection_options
@@ -71,6 +75,8 @@ def begin_command(client: Client, kind: str, fields: Path, event: str | None, **
 @_APPROVALS
 @_DISCLOSURES
 @_DOCUMENT
+@_SEEN
+@_PDF
 @_OUTPUT
 @_KEY
 @connection_options
@@ -176,6 +182,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
         "receipts": receipts,
         "approvals": [_explained(path, decode) for path in options["approvals"]],
         "document": options["document"],
+        "document_seal": options["seen"],
+        "pdf": None if options["pdf"] is None else options["pdf"].read_bytes(),
         "seal_key": options["seal_key"],
         **({} if options["draft"] is None else {"draft": _object(options["draft"])}),
     }

@@ -148,3 +148,11 @@ class SealObjectRefused(Conflict):
     code = "seal-object-refused"
     status = 409
     title = "The seal may not be seen here"
+
+
+class DocumentNotInOrder(Conflict):
+    """The PDF is not the letter's, lacks seals of those before, or bears others."""
+
+    code = "document-not-in-order"
+    status = 409
+    title = "The document is not to be sealed by this institution now"

@@ -191,6 +191,17 @@ class Condition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     serves: Serves | None = None
 
 
+class SealedDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A PDF that several institutions seal in their order, each on its own box: it comes with the event (K1)."""
+
+    digest: FieldName
+    """The required digest field of the letter that holds SHA-256 of the PDF before its first seal."""
+    order: Annotated[list[FieldName], msgspec.Meta(min_length=1, max_length=8)]
+    """Required party fields of the letter: whose seals it bears in the end, in their order."""
+    own: FieldName
+    """Which of them seals with this event. The PDF bears the seals of those before it, and no others."""
+
+
 class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may happen to a letter."""
 
@@ -214,6 +225,8 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     conditions: list[Condition] = []
     receipts: list[Name] = []
     """Outside registries whose receipt must be attached, by name (K8)."""
+    seals_document: SealedDocument | None = None
+    """A PDF comes with it and is sealed with it."""
     opens: list[FieldName] = []
     """Veiled fields that it opens: the sender's code comes with it (control VEIL)."""
     refusal: Literal["told", "sealed"] = "told"

@@ -134,6 +134,12 @@ def _event(event: Event, place: int) -> Iterator[str]:
         ] + ("" if end is None else (f", its {end} not past", f"，其 {end} 未过")[place])
     for name in event.receipts:
         yield (f"receipt of {name}", f"附 {name} 回执")[place]
+    if event.seals_document is not None:
+        order, own = event.seals_document.order, event.seals_document.own
+        yield (
+            f"seals the PDF of {event.seals_document.digest} as {own}; order: {' -> '.join(order)}",
+            f"以 {own} 身份在 {event.seals_document.digest} 所指 PDF 上签章；次序：{' -> '.join(order)}",
+        )[place]
     if event.approvals is not None:
         for tier in event.approvals.tiers:
             who = " -> ".join(step.policy for step in tier.steps) or ("nobody", "无需审批")[place]

@@ -17,7 +17,7 @@ import msgspec
 from appliance.api import signing
 from appliance.api.callers import Caller
 from appliance.api.letters.approvals import check_approvals
-from appliance.api.letters.documents import DOCUMENT, prepare_document
+from appliance.api.letters.documents import prepare_papers
 from appliance.api.letters.effects import effects_of
 from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.sealing import Sealing
@@ -29,11 +29,9 @@ from appliance.letters.event import Actor, Event, Receipt
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
-from appliance.pdf import PreparedPdf
-from appliance.recorder.messages import Effect, Entry, Idempotency, LetterStep
+from appliance.recorder.messages import Entry, Idempotency, LetterStep
 
 if TYPE_CHECKING:
-    from appliance.api.units import SealingKey, StampingUnit
     from appliance.api.worker import Worker
 
 BESIDE_TYPE: Final = "application/octet-stream"
@@ -65,42 +63,19 @@ class Made:
     stamp: Entry
 
 
-@dataclass(frozen=True)
-class Drafted:
-    """An event that may happen, and what it then does."""
-
-    decision: Decision
-    event: Event
-    states: tuple[LetterState, list[LetterState]]
-    """Of the letter after it, and of the letters that it makes."""
-    effects: list[Effect]
-    now_us: int
-
-
-@dataclass(frozen=True)
-class SealedEvent:
-    """An event with its signatures, to be recorded."""
-
-    artifact: Artifact
-    records: list[signing.Signed]
-    effects: list[Effect]
-    mark: tuple[str, int]
-
-
 async def decide(
-    worker: Worker,
-    caller: Caller,
-    wanted: Wanted,
-    opened: Mapping[str, tuple[Any, str]] | None = None,
-    others: Mapping[str, LetterState] | None = None,
+    worker: Worker, caller: Caller, wanted: Wanted, opened: Mapping[str, tuple[Any, str]] | None = None
 ) -> Decision:
     """The draft of the event, judged by the kind's rules. `opened`: what the event opens, with its salts; None: before
-    it is opened. `others`: letters that conditions name, where they are at hand. Raises what appliance.letters.judge
-    refuses with."""
+    it is opened. Raises what appliance.letters.judge refuses with."""
     known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
     await accept(worker, caller.tenant, wanted.loaded, wanted.asked.envelopes, known)
-    if others is None:
-        others = await read_letters(worker, caller.tenant, named_letters(wanted))
+    rule = wanted.loaded.kind.events.get(wanted.event)
+    named: list[str] = []
+    if rule is not None:
+        values = [dict(wanted.asked.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
+        named = [value for value in values if isinstance(value, str) and _is_letter(value)]
+    others = await read_letters(worker, caller.tenant, named)
     asked = Asked(
         event=wanted.event,
         letter=wanted.letter,
@@ -121,23 +96,12 @@ async def decide(
     return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others)
 
 
-def named_letters(wanted: Wanted) -> list[str]:
-    """Ids of the letters that the event's conditions name."""
-    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
-    rule = wanted.loaded.kind.events.get(wanted.event)
-    named: list[str] = []
-    if rule is not None:
-        values = [dict(wanted.asked.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
-        named = [value for value in values if isinstance(value, str) and _is_letter(value)]
-    return named
-
-
-async def draft_event(
-    worker: Worker, caller: Caller, wanted: Wanted, others: Mapping[str, LetterState] | None = None
-) -> Drafted:
-    """An event that may happen, approved, before it is sealed. `others`: as of `decide`. Raises what the judge and the
-    approvals refuse with."""
-    decision = await decide(worker, caller, wanted, others=others)
+async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None) -> Made:
+    """See the module. Raises what the judge, the approvals, the token and the recorder refuse with."""
+    key = worker.seal_key_for(caller, wanted.asked.key)
+    unit = worker.unit_for(caller, wanted.asked.unit)
+    worker.gates.check(caller, unit.name)
+    decision = await decide(worker, caller, wanted)
     await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]
     if rule.opens and wanted.before is not None:
@@ -150,30 +114,14 @@ async def draft_event(
     )
     states = states_after(wanted.before, event, decision.disclosures)
     effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses)
-    return Drafted(decision, event, states, effects, now_us)
-
-
-async def seal_event(
-    worker: Worker,
-    caller: Caller,
-    signers: tuple[SealingKey, StampingUnit],
-    wanted: Wanted,
-    drafted: Drafted,
-    idempotency: Idempotency | None = None,
-) -> SealedEvent:
-    """The event, sealed and stamped: nothing of it is on disk, or may leave the box. Raises what the token, the gates
-    and document workers refuse with; then its signatures are dropped and counted."""
-    key, unit = signers
-    event, now_us = drafted.event, drafted.now_us
-    page: PreparedPdf | None = None
-    if wanted.asked.document:
-        page = await prepare_document(worker, caller, key, wanted.loaded, event, drafted.states[0], now_us)
+    papers = await prepare_papers(worker, caller, key, wanted.asked, wanted.loaded, event, states[0], now_us)
     await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
     sealing = Sealing(worker, caller, key, unit)
     try:
         beside = _beside(wanted)
-        if page is not None:
-            beside[DOCUMENT] = await sealing.seal(page.seal, page.complete, "seal")
+        for paper in papers:
+            beside[paper.name] = await sealing.seal_paper(paper)
+            beside |= paper.beside
         manifest = _manifest(wanted, event, beside)
         prepared = key.profile.prepare_document(manifest, now_us)
 
@@ -183,7 +131,7 @@ async def seal_event(
         made: list[Artifact] = []
 
         def artifact_of(seal: bytes) -> bytes:
-            made.append(Artifact(event.canonical(), manifest, seal, beside, dict(drafted.decision.disclosures)))
+            made.append(Artifact(event.canonical(), manifest, seal, beside, dict(decision.disclosures)))
             return encode_artifact(made[0])
 
         await sealing.seal(prepared, complete, "letter", artifact_of)
@@ -193,24 +141,12 @@ async def seal_event(
         raise
     records = sealing.signed
     place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
-    effects = [
-        msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in drafted.effects
-    ]
-    return SealedEvent(made[0], records, effects, (unit.name, sealing.stamped_us))
-
-
-async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None) -> Made:
-    """See the module. Raises what the judge, the approvals, the token and the recorder refuse with."""
-    key = worker.seal_key_for(caller, wanted.asked.key)
-    unit = worker.unit_for(caller, wanted.asked.unit)
-    worker.gates.check(caller, unit.name)
-    drafted = await draft_event(worker, caller, wanted)
-    sealed = await seal_event(worker, caller, (key, unit), wanted, drafted, idempotency)
-    replayed = await signing.commit(worker, caller, sealed.records, idempotency, sealed.mark, sealed.effects)
+    effects = [msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in effects]
+    mark = (unit.name, sealing.stamped_us)
+    replayed = await signing.commit(worker, caller, records, idempotency, mark, effects)
     if replayed is not None:
         return made_of(worker, caller, replayed.entries)
-    place = next(place for place, one in enumerate(sealed.records) if one.entry.kind == "letter")
-    return Made(sealed.artifact, sealed.records[place].entry, sealed.records[place + 1].entry)
+    return Made(made[0], records[place].entry, records[place + 1].entry)
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:
@@ -236,7 +172,7 @@ def _manifest(wanted: Wanted, event: Event, beside: Mapping[str, bytes]) -> byte
     names = event_names(event.number, split_off)
     files = [(names.event, JSON_TYPE, hashlib.sha256(event.canonical()).digest())]
     files += [
-        (names.beside + name, PDF_TYPE if name == DOCUMENT else BESIDE_TYPE, hashlib.sha256(one).digest())
+        (names.beside + name, PDF_TYPE if name.endswith(".pdf") else BESIDE_TYPE, hashlib.sha256(one).digest())
         for name, one in beside.items()
     ]
     return event_manifest(event.number, files, split_off)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from appliance.api.pdf_schemas import SealSeen
 from appliance.api.schemas import Name, RecordId, Time
 from appliance.letters.event import Approval, Digest, LetterId
 
@@ -45,6 +46,12 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The time-stamping unit, likewise."""
     document: bool = False
     """Whether the letter's page, a PDF/A-3 with the event inside, is set and sealed (PAdES B-T) with the event."""
+    document_seal: Name | None = None
+    """Seal object as which the page's seal is seen; left out, it is in the file and not on the page."""
+    pdf: bytes | None = None
+    """The PDF that the event seals (PAdES B-T), where its kind says so."""
+    pdf_seen: SealSeen | None = None
+    """Where that seal is seen and as what."""
 
 
 class LetterRequest(Particulars, frozen=True, kw_only=True, forbid_unknown_fields=True):

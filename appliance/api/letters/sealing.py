@@ -13,6 +13,7 @@ from appliance.recorder.messages import Tally
 from appliance.seals import PreparedSeal
 
 if TYPE_CHECKING:
+    from appliance.api.letters.documents import Paper
     from appliance.api.units import SealingKey, StampingUnit
     from appliance.api.worker import Worker
 
@@ -31,8 +32,11 @@ class Sealing:
         complete: Callable[[bytes, bytes], bytes],
         kind: str,
         artifact_of: Callable[[bytes], bytes] = bytes,
+        *,
+        findings: list[str] | None = None,
+        seal_object: str | None = None,
     ) -> bytes:
-        """Sign, stamp, complete. `artifact_of`: what is kept of what was completed."""
+        """Sign, stamp, complete. `artifact_of`: what is kept of what was completed; the others: of the record."""
         key = self._key
         signature = await key.key.sign_async(prepared.to_be_signed)
         try:
@@ -44,11 +48,18 @@ class Sealing:
         record = signing.record_signature(
             key.cipher, self._caller, key.name, kind, artifact=artifact_of(sealed), content_digest=prepared.digest,
             content_hash=key.profile.digest_algorithm.name, time_us=prepared.time * 1_000_000,
-            to_be_signed=prepared.to_be_signed, signature=signature,
+            to_be_signed=prepared.to_be_signed, signature=signature, findings=findings, seal_object=seal_object,
         )  # fmt: skip
         self.signed += [record, stamp]
         self.stamped_us = max(self.stamped_us, time_us)
         return sealed
+
+    async def seal_paper(self, paper: Paper) -> bytes:
+        """The PDF, sealed."""
+        return await self.seal(
+            paper.pdf.seal, paper.pdf.complete, paper.kind, paper.artifact_of,
+            findings=paper.findings, seal_object=paper.seal_object,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

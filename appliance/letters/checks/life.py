@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from appliance.letters.checks.rules import Finding, finding
-from appliance.letters.kind import Event, Kind
+from appliance.letters.kind import Event, Kind, SealedDocument
 
 LONGEST_ROLE: Final = 59
 """A permission, role-NAME, has at most 64 characters (appliance.ceremonies.actions.EnrolApplication)."""
@@ -108,6 +108,8 @@ def _names(kind: Kind, path: str, event: Event) -> Iterator[Finding]:
     for index, name in enumerate(event.by):
         if _ROLE.fullmatch(name) is None:
             yield finding(f"{path}.by[{index}]", "role-unusable", name=name, most=str(LONGEST_ROLE))
+    if event.seals_document is not None:
+        yield from _document(kind, f"{path}.seals_document", event.seals_document)
     lists = {"from": event.from_, "by": event.by, "fields": event.fields, "receipts": event.receipts}
     for member, names in lists.items():
         for name in sorted({name for name in names if names.count(name) > 1}):
@@ -141,3 +143,24 @@ def _circle(kind: Kind, begin: str) -> list[str]:
         if not other or other[0] in path:
             return [*path, *other[:1]]
         path.append(other[0])
+
+
+def _document(kind: Kind, path: str, document: SealedDocument) -> Iterator[Finding]:
+    """Its fields are there, of their types and required; whose event it is stands in the order, each once."""
+    for where, name, type_ in [
+        (f"{path}.digest", document.digest, "digest"),
+        *((f"{path}.order", name, "party") for name in document.order),
+    ]:
+        field = kind.fields.get(name)
+        if field is None:
+            yield finding(where, "no-such-field", name=name)
+        elif field.type != type_:
+            yield finding(where, "wrong-type", name=name, found=field.type, wanted=type_)
+        elif field.confidentiality != "clear":
+            yield finding(where, "not-clear", name=name, found=field.confidentiality)
+        elif not field.required:
+            yield finding(where, "not-required", name=name)
+    for name in {one for one in document.order if document.order.count(one) > 1}:
+        yield finding(f"{path}.order", "named-twice", name=name)
+    if document.own not in document.order:
+        yield finding(f"{path}.own", "not-in-order", name=document.own)

@@ -18,6 +18,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "{name} is {found}: the box must be able to read it, so it must be clear",
         "{name} 为 {found}：系统必须能读取，须为明文 clear",
     ),
+    "not-in-order": ("{name} is not among those who seal: `order`", "{name} 不在签章次序 `order` 之中"),
     "not-required": (
         "{name} is not required: where it is missing this would not hold, or never happen",
         "{name} 不是必填项：缺少时此规则落空或事件无法发生",
