@@ -18,7 +18,7 @@ from appliance.api.callers import Caller
 from appliance.errors import CinnabarError
 from appliance.record import SALT_BYTES, Record, commitment, new_record_id
 from appliance.recorder.errors import OutcomeUnknown
-from appliance.recorder.messages import Effect, Entry, Idempotency, Replayed
+from appliance.recorder.messages import Committed, Effect, Entry, Idempotency, Replayed
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -81,6 +81,19 @@ async def commit(
     mark: tuple[str, int] | None = None,
     effects: list[Effect] | None = None,
 ) -> Replayed | None:
+    """As `append`; None where it was committed."""
+    answer = await append(worker, caller, signed, idempotency, mark, effects)
+    return answer if isinstance(answer, Replayed) else None
+
+
+async def append(
+    worker: Worker,
+    caller: Caller,
+    signed: list[Signed],
+    idempotency: Idempotency | None = None,
+    mark: tuple[str, int] | None = None,
+    effects: list[Effect] | None = None,
+) -> Committed | Replayed:
     """Wait until the records are on disk. A Replayed says: drop these, answer what was answered before.
 
     Raises what the recorder refuses with; the signatures are then dropped and counted. While the outcome is unknown
@@ -104,5 +117,4 @@ async def commit(
         raise
     if isinstance(answer, Replayed):
         worker.counter.drop("replayed", len(signed))
-        return answer
-    return None
+    return answer

@@ -246,10 +246,17 @@ class Quota(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     title: Bilingual
     measure: Literal["letters", "value"]
-    period: Literal["day", "month", "year", "ever", "outstanding"]
-    """outstanding: what is open now; it is given back when value ends."""
+    period: Literal["hour", "day", "month", "year", "ever", "outstanding"]
+    """Hours, days, months and years of the kind's zone; outstanding: what is open now, given back when value ends."""
     by: str | None = None
-    """A clear field, or `field.id` of a party: one count each (concentration)."""
+    """A clear or hidden field, or `field.id` of a party: one count each (concentration), under a keyed hash."""
+    events: Annotated[list[Name], msgspec.Meta(max_length=32)] = []
+    """Only these events are counted, each as it happens: letters counts them, value what they move. Empty: what letters
+    are worth."""
+    amount: FieldName | None = None
+    """Of value counted by events: a required money field of their data that is counted in place of what they move."""
+    group: Name | None = None
+    """Kinds of the tenant that name the same group count together, under this quota's name."""
 
 
 class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -284,6 +291,8 @@ class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unique: Annotated[dict[Name, Unique], msgspec.Meta(max_length=32)] = {}
     """By a name that all kinds of the scope share: two kinds with `invoice` take the same invoice once."""
     quotas: Annotated[dict[Name, Quota], msgspec.Meta(max_length=32)] = {}
+    metered_by: str | None = None
+    """A clear or hidden field, or `field.id` of a party, for whom its events are metered: a payer, a source of data."""
     public: list[FieldName] = []
     """Fields that whoever has the letter's code and `second` is shown (验真)."""
     second: FieldName | None = None

@@ -73,7 +73,11 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
         yield f"{say('Only once', '唯一性')} {name}: {' + '.join(unique.fields)}{scope}{share}{free}"
     for name, quota in kind.quotas.items():
         by = f" {say('by', '按')} {quota.by}" if quota.by else ""
-        yield f"{say('Counted', '额度')} {name}: {of(quota.title)} ({quota.measure}, {quota.period}{by})"
+        at = f" {say('at', '于')} {', '.join(quota.events)}" if quota.events else ""
+        group = f" {say('in', '组')} {quota.group}" if quota.group else ""
+        yield f"{say('Counted', '额度')} {name}: {of(quota.title)} ({quota.measure}, {quota.period}{by}{at}{group})"
+    if kind.metered_by is not None:
+        yield f"{say('Metered for', '计费对象')} {kind.metered_by}"
 
 
 def describe_event(event: Event, language: str = "en") -> list[str]:

@@ -9,7 +9,8 @@ import pytest
 
 from appliance.letters.check import check_file, check_together, read_sound_kind
 from appliance.letters.checks.life import parts_states, reachable
-from appliance.letters.effects import counts, uses
+from appliance.letters.counting import counts
+from appliance.letters.effects import uses
 from appliance.letters.errors import EventRefused, RoleMissing
 from appliance.letters.judge import Asked, judge
 from appliance.letters.kind import LoadedKind

@@ -39,7 +39,7 @@ CASES: list[tuple[str, str, str]] = [
     ("wrong-type", "unique.number.capacity", "d['unique']['number']['capacity'] = 'due'"),
     ("not-clear", "public[0]", "f['number']['confidentiality'] = 'hidden'"),
     ("not-clear", "events.issue.not_before", "f['due']['confidentiality'] = 'hidden'"),
-    ("not-clear", "quotas.open.by", "f['holder']['confidentiality'] = 'hidden'"),
+    ("not-clear", "quotas.open.by", "f['holder']['confidentiality'] = 'recipients'"),
     ("not-clear", "unique.number.fields[0]", "d['unique']['number']['fields'] = ['price']"),
     ("not-required", "second", "f['number']['required'] = False"),
     ("not-required", "events.pay.not_after", "f['due']['required'] = False"),
@@ -80,6 +80,18 @@ CASES: list[tuple[str, str, str]] = [
     ("capacity-currencies", "unique.number.capacity",
      "d['unique']['number']['capacity'] = 'face'; d['value']['rule'] = 'balance'"),
     ("measure-without-value", "quotas.open.measure", "del d['value']"),
+    ("no-such-event", "quotas.open.events[0]", "q |= {'events': ['pray'], 'period': 'day'}"),
+    ("named-twice", "quotas.open.events", "q |= {'events': ['pay', 'pay'], 'period': 'day'}"),
+    ("counted-outstanding", "quotas.open.period", "q['events'] = ['pay']"),
+    ("counts-no-event", "quotas.open.amount", "q['amount'] = 'paid'"),
+    ("event-moves-nothing", "quotas.open.events[1]", "q |= {'events': ['pay', 'cancel'], 'period': 'day'}"),
+    ("no-such-field", "quotas.open.events[1]",
+     "q |= {'events': ['pay', 'cancel'], 'period': 'day', 'amount': 'paid'}"),
+    ("wrong-type", "quotas.open.events[0]",
+     "q |= {'events': ['pay'], 'period': 'day', 'amount': 'paid'}; e['pay']['data']['paid']['type'] = 'integer'"),
+    ("not-required", "quotas.open.events[0]",
+     "q |= {'events': ['pay'], 'period': 'day', 'amount': 'paid'}; e['pay']['data']['paid']['required'] = False"),
+    ("id-optional", "metered_by", "d['metered_by'] = 'holder.id'; del f['holder']['identified']"),
     ("no-beginning", "events", "e['draft']['from'] = ['held']"),
     ("beginning-without-state", "events.draft.to", "del e['draft']['to']"),
     ("beginning-lacks", "events.draft.fields", "e['draft']['fields'].remove('due')"),
@@ -182,6 +194,7 @@ def test_what_breaks_a_rule_is_found_in_its_place(rule: str, path: str, breaking
         "d": broken,
         "e": broken["events"],
         "f": broken["fields"],
+        "q": broken["quotas"]["open"],
         "t": broken["events"]["issue"]["approvals"]["tiers"],
         "n": broken["events"]["issue"]["conditions"][0],
         "c": broken["events"]["issue"]["conditions"][0]["compare"],
@@ -196,7 +209,7 @@ def test_what_breaks_a_rule_is_found_in_its_place(rule: str, path: str, breaking
 
 def test_every_rule_has_a_case() -> None:
     alone = {case[0] for case in CASES}
-    assert alone | {"schema", "unique-differs"} == RULES.keys()
+    assert alone | {"schema", "unique-differs", "group-differs"} == RULES.keys()
 
 
 @pytest.mark.parametrize(
@@ -267,6 +280,17 @@ def test_rules_of_one_name_are_one_register(changed: dict[str, Any]) -> None:
     assert [(one.path, one.rule) for one in found] == [("other: unique.number", "unique-differs")]
     other["unique"]["number"]["scope"] = "@elsewhere"
     assert check_together([sound_kind.kind(sound_kind.document()), sound_kind.kind(other)]) == []
+
+
+def test_kinds_of_one_group_count_alike() -> None:
+    one, other = sound_kind.document(), sound_kind.document()
+    other["id"] = "other"
+    for document in (one, other):
+        document["quotas"]["open"]["group"] = "all"
+    assert not [f for f in check_together([sound_kind.kind(one), sound_kind.kind(other)]) if "quotas" in f.path]
+    other["quotas"]["open"]["period"] = "year"
+    found = check_together([sound_kind.kind(one), sound_kind.kind(other)])
+    assert ("other: quotas.open.group", "group-differs") in [(f.path, f.rule) for f in found]
 
 
 _NAMED = st.sampled_from(["fields", "states"])

@@ -28,7 +28,7 @@ from appliance.api.letters.kept import (
     shown_drafts,
     which_are_stale,
 )
-from appliance.api.letters.making import Wanted, decide
+from appliance.api.letters.making import Wanted, decide, with_limits
 from appliance.api.letters.schemas import EventRequest, LetterRequest
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
@@ -71,7 +71,7 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
     caller, asked = request.known_caller, request.document
     assert isinstance(asked, KeepRequest)  # noqa: S101 - the endpoint's schema
     wanted, reproducible = await _wanted(worker, caller, asked)
-    decision = await decide(worker, caller, wanted)
+    decision = await with_limits(worker, caller, wanted, await decide(worker, caller, wanted))
     if not decision.steps:
         raise BadRequest("the event needs no approval: have it happen")
     what_is_needed(decision.steps, decision.amount, worker.approvers.of(caller.tenant))

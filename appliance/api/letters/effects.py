@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from appliance.api.letters.counted import counted
 from appliance.api.letters.views import close_view
-from appliance.letters.effects import Count, counts, uses
+from appliance.letters.effects import uses
 from appliance.letters.event import Event
 from appliance.letters.kind import Kind
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
 from appliance.letters.uniqueness import Use, tenant_scope, uniqueness_key
-from appliance.recorder.messages import Claim, Effect, LetterStands, LetterStep, Tally, ValueMove
+from appliance.recorder.messages import Claim, Effect, LetterStands, LetterStep, ValueMove
 
 if TYPE_CHECKING:
     from appliance.api.bodies import BodyCipher
@@ -27,9 +28,10 @@ def effects_of(
     event: Event,
     states: tuple[LetterState, list[LetterState]],
     also: Iterable[Use] = (),
+    approved: Sequence[str] = (),
 ) -> list[Effect]:
     """All of an event's effects; the event's record is the first entry of the command. `also`: what it uses beside what
-    its kind's rules of uniqueness say (Decision.uses)."""
+    its kind's rules of uniqueness say (Decision.uses). `approved`: see appliance.api.letters.counted."""
     after, parts = states
     cipher = worker.cipher_of(tenant)
     effects: list[Effect] = [_step(cipher, before, after)]
@@ -43,10 +45,7 @@ def effects_of(
     ]
     for use in [*uses(kind, before, after), *also]:
         effects.append(_claim(worker, tenant, use, after.letter))
-    for count in counts(kind, before, after, parts):
-        name = "/".join([kind.id, count.quota, count.period, _concerned(worker, tenant, count)])
-        effects.append(Tally(name, count.amount, None))
-    return effects
+    return effects + counted(worker, tenant, kind, before, event, states, approved)
 
 
 def _step(cipher: BodyCipher, before: LetterState | None, after: LetterState) -> LetterStep:
@@ -73,13 +72,6 @@ def _moves(event: Event, after: LetterState, parts: list[LetterState]) -> list[E
     if not amount:
         return []
     return [ValueMove(b"", own, amount) if change.move in ("open", "raise") else ValueMove(own, b"", amount)]
-
-
-def _concerned(worker: Worker, tenant: str, count: Count) -> str:
-    """Whom a count is of, as a keyed hash: the recorder learns no names."""
-    if count.by is None:
-        return ""
-    return uniqueness_key(worker.mac_of(tenant, ""), tenant_scope(tenant), "by", [count.by]).hex()
 
 
 def _claim(worker: Worker, tenant: str, use: Use, letter: str) -> Claim:

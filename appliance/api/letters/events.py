@@ -12,7 +12,7 @@ from appliance.api.application import query_of
 from appliance.api.callers import Caller
 from appliance.api.letters.approvals import needed_of, told
 from appliance.api.letters.happening import beginning, following, happen, once, told_event
-from appliance.api.letters.making import Wanted, decide
+from appliance.api.letters.making import Wanted, decide, with_limits
 from appliance.api.letters.schemas import Draft, LetterEvents, LetterPage, ReleaseKey
 from appliance.api.letters.views import open_view, read_letter, shown
 from appliance.api.messages import Request, Response
@@ -115,7 +115,7 @@ async def release_key(worker: Worker, request: Request) -> Response:
 
 
 async def _draft(worker: Worker, caller: Caller, wanted: Wanted) -> Response:
-    decision = await decide(worker, caller, wanted)
+    decision = await with_limits(worker, caller, wanted, await decide(worker, caller, wanted))
     text = decision.draft.approval_text()
     return Response(
         _encode(

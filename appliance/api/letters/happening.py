@@ -11,7 +11,7 @@ import msgspec
 from appliance.api.callers import Caller
 from appliance.api.letters.making import Made, Wanted, made_of, make_event
 from appliance.api.letters.refusals import SEALED, seal_refusal
-from appliance.api.letters.schemas import EventRequest, LetterAnswer, LetterEvent, LetterRequest
+from appliance.api.letters.schemas import EventRequest, LetterAnswer, LetterEvent, LetterRequest, LimitNotice
 from appliance.api.letters.views import read_letter
 from appliance.api.messages import Response
 from appliance.errors import CinnabarError
@@ -124,4 +124,8 @@ def _answer(made: Made) -> LetterAnswer:
         head=event.digest(),
         parts=[part.letter for part in event.parts],
         stamp_record=made.stamp.record_id.hex(),
+        warnings=[
+            LimitNotice(what=one.what, subject=one.subject, threshold=one.threshold, used=one.used, most=one.most)
+            for one in made.notices
+        ],
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from appliance.api import signing
 from appliance.api.callers import Caller
 from appliance.api.letters.approvals import check_approvals
+from appliance.api.letters.counted import limit_steps
 from appliance.api.letters.documents import prepare_papers
 from appliance.api.letters.effects import effects_of
 from appliance.api.letters.schemas import Particulars
@@ -29,7 +30,7 @@ from appliance.letters.event import Actor, Event, Receipt
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
-from appliance.recorder.messages import Entry, Idempotency, LetterStep
+from appliance.recorder.messages import Entry, Idempotency, LetterStep, Notice, Replayed
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -61,6 +62,8 @@ class Made:
     artifact: Artifact
     record: Entry
     stamp: Entry
+    notices: Sequence[Notice] = ()
+    """What its counts came to; nothing where it was made before."""
 
 
 async def decide(
@@ -96,24 +99,43 @@ async def decide(
     return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others)
 
 
+async def with_limits(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
+    """A decision whose steps are also those that the tenant's limits want, after the kind's own."""
+    event = msgspec.structs.replace(decision.draft, at=happened(worker.clock.read().time_us, wanted.before))
+    states = states_after(wanted.before, event, decision.disclosures)
+    more = await limit_steps(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states)
+    return replace(decision, steps=(*decision.steps, *more))
+
+
+async def _with_wanted(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
+    """As `with_limits`, where there are approvals beyond the kind's own: the recorder refuses an event that lacks what
+    limits want, so that nobody else needs to ask."""
+    if any(one.step >= len(decision.steps) for one in wanted.asked.approvals):
+        return await with_limits(worker, caller, wanted, decision)
+    return decision
+
+
 async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None) -> Made:
     """See the module. Raises what the judge, the approvals, the token and the recorder refuse with."""
     key = worker.seal_key_for(caller, wanted.asked.key)
     unit = worker.unit_for(caller, wanted.asked.unit)
     worker.gates.check(caller, unit.name)
-    decision = await decide(worker, caller, wanted)
+    decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted))
     await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]
     if rule.opens and wanted.before is not None:
         opened = await open_fields(worker, caller.tenant, wanted.loaded, wanted.before, rule.opens, wanted.codes)
-        decision = await decide(worker, caller, wanted, opened)
+        decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, opened))
         await check_approvals(worker, caller, decision, wanted.asked.approvals)  # another letter may have moved
     now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(
         decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
     )
     states = states_after(wanted.before, event, decision.disclosures)
-    effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses)
+    approved = [step.policy for step in decision.steps] if wanted.asked.approvals else []
+    effects = effects_of(
+        worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
+    )
     papers = await prepare_papers(worker, caller, key, wanted.asked, wanted.loaded, event, states[0], now_us)
     await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
     sealing = Sealing(worker, caller, key, unit)
@@ -143,10 +165,10 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
     place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
     effects = [msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in effects]
     mark = (unit.name, sealing.stamped_us)
-    replayed = await signing.commit(worker, caller, records, idempotency, mark, effects)
-    if replayed is not None:
-        return made_of(worker, caller, replayed.entries)
-    return Made(made[0], records[place].entry, records[place + 1].entry)
+    committed = await signing.append(worker, caller, records, idempotency, mark, effects)
+    if isinstance(committed, Replayed):
+        return made_of(worker, caller, committed.entries)
+    return Made(made[0], records[place].entry, records[place + 1].entry, committed.notices)
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:

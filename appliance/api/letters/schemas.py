@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -151,6 +151,20 @@ class LetterEvent(msgspec.Struct, frozen=True, kw_only=True):
     record: RecordId
 
 
+class LimitNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """An early warning, or issuing that stopped: once a crossing, and a leaf of the tenant's log (docs/limits.md)."""
+
+    what: Literal["limit-warning", "share-warning", "issuing-stopped", "issuing-resumed"]
+    subject: str
+    """COUNTER/WINDOW/WHOM, WHOM a keyed hash; of issuing, KIND/BREAKER."""
+    threshold: int
+    """Ten-thousandths of the limit; of a share or an indicator, the limit itself; of refusals, how many."""
+    used: int
+    """Ten-thousandths of a currency's unit, or how many."""
+    most: int
+    """The limit, the sum or the denominator that it is compared with."""
+
+
 class LetterAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What an event did."""
 
@@ -160,6 +174,8 @@ class LetterAnswer(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[LetterId]
     """The letters that a split made."""
     stamp_record: RecordId
+    warnings: list[LimitNotice] = []
+    """Of limits that the event crossed; told with the event's own answer only."""
 
 
 class LetterEvents(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from appliance.letters.checks.life import after_split, shared
 from appliance.letters.checks.rules import PATTERN_REASONS, Finding, finding
 from appliance.letters.errors import FieldRefused
 from appliance.letters.fields import check_value, moment, parse_limit, plain_text
-from appliance.letters.kind import Bilingual, Field, Kind
+from appliance.letters.kind import Bilingual, Field, Kind, Quota
 from appliance.letters.kind import Decimal as Amount
 from appliance.letters.money import DIGITS
 from appliance.letters.patterns import PatternRefused, check_pattern
@@ -260,7 +260,33 @@ def _member(kind: Kind, path: str, name: str, *, hidden: bool) -> Iterator[Findi
 def _quotas(kind: Kind) -> Iterator[Finding]:
     for quota_name, quota in kind.quotas.items():
         path = f"quotas.{quota_name}"
-        if quota.measure == "value" and kind.value is None:
+        if quota.measure == "value" and kind.value is None and not quota.events:
             yield finding(f"{path}.measure", "measure-without-value")
         if quota.by is not None:
-            yield from _member(kind, f"{path}.by", quota.by, hidden=False)
+            yield from _member(kind, f"{path}.by", quota.by, hidden=True)
+        if quota.events and quota.period == "outstanding":
+            yield finding(f"{path}.period", "counted-outstanding")
+        if quota.amount is not None and (not quota.events or quota.measure != "value"):
+            yield finding(f"{path}.amount", "counts-no-event")
+        yield from twice(f"{path}.events", quota.events)
+        for index, name in enumerate(quota.events):
+            yield from _counted_event(kind, quota, f"{path}.events[{index}]", name)
+    if kind.metered_by is not None:
+        yield from _member(kind, "metered_by", kind.metered_by, hidden=True)
+
+
+def _counted_event(kind: Kind, quota: Quota, path: str, name: str) -> Iterator[Finding]:
+    event = kind.events.get(name)
+    if event is None:
+        yield finding(path, "no-such-event", name=name)
+    elif quota.measure == "value" and quota.amount is None:
+        if event.value is None:
+            yield finding(path, "event-moves-nothing", name=name)
+    elif quota.amount is not None:
+        field = event.data.get(quota.amount)
+        if field is None:
+            yield finding(path, "no-such-field", name=quota.amount)
+        elif field.type != "money":
+            yield finding(path, "wrong-type", name=quota.amount, found=field.type, wanted="money")
+        elif not field.required:
+            yield finding(path, "not-required", name=quota.amount)

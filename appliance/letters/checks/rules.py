@@ -73,6 +73,23 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "{name} 与 {other} 须各只允许同一个币种：{name} 由 {other} 占用",
     ),
     "measure-without-value": ("the kind has no value to measure", "该种类没有价值可计量"),
+    "no-such-event": ("there is no event {name}", "没有事件 {name}"),
+    "counted-outstanding": (
+        "events are counted in a window of time: what is outstanding is what letters are worth",
+        "按事件计数须有时间窗口：余额 outstanding 取自函件价值",
+    ),
+    "counts-no-event": (
+        '`amount` is of events: name them, with measure = "value"',
+        'amount 取自事件数据：请列出 events，并设 measure = "value"',
+    ),
+    "event-moves-nothing": (
+        "{name} moves no value: name the money field of its data in `amount`",
+        "{name} 不改变价值：请在 amount 中指明其数据中的金额字段",
+    ),
+    "group-differs": (
+        "{kind} counts otherwise in this group: one group has one measure and period, and counts by somebody or nobody",
+        "{kind} 在该组中的计量方式不同：同一组须使用相同的 measure 与 period，并一致地按对象或不按对象计数",
+    ),
     # life cycle
     "no-beginning": ("no event begins a letter: one must have no `from`", "没有起始事件：须有一个不带 from 的事件"),
     "beginning-without-state": ("an event that begins a letter names its state in `to`", "起始事件须用 to 指明状态"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from appliance.letters.checks.life import parts_states
 from appliance.letters.checks.rules import Finding, finding
 from appliance.letters.checks.waiting import alike, place_type
-from appliance.letters.kind import BALANCE, Condition, Event, Kind, Unique
+from appliance.letters.kind import BALANCE, Condition, Event, Kind, Quota, Unique
 
 _Place = tuple[str, str]
 """A kind's id and one of its states, or of its events."""
@@ -25,6 +25,7 @@ def together(kinds: Sequence[Kind], *, whole: bool) -> Iterator[Finding]:
                 path = f"{prefix[kind.id]}events.{name}.conditions[{index}]"
                 yield from _names(by_id, path, kind, event, condition, whole=whole)
     yield from _shared_uses(kinds)
+    yield from _grouped(kinds)
     happened = _possible(by_id)
     for kind in kinds:
         alone = _possible({kind.id: kind}, trusting=True)
@@ -60,6 +61,20 @@ def _names(
             elif mine is not None and mine.type != field.type:
                 pair = {"found": mine.type, "wanted": field.type}
                 yield finding(where, "condition-type", name=own, other=theirs, kind=other.id, **pair)
+
+
+def _grouped(kinds: Sequence[Kind]) -> Iterator[Finding]:
+    """Quotas of one name in one group are one counter."""
+    first: dict[tuple[str, str], tuple[Kind, Quota]] = {}
+    for kind in kinds:
+        for name, quota in kind.quotas.items():
+            if quota.group is None:
+                continue
+            before, other = first.setdefault((quota.group, name), (kind, quota))
+            pairs = ((one.measure, one.period, one.by is None) for one in (other, quota))
+            if len(set(pairs)) > 1:
+                prefix = f"{kind.id}: " if len(kinds) > 1 else ""
+                yield finding(f"{prefix}quotas.{name}.group", "group-differs", kind=before.id)
 
 
 def _shared_uses(kinds: Sequence[Kind]) -> Iterator[Finding]:
