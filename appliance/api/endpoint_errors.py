@@ -30,23 +30,18 @@ from appliance.letters.errors import (
 )
 from appliance.pdf import PageRefused, PdfRefused
 from appliance.recorder.errors import (
-    BillMoved,
     HeadMoved,
     IdempotencyConflict,
     IdempotencyKeyAhead,
     IdempotencyKeyExpired,
     IdempotencyKeyInvalid,
-    IssuingStopped,
     KeyExhausted,
     KeyExpired,
     KeyStopped,
-    LimitExceeded,
-    LimitNeedsApproval,
     OutcomeUnknown,
     QuotaExceeded,
     ReadOnly,
     RecorderUnavailable,
-    ShareExceeded,
     Taken,
     TallyExceeded,
     ValueExceeded,
@@ -77,6 +72,6 @@ JUDGING: Final[tuple[type[CinnabarError], ...]] = (
 )  # fmt: skip
 LETTERS: Final = (
     *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, FontsMissing, NotRendered, PageRefused, OpenedTooEarly,
-    WeakCode, WrongCode, PdfRefused, SealObjectRefused, DocumentNotInOrder, HeadMoved, Taken, ValueExceeded, TallyExceeded,
-    LimitExceeded, LimitNeedsApproval, ShareExceeded, IssuingStopped, BillMoved,
+    WeakCode, WrongCode, PdfRefused, SealObjectRefused, DocumentNotInOrder, HeadMoved, Taken, ValueExceeded,
+    TallyExceeded,
 )  # fmt: skip

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,7 +17,6 @@ import msgspec
 from appliance.api import signing
 from appliance.api.callers import Caller
 from appliance.api.letters.approvals import check_approvals
-from appliance.api.letters.counted import limit_steps
 from appliance.api.letters.documents import prepare_papers
 from appliance.api.letters.effects import effects_of
 from appliance.api.letters.schemas import Particulars
@@ -30,9 +29,10 @@ from appliance.letters.event import Actor, Event, Receipt
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
-from appliance.recorder.messages import Entry, Idempotency, LetterStep, Notice, Replayed
+from appliance.recorder.messages import Effect, Entry, Idempotency, LetterStep
 
 if TYPE_CHECKING:
+    from appliance.api.units import SealingKey, StampingUnit
     from appliance.api.worker import Worker
 
 BESIDE_TYPE: Final = "application/octet-stream"
@@ -62,23 +62,44 @@ class Made:
     artifact: Artifact
     record: Entry
     stamp: Entry
-    notices: Sequence[Notice] = ()
-    """What its counts came to; nothing where it was made before."""
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """An event that may happen, and what it then does."""
+
+    decision: Decision
+    event: Event
+    states: tuple[LetterState, list[LetterState]]
+    """Of the letter after it, and of the letters that it makes."""
+    effects: list[Effect]
+    now_us: int
+
+
+@dataclass(frozen=True)
+class SealedEvent:
+    """An event with its signatures, to be recorded."""
+
+    artifact: Artifact
+    records: list[signing.Signed]
+    effects: list[Effect]
+    mark: tuple[str, int]
 
 
 async def decide(
-    worker: Worker, caller: Caller, wanted: Wanted, opened: Mapping[str, tuple[Any, str]] | None = None
+    worker: Worker,
+    caller: Caller,
+    wanted: Wanted,
+    opened: Mapping[str, tuple[Any, str]] | None = None,
+    others: Mapping[str, LetterState] | None = None,
 ) -> Decision:
     """The draft of the event, judged by the kind's rules. `opened`: what the event opens, with its salts; None: before
-    it is opened. Raises what appliance.letters.judge refuses with."""
+    it is opened. `others`: letters that conditions name, where they are at hand. Raises what appliance.letters.judge
+    refuses with."""
     known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
     await accept(worker, caller.tenant, wanted.loaded, wanted.asked.envelopes, known)
-    rule = wanted.loaded.kind.events.get(wanted.event)
-    named: list[str] = []
-    if rule is not None:
-        values = [dict(wanted.asked.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
-        named = [value for value in values if isinstance(value, str) and _is_letter(value)]
-    others = await read_letters(worker, caller.tenant, named)
+    if others is None:
+        others = await read_letters(worker, caller.tenant, named_letters(wanted))
     asked = Asked(
         event=wanted.event,
         letter=wanted.letter,
@@ -99,44 +120,51 @@ async def decide(
     return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others)
 
 
-async def with_limits(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
-    """A decision whose steps are also those that the tenant's limits want, after the kind's own."""
-    event = msgspec.structs.replace(decision.draft, at=happened(worker.clock.read().time_us, wanted.before))
-    states = states_after(wanted.before, event, decision.disclosures)
-    more = await limit_steps(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states)
-    return replace(decision, steps=(*decision.steps, *more))
+def named_letters(wanted: Wanted) -> list[str]:
+    """Ids of the letters that the event's conditions name."""
+    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
+    rule = wanted.loaded.kind.events.get(wanted.event)
+    named: list[str] = []
+    if rule is not None:
+        values = [dict(wanted.asked.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
+        named = [value for value in values if isinstance(value, str) and _is_letter(value)]
+    return named
 
 
-async def _with_wanted(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
-    """As `with_limits`, where there are approvals beyond the kind's own: the recorder refuses an event that lacks what
-    limits want, so that nobody else needs to ask."""
-    if any(one.step >= len(decision.steps) for one in wanted.asked.approvals):
-        return await with_limits(worker, caller, wanted, decision)
-    return decision
-
-
-async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None) -> Made:
-    """See the module. Raises what the judge, the approvals, the token and the recorder refuse with."""
-    key = worker.seal_key_for(caller, wanted.asked.key)
-    unit = worker.unit_for(caller, wanted.asked.unit)
-    worker.gates.check(caller, unit.name)
-    decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted))
+async def draft_event(
+    worker: Worker, caller: Caller, wanted: Wanted, others: Mapping[str, LetterState] | None = None
+) -> Drafted:
+    """An event that may happen, approved, before it is sealed. `others`: as of `decide`. Raises what the judge and the
+    approvals refuse with."""
+    decision = await decide(worker, caller, wanted, others=others)
     await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]
     if rule.opens and wanted.before is not None:
         opened = await open_fields(worker, caller.tenant, wanted.loaded, wanted.before, rule.opens, wanted.codes)
-        decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, opened))
+        decision = await decide(worker, caller, wanted, opened)
         await check_approvals(worker, caller, decision, wanted.asked.approvals)  # another letter may have moved
     now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(
         decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
     )
     states = states_after(wanted.before, event, decision.disclosures)
-    approved = [step.policy for step in decision.steps] if wanted.asked.approvals else []
-    effects = effects_of(
-        worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
-    )
-    papers = await prepare_papers(worker, caller, key, wanted.asked, wanted.loaded, event, states[0], now_us)
+    effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses)
+    return Drafted(decision, event, states, effects, now_us)
+
+
+async def seal_event(
+    worker: Worker,
+    caller: Caller,
+    signers: tuple[SealingKey, StampingUnit],
+    wanted: Wanted,
+    drafted: Drafted,
+    idempotency: Idempotency | None = None,
+) -> SealedEvent:
+    """The event, sealed and stamped: nothing of it is on disk, or may leave the box. Raises what the token, the gates
+    and document workers refuse with; then its signatures are dropped and counted."""
+    key, unit = signers
+    event, now_us = drafted.event, drafted.now_us
+    papers = await prepare_papers(worker, caller, key, wanted.asked, wanted.loaded, event, drafted.states[0], now_us)
     await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
     sealing = Sealing(worker, caller, key, unit)
     try:
@@ -153,7 +181,7 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
         made: list[Artifact] = []
 
         def artifact_of(seal: bytes) -> bytes:
-            made.append(Artifact(event.canonical(), manifest, seal, beside, dict(decision.disclosures)))
+            made.append(Artifact(event.canonical(), manifest, seal, beside, dict(drafted.decision.disclosures)))
             return encode_artifact(made[0])
 
         await sealing.seal(prepared, complete, "letter", artifact_of)
@@ -163,12 +191,24 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
         raise
     records = sealing.signed
     place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
-    effects = [msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in effects]
-    mark = (unit.name, sealing.stamped_us)
-    committed = await signing.append(worker, caller, records, idempotency, mark, effects)
-    if isinstance(committed, Replayed):
-        return made_of(worker, caller, committed.entries)
-    return Made(made[0], records[place].entry, records[place + 1].entry, committed.notices)
+    effects = [
+        msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in drafted.effects
+    ]
+    return SealedEvent(made[0], records, effects, (unit.name, sealing.stamped_us))
+
+
+async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None) -> Made:
+    """See the module. Raises what the judge, the approvals, the token and the recorder refuse with."""
+    key = worker.seal_key_for(caller, wanted.asked.key)
+    unit = worker.unit_for(caller, wanted.asked.unit)
+    worker.gates.check(caller, unit.name)
+    drafted = await draft_event(worker, caller, wanted)
+    sealed = await seal_event(worker, caller, (key, unit), wanted, drafted, idempotency)
+    replayed = await signing.commit(worker, caller, sealed.records, idempotency, sealed.mark, sealed.effects)
+    if replayed is not None:
+        return made_of(worker, caller, replayed.entries)
+    place = next(place for place, one in enumerate(sealed.records) if one.entry.kind == "letter")
+    return Made(sealed.artifact, sealed.records[place].entry, sealed.records[place + 1].entry)
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:
