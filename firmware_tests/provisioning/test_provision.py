@@ -182,8 +182,8 @@ def test_every_name_policy_and_origin_says_rehearsal(new_box: RunningBox) -> Non
 
 def certificates_of(home: Home) -> list[Path]:
     found = [*home.trust.glob("*-ca.pem"), *home.issued.glob("*.pem")]
-    # three authorities; the front, two applications, four units, two seal keys
-    assert len(found) == 3 + 1 + 2 + 4 + 2
+    # three authorities; the front, two applications, four units, two seal keys, two release keys
+    assert len(found) == 3 + 1 + 2 + 4 + 2 + 2
     return found
 
 
@@ -210,6 +210,7 @@ END_ENTITIES = {
     "certificates/alfa-tsu.pem": ("tsa-ca", "Digital Signature", (True, "Time Stamping")),
     "certificates/alfa-tsu-rsa.pem": ("tsa-ca", "Digital Signature", (True, "Time Stamping")),
     "certificates/bravo-seal.pem": ("seal-ca", "Digital Signature, Non Repudiation", None),
+    "certificates/alfa-release-1.pem": ("seal-ca", "Key Agreement", None),
     "clients/alfa-app.crt": ("box-ca", "Digital Signature", (False, "TLS Web Client Authentication")),
     "front/server.crt": ("box-ca", "Digital Signature", (False, "TLS Web Server Authentication")),
 }
@@ -224,6 +225,8 @@ def test_end_entities_have_one_purpose_and_are_valid_and_not_revoked(new_box: Ru
     assert found["X509v3 Key Usage"] == (True, usage)
     if purpose is not None:
         assert found["X509v3 Extended Key Usage"] == purpose
+    elif usage == "Key Agreement":
+        assert "X509v3 Extended Key Usage" not in found
     else:
         assert found["X509v3 Extended Key Usage"][1] not in {"Time Stamping", "TLS Web Client Authentication"}
     assert f"/crl/{issuer}.crl" in found["X509v3 CRL Distribution Points"][1]
