@@ -16,6 +16,7 @@ LETTERS: Final[dict[str, str]] = {
     "time": "时间",
     "envelope": "加密信封",
     "receipt": "回执",
+    "seal object": "印章对象",
     "disclosures": "披露",
     "seal": "签章",
     "court package": "司法证据包",
@@ -69,6 +70,13 @@ LETTERS: Final[dict[str, str]] = {
     "The opened field {0} is not what its sender had committed to.": "已开启字段 {0} 与其发送方所承诺的不一致。",
     "The receipt {0} of {1} is beside the event, byte for byte.": "{1} 的回执 {0} 随事件附上，逐字节一致。",
     "The receipt {0} of {1} is not in the file.": "{1} 的回执 {0} 不在文件中。",
+    "The seal object beside the event is none.": "事件所附印章对象无效。",
+    "The seal is seen as the seal object {0}, {1}, version {2}, SHA-256 {3}; in force from {4} to {5}.":
+        "签章以印章对象 {0}（{1}，第 {2} 版，SHA-256 {3}）显示；有效期自 {4} 至 {5}。",
+    "The seal object was the tenant's, in force then, and permits the certificate of the seal.":
+        "印章对象属于该租户，当时有效，且许可签章所用证书。",
+    "The seal object was not the tenant's, not in force then, or does not permit the certificate of the seal.":
+        "印章对象不属于该租户、当时无效，或未许可签章所用证书。",
     "A disclosure is not the event's: {0}.": "某项披露不属于该事件：{0}。",
     "{0} hidden value(s) are those whose digests the event holds.": "{0} 项隐藏值与事件所载摘要一致。",
     "The seal is over something else than this manifest.": "签章所涵盖的不是此清单。",

@@ -20,7 +20,9 @@ from appliance.letters.seal_types import SealType, Side
 FILE_BYTES: Final = 512 * 1024
 """Largest document that is taken."""
 BESIDE: Final = "seal-object.json"
-"""Its name beside the event whose page it is seen on."""
+"""Its name beside the event, where it is seen on the letter's page."""
+ON_DOCUMENT: Final = "document-seal-object.json"
+"""Likewise, where it is seen on the PDF that the event seals."""
 MOST_CERTIFICATES: Final = 32
 
 

@@ -18,7 +18,7 @@ from appliance.letters.kind import read_kind
 from appliance.letters.seal_object import BESIDE
 from firmware_tests.letters.kinds import FIELDS, OWN
 from firmware_tests.pdf.sealed import letter as rendered
-from firmware_tests.running import RunningBox
+from firmware_tests.running import RunningBox, cinnabar
 from provisioning.rehearsal_seal import NAME
 
 
@@ -101,3 +101,16 @@ def test_a_kind_names_those_who_seal(old: str, new: str, rule: str) -> None:
     found = check(read_kind(text.replace(old, new).encode()).kind)
     assert rule in {one.rule for one in found}
     assert msgspec.json.encode(text)
+
+
+def test_the_verifier_says_as_what_the_seal_is_seen(client: Client, letter_box: RunningBox, tmp_path: Path) -> None:
+    letter = client.begin_letter(
+        "bid-bond", FIELDS | {"tender_code": "GD-SAID"}, document=True, document_seal=NAME
+    ).happened.letter
+    file = tmp_path / "letter.asice"
+    file.write_bytes(client.evidence(letter))
+    done = cinnabar("verify", str(file), "--trust", str(letter_box.home.trust), "--state", str(tmp_path / "state"))
+    digest = hashlib.sha256((letter_box.home.seal_objects / "demo" / NAME / "1.json").read_bytes()).hexdigest()
+    assert done.returncode == 0, done.stdout
+    assert digest in done.stdout
+    assert "permits the certificate of the seal" in done.stdout

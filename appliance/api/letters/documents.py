@@ -18,7 +18,7 @@ from appliance.letters.errors import DocumentNotInOrder
 from appliance.letters.event import Event
 from appliance.letters.kind import LoadedKind
 from appliance.letters.page import letter_page
-from appliance.letters.seal_object import BESIDE as SEAL_OBJECT
+from appliance.letters.seal_object import BESIDE, ON_DOCUMENT
 from appliance.letters.state import LetterState
 from appliance.pdf import TOKEN_BYTES, PreparedPdf, prepare_seal, room_for, seal_place
 
@@ -30,8 +30,6 @@ DOCUMENT: Final = "letter.pdf"
 """Name of the letter's page beside the event."""
 SEALED: Final = "document.pdf"
 """Name of the PDF that the event seals."""
-SEALED_OBJECT: Final = "document-seal-object.json"
-"""Name of the seal object as which that seal is seen."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ async def prepare_papers(
                 "pdf-seal",
                 ready.pdf,
                 lambda whole: whole[size:],
-                {} if seen is None else {SEALED_OBJECT: seen.text},
+                {} if seen is None else {ON_DOCUMENT: seen.text},
                 ready.judged.findings,
                 None if seen is None else seen.digest,
             )
@@ -119,4 +117,4 @@ async def _page(
     )  # fmt: skip
     if seen is None:
         return Paper(DOCUMENT, "seal", prepared)
-    return Paper(DOCUMENT, "seal", prepared, bytes, {SEAL_OBJECT: seen.text}, None, seen.digest)
+    return Paper(DOCUMENT, "seal", prepared, bytes, {BESIDE: seen.text}, None, seen.digest)

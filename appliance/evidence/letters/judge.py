@@ -29,6 +29,7 @@ from appliance.evidence.items import Earliest, Item, Shown, earliest
 from appliance.evidence.letters.approvals import judge_approvals
 from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
 from appliance.evidence.letters.layout import Layout, Sealed, read_layout
+from appliance.evidence.letters.seal_objects import judge_seal_objects
 from appliance.evidence.letters.telling import (
     amount,
     event_title,
@@ -223,6 +224,8 @@ class _Work:
         self._check_record(event, found, journal)
         self._check_times(event, found, journal)
         self._check_beside(event, sealed, journal)
+        beside = {name.rpartition("/")[2]: content for name, content in sealed.files.items()}
+        judge_seal_objects(event, beside, sealed.seal, _instant(event.at), journal)
         disclosed = self._disclosures(event, sealed, journal)
         approvals = judge_approvals(event, self.context, found.trusted_us, journal)
         journal.complete()
