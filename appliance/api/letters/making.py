@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -18,10 +18,11 @@ from appliance.api import signing
 from appliance.api.callers import Caller
 from appliance.api.letters.approvals import check_approvals
 from appliance.api.letters.documents import prepare_papers
+from appliance.api.letters.counted import limit_steps
 from appliance.api.letters.effects import effects_of
 from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.sealing import Sealing
-from appliance.api.letters.veil import accept, open_fields
+from appliance.api.letters.veil import accept, open_fields, tallies
 from appliance.api.letters.views import read_letters
 from appliance.asic import JSON_TYPE, event_manifest, event_names
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
@@ -29,7 +30,7 @@ from appliance.letters.event import Actor, Event, Receipt
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
-from appliance.recorder.messages import Effect, Entry, Idempotency, LetterStep
+from appliance.recorder.messages import Effect, Entry, Idempotency, LetterStep, Notice, Replayed
 
 if TYPE_CHECKING:
     from appliance.api.units import SealingKey, StampingUnit
@@ -62,6 +63,8 @@ class Made:
     artifact: Artifact
     record: Entry
     stamp: Entry
+    notices: Sequence[Notice] = ()
+    """What its counts came to; nothing where it was made before."""
 
 
 @dataclass(frozen=True)
@@ -131,24 +134,44 @@ def named_letters(wanted: Wanted) -> list[str]:
     return named
 
 
+async def with_limits(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
+    """A decision whose steps are also those that the tenant's limits want, after the kind's own."""
+    event = msgspec.structs.replace(decision.draft, at=happened(worker.clock.read().time_us, wanted.before))
+    states = states_after(wanted.before, event, decision.disclosures)
+    more = await limit_steps(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states)
+    return replace(decision, steps=(*decision.steps, *more))
+
+
+async def _with_wanted(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
+    """As `with_limits`, where there are approvals beyond the kind's own: the recorder refuses an event that lacks what
+    limits want, so that nobody else needs to ask."""
+    if any(one.step >= len(decision.steps) for one in wanted.asked.approvals):
+        return await with_limits(worker, caller, wanted, decision)
+    return decision
+
+
 async def draft_event(
     worker: Worker, caller: Caller, wanted: Wanted, others: Mapping[str, LetterState] | None = None
 ) -> Drafted:
     """An event that may happen, approved, before it is sealed. `others`: as of `decide`. Raises what the judge and the
     approvals refuse with."""
-    decision = await decide(worker, caller, wanted, others=others)
+    decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, others=others))
     await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]
     if rule.opens and wanted.before is not None:
         opened = await open_fields(worker, caller.tenant, wanted.loaded, wanted.before, rule.opens, wanted.codes)
-        decision = await decide(worker, caller, wanted, opened)
+        decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, opened))
         await check_approvals(worker, caller, decision, wanted.asked.approvals)  # another letter may have moved
     now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(
         decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
     )
     states = states_after(wanted.before, event, decision.disclosures)
-    effects = effects_of(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses)
+    approved = [step.policy for step in decision.steps] if wanted.asked.approvals else []
+    effects = effects_of(
+        worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
+    )
+    effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
     return Drafted(decision, event, states, effects, now_us)
 
 
@@ -204,11 +227,11 @@ async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency
     worker.gates.check(caller, unit.name)
     drafted = await draft_event(worker, caller, wanted)
     sealed = await seal_event(worker, caller, (key, unit), wanted, drafted, idempotency)
-    replayed = await signing.commit(worker, caller, sealed.records, idempotency, sealed.mark, sealed.effects)
-    if replayed is not None:
-        return made_of(worker, caller, replayed.entries)
+    committed = await signing.append(worker, caller, sealed.records, idempotency, sealed.mark, sealed.effects)
+    if isinstance(committed, Replayed):
+        return made_of(worker, caller, committed.entries)
     place = next(place for place, one in enumerate(sealed.records) if one.entry.kind == "letter")
-    return Made(sealed.artifact, sealed.records[place].entry, sealed.records[place + 1].entry)
+    return Made(sealed.artifact, sealed.records[place].entry, sealed.records[place + 1].entry, committed.notices)
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:
