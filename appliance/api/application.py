@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import structlog
 
-from appliance.api.endpoints import LISTENERS, NO_BODY, Endpoint
+from appliance.api.endpoints import NO_BODY, SOCKETS, Endpoint
 from appliance.api.errors import StateForbids, UnsupportedMediaType
 from appliance.api.messages import Request, Response
 from appliance.api.problems import problem_response
@@ -44,7 +44,7 @@ class Application:
     ) -> None:
         self._worker = worker
         self._state = state
-        self._routers = {listener: Router(endpoints, listener) for listener in LISTENERS}
+        self._routers = {listener: Router(endpoints, listener) for listener in SOCKETS}
         self._limits: dict[int, int] = {id(endpoint): endpoint.limit(limits) for endpoint in endpoints}
         self._decoders: dict[int, Mapping[str, Callable[[bytes], Any] | None]] = {
             id(endpoint): {

@@ -14,8 +14,12 @@ from appliance.errors import CinnabarError
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
-ListenerName = Literal["applications", "tsa", "public", "revocation", "metrics"]
+ListenerName = Literal["applications", "tsa", "public", "revocation", "metrics", "approvals"]
 LISTENERS: Final[tuple[ListenerName, ...]] = ("applications", "tsa", "public", "revocation", "metrics")
+"""Those with an address of their own."""
+APPROVALS: Final[frozenset[ListenerName]] = frozenset({"approvals"})
+"""Where the approval origin of the management front leads what concerns drafts of letters."""
+SOCKETS: Final[tuple[ListenerName, ...]] = (*LISTENERS, "approvals")
 APPLICATIONS: Final[frozenset[ListenerName]] = frozenset({"applications"})
 
 Handler = Callable[["Worker", Request], Coroutine[Any, Any, Response]]
@@ -23,6 +27,8 @@ Handler = Callable[["Worker", Request], Coroutine[Any, Any, Response]]
 MEDIA_JSON: Final = "application/json"
 MEDIA_BYTES: Final = "application/octet-stream"
 MEDIA_TEXT: Final = "text/plain"
+MEDIA_CSV: Final = "text/csv"
+MEDIA_NDJSON: Final = "application/x-ndjson"
 MEDIA_STAMP_QUERY: Final = "application/timestamp-query"
 MEDIA_STAMP_REPLY: Final = "application/timestamp-reply"
 

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from appliance.api.application import Application
-from appliance.api.endpoints import LISTENERS
+from appliance.api.endpoints import SOCKETS
 from appliance.api.hub import Hub
 from appliance.api.jobs import JobRunner
 from appliance.api.startup import open_worker
@@ -43,7 +43,7 @@ async def run_worker(home: Home, number: int) -> None:
     worker.jobs = JobRunner(worker)
     worker.jobs.start()
     worker.reopening.start(stop.set)
-    for listener in reversed(LISTENERS):
+    for listener in reversed(SOCKETS):
         await hub.listen(home.worker_socket(number, listener), listener)
     # What stands now stands for the worker's life; short-lived objects die by their reference counts, so that the
     # collector has only cycles in errors to find, and full rounds over everything would be felt as pauses.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from appliance.api.endpoints import LISTENERS, Endpoint
+from appliance.api.endpoints import SOCKETS, Endpoint
 from appliance.api.members import link, member_tables
 from appliance.api.openapi import ANY_REQUEST, errors_of
 from appliance.api.table import ENDPOINTS
@@ -44,7 +44,7 @@ def _overview(limits: LimitSettings) -> str:
     for endpoint in ENDPOINTS:
         states = [state.label for state, rule in STATES.items() if endpoint.work in rule.allowed]
         shown = "all" if len(states) == len(STATES) else ", ".join(states)
-        listeners = ", ".join(name for name in LISTENERS if name in endpoint.listeners)
+        listeners = ", ".join(name for name in SOCKETS if name in endpoint.listeners)
         size = f"{endpoint.limit(limits):,}" if endpoint.takes else "none"
         rows.append(f"| `{endpoint.method} {endpoint.path}` | {listeners} | {size} | {shown} |")
     return "\n".join(rows) + "\n"

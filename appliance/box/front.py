@@ -69,7 +69,8 @@ def listener_addresses(settings: BoxSettings) -> dict[str, str]:
     return {name: address for name, address in configured.items() if address is not None}
 
 
-def _upstream(home: Home, name: str, workers: int) -> str:
+def upstream(home: Home, name: str, workers: int) -> str:
+    """The workers' sockets of one listener, as nginx shares requests out among them."""
     servers = "\n".join(
         f"        server unix:{home.worker_socket(number, name)} max_fails=0;" for number in range(workers)
     )
@@ -159,7 +160,7 @@ def _enrolment_limits(zone: str) -> str:
 def nginx_configuration(home: Home, settings: BoxSettings, listeners: Iterable[Listener], name: str = "front") -> str:
     """The whole configuration of one of FRONTS. Paths under the home hold no white space, quotes or semicolons."""
     listeners = list(listeners)
-    upstreams = "".join(_upstream(home, listener.name, settings.workers) for listener in listeners)
+    upstreams = "".join(upstream(home, listener.name, settings.workers) for listener in listeners)
     servers = "".join(_server(listener, home, settings) for listener in listeners)
     return configuration(home, name, f"{upstreams}{servers}")
 

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.box.front import Listener, configuration, nginx_configuration
+from appliance.box.front import Listener, configuration, nginx_configuration, upstream
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 
 MANAGEMENT_FRONT = "management-front"
 ADDRESS_HEADER = "X-Cinnabar-Address"
 """Tells the service the peer's IP address; set by the front, whatever the peer sent."""
+DRAFTS = "approvals"
+"""The workers' sockets that answer for drafts of letters: they open what the keymaster does not."""
+DRAFT_PATH = "/api/drafts/"
 LARGEST_BODY = 16 * 1024 * 1024
 """Bytes; certificates, forms and small files."""
 LARGEST_STATEMENT = 256 * 1024
@@ -79,9 +82,10 @@ def management_configuration(home: Home, settings: BoxSettings, listener: Listen
     servers = (
         _elsewhere(home, listener, name)
         + _server(home, listener, name, home.management_socket, LARGEST_BODY)
-        + _server(home, listener, approval_name(settings), home.approve_socket, LARGEST_STATEMENT)
+        + _server(home, listener, approval_name(settings), home.approve_socket, LARGEST_STATEMENT, {DRAFT_PATH: DRAFTS})
     )
-    zones = "    limit_req_zone $binary_remote_addr zone=people:4m rate=50r/s;\n    limit_req_status 429;\n"
+    drafts = upstream(home, DRAFTS, settings.workers)
+    zones = f"{drafts}    limit_req_zone $binary_remote_addr zone=people:4m rate=50r/s;\n    limit_req_status 429;\n"
     return configuration(home, MANAGEMENT_FRONT, zones + servers)
 
 
@@ -102,23 +106,31 @@ def _elsewhere(home: Home, listener: Listener, name: str) -> str:
     )
 
 
-def _server(home: Home, listener: Listener, name: str, upstream: Path, largest: int) -> str:
+def _server(
+    home: Home, listener: Listener, name: str, socket: Path, largest: int, elsewhere: Mapping[str, str] | None = None
+) -> str:
+    """`elsewhere`: paths that another upstream answers."""
     passed: Mapping[str, str] = {header: f"$http_{header.lower().replace('-', '_')}" for header in PASSED_HEADERS}
     headers = "".join(f'            proxy_set_header {header} "{value}";\n' for header, value in passed.items())
+    targets = {"/": f"unix:{socket}"} | dict(elsewhere or {})
+    locations = "".join(
+        f"        location {where} {{\n"
+        "            proxy_pass_request_headers off;\n"
+        f"{headers}"
+        f"            proxy_set_header {ADDRESS_HEADER} $remote_addr;\n"
+        '            proxy_set_header Connection "";\n'
+        "            proxy_http_version 1.1;\n"
+        f"            proxy_pass http://{target};\n"
+        "        }\n"
+        for where, target in targets.items()
+    )
     return (
         "    server {\n"
         f"        listen {listener.address} ssl http2;\n        server_name {name};\n{_tls(home)}"
         f"        client_max_body_size {largest};\n"
         "        limit_req zone=people burst=200 nodelay;\n"
         "        error_page 502 504 =503 @down;\n"
-        "        location / {\n"
-        "            proxy_pass_request_headers off;\n"
-        f"{headers}"
-        f"            proxy_set_header {ADDRESS_HEADER} $remote_addr;\n"
-        '            proxy_set_header Connection "";\n'
-        "            proxy_http_version 1.1;\n"
-        f"            proxy_pass http://unix:{upstream};\n"
-        "        }\n"
+        f"{locations}"
         "        location @down {\n"
         "            default_type text/html;\n"
         f"    {HSTS}"

@@ -31,7 +31,7 @@ MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "log": ("recorder",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
-    # reads records, and puts on record who read them; reads tiles and proofs; reads kinds and who approves, as workers do
+    # reads records, and puts on record who read them; reads tiles and proofs, and what workers may read of officers
     "audit": ("recorder", "log", "worker"),
     # asks the workers for their metrics, which know it from the front by its user; has files that people bring verified
     "management": ("front", "documents"),

@@ -98,6 +98,10 @@ class DeskClient(CallClient):
         """The newest version of each of a tenant's approval policies, canonical."""
         return self.call("policies", tenant)  # type: ignore[no-any-return]
 
+    def approving(self) -> dict[str, list[str]]:
+        """Tenant to the persons of the constitution that its approval policies name."""
+        return self.call("approving")  # type: ignore[no-any-return]
+
     def kinds(self, tenant: str) -> list[bytes]:
         """The file of the newest version of each of a tenant's kinds of letters."""
         return self.call("kinds", tenant)  # type: ignore[no-any-return]

@@ -31,6 +31,7 @@ from appliance.recorder.messages import (
     Command,
     Committed,
     DraftKeep,
+    DraftSign,
     Effect,
     Entry,
     Goodbye,
@@ -360,6 +361,11 @@ class RecorderClient:
         self._ticket = ticket = self._ticket + 1
         value: dict[str, Any] | None = await self._submit(IntakeClaim(ticket, tenants, lease, release))
         return value
+
+    def draft_sign(self, tenant: str, draft: bytes, revision: int, content: bytes) -> asyncio.Future[Committed]:
+        """Add a signature to a draft that waits: see messages.DraftSign. Raises DraftMoved, NotFound, BadRequest."""
+        self._ticket = ticket = self._ticket + 1
+        return self._submit(DraftSign(ticket, tenant, draft, revision, content))
 
     async def query(self, name: str, *arguments: object) -> Any:
         """A read: names and arguments are the query methods of appliance.recorder.reader."""

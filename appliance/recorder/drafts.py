@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from appliance.errors import BadRequest, NotFound
 from appliance.recorder import errors
-from appliance.recorder.messages import Answer, Committed, DraftKeep
-from appliance.store import drafts
+from appliance.recorder.messages import Answer, Committed, DraftKeep, DraftSign
+from appliance.store import drafts, rows
 from appliance.store.drafts import DraftRow
 
 if TYPE_CHECKING:
@@ -59,6 +59,28 @@ def draft_keep(transaction: Transaction, _run: Run, command: DraftKeep) -> Answe
     return Committed(command.ticket, -1)
 
 
+def draft_sign(transaction: Transaction, _run: Run, command: DraftSign) -> Answer:
+    """Change the content of a draft that waits. Raises DraftMoved, NotFound, BadRequest, ReadOnly."""
+    tenant = transaction.ground.callers.tenants.get(command.tenant)
+    standing = None
+    if tenant is not None:
+        standing = drafts.find_draft(transaction.connection, tenant.number, command.draft)
+    if tenant is None or standing is None or standing.expires <= transaction.now_us:
+        raise NotFound("there is no such draft")
+    if not 0 < len(command.content) <= CONTENT_BYTES:
+        raise BadRequest(f"a draft has 1 to {CONTENT_BYTES} bytes")
+    wanted = standing._replace(revision=command.revision, content=command.content)
+    if wanted == standing:
+        return Committed(command.ticket, -1)  # the same again
+    if standing.revision != command.revision - 1:
+        raise errors.DraftMoved(f"the draft is at revision {standing.revision}")
+    if transaction.refuse is not None:
+        raise errors.ReadOnly(transaction.refuse)
+    drafts.write_draft(transaction.connection, tenant.number, wanted)
+    transaction.bytes += len(command.content)
+    return Committed(command.ticket, -1)
+
+
 def _check(command: DraftKeep, now_us: int) -> None:
     if len(command.draft) != DRAFT_BYTES or command.revision < 1:
         raise BadRequest("a draft's id has 32 bytes, and its revisions begin at 1")
@@ -83,6 +105,15 @@ class DraftQueries:
         if found is None or found.expires <= now_us:
             raise NotFound("there is no such draft")
         return found._asdict()
+
+    def query_draft_of_any(self, tenants: list[str], draft: bytes, now_us: int) -> list[object] | None:
+        """[tenant, draft as `draft` has it] of one of these tenants, for whoever holds its id; None: there is none."""
+        for name in tenants:
+            number = rows.tenant_number(self.connection, str(name))
+            found = None if number is None else drafts.find_draft(self.connection, number, bytes(draft))
+            if found is not None and found.expires > now_us:
+                return [name, found._asdict()]
+        return None
 
     def query_drafts(self, tenant: str, now_us: int, after: bytes = b"") -> list[dict[str, object]]:
         """A tenant's drafts, as `draft`, in the order of their ids from after `after`: at most 100, about 1 MiB."""

@@ -395,6 +395,20 @@ class IntakeClaim(msgspec.Struct, array_like=True, frozen=True, tag="intake-clai
     """Id of a run that is given back."""
 
 
+class DraftSign(msgspec.Struct, array_like=True, frozen=True, tag="draft-sign"):
+    """Add an approver's signature to a draft that waits: its content changes, and nothing else of it. Who brought it is
+    nobody's matter: the signature is its authority, and whoever opens the content checks it."""
+
+    ticket: int
+    tenant: str
+    draft: bytes
+    """32 bytes."""
+    revision: Count
+    """The one after that which stands."""
+    content: bytes
+    """Encrypted by the tenant; opaque to the recorder."""
+
+
 class Goodbye(msgspec.Struct, array_like=True, frozen=True, tag="goodbye"):
     """The last command of a run that stops cleanly: its counts must balance.
 
@@ -412,6 +426,7 @@ Command = (
     | JobSlice
     | JobClaim
     | DraftKeep
+    | DraftSign
     | IntakeCreate
     | IntakePart
     | IntakeMove

@@ -19,6 +19,7 @@ from appliance.recorder.messages import (
     Append,
     Command,
     DraftKeep,
+    DraftSign,
     Goodbye,
     Housekeeping,
     JobClaim,
@@ -61,12 +62,12 @@ EVERYTHING: Final = Powers(unbounded=True)
 
 POWERS: Final[Mapping[str, Powers]] = {
     "worker": Powers(
-        frozenset((Goodbye, Append, DraftKeep, JobCreate, JobSlice, JobClaim)),
+        frozenset((Goodbye, Append, DraftKeep, DraftSign, JobCreate, JobSlice, JobClaim)),
         queries=frozenset(
             (
-                "checkpoint_covering", "draft", "drafts", "get_record", "job", "job_verdicts", "key_answer",
-                "key_known", "key_states", "letter", "letter_of_any", "letter_page", "letter_records", "letters",
-                "list_at", "marks", "quota", "quotas", "read_records", "record_part", "status", "watch",
+                "checkpoint_covering", "counter_amount", "draft", "draft_of_any", "drafts", "get_record", "job",
+                "job_verdicts", "key_answer", "key_known", "key_states", "letter", "letter_of_any", "letter_page",
+                "letter_records", "letter_terms", "letters", "list_at", "marks", "quota", "quotas", "read_records", "record_part", "status", "watch",
             )
         ),
     ),

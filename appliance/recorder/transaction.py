@@ -14,7 +14,7 @@ from typing import Any
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised
 from appliance.recorder import errors, limits, rules
 from appliance.recorder.counts import Counts
-from appliance.recorder.drafts import draft_keep
+from appliance.recorder.drafts import draft_keep, draft_sign
 from appliance.recorder.housekeeping import housekeeping
 from appliance.recorder.intakes import intake_claim, intake_create, intake_move, intake_part, intake_slice
 from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
@@ -27,6 +27,7 @@ from appliance.recorder.messages import (
     Append,
     Committed,
     DraftKeep,
+    DraftSign,
     Effect,
     Entry,
     Goodbye,
@@ -158,6 +159,7 @@ class Transaction:
             JobSlice: job_slice,
             JobClaim: job_claim,
             DraftKeep: draft_keep,
+            DraftSign: draft_sign,
             IntakeCreate: intake_create,
             IntakePart: intake_part,
             IntakeMove: intake_move,

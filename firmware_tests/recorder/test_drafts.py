@@ -121,3 +121,29 @@ def test_drafts_outlive_the_recorder(standing: Recorder) -> None:
     with_client(standing, look)
     with sqlite3.connect(f"file:{standing.home.records / 'records.sqlite'}?mode=ro", uri=True) as connection:
         assert connection.execute("SELECT count(*) FROM drafts WHERE draft = ?", (draft,)).fetchone() == (1,)
+
+
+def test_a_signature_is_added_to_what_waits_and_changes_nothing_else(standing: Recorder) -> None:
+    acme, globex = enrolled(standing), enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        draft, expires = os.urandom(32), now_us() + HOUR_US
+        await client.draft_keep(*acme, draft, 1, expires, b"kept")
+        for tenant, name in ((acme.tenant, os.urandom(32)), (globex.tenant, draft), ("nobody", draft)):
+            with pytest.raises(NotFound):
+                await client.draft_sign(tenant, name, 2, b"signed")
+        for wrong in (b"", bytes(CONTENT_BYTES + 1)):
+            with pytest.raises(BadRequest):
+                await client.draft_sign(acme.tenant, draft, 2, wrong)
+        for _ in range(2):  # the same again changes nothing
+            await client.draft_sign(acme.tenant, draft, 2, b"signed")
+        for revision in (2, 4):
+            with pytest.raises(errors.DraftMoved):
+                await client.draft_sign(acme.tenant, draft, revision, b"late")
+        tenants = [globex.tenant, "nobody", acme.tenant]
+        name, shown = await client.query("draft_of_any", tenants, draft, now_us())
+        assert (name, shown["content"], shown["expires"]) == (acme.tenant, b"signed", expires)
+        assert await client.query("draft_of_any", [globex.tenant], draft, now_us()) is None
+        assert await client.query("draft_of_any", tenants, draft, expires) is None
+
+    with_client(standing, main)

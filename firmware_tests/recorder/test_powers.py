@@ -47,6 +47,7 @@ def _every_command() -> dict[str, Command]:
         messages.JobSlice(1, bytes(16), 0, [], []),
         messages.JobClaim(1, ["acme"]),
         messages.DraftKeep(1, "acme", "app", CERTIFICATE, bytes(32), 1, 1, b""),
+        messages.DraftSign(1, "acme", bytes(32), 2, b"x"),
         messages.Goodbye(1),
         *(Query(1, name, []) for name in [*QUERIES, "no-such-query"]),
     ]

@@ -7,7 +7,7 @@ from typing import Final
 from appliance.api.bodies import BodyDamaged
 from appliance.api.endpoint_errors import JUDGING
 from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
-from appliance.api.endpoints import APPLICATIONS, Answer, Endpoint, Parameter, json_limit, json_of
+from appliance.api.endpoints import APPLICATIONS, APPROVALS, Answer, Endpoint, Parameter, json_limit, json_of
 from appliance.api.errors import NotPermitted
 from appliance.api.letters.draft_schemas import DraftEvent, KeepRequest, KeptDraft, KeptDrafts
 from appliance.api.letters.drafts import (
@@ -19,9 +19,11 @@ from appliance.api.letters.drafts import (
     kept_drafts,
 )
 from appliance.api.letters.schemas import LetterAnswer
+from appliance.api.letters.signing_pages import SigningPage, sign_by_card, sign_by_passkey, signing_page
 from appliance.box.states import Work
 from appliance.clock import TimeNotShown
 from appliance.errors import NotFound
+from appliance.letters.approvals import Assertion
 from appliance.letters.errors import ApprovalMissing
 from appliance.letters.event import Approval
 from appliance.recorder.errors import DraftMoved, HeadMoved, OutcomeUnknown, ReadOnly, RecorderUnavailable
@@ -100,5 +102,47 @@ DRAFTS: Final[tuple[Endpoint, ...]] = (
         answers=(Answer(200, "The event.", json_of(LetterAnswer)),),
         errors=(NotFound, DraftStale, *OF_LETTERS, BodyDamaged),
         idempotent=True,
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/drafts/{draft}",
+        listeners=APPROVALS,
+        handler=signing_page,
+        summary="A draft as the approval origin shows it",
+        description="To whoever knows its id. Its text is told only while it wants approvals.",
+        work=Work.READ,
+        needs_caller=False,
+        parameters=(_DRAFT,),
+        answers=(Answer(200, "The draft.", json_of(SigningPage)),),
+        errors=(NotFound, RecorderUnavailable, BodyDamaged, TimeNotShown),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/drafts/{draft}/passkey",
+        listeners=APPROVALS,
+        handler=sign_by_passkey,
+        summary="Approve a draft with a passkey, on the approval origin",
+        description="The passkey says whose approval it is; the step is the one that wants approvals now.",
+        work=Work.SIGN,
+        needs_caller=False,
+        parameters=(_DRAFT,),
+        takes=json_of(Assertion),
+        limit=json_limit,
+        answers=(Answer(200, "The draft as it then stands.", json_of(SigningPage)),),
+        errors=(NotFound, ApprovalMissing, DraftMoved, DraftStale, *_KEEPING),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/drafts/{draft}/approvals",
+        listeners=APPROVALS,
+        handler=sign_by_card,
+        summary="Bring an approval that was made elsewhere, as a card's is, to the approval origin",
+        work=Work.SIGN,
+        needs_caller=False,
+        parameters=(_DRAFT,),
+        takes=json_of(Approval),
+        limit=json_limit,
+        answers=(Answer(200, "The draft as it then stands.", json_of(SigningPage)),),
+        errors=(NotFound, ApprovalMissing, DraftMoved, DraftStale, *_KEEPING),
     ),
 )

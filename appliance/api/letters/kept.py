@@ -73,16 +73,17 @@ _unpack = msgspec.msgpack.Decoder(Kept).decode
 
 async def read_draft(source: DraftSource, draft: bytes) -> Standing:
     """Raises NotFound; another tenant's is not found either."""
-    return _opened(source.cipher, await source.recorder.query("draft", source.tenant, draft, source.now_us))
+    return opened_draft(source.cipher, await source.recorder.query("draft", source.tenant, draft, source.now_us))
 
 
 async def read_drafts(source: DraftSource, after: bytes) -> list[Standing]:
     """A page of drafts, in the order of their ids."""
     rows = await source.recorder.query("drafts", source.tenant, source.now_us, after)
-    return [_opened(source.cipher, row) for row in rows]
+    return [opened_draft(source.cipher, row) for row in rows]
 
 
-def _opened(cipher: BodyCipher, row: dict[str, Any]) -> Standing:
+def opened_draft(cipher: BodyCipher, row: dict[str, Any]) -> Standing:
+    """What the recorder shows of a draft, opened."""
     content = cipher.open_bytes(_label(row["draft"]), row["content"])
     return Standing(row["draft"], row["revision"], row["expires"], _unpack(content))
 

@@ -12,7 +12,7 @@ from appliance.ceremonies import DocumentRefused, Proposal, decode, digest, enco
 from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
 from appliance.ceremonies.canonical import Name
 from appliance.errors import BadRequest
-from appliance.keymaster.approvers import ApprovalPolicy, policies_of, policy_names, publish_approvers
+from appliance.keymaster.approvers import ApprovalPolicy, approvers_of, policies_of, policy_names, publish_approvers
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, answers, executor
 from appliance.letters.fields import parse_limit
@@ -90,3 +90,22 @@ async def policies(room: Room, tenant: str) -> list[bytes]:
     except msgspec.ValidationError:
         raise BadRequest("that is no name of a tenant") from None
     return [versions[-1] for name in names if (versions := policies_of(room.home, tenant, name))]
+
+
+@answers("approving")
+async def approving(room: Room) -> dict[str, list[str]]:
+    """Tenant to the persons of the constitution that its approval policies name; nobody before the founding."""
+    if room.constitutions.refusal is not None or not room.constitutions.founded:
+        return {}
+    law, tenants = room.constitutions.in_force(), [tenant.name for tenant in room.settings.tenants]
+
+    def named() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for tenant in tenants:
+            try:
+                found[tenant] = [person.id for person in approvers_of(room.home, tenant, law).persons]
+            except DocumentRefused:
+                continue  # nobody approves by a policy that cannot be read
+        return found
+
+    return await asyncio.to_thread(named)

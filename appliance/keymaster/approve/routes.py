@@ -21,6 +21,7 @@ from appliance.api.messages import JSON, Request, Response
 from appliance.api.problems import problem_response
 from appliance.ceremonies import StatementRefused
 from appliance.errors import BadRequest, CinnabarError, InvalidMember, NotAuthorised, NotFound
+from appliance.keymaster.approve.drafts import DraftAsked, DraftWords
 from appliance.keymaster.approve.rates import CODE, STATEMENT, Rate, Rates
 from appliance.keymaster.approve.registration import Registration
 from appliance.keymaster.approve.service import ApprovalService, Said, words_table
@@ -61,6 +62,7 @@ _PAGES: Final = {
     re.compile(r"/enrol/[0-9a-f]{32}", re.ASCII): "enrol.html",
     re.compile(r"/candidates/[0-9a-f]{16}", re.ASCII): "enrol.html",
     re.compile(r"/proposals/[0-9a-f]{64}", re.ASCII): "proposal.html",
+    re.compile(r"/drafts/[0-9a-f]{64}", re.ASCII): "draft.html",
 }
 _TYPES: Final = {
     "html": b"text/html; charset=utf-8",
@@ -89,8 +91,9 @@ class _Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Routes:
     """Answers requests. `answer` raises nothing and awaits futures only, as its connection requires."""
 
-    def __init__(self, service: ApprovalService, rates: Rates | None = None) -> None:
+    def __init__(self, service: ApprovalService, drafts: DraftWords, rates: Rates | None = None) -> None:
         self._service = service
+        self._drafts = drafts
         self._rates = rates or Rates()
         self._files = _load_files()
         self._handlers: tuple[tuple[str, re.Pattern[str], Rate, Handler], ...] = (
@@ -101,6 +104,7 @@ class Routes:
             ("GET", re.compile(r"/api/proposals/([0-9a-f]{64})", re.ASCII), CODE, self._proposal),
             ("POST", re.compile(r"/api/proposals/([0-9a-f]{64})/statements", re.ASCII), STATEMENT, self._state),
             ("POST", re.compile(r"/api/statements", re.ASCII), STATEMENT, self._state_whole),
+            ("POST", re.compile(r"/api/draft-words", re.ASCII), CODE, self._draft_words),
         )
 
     async def answer(self, request: Request) -> Response:
@@ -179,6 +183,9 @@ class Routes:
 
     async def _state_whole(self, request: Request, _: str) -> object:
         return await self._service.state_whole(request.body)
+
+    async def _draft_words(self, request: Request, _: str) -> object:
+        return await self._drafts.words(_body(request, DraftAsked))
 
 
 def _check_site(request: Request) -> None:

@@ -12,6 +12,7 @@ from appliance.api.connections import Connections
 from appliance.api.messages import Request, Response
 from appliance.box.settings import BoxSettings
 from appliance.calls.sockets import unix_listener
+from appliance.keymaster.approve.drafts import DraftWords
 from appliance.keymaster.approve.routes import Routes, largest_body
 from appliance.keymaster.approve.service import ApprovalService
 from appliance.keymaster.engine import Engine
@@ -59,5 +60,5 @@ class ApprovalServer(Connections):
 
 def approval_server(engine: Engine, executions: Executions) -> ApprovalServer:
     """The server of the approval origin, in the running loop; it does not listen yet."""
-    routes = Routes(ApprovalService(engine, executions))
+    routes = Routes(ApprovalService(engine, executions), DraftWords(engine.room.home, engine.room.settings))
     return ApprovalServer(routes, engine.room.settings, asyncio.get_running_loop())
