@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from appliance.api.jobs import JobRunner
     from appliance.api.units import ReleaseKey, SealingKey, StampingUnit
     from appliance.documents import DocumentsClient
+    from appliance.letters.counting import Whom
     from appliance.recorder import RecorderClient
     from appliance.recorder.counts import CallCounter
     from hsm import MacKey, Token
@@ -92,6 +94,8 @@ class Worker:
     """Asked before each signature."""
     awaited: Awaited = field(default_factory=Awaited)
     """Units and seal keys that are not in `units` and `seal_keys` because their token does not open."""
+    whom: dict[str, dict[Whom, tuple[str, bytes]]] = field(init=False, default_factory=dict)
+    """Keyed hashes of whom counts are of, with their labels, by tenant (appliance.api.letters.counted)."""
     approvers: ApproverFiles = field(init=False)
     """Who may approve letters' events, by tenant."""
     seal_objects: SealObjects = field(init=False)
@@ -124,7 +128,7 @@ class Worker:
             raise not_open()
         return found
 
-    def mac_of(self, tenant: str, scope: str) -> Callable[[bytes], bytes]:
+    def mac_of(self, tenant: str, scope: str) -> Callable[[bytes], asyncio.Future[bytes]]:
         """HMAC-SHA-256 under the key of a scope of uniqueness: the tenant's own where `scope` is empty, else that of a
         federation, "@NAME". Raises NotPermitted where the tenant has none, or is no member (an unknown federation is
         answered alike), and hsm.errors.TokenUnavailable while its token does not open."""
@@ -136,7 +140,7 @@ class Worker:
         found = self.macs.get(scope or tenant)
         if found is None:
             raise not_open()
-        return found.mac
+        return found.mac_async
 
     def unit_for(self, caller: Caller, name: str | None) -> StampingUnit:
         """The unit of the caller's tenant by name, or the first that the caller may use. Raises NotPermitted, and

@@ -7,6 +7,7 @@ followed by somebody who has no kind at hand. Approvers sign the draft: the even
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -85,7 +86,7 @@ class Approval(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which of the tier's steps it belongs to."""
 
 
-class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """See the module."""
 
     actor: Actor
@@ -121,11 +122,19 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def canonical(self) -> bytes:
         """Canonical JSON, UTF-8. Texts hold no control characters and no numbers are floats (appliance.letters.fields),
         so that the sorted encoding is the canonical one; a test holds it to that."""
+        return self._canonical
+
+    @cached_property
+    def _canonical(self) -> bytes:
         return _encode(self)
 
     def digest(self) -> str:
         """SHA-256 of the canonical form: what the seal covers and the next event names."""
-        return hashlib.sha256(self.canonical()).hexdigest()
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self._canonical).hexdigest()
 
     def approval_text(self) -> bytes:
         """What approvers sign: a fixed context and the draft, which is the event before anybody approved it. They

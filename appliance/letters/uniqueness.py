@@ -26,10 +26,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from appliance.letters.errors import FieldRefused
 
+_Mac = TypeVar("_Mac")
 PREFIX = b"cinnabar uniqueness v1\n"
 KEY_BYTES = 32
 LONGEST_VALUE = 1_024
@@ -69,6 +70,8 @@ def normalised(value: str) -> str:
     """A value as it is compared (see above). Raises FieldRefused for what has no such form, or has nothing in it."""
     if len(value) > LONGEST_VALUE:
         raise FieldRefused(f"a unique value has at most {LONGEST_VALUE} characters")
+    if value.isascii() and value.isprintable() and not (value.isspace() or value == ""):
+        return " ".join(value.lower().split())  # what all the rest comes to, for most values
     _check(value)
     text = unicodedata.normalize("NFKC", value)
     text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text).casefold())
@@ -81,7 +84,7 @@ def normalised(value: str) -> str:
 
 
 def _check(value: str) -> None:
-    for character in value:
+    for character in () if value.isprintable() else value:  # what can be printed is in none of the categories
         if unicodedata.category(character) in _REFUSED_CATEGORIES and character not in _WHITE_CONTROLS:
             raise FieldRefused(f"a unique value holds a character that nobody sees: U+{ord(character):04X}")
 
@@ -97,8 +100,9 @@ def encoded(scope: str, name: str, values: Sequence[str]) -> bytes:
     return b"".join([PREFIX, _part(scope), _part(name), len(parts).to_bytes(4, "big"), *parts])
 
 
-def uniqueness_key(mac: Callable[[bytes], bytes], scope: str, name: str, values: Sequence[str]) -> bytes:
-    """The 32 bytes that the recorder claims once. `mac`: HMAC-SHA-256 under the scope's key (hsm.MacKey.mac).
+def uniqueness_key(mac: Callable[[bytes], _Mac], scope: str, name: str, values: Sequence[str]) -> _Mac:
+    """The 32 bytes that the recorder claims once, or what will give them. `mac`: HMAC-SHA-256 under the scope's key
+    (hsm.MacKey.mac or mac_async).
 
     Raises FieldRefused, and what `mac` raises."""
     return mac(encoded(scope, name, values))

@@ -6,8 +6,8 @@ The recorder decides (control ONCE); what is asked here before anything is signe
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Self
 
 from appliance.instants import microseconds
 from appliance.letter_limits import Rules, compile_rules, read_limit_file
@@ -25,28 +25,38 @@ LABEL = b"whom|"
 """Before a keyed hash, in the label under which whom it hides is encrypted."""
 
 
-class Whoms:
-    """Whom counts are of, as keyed hashes with their labels: each hashed once an event."""
+MOST_WHOM: Final = 4_096
+"""Persons whose keyed hash a worker remembers: those whom counts are of come again and again."""
 
-    def __init__(self, worker: Worker, tenant: str) -> None:
-        self._mac: Callable[[], Callable[[bytes], bytes]] = lambda: worker.mac_of(tenant, "")
-        self._scope = tenant_scope(tenant)
-        self._cipher = worker.cipher_of(tenant)
-        self._known: dict[str, tuple[str, bytes]] = {}
+
+class Whoms:
+    """Whom counts are of, as keyed hashes with their labels: each hashed once."""
+
+    def __init__(self, known: Mapping[Whom, tuple[str, bytes]]) -> None:
+        self._known = known
+
+    @classmethod
+    async def of(cls, worker: Worker, tenant: str, persons: Iterable[Whom | None]) -> Self:
+        """Raises NotPermitted and TokenUnavailable as `Worker.mac_of` does."""
+        remembered = worker.whom.setdefault(tenant, {})
+        known: dict[Whom, tuple[str, bytes]] = {}
+        for whom in {one for one in persons if one is not None}:
+            found = remembered.get(whom)
+            if found is None:
+                key = await uniqueness_key(worker.mac_of(tenant, ""), tenant_scope(tenant), "by", [whom.value])
+                found = key.hex(), worker.cipher_of(tenant).close_bytes(LABEL + key, whom.label.encode())
+                if len(remembered) >= MOST_WHOM:
+                    remembered.clear()
+                remembered[whom] = found
+            known[whom] = found
+        return cls(known)
 
     def hidden(self, whom: Whom | None) -> tuple[str, bytes]:
         """(hash, hexadecimal; label, encrypted); nothing for nobody."""
-        if whom is None:
-            return "", b""
-        known = self._known.get(whom.value)
-        if known is None:
-            key = uniqueness_key(self._mac(), self._scope, "by", [whom.value])
-            known = key.hex(), self._cipher.close_bytes(LABEL + key, whom.label.encode())
-            self._known[whom.value] = known
-        return known
+        return ("", b"") if whom is None else self._known[whom]
 
 
-def counted(
+async def counted(
     worker: Worker,
     tenant: str,
     kind: Kind,
@@ -57,13 +67,13 @@ def counted(
 ) -> list[Effect]:
     """Tallies and the meter of an event. `approved`: policies of limits whose approvals it holds, complete."""
     after, parts = states
-    whoms = Whoms(worker, tenant)
+    changes, one = counts(kind, before, after, parts, event), metered(kind, after, event)
+    whoms = await Whoms.of(worker, tenant, [one.whom, *(count.whom for count in changes)])
     effects: list[Effect] = []
-    for count in counts(kind, before, after, parts, event):
+    for count in changes:
         whom, label = whoms.hidden(count.whom)
         name = f"{count.counter}/{count.window}/{whom}"
         effects.append(Tally(name, count.amount, None, count.counter, label, list(approved)))
-    one = metered(kind, after, event)
     whom, label = whoms.hidden(one.whom)
     at = microseconds(datetime.datetime.fromisoformat(event.at))
     effects.append(Meter(one.kind, one.event, one.day, at, one.currency, one.amount, whom, label))
@@ -83,7 +93,7 @@ async def limit_steps(
     found = [one for one in counts(kind, before, *states, event) if one.counter in rules.limits and one.amount > 0]
     if not found:
         return ()
-    whoms = Whoms(worker, tenant)
+    whoms = await Whoms.of(worker, tenant, [one.whom for one in found])
     names = [f"{one.counter}/{one.window}/{whoms.hidden(one.whom)[0]}" for one in found]
     amounts: list[int] = await worker.recorder.query("counter_amount", tenant, names)
     wanted_policies = set()

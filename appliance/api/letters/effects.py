@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
 
-def effects_of(
+async def effects_of(
     worker: Worker,
     tenant: str,
     kind: Kind,
@@ -43,9 +43,8 @@ def effects_of(
         for one in event.references
         if one.letter not in stepped
     ]
-    for use in [*uses(kind, before, after), *also]:
-        effects.append(_claim(worker, tenant, use, after.letter))
-    return effects + counted(worker, tenant, kind, before, event, states, approved)
+    effects += await _claims(worker, tenant, [*uses(kind, before, after), *also], after.letter)
+    return effects + await counted(worker, tenant, kind, before, event, states, approved)
 
 
 def _step(cipher: BodyCipher, before: LetterState | None, after: LetterState) -> LetterStep:
@@ -74,6 +73,14 @@ def _moves(event: Event, after: LetterState, parts: list[LetterState]) -> list[E
     return [ValueMove(b"", own, amount) if change.move in ("open", "raise") else ValueMove(own, b"", amount)]
 
 
-def _claim(worker: Worker, tenant: str, use: Use, letter: str) -> Claim:
-    key = uniqueness_key(worker.mac_of(tenant, use.scope), use.scope or tenant_scope(tenant), use.name, use.values)
-    return Claim(use.scope, key, bytes.fromhex(letter), use.amount, use.capacity, use.again)
+async def _claims(worker: Worker, tenant: str, used: list[Use], letter: str) -> list[Effect]:
+    # All keys are asked for before one is waited for: an HSM on the network takes milliseconds for each.
+    asked = [
+        uniqueness_key(worker.mac_of(tenant, use.scope), use.scope or tenant_scope(tenant), use.name, use.values)
+        for use in used
+    ]
+    own = bytes.fromhex(letter)
+    return [
+        Claim(use.scope, await key, own, use.amount, use.capacity, use.again)
+        for use, key in zip(used, asked, strict=True)
+    ]

@@ -168,7 +168,7 @@ async def draft_event(
     )
     states = states_after(wanted.before, event, decision.disclosures)
     approved = [step.policy for step in decision.steps] if wanted.asked.approvals else []
-    effects = effects_of(
+    effects = await effects_of(
         worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
     )
     effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
@@ -255,7 +255,7 @@ def states_after(
 def _manifest(wanted: Wanted, event: Event, beside: Mapping[str, bytes]) -> bytes:
     split_off = None if wanted.before is None or wanted.before.origin is None else wanted.letter
     names = event_names(event.number, split_off)
-    files = [(names.event, JSON_TYPE, hashlib.sha256(event.canonical()).digest())]
+    files = [(names.event, JSON_TYPE, bytes.fromhex(event.digest()))]
     files += [
         (names.beside + name, PDF_TYPE if name.endswith(".pdf") else BESIDE_TYPE, hashlib.sha256(one).digest())
         for name, one in beside.items()
