@@ -16,6 +16,8 @@ from appliance.api.errors import BadCertificateHeader, NotPermitted, UnknownCall
 from appliance.errors import NotFound
 from appliance.recorder.messages import Register
 
+BOX = "@box"
+"""The box itself as an application (appliance.recorder.register)."""
 _REMEMBERED = 1_024
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
@@ -73,6 +75,7 @@ class Callers:
     def __init__(self) -> None:
         self._register: Register | None = None
         self._by_certificate: dict[bytes, Caller] = {}
+        self._boxes: dict[str, Caller] = {}
         self._tenants: frozenset[str] = frozenset()
         self._digests: dict[bytes, bytes] = {}
 
@@ -81,9 +84,15 @@ class Callers:
         """Tenants that are active now."""
         return self._tenants
 
+    def box_of(self, tenant: str) -> Caller | None:
+        """The box itself as an application of an active tenant; None where that is suspended."""
+        caller = self._boxes.get(tenant)
+        return caller if tenant in self._tenants else None
+
     def ends(self) -> int | None:
         """When the first of the active callers' certificates ends, seconds since the epoch; None without callers."""
-        return min((caller.not_after for caller in self._by_certificate.values()), default=None)
+        ends = [caller.not_after for caller in self._by_certificate.values() if caller.application != BOX]
+        return min(ends, default=None)
 
     def update(self, register: Register) -> None:
         """Replace the whole register."""
@@ -100,6 +109,7 @@ class Callers:
             )
             for entry in register.applications
         }
+        self._boxes = {one.tenant: one for one in self._by_certificate.values() if one.application == BOX}
         self._tenants = frozenset(register.tenants)
         self._register = register
 

@@ -16,6 +16,7 @@ from appliance.api.application import Application
 from appliance.api.endpoints import SOCKETS
 from appliance.api.hub import Hub
 from appliance.api.jobs import JobRunner
+from appliance.api.letters.clockwork import Clockwork
 from appliance.api.startup import open_worker
 from appliance.api.table import ENDPOINTS
 from appliance.api.worker import Worker
@@ -42,6 +43,8 @@ async def run_worker(home: Home, number: int) -> None:
     worker.hub = hub
     worker.jobs = JobRunner(worker)
     worker.jobs.start()
+    worker.clockwork = Clockwork(worker)
+    worker.clockwork.start()
     worker.reopening.start(stop.set)
     for listener in reversed(SOCKETS):
         await hub.listen(home.worker_socket(number, listener), listener)
@@ -71,6 +74,7 @@ async def _first(*waits: Coroutine[Any, Any, object]) -> None:
 
 async def close_worker(worker: Worker) -> None:
     """Finish or give back jobs, say goodbye to the recorder, close the tokens."""
+    await worker.clockwork.stop()
     await worker.jobs.stop()
     await worker.reopening.stop()
     said = False

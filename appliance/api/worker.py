@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from appliance.api.awaited import Reopening
     from appliance.api.hub import Hub
     from appliance.api.jobs import JobRunner
+    from appliance.api.letters.clockwork import Clockwork
     from appliance.api.units import ReleaseKey, SealingKey, StampingUnit
     from appliance.documents import DocumentsClient
     from appliance.letters.counting import Whom
@@ -102,6 +103,7 @@ class Worker:
     """As what seals are seen, by tenant."""
     reopening: Reopening = field(init=False)
     jobs: JobRunner = field(init=False)
+    clockwork: Clockwork = field(init=False)
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)
     description: bytes | None = None

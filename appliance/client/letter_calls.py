@@ -118,9 +118,12 @@ def letter(letter_id: str) -> Call[schemas.Letter]:
     return Call("GET", f"/v1/letters/{quote(letter_id, safe='')}", json_answer(schemas.Letter))
 
 
-def letters(*, kind: str | None = None, state: str | None = None, after: str | None = None) -> Call[schemas.LetterPage]:
-    """A page of letters, the newest first. `after`: the page before's `next`."""
-    query = {"kind": kind, "state": state, "after": after}
+def letters(
+    *, kind: str | None = None, state: str | None = None, due_before: str | None = None, after: str | None = None
+) -> Call[schemas.LetterPage]:
+    """A page of letters, the newest first. `due_before`: those of which an event may happen by then that waits for a
+    time, the earliest first; RFC 3339. `after`: the page before's `next`."""
+    query = {"kind": kind, "state": state, "due_before": due_before, "after": after}
     wanted = {name: value for name, value in query.items() if value is not None}
     return Call("GET", "/v1/letters", json_answer(schemas.LetterPage), query=wanted)
 

@@ -135,13 +135,14 @@ def show_command(client: Client, letter: str) -> None:
 @click.option("--kind", help="Only this kind.")
 @click.option("--state", help="Only in this state.")
 @click.option("--most", type=click.IntRange(1), default=50, show_default=True, help="Letters to list.")
+@click.option("--due-before", metavar="TIME", help="What falls due by then (RFC 3339), the earliest first.")
 @connection_options
-def list_command(client: Client, kind: str | None, state: str | None, most: int) -> None:
-    """List letters, the newest first."""
+def list_command(client: Client, kind: str | None, state: str | None, most: int, due_before: str | None) -> None:
+    """List letters, the newest first; or what falls due, the earliest first."""
     after: str | None = None
     left = most
     while left > 0:
-        page = client.letters(kind=kind, state=state, after=after)
+        page = client.letters(kind=kind, state=state, due_before=due_before, after=after)
         for one in page.letters[:left]:
             value = "" if one.balance is None else f"  {one.currency} {one.balance}"
             click.echo(f"{one.letter}  {one.kind:<22} {one.state:<14} {one.changed[:19]}{value}")

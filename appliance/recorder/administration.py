@@ -243,7 +243,8 @@ def change_register(connection: sqlite3.Connection, change: Change, now_us: int)
     if isinstance(change, EnrolTenant):
         if tenant is not None:
             raise Conflict(f"tenant {change.tenant} is enrolled")
-        connection.execute("INSERT INTO tenants (name, state) VALUES (?, 'active')", (change.tenant,))
+        made = connection.execute("INSERT INTO tenants (name, state) VALUES (?, 'active')", (change.tenant,))
+        rows.add_box(connection, int(made.lastrowid or 0))
         return BOX_LOG
     if tenant is None:
         raise Unknown(f"tenant {change.tenant} is not enrolled")

@@ -57,6 +57,50 @@ class LetterQueries:
             shown.append(_shown(row))
         return shown
 
+    def query_letters_due(
+        self, tenant: str, before: int, limit: int = 50, after: list[object] | None = None
+    ) -> list[list[object]]:
+        """[[due in microseconds, letter], ...]: a tenant's letters of which an event may happen by then that waits for
+        a time, as `letter`, the earliest first; at most 1000, and about 1 MiB. `after`: due and id of the last one."""
+        number = self._tenant(tenant)
+        begin = (0, 0)
+        if after is not None:
+            due, letter = after
+            begin = (_number(due), self._standing(number, letter).number)  # type: ignore[arg-type]  # held there
+        shown: list[list[object]] = []
+        size = 0
+        for due, found in letters.read_due(self.connection, number, _number(before), begin, min(limit, LETTERS_LIMIT)):
+            row = letters.read_numbered(self.connection, found)
+            size += len(row.view)
+            if shown and size > RECORDS_BYTES:
+                break
+            shown.append([due, _shown(row)])
+        return shown
+
+    def query_letters_automatic(self, places: list[list[object]], now: int, limit: int = 16) -> list[list[object]]:
+        """[[tenant, letter's id, since when, number], ...]: letters with an event that the box itself has to make by
+        now (microseconds), the longest waiting first; of each [tenant, since, number] that is asked for, which is
+        where to go on behind, at most `limit`, and 64 at the most."""
+        return [
+            [tenant, *row]
+            for tenant, since, number in places
+            for row in letters.read_automatic(
+                self.connection, self._tenant(str(tenant)), _number(now),
+                (_number(since), _number(number)), min(_number(limit), 64),  # type: ignore[arg-type]
+            )
+        ]  # fmt: skip
+
+    def query_letters_found(self, keys: list[list[object]], limit: int = 16) -> list[list[object]]:
+        """[[tenant, id, view], ...]: letters that are found under keys, each [tenant, 32 bytes], whether anything is or
+        not in the same steps; at most 16 of a key."""
+        if len(keys) > LETTERS_LIMIT:
+            raise BadRequest(f"{LETTERS_LIMIT} keys are the most")
+        found: list[list[object]] = []
+        for tenant, key in keys:
+            rows = letters.find_under(self.connection, self._tenant(str(tenant)), _blob(key), min(limit, 16))  # type: ignore[arg-type]
+            found += [[tenant, row.letter, row.view] for row in rows]
+        return found
+
     def query_letter_counts(self, tenant: str) -> list[list[object]]:
         """[[kind, state, how many letters of the tenant], ...]."""
         return [list(row) for row in letters.count_letters(self.connection, self._tenant(tenant))]

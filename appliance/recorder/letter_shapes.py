@@ -6,7 +6,18 @@ import re
 from collections.abc import Sequence
 
 from appliance.errors import BadRequest
-from appliance.recorder.messages import Billed, Claim, Effect, Entry, LetterStands, LetterStep, Meter, Tally, ValueMove
+from appliance.recorder.messages import (
+    Billed,
+    Claim,
+    Effect,
+    Entry,
+    Find,
+    LetterStands,
+    LetterStep,
+    Meter,
+    Tally,
+    ValueMove,
+)
 
 LETTER = "letter"
 """Kind of the records of letters' events."""
@@ -51,6 +62,8 @@ def check_effects(entries: Sequence[Entry], effects: Sequence[Effect]) -> None:
             _check_claim(effect, stepped)
         elif type(effect) is LetterStands:
             _check_stands(effect, stepped)
+        elif type(effect) is Find:
+            _check_find(effect, stepped)
         elif type(effect) is Tally:
             _check_tally(effect)
         elif type(effect) is Meter:
@@ -76,6 +89,8 @@ def _check_step(step: LetterStep, entries: Sequence[Entry]) -> None:
         raise BadRequest("a letter's first event, and only that, has none before it")
     if not _is_name(step.kind, NAME_LIMIT) or not _is_name(step.state, NAME_LIMIT):
         raise BadRequest(f"a kind and a state are names of at most {NAME_LIMIT} characters")
+    if not (0 <= step.due <= MOST and 0 <= step.automatic <= MOST):
+        raise BadRequest("a letter is due at a time up to 2^63 - 1")
     if len(step.view) > VIEW_LIMIT:
         raise BadRequest(f"a letter's view has at most {VIEW_LIMIT} bytes")
 
@@ -95,6 +110,11 @@ def _check_claim(claim: Claim, stepped: set[bytes]) -> None:
         raise BadRequest("a claim has a key of 32 bytes and is made with an event of its letter")
     if claim.amount == 0 or not -MOST <= claim.amount <= MOST or not 0 <= claim.capacity <= MOST:
         raise BadRequest("a claim is of something, up to 2^63 - 1")
+
+
+def _check_find(one: Find, stepped: set[bytes]) -> None:
+    if len(one.key) != DIGEST_BYTES or one.letter not in stepped:
+        raise BadRequest("a letter is found under a key of 32 bytes, from an event of it on")
 
 
 def _check_stands(one: LetterStands, stepped: set[bytes]) -> None:

@@ -23,6 +23,7 @@ from appliance.recorder.messages import (
     Claim,
     Effect,
     Entry,
+    Find,
     LetterStands,
     LetterStep,
     Meter,
@@ -75,11 +76,13 @@ class Letter:
     kind: str = ""
     state: str = ""
     view: bytes = b""
+    due: int = 0
+    automatic: int = 0
 
     def copy(self) -> Letter:
         return Letter(
             self.number, self.head, self.events, self.balance, self.shelf, self.latest, self.anchor, self.kind,
-            self.state, self.view,
+            self.state, self.view, self.due, self.automatic,
         )  # fmt: skip
 
 
@@ -116,6 +119,8 @@ class Draft:
     stops: dict[tuple[int, str], str] = field(default_factory=dict)
     """Kinds whose issuing stops, and why."""
     meters: Meters = field(default_factory=Meters)
+    finds: set[tuple[int, bytes, int]] = field(default_factory=set)
+    """(tenant, key, letter's number)."""
 
 
 class Book:
@@ -159,6 +164,8 @@ class Book:
                 self._tally(draft, tenant, effect)
             elif type(effect) is Meter:
                 draft.meters.count(terms.tariff(tenant, effect.at), tenant, application, effect)
+            elif type(effect) is Find:
+                draft.finds.add((tenant, effect.key, draft.letters[tenant, effect.letter].number))
             elif type(effect) is Billed:
                 draft.meters.bill(self.connection, self._all.meters, tenant, effect)
         if rules is not None:
@@ -184,6 +191,7 @@ class Book:
             raise BadRequest(f"the letter has {letter.events} events, this is not number {step.number}")
         letter.head, letter.events = step.after, step.number
         letter.kind, letter.state, letter.view = step.kind, step.state, step.view
+        letter.due, letter.automatic = step.due, step.automatic
         event = self.ground.next_event + len(self._all.events) + len(draft.events)
         draft.events.append((event, letter.number, step.number, letter.latest, letter.anchor, record_id))
         letter.latest = event
@@ -348,6 +356,7 @@ class Book:
         book.notices += draft.notices
         book.stops.update(draft.stops)
         book.meters.add(draft.meters)
+        book.finds |= draft.finds
 
     def write(self) -> None:
         """Write what was taken in; the caller commits."""
@@ -360,6 +369,8 @@ class Book:
         letters.add_events(connection, book.events)
         if book.stocks:
             self._write_claims()
+        if book.finds:
+            letters.add_finds(connection, sorted(book.finds))
         if book.tallies:
             labels = book.labels
             letters.write_tallies(
@@ -393,14 +404,14 @@ class Book:
                 added.append(
                     (
                         letter.number, tenant, letter_id, shelf, letter.events, letter.balance, now, letter.latest,
-                        letter.anchor, letter.head, letter.view,
+                        letter.anchor, letter.head, letter.view, letter.due, letter.automatic,
                     )
                 )  # fmt: skip
             else:
                 moved.append(
                     (
                         letter.events, letter.balance, now, letter.latest, letter.anchor, letter.head, letter.view,
-                        letter.number,
+                        letter.due, letter.automatic, letter.number,
                     )
                 )  # fmt: skip
                 if shelf != letter.shelf:

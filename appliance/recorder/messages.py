@@ -63,6 +63,10 @@ class LetterStep(msgspec.Struct, array_like=True, frozen=True, tag="step"):
     """Of the letter after the event, in clear: lists of letters are made by them."""
     view: bytes
     """The letter's folded state (appliance.letters.state), encrypted by the tenant; opaque to the recorder."""
+    due: Count = 0
+    """Microseconds since the epoch from which an event may happen that waits for a time; 0: none."""
+    automatic: Count = 0
+    """From which the box itself has one to make."""
 
 
 class ValueMove(msgspec.Struct, array_like=True, frozen=True, tag="value"):
@@ -155,7 +159,16 @@ class LetterStands(msgspec.Struct, array_like=True, frozen=True, tag="stands"):
     """SHA-256 of its newest event, 32 bytes."""
 
 
-Effect = LetterStep | ValueMove | Claim | Tally | LetterStands | Meter | Billed
+class Find(msgspec.Struct, array_like=True, frozen=True, tag="find"):
+    """A letter can be found under a key from now on: by a pair of its fields, by a file that was made of it."""
+
+    key: bytes
+    """32 bytes: a keyed hash (appliance.letters.uniqueness)."""
+    letter: bytes
+    """16 bytes: a letter that the command steps."""
+
+
+Effect = LetterStep | ValueMove | Claim | Tally | LetterStands | Meter | Billed | Find
 
 
 class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):

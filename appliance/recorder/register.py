@@ -6,9 +6,11 @@ revoking anything takes effect with the transaction that says so; what is not in
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from appliance.recorder.messages import ApplicationEntry, KeyEntry, Register
+from appliance.store.schema import BOX
 
 
 class Caller(NamedTuple):
@@ -46,6 +48,16 @@ class TenantState(NamedTuple):
     state: str
 
 
+FOREVER: Final = 253_402_300_799
+"""The end of the year 9999, seconds since the epoch."""
+
+
+def box_certificate(tenant: int) -> bytes:
+    """What stands in the register for the box itself, where a certificate's digest stands otherwise: an application of
+    each tenant, by which the box makes what a kind says that it makes. It is no certificate's digest."""
+    return b"cinnabar box %019d" % tenant
+
+
 class Callers:
     """The register at one version, ready for look-ups."""
 
@@ -55,6 +67,7 @@ class Callers:
         tenants: list[TenantState],
         certificates: list[Certificate],
         keys: list[KeyEntry] | None = None,
+        boxes: Sequence[tuple[str, int, int]] = (),
     ) -> None:
         self.version = version
         self.keys = keys or []
@@ -72,6 +85,9 @@ class Callers:
                     row.not_before,
                     row.not_after,
                 )
+        for tenant, number, application in boxes:
+            own = Caller(tenant, number, BOX, application, True, frozenset("*"), 0, FOREVER)
+            self.by_certificate[box_certificate(number)] = own
         self.applications = {(c.tenant, c.application): c for c in self.by_certificate.values()}
         self.by_number = {c.application_number: c for c in self.by_certificate.values()}
 

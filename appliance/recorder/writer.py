@@ -113,7 +113,7 @@ class Writer:
         tenants = [TenantState(*row) for row in rows.read_tenants(self.connection)]
         certificates = [Certificate(*row) for row in rows.read_certificates(self.connection)]  # type: ignore[arg-type]
         said = [KeyEntry(*row[1:7]) for row in usage.read_key_states(self.connection)]  # type: ignore[arg-type]
-        return Callers(version, tenants, certificates, said)
+        return Callers(version, tenants, certificates, said, rows.read_boxes(self.connection))
 
     def _counted_limits(self) -> Limits:
         limits = Limits(day=usage.last_day(self.connection), key_totals=usage.read_key_totals(self.connection))

@@ -134,14 +134,17 @@ def add_federations(connection: sqlite3.Connection, added: Iterable[tuple[int, s
 
 
 def add_letters(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add letters: (number, tenant, letter, shelf, events, balance, changed, latest, anchor, head, view)."""
-    connection.executemany("INSERT INTO letters VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
+    """Add letters: (number, tenant, letter, shelf, events, balance, changed, latest, anchor, head, view, due,
+    automatic)."""
+    connection.executemany("INSERT INTO letters VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
 
 
 def move_letters(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Letters go on, on the shelf where they are: (events, balance, changed, latest, anchor, head, view, number)."""
+    """Letters go on, on the shelf where they are: (events, balance, changed, latest, anchor, head, view, due,
+    automatic, number)."""
     connection.executemany(
-        """UPDATE letters SET events = ?, balance = ?, changed = ?, latest = ?, anchor = ?, head = ?, view = ?
+        """UPDATE letters SET events = ?, balance = ?, changed = ?, latest = ?, anchor = ?, head = ?, view = ?,
+                  due = ?, automatic = ?
            WHERE number = ?""",
         rows,
     )
@@ -181,6 +184,11 @@ def write_tallies(connection: sqlite3.Connection, rows: Iterable[tuple[int, str,
     connection.executemany(
         "INSERT INTO tallies VALUES (?,?,?,?) ON CONFLICT (tenant, name) DO UPDATE SET amount = excluded.amount", rows
     )
+
+
+def add_finds(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, int]]) -> None:
+    """Add (tenant, key, letter's number)."""
+    connection.executemany("INSERT OR IGNORE INTO letter_finds VALUES (?,?,?)", rows)
 
 
 # What readers need
@@ -225,7 +233,43 @@ def read_page(
         )
         numbers += [row[0] for row in found]
     newest = sorted(numbers, reverse=True)[:limit]
-    return [LetterRow(*connection.execute(f"{_SHOWN} WHERE l.number = ?", (number,)).fetchone()) for number in newest]
+    return [read_numbered(connection, number) for number in newest]
+
+
+def read_due(
+    connection: sqlite3.Connection, tenant: int, before: int, after: tuple[int, int], limit: int
+) -> list[tuple[int, int]]:
+    """(due, number) of a tenant's letters that are due by a time, the earliest first, from behind `after` on."""
+    return connection.execute(
+        """SELECT due, number FROM letters WHERE tenant = ? AND due > 0 AND due <= ? AND (due, number) > (?, ?)
+           ORDER BY due, number LIMIT ?""",
+        (tenant, before, *after, limit),
+    ).fetchall()
+
+
+def read_automatic(
+    connection: sqlite3.Connection, tenant: int, now: int, after: tuple[int, int], limit: int
+) -> list[tuple[bytes, int, int]]:
+    """(id, since when, number) of a tenant's letters with an event that the box itself has to make by now, the one
+    waiting longest first, from behind `after` on."""
+    return connection.execute(
+        """SELECT letter, automatic, number FROM letters WHERE tenant = ? AND automatic > 0 AND automatic <= ?
+           AND (automatic, number) > (?, ?) ORDER BY automatic, number LIMIT ?""",
+        (tenant, now, *after, limit),
+    ).fetchall()
+
+
+def read_numbered(connection: sqlite3.Connection, number: int) -> LetterRow:
+    return LetterRow(*connection.execute(f"{_SHOWN} WHERE l.number = ?", (number,)).fetchone())
+
+
+def find_under(connection: sqlite3.Connection, tenant: int, key: bytes, limit: int) -> list[LetterRow]:
+    """At most `limit` letters that are found under a key, the newest first."""
+    found = connection.execute(
+        "SELECT letter FROM letter_finds WHERE tenant = ? AND key = ? ORDER BY letter DESC LIMIT ?",
+        (tenant, key, limit),
+    ).fetchall()
+    return [read_numbered(connection, number) for (number,) in found]
 
 
 def read_events(connection: sqlite3.Connection, letter: Standing, after: int, limit: int) -> list[tuple[int, bytes]]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from appliance.store.schema import BOX
+
 _strings = msgspec.msgpack.Decoder(list[str])
 _blobs = msgspec.msgpack.Decoder(list[bytes])
 _refusal = msgspec.msgpack.Decoder(tuple[str, str])
@@ -77,12 +79,30 @@ def read_certificates(connection: sqlite3.Connection) -> list[tuple[object, ...]
 
 
 def read_applications(connection: sqlite3.Connection) -> list[tuple[str, str, list[str], str]]:
-    """(tenant, name, permissions, state) of every application."""
+    """(tenant, name, permissions, state) of every application but the box itself."""
     rows = connection.execute(
         """SELECT t.name, a.name, a.permissions, a.state FROM applications a JOIN tenants t ON t.number = a.tenant
-           ORDER BY t.name, a.name"""
+           WHERE a.name <> ? ORDER BY t.name, a.name""",
+        (BOX,),
     )
     return [(tenant, name, unpack_strings(permissions), state) for tenant, name, permissions, state in rows]
+
+
+def add_box(connection: sqlite3.Connection, tenant: int) -> None:
+    """The box itself becomes an application of a tenant."""
+    connection.execute(
+        "INSERT INTO applications (tenant, name, permissions, state) VALUES (?,?,?,'active')",
+        (tenant, BOX, pack(["*"])),
+    )
+
+
+def read_boxes(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """(tenant, its number, the application's number) of the box itself, where it is active."""
+    return connection.execute(
+        """SELECT t.name, t.number, a.number FROM applications a JOIN tenants t ON t.number = a.tenant
+           WHERE a.name = ? AND a.state = 'active' AND t.state = 'active'""",
+        (BOX,),
+    ).fetchall()
 
 
 def read_revoked(connection: sqlite3.Connection) -> list[tuple[bytes, int]]:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from appliance.errors import CinnabarError
 
+BOX = "@box"
+"""The application that makes what the box does by itself; no other can be called so."""
+
 _VERSION_1 = (
     # A tenant's tree size is not stored: it is the end of its last run of leaves.
     """CREATE TABLE tenants (
@@ -168,7 +171,25 @@ _LETTER_LIMITS = (
         PRIMARY KEY (tenant, month, kind, event, application, whom, currency, tariff)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _LETTER_LIMITS, _INTAKES)
+_DUE_AND_FOUND = (
+    # Microseconds; 0: none. letters.due: from when an event may happen that waits for a time; letters.automatic: from
+    # when the box itself has one to make. letter_finds: letters by keyed
+    # hashes under which their kind lets them be found (see appliance.recorder.messages.Find).
+    "ALTER TABLE letters ADD COLUMN due INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE letters ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX letters_due ON letters (tenant, due) WHERE due > 0",
+    "CREATE INDEX letters_automatic ON letters (tenant, automatic) WHERE automatic > 0",
+    """CREATE TABLE letter_finds (
+        tenant INTEGER NOT NULL, key BLOB NOT NULL, letter INTEGER NOT NULL,
+        PRIMARY KEY (tenant, key, letter)) WITHOUT ROWID""",
+    # The box itself, as an application of each tenant: no certificate has this digest (appliance.recorder.register).
+    """INSERT INTO applications (tenant, name, permissions, state)
+       SELECT number, '@box', x'91a12a', 'active' FROM tenants WHERE number > 0""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _LETTER_LIMITS, _INTAKES, _DUE_AND_FOUND,
+)  # fmt: skip
 
 
 class StoreTooNew(CinnabarError):

@@ -153,7 +153,7 @@ def ask(kind: Kind, way: Way, letter: LetterState | None) -> tuple[Asked, dict[s
             number=1,
             head="00" * 32,
             fields={theirs: known[own] for own, theirs in condition.same.items()} | _compared(condition, known, asked),
-            balance=10**15,
+            balance=next((worth(known[one.own]) for one in condition.compare if one.theirs == "@balance"), 0),
             currency="CNY",
         )
     return asked, others

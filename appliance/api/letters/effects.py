@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from appliance.api.letters.counted import counted
 from appliance.api.letters.views import close_view
+from appliance.letters.dues import dues, first_due
 from appliance.letters.effects import uses
 from appliance.letters.event import Event
 from appliance.letters.kind import Kind
@@ -34,8 +35,8 @@ async def effects_of(
     its kind's rules of uniqueness say (Decision.uses). `approved`: see appliance.api.letters.counted."""
     after, parts = states
     cipher = worker.cipher_of(tenant)
-    effects: list[Effect] = [_step(cipher, before, after)]
-    effects += [_step(cipher, None, part) for part in parts]
+    effects: list[Effect] = [_step(cipher, kind, before, after)]
+    effects += [_step(cipher, kind, None, part) for part in parts]
     effects += _moves(event, after, parts)
     stepped = {after.letter, *(part.letter for part in parts)}
     effects += [
@@ -47,7 +48,8 @@ async def effects_of(
     return effects + await counted(worker, tenant, kind, before, event, states, approved)
 
 
-def _step(cipher: BodyCipher, before: LetterState | None, after: LetterState) -> LetterStep:
+def _step(cipher: BodyCipher, kind: Kind, before: LetterState | None, after: LetterState) -> LetterStep:
+    waiting = dues(kind, after)
     return LetterStep(
         letter=bytes.fromhex(after.letter),
         before=b"" if before is None else bytes.fromhex(before.head),
@@ -57,6 +59,8 @@ def _step(cipher: BodyCipher, before: LetterState | None, after: LetterState) ->
         kind=after.kind.id,
         state=after.state,
         view=close_view(cipher, after),
+        due=first_due(waiting),
+        automatic=first_due(waiting, automatic=True),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,7 +19,8 @@ from appliance.api.letters.schemas import Draft, LetterEvents, LetterPage, Relea
 from appliance.api.letters.views import open_view, read_letter, shown
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
-from appliance.errors import NotFound
+from appliance.errors import BadRequest, NotFound
+from appliance.instants import microseconds
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import read_event
 from appliance.letters.veil import key_id
@@ -89,12 +92,30 @@ async def letter_history(worker: Worker, request: Request) -> Response:
 async def letter_page(worker: Worker, request: Request) -> Response:
     """GET /v1/letters"""
     tenant, arguments = request.known_caller.tenant, query_of(request)
+    if "due_before" in arguments:
+        return await _due_page(worker, tenant, arguments)
     before = bytes.fromhex(arguments.get("after", ""))
     kind, state = arguments.get("kind"), arguments.get("state")
     found = await worker.recorder.query("letter_page", tenant, kind, state, PAGE, before)
     cipher = worker.cipher_of(tenant)
     page = [shown(open_view(cipher, one["letter"], one["view"])) for one in found]
     more = page[-1].letter if len(page) == PAGE else None
+    return Response(_encode(LetterPage(letters=page, next=more)))
+
+
+async def _due_page(worker: Worker, tenant: str, arguments: Mapping[str, str]) -> Response:
+    if "kind" in arguments or "state" in arguments:
+        raise BadRequest("what is due is listed of all kinds and states")
+    try:
+        by = microseconds(datetime.datetime.fromisoformat(arguments["due_before"].replace("Z", "+00:00")))
+    except ValueError:
+        raise BadRequest("due_before is a time of RFC 3339") from None
+    last, _, since = arguments.get("after", "").partition("-")
+    after = [int(since or 0), bytes.fromhex(last)] if last else None
+    found = await worker.recorder.query("letters_due", tenant, max(0, by), PAGE, after)
+    cipher = worker.cipher_of(tenant)
+    page = [shown(open_view(cipher, one["letter"], one["view"])) for _, one in found]
+    more = f"{page[-1].letter}-{found[-1][0]}" if len(page) == PAGE else None
     return Response(_encode(LetterPage(letters=page, next=more)))
 
 

@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,14 @@ def wait_for(when: str) -> None:
     """Until that time is past."""
     left = (datetime.datetime.fromisoformat(when) - datetime.datetime.now(CHINA)).total_seconds()
     time.sleep(max(0.0, left) + 0.05)
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Until it is so. Raises AssertionError where it is not in time."""
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends, "it did not come to be"
+        time.sleep(0.1)
 
 
 def receipt(registry: str, text: str = "登记证明") -> ReceiptGiven:

@@ -6,13 +6,11 @@ from typing import Any
 
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.practice import day, firm, number, refuses, yuan
+from firmware_tests.scenarios.systems.practice import day, firm, happened, number, refuses, wait_until, yuan
 from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, SUPPLIER, issued, parts
 
 not_yet(
-    "V3",
-    "K20",
-    "the platform's program asks for each step on the due date; a scheduler inside the box is not in the API yet",
+    "V3", "K20", "the payment itself, and the note of it on the voucher, are the bank's and the platform's to bring"
 )
 
 
@@ -69,6 +67,32 @@ def test_v3_clearing_at_maturity(platform: Client, supplier: Client, core_firm: 
         platform.letter_event(payment, "execute", data={"reference": number("LSH")})
         redeemed = platform.letter_event(small, "redeem", data={"payment": number("LSH")})
         assert redeemed.state == "redeemed"
+
+    with shows("V3", "K20 K9", "On the due date, not before, the box itself releases the payment to whoever holds it"):
+
+        def clearing(letter: str, pay_on: str) -> str:
+            standing = platform.letter(letter)
+            fields = {
+                "number": number("QF"),
+                "payer": CORE_FIRM,
+                "payee": standing.fields["holder"],
+                "amount": yuan(str(standing.balance)),
+                "pay_on": pay_on,
+                "voucher": letter,
+            }
+            return platform.begin_letter("maturity-clearing", fields).happened.letter
+
+        with refuses("condition-not-met", "/fields/pay_on: it is not at least due"):
+            clearing(later, day())
+        waits = clearing(later, day(1))
+        ripe = [clearing(letter, day()) for letter in letters]
+        for one in ripe:
+            wait_until(lambda one=one: platform.letter(one).state == "released")
+            release = happened(platform, one)[-1][1]
+            assert (release.event, release.actor.application) == ("release", "@box")
+            platform.letter_event(one, "execute", data={"reference": number("LSH")})
+        assert platform.letter(waits).state == "prepared"
+        assert waits in {one.letter for one in platform.letters(due_before=f"{day(1)}T00:00:00+08:00").letters}
 
     with shows(
         "V3", "K9", "All parts of a voucher are redeemed; together they are worth what was issued, then nothing"
