@@ -225,6 +225,7 @@ KINDS: Final = {
     "seal": _("Seal"),
     "batch-stamp": _("Batch of time-stamps"),
     "pdf-seal": _("Seal on a PDF"),
+    "court": _("Package for a court"),
     "letter": _("Event of a letter"),
     "administration": _("Administration"),
     "ceremony": _("Ceremony"),

@@ -75,3 +75,6 @@ LETTERS: Final = (
     WeakCode, WrongCode, PdfRefused, SealObjectRefused, DocumentNotInOrder, HeadMoved, Taken, ValueExceeded,
     TallyExceeded,
 )  # fmt: skip
+COURT: Final[tuple[type[CinnabarError], ...]] = (
+    *STAMPING, CertificateNotValid, KindUnknown, FontsMissing, NotRendered, PageRefused, *OF_DOCUMENTS,
+)  # fmt: skip

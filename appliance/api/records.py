@@ -27,6 +27,7 @@ ARTIFACT_TYPES = {
     "stamp": "application/timestamp-token",
     "seal": "application/pkcs7-signature",
     "batch-stamp": "application/vnd.cinnabar.batch-tree",
+    "court": "application/pkcs7-signature",
     "pdf-seal": "application/vnd.cinnabar.pdf-update",
     "letter": "application/vnd.cinnabar.letter-event",
     "administration": "application/octet-stream",

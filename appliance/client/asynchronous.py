@@ -133,6 +133,7 @@ class AsyncClient:
     letters = sends_async(letter_calls.letters)
     letter_events = sends_async(letter_calls.letter_events)
     evidence = sends_async(letter_calls.evidence)
+    court_evidence = sends_async(letter_calls.court_evidence)
     release_key = sends_async(letter_calls.release_key)
     keep_letter_draft = sends_async(draft_calls.keep_letter_draft)
     keep_event_draft = sends_async(draft_calls.keep_event_draft)

@@ -138,3 +138,9 @@ def evidence(letter_id: str, *, disclose: Sequence[str] = ()) -> Call[bytes]:
     """A letter's evidence, ASiC-E; `disclose`: hidden fields that it tells."""
     query = {"disclose": ",".join(disclose)} if disclose else {}
     return Call("GET", f"/v1/evidence/{quote(letter_id, safe='')}", raw_answer, query=query)
+
+
+def court_evidence(letter_id: str, *, disclose: Sequence[str] = ()) -> Call[bytes]:
+    """A letter's evidence with a package for a court, ASiC-E; each time it is sealed and recorded anew."""
+    query = {"disclose": ",".join(disclose)} if disclose else {}
+    return Call("GET", f"/v1/evidence/{quote(letter_id, safe='')}/court", raw_answer, query=query)

@@ -155,12 +155,14 @@ def list_command(client: Client, kind: str | None, state: str | None, most: int,
 @letter_group.command("evidence")
 @click.argument("letter")
 @click.option("--disclose", multiple=True, metavar="FIELD", help="A hidden field that the file tells.")
+@click.option("--court", is_flag=True, help="With a package for a court, which the box seals and records.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="LETTER.asice if left out.")
 @connection_options
-def evidence_command(client: Client, letter: str, disclose: tuple[str, ...], output: Path | None) -> None:
+def evidence_command(client: Client, letter: str, disclose: tuple[str, ...], court: bool, output: Path | None) -> None:
     """Fetch the evidence of LETTER, one file that `cinnabar verify` checks offline."""
     target = output or Path(f"{letter}.asice")
-    target.write_bytes(client.evidence(letter, disclose=disclose))
+    fetch = client.court_evidence if court else client.evidence
+    target.write_bytes(fetch(letter, disclose=disclose))
     click.echo(str(target))
 
 

@@ -131,6 +131,7 @@ class Client:
     letters = sends(letter_calls.letters)
     letter_events = sends(letter_calls.letter_events)
     evidence = sends(letter_calls.evidence)
+    court_evidence = sends(letter_calls.court_evidence)
     release_key = sends(letter_calls.release_key)
     keep_letter_draft = sends(draft_calls.keep_letter_draft)
     keep_event_draft = sends(draft_calls.keep_event_draft)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from appliance.api.bodies import BodyCipher
-from appliance.asic import EventFiles, Extras, OpenedRecord, letter_container
+from appliance.api.bodies import Body, BodyCipher
+from appliance.asic import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
 from appliance.errors import Unavailable
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import read_event
@@ -47,21 +47,29 @@ class LetterSource:
     """A kind of the tenant's by its digest. Raises KindUnknown."""
 
 
-async def letter_evidence(source: LetterSource, letter: str, disclosed: Sequence[str]) -> bytes:
-    """The evidence file (ASiC-E). `disclosed`: names of hidden fields whose values go in.
+async def letter_evidence(
+    source: LetterSource,
+    letter: str,
+    disclosed: Sequence[str],
+    court: CourtPackage | None = None,
+    chain: list[EventFiles] | None = None,
+) -> bytes:
+    """The evidence file (ASiC-E). `disclosed`: names of hidden fields whose values go in; `court`: made of `chain`, as
+    `read_chain` gave it.
 
     Raises NotFound, Archived, EvidenceNotReady, EvidenceNotBuildable, KindUnknown."""
-    chain = await _chain(source, letter)
+    chain = await read_chain(source, letter) if chain is None else chain
     newest = read_event(chain[-1].artifact.event)
     extras = Extras(
         lists=await _lists(source, newest.at),
         disclosed=disclosed,
+        court=court,
         kind=source.kind_of(newest.kind.digest).kind,
     )
     return await asyncio.to_thread(letter_container, chain, extras, letter)
 
 
-async def _chain(source: LetterSource, letter: str) -> list[EventFiles]:
+async def read_chain(source: LetterSource, letter: str) -> list[EventFiles]:
     """Every event that leads to the letter, the oldest first."""
     own: list[EventFiles] = []
     after, wanted = 0, bytes.fromhex(letter)
@@ -76,14 +84,19 @@ async def _chain(source: LetterSource, letter: str) -> list[EventFiles]:
     if first.letter == letter:
         return own
     # It was split off: its first event is its parent's. What led to that comes before it, and nothing after the split.
-    parents = await _chain(source, first.letter)
+    parents = await read_chain(source, first.letter)
     split = [one.artifact.event for one in parents].index(own[0].artifact.event)
     return [*parents[: split + 1], *own[1:]]
 
 
 async def _event(source: LetterSource, row: list[Any]) -> EventFiles:
-    index, record_id, commitment, body = row[0], row[1], row[6], row[7]
-    opened = source.cipher.open(record_id, body)
+    opened = source.cipher.open(row[1], row[7])
+    return EventFiles(artifact=decode_artifact(opened.artifact), opened=await proven(source, row, opened))
+
+
+async def proven(source: LetterSource, row: list[Any], opened: Body) -> OpenedRecord:
+    """A record with its proof. `row`: as the recorder shows it. Raises EvidenceNotReady."""
+    index, commitment = row[0], row[6]
     note = await source.recorder.query("checkpoint_covering", source.origin, index + 1)
     try:
         if note is None:
@@ -91,10 +104,7 @@ async def _event(source: LetterSource, row: list[Any]) -> EventFiles:
         proof = source.log.tlog_proof(index, entry=commitment, note=note)
     except NotYetIncluded:
         raise EvidenceNotReady("Ask again in a second.") from None
-    return EventFiles(
-        artifact=decode_artifact(opened.artifact),
-        opened=OpenedRecord(record=opened.record, salt=opened.salt, index=index, proof=proof),
-    )
+    return OpenedRecord(record=opened.record, salt=opened.salt, index=index, proof=proof)
 
 
 async def _lists(source: LetterSource, at: str) -> list[bytes]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.api.bodies import BodyDamaged
+from appliance.api.endpoint_errors import COURT as OF_COURT
 from appliance.api.endpoint_errors import JUDGING
 from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
 from appliance.api.endpoints import APPLICATIONS, Answer, Body, Endpoint, ListenerName, Parameter, json_limit, json_of
 from appliance.api.errors import NotPermitted
+from appliance.api.letters.court import court_evidence
 from appliance.api.letters.events import (
     letter,
     letter_drafts,
@@ -185,6 +187,23 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
         answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
         errors=(NotFound, Archived, EvidenceNotReady, LogDamaged, *_READING),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/evidence/{letter}/court",
+        listeners=APPLICATIONS,
+        handler=court_evidence,
+        summary="A letter's evidence with a package for a court",
+        description=(
+            "As `/v1/evidence/{letter}`, and with it who did what, from where and with whose consent, the approvals, "
+            "what the box says of its clock, its keys and its software, and a page that certifies it, Chinese and "
+            "English. The package is sealed and recorded each time that it is asked for."
+        ),
+        work=Work.SIGN,
+        parameters=(Parameter("letter", "[0-9a-f]{32}", "Id of a letter.", "0" * 32),),
+        query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
+        answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
+        errors=(NotFound, Archived, EvidenceNotReady, LogDamaged, *OF_COURT, BodyDamaged),
     ),
     Endpoint(
         method="GET",
