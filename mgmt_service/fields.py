@@ -30,7 +30,7 @@ SCHEMES: Final = (
 )
 INSTANT: Final = r"\A[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z\Z"
 _LONG: Final = frozenset({"reason", "because", "finding"})
-_CERTIFICATES: Final = frozenset({"chain", "certificate"})
+_CERTIFICATES: Final = frozenset({"chain", "certificate", "sign_certificates", "encrypt_certificate"})
 DEFAULT_LIFE: Final = datetime.timedelta(days=730)
 
 
@@ -168,7 +168,7 @@ def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
     if pattern == INSTANT:
         value = made["value"] or (datetime.datetime.now(datetime.UTC) + DEFAULT_LIFE).strftime("%Y-%m-%dT00:00")
         return Field(**(made | {"value": str(value)[:16]}), kind="instant", help=_("UTC"))
-    if name == "certificate" and "A-Za-z0-9+/" in pattern:
+    if name in _CERTIFICATES and "A-Za-z0-9+/" in pattern:
         return Field(**made, kind="certificates", help=_("PEM"))
     if name == "file":
         return Field(**made, kind="long", help=_("The whole file, as cinnabar kind check has taken it."))
@@ -186,6 +186,7 @@ def _suggest(name: str, known: Known) -> tuple[str, ...]:
         "authority": known.authorities,
         "custodians": known.people,
         "approvers": known.people,
+        "answer_key": known.keys,
         "policies": known.policies,
         "name": known.tenants,
         "permissions": known.keys,

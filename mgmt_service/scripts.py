@@ -276,6 +276,13 @@ SCRIPTS: Final = (
         (Step(kinds.RegisterSeal),),
         group="tenants",
     ),
+    Script(
+        "set-partner",
+        _("Set a partner"),
+        _("Says what a partner may send to the message gateway, how it signs, and to whom answers are encrypted."),
+        (Step(kinds.SetPartner),),
+        group="tenants",
+    ),
 )
 BY_SLUG: Final = {script.slug: script for script in SCRIPTS}
 GROUPS: Final = {

@@ -381,6 +381,8 @@ class _Provisioning:
             self.now,
             END_ENTITY_LIFETIME,
         )
+        message = f"{tenant}-message-1"
+        generate_agreement_key(self.open[token], message)
         chain = f"certificates/{release}.pem"
         self._issue("seal-ca", self.home.root / chain, certificate)
         return box.TenantSettings(
@@ -389,6 +391,7 @@ class _Provisioning:
             data_key=path,
             uniqueness_key=f"pkcs11:object={label};type=secret-key",
             release_keys=[box.ReleaseKeySettings(name=release, token=token, key_uri=uri, certificate=chain)],
+            message_keys=[box.MessageKeySettings(token=token, key_uri=f"pkcs11:object={message}")],
         )
 
     def _federation(self, name: str, tenants: Sequence[str]) -> box.FederationSettings:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from appliance.api.endpoints import NO_BODY, SOCKETS, Endpoint
-from appliance.api.errors import StateForbids, UnsupportedMediaType
+from appliance.api.errors import StateForbids, UnknownPath, UnsupportedMediaType
 from appliance.api.messages import Request, Response
 from appliance.api.problems import problem_response
 from appliance.api.request_reader import CERTIFICATE_HEADER
@@ -86,6 +86,8 @@ class Application:
             if endpoint is None or endpoint.needs_caller or CERTIFICATE_HEADER in request.headers:
                 # Strangers are told nothing, not even which paths there are.
                 request.caller = self._worker.callers.find(request.headers.get(CERTIFICATE_HEADER), time.time())
+                if endpoint is not None and request.caller.partners and not endpoint.for_partners:
+                    raise UnknownPath("A partner's application sends messages to the gateway.")
         if request.refusal is not None:
             raise request.refusal
         endpoint = request.endpoint

@@ -21,6 +21,8 @@ BOX = "@box"
 _REMEMBERED = 1_024
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
+PARTNER = "partner-"
+"""Before a partner's name among an application's permissions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Caller:
     not_before: int
     not_after: int
     """Seconds since the epoch, both inclusive (RFC 5280, section 4.1.2.5)."""
+    partners: frozenset[str] = frozenset()
+    """As which partners of its tenant the caller sends messages; such a caller may do nothing else."""
 
     def may_use(self, key: str) -> bool:
         """Whether the caller may use the unit or seal key of this name, if that is its tenant's."""
@@ -106,6 +110,7 @@ class Callers:
                 frozenset(entry.permissions),
                 entry.not_before,
                 entry.not_after,
+                frozenset(one.removeprefix(PARTNER) for one in entry.permissions if one.startswith(PARTNER)),
             )
             for entry in register.applications
         }

@@ -109,6 +109,8 @@ class Endpoint:
     it to document workers (appliance.documents)."""
     idempotent: bool = False
     """Whether it takes an Idempotency-Key."""
+    for_partners: bool = False
+    """Whether a partner's application may call it too: what partners read and do goes through the message gateway."""
 
     @property
     def name(self) -> str:

@@ -74,7 +74,8 @@ def _awaited_tokens(worker: Worker, tenant: str | None) -> set[str]:
     if tenant is None:
         return tokens
     mine = {one.token for one in settings.tenants if one.name == tenant}
-    mine |= {key.token for one in settings.tenants if one.name == tenant for key in one.release_keys}
+    owners = [one for one in settings.tenants if one.name == tenant]
+    mine |= {key.token for one in owners for key in one.agreement_keys}
     return tokens & (mine | {one.token for one in settings.federations if tenant in one.tenants})
 
 

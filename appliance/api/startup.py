@@ -101,6 +101,8 @@ class Opening:
         self.macs: dict[str, MacKey] = {}
         self.release_keys: dict[str, ReleaseKey] = {}
         """By name."""
+        self.message_keys: dict[tuple[str, str, str], AgreementKey] = {}
+        """By tenant, token and URI."""
         self.units: dict[str, StampingUnit] = {}
         self.seal_keys: dict[str, SealingKey] = {}
         self._counter = counter
@@ -113,6 +115,7 @@ class Opening:
         self._open_ciphers()
         self._open_federations()
         self._open_release_keys()
+        self._open_message_keys()
         self._open_keys(marks)
 
     def attempt(self, what: str, token: str, step: Callable[[], None], tenant: str | None = None) -> None:
@@ -135,6 +138,8 @@ class Opening:
         for release in (key for tenant in self.settings.tenants for key in tenant.release_keys):
             if release.token == name:
                 self.release_keys.pop(release.name, None)
+        for place in [place for place in self.message_keys if place[1] == name]:
+            del self.message_keys[place]
         for federation in self.settings.federations:
             if federation.token == name:
                 self.macs.pop(f"@{federation.name}", None)
@@ -214,6 +219,19 @@ class Opening:
         chain = [one.public_bytes(Encoding.DER) for one in certificates]
         self.release_keys[settings.name] = ReleaseKey(settings.name, tenant, key, chain)
 
+    def _open_message_keys(self) -> None:
+        for tenant in self.settings.tenants:
+            for key in tenant.message_keys:
+                place = (tenant.name, key.token, key.key_uri)
+                if key.token not in self.tokens or place in self.message_keys:
+                    continue
+
+                def step(place: tuple[str, str, str] = place) -> None:
+                    found = AgreementKey.find(self.tokens[place[1]], Pkcs11Uri.parse(place[2]))
+                    self.message_keys[place] = found
+
+                self.attempt(f"key of messages of {tenant.name}", key.token, step, tenant.name)
+
     def _open_federations(self) -> None:
         for federation in self.settings.federations:
             self._open_mac(f"@{federation.name}", federation.token, federation.key_uri)
@@ -255,6 +273,14 @@ class Opening:
         worker.tokens, worker.ciphers, worker.macs = dict(self.tokens), dict(self.ciphers), dict(self.macs)
         worker.release_keys = {
             one.name: [self.release_keys[key.name] for key in one.release_keys if key.name in self.release_keys]
+            for one in self.settings.tenants
+        }
+        worker.message_keys = {
+            one.name: [
+                self.message_keys[place]
+                for key in one.message_keys
+                if (place := (one.name, key.token, key.key_uri)) in self.message_keys
+            ]
             for one in self.settings.tenants
         }
         worker.units = {one.name: self.units[one.name] for one in self.settings.units if one.name in self.units}
@@ -400,6 +426,7 @@ async def open_worker(home: Home, settings: BoxSettings, number: int) -> Worker:
         kinds=Kinds(home),
         macs={},
         release_keys={},
+        message_keys={},
         gates=gates,
     )
     if not tampered:

@@ -27,6 +27,7 @@ from appliance.api.endpoints import (
     small_limit,
 )
 from appliance.api.errors import IdempotencyNotOffered, NotPermitted
+from appliance.api.gateway.table import GATEWAY
 from appliance.api.health import health, health_live, health_ready
 from appliance.api.letters.draft_table import DRAFTS
 from appliance.api.letters.table import LETTERS
@@ -404,5 +405,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         answers=(Answer(200, "The document.", (Body(MEDIA_JSON),)),),
     ),
     *LETTERS,
+    *GATEWAY,
     *DRAFTS,
 )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from appliance.recorder import RecorderClient
     from appliance.recorder.counts import CallCounter
     from hsm import MacKey, Token
+    from hsm.agreement import AgreementKey
 
 _Owned = TypeVar("_Owned", "StampingUnit", "SealingKey")
 
@@ -91,6 +92,8 @@ class Worker:
     """Keys of uniqueness, by tenant and by federation ("@NAME")."""
     release_keys: Mapping[str, Sequence[ReleaseKey]]
     """Keys that values are veiled to, by tenant, the newest first."""
+    message_keys: Mapping[str, Sequence[AgreementKey]]
+    """Keys that partners' messages are encrypted to, by tenant, the newest first."""
     gates: Gates = field(default_factory=Gates)
     """Asked before each signature."""
     awaited: Awaited = field(default_factory=Awaited)

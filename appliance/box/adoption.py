@@ -133,7 +133,7 @@ def _check_letters(settings: BoxSettings, tokens: set[str], used: set[str]) -> N
     _once((federation.name for federation in settings.federations), "federation")
     taken: dict[str, str] = {}
     for owner, where in [
-        *((tenant.name, key.token) for tenant in settings.tenants for key in tenant.release_keys),
+        *((one.name, key.token) for one in settings.tenants for key in one.agreement_keys),
         *(("@", federation.token) for federation in settings.federations),
     ]:
         if where not in tokens:
@@ -147,7 +147,7 @@ def _check_letters(settings: BoxSettings, tokens: set[str], used: set[str]) -> N
     for _, uri in _uniqueness_keys(settings).values():
         _parse(uri)
     for tenant in settings.tenants:
-        for key in tenant.release_keys:
+        for key in tenant.agreement_keys:
             _parse(key.key_uri)
 
 

@@ -195,6 +195,11 @@ class Home:
         return self.root / "seal-objects"
 
     @property
+    def partners(self) -> Path:
+        """Profiles of tenants' partners, TENANT/PARTNER/VERSION.json: the keymaster writes, workers read."""
+        return self.root / "partners"
+
+    @property
     def kinds(self) -> Path:
         """Kinds of tenants' letters, TENANT/KIND/VERSION.toml: the keymaster writes, workers read."""
         return self.root / "kinds"

@@ -28,7 +28,7 @@ def tokens_of(settings: BoxSettings, kind: str) -> set[str]:
         return {tenant.token for tenant in settings.tenants}  # their content keys are wrapped there
     if kind == "worker":
         tenants = {tenant.token for tenant in settings.tenants}
-        tenants |= {key.token for tenant in settings.tenants for key in tenant.release_keys}
+        tenants |= {key.token for tenant in settings.tenants for key in tenant.agreement_keys}
         shared = {federation.token for federation in settings.federations}
         return tenants | shared | {unit.token for unit in settings.units} | {key.token for key in settings.seal_keys}
     if kind == "log":

@@ -140,6 +140,16 @@ class ReleaseKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fi
     """Path, relative to the home, of a PEM file: its certificate and then its chain, by which senders know it."""
 
 
+class MessageKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key that partners' messages are encrypted to: of P-256, it agrees on secrets and does nothing else (see
+    hsm.agreement and docs/gateway.md)."""
+
+    token: str
+    """Name of a token above, on which this tenant has release keys and keys of messages, and nothing else."""
+    key_uri: str
+    """RFC 7512 URI path attributes of the key on that token."""
+
+
 class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     """Lower-case letters, digits and hyphens; unique on the box."""
@@ -156,6 +166,13 @@ class TenantSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
     release_keys: list[ReleaseKeySettings] = []
     """Keys that this tenant's veiled values are encrypted to, the newest first: senders get the first active one;
     older ones open what was veiled to them."""
+    message_keys: list[MessageKeySettings] = []
+    """Keys that messages to this tenant are encrypted to, the newest first; older ones open what was on its way."""
+
+    @property
+    def agreement_keys(self) -> list[ReleaseKeySettings | MessageKeySettings]:
+        """All that agree on secrets."""
+        return [*self.release_keys, *self.message_keys]
 
 
 class FederationSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

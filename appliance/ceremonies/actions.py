@@ -12,6 +12,8 @@ import msgspec
 
 from appliance.ceremonies.canonical import Base64, Digest, Instant, Name, Text
 from appliance.ceremonies.constitution import BOX, Constitution, tenant_scope
+from appliance.gateway.profile import MOST_CERTIFICATES as MOST_SIGNERS
+from appliance.gateway.profile import MOST_KINDS, KindName, PartnerName, WindowSeconds
 from appliance.letters.kind import KIND_BYTES
 from appliance.letters.seal_types import SealType, Side
 
@@ -384,6 +386,29 @@ class RegisterSeal(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_field
     """SHA-256 of the certificates whose keys may seal with it."""
 
 
+class SetPartner(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-partner"):
+    """What a partner of a tenant may send to its message gateway, and how: docs/gateway.md. All of it anew."""
+
+    partner: PartnerName
+    """The application that has the permission `partner-` and this name."""
+    title: Text
+    """The institution."""
+    format: Literal["envelope", "jose"]
+    sign: Literal["RS256", "PS256", "ES256", "ES384"]
+    sign_certificates: Annotated[list[Base64], msgspec.Meta(min_length=1, max_length=MOST_SIGNERS)]
+    """DER; two while one follows the other."""
+    encrypt_certificate: Base64
+    """DER; to whose key answers are encrypted."""
+    answer_key: Name
+    """The tenant's seal key that signs answers."""
+    calls: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern=r"\A(?:begin|event|letter)\Z")]], msgspec.Meta(max_length=3)
+    ]
+    """Empty: the partner is closed."""
+    kinds: Annotated[list[KindName], msgspec.Meta(max_length=MOST_KINDS)]
+    window_s: WindowSeconds = 300
+
+
 # The box
 
 
@@ -469,6 +494,7 @@ Action = (
     | CreateAuthority | SetCertificateProfile | AuthoriseEnrolment | RevokeCertificate | ReleaseCertificate
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
     | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
-    | SetApprovalPolicy | InstallKind | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper | Unlock
+    | SetApprovalPolicy | InstallKind | SetPartner | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper
+    | Unlock
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

@@ -39,7 +39,7 @@ _WRITTEN = frozenset(
 """Members whose text a person wrote freely."""
 
 
-_CERTIFICATES = frozenset(("chain", "attestation_roots"))
+_CERTIFICATES = frozenset(("chain", "attestation_roots", "sign_certificates"))
 """Members that are lists of certificates."""
 
 
@@ -286,7 +286,7 @@ class _Voice:
     def text(self, name: str, value: str) -> str:
         if (name, value) in MEANINGS:
             return f"{value}{self.say('colon')}{self.pick(MEANINGS[name, value])}"
-        if name == "certificate" and len(value) != 64:
+        if name in {"certificate", "encrypt_certificate"} and len(value) != 64:
             return self.certificate(value)
         if name in _WRITTEN:
             return self.quote(value)

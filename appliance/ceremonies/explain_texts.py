@@ -171,6 +171,10 @@ SENTENCES: Final[dict[str, Pair]] = {
         "Let {owner} write letters of this kind. Letters that began under another version of it keep to that.",
         "允许{owner}出具下列种类的函件。此前已开立的函件仍适用其开立时的版本。",
     ),
+    "set-partner": (
+        "Let partner {partner} of {owner} send messages to the gateway as follows.",
+        "允许{owner}的合作方 {partner} 按下列规定向报文网关发送报文。",
+    ),
     "approve-update": (
         "Allow the box to install software version {version}.",
         "允许本机安装软件版本 {version}。",
@@ -217,6 +221,7 @@ LABELS: Final[dict[str, Pair]] = {
     "action": ("Action", "操作"),
     "actions": ("Actions", "操作"),
     "after_approval": ("After approval", "批准之后"),
+    "answer_key": ("Key that signs answers", "签署应答的密钥"),
     "application": ("Application", "应用"),
     "applications": ("Applications that may use it", "可使用它的应用"),
     "approvers": ("Approvers", "审批人"),
@@ -228,6 +233,7 @@ LABELS: Final[dict[str, Pair]] = {
     "because": ("Because", "原因"),
     "box": ("Box", "设备"),
     "bundle": ("Update file, SHA-256", "升级包 SHA-256"),
+    "calls": ("What it may ask for", "可请求的操作"),
     "card_decryption": ("Key for backup shares, SHA-256", "备份份额加密公钥 SHA-256"),
     "certificate": ("Certificate, SHA-256", "证书 SHA-256"),
     "certificates": ("Certificate that may seal with it, SHA-256", "可用此章的证书 SHA-256"),
@@ -240,6 +246,7 @@ LABELS: Final[dict[str, Pair]] = {
     "currency": ("Currency", "币种"),
     "custodians": ("Custodians, one share each", "保管人（每人一份）"),
     "days": ("Valid for days", "有效天数"),
+    "encrypt_certificate": ("Answers are encrypted to", "应答加密至"),
     "expires": ("Expires", "失效时间"),
     "federation": ("Federation", "联合登记"),
     "file": ("Kind of letter: its file", "函件种类文件"),
@@ -255,6 +262,7 @@ LABELS: Final[dict[str, Pair]] = {
     "key": ("Key", "密钥"),
     "keys": ("Keys", "密钥"),
     "kind": ("Kind", "类型"),
+    "kinds": ("Kinds of letters", "函件种类"),
     "longest_hours": ("Longest life of a proposal, hours", "提案最长有效小时数"),
     "made": ("Made", "提出时间"),
     "mode": ("Mode", "模式"),
@@ -271,6 +279,7 @@ LABELS: Final[dict[str, Pair]] = {
     "origins": ("Addresses that approvals may come from", "允许的审批网址"),
     "overlap_hours": ("Hours in which both work", "两者并用的小时数"),
     "owner": ("Belongs to", "归属"),
+    "partner": ("Partner", "合作方"),
     "permissions": ("Permissions", "权限"),
     "persons": ("Persons", "人员"),
     "policies": ("Time-stamp policies (time-stamping units only)", "时间戳策略（仅时间戳单元）"),
@@ -301,6 +310,8 @@ LABELS: Final[dict[str, Pair]] = {
     "seal_type": ("Kind of seal", "印章类别"),
     "scopes": ("Scopes", "范围"),
     "side_mm": ("Side of its square, millimetres", "边长（毫米）"),
+    "sign": ("How it signs", "签名算法"),
+    "sign_certificates": ("It signs with", "签名证书"),
     "signature_limit": ("Signatures, at most", "签名次数上限"),
     "signatures": ("Seals a day", "每日签章数"),
     "since": ("Since", "起始时间"),
@@ -319,6 +330,7 @@ LABELS: Final[dict[str, Pair]] = {
     "up_to": ("Amounts up to", "金额上限"),
     "use": ("Use", "用途"),
     "version": ("Version", "版本"),
+    "window_s": ("Seconds by which its clock may be off", "允许的时钟偏差（秒）"),
     "waiting_hours": ("Waiting hours, in public", "公示等待小时数"),
 }
 
@@ -352,6 +364,8 @@ MEANINGS: Final[dict[tuple[str, str], Pair]] = {
     ("seal_type", "finance"): ("for finance", "财务专用章"),
     ("seal_type", "guarantee"): ("for guarantees", "担保专用章"),
     ("seal_type", "legal-representative"): ("of the legal representative", "法定代表人章"),
+    ("format", "envelope"): ("five members in a JSON object", "五元素 JSON 报文"),
+    ("format", "jose"): ("a JWS over a JWE", "JWE 外加 JWS"),
     ("kind", "passkey"): ("held by an authenticator", "存于认证器"),
     ("kind", "card"): ("held by a card", "存于智能卡"),
 }
@@ -366,6 +380,8 @@ EMPTY: Final[dict[str, Pair]] = {
     "up_to": ("any amount", "不限金额"),
     "institutions": ("none yet", "暂无"),
     "permissions": ("none: it may do nothing", "无：不得进行任何操作"),
+    "calls": ("nothing: the partner is closed", "无：合作方已关闭"),
+    "kinds": ("none", "无"),
 }
 """What an empty text or list says."""
 

@@ -60,6 +60,7 @@ LABELS: Final[Mapping[str, Pair]] = {
     "never_extractable": ("It could never leave the token", "从未可以离开令牌"),
     "not_after": ("In force until", "失效时间"),
     "not_before": ("In force from", "生效时间"),
+    "partner": ("Partner", "合作方"),
     "permissions": ("Permissions", "权限"),
     "person": ("Person", "人员"),
     "policies": ("Time-stamp policies", "时间戳策略"),

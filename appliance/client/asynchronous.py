@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls, draft_calls, letter_calls
+from appliance.client import calls, draft_calls, gateway_calls, letter_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -141,6 +141,8 @@ class AsyncClient:
     kept_draft = sends_async(draft_calls.kept_draft)
     approve_draft = sends_async(draft_calls.approve_draft)
     finish_draft = sends_async(draft_calls.finish_draft)
+    gateway_sheet = sends_async(gateway_calls.gateway_sheet)
+    gateway_message = sends_async(gateway_calls.gateway_message)
     health = sends_async(calls.health)
     quota = sends_async(calls.quota)
     openapi = sends_async(calls.openapi)

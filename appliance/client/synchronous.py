@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls, draft_calls, letter_calls
+from appliance.client import calls, draft_calls, gateway_calls, letter_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -139,6 +139,8 @@ class Client:
     kept_draft = sends(draft_calls.kept_draft)
     approve_draft = sends(draft_calls.approve_draft)
     finish_draft = sends(draft_calls.finish_draft)
+    gateway_sheet = sends(gateway_calls.gateway_sheet)
+    gateway_message = sends(gateway_calls.gateway_message)
     health = sends(calls.health)
     quota = sends(calls.quota)
     openapi = sends(calls.openapi)

@@ -20,7 +20,9 @@ from appliance.gateway.errors import (
 from appliance.gateway.formats import MEDIA, prepare, read_message
 from appliance.gateway.keys import SCHEMES, Opener, SoftwareKey
 from appliance.gateway.messages import Head, Parties, PreparedMessage, ReadMessage, fresh_nonce
+from appliance.gateway.partner_side import PartnerKeys, Sent, open_answer, write_message
 from appliance.gateway.profile import PartnerProfile, check_profile, encryption_key, parties_of
+from appliance.gateway.sheet import MessageKey, PartnerSheet
 
 __all__ = [
     "MEDIA",
@@ -31,19 +33,24 @@ __all__ = [
     "CallNotPermitted",
     "CallUnreadable",
     "Head",
+    "MessageKey",
     "MessageOutOfTime",
     "MessageRefused",
     "Opener",
     "Parties",
+    "PartnerKeys",
     "PartnerProfile",
     "PartnerRefused",
+    "PartnerSheet",
     "PreparedMessage",
     "ReadMessage",
+    "Sent",
     "SoftwareKey",
     "check_profile",
     "check_time",
     "encryption_key",
     "fresh_nonce",
+    "open_answer",
     "parties_of",
     "prepare",
     "read_answer",
@@ -52,4 +59,5 @@ __all__ = [
     "receive",
     "write_answer",
     "write_call",
+    "write_message",
 ]

@@ -28,6 +28,8 @@ MOST_KINDS: Final = 64
 Certificate = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", min_length=1, max_length=20_000)]
 """DER, base64."""
 KindName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]
+PartnerName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,54}[a-z0-9])?\Z")]
+"""At most 56 characters: `partner-` and it are a permission."""
 WindowSeconds = Annotated[int, msgspec.Meta(ge=1, le=3_600)]
 
 
@@ -36,7 +38,7 @@ class PartnerProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     profile: Literal["cinnabar-partner/1"] = "cinnabar-partner/1"
     tenant: str
-    partner: str
+    partner: PartnerName
     """A name within the tenant: of the path, of the permission `partner-NAME`, and in the name that messages have it
     by."""
     title: str

@@ -187,6 +187,14 @@ class Taken(Conflict):
     control = "ONCE"
 
 
+class MessageReplayed(Conflict):
+    """A partner's nonce was used already, with another message."""
+
+    code = "message-replayed"
+    title = "The nonce of this message was used already"
+    control = "ONCE"
+
+
 class ValueExceeded(Conflict):
     """A letter's balance would go below zero."""
 
@@ -286,6 +294,7 @@ _CLASSES: dict[str, type[CinnabarError]] = {
         QuotaExceeded,
         DraftMoved,
         HeadMoved,
+        MessageReplayed,
         Taken,
         ValueExceeded,
         TallyExceeded,

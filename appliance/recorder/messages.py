@@ -150,6 +150,20 @@ class Billed(msgspec.Struct, array_like=True, frozen=True, tag="billed"):
     fee: Count
 
 
+class MessageTaken(msgspec.Struct, array_like=True, frozen=True, tag="message"):
+    """A partner's message is taken, once in all (appliance.recorder.partner_messages); the entry holds its answer."""
+
+    partner: str
+    nonce: bytes
+    """32 bytes: SHA-256 of the nonce, which is the partner's own."""
+    digest: bytes
+    """32 bytes: SHA-256 of the whole message."""
+    expires: Instant
+    """Until when the nonce is remembered: later than the message could be taken."""
+    entry: Count
+    """Which of the command's entries is the record of the message and its answer."""
+
+
 class LetterStands(msgspec.Struct, array_like=True, frozen=True, tag="stands"):
     """Another letter of the tenant, on which the event depends, still has this head; else refused as HeadMoved."""
 
@@ -168,7 +182,7 @@ class Find(msgspec.Struct, array_like=True, frozen=True, tag="find"):
     """16 bytes: a letter that the command steps."""
 
 
-Effect = LetterStep | ValueMove | Claim | Tally | LetterStands | Meter | Billed | Find
+Effect = LetterStep | ValueMove | Claim | Tally | LetterStands | Meter | Billed | Find | MessageTaken
 
 
 class Append(msgspec.Struct, array_like=True, frozen=True, tag="append"):

@@ -68,7 +68,7 @@ POWERS: Final[Mapping[str, Powers]] = {
                 "checkpoint_covering", "counter_amount", "draft", "draft_of_any", "drafts", "get_record", "job",
                 "job_verdicts", "key_answer", "key_known", "key_states", "letter", "letter_of_any", "letter_page",
                 "letter_records", "letter_terms", "letters", "letters_automatic", "letters_due", "list_at",
-                "marks", "quota", "quotas", "read_records", "record_part", "status", "watch",
+                "marks", "partner_message", "quota", "quotas", "read_records", "record_part", "status", "watch",
             )
         ),
     ),

@@ -23,6 +23,7 @@ from appliance.recorder.intake_queries import IntakeQueries
 from appliance.recorder.letter_queries import LetterQueries
 from appliance.recorder.limit_queries import LimitQueries
 from appliance.recorder.messages import Answer, Query, Refused, Result
+from appliance.recorder.partner_messages import PartnerMessageQueries
 from appliance.store import keys, records, rows, schema, usage
 from appliance.store.records import Row, Segment
 
@@ -34,7 +35,9 @@ PART_LIMIT = 1024 * 1024
 VERDICTS_LIMIT = 20_000
 
 
-class Queries(AuditQueries, LetterQueries, DraftQueries, IntakeQueries, EvidenceQueries, LimitQueries):
+class Queries(
+    AuditQueries, LetterQueries, DraftQueries, IntakeQueries, EvidenceQueries, LimitQueries, PartnerMessageQueries
+):
     """The queries over one read-only connection."""
 
     def __init__(

@@ -47,6 +47,7 @@ from appliance.recorder.messages import (
     Replayed,
     Result,
 )
+from appliance.recorder.partner_messages import MESSAGE, PartnerMessages
 from appliance.recorder.readings import reading
 from appliance.recorder.register import Caller, Callers
 from appliance.store import keys, records, rows, usage
@@ -55,9 +56,9 @@ from appliance.store.rows import RunRow, pack
 
 RECORD_ID_BYTES = 22
 PLAIN_KINDS = frozenset({"stamp", "seal", "batch-stamp", "pdf-seal", "court"})
-SUBMITTED_KINDS = PLAIN_KINDS | {LETTER}
+SUBMITTED_KINDS = PLAIN_KINDS | {LETTER, MESSAGE}
 """Kinds of records that an application's signature leaves; what stands in clear in a log is never a worker's word.
-Those of letters' events come with their effects only."""
+Those of letters' events and of partners' messages come with their effects only."""
 
 
 @dataclass
@@ -151,6 +152,7 @@ class Transaction:
         self.bytes = 0
         self.taken = Taken(ground.limits, now_us)
         self.letters = Book(connection, ground.letters, now_us)
+        self.messages = PartnerMessages(connection, now_us)
         self._counted: list[limits.Row] = []
         self._handlers: dict[type, Callable[..., Answer]] = {
             Housekeeping: housekeeping,
@@ -213,6 +215,7 @@ class Transaction:
         Returns the first one's leaf index, and what is to be noticed."""
         tenant = caller.tenant_number
         self.check_entries(entries, caller, SUBMITTED_KINDS if effects else PLAIN_KINDS)
+        messages = self.messages.judge(tenant, entries, effects) if effects else []
         draft = self._draft(caller, entries, effects) if effects else None
         if tenant in self.ground.limits.tenants:
             self.taken.take(caller, entries)
@@ -220,6 +223,7 @@ class Transaction:
         if draft is None:
             return first, []
         self.letters.take(draft)
+        self.messages.take(messages)
         return first, [notice for _, notice in draft.notices]
 
     def _draft(self, caller: Caller, entries: list[Entry], effects: Sequence[Effect]) -> Draft:
@@ -408,6 +412,7 @@ class Transaction:
                 raise errors.NeedsCare from error
             records.insert_leaves(connection, leaves)
             self.letters.write()
+            self.messages.write()
             self.bytes = size + len(out) * limits.ROW_BYTES + self.letters.bytes
         else:
             self.letters.write()  # a refusal that is counted has no record

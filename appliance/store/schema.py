@@ -187,8 +187,18 @@ _DUE_AND_FOUND = (
        SELECT number, '@box', x'91a12a', 'active' FROM tenants WHERE number > 0""",
 )
 
+_PARTNER_MESSAGES = (
+    # Messages of partners, while their nonces are remembered. expires: microseconds.
+    """CREATE TABLE partner_messages (
+        number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenants, partner TEXT NOT NULL,
+        nonce BLOB NOT NULL, digest BLOB NOT NULL, record_id BLOB NOT NULL, expires INTEGER NOT NULL)""",
+    "CREATE UNIQUE INDEX partner_messages_by_nonce ON partner_messages (tenant, partner, nonce)",
+    "CREATE INDEX partner_messages_by_expiry ON partner_messages (expires)",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _LETTER_LIMITS, _INTAKES, _DUE_AND_FOUND,
+    _PARTNER_MESSAGES,
 )  # fmt: skip
 
 

@@ -161,6 +161,8 @@ def entered(action: type[msgspec.Struct], known: Known) -> dict[str, Any]:
                 value = "100.00"
             case "text" | "list" if field.path in {"backup", "public_key", "bundle"} or "0-9a-f" in field.pattern:
                 value = "0" * 64
+            case "list" if field.path == "calls":
+                value = "begin letter"
             case "list" if field.path == "policies":
                 value = "1.2.3"
         at = found

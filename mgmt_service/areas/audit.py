@@ -26,10 +26,18 @@ area = Area("audit")
 READ = Access(roles=AUDIT, scope=OF_OWNER)
 PAGE = 50
 MICROSECONDS = 1_000_000
-SIGNED_KINDS = ("stamp", "seal", "batch-stamp", "pdf-seal", "court", "letter")
+SIGNED_KINDS = ("stamp", "seal", "batch-stamp", "pdf-seal", "court", "letter", "message")
 CLEAR_KINDS = frozenset({"administration", "ceremony", "box-leaf"})
 """Kinds that hold no content of a tenant's: looking at them leaves no record (docs/audit.md)."""
-SUFFIXES = {"stamp": "tst", "seal": "p7s", "batch-stamp": "batch", "pdf-seal": "pdf-update", "court": "p7s", "letter": "letter"}
+SUFFIXES = {
+    "stamp": "tst",
+    "seal": "p7s",
+    "batch-stamp": "batch",
+    "pdf-seal": "pdf-update",
+    "court": "p7s",
+    "letter": "letter",
+    "message": "json",
+}
 COUNTED_DAYS = 31
 
 

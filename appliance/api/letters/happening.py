@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from appliance.api.callers import Caller
-from appliance.api.letters.making import Made, Wanted, made_of, make_event
+from appliance.api.letters.making import Closing, Made, Wanted, made_of, make_event
 from appliance.api.letters.refusals import SEALED, seal_refusal
 from appliance.api.letters.schemas import EventRequest, LetterAnswer, LetterEvent, LetterRequest, LimitNotice
 from appliance.api.letters.views import read_letter
@@ -69,23 +69,27 @@ async def once(
         return before
 
 
-async def happen(worker: Worker, caller: Caller, idempotency: Idempotency | None, wanted: Wanted) -> Response:
+async def happen(
+    worker: Worker, caller: Caller, idempotency: Idempotency | None, wanted: Wanted, closing: Closing | None = None
+) -> Response:
     """Have an event happen, and its answer. Raises what `make_event` does; with the box's sealed statement, where the
     kind wants refusals sealed and the same request did not happen before."""
     try:
-        return Response(_encode(_answer(await _made(worker, caller, idempotency, wanted))))
+        return Response(_encode(told_answer(await _made(worker, caller, idempotency, wanted, closing))))
     except SEALED as error:
         if idempotency is None or await _answered(worker, caller, idempotency) is None:
             await seal_refusal(worker, caller, wanted, error)
         raise
 
 
-async def _made(worker: Worker, caller: Caller, idempotency: Idempotency | None, wanted: Wanted) -> Made:
+async def _made(
+    worker: Worker, caller: Caller, idempotency: Idempotency | None, wanted: Wanted, closing: Closing | None
+) -> Made:
     """Where a letter that a condition names moved meanwhile, the event is judged anew by how that one now stands."""
     rule = wanted.loaded.kind.events.get(wanted.event)
     for left in reversed(range(_TRIES if rule is not None and rule.conditions else 1)):
         try:
-            return await make_event(worker, caller, wanted, idempotency)
+            return await make_event(worker, caller, wanted, idempotency, closing)
         except HeadMoved:
             if wanted.before is not None:
                 now = await read_letter(worker, caller.tenant, wanted.letter)
@@ -113,10 +117,11 @@ async def _answered(worker: Worker, caller: Caller, idempotency: Idempotency) ->
     if digest != idempotency.request_digest:
         raise IdempotencyConflict("the Idempotency-Key was used with another request")
     entries = [Entry(row[1], row[3], row[4], row[5], row[6], row[7]) for row in rows]
-    return Response(_encode(_answer(made_of(worker, caller, entries))))
+    return Response(_encode(told_answer(made_of(worker, caller, entries))))
 
 
-def _answer(made: Made) -> LetterAnswer:
+def told_answer(made: Made) -> LetterAnswer:
+    """What an event did, as its application is told."""
     event = read_event(made.artifact.event)
     return LetterAnswer(
         happened=told_event(made.artifact, made.record.record_id, event.number, event),

@@ -10,15 +10,15 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from appliance.api import signing
 from appliance.api.callers import Caller
 from appliance.api.letters.approvals import check_approvals
-from appliance.api.letters.documents import prepare_papers
 from appliance.api.letters.counted import limit_steps
+from appliance.api.letters.documents import prepare_papers
 from appliance.api.letters.effects import effects_of
 from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.sealing import Sealing
@@ -220,18 +220,37 @@ async def seal_event(
     return SealedEvent(made[0], records, effects, (unit.name, sealing.stamped_us))
 
 
-async def make_event(worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None) -> Made:
+class Closing(Protocol):
+    """What is signed last and recorded with an event, about the event as it is going to be."""
+
+    async def __call__(self, made: Made, entry: int) -> tuple[signing.Signed, Effect]:
+        """`entry`: where its record stands in the command, as the effect names it."""
+        ...
+
+
+async def make_event(
+    worker: Worker, caller: Caller, wanted: Wanted, idempotency: Idempotency | None, closing: Closing | None = None
+) -> Made:
     """See the module. Raises what the judge, the approvals, the token and the recorder refuse with."""
     key = worker.seal_key_for(caller, wanted.asked.key)
     unit = worker.unit_for(caller, wanted.asked.unit)
     worker.gates.check(caller, unit.name)
     drafted = await draft_event(worker, caller, wanted)
     sealed = await seal_event(worker, caller, (key, unit), wanted, drafted, idempotency)
-    committed = await signing.append(worker, caller, sealed.records, idempotency, sealed.mark, sealed.effects)
+    records, effects = sealed.records, sealed.effects
+    place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
+    made = Made(sealed.artifact, records[place].entry, records[place + 1].entry)
+    if closing is not None:
+        try:
+            last, effect = await closing(made, len(records))
+        except BaseException:
+            worker.counter.drop("event-unfinished", len(records))
+            raise
+        records, effects = [*records, last], [*effects, effect]
+    committed = await signing.append(worker, caller, records, idempotency, sealed.mark, effects)
     if isinstance(committed, Replayed):
         return made_of(worker, caller, committed.entries)
-    place = next(place for place, one in enumerate(sealed.records) if one.entry.kind == "letter")
-    return Made(sealed.artifact, sealed.records[place].entry, sealed.records[place + 1].entry, committed.notices)
+    return replace(made, notices=committed.notices)
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:

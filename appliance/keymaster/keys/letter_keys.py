@@ -56,6 +56,7 @@ def without(settings: BoxSettings, token: str, lost: Iterable[tuple[str, str]]) 
             tenant,
             uniqueness_key=None if is_lost(tenant.token, tenant.uniqueness_key) else tenant.uniqueness_key,
             release_keys=[key for key in tenant.release_keys if not is_lost(key.token, key.key_uri)],
+            message_keys=[key for key in tenant.message_keys if not is_lost(key.token, key.key_uri)],
         )
         for tenant in settings.tenants
     ]

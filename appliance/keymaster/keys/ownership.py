@@ -34,8 +34,8 @@ def owner_of(settings: BoxSettings, token: str) -> str | None:
 
 
 def tokens_of_tenant(tenant: TenantSettings) -> set[str]:
-    """A tenant's own token, and those with its release keys."""
-    return {tenant.token, *(key.token for key in tenant.release_keys)}
+    """A tenant's own token, and those with its release keys and keys of messages."""
+    return {tenant.token, *(key.token for key in tenant.agreement_keys)}
 
 
 def is_boxs(settings: BoxSettings, token: str) -> bool:
@@ -73,7 +73,7 @@ def check_token(settings: BoxSettings, proposal: Proposal | None, tenant: str | 
 def tokens_of_letters(settings: BoxSettings) -> set[str]:
     """Tokens that have release keys or keys of federations and nothing else."""
     shared = {federation.token for federation in settings.federations}
-    return shared | {key.token for owner in settings.tenants for key in owner.release_keys}
+    return shared | {key.token for owner in settings.tenants for key in owner.agreement_keys}
 
 
 def subject_names(settings: BoxSettings, common_name: str, organisation: str) -> tuple[str, str]:
