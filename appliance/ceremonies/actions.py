@@ -13,7 +13,7 @@ import msgspec
 from appliance.ceremonies.canonical import Base64, Digest, Instant, Name, Text
 from appliance.ceremonies.constitution import BOX, Constitution, tenant_scope
 from appliance.gateway.profile import MOST_CERTIFICATES as MOST_SIGNERS
-from appliance.gateway.profile import MOST_KINDS, KindName, PartnerName, WindowSeconds
+from appliance.gateway.profile import MOST_KINDS, LetterKind, PartnerName, WindowSeconds
 from appliance.letters.kind import KIND_BYTES
 from appliance.letters.seal_types import SealType, Side
 
@@ -405,7 +405,7 @@ class SetPartner(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=
         list[Annotated[str, msgspec.Meta(pattern=r"\A(?:begin|event|letter)\Z")]], msgspec.Meta(max_length=3)
     ]
     """Empty: the partner is closed."""
-    kinds: Annotated[list[KindName], msgspec.Meta(max_length=MOST_KINDS)]
+    kinds: Annotated[list[LetterKind], msgspec.Meta(max_length=MOST_KINDS)]
     window_s: WindowSeconds = 300
 
 

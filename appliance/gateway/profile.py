@@ -27,7 +27,7 @@ MOST_CERTIFICATES: Final = 4
 MOST_KINDS: Final = 64
 Certificate = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", min_length=1, max_length=20_000)]
 """DER, base64."""
-KindName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]
+LetterKind = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]
 PartnerName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,54}[a-z0-9])?\Z")]
 """At most 56 characters: `partner-` and it are a permission."""
 WindowSeconds = Annotated[int, msgspec.Meta(ge=1, le=3_600)]
@@ -57,7 +57,7 @@ class PartnerProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The tenant's seal key that signs answers."""
     calls: Annotated[list[CallName], msgspec.Meta(max_length=len(get_args(CallName)))]
     """What it may ask for; empty: nothing, the partner is closed."""
-    kinds: Annotated[list[KindName], msgspec.Meta(max_length=MOST_KINDS)]
+    kinds: Annotated[list[LetterKind], msgspec.Meta(max_length=MOST_KINDS)]
     """Kinds of letters that it may begin, follow and read."""
     window_s: WindowSeconds = 300
     """How far a message's time may be from the box's clock, either way."""
