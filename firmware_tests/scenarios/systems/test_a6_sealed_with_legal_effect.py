@@ -5,10 +5,25 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import msgspec
+
+from appliance.ceremonies import encode
 from appliance.client import Client
+from appliance.letters.seal_object import BESIDE, read_seal_object
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.practice import day, firm, moment, number, printed, refuses, yuan
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    day,
+    digest,
+    firm,
+    moment,
+    number,
+    printed,
+    refuses,
+    yuan,
+)
+from provisioning.rehearsal_seal import NAME
 
 not_yet(
     "A6", "K17", "SM2 seals come with the national suite; custody and ceremonies of keys have scenarios of their own"
@@ -60,3 +75,44 @@ def test_a6_the_letter_bears_the_institutions_seal(
         assert "Total document signed" in said
         assert "投标保函" in printed(pdf)
         assert "Bid bond" in printed(pdf)
+
+
+def test_a6_the_seal_is_seen_and_bound_to_its_seal_object(
+    town: RunningBox, guarantor: Client, offline: Offline, tmp_path: Path
+) -> None:
+    fields = {
+        "tender_code": number("GD"),
+        "project": "南沙港区四期工程",
+        "bidder": firm("岭南路桥有限公司"),
+        "beneficiary": {"name": "广州市公共资源交易中心"},
+        "amount": yuan("650000.00"),
+        "opening": moment(86_400),
+        "valid_until": day(90),
+    }
+    letter = guarantor.begin_letter("bid-bond", fields, document=True, document_seal=NAME).happened
+    pdf = tmp_path / "letter.pdf"
+    pdf.write_bytes(letter.beside["letter.pdf"])
+
+    with shows("A6", "K1", "The institution's round red seal is seen on the page, and poppler finds it valid"):
+        subprocess.run(["pdftoppm", "-r", "72", "-singlefile", pdf, tmp_path / "seen"], check=True)
+        assert b"\xc8\x20\x1c" in (tmp_path / "seen.ppm").read_bytes()
+        said = subprocess.run(["pdfsig", "-nocert", pdf], check=True, capture_output=True, text=True).stdout
+        assert "Signature is Valid" in said
+
+    with shows(
+        "A6", "K1 K7", "The seal object is named by its digest, and the offline verifier finds that it permits the key"
+    ):
+        report = str(offline.verify(guarantor.evidence(letter.letter)))
+        assert digest(letter.beside[BESIDE]) in report
+        assert "permits the certificate of the seal" in report
+
+    with shows("A6", "K1", "A seal object that nobody registered, or that is over, is not seen on anything"):
+        directory = town.home.seal_objects / "guarantor" / "over"
+        directory.mkdir(parents=True, exist_ok=True)
+        over = msgspec.structs.replace(
+            read_seal_object(letter.beside[BESIDE]), seal="over", not_after="2020-01-01T00:00:00Z"
+        )
+        (directory / "1.json").write_bytes(encode(over))
+        for name, says in (("nobodys", "there is no seal object"), ("over", "may be used from")):
+            with refuses("seal-object-refused", says):
+                guarantor.begin_letter("bid-bond", fields, document=True, document_seal=name)

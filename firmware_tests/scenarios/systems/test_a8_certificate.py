@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
+from pathlib import Path
 
 import httpx
 
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.practice import Offline, day, firm, moment, number, story, yuan
+from firmware_tests.scenarios.systems.practice import Offline, day, firm, moment, number, printed, story, yuan
 
 not_yet("A8", "K3", "the certificate of an outside ledger (transaction, block, inclusion proof) comes with the anchors")
 not_yet("A8", "K19", "difficult to lose: a second box and its re-synchronisation come with the fleet")
 not_yet(
     "A8", "K7", "the public listener takes a letter's code and a second field, not a pair of fields without the code"
 )
-not_yet("A8", "K16", "the court package with step log, clock record and certificate page is not in the API yet")
 
 
 def test_a8_the_certificate_cannot_be_altered_and_is_traced(
-    guarantor: Client, offline: Offline, anybody: httpx.Client
+    guarantor: Client, offline: Offline, anybody: httpx.Client, tmp_path: Path
 ) -> None:
     tender = number("GD")
     letter = guarantor.begin_letter(
@@ -62,6 +63,18 @@ def test_a8_the_certificate_cannot_be_altered_and_is_traced(
     with shows("A8", "K6", "It is traced from issue through the amendment to the surrender; nothing is deleted"):
         assert story(guarantor, letter) == ["issue", "postpone", "surrender"]
         assert guarantor.letter(letter).state == "surrendered"
+
+    with shows(
+        "A8", "K16", "A certificate in both languages, with steps, clock, keys and software, is sealed with the course"
+    ):
+        package = guarantor.court_evidence(letter)
+        assert offline.passes(package)
+        with zipfile.ZipFile(io.BytesIO(package)) as entries:
+            steps = json.loads(entries.read("court/steps.json"))
+            (tmp_path / "certificate.pdf").write_bytes(entries.read("court/certificate.pdf"))
+        assert [one["event"] for one in steps] == ["issue", "postpone", "surrender"]
+        assert "存证证明" in printed(tmp_path / "certificate.pdf")
+        assert "Certificate of Evidence" in printed(tmp_path / "certificate.pdf")
 
     with shows("A8", "K18", "Each event is a leaf of the institution's log, with a proof under the log's signed head"):
         record = guarantor.letter_events(letter).events[0].record

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
@@ -26,9 +30,6 @@ not_yet(
     "a voucher under a loan can still be financed as a voucher: the two kinds share no unique value",
 )
 not_yet("C11", "K1", "the borrower's own remote signature, made with a key of hers in the box, is not in the API yet")
-not_yet(
-    "C11", "K16", "the court package with the phone's step log is not in the API yet; the steps stand in the events"
-)
 
 
 def test_c11_from_authorisation_to_repayment(
@@ -88,3 +89,11 @@ def test_c11_from_authorisation_to_repayment(
     with shows("C11", "K2 K16", "Every step has its own time-stamp, and the whole course verifies offline"):
         assert story(platform, letter) == ["apply", "sign", "lend-on-voucher", "repay"]
         assert offline.passes(platform.evidence(letter))
+
+    with shows("C11", "K16", "For a court the steps come with the phone that was used, in a package of their own"):
+        package = platform.court_evidence(letter)
+        assert offline.passes(package)
+        with zipfile.ZipFile(io.BytesIO(package)) as entries:
+            course = json.loads(entries.read("court/steps.json"))
+        assert [one["event"] for one in course] == ["apply", "sign", "lend-on-voucher", "repay"]
+        assert course[1]["said"] == {"device": phone}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+from pathlib import Path
+
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
@@ -12,16 +17,16 @@ from firmware_tests.scenarios.systems.practice import (
     fresh,
     happened,
     number,
+    printed,
     refuses,
     story,
     yuan,
 )
 
 not_yet("C14", "K3", "deposits on the judicial chain, with its receipt, come with the anchors")
-not_yet("C14", "K16", "the one-click package with its page for the court is not in the API yet")
 
 
-def test_c14_deposited_step_by_step(platform: Client, office: Office, offline: Offline) -> None:
+def test_c14_deposited_step_by_step(platform: Client, office: Office, offline: Offline, tmp_path: Path) -> None:
     text = "个人综合消费借款合同（2026 版）"
     fields = {
         "number": number("JZQ"),
@@ -50,10 +55,16 @@ def test_c14_deposited_step_by_step(platform: Client, office: Office, offline: O
             platform.letter_event(letter, "sign-second", data={"signer": "冒名者", **signature})
 
     with shows(
-        "C14", "K16", "The arbitrator verifies the whole course offline, and its digest is handed in with the case"
+        "C14", "K16", "One click gives the arbitrator the course with its page for a court; it verifies offline"
     ):
-        package = platform.evidence(letter)
+        package = platform.court_evidence(letter)
         assert offline.passes(package)
+        with zipfile.ZipFile(io.BytesIO(package)) as entries:
+            course = json.loads(entries.read("court/steps.json"))
+            (tmp_path / "certificate.pdf").write_bytes(entries.read("court/certificate.pdf"))
+        assert [one["said"].get("step", one["event"]) for one in course][1:4] == ["实名认证", "人脸比对", "阅读合同"]
+        assert course[-1]["said"] == {"signer": "林晓东", **signature}
+        assert letter in printed(tmp_path / "certificate.pdf")
         case = platform.begin_letter(
             "mediation-case",
             {

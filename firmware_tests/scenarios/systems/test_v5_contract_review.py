@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import Offline, firm, fresh, happened, refuses
-from firmware_tests.scenarios.systems.vouchers import issued, parts
+import subprocess
+from pathlib import Path
 
-not_yet("V5", "K1", "sealing the reviewed PDF itself, seen on its page, is not tried here; the letter holds its digest")
+from appliance.api.pdf_schemas import SealSeen
+from appliance.client import Client
+from firmware_tests.pdf.sealed import letter as rendered
+from firmware_tests.scenarios.systems.claims import shows
+from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.practice import Offline, digest, firm, happened, refuses
+from firmware_tests.scenarios.systems.vouchers import issued, parts
+from provisioning.rehearsal_seal import NAME
 
 
 def test_v5_review_is_bound_to_the_document(
-    platform: Client, supplier: Client, core_firm: Client, office: Office, offline: Offline
+    platform: Client, supplier: Client, core_firm: Client, office: Office, offline: Offline, tmp_path: Path
 ) -> None:
-    contract = fresh("采购合同.pdf")
+    document = rendered(seed=20_260)
+    contract = digest(document)
     elements = [
         {"name": "合同金额", "value": "900,000.00 元", "confidence": "0.97"},
         {"name": "付款期限", "value": "验收后180日", "confidence": "0.71"},
@@ -36,6 +41,16 @@ def test_v5_review_is_bound_to_the_document(
         with refuses("approval-missing"):
             platform.letter_event(letter, "sign-off")
         assert office.event(platform, letter, "sign-off", by=["wang-fang"]).state == "signed-off"
+
+    with shows("V5", "K1", "The reviewed PDF itself is sealed, seen on its page; what was reviewed stays as it was"):
+        sealed = platform.seal_pdf(document, seen=SealSeen(seal=NAME, page=-1, left=130, bottom=90))
+        assert digest(sealed.document[: len(document)]) == contract
+        (tmp_path / "contract.pdf").write_bytes(sealed.document)
+        said = subprocess.run(
+            ["pdfsig", "-nocert", tmp_path / "contract.pdf"], check=True, capture_output=True, text=True
+        ).stdout
+        assert "Signature is Valid" in said
+        assert "Total document signed" in said
 
     with shows("V5", "K8", "One contract has one review at a time"):
         with refuses("taken"):
