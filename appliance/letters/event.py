@@ -7,7 +7,6 @@ followed by somebody who has no kind at hand. Approvers sign the draft: the even
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -122,19 +121,17 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=T
     def canonical(self) -> bytes:
         """Canonical JSON, UTF-8. Texts hold no control characters and no numbers are floats (appliance.letters.fields),
         so that the sorted encoding is the canonical one; a test holds it to that."""
-        return self._canonical
-
-    @cached_property
-    def _canonical(self) -> bytes:
-        return _encode(self)
+        made: bytes | None = self.__dict__.get("_canonical")
+        if made is None:
+            made = self.__dict__["_canonical"] = _encode(self)
+        return made
 
     def digest(self) -> str:
         """SHA-256 of the canonical form: what the seal covers and the next event names."""
-        return self._digest
-
-    @cached_property
-    def _digest(self) -> str:
-        return hashlib.sha256(self._canonical).hexdigest()
+        made: str | None = self.__dict__.get("_digest")
+        if made is None:
+            made = self.__dict__["_digest"] = hashlib.sha256(self.canonical()).hexdigest()
+        return made
 
     def approval_text(self) -> bytes:
         """What approvers sign: a fixed context and the draft, which is the event before anybody approved it. They

@@ -7,6 +7,7 @@ amount has one spelling.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 UNITS: Final = 10_000
@@ -30,6 +31,7 @@ DIGITS: Final = {
 _FORM = re.compile(r"(0|[1-9][0-9]{0,14})(?:\.([0-9]{1,4}))?\Z")
 
 
+@lru_cache(maxsize=1024)
 def parse_amount(text: str, currency: str) -> int:
     """Ten-thousandths of the unit. Raises ValueError, whose text says what is wrong."""
     digits = DIGITS.get(currency)

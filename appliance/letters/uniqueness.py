@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from appliance.letters.errors import FieldRefused
@@ -66,6 +67,7 @@ def tenant_scope(tenant: str) -> str:
     return f"tenant/{tenant}"
 
 
+@lru_cache(maxsize=1024)
 def normalised(value: str) -> str:
     """A value as it is compared (see above). Raises FieldRefused for what has no such form, or has nothing in it."""
     if len(value) > LONGEST_VALUE:

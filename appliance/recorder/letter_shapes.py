@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from appliance.errors import BadRequest
 from appliance.recorder.messages import (
@@ -50,26 +51,16 @@ def check_effects(entries: Sequence[Entry], effects: Sequence[Effect]) -> None:
         raise BadRequest(f"{len(effects)} effects are more than {EFFECTS_LIMIT}")
     stepped: set[bytes] = set()
     used: set[int] = set()
+    others: list[Effect] = []
     for effect in effects:
         if type(effect) is LetterStep:
             _check_step(effect, entries)
             stepped.add(effect.letter)
             used.add(effect.entry)
-    for effect in effects:
-        if type(effect) is ValueMove:
-            _check_value(effect, stepped)
-        elif type(effect) is Claim:
-            _check_claim(effect, stepped)
-        elif type(effect) is LetterStands:
-            _check_stands(effect, stepped)
-        elif type(effect) is Find:
-            _check_find(effect, stepped)
-        elif type(effect) is Tally:
-            _check_tally(effect)
-        elif type(effect) is Meter:
-            _check_meter(effect)
-        elif type(effect) is Billed:
-            _check_billed(effect)
+        else:
+            others.append(effect)
+    for effect in others:
+        _CHECKS[type(effect)](effect, stepped)
     for place, entry in enumerate(entries):
         if entry.kind == LETTER and place not in used:
             raise BadRequest("the record of a letter's event moves a letter")
@@ -122,7 +113,7 @@ def _check_stands(one: LetterStands, stepped: set[bytes]) -> None:
         raise BadRequest("another letter's id has 16 bytes and its head 32")
 
 
-def _check_tally(tally: Tally) -> None:
+def _check_tally(tally: Tally, _stepped: set[bytes]) -> None:
     if not _is_name(tally.name, TALLY_LIMIT):
         raise BadRequest(f"a tally has a name of at most {TALLY_LIMIT} characters")
     if not -MOST <= tally.amount <= MOST or not (tally.most is None or 0 <= tally.most <= MOST):
@@ -133,8 +124,9 @@ def _check_tally(tally: Tally) -> None:
         raise BadRequest(f"a label has at most {LABEL_LIMIT} bytes")
 
 
-def _check_meter(meter: Meter) -> None:
-    if not all(_is_name(text, NAME_LIMIT) for text in (meter.kind, meter.event)) or not _DAY.fullmatch(meter.day):
+def _check_meter(meter: Meter, _stepped: set[bytes]) -> None:
+    named = _is_name(meter.kind, NAME_LIMIT) and _is_name(meter.event, NAME_LIMIT)
+    if not named or not _DAY.fullmatch(meter.day):
         raise BadRequest("what is metered is an event of a kind, on a day")
     if not _CURRENCY.fullmatch(meter.currency) or not _WHOM.fullmatch(meter.whom) or not 0 <= meter.amount <= MOST:
         raise BadRequest("what is metered has an amount in a currency, and a keyed hash")
@@ -142,7 +134,7 @@ def _check_meter(meter: Meter) -> None:
         raise BadRequest(f"a label has at most {LABEL_LIMIT} bytes")
 
 
-def _check_billed(billed: Billed) -> None:
+def _check_billed(billed: Billed, _stepped: set[bytes]) -> None:
     names = (billed.month, billed.kind, billed.event, billed.application)
     if not all(_is_name(text, NAME_LIMIT) for text in names) or not _WHOM.fullmatch(billed.whom):
         raise BadRequest("a bill's line names what was metered")
@@ -152,3 +144,14 @@ def _check_billed(billed: Billed) -> None:
 
 def _is_name(text: str, limit: int) -> bool:
     return 0 < len(text) <= limit and text.isprintable()
+
+
+_CHECKS: Final[dict[type, Callable[[Any, set[bytes]], None]]] = {
+    ValueMove: _check_value,
+    Claim: _check_claim,
+    LetterStands: _check_stands,
+    Find: _check_find,
+    Tally: _check_tally,
+    Meter: _check_meter,
+    Billed: _check_billed,
+}

@@ -176,11 +176,12 @@ class Book:
         place = (tenant, step.letter)
         letter = draft.letters.get(place)
         if letter is None:
-            letter = self._letter(place)
+            begun = bool(step.before) or step.letter in self._begun or letters.is_begun(self.connection, step.letter)
+            letter = self._letter(place) if begun else None
             if letter is None:
                 if step.before:
                     raise NotFound("there is no such letter")
-                if step.letter in self._begun or letters.is_begun(self.connection, step.letter):
+                if begun:
                     raise errors.HeadMoved("the letter has 1 events")  # as one's own: another tenant's is not told
                 letter = Letter(self.ground.next_number + self._all.new + draft.new, b"", 0, 0, None)
                 draft.new += 1

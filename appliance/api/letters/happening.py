@@ -17,7 +17,7 @@ from appliance.api.messages import Response
 from appliance.errors import CinnabarError
 from appliance.letters.artifact import Artifact
 from appliance.letters.errors import EventRefused
-from appliance.letters.event import Event, read_event
+from appliance.letters.event import Event
 from appliance.letters.kind import LoadedKind
 from appliance.recorder.errors import HeadMoved, IdempotencyConflict
 from appliance.recorder.messages import Entry, Idempotency
@@ -122,7 +122,7 @@ async def _answered(worker: Worker, caller: Caller, idempotency: Idempotency) ->
 
 def told_answer(made: Made) -> LetterAnswer:
     """What an event did, as its application is told."""
-    event = read_event(made.artifact.event)
+    event = made.event
     return LetterAnswer(
         happened=told_event(made.artifact, made.record.record_id, event.number, event),
         state=event.state,

@@ -26,7 +26,7 @@ from appliance.api.letters.veil import accept, open_fields, tallies
 from appliance.api.letters.views import read_letters
 from appliance.asic import JSON_TYPE, event_manifest, event_names
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
-from appliance.letters.event import Actor, Event, Receipt
+from appliance.letters.event import Actor, Event, Receipt, read_event
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
@@ -60,6 +60,7 @@ class Wanted:
 class Made:
     """An event on disk."""
 
+    event: Event
     artifact: Artifact
     record: Entry
     stamp: Entry
@@ -239,7 +240,7 @@ async def make_event(
     sealed = await seal_event(worker, caller, (key, unit), wanted, drafted, idempotency)
     records, effects = sealed.records, sealed.effects
     place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
-    made = Made(sealed.artifact, records[place].entry, records[place + 1].entry)
+    made = Made(drafted.event, sealed.artifact, records[place].entry, records[place + 1].entry)
     if closing is not None:
         try:
             last, effect = await closing(made, len(records))
@@ -258,7 +259,8 @@ def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:
     place = next(place for place, entry in enumerate(entries) if entry.kind == "letter")
     entry = entries[place]
     body = worker.cipher_of(caller.tenant).open(entry.record_id, entry.body)
-    return Made(decode_artifact(body.artifact), entry, entries[place + 1])
+    artifact = decode_artifact(body.artifact)
+    return Made(read_event(artifact.event), artifact, entry, entries[place + 1])
 
 
 def states_after(
