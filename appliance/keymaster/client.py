@@ -98,6 +98,14 @@ class DeskClient(CallClient):
         """The newest version of each of a tenant's approval policies, canonical."""
         return self.call("policies", tenant)  # type: ignore[no-any-return]
 
+    def seal_objects(self, tenant: str) -> list[bytes]:
+        """The newest version of each of a tenant's seal objects, canonical."""
+        return self.call("seal_objects", tenant)  # type: ignore[no-any-return]
+
+    def missing_policies(self, tenant: str) -> list[dict[str, Any]]:
+        """The approval policies that a tenant's kinds ask for and that nobody has set, as actions to begin with."""
+        return self.call("missing_policies", tenant)  # type: ignore[no-any-return]
+
     def approving(self) -> dict[str, list[str]]:
         """Tenant to the persons of the constitution that its approval policies name."""
         return self.call("approving")  # type: ignore[no-any-return]

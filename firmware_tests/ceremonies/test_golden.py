@@ -35,12 +35,14 @@ from appliance.ceremonies.actions import (
     RestoreKeys,
     ResumeTenant,
     Unlock,
+    WithdrawSeal,
 )
 from appliance.ceremonies.bundle import unpack
 from appliance.errors import CinnabarError
 from appliance.evidence import Indication, NamedBytes, read_bundle, verify
 from appliance.evidence.directory import read_directory
 from appliance.keymaster.console.client import ConsoleClient
+from appliance.letters.seal_object import read_seal_object
 from appliance.letters.shipped import shipped
 from firmware_tests.governed import Governed, governed
 from firmware_tests.running import RunningBox, wait_until
@@ -48,6 +50,7 @@ from hsm.testing.forwarder import Forwarder
 from hsm.testing.softhsm import softhsm_module
 from mgmt_service import scripts
 from mgmt_service.writing import OfficersForm, ScopeForm, actions_of, amended
+from provisioning.rehearsal_seal import draw_seal
 
 GOLDEN = Path(__file__).parent / "golden"
 _HEX = re.compile(r"\b[0-9a-f]{8,}\b")
@@ -397,6 +400,37 @@ def test_a_federation(stage: Governed) -> None:
     stage.decide(written("join-federation", {}, {"tenant": "other", "federation": "guarantees"}))
     (found,) = [one for one in read_settings(stage.box.home.settings).federations if one.name == "guarantees"]
     assert (found.institutions, found.tenants) == (["demo", "other"], ["other"])
+
+
+def test_a_seal_is_registered_and_withdrawn(stage: Governed) -> None:
+    """What the officers read is the picture's digest; a picture that holds more than a picture is refused before."""
+    image, certificate = draw_seal("Demo Bank"), "ab" * 32
+    members = {
+        "tenant": "demo", "seal": "contracts", "title": "Demo Bank 合同专用章", "seal_type": "contract",
+        "image": base64.b64encode(image).decode(), "side_mm": "40", "not_before": "2026-01-01T00:00:00Z",
+        "not_after": UNTIL, "certificates": certificate,
+    }  # fmt: skip
+    refused = [
+        ({"image": base64.b64encode(image + b"PK").decode()}, "the picture is refused: image: the PNG"),
+        ({"image": base64.b64encode(b"<svg/>").decode()}, "no PNG"),
+        ({"not_before": UNTIL, "not_after": "2026-01-01T00:00:00Z"}, "begins before it ends"),
+        ({"certificates": f"{certificate} {certificate}"}, "named once"),
+    ]
+    for changed, says in refused:
+        with pytest.raises(CinnabarError, match=says):
+            stage.submit(written("register-seal", {}, members | changed))
+    made = check(stage, stage.decide(written("register-seal", {}, members), title="A seal"), "register-seal")
+    assert hashlib.sha256(image).hexdigest() in made[form.SCRIPTS["en"]].decode()
+    with stage.desk() as desk:
+        mine = {one.seal: one for one in map(read_seal_object, desk.seal_objects("demo"))}
+    assert (mine["contracts"].png(), mine["contracts"].version, mine["contracts"].withdrawn) == (image, 1, False)
+    withdrawn = stage.submit([WithdrawSeal(tenant="demo", seal="contracts", because="It is worn.")], requester="ann")
+    assert stage.say(withdrawn, "take-away ann")["state"] == "executed"
+    with stage.desk() as desk:
+        now = {one.seal: one for one in map(read_seal_object, desk.seal_objects("demo"))}["contracts"]
+    assert (now.version, now.withdrawn, now.image) == (2, True, "")
+    with pytest.raises(CinnabarError, match="no such seal object"):
+        stage.submit([WithdrawSeal(tenant="demo", seal="nothing", because="It is worn.")])
 
 
 def test_suspend_a_tenant_and_lock(stage: Governed) -> None:

@@ -117,7 +117,7 @@ def _result(made: SealObject) -> StepResult:
     return StepResult(facts, {f"{made.seal}-{made.version}.json": text})
 
 
-@answers("seal-objects")
+@answers("seal_objects")
 async def seal_objects(room: Room, tenant: str) -> list[bytes]:
     """The newest version of each of a tenant's seal objects, canonical."""
     try:
