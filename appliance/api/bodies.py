@@ -52,6 +52,7 @@ class BodyCipher:
     def __init__(self, tenant: str, content_key: bytes) -> None:
         self._prefix = tenant.encode() + b"|"
         self._life = os.urandom(LIFE_BYTES)
+        self._content_key = content_key
         self._key_of = lru_cache(maxsize=256)(lambda life: AESGCM(hmac.digest(content_key, life, "sha256")))
         self._encrypt = self._key_of(self._life).encrypt
         self._next_nonce = count().__next__
@@ -63,6 +64,13 @@ class BodyCipher:
         """Encrypt other content of the tenant's under a label of its own; a record's label is its id."""
         nonce = self._next_nonce().to_bytes(NONCE_BYTES, "big")
         return self._life + nonce + self._encrypt(nonce, plaintext, self._prefix + label)
+
+    def keyed_hash(self, text: bytes) -> bytes:
+        """HMAC-SHA-256 of a text under the content key, 32 bytes: the same in every process. `text` is longer than the
+        random of a life, whose keys are made alike."""
+        if len(text) <= LIFE_BYTES:
+            raise ValueError("a text of a keyed hash has more than 16 bytes")
+        return hmac.digest(self._content_key, text, "sha256")
 
     def open(self, record_id: bytes, body: bytes) -> Body:
         """Raises BodyDamaged."""

@@ -135,6 +135,13 @@ class Callers:
             self._digests[header] = digest
         return caller
 
+    def of_certificate(self, digest: bytes) -> Caller:
+        """The caller of a certificate that made what is carried on. Raises NotPermitted where it is active no more."""
+        caller = self._by_certificate.get(digest)
+        if caller is None or caller.tenant not in self._tenants:
+            raise NotPermitted("The certificate that asked for this is not active any more.")
+        return caller
+
     def find_public(self, unit: str, now: float) -> Caller:
         """Whom a request on the TSA listener is charged to: the unit's tenant. Raises NotFound without one."""
         caller = self._by_certificate.get(public_certificate(unit))

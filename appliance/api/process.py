@@ -15,6 +15,7 @@ import structlog
 from appliance.api.application import Application
 from appliance.api.endpoints import SOCKETS
 from appliance.api.hub import Hub
+from appliance.api.intakes.runner import IntakeRunner
 from appliance.api.jobs import JobRunner
 from appliance.api.letters.clockwork import Clockwork
 from appliance.api.startup import open_worker
@@ -43,6 +44,8 @@ async def run_worker(home: Home, number: int) -> None:
     worker.hub = hub
     worker.jobs = JobRunner(worker)
     worker.jobs.start()
+    worker.intakes = IntakeRunner(worker)
+    worker.intakes.start()
     worker.clockwork = Clockwork(worker)
     worker.clockwork.start()
     worker.reopening.start(stop.set)
@@ -76,6 +79,7 @@ async def close_worker(worker: Worker) -> None:
     """Finish or give back jobs, say goodbye to the recorder, close the tokens."""
     await worker.clockwork.stop()
     await worker.jobs.stop()
+    await worker.intakes.stop()
     await worker.reopening.stop()
     said = False
     with contextlib.suppress(CinnabarError):

@@ -23,10 +23,12 @@ from appliance.clock import Clock
 from appliance.enrolment import Enroller
 from appliance.errors import BadRequest
 from appliance.log import BoxProofs, LogReader
+from appliance.store import Documents
 
 if TYPE_CHECKING:
     from appliance.api.awaited import Reopening
     from appliance.api.hub import Hub
+    from appliance.api.intakes.runner import IntakeRunner
     from appliance.api.jobs import JobRunner
     from appliance.api.letters.clockwork import Clockwork
     from appliance.api.units import ReleaseKey, SealingKey, StampingUnit
@@ -106,6 +108,9 @@ class Worker:
     """As what seals are seen, by tenant."""
     reopening: Reopening = field(init=False)
     jobs: JobRunner = field(init=False)
+    intakes: IntakeRunner = field(init=False)
+    stored: Documents = field(init=False)
+    """Files that were sent, encrypted by their tenants."""
     clockwork: Clockwork = field(init=False)
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)
@@ -114,6 +119,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.approvers = ApproverFiles(self.home)
+        self.stored = Documents(self.home.documents)
         self.seal_objects = SealObjects(self.home)
         own = self.log_of(None)
         self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader))

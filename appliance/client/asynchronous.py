@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls, draft_calls, gateway_calls, letter_calls
+from appliance.client import calls, draft_calls, gateway_calls, intake_calls, letter_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -143,6 +143,14 @@ class AsyncClient:
     finish_draft = sends_async(draft_calls.finish_draft)
     gateway_sheet = sends_async(gateway_calls.gateway_sheet)
     gateway_message = sends_async(gateway_calls.gateway_message)
+    begin_intake = sends_async(intake_calls.begin_intake)
+    send_intake_part = sends_async(intake_calls.send_intake_part)
+    intake = sends_async(intake_calls.intake)
+    intakes = sends_async(intake_calls.intakes)
+    intake_verdicts = sends_async(intake_calls.intake_verdicts)
+    intake_result = sends_async(intake_calls.intake_result)
+    stop_intake = sends_async(intake_calls.stop_intake)
+    resume_intake = sends_async(intake_calls.resume_intake)
     health = sends_async(calls.health)
     quota = sends_async(calls.quota)
     openapi = sends_async(calls.openapi)

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls, draft_calls, gateway_calls, letter_calls
+from appliance.client import calls, draft_calls, gateway_calls, intake_calls, letter_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -141,6 +141,14 @@ class Client:
     finish_draft = sends(draft_calls.finish_draft)
     gateway_sheet = sends(gateway_calls.gateway_sheet)
     gateway_message = sends(gateway_calls.gateway_message)
+    begin_intake = sends(intake_calls.begin_intake)
+    send_intake_part = sends(intake_calls.send_intake_part)
+    intake = sends(intake_calls.intake)
+    intakes = sends(intake_calls.intakes)
+    intake_verdicts = sends(intake_calls.intake_verdicts)
+    intake_result = sends(intake_calls.intake_result)
+    stop_intake = sends(intake_calls.stop_intake)
+    resume_intake = sends(intake_calls.resume_intake)
     health = sends(calls.health)
     quota = sends(calls.quota)
     openapi = sends(calls.openapi)

@@ -16,6 +16,11 @@ from appliance.documents.errors import FontsMissing, NotRendered, TrustUnavailab
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
 from appliance.evidence.verify import TooMuch
+from appliance.intake.errors import IntakeRefused
+from appliance.intake.form import Form
+from appliance.intake.plan import Plan
+from appliance.intake.reading import Place as FilePlace
+from appliance.intake.reading import Slice
 from appliance.letters.errors import RecipientRefused
 from appliance.pdf import PageRefused, PdfRefused, Place, SealPicture, ValidationData
 from appliance.repeated import refuse_repeated
@@ -172,6 +177,28 @@ class AddressedRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     envelope: bytes
 
 
+class FileOfRows(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Read a file of rows: its headers, or the rows of a slice (appliance.intake)."""
+
+    form: Form
+    window: bytes
+    """Bytes of the file from `place` on; of a workbook the whole file."""
+    last: bool
+    """Whether the window reaches the end of the file."""
+    place: FilePlace = FilePlace()
+    plan: Plan | None = None
+    """None: the rows are only counted."""
+    most: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 4_096
+    """Rows of the slice."""
+
+
+class FileHeader(msgspec.Struct, frozen=True, array_like=True):
+    """The headers of a file of rows, and where the rows begin."""
+
+    header: list[str]
+    place: FilePlace
+
+
 VERIFY: Final = Contract(
     "verify", VerifyRequest, Report, "json", (BadRequest, InvalidMember, TooMuch, TrustUnavailable)
 )
@@ -186,3 +213,5 @@ SEAL_PICTURE: Final = Contract("seal-picture", SealPictureRequest, SealPicture, 
 PREPARE_PDF: Final = Contract("prepare-pdf", PreparePdfRequest, PreparedForeign, "msgpack", (PdfRefused,))
 PROLONG_PDF: Final = Contract("prolong-pdf", ProlongPdfRequest, Prolonged, "msgpack", (PdfRefused,))
 ADDRESSED: Final = Contract("addressed", AddressedRequest, int, "msgpack", (RecipientRefused,))
+INTAKE_HEADER: Final = Contract("intake-header", FileOfRows, FileHeader, "msgpack", (IntakeRefused,))
+INTAKE_SLICE: Final = Contract("intake-slice", FileOfRows, Slice, "msgpack", (IntakeRefused,))

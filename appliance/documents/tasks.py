@@ -17,6 +17,8 @@ from appliance.algorithms import DIGESTS
 from appliance.documents.contracts import (
     ADDRESSED,
     FURTHER_SIGNATURE,
+    INTAKE_HEADER,
+    INTAKE_SLICE,
     PREPARE_PDF,
     PROLONG_PDF,
     RENDER,
@@ -25,6 +27,8 @@ from appliance.documents.contracts import (
     VERIFY,
     AddressedRequest,
     Contract,
+    FileHeader,
+    FileOfRows,
     FurtherRequest,
     PreparedForeign,
     PreparePdfRequest,
@@ -39,6 +43,7 @@ from appliance.documents.letters import fonts, render_letter
 from appliance.documents.pictures import render_picture
 from appliance.documents.rendering import begin_threads, render
 from appliance.evidence import NamedBytes, Report, TrustBundle, verify
+from appliance.intake import Slice, read_header, read_slice
 from appliance.letters.recipients import recipients_of
 from appliance.pdf import SealPicture
 from appliance.seals import ExistingSeal, read_existing
@@ -119,6 +124,14 @@ def _addressed(_ground: Ground, request: AddressedRequest) -> int:
     return len(recipients_of(request.envelope))
 
 
+def _intake_header(_ground: Ground, request: FileOfRows) -> FileHeader:
+    return FileHeader(*read_header(request.form, request.window, last=request.last))
+
+
+def _intake_slice(_ground: Ground, request: FileOfRows) -> Slice:
+    return read_slice(request.form, request.plan, request.window, request.place, last=request.last, most=request.most)
+
+
 def registry(*tasks: Task) -> Mapping[str, Task]:
     """Tasks by name."""
     return {task.contract.name: task for task in tasks}
@@ -131,6 +144,8 @@ TASKS: Final = registry(
     Task(RENDER_LETTER, _render_letter, begin_threads, fonts, LETTERS_A_WORKER),
     Task(SEAL_PICTURE, _seal_picture, begin_threads),
     Task(ADDRESSED, _addressed),
+    Task(INTAKE_HEADER, _intake_header),
+    Task(INTAKE_SLICE, _intake_slice),
     Task(PREPARE_PDF, _prepare_pdf, load=lambda: import_module("appliance.documents.foreign")),
     Task(PROLONG_PDF, _prolong_pdf, load=lambda: import_module("appliance.documents.prolonging")),
 )

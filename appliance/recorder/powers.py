@@ -22,6 +22,11 @@ from appliance.recorder.messages import (
     DraftSign,
     Goodbye,
     Housekeeping,
+    IntakeClaim,
+    IntakeCreate,
+    IntakeMove,
+    IntakePart,
+    IntakeSlice,
     JobClaim,
     JobCreate,
     JobSlice,
@@ -62,13 +67,19 @@ EVERYTHING: Final = Powers(unbounded=True)
 
 POWERS: Final[Mapping[str, Powers]] = {
     "worker": Powers(
-        frozenset((Goodbye, Append, DraftKeep, DraftSign, JobCreate, JobSlice, JobClaim)),
+        frozenset(
+            (
+                Goodbye, Append, DraftKeep, DraftSign, IntakeClaim, IntakeCreate, IntakeMove, IntakePart, IntakeSlice,
+                JobClaim, JobCreate, JobSlice,
+            )
+        ),
         queries=frozenset(
             (
-                "checkpoint_covering", "counter_amount", "draft", "draft_of_any", "drafts", "get_record", "job",
-                "job_verdicts", "key_answer", "key_known", "key_states", "letter", "letter_of_any", "letter_page",
-                "letter_records", "letter_terms", "letters", "letters_automatic", "letters_due", "list_at",
-                "marks", "partner_message", "quota", "quotas", "read_records", "record_part", "status", "watch",
+                "checkpoint_covering", "counter_amount", "draft", "draft_of_any", "drafts", "get_record", "intake",
+                "intake_known", "intake_pages", "intakes", "job", "job_verdicts", "key_answer", "key_known",
+                "key_states", "letter", "letter_of_any", "letter_page", "letter_records", "letter_terms", "letters",
+                "letters_automatic", "letters_due", "list_at", "marks", "partner_message", "quota", "quotas",
+                "read_records", "record_part", "status", "watch",
             )
         ),
     ),

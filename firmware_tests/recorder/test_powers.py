@@ -48,6 +48,11 @@ def _every_command() -> dict[str, Command]:
         messages.JobClaim(1, ["acme"]),
         messages.DraftKeep(1, "acme", "app", CERTIFICATE, bytes(32), 1, 1, b""),
         messages.DraftSign(1, "acme", bytes(32), 2, b"x"),
+        messages.IntakeCreate(1, "acme", "app", CERTIFICATE, bytes(16), "k", "e", False, 1, b"", idempotency),
+        messages.IntakePart(1, "acme", "app", CERTIFICATE, bytes(16), 0, 1, bytes(32)),
+        messages.IntakeMove(1, "acme", bytes(16), "received", "reading"),
+        messages.IntakeSlice(1, bytes(16), 0, bytes(16), [], b"", b"", CERTIFICATE),
+        messages.IntakeClaim(1, ["acme"]),
         messages.Goodbye(1),
         *(Query(1, name, []) for name in [*QUERIES, "no-such-query"]),
     ]

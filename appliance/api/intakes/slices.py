@@ -1,0 +1,171 @@
+"""The rows of a slice, from what a document worker read to what the recorder decides: known, judged, sealed singly.
+
+Each row goes through the same rules, the same signing and the same effects as an event that is asked for singly
+(appliance.api.letters.making).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from appliance.api.callers import Caller
+from appliance.api.intakes.views import Told
+from appliance.api.letters.making import Wanted, draft_event, named_letters, seal_event
+from appliance.api.letters.schemas import Particulars
+from appliance.api.letters.views import read_letters
+from appliance.errors import CinnabarError, NotFound, Unavailable
+from appliance.intake import Plan, Row, RowKeys, column_of
+from appliance.letters.errors import EventRefused
+from appliance.letters.kind import LoadedKind
+from appliance.record import new_record_id
+from appliance.recorder.messages import Entry, IntakeItem
+
+if TYPE_CHECKING:
+    from appliance.api.units import SealingKey, StampingUnit
+    from appliance.api.worker import Worker
+    from appliance.letters.state import LetterState
+
+ROWS: Final = 256
+"""Rows that one transaction decides, at most."""
+SECONDS: Final = 0.25
+"""A slice ends earlier when its rows take so long."""
+TURN_SECONDS: Final = 0.002
+"""How long a slice keeps the loop before everybody else has a turn."""
+ROW_REFUSED: Final = "row-refused"
+"""Code of a row that could not be read."""
+_NOBODY: Final = bytes(16)
+_KNOWN: Final = "duplicate"
+
+
+class Halted(Exception):
+    """What is no row's fault: the run is stopped."""
+
+    def __init__(self, error: CinnabarError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass
+class Slice:
+    """What goes to the recorder."""
+
+    items: list[IntakeItem] = field(default_factory=list)
+    told: Told = field(default_factory=dict)
+    mark: tuple[str, int] | None = None
+
+    @property
+    def signatures(self) -> int:
+        """Signatures that it would put on record."""
+        return sum(1 for item in self.items for entry in item.entries if entry.body)
+
+
+@dataclass(frozen=True)
+class RowMaker:
+    """Makes the rows of one run."""
+
+    worker: Worker
+    caller: Caller
+    signers: tuple[SealingKey, StampingUnit]
+    loaded: LoadedKind
+    event: str
+    plan: Plan
+    keys: RowKeys
+    check: bool
+
+    async def slice(self, rows: Sequence[Row]) -> Slice:
+        """As many of the rows as one transaction is to decide, from the first. Raises Halted, Unavailable, HsmError."""
+        made = Slice()
+        loop = asyncio.get_running_loop()
+        ends, turn_ends = loop.time() + SECONDS, loop.time() + TURN_SECONDS
+        some = rows[:ROWS]
+        keys = [self.keys.key(row) for row in some]
+        known = await self.worker.recorder.query("intake_known", self.caller.tenant, keys)
+        letters = await self._letters([row for row, found in zip(some, known, strict=True) if found is None])
+        stepped: set[str] = set()
+        try:
+            for row, key, found in zip(some, keys, known, strict=True):
+                if row.letter and row.letter in stepped:
+                    break  # its letter moved in this slice: it is judged by what then stands
+                if row.letter:
+                    stepped.add(row.letter)
+                at, content = len(made.items), self.keys.content(row)
+                if found is not None:
+                    made.items.append(IntakeItem(row.number, key, content, _NOBODY, _KNOWN, [], []))
+                elif row.fault:
+                    made.told[at] = (row.column, row.fault)
+                    made.items.append(IntakeItem(row.number, b"", content, b"", ROW_REFUSED, [], []))
+                else:
+                    made.items.append(await self._item(row, key, content, letters, made))
+                if loop.time() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = loop.time() + TURN_SECONDS
+                if loop.time() > ends:
+                    break
+        except BaseException:
+            if made.signatures:
+                self.worker.counter.drop("intake-unfinished", made.signatures)
+            raise
+        return made
+
+    async def _item(
+        self, row: Row, key: bytes, content: bytes, letters: Mapping[str, LetterState], made: Slice
+    ) -> IntakeItem:
+        try:
+            wanted = self._wanted(row, letters)
+            drafted = await draft_event(self.worker, self.caller, wanted, letters)
+        except Unavailable:
+            raise
+        except CinnabarError as error:
+            pointer, _, text = str(error).partition(": ")
+            column = column_of(self.plan, pointer)
+            made.told[len(made.items)] = (column, text if column else str(error) or error.title)
+            return IntakeItem(row.number, key, content, b"", error.code, [], [])
+        letter = bytes.fromhex(drafted.event.letter)
+        if self.check:
+            entry = Entry(new_record_id(), "letter", self.signers[0].name, drafted.now_us, bytes(32), b"")
+            return IntakeItem(row.number, key, content, letter, "", [entry], drafted.effects)
+        try:
+            sealed = await seal_event(self.worker, self.caller, self.signers, wanted, drafted)
+        except Unavailable:
+            raise
+        except CinnabarError as error:
+            raise Halted(error) from None
+        if made.mark is None or sealed.mark[1] > made.mark[1]:
+            made.mark = sealed.mark
+        entries = [one.entry for one in sealed.records]
+        return IntakeItem(row.number, key, content, letter, "", entries, sealed.effects)
+
+    def _wanted(self, row: Row, letters: Mapping[str, LetterState]) -> Wanted:
+        asked = Particulars(fields=row.fields, data=row.data)
+        if not row.letter:
+            return Wanted(self.loaded, None, os.urandom(16).hex(), self.event, asked)
+        before = letters.get(row.letter)
+        if before is None or before.kind.id != self.loaded.kind.id:
+            raise NotFound(f"/letter: there is no such {self.loaded.kind.id}")
+        loaded = self.worker.kinds.by_digest(self.caller.tenant, before.kind.digest)
+        if self.event not in loaded.kind.events:
+            raise EventRefused(f"the letter's version of {self.loaded.kind.id} has no event {self.event}")
+        return Wanted(loaded, before, row.letter, self.event, asked)
+
+    async def _letters(self, rows: Sequence[Row]) -> dict[str, LetterState]:
+        """The letters that rows are events of, and those that their conditions name, as they stand."""
+        own = {row.letter for row in rows if _is_letter(row.letter)}
+        letters = await read_letters(self.worker, self.caller.tenant, sorted(own))
+        named: set[str] = set()
+        for row in rows:
+            before = letters.get(row.letter)
+            loaded = self.loaded
+            asked = Particulars(fields=row.fields, data=row.data)
+            named.update(named_letters(Wanted(loaded, before, row.letter, self.event, asked)))
+        more = sorted(named - letters.keys())
+        for start in range(0, len(more), 500):
+            letters |= await read_letters(self.worker, self.caller.tenant, more[start : start + 500])
+        return letters
+
+
+def _is_letter(text: str) -> bool:
+    return len(text) == 32 and not text.strip("0123456789abcdef")
