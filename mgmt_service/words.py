@@ -288,6 +288,7 @@ NEXT: Final = {
     "enrol-application": _("Enrol an application"),
     "authorise-enrolment": _("Authorise an enrolment"),
     "set-approval-policy": _("Write an approval policy"),
+    "missing-policies": _("Set the approval policies that its kinds ask for"),
     "install-kind": _("Install a kind of letter"),
     "register-seal": _("Register a seal"),
     "set-partner": _("Set a partner"),

@@ -55,6 +55,7 @@ LABELS: Final[Mapping[str, Pair]] = {
     "lint": ("Checked by the rules for certificates", "已按证书规则检查"),
     "local": ("Made inside this token", "在此令牌内生成"),
     "log": ("Log", "日志"),
+    "missing_policies": ("Approval policies that it asks for and that are not set", "所需但尚未设定的审批策略"),
     "modifiable": ("Its attributes can be changed", "其属性可以更改"),
     "name": ("Name", "名称"),
     "never_extractable": ("It could never leave the token", "从未可以离开令牌"),

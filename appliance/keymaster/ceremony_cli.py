@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+import msgspec
 
 from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, DocumentRefused, decode, digest, digest_words, encode, read_proposal
@@ -76,6 +77,23 @@ def draft(home: Path, actions: Path, requester: str, title: str, reason: str, ho
         law = _law(desk)
     output.write_bytes(text)
     _say(text, law)
+
+
+@ceremony.command()
+@click.argument("tenant")
+@click.option("--output", type=_OUTPUT, required=True, help="Where the actions go, a JSON list for `draft`.")
+@click.pass_obj
+def policies(home: Path, tenant: str, output: Path) -> None:
+    """Write the approval policies that the kinds of TENANT ask for and that nobody has set, to begin with: one of its
+    officers up to an amount, two above it. Change them as you like before you draft."""
+    with _desk(home) as desk:
+        found = desk.missing_policies(tenant)
+    if not found:
+        click.echo("no policy is missing")
+        return
+    output.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+    for one in found:
+        click.echo(f"{one['policy']}  {', '.join(sorted({tier['currency'] for tier in one['tiers']}))}")
 
 
 @ceremony.command()

@@ -100,7 +100,7 @@ def check_given(
         if person is None or approvers is None:
             raise ApprovalMissing(f"{place}: {one.approver} is no longer a person of the constitution")
         try:
-            _check_signature(text, one, person, approvers, at)
+            check_signature(text, one, person, approvers, at)
         except StatementRefused as error:
             raise ApprovalMissing(f"{place}, {one.approver}: {error}") from None
 
@@ -186,8 +186,8 @@ def _endless(policy: PolicyInForce, step: int) -> ApprovalTier:
     return last[0]
 
 
-def _check_signature(text: bytes, one: Approval, person: Approver, approvers: Approvers, at: datetime.datetime) -> None:
-    """Raises StatementRefused."""
+def check_signature(text: bytes, one: Approval, person: Approver, approvers: Approvers, at: datetime.datetime) -> None:
+    """Whether an approval is this person's signature over the approval text. Raises StatementRefused."""
     try:
         signature = base64.b64decode(one.signature, validate=True)
     except (binascii.Error, ValueError):

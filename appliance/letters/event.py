@@ -7,7 +7,7 @@ followed by somebody who has no kind at hand. Approvers sign the draft: the even
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -71,6 +71,10 @@ class Receipt(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     digest: Digest
     number: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     registry: str
+
+
+APPROVERS: Final = "approvers.json"
+"""Beside an event that persons approved: those persons with their keys (appliance.letters.approval_keys)."""
 
 
 class Approval(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,10 +30,14 @@ from appliance.asic import (
     read_container,
     write_container,
 )
+from appliance.ceremonies import decode, encode
+from appliance.ceremonies.constitution import ApprovalRules
 from appliance.evidence import Indication, NamedBytes, Report, SubIndication, verify
 from appliance.evidence.findings import Check
 from appliance.evidence.letters import LetterFacts
 from appliance.evidence.subjects import NamedFile
+from appliance.letters.approval_keys import event_approvers
+from appliance.letters.approvers import Approver, Approvers
 from appliance.letters.bid_code import new_code
 from appliance.letters.event import Approval, Event, NewLetter, Receipt, ValueChange
 from appliance.letters.hidden import digest_of, disclosure_of
@@ -55,7 +59,9 @@ from firmware_tests.evidence.letters import (
 )
 from firmware_tests.evidence.material import T0, certify, crl, microseconds, seal, signed_data, signer_info
 from firmware_tests.evidence.test_logs import record_of
+from firmware_tests.letters.approving import by_passkey
 from firmware_tests.letters.kinds import BID_BOND, FIELDS
+from firmware_tests.officers import ORIGIN, RP_ID, SoftwareOfficer
 
 PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
 Sub = SubIndication
@@ -231,6 +237,42 @@ def test_a_passkeys_approval_is_of_this_event_or_refutes_it() -> None:
     assert facts(report).events[0].approvals[0].indication is UNDECIDED
     for wrong in (assertion(b"another event"), b"{}", b"[]", b"{", b'{"response":{"clientDataJSON":1}}'):
         assert check(approved(wrong, draft, "webauthn")).indication is FAILED
+
+
+def with_keys(change: Callable[[Approvers], Approvers] = lambda one: one, **wrong: Any) -> bytes:
+    """A letter that a passkey approved, with the approvers' keys beside its event."""
+    officer = SoftwareOfficer("chen")
+    draft = event(None, "issue", fields=FIELDS, value=opened_value())
+    one = by_passkey(officer, draft.approval_text(), **wrong)
+    rules = ApprovalRules(rp_id=RP_ID, origins=[ORIGIN], backup_eligible=True, models=["m"])
+    persons = [Approver(id=name, credentials=[SoftwareOfficer(name).credential()]) for name in ("li", "wu")]
+    persons.append(Approver(id="chen", credentials=[officer.credential()]))
+    known = Approvers(tenant=draft.actor.tenant, constitution="ab" * 32, rules=rules, policies=[], persons=persons)
+    desk = office()
+    extract = decode(event_approvers(known, [one]), Approvers)
+    assert [person.id for person in extract.persons] == ["chen"], "nobody else is named"
+    assert extract.rules.models == []
+    beside = {"approvers.json": encode(change(extract))}
+    desk.seal(msgspec.structs.replace(draft, approvals=[one]), beside=beside)
+    return evidence(desk.chain())
+
+
+def test_a_passkeys_approval_is_checked_with_the_keys_beside_its_event() -> None:
+    report = check(with_keys())
+    assert report.indication is PASSED, reasons(report)
+    (found,) = facts(report).events[0].approvals
+    assert (found.indication, found.signer) == (PASSED, "passkey of chen in the constitution abababababababab")
+    replace_ = msgspec.structs.replace
+    stranger = Approver(id="chen", credentials=[SoftwareOfficer("chen").credential()])
+    for change in (
+        lambda one: replace_(one, persons=[]),
+        lambda one: replace_(one, persons=[stranger]),
+        lambda one: replace_(one, tenant="another"),
+        lambda one: replace_(one, rules=replace_(one.rules, rp_id="elsewhere.example")),
+        lambda one: replace_(one, rules=replace_(one.rules, origins=["https://elsewhere.example"])),
+    ):
+        assert check(with_keys(change)).indication is FAILED
+    assert check(with_keys(signed_challenge=hashlib.sha256(b"another event").digest())).indication is FAILED
 
 
 # --- what boxes would not seal, sealed all the same ------------------------------------------------------------------

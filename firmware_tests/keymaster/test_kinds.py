@@ -11,7 +11,7 @@ import pytest
 from appliance.box.kinds import kinds_of
 from appliance.box.settings import TenantSettings
 from appliance.ceremonies import DocumentRefused, read_proposal
-from appliance.ceremonies.actions import InstallKind
+from appliance.ceremonies.actions import InstallKind, SetApprovalPolicy
 from appliance.keymaster.context import ExecutionContext
 from appliance.keymaster.registry import find_executor
 from appliance.letters.shipped import shipped
@@ -19,6 +19,7 @@ from firmware_tests.keymaster.room import TENANT, Bench, Life
 
 FIRST = shipped()["bid-bond"].decode()
 SECOND = FIRST.replace("version = 1", "version = 2")
+OFFICERS = ["ann", "bo", "cai", "dan"]
 THIRD = FIRST.replace("version = 1", "version = 3")
 CIRCLE = """[[events.issue.conditions]]
 letter = "other"
@@ -60,7 +61,16 @@ def test_a_kind_is_installed_version_by_version(tenants: Bench) -> None:
     async def body(life: Life) -> None:
         await life.found()
         digest = hashlib.sha256(FIRST.encode()).hexdigest()
-        assert await install(life, FIRST) == {"tenant": TENANT, "kind": "bid-bond", "version": 1, "digest": digest}
+        facts = {"tenant": TENANT, "kind": "bid-bond", "version": 1, "digest": digest, "missing_policies": ["issue"]}
+        assert await install(life, FIRST) == facts
+        (missing,) = await life.desk.methods()["missing_policies"](TENANT)
+        assert missing["policy"] == "issue"
+        assert {one["currency"] for one in missing["tiers"]} == {"CNY", "USD"}
+        tiers = [(one["up_to"], one["threshold"], one["approvers"]) for one in missing["tiers"]]
+        assert tiers == [("1000000", 1, OFFICERS), ("", 2, OFFICERS)] * 2
+        digest = await life.approved(msgspec.convert(missing, SetApprovalPolicy))
+        assert (await life.desk.execute(digest, 20.0))["state"] == "executed"
+        assert await life.desk.methods()["missing_policies"](TENANT) == []
         overtaken = await life.approved(installing(SECOND + "# another hand\n"))
         assert (await install(life, SECOND))["version"] == 2
         with pytest.raises(DocumentRefused, match="does not follow 2"):

@@ -135,7 +135,9 @@ def test_a_large_letter_is_issued_with_its_approvals_and_not_without(
     trust = str(stage.governed.box.home.trust)
     report = cinnabar("verify", str(path), "--trust", trust, "--state", str(tmp_path / "state"), "--json")
     assert report.returncode == 0, report.stdout + report.stderr
-    assert "approval" in report.stdout
+    told = json.loads(report.stdout)["files"][0]["letter"]["events"][0]["approvals"]
+    assert [one["indication"] for one in told] == ["TOTAL-PASSED", "TOTAL-PASSED"], told
+    assert path.read_bytes() == client.evidence(issued.happened.letter)
 
 
 def test_below_the_tier_nobody_is_asked_and_nobody_may_sign(stage: Stage, client: Client) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -15,6 +16,7 @@ from appliance.errors import NotFound
 from mgmt_service.access import Access, Area, Named
 from mgmt_service.areas.keys import Step, free
 from mgmt_service.dispatch import Context, url_with
+from mgmt_service.ordering import MOST
 from mgmt_service.roles import EVERYONE, OFFICERS
 from mgmt_service.services import Services
 
@@ -164,12 +166,13 @@ def tenant(context: Context, tenant: str) -> Tenant:
         applications=[_application(tenant, one, deciding) for one in applications],
         policies=[_policy(tenant, msgspec.json.decode(one), deciding) for one in policies],
         may_decide=deciding,
-        steps=_own_steps(tenant) if deciding else [],
+        steps=_own_steps(context, tenant) if deciding else [],
     )
 
 
-def _own_steps(tenant: str) -> list[Step]:
+def _own_steps(context: Context, tenant: str) -> list[Step]:
     return [
+        *_missing_policies(context.services.desk.call(lambda client: client.missing_policies(tenant))),
         Step("enrol-application", url_with("/ceremonies/new/enrol-application", **{"shared.tenant": tenant})),
         Step("authorise-enrolment", free("authorise-enrolment", tenant)),
         Step("set-approval-policy", free("set-approval-policy", tenant)),
@@ -177,6 +180,21 @@ def _own_steps(tenant: str) -> list[Step]:
         Step("set-partner", url_with("/ceremonies/new/set-partner", **{"actions.0.tenant": tenant})),
         Step("install-kind", url_with("/ceremonies/new/install-kind", **{"actions.0.tenant": tenant})),
     ]
+
+
+def _missing_policies(found: list[dict[str, Any]]) -> list[Step]:
+    """A ceremony that sets all the policies that the tenant's kinds ask for, filled in with what officers may begin
+    with."""
+    if not found:
+        return []
+    asked = [("add", "set-approval-policy") for _ in found[:MOST]]
+    for at, one in enumerate(found[:MOST]):
+        asked += [(f"actions.{at}.tenant", one["tenant"]), (f"actions.{at}.policy", one["policy"])]
+        for row, tier in enumerate(one["tiers"]):
+            values = {**tier, "approvers": " ".join(tier["approvers"]), "threshold": str(tier["threshold"])}
+            values.pop("in_order")  # not ticked
+            asked += [(f"actions.{at}.tiers.{row}.{name}", value) for name, value in values.items()]
+    return [Step("missing-policies", f"/ceremonies/new/free?{urlencode(asked)}")]
 
 
 def _application(tenant: str, one: dict[str, Any], deciding: bool) -> ApplicationLine:

@@ -16,6 +16,7 @@ from appliance.api.callers import Caller
 from appliance.api.letters.schemas import StepNeeded
 from appliance.box.home import Home
 from appliance.ceremonies import DocumentRefused, decode
+from appliance.letters.approval_keys import event_approvers
 from appliance.letters.approvals import Needed, check_complete, check_given, what_is_needed
 from appliance.letters.approvers import BYTES, FILE, Approvers
 from appliance.letters.event import Approval
@@ -58,15 +59,20 @@ class ApproverFiles:
         return found
 
 
-async def check_approvals(worker: Worker, caller: Caller, decision: Decision, approvals: list[Approval]) -> None:
-    """Raises ApprovalMissing."""
+async def check_approvals(
+    worker: Worker, caller: Caller, decision: Decision, approvals: list[Approval]
+) -> bytes | None:
+    """What travels beside the event so that others can check its approvals; None where it has none.
+
+    Raises ApprovalMissing."""
     if not decision.steps and not approvals:
-        return
+        return None
     approvers = worker.approvers.of(caller.tenant)
     needed = what_is_needed(decision.steps, decision.amount, approvers)
     at = datetime.datetime.fromtimestamp(worker.clock.read().time_us / 1_000_000, datetime.UTC)
     check_given(decision.draft.approval_text(), needed, approvals, approvers, at)
     check_complete(needed, approvals)
+    return event_approvers(approvers, approvals) if approvers is not None and approvals else None
 
 
 def needed_of(worker: Worker, caller: Caller, decision: Decision) -> tuple[Needed, ...]:

@@ -26,7 +26,7 @@ from appliance.api.letters.veil import accept, open_fields, tallies
 from appliance.api.letters.views import read_letters
 from appliance.asic import JSON_TYPE, event_manifest, event_names
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
-from appliance.letters.event import Actor, Event, Receipt, read_event
+from appliance.letters.event import APPROVERS, Actor, Event, Receipt, read_event
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, begin_part, follow
@@ -78,6 +78,8 @@ class Drafted:
     """Of the letter after it, and of the letters that it makes."""
     effects: list[Effect]
     now_us: int
+    approvers: bytes | None
+    """Those who approved it, with their keys: beside the event."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,13 @@ async def draft_event(
     """An event that may happen, approved, before it is sealed. `others`: as of `decide`. Raises what the judge and the
     approvals refuse with."""
     decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, others=others))
-    await check_approvals(worker, caller, decision, wanted.asked.approvals)
+    approvers = await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]
     if rule.opens and wanted.before is not None:
         opened = await open_fields(worker, caller.tenant, wanted.loaded, wanted.before, rule.opens, wanted.codes)
         decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, opened))
-        await check_approvals(worker, caller, decision, wanted.asked.approvals)  # another letter may have moved
+        # Another letter may have moved.
+        approvers = await check_approvals(worker, caller, decision, wanted.asked.approvals)
     now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(
         decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
@@ -173,7 +176,7 @@ async def draft_event(
         worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
     )
     effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
-    return Drafted(decision, event, states, effects, now_us)
+    return Drafted(decision, event, states, effects, now_us, approvers)
 
 
 async def seal_event(
@@ -193,6 +196,8 @@ async def seal_event(
     sealing = Sealing(worker, caller, key, unit)
     try:
         beside = _beside(wanted)
+        if drafted.approvers is not None:
+            beside[APPROVERS] = drafted.approvers
         for paper in papers:
             beside[paper.name] = await sealing.seal_paper(paper)
             beside |= paper.beside

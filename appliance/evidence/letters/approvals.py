@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from datetime import datetime
+from typing import TYPE_CHECKING
 
+from appliance.ceremonies.errors import DocumentRefused, StatementRefused
 from appliance.der import DerError
 from appliance.evidence import cms
 from appliance.evidence.canonical import NotCanonical, read_json
@@ -22,20 +25,47 @@ from appliance.evidence.signers import check_signer_signature, names_certificate
 from appliance.letters.event import Approval, Event
 from appliance.quoting import escape, quote
 
+if TYPE_CHECKING:
+    from appliance.letters.approvers import Approvers
 
-def judge_approvals(event: Event, context: Context, proven_us: int | None, journal: Journal) -> list[ApprovalFact]:
+
+def judge_approvals(
+    event: Event, context: Context, proven_us: int | None, journal: Journal, beside: bytes | None = None
+) -> list[ApprovalFact]:
     """Judge each, and enter it: one that is refuted refutes the event; one that nothing given decides is noted, with
-    its own indication in the report. `proven_us`: when the event is shown to have existed."""
-    text = event.approval_text()
-    return [_judge(one, text, context, proven_us, journal) for one in event.approvals]
+    its own indication in the report. `proven_us`: when the event is shown to have existed. `beside`: the approvers'
+    keys, under the event's seal (appliance.letters.approval_keys); None: the event is from before they were."""
+    from appliance.letters.approval_keys import read_event_approvers  # noqa: PLC0415 - officers' rules stand on these
+
+    approvers: Approvers | None = None
+    if beside is not None:
+        try:
+            approvers = read_event_approvers(beside)
+        except DocumentRefused as error:
+            journal.refuse("approvers", SubIndication.FORMAT_FAILURE, f"The approvers' keys are malformed: {error}.")
+            return []
+        journal.expect(
+            approvers.tenant == event.actor.tenant,
+            "approvers",
+            f"The approvers' keys are those of the constitution with the SHA-256 {approvers.constitution}.",
+            SubIndication.FORMAT_FAILURE,
+            "The approvers' keys are of another tenant.",
+        )
+    text, at = event.approval_text(), datetime.fromisoformat(event.at)
+    return [_judge(one, text, context, proven_us, journal, approvers, at) for one in event.approvals]
 
 
-def _judge(approval: Approval, text: bytes, context: Context, proven_us: int | None, journal: Journal) -> ApprovalFact:
+def _judge(
+    approval: Approval, text: bytes, context: Context, proven_us: int | None, journal: Journal,
+    approvers: Approvers | None, at: datetime,
+) -> ApprovalFact:  # fmt: skip
     found = Journal()
     signer = ""
     try:
         signature = base64.b64decode(approval.signature, validate=True)
-        if approval.form == "cms":
+        if approvers is not None:
+            signer = _enrolled(approval, text, approvers, at, found)
+        elif approval.form == "cms":
             signer = _card(signature, text, context, proven_us, found)
         else:
             _passkey(signature, text, found)
@@ -68,6 +98,23 @@ def _judge(approval: Approval, text: bytes, context: Context, proven_us: int | N
         approver=escape(approval.approver), step=approval.step, form=approval.form, signer=signer,
         indication=found.indication, sub_indications=found.sub_indications, reason=reason,
     )  # fmt: skip
+
+
+def _enrolled(approval: Approval, text: bytes, approvers: Approvers, at: datetime, found: Journal) -> str:
+    """An approval against the keys that the constitution held for this person. Gives who signed, in words."""
+    from appliance.letters.approvals import check_signature  # noqa: PLC0415 - as above
+
+    person = approvers.person(approval.approver)
+    try:
+        if person is None:
+            raise StatementRefused("the keys beside the event have none of this person")
+        check_signature(text, approval, person, approvers, at)
+    except StatementRefused as error:
+        found.refuse("approval", SubIndication.SIG_CRYPTO_FAILURE, f"{escape(str(error))}.")
+        return ""
+    found.passed("content", "It is over exactly this event, before it was approved, by a key of this person's.")
+    form = "passkey" if approval.form == "webauthn" else "card"
+    return f"{form} of {escape(approval.approver)} in the constitution {approvers.constitution[:16]}"
 
 
 def _card(encoded: bytes, text: bytes, context: Context, proven_us: int | None, found: Journal) -> str:

@@ -50,7 +50,7 @@ from appliance.evidence.subjects import NamedBytes, Subject
 from appliance.instants import microseconds
 from appliance.letters.envelope import read_envelope
 from appliance.letters.errors import DisclosureRefused, EnvelopeRefused, EventDamaged
-from appliance.letters.event import Event
+from appliance.letters.event import APPROVERS, Event
 from appliance.letters.hidden import read_disclosure
 from appliance.letters.kind import Kind, LoadedKind
 from appliance.letters.veil import check_opening
@@ -227,7 +227,7 @@ class _Work:
         beside = {name.rpartition("/")[2]: content for name, content in sealed.files.items()}
         judge_seal_objects(event, beside, sealed.seal, _instant(event.at), journal)
         disclosed = self._disclosures(event, sealed, journal)
-        approvals = judge_approvals(event, self.context, found.trusted_us, journal)
+        approvals = judge_approvals(event, self.context, found.trusted_us, journal, beside.get(APPROVERS))
         journal.complete()
         which = f"event {event.number} of {event.letter[:8]}…" if "-" in step.tail else f"event {event.number}"
         self.judged.parts.append((which, journal))

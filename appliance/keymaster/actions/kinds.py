@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 
@@ -10,14 +11,17 @@ from appliance.box.home import Home
 from appliance.box.kinds import kinds_of
 from appliance.box.process import sync_directory, write_file
 from appliance.ceremonies import DocumentRefused, Proposal
-from appliance.ceremonies.actions import InstallKind
+from appliance.ceremonies.actions import InstallKind, SetApprovalPolicy
 from appliance.ceremonies.canonical import Name
+from appliance.ceremonies.constitution import tenant_scope
 from appliance.errors import BadRequest
+from appliance.keymaster.approvers import policy_names
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, answers, executor
 from appliance.letters.check import check_together, read_sound_kind
 from appliance.letters.errors import KindRefused
 from appliance.letters.kind import LoadedKind, read_kind
+from appliance.letters.policies import missing, proposed
 
 
 async def sensible(room: Room, _proposal: Proposal, action: InstallKind) -> None:
@@ -67,8 +71,35 @@ def keep(home: Home, action: InstallKind) -> LoadedKind:
 async def install_kind(ctx: ExecutionContext, action: InstallKind) -> StepResult:
     loaded = await asyncio.to_thread(keep, ctx.home, action)
     kind = loaded.kind
-    facts = {"tenant": action.tenant, "kind": kind.id, "version": kind.version, "digest": loaded.digest}
+    facts: dict[str, Any] = {
+        "tenant": action.tenant,
+        "kind": kind.id,
+        "version": kind.version,
+        "digest": loaded.digest,
+        # Its events wait for these: they are set by a ceremony of their own.
+        "missing_policies": list(missing([kind], policy_names(ctx.home, str(action.tenant)))),
+    }
     return StepResult(facts, {f"{kind.id}-{kind.version}.toml": action.file.encode()})
+
+
+@answers("missing_policies")
+async def missing_policies(room: Room, tenant: str) -> list[dict[str, Any]]:
+    """The approval policies that a tenant's kinds ask for and that nobody has set: each as an action that its officers
+    may begin with."""
+    try:
+        name = msgspec.convert(tenant, Name)
+    except msgspec.ValidationError:
+        raise BadRequest("that is no name of a tenant") from None
+    scope = room.constitutions.in_force().scope(tenant_scope(name))
+
+    def look() -> dict[str, set[str]]:
+        return missing((one.kind for one in newest_kinds(room.home, name).values()), policy_names(room.home, name))
+
+    wanted = await asyncio.to_thread(look) if scope is not None else {}
+    tiers = proposed(wanted, scope.officers if scope is not None else [])
+    return [
+        msgspec.to_builtins(SetApprovalPolicy(tenant=name, policy=policy, tiers=made)) for policy, made in tiers.items()
+    ]
 
 
 @answers("kinds")
