@@ -30,6 +30,7 @@ from appliance.api.errors import IdempotencyNotOffered, NotPermitted
 from appliance.api.gateway.table import GATEWAY
 from appliance.api.health import health, health_live, health_ready
 from appliance.api.intakes.table import INTAKES
+from appliance.api.letters.asking_table import ASKING
 from appliance.api.letters.draft_table import DRAFTS
 from appliance.api.letters.table import LETTERS
 from appliance.api.logs import log_openings, log_resource
@@ -407,6 +408,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
     *LETTERS,
     *GATEWAY,
+    *ASKING,
     *DRAFTS,
     *INTAKES,
 )

@@ -132,6 +132,7 @@ class AsyncClient:
     letter = sends_async(letter_calls.letter)
     letters = sends_async(letter_calls.letters)
     letter_events = sends_async(letter_calls.letter_events)
+    ask_register = sends_async(letter_calls.ask_register)
     evidence = sends_async(letter_calls.evidence)
     court_evidence = sends_async(letter_calls.court_evidence)
     release_key = sends_async(letter_calls.release_key)

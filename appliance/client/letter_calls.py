@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from appliance.api.letters import schemas
+from appliance.api.letters.asking import RegisterQuestion, RegisterTold
 from appliance.api.pdf_schemas import SealSeen
 from appliance.client.calls import Call, json_answer, post, raw_answer
 from appliance.letters.event import Approval
@@ -132,6 +133,16 @@ def letter_events(letter_id: str, *, after: int = 0) -> Call[schemas.LetterEvent
     """A letter's events numbered above `after`, with their seals."""
     path = f"/v1/letters/{quote(letter_id, safe='')}/events"
     return Call("GET", path, json_answer(schemas.LetterEvents), query={"after": str(after)} if after else {})
+
+
+def ask_register(
+    kind: str, register: str, fields: Mapping[str, Any], *, amount: Mapping[str, str] | None = None
+) -> Call[RegisterTold]:
+    """Whether a letter with these values would be taken now, without using anything; sealed."""
+    asked = RegisterQuestion(
+        kind=kind, register=register, fields=dict(fields), amount=None if amount is None else dict(amount)
+    )
+    return post("/v1/questions", asked, RegisterTold, None, signs=False)
 
 
 def evidence(letter_id: str, *, disclose: Sequence[str] = ()) -> Call[bytes]:

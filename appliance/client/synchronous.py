@@ -130,6 +130,7 @@ class Client:
     letter = sends(letter_calls.letter)
     letters = sends(letter_calls.letters)
     letter_events = sends(letter_calls.letter_events)
+    ask_register = sends(letter_calls.ask_register)
     evidence = sends(letter_calls.evidence)
     court_evidence = sends(letter_calls.court_evidence)
     release_key = sends(letter_calls.release_key)

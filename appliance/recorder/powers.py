@@ -75,8 +75,8 @@ POWERS: Final[Mapping[str, Powers]] = {
         ),
         queries=frozenset(
             (
-                "checkpoint_covering", "counter_amount", "draft", "draft_of_any", "drafts", "get_record", "intake",
-                "intake_known", "intake_pages", "intakes", "job", "job_verdicts", "key_answer", "key_known",
+                "checkpoint_covering", "claim_status", "counter_amount", "draft", "draft_of_any", "drafts", "get_record",
+                "intake", "intake_known", "intake_pages", "intakes", "job", "job_verdicts", "key_answer", "key_known",
                 "key_states", "letter", "letter_of_any", "letter_page", "letter_records", "letter_terms", "letters",
                 "letters_automatic", "letters_due", "list_at", "marks", "partner_message", "quota", "quotas",
                 "read_records", "record_part", "status", "watch",

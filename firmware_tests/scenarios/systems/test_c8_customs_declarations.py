@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from appliance.client import Client
 from appliance.client.errors import Refused
+from appliance.letters.question import RegisterAnswer
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.practice import (
+    Offline,
     day,
     digest,
     digits,
@@ -21,7 +25,6 @@ from firmware_tests.scenarios.systems.practice import (
     story,
 )
 
-not_yet("C8", "K8", "asking what is left of a declaration without applying, metered, is not in the API yet")
 not_yet("C8", "K10", "the batch check of a whole file of declarations is not in the API yet; rows are sent singly")
 
 
@@ -41,7 +44,7 @@ def consented(client: Client, exporter: dict[str, str]) -> str:
     return client.begin_letter("consent", fields, data={"device": "企业网银"}).happened.letter
 
 
-def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client) -> None:
+def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client, offline: Offline) -> None:
     exporter, declaration = firm("厦门石材出口有限公司"), digits(18)
 
     def application(client: Client, amount: str, **other: Any) -> dict[str, Any]:
@@ -111,6 +114,26 @@ def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client) -
             second_bank.letter_event(third, "lend")
         with refuses("not-found"):
             second_bank.letter(first)
+
+    with shows(
+        "C8",
+        "K8",
+        "Whether so much of it is left is asked without applying; each answer is sealed, and metered",
+    ):
+
+        def left(client: Client, amount: str, number: str = declaration) -> bool:
+            asked = {"declaration": number, "declared": dollars("100000.00")}
+            told = client.ask_register("customs-financing", "declaration", asked, amount=dollars(amount))
+            said = msgspec.json.decode(offline.content(told.seal), type=RegisterAnswer)
+            assert (said.available, said.fields, said.amount) == (told.available, asked, dollars(amount))
+            assert client.record(told.record).artifact == told.seal
+            assert told.left is None  # a register of several banks: how much is left of it would tell of the others
+            return told.available
+
+        assert [left(bank, one) for one in ("10000.00", "10000.01")] == [True, False]
+        assert left(second_bank, "10000.00")
+        assert left(bank, "100000.00", digits(18))
+        assert not left(bank, "100000.01", digits(18))
 
     with shows("C8", "K8 K6", "What the first repays is free again, and is lent to the third"):
         bank.letter_event(first, "repay", data={"repaid": dollars("50000.00")})
