@@ -180,6 +180,13 @@ SCRIPTS: Final = (
         group="stop",
     ),
     Script(
+        "stop-issuing",
+        _("Stop issuing a kind of letter"),
+        _("Lets nothing new of a kind be issued, at once, on your word alone. Letters that stand go on."),
+        (Step(kinds.StopIssuing),),
+        group="stop",
+    ),
+    Script(
         "suspend-tenant",
         _("Suspend a tenant"),
         _("Stops a whole tenant at once, on your word alone. It can be undone by a ceremony."),
@@ -267,6 +274,20 @@ SCRIPTS: Final = (
         _("Install a kind of letter"),
         _("Lets a tenant write letters of a kind, or of its next version. The file is checked before anybody signs."),
         (Step(kinds.InstallKind),),
+        group="tenants",
+    ),
+    Script(
+        "set-letter-terms",
+        _("Set limits or fees of letters"),
+        _("Says what a tenant’s letters may come to, or what their events cost. It takes the place of the last file."),
+        (Step(kinds.SetLetterTerms),),
+        group="tenants",
+    ),
+    Script(
+        "resume-issuing",
+        _("Let a kind be issued again"),
+        _("Lets letters of a kind be issued again, after a breaker or an officer stopped it."),
+        (Step(kinds.ResumeIssuing),),
         group="tenants",
     ),
     Script(

@@ -61,8 +61,9 @@ def _prepared(action: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, 
         raise Malformed("an action is a structure")
     if given.get("tenant", "") is None:
         prepared["tenant"] = None
-    if isinstance(given.get("file"), str):  # a file has a digest: blanks at its ends stay
-        prepared["file"] = given["file"].replace("\r\n", "\n")
+    for name in ("file", "terms"):
+        if isinstance(given.get(name), str):  # a file has a digest: blanks at its ends stay
+            prepared[name] = given[name].replace("\r\n", "\n")
     return prepared | {str(action.__struct_config__.tag_field): tag}
 
 

@@ -33,6 +33,7 @@ from appliance.api.intakes.table import INTAKES
 from appliance.api.letters.asking_table import ASKING
 from appliance.api.letters.draft_table import DRAFTS
 from appliance.api.letters.table import LETTERS
+from appliance.api.limits.table import LIMITS
 from appliance.api.logs import log_openings, log_resource
 from appliance.api.metrics import metrics
 from appliance.api.pdf_schemas import PdfSeal, PdfSealRequest
@@ -411,4 +412,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *ASKING,
     *DRAFTS,
     *INTAKES,
+    *LIMITS,
 )

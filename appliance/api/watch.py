@@ -98,6 +98,10 @@ def _records(recorded: Recorded, gauge: _Gauge) -> Iterator[Metric]:
         yield gauge("cinnabar_runs", "Lives of signing processes by how they ended (RECORD).", samples, "state")
         yield gauge("cinnabar_jobs_unfinished", "Bulk jobs that are not finished.", [((), watch["jobs"])])
         yield gauge("cinnabar_job_items_unfinished", "Their items without a verdict.", [((), watch["job_items"])])
+        noticed = dict(watch["letter_notices"])
+        yield gauge("cinnabar_kinds_stopped", "Kinds of which nothing new is issued.", [((), noticed.pop("stopped"))])
+        samples = [((what,), count) for what, count in noticed.items()]
+        yield gauge("cinnabar_letter_notices", "Warnings and stops of letters' limits, over all time.", samples, "what")
 
 
 def _logs(worker: Worker, recorded: Recorded, gauge: _Gauge) -> Iterator[Metric]:

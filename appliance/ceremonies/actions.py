@@ -14,7 +14,9 @@ from appliance.ceremonies.canonical import Base64, Digest, Instant, Name, Text
 from appliance.ceremonies.constitution import BOX, Constitution, tenant_scope
 from appliance.gateway.profile import MOST_CERTIFICATES as MOST_SIGNERS
 from appliance.gateway.profile import MOST_KINDS, LetterKind, PartnerName, WindowSeconds
+from appliance.letter_limits.files import FILE_BYTES
 from appliance.letters.kind import KIND_BYTES
+from appliance.letters.kind import Name as KindName
 from appliance.letters.seal_types import SealType, Side
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
@@ -368,6 +370,20 @@ class InstallKind(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields
     """The kind's file, whole; its digest is the SHA-256 of its UTF-8."""
 
 
+class SetLetterTerms(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-letter-terms"):
+    """How much a tenant's letters may come to, or what their events cost: docs/limits.md."""
+
+    terms: Annotated[str, msgspec.Meta(min_length=1, max_length=FILE_BYTES)]
+    """The file, whole; its digest is the SHA-256 of its UTF-8."""
+
+
+class ResumeIssuing(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="resume-issuing"):
+    """Let letters of a kind be issued again, whatever stopped it."""
+
+    kind: KindName
+    because: Text
+
+
 class RegisterSeal(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="register-seal"):
     """Let seals of the tenant be seen as a picture, or as its next version: docs/pdf.md."""
 
@@ -457,6 +473,13 @@ class SuspendApplication(_Away, frozen=True, kw_only=True, forbid_unknown_fields
     application: Name
 
 
+class StopIssuing(_Away, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="stop-issuing"):
+    """Nothing new of a kind is issued, until a quorum lets it go on; what stands goes on."""
+
+    kind: KindName
+    because: Text
+
+
 class SuspendTenant(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="suspend-tenant"):
     takes_away: ClassVar[bool] = True
     name: Name
@@ -496,5 +519,6 @@ Action = (
     | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
     | SetApprovalPolicy | InstallKind | SetPartner | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper
     | Unlock
+    | SetLetterTerms | StopIssuing | ResumeIssuing
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

@@ -16,11 +16,21 @@ from typing import Any, Literal
 
 import msgspec
 
-from appliance.ceremonies.actions import Action, AmendConstitution, ApprovalTier, InstallKind, Quota, RegisterSeal
+from appliance.ceremonies.actions import (
+    Action,
+    AmendConstitution,
+    ApprovalTier,
+    InstallKind,
+    Quota,
+    RegisterSeal,
+    SetLetterTerms,
+)
 from appliance.ceremonies.constitution import BOX, TENANT, Constitution, Credential, Person, Scope
 from appliance.ceremonies.explain_texts import EMPTY, LABELS, MEANINGS, SENTENCES, WORDS, Pair
 from appliance.ceremonies.proposal import AuditHead, Proposal, ScopeQuorum, digest_words
 from appliance.certificate_reading import read_certificate
+from appliance.letter_limits import LimitsRefused, TariffFile, read_terms
+from appliance.letter_limits.words import describe
 from appliance.letters.errors import KindRefused
 from appliance.letters.kind import read_kind
 from appliance.letters.words import describe_event
@@ -128,6 +138,8 @@ def _explain_action(voice: _Voice, action: Action, current: Constitution | None)
             facts += voice.facts(value)
         elif isinstance(action, InstallKind) and name == "file":
             facts += voice.kind(value)
+        elif isinstance(action, SetLetterTerms) and name == "terms":
+            facts += voice.terms(value)
         elif isinstance(action, RegisterSeal) and name == "image":
             facts += voice.image(value)
         elif name not in named:
@@ -346,6 +358,26 @@ class _Voice:
             said = escape("; ".join(describe_event(event, "en" if self.language == "en" else "zh")), longest=None)
             events.append(Fact(self.say("kind_event", title=label), said))
         return [Fact(self.say("kind_of_letter"), shown), *named, *events]
+
+    def terms(self, file: str) -> list[Fact]:
+        """What limits or a tariff say, line by line, and the digest by which the file is known."""
+        text = file.encode("utf-8", "surrogatepass")
+        digest = hashlib.sha256(text).hexdigest()
+        words = digest_words(digest, _WORD_LISTS[self.language])
+        named = [Fact(self.say("kind_digest"), digest), Fact(self.say("kind_words"), words)]
+        label = self.pick(LABELS["terms"])
+        try:
+            found = read_terms(text)
+        except LimitsRefused:
+            broken = self.say("terms_broken") + self.say("colon") + self.quote(file)
+            return [Fact(label, broken), *named]
+        if isinstance(found, TariffFile):
+            shown = self.say("terms_tariff", title=self.quote(found.title), version=found.version)
+        else:
+            shown = self.say("terms_limits", version=found.version)
+        said = describe(found, "en" if self.language == "en" else "zh")
+        lines = [Fact(self.say("terms_line"), escape(line, longest=None)) for line in said]
+        return [Fact(label, shown), *named, *lines]
 
     def image(self, encoded: str) -> list[Fact]:
         """The digest by which a picture is known: a page shows the picture, a console cannot."""

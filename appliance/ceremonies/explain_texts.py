@@ -171,6 +171,15 @@ SENTENCES: Final[dict[str, Pair]] = {
         "Let {owner} write letters of this kind. Letters that began under another version of it keep to that.",
         "允许{owner}出具下列种类的函件。此前已开立的函件仍适用其开立时的版本。",
     ),
+    "set-letter-terms": (
+        "Set what letters of {owner} may come to, or what their events cost, as this file says; it takes the place of "
+        "the one before it.",
+        "按下列文件设定{owner}函件的限额或收费；取代此前的文件。",
+    ),
+    "resume-issuing": (
+        "Let {owner} issue letters of kind {kind} again.",
+        "恢复{owner}新开种类 {kind} 的函件。",
+    ),
     "set-partner": (
         "Let partner {partner} of {owner} send messages to the gateway as follows.",
         "允许{owner}的合作方 {partner} 按下列规定向报文网关发送报文。",
@@ -202,6 +211,10 @@ SENTENCES: Final[dict[str, Pair]] = {
     "suspend-application": (
         "Refuse calls of application {application} of {owner}, at once. A quorum can resume it.",
         "立即停用{owner}的应用 {application}。可由法定人数恢复。",
+    ),
+    "stop-issuing": (
+        "Let {owner} issue nothing new of kind {kind}, at once. Letters that stand go on. A quorum can let it go on.",
+        "立即停止{owner}新开种类 {kind} 的函件。已有函件不受影响。可由法定人数恢复。",
     ),
     "suspend-tenant": (
         "Suspend tenant {name}, at once. A quorum can resume it.",
@@ -250,6 +263,7 @@ LABELS: Final[dict[str, Pair]] = {
     "expires": ("Expires", "失效时间"),
     "federation": ("Federation", "联合登记"),
     "file": ("Kind of letter: its file", "函件种类文件"),
+    "terms": ("Limits or fees: the file", "限额或收费文件"),
     "finding": ("What was found", "检查结果"),
     "for_backup": ("May leave the token for a backup", "可导出备份"),
     "format": ("Format", "格式"),
@@ -394,6 +408,10 @@ WORDS: Final[dict[str, Pair]] = {
     "unlimited": ("no limit", "不限"),
     "kind": ("{id}, version {version}, {title}", "{id}，第{version}版，{title}"),
     "image_words": ("The same in words", "以单词表示"),
+    "terms_limits": ("Limits, version {version}", "限额，第{version}版"),
+    "terms_tariff": ("Tariff {title}, version {version}", "收费标准{title}，第{version}版"),
+    "terms_broken": ("it cannot be read as limits or as a tariff", "无法读作限额或收费标准"),
+    "terms_line": ("It says", "内容"),
     "kind_of_letter": ("Kind of letter", "函件种类"),
     "kind_digest": ("Its file, SHA-256", "文件 SHA-256"),
     "kind_words": ("The same in words", "以单词表示"),

@@ -102,6 +102,8 @@ LABELS: Final[Mapping[str, Pair]] = {
     "threshold": ("Shares that are needed", "所需份额数"),
     "to_be_signed": ("Signed content, SHA-256", "待签内容 SHA-256"),
     "token": ("Token", "令牌"),
+    "letters": ("Kind of letter", "函件种类"),
+    "terms": ("What was set", "设定内容"),
     "true": ("Set", "已设置"),
     "trust_bundle": ("Version of the trust bundle", "信任包版本"),
     "unshared_keys": ("Keys that wait for the first token", "须等待主令牌恢复的密钥"),

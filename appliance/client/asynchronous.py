@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls, draft_calls, gateway_calls, intake_calls, letter_calls
+from appliance.client import calls, draft_calls, gateway_calls, intake_calls, letter_calls, limit_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -142,6 +142,12 @@ class AsyncClient:
     kept_draft = sends_async(draft_calls.kept_draft)
     approve_draft = sends_async(draft_calls.approve_draft)
     finish_draft = sends_async(draft_calls.finish_draft)
+    limits = sends_async(limit_calls.limits)
+    warnings = sends_async(limit_calls.warnings)
+    usage = sends_async(limit_calls.usage)
+    fees = sends_async(limit_calls.fees)
+    close_bill = sends_async(limit_calls.close_bill)
+    tariffs = sends_async(limit_calls.tariffs)
     gateway_sheet = sends_async(gateway_calls.gateway_sheet)
     gateway_message = sends_async(gateway_calls.gateway_message)
     begin_intake = sends_async(intake_calls.begin_intake)

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import httpx
 
 from appliance.api import schemas
-from appliance.client import calls, draft_calls, gateway_calls, intake_calls, letter_calls
+from appliance.client import calls, draft_calls, gateway_calls, intake_calls, letter_calls, limit_calls
 from appliance.client.calls import PAGE, Call
 from appliance.client.connection import LONGEST_ANSWER_S, Credentials, answer_of, options, unreachable
 from appliance.client.errors import ApiError
@@ -140,6 +140,12 @@ class Client:
     kept_draft = sends(draft_calls.kept_draft)
     approve_draft = sends(draft_calls.approve_draft)
     finish_draft = sends(draft_calls.finish_draft)
+    limits = sends(limit_calls.limits)
+    warnings = sends(limit_calls.warnings)
+    usage = sends(limit_calls.usage)
+    fees = sends(limit_calls.fees)
+    close_bill = sends(limit_calls.close_bill)
+    tariffs = sends(limit_calls.tariffs)
     gateway_sheet = sends(gateway_calls.gateway_sheet)
     gateway_message = sends(gateway_calls.gateway_message)
     begin_intake = sends(intake_calls.begin_intake)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from appliance.letter_limits import files
 from appliance.letter_limits.errors import LimitsRefused
 from appliance.letter_limits.numbers import amount, percent
-from appliance.letters.money import DIGITS
+from appliance.letters.money import DIGITS, print_amount
 
 WHOLE = 10_000
 """A share or ratio of one."""
@@ -88,6 +88,17 @@ class Rules:
 def named(counter: str, currency: str) -> str:
     """A counter of one currency, as tallies name it."""
     return f"{counter}/{currency}"
+
+
+def shown(counter: str, units: int) -> str:
+    """What a counter came to, in words: an amount in its currency, or how many."""
+    currency = counter.rpartition("/")[2]
+    return f"{print_amount(units, currency)} {currency}" if currency else str(units)
+
+
+def above(counter: str, units: int, most: int) -> str:
+    """Why an event is refused that would bring a counter above its limit."""
+    return f"{counter}: {shown(counter, units)} would be above the limit of {shown(counter, most)}"
 
 
 def compile_rules(file: files.LimitFile) -> Rules:

@@ -17,9 +17,8 @@ import msgspec
 from appliance.errors import CinnabarError
 from appliance.letter_limits import Rules, Tariff, compile_rules, compile_tariff, read_limit_file, read_tariff_file
 from appliance.letter_limits.numbers import print_percent
-from appliance.letter_limits.rules import WHOLE, Share
+from appliance.letter_limits.rules import WHOLE, Share, above, shown
 from appliance.letter_limits.windows import before as window_before
-from appliance.letters.money import print_amount
 from appliance.recorder import errors
 from appliance.recorder.administration import clear_entry
 from appliance.recorder.messages import Effect, Entry, LetterStep, Notice, Tally, ValueMove
@@ -107,11 +106,11 @@ def check_limit(rules: Rules, tally: Tally, before: int, after: int) -> Iterator
         return
     tier = limit.tier(after)
     if tier is None:
-        raise errors.LimitExceeded(
-            f"{tally.counter}: {_shown(tally, after)} would be above the limit of {_shown(tally, limit.most)}"
-        )
+        raise errors.LimitExceeded(above(tally.counter, after, limit.most))
     if tier.policy is not None and tier.policy not in tally.approved:
-        raise errors.LimitNeedsApproval(f"{tally.counter}: {_shown(tally, after)} needs the approval of {tier.policy}")
+        raise errors.LimitNeedsApproval(
+            f"{tally.counter}: {shown(tally.counter, after)} needs the approval of {tier.policy}"
+        )
     for threshold in limit.crossed(before, after):
         yield Notice("limit-warning", tally.name, threshold, after, limit.most)
 
@@ -167,13 +166,8 @@ def _window(tally: Tally) -> str:
     return tally.name[len(tally.counter) + 1 :].partition("/")[0]
 
 
-def _shown(tally: Tally, units: int) -> str:
-    currency = tally.counter.rpartition("/")[2]
-    return f"{print_amount(units, currency)} {currency}" if currency else str(units)
-
-
 def _share_words(tally: Tally, share: Share, part: int, whole: int) -> str:
     return (
-        f"{tally.counter}: {_shown(tally, part)} would be {print_percent(part * WHOLE // whole)}% of {share.of}; "
-        f"at most {print_percent(share.most)}%"
+        f"{tally.counter}: {shown(tally.counter, part)} would be {print_percent(part * WHOLE // whole)}% of "
+        f"{share.of}; at most {print_percent(share.most)}%"
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.errors import BadRequest
-from appliance.store import limits, rows
+from appliance.store import limits
 
 TABLE_LIMIT = 1_000
 NOTICES_LIMIT = 1_000
@@ -53,14 +53,6 @@ class LimitQueries:
         number = self._tenant(tenant)
         found = limits.read_notices(self.connection, number, _number(before), min(_number(limit), NOTICES_LIMIT))
         return [list(row) for row in found]
-
-    def query_notice_counts(self) -> list[list[object]]:
-        """[[tenant, what, how many], ...] over all time, and how many kinds are stopped now as `stopped`. For the box's
-        own people."""
-        names = {number: name for number, name, _ in rows.read_tenants(self.connection)}
-        counts = [[names.get(tenant, ""), what, count] for tenant, what, count in limits.count_notices(self.connection)]
-        stopped = [tenant for tenant, *_ in limits.read_stopped(self.connection)]
-        return counts + [[names.get(one, ""), "stopped", stopped.count(one)] for one in sorted(set(stopped))]
 
     def query_metered(self, tenant: str, month: str) -> list[list[object]]:
         """[[kind, event, application, whom, currency, tariff, count, amount, fee, label, billed count, billed amount,

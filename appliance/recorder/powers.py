@@ -75,11 +75,12 @@ POWERS: Final[Mapping[str, Powers]] = {
         ),
         queries=frozenset(
             (
-                "checkpoint_covering", "claim_status", "counter_amount", "draft", "draft_of_any", "drafts", "get_record",
-                "intake", "intake_known", "intake_pages", "intakes", "job", "job_verdicts", "key_answer", "key_known",
-                "key_states", "letter", "letter_of_any", "letter_page", "letter_records", "letter_terms", "letters",
-                "letters_automatic", "letters_due", "list_at", "marks", "partner_message", "quota", "quotas",
-                "read_records", "record_part", "status", "watch",
+                "checkpoint_covering", "claim_status", "counter", "counter_amount", "draft", "draft_of_any",
+                "drafts", "get_record", "intake", "intake_known", "intake_pages", "intakes", "job", "job_verdicts",
+                "key_answer", "key_known", "key_states", "letter", "letter_of_any", "letter_page", "letter_records",
+                "letter_terms", "letters", "letters_automatic", "letters_due", "list_at", "marks", "metered",
+                "notices", "partner_message", "quota", "quotas", "read_records", "record_part", "status",
+                "stopped_kinds", "watch",
             )
         ),
     ),
@@ -117,8 +118,8 @@ KEYMASTER: Final = Powers(
     _CHANGES | {CeremonyEntry},
     queries=frozenset(
         (
-            "certificate_states", "key_signatures", "key_states", "quotas", "register", "register_states", "scope_used",
-            "tallies",
+            "certificate_states", "key_signatures", "key_states", "letter_terms", "quotas", "register",
+            "register_states", "scope_used", "stopped_kinds", "tallies",
         )
     ),
 )  # fmt: skip

@@ -24,7 +24,7 @@ from appliance.recorder.letter_queries import LetterQueries
 from appliance.recorder.limit_queries import LimitQueries
 from appliance.recorder.messages import Answer, Query, Refused, Result
 from appliance.recorder.partner_messages import PartnerMessageQueries
-from appliance.store import keys, records, rows, schema, usage
+from appliance.store import keys, limits, records, rows, schema, usage
 from appliance.store.records import Row, Segment
 
 LEAVES_LIMIT = 65_536
@@ -289,7 +289,8 @@ class Queries(
         return dict(self.status())
 
     def query_watch(self, logs: list[tuple[str, str]]) -> dict[str, object]:
-        """What the box's own people watch: runs by state, unfinished work, and how far each log is behind its records.
+        """What the box's own people watch: runs by state, unfinished work, how far each log is behind its records, and
+        how many warnings of letters' limits there were (`letter_notices`, with `stopped`: kinds that are now).
 
         `logs`: [[origin, tenant or BOX_LOG], ...]; told as [[origin, leaves, leaves under the newest recorded head,
         time of that head in microseconds or None], ...]."""
@@ -300,7 +301,13 @@ class Queries(
             size = 0 if number is None else records.tree_size(self.connection, number)
             head = rows.read_head(self.connection, _text(origin))
             behind.append([origin, size, 0, None] if head is None else [origin, size, head[0], head[2]])
-        return {"runs": rows.run_states(self.connection), "jobs": jobs, "job_items": items, "logs": behind}
+        return {
+            "runs": rows.run_states(self.connection),
+            "jobs": jobs,
+            "job_items": items,
+            "logs": behind,
+            "letter_notices": limits.count_notices(self.connection),
+        }
 
     # Jobs
 

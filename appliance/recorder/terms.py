@@ -9,7 +9,14 @@ from typing import Literal
 import msgspec
 
 from appliance.errors import BadRequest
-from appliance.letter_limits import LimitFile, compile_rules, compile_tariff, read_terms
+from appliance.letter_limits import (
+    LimitFile,
+    TariffFile,
+    compile_rules,
+    compile_tariff,
+    read_tariff_file,
+    read_terms,
+)
 from appliance.recorder.messages import Notice
 from appliance.store import limits
 from appliance.store.limits import Terms
@@ -50,6 +57,8 @@ def set_terms(connection: sqlite3.Connection, tenant: int, change: SetLetterTerm
     known = [one for one in limits.read_terms(connection) if (one.tenant, one.form) == (tenant, form)]
     if known and known[-1].document == change.document:
         return False
+    if isinstance(file, TariffFile) and known and read_tariff_file(known[-1].document).currency != file.currency:
+        raise BadRequest("a tariff keeps its currency")
     version = known[-1].version + 1 if known else 1
     if file.version != version:
         raise BadRequest(f"version {file.version} of the {form} does not follow: it is to be {version}")

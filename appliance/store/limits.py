@@ -80,9 +80,10 @@ def read_notices(connection: sqlite3.Connection, tenant: int, before: int, limit
     return [NoticeRow(*row) for row in found]
 
 
-def count_notices(connection: sqlite3.Connection) -> list[tuple[int, str, int]]:
-    """(tenant, what, how many) over all time."""
-    return connection.execute("SELECT tenant, what, count(*) FROM notices GROUP BY tenant, what").fetchall()
+def count_notices(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many of each over all time and tenants, and kinds `stopped` now."""
+    found = dict(connection.execute("SELECT what, count(*) FROM notices GROUP BY what").fetchall())
+    return found | {"stopped": int(connection.execute("SELECT count(*) FROM stopped").fetchone()[0])}
 
 
 def read_counter(connection: sqlite3.Connection, tenant: int, prefix: str, limit: int) -> list[tuple[str, int, bytes]]:

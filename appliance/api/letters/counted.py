@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final, Self
 
 from appliance.instants import microseconds
 from appliance.letter_limits import Rules, compile_rules, read_limit_file
+from appliance.letter_limits.rules import above
 from appliance.letters.counting import Whom, counts, metered
 from appliance.letters.event import Event
 from appliance.letters.kind import Kind, Step
 from appliance.letters.state import LetterState
 from appliance.letters.uniqueness import tenant_scope, uniqueness_key
+from appliance.recorder.errors import LimitExceeded
 from appliance.recorder.messages import Effect, Meter, Tally
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ async def limit_steps(
     event: Event,
     states: tuple[LetterState, list[LetterState]],
 ) -> tuple[Step, ...]:
-    """The approvals that the tenant's limits want of an event, as its counters stand now."""
+    """The approvals that the tenant's limits want of an event, as its counters stand now. Raises LimitExceeded."""
     rules = await limit_rules(worker, tenant)
     found = [one for one in counts(kind, before, *states, event) if one.counter in rules.limits and one.amount > 0]
     if not found:
@@ -98,8 +100,11 @@ async def limit_steps(
     amounts: list[int] = await worker.recorder.query("counter_amount", tenant, names)
     wanted_policies = set()
     for one, amount in zip(found, amounts, strict=True):
-        tier = rules.limits[one.counter].tier(amount + one.amount)
-        if tier is not None and tier.policy is not None:
+        limit = rules.limits[one.counter]
+        tier = limit.tier(amount + one.amount)
+        if tier is None:
+            raise LimitExceeded(above(one.counter, amount + one.amount, limit.most))
+        if tier.policy is not None:
             wanted_policies.add(tier.policy)
     return tuple(Step(policy=policy) for policy in sorted(wanted_policies))
 

@@ -33,6 +33,11 @@ class Kinds:
             raise KindUnknown(f"there is no kind {kind}")
         return found
 
+    def all_newest(self, tenant: str) -> list[LoadedKind]:
+        """The newest version of each kind."""
+        self._look(tenant)
+        return [loaded for (owner, _), loaded in self._newest.items() if owner == tenant]
+
     def by_digest(self, tenant: str, digest: str) -> LoadedKind:
         """The very kind under which an event happened. Raises KindUnknown."""
         found = self._by_digest.get((tenant, digest))

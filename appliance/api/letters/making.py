@@ -54,6 +54,8 @@ class Wanted:
     codes: Mapping[str, str] = field(default_factory=dict)
     parts: list[str] | None = None
     """Ids for the letters of a split; None: new ones."""
+    also: tuple[Effect, ...] = ()
+    """What it does beside what its kind says: lines of a bill that it charges."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ async def draft_event(
     effects = await effects_of(
         worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
     )
+    effects += wanted.also
     effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
     return Drafted(decision, event, states, effects, now_us, approvers)
 

@@ -1,32 +1,118 @@
-"""B10: limits in tiers: what needs nobody, who signs above it, what falls back; alerts by indicator and industry."""
+"""B10: limits in tiers, early warnings, concentration by industry, and a breaker that stops by itself."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.running import RunningBox
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import firm, fresh, refuses, story
+from firmware_tests.scenarios.systems.practice import firm, fresh, number, refuses, story, yuan
 from firmware_tests.scenarios.systems.reguarantee import project, terms_in_force
+from firmware_tests.scenarios.systems.terms import let_go_on, limited, stop
 
-not_yet(
-    "B10",
-    "K12",
-    "limits on counts, circuit breaker, early warnings and concentration by industry are not in the API yet",
-)
+DEBTOR = """format = "cinnabar-limits/1"
+
+[[limits]]
+counter = "guarantee-project/debtor"
+currency = "CNY"
+tiers = [{ up_to = "4000000" }, { up_to = "10000000", policy = "senior" }]
+warn_at = ["70", "85", "95"]
+"""
+INDUSTRY = """format = "cinnabar-limits/1"
+
+[[shares]]
+counter = "guarantee-project/industry"
+of = "guarantee-project/outstanding"
+currency = "CNY"
+most = "80"
+floor = "1000000"
+then = "refuse"
+"""
+BREAKER = """format = "cinnabar-limits/1"
+
+[[breakers]]
+name = "paid-out"
+stops = ["guarantee-project"]
+indicator = "ratio"
+of = "guarantee-project/compensated"
+over = "guarantee-project/accepted"
+currency = "CNY"
+above = "5"
+floor = "4000000000"
+"""
 
 
-def test_b10_tiers_and_alerts(guarantor: Client, office: Office) -> None:
+def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBox) -> None:
     product = terms_in_force(guarantor, office)
+
+    def filed(liability: str, **other: Any) -> str:
+        return guarantor.begin_letter("guarantee-project", project(product, liability, **other)).happened.letter
 
     with shows(
         "B10", "K12 K11", "Up to five million a liability is accepted at once; a cent more waits for an approver"
     ):
-        small = guarantor.begin_letter("guarantee-project", project(product, "5000000.00")).happened.letter
-        large = guarantor.begin_letter("guarantee-project", project(product, "5000000.01")).happened.letter
+        small, large = filed("5000000.00"), filed("5000000.01")
         assert guarantor.letter_event(small, "accept").state == "in-force"
         with refuses("approval-missing", "issue"):
             guarantor.letter_event(large, "accept")
         assert office.event(guarantor, large, "accept", by=["li-ming"]).state == "in-force"
+
+    with limited(town, "guarantor", DEBTOR):
+        debtor = firm("单一债务人有限公司")
+        with shows(
+            "B10", "K12", "Early warnings at 70, 85 and 95 per cent of a debtor's limit, once a crossing, kept and told"
+        ):
+            assert guarantor.letter_event(filed("3500000.00", debtor=debtor), "accept").warnings == []
+            further = filed("4000000.00", debtor=debtor)
+            with refuses("limit-needs-approval", "senior"):
+                guarantor.letter_event(further, "accept")
+            crossed = office.event(guarantor, further, "accept", by=["zhang-wei"])
+            assert [one.threshold for one in crossed.warnings] == [7_000]
+            assert guarantor.warnings().warnings[0].used == crossed.warnings[0].used == 75_000_000_000
+        with shows("B10", "K12 K11", "Tiered: by itself, with a senior approval, and above the limit never"):
+            over = filed("2500000.01", debtor=debtor)
+            with refuses("letter-limit-exceeded", "10000000.01 CNY would be above the limit of 10000000.00 CNY"):
+                office.event(guarantor, over, "accept", by=["zhang-wei"])
+            guarantor.letter_event(further, "release")
+            # What was released makes room; the automatic tier has none for it.
+            assert office.event(guarantor, over, "accept", by=["zhang-wei"]).state == "in-force"
+            (counter,) = [one for one in guarantor.limits().counters if one.counter == "guarantee-project/debtor"]
+            (use,) = [one for one in counter.uses if debtor["id"] in one.whom]
+            assert (use.used, use.share) == ("6000000.01", "60")
+
+    with (
+        limited(town, "guarantor", INDUSTRY),
+        shows("B10", "K12", "No industry above its share of what is outstanding: the letter that would is refused"),
+    ):
+        steel = filed("3000000000.00", industry="C31")
+        with refuses("concentration-exceeded", "of guarantee-project/outstanding/CNY; at most 80%"):
+            office.event(guarantor, steel, "accept", by=["li-ming"])
+        (counter,) = [one for one in guarantor.limits().counters if one.of is not None]
+        assert counter.uses[0].share is not None
+
+    with limited(town, "guarantor", BREAKER):
+        with shows("B10", "K12 K20", "Paid out above 5 per cent of what was issued: nothing new is issued, at once"):
+            bad = firm("违约企业")
+            whole = filed("4000000000.00", debtor=firm("大型企业"))
+            office.event(guarantor, whole, "accept", by=["li-ming"])
+            lost = filed("300000000.00", debtor=bad)
+            office.event(guarantor, lost, "accept", by=["li-ming"])
+            tripped = compensated(guarantor, office, lost)
+            assert [one.what for one in tripped.warnings] == ["issuing-stopped"]
+            with refuses("issuing-stopped", "paid-out"):
+                filed("1.00")
+            assert [(one.kind, one.reason) for one in guarantor.limits().stopped] == [("guarantee-project", "paid-out")]
+        with shows("B10", "K12", "What stands goes on while issuing is stopped, until the quorum lets it go on"):
+            assert guarantor.letter_event(whole, "release").state == "released"
+            let_go_on(town, "guarantor", "guarantee-project")
+            assert guarantor.letter(filed("1.00")).state == "filed"
+        with shows("B10", "K12", "One officer's word stops issuing as well"):
+            stop(town, "guarantor", "guarantee-project", "行业风险上升")
+            with refuses("issuing-stopped", "行业风险上升"):
+                filed("1.00")
+            let_go_on(town, "guarantor", "guarantee-project")
 
     with shows("B10", "K12", "An alert on an industry goes from yellow to red, and is disposed of at two levels"):
         alert = guarantor.begin_letter(
@@ -44,3 +130,20 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office) -> None:
         guarantor.letter_event(alert, "confirm")
         office.event(guarantor, alert, "dispose", by=["sun-li", "zhang-wei"], data={"measure": "暂停该行业新增备案"})
         assert story(guarantor, alert) == ["raise", "escalate", "confirm", "dispose"]
+
+
+def compensated(client: Client, office: Office, letter: str) -> Any:
+    """A project's claim, its compensation approved and paid, and the event that counts it."""
+    fields = client.letter(letter).fields
+    client.letter_event(letter, "claim", data={"overdue": fields["liability"], "documents": fresh("代偿资料")})
+    compensation = client.begin_letter(
+        "compensation",
+        {
+            "project_number": fields["project_number"],
+            "payee": fields["institution"],
+            "amount": yuan("1000000.00"),
+            "reason": "贷款逾期",
+        },
+    ).happened.letter
+    office.event(client, compensation, "pay", by=["zhao-lei", "zhang-wei"], data={"payment": number("LSH")})
+    return client.letter_event(letter, "compensate", data={"compensation": compensation})

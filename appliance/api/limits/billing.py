@@ -1,0 +1,77 @@
+"""POST /v1/fees: a bill is closed as a sealed letter, its lines charged in the transaction that records it (ONCE).
+
+What comes later, a correction too, is a line of the next bill: no line is ever changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from appliance.api.letters.happening import beginning, happen, once
+from appliance.api.letters.schemas import LetterRequest
+from appliance.api.limits.reads import open_bill
+from appliance.api.limits.schemas import BillLine, BillRequest, Fees
+from appliance.api.messages import Request, Response
+from appliance.api.texts import idempotency_of
+from appliance.letters.errors import EventRefused
+from appliance.letters.money import parse_amount
+from appliance.recorder.messages import Billed, Effect
+
+if TYPE_CHECKING:
+    from appliance.api.worker import Worker
+
+KIND: Final = "fee-bill"
+"""The kind of bills."""
+
+
+async def close_bill(worker: Worker, request: Request) -> Response:
+    """POST /v1/fees"""
+    caller, asked = request.known_caller, request.document
+    assert isinstance(asked, BillRequest)  # noqa: S101 - the endpoint's schema
+    idempotency = idempotency_of(request)
+
+    async def closing() -> Response:
+        bill = await open_bill(worker, caller.tenant, asked.month, asked.party)
+        if not bill.lines:
+            raise EventRefused(f"nothing of {asked.month} is left to bill")
+        wanted = beginning(worker, caller, _letter(asked, bill))
+        charges = tuple(_charge(bill, line) for line in bill.lines)
+        return await happen(worker, caller, idempotency, replace(wanted, also=charges))
+
+    return await once(worker, caller, idempotency, closing())
+
+
+def _letter(asked: BillRequest, bill: Fees) -> LetterRequest:
+    later = any(line.before for line in bill.lines)
+    fields = {
+        "number": asked.number,
+        "payer": asked.payer,
+        "period": f"{bill.month} {asked.number}" if later else bill.month,
+        "metered": bill.count,
+        "amount": {"amount": bill.total, "currency": bill.currency},
+        "special": False,
+        "month": bill.month,
+        "lines": [
+            {
+                "kind": line.kind,
+                "event": line.event,
+                "application": line.application,
+                "tariff": line.tariff,
+                "units": line.count,
+                "base": line.amount,
+                "fee": {"amount": line.fee, "currency": bill.currency},
+            }
+            | ({"whom": line.whom} if line.whom else {})
+            | ({"currency": line.currency} if line.currency else {})
+            for line in bill.lines
+        ],
+    }
+    return LetterRequest(kind=KIND, fields=fields, key=asked.key, unit=asked.unit)
+
+
+def _charge(bill: Fees, line: BillLine) -> Effect:
+    amount = parse_amount(line.amount, line.currency) if line.currency else int(line.amount)
+    return Billed(
+        bill.month, line.kind, line.event, line.application, line.party, line.currency, line.tariff, line.before,
+        line.count, amount, parse_amount(line.fee, bill.currency),
+    )  # fmt: skip

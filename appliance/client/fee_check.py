@@ -1,0 +1,108 @@
+"""Bills against records: the lines of every bill of a month, reckoned again from the letters' sealed events.
+
+What a bill charges is added up with the other bills of its month, for a late event is a line of a later one. Kinds come
+from files, by the digest that each letter names: the box is not asked what they say.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from appliance.instants import microseconds
+from appliance.letter_limits import compile_tariff, read_tariff_file
+from appliance.letter_limits.bills import Charged, Key, Sums, differences, reckon
+from appliance.letter_limits.numbers import amount as parse_units
+from appliance.letters.counting import metered
+from appliance.letters.event import Event, read_event
+from appliance.letters.kind import Kind
+from appliance.letters.money import parse_amount
+from appliance.letters.state import LetterState, begin_part, follow
+
+if TYPE_CHECKING:
+    from appliance.client.synchronous import Client
+
+
+class Checked(NamedTuple):
+    """What was found."""
+
+    lines: int
+    events: int
+    wrong: list[tuple[Key, Sums, Sums]]
+    """(line, as records have it, as bills say)."""
+    unknown: int
+    """Letters whose kind is not among the files: nothing is said of them."""
+
+
+def check_month(client: Client, month: str, kinds: Mapping[str, Kind]) -> Checked:
+    """Hold all bills of a month to the records. `kinds`: by the digest of their files."""
+    tariffs = [(one.since, compile_tariff(read_tariff_file(one.document.encode()))) for one in client.tariffs().tariffs]
+    events: list[Charged] = []
+    unknown = 0
+    parts: dict[str, LetterState] = {}
+    for letter in reversed(list(_letters(client))):
+        kind = kinds.get(letter.kind_digest)
+        if kind is None:
+            unknown += 1
+            continue
+        for event, after in _chain(client, letter.letter, parts):
+            one = metered(kind, after, event)
+            if one.day[:7] == month:
+                at = microseconds(datetime.datetime.fromisoformat(event.at))
+                party = "" if one.whom is None else one.whom.label
+                application = event.actor.application
+                events.append(Charged(one.kind, one.event, application, party, one.currency, one.amount, at))
+    billed = _billed(client, month)
+    return Checked(len(billed), len(events), differences(reckon(events, tariffs), billed), unknown)
+
+
+def _letters(client: Client, kind: str | None = None) -> Iterator[Any]:
+    after = None
+    while True:
+        page = client.letters(kind=kind, after=after)
+        yield from page.letters
+        after = page.next
+        if after is None:
+            return
+
+
+def _chain(client: Client, letter: str, parts: dict[str, LetterState]) -> Iterator[tuple[Event, LetterState]]:
+    """Each event of a letter with its state after it; the split that a part began with is its origin's."""
+    state = parts.pop(letter, None)
+    number = 0
+    while True:
+        page = client.letter_events(letter, after=number)
+        for told in page.events:
+            event = read_event(told.event)
+            number = told.number
+            if event.letter != letter:
+                continue
+            state = follow(state, event)
+            if told.disclosures:
+                state = _disclosed(state, told.disclosures)
+            for part in event.parts:
+                parts[part.letter] = begin_part(state, event, part)
+            yield event, state
+        if not page.more:
+            return
+
+
+def _disclosed(state: LetterState, disclosures: Mapping[str, str]) -> LetterState:
+    return msgspec.structs.replace(state, hidden=state.hidden | dict(disclosures))
+
+
+def _billed(client: Client, month: str) -> dict[Key, Sums]:
+    billed: dict[Key, Sums] = {}
+    for letter in _letters(client, "fee-bill"):
+        if letter.fields.get("month") != month:
+            continue
+        for line in letter.fields.get("lines", []):
+            currency = line.get("currency", "")
+            key = Key(line["kind"], line["event"], line["application"], line.get("whom", ""), currency, line["tariff"])
+            fee = parse_amount(line["fee"]["amount"], line["fee"]["currency"])
+            sums = Sums(line["units"], parse_units(line["base"], currency), fee)
+            billed[key] = billed.get(key, Sums()).plus(sums)
+    return billed
