@@ -21,4 +21,4 @@ def instant(time_us: int) -> datetime.datetime:
 
 def rfc3339(time_us: int) -> str:
     """Microseconds since the epoch as RFC 3339 in UTC, with six digits of fraction."""
-    return instant(time_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant(time_us).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

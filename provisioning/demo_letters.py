@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.box.home import Home
+from provisioning.rehearsal_seal import NAME as SEAL
 
 TENANT = "demo"
 OPENING_S = 15
@@ -71,7 +72,7 @@ class LetterDemo:
             self.shown(self.kind_file), "--field", "bidder", "--reference", str(order["order_number"]),
             "--code-file", code, "--output", envelope,
         )  # fmt: skip
-        page = ("--document", "--output", self.shown(self.letters))
+        page = ("--document", "--seen", SEAL, "--output", self.shown(self.letters))
         said = self.run(
             "letter", "begin", *self._home, "veiled-bid-bond", fields, "--envelope", f"bidder={envelope}", *page
         )
@@ -146,7 +147,7 @@ class LetterDemo:
             if values is not None:
                 words += [f"--{option}", self._file(f"{event}-{option}.json", values)]
         if page:
-            words += ["--document", "--output", self.shown(self.letters)]
+            words += ["--document", "--seen", SEAL, "--output", self.shown(self.letters)]
         return (type_ or self.run)(*words, *more)
 
     def _file(self, name: str, value: object) -> str:

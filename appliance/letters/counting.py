@@ -81,7 +81,7 @@ def metered(kind: Kind, after: LetterState, event: Event) -> Metered:
     currency, amount = "", 0
     if event.value is not None:
         currency, amount = event.value.currency, parse_amount(event.value.amount, event.value.currency)
-    day = local(event.at, kind.zone).strftime("%Y-%m-%d")
+    day = local(event.at, kind.zone).date().isoformat()
     return Metered(kind.id, event.event, day, currency, amount, whom_of(kind, after, kind.metered_by))
 
 

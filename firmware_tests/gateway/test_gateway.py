@@ -19,7 +19,8 @@ import pytest
 from appliance.letters.event import read_event
 from appliance.recorder import RecorderClient, new_run_id
 from firmware_tests.gateway import partner as theirs
-from firmware_tests.gateway.conftest import Docked, Partner
+from firmware_tests.gateway.conftest import Docked
+from firmware_tests.gateway.docking import Partner
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.running import wait_until

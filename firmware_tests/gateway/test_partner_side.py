@@ -29,7 +29,8 @@ from appliance.gateway import (
     write_message,
 )
 from appliance.gateway.keys import verifies
-from firmware_tests.gateway.conftest import Docked, Partner
+from firmware_tests.gateway.conftest import Docked
+from firmware_tests.gateway.docking import Partner
 from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.running import CLI
 

@@ -86,15 +86,21 @@ async def _answer(worker: Worker, caller: Caller, profile: PartnerProfile, raw: 
 async def _opened(worker: Worker, caller: Caller, read: ReadMessage) -> bytes:
     """What is in a message: under the newest key, or under one before it that still opens. Raises MessageRefused, and
     hsm.errors.TokenUnavailable while their token does not open."""
-    keys = worker.message_keys.get(caller.tenant, ())
     refused = MessageRefused("the tenant has no key that opens messages")
-    for key in keys:
+    for key in worker.message_keys.get(caller.tenant, ()):
         try:
             return await asyncio.to_thread(read.open, key)
         except MessageRefused as error:
             refused = error
-    expected = next((len(one.message_keys) for one in worker.settings.tenants if one.name == caller.tenant), 0)
-    raise refused if len(keys) == expected else not_open()
+    _check_open(worker, caller.tenant)
+    raise refused
+
+
+def _check_open(worker: Worker, tenant: str) -> None:
+    """Raises hsm.errors.TokenUnavailable while a key of messages waits for its token."""
+    expected = next((len(one.message_keys) for one in worker.settings.tenants if one.name == tenant), 0)
+    if len(worker.message_keys.get(tenant, ())) < expected:
+        raise not_open()
 
 
 async def gateway_sheet(worker: Worker, request: Request) -> Response:
@@ -103,6 +109,7 @@ async def gateway_sheet(worker: Worker, request: Request) -> Response:
     profile = profile_for(worker, caller, request.arguments["partner"])
     key = worker.seal_key_for(caller, profile.answer_key)
     parties = parties_of(profile, worker.settings.box_id)
+    _check_open(worker, caller.tenant)
     spoken = [
         one.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         for one in worker.message_keys.get(caller.tenant, ())

@@ -259,7 +259,7 @@ async def make_event(
     committed = await signing.append(worker, caller, records, idempotency, sealed.mark, effects)
     if isinstance(committed, Replayed):
         return made_of(worker, caller, committed.entries)
-    return replace(made, notices=committed.notices)
+    return replace(made, notices=committed.notices) if committed.notices else made
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:

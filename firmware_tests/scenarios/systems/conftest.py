@@ -16,6 +16,9 @@ from cryptography.hazmat.primitives import hashes
 
 from appliance.box.home import Home
 from appliance.client import Client, Credentials
+from appliance.keymaster.actions.partners import keep
+from firmware_tests.gateway.docking import Partner, connected, profile_of
+from firmware_tests.gateway.partner import Party
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import take_shown
 from firmware_tests.scenarios.systems.desks import DESKS
@@ -51,8 +54,7 @@ def town(open_directory: Path, office: Office) -> Iterator[RunningBox]:
     box.start("--public", "127.0.0.1:0")
     with box.admin() as admin:
         for desk in DESKS:
-            permissions = [*(f"role-{role}" for role in desk.roles), f"{desk.tenant}-seal", f"{desk.tenant}-tsu"]
-            admin.enrol_application(desk.tenant, desk.name, permissions)
+            admin.enrol_application(desk.tenant, desk.name, desk.permissions)
             shown = x509.load_pem_x509_certificate((box.home.clients / f"{desk.name}.crt").read_bytes())
             begins, ends = int(shown.not_valid_before_utc.timestamp()), int(shown.not_valid_after_utc.timestamp())
             admin.enrol_certificate(desk.tenant, desk.name, shown.fingerprint(hashes.SHA256()), begins, ends)
@@ -138,6 +140,22 @@ def core_firm(clients: Callable[[str], Client]) -> Client:
 def funder(clients: Callable[[str], Client]) -> Client:
     """A funding bank's program at the platform."""
     return clients("funder-desk")
+
+
+@pytest.fixture(scope="session")
+def docks(town: RunningBox, open_directory: Path) -> Iterator[dict[str, Partner]]:
+    """Partners that speak by messages: none of the box's code, openssl's keys. By name."""
+    made: dict[str, Partner] = {}
+    signing = (("ES256", "ECDH-ES", "envelope"), ("RS256", "RSA-OAEP-256", "jose"))
+    for number, desk in enumerate(desk for desk in DESKS if desk.kinds):
+        sign, encrypt, format_ = signing[number % 2]
+        party = Party(open_directory / "docks" / desk.name, sign, encrypt)
+        partner = Partner(town, desk.tenant, desk.name, party, format_, connected(town, desk.name))
+        keep(town.home, profile_of(partner, desk.kinds), "0" * 64, 0)  # as the keymaster would have, after a ceremony
+        made[desk.name] = partner
+    yield made
+    for partner in made.values():
+        partner.http.close()
 
 
 @pytest.fixture(scope="session")

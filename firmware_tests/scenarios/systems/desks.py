@@ -25,6 +25,13 @@ class Desk(NamedTuple):
     tenant: str
     name: str
     roles: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+    """Of a partner, which speaks by messages alone: of which letters."""
+
+    @property
+    def permissions(self) -> list[str]:
+        partner = [f"partner-{self.name}"] if self.kinds else []
+        return [*(f"role-{role}" for role in self.roles), f"{self.tenant}-seal", f"{self.tenant}-tsu", *partner]
 
 
 DESKS = (
@@ -32,6 +39,12 @@ DESKS = (
     Desk("platform", "supplier-desk", ("supplier", "holder", "subject", "borrower", "applicant")),
     Desk("platform", "core-desk", ("debtor", "core-firm")),
     Desk("platform", "funder-desk", ("funder", "bank")),
+    Desk("guarantor", "trade-centre", ("platform", "depositor"), ("bid-bond-veiled", "sealed-deposit")),
+    Desk("guarantor", "reguarantor", ("other-bank",), ("attestation",)),
+    Desk("platform", "srm", ("supplier", "platform"), ("purchase-order", "credit-voucher")),
+    Desk("platform", "single-window", ("applicant",), ("invoice",)),
+    Desk("platform", "bank-core", ("bank",), ("confirmation-letter",)),
+    Desk("bank", "everbright", ("funder",), ("forfaiting-asset",)),
 )
 
 

@@ -72,6 +72,11 @@ def fresh(text: str) -> str:
     return digest(f"{text} {secrets.token_hex(16)}")
 
 
+def refusal(answer: dict[str, Any]) -> str:
+    """The code of a refusal that came in a message."""
+    return str(answer["body"]["type"]).removeprefix("urn:cinnabar:problem:")
+
+
 def day(after: int = 0) -> str:
     """Today's date in China, or one so many days later. Waits where the day is about to end."""
     now = datetime.datetime.now(CHINA)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 from appliance.client import Client
 from appliance.letters.bid_code import new_code
+from firmware_tests.gateway.docking import Partner
 from firmware_tests.letters.kinds import catalogue
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.practice import day, happened, moment, number, refuses, veiled, yuan
 
 not_yet("A2", "K3", "each step's anchor on an outside ledger, with its receipt, comes with the anchors")
-not_yet(
-    "A2", "K4", "the signed and encrypted envelope {data, encrypt, nonceStr, timeStamp, sign} comes with the gateway"
-)
 
 BIDDER = {"name": "华南市政建设有限公司", "id": "91440101MA5CXXXX1K"}
 PROJECT = "广州市第三污水处理厂扩建工程"
 
 
-def test_a2_source_data_is_encrypted_and_each_step_is_marked(guarantor: Client) -> None:
+def test_a2_source_data_is_encrypted_and_each_step_is_marked(guarantor: Client, docks: dict[str, Partner]) -> None:
     order = number("DD")
     fields = {
         "order_number": order,
@@ -54,3 +55,16 @@ def test_a2_source_data_is_encrypted_and_each_step_is_marked(guarantor: Client) 
         stamp = guarantor.record(str(issued.stamp_record))
         assert '"stamp"' in stamp.content
         assert stamp.record != issued.happened.record
+
+    with shows("A2", "K4", "The trade centre sends it as {data, encrypt, nonceStr, timeStamp, sign}: nothing in clear"):
+        other, centre = number("DD"), docks["trade-centre"]
+        sealed = {
+            name: base64.b64encode(veiled(guarantor, "guarantor", kind, name, other, code, value)).decode()
+            for name, value in (("bidder", BIDDER), ("project", PROJECT))
+        }
+        asked = {"kind": "bid-bond-veiled", "fields": fields | {"order_number": other}, "envelopes": sealed}
+        message = centre.write({"call": "begin", "request": asked})
+        assert set(json.loads(message)) == {"data", "encrypt", "nonceStr", "timeStamp", "sign"}
+        assert other.encode() not in message
+        answer = centre.read(centre.post(message).content)
+        assert guarantor.letter(answer["body"]["happened"]["letter"]).encrypted == ["bidder", "project"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance.client import Client
+from firmware_tests.gateway.docking import Partner
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
@@ -14,13 +15,16 @@ from firmware_tests.scenarios.systems.practice import (
     fresh,
     moment,
     number,
+    refusal,
     refuses,
 )
 
-not_yet("B4", "K4", "pushing what was collected into partners' systems comes with the message gateway")
+not_yet("B4", "K4", "partners fetch what was collected by messages of their own; the box sends them none unasked")
 
 
-def test_b4_collected_once_used_by_many(guarantor: Client, office: Office, offline: Offline) -> None:
+def test_b4_collected_once_used_by_many(
+    guarantor: Client, office: Office, offline: Offline, docks: dict[str, Partner]
+) -> None:
     institution, reguarantor = firm("佛山市融资担保有限公司"), firm("广东省融资再担保有限公司")
     facts = {
         "subject": institution,
@@ -67,6 +71,16 @@ def test_b4_collected_once_used_by_many(guarantor: Client, office: Office, offli
         file = guarantor.evidence(attested, disclose=["legal_person"])
         assert offline.passes(file)
         assert "禅城区".encode() not in file
+
+    with shows(
+        "B4", "K4", "A partner's system fetches it in a message that its own key alone opens, within its profile"
+    ):
+        reguarantors = docks["reguarantor"]
+        message = reguarantors.write({"call": "letter", "letter": attested})
+        answer = reguarantors.post(message).content
+        assert b"state" not in answer
+        assert reguarantors.read(answer)["body"]["state"] == guarantor.letter(attested).state
+        assert refusal(reguarantors.ask({"call": "letter", "letter": consent})) == "not-found"
 
     with shows("B4", "K4", "A system that sends the same twice after a broken connection is answered as before"):
         key = again()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from appliance.client import Client
+from firmware_tests.gateway.docking import Partner
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import day, firm, fresh, happened, number, refuses, story, yuan
+from firmware_tests.scenarios.systems.practice import day, firm, fresh, happened, number, refusal, refuses, story, yuan
 
-not_yet("C2", "K4", "quotes between the banks' own boxes come with the message gateway")
 not_yet(
     "C2", "K9", "an asset is sold whole; selling it in parts is not this market's practice and its kind has no split"
 )
 
 
-def test_c2_listed_quoted_matched_assigned(bank: Client, second_bank: Client, office: Office) -> None:
+def test_c2_listed_quoted_matched_assigned(
+    bank: Client, second_bank: Client, office: Office, docks: dict[str, Partner]
+) -> None:
     buyers = [firm("光大银行"), firm("恒丰银行")]
     asset = {
         "reference": number("LC"),
@@ -30,6 +32,17 @@ def test_c2_listed_quoted_matched_assigned(bank: Client, second_bank: Client, of
             second_bank.begin_letter("forfaiting-asset", asset)
 
     with shows(
+        "C2", "K4", "Another bank's system quotes by a signed and encrypted message; it cannot match for the seller"
+    ):
+        everbright = docks["everbright"]
+        asset_ = everbright.ask({"call": "letter", "letter": letter})["body"]
+        assert asset_["state"] == "listed"
+        quote = {"event": "quote", "data": {"funder": buyers[0], "rate": "0.0240"}, "head": asset_["head"]}
+        assert everbright.ask({"call": "event", "letter": letter, "request": quote})["status"] == 200
+        match = {"event": "match", "fields": {"buyer": buyers[0]}, "data": {"rate": "0.0240"}}
+        assert refusal(everbright.ask({"call": "event", "letter": letter, "request": match})) == "role-missing"
+
+    with shows(
         "C2", "K6", "Funders' quotes stand in order; the match takes one of them and can fail and be made again"
     ):
         for buyer, rate in zip(buyers, ("0.0231", "0.0226"), strict=True):
@@ -38,7 +51,7 @@ def test_c2_listed_quoted_matched_assigned(bank: Client, second_bank: Client, of
         bank.letter_event(letter, "part", data={"reason": "额度不足"})
         bank.letter_event(letter, "match", fields={"buyer": buyers[1]}, data={"rate": "0.0226"})
         quotes = [event.data["rate"] for _, event in happened(bank, letter) if event.event == "quote"]
-        assert quotes == ["0.0231", "0.0226"]
+        assert quotes == ["0.0240", "0.0231", "0.0226"]
 
     with shows(
         "C2", "K6 K11", "The assignment needs an approver's signature; then it may be sold on, and not withdrawn"

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.gateway.docking import Partner
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import day, digits, dollars, firm, number, receipt, refuses, story
+from firmware_tests.scenarios.systems.practice import (
+    day,
+    digits,
+    dollars,
+    firm,
+    number,
+    receipt,
+    refusal,
+    refuses,
+    story,
+)
 
-not_yet("C6", "K4", "the single window's own signed messages come with the message gateway")
 
-
-def test_c6_an_invoice_is_used_once(platform: Client, supplier: Client, funder: Client, office: Office) -> None:
+def test_c6_an_invoice_is_used_once(
+    platform: Client, supplier: Client, funder: Client, office: Office, docks: dict[str, Partner]
+) -> None:
     carrier, shipper = firm("中远海运集运代理"), firm("厦门外贸进出口有限公司")
     invoice = {
         "invoice_code": digits(12),
@@ -28,6 +41,17 @@ def test_c6_an_invoice_is_used_once(platform: Client, supplier: Client, funder: 
         letter = supplier.begin_letter("invoice", invoice, receipts=checked).happened.letter
         with refuses("taken"):
             funder.begin_letter("invoice", invoice, receipts=checked)
+
+    with shows(
+        "C6", "K4", "The single window registers invoices by signed messages; one that is used is refused there too"
+    ):
+        window = docks["single-window"]
+        answer = {"registry": "tax-office", "number": number("CY"), "receipt": base64.b64encode(b"checked").decode()}
+        asked = {"kind": "invoice", "fields": invoice, "receipts": [answer]}
+        assert refusal(window.ask({"call": "begin", "request": asked})) == "taken"
+        more = asked | {"fields": invoice | {"invoice_number": digits(8)}}
+        pushed = window.ask({"call": "begin", "request": more})
+        assert platform.letter(pushed["body"]["happened"]["letter"]).kind == "invoice"
 
     payment = {
         "number": number("FK"),

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.practice import again, day, firm, happened, number, receipt, refuses, yuan
+from firmware_tests.gateway.docking import Partner
+from firmware_tests.scenarios.systems.claims import shows
+from firmware_tests.scenarios.systems.practice import (
+    again,
+    day,
+    firm,
+    happened,
+    number,
+    receipt,
+    refusal,
+    refuses,
+    yuan,
+)
 from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, SUPPLIER, parts, voucher
-
-not_yet("V1", "K4", "orders that the supplier system pushes as signed messages come with the message gateway")
 
 
 def test_v1_issued_circulated_financed(
@@ -75,3 +84,28 @@ def test_v1_issued_circulated_financed(
             supplier.begin_letter("credit-voucher", voucher(), idempotency_key=key)
         with refuses("not-found"):
             guarantor.letter(first.happened.letter)
+
+
+def test_v1_the_supplier_system_pushes_orders(platform: Client, core_firm: Client, docks: dict[str, Partner]) -> None:
+    srm = docks["srm"]
+    order = {
+        "number": number("DD"),
+        "buyer": CORE_FIRM,
+        "supplier": SUPPLIER,
+        "amount": yuan("120000.00"),
+        "pay_by": day(180),
+        "items": [{"item": "液压支架", "quantity": "4", "price": yuan("30000.00")}],
+    }
+    with shows("V1", "K4", "The supplier system pushes its orders as signed and encrypted messages, each once"):
+        message = srm.write({"call": "begin", "request": {"kind": "purchase-order", "fields": order}})
+        answer = srm.post(message).content
+        letter = srm.read(answer)["body"]["happened"]["letter"]
+        assert srm.post(message).content == answer
+        assert platform.letter(letter).number == 1
+        core_firm.letter_event(letter, "confirm")
+        assert srm.ask({"call": "letter", "letter": letter})["body"]["state"] == "confirmed"
+
+    with shows("V1", "K4", "Its messages do what its role may: it cannot confirm for the core firm"):
+        confirm = {"call": "event", "letter": letter, "request": {"event": "confirm"}}
+        assert refusal(srm.ask(confirm)) in {"role-missing", "event-refused"}
+        assert platform.letter(letter).number == 2
