@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from appliance.box.home import Home
 from appliance.calls.problems import problem_of
 from appliance.errors import CinnabarError, NotFound
-from mgmt_service import headers, languages, navigation, outcomes, texts, words
+from mgmt_service import headers, languages, navigation, outcomes, texts, words, words_letters
 from mgmt_service.dispatch import SAID_COOKIE, Dispatcher, url_with
 from mgmt_service.problems import PROBLEM_TYPE, NotSignedIn, ProofNeeded
 from mgmt_service.services import Services
@@ -47,6 +47,7 @@ def create_app(home: Home, services: Services | None = None) -> Flask:
     app.url_map.redirect_defaults = False
     languages.install(app)
     words.install(app)
+    words_letters.install(app)
     outcomes.install(app)
     app.jinja_env.filters.update(instant=instant, since=since, amount=amount)
     version = static_version()

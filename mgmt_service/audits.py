@@ -29,10 +29,14 @@ class Audit:
         return self._kept.call(named)
 
     def file(self, person: str, export: str, number: int) -> Iterator[bytes]:
-        """The bytes of an export's file over a connection of its own, which a slow reader may keep. The first part is
-        read before this returns, so that what is not there is refused and not cut short."""
+        """The bytes of an export's file."""
+        return self._stream(person, lambda client: client.export_file(export, number))
+
+    def _stream(self, person: str, ask: Callable[[AuditClient], Iterator[bytes]]) -> Iterator[bytes]:
+        """Over a connection of its own, which a slow reader may keep. The first part is read before this returns, so
+        that what is not there is refused and not cut short."""
         client = AuditClient(self._socket, person)
-        parts = client.export_file(export, number)
+        parts = ask(client)
         try:
             first = next(parts, b"")
         except BaseException:

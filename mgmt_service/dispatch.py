@@ -142,7 +142,8 @@ class Dispatcher:
             if access.entry is Entry.ROLES:
                 raise
             return Viewer(person.id, person.name, frozenset()), None
-        viewer = viewer_of(person.id, person.name, constitution, self.services.people.readers(person.id))
+        approving = self.services.desk.approving() if constitution is not None else {}
+        viewer = viewer_of(person.id, person.name, constitution, self.services.people.readers(person.id), approving)
         if viewer.roles and not person.seated:
             self.services.people.seat(person.id)
         elif person.seated and not viewer.roles and constitution is not None:

@@ -53,8 +53,9 @@ def download(content: bytes, name: str) -> Response:
     return streamed(lambda: [content], name, len(content))
 
 
-def streamed(content: Callable[[], Iterable[bytes]], name: str, size: int) -> Response:
-    """The same for `size` bytes in parts, which are asked for once there is room for them. Raises TooMany."""
+def streamed(content: Callable[[], Iterable[bytes]], name: str, size: int, *, exact: bool = True) -> Response:
+    """The same for `size` bytes in parts, which are asked for once there is room for them. `exact`: else it is about so
+    many. Raises TooMany."""
     leave = _slots.take(g.context.viewer.person) if size > LARGE_BYTES else _nothing
     try:
         response = Response(content(), mimetype="application/octet-stream")
@@ -62,7 +63,8 @@ def streamed(content: Callable[[], Iterable[bytes]], name: str, size: int) -> Re
         leave()
         raise
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    response.content_length = size
+    if exact:
+        response.content_length = size
     response.call_on_close(leave)
     return response
 

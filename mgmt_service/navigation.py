@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flask_babel import lazy_gettext as _
 
-from mgmt_service.roles import AUDIT, EVERYONE, OFFICERS, Role, Viewer
+from mgmt_service.roles import APPROVERS, AUDIT, EVERYONE, OFFICERS, WORK_LIST, Role, Viewer
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,13 @@ class Entry:
 
 
 ENTRIES: Final = [
-    Entry("/", _("Overview"), EVERYONE),
+    Entry("/", _("Overview"), EVERYONE | APPROVERS),
     Entry("/ceremonies", _("Ceremonies"), EVERYONE),
     Entry("/keys", _("Keys and certificates"), EVERYONE),
     Entry("/tenants", _("Tenants"), EVERYONE),
+    Entry("/kinds", _("Kinds of letters"), EVERYONE),
+    Entry("/letters", _("Letters"), AUDIT),
+    Entry("/approvals", _("Letters to approve"), WORK_LIST),
     Entry("/records", _("Seals and stamps"), AUDIT),
     Entry("/audit", _("Audit"), AUDIT),
     Entry("/officers", _("Officers"), EVERYONE),

@@ -29,4 +29,12 @@ def scopes_of(services: Services, owner: str) -> frozenset[str]:
     return frozenset({scope_of(owner)})
 
 
+def tenants_scopes_of(services: Services, owner: str) -> frozenset[str]:
+    """The one scope of a tenant. Raises NotFound, for the box's own name too."""
+    if owner == BOX_OWNER:
+        raise NotFound("the box itself has none")
+    return scopes_of(services, owner)
+
+
+OF_TENANT: Final = Named("owner", tenants_scopes_of)
 OF_OWNER: Final = Named("owner", scopes_of)

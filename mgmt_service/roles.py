@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from appliance.ceremonies import Constitution
+from appliance.ceremonies import Constitution, tenant_scope
 from mgmt_service.people import Reach, Reader
 
 
@@ -17,11 +17,18 @@ class Role(enum.Enum):
     """Reads a scope with its audit; named by officers of that scope."""
     SUPERVISOR = "supervisor"
     """Reads what a scope shows its supervision; named by officers of that scope."""
+    APPROVER = "approver"
+    """Approves letters of a tenant: named in one of its approval policies, and a person of the constitution. Sees what
+    waits for approval, and nothing else of the tenant."""
 
 
 OFFICERS = frozenset({Role.OFFICER})
 AUDIT = frozenset({Role.OFFICER, Role.AUDITOR})
-EVERYONE = frozenset(Role)
+EVERYONE = frozenset({Role.OFFICER, Role.AUDITOR, Role.SUPERVISOR})
+"""Who reads a scope at all."""
+APPROVERS = frozenset({Role.APPROVER})
+WORK_LIST = AUDIT | APPROVERS
+"""Who sees the drafts that wait for approvals."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,15 @@ class Viewer:
         return sorted(scope.partition("/")[2] for scope in self.scopes() if scope.startswith("tenant/"))
 
 
-def viewer_of(person: str, name: str, constitution: Constitution | None, readers: Iterable[Reader]) -> Viewer:
-    """A person's roles under the constitution in force. Without a constitution nobody has any, a reader neither."""
+def viewer_of(
+    person: str,
+    name: str,
+    constitution: Constitution | None,
+    readers: Iterable[Reader],
+    approving: Mapping[str, Collection[str]],
+) -> Viewer:
+    """A person's roles under the constitution in force. Without a constitution nobody has any, a reader neither.
+    `approving`: tenants to those whom their approval policies name."""
     if constitution is None:
         return Viewer(person, name, frozenset())
     roles = {
@@ -61,4 +75,7 @@ def viewer_of(person: str, name: str, constitution: Constitution | None, readers
     known = {scope.name for scope in constitution.scopes}
     roles |= {(Role(one.role), one.scope) for one in readers if one.person == person and one.scope in known}
     entry = constitution.person(person)
+    if entry is not None:
+        scopes = {tenant_scope(tenant) for tenant, named in approving.items() if person in named}
+        roles |= {(Role.APPROVER, scope) for scope in scopes & known}
     return Viewer(person, entry.name if entry is not None else name, frozenset(roles))

@@ -1,6 +1,7 @@
 """The table of the service's parts, each with its operations. An area that is not in it has no route."""
 
 from mgmt_service.areas import (
+    approvals,
     audit,
     box,
     bundles,
@@ -11,10 +12,13 @@ from mgmt_service.areas import (
     exports,
     files,
     keys,
+    kinds,
+    letters,
     officers,
     overview,
     records,
     tenants,
+    usage,
 )
 
 AREAS = (
@@ -26,6 +30,10 @@ AREAS = (
     bundles.area,
     keys.area,
     tenants.area,
+    kinds.area,
+    letters.area,
+    usage.area,
+    approvals.area,
     records.area,
     audit.area,
     exports.area,

@@ -14,6 +14,7 @@ from appliance.audit.exporting import ExportView
 from appliance.audit.filters import Filter
 from appliance.audit.letters import LetterFilter, LettersView, LetterView
 from appliance.audit.pages import EntryProof, PageView
+from appliance.audit.usage import UsageView
 from appliance.calls.client import CallClient
 
 
@@ -81,9 +82,9 @@ class AuditClient(CallClient):
         """One of them. Raises NotFound."""
         return msgspec.convert(self.call("draft", self.person, log, identifier), DraftView)
 
-    def tallies(self, log: str) -> list[tuple[str, int]]:
-        """(name, amount) of what is counted of a tenant's letters."""
-        return msgspec.convert(self.call("tallies", log), list[tuple[str, int]])
+    def usage(self, log: str, month: str) -> UsageView:
+        """What a tenant's letters count against its limits, and what its events came to in a month (2026-11)."""
+        return msgspec.convert(self.call("usage", self.person, log, month), UsageView)
 
     def export_start(self, log: str, wanted: Filter | None = None, form: str = "asice") -> str:
         """Begin an export: asice, jsonl or csv. Returns its name."""

@@ -11,6 +11,7 @@ import msgspec
 from appliance.audit import drafts as kept_drafts
 from appliance.audit import letters as tenant_letters
 from appliance.audit import pages
+from appliance.audit import usage as letter_usage
 from appliance.audit.errors import FilterRefused
 from appliance.audit.exporting import Exports, ExportView
 from appliance.audit.filters import Filter, Instant, Word, checked
@@ -24,6 +25,7 @@ REQUEST_LIMIT: Final = 64 * 1024
 PERSON_LIMIT: Final = 200
 
 Person = Annotated[str, msgspec.Meta(max_length=PERSON_LIMIT)]
+Month = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{4}-(0[1-9]|1[0-2])\Z")]
 Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 
 
@@ -38,7 +40,7 @@ class Methods:
     def table(self) -> dict[str, Method]:
         names = (
             "logs entries entry counts export_start export_progress export_cancel export_part exports status "
-            "letters letter letter_evidence drafts draft tallies"
+            "letters letter letter_evidence drafts draft usage"
         )
         return {name: getattr(self, name) for name in names.split()}
 
@@ -102,12 +104,8 @@ class Methods:
     async def draft(self, peer: Peer, person: Person, log: str, identifier: Digest) -> kept_drafts.DraftView:
         return await kept_drafts.draft(self._room, _asker(peer, person), self._room.log(log), identifier)
 
-    async def tallies(self, log: str) -> list[list[Any]]:
-        name, after, found = self._room.log(log).name, "", list[list[Any]]()
-        while page := await self._room.source.recorder.query("tallies", name, "", after):
-            found += page
-            after = str(page[-1][0])
-        return found
+    async def usage(self, peer: Peer, person: Person, log: str, month: Month) -> letter_usage.UsageView:
+        return await letter_usage.usage(self._room, _asker(peer, person), self._room.log(log), month)
 
     async def export_start(self, peer: Peer, person: Person, log: str, wanted: Filter, form: str) -> str:
         return await self._exports.start(_asker(peer, person), self._room.log(log), checked(wanted), form)

@@ -104,9 +104,10 @@ POWERS: Final[Mapping[str, Powers]] = {
         frozenset((Goodbye, Reading)),
         queries=frozenset(
             (
-                "archive_part", "archived_segment", "checkpoint_covering", "draft", "drafts", "get_record", "letter",
-                "letter_counts", "letter_page", "letter_records", "letters", "list_at", "packed_records",
-                "picked_records", "read_leaves", "record_heads", "record_part", "tallies", "tree_size",
+                "archive_part", "archived_segment", "checkpoint_covering", "counter", "draft", "drafts", "get_record",
+                "letter", "letter_counts", "letter_page", "letter_records", "letter_terms", "letters", "list_at",
+                "metered", "notices", "packed_records", "picked_records", "read_leaves", "record_heads", "record_part",
+                "stopped_kinds", "tallies", "tree_size", "usage_days",
             )
         ),
     ),

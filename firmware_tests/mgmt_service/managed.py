@@ -19,6 +19,7 @@ from appliance.ceremonies.webauthn import from_base64url
 from appliance.client import Client, Credentials
 from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console.client import ConsoleClient
+from firmware_tests.letters.kinds import install
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 
@@ -47,6 +48,8 @@ class ManagedBox:
     def start(self) -> None:
         if not self.home.settings.exists():
             self.running.provision()
+            for tenant in self.running.tenants:
+                install(self.home, tenant)
         self.running.start(management="127.0.0.1:0")
         wait_until(lambda: self.home.management_socket.exists() and self.up(), 30, "the management service")
         wait_until(self.answers, 30, "the keymaster's desk")
@@ -115,11 +118,14 @@ class ManagedBox:
             )
             console.call("found", prepared["digest"], " ".join(prepared["words"].split()[:4]))
 
+    def client(self, tenant: str = "demo") -> Client:
+        """The tenant's application; the caller closes it."""
+        certificate, key = self.running.credentials(tenant)
+        return Client(self.running.url, credentials=Credentials(certificate, key, self.home.trust / "box-ca.pem"))
+
     def sealed(self, content: bytes = b"a bond", tenant: str = "demo") -> str:
         """Seal a document as the tenant's application; the id of its record."""
-        certificate, key = self.running.credentials(tenant)
-        credentials = Credentials(certificate, key, self.home.trust / "box-ca.pem")
-        with Client(self.running.url, credentials=credentials) as client:
+        with self.client(tenant) as client:
             return str(client.seal(content).record)
 
     def say(self, digest: str, *said: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import re
 import pytest
 
 from appliance.box.states import State
+from firmware_tests.mgmt_service.lettered import kept_draft, letters_of_demo, policy_of_demo
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 from firmware_tests.running import wait_until
 from mgmt_service.access import WORKING, Access, Area, Entry, Fixed, Mine, Named, Operation, Verdict, judge
@@ -26,6 +27,7 @@ SCOPES = ("box", "tenant/demo", "tenant/other")
 UNKNOWN = {
     "digest": "0" * 64, "slug": "no-such", "code": "x" * 43, "name": "no.css", "version": "0", "owner": "no-such",
     "tenant": "no-such", "which": "0", "key": "no-such", "export": "no-such", "number": "0",
+    "letter": "0" * 32, "kind": "no-such", "draft": "0" * 64,
 }  # fmt: skip
 READERS_MAY = {"exports.start": (AUDIT, 404), "exports.cancel": (AUDIT, 404), "records.verify_files": (EVERYONE, 422)}
 """What readers do beside reading: an export changes nothing but that the log says who made it; to have files verified
@@ -150,7 +152,7 @@ def test_what_is_foreign_answers_as_what_is_unknown(managed: ManagedBox, ann: Vi
 
 
 def of_demo(managed: ManagedBox, visitor: Visitor) -> dict[str, str]:
-    """A record, a key and an export of the tenant demo, by the names of path parameters."""
+    """A record, a key, an export, a letter, a kind and a draft of the tenant demo, by the names of path parameters."""
     record = managed.sealed()
     entry = f"/api/v1/audit/demo/entries/{record}"
     wait_until(lambda: visitor.get(entry).json()["proof"] is not None, 20, "a signed head over the record")
@@ -159,7 +161,13 @@ def of_demo(managed: ManagedBox, visitor: Visitor) -> dict[str, str]:
     export = begun.json()["next"].rpartition("/")[2]
     shown = f"/api/v1/exports/{export}"
     wait_until(lambda: visitor.get(shown).json()["state"] == "made", 30, "the export is made")
-    return {"owner": "demo", "tenant": "demo", "which": record, "key": "demo-seal", "export": export, "number": "0"}
+    policy_of_demo(managed)
+    letter, draft = letters_of_demo(managed).bond, kept_draft(managed).draft
+    wait_until(lambda: visitor.get(f"/letters/demo/{letter}/evidence").status_code == 200, 20, "a head over the letter")
+    return {
+        "owner": "demo", "tenant": "demo", "which": record, "key": "demo-seal", "export": export, "number": "0",
+        "letter": letter, "kind": "bid-bond", "draft": draft,
+    }  # fmt: skip
 
 
 def _answer(visitor: Visitor, operation: Operation, path: str) -> tuple[int, object]:

@@ -346,7 +346,7 @@ def test_the_front_tells_who_asks_whatever_the_browser_says(managed: ManagedBox,
     assert answer.status_code == 200
     configuration = (managed.home.front / "management-front.conf").read_text()
     assert "proxy_pass_request_headers off;" in configuration
-    assert configuration.count("X-Cinnabar-Address $remote_addr;") == 2
+    assert configuration.count("X-Cinnabar-Address $remote_addr;") == 3
 
 
 def test_other_names_and_addresses_are_led_to_the_one_name(managed: ManagedBox) -> None:

@@ -1,0 +1,173 @@
+"""What a tenant's letters count against its limits, whom it concentrates on, and what its events cost: for its people.
+
+Whom a count is of is kept under a keyed hash; its label opens with the tenant's content key, as the records do.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final
+
+import msgspec
+
+from appliance.api.bodies import BodyCipher, BodyDamaged
+from appliance.api.letters.counted import LABEL
+from appliance.audit.errors import NO_SUCH_LOG
+from appliance.audit.room import Asker, AuditedLog, AuditRoom
+from appliance.errors import NotFound
+from appliance.letter_limits import LimitsRefused, Rules, compile_rules, read_limit_file
+
+LARGEST: Final = 10
+"""Whom a counter shows by name."""
+COUNTERS: Final = 64
+NOTICES: Final = 50
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class WhomUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One of those whom a counter counts."""
+
+    label: str
+    amount: int
+
+
+class CounterUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A counter in its newest window. Amounts in ten-thousandths; letters and events as whole numbers."""
+
+    counter: str
+    """KIND/QUOTA/CURRENCY."""
+    window: str
+    """2026-11 and the like; empty: what is outstanding, or ever."""
+    total: int
+    largest: list[WhomUse]
+    """Empty where it counts by nobody."""
+    most: int | None
+    """What it, or each of those whom it counts, may come to; None: no limit is set."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A warning, or issuing that stopped."""
+
+    time: int
+    what: str
+    subject: str
+    threshold: int
+    used: int
+    most: int
+
+
+class Metered(msgspec.Struct, frozen=True, kw_only=True):
+    """What one event of one kind came to in the month."""
+
+    kind: str
+    event: str
+    application: str
+    currency: str
+    count: int
+    amount: int
+    fee: int
+    billed_fee: int
+
+
+class UsageView(msgspec.Struct, frozen=True, kw_only=True):
+    month: str
+    counters: list[CounterUse]
+    days: list[tuple[str, int, int]]
+    """(day, events, fees)"""
+    metered: list[Metered]
+    notices: list[Notice]
+    stopped: list[tuple[str, int, str]]
+    """(kind, since in microseconds, reason)"""
+
+
+async def usage(room: AuditRoom, asker: Asker, audited: AuditedLog, month: str) -> UsageView:
+    """Of a month, as 2026-11; counters as they stand. Raises NotFound, BadRequest."""
+    if audited.cipher is None:
+        raise NotFound(NO_SUCH_LOG)
+    recorder, name = room.source.recorder, audited.name
+    size = await room.source.size(name)
+    await room.tell(asker, audited, _encode({"usage": month}).decode(), 0, size, 1)
+    last = f"{month}-31"
+    return UsageView(
+        month=month,
+        counters=await _counters(room, audited, audited.cipher),
+        days=_days(await recorder.query("usage_days", name, f"{month}-01", last)),
+        metered=_metered(await recorder.query("metered", name, month)),
+        notices=[
+            Notice(time=row[1], what=row[2], subject=row[3], threshold=row[4], used=row[5], most=row[6])
+            for row in await recorder.query("notices", name, (1 << 62), NOTICES)
+        ],
+        stopped=[(row[0], row[1], row[2]) for row in await recorder.query("stopped_kinds", name)],
+    )
+
+
+async def _counters(room: AuditRoom, audited: AuditedLog, cipher: BodyCipher) -> list[CounterUse]:
+    recorder, name = room.source.recorder, audited.name
+    newest: dict[str, str] = {}
+    after = ""
+    # One page of names a step past all of a counter's window: whom there may be many, windows and counters few.
+    while len(newest) < COUNTERS and (page := await recorder.query("tallies", name, "", after, 1)):
+        parts = str(page[0][0]).rsplit("/", 2)
+        after = str(page[0][0])
+        if len(parts) == 3:
+            newest[parts[0]] = max(newest.get(parts[0], ""), parts[1])
+            after = f"{parts[0]}/{parts[1]}/\U0010ffff"
+    rules = await _rules(room, name)
+    found = []
+    for counter, window in sorted(newest.items()):
+        rows = await recorder.query("counter", name, counter, window, 1_000)
+        limit = rules.limits.get(counter.rstrip("/"), rules.limits.get(counter))
+        named = [row for row in rows if row[0]]
+        found.append(
+            CounterUse(
+                counter=counter,
+                window=window,
+                total=sum(row[1] for row in rows),
+                largest=[WhomUse(label=_label(cipher, row), amount=row[1]) for row in named[:LARGEST]],
+                most=None if limit is None else limit.most,
+            )
+        )
+    return found
+
+
+async def _rules(room: AuditRoom, tenant: str) -> Rules:
+    now_us = int(datetime.datetime.now(datetime.UTC).timestamp() * 1_000_000)
+    standing = Rules()
+    for form, _, since, document in await room.source.recorder.query("letter_terms", tenant):
+        if form == "limits" and since <= now_us:
+            try:
+                standing = compile_rules(read_limit_file(document))
+            except LimitsRefused:
+                continue  # a ceremony lets none in that cannot be read
+    return standing
+
+
+def _label(cipher: BodyCipher, row: list[Any]) -> str:
+    try:
+        return cipher.open_bytes(LABEL + bytes.fromhex(row[0]), row[2]).decode()
+    except (BodyDamaged, ValueError):
+        return str(row[0])[:12]
+
+
+def _days(rows: list[list[Any]]) -> list[tuple[str, int, int]]:
+    sums: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        count, fee = sums.get(row[0], (0, 0))
+        sums[row[0]] = count + row[5], fee + row[7]
+    return [(day, *sums[day]) for day in sorted(sums)]
+
+
+def _metered(rows: list[list[Any]]) -> list[Metered]:
+    """Lines without those whom they are of, who stand on the bills."""
+    sums: dict[tuple[str, str, str, str], list[int]] = {}
+    for row in rows:
+        held = sums.setdefault((row[0], row[1], row[2], row[4]), [0, 0, 0, 0])
+        for at, column in enumerate((6, 7, 8, 12)):
+            held[at] += row[column]
+    return [
+        Metered(
+            kind=kind, event=event, application=application, currency=currency, count=held[0], amount=held[1],
+            fee=held[2], billed_fee=held[3],
+        )
+        for (kind, event, application, currency), held in sorted(sums.items())
+    ]  # fmt: skip

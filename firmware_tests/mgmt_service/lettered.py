@@ -1,0 +1,91 @@
+"""Letters of the tenant demo for the pages: one with a hostile field, a claim and a page; a voucher that was split."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from dataclasses import dataclass
+
+import msgspec
+
+from appliance.api.letters.draft_schemas import KeptDraft
+from appliance.api.letters.schemas import LetterRequest
+from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
+from firmware_tests.letters.kinds import FIELDS
+from firmware_tests.mgmt_service.managed import ManagedBox
+
+HOSTILE = '<script>alert(1)</script> & {{ 7*7 }} "扩建工程" <img src=x onerror=alert(1)>'
+"""What an application may write: markup is text to the box."""
+CONTACT = "Lin Mei, extension 4021"
+LARGE = {"amount": "1000000.01", "currency": "CNY"}
+
+
+@dataclass(frozen=True)
+class Letters:
+    bond: str
+    institution: str
+    """With a hidden value, CONTACT."""
+    voucher: str
+    part: str
+
+
+def letters_of_demo(managed: ManagedBox) -> Letters:
+    with managed.client() as client:
+        bond = client.begin_letter("bid-bond", bond_fields(project=HOSTILE), document=True).happened.letter
+        claim = {"claimed": {"amount": "120000.00", "currency": "CNY"}, "reason": HOSTILE}
+        client.letter_event(bond, "claim", data=claim)
+        client.letter_event(bond, "refuse", data={"reason": "Out of time."})
+        institution = client.begin_letter("institution", _institution()).happened.letter
+        voucher = client.begin_letter("credit-voucher", _voucher()).happened.letter
+        client.letter_event(voucher, "confirm")
+        parts = [
+            {"amount": {"amount": amount, "currency": "CNY"}, "holder": {"name": name, "id": f"9144{at}"}}
+            for at, (name, amount) in enumerate([("Supplier two", "30000.00"), ("Supplier three", "20000.00")])
+        ]
+        answer = client.letter_event(voucher, "transfer", data={"parts": parts})
+    return Letters(bond, institution, voucher, answer.parts[0])
+
+
+def bond_fields(**changed: object) -> dict[str, object]:
+    return FIELDS | {"tender_code": f"T-{uuid.uuid4().hex[:12]}"} | changed
+
+
+def _institution() -> dict[str, object]:
+    return {
+        "institution": {"name": "华南担保有限公司", "id": uuid.uuid4().hex[:18].upper()},
+        "category": "guarantor",
+        "scope": "Bid bonds",
+        "limit": {"amount": "50000000.00", "currency": "CNY"},
+        "licence": "ab" * 32,
+        "contact": CONTACT,
+    }
+
+
+def _voucher() -> dict[str, object]:
+    today = datetime.datetime.now(datetime.UTC).date()
+    return {
+        "number": f"V-{uuid.uuid4().hex[:12]}",
+        "debtor": {"name": "Core company", "id": "91440101MA5CYYYY2K"},
+        "holder": {"name": "Supplier one", "id": "91440101MA5CZZZZ3K"},
+        "face": {"amount": "50000.00", "currency": "CNY"},
+        "issued_on": f"{today}",
+        "due": f"{today + datetime.timedelta(days=180)}",
+        "trade": uuid.uuid4().hex * 2,
+    }
+
+
+def policy_of_demo(managed: ManagedBox) -> None:
+    """The policy `issue` of demo by a ceremony: two of ann, bo and eli, who is an officer of `other` alone."""
+    tier = ApprovalTier(up_to="", currency="CNY", approvers=["ann", "bo", "eli"], threshold=2, in_order=False)
+    action = SetApprovalPolicy(tenant="demo", policy="issue", tiers=[tier])
+    with managed.desk() as desk:
+        digest = desk.submit(desk.draft("ann", "Who approves bonds", "For letters", msgspec.json.encode([action]), 24))
+    managed.say(digest, "request ann", "approve bo")
+    with managed.desk() as desk:
+        assert desk.execute(digest, 30.0)["state"] == "executed"
+
+
+def kept_draft(managed: ManagedBox, **changed: object) -> KeptDraft:
+    """A draft that waits for approvals by the policy `issue`."""
+    with managed.client() as client:
+        return client.keep_letter_draft(LetterRequest(kind="bid-bond", fields=bond_fields(amount=LARGE, **changed)))
