@@ -167,6 +167,12 @@ SCRIPTS: Final = (
         (Step(kinds.DestroyReleaseKey),),
     ),
     Script(
+        "message-key",
+        _("Give a tenant a key of messages"),
+        _("Makes the key to which partners encrypt their messages, or the next one; the one before it still opens."),
+        (Step(kinds.MakeMessageKey),),
+    ),
+    Script(
         "uniqueness-key",
         _("Give a tenant a key of uniqueness"),
         _("Makes the key by which a tenant’s letters are used once, where it has none. It is never replaced."),

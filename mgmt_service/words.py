@@ -187,6 +187,7 @@ ACTIONS: Final = {
     "declare-compromised": _("Declare a key compromised"),
     "destroy-key": _("Destroy a key"),
     "destroy-release-key": _("Destroy a release key"),
+    "make-message-key": _("Make a key of messages"),
     "make-uniqueness-key": _("Make a key of uniqueness"),
     "back-up-keys": _("Back up keys"),
     "restore-keys": _("Restore keys"),

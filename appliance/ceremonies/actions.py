@@ -168,6 +168,13 @@ class DestroyReleaseKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_
     """How many values veiled to it are not opened: as many as the box counts, or it is refused."""
 
 
+class MakeMessageKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="make-message-key"):
+    """The key that partners encrypt messages to, or the next one: docs/gateway.md. The one before still opens."""
+
+    token: Name
+    """One with the tenant's release keys."""
+
+
 class MakeUniquenessKey(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="make-uniqueness-key"):
     """The key by which a tenant's letters are used once, where it has none and nothing was ever used under one. It is
     never followed by another: what was used under it would be found no more."""
@@ -513,7 +520,7 @@ Action = (
     AmendConstitution
     | InitialiseToken | GenerateKey | RequestCertificate | ImportCertificate | IssueCertificate
     | ActivateKey | RotateKey | ResumeKey | DeclareCompromised | DestroyKey | BackUpKeys | RestoreKeys
-    | DestroyReleaseKey | MakeUniquenessKey | SetStandby | EndStandby
+    | DestroyReleaseKey | MakeMessageKey | MakeUniquenessKey | SetStandby | EndStandby
     | CreateAuthority | SetCertificateProfile | AuthoriseEnrolment | RevokeCertificate | ReleaseCertificate
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
     | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation

@@ -62,6 +62,10 @@ SENTENCES: Final[dict[str, Pair]] = {
         "can then be opened by nobody.",
         "在令牌中永久销毁{owner}的开封密钥 {key}。尚未开封的 {unopened} 项密封内容此后任何人都无法打开。",
     ),
+    "make-message-key": (
+        "Make a key in token {token} to which partners of {owner} encrypt messages from now on.",
+        "在令牌 {token} 中生成密钥，{owner}的合作方此后以其加密报文。",
+    ),
     "make-uniqueness-key": (
         "Make the key by which letters of {owner} are used once. It is never replaced.",
         "为{owner}生成用于判定函件唯一性的密钥。该密钥不得更换。",

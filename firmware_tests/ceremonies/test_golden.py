@@ -22,6 +22,7 @@ import msgspec
 import pytest
 
 from appliance.box.kinds import kinds_of
+from appliance.box.partners import newest_profile
 from appliance.box.settings import read_settings
 from appliance.ceremonies import bundle as form
 from appliance.ceremonies.actions import (
@@ -44,6 +45,7 @@ from appliance.evidence.directory import read_directory
 from appliance.keymaster.console.client import ConsoleClient
 from appliance.letters.seal_object import read_seal_object
 from appliance.letters.shipped import shipped
+from firmware_tests.gateway.partner import Party
 from firmware_tests.governed import Governed, governed
 from firmware_tests.running import RunningBox, wait_until
 from hsm.testing.forwarder import Forwarder
@@ -369,6 +371,44 @@ def release_key(stage: Governed, name: str) -> dict[str, Any]:
     with stage.desk() as desk:
         (found,) = [one for one in desk.call("keys", "tenant/demo") if one["name"] == name]
     return dict(found)
+
+
+def test_partners_and_the_key_of_their_messages(stage: Governed, tmp_path: Path) -> None:
+    """Keys follow each other and the two newest open; a profile names what is there."""
+    for number in range(2):
+        actions = written("message-key", {}, {"tenant": "demo", "token": "demo-release"})
+        members = check(stage, stage.decide(actions, title="Messages"), "message-key")
+        tenant = next(one for one in read_settings(stage.box.home.settings).tenants if one.name == "demo")
+        assert len(tenant.message_keys) == 2
+        assert any(name.endswith("public-key.der") for name in members), number
+    assert all("demo-message-1" not in one.key_uri for one in tenant.message_keys)
+    for token in ("other-release", "demo", "none"):
+        with pytest.raises(CinnabarError, match="no such token"):
+            stage.submit(written("message-key", {}, {"tenant": "demo", "token": token}))
+    party = Party(tmp_path)
+    profile = {
+        "tenant": "demo", "partner": "srm", "title": "供应链 SRM", "format": "envelope", "sign": "ES256",
+        "sign_certificates": (tmp_path / "sign.crt").read_text(),
+        "encrypt_certificate": (tmp_path / "encrypt.crt").read_text(), "answer_key": "demo-seal",
+        "calls": "begin letter", "kinds": "bid-bond", "window_s": "300",
+    }  # fmt: skip
+    members = check(stage, stage.decide(written("set-partner", {}, profile), title="A partner"), "set-partner")
+    kept = newest_profile(stage.box.home, "demo", "srm")
+    assert kept is not None
+    assert base64.b64decode(kept.sign_certificates[0]) == party.certificate("sign")
+    assert any(name.endswith("srm-1.json") for name in members)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"answer_key": "other-seal"}, "answer_key"),
+        ({"kinds": "no-such-kind"}, "kinds"),
+        ({"sign": "RS256"}, "sign_certificates"),
+        (
+            {"encrypt_certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"},
+            "encrypt_certificate",
+        ),
+    ]
+    for changed, where in wrong:
+        with pytest.raises(CinnabarError, match=where):
+            stage.submit(written("set-partner", {}, profile | changed))
 
 
 def test_a_key_of_uniqueness(stage: Governed) -> None:

@@ -36,6 +36,7 @@ from appliance.ceremonies.actions import (
     DestroyReleaseKey,
     GenerateKey,
     InitialiseToken,
+    MakeMessageKey,
     MakeUniquenessKey,
     RequestCertificate,
     RestoreKeys,
@@ -50,7 +51,7 @@ from appliance.keymaster.keys.shares import make_shares, recover
 from appliance.keymaster.keys.wrapping import BackupFailed, throwaway_module
 from appliance.keymaster.registry import answers, find_executor
 from hsm import HsmError, LaneSettings, Pkcs11Uri, Token, initialise_token, open_token
-from hsm.agreement import generate_agreement_key
+from hsm.agreement import AgreementKey, generate_agreement_key
 from hsm.backup import install_wrapping_key, remove_wrapping_keys, restore_key, wrap_key
 from hsm.inventory import list_objects
 from hsm.keys import destroy_key_pair, generate_key_pair
@@ -217,6 +218,12 @@ class _Stage:
             return self._back_up(action)
         if isinstance(action, RestoreKeys):
             return self._restore(action)
+        if isinstance(action, MakeMessageKey):
+            identifier = step_key_id(self._digest, step)
+            AgreementKey.find(
+                token := self.token(action.token), generate_agreement_key(token, "message", id=identifier)
+            )
+            return {"id": identifier.hex()}, ["the public key"]
         if isinstance(action, MakeUniquenessKey | CreateFederation):
             return self._make_mac_key(step, action)
         if isinstance(action, DestroyKey | DestroyReleaseKey):
