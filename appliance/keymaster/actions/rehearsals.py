@@ -219,10 +219,8 @@ class _Stage:
         if isinstance(action, RestoreKeys):
             return self._restore(action)
         if isinstance(action, MakeMessageKey):
-            identifier = step_key_id(self._digest, step)
-            AgreementKey.find(
-                token := self.token(action.token), generate_agreement_key(token, "message", id=identifier)
-            )
+            identifier, token = step_key_id(self._digest, step), self.token(action.token)
+            AgreementKey.find(token, generate_agreement_key(token, "message", id=identifier))
             return {"id": identifier.hex()}, ["the public key"]
         if isinstance(action, MakeUniquenessKey | CreateFederation):
             return self._make_mac_key(step, action)
