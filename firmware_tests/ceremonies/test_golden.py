@@ -473,6 +473,42 @@ def test_a_seal_is_registered_and_withdrawn(stage: Governed) -> None:
         stage.submit([WithdrawSeal(tenant="demo", seal="nothing", because="It is worn.")])
 
 
+LIMITS = """format = "cinnabar-limits/1"
+version = 1
+
+[[limits]]
+counter = "bid-bond/bidder"
+currency = "CNY"
+tiers = [{ up_to = "5000000" }]
+warn_at = ["85"]
+"""
+
+
+def test_limits_of_letters_and_issuing_that_stops(stage: Governed) -> None:
+    """One officer's word stops issuing at once; only the quorum lets it go on, and not what was stopped again since."""
+    shared = {"tenant": "demo"}
+    setting = written("set-letter-terms", {}, shared | {"terms": LIMITS.replace("\n", "\r\n")})
+    members = check(stage, stage.decide(setting, title="Limits"), "set-letter-terms")
+    assert "up to 5000000 CNY by itself; above it refused" in members[form.SCRIPTS["en"]].decode()
+    with stage.box.admin() as admin:
+        assert [row[3] for row in admin.query("letter_terms", "demo")] == [LIMITS.encode()]
+    for wrong, said in ((LIMITS + "# other\n", "does not follow 1"), (LIMITS.replace("bidder", "bitter"), "bitter")):
+        with pytest.raises(CinnabarError, match=said):
+            stage.submit(written("set-letter-terms", {}, shared | {"terms": wrong}))
+
+    kind = shared | {"kind": "bid-bond", "because": "A rumour"}
+    with pytest.raises(CinnabarError, match="nothing is stopped"):
+        stage.submit(written("resume-issuing", {}, kind))
+    digest = stage.submit(written("stop-issuing", {}, kind), "Stop", requester="ann")
+    assert stage.say(digest, "take-away ann")["state"] == "executed"
+    check(stage, digest, "stop-issuing")
+    with stage.box.admin() as admin:
+        assert [(one, why) for one, _, why in admin.query("stopped_kinds", "demo")] == [("bid-bond", "A rumour")]
+    check(stage, stage.decide(written("resume-issuing", {}, kind), title="Again"), "resume-issuing")
+    with stage.box.admin() as admin:
+        assert admin.query("stopped_kinds", "demo") == []
+
+
 def test_suspend_a_tenant_and_lock(stage: Governed) -> None:
     for slug, members in (("suspend-tenant", {"name": "demo"}), ("lock", {})):
         digest = stage.submit(written(slug, {}, members), "Stop", requester="cai")

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from appliance.letters.kind import Kind, read_kind
+from appliance.letters.shipped import shipped
 from firmware_tests.running import RunningBox
 
 
@@ -26,6 +28,12 @@ def limited(box: RunningBox, tenant: str, text: str) -> Iterator[None]:
         yield
     finally:
         put_in_force(box, tenant, 'format = "cinnabar-limits/1"\n')
+
+
+def kinds_at_hand() -> dict[str, Kind]:
+    """The kinds that ship, by the digest of their files."""
+    loaded = [read_kind(text) for text in shipped().values()]
+    return {one.digest: one.kind for one in loaded}
 
 
 def let_go_on(box: RunningBox, tenant: str, kind: str) -> None:

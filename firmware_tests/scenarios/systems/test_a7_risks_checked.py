@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.running import RunningBox
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import day, digest, firm, fresh, moment, number, refuses, yuan
+from firmware_tests.scenarios.systems.terms import limited
 
-not_yet(
-    "A7",
-    "K12",
-    "kinds count outstanding amounts by bidder; limits that refuse, and their warnings, are not in the API yet",
-)
+BIDDER = """format = "cinnabar-limits/1"
+
+[[limits]]
+counter = "bid-bond/bidder"
+currency = "CNY"
+tiers = [{ up_to = "2000000" }]
+warn_at = ["80"]
+"""
 
 
-def test_a7_risks_are_found_by_themselves(guarantor: Client, office: Office) -> None:
+def test_a7_risks_are_found_by_themselves(guarantor: Client, office: Office, town: RunningBox) -> None:
     bidder = firm("岭南路桥有限公司")
     fields = {
         "tender_code": number("GD"),
@@ -43,6 +48,15 @@ def test_a7_risks_are_found_by_themselves(guarantor: Client, office: Office) -> 
         for field, value in bad.items():
             with refuses("field-refused", f"/fields/{field}"):
                 guarantor.begin_letter("bid-bond", fields | {"tender_code": number("GD"), field: value})
+
+    with (
+        limited(town, "guarantor", BIDDER),
+        shows("A7", "K12", "A bidder's outstanding bonds are warned of near a limit, and refused above it"),
+    ):
+        more = fields | {"tender_code": number("GD")}
+        assert [one.threshold for one in guarantor.begin_letter("bid-bond", more).warnings] == [8_000]
+        with refuses("letter-limit-exceeded", "2400000.00 CNY would be above the limit of 2000000.00 CNY"):
+            guarantor.begin_letter("bid-bond", fields | {"tender_code": number("GD")})
 
     with shows("A7", "K12", "What is sealed is counted against the institution's day"):
         before = guarantor.quota().signatures.used

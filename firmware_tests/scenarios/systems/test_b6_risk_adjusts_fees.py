@@ -4,16 +4,41 @@ from __future__ import annotations
 
 from appliance.client import Client
 from appliance.letters.event import read_event
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.running import RunningBox
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import firm, fresh, happened, refuses
-from firmware_tests.scenarios.systems.reguarantee import terms_in_force
+from firmware_tests.scenarios.systems.practice import firm, fresh, happened, refuses, yuan
+from firmware_tests.scenarios.systems.reguarantee import project, terms_in_force
+from firmware_tests.scenarios.systems.terms import let_go_on, limited
 
-not_yet("B6", "K12", "indicators that the box reckons from its own counts and raises by itself are not in the API yet")
+CLAIMS = """format = "cinnabar-limits/1"
+
+[[breakers]]
+name = "claims"
+stops = ["fund-allocation"]
+indicator = "ratio"
+of = "guarantee-project/claimed"
+over = "guarantee-project/accepted"
+currency = "CNY"
+above = "3"
+floor = "1000000"
+"""
 
 
-def test_b6_risk_adjusts_the_fee_rate(guarantor: Client, office: Office) -> None:
+def test_b6_risk_adjusts_the_fee_rate(guarantor: Client, office: Office, town: RunningBox) -> None:
     product = terms_in_force(guarantor, office)
+
+    with limited(town, "guarantor", CLAIMS):
+        with shows("B6", "K12", "The box reckons claims over what was accepted from its own counts, and tells"):
+            letter = guarantor.begin_letter("guarantee-project", project(product)).happened.letter
+            guarantor.letter_event(letter, "accept")
+            asked = {"overdue": yuan("90000000000.00"), "documents": fresh("代偿资料")}
+            (told,) = guarantor.letter_event(letter, "claim", data=asked).warnings
+            assert (told.what, told.subject, told.threshold) == ("issuing-stopped", "fund-allocation/claims", 300)
+            assert told.used * 10_000 > told.threshold * told.most
+            assert guarantor.warnings().warnings[0].subject == told.subject
+        let_go_on(town, "guarantor", "fund-allocation")
+
     alert = guarantor.begin_letter(
         "risk-alert",
         {

@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from appliance.client.fee_check import check_month
+from firmware_tests.running import RunningBox
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import day, digits, firm, number, receipt, refuses, yuan
+from firmware_tests.scenarios.systems.reguarantee import project, terms_in_force
+from firmware_tests.scenarios.systems.terms import kinds_at_hand, put_in_force
 
-not_yet(
-    "B8", "K12", "bills that the box makes from its own metering are not in the API yet; a billing program raises them"
-)
+TARIFF = """format = "cinnabar-tariff/1"
+title = "再担保费"
+currency = "CNY"
+rounding = "half-up"
+
+[[fees]]
+title = "再担保费"
+kind = "guarantee-project"
+event = "accept"
+rates = [{ up_to = "2000000", per_mille = "2" }, { per_mille = "1.5" }]
+least = "100"
+most = "20000"
+"""
 
 
-def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office) -> None:
+def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, town: RunningBox) -> None:
+    product = terms_in_force(guarantor, office)
+    institution = firm("江门市融资担保有限公司")
+    put_in_force(town, "guarantor", TARIFF)
+
+    def accepted(liability: str) -> None:
+        filed = guarantor.begin_letter("guarantee-project", project(product, liability, institution=institution))
+        guarantor.letter_event(filed.happened.letter, "accept")
+
+    with shows("B8", "K12", "What is accepted is metered for the institution, with its fee by the tariff's rates"):
+        for liability in ("1234567.89", "3000000.00", "1.00"):
+            accepted(liability)
+        usage = guarantor.usage()
+        (line,) = [one for one in usage.lines if institution["id"] in one.whom and one.event == "accept"]
+        assert (line.count, line.amount, line.fee, line.billed) == (3, "4234568.89", "7069.14", 0)
+
+    with shows(
+        "B8",
+        "K12",
+        "The month's bill is closed as a sealed letter, each line once; what comes later is another line",
+    ):
+        closed = guarantor.close_bill(usage.month, number("ZD"), institution, party=line.party)
+        made = guarantor.letter(closed.happened.letter).fields
+        assert (made["amount"]["amount"], made["metered"], made["lines"][0]["units"]) == ("7069.14", 3, 3)
+        with refuses("event-refused", "nothing of"):
+            guarantor.close_bill(usage.month, number("ZD"), institution, party=line.party)
+        accepted("500000.00")
+        second = guarantor.close_bill(usage.month, number("ZD"), institution, party=line.party)
+        later = guarantor.letter(second.happened.letter).fields
+        assert (later["amount"]["amount"], later["metered"]) == ("1000.00", 1)
+        assert guarantor.letter(closed.happened.letter).fields == made
+
+    with shows("B8", "K12", "Anybody with the records reckons the bills again from the sealed events, and they agree"):
+        found = check_month(guarantor, usage.month, kinds_at_hand())
+        assert (found.wrong, found.lines >= 1, found.events >= 4) == ([], True, True)
+
     payer, reguarantor = firm("佛山市融资担保有限公司"), firm("广东省融资再担保有限公司")
     bill = {
         "number": number("ZD"),

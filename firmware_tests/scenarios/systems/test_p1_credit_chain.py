@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance.client import Client
+from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
@@ -18,22 +19,32 @@ from firmware_tests.scenarios.systems.practice import (
     story,
     wait_for,
 )
+from firmware_tests.scenarios.systems.terms import put_in_force
 
 not_yet(
     "P1", "K3", "the hashes stand in each tenant's log; logging them on a consortium's ledger comes with the anchors"
 )
 not_yet("P1", "K18", "the supervision centre's own read-only view, and supervisors as witnesses, are not shown here")
-not_yet(
-    "P1",
-    "K12",
-    "answers are counted by source in the box; reading the counts, and fees from them, is not in the API yet",
-)
 not_yet("P1", "K14", "range and membership proofs over shared data come with the privacy proofs")
 
 
+TARIFF = """format = "cinnabar-tariff/1"
+title = "数据服务费"
+currency = "CNY"
+rounding = "half-up"
+
+[[fees]]
+title = "数据源应答"
+kind = "query-receipt"
+event = "answer"
+each = "0.50"
+"""
+
+
 def test_p1_shared_without_giving_away(
-    platform: Client, supplier: Client, supervisor: Client, office: Office, offline: Offline
+    platform: Client, supplier: Client, supervisor: Client, office: Office, offline: Offline, town: RunningBox
 ) -> None:
+    put_in_force(town, "platform", TARIFF)
     bureau, source = firm("广州征信有限公司"), firm("广东省市场监督管理局数据中心")
     subject = firm("佛山陶瓷机械有限公司")
 
@@ -135,6 +146,12 @@ def test_p1_shared_without_giving_away(
         platform.letter_event(case, "hear")
         office.event(platform, case, "settle", by=["li-ming"], data={"agreement": fresh("调解协议")})
         assert happened(platform, case)[1][1].data["package"] == digest(package)
+
+    with shows("P1", "K12", "Each answer is metered for its source, with the fee that it earns"):
+        (used,) = [one for one in platform.usage().lines if one.event == "answer" and source["id"] in one.whom]
+        assert (used.count, used.fee, used.application) == (1, "0.50", "platform-app")
+        (earned,) = platform.fees(party=used.party).lines
+        assert (earned.title, earned.fee) == ("数据源应答", "0.50")
 
     with shows("P1", "K18", "Data stays with its owner: another institution of the chain finds none of these letters"):
         for letter in (consent, asked, case):
