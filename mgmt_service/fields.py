@@ -174,6 +174,8 @@ def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
         return Field(**made, kind="long", help=_("The whole file, as cinnabar kind check has taken it."))
     if name == "terms":
         return Field(**made, kind="long", help=_("The whole file, as cinnabar limits check has taken it."))
+    if name == "image":
+        return Field(**made, kind="long", help=_("A PNG in base64."))
     if name in _LONG:
         return Field(**made, kind="long")
     plain = pattern.removeprefix(r"\A").removesuffix(r"\Z")

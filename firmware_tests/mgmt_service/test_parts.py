@@ -159,7 +159,7 @@ def entered(action: type[msgspec.Struct], known: Known) -> dict[str, Any]:
                 value = "CNY"
             case "text" if "up_to" in field.path:
                 value = "100.00"
-            case "text" | "list" if field.path in {"backup", "public_key", "bundle"} or "0-9a-f" in field.pattern:
+            case "text" | "list" if field.path in {"backup", "public_key", "bundle", "certificates"} or "0-9a-f" in field.pattern:
                 value = "0" * 64
             case "list" if field.path == "calls":
                 value = "begin letter"
