@@ -2,6 +2,7 @@
 
 A header matches whatever its case, blanks and punctuation: `project_number`, `Project number` and `项目编号`.
 Members of money and parties have headers of their own: `amount.currency`, `Debtor ID`, `被担保人编号`.
+What a label says in brackets may be left out.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _WORDS: Final = {
 }
 _MEMBERS: Final = {"party": ("name", "id"), "money": ("amount", "currency")}
 _LETTER_HEADERS: Final = ("letter", "letter id", "函件", "函件编号")
+_ASIDE = re.compile(r"\s*[(（][^)）]*[)）]")
 _PUNCTUATION = re.compile(r"[\s._/()（）:：-]+")
 
 
@@ -140,7 +142,8 @@ def _settable(kind: Kind, rule: Event) -> dict[str, dict[str, Field]]:
 
 def _headers(where: str, name: str, field: Field) -> Iterable[tuple[str, str]]:
     place = f"{where}.{name}"
-    words = (name, place, field.label.en, field.label.zh)
+    labels = (field.label.en, field.label.zh)
+    words = (name, place, *labels, *(_ASIDE.sub("", label) for label in labels))
     members = _MEMBERS.get(field.type, ())
     for word in words:
         yield word, f"{place}.{members[0]}" if members else place

@@ -40,6 +40,8 @@ def value_of(plan: FieldPlan, cells: dict[str, Cell]) -> Any:  # JSON; None: not
     whole = cells.get("")
     if isinstance(whole, Value):
         return whole.value
+    if isinstance(whole, Broken):
+        raise ValueError(whole.why)
     if plan.type == "money":
         return _money(plan, cells)
     if plan.type == "party":
@@ -48,8 +50,6 @@ def value_of(plan: FieldPlan, cells: dict[str, Cell]) -> Any:  # JSON; None: not
         return party or None
     if whole is None or whole == "":
         return None
-    if isinstance(whole, Broken):
-        raise ValueError(whole.why)
     convert = _CONVERSIONS.get(plan.type)
     return text_of(whole) if convert is None else convert(plan, whole)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ PIECE: Final = 256 * 1024
 SMALL: Final = 8 * 1024 * 1024
 """Bytes of a part that describes the workbook."""
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_DAMAGED: Final = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, OverflowError, struct.error
+)  # fmt: skip
+"""What zipfile raises for what is no sound archive; NotImplementedError is a RuntimeError."""
 _FORBIDDEN: Final = (
     ("xl/externallinks/", "it has links to other files"),
     ("xl/vbaproject", "it has macros"),
@@ -32,7 +37,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
             entries = self._zip.infolist()
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, UnicodeDecodeError) as error:
+        except _DAMAGED as error:
             raise IntakeRefused(f"the file is no workbook: {error}") from None
         if len(entries) > ENTRIES:
             raise IntakeRefused(f"the workbook has {len(entries)} parts, more than {ENTRIES}")
@@ -64,7 +69,7 @@ class Archive:
                     if size > limit:
                         raise IntakeRefused(f"the workbook's part {name[:80]!r} has more than {limit} bytes")
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except _DAMAGED as error:
             raise IntakeRefused(f"the workbook's part {name[:80]!r} is damaged: {error}") from None
 
     def small(self, name: str) -> bytes:
