@@ -10,7 +10,7 @@ from appliance.box import journal
 from appliance.box.home import Home
 from appliance.box.settings import read_settings
 from appliance.documents.isolation import shut_off
-from appliance.documents.process import serve
+from appliance.documents.process import serve, step_back
 
 
 @click.command()
@@ -22,6 +22,7 @@ def run(home: Path, user: int | None, peers: tuple[int, ...], readers: tuple[int
     """Run the keeper of the document workers in the foreground.
 
     It is started as root where it can be, because only root can leave the network; it does that first."""
+    step_back()
     isolation = shut_off(user)
     journal.configure("documents")
     place = Home(home)

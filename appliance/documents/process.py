@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 
 import structlog
 
@@ -17,6 +19,7 @@ from appliance.documents.messages import Hello
 from appliance.documents.server import Server
 from appliance.documents.tasks import TASKS, Task
 from appliance.documents.trust import TrustKeeper
+from appliance.documents.worker import NICE
 
 log = structlog.get_logger("documents")
 
@@ -24,6 +27,17 @@ log = structlog.get_logger("documents")
 def limits_of(settings: BoxSettings) -> Limits:
     documents = settings.documents
     return Limits(documents.cpu_seconds, documents.wall_seconds, documents.memory_mb * 1024 * 1024)
+
+
+def step_back() -> None:
+    """Have the kernel share processors so that stamps come first, where each part of the box has a session of its own.
+
+    Between sessions it shares them evenly whatever the nice levels of their processes (sched(7), the autogroup
+    feature), so that the session steps back as a whole. A session that others share is left as it is. To be called
+    while the process may write to its /proc: `shut_off` ends that."""
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):  # a kernel without the feature goes by the levels
+            Path("/proc/self/autogroup").write_text(str(NICE))
 
 
 def serve(

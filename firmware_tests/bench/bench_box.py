@@ -14,6 +14,7 @@ stamps-bulk-json     the same as JSON with every path
 stamp-p99            ms at 70 % of the peak of stamps-unix, open loop; and at half of it
 stamp-p99-bulk       ms at 20 % of that peak while 10,000-digest bulk seals run
 stamp-p99-verify     ms at 1,000/s while another tenant has large files verified, two calls at a time; and without
+stamp-p99-rendering  ms at 1,000/s while another tenant begins letters with rendered PDFs and has PDFs of its own sealed
 stamp-p99-large      ms at 1,000/s while another tenant seals documents of 14 MiB into answers of 20 and replays each
 stamps-lanes-5ms     stamps/s with every C_Sign delayed ÷ (lanes ÷ delay); also 20ms
 worker-memory        MiB resident of the largest API worker after all this
@@ -39,6 +40,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import msgspec
 
 from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS
@@ -255,6 +257,56 @@ class Bench:
         stop.set()
         thread.join()
 
+    def stamps_beside_rendering(self) -> None:
+        query = self.body("query", QUERY)
+        media_type = "application/timestamp-query"
+        alone = self.unix("/tsa/demo-tsu", query, media_type, 64, VERIFY_RATE)
+        with self.documents_running() as calls:
+            paced = self.unix("/tsa/demo-tsu", query, media_type, 64, VERIFY_RATE)
+        say(
+            "stamp-p99-rendering", paced["p99_us"] / 1000, "ms", p50_ms=paced["p50_us"] / 1000, rate=paced["rate"],
+            missed=paced["missed"], letters=calls[0], uploads=calls[1], alone_p99_ms=alone["p99_us"] / 1000,
+        )  # fmt: skip
+
+    @contextmanager
+    def documents_running(self) -> Iterator[list[int]]:
+        """The other tenant begins letters whose page is set and sealed, and has PDFs sealed, without pause."""
+        asked = {"kind": "bid-bond", "document": True}
+        stop, calls = threading.Event(), [0, 0]
+
+        def begin(client: httpx.Client) -> dict[str, Any]:
+            fields = FIELDS | {"tender_code": f"T-{os.urandom(6).hex().upper()}"}
+            answer = client.post("/v1/letters", content=msgspec.json.encode(asked | {"fields": fields}))
+            assert answer.status_code == 200, answer.text
+            made: dict[str, Any] = answer.json()
+            return made
+
+        def render() -> None:
+            with self.box.http("other", headers=headers) as client:
+                while not stop.is_set():
+                    begin(client)
+                    calls[0] += 1
+
+        def upload() -> None:
+            with self.box.http("other", headers=headers) as client:
+                while not stop.is_set():
+                    answer = client.post("/v1/documents/seals", content=body)
+                    assert answer.status_code == 200, answer.text
+                    calls[1] += 1
+
+        headers = {"Content-Type": "application/json"}
+        with self.box.http("other", headers=headers) as client:
+            page = begin(client)["happened"]["beside"]["letter.pdf"]
+        body = msgspec.json.encode({"document": page, "level": "B-T"})
+        threads = [threading.Thread(target=one) for one in (render, render, render, upload, upload)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        yield calls
+        stop.set()
+        for thread in threads:
+            thread.join()
+
     @contextmanager
     def bulk_seals_running(self) -> Iterator[list[int]]:
         stop, calls = threading.Event(), [0]
@@ -410,6 +462,8 @@ def main() -> None:
             bench.stamps_beside_verify()
         if wanted("stamp-p99-large"):
             bench.stamps_beside_large()
+        if wanted("stamp-p99-rendering"):
+            bench.stamps_beside_rendering()
         if wanted("seals"):
             bench.seals()
         if wanted("letters"):

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance.documents.worker import NICE
 from appliance.evidence.directory import read_directory
 from firmware_tests.running import RunningBox, wait_until
 
@@ -80,6 +81,14 @@ def test_a_prepared_value_of_another_kind_takes_no_cms(client: httpx.Client, env
     prepared = client.post("/v1/seals/prepare", json={"digest": "00" * 32}).json()["prepared"]
     answer = client.post("/v1/seals", json={"existing": encoded(enveloping), "prepared": prepared})
     assert answer.json()["type"] == "urn:cinnabar:problem:prepared-rejected"
+
+
+def test_documents_give_way_to_stamps_as_a_session(box: RunningBox) -> None:
+    """Nice levels of processes say nothing between the sessions in which a box's parts run (sched(7), autogroup)."""
+    sessions = {name: Path(f"/proc/{pid}/autogroup") for name, pid in box.processes().items()}
+    if sessions["documents"].exists():  # else the kernel goes by the processes' own levels
+        levels = {name: int(path.read_text().split()[-1]) for name, path in sessions.items()}
+        assert levels.pop("documents") == max(levels.values()) + NICE
 
 
 def test_hostile_cms(box: RunningBox, client: httpx.Client, enveloping: bytes) -> None:
