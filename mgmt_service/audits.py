@@ -32,6 +32,10 @@ class Audit:
         """The bytes of an export's file."""
         return self._stream(person, lambda client: client.export_file(export, number))
 
+    def table(self, person: str, tenant: str, run: str) -> Iterator[bytes]:
+        """Every verdict of an intake run as CSV."""
+        return self._stream(person, lambda client: client.intake_table(tenant, run))
+
     def _stream(self, person: str, ask: Callable[[AuditClient], Iterator[bytes]]) -> Iterator[bytes]:
         """Over a connection of its own, which a slow reader may keep. The first part is read before this returns, so
         that what is not there is refused and not cut short."""

@@ -25,6 +25,7 @@ ENTRIES: Final = [
     Entry("/tenants", _("Tenants"), EVERYONE),
     Entry("/kinds", _("Kinds of letters"), EVERYONE),
     Entry("/letters", _("Letters"), AUDIT),
+    Entry("/intakes", _("Intake runs"), AUDIT),
     Entry("/approvals", _("Letters to approve"), WORK_LIST),
     Entry("/records", _("Seals and stamps"), AUDIT),
     Entry("/audit", _("Audit"), AUDIT),

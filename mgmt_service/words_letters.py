@@ -66,6 +66,21 @@ NOTICES: Final[dict[str, Any]] = {
     "issuing-resumed": (_("Issuing goes on"), "good"),
 }
 
+RUN_STATES: Final[dict[str, Any]] = {
+    "receiving": (_("The file is being sent"), "warn"),
+    "received": (_("Waits for its turn"), "warn"),
+    "reading": (_("Being read"), "warn"),
+    "running": (_("Rows are being decided"), "warn"),
+    "done": (_("Done"), "good"),
+    "failed": (_("Failed"), "bad"),
+    "stopped": (_("Stopped"), "plain"),
+}
+ROW_VERDICTS: Final[dict[str, Any]] = {
+    "accepted": (_("Accepted"), "good"),
+    "duplicate": (_("Duplicate"), "plain"),
+    "refused": (_("Refused"), "bad"),
+}
+
 
 def install(app: Flask) -> None:
     app.jinja_env.globals.update(
@@ -79,4 +94,6 @@ def install(app: Flask) -> None:
         VALUES=VALUES,
         DRAFT_STATES=DRAFT_STATES,
         NOTICES=NOTICES,
+        RUN_STATES=RUN_STATES,
+        ROW_VERDICTS=ROW_VERDICTS,
     )

@@ -12,6 +12,7 @@ from appliance.audit.drafts import DraftView
 from appliance.audit.errors import AuditUnavailable
 from appliance.audit.exporting import ExportView
 from appliance.audit.filters import Filter
+from appliance.audit.intakes import RunsView, RunView
 from appliance.audit.letters import LetterFilter, LettersView, LetterView
 from appliance.audit.pages import EntryProof, PageView
 from appliance.audit.usage import UsageView
@@ -85,6 +86,22 @@ class AuditClient(CallClient):
     def usage(self, log: str, month: str) -> UsageView:
         """What a tenant's letters count against its limits, and what its events came to in a month (2026-11)."""
         return msgspec.convert(self.call("usage", self.person, log, month), UsageView)
+
+    def intakes(self, log: str, before: int = 0) -> RunsView:
+        """A page of a tenant's intake runs, the newest first. `before`: `next` of the page before."""
+        return msgspec.convert(self.call("intakes", self.person, log, before), RunsView)
+
+    def intake(self, log: str, identifier: str, only: str = "", first: int = 0) -> RunView:
+        """One run with a page of verdicts: all, or those that are `accepted`, `duplicate` or `refused`."""
+        return msgspec.convert(self.call("intake", self.person, log, identifier, only, first), RunView)
+
+    def intake_table(self, log: str, identifier: str) -> Iterator[bytes]:
+        """Every verdict of a run as CSV, in parts of about a mebibyte."""
+        first: int | None = 0
+        while first is not None:
+            part, first = self.call("intake_part", self.person, log, identifier, first)
+            if part:
+                yield part
 
     def export_start(self, log: str, wanted: Filter | None = None, form: str = "asice") -> str:
         """Begin an export: asice, jsonl or csv. Returns its name."""

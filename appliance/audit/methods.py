@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from appliance.audit import drafts as kept_drafts
+from appliance.audit import intakes as intake_runs
 from appliance.audit import letters as tenant_letters
 from appliance.audit import pages
 from appliance.audit import usage as letter_usage
@@ -40,7 +41,7 @@ class Methods:
     def table(self) -> dict[str, Method]:
         names = (
             "logs entries entry counts export_start export_progress export_cancel export_part exports status "
-            "letters letter letter_evidence drafts draft usage"
+            "letters letter letter_evidence drafts draft usage intakes intake intake_part"
         )
         return {name: getattr(self, name) for name in names.split()}
 
@@ -106,6 +107,25 @@ class Methods:
 
     async def usage(self, peer: Peer, person: Person, log: str, month: Month) -> letter_usage.UsageView:
         return await letter_usage.usage(self._room, _asker(peer, person), self._room.log(log), month)
+
+    async def intakes(self, peer: Peer, person: Person, log: str, before: Number) -> intake_runs.RunsView:
+        return await intake_runs.runs(self._room, _asker(peer, person), self._room.log(log), before)
+
+    async def intake(
+        self,
+        peer: Peer,
+        person: Person,
+        log: str,
+        identifier: intake_runs.IntakeId,
+        only: intake_runs.Only,
+        first: Number,
+    ) -> intake_runs.RunView:
+        return await intake_runs.run(self._room, _asker(peer, person), self._room.log(log), identifier, only, first)
+
+    async def intake_part(
+        self, peer: Peer, person: Person, log: str, identifier: intake_runs.IntakeId, first: Number
+    ) -> tuple[bytes, int | None]:
+        return await intake_runs.part(self._room, _asker(peer, person), self._room.log(log), identifier, first)
 
     async def export_start(self, peer: Peer, person: Person, log: str, wanted: Filter, form: str) -> str:
         return await self._exports.start(_asker(peer, person), self._room.log(log), checked(wanted), form)

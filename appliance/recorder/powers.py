@@ -105,9 +105,9 @@ POWERS: Final[Mapping[str, Powers]] = {
         queries=frozenset(
             (
                 "archive_part", "archived_segment", "checkpoint_covering", "counter", "draft", "drafts", "get_record",
-                "letter", "letter_counts", "letter_page", "letter_records", "letter_terms", "letters", "list_at",
-                "metered", "notices", "packed_records", "picked_records", "read_leaves", "record_heads", "record_part",
-                "stopped_kinds", "tallies", "tree_size", "usage_days",
+                "intake", "intake_pages", "intakes", "letter", "letter_counts", "letter_page", "letter_records",
+                "letter_terms", "letters", "list_at", "metered", "notices", "packed_records", "picked_records",
+                "read_leaves", "record_heads", "record_part", "stopped_kinds", "tallies", "tree_size", "usage_days",
             )
         ),
     ),

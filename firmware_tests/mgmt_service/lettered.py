@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import uuid
 from dataclasses import dataclass
 
@@ -13,9 +14,11 @@ from appliance.api.letters.schemas import LetterRequest
 from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
 from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.mgmt_service.managed import ManagedBox
+from firmware_tests.running import wait_until
 
 HOSTILE = '<script>alert(1)</script> & {{ 7*7 }} "扩建工程" <img src=x onerror=alert(1)>'
 """What an application may write: markup is text to the box."""
+HOSTILE_CELL = "<b>bold</b> =1+1"
 CONTACT = "Lin Mei, extension 4021"
 LARGE = {"amount": "1000000.01", "currency": "CNY"}
 
@@ -89,3 +92,23 @@ def kept_draft(managed: ManagedBox, **changed: object) -> KeptDraft:
     """A draft that waits for approvals by the policy `issue`."""
     with managed.client() as client:
         return client.keep_letter_draft(LetterRequest(kind="bid-bond", fields=bond_fields(amount=LARGE, **changed)))
+
+
+def intake_run(managed: ManagedBox) -> str:
+    """A file of four bonds: two are good, one is a duplicate of the first, one has an amount that is none."""
+    header = "tender_code,project,bidder.name,bidder.id,beneficiary.name,beneficiary.id,amount.amount,amount.currency"
+    code = uuid.uuid4().hex[:10]
+    rows = [
+        f"T-{code}-{number},{HOSTILE_CELL},Builder,B1,Owner,O1,{amount},CNY,2099-11-30T09:30:00+08:00,2099-12-31"
+        for number, amount in ((1, "1000.00"), (2, "2000.00"), (1, "1000.00"), (3, "many"))
+    ]
+    content = "\r\n".join([f"{header},opening,valid_until", *rows, ""]).encode()
+    with managed.client() as client:
+        run = client.begin_intake(
+            "bid-bond", "csv", len(content), hashlib.sha256(content).hexdigest(), row_key=["tender_code"]
+        )
+        client.send_intake_part(run.intake, 0, content)
+        wait_until(lambda: client.intake(run.intake).state in ("done", "failed", "stopped"), 30, "the run")
+        done = client.intake(run.intake)
+    assert done.state == "done", done
+    return done.intake

@@ -201,7 +201,11 @@ class Visitor:
     def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         # httpx keeps cookies by the address; browsers by the name, which is all the same here.
         extensions = {"sni_hostname": self.host}
-        return self.client.request(method, path, extensions=extensions, **more)
+        while True:
+            answer = self.client.request(method, path, extensions=extensions, **more)
+            if answer.status_code != 429 or not answer.headers["Content-Type"].startswith("text/html"):
+                return answer
+            time.sleep(0.5)  # the front's own: nobody may ask faster than 50 times a second for long
 
     def enrol(self, link: str, person: str) -> None:
         """Make the first passkey by a one-time link."""

@@ -13,7 +13,7 @@ import re
 import pytest
 
 from appliance.box.states import State
-from firmware_tests.mgmt_service.lettered import kept_draft, letters_of_demo, policy_of_demo
+from firmware_tests.mgmt_service.lettered import intake_run, kept_draft, letters_of_demo, policy_of_demo
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 from firmware_tests.running import wait_until
 from mgmt_service.access import WORKING, Access, Area, Entry, Fixed, Mine, Named, Operation, Verdict, judge
@@ -27,7 +27,7 @@ SCOPES = ("box", "tenant/demo", "tenant/other")
 UNKNOWN = {
     "digest": "0" * 64, "slug": "no-such", "code": "x" * 43, "name": "no.css", "version": "0", "owner": "no-such",
     "tenant": "no-such", "which": "0", "key": "no-such", "export": "no-such", "number": "0",
-    "letter": "0" * 32, "kind": "no-such", "draft": "0" * 64,
+    "letter": "0" * 32, "kind": "no-such", "draft": "0" * 64, "run": "0" * 32,
 }  # fmt: skip
 READERS_MAY = {"exports.start": (AUDIT, 404), "exports.cancel": (AUDIT, 404), "records.verify_files": (EVERYONE, 422)}
 """What readers do beside reading: an export changes nothing but that the log says who made it; to have files verified
@@ -166,7 +166,7 @@ def of_demo(managed: ManagedBox, visitor: Visitor) -> dict[str, str]:
     wait_until(lambda: visitor.get(f"/letters/demo/{letter}/evidence").status_code == 200, 20, "a head over the letter")
     return {
         "owner": "demo", "tenant": "demo", "which": record, "key": "demo-seal", "export": export, "number": "0",
-        "letter": letter, "kind": "bid-bond", "draft": draft,
+        "letter": letter, "kind": "bid-bond", "draft": draft, "run": intake_run(managed),
     }  # fmt: skip
 
 

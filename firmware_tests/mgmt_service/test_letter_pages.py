@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from firmware_tests.accessible import findings, lost_focus
 from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
-from firmware_tests.mgmt_service.lettered import CONTACT, HOSTILE, Letters, letters_of_demo
+from firmware_tests.mgmt_service.lettered import CONTACT, HOSTILE, Letters, intake_run, letters_of_demo
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 from firmware_tests.mgmt_service.pictures import fits, pictures
 from firmware_tests.running import wait_until
@@ -102,6 +102,35 @@ def test_what_is_counted_is_what_happened(ann: Visitor, letters: Letters) -> Non
     assert counted["Claim", "Bid bond"] >= 1
     assert ann.get("/api/v1/usage/demo", params={"month": "2026-13"}).status_code == 422
     assert ann.get("/api/v1/usage/demo", params={"month": "2020-01"}).json()["events"] == 0
+
+
+def test_an_intake_run_with_its_verdicts(
+    managed: ManagedBox, officer: OfficerBrowser, ann: Visitor, dora: Visitor
+) -> None:
+    run = intake_run(managed)
+    page = officer.page
+    page.goto(f"{managed.origin()}/intakes/demo")
+    look(officer, "intakes")
+    page.locator(f"a[href$='{run}']").click()
+    page.get_by_role("link", name=re.compile("^Refused")).click()
+    expect(page.get_by_role("row")).to_have_count(2)
+    look(officer, "intake")
+    path = f"/api/v1/intakes/demo/{run}"
+    shown = {
+        only: [one["verdict"] for one in ann.get(path, params={"only": only}).json()["verdicts"]]
+        for only in ("", "accepted", "duplicate", "refused")
+    }
+    assert shown == {
+        "": ["accepted", "accepted", "duplicate", "refused"], "accepted": ["accepted"] * 2, "duplicate": ["duplicate"],
+        "refused": ["refused"],
+    }  # fmt: skip
+    table = ann.get(f"/intakes/demo/{run}/verdicts").text.splitlines()
+    assert table[0].endswith("row,verdict,letter,code,column,text")
+    assert len(table) == 5
+    for more in ("", f"/{run}", f"/{run}/verdicts"):
+        assert dora.get(f"/api/v1/intakes/demo{more}").status_code == 404
+    foreign, unknown = (dora.get(f"/api/v1/intakes/other/{one}") for one in (run, "0" * 32))
+    assert (foreign.status_code, foreign.json()) == (404, unknown.json())
 
 
 def test_a_hidden_value_is_shown_to_whoever_asks_and_that_is_on_record(ann: Visitor, letters: Letters) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.audit.usage import CounterUse, UsageView
+from appliance.audit.usage import CounterUse, Metered, UsageView
 from appliance.letters.money import print_amount
 from mgmt_service.access import Access, Area
 from mgmt_service.areas.audit import MICROSECONDS
@@ -133,10 +133,7 @@ def usage(context: Context, owner: str, query: Asked) -> Usage:
         highest=highest,
         events=sum(one.events for one in bars),
         costs=[
-            EventCost(
-                _title(book, one.kind), _event(book, one.kind, one.event), one.application, one.count,
-                _money(one.amount, one.currency), _money(one.fee, one.currency), _money(one.billed_fee, one.currency),
-            )
+            _cost(book, one)
             for one in found.metered
         ],
         notices=[
@@ -149,6 +146,15 @@ def usage(context: Context, owner: str, query: Asked) -> Usage:
             StoppedLine(kind, _title(book, kind), since / MICROSECONDS, reason) for kind, since, reason in found.stopped
         ],
     )  # fmt: skip
+
+
+def _cost(book: KindBook, one: Metered) -> EventCost:
+    amount, fee, billed = (
+        _money(moved, one.currency) if one.currency else "" for moved in (one.amount, one.fee, one.billed_fee)
+    )
+    return EventCost(
+        _title(book, one.kind), _event(book, one.kind, one.event), one.application, one.count, amount, fee, billed
+    )
 
 
 def _counter(book: KindBook, one: CounterUse) -> CounterLine:
