@@ -380,7 +380,7 @@ class _Voice:
         return [Fact(label, shown), *named, *lines]
 
     def image(self, encoded: str) -> list[Fact]:
-        """The digest by which a picture is known: a page shows the picture, a console cannot."""
+        """The digest by which a picture is known: whoever is to approve it compares it with that of the file."""
         digest = _sha256(encoded)
         words = digest_words(digest, _WORD_LISTS[self.language])
         return [self.fact("image", digest), Fact(self.say("image_words"), words)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import subprocess
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.documents import PREPARE_PDF, PreparedForeign, PreparePdfRequest
+from appliance.documents import PREPARE_PDF, DocumentTooCostly, PreparedForeign, PreparePdfRequest
 from appliance.documents.contracts import ProlongPdfRequest
 from appliance.documents.foreign import prepare_foreign
 from appliance.documents.prolonging import prolong
@@ -262,6 +263,23 @@ def test_a_broken_pdf_is_refused_or_prepared(at: int, put: bytes) -> None:
     pdf = whole[:at] + put + whole[at + len(put) :]
     with contextlib.suppress(PdfRefused):
         assert prepare_foreign(asked(pdf)).room == 9000
+
+
+def bomb(megabytes: int) -> bytes:
+    """Its cross-reference stream is a thousandth of what it unpacks to."""
+    packing = zlib.compressobj(9)
+    packed = b"".join([*(packing.compress(bytes(1 << 20)) for _ in range(megabytes)), packing.flush()])
+    head = b"%PDF-1.7\n"
+    members = {b"/Type": b"/XRef", b"/Size": b"2", b"/W": b"[1 2 1]", b"/Root": b"1 0 R", b"/Filter": b"/FlateDecode"}
+    return head + b"2 0 obj\n" + stream(members, packed) + b"\nendobj\nstartxref\n%d\n%%%%EOF\n" % len(head)
+
+
+def test_a_bomb_ends_at_the_workers_limits(keeper) -> None:
+    running = keeper(memory_mb=256, wall_seconds=20.0, cpu_seconds=10, loads=True)
+    (error,) = ask(running, asked(bomb(300)), contract=PREPARE_PDF)
+    assert isinstance(error, PdfRefused | DocumentTooCostly), error
+    (made,) = ask(running, asked(plain()), contract=PREPARE_PDF)
+    assert isinstance(made, PreparedForeign), "the next one meets a sound worker"
 
 
 def test_it_runs_in_a_worker(keeper) -> None:

@@ -63,11 +63,12 @@ def town(open_directory: Path, office: Office) -> Iterator[RunningBox]:
 
 
 def _install_own(home: Home) -> None:
-    """A product that is no part of the catalogue: one file, put where the keymaster puts kinds."""
-    text = (Path(__file__).parent / "kinds" / "tariff-bond.toml").read_bytes()
-    directory = home.kinds / "guarantor" / "tariff-bond"
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "1.toml").write_bytes(text)
+    """What is no part of the catalogue: a product, and a contract that two institutions seal; put where the keymaster
+    puts kinds."""
+    for tenant, kind in (("guarantor", "tariff-bond"), ("guarantor", "joint-contract"), ("bank", "joint-contract")):
+        directory = home.kinds / tenant / kind
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "1.toml").write_bytes((Path(__file__).parent / "kinds" / f"{kind}.toml").read_bytes())
 
 
 @pytest.fixture(scope="session")
