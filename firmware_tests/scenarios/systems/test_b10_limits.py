@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from appliance.client import Client
+from appliance.client import Client, Refused
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
@@ -71,6 +72,12 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBo
             crossed = office.event(guarantor, further, "accept", by=["zhang-wei"])
             assert [one.threshold for one in crossed.warnings] == [7_000]
             assert guarantor.warnings().warnings[0].used == crossed.warnings[0].used == 75_000_000_000
+        with shows("B10", "K12", "Many at once, over all workers: exactly what the limit leaves is accepted"):
+            rush = firm("并发申请企业")
+            asked = [filed("1000000.00", debtor=rush) for _ in range(8)]
+            with ThreadPoolExecutor(8) as pool:
+                came = list(pool.map(lambda one: outcome(guarantor, one), asked))
+            assert sorted(came) == ["in-force"] * 4 + ["limit-needs-approval"] * 4
         with shows("B10", "K12 K11", "Tiered: by itself, with a senior approval, and above the limit never"):
             over = filed("2500000.01", debtor=debtor)
             with refuses("letter-limit-exceeded", "10000000.01 CNY would be above the limit of 10000000.00 CNY"):
@@ -130,6 +137,14 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBo
         guarantor.letter_event(alert, "confirm")
         office.event(guarantor, alert, "dispose", by=["sun-li", "zhang-wei"], data={"measure": "暂停该行业新增备案"})
         assert story(guarantor, alert) == ["raise", "escalate", "confirm", "dispose"]
+
+
+def outcome(client: Client, letter: str) -> str:
+    """What came of an acceptance."""
+    try:
+        return client.letter_event(letter, "accept").state
+    except Refused as error:
+        return error.code
 
 
 def compensated(client: Client, office: Office, letter: str) -> Any:
