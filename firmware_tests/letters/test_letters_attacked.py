@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
 import pytest
 
+from appliance.api.letters.public import _is_second
 from appliance.letters.check import check
 from appliance.letters.counting import Count, counts
 from appliance.letters.effects import uses
 from appliance.letters.errors import FieldRefused
-from appliance.letters.event import KindReference
-from appliance.letters.kind import Kind
+from appliance.letters.event import Actor, KindReference
+from appliance.letters.judge import Asked, Decision, judge
+from appliance.letters.kind import Kind, LoadedKind
 from appliance.letters.state import LetterState
 from appliance.letters.uniqueness import encoded
 from firmware_tests.letters import sound_kind
@@ -138,3 +141,58 @@ def test_a_time_whose_utc_has_no_year_is_refused() -> None:
     assert uses(kind, None, state(fields={"thing": "0001-01-01T08:00:00+08:00"}))[0].values == ("0001-01-01T00:00:00Z",)
     with pytest.raises(FieldRefused):
         uses(kind, None, state(fields={"thing": "0001-01-01T00:00:00+08:00"}))
+
+
+SALT = "c2FsdHNhbHRzYWx0c2FsdA"
+
+
+def disclosure(value: str, salt: str = SALT) -> str:
+    return base64.urlsafe_b64encode(f'["{salt}","serial",{value}]'.encode()).rstrip(b"=").decode()
+
+
+def with_serial() -> LoadedKind:
+    """A kind whose letters have a hidden number that is used once."""
+    document = sound_kind.document()
+    serial = {"label": WORDS, "type": "integer", "confidentiality": "hidden"}
+    document["fields"] = {"serial": serial, "face": document["fields"]["face"]}
+    document["unique"] = {"serial": {"fields": ["serial"]}}
+    document["events"] = {"draft": document["events"]["draft"] | {"fields": ["serial", "face"]}}
+    return LoadedKind(kind=sound_kind.kind(document), digest="0" * 64)
+
+
+def drafted(loaded: LoadedKind, given: str) -> Decision:
+    fields = {"serial": 1, "face": {"amount": "1.00", "currency": "CNY"}}
+    asked = Asked("draft", LETTER, fields=fields, disclosures={"serial": given})
+    actor = Actor(application="core", box="0" * 32, tenant="acme")
+    return judge(loaded, None, asked, actor, frozenset({"*"}), 1_790_000_000_000_000, {})
+
+
+@pytest.mark.parametrize("spelled", ["1.0", "true", "1e0", " 1"])
+def test_a_disclosure_says_the_very_value_in_its_one_spelling(spelled: str) -> None:
+    loaded = with_serial()
+    assert drafted(loaded, disclosure("1")).disclosures == {"serial": disclosure("1")}
+    with pytest.raises(FieldRefused, match="/disclosures/serial: it does not disclose"):
+        drafted(loaded, disclosure(spelled))
+
+
+def test_a_disclosure_has_a_salt_of_128_bits() -> None:
+    """With a short one whoever has the event tries out the values of a hidden field (RFC 9901, section 9.3)."""
+    loaded = with_serial()
+    for salt in ("", "a", SALT[:-1]):
+        with pytest.raises(FieldRefused, match="/disclosures/serial: its salt"):
+            drafted(loaded, disclosure("1", salt))
+
+
+@pytest.mark.parametrize("given", ["\u200b", " ", "T-1\u0000", ""])
+def test_a_second_field_that_cannot_be_typed_is_a_wrong_one(given: str) -> None:
+    assert not _is_second(catalogue("bid-bond").kind, state(fields={"tender_code": "T-1"}), given)
+
+
+@pytest.mark.parametrize("name", ["attestation", "institution"])
+def test_a_party_as_second_field_is_given_by_its_name_or_its_number(name: str) -> None:
+    kind = catalogue(name).kind
+    assert kind.second is not None
+    value = {"name": "某公司", "id": "91440101MA5CXXXX1K"}
+    letter = state(fields={kind.second: value})
+    assert _is_second(kind, letter, value["name"])
+    assert _is_second(kind, letter, value["id"])

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,7 +21,7 @@ from appliance.letters.envelope import Context
 from appliance.letters.event import read_event
 from appliance.letters.hidden import read_disclosure, reveal
 from appliance.letters.kind import read_kind
-from appliance.letters.veil import check_opening, read_envelope, veil
+from appliance.letters.veil import check_opening, key_id, read_envelope, veil
 from firmware_tests.letters.kinds import OWN
 from firmware_tests.running import RunningBox, cinnabar
 
@@ -95,6 +96,21 @@ def test_an_envelope_of_another_letter_or_tenant_is_refused(client: Client, othe
         assert error.value.code == "envelope-elsewhere"
     with pytest.raises(Refused, match="/fields/price: it comes as an envelope"):
         client.begin_letter("sealed-bid", asked | {"price": PRICE})
+
+
+def test_an_envelope_whose_platform_is_the_box_itself_is_refused(client: Client) -> None:
+    """Ours makes none; another sender's might, and the box could open it alone (control VEIL)."""
+    asked = fields(60)
+    key = load_der_public_key(client.release_key().key)
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    context = Context(tenant="demo", kind=DIGEST, field="price", reference=asked["tender_code"])
+    platform = ec.generate_private_key(ec.SECP256R1()).public_key()
+    made = veil(rfc8785.dumps(PRICE), context, key, platform_key=platform).envelope
+    own = msgspec.structs.replace(made, header=msgspec.structs.replace(made.header, platform=key_id(key)))
+    with pytest.raises(Refused, match="/platform: it is a release key of the box") as error:
+        client.begin_letter("sealed-bid", asked, envelopes={"price": own.encoded()})
+    assert error.value.code == "envelope-elsewhere"
+    client.begin_letter("sealed-bid", asked, envelopes={"price": made.encoded()})
 
 
 def test_what_a_federation_uses_once_is_taken_for_every_member(client: Client, other: Client) -> None:
