@@ -113,6 +113,14 @@ class Archived(NotFound):
     title = "The record has been moved to the archive"
 
 
+class SegmentNotMounted(Archived):
+    """The record is in a segment of the archive whose file is not there; mounted again, it is read."""
+
+    code = "segment-not-mounted"
+    status = 503
+    title = "The archive does not have the record's segment here"
+
+
 class KeyUnusable(CinnabarError):
     """A signing key may not be used, by its state or its limits."""
 
@@ -287,6 +295,7 @@ _CLASSES: dict[str, type[CinnabarError]] = {
         Fork,
         Unknown,
         Archived,
+        SegmentNotMounted,
         KeyUnusable,
         KeyStopped,
         KeyExpired,

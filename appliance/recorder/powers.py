@@ -75,6 +75,7 @@ POWERS: Final[Mapping[str, Powers]] = {
         ),
         queries=frozenset(
             (
+                "archived_place", "archived_records", "letter_events",
                 "checkpoint_covering", "claim_status", "counter", "counter_amount", "draft", "draft_of_any",
                 "drafts", "get_record", "intake", "intake_known", "intake_pages", "intakes", "job", "job_verdicts",
                 "key_answer", "key_known", "key_states", "letter", "letter_of_any", "letter_page", "letter_records",
@@ -104,6 +105,7 @@ POWERS: Final[Mapping[str, Powers]] = {
         frozenset((Goodbye, Reading)),
         queries=frozenset(
             (
+                "archived_place", "archived_records", "letter_events",
                 "archive_part", "archived_segment", "checkpoint_covering", "counter", "draft", "drafts", "get_record",
                 "intake", "intake_pages", "intakes", "letter", "letter_counts", "letter_page", "letter_records",
                 "letter_terms", "letters", "list_at", "metered", "notices", "packed_records", "picked_records",

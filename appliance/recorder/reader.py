@@ -16,6 +16,7 @@ from pathlib import Path
 from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.recorder import errors
 from appliance.recorder.administration import GOVERNED
+from appliance.recorder.archive_queries import ArchiveQueries
 from appliance.recorder.audit_queries import AuditQueries
 from appliance.recorder.drafts import DraftQueries
 from appliance.recorder.evidence_queries import EvidenceQueries
@@ -36,7 +37,14 @@ VERDICTS_LIMIT = 20_000
 
 
 class Queries(
-    AuditQueries, LetterQueries, DraftQueries, IntakeQueries, EvidenceQueries, LimitQueries, PartnerMessageQueries
+    ArchiveQueries,
+    AuditQueries,
+    LetterQueries,
+    DraftQueries,
+    IntakeQueries,
+    EvidenceQueries,
+    LimitQueries,
+    PartnerMessageQueries,
 ):
     """The queries over one read-only connection."""
 
@@ -121,13 +129,19 @@ class Queries(
         segment, sequence = (known[-1], 0) if found is None else found
         if records.owner(self.connection, segment.number, sequence) == number and found is not None:
             return segment.number, sequence
-        for gone in known:
-            if gone.state in records.GONE and _between(gone, record_id):
-                kept = records.find_kept_sequence(self.connection, gone, record_id)
-                mine = records.has_sequence(self.connection, number, gone.first_sequence if kept is None else kept)
-                if mine and kept is not None:
-                    raise errors.Archived("its segment is archived")
+        if self._gone(number, record_id) is not None:
+            raise errors.Archived("its segment is archived")
         raise NotFound("there is no such record")
+
+    def _gone(self, tenant: int, record_id: bytes) -> records.Segment | None:
+        """The segment of an archived record of a tenant; None where there is none, or it is another's."""
+        for gone in records.segments(self.connection):
+            if gone.state in records.GONE and _between(gone, _blob(record_id)):
+                kept = records.find_kept_sequence(self.connection, gone, record_id)
+                mine = records.has_sequence(self.connection, tenant, gone.first_sequence if kept is None else kept)
+                if mine and kept is not None:
+                    return gone
+        return None
 
     def query_read_records(self, tenant: str, first: int, limit: int) -> list[list[object]]:
         """Records of leaves [first, first + limit) as get_record shows them; archived ones are absent.

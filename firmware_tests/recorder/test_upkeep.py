@@ -124,7 +124,7 @@ class Bench:
     def query(self, name: str, *arguments: object) -> object:
         connection = schema.open_reader(self.directory)
         try:
-            answer = Queries(connection, dict).answer(Query(1, name, list(arguments)))
+            answer = Queries(connection, dict, self.directory).answer(Query(1, name, list(arguments)))
         finally:
             connection.close()
         if isinstance(answer, Refused):
@@ -203,6 +203,12 @@ def test_a_segment_is_sealed_exported_and_pruned_with_its_leaves_kept(make: Call
     assert leaves == b"".join(e.commitment for e in entries)
     assert bench.query("get_record", "acme", entries[0].record_id) == "archived"
     assert bench.query("get_record", "acme", entries[600].record_id) == "archived"
+    # It is read out of the archive, a stretch of the file at a time, and only what was asked for.
+    place = bench.query("archived_place", "acme", entries[0].record_id)
+    wanted = [entries[0].record_id, entries[3].record_id, entries[-1].record_id]
+    found, further = bench.query("archived_records", "acme", place, wanted)  # type: ignore[misc]
+    assert [row[1] for row in found] == wanted[:2]
+    assert (further, found[0][6:]) == (0, [entries[0].commitment, entries[0].body])
     # To others it is as unknown as an id that nobody has, though they lie within the archived range (control CHANNEL).
     between = bytearray(entries[0].record_id)
     between[-1] ^= 1
@@ -211,6 +217,11 @@ def test_a_segment_is_sealed_exported_and_pruned_with_its_leaves_kept(make: Call
     for record_id in (entries[0].record_id, bytes(between)):
         assert bench.query("get_record", "globex", record_id) == "not-found"
         assert bench.query("record_part", "globex", record_id, 0, 10) == "not-found"
+        assert bench.query("archived_place", "globex", record_id) == "not-found"
+    assert bench.query("archived_records", "globex", place, wanted) == [[], 0]
+    damaged.rename(damaged.with_suffix(".away"))
+    assert bench.query("archived_place", "acme", entries[0].record_id) == "segment-not-mounted"
+    damaged.with_suffix(".away").rename(damaged)
     newest = bench.entry()
     assert isinstance(bench.append([newest]), Committed)
     assert bench.query("get_record", "acme", newest.record_id)[1] == newest.record_id  # type: ignore[index]

@@ -7,21 +7,38 @@ covers their record, revocation lists are those that were newest when the last e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from appliance.api.bodies import Body, BodyCipher
 from appliance.asic import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
-from appliance.errors import Unavailable
+from appliance.errors import CinnabarError, Unavailable
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import read_event
 from appliance.letters.kind import LoadedKind
 from appliance.log import LogReader, NotYetIncluded
+from appliance.recorder.errors import Archived
+from appliance.store.segments import SegmentDamaged
 
 if TYPE_CHECKING:
     from appliance.recorder import RecorderClient
+
+
+MOST_EVENTS: Final = 4_096
+"""Events of one evidence file."""
+MOST_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of their records."""
+
+
+class EvidenceTooLarge(CinnabarError):
+    """So much leads to the letter that it does not fit into one file."""
+
+    code = "evidence-too-large"
+    status = 413
+    title = "The letter's evidence is too large for one file"
 
 
 class EvidenceNotReady(Unavailable):
@@ -57,7 +74,7 @@ async def letter_evidence(
     """The evidence file (ASiC-E). `disclosed`: names of hidden fields whose values go in; `court`: made of `chain`, as
     `read_chain` gave it.
 
-    Raises NotFound, Archived, EvidenceNotReady, EvidenceNotBuildable, KindUnknown."""
+    Raises what `read_chain` does, EvidenceNotBuildable, KindUnknown."""
     chain = await read_chain(source, letter) if chain is None else chain
     newest = read_event(chain[-1].artifact.event)
     extras = Extras(
@@ -70,23 +87,69 @@ async def letter_evidence(
 
 
 async def read_chain(source: LetterSource, letter: str) -> list[EventFiles]:
-    """Every event that leads to the letter, the oldest first."""
-    own: list[EventFiles] = []
-    after, wanted = 0, bytes.fromhex(letter)
+    """Every event that leads to the letter, the oldest first, out of the archive if need be.
+
+    Raises NotFound, SegmentNotMounted, SegmentDamaged, EvidenceNotReady, EvidenceTooLarge."""
+    chain: list[EventFiles] = []
+    size = 0
+    split: bytes | None = None
     while True:
-        rows: list[tuple[int, list[Any]]] = await source.recorder.query("letter_records", source.tenant, wanted, after)
+        own: list[EventFiles] = []
+        async with contextlib.aclosing(_rows(source, bytes.fromhex(letter))) as rows:
+            async for row in rows:
+                size += len(row[7])
+                if len(chain) + len(own) >= MOST_EVENTS or size > MOST_BYTES:
+                    raise EvidenceTooLarge(
+                        f"more than {MOST_EVENTS} events lead to the letter, or more than {MOST_BYTES >> 20} MiB"
+                    )
+                own.append(await _event(source, row))
+                if own[-1].artifact.event == split:
+                    break  # what happened to the parent after the split is not this letter's
+        chain = [*own, *chain[1:]] if chain else own
+        first = read_event(own[0].artifact.event)
+        if first.letter == letter:
+            return chain
+        # It was split off: its first event is its parent's.
+        letter, split = first.letter, own[0].artifact.event
+
+
+async def _rows(source: LetterSource, letter: bytes) -> AsyncGenerator[list[Any], None]:
+    """A letter's records as the recorder shows them, in order."""
+    after = 0
+    while True:
+        try:
+            rows = await source.recorder.query("letter_records", source.tenant, letter, after)
+        except Archived:
+            async for number, row in _archived(source, letter, after):
+                yield row
+                after = number
+            continue
         if not rows:
-            break
+            return
         for number, row in rows:
-            own.append(await _event(source, row))
+            yield row
             after = number
-    first = read_event(own[0].artifact.event)
-    if first.letter == letter:
-        return own
-    # It was split off: its first event is its parent's. What led to that comes before it, and nothing after the split.
-    parents = await read_chain(source, first.letter)
-    split = [one.artifact.event for one in parents].index(own[0].artifact.event)
-    return [*parents[: split + 1], *own[1:]]
+
+
+async def _archived(source: LetterSource, letter: bytes, after: int) -> AsyncIterator[tuple[int, list[Any]]]:
+    """(event's number, record) of events numbered above `after`, as far as the first one's segment has them."""
+    events = await source.recorder.query("letter_events", source.tenant, letter, after)
+    segment = await source.recorder.query("archived_place", source.tenant, events[0][1])
+    numbers = {record_id: number for number, record_id in events}
+    offset, expected = 0, after + 1
+    while True:
+        found, offset = await source.recorder.query(
+            "archived_records", source.tenant, segment, list(numbers)[:MOST_EVENTS], offset
+        )
+        for row in found:
+            if numbers[row[1]] != expected:
+                raise SegmentDamaged("the archive lacks an event of the letter")
+            yield expected, row
+            expected += 1
+        if not offset or expected > events[-1][0]:
+            break
+    if expected == after + 1:
+        raise SegmentDamaged("the archive lacks an event of the letter")
 
 
 async def _event(source: LetterSource, row: list[Any]) -> EventFiles:

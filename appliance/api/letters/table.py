@@ -10,6 +10,7 @@ from appliance.api.endpoint_errors import JUDGING
 from appliance.api.endpoint_errors import LETTERS as OF_LETTERS
 from appliance.api.endpoints import APPLICATIONS, Answer, Body, Endpoint, ListenerName, Parameter, json_limit, json_of
 from appliance.api.errors import NotPermitted
+from appliance.api.letters.assembling import EvidenceTooLarge
 from appliance.api.letters.court import court_evidence
 from appliance.api.letters.events import (
     letter,
@@ -49,13 +50,22 @@ from appliance.clock import TimeNotShown
 from appliance.errors import NotFound
 from appliance.letters.errors import ApprovalMissing
 from appliance.log import LogDamaged
-from appliance.recorder.errors import Archived, HeadMoved, KeyExpired, KeyStopped, RecorderUnavailable
+from appliance.recorder.errors import (
+    Archived,
+    HeadMoved,
+    KeyExpired,
+    KeyStopped,
+    RecorderUnavailable,
+    SegmentNotMounted,
+)
+from appliance.store.segments import SegmentDamaged
 
 _LETTER = Parameter("id", "[0-9a-f]{32}", "Id of a letter.", "0" * 32)
 _PUBLIC: Final[frozenset[ListenerName]] = frozenset({"public"})
 _CODE = Parameter("code", "[0-9a-f]{32}", "Code of a letter.", "0" * 32)
 _NAME = "[a-z][a-z0-9_-]{0,62}"
 _READING: Final = (RecorderUnavailable, BodyDamaged)
+OUT_OF_ARCHIVE: Final = (SegmentNotMounted, SegmentDamaged, EvidenceTooLarge)
 
 
 LETTERS: Final[tuple[Endpoint, ...]] = (
@@ -186,7 +196,7 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         parameters=(Parameter("letter", "[0-9a-f]{32}", "Id of a letter.", "0" * 32),),
         query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
         answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
-        errors=(NotFound, Archived, EvidenceNotReady, LogDamaged, *_READING),
+        errors=(NotFound, *OUT_OF_ARCHIVE, EvidenceNotReady, LogDamaged, *_READING),
     ),
     Endpoint(
         method="GET",
@@ -203,7 +213,7 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         parameters=(Parameter("letter", "[0-9a-f]{32}", "Id of a letter.", "0" * 32),),
         query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
         answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
-        errors=(NotFound, Archived, EvidenceNotReady, LogDamaged, *OF_COURT, BodyDamaged),
+        errors=(NotFound, *OUT_OF_ARCHIVE, EvidenceNotReady, LogDamaged, *OF_COURT, BodyDamaged),
     ),
     Endpoint(
         method="GET",
