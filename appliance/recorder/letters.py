@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from msgspec.structs import astuple
 
 from appliance.errors import BadRequest, CinnabarError, NotFound
@@ -34,6 +35,11 @@ from appliance.recorder.messages import (
 from appliance.recorder.metering import Meters
 from appliance.store import letters, limits
 from appliance.store.letters import ANCHORS
+
+FEDERATION_TALLY = "@federation/"
+"""Before NAME/asked and NAME/refused: how often a tenant used something in a federation's register, and how often it
+was told that it cannot."""
+log = structlog.get_logger("recorder")
 
 Place = tuple[int, bytes]
 """(tenant's number, letter id) of a letter, or (scope, key) of a claim."""
@@ -160,6 +166,8 @@ class Book:
                 self._value(draft, tenant, effect)
             elif type(effect) is Claim:
                 self._claim(draft, tenant, effect)
+                if effect.scope and effect.amount > 0:
+                    self._asked(draft.tallies, tenant, effect.scope, "asked")
             elif type(effect) is Tally:
                 self._tally(draft, tenant, effect)
             elif type(effect) is Meter:
@@ -312,7 +320,12 @@ class Book:
             self._stop(draft, tenant, kind, notice)
 
     def refused(self, tenant: int, effects: Sequence[Effect], error: CinnabarError) -> None:
-        """A command was refused: counted, where a breaker goes by it."""
+        """A command was refused: counted, where it asked a federation, and where a breaker goes by it."""
+        if isinstance(error, letter_limits.REFUSALS):
+            for scope in {one.scope for one in effects if type(one) is Claim and one.scope and one.amount > 0}:
+                self._asked(self._all.tallies, tenant, scope, "asked")
+                self._asked(self._all.tallies, tenant, scope, "refused")
+                log.info("federation-refused", control="CHANNEL", tenant=tenant, federation=scope, code=error.code)
         rules = self.ground.terms.rules.get(tenant)
         if rules is None or not rules.refusals:
             return
@@ -324,6 +337,11 @@ class Book:
 
         for kind, notice in letter_limits.count_refusal(rules, effects, error, self.now_us, add):
             self._stop(self._all, tenant, kind, notice)
+
+    def _asked(self, counts: dict[tuple[int, str], int], tenant: int, scope: str, what: str) -> None:
+        """Meter what a tenant asks of a federation's register: an answer, a refusal too, tells of the others."""
+        place = (tenant, f"{FEDERATION_TALLY}{scope[1:]}/{what}")
+        counts[place] = (counts[place] if place in counts else self._amount(place)) + 1
 
     def _stop(self, draft: Draft, tenant: int, kind: str, notice: Notice) -> None:
         if self._stopped(tenant, kind) is None and (tenant, kind) not in draft.stops:

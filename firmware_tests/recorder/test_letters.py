@@ -462,3 +462,23 @@ def test_rows_whose_outcome_was_unknown_are_learnt_and_their_refusals_counted(re
         await client.close()
 
     asyncio.run(main())
+
+
+def test_what_a_federation_is_asked_is_metered_whatever_it_answers(standing: Recorder, acme: Who, globex: Who) -> None:
+    """A refusal tells something of the others: whoever tries values out leaves a count, and only his own."""
+
+    async def main(client: RecorderClient) -> None:
+        mine, theirs = applying(client, acme), applying(client, globex)
+        await mine(step(one := letter_id(), 1), claim(one, scope="@shared"), entries=[event()])
+        for _ in range(3):
+            guess = letter_id()
+            with pytest.raises(errors.Taken):
+                await theirs(step(guess, 1), claim(guess, scope="@shared"), entries=[event()])
+        own = letter_id()
+        await theirs(step(own, 1), claim(own), entries=[event()])
+        assert await client.query("tallies", acme.tenant) == [["@federation/shared/asked", 1]]
+        assert await client.query("tallies", globex.tenant) == [
+            ["@federation/shared/asked", 3], ["@federation/shared/refused", 3],
+        ]  # fmt: skip
+
+    with_client(standing, main)
