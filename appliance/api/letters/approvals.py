@@ -6,7 +6,6 @@ every check: what officers have taken back counts no more.
 
 from __future__ import annotations
 
-import datetime
 import os
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from appliance.api.callers import Caller
 from appliance.api.letters.schemas import StepNeeded
 from appliance.box.home import Home
 from appliance.ceremonies import DocumentRefused, decode
+from appliance.instants import instant
 from appliance.letters.approval_keys import event_approvers
 from appliance.letters.approvals import Needed, check_complete, check_given, what_is_needed
 from appliance.letters.approvers import BYTES, FILE, Approvers
@@ -69,7 +69,7 @@ async def check_approvals(
         return None
     approvers = worker.approvers.of(caller.tenant)
     needed = what_is_needed(decision.steps, decision.amount, approvers)
-    at = datetime.datetime.fromtimestamp(worker.clock.read().time_us / 1_000_000, datetime.UTC)
+    at = instant(worker.clock.read().time_us)
     check_given(decision.draft.approval_text(), needed, approvals, approvers, at)
     check_complete(needed, approvals)
     return event_approvers(approvers, approvals) if approvers is not None and approvals else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from appliance.asic import CourtPackage, EventFiles, Extras, OpenedRecord, lette
 from appliance.errors import CinnabarError, Unavailable
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import read_event
+from appliance.letters.fields import moment
 from appliance.letters.kind import LoadedKind
 from appliance.log import LogReader, NotYetIncluded
 from appliance.recorder.errors import Archived
@@ -171,7 +171,6 @@ async def proven(source: LetterSource, row: list[Any], opened: Body) -> OpenedRe
 
 
 async def _lists(source: LetterSource, at: str) -> list[bytes]:
-    moment = datetime.datetime.fromisoformat(at)
-    time_us = (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
+    time_us = moment(at, "")
     found = [await source.recorder.query("list_at", name, time_us) for name in source.authorities]
     return [one for one in found if one is not None]

@@ -6,7 +6,6 @@ application's request and the very text; nothing here writes.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +18,7 @@ from appliance.api.letters.draft_schemas import Approved, KeptDraft
 from appliance.api.letters.kinds import Kinds
 from appliance.api.letters.schemas import EventRequest, LetterRequest
 from appliance.api.letters.views import states_of
+from appliance.instants import instant, rfc3339
 from appliance.letters.approvals import Needed, check_given, check_places, what_is_missing, what_is_needed
 from appliance.letters.approvers import Approvers
 from appliance.letters.draft_words import read_approval_text
@@ -105,7 +105,7 @@ def needed_by(source: DraftSource, kept: Kept) -> tuple[Needed, ...]:
 def approvals_with(source: DraftSource, kept: Kept, approval: Approval) -> list[Approval]:
     """The approvals that still hold, and this one, which must. Raises ApprovalMissing."""
     needed = needed_by(source, kept)
-    at = datetime.datetime.fromtimestamp(source.now_us / 1_000_000, datetime.UTC)
+    at = instant(source.now_us)
     standing: list[Approval] = []
     for one in kept.approvals:
         try:
@@ -160,15 +160,10 @@ def _shown(source: DraftSource, one: Standing, *, stale: bool) -> KeptDraft:
         kind=event.kind.id,
         event=event.event,
         application=kept.application,
-        asked=_time(kept.asked_us),
-        expires=_time(one.expires),
+        asked=rfc3339(kept.asked_us),
+        expires=rfc3339(one.expires),
         text=kept.text,
         disclosures=request.disclosures,
         needed=told(needed),
         approved=[Approved(approver=approval.approver, step=approval.step) for approval in kept.approvals],
     )
-
-
-def _time(time_us: int) -> str:
-    when = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=time_us)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
