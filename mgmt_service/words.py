@@ -266,6 +266,13 @@ CERTIFICATE_STATES: Final = {
     "suspended": (_("On hold"), "warn"),
     "revoked": (_("Revoked"), "bad"),
 }
+SEAL_TYPES: Final = {
+    "official": _("The institution’s own seal"),
+    "contract": _("Seal for contracts"),
+    "finance": _("Seal for finance"),
+    "guarantee": _("Seal for guarantees"),
+    "legal-representative": _("Seal of the legal representative"),
+}
 PURPOSES: Final = {
     "seal": _("Seals"),
     "stamp": _("Time-stamps"),
@@ -300,6 +307,7 @@ NEXT: Final = {
     "missing-policies": _("Set the approval policies that its kinds ask for"),
     "install-kind": _("Install a kind of letter"),
     "register-seal": _("Register a seal"),
+    "withdraw-seal": _("Withdraw it"),
     "set-partner": _("Set a partner"),
     "enrol-certificate": _("Add a certificate"),
     "permissions": _("Change its permissions"),
@@ -511,6 +519,7 @@ def install(app: Flask) -> None:
         KEY_STATES=KEY_STATES,
         CERTIFICATE_STATES=CERTIFICATE_STATES,
         PURPOSES=PURPOSES,
+        SEAL_TYPES=SEAL_TYPES,
         NEXT=NEXT,
         KEY_WEAKNESSES=KEY_WEAKNESSES,
         WEAKNESS_NAMES=WEAKNESS_NAMES,

@@ -1,10 +1,11 @@
-"""Tenants with their quotas, and, for a tenant's own people, its applications and approval policies.
+"""Tenants with their quotas, and, for a tenant's own people, its applications, approval policies and seals.
 
 The box's officers see that a tenant is there, its state and its quota; what its applications are is its own (CHANNEL).
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ import msgspec
 
 from appliance.ceremonies import BOX, tenant_scope
 from appliance.errors import NotFound
+from appliance.letters.seal_object import read_seal_object
 from mgmt_service.access import Access, Area, Named
 from mgmt_service.areas.keys import Step, free
 from mgmt_service.dispatch import Context, url_with
@@ -92,12 +94,30 @@ class PolicyLine(msgspec.Struct, frozen=True):
     """Where a ceremony begins that changes it; empty for who decides nothing."""
 
 
+class SealLine(msgspec.Struct, frozen=True):
+    """The newest version of a seal object."""
+
+    name: str
+    title: str
+    type: str
+    version: int
+    withdrawn: bool
+    not_before: str
+    not_after: str
+    picture: str
+    """SHA-256; empty: it is withdrawn."""
+    proposal: str
+    """Empty: it was made with the box, for rehearsals."""
+    steps: list[Step]
+
+
 class Tenant(msgspec.Struct, frozen=True):
     """One tenant from the inside."""
 
     line: TenantLine
     applications: list[ApplicationLine]
     policies: list[PolicyLine]
+    seals: list[SealLine]
     may_decide: bool
     steps: list[Step]
 
@@ -161,10 +181,12 @@ def tenant(context: Context, tenant: str) -> Tenant:
     applications = context.services.desk.call(lambda client: client.applications(tenant))
     applications.sort(key=lambda one: str(one["application"]))
     policies = context.services.desk.call(lambda client: client.policies(tenant))
+    seals = context.services.desk.call(lambda client: client.seal_objects(tenant))
     return Tenant(
         line=line,
         applications=[_application(tenant, one, deciding) for one in applications],
         policies=[_policy(tenant, msgspec.json.decode(one), deciding) for one in policies],
+        seals=[_seal(tenant, one, deciding) for one in seals],
         may_decide=deciding,
         steps=_own_steps(context, tenant) if deciding else [],
     )
@@ -247,6 +269,23 @@ def _policy(tenant: str, document: dict[str, Any], deciding: bool) -> PolicyLine
         tiers=tiers,
         proposal=document["proposal"],
         change=free("set-approval-policy", tenant, **filled) if deciding else "",
+    )
+
+
+def _seal(tenant: str, text: bytes, deciding: bool) -> SealLine:
+    found = read_seal_object(text)
+    link = free("withdraw-seal", tenant, seal=found.seal)
+    return SealLine(
+        name=found.seal,
+        title=found.title,
+        type=found.type,
+        version=found.version,
+        withdrawn=found.withdrawn,
+        not_before=found.not_before,
+        not_after=found.not_after,
+        picture=hashlib.sha256(found.png()).hexdigest() if found.image else "",
+        proposal=found.proposal or "",
+        steps=[Step("withdraw-seal", link, at_once=True)] if deciding and not found.withdrawn else [],
     )
 
 
