@@ -4,6 +4,7 @@ another engine, and by OpenSSL; the letters' own pages and receipts are inside."
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import subprocess
 import time
@@ -127,9 +128,10 @@ def _openssl(entries: dict[str, bytes], authority: Path, directory: Path) -> Non
 
 def voucher() -> dict[str, object]:
     party = {"name": "甲供应商", "id": "91440101MA5CXXXX1K"}
+    due = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=90)
     return {
         "number": f"V-{uuid.uuid4().hex[:12]}", "debtor": party, "holder": party,
-        "face": {"amount": "900.00", "currency": "CNY"}, "issued_on": "2026-01-01", "due": "2099-12-31",
+        "face": {"amount": "900.00", "currency": "CNY"}, "issued_on": "2026-01-01", "due": due.isoformat(),
         "trade": uuid.uuid4().hex * 2,
     }  # fmt: skip
 
