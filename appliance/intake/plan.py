@@ -45,6 +45,8 @@ class Plan(_Part, frozen=True, kw_only=True):
 def column_of(plan: Plan, pointer: str) -> str:
     """The header of the column that a refusal's pointer (`/fields/NAME/...`) is about; empty where there is none."""
     parts = pointer.split("/")
+    if pointer == "/letter" and plan.letter is not None:
+        return plan.columns[plan.letter]
     if len(parts) < 3 or parts[0]:
         return ""
     for field in plan.fields:

@@ -153,8 +153,8 @@ def read_pages(connection: sqlite3.Connection, intake: int, first: int, limit: i
         f"""SELECT {_PAGE} FROM intake_pages
             WHERE intake = ? AND start >= coalesce(
                 (SELECT max(start) FROM intake_pages WHERE intake = ? AND start <= ?), 0)
-              AND refused >= ? ORDER BY start LIMIT ?""",  # noqa: S608
-        (intake, intake, first, int(refused), limit),
+              AND start + rows > ? AND refused >= ? ORDER BY start LIMIT ?""",  # noqa: S608
+        (intake, intake, first, first, int(refused), limit),
     )
     return [PageRow(*row) for row in rows]
 

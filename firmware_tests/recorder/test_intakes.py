@@ -104,6 +104,11 @@ def test_rows_are_decided_singly_and_once(standing: Recorder) -> None:
         counts = [shown[name] for name in ("state", "rows", "decided", "accepted", "duplicate", "refused")]
         assert counts == ["done", 6, 6, 2, 2, 2]
         assert [verdict[0] for verdict in await verdicts(client, acme, run)] == [2, 3, 4, 5, 6, 7]
+        pages = [
+            [page["start"] for page in await client.query("intake_pages", acme.tenant, run, first, refused)]
+            for first, refused in ((0, False), (4, False), (5, False), (6, False), (0, True), (5, True))
+        ]
+        assert pages == [[0, 5], [0, 5], [5], [], [0], []]
         found = await client.query("intake_known", acme.tenant, [one, two, three])
         assert [entry is not None for entry in found] == [True, False, True]
 
