@@ -57,6 +57,7 @@ DRAFT_STATES: Final[dict[str, Any]] = {
     "open": (_("Approvals are missing"), "warn"),
     "complete": (_("Approved; the application can have it happen"), "good"),
     "stale": (_("Will not happen any more"), "plain"),
+    "withdrawn": (_("Taken back by the application that asked for it"), "plain"),
 }
 
 NOTICES: Final[dict[str, Any]] = {

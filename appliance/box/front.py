@@ -43,6 +43,8 @@ LISTENERS = ("applications", "tsa", "public", "revocation", "metrics")
 ENROLMENT_PATH = "/.well-known/est/"
 CHECK_PATHS = ("/letters/", "/v1/check")
 """Where anybody checks a letter."""
+FILE_PATHS = ("/letters/file", "/v1/check/file")
+"""Where anybody has a file looked up."""
 RENEWAL_PATH = f"{ENROLMENT_PATH}simplereenroll"
 
 
@@ -140,6 +142,8 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
         enrolment = _proxy(listener.name, passed, ENROLMENT_PATH, _enrolment_limits("enrolment"))
         for path in CHECK_PATHS:
             enrolment += _proxy(listener.name, passed, path, _CHECK_LIMITS)
+        for path in FILE_PATHS:
+            enrolment += _proxy(listener.name, passed, path, _FILE_LIMITS)
     elif listener.name == "applications":
         enrolment = _proxy(listener.name, passed, RENEWAL_PATH, _enrolment_limits("renewal"))
     return (
@@ -150,6 +154,7 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
 
 _CHECK_LIMITS = "            limit_req zone=checks burst=20 nodelay;\n            client_max_body_size 4k;\n"
 """Whoever holds a letter checks it a few times, not for hours."""
+_FILE_LIMITS = "            limit_req zone=files burst=10 nodelay;\n            client_max_body_size 4m;\n"
 
 
 def _enrolment_limits(zone: str) -> str:
@@ -204,6 +209,7 @@ def configuration(home: Home, name: str, servers: str) -> str:
         "    limit_req_zone $binary_remote_addr zone=public:4m rate=100r/s;\n"
         "    limit_req_zone $binary_remote_addr zone=enrolment:1m rate=2r/s;\n"
         "    limit_req_zone $binary_remote_addr zone=checks:1m rate=2r/s;\n"
+        "    limit_req_zone $binary_remote_addr zone=files:1m rate=1r/s;\n"
         "    limit_req_zone $ssl_client_fingerprint zone=renewal:1m rate=2r/s;\n"
         "    ssl_protocols TLSv1.2 TLSv1.3;\n"
         "    ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"

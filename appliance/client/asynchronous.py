@@ -141,6 +141,7 @@ class AsyncClient:
     kept_drafts = sends_async(draft_calls.kept_drafts)
     kept_draft = sends_async(draft_calls.kept_draft)
     approve_draft = sends_async(draft_calls.approve_draft)
+    withdraw_draft = sends_async(draft_calls.withdraw_draft)
     finish_draft = sends_async(draft_calls.finish_draft)
     limits = sends_async(limit_calls.limits)
     warnings = sends_async(limit_calls.warnings)

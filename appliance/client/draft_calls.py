@@ -34,6 +34,11 @@ def kept_draft(draft: str) -> Call[schemas.KeptDraft]:
     return Call("GET", f"/v1/drafts/{quote(draft, safe='')}", json_answer(schemas.KeptDraft))
 
 
+def withdraw_draft(draft: str) -> Call[schemas.KeptDraft]:
+    """Take back a draft that this application asked for."""
+    return Call("DELETE", f"/v1/drafts/{quote(draft, safe='')}", json_answer(schemas.KeptDraft))
+
+
 def approve_draft(draft: str, approval: Approval) -> Call[schemas.KeptDraft]:
     """Add an approval to a draft."""
     return post(f"/v1/drafts/{quote(draft, safe='')}/approvals", approval, schemas.KeptDraft, None, signs=False)

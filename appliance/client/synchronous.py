@@ -139,6 +139,7 @@ class Client:
     kept_drafts = sends(draft_calls.kept_drafts)
     kept_draft = sends(draft_calls.kept_draft)
     approve_draft = sends(draft_calls.approve_draft)
+    withdraw_draft = sends(draft_calls.withdraw_draft)
     finish_draft = sends(draft_calls.finish_draft)
     limits = sends(limit_calls.limits)
     warnings = sends(limit_calls.warnings)

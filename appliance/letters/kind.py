@@ -259,6 +259,15 @@ class Quota(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Kinds of the tenant that name the same group count together, under this quota's name."""
 
 
+class Pair(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two fields by which anybody who knows both finds a letter without its code (验真), and is told what is public."""
+
+    fields: Annotated[list[str], msgspec.Meta(min_length=2, max_length=2)]
+    """Names of required clear or hidden fields; `field.name` or `field.id` of a party."""
+    from_: FieldName | None = msgspec.field(name="from", default=None)
+    """A required date or time field before which nothing is told: who bids is nobody's business before the opening."""
+
+
 class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """See the module."""
 
@@ -297,6 +306,7 @@ class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fields that whoever has the letter's code and `second` is shown (验真)."""
     second: FieldName | None = None
     """The field that must be given beside the code."""
+    pair: Pair | None = None
 
 
 class LoadedKind(msgspec.Struct, frozen=True, kw_only=True):

@@ -273,6 +273,24 @@ def test_approvals_that_come_at_once_are_all_kept(stage: Stage, client: Client) 
         assert client.kept_draft(kept.draft).state == "complete"
 
 
+def test_a_draft_is_taken_back_by_the_application_that_asked_for_it(stage: Stage, client: Client) -> None:
+    begin = LetterRequest(kind="bid-bond", fields=large())
+    kept = client.keep_letter_draft(begin, hours=1)
+    client.approve_draft(kept.draft, stage.approve("ann", kept))
+    with client_of(stage.governed.box, "other") as other, pytest.raises(Refused) as error:
+        other.withdraw_draft(kept.draft)
+    assert error.value.code == "not-found"
+    withdrawn = client.withdraw_draft(kept.draft)
+    assert (withdrawn.state, [one.approver for one in withdrawn.approved]) == ("withdrawn", ["ann"])
+    assert client.withdraw_draft(kept.draft) == withdrawn
+    assert withdrawn in client.kept_drafts().drafts
+    with pytest.raises(Refused) as error:
+        client.approve_draft(kept.draft, stage.approve("bo", kept))
+    assert error.value.code == "draft-stale"
+    with pytest.raises(Refused, match="taken back"):
+        client.finish_draft(kept.draft)
+
+
 def test_a_draft_whose_letter_has_moved_is_stale(stage: Stage, client: Client) -> None:
     fields = {name: FIELDS[name] for name in ("tender_code", "project")} | {
         "tender_code": f"T-{uuid.uuid4().hex[:12]}", "winner": FIELDS["bidder"], "owner": FIELDS["beneficiary"],

@@ -146,6 +146,8 @@ CASES: list[tuple[str, str, str]] = [
     ("opens-not-veiled", "events.issue.opens[1]", "e['issue']['opens'].append('due')"),
     ("opens-before-set", "events.issue.opens[0]", "e['draft']['fields'].remove('price')"),
     ("opens-and-sets", "events.issue.opens[0]", "e['issue']['fields'].append('price')"),
+    ("not-in-order", "events.pay.seals_document.own",
+     "e['pay']['seals_document'] = {'digest': 'number', 'order': ['seller'], 'own': 'holder'}"),
     ("veil-again", "events.postpone.fields", "e['postpone']['fields'].append('price')"),
     ("second-moves", "events.postpone.fields", "e['postpone']['fields'].append('number')"),
     ("term-elsewhere", "events.pay.data.on.term",

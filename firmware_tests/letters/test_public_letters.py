@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ssl
+import uuid
 from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 
+from appliance.api.letters.multipart import file_within
 from appliance.client import Client
 from firmware_tests.browsers import CHROMIUM
+from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.letters.test_letters import bid
+from firmware_tests.patient import Patient
 from firmware_tests.running import RunningBox
 
 
@@ -19,7 +25,8 @@ from firmware_tests.running import RunningBox
 def anybody(letter_box: RunningBox):
     """A stranger with the box's CA, and no certificate of its own."""
     context = ssl.create_default_context(cafile=str(letter_box.home.trust / "box-ca.pem"))
-    with httpx.Client(base_url=f"https://{letter_box.address('public')}", verify=context) as client:
+    transport = Patient(verify=context)
+    with httpx.Client(base_url=f"https://{letter_box.address('public')}", transport=transport) as client:
         yield client
 
 
@@ -51,6 +58,92 @@ def test_wrong_codes_and_wrong_fields_are_answered_alike(client: Client, anybody
     pages = [anybody.post(f"/letters/{one['code']}", data={"second": one["second"]}) for one in asked]
     assert {page.status_code for page in pages} == {404}
     assert len({page.text.replace(str(one["code"]), "") for page, one in zip(pages, asked, strict=True)}) == 1
+
+
+def test_by_a_pair_of_fields_from_the_opening_on(client: Client, other: Client, anybody: httpx.Client) -> None:
+    bidder = {"name": f"岭南路桥 {uuid.uuid4().hex[:8]}", "id": "91440101MA5CXXXX1K"}
+    opened, later = (bid(bidder=bidder, opening=f"{year}-01-05T01:30:00Z") for year in ("2026", "2099"))
+    for fields in (opened, later):
+        client.begin_letter("bid-bond", fields)
+    letter = other.begin_letter("bid-bond", opened).happened.letter  # another institution's, for the same tender
+    other.letter_event(letter, "release")
+
+    def ask(**changed: str) -> httpx.Response:
+        given = {"kind": "bid-bond", "first": bidder["name"], "second": str(opened["tender_code"])}
+        return anybody.post("/v1/check/pair", json=given | changed)
+
+    found = ask(first=f" {bidder['name'].upper()} ").json()["letters"]
+    assert [one["state"]["en"] for one in found] == ["Issued", "Released"]
+    assert found[0]["issuer"] != found[1]["issuer"]
+    assert "code" not in found[0]
+    assert {one["name"] for one in found[0]["fields"]} == {"tender_code", "amount", "valid_until"}
+    wrong = [
+        ask(first="别的公司"), ask(second="T-0"), ask(second=str(later["tender_code"])), ask(kind="wage-bond"),
+        ask(kind="no-such-kind"), ask(second=""), ask(first="\u202e"), ask(first="x" * 300),
+        ask(first=str(opened["tender_code"]), second=bidder["name"]),
+    ]  # fmt: skip
+    assert {answer.status_code for answer in wrong} == {404}
+    assert len({answer.content for answer in wrong}) == 1
+
+
+def test_by_a_pair_that_has_changed_and_by_that_which_it_had(client: Client, anybody: httpx.Client) -> None:
+    fields = bid(opening="2026-01-05T01:30:00Z")
+    letter = client.begin_letter("bid-bond", fields).happened.letter
+    asked = {"kind": "bid-bond", "first": FIELDS["bidder"]["name"], "second": fields["tender_code"]}
+    assert anybody.post("/v1/check/pair", json=asked).status_code == 200
+    client.letter_event(letter, "postpone", fields={"opening": "2099-01-05T01:30:00Z", "valid_until": "2099-12-31"})
+    assert anybody.post("/v1/check/pair", json=asked).status_code == 404
+
+
+def test_by_the_file_that_the_box_made(client: Client, anybody: httpx.Client) -> None:
+    made = client.begin_letter("bid-bond", bid(), document=True).happened
+    pdf = made.beside["letter.pdf"]
+    headers = {"Content-Type": "application/pdf"}
+    (found,) = anybody.post("/v1/check/file", content=pdf, headers=headers).json()["letters"]
+    assert found["state"]["en"] == "Issued"
+    client.letter_event(made.letter, "release")
+    (found,) = anybody.post("/v1/check/file", content=pdf, headers=headers).json()["letters"]
+    assert found["state"]["en"] == "Released"
+    private = client.begin_letter(
+        "consent",
+        {
+            "number": f"SQ-{uuid.uuid4().hex}", "subject": {"name": "x", "id": "1"}, "purpose": "x",
+            "recipient": {"name": "x", "id": "2"}, "scope": [{"item": "x"}], "valid_until": "2099-01-01T00:00:00Z",
+            "text_shown": "ab" * 32,
+        },
+        data={"device": "x"},
+    )  # fmt: skip
+    wrong = [pdf[:-1], pdf + b"\n", b"%PDF-1.7", b"", private.happened.event]
+    answers = [anybody.post("/v1/check/file", content=one, headers=headers) for one in wrong]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+    page = anybody.post("/letters/file", files={"file": ("保函.pdf", pdf, "application/pdf")})
+    assert (page.status_code, "Released" in page.text, made.letter in page.text) == (200, True, False)
+    assert anybody.post("/letters/file", files={"file": ("x.pdf", pdf[1:], "application/pdf")}).status_code == 404
+
+
+def test_the_page_of_a_pair_names_its_fields(client: Client, anybody: httpx.Client) -> None:
+    fields = bid(opening="2026-01-05T01:30:00Z", project="<script>alert(1)</script>")
+    client.begin_letter("bid-bond", fields)
+    page = anybody.get("/letters/find", params={"kind": "bid-bond"})
+    assert page.status_code == 200
+    assert "Tender code" in page.text
+    assert "Bidder" in page.text
+    assert 'name="first"' not in anybody.get("/letters/find", params={"kind": "no-such"}).text
+    asked = {"kind": "bid-bond", "first": FIELDS["bidder"]["name"], "second": str(fields["tender_code"])}
+    answer = anybody.post("/letters/find", data=asked)
+    assert (answer.status_code, "<script>" in answer.text) == (200, False)
+    wrong = anybody.post("/letters/find", data=asked | {"second": "T-0"})
+    assert wrong.status_code == 404
+    assert anybody.post("/letters/find", data={"kind": ""}).status_code == 404
+
+
+@given(st.binary(max_size=200), st.binary(max_size=60))
+def test_the_file_of_a_form_comes_out_as_it_went_in(content: bytes, boundary: bytes) -> None:
+    line = b"--" + boundary.hex().encode()[:60]
+    body = line + b'\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + content + b"\r\n" + line + b"--\r\n"
+    assert file_within(body) == content or line in content
+    assert isinstance(file_within(content), bytes)
 
 
 def test_the_plain_page_in_a_browser(client: Client, letter_box: RunningBox, tmp_path: Path) -> None:

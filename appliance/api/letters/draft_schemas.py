@@ -41,7 +41,7 @@ class KeptDraft(msgspec.Struct, frozen=True, kw_only=True):
     """Its id: the SHA-256 of `text`."""
     state: str
     """open: approvals are missing; complete: the event may happen; stale: it will not happen any more, for the letter
-    has had another event, or the kind another version."""
+    has had another event, or the kind another version; withdrawn: the application that asked for it took it back."""
     letter: LetterId
     kind: str
     event: str

@@ -17,6 +17,7 @@ from appliance.api.letters.drafts import (
     keep_draft,
     kept_draft,
     kept_drafts,
+    withdraw_draft,
 )
 from appliance.api.letters.schemas import LetterAnswer
 from appliance.api.letters.signing_pages import SigningPage, sign_by_card, sign_by_passkey, signing_page
@@ -70,6 +71,21 @@ DRAFTS: Final[tuple[Endpoint, ...]] = (
         parameters=(_DRAFT,),
         answers=(Answer(200, "The draft.", json_of(KeptDraft)),),
         errors=(NotFound, RecorderUnavailable, BodyDamaged, TimeNotShown),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/v1/drafts/{draft}",
+        listeners=APPLICATIONS,
+        handler=withdraw_draft,
+        summary="Take back a draft that waits for approvals",
+        description=(
+            "By the application that asked for it. It takes no approvals any more and does not happen; until it "
+            "expires it is shown as withdrawn, with the approvals that it had."
+        ),
+        work=Work.SIGN,
+        parameters=(_DRAFT,),
+        answers=(Answer(200, "The draft as it then stands.", json_of(KeptDraft)),),
+        errors=(NotFound, NotPermitted, DraftMoved, *_KEEPING),
     ),
     Endpoint(
         method="POST",

@@ -92,7 +92,11 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
     try:
         await _write(worker, caller, one)
     except DraftMoved:  # it is kept already, and has approvals
-        one = await read_draft(draft_source(worker, caller.tenant), draft)
+        standing = await read_draft(draft_source(worker, caller.tenant), draft)
+        if standing.kept.withdrawn_us:  # asked for anew
+            standing = one._replace(revision=standing.revision + 1)
+            await _write(worker, caller, standing)
+        one = standing
     return await _answer(draft_source(worker, caller.tenant), one)
 
 
@@ -134,6 +138,28 @@ async def approve_draft(worker: Worker, request: Request) -> Response:
     return await _answer(draft_source(worker, caller.tenant), one)
 
 
+async def withdraw_draft(worker: Worker, request: Request) -> Response:
+    """DELETE /v1/drafts/{draft}"""
+    caller, draft = request.known_caller, bytes.fromhex(request.arguments["draft"])
+    for _ in range(_TRIES):
+        source = draft_source(worker, caller.tenant)
+        one = await read_draft(source, draft)
+        if one.kept.application != caller.application:
+            raise NotPermitted("The application that asked for the draft takes it back.")
+        if one.kept.withdrawn_us:
+            break
+        kept = msgspec.structs.replace(one.kept, withdrawn_us=source.now_us)
+        one = one._replace(revision=one.revision + 1, kept=kept)
+        try:
+            await _write(worker, caller, one)
+        except DraftMoved:  # an approval came
+            continue
+        break
+    else:
+        raise DraftMoved("approvals came at the same time: send it again")
+    return await _answer(draft_source(worker, caller.tenant), one)
+
+
 async def draft_event(worker: Worker, request: Request) -> Response:
     """POST /v1/drafts/{draft}/event"""
     caller, asked = request.known_caller, request.document
@@ -150,6 +176,8 @@ async def _happen(
     kept = one.kept
     if kept.application != caller.application:
         raise NotPermitted("The application that asked for the draft has it happen.")
+    if kept.withdrawn_us:
+        raise DraftStale("the draft was taken back")
     wanted = await _again(worker, caller, kept, codes)
     if (await decide(worker, caller, wanted)).draft.approval_text() != kept.text:
         raise DraftStale("the event would be another one by now: ask for another draft")

@@ -43,6 +43,8 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     steps: list[str]
     amount: tuple[int, str] | None
     approvals: list[Approval]
+    withdrawn_us: int = 0
+    """When the application that asked for it took it back; 0: it waits. The draft stays to be seen until it expires."""
 
 
 class Standing(NamedTuple):
@@ -118,12 +120,15 @@ def approvals_with(source: DraftSource, kept: Kept, approval: Approval) -> list[
 
 
 async def which_are_stale(source: DraftSource, found: Sequence[Standing]) -> list[bool]:
-    """Of each, whether its event would be another one by now."""
+    """Of each, whether its event would be another one by now, or was taken back."""
     events = [read_approval_text(one.kept.text) for one in found]
     letters = await states_of(source.recorder, source.cipher, source.tenant, [event.letter for event in events])
     stale = []
-    for event in events:
+    for one, event in zip(found, events, strict=True):
         standing = letters.get(event.letter)
+        if one.kept.withdrawn_us:
+            stale.append(True)
+            continue
         if event.previous is not None or standing is not None:
             stale.append(standing is None or standing.head != event.previous)
             continue
@@ -155,7 +160,7 @@ def _shown(source: DraftSource, one: Standing, *, stale: bool) -> KeptDraft:
     request = msgspec.json.decode(kept.request, type=EventRequest if kept.letter is not None else LetterRequest)
     return KeptDraft(
         draft=one.draft.hex(),
-        state="stale" if stale else "complete" if complete else "open",
+        state="withdrawn" if kept.withdrawn_us else "stale" if stale else "complete" if complete else "open",
         letter=event.letter,
         kind=event.kind.id,
         event=event.event,

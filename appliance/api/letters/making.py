@@ -20,6 +20,7 @@ from appliance.api.letters.approvals import check_approvals
 from appliance.api.letters.counted import limit_steps
 from appliance.api.letters.documents import prepare_papers
 from appliance.api.letters.effects import effects_of
+from appliance.api.letters.finds import file_effect, pair_effects
 from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.sealing import Sealing
 from appliance.api.letters.veil import accept, open_fields, tallies
@@ -177,6 +178,7 @@ async def draft_event(
     effects = await effects_of(
         worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
     )
+    effects += await pair_effects(worker, caller.tenant, wanted.loaded.kind, wanted.before, [states[0], *states[1]])
     effects += wanted.also
     effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
     return Drafted(decision, event, states, effects, now_us, approvers)
@@ -197,6 +199,7 @@ async def seal_event(
     papers = await prepare_papers(worker, caller, key, wanted.asked, wanted.loaded, event, drafted.states[0], now_us)
     await worker.gates.check_room(worker.recorder, caller, key.name, idempotency)
     sealing = Sealing(worker, caller, key, unit)
+    found: list[Effect] = []
     try:
         beside = _beside(wanted)
         if drafted.approvers is not None:
@@ -204,6 +207,8 @@ async def seal_event(
         for paper in papers:
             beside[paper.name] = await sealing.seal_paper(paper)
             beside |= paper.beside
+            find = await file_effect(worker, caller.tenant, wanted.letter, beside[paper.name])
+            found += [] if find is None else [find]
         manifest = _manifest(wanted, event, beside)
         prepared = key.profile.prepare_document(manifest, now_us)
 
@@ -225,7 +230,7 @@ async def seal_event(
     place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
     effects = [
         msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in drafted.effects
-    ]
+    ] + found
     return SealedEvent(made[0], records, effects, (unit.name, sealing.stamped_us))
 
 

@@ -6,18 +6,34 @@ is not public are answered alike (control CHANNEL): 128 random bits are not trie
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
 
-from appliance.api.letters.public_pages import STYLE, answer_page, form_page, unknown_page
+from appliance.api.application import query_of
+from appliance.api.letters.finds import look_up
+from appliance.api.letters.multipart import file_within
+from appliance.api.letters.public_pages import (
+    STYLE,
+    PairLabels,
+    answer_page,
+    find_form,
+    form_page,
+    found_page,
+    not_found,
+    unknown_page,
+)
+from appliance.api.letters.schemas import KindId
 from appliance.api.letters.views import open_view
 from appliance.api.messages import NO_STORE, Request, Response
 from appliance.errors import CinnabarError, NotFound
 from appliance.letters.effects import value_of
+from appliance.letters.errors import FieldRefused, KindUnknown
 from appliance.letters.event import LetterId
+from appliance.letters.finding import FILE, PAIR, file_of, is_pair
 from appliance.letters.kind import Bilingual, Kind
 from appliance.letters.state import LetterState
 from appliance.letters.uniqueness import normalised
@@ -25,9 +41,13 @@ from appliance.letters.uniqueness import normalised
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
+FILE_BYTES: Final = 4 * 1024 * 1024
+"""Largest file that anybody may have looked up."""
+MEDIA_MULTIPART: Final = "multipart/form-data"
 MEDIA_HTML: Final = "text/html"
 MEDIA_FORM: Final = "application/x-www-form-urlencoded"
 LONGEST_SECOND: Final = 200
+_NOT_FOUND: Final = "Look at both fields, or at the file, once more."
 _encode = msgspec.json.Encoder().encode
 _HTML: Final = b"text/html; charset=utf-8"
 _PAGE_HEADERS: Final = NO_STORE + (
@@ -53,10 +73,18 @@ class CheckedField(msgspec.Struct, frozen=True, kw_only=True):
     value: Any
 
 
-class CheckedLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """What anybody who holds the letter is told."""
+class PairRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two fields of a letter of a kind, as the letter has them."""
 
-    code: LetterId
+    kind: KindId
+    first: str
+    """The first field of the kind's pair."""
+    second: str
+
+
+class FoundLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """What anybody is told of a letter."""
+
     issuer: str
     """Who sealed it, by the name that the box's officers registered."""
     title: Bilingual
@@ -68,6 +96,18 @@ class CheckedLetter(msgspec.Struct, frozen=True, kw_only=True):
     """Time of its newest event, RFC 3339."""
     rehearsal: bool
     """The box is a rehearsal: the letter is of no effect."""
+
+
+class FoundLetters(msgspec.Struct, frozen=True, kw_only=True):
+    """Letters, the newest first of each institution. Their codes are not told."""
+
+    letters: list[FoundLetter]
+
+
+class CheckedLetter(FoundLetter, frozen=True, kw_only=True):
+    """What anybody who holds the letter is told."""
+
+    code: LetterId
 
 
 class NoSuchLetter(NotFound):
@@ -92,19 +132,105 @@ async def check_form(worker: Worker, request: Request) -> Response:
     """POST /letters/{code}"""
     code = request.arguments["code"]
     try:
-        given = parse_qs(request.body.decode("utf-8", "replace"), max_num_fields=4)
-    except ValueError:
-        given = {}
-    try:
-        found = await _checked(worker, code, given.get("second", [""])[0])
+        found = await _checked(worker, code, _form(request.body).get("second", ""))
     except NoSuchLetter:
         return Response(unknown_page(code, worker.settings.rehearsal), _HTML, 404, _PAGE_HEADERS)
     return Response(answer_page(found), _HTML, headers=_PAGE_HEADERS)
 
 
+async def check_pair(worker: Worker, request: Request) -> Response:
+    """POST /v1/check/pair"""
+    asked: PairRequest = request.document
+    return Response(_encode(FoundLetters(letters=await _by_pair(worker, asked.kind, (asked.first, asked.second)))))
+
+
+async def check_file(worker: Worker, request: Request) -> Response:
+    """POST /v1/check/file"""
+    return Response(_encode(FoundLetters(letters=await _by_file(worker, request.body))))
+
+
+async def find_page(worker: Worker, request: Request) -> Response:
+    """GET /letters/find"""
+    kind = query_of(request).get("kind")
+    page = find_form(None if kind is None else _pair_labels(worker, kind), worker.settings.rehearsal)
+    return Response(page, _HTML, headers=_PAGE_HEADERS)
+
+
+async def find_answer(worker: Worker, request: Request) -> Response:
+    """POST /letters/find"""
+    given = _form(request.body)
+    kind = given.get("kind", "")
+    try:
+        found = await _by_pair(worker, kind, (given.get("first", ""), given.get("second", "")))
+    except NoSuchLetter:
+        page = not_found(_pair_labels(worker, kind), worker.settings.rehearsal)
+        return Response(page, _HTML, 404, _PAGE_HEADERS)
+    return Response(found_page(found, worker.settings.rehearsal), _HTML, headers=_PAGE_HEADERS)
+
+
+async def file_answer(worker: Worker, request: Request) -> Response:
+    """POST /letters/file"""
+    try:
+        found = await _by_file(worker, file_within(request.body))
+    except NoSuchLetter:
+        return Response(not_found(None, worker.settings.rehearsal), _HTML, 404, _PAGE_HEADERS)
+    return Response(found_page(found, worker.settings.rehearsal), _HTML, headers=_PAGE_HEADERS)
+
+
 async def check_style(_worker: Worker, _request: Request) -> Response:
     """GET /letters/style.css"""
     return Response(STYLE, b"text/css; charset=utf-8", headers=b"cache-control: max-age=3600\r\n")
+
+
+def _form(body: bytes) -> dict[str, str]:
+    try:
+        given = parse_qs(body.decode("utf-8", "replace"), max_num_fields=8)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in given.items()}
+
+
+def _pair_labels(worker: Worker, kind: str) -> PairLabels | None:
+    """How the fields of a kind's pair are called, where any tenant of the box has such a kind."""
+    for tenant in sorted(worker.ciphers):
+        with contextlib.suppress(KindUnknown):
+            found = worker.kinds.newest(tenant, kind).kind
+            if found.pair is not None:
+                first, second = (found.fields[name.partition(".")[0]].label for name in found.pair.fields)
+                return PairLabels(kind, found.title, first, second)
+    return None
+
+
+async def _by_pair(worker: Worker, kind: str, given: tuple[str, str]) -> list[FoundLetter]:
+    """Raises NoSuchLetter."""
+    now_us = worker.clock.read().time_us
+    if max(map(len, given)) > LONGEST_SECOND:
+        raise NoSuchLetter(_NOT_FOUND)
+    try:
+        found = await look_up(worker, PAIR, (kind, *given))
+    except FieldRefused:
+        found = []
+    return _found(worker, [one for one in found if is_pair(_kind(worker, *one), one[1], given, now_us)])
+
+
+async def _by_file(worker: Worker, content: bytes) -> list[FoundLetter]:
+    """Raises NoSuchLetter: the file was not made by this box, or its kind is not for the public."""
+    return _found(worker, [one for one in await look_up(worker, FILE, file_of(content)) if _kind(worker, *one).public])
+
+
+def _found(worker: Worker, letters: list[tuple[str, LetterState]]) -> list[FoundLetter]:
+    if not letters:
+        raise NoSuchLetter(_NOT_FOUND)
+    rehearsal = worker.settings.rehearsal
+    return [_told(_kind(worker, *one), one[1], _issuer(worker, one[0]), rehearsal) for one in letters]
+
+
+def _kind(worker: Worker, tenant: str, state: LetterState) -> Kind:
+    return worker.kinds.by_digest(tenant, state.kind.digest).kind
+
+
+def _issuer(worker: Worker, tenant: str) -> str:
+    return next((one.organisation for one in worker.settings.tenants if one.name == tenant), None) or tenant
 
 
 async def _checked(worker: Worker, code: str, second: str) -> CheckedLetter:
@@ -113,10 +239,10 @@ async def _checked(worker: Worker, code: str, second: str) -> CheckedLetter:
     if found is not None:
         tenant, view = found
         state = open_view(worker.cipher_of(tenant), bytes.fromhex(code), view)
-        kind = worker.kinds.by_digest(tenant, state.kind.digest).kind
-        issuer = next((one.organisation for one in worker.settings.tenants if one.name == tenant), None) or tenant
+        kind = _kind(worker, tenant, state)
         if _is_second(kind, state, second):
-            return _told(kind, state, issuer, worker.settings.rehearsal)
+            told = _told(kind, state, _issuer(worker, tenant), worker.settings.rehearsal)
+            return CheckedLetter(code=code, **msgspec.structs.asdict(told))
     raise NoSuchLetter("Look at the code and at the field once more.")
 
 
@@ -137,9 +263,8 @@ def _same(value: Any, given: str) -> bool:
         return False
 
 
-def _told(kind: Kind, state: LetterState, issuer: str, rehearsal: bool) -> CheckedLetter:
-    return CheckedLetter(
-        code=state.letter,
+def _told(kind: Kind, state: LetterState, issuer: str, rehearsal: bool) -> FoundLetter:
+    return FoundLetter(
         issuer=issuer,
         title=kind.title,
         state=kind.states[state.state].title,

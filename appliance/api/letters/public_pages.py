@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from appliance.letters.kind import Bilingual
 
 if TYPE_CHECKING:
-    from appliance.api.letters.public import CheckedLetter
+    from appliance.api.letters.public import CheckedLetter, FoundLetter
 
 STYLE: Final = b"""
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fffdf9; --quiet: #5c5750; --rule: #d8d0c4; --seal: #9c1c1c }
@@ -58,24 +61,87 @@ def unknown_page(code: str, rehearsal: bool) -> bytes:
     return _page("核验文书", "Check a letter", rehearsal, said + _form(code))
 
 
+class PairLabels(NamedTuple):
+    """How the fields of a kind's pair are called."""
+
+    kind: str
+    title: Bilingual
+    first: Bilingual
+    second: Bilingual
+
+
+def find_form(pair: PairLabels | None, rehearsal: bool) -> bytes:
+    """Asks for the two fields of a kind's pair, where there is one, or for the file."""
+    return _page("核验文书", "Check a letter", rehearsal, _find_forms(pair))
+
+
+def not_found(pair: PairLabels | None, rehearsal: bool) -> bytes:
+    """Nothing that may be told fits."""
+    said = (
+        '<p class="state" role="alert">没有与所填要素或文件相符、且可公开查验的文书。'
+        '<br><span class="en" lang="en">There is no letter with these fields, or of this file, that may be told.'
+        "</span></p>"
+    )
+    return _page("核验文书", "Check a letter", rehearsal, said + _find_forms(pair))
+
+
+def found_page(found: Sequence[FoundLetter], rehearsal: bool) -> bytes:
+    """Every letter that was found, as its kind makes it public."""
+    parts = "".join(
+        f"<h2>{escape(one.title.zh)} <span class=en lang=en>{escape(one.title.en)}</span></h2>{_standing(one, '')}"
+        for one in found
+    )
+    again = '<p><a href="/letters/find">再次核验 <span lang="en">Check again</span></a></p>'
+    return _page("核验结果", "What was found", rehearsal, parts + again)
+
+
+def _find_forms(pair: PairLabels | None) -> str:
+    by_file = (
+        '<form method="post" action="/letters/file" enctype="multipart/form-data">'
+        '<label for="file">上传文书的 PDF 原件<br><span class="en" lang="en">The letter\'s PDF, as it was issued</span>'
+        '</label><input id="file" name="file" type="file" required accept="application/pdf">'
+        '<button type="submit">核验文件 <span lang="en">Check the file</span></button></form>'
+    )
+    if pair is None:
+        return by_file
+    fields = "".join(
+        f'<label for="{name}">{escape(label.zh)}<br><span class="en" lang="en">{escape(label.en)}</span></label>'
+        f'<input id="{name}" name="{name}" required maxlength="200">'
+        for name, label in (("first", pair.first), ("second", pair.second))
+    )
+    return (
+        f'<p>{escape(pair.title.zh)} <span class="en" lang="en">{escape(pair.title.en)}</span></p>'
+        '<form method="post" action="/letters/find" autocomplete="off">'
+        f'<input type="hidden" name="kind" value="{escape(pair.kind)}">{fields}'
+        f'<button type="submit">核验 <span lang="en">Check</span></button></form>{by_file}'
+    )
+
+
 def answer_page(found: CheckedLetter) -> bytes:
     """What the kind makes public, and the letter's state now."""
-    rows = "".join(
-        f"<div><dt>{escape(one.label.zh)}<br><span lang=en>{escape(one.label.en)}</span></dt>"
-        f"<dd>{_value(one.value)}</dd></div>"
-        for one in found.fields
-    )
-    body = (
-        f'<p class="state">{escape(found.state.zh)}<br><span class="en" lang="en">{escape(found.state.en)}</span></p>'
-        f"<dl><div><dt>编号<br><span lang=en>Code</span></dt><dd class=code>{found.code}</dd></div>"
-        f"<div><dt>出具机构<br><span lang=en>Issuer</span></dt><dd>{escape(found.issuer)}</dd></div>{rows}"
-        f"<div><dt>最近变动<br><span lang=en>Last event</span></dt><dd>{escape(_when(found.changed))}</dd></div></dl>"
+    code = f"<div><dt>编号<br><span lang=en>Code</span></dt><dd class=code>{found.code}</dd></div>"
+    body = _standing(found, code) + (
         "<p>此结果为本系统当前记录，不替代证据文件的离线核验。"
         '<br><span class="en" lang="en">This is what the box records now. The letter\'s evidence file can be checked '
         "offline, without the box.</span></p>"
         f'<p><a href="/letters/{found.code}">再次核验 <span lang="en">Check again</span></a></p>'
     )
     return _page(found.title.zh, found.title.en, found.rehearsal, body)
+
+
+def _standing(found: FoundLetter, code: str) -> str:
+    """State and public fields. `code`: the row of the letter's code, where it is told."""
+    rows = "".join(
+        f"<div><dt>{escape(one.label.zh)}<br><span lang=en>{escape(one.label.en)}</span></dt>"
+        f"<dd>{_value(one.value)}</dd></div>"
+        for one in found.fields
+    )
+    return (
+        f'<p class="state">{escape(found.state.zh)}<br><span class="en" lang="en">{escape(found.state.en)}</span></p>'
+        f"<dl>{code}"
+        f"<div><dt>出具机构<br><span lang=en>Issuer</span></dt><dd>{escape(found.issuer)}</dd></div>{rows}"
+        f"<div><dt>最近变动<br><span lang=en>Last event</span></dt><dd>{escape(_when(found.changed))}</dd></div></dl>"
+    )
 
 
 def _form(code: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from appliance.api.application import TokenUnavailable
 from appliance.api.bodies import BodyDamaged
 from appliance.api.endpoint_errors import COURT as OF_COURT
 from appliance.api.endpoint_errors import JUDGING
@@ -24,15 +25,24 @@ from appliance.api.letters.events import (
 )
 from appliance.api.letters.evidence import EvidenceNotReady, evidence
 from appliance.api.letters.public import (
+    FILE_BYTES,
     MEDIA_FORM,
     MEDIA_HTML,
+    MEDIA_MULTIPART,
     CheckedLetter,
     CheckRequest,
+    FoundLetters,
     NoSuchLetter,
+    PairRequest,
     check,
+    check_file,
     check_form,
     check_page,
+    check_pair,
     check_style,
+    file_answer,
+    find_answer,
+    find_page,
 )
 from appliance.api.letters.schemas import (
     Draft,
@@ -45,6 +55,7 @@ from appliance.api.letters.schemas import (
     ReleaseKey,
 )
 from appliance.asic import ASIC_E
+from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
 from appliance.clock import TimeNotShown
 from appliance.errors import NotFound
@@ -66,6 +77,15 @@ _CODE = Parameter("code", "[0-9a-f]{32}", "Code of a letter.", "0" * 32)
 _NAME = "[a-z][a-z0-9_-]{0,62}"
 _READING: Final = (RecorderUnavailable, BodyDamaged)
 OUT_OF_ARCHIVE: Final = (SegmentNotMounted, SegmentDamaged, EvidenceTooLarge)
+
+_FOUND: Final = (
+    Answer(200, "What was found, as its kind makes it public.", (Body(MEDIA_HTML),)),
+    Answer(404, "There is no such letter.", (Body(MEDIA_HTML),)),
+)
+
+
+def _file(_limits: LimitSettings) -> int:
+    return FILE_BYTES
 
 
 LETTERS: Final[tuple[Endpoint, ...]] = (
@@ -240,6 +260,67 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         takes=json_of(CheckRequest),
         answers=(Answer(200, "The letter.", json_of(CheckedLetter)),),
         errors=(NoSuchLetter, RecorderUnavailable),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/check/pair",
+        listeners=_PUBLIC,
+        handler=check_pair,
+        summary="Check a letter by a pair of its fields",
+        description=(
+            "By the two fields that the kind names, whoever knows both is told what it makes public; from the time on "
+            "that the kind names. What is unknown, wrong, or not to be told yet is answered alike."
+        ),
+        work=Work.READ,
+        takes=json_of(PairRequest),
+        answers=(Answer(200, "The letters.", json_of(FoundLetters)),),
+        errors=(NoSuchLetter, TokenUnavailable, TimeNotShown, RecorderUnavailable),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/check/file",
+        listeners=_PUBLIC,
+        handler=check_file,
+        summary="Check a letter by its PDF",
+        description="Whether this very file was made by this box, by its SHA-256, and how the letter stands.",
+        work=Work.READ,
+        takes=(Body("application/pdf", None, "The letter's PDF."),),
+        limit=_file,
+        answers=(Answer(200, "The letter.", json_of(FoundLetters)),),
+        errors=(NoSuchLetter, TokenUnavailable, RecorderUnavailable),
+    ),
+    Endpoint(
+        method="GET",
+        path="/letters/find",
+        listeners=_PUBLIC,
+        handler=find_page,
+        summary="The page on which a letter is found without its code",
+        work=Work.READ,
+        query=(Parameter("kind", _NAME, "A kind with a pair of fields.", "bid-bond"),),
+        answers=(Answer(200, "The page.", (Body(MEDIA_HTML),)),),
+    ),
+    Endpoint(
+        method="POST",
+        path="/letters/find",
+        listeners=_PUBLIC,
+        handler=find_answer,
+        summary="The page's answer to a pair of fields",
+        work=Work.READ,
+        takes=(Body(MEDIA_FORM, None, "`kind`, `first`, `second`"),),
+        answers=_FOUND,
+        errors=(TokenUnavailable, TimeNotShown, RecorderUnavailable),
+    ),
+    Endpoint(
+        method="POST",
+        path="/letters/file",
+        listeners=_PUBLIC,
+        handler=file_answer,
+        summary="The page's answer to a file",
+        work=Work.READ,
+        takes=(Body(MEDIA_MULTIPART, None, "`file`: the letter's PDF"),),
+        limit=_file,
+        answers=_FOUND,
+        errors=(TokenUnavailable, RecorderUnavailable),
     ),
     Endpoint(
         method="GET",

@@ -181,6 +181,17 @@ def _public(kind: Kind) -> Iterator[Finding]:
             yield finding("second", "not-required", name=kind.second)
     elif kind.public:
         yield finding("public", "no-second")
+    if kind.pair is not None:
+        for index, name in enumerate(kind.pair.fields):
+            yield from _member(kind, f"pair.fields[{index}]", name, hidden=True)
+            field = kind.fields.get(name.partition(".")[0])
+            if field is not None and not field.required:
+                yield finding(f"pair.fields[{index}]", "not-required", name=name)
+        yield from twice("pair.fields", kind.pair.fields)
+        if kind.pair.from_ is not None:
+            yield from named(kind, "pair.from", kind.pair.from_, "date", "time")
+            if kind.pair.from_ in kind.fields and not kind.fields[kind.pair.from_].required:
+                yield finding("pair.from", "not-required", name=kind.pair.from_)
 
 
 def _unique(kind: Kind) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from appliance.client import Client, Credentials
 from appliance.keymaster.actions.partners import keep
 from firmware_tests.gateway.docking import Partner, connected, profile_of
 from firmware_tests.gateway.partner import Party
+from firmware_tests.patient import Patient
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import take_shown
 from firmware_tests.scenarios.systems.desks import DESKS
@@ -163,7 +164,7 @@ def docks(town: RunningBox, open_directory: Path) -> Iterator[dict[str, Partner]
 def anybody(town: RunningBox) -> Iterator[httpx.Client]:
     """Somebody on the network without a certificate, at the public listener."""
     context = ssl.create_default_context(cafile=str(town.home.trust / "box-ca.pem"))
-    with httpx.Client(base_url=f"https://{town.address('public')}", verify=context) as client:
+    with httpx.Client(base_url=f"https://{town.address('public')}", transport=Patient(verify=context)) as client:
         yield client
 
 

@@ -15,9 +15,6 @@ from firmware_tests.scenarios.systems.practice import Offline, day, firm, moment
 
 not_yet("A8", "K3", "the certificate of an outside ledger (transaction, block, inclusion proof) comes with the anchors")
 not_yet("A8", "K19", "difficult to lose: a second box and its re-synchronisation come with the fleet")
-not_yet(
-    "A8", "K7", "the public listener takes a letter's code and a second field, not a pair of fields without the code"
-)
 
 
 def test_a8_the_certificate_cannot_be_altered_and_is_traced(
@@ -59,6 +56,36 @@ def test_a8_the_certificate_cannot_be_altered_and_is_traced(
         answers = [anybody.post("/v1/check", json=one) for one in wrong]
         assert {one.status_code for one in answers} == {404}
         assert answers[0].content == answers[1].content
+
+    with shows(
+        "A8", "K7", "Without the code, by bidder and tender code, from the opening on; or by its PDF, to the byte"
+    ):
+        bidder = firm("珠江隧道有限公司")
+        opened = {
+            "tender_code": number("GD"),
+            "project": "海印大桥维修工程",
+            "bidder": bidder,
+            "beneficiary": {"name": "广州市公共资源交易中心"},
+            "amount": yuan("600000.00"),
+            "opening": moment(-3_600),
+            "valid_until": day(90),
+        }
+        made = guarantor.begin_letter("bid-bond", opened, document=True).happened
+        asked = {"kind": "bid-bond", "first": bidder["name"], "second": opened["tender_code"]}
+        (told,) = anybody.post("/v1/check/pair", json=asked).json()["letters"]
+        assert (told["state"]["en"], bidder["name"] in str(told)) == ("Issued", False)
+        closed = opened | {"tender_code": number("GD"), "opening": moment(86_400)}
+        guarantor.begin_letter("bid-bond", closed)
+        refused = [
+            anybody.post("/v1/check/pair", json=asked | {"second": second})
+            for second in (closed["tender_code"], number("GD"))
+        ]
+        assert {one.status_code for one in refused} == {404}
+        assert refused[0].content == refused[1].content
+        pdf, headers = made.beside["letter.pdf"], {"Content-Type": "application/pdf"}
+        (told,) = anybody.post("/v1/check/file", content=pdf, headers=headers).json()["letters"]
+        assert told["state"]["en"] == "Issued"
+        assert anybody.post("/v1/check/file", content=pdf + b" ", headers=headers).status_code == 404
 
     with shows("A8", "K6", "It is traced from issue through the amendment to the surrender; nothing is deleted"):
         assert story(guarantor, letter) == ["issue", "postpone", "surrender"]
