@@ -5,13 +5,14 @@ A hidden value is shown only to whoever asks for it, and then the log says so.
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 from asn1crypto import cms
 
-from appliance.api.letters.assembling import LetterSource, letter_evidence
+from appliance.api.letters.assembling import LetterSource, letter_evidence, letter_rows
 from appliance.api.letters.views import open_view
 from appliance.audit.errors import NO_SUCH_LOG, FilterRefused
 from appliance.audit.filters import Instant, Word
@@ -29,6 +30,8 @@ PAGE_LIMIT: Final = 200
 SEARCHED: Final = 2_000
 """Letters that one page looks at to find those of a time."""
 _PORTION: Final = 200
+EVENTS: Final = 1_000
+"""Of one letter that are shown; its evidence has them all."""
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -134,17 +137,16 @@ async def letters(
 async def letter(
     room: AuditRoom, asker: Asker, audited: AuditedLog, identifier: LetterId, *, disclose: bool
 ) -> LetterView:
-    """One letter with its events. Raises NotFound, another tenant's letter alike, and Archived."""
+    """One letter with its events. Raises NotFound, another tenant's letter alike, and SegmentNotMounted."""
     source = source_of(room, audited)
     row = await source.recorder.query("letter", audited.name, bytes.fromhex(identifier))
     state = open_view(source.cipher, row["letter"], row["view"])
     events: list[EventView] = []
-    while len(events) < state.number:
-        rows = await source.recorder.query("letter_records", audited.name, row["letter"], len(events))
-        if not rows:
-            break
-        for _, record in rows:
+    async with contextlib.aclosing(letter_rows(source, row["letter"])) as records:
+        async for record in records:
             events.append(_event(record, decode_artifact(source.cipher.open(record[1], record[7]).artifact)))
+            if len(events) == EVENTS:
+                break
     asked = {"letter": identifier} | ({"hidden": True} if disclose else {})
     low, high = min(one.leaf for one in events), max(one.leaf for one in events) + 1
     await room.tell(asker, audited, _encode(asked).decode(), low, high, len(events))

@@ -28,6 +28,7 @@ from appliance.record import Record, commitment, new_record_id
 from appliance.recorder.client import RecorderClient
 from appliance.recorder.counts import new_run_id
 from appliance.recorder.messages import Entry
+from firmware_tests.mgmt_service.lettered import intake_run, kept_draft, letters_of_demo, policy_of_demo
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 from firmware_tests.running import wait_until
 from hsm import vault
@@ -91,7 +92,11 @@ async def fill(box: ManagedBox, cipher: BodyCipher, count: int) -> None:
     await client.close()
 
 
-def pages(ann: Visitor, size: int) -> None:
+def pages(box: ManagedBox, ann: Visitor, size: int) -> None:
+    policy_of_demo(box)
+    letters, draft, run = letters_of_demo(box), kept_draft(box).draft, intake_run(box)
+    evidence = f"/letters/{TENANT}/{letters.bond}/evidence"
+    wait_until(lambda: ann.get(evidence).status_code == 200, 60, "a head over the letter")
     export = ann.post(f"/api/v1/audit/{TENANT}/exports", json={"form": "csv", "kind": "seal"}).json()["next"]
     wait_until(lambda: ann.get(f"/api/v1{export}").json()["state"] != "running", 600, "the export")
     digest = ann.submit({"action": "set-quota", "name": TENANT, "quota": {}}, title="Measured")
@@ -109,6 +114,12 @@ def pages(ann: Visitor, size: int) -> None:
             "audit, kind": f"{audit}?kind=seal", "audit, oldest of a key": f"{audit}?key={TENANT}-tsu&oldest=on",
             "audit, time": f"{audit}?since={at}", "audit, text in a time": f"{audit}?since={at}&text=content",
             "counts": f"{audit}/counts", "exports": f"{audit}/exports", "export": export,
+            "kinds": f"/kinds/{TENANT}", "kind": f"/kinds/{TENANT}/bid-bond",
+            "picture of a kind": f"/kinds/{TENANT}/bid-bond/picture", "letters": f"/letters/{TENANT}",
+            "letter": f"/letters/{TENANT}/{letters.bond}", "evidence of a letter": evidence,
+            "letters to approve": "/approvals", "letter to approve": f"/approvals/{TENANT}/{draft}",
+            "counts and limits": f"/usage/{TENANT}", "intake runs": f"/intakes/{TENANT}",
+            "intake run": f"/intakes/{TENANT}/{run}",
             "seals and stamps": f"/records/{TENANT}", "seals alone": f"/records/{TENANT}?kind=seal",
         }.items()
     }  # fmt: skip
@@ -153,7 +164,7 @@ def main() -> None:
             lambda: ann.get(f"/api/v1/audit/{TENANT}/entries/{size - 1}").json()["proof"] is not None, 600, "a head"
         )
         ann.sign_in()
-        pages(ann, size)
+        pages(box, ann, size)
     finally:
         box.stop()
         shutil.rmtree(root)

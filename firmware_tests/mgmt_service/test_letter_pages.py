@@ -52,7 +52,7 @@ def test_kinds_are_seen_with_their_life(managed: ManagedBox, officer: OfficerBro
     look(officer, "kinds")
     page.get_by_role("link", name="Bid bond", exact=True).click()
     expect(page.get_by_role("heading", name="Bid bond")).to_be_visible()
-    assert page.locator("img.picture").evaluate("image => image.complete && image.naturalWidth > 200")
+    page.wait_for_function("document.querySelector('img.picture').naturalWidth > 200")
     look(officer, "kind")
 
 

@@ -156,6 +156,8 @@ class Letter(msgspec.Struct, frozen=True):
     fields: list[FieldLine]
     links: list[LinkLine]
     events: list[EventLine]
+    more: int
+    """Later events that are not shown here."""
     disclosed: bool
     """Whether hidden values are shown."""
     hidden: list[Choice]
@@ -267,6 +269,7 @@ def letter(context: Context, owner: str, letter: str, query: Disclosing) -> Lett
         fields=shown,
         links=_links(line, shown, events),
         events=events,
+        more=max(0, line.number - len(events)),
         disclosed=query.hidden,
         hidden=[Choice(name, field_label(fields, name)) for name in line.hidden],
     )

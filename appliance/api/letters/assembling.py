@@ -95,7 +95,7 @@ async def read_chain(source: LetterSource, letter: str) -> list[EventFiles]:
     split: bytes | None = None
     while True:
         own: list[EventFiles] = []
-        async with contextlib.aclosing(_rows(source, bytes.fromhex(letter))) as rows:
+        async with contextlib.aclosing(letter_rows(source, bytes.fromhex(letter))) as rows:
             async for row in rows:
                 size += len(row[7])
                 if len(chain) + len(own) >= MOST_EVENTS or size > MOST_BYTES:
@@ -113,8 +113,9 @@ async def read_chain(source: LetterSource, letter: str) -> list[EventFiles]:
         letter, split = first.letter, own[0].artifact.event
 
 
-async def _rows(source: LetterSource, letter: bytes) -> AsyncGenerator[list[Any], None]:
-    """A letter's records as the recorder shows them, in order."""
+async def letter_rows(source: LetterSource, letter: bytes) -> AsyncGenerator[list[Any], None]:
+    """A letter's records as the recorder shows them, in order, out of the archive if need be. Raises NotFound,
+    SegmentNotMounted, SegmentDamaged."""
     after = 0
     while True:
         try:
