@@ -98,8 +98,8 @@ class LetterDemo:
             "debtor": DEBTOR,
             "holder": {"name": "南京装配有限公司", "id": "91320100MA1000001A"},
             "face": money("600000.00"),
-            "issued_on": "2026-11-22",
-            "due": "2099-11-22",
+            "issued_on": day(0),
+            "due": day(180),
             "trade": "5f" * 32,
         }
         begin = ("letter", "begin", *self._home, "credit-voucher")
@@ -162,3 +162,9 @@ class LetterDemo:
 def money(amount: str) -> dict[str, str]:
     """An amount in yuan, as letters have it."""
     return {"amount": amount, "currency": "CNY"}
+
+
+def day(after: int) -> str:
+    """So many days from today, as China's calendar has it."""
+    now = datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=8)))
+    return (now + datetime.timedelta(days=after)).date().isoformat()
