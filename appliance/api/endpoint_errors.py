@@ -30,18 +30,23 @@ from appliance.letters.errors import (
 )
 from appliance.pdf import PageRefused, PdfRefused
 from appliance.recorder.errors import (
+    BillMoved,
     HeadMoved,
     IdempotencyConflict,
     IdempotencyKeyAhead,
     IdempotencyKeyExpired,
     IdempotencyKeyInvalid,
+    IssuingStopped,
     KeyExhausted,
     KeyExpired,
     KeyStopped,
+    LimitExceeded,
+    LimitNeedsApproval,
     OutcomeUnknown,
     QuotaExceeded,
     ReadOnly,
     RecorderUnavailable,
+    ShareExceeded,
     Taken,
     TallyExceeded,
     ValueExceeded,
@@ -73,7 +78,7 @@ JUDGING: Final[tuple[type[CinnabarError], ...]] = (
 LETTERS: Final = (
     *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, FontsMissing, NotRendered, PageRefused, OpenedTooEarly,
     WeakCode, WrongCode, PdfRefused, SealObjectRefused, DocumentNotInOrder, HeadMoved, Taken, ValueExceeded,
-    TallyExceeded,
+    TallyExceeded, LimitExceeded, LimitNeedsApproval, ShareExceeded, IssuingStopped, BillMoved,
 )  # fmt: skip
 COURT: Final[tuple[type[CinnabarError], ...]] = (
     *STAMPING, CertificateNotValid, KindUnknown, FontsMissing, NotRendered, PageRefused, *OF_DOCUMENTS,
