@@ -34,9 +34,8 @@ def begin_letter(
 ) -> Call[schemas.LetterAnswer]:
     """Begin a letter of a kind. `letter` and `approvals` come after `draft_letter`."""
     asked = schemas.LetterRequest(
-        kind=kind, event=event, letter=letter, fields=dict(fields), data=dict(data or {}),
-        envelopes=dict(envelopes or {}), receipts=list(receipts), approvals=list(approvals),
-        disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
+        kind=kind, event=event, letter=letter, **_content(fields, data, envelopes, receipts),
+        approvals=list(approvals), disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
         document=document, document_seal=document_seal, pdf=pdf, pdf_seen=pdf_seen,
     )  # fmt: skip
     return post("/v1/letters", asked, schemas.LetterAnswer, idempotency_key)
@@ -52,10 +51,7 @@ def draft_letter(
     receipts: Sequence[schemas.ReceiptGiven] = (),
 ) -> Call[schemas.Draft]:
     """What approvers would sign to begin a letter: asked for with all that the letter is then begun with."""
-    asked = schemas.LetterRequest(
-        kind=kind, event=event, fields=dict(fields), data=dict(data or {}), envelopes=dict(envelopes or {}),
-        receipts=list(receipts),
-    )  # fmt: skip
+    asked = schemas.LetterRequest(kind=kind, event=event, **_content(fields, data, envelopes, receipts))
     return post("/v1/letters/drafts", asked, schemas.Draft, None, signs=False)
 
 
@@ -82,11 +78,9 @@ def letter_event(
 ) -> Call[schemas.LetterAnswer]:
     """Have an event happen to a letter. `head`: the head that the caller goes by; another one is refused."""
     asked = schemas.EventRequest(
-        event=event, fields=dict(fields or {}), data=dict(data or {}), head=head,
-        codes=dict(codes or {}),
-        parts=None if parts is None else list(parts), envelopes=dict(envelopes or {}), receipts=list(receipts),
-        approvals=list(approvals),
-        disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
+        event=event, head=head, codes=dict(codes or {}), parts=None if parts is None else list(parts),
+        **_content(fields, data, envelopes, receipts),
+        approvals=list(approvals), disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
         document=document, document_seal=document_seal, pdf=pdf, pdf_seen=pdf_seen,
     )  # fmt: skip
     return post(f"/v1/letters/{quote(letter, safe='')}/events", asked, schemas.LetterAnswer, idempotency_key)
@@ -107,10 +101,7 @@ def draft_event(
     receipts: Sequence[schemas.ReceiptGiven] = (),
 ) -> Call[schemas.Draft]:
     """What approvers would sign for an event of a letter: asked for with all that the event is then sent with."""
-    asked = schemas.EventRequest(
-        event=event, fields=dict(fields or {}), data=dict(data or {}), envelopes=dict(envelopes or {}),
-        receipts=list(receipts),
-    )  # fmt: skip
+    asked = schemas.EventRequest(event=event, **_content(fields, data, envelopes, receipts))
     return post(f"/v1/letters/{quote(letter, safe='')}/drafts", asked, schemas.Draft, None, signs=False)
 
 
@@ -155,3 +146,18 @@ def court_evidence(letter_id: str, *, disclose: Sequence[str] = ()) -> Call[byte
     """A letter's evidence with a package for a court, ASiC-E; each time it is sealed and recorded anew."""
     query = {"disclose": ",".join(disclose)} if disclose else {}
     return Call("GET", f"/v1/evidence/{quote(letter_id, safe='')}/court", raw_answer, query=query)
+
+
+def _content(
+    fields: Mapping[str, Any] | None,
+    data: Mapping[str, Any] | None,
+    envelopes: Mapping[str, bytes] | None,
+    receipts: Sequence[schemas.ReceiptGiven],
+) -> dict[str, Any]:
+    """What an event is about, as its draft and its request both have it."""
+    return {
+        "fields": dict(fields or {}),
+        "data": dict(data or {}),
+        "envelopes": dict(envelopes or {}),
+        "receipts": list(receipts),
+    }
