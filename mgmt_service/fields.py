@@ -172,6 +172,8 @@ def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
         return Field(**made, kind="certificates", help=_("PEM"))
     if name == "file":
         return Field(**made, kind="long", help=_("The whole file, as cinnabar kind check has taken it."))
+    if name == "adapter":
+        return Field(**made, kind="long", help=_("The whole file (docs/filing.md)."))
     if name == "terms":
         return Field(**made, kind="long", help=_("The whole file, as cinnabar limits check has taken it."))
     if name == "image":

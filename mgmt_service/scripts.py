@@ -304,6 +304,13 @@ SCRIPTS: Final = (
         group="tenants",
     ),
     Script(
+        "install-adapter",
+        _("Install an adapter for filings"),
+        _("Has letters of a kind filed with an authority, and its receipts make their next events."),
+        (Step(kinds.InstallAdapter),),
+        group="tenants",
+    ),
+    Script(
         "set-partner",
         _("Set a partner"),
         _("Says what a partner may send to the message gateway, how it signs, and to whom answers are encrypted."),

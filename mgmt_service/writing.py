@@ -61,7 +61,7 @@ def _prepared(action: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, 
         raise Malformed("an action is a structure")
     if given.get("tenant", "") is None:
         prepared["tenant"] = None
-    for name in ("file", "terms"):
+    for name in ("file", "terms", "adapter"):
         if isinstance(given.get(name), str):  # a file has a digest: blanks at its ends stay
             prepared[name] = given[name].replace("\r\n", "\n")
     return prepared | {str(action.__struct_config__.tag_field): tag}

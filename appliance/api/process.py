@@ -14,6 +14,7 @@ import structlog
 
 from appliance.api.application import Application
 from appliance.api.endpoints import SOCKETS
+from appliance.api.filing.sender import Sender
 from appliance.api.hub import Hub
 from appliance.api.intakes.runner import IntakeRunner
 from appliance.api.jobs import JobRunner
@@ -48,6 +49,8 @@ async def run_worker(home: Home, number: int) -> None:
     worker.intakes.start()
     worker.clockwork = Clockwork(worker)
     worker.clockwork.start()
+    worker.sender = Sender(worker)
+    worker.sender.start()
     worker.reopening.start(stop.set)
     for listener in reversed(SOCKETS):
         await hub.listen(home.worker_socket(number, listener), listener)
@@ -78,6 +81,7 @@ async def _first(*waits: Coroutine[Any, Any, object]) -> None:
 async def close_worker(worker: Worker) -> None:
     """Finish or give back jobs, say goodbye to the recorder, close the tokens."""
     await worker.clockwork.stop()
+    await worker.sender.stop()
     await worker.jobs.stop()
     await worker.intakes.stop()
     await worker.reopening.stop()

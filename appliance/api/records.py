@@ -30,6 +30,7 @@ ARTIFACT_TYPES = {
     "court": "application/pkcs7-signature",
     "pdf-seal": "application/vnd.cinnabar.pdf-update",
     "letter": "application/vnd.cinnabar.letter-event",
+    "filing": "application/jose",
     "message": "application/vnd.cinnabar.message+json",
     "administration": "application/octet-stream",
 }

@@ -27,6 +27,7 @@ from appliance.api.endpoints import (
     small_limit,
 )
 from appliance.api.errors import IdempotencyNotOffered, NotPermitted
+from appliance.api.filing.table import FILINGS
 from appliance.api.gateway.table import GATEWAY
 from appliance.api.health import health, health_live, health_ready
 from appliance.api.intakes.table import INTAKES
@@ -409,6 +410,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     ),
     *LETTERS,
     *GATEWAY,
+    *FILINGS,
     *ASKING,
     *DRAFTS,
     *INTAKES,

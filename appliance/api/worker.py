@@ -12,6 +12,7 @@ from appliance.api.awaited import Awaited, AwaitedKey, not_open
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
 from appliance.api.errors import NotPermitted
+from appliance.api.filing.adapters import Adapters
 from appliance.api.gates import Gates
 from appliance.api.letters.approvals import ApproverFiles
 from appliance.api.letters.kinds import Kinds
@@ -27,6 +28,7 @@ from appliance.store import Documents
 
 if TYPE_CHECKING:
     from appliance.api.awaited import Reopening
+    from appliance.api.filing.sender import Sender
     from appliance.api.hub import Hub
     from appliance.api.intakes.runner import IntakeRunner
     from appliance.api.jobs import JobRunner
@@ -112,6 +114,9 @@ class Worker:
     stored: Documents = field(init=False)
     """Files that were sent, encrypted by their tenants."""
     clockwork: Clockwork = field(init=False)
+    sender: Sender = field(init=False)
+    adapters: Adapters = field(init=False)
+    """By what letters are filed with authorities, by tenant."""
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)
     description: bytes | None = None
@@ -119,6 +124,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.approvers = ApproverFiles(self.home)
+        self.adapters = Adapters(self.home)
         self.stored = Documents(self.home.documents)
         self.seal_objects = SealObjects(self.home)
         own = self.log_of(None)

@@ -17,7 +17,7 @@ from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.log import Checkpoint, TlogProof, parse_note
 
-SIGNED_KINDS = frozenset({"stamp", "seal", "batch-stamp", "pdf-seal", "court", "letter", "message"})
+SIGNED_KINDS = frozenset({"stamp", "seal", "batch-stamp", "pdf-seal", "court", "letter", "message", "filing"})
 _OPENED: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 

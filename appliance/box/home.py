@@ -195,6 +195,11 @@ class Home:
         return self.root / "seal-objects"
 
     @property
+    def adapters(self) -> Path:
+        """Adapters of tenants' filings, TENANT/ID/VERSION.toml: the keymaster writes, workers read."""
+        return self.root / "adapters"
+
+    @property
     def partners(self) -> Path:
         """Profiles of tenants' partners, TENANT/PARTNER/VERSION.json: the keymaster writes, workers read."""
         return self.root / "partners"

@@ -193,6 +193,8 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.kinds, who.keymaster, 0o2750, group=who.worker)
     users.give(home.seal_objects, who.keymaster, group=who.worker, create=True)
     users.directory(home.seal_objects, who.keymaster, 0o2750, group=who.worker)
+    users.give(home.adapters, who.keymaster, group=who.worker, create=True)
+    users.directory(home.adapters, who.keymaster, 0o2750, group=who.worker)
     users.give(home.partners, who.keymaster, group=who.worker, create=True)
     users.directory(home.partners, who.keymaster, 0o2750, group=who.worker)
     if one_user_only(settings):

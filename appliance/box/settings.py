@@ -379,6 +379,8 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Variables that the token's module needs, for example SOFTHSM2_CONF; values may begin with {home}."""
     workers: int = 2
     """API worker processes."""
+    filing_hosts: tuple[str, ...] = ()
+    """HOST:PORT that tenants' adapters may file with; workers speak to nobody else (docs/filing.md)."""
     tokens: list[TokenSettings]
     tenants: list[TenantSettings]
     units: list[UnitSettings]

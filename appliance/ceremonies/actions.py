@@ -12,6 +12,7 @@ import msgspec
 
 from appliance.ceremonies.canonical import Base64, Digest, Instant, Name, Text
 from appliance.ceremonies.constitution import BOX, Constitution, tenant_scope
+from appliance.filing.adapter import ADAPTER_BYTES
 from appliance.gateway.profile import MOST_CERTIFICATES as MOST_SIGNERS
 from appliance.gateway.profile import MOST_KINDS, LetterKind, PartnerName, WindowSeconds
 from appliance.letter_limits.files import FILE_BYTES
@@ -409,6 +410,13 @@ class RegisterSeal(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_field
     """SHA-256 of the certificates whose keys may seal with it."""
 
 
+class InstallAdapter(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="install-adapter"):
+    """Have a tenant's letters of a kind filed with an authority, or by the adapter's next version: docs/filing.md."""
+
+    adapter: Annotated[str, msgspec.Meta(min_length=1, max_length=ADAPTER_BYTES)]
+    """The adapter's file, whole."""
+
+
 class SetPartner(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-partner"):
     """What a partner of a tenant may send to its message gateway, and how: docs/gateway.md. All of it anew."""
 
@@ -525,7 +533,7 @@ Action = (
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
     | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
     | SetApprovalPolicy | InstallKind | SetPartner | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper
-    | Unlock
+    | Unlock | InstallAdapter
     | SetLetterTerms | StopIssuing | ResumeIssuing
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

@@ -20,6 +20,7 @@ from appliance.ceremonies.actions import (
     Action,
     AmendConstitution,
     ApprovalTier,
+    InstallAdapter,
     InstallKind,
     Quota,
     RegisterSeal,
@@ -138,6 +139,8 @@ def _explain_action(voice: _Voice, action: Action, current: Constitution | None)
             facts += voice.facts(value)
         elif isinstance(action, InstallKind) and name == "file":
             facts += voice.kind(value)
+        elif isinstance(action, InstallAdapter):
+            facts += voice.adapter(value) if name == "adapter" else []
         elif isinstance(action, SetLetterTerms) and name == "terms":
             facts += voice.terms(value)
         elif isinstance(action, RegisterSeal) and name == "image":
@@ -378,6 +381,14 @@ class _Voice:
         said = describe(found, "en" if self.language == "en" else "zh")
         lines = [Fact(self.say("terms_line"), escape(line, longest=None)) for line in said]
         return [Fact(label, shown), *named, *lines]
+
+    def adapter(self, file: str) -> list[Fact]:
+        """Every line of an adapter, and the digest by which it is known."""
+        digest = hashlib.sha256(file.encode("utf-8", "surrogatepass")).hexdigest()
+        words = digest_words(digest, _WORD_LISTS[self.language])
+        label = self.pick(LABELS["adapter"])
+        lines = [Fact(label, escape(line, longest=None)) for line in file.splitlines() if line.strip()]
+        return [Fact(self.say("kind_digest"), digest), Fact(self.say("kind_words"), words), *lines]
 
     def image(self, encoded: str) -> list[Fact]:
         """The digest by which a picture is known: whoever is to approve it compares it with that of the file."""

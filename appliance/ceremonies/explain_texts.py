@@ -184,6 +184,10 @@ SENTENCES: Final[dict[str, Pair]] = {
         "Let {owner} issue letters of kind {kind} again.",
         "恢复{owner}新开种类 {kind} 的函件。",
     ),
+    "install-adapter": (
+        "File letters of {owner} with an authority by this adapter. Its host is one that the box's settings allow.",
+        "按此适配器将{owner}的函件报送主管机构；其主机须在本机设置的许可之列。",
+    ),
     "set-partner": (
         "Let partner {partner} of {owner} send messages to the gateway as follows.",
         "允许{owner}的合作方 {partner} 按下列规定向报文网关发送报文。",
@@ -237,6 +241,7 @@ SENTENCES: Final[dict[str, Pair]] = {
 LABELS: Final[dict[str, Pair]] = {
     "action": ("Action", "操作"),
     "actions": ("Actions", "操作"),
+    "adapter": ("Adapter", "适配器"),
     "after_approval": ("After approval", "批准之后"),
     "answer_key": ("Key that signs answers", "签署应答的密钥"),
     "application": ("Application", "应用"),

@@ -12,6 +12,7 @@ from typing import Final
 from appliance.ceremonies.explain_texts import Pair
 
 LABELS: Final[Mapping[str, Pair]] = {
+    "adapter": ("Adapter", "适配器"),
     "affected": ("What it signed since then", "此后签署的内容"),
     "always_sensitive": ("Its value could never be read", "其值从未可读出"),
     "application": ("Application", "应用"),

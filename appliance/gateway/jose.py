@@ -112,7 +112,7 @@ def read_jose(raw: bytes, parties: Parties) -> ReadMessage:
     return ReadMessage(
         head,
         f"{head_text}.{payload}".encode(),
-        _x509_form(header.alg, from_base64url(signature_text)),
+        x509_form(header.alg, from_base64url(signature_text)),
         header.alg,
         from_base64url(header.certificate),
         open_,
@@ -163,7 +163,7 @@ def prepare_jose(
     text = f"{to_base64url(_encode(header))}.{to_base64url(jwe.encode())}".encode()
 
     def complete(signature: bytes) -> bytes:
-        return text + b"." + to_base64url(_jose_form(algorithm, signature)).encode()
+        return text + b"." + to_base64url(jose_form(algorithm, signature)).encode()
 
     return PreparedMessage(text, complete)
 
@@ -201,7 +201,8 @@ def _utf8(text: str) -> str:
         raise MessageRefused("the payload is not a compact JWE") from None
 
 
-def _x509_form(algorithm: str, signature: bytes) -> bytes:
+def x509_form(algorithm: str, signature: bytes) -> bytes:
+    """A signature as JOSE writes it (RFC 7518, section 3.4), in X.509 form. Raises MessageRefused."""
     half = _HALF.get(algorithm)
     if half is None:
         return signature
@@ -210,7 +211,8 @@ def _x509_form(algorithm: str, signature: bytes) -> bytes:
     return encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
 
 
-def _jose_form(algorithm: str, signature: bytes) -> bytes:
+def jose_form(algorithm: str, signature: bytes) -> bytes:
+    """The other way round."""
     half = _HALF.get(algorithm)
     if half is None:
         return signature

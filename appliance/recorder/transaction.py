@@ -55,7 +55,7 @@ from appliance.store.records import LEAF_BITS, LEAF_LIMIT, Segment
 from appliance.store.rows import RunRow, pack
 
 RECORD_ID_BYTES = 22
-PLAIN_KINDS = frozenset({"stamp", "seal", "batch-stamp", "pdf-seal", "court"})
+PLAIN_KINDS = frozenset({"stamp", "seal", "batch-stamp", "pdf-seal", "court", "filing"})
 SUBMITTED_KINDS = PLAIN_KINDS | {LETTER, MESSAGE}
 """Kinds of records that an application's signature leaves; what stands in clear in a log is never a worker's word.
 Those of letters' events and of partners' messages come with their effects only."""

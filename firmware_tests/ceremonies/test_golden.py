@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from appliance.box.adapters import adapter_files
 from appliance.box.kinds import kinds_of
 from appliance.box.partners import newest_profile
 from appliance.box.settings import read_settings
@@ -90,6 +91,7 @@ def stage(open_directory: Path, forwarding: Forwarder) -> Iterator[Governed]:
                 assert forwarding.module in token["uri"]
         other = next(one for one in settings["tenants"] if one["name"] == "other")
         other["uniqueness_key"] = None  # a ceremony gives it one
+        settings["filing_hosts"] = ["fund.example:443"]
         box.home.settings.write_text(json.dumps(settings))
 
     made = governed(open_directory / "golden", "demo", "other", prepare=prepare)
@@ -409,6 +411,20 @@ def test_partners_and_the_key_of_their_messages(stage: Governed, tmp_path: Path)
     for changed, where in wrong:
         with pytest.raises(CinnabarError, match=where):
             stage.submit(written("set-partner", {}, profile | changed))
+
+
+def test_an_adapter_is_installed(stage: Governed) -> None:
+    """What the officers read is every line of the file, and the bytes that they read are installed."""
+    text = (Path(__file__).parents[1] / "filing" / "fund.toml").read_text()
+    made = check(
+        stage, stage.decide(written("install-adapter", {}, {"tenant": "demo", "adapter": text})), "install-adapter"
+    )
+    assert hashlib.sha256(text.encode()).hexdigest() in made[form.SCRIPTS["en"]].decode()
+    (kept,) = adapter_files(stage.box.home, "demo")
+    assert kept.read_text() == text
+    for changed, why in ((text.replace("fund.example", "elsewhere.example"), "filing_hosts"), (text + "#", "follow")):
+        with pytest.raises(CinnabarError, match=why):
+            stage.submit(written("install-adapter", {}, {"tenant": "demo", "adapter": changed}))
 
 
 def test_a_key_of_uniqueness(stage: Governed) -> None:

@@ -26,7 +26,7 @@ area = Area("audit")
 READ = Access(roles=AUDIT, scope=OF_OWNER)
 PAGE = 50
 MICROSECONDS = 1_000_000
-SIGNED_KINDS = ("stamp", "seal", "batch-stamp", "pdf-seal", "court", "letter", "message")
+SIGNED_KINDS = ("stamp", "seal", "batch-stamp", "pdf-seal", "court", "letter", "message", "filing")
 CLEAR_KINDS = frozenset({"administration", "ceremony", "box-leaf"})
 """Kinds that hold no content of a tenant's: looking at them leaves no record (docs/audit.md)."""
 SUFFIXES = {
@@ -37,6 +37,7 @@ SUFFIXES = {
     "court": "p7s",
     "letter": "letter",
     "message": "json",
+    "filing": "jws",
 }
 COUNTED_DAYS = 31
 

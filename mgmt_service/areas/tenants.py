@@ -199,6 +199,7 @@ def _own_steps(context: Context, tenant: str) -> list[Step]:
         Step("authorise-enrolment", free("authorise-enrolment", tenant)),
         Step("set-approval-policy", free("set-approval-policy", tenant)),
         Step("register-seal", url_with("/ceremonies/new/register-seal", **{"actions.0.tenant": tenant})),
+        Step("install-adapter", url_with("/ceremonies/new/install-adapter", **{"actions.0.tenant": tenant})),
         Step("set-partner", url_with("/ceremonies/new/set-partner", **{"actions.0.tenant": tenant})),
         Step("install-kind", url_with("/ceremonies/new/install-kind", **{"actions.0.tenant": tenant})),
     ]

@@ -10,13 +10,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from appliance.box.home import Home
+from appliance.box.settings import read_settings, write_settings
+from appliance.ceremonies.actions import InstallAdapter
 from appliance.client import Client, Credentials
+from appliance.keymaster.actions.adapters import keep as keep_adapter
 from appliance.keymaster.actions.partners import keep
+from firmware_tests.filing.authority import Authority
 from firmware_tests.gateway.docking import Partner, connected, profile_of
 from firmware_tests.gateway.partner import Party
 from firmware_tests.patient import Patient
@@ -39,11 +44,20 @@ def office() -> Office:
 
 
 @pytest.fixture(scope="session")
-def town(open_directory: Path, office: Office) -> Iterator[RunningBox]:
+def fund(open_directory: Path) -> Iterator[Authority]:
+    """An authority with a TLS server of its own, where the guarantor files by two versions of an interface."""
+    made = Authority(open_directory / "fund")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def town(open_directory: Path, office: Office, fund: Authority) -> Iterator[RunningBox]:
     """The box: every tenant with the kinds that ship, and desks that may do only what their role lets them."""
     box = RunningBox(open_directory / "town", *TENANTS)
     box.provision()
     _install_own(box.home)
+    _file_with(box.home, fund)
     for tenant in TENANTS:
         office.put_in_force(box.home, tenant)
     subprocess.run(
@@ -61,6 +75,16 @@ def town(open_directory: Path, office: Office) -> Iterator[RunningBox]:
             admin.enrol_certificate(desk.tenant, desk.name, shown.fingerprint(hashes.SHA256()), begins, ends)
     yield box
     assert box.stop() == 0, box.said()
+
+
+def _file_with(home: Home, fund: Authority) -> None:
+    """Adapters for two interfaces, as the keymaster would have kept them, and their host among those allowed."""
+    settings = msgspec.structs.replace(read_settings(home.settings), filing_hosts=(fund.host,))
+    write_settings(home.settings, settings)
+    for version in ("4.0", "4.1"):
+        name = version.replace(".", "")
+        text = fund.adapter(id=f"fund-{name}", interface=version, path=f"v{name}", key="guarantor-seal")
+        keep_adapter(home, settings, InstallAdapter(tenant="guarantor", adapter=text))
 
 
 def _install_own(home: Home) -> None:

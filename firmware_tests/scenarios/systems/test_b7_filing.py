@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from appliance.client import Client
+from firmware_tests.filing.authority import Authority
+from firmware_tests.running import RunningBox, wait_until
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import fresh, happened, number, receipt, refuses, yuan
 
-not_yet("B7", "K10", "the box's own versioned adapters that send, retry and export results are not in the API yet")
 not_yet("B7", "K18", "the supervisor's read-only view over tenants is not in the API yet")
 
 
@@ -56,3 +57,43 @@ def test_b7_filed_returned_corrected_accepted(guarantor: Client, office: Office,
     with shows("B7", "K18", "Another tenant, the supervisor too, sees nothing of it unless it is handed the file"):
         with refuses("not-found"):
             supervisor.letter(letter)
+
+
+def test_b7_the_box_files_it_and_takes_the_receipt(
+    guarantor: Client, office: Office, fund: Authority, town: RunningBox
+) -> None:
+    batch = {
+        "batch": number("GDRZ"),
+        "authority": {"name": "国家融资担保基金有限责任公司"},
+        "interface": "4.0",
+        "content": fresh("报送文件"),
+        "rows_filed": 128,
+        "total": yuan("376000000.00"),
+    }
+    fund.faults[str(batch["batch"])] = [{"line": 17, "message": "统一社会信用代码校验不通过"}]
+    fund.habits[:] = ["busy", "drop", "forged"]
+    letter = guarantor.begin_letter("outbound-filing", batch).happened.letter
+    office.event(guarantor, letter, "submit", by=["li-ming"])
+
+    with shows(
+        "B7", "K10", "The box files it itself, again until the fund's own signed answer comes, and only that counts"
+    ):
+        wait_until(lambda: guarantor.letter(letter).state == "returned", 60, "the fund's answer")
+        answer = happened(guarantor, letter)[-1][1]
+        assert answer.actor.application == "@box"
+        assert answer.data["faults"] == [{"row": 17, "said": "统一社会信用代码校验不通过"}]
+        assert fund.came(str(batch["batch"])) >= 4
+        assert len(fund.filed(str(batch["batch"]))) == 1
+
+    with shows("B7", "K10", "Corrected, it is filed by the adapter of the fund's newer interface: a file, no program"):
+        guarantor.letter_event(letter, "resubmit", fields={"content": fresh("更正报送文件"), "interface": "4.1"})
+        wait_until(lambda: guarantor.letter(letter).state == "accepted", 60, "the fund's acceptance")
+        told = [one["interfaceVersion"] for one in fund.filed(str(batch["batch"]))]
+        assert told == ["v40", "v41"]
+        assert [event.event for _, event in happened(guarantor, letter)][-2:] == ["resubmit", "accept"]
+
+    with shows("B7", "K10", "Results are exported as a table, each with the number of the fund's receipt"):
+        with town.http("guarantor") as http:
+            table = http.get("/v1/filings", params={"state": "accepted", "form": "csv"}).text
+        (row,) = [line for line in table.splitlines() if line.startswith(letter)]
+        assert happened(guarantor, letter)[-1][1].receipts[0].number in row

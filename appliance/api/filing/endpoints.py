@@ -1,0 +1,105 @@
+"""GET /v1/filings: letters that adapters file, with what became of them, as NDJSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from appliance.api.application import query_of
+from appliance.api.letters.views import open_view
+from appliance.api.messages import NO_STORE, Request, Response
+from appliance.letters.artifact import decode_artifact
+from appliance.letters.event import LetterId, read_event
+
+if TYPE_CHECKING:
+    from appliance.api.worker import Worker
+    from appliance.letters.state import LetterState
+
+PAGE: Final = 50
+MEDIA_NDJSON: Final = "application/x-ndjson"
+MEDIA_CSV: Final = "text/csv"
+_encode = msgspec.json.Encoder().encode
+
+
+class Filing(msgspec.Struct, frozen=True, kw_only=True):
+    """A letter that an adapter files."""
+
+    letter: LetterId
+    kind: str
+    state: str
+    adapter: str
+    """Which files it, or would if it came into its state again; empty: none does any more."""
+    version: int
+    waiting: bool
+    """Whether it is in the outbox."""
+    number: str
+    """Of the filing: the SHA-256 of the letter's newest event."""
+    changed: str
+    event: str
+    """The newest."""
+    receipt: str
+    """The number of the receipt that came with it; empty: none did."""
+
+
+async def filings(worker: Worker, request: Request) -> Response:
+    """GET /v1/filings"""
+    tenant, arguments = request.known_caller.tenant, query_of(request)
+    adapters = worker.adapters.of(tenant)
+    before, state = bytes.fromhex(arguments.get("after", "")), arguments.get("state")
+    kind = arguments.get("kind") or next((one.adapter.kind for one in adapters), None)
+    rows: list[Filing] = []
+    if kind in {one.adapter.kind for one in adapters}:
+        for one in await worker.recorder.query("letter_page", tenant, kind, state, PAGE, before):
+            rows.append(await _told(worker, tenant, open_view(worker.cipher_of(tenant), one["letter"], one["view"])))
+    headers = NO_STORE
+    if len(rows) == PAGE:
+        headers += b"x-next: %s\r\n" % rows[-1].letter.encode()
+    if arguments.get("form") == "csv":
+        return Response(_csv(rows), b"text/csv; charset=utf-8", 200, headers)
+    return Response(b"".join(_encode(row) + b"\n" for row in rows), MEDIA_NDJSON.encode(), 200, headers)
+
+
+async def _told(worker: Worker, tenant: str, letter: LetterState) -> Filing:
+    loaded = next(
+        (
+            one.adapter
+            for one in worker.adapters.of(tenant)
+            if one.files(letter.kind.id, one.adapter.state, letter.fields)
+        ),
+        None,
+    )
+    found = await worker.recorder.query("letter_records", tenant, bytes.fromhex(letter.letter), letter.number - 1)
+    row = found[0][1]
+    event = read_event(decode_artifact(worker.cipher_of(tenant).open(row[1], row[-1]).artifact).event)
+    return Filing(
+        letter=letter.letter,
+        kind=letter.kind.id,
+        state=letter.state,
+        adapter="" if loaded is None else loaded.id,
+        version=0 if loaded is None else loaded.version,
+        waiting=loaded is not None and letter.state == loaded.state,
+        number=letter.head,
+        changed=letter.changed,
+        event=event.event,
+        receipt=event.receipts[0].number if event.receipts else "",
+    )
+
+
+def _csv(rows: Iterable[Filing]) -> bytes:
+    """RFC 4180, in UTF-8 with a byte order mark, as spreadsheets want it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(Filing.__struct_fields__)
+    for row in rows:
+        writer.writerow([_cell(one) for one in msgspec.structs.astuple(row)])
+    return b"\xef\xbb\xbf" + text.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    """No cell is a formula to a spreadsheet: an authority chose the receipt's number."""
+    text = str(value)
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

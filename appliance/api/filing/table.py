@@ -1,0 +1,36 @@
+"""The endpoint of filings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from appliance.api.bodies import BodyDamaged
+from appliance.api.endpoints import APPLICATIONS, Answer, Body, Endpoint, Parameter
+from appliance.api.filing.endpoints import MEDIA_CSV, MEDIA_NDJSON, Filing, filings
+from appliance.box.states import Work
+from appliance.recorder.errors import Archived, RecorderUnavailable
+
+_NAME = "[a-z][a-z0-9_-]{0,62}"
+
+FILINGS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        method="GET",
+        path="/v1/filings",
+        listeners=APPLICATIONS,
+        handler=filings,
+        summary="Letters that adapters file with authorities, and what was answered",
+        description=(
+            "The newest first, at most 50; the header X-Next names the letter to go on from. As NDJSON, a line each, "
+            "or as CSV with a first line of names. See docs/filing.md."
+        ),
+        work=Work.READ,
+        query=(
+            Parameter("kind", _NAME, "Of which kind; that of the first adapter if left out.", "outbound-filing"),
+            Parameter("state", _NAME, "In which state.", "submitted"),
+            Parameter("after", "[0-9a-f]{32}", "The last letter of the page before.", "0" * 32),
+            Parameter("form", "ndjson|csv", "How it is told.", "csv"),
+        ),
+        answers=(Answer(200, "Filings.", (Body(MEDIA_NDJSON, Filing), Body(MEDIA_CSV))),),
+        errors=(RecorderUnavailable, BodyDamaged, Archived),
+    ),
+)

@@ -1,0 +1,24 @@
+"""Filing with authorities: adapters as data files, the message that they make of a letter, receipts.
+
+Pure, but for `sending`, which speaks HTTPS (docs/filing.md).
+"""
+
+from appliance.filing.adapter import ADAPTER_BYTES, Adapter, LoadedAdapter, check_adapter, read_adapter
+from appliance.filing.errors import AdapterRefused, NotAnswered, ReceiptRefused
+from appliance.filing.message import PreparedFiling, prepare_filing
+from appliance.filing.receipt import Receipt, read_receipt
+
+__all__ = [
+    "ADAPTER_BYTES",
+    "Adapter",
+    "AdapterRefused",
+    "LoadedAdapter",
+    "NotAnswered",
+    "PreparedFiling",
+    "Receipt",
+    "ReceiptRefused",
+    "check_adapter",
+    "prepare_filing",
+    "read_adapter",
+    "read_receipt",
+]

@@ -1,0 +1,179 @@
+"""An authority that is not ours: a TLS server with a CA of its own, openssl's signatures, and every bad habit.
+
+It files each number once, and answers the same number with the same receipt, as authorities with such numbers do.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import ssl
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from firmware_tests.gateway.partner import b64u, der_to_raw, openssl, raw_to_der, un64u, verify
+
+
+class Authority:
+    """`habits` are consumed one a request: hang, drop, twice, forged, other, busy, garbage; then it behaves."""
+
+    def __init__(self, directory: Path, host: str = "localhost") -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._certificates(host)
+        self.habits: list[str] = []
+        self.requests: list[tuple[str, dict[str, Any], bytes]] = []
+        """(number, payload, message) as they came."""
+        self.faults: dict[str, list[dict[str, Any]]] = {}
+        """By batch: what a filing is returned for, the first time."""
+        self.receipts: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        authority = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                authority.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.host = f"{host}:{self.server.server_address[1]}"
+        self._thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join()
+
+    def _certificates(self, host: str) -> None:
+        at = self.directory
+        for name in ("ca", "tls", "receipts", "forger"):
+            openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", at / f"{name}.key")
+        openssl("req", "-x509", "-new", "-key", at / "ca.key", "-subj", "/CN=authority ca", "-days", "2",
+                "-addext", "basicConstraints=critical,CA:true", "-addext", "keyUsage=critical,keyCertSign",
+                "-out", at / "ca.crt")  # fmt: skip
+        openssl("req", "-x509", "-new", "-key", at / "receipts.key", "-subj", "/CN=receipts", "-days", "2",
+                "-out", at / "receipts.crt")  # fmt: skip
+        openssl("req", "-new", "-key", at / "tls.key", "-subj", f"/CN={host}", "-out", at / "tls.csr")
+        (at / "tls.ext").write_text(f"subjectAltName=DNS:{host}\nauthorityKeyIdentifier=keyid\n")
+        openssl("x509", "-req", "-in", at / "tls.csr", "-CA", at / "ca.crt", "-CAkey", at / "ca.key", "-days", "2",
+                "-CAcreateserial", "-extfile", at / "tls.ext", "-out", at / "tls.crt")  # fmt: skip
+
+    def adapter(self, **changed: Any) -> str:
+        """The adapter's file; `changed`: id, version, kind, state, interface, key, path."""
+        told = {"id": "fund", "version": 1, "interface": "3.1", "key": "demo-seal", "path": "v31",
+                "kind": "outbound-filing"} | changed  # fmt: skip
+        ca, certificate = ((self.directory / f"{name}.crt").read_text() for name in ("ca", "receipts"))
+        columns = '{ row = "line", said = "message" }'
+        return f'''
+format = "cinnabar-adapter/1"
+id = "{told["id"]}"
+version = {told["version"]}
+title = {{ en = "National Guarantee Fund", zh = "国家融资担保基金" }}
+kind = "{told["kind"]}"
+state = "submitted"
+when = {{ interface = "{told["interface"]}" }}
+key = "{told["key"]}"
+number = "requestNo"
+
+[message]
+batchNo = "batch"
+orgName = "authority.name"
+amount = "total.amount"
+rows = "rows_filed"
+fileDigest = "content"
+interfaceVersion = {{ text = "{told["path"]}" }}
+
+[authority]
+url = "https://{self.host}/{told["path"]}/filings"
+sign = "ES256"
+ca = """
+{ca}"""
+certificate = """
+{certificate}"""
+
+[receipt]
+registry = "authority"
+request = "requestNo"
+number = "receiptNo"
+outcome = "status"
+outcomes = [
+  {{ value = "ACCEPTED", event = "accept" }},
+  {{ value = "RETURNED", event = "return", data.faults = {{ member = "errors", columns = {columns} }} }},
+]
+
+[retry]
+first_s = 1
+most_s = 2
+timeout_s = 1
+'''
+
+    def filed(self, batch: str) -> list[dict[str, Any]]:
+        """What came of a batch, in order, each number once."""
+        with self._lock:
+            return list({number: one for number, one, _ in self.requests if one["batchNo"] == batch}.values())
+
+    def came(self, batch: str) -> int:
+        with self._lock:
+            return sum(one["batchNo"] == batch for _, one, _ in self.requests)
+
+    def message(self, batch: str) -> bytes:
+        with self._lock:
+            return next(message for _, one, message in self.requests if one["batchNo"] == batch)
+
+    def verify(self, message: bytes, certificate: bytes) -> dict[str, Any]:
+        """A filing, held to the tenant's certificate by openssl."""
+        head, payload, signature = message.decode().split(".")
+        header = json.loads(un64u(head))
+        assert header["x5t#S256"] == b64u(hashlib.sha256(certificate).digest())
+        verify(certificate, header["alg"], raw_to_der(un64u(signature)), f"{head}.{payload}".encode(), self.directory)
+        return dict(json.loads(un64u(payload)))
+
+    def receipt(self, payload: dict[str, Any], key: str = "receipts") -> bytes:
+        batch = payload["batchNo"]
+        faults = self.faults.pop(batch, None)
+        members = {"requestNo": payload["requestNo"], "receiptNo": f"R-{payload['requestNo'][:12]}",
+                   "status": "ACCEPTED" if faults is None else "RETURNED", "errors": faults or []}  # fmt: skip
+        text = f"{b64u(json.dumps({'alg': 'ES256'}).encode())}.{b64u(json.dumps(members).encode())}"
+        path = self.directory / f"text-{threading.get_ident()}"
+        path.write_text(text)
+        signature = openssl("dgst", "-sha256", "-sign", self.directory / f"{key}.key", path)
+        return f"{text}.{b64u(der_to_raw(signature, 32))}".encode()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        message = request.rfile.read(int(request.headers["content-length"]))
+        payload = json.loads(un64u(message.decode().split(".")[1]))
+        number = payload["requestNo"]
+        assert request.headers["idempotency-key"] == number
+        with self._lock:
+            self.requests.append((number, payload, message))
+            habit = self.habits.pop(0) if self.habits else ""
+            if number not in self.receipts and habit not in {"busy", "hang"}:
+                self.receipts[number] = self.receipt(payload)
+            good = self.receipts.get(number, b"")
+        if habit == "hang":
+            time.sleep(2)
+            return
+        if habit == "drop":
+            request.connection.close()
+            return
+        if habit == "forged":
+            good = self.receipt(payload, "forger")
+        if habit == "other":
+            good = self.receipt(payload | {"requestNo": "00" * 32})
+        if habit == "garbage":
+            good = base64.b64encode(b"<html>") * 3
+        request.send_response(503 if habit == "busy" else 200)
+        request.send_header("content-length", str(len(good)))
+        request.end_headers()
+        request.wfile.write(good)

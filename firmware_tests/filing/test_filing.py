@@ -1,0 +1,190 @@
+"""Letters filed with an authority that hangs, drops, forges and changes: each is answered once, whatever dies."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from appliance.box.settings import read_settings
+from appliance.ceremonies.actions import ApprovalTier, InstallAdapter, SetApprovalPolicy
+from appliance.client import ApiError, Client
+from appliance.errors import CinnabarError
+from appliance.filing import AdapterRefused, ReceiptRefused, check_adapter, read_adapter, read_receipt
+from firmware_tests.filing.authority import Authority
+from firmware_tests.governed import Governed, governed
+from firmware_tests.letters.approving import by_passkey
+from firmware_tests.letters.conftest import client_of
+from firmware_tests.letters.kinds import catalogue, install
+from firmware_tests.running import RunningBox, wait_until
+
+
+@dataclass
+class Office:
+    """A box that files, and the authority."""
+
+    governed: Governed
+    authority: Authority
+    client: Client
+
+    def submit(self, interface: str = "3.1") -> tuple[str, str]:
+        """(letter, batch), in the outbox."""
+        batch = f"GDRZ-{uuid.uuid4().hex[:12]}"
+        fields = {
+            "batch": batch, "authority": {"name": "国家融资担保基金"}, "interface": interface, "content": "ab" * 32,
+            "rows_filed": 24, "total": {"amount": "120000.00", "currency": "CNY"},
+        }  # fmt: skip
+        letter = self.client.begin_letter("outbound-filing", fields).happened.letter
+        draft = self.client.draft_event(letter, "submit")
+        approval = by_passkey(self.governed.officers["ann"], draft.text, 0)
+        self.client.letter_event(letter, "submit", approvals=[approval])
+        return letter, batch
+
+    def wait(self, letter: str, state: str) -> None:
+        wait_until(lambda: self.client.letter(letter).state == state, 60, f"{letter} {state}")
+
+
+@pytest.fixture(scope="module")
+def office(open_directory: Path) -> Iterator[Office]:
+    authority = Authority(open_directory / "authority")
+
+    def prepare(box: RunningBox) -> None:
+        install(box.home, "demo")
+        settings = json.loads(box.home.settings.read_text())
+        settings["filing_hosts"] = [authority.host]
+        box.home.settings.write_text(json.dumps(settings))
+
+    made = governed(open_directory / "filing", "demo", prepare=prepare)
+    tier = ApprovalTier(up_to="", currency="CNY", approvers=["ann"], threshold=1)
+    policy = SetApprovalPolicy(tenant="demo", policy="issue", tiers=[tier])
+    adapter = InstallAdapter(tenant="demo", adapter=authority.adapter())
+    made.decide([policy, adapter])
+    with client_of(made.box) as client:
+        yield Office(made, authority, client)
+    status = made.box.stop()
+    authority.close()
+    assert status == 0, made.box.said()
+
+
+def test_a_letter_is_filed_and_its_receipt_makes_the_next_event(office: Office) -> None:
+    letter, batch = office.submit()
+    office.wait(letter, "accepted")
+    (filed,) = office.authority.filed(batch)
+    assert (filed["orgName"], filed["amount"], filed["rows"]) == ("国家融资担保基金", "120000.00", 24)
+    events = office.client.letter_events(letter).events
+    submitted, accepted = (json.loads(one.event) for one in events[-2:])
+    assert accepted["actor"]["application"] == "@box"
+    assert accepted["receipts"][0]["number"] == f"R-{filed['requestNo'][:12]}"
+    assert accepted["previous"] == filed["requestNo"]
+    assert submitted["event"] == "submit"
+    kept = events[-1].beside["authority-0.receipt"]
+    assert kept == office.authority.receipts[filed["requestNo"]]
+    certificate = (office.governed.box.home.root / "certificates/demo-seal.pem").read_text()
+    der = base64.b64decode("".join(certificate.split("-----")[2].split()))
+    assert office.authority.verify(office.authority.message(batch), der) == filed
+
+
+def test_it_is_filed_until_it_is_answered_and_happens_once(office: Office) -> None:
+    office.authority.habits[:] = ["busy", "drop", "garbage", "forged", "other", "hang"]
+    letter, batch = office.submit()
+    office.wait(letter, "accepted")
+    assert office.authority.came(batch) >= 7
+    assert len(office.authority.filed(batch)) == 1
+    assert office.client.letter(letter).number == 3
+
+
+def test_what_is_returned_is_corrected_and_filed_by_the_adapter_of_the_newer_interface(office: Office) -> None:
+    newer = office.authority.adapter(id="fund-32", interface="3.2", path="v32")
+    letter, batch = office.submit()
+    del letter, batch
+    office.governed.decide([InstallAdapter(tenant="demo", adapter=newer)])
+    batch_faults = [{"line": 17, "message": "统一社会信用代码校验不通过"}]
+    office.authority.habits[:] = ["hang"]  # time to say what is wrong with it
+    letter, batch = office.submit()
+    office.authority.faults[batch] = batch_faults
+    office.wait(letter, "returned")
+    returned = json.loads(office.client.letter_events(letter).events[-1].event)
+    assert returned["data"]["faults"] == [{"row": 17, "said": "统一社会信用代码校验不通过"}]
+    office.client.letter_event(letter, "resubmit", fields={"content": "cd" * 32, "interface": "3.2"})
+    office.wait(letter, "accepted")
+    first, second = office.authority.filed(batch)
+    assert (first["interfaceVersion"], second["interfaceVersion"]) == ("v31", "v32")
+    assert first["requestNo"] != second["requestNo"]
+
+
+def test_a_killed_worker_leaves_the_outbox_and_nothing_happens_twice(office: Office) -> None:
+    office.authority.habits[:] = ["hang"] * 3
+    letter, batch = office.submit()
+    wait_until(lambda: office.authority.came(batch) > 0, 30, "a first attempt")
+    for name, pid in office.governed.box.processes().items():
+        if name.startswith("api-") or name == "recorder":
+            os.kill(pid, signal.SIGKILL)
+
+    def accepted() -> bool:
+        try:
+            return office.client.letter(letter).state == "accepted"
+        except (ApiError, httpx.HTTPError):
+            return False
+
+    wait_until(accepted, 90, "an answer after the kill")
+    assert len(office.authority.filed(batch)) == 1
+    assert office.client.letter(letter).number == 3
+
+
+def test_results_are_exported(office: Office) -> None:
+    letter, batch = office.submit()
+    office.wait(letter, "accepted")
+    (filed,) = office.authority.filed(batch)
+    with office.governed.box.http("demo") as http:
+        lines = http.get("/v1/filings", params={"state": "accepted"}).text.splitlines()
+        one = next(json.loads(line) for line in lines if letter in line)
+        assert (one["adapter"], one["event"], one["waiting"]) == ("fund", "accept", False)
+        assert one["receipt"] == f"R-{filed['requestNo'][:12]}"
+        table = http.get("/v1/filings", params={"form": "csv"})
+        assert table.headers["content-type"].startswith("text/csv")
+        assert any(line.startswith(f"{letter},") for line in table.text.splitlines())
+        assert http.get("/v1/filings", params={"kind": "bid-bond"}).text == ""
+
+
+def test_an_adapter_that_is_not_sound_is_refused(office: Office) -> None:
+    kind, text = catalogue("outbound-filing").kind, office.authority.adapter()
+    hosts = read_settings(office.governed.box.home.settings).filing_hosts
+    check_adapter(read_adapter(text.encode()), kind, hosts)
+    wrong = {
+        "https://localhost": "http://localhost",
+        f"https://{office.authority.host}": "https://elsewhere:443",
+        'state = "submitted"': 'state = "accepted"',
+        'batchNo = "batch"': 'batchNo = "nothing"',
+        'batchNo = "batch"\n': 'requestNo = "batch"\n',
+        'event = "accept"': 'event = "submit"',
+        "data.faults": "data.other",
+        'registry = "authority"': 'registry = "another"',
+        'sign = "ES256"': 'sign = "RS256"',
+        "BEGIN CERTIFICATE": "BEGIN NOTHING",
+        "version = 1": "version = 1\nmore = 1",
+    }
+    for old, new in wrong.items():
+        assert old in text, old
+        with pytest.raises(AdapterRefused):
+            check_adapter(read_adapter(text.replace(old, new).encode()), kind, hosts)
+    with pytest.raises(CinnabarError, match="version 1 of fund does not follow 1"):
+        office.governed.submit([InstallAdapter(tenant="demo", adapter=text + "# other\n")])
+
+
+def test_no_byte_of_a_receipt_is_free(office: Office) -> None:
+    loaded = read_adapter(office.authority.adapter().encode())
+    raw = office.authority.receipt({"batchNo": "b", "requestNo": "n"})
+    assert read_receipt(loaded, raw, "n").event == "accept"
+    for place in range(0, len(raw), 3):
+        with pytest.raises(ReceiptRefused):
+            read_receipt(loaded, raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :], "n")
+    with pytest.raises(ReceiptRefused):
+        read_receipt(loaded, raw, "m")
