@@ -18,6 +18,8 @@ from mgmt_service.problems import Malformed
 from mgmt_service.scripts import Script
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+_FILES = ("file", "terms", "adapter")
+"""Members that are whole files, taken as they are."""
 _MINUTES = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}")
 
 
@@ -45,7 +47,7 @@ def _prepared(action: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, 
         value = given.get(member.encode_name)
         if isinstance(value, str) and _MINUTES.fullmatch(value.strip()):
             given[member.encode_name] = f"{value.strip()}:00Z"
-        elif isinstance(value, str) and "BEGIN CERTIFICATE" in value:
+        elif isinstance(value, str) and "BEGIN CERTIFICATE" in value and member.encode_name not in _FILES:
             found = ["".join(one.split()) for one in _PEM.findall(value)]
             given[member.encode_name] = found if isinstance(member.type, shapes.ListType) else "".join(found[:1])
         elif isinstance(member.type, shapes.ListType) and isinstance(member.type.item_type, shapes.StructType):
@@ -61,7 +63,7 @@ def _prepared(action: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, 
         raise Malformed("an action is a structure")
     if given.get("tenant", "") is None:
         prepared["tenant"] = None
-    for name in ("file", "terms", "adapter"):
+    for name in _FILES:
         if isinstance(given.get(name), str):  # a file has a digest: blanks at its ends stay
             prepared[name] = given[name].replace("\r\n", "\n")
     return prepared | {str(action.__struct_config__.tag_field): tag}
