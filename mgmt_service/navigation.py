@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flask_babel import lazy_gettext as _
 
-from mgmt_service.roles import APPROVERS, AUDIT, EVERYONE, OFFICERS, WORK_LIST, Role, Viewer
+from mgmt_service.roles import AUDIT, EVERYONE, GUESTS, LETTER_READERS, OFFICERS, WORK_LIST, Role, Viewer
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Entry:
 
 
 ENTRIES: Final = [
-    Entry("/", _("Overview"), EVERYONE | APPROVERS),
+    Entry("/", _("Overview"), EVERYONE | GUESTS),
     Entry("/ceremonies", _("Ceremonies"), EVERYONE),
     Entry("/keys", _("Keys and certificates"), EVERYONE),
     Entry("/tenants", _("Tenants"), EVERYONE),
-    Entry("/kinds", _("Kinds of letters"), EVERYONE),
-    Entry("/letters", _("Letters"), AUDIT),
+    Entry("/kinds", _("Kinds of letters"), EVERYONE | LETTER_READERS),
+    Entry("/letters", _("Letters"), LETTER_READERS),
     Entry("/intakes", _("Intake runs"), AUDIT),
     Entry("/approvals", _("Letters to approve"), WORK_LIST),
     Entry("/records", _("Seals and stamps"), AUDIT),

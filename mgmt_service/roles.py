@@ -17,6 +17,9 @@ class Role(enum.Enum):
     """Reads a scope with its audit; named by officers of that scope."""
     SUPERVISOR = "supervisor"
     """Reads what a scope shows its supervision; named by officers of that scope."""
+    OVERSEER = "overseer"
+    """Reads a tenant's letters, their clear values and their evidence, and nothing else of it, as a supervisory
+    authority or an investor does; named by officers of that tenant."""
     APPROVER = "approver"
     """Approves letters of a tenant: named in one of its approval policies, and a person of the constitution. Sees what
     waits for approval, and nothing else of the tenant."""
@@ -27,6 +30,10 @@ AUDIT = frozenset({Role.OFFICER, Role.AUDITOR})
 EVERYONE = frozenset({Role.OFFICER, Role.AUDITOR, Role.SUPERVISOR})
 """Who reads a scope at all."""
 APPROVERS = frozenset({Role.APPROVER})
+LETTER_READERS = AUDIT | {Role.OVERSEER}
+"""Who reads letters as anybody may who is shown them; hidden values are for AUDIT alone."""
+GUESTS = APPROVERS | {Role.OVERSEER}
+"""Who sees one part of a tenant alone."""
 WORK_LIST = AUDIT | APPROVERS
 """Who sees the drafts that wait for approvals."""
 

@@ -65,7 +65,7 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE INDEX IF NOT EXISTS sessions_by_person ON sessions (person);
 CREATE TABLE IF NOT EXISTS readers (
     person TEXT NOT NULL REFERENCES people (id),
-    role TEXT NOT NULL CHECK (role IN ('auditor', 'supervisor')),
+    role TEXT NOT NULL CHECK (role IN ('auditor', 'supervisor', 'overseer')),
     scope TEXT NOT NULL,
     named_by TEXT NOT NULL,
     made INTEGER NOT NULL,
@@ -100,10 +100,16 @@ class Storage:
         self._local = threading.local()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.transaction() as database:
+            older = database.execute("SELECT sql FROM sqlite_master WHERE name = 'readers'").fetchone()
+            if older is not None and "'overseer'" not in older["sql"]:  # of a box that knew no overseers yet
+                database.execute("ALTER TABLE readers RENAME TO readers_before")
             # executescript would commit; each statement alone keeps the transaction.
             for statement in _SCHEMA.split(";\n"):
                 if statement.strip():
                     database.execute(statement)
+            if older is not None and "'overseer'" not in older["sql"]:
+                database.execute("INSERT INTO readers SELECT * FROM readers_before")
+                database.execute("DROP TABLE readers_before")
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

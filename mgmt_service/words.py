@@ -86,6 +86,7 @@ ROLES: Final = {
     "officer": _("Officer"),
     "auditor": _("Auditor"),
     "supervisor": _("Supervisor"),
+    "overseer": _("Overseer of letters"),
     "approver": _("Approver of letters"),
 }
 

@@ -180,6 +180,34 @@ def test_markup_of_applications_is_text(ann: Visitor, letters: Letters) -> None:
         assert "49" not in re.sub(r"[0-9a-f]{12,}|\d{4}-\d\d-\d\d.{9}", "", page.partition("扩建工程")[0][-60:])
 
 
+def test_an_overseer_reads_letters_as_anybody_may_who_is_shown_them(
+    managed: ManagedBox, ann: Visitor, letters: Letters
+) -> None:
+    ann.sign_in()
+    reader = {"person": "vera", "name": "Vera", "role": "overseer", "scope": "tenant/demo"}
+    assert ann.post("/api/v1/officers/readers", json=reader).status_code == 200
+    vera = managed.signed_in("vera")
+    path = f"/api/v1/letters/demo/{letters.institution}"
+    shown = vera.get(path)
+    assert shown.status_code == 200
+    assert [one["shown"] for one in shown.json()["fields"] if one["name"] == "contact"] == [False]
+    assert vera.get(path, params={"hidden": "on"}).status_code == 403
+    wait_until(lambda: vera.get(f"{path}/evidence").status_code == 200, 20, "a signed head over the letter")
+    assert vera.get(f"{path}/evidence", params={"disclose": "contact"}).status_code == 403
+    assert letters.bond in {one["letter"] for one in vera.get("/api/v1/letters/demo").json()["letters"]}
+    assert "/audit/" not in vera.get(f"/letters/demo/{letters.bond}").text.partition("<main")[2].partition("</main>")[0]
+    assert vera.get("/api/v1/kinds/demo/bid-bond").status_code == 200
+    for foreign in ("letters/other", "kinds/other"):
+        assert vera.get(f"/api/v1/{foreign}").status_code == 404, foreign
+    for inside in ("audit/demo", "records/demo", "usage/demo", "intakes/demo", "approvals/demo", "tenants/demo"):
+        assert vera.get(f"/api/v1/{inside}").status_code == 403, inside
+    assert vera.get("/api/v1").json()["logs"] == []
+    assert ann.post(
+        "/api/v1/officers/readers/dismiss", json={n: reader[n] for n in ("person", "role", "scope")}
+    ).is_success
+    assert vera.get(path).status_code == 401
+
+
 def test_another_tenants_letters_are_not_there(ann: Visitor, dora: Visitor, letters: Letters) -> None:
     for path in ("", f"/{letters.bond}", f"/{letters.bond}/evidence"):
         assert dora.get(f"/api/v1/letters/demo{path}").status_code == 404

@@ -159,7 +159,9 @@ def entered(action: type[msgspec.Struct], known: Known) -> dict[str, Any]:
                 value = "CNY"
             case "text" if "up_to" in field.path:
                 value = "100.00"
-            case "text" | "list" if field.path in {"backup", "public_key", "bundle", "certificates"} or "0-9a-f" in field.pattern:
+            case "text" | "list" if (
+                field.path in {"backup", "public_key", "bundle", "certificates"} or "0-9a-f" in field.pattern
+            ):
                 value = "0" * 64
             case "list" if field.path == "calls":
                 value = "begin letter"
@@ -286,3 +288,21 @@ def test_a_link_that_is_too_old_is_refused(tmp_path: Path) -> None:
     code = known.invite("ann", "Ann", seconds=-1)
     with pytest.raises(LinkRefused):
         known.invited(code)
+
+
+def test_readers_of_an_older_box_stay(tmp_path: Path) -> None:
+    made = Storage(tmp_path)
+    with made.transaction() as database:
+        database.execute("DROP TABLE readers")
+        database.execute(
+            "CREATE TABLE readers (person TEXT NOT NULL, role TEXT NOT NULL CHECK (role IN ('auditor', 'supervisor')),"
+            " scope TEXT NOT NULL, named_by TEXT NOT NULL, made INTEGER NOT NULL, PRIMARY KEY (person, role, scope))"
+        )
+        database.execute("INSERT INTO people (id, name) VALUES ('rio', 'Rio')")
+        database.execute("INSERT INTO readers VALUES ('rio', 'auditor', 'tenant/demo', 'ann', 1)")
+    made.close()
+    opened = Storage(tmp_path)
+    with opened.transaction() as database:
+        database.execute("INSERT INTO readers VALUES ('rio', 'overseer', 'tenant/demo', 'ann', 2)")
+    assert [one["role"] for one in opened.all("SELECT role FROM readers ORDER BY made")] == ["auditor", "overseer"]
+    opened.close()

@@ -10,7 +10,7 @@ import msgspec
 from flask import Response
 from flask_babel import gettext as _
 
-from appliance.ceremonies import tenant_scope
+from appliance.ceremonies import BOX
 from appliance.ceremonies.proposal import digest_words
 from appliance.errors import NotFound
 from appliance.letters.differences import differences
@@ -22,12 +22,13 @@ from mgmt_service.access import Access, Area
 from mgmt_service.dispatch import Context, url_with
 from mgmt_service.kinds import KindBook, field_label, grouped, is_chinese, told
 from mgmt_service.languages import word_list
-from mgmt_service.owners import OF_TENANT, scope_of
-from mgmt_service.roles import EVERYONE, OFFICERS
+from mgmt_service.owners import OF_TENANT, owner_of, scope_of
+from mgmt_service.roles import EVERYONE, LETTER_READERS, OFFICERS
 from mgmt_service.words_letters import MOVES
 
 area = Area("kinds")
-READ = Access(roles=EVERYONE, scope=OF_TENANT)
+READERS = EVERYONE | LETTER_READERS
+READ = Access(roles=READERS, scope=OF_TENANT)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,6}")
 
 
@@ -152,10 +153,11 @@ class Version(msgspec.Struct, frozen=True):
     against: str = ""
 
 
-@area.read("/kinds", access=Access(roles=EVERYONE), gives=Tenants, template="kinds/tenants.html")
+@area.read("/kinds", access=Access(roles=READERS), gives=Tenants, template="kinds/tenants.html")
 def tenants(context: Context) -> Tenants:
     """The tenants whose kinds of letters the viewer may see."""
-    return Tenants([TenantLine(name, tenant_scope(name)) for name in context.viewer.tenants])
+    scopes = sorted(context.viewer.scopes(READERS) - {BOX})
+    return Tenants([TenantLine(owner_of(scope), scope) for scope in scopes])
 
 
 @area.read("/kinds/<owner>", access=READ, gives=Kinds, template="kinds/list.html")

@@ -11,7 +11,7 @@ from flask import Response
 
 from appliance.audit.letters import EventView, LetterFilter, LetterLine, LetterView
 from appliance.ceremonies import BOX
-from appliance.errors import NotFound
+from appliance.errors import NotAuthorised, NotFound
 from appliance.letters.event import Event, read_event
 from appliance.letters.kind import Field, LoadedKind
 from mgmt_service.access import Access, Area
@@ -20,10 +20,10 @@ from mgmt_service.dispatch import Context
 from mgmt_service.downloads import download
 from mgmt_service.kinds import KindBook, event_of, field_label, grouped, told, value_text
 from mgmt_service.owners import OF_TENANT, scope_of
-from mgmt_service.roles import AUDIT
+from mgmt_service.roles import AUDIT, LETTER_READERS
 
 area = Area("letters")
-READ = Access(roles=AUDIT, scope=OF_TENANT)
+READ = Access(roles=LETTER_READERS, scope=OF_TENANT)
 PAGE: Final = 50
 _LETTER: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -176,10 +176,10 @@ class EvidenceQuery(msgspec.Struct, frozen=True):
     disclose: list[str] = []
 
 
-@area.read("/letters", access=Access(roles=AUDIT), gives=Logs, template="letters/tenants.html")
+@area.read("/letters", access=Access(roles=LETTER_READERS), gives=Logs, template="letters/tenants.html")
 def tenants(context: Context) -> Logs:
     """The tenants whose letters the viewer may read."""
-    mine = context.viewer.scopes(AUDIT) - {BOX}
+    mine = context.viewer.scopes(LETTER_READERS) - {BOX}
     return Logs([line for line in log_lines(context) if line.scope in mine])
 
 
@@ -251,6 +251,7 @@ def _row(book: KindBook, line: LetterLine) -> LetterRow:
 @area.read("/letters/<owner>/<letter>", access=READ, gives=Letter, query=Disclosing, template="letters/show.html")
 def letter(context: Context, owner: str, letter: str, query: Disclosing) -> Letter:
     """One letter: its values, and its events as a timeline. Reads are recorded, those of hidden values as such."""
+    _may_disclose(context, owner, asked=query.hidden)
     found = _read(context, owner, letter, disclose=query.hidden)
     book = KindBook.of(context.services.desk, owner)
     line, loaded = found.line, book.of_digest(found.line.kind_digest)
@@ -273,6 +274,12 @@ def letter(context: Context, owner: str, letter: str, query: Disclosing) -> Lett
         disclosed=query.hidden,
         hidden=[Choice(name, field_label(fields, name)) for name in line.hidden],
     )
+
+
+def _may_disclose(context: Context, owner: str, *, asked: bool) -> None:
+    """Raises NotAuthorised where hidden values are asked for by somebody whom the tenant shows its letters alone."""
+    if asked and not context.viewer.has(AUDIT, scope_of(owner)):
+        raise NotAuthorised("hidden values are for the tenant's own officers and auditors")
 
 
 def _fields(fields: dict[str, Field], found: LetterView) -> list[FieldLine]:
@@ -374,6 +381,7 @@ def evidence(context: Context, owner: str, letter: str, query: EvidenceQuery) ->
     """The letter's evidence (ASiC-E): the same bytes as applications get. Reads are recorded."""
     if not _LETTER.fullmatch(letter):
         raise NotFound("there is no such letter")
+    _may_disclose(context, owner, asked=bool(query.disclose))
     file = context.services.audit.call(
         context.viewer.person, lambda client: client.letter_evidence(owner, letter, query.disclose)
     )

@@ -104,13 +104,13 @@ class InvitationMade(msgspec.Struct, frozen=True):
 class ReaderForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     person: Name
     name: Text
-    role: Literal["auditor", "supervisor"]
+    role: Literal["auditor", "supervisor", "overseer"]
     scope: ScopeName
 
 
 class ReaderName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     person: Name
-    role: Literal["auditor", "supervisor"]
+    role: Literal["auditor", "supervisor", "overseer"]
     scope: ScopeName
 
 

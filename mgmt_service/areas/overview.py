@@ -13,7 +13,7 @@ from appliance.ceremonies import BOX
 from appliance.errors import Unavailable
 from mgmt_service.access import Access, Area
 from mgmt_service.dispatch import Context
-from mgmt_service.roles import APPROVERS, EVERYONE, OFFICERS
+from mgmt_service.roles import APPROVERS, EVERYONE, GUESTS, OFFICERS
 from mgmt_service.vitals import Sample
 
 area = Area("overview")
@@ -115,13 +115,13 @@ class Overview(msgspec.Struct, frozen=True):
     """Changes when more than numbers do."""
 
 
-@area.read("/", access=Access(roles=EVERYONE | APPROVERS), gives=Overview, template="overview.html")
+@area.read("/", access=Access(roles=EVERYONE | GUESTS), gives=Overview, template="overview.html")
 def overview(context: Context) -> Overview:
     """The box's state, clock, HSM, traffic, logs, certificates, and the ceremonies that wait."""
     return _overview(context)
 
 
-@area.read("/live/overview", access=Access(roles=EVERYONE | APPROVERS, touches=False), gives=Overview, page=False)
+@area.read("/live/overview", access=Access(roles=EVERYONE | GUESTS, touches=False), gives=Overview, page=False)
 def live(context: Context) -> Overview:
     """The overview, for pages that ask by themselves; it keeps no session alive."""
     return _overview(context)
