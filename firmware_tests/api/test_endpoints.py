@@ -54,7 +54,7 @@ def test_strangers_are_not_answered(box, endpoint: Endpoint, header: str | None)
 
 @pytest.mark.parametrize("endpoint", APPLICATION, ids=name_of)
 def test_other_methods_are_told_which_there_are(box, endpoint: Endpoint) -> None:
-    reply = box.request("DELETE", path_of(endpoint))
+    reply = box.request("PATCH", path_of(endpoint))
     assert problem(reply)["status"] == 405
     assert endpoint.method in reply.headers["allow"]
 
