@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import hashlib
 import itertools
@@ -10,12 +11,13 @@ import secrets
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import openpyxl
 import pytest
 import rfc8785
 from cryptography import x509
@@ -25,10 +27,12 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import NameOID
 from msgspec import UNSET, UnsetType
 
+from appliance.api.intakes.schemas import Intake, RowVerdict
 from appliance.api.letters.schemas import LetterEvent, ReceiptGiven
 from appliance.api.texts import new_idempotency_key
 from appliance.calls.problems import SealedRefusal
 from appliance.client import Client, Refused
+from appliance.client.intake_files import all_verdicts, send_intake, watch_intake
 from appliance.letters.envelope import Context
 from appliance.letters.event import Event, read_event
 from appliance.letters.refusal import Refusal as SealedReason
@@ -140,6 +144,27 @@ def sealed_refusal(client: Client, offline: Offline, told: Refusal) -> SealedRea
     assert said.canonical() == document
     assert said.detail == told.detail
     return said
+
+
+def taken_in(client: Client, file: Path, kind: str, **options: Any) -> tuple[Intake, list[RowVerdict]]:
+    """Send a file of rows and wait until every row has its verdict."""
+    run = watch_intake(client, send_intake(client, kind, file, **options).intake, every_s=0.05)
+    return run, list(all_verdicts(client, run.intake))
+
+
+def written(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
+    """A file of rows: a spreadsheet if it is called so, else CSV."""
+    if file.suffix == ".xlsx":
+        book = openpyxl.Workbook()
+        sheet = book.active
+        assert sheet is not None
+        for row in (header, *rows):
+            sheet.append(list(row))
+        book.save(file)
+    else:
+        with file.open("w", newline="", encoding="utf-8") as opened:
+            csv.writer(opened).writerows((header, *rows))
+    return file
 
 
 def happened(client: Client, letter: str) -> list[tuple[LetterEvent, Event]]:

@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from appliance.api.intakes.schemas import Intake, RowVerdict
 from appliance.client import Client
-from appliance.client.errors import Refused
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import again, day, firm, fresh, number, refuses, story, yuan
+from firmware_tests.scenarios.systems.practice import day, firm, fresh, number, refuses, story, taken_in, written, yuan
 from firmware_tests.scenarios.systems.reguarantee import project, terms_in_force
 
-not_yet(
-    "B2", "K10", "intake of whole CSV, XLSX and NDJSON files with progress is not in the API yet; rows are sent singly"
-)
 not_yet("B2", "K6", "reminders of what falls due are not in the API yet")
 
 
-def test_b2_projects_from_filing_to_recovery(guarantor: Client, office: Office) -> None:
+def test_b2_projects_from_filing_to_recovery(guarantor: Client, office: Office, tmp_path: Path) -> None:
     product = terms_in_force(guarantor, office)
-    one, two, three = project(product), project(product, "2000000.00"), project(product)
-    rows = [one, two, three | {"industry": "机械"}, one | {"liability": yuan("1.00")}]
-    keys = [again() for _ in rows]
+    one = project(product)
+    two = project(product, "2000000.00")
+    three = project(product)
+    header = (
+        "项目编号", "担保机构", "担保机构编号", "被担保人", "被担保人编号", "债权银行", "行业代码", "在保责任金额",
+        "分担比例", "费率", "起始日", "到期日",
+    )  # fmt: skip
 
-    def run() -> list[str]:
-        verdicts = []
-        for row, key in zip(rows, keys, strict=True):
-            try:
-                verdicts.append(guarantor.begin_letter("guarantee-project", row, idempotency_key=key).happened.letter)
-            except Refused as error:
-                verdicts.append(f"{error.code} {error.problem.detail.partition(':')[0]}".strip())
-        return verdicts
+    def row(fields: dict[str, Any]) -> list[str]:
+        institution, debtor = fields["institution"], fields["debtor"]
+        return [
+            fields["project_number"], institution["name"], institution["id"], debtor["name"], debtor["id"],
+            fields["creditor"]["name"], fields["industry"], fields["liability"]["amount"], fields["share"],
+            fields["fee_rate"], fields["begins"], fields["ends"],
+        ]  # fmt: skip
 
-    with shows("B2", "K10", "Each row of a batch gets a verdict: filed, wrong in a named field, or filed before"):
-        first = run()
-        assert [len(verdict) for verdict in first[:2]] == [32, 32]
-        assert first[2] == "field-refused /fields/industry"
-        assert first[3].startswith("taken")
+    def file(name: str, *projects: dict[str, Any], **options: Any) -> tuple[Intake, list[RowVerdict]]:
+        path = written(tmp_path / name, header, [row(one) for one in projects])
+        return taken_in(guarantor, path, "guarantee-project", constants={"fields.product": product}, **options)
 
-    with shows("B2", "K10 K8", "The same batch run again gives the same letters and files nothing twice"):
-        assert run() == first
-        filed = {letter.letter for letter in guarantor.letters(kind="guarantee-project").letters}
-        assert set(first[:2]) <= filed
+    batch = {"batch": number("PC"), "row_key": ["项目编号"]}
+    wrong = three | {"industry": "机械"}
+    elsewhere = one | {"project_number": one["project_number"], "liability": yuan("1.00")}
+
+    with shows("B2", "K10", "A whole file is first checked: every row is judged, and nothing is made"):
+        checked, told = file("projects.csv", one, two, wrong, check=True, **batch)
+        assert (checked.state, checked.rows, checked.decided) == ("done", 3, 3)
+        assert [verdict.verdict for verdict in told] == ["accepted", "accepted", "refused"]
+        filed = {letter.fields["project_number"] for letter in guarantor.letters(kind="guarantee-project").letters}
+        assert one["project_number"] not in filed
+
+    with shows("B2", "K10", "Each row of a batch gets a verdict: filed, wrong in a named column, or filed before"):
+        run, told = file("projects.csv", one, two, wrong, elsewhere, **batch)
+        assert (run.accepted, run.refused, run.duplicate) == (2, 1, 1)
+        assert [(verdict.row, verdict.verdict, verdict.code, verdict.column) for verdict in told] == [
+            (2, "accepted", None, None),
+            (3, "accepted", None, None),
+            (4, "refused", "field-refused", "行业代码"),
+            (5, "duplicate", "row-differs", None),
+        ]
+        assert told[3].letter == told[0].letter
+        first = [told[0].letter or "", told[1].letter or ""]
+
+    with shows("B2", "K10 K8", "The batch run again, corrected, as a spreadsheet: nothing twice, the rest is filed"):
+        again, told = file("projects.xlsx", one, two, three, **batch)
+        assert (again.accepted, again.duplicate, again.refused) == (1, 2, 0)
+        assert [verdict.letter for verdict in told[:2]] == first
+        _, other = file("others.csv", one)  # in another batch it is the project itself that was filed before
+        assert [verdict.code for verdict in other] == ["taken"]
 
     with shows("B2", "K6", "Filed, accepted, liability released in part as the debt is repaid, then in full"):
         letter = first[1]

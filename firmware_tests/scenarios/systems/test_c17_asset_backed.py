@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
+    day,
     digest,
     firm,
     fresh,
@@ -14,22 +17,42 @@ from firmware_tests.scenarios.systems.practice import (
     number,
     receipt,
     refuses,
+    taken_in,
+    written,
     yuan,
 )
 
 not_yet("C17", "K3", "the tape's root on an outside ledger comes with the anchors")
-not_yet("C17", "K10", "intake of a whole tape with a verdict per asset is not in the API yet")
 not_yet("C17", "K17", "SM2, SM3 and SM4 come with the national suite")
 not_yet("C17", "K18", "the investors' read-only view is not in the API yet; they are handed evidence files")
 
 
-def test_c17_tape_issue_reports(bank: Client, supervisor: Client, office: Office, offline: Offline) -> None:
+def test_c17_tape_issue_reports(
+    bank: Client, supervisor: Client, office: Office, offline: Offline, tmp_path: Path
+) -> None:
+    header = ("编号", "承兑行", "承兑行编号", "转让行", "转让行编号", "票面金额", "票面金额币种", "到期日", "单据摘要")
+    acceptor, seller = firm("招商银行"), firm("东莞电子科技有限公司")
+    common = [acceptor["name"], acceptor["id"], seller["name"], seller["id"], "1000000.00", "CNY", day(180)]
+    assets = [[number("ZC"), *common, fresh("单据")] for _ in range(12)]
+    assets[4][5] = "1000000"
+    assets[7][0] = assets[2][0]
+    tape = written(tmp_path / "tape.xlsx", header, assets)
+    places = {"编号": "fields.reference"}
+
+    with shows("C17", "K10", "The whole tape is taken in, a verdict for each asset: wrong in a named column, or twice"):
+        run, told = taken_in(bank, tape, "forfaiting-asset", mapping=places, row_key=["编号"])
+        assert (run.rows, run.accepted, run.refused, run.duplicate) == (12, 10, 1, 1)
+        assert [(verdict.row, verdict.column) for verdict in told if verdict.verdict == "refused"] == [(6, "票面金额")]
+        assert [(verdict.row, verdict.letter) for verdict in told if verdict.verdict == "duplicate"] == [
+            (9, told[2].letter)
+        ]
+
     pool = {
         "pool": number("CMB-ABS"),
         "originator": firm("招商银行"),
         "assets": 1_240,
         "total": yuan("500000000.00"),
-        "tape": fresh("资产清单"),
+        "tape": digest(tape.read_bytes()),
         "root": fresh("逐笔资产哈希根"),
         "model": "早偿率 8%，违约率 1.2%",
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from appliance.client import Client
-from appliance.client.errors import Refused
 from appliance.letters.question import RegisterAnswer
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.practice import (
     Offline,
     day,
@@ -23,10 +23,8 @@ from firmware_tests.scenarios.systems.practice import (
     receipt,
     refuses,
     story,
+    taken_in,
 )
-
-not_yet("C8", "K10", "the batch check of a whole file of declarations is not in the API yet; rows are sent singly")
-
 
 BANK = firm("中国银行厦门分行")
 
@@ -44,7 +42,9 @@ def consented(client: Client, exporter: dict[str, str]) -> str:
     return client.begin_letter("consent", fields, data={"device": "企业网银"}).happened.letter
 
 
-def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client, offline: Offline) -> None:
+def test_c8_never_more_than_the_declaration(
+    bank: Client, second_bank: Client, offline: Offline, tmp_path: Path
+) -> None:
     exporter, declaration = firm("厦门石材出口有限公司"), digits(18)
 
     def application(client: Client, amount: str, **other: Any) -> dict[str, Any]:
@@ -140,12 +140,29 @@ def test_c8_never_more_than_the_declaration(bank: Client, second_bank: Client, o
         assert story(bank, first) == ["apply", "verify", "lend", "repay"]
         assert second_bank.letter_event(third, "lend").state == "lent"
 
-    with shows("C8", "K10", "Of many declarations checked one after the other, each gets its own verdict"):
-        rows = [{"declaration": digits(18)}, {"declaration": "123"}, {"amount": dollars("0.00")}]
-        verdicts = []
-        for row in rows:
-            try:
-                verdicts.append(bank.begin_letter("customs-financing", application(bank, "1000.00") | row).state)
-            except Refused as error:
-                verdicts.append(error.problem.detail.partition(":")[0])
-        assert verdicts == ["applied", "/fields/declaration", "/fields/amount"]
+    file = tmp_path / "declarations.ndjson"
+    lines = [
+        application(bank, "1000.00", declaration=digits(18)),
+        application(bank, "1000.00", declaration="123"),
+        application(bank, "0.00", declaration=digits(18)),
+        application(bank, "1000.00", declaration=digits(18), consent=consented(bank, firm("别家出口公司"))),
+    ]
+    file.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+
+    with shows("C8", "K10", "A whole file of declarations is checked: a verdict each, and nothing is applied for"):
+        run, told = taken_in(bank, file, "customs-financing", check=True)
+        assert (run.state, run.rows) == ("done", 4)
+        assert [(verdict.verdict, verdict.column) for verdict in told] == [
+            ("accepted", None),
+            ("refused", "declaration"),
+            ("refused", "amount"),
+            ("refused", "exporter"),
+        ]
+        applied = {letter.fields["number"] for letter in bank.letters(kind="customs-financing").letters}
+        assert lines[0]["number"] not in applied
+
+    with shows("C8", "K10 K8", "Taken in, the sound ones are applied for, once however often the file is sent"):
+        run, told = taken_in(bank, file, "customs-financing")
+        assert (run.accepted, run.refused) == (1, 3)
+        again, repeated = taken_in(bank, file, "customs-financing")
+        assert (again.duplicate, again.refused, repeated[0].letter) == (1, 3, told[0].letter)
