@@ -45,13 +45,22 @@ def veiled(client: Client, tender_code: str, code: str, tenant: str = "demo", va
     return veil(rfc8785.dumps(value), context, key, code=code).envelope.encoded()
 
 
+def unopened(box: RunningBox, client: Client) -> int:
+    """As officers are told who would destroy the release key."""
+    name = f"@veiled/{client.release_key().id}"
+    with box.admin() as admin:
+        return int(dict(admin.query("tallies", "demo", name)).get(name, 0))
+
+
 def test_a_sealed_bid_opens_by_its_code_after_the_time_and_not_before(
     client: Client, letter_box: RunningBox, tmp_path: Path
 ) -> None:
     code, asked = new_code(), fields(4.0)
     envelope = veiled(client, asked["tender_code"], code)
+    before = unopened(letter_box, client)
     submitted = client.begin_letter("sealed-bid", asked, envelopes={"price": envelope})
     letter = submitted.happened.letter
+    assert unopened(letter_box, client) == before + 1, "what would be lost with the release key"
     standing = client.letter(letter)
     assert standing.encrypted == ["price"]
     assert standing.hidden == {"bidder": asked["bidder"]}
@@ -69,6 +78,7 @@ def test_a_sealed_bid_opens_by_its_code_after_the_time_and_not_before(
     opened = client.letter_event(letter, "open", codes={"price": code})
     event = read_event(opened.happened.event)
     assert event.fields == {"price": PRICE}
+    assert unopened(letter_box, client) == before
     header = read_envelope(envelope).header
     assert check_opening(header.commitment, bytes.fromhex(event.opened["price"]), rfc8785.dumps(PRICE))
     assert event.previous == hashlib.sha256(submitted.happened.event).hexdigest()
@@ -98,7 +108,7 @@ def test_an_envelope_of_another_letter_or_tenant_is_refused(client: Client, othe
         client.begin_letter("sealed-bid", asked | {"price": PRICE})
 
 
-def test_an_envelope_whose_platform_is_the_box_itself_is_refused(client: Client) -> None:
+def test_an_envelope_whose_platform_is_the_box_itself_is_refused(client: Client, other: Client) -> None:
     """Ours makes none; another sender's might, and the box could open it alone (control VEIL)."""
     asked = fields(60)
     key = load_der_public_key(client.release_key().key)
@@ -106,10 +116,11 @@ def test_an_envelope_whose_platform_is_the_box_itself_is_refused(client: Client)
     context = Context(tenant="demo", kind=DIGEST, field="price", reference=asked["tender_code"])
     platform = ec.generate_private_key(ec.SECP256R1()).public_key()
     made = veil(rfc8785.dumps(PRICE), context, key, platform_key=platform).envelope
-    own = msgspec.structs.replace(made, header=msgspec.structs.replace(made.header, platform=key_id(key)))
-    with pytest.raises(Refused, match="/platform: it is a release key of the box") as error:
-        client.begin_letter("sealed-bid", asked, envelopes={"price": own.encoded()})
-    assert error.value.code == "envelope-elsewhere"
+    for held in (key_id(key), other.release_key().id):  # another tenant's is in the same box
+        own = msgspec.structs.replace(made, header=msgspec.structs.replace(made.header, platform=held))
+        with pytest.raises(Refused, match="/platform: it is a key of the box") as error:
+            client.begin_letter("sealed-bid", asked, envelopes={"price": own.encoded()})
+        assert error.value.code == "envelope-elsewhere"
     client.begin_letter("sealed-bid", asked, envelopes={"price": made.encoded()})
 
 

@@ -41,8 +41,8 @@ async def accept(
             held = _key(worker, tenant, header.release_key)
             accept_envelope(raw, context, held.key.public_key)
             worker.gates.check_veiling(tenant, held.name)
-            if header.platform in [key_id(one.key.public_key) for one in worker.release_keys.get(tenant, ())]:
-                raise EnvelopeElsewhere("/platform: it is a release key of the box, which could open it alone")
+            if header.platform in _ids_of_the_box(worker):
+                raise EnvelopeElsewhere("/platform: it is a key of the box, which could open it alone")
         elif field.confidentiality == "recipients":
             await worker.documents.call(ADDRESSED, tenant, AddressedRequest(envelope=raw))
 
@@ -94,6 +94,14 @@ async def tallies(
             if name in before.sealed and name not in before.fields:
                 count(await _kept(worker, tenant, before, name), -1)
     return [Tally(f"{UNOPENED}{key}", change, None) for key, change in counts.items() if change]
+
+
+def _ids_of_the_box(worker: Worker) -> set[str]:
+    """Every key that agrees on secrets in this box, of whatever tenant and for whatever purpose."""
+    released = [one.key for keys in worker.release_keys.values() for one in keys]
+    return {
+        key_id(one.public_key) for one in (*released, *(one for keys in worker.message_keys.values() for one in keys))
+    }
 
 
 def context_of(loaded: LoadedKind, tenant: str, field: str, fields: Mapping[str, Any]) -> Context:
