@@ -201,6 +201,8 @@ def _event(path: str, old: Event, new: Event) -> Iterator[Difference]:
         effect: Effect = "tightened" if before is None else "loosened" if after is None else "changed"
         yield from _change(f"{path}.{member}", before, after, running=running, effect=effect)
     yield from _change(f"{path}.seals_document", old.seals_document, new.seals_document, running=running)
+    yield from _change(f"{path}.automatic", old.automatic, new.automatic, running=running)
+    yield from _change(f"{path}.refusal", old.refusal, new.refusal, running=False)
     yield from _sets(f"{path}.receipts", old.receipts, new.receipts, "tightened", "loosened", running=running)
     yield from _sets(f"{path}.opens", old.opens, new.opens, "changed", "changed", running=running)
     before, after = ([_shown(one) for one in event.conditions] for event in (old, new))

@@ -136,6 +136,14 @@ def _event(event: Event, place: int) -> Iterator[str]:
         yield (f"waits for {condition.letter}: {kinds} in {states}", f"须 {condition.letter}（{kinds}）处于 {states}")[
             place
         ] + ("" if end is None else (f", its {end} not past", f"，其 {end} 未过")[place])
+        for one in condition.compare:
+            yield f"  {one.own} {one.is_} {one.theirs}" + (f" ({' / '.join(one.of)})" if one.of else "")
+        if condition.serves is not None:
+            yield f"  serves as {condition.serves.name}: at most {condition.serves.at_most}"
+    if event.automatic:
+        yield ("the box does it by itself", "到时由系统自动执行")[place]
+    if event.refusal == "sealed":
+        yield ("a refusal is sealed", "拒绝时出具签章回执")[place]
     for name in event.receipts:
         yield (f"receipt of {name}", f"附 {name} 回执")[place]
     if event.seals_document is not None:
