@@ -15,6 +15,7 @@ from appliance.recorder.messages import (
     Find,
     LetterStands,
     LetterStep,
+    MessageTaken,
     Meter,
     Tally,
     ValueMove,
@@ -146,6 +147,11 @@ def _is_name(text: str, limit: int) -> bool:
     return 0 < len(text) <= limit and text.isprintable()
 
 
+def _check_message(one: MessageTaken, _stepped: set[bytes]) -> None:
+    if len(one.nonce) != DIGEST_BYTES or len(one.digest) != DIGEST_BYTES or not 0 < len(one.partner) <= NAME_LIMIT:
+        raise BadRequest("a message has a partner, a nonce's digest and its own, of 32 bytes each")
+
+
 _CHECKS: Final[dict[type, Callable[[Any, set[bytes]], None]]] = {
     ValueMove: _check_value,
     Claim: _check_claim,
@@ -154,4 +160,5 @@ _CHECKS: Final[dict[type, Callable[[Any, set[bytes]], None]]] = {
     Tally: _check_tally,
     Meter: _check_meter,
     Billed: _check_billed,
+    MessageTaken: _check_message,
 }

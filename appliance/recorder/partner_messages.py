@@ -19,7 +19,6 @@ from appliance.store.partner_messages import MessageRow
 
 MESSAGE: Final = "message"
 """Kind of the records of messages with their answers."""
-DIGEST_BYTES: Final = 32
 LONGEST_US: Final = 8 * 86_400_000_000
 """How long a nonce may be remembered."""
 _FORGOTTEN: Final = 2
@@ -45,8 +44,6 @@ class PartnerMessages:
         return [self._row(tenant, one, entries[one.entry].record_id) for one in taken]
 
     def _row(self, tenant: int, one: MessageTaken, record_id: bytes) -> MessageRow:
-        if len(one.nonce) != DIGEST_BYTES or len(one.digest) != DIGEST_BYTES or not 0 < len(one.partner) <= 64:
-            raise BadRequest("a message has a partner, a nonce's digest and its own, of 32 bytes each")
         if not self._now_us < one.expires <= self._now_us + LONGEST_US:
             raise BadRequest("the message is not remembered so")
         place = (tenant, one.partner, one.nonce)

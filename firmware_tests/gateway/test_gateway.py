@@ -48,7 +48,7 @@ def test_a_letter_is_begun_followed_and_read_by_messages(docked: Docked, name: s
     partner = docked.partners[name]
     raw = partner.write(begin())
     answer = partner.post(raw)
-    assert answer.headers["content-type"] == partner.media
+    assert answer.headers["content-type"] == partner.media, answer.text
     begun = partner.read(answer.content)
     assert begun["status"] == 200
     assert begun["request"] == hashlib.sha256(raw).hexdigest()
