@@ -434,9 +434,26 @@ class RecorderClient:
         if self._transport is None or not self._fresh:
             return
         signed, drops = self._counts()
-        payload = _encoder.encode(Batch(self._run, signed, drops, self._fresh))
+        try:
+            payload = _encoder.encode(Batch(self._run, signed, drops, self._fresh))
+        except (TypeError, ValueError, OverflowError):
+            payload = _encoder.encode(Batch(self._run, signed, drops, self._encodable()))
         self._fresh = []
         self._transport.write(frame(payload))
+
+    def _encodable(self) -> list[Command]:
+        """Fresh commands without those that no frame can hold, which fail by themselves."""
+        encodable = []
+        for command in self._fresh:
+            try:
+                _encoder.encode(command)
+            except (TypeError, ValueError, OverflowError) as error:
+                future, _ = self._flights.pop(command.ticket)
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                encodable.append(command)
+        return encodable
 
     def _take(self, payload: bytes) -> None:
         message = _decoder.decode(payload)

@@ -87,6 +87,17 @@ def test_appends_get_consecutive_leaves_of_their_tenant(recorder: Recorder) -> N
     talk(recorder, body)
 
 
+def test_a_command_that_no_frame_holds_fails_alone(recorder: Recorder) -> None:
+    async def body(client: RecorderClient) -> None:
+        sent = [client.query("tree_size", "acme"), client.query("tree_size", 2**64), client.query("tree_size", "acme")]
+        before, refused_one, after = await asyncio.gather(*sent, return_exceptions=True)
+        assert before == after == await client.query("tree_size", "acme")
+        assert isinstance(refused_one, OverflowError)
+        assert client.in_flight == 0
+
+    talk(recorder, body)
+
+
 def test_a_large_body_is_read_in_parts_and_by_its_owner_only(recorder: Recorder) -> None:
     async def body(client: RecorderClient) -> None:
         large = entry(body=os.urandom(5 * 1024 * 1024 // 2))

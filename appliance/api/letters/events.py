@@ -94,7 +94,10 @@ async def letter_page(worker: Worker, request: Request) -> Response:
     tenant, arguments = request.known_caller.tenant, query_of(request)
     if "due_before" in arguments:
         return await _due_page(worker, tenant, arguments)
-    before = bytes.fromhex(arguments.get("after", ""))
+    after = arguments.get("after", "")
+    if "-" in after:
+        raise BadRequest("after is `next` of a page of what is due")
+    before = bytes.fromhex(after)
     kind, state = arguments.get("kind"), arguments.get("state")
     found = await worker.recorder.query("letter_page", tenant, kind, state, PAGE, before)
     cipher = worker.cipher_of(tenant)

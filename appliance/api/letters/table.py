@@ -138,7 +138,7 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
                 "Those of which an event may happen by then that waits for a time, the earliest first, of all kinds.",
                 "2026-11-22T00:00:00Z",
             ),
-            Parameter("after", "[0-9a-f]{32}(-[0-9]{1,19})?", "`next` of the page before.", "0" * 32),
+            Parameter("after", "[0-9a-f]{32}(-[0-9]{1,18})?", "`next` of the page before.", "0" * 32),
         ),
         answers=(Answer(200, "A page.", json_of(LetterPage)),),
         errors=(NotFound, *_READING),
