@@ -245,6 +245,9 @@ def test_back_up_and_restore_keys(stage: Governed) -> None:
             "restore-keys", {}, {"tenant": "demo", "backup": facts["backup"], "keys": ["kept"], "token": "demo"}
         )
         check(stage, stage.decide(restoring, title="Back again"), "restore-keys")
+    with stage.desk() as desk:
+        (key,) = [one for one in desk.call("keys", "tenant/demo") if one["name"] == "kept"]
+    assert key["state"] == "pre-active", "what was destroyed begins again, and is explained to whoever compares"
 
 
 def test_a_token_with_restored_keys_stands_by(stage: Governed, forwarding: Forwarder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from appliance.errors import NotFound
 from appliance.keymaster.context import Room
@@ -36,14 +36,21 @@ def find_key(room: Room, tenant: str | None, name: str) -> KeyRow:
     return KeyRow(*found)
 
 
+_COMES_BACK_AS: Final = (
+    "CASE WHEN state <> 'destroyed' THEN state WHEN compromised IS NULL THEN 'pre-active' ELSE 'compromised' END"
+)
+
+
 def note_restored(room: Room, tenant: str | None, token: str, key: BackedUpKey, public_key: bytes) -> None:
     """Mark a key as restored, its state kept; one that the ledger does not have yet, on this token, is added to it.
 
-    A key that this box never had comes without a state to keep: it is pre-active, and activated by a ceremony."""
+    A key that this box never had, or destroyed, comes without a state to keep: it is pre-active, and activated by a
+    ceremony; one that was compromised before it was destroyed is compromised."""
     identifier = bytes.fromhex(key.id)
     with room.journal.transaction() as connection:
         changed = connection.execute(
-            "UPDATE keys SET restored = 1 WHERE token = ? AND cka_id = ?", (token, identifier)
+            f"UPDATE keys SET restored = 1, state = {_COMES_BACK_AS} WHERE token = ? AND cka_id = ?",  # noqa: S608
+            (token, identifier),
         ).rowcount
         if changed:
             return

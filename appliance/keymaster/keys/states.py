@@ -8,7 +8,8 @@
     any of these ──compromise──┼──► compromised ──destroy──► destroyed
                                └──────────destroy──────────►
 
-Only an active key signs. A compromised key never signs again, and a destroyed one is no more.
+Only an active key signs. A compromised key never signs again. A destroyed one is no more, unless a ceremony
+restores it from a backup: it begins again as pre-active, or stays compromised.
 """
 
 from __future__ import annotations

@@ -78,9 +78,7 @@ def test_b3_two_institutions_seal_one_pdf_in_their_order(
         with refuses("document-not-in-order", "not the one whose digest"):
             guarantor.letter_event(ours, "seal-as-guarantor", pdf=rendered(seed=32))
 
-    with shows(
-        "B3", "K1", "Both seals stand on one PDF in their order, each seen on its page; both are valid"
-    ):
+    with shows("B3", "K1", "Both seals stand on one PDF in their order, each seen on its page; both are valid"):
         once = guarantor.letter_event(
             ours, "seal-as-guarantor", pdf=pdf, pdf_seen=SealSeen(seal=NAME, page=-1, left=30, bottom=70)
         ).happened.beside["document.pdf"]
