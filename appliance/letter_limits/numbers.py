@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-Amount = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?\Z")]
-"""Of a counter of value, in its currency; of a counter of letters a whole number."""
+Amount = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,13})(\.[0-9]{1,4})?\Z")]
+"""Of a counter of value, in its currency, as large as money may be; of a counter of letters a whole number."""
 Percent = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,5})(\.[0-9]{1,2})?\Z")]
 """Per cent, up to two digits after the point."""
 PerMille = Annotated[str, msgspec.Meta(pattern=r"\A(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?\Z")]

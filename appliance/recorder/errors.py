@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from typing import Final
 
 from appliance import errors
 from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound, Unavailable
 from appliance.letter_limits import LimitsRefused
+
+FAULTS: Final = (
+    TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RecursionError, OSError,
+    sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError,
+)  # fmt: skip
+"""What a fault in the handling of one command or query raises: it alone fails. A failing database is another thing."""
 
 
 class Busy(Unavailable):

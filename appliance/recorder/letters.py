@@ -171,7 +171,9 @@ class Book:
             elif type(effect) is Tally:
                 self._tally(draft, tenant, effect)
             elif type(effect) is Meter:
-                draft.meters.count(terms.tariff(tenant, effect.at), tenant, application, effect)
+                draft.meters.count(
+                    self.connection, self._all.meters, terms.tariff(tenant, effect.at), tenant, application, effect
+                )
             elif type(effect) is Find:
                 draft.finds.add((tenant, effect.key, draft.letters[tenant, effect.letter].number))
             elif type(effect) is Billed:

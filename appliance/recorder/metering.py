@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from appliance.letter_limits import Tariff
 from appliance.recorder import errors
+from appliance.recorder.letter_shapes import MOST
 from appliance.recorder.messages import Billed, Meter
 from appliance.store import limits
 from appliance.store.limits import Line
@@ -21,15 +22,32 @@ class Meters:
 
     counts: dict[tuple[Line, str], tuple[int, int, int, bytes]] = field(default_factory=dict)
     """(count, amount, fee, label) by line and day."""
+    months: dict[Line, tuple[int, int]] = field(default_factory=dict)
+    """(amount, fee) of a line's month, with what stands on disk."""
     billed: dict[Line, tuple[int, int, int]] = field(default_factory=dict)
     """(count, amount, fee) that bills then took in all."""
 
     def __bool__(self) -> bool:
         return bool(self.counts or self.billed)
 
-    def count(self, tariff: Tariff, tenant: int, application: str, one: Meter) -> None:
+    def count(
+        self,
+        connection: sqlite3.Connection,
+        book: Meters,
+        tariff: Tariff,
+        tenant: int,
+        application: str,
+        one: Meter,
+    ) -> None:
+        """Count an event; `book`: what was counted before in the transaction. Raises TallyExceeded where a month's sum
+        would no longer be a number that the database adds exactly."""
         fee = tariff.fee(one.kind, one.event, one.amount, one.currency)
         line = (tenant, one.day[:7], one.kind, one.event, application, one.whom, one.currency, tariff.version)
+        had = self.months.get(line) or book.months.get(line) or limits.sum_metered(connection, line)[1:]
+        month = (had[0] + one.amount, had[1] + fee)
+        if max(month) > MOST:
+            raise errors.TallyExceeded(f"what {one.kind} {one.event} comes to in {one.day[:7]}")
+        self.months[line] = month
         self._count((line, one.day), (1, one.amount, fee, one.label))
 
     def _count(self, place: tuple[Line, str], more: tuple[int, int, int, bytes]) -> None:
@@ -56,6 +74,7 @@ class Meters:
     def add(self, other: Meters) -> None:
         for place, more in other.counts.items():
             self._count(place, more)
+        self.months.update(other.months)
         self.billed.update(other.billed)
 
     def write(self, connection: sqlite3.Connection) -> None:

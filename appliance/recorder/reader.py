@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import structlog
+
 from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.recorder import errors
 from appliance.recorder.administration import GOVERNED
@@ -34,6 +36,8 @@ BYTES_LIMIT = 16 * 1024 * 1024
 PART_LIMIT = 1024 * 1024
 """Bytes of one part of a large body: no commit's answer waits behind more of one read."""
 VERDICTS_LIMIT = 20_000
+
+log = structlog.get_logger(__name__)
 
 
 class Queries(
@@ -407,6 +411,9 @@ class Reader:
                 answer = self._queries.answer(query)
             except sqlite3.Error as error:
                 answer = Refused(query.ticket, CinnabarError.code, f"the database: {error.sqlite_errorname}")
+            except errors.FAULTS:
+                log.exception("query-failed", query=query.name)
+                answer = Refused(query.ticket, CinnabarError.code, "the recorder met a fault with this query")
             self._done(token, answer)
 
 

@@ -153,12 +153,25 @@ class Writer:
                 return self._attempt(work, touched, careful=careful)
             except errors.NeedsCare:
                 return self._attempt(work, touched, careful=True)
+        except errors.FAULTS:
+            for run, (state, ended) in zip(touched, states, strict=True):
+                run.state, run.ended = state, ended
+            return self._one_by_one(work)
         except sqlite3.OperationalError as error:
             for run, (state, ended) in zip(touched, states, strict=True):
                 run.state, run.ended = state, ended
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
                 raise WriterFailed(f"the database failed: {error.sqlite_errorname}") from error
             return self._when_full(work, touched)
+
+    def _one_by_one(self, work: Sequence[tuple[Run, Command]]) -> list[Answer]:
+        """Something that should not happen in some command: each in a transaction of its own, so that it alone fails.
+
+        Whether it was recorded when it was sent before is looked up as always."""
+        if len(work) > 1:
+            return [answer for one in work for answer in self.transact([one], careful=True)]
+        ((_, command),) = work
+        return [_fault(command)]
 
     def _when_full(self, work: Sequence[tuple[Run, Command]], touched: list[Run]) -> list[Answer]:
         """The disk took nothing of a transaction: answer what needs no room, such as replays; refuse the rest."""
@@ -233,6 +246,8 @@ class Writer:
             if isinstance(error, WriterFailed):
                 raise
             return Refused(change.ticket, error.code, str(error))
+        except errors.FAULTS:
+            return _fault(change)
         transaction.publish([])
         self._read_limits(self.ground.limits)
         self.ground.letters.terms = Terms.read(self.connection)
@@ -263,6 +278,8 @@ class Writer:
             if isinstance(error, WriterFailed):
                 raise
             return Refused(command.ticket, error.code, str(error))
+        except errors.FAULTS:
+            return _fault(command)
         transaction.publish([])
         return Committed(command.ticket, leaf)
 
@@ -381,3 +398,8 @@ class Writer:
         """Give back every job that a run holds: its connection is gone."""
         for job_id in [job for job, (holder, _) in self.ground.leases.items() if holder == run]:
             del self.ground.leases[job_id]
+
+
+def _fault(command: Command | Change | CeremonyEntry) -> Refused:
+    log.exception("command-failed", command=type(command).__name__)
+    return Refused(command.ticket, CinnabarError.code, "the recorder met a fault with this command")

@@ -25,8 +25,11 @@ from appliance.box.settings import LimitSettings, write_settings
 from appliance.calls.framing import FRAME_LIMIT, FrameReader, frame
 from appliance.errors import NotFound
 from appliance.recorder import RecorderClient, errors, new_run_id
-from appliance.recorder.messages import Answers, Append, Batch, Idempotency, Refused
+from appliance.recorder.messages import Answer, Answers, Append, Batch, Committed, Idempotency, Query, Refused, Result
+from appliance.recorder.reader import Queries, Reader
+from appliance.recorder.transaction import Run, Transaction
 from appliance.store import schema
+from firmware_tests.recorder.letters import Bench
 from firmware_tests.recorder.running import CERTIFICATE, FOREIGN, Recorder, entry, settings, uuid7
 
 LOADER = """
@@ -34,6 +37,7 @@ import asyncio, json, sys, time
 from pathlib import Path
 from appliance.recorder import RecorderClient, new_run_id
 from appliance.recorder.messages import Idempotency
+from firmware_tests.recorder.letters import Bench
 from firmware_tests.recorder.running import CERTIFICATE, FOREIGN, entry, uuid7
 
 async def main(path, seconds, number):
@@ -384,3 +388,41 @@ def test_two_clients_at_once_fill_both_logs_without_gaps(recorder: Recorder) -> 
     asyncio.run(main())
     recorder.end()
     check_whole(recorder).close()
+
+
+@pytest.mark.parametrize("place", ["apply", "write"])
+def test_a_fault_in_one_command_fails_it_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Whatever it raises, and wherever: the others of its transaction stand, and the recorder goes on."""
+    commands = [Append(number, "acme", "app", CERTIFICATE, [entry()]) for number in range(3)]
+    poison = commands[1].entries[0].record_id
+    apply, write = Transaction.apply, Transaction.write
+
+    def faulty_apply(self: Transaction, run: Run, command: object) -> Answer:
+        if command is commands[1]:
+            raise OverflowError("int too large")
+        return apply(self, run, command)
+
+    def faulty_write(self: Transaction, touched: list[Run]) -> None:
+        if any(one.record_id == poison for entries in self.pending.values() for _, one in entries):
+            raise OverflowError("int too large")
+        write(self, touched)
+
+    monkeypatch.setattr(Transaction, place, {"apply": faulty_apply, "write": faulty_write}[place])
+    answers = bench.writer.transact([(bench.run, command) for command in commands])
+    assert [getattr(one, "code", "") for one in answers] == ["", "internal", ""]
+    first, _, last = answers
+    assert isinstance(first, Committed)
+    assert isinstance(last, Committed)
+    assert last.first_index == first.first_index + 1
+    again = bench.writer.transact([(bench.run, command) for command in commands], careful=True)
+    assert [getattr(one, "first_index", "") for one in again] == [first.first_index, "", last.first_index]
+
+
+def test_a_fault_in_one_query_fails_it_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered: list[Answer] = []
+    reader = Reader(bench.directory, dict, lambda _token, answer: answered.append(answer))
+    monkeypatch.setattr(Queries, "query_tenants", lambda _self: {}["gone"])
+    for ticket, name in enumerate(("tenants", "status")):
+        assert reader.ask(None, Query(ticket, name, [])) is None
+    reader.close()
+    assert [type(one) for one in answered] == [Refused, Result]

@@ -274,6 +274,23 @@ def test_an_event_is_metered_with_its_fee_and_billed_once(limited: Bench) -> Non
     assert ["2026-11-22", "query", "ask", "app", "", 4, 0, 4_000] in days  # type: ignore[operator]
 
 
+def test_a_month_sums_what_the_database_adds_exactly_and_no_more(limited: Bench) -> None:
+    """Nine of the largest amounts fit; the tenth is refused alone, on another day and after a restart too."""
+    largest = 10**18 - 1
+
+    def many(count: int, day: str) -> list[object]:
+        meter = Meter("note", "issue", day, 2**51, "USD", largest, "")
+        return limited.transact([("acme", issue(meter, kind="note")) for _ in range(count)])  # type: ignore[return-value]
+
+    first = many(10, "2026-11-22")
+    assert [code(one) if isinstance(one, Refused) else "" for one in first] == [""] * 9 + ["letter-quota-exceeded"]
+    limited.restart()
+    assert [code(one) for one in many(2, "2026-11-23")] == ["letter-quota-exceeded"] * 2
+    assert isinstance(many(1, "2026-12-01")[0], Committed)
+    (row,) = [row for row in ask(limited, "metered", "acme", "2026-11") if row[0] == "note"]  # type: ignore[attr-defined]
+    assert row[6:8] == [9, 9 * largest]
+
+
 def test_files_that_do_not_hold_are_refused_and_versions_follow(limited: Bench) -> None:
     def put(document: str) -> object:
         return limited.writer.administer(SetLetterTerms(1, "acme", document.encode()), 0)
