@@ -20,7 +20,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from appliance.ceremonies import Action, Proposal
+from appliance.ceremonies.canonical import Name
+from appliance.errors import BadRequest
 from appliance.keymaster.errors import NotServed
 
 if TYPE_CHECKING:
@@ -54,6 +58,15 @@ def executor(action: type, *, check: Check | None = None) -> Callable[[_Function
         return function
 
     return register
+
+
+def tenant_name(text: str) -> str:
+    """A tenant's name in a question. Raises BadRequest."""
+    try:
+        name: str = msgspec.convert(text, Name)
+    except msgspec.ValidationError:
+        raise BadRequest("that is no name of a tenant") from None
+    return name
 
 
 def answers(name: str) -> Callable[[_Function], _Function]:

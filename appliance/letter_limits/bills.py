@@ -32,9 +32,6 @@ class Sums(NamedTuple):
     def plus(self, other: Sums) -> Sums:
         return Sums(self.events + other.events, self.amount + other.amount, self.fee + other.fee)
 
-    def minus(self, other: Sums) -> Sums:
-        return Sums(self.events - other.events, self.amount - other.amount, self.fee - other.fee)
-
 
 class Charged(NamedTuple):
     """One event as it was metered, found again in a record."""

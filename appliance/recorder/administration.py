@@ -19,10 +19,11 @@ from typing import Literal
 import msgspec
 
 from appliance.errors import BadRequest, Conflict
+from appliance.letter_limits.files import digest
 from appliance.record import RECORD_ID_BYTES, SALT_BYTES, commitment, new_record_id
 from appliance.recorder.errors import Governed, Unknown
 from appliance.recorder.messages import BOX_LOG, Count, Entry, KeyState, Query
-from appliance.recorder.terms import SetIssuing, SetLetterTerms, digest, set_issuing, set_terms
+from appliance.recorder.terms import SetIssuing, SetLetterTerms, set_issuing, set_terms
 from appliance.store import rows, usage
 
 State = Literal["active", "suspended", "revoked"]
@@ -356,7 +357,7 @@ def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
         action=_action(change),
         applications=msgspec.UNSET if used is None else sorted(set(used.applications)),
         ceremony=change.ceremony or msgspec.UNSET,
-        digest=digest(change) if isinstance(change, SetLetterTerms) else msgspec.UNSET,
+        digest=digest(change.document) if isinstance(change, SetLetterTerms) else msgspec.UNSET,
         key=getattr(change, "key", msgspec.UNSET),
         kind=getattr(change, "kind", msgspec.UNSET),
         limit=msgspec.UNSET if used is None else used.limit,

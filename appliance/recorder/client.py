@@ -52,7 +52,6 @@ from appliance.recorder.messages import (
     Register,
     Replayed,
     Result,
-    SliceRow,
 )
 
 Counts = Callable[[], tuple[int, dict[str, int]]]
@@ -63,20 +62,6 @@ _decoder = msgspec.msgpack.Decoder(Answers)
 _RETRY_SECONDS = 0.05
 LARGE_BYTES = 256 * 1024
 """Of bodies in one append: beyond, it travels by a connection of its own, so that no stamp waits behind it."""
-
-
-class RowsDecided(NamedTuple):
-    """What became of a job's rows."""
-
-    first_index: int
-    """Leaf index of the first entry that was taken; the others follow without a gap. -1: none was."""
-    refusals: list[CinnabarError | None]
-    """One a row."""
-
-    @classmethod
-    def of(cls, value: Any) -> RowsDecided:
-        first, refusals = value
-        return cls(first, [None if one is None else from_code(*one) for one in refusals])
 
 
 class SliceDecided(NamedTuple):
@@ -249,15 +234,6 @@ class RecorderClient:
         With the `certificate` that made the job, entries are refused once it is not active: NotAuthorised."""
         self._ticket = ticket = self._ticket + 1
         return self._submit(JobSlice(ticket, job_id, start, entries, verdicts, certificate))
-
-    async def job_rows(self, job_id: bytes, start: int, rows: list[SliceRow], certificate: bytes = b"") -> RowsDecided:
-        """A job's next items, each decided by itself: see messages.JobSlice. Signatures of refused rows are the
-        caller's to count as dropped. Raises JobMoved, BadRequest."""
-        for row in rows:
-            check_effects(row.entries, row.effects)
-        self._ticket = ticket = self._ticket + 1
-        value = await self._submit(JobSlice(ticket, job_id, start, [], [], certificate, rows))
-        return RowsDecided.of(value)
 
     async def job_claim(self, tenants: list[str], lease: int = 30, release: bytes = b"") -> list[Any] | None:
         """[job_id, tenant, application, kind, items, progress, request] of a job to work on, or None.
@@ -487,12 +463,6 @@ class RecorderClient:
         if command is None or (type(answer) is Refused and answer.code == Busy.code):
             return  # busy says nothing of an earlier time: it is sent once more with the next connection
         del self._unknown[answer.ticket]
-        if type(answer) is Result and isinstance(command, JobSlice):
-            if self._on_dropped is not None:
-                for row, refusal in zip(command.rows, RowsDecided.of(answer.value).refusals, strict=True):
-                    if refusal is not None:
-                        self._on_dropped(refusal.code, len(row.entries))
-            return
         if type(answer) is Result and isinstance(command, IntakeSlice):
             for reason, count in SliceDecided.of(answer.value).dropped(command.items).items():
                 if self._on_dropped is not None:
@@ -554,9 +524,7 @@ class RecorderClient:
 def _signatures(command: Command) -> int:
     """How many signatures a command would put on record."""
     if isinstance(command, Append | JobSlice):
-        return len(command.entries) + (
-            sum(len(row.entries) for row in command.rows) if isinstance(command, JobSlice) else 0
-        )
+        return len(command.entries)
     if isinstance(command, IntakeSlice):
         return sum(1 for item in command.items for entry in item.entries if entry.body)
     return int(isinstance(command, Housekeeping) and command.kind != "box-leaf")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from appliance.errors import BadRequest, CinnabarError, NotAuthorised, NotFound
+from appliance.errors import BadRequest, NotAuthorised, NotFound
 from appliance.recorder import errors
 from appliance.recorder.messages import Answer, Committed, Entry, JobClaim, JobCreate, JobSlice, Result
 from appliance.store import records, rows
@@ -60,8 +60,6 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
     job = rows.find_job(transaction.connection, command.job_id)
     if job is None:
         raise NotFound("there is no such job")
-    if command.rows:
-        return _slice_of_rows(transaction, run, job, command)
     verdicts = rows.pack(command.verdicts)
     if job.progress != command.start:
         # The same slice again, after a lost connection, is answered as it was the first time.
@@ -75,58 +73,6 @@ def job_slice(transaction: Transaction, run: Run, command: JobSlice) -> Answer:
     first = transaction.take(caller, command.entries)[0] if command.entries else -1
     _keep_slice(transaction, run, job, command.start, len(command.verdicts), first, len(command.entries), verdicts)
     return Committed(command.ticket, first)
-
-
-def _slice_of_rows(transaction: Transaction, run: Run, job: rows.JobRow, command: JobSlice) -> Answer:
-    """Each row taken or refused by itself, and progress, together. Raises JobMoved."""
-    if command.entries or command.verdicts:
-        raise BadRequest("a slice has rows, or entries and verdicts")
-    if job.progress != command.start:
-        before = rows.find_slice(transaction.connection, job.number, command.start)
-        found = None if before is None else _found_again(transaction, job, command, before)
-        if before is None or found is None:
-            raise errors.JobMoved(f"the job is at item {job.progress}")
-        return Result(command.ticket, [before[1], found])
-    entries = [entry for row in command.rows for entry in row.entries]
-    caller = _caller_of_slice(transaction, job, command, entries, len(command.rows))
-    first = transaction.next_leaf(job.tenant, len(entries))
-    taken = 0
-    verdicts: list[bytes] = []
-    refusals: list[tuple[str, str] | None] = []
-    for row in command.rows:
-        refusal = None
-        try:
-            if row.entries:
-                transaction.take(caller, row.entries, row.effects)
-                taken += len(row.entries)
-        except CinnabarError as error:
-            refusal = (error.code, str(error))
-        verdicts.append(row.verdict if refusal is None else rows.pack(refusal))
-        refusals.append(refusal)
-    first = first if taken else -1
-    _keep_slice(transaction, run, job, command.start, len(command.rows), first, taken, rows.pack(verdicts))
-    return Result(command.ticket, [first, refusals])
-
-
-def _found_again(
-    transaction: Transaction, job: rows.JobRow, command: JobSlice, before: tuple[int, int, int, bytes]
-) -> list[tuple[str, str] | None] | None:
-    """How the rows of a slice that stands already were decided; None if it is another slice that stands there."""
-    verdicts = rows.unpack_blobs(before[3])
-    if len(verdicts) != len(command.rows):
-        return None
-    ids = {row.record_id for row in slice_rows(transaction, job, before)}
-    refusals: list[tuple[str, str] | None] = []
-    for row, verdict in zip(command.rows, verdicts, strict=True):
-        mine = {entry.record_id for entry in row.entries}
-        if verdict == row.verdict and mine <= ids:
-            refusals.append(None)
-            ids -= mine
-        elif mine and mine.isdisjoint(ids) and (refusal := rows.unpack_refusal(verdict)) is not None:
-            refusals.append(refusal)
-        else:
-            return None
-    return None if ids else refusals
 
 
 def _caller_of_slice(

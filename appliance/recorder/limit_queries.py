@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.errors import BadRequest
-from appliance.store import limits
+from appliance.store import letters, limits
 
 TABLE_LIMIT = 1_000
 NOTICES_LIMIT = 1_000
@@ -40,7 +40,7 @@ class LimitQueries:
         number = self._tenant(tenant)
         if len(names) > TABLE_LIMIT:
             raise BadRequest(f"{TABLE_LIMIT} names are the most")
-        return [limits.read_amount(self.connection, number, _text(name)) for name in names]
+        return [letters.find_tally(self.connection, number, _text(name)) for name in names]
 
     def query_stopped_kinds(self, tenant: str) -> list[list[object]]:
         """[[kind, since (microseconds), reason], ...] of a tenant's kinds whose issuing is stopped."""

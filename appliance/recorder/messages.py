@@ -254,25 +254,10 @@ class JobCreate(msgspec.Struct, array_like=True, frozen=True, tag="job-create"):
     idempotency: Idempotency
 
 
-class SliceRow(msgspec.Struct, array_like=True, frozen=True):
-    """One item of a job whose items are decided singly: entries with their effects, as of an Append, all or none.
-
-    Without entries it is only a verdict, of the worker's own."""
-
-    entries: list[Entry]
-    effects: list[Effect]
-    verdict: bytes
-    """Kept with the job if the entries are taken; else msgpack [code, detail] of the refusal is."""
-
-
 class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
     """Items [start, start + len(verdicts)) of a job: entries and progress in one transaction.
 
-    Refused with `job-moved` when the job's progress is not `start` (another worker was there first).
-
-    With `rows` in place of entries and verdicts, items [start, start + len(rows)): each is taken or refused by itself,
-    in order, in the one transaction that moves the job on; Result.value is [leaf index of the first entry or -1,
-    [None or [code, detail], ...]], one a row."""
+    Refused with `job-moved` when the job's progress is not `start` (another worker was there first)."""
 
     ticket: int
     job_id: bytes
@@ -282,7 +267,6 @@ class JobSlice(msgspec.Struct, array_like=True, frozen=True, tag="job-slice"):
     """One opaque verdict per item, kept with the job."""
     certificate: bytes = b""
     """SHA-256 of the certificate that made the job; where given, entries are taken only while it is active."""
-    rows: list[SliceRow] = []
 
 
 class JobClaim(msgspec.Struct, array_like=True, frozen=True, tag="job-claim"):

@@ -26,7 +26,7 @@ from appliance.recorder import errors
 from appliance.recorder.administration import AdminCommand, CeremonyEntry
 from appliance.recorder.counts import Counts
 from appliance.recorder.letter_shapes import size_of_views
-from appliance.recorder.messages import Answer, Answers, Append, Batch, Command, IntakeSlice, JobSlice, Query, Refused
+from appliance.recorder.messages import Answer, Answers, Append, Batch, Command, IntakeSlice, Query, Refused
 from appliance.recorder.powers import Peers, Powers, command_name
 from appliance.recorder.reader import Reader
 from appliance.recorder.transaction import Run
@@ -417,8 +417,6 @@ def _size(command: object) -> int:
     if entries:
         size = sum([len(entry.body) for entry in entries])
         return size + size_of_views(command.effects) if type(command) is Append and command.effects else size
-    if type(command) is JobSlice:
-        return sum([sum([len(one.body) for one in row.entries]) + size_of_views(row.effects) for row in command.rows])
     if type(command) is IntakeSlice:
         return sum([sum([len(one.body) for one in row.entries]) + size_of_views(row.effects) for row in command.items])
     return len(getattr(command, "request", b"")) + len(getattr(command, "body", b""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from typing import Literal
 
@@ -80,8 +79,3 @@ def set_issuing(connection: sqlite3.Connection, tenant: int, change: SetIssuing,
     notice = Notice("issuing-stopped" if change.state == "stopped" else "issuing-resumed", change.kind, 0, 0, 0)
     limits.add_notices(connection, [(tenant, now_us, *msgspec.structs.astuple(notice))])
     return True
-
-
-def digest(change: SetLetterTerms) -> str:
-    """SHA-256 of the file, hexadecimal."""
-    return hashlib.sha256(change.document).hexdigest()

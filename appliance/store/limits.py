@@ -95,11 +95,6 @@ def read_counter(connection: sqlite3.Connection, tenant: int, prefix: str, limit
     ).fetchall()
 
 
-def read_amount(connection: sqlite3.Connection, tenant: int, name: str) -> int:
-    row = connection.execute("SELECT amount FROM tallies WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
 def add_metered(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
     """Add (*Line, day, count, amount, fee, label)."""
     connection.executemany(

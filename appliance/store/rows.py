@@ -11,7 +11,6 @@ from appliance.store.schema import BOX
 
 _strings = msgspec.msgpack.Decoder(list[str])
 _blobs = msgspec.msgpack.Decoder(list[bytes])
-_refusal = msgspec.msgpack.Decoder(tuple[str, str])
 _verdicts = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, str, str]])
 _counts = msgspec.msgpack.Decoder(dict[str, int])
 
@@ -26,14 +25,6 @@ def unpack_strings(data: bytes) -> list[str]:
 
 def unpack_blobs(data: bytes) -> list[bytes]:
     return _blobs.decode(data)
-
-
-def unpack_refusal(data: bytes) -> tuple[str, str] | None:
-    """(code, detail); None if it is something else."""
-    try:
-        return _refusal.decode(data)
-    except msgspec.DecodeError:
-        return None
 
 
 def unpack_verdicts(data: bytes) -> list[tuple[int, int, bytes, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -12,13 +13,12 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from appliance.errors import BadRequest, NotFound
 from appliance.recorder import RecorderClient, errors, new_run_id
-from appliance.recorder.messages import Idempotency, Replayed, SliceRow, Tally, ValueMove
-from appliance.store import copy, schema
+from appliance.recorder.messages import Idempotency, IntakeItem, Replayed, Tally, ValueMove
+from appliance.store import copy
 from firmware_tests.recorder.letters import (
     ACME,
     KEY,
@@ -35,6 +35,7 @@ from firmware_tests.recorder.letters import (
 )
 from firmware_tests.recorder.running import CERTIFICATE, Recorder, entry, uuid7
 from firmware_tests.recorder.test_faults import check_whole
+from firmware_tests.recorder.test_intakes import item, received
 
 ENROLLED = 2
 """Leaves of a tenant's log that enrolling its application and certificate leaves."""
@@ -285,61 +286,14 @@ def test_copies_and_archives_hold_letters(standing: Recorder, acme: Who, tmp_pat
     connection.close()
 
 
-def test_a_jobs_rows_are_decided_singly_and_once(standing: Recorder, acme: Who, globex: Who) -> None:
-    async def main(client: RecorderClient) -> None:
-        key, job = Idempotency(uuid7(), bytes(32)), b"intake"
-        await client.job_create(*acme, job, "intake", 6, b"rows", key)
-        ids = [letter_id() for _ in range(4)]
-        rows = [
-            SliceRow([event()], [step(ids[0], 1), claim(ids[0]), Tally("rows", 1, 2)], b"first"),
-            SliceRow([event()], [step(ids[1], 1), claim(ids[1])], b"double"),
-            SliceRow([], [], b"a date out of range"),
-            SliceRow([event()], [step(ids[2], 1), Tally("rows", 1, 2)], b"third"),
-            SliceRow([event()], [step(ids[3], 1), Tally("rows", 1, 2)], b"over"),
-        ]
-        with pytest.raises(errors.NotAuthorised):
-            await client.job_rows(job, 0, rows, globex.certificate)
-        decided = await client.job_rows(job, 0, rows, acme.certificate)
-        assert [type(one).__name__ for one in decided.refusals] == [
-            "NoneType", "Taken", "NoneType", "NoneType", "TallyExceeded",
-        ]  # fmt: skip
-        found = await client.query("letters", acme.tenant, ids)
-        assert [one is not None for one in found] == [True, False, True, False]
-        slices = await client.query("job_verdicts", acme.tenant, "app", job, 0, 10)
-        assert slices[0][:3] == [0, decided.first_index, 2]
-        first, double, own, third, over = slices[0][3]
-        assert (first, own, third) == (b"first", b"a date out of range", b"third")
-        assert msgspec.msgpack.decode(double) == ["taken", "it is used, or not so much of it is left"]
-        assert msgspec.msgpack.decode(over) == ["letter-quota-exceeded", "rows"]
-        # Sent again, as after a lost connection, it is answered alike; another slice in its place is refused.
-        again = await client.job_rows(job, 0, rows, acme.certificate)
-        assert (again.first_index, [str(one) for one in again.refusals]) == (
-            decided.first_index,
-            [str(one) for one in decided.refusals],
-        )
-        for other in (rows[:4], [SliceRow([event() for _ in row.entries], row.effects, row.verdict) for row in rows]):
-            with pytest.raises(errors.JobMoved):
-                await client.job_rows(job, 0, other, acme.certificate)
-        with pytest.raises(BadRequest):
-            await client.job_rows(job, 5, [*rows[:2]], acme.certificate)  # beyond its end
-        with pytest.raises(BadRequest):
-            await client.job_rows(job, 5, [], acme.certificate)
-        last = await client.job_rows(job, 5, [SliceRow([event()], [step(ids[1], 1)], b"last")], acme.certificate)
-        assert last.refusals == [None]
-        assert (await client.query("job", acme.tenant, "app", job))["finished"] is not None
-        assert await client.query("tallies", acme.tenant) == [["rows", 2]]
-
-    with_client(standing, main)
-    check_letters(schema.open_reader(standing.home.records))
-
-
 LOADER = """
-import asyncio, collections, json, random, sys, time
+import asyncio, collections, json, os, random, sys, time
 from pathlib import Path
 from appliance.recorder import RecorderClient, errors, new_run_id
-from appliance.recorder.messages import SliceRow, Idempotency, Tally, ValueMove
-from firmware_tests.recorder.letters import claim, event, step
-from firmware_tests.recorder.running import CERTIFICATE, uuid7
+from appliance.recorder.messages import IntakeItem, Tally, ValueMove
+from firmware_tests.recorder.letters import ACME, claim, event, step
+from firmware_tests.recorder.running import CERTIFICATE
+from firmware_tests.recorder.test_intakes import received
 
 LETTERS = [bytes([n]) * 16 for n in range(16)]
 
@@ -369,17 +323,19 @@ async def main(path, seconds, number):
             except (errors.HeadMoved, errors.ValueExceeded, errors.Taken) as refused:
                 came[refused.code] += 1
 
-    async def job(which):
-        name, progress = b"job %d %d" % (number, which), 0
-        await client.job_create("acme", "app", CERTIFICATE, name, "x", 1 << 40, b"r", Idempotency(uuid7(), bytes(32)))
+    async def intake():
+        run, decided = await received(client, ACME, 1 << 40), 0
         while time.monotonic() < end:
-            rows = [SliceRow([event(), event()], await drawn(), b"verdict") for _ in range(3)]
-            decided = await client.job_rows(name, progress, rows)
-            progress += len(rows)
-            for refusal in decided.refusals:
-                came["moves" if refusal is None else refusal.code] += 1
+            rows = [
+                IntakeItem(number, os.urandom(16), bytes(8), LETTERS[0], "", [event(), event()], await drawn())
+                for number in range(decided + 1, decided + 4)
+            ]
+            answer = await client.intake_slice(run, decided, os.urandom(16), rows, b"", b"", CERTIFICATE, None)
+            decided += len(rows)
+            for status, _, code, _ in answer.rows:
+                came[code if status else "moves"] += 1
 
-    await asyncio.gather(*[lane() for _ in range(6)], job(0), job(1))
+    await asyncio.gather(*[lane() for _ in range(6)], intake(), intake())
     await client.close()
     json.dump(came, sys.stdout)
 
@@ -437,16 +393,18 @@ def test_rows_whose_outcome_was_unknown_are_learnt_and_their_refusals_counted(re
             patience=0.5,
             on_dropped=lambda reason, count: dropped.append((reason, count)),
         )
-        key = Idempotency(uuid7(), bytes(32))
-        await client.job_create("acme", "app", CERTIFICATE, b"intake", "intake", 9, b"rows", key)
+        run = await received(client, ACME, 9)
         one, two = letter_id(), letter_id()
         rows = [
-            SliceRow([event()], [step(one, 1), claim(one)], b"first"),
-            SliceRow([event(), event()], [step(two, 1), step(two, 2, 1), claim(two)], b"double"),
+            item(2, os.urandom(16), claim(one), letter=one),
+            IntakeItem(
+                3, os.urandom(16), bytes(8), two, "", [event(), event()], [step(two, 1), step(two, 2, 1), claim(two)]
+            ),
         ]
         assert recorder.process is not None
         recorder.process.send_signal(signal.SIGSTOP)
-        sent = asyncio.ensure_future(client.job_rows(b"intake", 0, rows))
+        slice_of_rows = client.intake_slice(run, 0, os.urandom(16), rows, b"", b"3", CERTIFICATE, None)
+        sent = asyncio.ensure_future(slice_of_rows)
         await asyncio.sleep(0.05)
         recorder.end(signal.SIGKILL)
         with pytest.raises(errors.OutcomeUnknown):
@@ -457,7 +415,7 @@ def test_rows_whose_outcome_was_unknown_are_learnt_and_their_refusals_counted(re
                 break
             await asyncio.sleep(0.02)
         assert dropped == [("taken", 2)]
-        assert (await client.query("job", "acme", "app", b"intake"))["progress"] == 2
+        assert (await client.query("intake", "acme", run))["decided"] == 2
         assert [shown is None for shown in await client.query("letters", "acme", [one, two])] == [False, True]
         await client.close()
 

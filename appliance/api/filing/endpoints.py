@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from appliance.api.application import query_of
+from appliance.api.endpoints import MEDIA_NDJSON
 from appliance.api.letters.views import open_view
 from appliance.api.messages import NO_STORE, Request, Response
 from appliance.letters.artifact import decode_artifact
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from appliance.letters.state import LetterState
 
 PAGE: Final = 50
-MEDIA_NDJSON: Final = "application/x-ndjson"
-MEDIA_CSV: Final = "text/csv"
 _encode = msgspec.json.Encoder().encode
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.api.bodies import BodyDamaged
-from appliance.api.endpoints import APPLICATIONS, Answer, Body, Endpoint, Parameter
-from appliance.api.filing.endpoints import MEDIA_CSV, MEDIA_NDJSON, Filing, filings
+from appliance.api.endpoints import APPLICATIONS, MEDIA_CSV, MEDIA_NDJSON, Answer, Body, Endpoint, Parameter
+from appliance.api.filing.endpoints import Filing, filings
 from appliance.box.states import Work
 from appliance.recorder.errors import Archived, RecorderUnavailable
 

@@ -22,7 +22,7 @@ from appliance.api.intakes.views import Kept, as_csv, as_ndjson, close_request, 
 from appliance.api.messages import NO_STORE, Request, Response
 from appliance.api.texts import idempotency_of, new_idempotency_key
 from appliance.errors import BadRequest
-from appliance.intake import Form, IntakeRefused, default_mapping
+from appliance.intake import IntakeRefused, default_mapping
 from appliance.recorder.messages import Idempotency, Replayed
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def intakes(worker: Worker, request: Request) -> Response:
     """POST /v1/intakes"""
-    caller, asked = _caller(request), request.document
+    caller, asked = request.known_caller, request.document
     assert isinstance(asked, IntakeRequest)  # noqa: S101 - the endpoint's schema
     loaded = worker.kinds.newest(caller.tenant, asked.kind)
     event = asked.event or next((name for name, one in loaded.kind.events.items() if not one.from_), "")
@@ -64,7 +64,7 @@ async def intakes(worker: Worker, request: Request) -> Response:
 
 async def intake_file(worker: Worker, request: Request) -> Response:
     """PUT /v1/intakes/{id}/file"""
-    caller, intake = _caller(request), _id(request)
+    caller, intake = request.known_caller, _id(request)
     start = int(query_of(request).get("from", "0"))
     if not request.body:
         raise BadRequest("A part has bytes.")
@@ -85,7 +85,7 @@ async def intake_file(worker: Worker, request: Request) -> Response:
 
 async def intake_page(worker: Worker, request: Request) -> Response:
     """GET /v1/intakes"""
-    caller = _caller(request)
+    caller = request.known_caller
     after = query_of(request).get("after")
     before = 0
     if after is not None:
@@ -98,7 +98,7 @@ async def intake_page(worker: Worker, request: Request) -> Response:
 
 async def intake(worker: Worker, request: Request) -> Response:
     """GET /v1/intakes/{id}"""
-    return await _told(worker, _caller(request), _id(request))
+    return await _told(worker, request.known_caller, _id(request))
 
 
 async def intake_stop(worker: Worker, request: Request) -> Response:
@@ -115,7 +115,7 @@ async def intake_verdicts(worker: Worker, request: Request) -> Response:
     """GET /v1/intakes/{id}/verdicts"""
     query = query_of(request)
     found, following = await _verdicts(
-        worker, _caller(request), _id(request), int(query.get("after", "0")), query.get("only"), VERDICTS
+        worker, request.known_caller, _id(request), int(query.get("after", "0")), query.get("only"), VERDICTS
     )
     return Response(_encode(RowVerdicts(verdicts=found, next=following)))
 
@@ -123,7 +123,7 @@ async def intake_verdicts(worker: Worker, request: Request) -> Response:
 async def intake_result(worker: Worker, request: Request) -> Response:
     """GET /v1/intakes/{id}/result"""
     after = int(query_of(request).get("after", "0"))
-    found, following = await _verdicts(worker, _caller(request), _id(request), after, None, RESULT_ROWS)
+    found, following = await _verdicts(worker, request.known_caller, _id(request), after, None, RESULT_ROWS)
     headers = NO_STORE
     if following is not None:
         headers += b"cinnabar-next: %d\r\n" % following
@@ -153,7 +153,7 @@ async def _verdicts(
 
 
 async def _ask(worker: Worker, request: Request, after: str) -> Response:
-    caller, intake = _caller(request), _id(request)
+    caller, intake = request.known_caller, _id(request)
     await worker.recorder.intake_ask(caller.tenant, caller.application, caller.certificate, intake, after)
     worker.intakes.poke()
     return await _told(worker, caller, intake)
@@ -164,15 +164,5 @@ async def _told(worker: Worker, caller: Caller, intake: bytes) -> Response:
     return Response(_encode(shown(worker.cipher_of(caller.tenant), run)))
 
 
-def _caller(request: Request) -> Caller:
-    assert request.caller is not None  # noqa: S101 - the endpoints need one
-    return request.caller
-
-
 def _id(request: Request) -> bytes:
     return bytes.fromhex(request.arguments["id"])
-
-
-def form_of(asked: IntakeRequest) -> Form:
-    """How the file of a request is read."""
-    return Form(format=asked.format, encoding=asked.encoding, delimiter=asked.delimiter, sheet=asked.sheet)

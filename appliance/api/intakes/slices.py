@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.api.callers import Caller
 from appliance.api.intakes.views import Told
-from appliance.api.letters.making import Wanted, draft_event, named_letters, seal_event
+from appliance.api.letters.making import Wanted, draft_event, is_letter_id, named_letters, seal_event
 from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.views import read_letters
 from appliance.errors import CinnabarError, NotFound, Unavailable
@@ -153,7 +153,7 @@ class RowMaker:
 
     async def _letters(self, rows: Sequence[Row]) -> dict[str, LetterState]:
         """The letters that rows are events of, and those that their conditions name, as they stand."""
-        own = {row.letter for row in rows if _is_letter(row.letter)}
+        own = {row.letter for row in rows if is_letter_id(row.letter)}
         letters = await read_letters(self.worker, self.caller.tenant, sorted(own))
         named: set[str] = set()
         for row in rows:
@@ -165,7 +165,3 @@ class RowMaker:
         for start in range(0, len(more), 500):
             letters |= await read_letters(self.worker, self.caller.tenant, more[start : start + 500])
         return letters
-
-
-def _is_letter(text: str) -> bool:
-    return len(text) == 32 and not text.strip("0123456789abcdef")

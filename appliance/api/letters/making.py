@@ -136,7 +136,7 @@ def named_letters(wanted: Wanted) -> list[str]:
     named: list[str] = []
     if rule is not None:
         values = [dict(wanted.asked.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
-        named = [value for value in values if isinstance(value, str) and _is_letter(value)]
+        named = [value for value in values if isinstance(value, str) and is_letter_id(value)]
     return named
 
 
@@ -312,5 +312,6 @@ def _new_parts(wanted: Wanted) -> list[str]:
     return [os.urandom(16).hex() for _ in rows] if isinstance(rows, list) else []
 
 
-def _is_letter(value: str) -> bool:
+def is_letter_id(value: str) -> bool:
+    """Whether a letter can have this id (appliance.letters.event.LetterId)."""
     return len(value) == 32 and not value.strip("0123456789abcdef")

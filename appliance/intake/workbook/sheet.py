@@ -38,8 +38,6 @@ class SheetRow(NamedTuple):
     """By column, from 0."""
     shared: dict[int, int]
     """Numbers of the shared strings of the other cells, by column."""
-    begins: int
-    """Where its element begins, in bytes of the sheet's XML."""
 
 
 def read_sheet(
@@ -73,7 +71,6 @@ class _Reader:
         self._inline: list[str] = []
         self._cells: dict[int, Cell] = {}
         self._shared: dict[int, int] = {}
-        self._begins = 0
         self._row = number - 1
         self._column = -1
         self._type, self._style, self._formula = "n", 0, False
@@ -152,7 +149,7 @@ class _Reader:
             number = int(said)
         if number > MOST_NUMBER:
             raise IntakeRefused(f"row {number}: a sheet has at most {MOST_NUMBER} rows")
-        self._row, self._column, self._begins = number, -1, place
+        self._row, self._column = number, -1
         self._cells, self._shared = {}, {}
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
@@ -185,7 +182,7 @@ class _Reader:
             self._end_cell()
         elif name == "row" and self._in_rows:
             if self._cells or self._shared:
-                self.rows.append(SheetRow(self._row, self._cells, self._shared, self._begins))
+                self.rows.append(SheetRow(self._row, self._cells, self._shared))
         elif name == "sheetData":
             self._in_rows = False
 

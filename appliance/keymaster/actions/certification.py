@@ -28,7 +28,7 @@ from appliance.ceremonies.actions import (
 from appliance.certificate_reading import read_certificate
 from appliance.errors import Conflict
 from appliance.evidence.directory import read_directory
-from appliance.keymaster.actions.keys import may_be
+from appliance.keymaster.actions.keys import may_be, prove
 from appliance.keymaster.certificates import profiles
 from appliance.keymaster.certificates.authorities import authority_settings, file_issued, may_issue, open_issuer
 from appliance.keymaster.certificates.lint import CertificateRefused, Role, check, check_signature
@@ -39,7 +39,6 @@ from appliance.keymaster.certificates.trust_bundles import read_last
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger import LedgerKey
 from appliance.keymaster.keys.ownership import note, noted, subject_names, write_chain
-from appliance.keymaster.keys.release_keys import public_key_in
 from appliance.keymaster.keys.states import KeyStateRefused
 from appliance.keymaster.registry import StepResult, answers, executor
 from hsm.public_keys import public_key_der
@@ -182,13 +181,6 @@ def _request(ctx: ExecutionContext, action: RequestCertificate, key: LedgerKey) 
     return request.public_bytes(serialization.Encoding.DER)
 
 
-def _show(room: Room, key: LedgerKey) -> None:
-    """The key is in its token, and the very one of the ledger. Blocks. Raises HsmError, Conflict."""
-    found = public_key_in(room.user_token(key.token), hsm.Pkcs11Uri.parse(key.uri), key.scheme)
-    if public_key_der(found) != key.public_key:
-        raise Conflict("the token has another key under that id")
-
-
 def _open(room: Room, key: LedgerKey) -> hsm.SigningKey:
     """The key in its token, and the very one of the ledger. Blocks. Raises HsmError, Conflict."""
     found = room.user_token(key.token).signing_key(hsm.Pkcs11Uri.parse(key.uri), key.scheme)
@@ -269,7 +261,7 @@ async def issue_certificate(ctx: ExecutionContext, action: IssueCertificate) -> 
     check_names(ctx.settings, None, action)
     settings = authority_settings(ctx.settings, action.authority)
     issuer = await open_issuer(ctx.room, settings.name)
-    await asyncio.to_thread(_show, ctx.room, key)
+    await asyncio.to_thread(prove, ctx.room, key)
     public = serialization.load_der_public_key(key.public_key)
     chosen = particulars(ctx)
     subject = _subject(ctx.settings, action)

@@ -255,15 +255,15 @@ async def resume_key(ctx: ExecutionContext, action: ResumeKey) -> StepResult:
     key = ctx.room.ledger.key(action.tenant, action.key)
     check_taken(ctx.room, ctx.proposal, stopped=key.state != "active", since_us=key.changed)
     state = key.state if _is_done(key, "resume") else after(key.state, "resume")
-    await asyncio.to_thread(_prove, ctx.room, key)
+    await asyncio.to_thread(prove, ctx.room, key)
     ctx.room.ledger.set_ends(key, None)
     ctx.room.ledger.set_state(key, state)
     await set_register(ctx.room, key, state, ctx.digest)
     return StepResult({"key": key.label, "id": key.cka_id.hex(), "state": state})
 
 
-def _prove(room: Room, key: LedgerKey) -> None:
-    """The token still has this very key. Raises HsmError, Conflict."""
+def prove(room: Room, key: LedgerKey) -> None:
+    """The token still has this very key. Blocks. Raises HsmError, Conflict."""
     found = public_key_in(room.user_token(key.token), hsm.Pkcs11Uri.parse(key.uri), key.scheme)
     if public_key_der(found) != key.public_key:
         raise Conflict("the token has another key under that id")

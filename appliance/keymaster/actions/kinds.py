@@ -12,12 +12,10 @@ from appliance.box.kinds import kinds_of
 from appliance.box.process import sync_directory, write_file
 from appliance.ceremonies import DocumentRefused, Proposal
 from appliance.ceremonies.actions import InstallKind, SetApprovalPolicy
-from appliance.ceremonies.canonical import Name
 from appliance.ceremonies.constitution import tenant_scope
-from appliance.errors import BadRequest
 from appliance.keymaster.approvers import policy_names
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.registry import StepResult, answers, executor, tenant_name
 from appliance.letters.check import check_together, read_sound_kind
 from appliance.letters.errors import KindRefused
 from appliance.letters.kind import LoadedKind, read_kind
@@ -86,10 +84,7 @@ async def install_kind(ctx: ExecutionContext, action: InstallKind) -> StepResult
 async def missing_policies(room: Room, tenant: str) -> list[dict[str, Any]]:
     """The approval policies that a tenant's kinds ask for and that nobody has set: each as an action that its officers
     may begin with."""
-    try:
-        name = msgspec.convert(tenant, Name)
-    except msgspec.ValidationError:
-        raise BadRequest("that is no name of a tenant") from None
+    name = tenant_name(tenant)
     scope = room.constitutions.in_force().scope(tenant_scope(name))
 
     def look() -> dict[str, set[str]]:
@@ -112,8 +107,5 @@ async def kinds(room: Room, tenant: str) -> list[bytes]:
 @answers("kind_versions")
 async def kind_versions(room: Room, tenant: str) -> list[bytes]:
     """The file of every version of each of a tenant's kinds; of one kind, the oldest first."""
-    try:
-        name = msgspec.convert(tenant, Name)
-    except msgspec.ValidationError:
-        raise BadRequest("that is no name of a tenant") from None
+    name = tenant_name(tenant)
     return await asyncio.to_thread(kinds_of, room.home, name)

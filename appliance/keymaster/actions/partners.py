@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from appliance.box.home import Home
 from appliance.box.partners import newest_profile, partner_names, profile_files
 from appliance.box.process import sync_directory, write_file
 from appliance.ceremonies import DocumentRefused, Proposal, digest, encode
 from appliance.ceremonies.actions import SetPartner
-from appliance.ceremonies.canonical import Name
-from appliance.errors import BadRequest
 from appliance.gateway import SCHEMES, PartnerProfile, PartnerRefused, check_profile
 from appliance.keymaster.actions.kinds import newest_kinds
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.registry import StepResult, answers, executor, tenant_name
 
 
 async def sensible(room: Room, _proposal: Proposal, action: SetPartner) -> None:
@@ -69,10 +65,7 @@ async def set_partner(ctx: ExecutionContext, action: SetPartner) -> StepResult:
 @answers("partners")
 async def partners(room: Room, tenant: str) -> list[bytes]:
     """The newest version of each of a tenant's partners' profiles, canonical."""
-    try:
-        name = msgspec.convert(tenant, Name)
-    except msgspec.ValidationError:
-        raise BadRequest("that is no name of a tenant") from None
+    name = tenant_name(tenant)
 
     def newest() -> list[bytes]:
         files = (profile_files(room.home, name, one) for one in partner_names(room.home, name))

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from appliance.box.home import Home
 from appliance.box.process import sync_directory, write_file
 from appliance.ceremonies import DocumentRefused, Proposal, decode, digest, encode
 from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
-from appliance.ceremonies.canonical import Name
-from appliance.errors import BadRequest
 from appliance.keymaster.approvers import ApprovalPolicy, approvers_of, policies_of, policy_names, publish_approvers
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.registry import StepResult, answers, executor, tenant_name
 from appliance.letters.fields import parse_limit
 
 
@@ -85,10 +81,7 @@ async def set_approval_policy(ctx: ExecutionContext, action: SetApprovalPolicy) 
 @answers("policies")
 async def policies(room: Room, tenant: str) -> list[bytes]:
     """The newest version of each of a tenant's approval policies, canonical."""
-    try:
-        names = policy_names(room.home, msgspec.convert(tenant, Name))
-    except msgspec.ValidationError:
-        raise BadRequest("that is no name of a tenant") from None
+    names = policy_names(room.home, tenant_name(tenant))
     return [versions[-1] for name in names if (versions := policies_of(room.home, tenant, name))]
 
 

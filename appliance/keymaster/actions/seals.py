@@ -14,11 +14,10 @@ from appliance.box.process import sync_directory, write_file
 from appliance.box.seal_objects import seal_object_names, seal_object_versions
 from appliance.ceremonies import DocumentRefused, Proposal, digest, encode
 from appliance.ceremonies.actions import RegisterSeal, WithdrawSeal
-from appliance.ceremonies.canonical import Name, instant
+from appliance.ceremonies.canonical import instant
 from appliance.documents import SEAL_PICTURE, DocumentsClient, NotRendered, SealPictureRequest
-from appliance.errors import BadRequest
 from appliance.keymaster.context import ExecutionContext, Room
-from appliance.keymaster.registry import StepResult, answers, executor
+from appliance.keymaster.registry import StepResult, answers, executor, tenant_name
 from appliance.letters.seal_object import SealObject, read_seal_object
 from appliance.pdf import PdfRefused
 
@@ -120,8 +119,5 @@ def _result(made: SealObject) -> StepResult:
 @answers("seal_objects")
 async def seal_objects(room: Room, tenant: str) -> list[bytes]:
     """The newest version of each of a tenant's seal objects, canonical."""
-    try:
-        name = msgspec.convert(tenant, Name)
-    except msgspec.ValidationError:
-        raise BadRequest("that is no name of a tenant") from None
+    name = tenant_name(tenant)
     return [seal_object_versions(room.home, name, one)[-1] for one in seal_object_names(room.home, name)]
