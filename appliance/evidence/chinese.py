@@ -83,6 +83,8 @@ TEXTS: Final[dict[str, str]] = {
     "Malformed record opening: {0}.": "记录开启件格式损坏：{0}。",
     "Made at {0}, and holds.": "作于 {0}，成立。",
     # Certificates and their paths
+    "The certificate is one of a release key.": "该证书是开封密钥的证书。",
+    "The certificate is not one of a release key.": "该证书不是开封密钥的证书。",
     "The trust bundle names no certificate authority for this purpose.": "信任包未为此用途指定任何证书颁发机构。",
     "The certificates do not make a path ({0}).": "这些证书不能构成路径（{0}）。",
     "No path leads from “{0}” to a certificate authority of the trust bundle.":

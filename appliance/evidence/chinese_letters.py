@@ -11,6 +11,7 @@ LETTERS: Final[dict[str, str]] = {
     "event": "事件",
     "extent": "范围",
     "approval": "审批",
+    "approvers": "审批人密钥",
     "helper": "辅助材料",
     "log order": "日志顺序",
     "time": "时间",
@@ -92,6 +93,12 @@ LETTERS: Final[dict[str, str]] = {
     "The log proof is not text.": "日志证明不是文本。",
     "A passkey's signature: its public key is not in the file.": "通行密钥签名：其公钥不在文件中。",
     "The approver's certificate is not there.": "没有审批人的证书。",
+    "The approvers' keys are malformed: {0}.": "审批人密钥格式错误：{0}。",
+    "The approvers' keys are those of the constitution with the SHA-256 {0}.":
+        "审批人密钥取自 SHA-256 为 {0} 的章程。",
+    "The approvers' keys are of another tenant.": "审批人密钥属于另一租户。",
+    "It is over exactly this event, before it was approved, by a key of this person's.":
+        "审批正是针对审批前的此事件作出，且由此人的密钥签署。",
     "It is over exactly this event, before it was approved.": "它所涵盖的正是审批之前的此事件。",
     "It is over something else than this event.": "它所涵盖的不是此事件。",
     "the time of the event": "事件的时间",

@@ -29,6 +29,7 @@ class IntakeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     event: str | None = None
     """One that begins a letter, the kind's first if left out; or one of letters that the rows name."""
     format: Literal["csv", "xlsx", "ndjson"]
+    """CSV (RFC 4180), a workbook of Office Open XML, or one JSON object a line."""
     size: Annotated[int, Meta(ge=1, le=FILE_BYTES)]
     """Bytes of the file; of a workbook at most 96 MiB."""
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]

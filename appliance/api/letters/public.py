@@ -80,6 +80,7 @@ class PairRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     first: str
     """The first field of the kind's pair."""
     second: str
+    """The second one."""
 
 
 class FoundLetter(msgspec.Struct, frozen=True, kw_only=True):
