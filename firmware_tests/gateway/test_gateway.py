@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.ceremonies.actions import SetLetterTerms
 from appliance.letters.event import read_event
 from appliance.recorder import RecorderClient, new_run_id
 from firmware_tests.gateway import partner as theirs
@@ -217,3 +218,35 @@ def test_what_officers_decide_of_a_partner_holds_at_once(docked: Docked, rival: 
     assert told(rival.ask(begin())) == "call-not-permitted"
     docked.governed.decide([docked.profile("rival-demo")])
     assert rival.ask(begin())["status"] == 200
+
+
+NO_LIMITS = 'format = "cinnabar-limits/1"\nversion = {}\n'
+ONE_BIDDER = """
+[[limits]]
+counter = "bid-bond/bidder"
+currency = "CNY"
+tiers = [{ up_to = "76543" }]
+warn_at = ["10"]
+"""
+
+
+def test_a_partner_learns_nothing_of_what_its_tenant_counts_and_allows(docked: Docked, srm: Partner) -> None:
+    def put(version: int, more: str = "") -> None:
+        docked.governed.decide([SetLetterTerms(tenant="demo", terms=NO_LIMITS.format(version) + more)])
+
+    bidder = {"name": "华南市政建设有限公司", "id": uuid.uuid4().hex[:18].upper()}
+
+    def of_bidder(amount: str) -> dict[str, Any]:
+        return srm.ask(begin(bid() | {"bidder": bidder, "amount": {"amount": amount, "currency": "CNY"}}))
+
+    put(1, ONE_BIDDER)
+    try:
+        begun = of_bidder("34567.00")
+        assert (begun["status"], begun["body"]["warnings"]) == (200, [])  # the limit's tenth is passed
+        with client_of(docked.box) as client:
+            assert [one.what for one in client.warnings().warnings][-1:] == ["limit-warning"]
+        refused = of_bidder("54321.00")
+        assert told(refused) == "letter-limit-exceeded"
+        assert refused["body"]["detail"] == refused["body"]["title"] + "."
+    finally:
+        put(2)
