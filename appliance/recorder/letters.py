@@ -212,7 +212,7 @@ class Book:
         if letter is None:
             raise NotFound("there is no such letter")
         if letter.head != one.head:
-            raise errors.HeadMoved(f"the letter that it depends on has {letter.events} events")
+            raise errors.HeadMoved("a letter that it depends on moved meanwhile")
 
     def _letter(self, place: Place) -> Letter | None:
         here = self._all.letters.get(place)
