@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance.api.letters.schemas import ReceiptGiven
 from appliance.box.settings import read_settings
 from appliance.ceremonies.actions import ApprovalTier, InstallAdapter, SetApprovalPolicy
 from appliance.client import ApiError, Client
@@ -147,6 +148,40 @@ def test_a_killed_worker_leaves_the_outbox_and_nothing_happens_twice(office: Off
     wait_until(accepted, 90, "an answer after the kill")
     assert len(office.authority.filed(batch)) == 1
     assert office.client.letter(letter).number == 3
+
+
+def test_an_applications_receipt_is_the_authoritys_or_none(office: Office) -> None:
+    authority = office.authority
+    authority.habits[:] = ["busy"] * 100
+    letter, batch = office.submit()
+    faults = [{"line": 3, "message": "重复"}]
+    told = {"batchNo": batch, "requestNo": office.client.letter(letter).head}
+    number = f"R-{told['requestNo'][:12]}"
+
+    def hand_in(receipt: bytes, event: str, number: str, data: dict[str, object] | None = None) -> None:
+        given = ReceiptGiven(registry="authority", number=number, receipt=receipt)
+        office.client.letter_event(letter, event, data=data or {}, receipts=[given])
+
+    good = authority.receipt(told)
+    authority.faults[batch] = faults
+    returned = authority.receipt(told)
+    rows: dict[str, object] = {"faults": [{"row": 3, "said": "别的"}]}
+    for receipt, event, own, data in (
+        (b"accepted", "accept", number, None),
+        (authority.receipt(told, "forger"), "accept", number, None),
+        (authority.receipt(told | {"requestNo": "00" * 32}), "accept", number, None),
+        (good, "accept", "R-another", None),
+        (returned, "accept", number, None),
+        (good, "return", number, rows),
+        (returned, "return", number, rows),
+    ):
+        with pytest.raises(ApiError) as refused:
+            hand_in(receipt, event, own, data)
+        assert refused.value.code == "field-refused", event
+    assert office.client.letter(letter).state == "submitted"
+    hand_in(good, "accept", number)
+    assert office.client.letter(letter).state == "accepted"
+    authority.habits.clear()
 
 
 def test_results_are_exported(office: Office) -> None:

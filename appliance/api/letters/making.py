@@ -16,6 +16,7 @@ import msgspec
 
 from appliance.api import signing
 from appliance.api.callers import Caller
+from appliance.api.filing.receipts import check_receipts
 from appliance.api.letters.approvals import check_approvals
 from appliance.api.letters.counted import limit_steps
 from appliance.api.letters.documents import prepare_papers
@@ -169,7 +170,8 @@ async def draft_event(
     worker: Worker, caller: Caller, wanted: Wanted, others: Mapping[str, LetterState] | None = None
 ) -> Drafted:
     """An event that may happen, approved, before it is sealed. `others`: as of `decide`. Raises what the judge and the
-    approvals refuse with."""
+    approvals refuse with, and FieldRefused for a receipt that the authority did not give."""
+    check_receipts(worker, caller.tenant, wanted)
     decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, others=others))
     approvers = await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]
