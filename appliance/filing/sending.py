@@ -1,7 +1,8 @@
-"""One attempt at an authority over HTTPS. Nothing is followed, nothing large is read."""
+"""One attempt at an authority over HTTPS. Nothing is followed, unpacked, or waited for beyond the adapter's time."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Final
 
@@ -15,19 +16,22 @@ RECEIPT_BYTES: Final = 1024 * 1024
 
 
 async def send(adapter: Adapter, message: bytes, number: str) -> bytes:
-    """File a message; what came back. The number travels as Idempotency-Key too. Raises NotAnswered."""
+    """File a message; what came back. The number travels as Idempotency-Key too. Raises NotAnswered, also
+    where the whole of it takes longer than the adapter's `timeout_s`."""
     context = ssl.create_default_context(cadata=adapter.authority.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    headers = {"content-type": "application/jose", "idempotency-key": number}
+    timeout_s = adapter.retry.timeout_s
+    headers = {"content-type": "application/jose", "idempotency-key": number, "accept-encoding": "identity"}
     try:
         async with (
-            httpx.AsyncClient(verify=context, timeout=adapter.retry.timeout_s, trust_env=False) as client,
+            asyncio.timeout(timeout_s),
+            httpx.AsyncClient(verify=context, timeout=timeout_s, trust_env=False) as client,
             client.stream(adapter.authority.method, adapter.authority.url, content=message, headers=headers) as answer,
         ):
             if answer.status_code not in {200, 201}:
                 raise NotAnswered(f"HTTP {answer.status_code}")
             received = b""
-            async for piece in answer.aiter_bytes():
+            async for piece in answer.aiter_raw():
                 received += piece
                 if len(received) > RECEIPT_BYTES:
                     raise NotAnswered("the answer is too large")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from appliance.letters.errors import ConditionNotMet
@@ -22,6 +22,7 @@ from appliance.letters.uniqueness import Use
 
 SERVES: Final = "serves_"
 """Before what a letter serves as, in the name of its claim; no rule of uniqueness can begin so."""
+_WITHHELD: Final = "there is no such letter, or none that is told of here"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,19 @@ def settle(rule: Event, values: Values, looked: list[Looked]) -> tuple[tuple[Ref
         if serves is not None:
             uses += _served(rule, condition.letter, serves, values, other)
     return tuple(references), tuple(uses)
+
+
+def withhold(error: ConditionNotMet, kinds: Collection[str]) -> ConditionNotMet:
+    """The same refusal for somebody who is told of letters of these kinds only: of any other one as of one that is not
+    there, whatever was found (control CHANNEL)."""
+    looked = [
+        one
+        if one.other is not None and one.other.kind.id in kinds
+        else replace(one, other=None, failed=f"{one.where}: {_WITHHELD}")
+        for one in error.looked
+    ]
+    first = next((one.failed for one in looked if one.failed is not None), str(error))
+    return ConditionNotMet(first, tuple(looked))
 
 
 def _served(rule: Event, name: str, serves: Serves, values: Values, other: LetterState) -> list[Use]:

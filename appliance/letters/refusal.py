@@ -30,7 +30,7 @@ class ConditionFound(_Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     field: str
     """JSON pointer of the field that names the other letter."""
     head: Digest | None
-    """SHA-256 of that letter's newest event; null: there is no such letter."""
+    """SHA-256 of that letter's newest event; null: there is no such letter, or none that the application is told of."""
     kind: str | None
     letter: str | None
     state: str | None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+import structlog
 
 from appliance.errors import CinnabarError
 from appliance.letter_limits import Rules, Tariff, compile_rules, compile_tariff, read_limit_file, read_tariff_file
@@ -21,12 +22,13 @@ from appliance.letter_limits.rules import WHOLE, Share, above, shown
 from appliance.letter_limits.windows import before as window_before
 from appliance.recorder import errors
 from appliance.recorder.administration import clear_entry
-from appliance.recorder.messages import Effect, Entry, LetterStep, Notice, Tally, ValueMove
+from appliance.recorder.messages import Effect, Entry, LetterStep, MessageTaken, Notice, Tally, ValueMove
 from appliance.store import limits as store
 
 REFUSALS = (errors.Taken, errors.ValueExceeded, errors.TallyExceeded)
 """What is counted as refused: something is taken, used up, or at its limit. Not: a head that moved."""
 HOUR_US = 3_600_000_000
+log = structlog.get_logger("recorder")
 
 
 @dataclass
@@ -89,14 +91,41 @@ def notice_entry(notice: Notice, now_us: int) -> Entry:
 def check_issuing(stopped: Callable[[str], str | None], effects: Sequence[Effect]) -> None:
     """Whether a command issues what may not be issued: begins a letter that is no part of another one, or gives value
     out of nothing. Raises IssuingStopped."""
-    steps = [one for one in effects if type(one) is LetterStep]
-    kinds = {one.kind for one in steps} if steps and not any(one.before for one in steps) else set()
-    given = {one.target for one in effects if type(one) is ValueMove and not one.source}
-    kinds |= {one.kind for one in steps if one.letter in given}
-    for kind in sorted(kinds):
+    for kind in _issued(effects):
         reason = stopped(kind)
         if reason is not None:
             raise errors.IssuingStopped(f"{kind}: {reason}")
+
+
+def _issued(effects: Sequence[Effect]) -> list[str]:
+    """Kinds of which a command issues something."""
+    steps = [one for one in effects if type(one) is LetterStep]
+    kinds = {one.kind for one in steps} if steps and not any(one.before for one in steps) else set()
+    given = {one.target for one in effects if type(one) is ValueMove and not one.source}
+    return sorted(kinds | {one.kind for one in steps if one.letter in given})
+
+
+def check_partner(rules: Rules, effects: Sequence[Effect], now_us: int, amount: Callable[[str], int]) -> None:
+    """Whether a partner issues what was refused to it too often in this hour. `amount`: of a tally. Raises
+    IssuingStopped."""
+    partner = _partner(effects)
+    if not partner:
+        return
+    for kind in _issued(effects):
+        for breaker in rules.refusals.get(kind, ()):
+            if amount(_refused(breaker.name, now_us, partner)) > breaker.above:
+                raise errors.IssuingStopped(f"{kind}: {breaker.name}")
+
+
+def _partner(effects: Sequence[Effect]) -> str:
+    """Whose message a command answers; nothing: nobody's."""
+    return next((one.partner for one in effects if type(one) is MessageTaken), "")
+
+
+def _refused(breaker: str, now_us: int, partner: str) -> str:
+    """The tally of a breaker's refusals of this hour, a partner's apart."""
+    name = f"!refused/{breaker}/{now_us // HOUR_US}"
+    return f"{name}/{partner}" if partner else name
 
 
 def check_limit(rules: Rules, tally: Tally, before: int, after: int) -> Iterator[Notice]:
@@ -151,13 +180,20 @@ def trip(rules: Rules, tallies: Iterable[Tally], amounts: Amounts) -> Iterator[t
 def count_refusal(
     rules: Rules, effects: Sequence[Effect], error: CinnabarError, now_us: int, add: Callable[[str], int]
 ) -> Iterator[tuple[str, Notice]]:
-    """Count a refused command for the breakers of its kinds: what `trip` says of them. `add`: adds one to a tally."""
+    """Count a refused command for the breakers of its kinds: what `trip` says of them. `add`: adds one to a tally.
+
+    A partner's refusals are counted apart and stop that partner (`check_partner`): an outsider cannot stop its tenant.
+    """
     if not isinstance(error, REFUSALS):
         return
+    partner = _partner(effects)
     found = {one for step in effects if type(step) is LetterStep for one in rules.refusals.get(step.kind, ())}
     for breaker in sorted(found):
-        refused = add(f"!refused/{breaker.name}/{now_us // HOUR_US}")
-        if refused > breaker.above:
+        refused = add(_refused(breaker.name, now_us, partner))
+        if partner:
+            if refused == breaker.above + 1:
+                log.warning("partner-stopped", control="ONCE", partner=partner, breaker=breaker.name)
+        elif refused > breaker.above:
             for kind in breaker.stops:
                 yield kind, Notice("issuing-stopped", f"{kind}/{breaker.name}", breaker.above, refused, 0)
 

@@ -156,6 +156,8 @@ class Book:
         if terms.stopped or self._all.stops:
             letter_limits.check_issuing(lambda kind: self._stopped(tenant, kind), effects)
         rules = terms.rules.get(tenant)
+        if rules is not None and rules.refusals:
+            letter_limits.check_partner(rules, effects, self.now_us, lambda name: self._amount((tenant, name)))
         for effect in effects:
             if type(effect) is LetterStep:
                 self._step(draft, tenant, effect, entries[effect.entry].record_id)
@@ -214,7 +216,7 @@ class Book:
         if letter is None:
             raise NotFound("there is no such letter")
         if letter.head != one.head:
-            raise errors.HeadMoved(f"the letter that it depends on has {letter.events} events")
+            raise errors.HeadMoved("a letter that it depends on moved meanwhile")
 
     def _letter(self, place: Place) -> Letter | None:
         here = self._all.letters.get(place)

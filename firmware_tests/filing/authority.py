@@ -6,6 +6,7 @@ It files each number once, and answers the same number with the same receipt, as
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import ssl
@@ -19,13 +20,16 @@ from firmware_tests.gateway.partner import b64u, der_to_raw, openssl, raw_to_der
 
 
 class Authority:
-    """`habits` are consumed one a request: hang, drop, twice, forged, other, busy, garbage; then it behaves."""
+    """`habits` are consumed one a request: hang, drop, twice, forged, other, busy, garbage, zipped, drip; then it
+    behaves."""
 
     def __init__(self, directory: Path, host: str = "localhost") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._certificates(host)
         self.habits: list[str] = []
+        self.hurry = threading.Event()
+        """Until it is set, what drips goes on dripping."""
         self.requests: list[tuple[str, dict[str, Any], bytes]] = []
         """(number, payload, message) as they came."""
         self.faults: dict[str, list[dict[str, Any]]] = {}
@@ -51,6 +55,7 @@ class Authority:
         self._thread.start()
 
     def close(self) -> None:
+        self.hurry.set()
         self.server.shutdown()
         self.server.server_close()
         self._thread.join()
@@ -70,9 +75,9 @@ class Authority:
                 "-CAcreateserial", "-extfile", at / "tls.ext", "-out", at / "tls.crt")  # fmt: skip
 
     def adapter(self, **changed: Any) -> str:
-        """The adapter's file; `changed`: id, version, kind, state, interface, key, path."""
+        """The adapter's file; `changed`: id, version, kind, state, interface, key, path, timeout_s."""
         told = {"id": "fund", "version": 1, "interface": "3.1", "key": "demo-seal", "path": "v31",
-                "kind": "outbound-filing"} | changed  # fmt: skip
+                "kind": "outbound-filing", "timeout_s": 1} | changed  # fmt: skip
         ca, certificate = ((self.directory / f"{name}.crt").read_text() for name in ("ca", "receipts"))
         columns = '{ row = "line", said = "message" }'
         return f'''
@@ -115,7 +120,7 @@ outcomes = [
 [retry]
 first_s = 1
 most_s = 2
-timeout_s = 1
+timeout_s = {told["timeout_s"]}
 '''
 
     def filed(self, batch: str) -> list[dict[str, Any]]:
@@ -155,6 +160,7 @@ timeout_s = 1
         payload = json.loads(un64u(message.decode().split(".")[1]))
         number = payload["requestNo"]
         assert request.headers["idempotency-key"] == number
+        assert request.headers["accept-encoding"] == "identity"
         with self._lock:
             self.requests.append((number, payload, message))
             habit = self.habits.pop(0) if self.habits else ""
@@ -173,7 +179,25 @@ timeout_s = 1
             good = self.receipt(payload | {"requestNo": "00" * 32})
         if habit == "garbage":
             good = base64.b64encode(b"<html>") * 3
+        if habit == "zipped":
+            good = gzip.compress(bytes(16 << 20), mtime=0)
+        if habit == "drip":
+            self._drip(request, good)
+            return
         request.send_response(503 if habit == "busy" else 200)
+        if habit == "zipped":
+            request.send_header("content-encoding", "gzip")
         request.send_header("content-length", str(len(good)))
         request.end_headers()
         request.wfile.write(good)
+
+    def _drip(self, request: BaseHTTPRequestHandler, good: bytes) -> None:
+        """A space now and then, for as long as nobody hurries; then the receipt."""
+        request.send_response(200)
+        request.end_headers()
+        try:
+            while not self.hurry.wait(0.2):
+                request.wfile.write(b" ")
+            request.wfile.write(good)
+        except OSError:
+            return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gzip
 import json
 import os
 import signal
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +17,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance.api.letters.schemas import ReceiptGiven
 from appliance.box.settings import read_settings
 from appliance.ceremonies.actions import ApprovalTier, InstallAdapter, SetApprovalPolicy
 from appliance.client import ApiError, Client
 from appliance.errors import CinnabarError
-from appliance.filing import AdapterRefused, ReceiptRefused, check_adapter, read_adapter, read_receipt
+from appliance.filing import AdapterRefused, NotAnswered, ReceiptRefused, check_adapter, read_adapter, read_receipt
+from appliance.filing.sending import send
 from firmware_tests.filing.authority import Authority
+from firmware_tests.gateway.partner import b64u
 from firmware_tests.governed import Governed, governed
 from firmware_tests.letters.approving import by_passkey
 from firmware_tests.letters.conftest import client_of
@@ -29,11 +35,13 @@ from firmware_tests.running import RunningBox, wait_until
 
 @dataclass
 class Office:
-    """A box that files, and the authority."""
+    """A tenant of a box that files, and its authority."""
 
     governed: Governed
     authority: Authority
     client: Client
+    other: Office | None = None
+    """Another tenant's, with an authority of its own."""
 
     def submit(self, interface: str = "3.1") -> tuple[str, str]:
         """(letter, batch), in the outbox."""
@@ -54,23 +62,26 @@ class Office:
 
 @pytest.fixture(scope="module")
 def office(open_directory: Path) -> Iterator[Office]:
-    authority = Authority(open_directory / "authority")
+    tenants = {name: Authority(open_directory / f"authority-{name}") for name in ("demo", "other")}
 
     def prepare(box: RunningBox) -> None:
-        install(box.home, "demo")
+        for tenant in tenants:
+            install(box.home, tenant)
         settings = json.loads(box.home.settings.read_text())
-        settings["filing_hosts"] = [authority.host]
+        settings["filing_hosts"] = [authority.host for authority in tenants.values()]
         box.home.settings.write_text(json.dumps(settings))
 
-    made = governed(open_directory / "filing", "demo", prepare=prepare)
+    made = governed(open_directory / "filing", *tenants, prepare=prepare)
     tier = ApprovalTier(up_to="", currency="CNY", approvers=["ann"], threshold=1)
-    policy = SetApprovalPolicy(tenant="demo", policy="issue", tiers=[tier])
-    adapter = InstallAdapter(tenant="demo", adapter=authority.adapter())
-    made.decide([policy, adapter])
-    with client_of(made.box) as client:
-        yield Office(made, authority, client)
+    for tenant, authority in tenants.items():
+        policy = SetApprovalPolicy(tenant=tenant, policy="issue", tiers=[tier])
+        adapter = InstallAdapter(tenant=tenant, adapter=authority.adapter(key=f"{tenant}-seal"))
+        made.decide([policy, adapter])
+    with client_of(made.box) as client, client_of(made.box, "other") as second:
+        yield Office(made, tenants["demo"], client, Office(made, tenants["other"], second))
     status = made.box.stop()
-    authority.close()
+    for authority in tenants.values():
+        authority.close()
     assert status == 0, made.box.said()
 
 
@@ -139,6 +150,40 @@ def test_a_killed_worker_leaves_the_outbox_and_nothing_happens_twice(office: Off
     assert office.client.letter(letter).number == 3
 
 
+def test_an_applications_receipt_is_the_authoritys_or_none(office: Office) -> None:
+    authority = office.authority
+    authority.habits[:] = ["busy"] * 100
+    letter, batch = office.submit()
+    faults = [{"line": 3, "message": "重复"}]
+    told = {"batchNo": batch, "requestNo": office.client.letter(letter).head}
+    number = f"R-{told['requestNo'][:12]}"
+
+    def hand_in(receipt: bytes, event: str, number: str, data: dict[str, object] | None = None) -> None:
+        given = ReceiptGiven(registry="authority", number=number, receipt=receipt)
+        office.client.letter_event(letter, event, data=data or {}, receipts=[given])
+
+    good = authority.receipt(told)
+    authority.faults[batch] = faults
+    returned = authority.receipt(told)
+    rows: dict[str, object] = {"faults": [{"row": 3, "said": "别的"}]}
+    for receipt, event, own, data in (
+        (b"accepted", "accept", number, None),
+        (authority.receipt(told, "forger"), "accept", number, None),
+        (authority.receipt(told | {"requestNo": "00" * 32}), "accept", number, None),
+        (good, "accept", "R-another", None),
+        (returned, "accept", number, None),
+        (good, "return", number, rows),
+        (returned, "return", number, rows),
+    ):
+        with pytest.raises(ApiError) as refused:
+            hand_in(receipt, event, own, data)
+        assert refused.value.code == "field-refused", event
+    assert office.client.letter(letter).state == "submitted"
+    hand_in(good, "accept", number)
+    assert office.client.letter(letter).state == "accepted"
+    authority.habits.clear()
+
+
 def test_results_are_exported(office: Office) -> None:
     letter, batch = office.submit()
     office.wait(letter, "accepted")
@@ -188,3 +233,36 @@ def test_no_byte_of_a_receipt_is_free(office: Office) -> None:
             read_receipt(loaded, raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :], "n")
     with pytest.raises(ReceiptRefused):
         read_receipt(loaded, raw, "m")
+
+
+def test_an_answer_that_does_not_end_is_none_and_nothing_is_unpacked(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    try:
+        adapter = read_adapter(authority.adapter().encode()).adapter
+        message = f"h.{b64u(json.dumps({'requestNo': 'n', 'batchNo': 'b'}).encode())}.s".encode()
+        authority.habits[:] = ["drip", "zipped"]
+        began = time.monotonic()
+        with pytest.raises(NotAnswered):
+            asyncio.run(send(adapter, message, "n"))
+        assert time.monotonic() - began < 10 * adapter.retry.timeout_s
+        assert asyncio.run(send(adapter, message, "n")) == gzip.compress(bytes(16 << 20), mtime=0)
+    finally:
+        authority.close()
+
+
+def test_one_tenants_authority_holds_up_no_other_tenant(office: Office) -> None:
+    slow = office.authority.adapter(id="fund-slow", interface="9", path="slow", timeout_s=600)
+    office.governed.decide([InstallAdapter(tenant="demo", adapter=slow)])
+    office.authority.habits[:] = ["drip"] * 100
+    try:
+        waiting = [office.submit("9") for _ in range(24)]
+        wait_until(lambda: sum(office.authority.came(batch) for _, batch in waiting) >= 6, 30, "filings that hang")
+        assert office.other is not None
+        letter, _ = office.other.submit()
+        office.other.wait(letter, "accepted")
+        assert {office.client.letter(letter).state for letter, _ in waiting} == {"submitted"}
+    finally:
+        office.authority.habits.clear()
+        office.authority.hurry.set()
+    for letter, _ in waiting:
+        office.wait(letter, "accepted")

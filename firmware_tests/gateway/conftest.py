@@ -43,7 +43,8 @@ def enrolled(partner: Partner, clients: Path) -> list[msgspec.Struct]:
     application = f"{partner.name}-{partner.tenant}"
     made = x509.load_pem_x509_certificate((clients / f"{application}.crt").read_bytes())
     der = base64.b64encode(made.public_bytes(Encoding.DER)).decode()
-    permissions = [f"partner-{partner.name}", "role-guarantor", f"{partner.tenant}-seal", f"{partner.tenant}-tsu"]
+    roles = ["role-guarantor", "role-asker"]
+    permissions = [f"partner-{partner.name}", *roles, f"{partner.tenant}-seal", f"{partner.tenant}-tsu"]
     return [
         EnrolApplication(tenant=partner.tenant, application=application, permissions=permissions),
         EnrolCertificate(tenant=partner.tenant, application=application, certificate=der),

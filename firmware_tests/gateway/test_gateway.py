@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.ceremonies.actions import SetLetterTerms
 from appliance.letters.event import read_event
 from appliance.recorder import RecorderClient, new_run_id
 from firmware_tests.gateway import partner as theirs
@@ -23,6 +24,7 @@ from firmware_tests.gateway.conftest import Docked
 from firmware_tests.gateway.docking import Partner
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import FIELDS
+from firmware_tests.letters.test_instructions import consent, question
 from firmware_tests.running import wait_until
 
 
@@ -217,3 +219,66 @@ def test_what_officers_decide_of_a_partner_holds_at_once(docked: Docked, rival: 
     assert told(rival.ask(begin())) == "call-not-permitted"
     docked.governed.decide([docked.profile("rival-demo")])
     assert rival.ask(begin())["status"] == 200
+
+
+NO_LIMITS = 'format = "cinnabar-limits/1"\nversion = {}\n'
+ONE_BIDDER = """
+[[limits]]
+counter = "bid-bond/bidder"
+currency = "CNY"
+tiers = [{ up_to = "76543" }]
+warn_at = ["10"]
+"""
+
+
+def test_a_partner_learns_nothing_of_what_its_tenant_counts_and_allows(docked: Docked, srm: Partner) -> None:
+    def put(version: int, more: str = "") -> None:
+        docked.governed.decide([SetLetterTerms(tenant="demo", terms=NO_LIMITS.format(version) + more)])
+
+    bidder = {"name": "华南市政建设有限公司", "id": uuid.uuid4().hex[:18].upper()}
+
+    def of_bidder(amount: str) -> dict[str, Any]:
+        return srm.ask(begin(bid() | {"bidder": bidder, "amount": {"amount": amount, "currency": "CNY"}}))
+
+    put(1, ONE_BIDDER)
+    try:
+        begun = of_bidder("34567.00")
+        assert (begun["status"], begun["body"]["warnings"]) == (200, [])  # the limit's tenth is passed
+        with client_of(docked.box) as client:
+            assert [one.what for one in client.warnings().warnings][-1:] == ["limit-warning"]
+        refused = of_bidder("54321.00")
+        assert told(refused) == "letter-limit-exceeded"
+        assert refused["body"]["detail"] == refused["body"]["title"] + "."
+    finally:
+        put(2)
+
+
+def test_a_partner_learns_of_other_kinds_letters_no_more_than_of_none(docked: Docked, srm: Partner) -> None:
+    docked.governed.decide([docked.profile("srm-demo", kinds=["query-receipt"])])
+    try:
+        with client_of(docked.box) as client:
+            good = consent(client)
+            known = {
+                "of a kind outside the profile": client.begin_letter("bid-bond", bid()).happened.letter,
+                "too narrow": consent(client, scope=[{"item": "社保缴纳"}]),
+                "of somebody else": consent(client, recipient={"name": "别家征信", "id": "91440101MA5COTHER1"}),
+                "for something else": consent(client, purpose="贷后管理"),
+            }
+            heads = {what: client.letter(letter).head for what, letter in known.items()}
+
+        def ask(letter: str) -> dict[str, Any]:
+            return srm.ask({"call": "begin", "request": {"kind": "query-receipt", "fields": question(letter)}})
+
+        none = ask("0" * 32)["body"]
+        assert none.pop("type").endswith(":condition-not-met")
+        none.pop("sealed")
+        for what, letter in known.items():
+            refused = ask(letter)["body"]
+            assert refused.pop("type").endswith(":condition-not-met"), what
+            statement = base64.b64decode(refused.pop("sealed")["seal"])
+            assert refused == none, what
+            assert b'"head":null,"kind":null' in statement, what
+            assert heads[what].encode() not in statement, what
+        assert ask(good)["status"] == 200  # looked at, all the same
+    finally:
+        docked.governed.decide([docked.profile("srm-demo")])

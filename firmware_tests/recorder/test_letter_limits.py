@@ -16,7 +16,8 @@ from appliance.recorder.messages import Billed, Committed, Effect, Meter, Notice
 from appliance.recorder.reader import Queries
 from appliance.recorder.terms import SetIssuing, SetLetterTerms
 from appliance.store import schema
-from firmware_tests.recorder.letters import Bench, letter_id, step
+from firmware_tests.recorder.letters import Bench, event, letter_id, step
+from firmware_tests.recorder.test_partner_messages import answer_record, send, taken
 
 UNIT = 10_000
 LIMITS = """format = "cinnabar-limits/1"
@@ -239,6 +240,25 @@ def test_growth_and_refusals_break_too(limited: Bench) -> None:
     assert code(limited.one(*issue(kind="draft"))) == "issuing-stopped"
     limited.restart()
     assert code(limited.one(*issue(kind="draft"))) == "issuing-stopped"
+
+
+def test_a_partners_refusals_stop_that_partner_and_nobody_else(limited: Bench) -> None:
+    def ask_for(partner: str, amount: int) -> object:
+        """What a message of a partner begins."""
+        effects = issue(tally("bond/day/", "", amount, "2026-03-02"), kind="draft")
+        message = taken(limited, partner=partner, nonce=letter_id() * 2, entry=1)
+        return send(limited, *effects, message, entries=[event(), answer_record()])
+
+    for _ in range(4):
+        assert code(ask_for("srm", 1_001)) == "letter-limit-exceeded"
+    limited.restart()
+    assert code(ask_for("srm", 1)) == "issuing-stopped"
+    assert isinstance(ask_for("rival", 1), Committed)
+    limited.must(*issue(kind="draft"))
+    for _ in range(3):  # nor do they come to the tenant's own
+        assert code(limited.one(*issue(tally("bond/day/", "", 1_001, "2026-03-02"), kind="draft"))).endswith("exceeded")
+    limited.must(*issue(kind="draft"))
+    assert ask(limited, "stopped_kinds", "acme") == []
 
 
 def test_an_event_is_metered_with_its_fee_and_billed_once(limited: Bench) -> None:

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 1.0
 PAGE: Final = 100
 """Letters of a kind in a state that are looked at in a round; the next round goes on from there."""
-AT_ONCE: Final = 8
-"""Filings of one worker that are under way."""
+AT_ONCE: Final = 4
+"""Filings of one tenant that a worker has under way. Each tenant has its own: an authority that answers slowly, or
+never ends its answer, holds up nobody else's (control CHANNEL)."""
 FILING: Final = "filing"
 """Kind of the records of what was sent."""
 _REMEMBERED: Final = 10_000
@@ -65,7 +66,8 @@ class Sender:
         self._task: asyncio.Task[None] | None = None
         self._attempts: dict[str, _Attempt] = {}
         """By the filing's number."""
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._under_way: dict[str, dict[str, asyncio.Task[None]]] = {}
+        """By tenant, and the filing's number."""
         self._places: dict[tuple[str, str, str], bytes] = {}
         """From which letter a list that is longer than a page goes on."""
 
@@ -75,7 +77,8 @@ class Sender:
     async def stop(self) -> None:
         """Stop; whoever has not answered yet is left, and asked again by the next worker."""
         self._stop.set()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        under_way = [task for tasks in self._under_way.values() for task in tasks.values()]
+        await asyncio.gather(*under_way, return_exceptions=True)
         if self._task is not None:
             await self._task
 
@@ -112,7 +115,8 @@ class Sender:
 
     def _begin(self, caller: Caller, loaded: LoadedAdapter, before: LetterState) -> None:
         number = before.head
-        if number in self._under_way or len(self._under_way) >= AT_ONCE or self._stop.is_set():
+        under_way = self._under_way.setdefault(caller.tenant, {})
+        if number in under_way or len(under_way) >= AT_ONCE or self._stop.is_set():
             return
         if len(self._attempts) >= _REMEMBERED:
             self._attempts.clear()
@@ -120,8 +124,8 @@ class Sender:
         if time.monotonic() < attempt.again:
             return
         task = asyncio.get_running_loop().create_task(self._file(caller, loaded, before, attempt))
-        self._under_way[number] = task
-        task.add_done_callback(lambda _: self._under_way.pop(number, None))
+        under_way[number] = task
+        task.add_done_callback(lambda _: under_way.pop(number, None))
 
     async def _file(self, caller: Caller, loaded: LoadedAdapter, before: LetterState, attempt: _Attempt) -> None:
         retry = loaded.adapter.retry

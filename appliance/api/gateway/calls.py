@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from appliance.api.callers import Caller
 from appliance.api.gateway.answering import Answering
 from appliance.api.letters.happening import beginning, following, happen, told_answer
+from appliance.api.letters.making import Wanted
 from appliance.api.letters.schemas import EventRequest, LetterRequest
 from appliance.api.letters.views import read_letter, shown
 from appliance.errors import InvalidMember, NotFound
@@ -29,7 +31,7 @@ async def perform(worker: Worker, caller: Caller, profile: PartnerProfile, call:
         asked = _asked(call, LetterRequest)
         if asked.kind not in profile.kinds:
             raise CallNotPermitted(f"The profile has no kind {asked.kind}.")
-        return await _happen(worker, caller, beginning(worker, caller, asked), answering)
+        return await _happen(worker, caller, profile, beginning(worker, caller, asked), answering)
     assert call.letter is not None  # noqa: S101 - read_call has seen to it
     before = await read_letter(worker, caller.tenant, call.letter)
     if before.kind.id not in profile.kinds:
@@ -37,12 +39,15 @@ async def perform(worker: Worker, caller: Caller, profile: PartnerProfile, call:
     if call.call == "letter":
         return await answering.commit(200, _encode(shown(before)))
     wanted = await following(worker, caller, call.letter, _asked(call, EventRequest))
-    return await _happen(worker, caller, wanted, answering)
+    return await _happen(worker, caller, profile, wanted, answering)
 
 
-async def _happen(worker: Worker, caller: Caller, wanted: Any, answering: Answering) -> bytes:
+async def _happen(
+    worker: Worker, caller: Caller, profile: PartnerProfile, wanted: Wanted, answering: Answering
+) -> bytes:
+    """What stands in an answer is known before the event is counted: no warning of the tenant's limits is in it."""
     closing = answering.with_event(lambda made: _encode(told_answer(made)))
-    await happen(worker, caller, None, wanted, closing)
+    await happen(worker, caller, None, replace(wanted, told_of=frozenset(profile.kinds)), closing)
     return closing.answer
 
 

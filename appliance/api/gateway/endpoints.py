@@ -31,13 +31,22 @@ from appliance.gateway import (
     receive,
 )
 from appliance.gateway.sheet import MessageKey, PartnerSheet
-from appliance.recorder.errors import MessageReplayed
+from appliance.recorder.errors import (
+    IssuingStopped,
+    KeyUnusable,
+    LimitNeedsApproval,
+    MessageReplayed,
+    QuotaExceeded,
+    TallyExceeded,
+)
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
 SETTLED = 500
 """Refusals below this status are the answer to the message; others say that the box cannot answer now."""
+WITHHELD = (TallyExceeded, LimitNeedsApproval, IssuingStopped, QuotaExceeded, KeyUnusable)
+"""Refusals whose detail says what the tenant has counted, what it allows, or why it stopped: no partner's matter."""
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("api")
 
@@ -54,6 +63,8 @@ async def gateway_message(worker: Worker, request: Request) -> Response:
     except MessageRefused as error:
         log.warning("message-refused", tenant=caller.tenant, partner=profile.partner, reason=error.reason)
         raise
+    except WITHHELD as error:
+        raise _without_detail(error) from None
 
 
 async def _answer(worker: Worker, caller: Caller, profile: PartnerProfile, raw: bytes) -> bytes:
@@ -74,13 +85,18 @@ async def _answer(worker: Worker, caller: Caller, profile: PartnerProfile, raw: 
         except CinnabarError as error:
             if error.status >= SETTLED or error.retriable:
                 raise
-            return await answering.commit(error.status, _encode(problem_of(error)))
+            return await answering.commit(error.status, _encode(problem_of(_without_detail(error))))
     except MessageReplayed:
         # The same message came twice at once, and the other one was first.
         before = await answering.before()
         if before is None:
             raise
         return before
+
+
+def _without_detail(error: CinnabarError) -> CinnabarError:
+    """What a partner is told of a refusal: of the tenant's counts nothing but that they refuse (control CHANNEL)."""
+    return type(error)() if isinstance(error, WITHHELD) else error
 
 
 async def _opened(worker: Worker, caller: Caller, read: ReadMessage) -> bytes:

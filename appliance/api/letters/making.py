@@ -16,6 +16,7 @@ import msgspec
 
 from appliance.api import signing
 from appliance.api.callers import Caller
+from appliance.api.filing.receipts import check_receipts
 from appliance.api.letters.approvals import check_approvals
 from appliance.api.letters.counted import limit_steps
 from appliance.api.letters.documents import prepare_papers
@@ -27,6 +28,8 @@ from appliance.api.letters.veil import accept, open_fields, tallies
 from appliance.api.letters.views import read_letters
 from appliance.asic import JSON_TYPE, event_manifest, event_names
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
+from appliance.letters.conditions import withhold
+from appliance.letters.errors import ConditionNotMet
 from appliance.letters.event import APPROVERS, Actor, Event, Receipt, read_event
 from appliance.letters.judge import Asked, Decision, happened, judge
 from appliance.letters.kind import LoadedKind
@@ -57,6 +60,8 @@ class Wanted:
     """Ids for the letters of a split; None: new ones."""
     also: tuple[Effect, ...] = ()
     """What it does beside what its kind says: lines of a bill that it charges."""
+    told_of: frozenset[str] | None = None
+    """Kinds whose letters a refusal tells of; None: all."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,12 @@ async def decide(
     roles = frozenset(one.removeprefix(ROLE) for one in caller.permissions if one.startswith(ROLE) or one == "*")
     actor = Actor(application=caller.application, box=worker.settings.box_id, tenant=caller.tenant)
     now_us = worker.clock.read().time_us
-    return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others)
+    try:
+        return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others)
+    except ConditionNotMet as error:
+        if wanted.told_of is None:
+            raise
+        raise withhold(error, wanted.told_of) from None
 
 
 def named_letters(wanted: Wanted) -> list[str]:
@@ -160,7 +170,8 @@ async def draft_event(
     worker: Worker, caller: Caller, wanted: Wanted, others: Mapping[str, LetterState] | None = None
 ) -> Drafted:
     """An event that may happen, approved, before it is sealed. `others`: as of `decide`. Raises what the judge and the
-    approvals refuse with."""
+    approvals refuse with, and FieldRefused for a receipt that the authority did not give."""
+    check_receipts(worker, caller.tenant, wanted)
     decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, others=others))
     approvers = await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]
