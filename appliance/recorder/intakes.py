@@ -239,7 +239,7 @@ def _decide(
         return REFUSED, b"", item.code, ""
     try:
         if run.checks:
-            transaction.letters.draft(caller.tenant_number, item.entries, item.effects, caller.application)
+            transaction.letters.judge(caller.tenant_number, item.entries, item.effects, caller.application)
         else:
             transaction.take(caller, item.entries, item.effects)
     except _STOPPING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from appliance.box.settings import write_settings
 from appliance.errors import BadRequest, NotAuthorised, NotFound
 from appliance.recorder import RecorderClient, errors
 from appliance.recorder.intakes import UNFINISHED_LIMIT
-from appliance.recorder.messages import Effect, Idempotency, IntakeItem
+from appliance.recorder.messages import QUESTIONS_OF_A_DAY, Effect, Idempotency, IntakeItem, Tally, question_tally
 from firmware_tests.recorder.letters import Who, claim, event, letter_id, step, with_client
 from firmware_tests.recorder.running import FOREVER, Recorder, settings, uuid7
 
@@ -175,6 +176,51 @@ def test_a_check_makes_nothing_and_finds_what_would_be_refused(standing: Recorde
         assert await client.query("letters", acme.tenant, [row.letter for row in rows]) == [None] * 3
         assert await client.query("intake_known", acme.tenant, [fresh]) == [None]
         assert (await client.query("intake", acme.tenant, check))["state"] == "done"
+
+    with_client(standing, main)
+
+
+def test_what_a_check_asks_of_a_federation_is_metered_whatever_it_is_told(standing: Recorder) -> None:
+    acme, globex = enrolled(standing), enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        used, key = letter_id(), os.urandom(32)
+        taken = step(used, 1), claim(used, scope="@checked", key=key)
+        await client.append(*acme, [event()], effects=list(taken))
+        run = await received(client, globex, 5, checks=True)
+        for number in range(4):
+            tried = key if number < 3 else os.urandom(32)
+            row = item(number, os.urandom(16), claim(at := letter_id(), scope="@checked", key=tried), letter=at)
+            decided = await client.intake_slice(run, number, os.urandom(16), [row], b"", b"", globex.certificate, None)
+            assert decided.rows[0][2] == ("taken" if number < 3 else "")
+            asked = ["@federation/checked/asked", number + 1]
+            refused = ["@federation/checked/refused", min(number + 1, 3)]
+            found = await client.query("tallies", globex.tenant)
+            assert found[:2] == [asked, refused]
+            assert [(name.rpartition("/")[0], count) for name, count in found[2:]] == [("@questions/app", number + 1)]
+        own = item(5, os.urandom(16), claim(at := letter_id()), letter=at)  # nobody else's register: no question
+        await client.intake_slice(run, 4, os.urandom(16), [own], b"", b"", globex.certificate, None)
+        assert await client.query("tallies", globex.tenant) == found
+
+    with_client(standing, main)
+
+
+def test_a_check_asks_no_federation_beyond_the_questions_of_a_day(standing: Recorder) -> None:
+    acme = enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        at_us = time.time_ns() // 1000
+        asked = [question_tally(acme.application, at_us + day * 86_400_000_000) for day in (0, 1)]  # over midnight too
+        most = [Tally(one.name, QUESTIONS_OF_A_DAY - 1, one.most) for one in asked]
+        await client.append(*acme, [event()], effects=[step(letter_id(), 1), *most])
+        run = await received(client, acme, 2, checks=True)
+        rows = [
+            item(n, os.urandom(16), claim(at := letter_id(), scope="@most", key=os.urandom(32)), letter=at)
+            for n in range(2)
+        ]
+        decided = await client.intake_slice(run, 0, os.urandom(16), rows, b"", b"", acme.certificate, None)
+        assert [row[2] for row in decided.rows] == ["", "letter-quota-exceeded"]
+        assert ["@federation/most/asked", 1] in await client.query("tallies", acme.tenant)
 
     with_client(standing, main)
 
