@@ -12,11 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.api.intakes.file import sweep
 from appliance.box.settings import write_settings
 from appliance.errors import BadRequest, NotAuthorised, NotFound
 from appliance.recorder import RecorderClient, errors
-from appliance.recorder.intakes import UNFINISHED_LIMIT
+from appliance.recorder.intakes import UNFINISHED_BYTES, UNFINISHED_LIMIT
 from appliance.recorder.messages import QUESTIONS_OF_A_DAY, Effect, Idempotency, IntakeItem, Tally, question_tally
+from appliance.store import Documents, intakes, schema
 from firmware_tests.recorder.letters import Who, claim, event, letter_id, step, with_client
 from firmware_tests.recorder.running import FOREVER, Recorder, settings, uuid7
 
@@ -301,3 +303,54 @@ def test_an_application_has_so_many_unfinished_runs(standing: Recorder) -> None:
             await client.intake_create(*acme, os.urandom(16), "voucher", "issue", 10, b"", key)
 
     with_client(standing, main)
+
+
+def test_files_of_unfinished_runs_have_a_bound_for_a_tenant(standing: Recorder) -> None:
+    acme, globex = enrolled(standing), enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        async def create(who: Who, size: int) -> bytes:
+            run, key = os.urandom(16), Idempotency(uuid7(), bytes(32))
+            await client.intake_create(*who, run, "voucher", "issue", size, b"request", key)
+            return run
+
+        first = await create(acme, UNFINISHED_BYTES - 10)
+        await create(acme, 10)
+        with pytest.raises(errors.Busy):
+            await create(acme, 1)
+        await create(globex, 1)
+        await client.intake_ask(*acme, first, "stopped")  # its parts still stand
+        with pytest.raises(errors.Busy):
+            await create(acme, 1)
+
+    with_client(standing, main)
+
+
+def test_a_run_that_nobody_carries_on_ends_and_its_file_is_swept(standing: Recorder, tmp_path: Path) -> None:
+    acme, documents = enrolled(standing), Documents(tmp_path)
+
+    async def main(client: RecorderClient) -> None:
+        run, key = os.urandom(16), Idempotency(uuid7(), bytes(32))
+        await client.intake_create(*acme, run, "voucher", "issue", 10, b"request", key)
+        kept, unnamed = documents.put(b"part"), documents.put(b"of nobody")
+        await client.intake_part(*acme, run, 0, 4, kept)
+        for digest in (kept, unnamed):
+            os.utime(documents.path(digest), (0, 0))
+        assert await sweep(documents, client) == 1
+        assert (kept in documents, unnamed in documents) == (True, False)
+
+    with_client(standing, main)
+    connection = schema.open_writer(tmp_path / "records")
+    connection.execute("PRAGMA foreign_keys = off")
+    now = 10
+    for number, state in enumerate(("receiving", "stopped", "running", "receiving")):
+        intakes.add_intake(connection, bytes([number]) * 16, 1, 1, "voucher", "issue", False, now, 10, b"")
+        row = intakes.find_intake(connection, bytes([number]) * 16)
+        assert row is not None
+        intakes.write_intake(connection, row._replace(state=state, changed=5 if number < 3 else 7))
+    intakes.end_unfinished(connection, 6, now)
+    found = [intakes.find_intake(connection, bytes([number]) * 16) for number in range(4)]
+    assert [(one.state, one.finished, one.work) for one in found if one] == [
+        ("failed", now, 1), ("failed", now, 1), ("running", None, 0), ("receiving", None, 0),
+    ]  # fmt: skip
+    assert intakes.sum_sizes(connection, 1) == 40  # until a worker swept them

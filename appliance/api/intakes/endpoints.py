@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,9 @@ from appliance.api.intakes.schemas import (
 from appliance.api.intakes.views import Kept, as_csv, as_ndjson, close_request, shown, verdicts_of
 from appliance.api.messages import NO_STORE, Request, Response
 from appliance.api.texts import idempotency_of, new_idempotency_key
-from appliance.errors import BadRequest
+from appliance.errors import BadRequest, CinnabarError
 from appliance.intake import Form, IntakeRefused, default_mapping
+from appliance.recorder.errors import OutcomeUnknown
 from appliance.recorder.messages import Idempotency, Replayed
 
 if TYPE_CHECKING:
@@ -74,9 +76,15 @@ async def intake_file(worker: Worker, request: Request) -> Response:
     if run["state"] == "receiving" and run["received"] == start:
         cipher = worker.cipher_of(caller.tenant)
         digest = await store_part(worker.stored, cipher, intake, start, request.body)
-        await worker.recorder.intake_part(
-            caller.tenant, caller.application, caller.certificate, intake, start, len(request.body), digest
-        )
+        try:
+            await worker.recorder.intake_part(
+                caller.tenant, caller.application, caller.certificate, intake, start, len(request.body), digest
+            )
+        except OutcomeUnknown:
+            raise  # it may be named: if it is not, `sweep` finds it
+        except CinnabarError:
+            await asyncio.to_thread(worker.stored.remove, digest)
+            raise
         worker.intakes.poke()
     elif run["received"] < start + len(request.body):
         raise BadRequest(f"The next part begins at {run['received']}.")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import structlog
 
-from appliance.api.intakes.file import Part, StoredFile
+from appliance.api.intakes.file import Part, StoredFile, sweep
 from appliance.api.intakes.schemas import IntakeRequest
 from appliance.api.intakes.slices import Halted, RowMaker
 from appliance.api.intakes.slices import Slice as MadeSlice
@@ -45,6 +46,8 @@ PAUSE_SECONDS: Final = 0.5
 """After a failure that may pass."""
 LEASE_SECONDS: Final = 90
 """Longer than the reading of a slice may take."""
+SWEEP_SECONDS: Final = 3_600.0
+"""How often parts that no run names are looked for."""
 _FAILING: Final = (IntakeRefused, DocumentTooCostly, KindUnknown)
 """What no later try changes."""
 
@@ -104,10 +107,13 @@ class IntakeRunner:
         self._wake.set()
 
     async def _run(self) -> None:
-        before = b""
+        before, sweeping = b"", 0.0
         while not self._stopping:
             self._wake.clear()
             try:
+                if self._worker.number == 0 and time.monotonic() >= sweeping:
+                    sweeping = time.monotonic() + SWEEP_SECONDS
+                    await sweep(self._worker.stored, self._worker.recorder)
                 run = await self._worker.recorder.intake_claim(sorted(self._worker.ciphers), LEASE_SECONDS, before)
             except CinnabarError as error:
                 log.warning("intake-claim-failed", code=error.code)
