@@ -119,6 +119,10 @@ class IntakeRunner:
                 log.warning("intake-claim-failed", code=error.code)
                 await self._pause(PAUSE_SECONDS)
                 continue
+            except Exception:
+                log.exception("intake-claim-failed")  # the loop outlives whatever it meets
+                await self._pause(POLL_SECONDS)
+                continue
             before = b""
             if run is None:
                 self._forget()
@@ -153,19 +157,27 @@ class IntakeRunner:
         except CinnabarError as error:
             log.warning("intake-ended", intake=run["intake"].hex(), code=error.code)
             await self._end(run, error)
+        except Exception:
+            log.exception("intake-failed", intake=run["intake"].hex())
+            self._forget()
+            await self._end(run, CinnabarError("the box logged what happened"))
 
     async def _end(self, run: dict[str, Any], error: CinnabarError) -> None:
         """Nothing more can be done: failed, or stopped where somebody can help."""
         after = "failed" if isinstance(error, _FAILING) else "stopped"
-        fault = close_fault(self._worker.cipher_of(run["tenant"]), run["intake"], error)
         try:
+            fault = close_fault(self._worker.cipher_of(run["tenant"]), run["intake"], error)
             now = await self._worker.recorder.query("intake", run["tenant"], run["intake"])
             await self._worker.recorder.intake_move(
                 run["tenant"], run["intake"], now["state"], after, at=now["cursor"], fault=fault
             )
-        except CinnabarError as again:
-            log.warning("intake-not-ended", intake=run["intake"].hex(), code=again.code)
+        except (CinnabarError, HsmError) as again:
+            code = getattr(again, "code", type(again).__name__)
+            log.warning("intake-not-ended", intake=run["intake"].hex(), code=code)
             await self._pause(PAUSE_SECONDS)
+        except Exception:
+            log.exception("intake-not-ended", intake=run["intake"].hex())
+            await self._pause(POLL_SECONDS)
 
     def _hold(self, run: dict[str, Any]) -> _Held:
         held = self._held
