@@ -56,6 +56,12 @@ class IntakeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     unit: Name | None = None
     """The time-stamping unit, likewise."""
 
+    def __post_init__(self) -> None:
+        try:
+            msgspec.msgpack.encode(self.constants)  # as they are kept until the rows are read
+        except OverflowError:
+            raise ValueError("constants: integers have at most 64 bits") from None
+
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
     """An intake run."""
