@@ -36,6 +36,8 @@ VERDICTS: Final = 1_000
 """Of one page."""
 RESULT_ROWS: Final = 20_000
 """Of one part of a result."""
+SEARCHED: Final = 20_000
+"""Rows that one page looks through."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -146,7 +148,8 @@ async def _verdicts(
     """Verdicts after so many rows of the run, and what to ask again with; None where all decided ones were told."""
     cipher = worker.cipher_of(caller.tenant)
     found: list[RowVerdict] = []
-    while True:
+    first = after
+    while after - first < SEARCHED:
         pages = await worker.recorder.query("intake_pages", caller.tenant, intake, after, only == "refused")
         if not pages:
             return found, None
@@ -158,6 +161,9 @@ async def _verdicts(
                     if len(found) == most:
                         return found, after
             after = max(after, page["start"] + page["rows"])
+            if after - first >= SEARCHED:
+                break
+    return found, after
 
 
 async def _ask(worker: Worker, request: Request, after: str) -> Response:

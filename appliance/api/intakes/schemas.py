@@ -120,4 +120,5 @@ class RowVerdicts(msgspec.Struct, frozen=True, kw_only=True):
 
     verdicts: list[RowVerdict]
     next: int | None
-    """Ask again with this as `after`; null: these are the last so far."""
+    """Ask again with this as `after`, also where there are few verdicts or none: a page looks through so many rows and
+    no more. Null: these are the last so far."""
