@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from appliance.letter_limits.numbers import print_percent
 from appliance.letter_limits.rules import WHOLE
 from appliance.letter_limits.windows import window
 from appliance.letters.kind import Kind
-from appliance.letters.money import print_amount
+from appliance.letters.money import MOST, print_amount
 
 if TYPE_CHECKING:
     from appliance.api.bodies import BodyCipher
@@ -78,8 +78,8 @@ async def fees(worker: Worker, request: Request) -> Response:
     """GET /v1/fees"""
     query = query_of(request)
     month = query.get("month") or _this_month(worker)
-    answer = await open_bill(worker, request.known_caller.tenant, month, query.get("party"))
-    return Response(_encode(answer), headers=NO_STORE)
+    found = await open_bill(worker, request.known_caller.tenant, month, query.get("party"))
+    return Response(_encode(found.fees), headers=NO_STORE)
 
 
 async def tariffs(worker: Worker, request: Request) -> Response:
@@ -93,27 +93,44 @@ async def tariffs(worker: Worker, request: Request) -> Response:
     return Response(_encode(schemas.Tariffs(tariffs=versions)), headers=NO_STORE)
 
 
-async def open_bill(worker: Worker, tenant: str, month: str, party: str | None) -> schemas.Fees:
-    """What costs something and stands in no bill yet. `party`: only what was metered for this one."""
+class OpenBill(NamedTuple):
+    """What costs something and stands in no bill yet."""
+
+    fees: schemas.Fees
+    units: list[tuple[int, int]]
+    """(amount, fee) of each line: sums, which no text of an amount need hold."""
+    later: bool
+    """Whether a bill of the month took something already."""
+
+
+async def open_bill(worker: Worker, tenant: str, month: str, party: str | None, most: int | None = None) -> OpenBill:
+    """`party`: only what was metered for this one. `most`: of lines; then no more either than one amount can say."""
     cipher = worker.cipher_of(tenant)
     file = await _newest_file(worker, tenant)
     currency = file.currency if file is not None else ""
     titles = {} if file is None else {(fee.kind, fee.event): fee.title for fee in file.fees}
-    lines, total = [], 0
+    lines: list[schemas.BillLine] = []
+    units: list[tuple[int, int]] = []
+    total, later = 0, False
     for row in await worker.recorder.query("metered", tenant, month):
-        count, fee = row[6] - row[10], row[8] - row[12]
+        later = later or bool(row[10] and (party is None or row[3] == party))
+        count, amount, fee = row[6] - row[10], row[7] - row[11], row[8] - row[12]
         if not count or not row[5] or (party is not None and row[3] != party) or not row[8]:
             continue
+        if most is not None and lines and (len(lines) >= most or total + fee >= MOST):
+            continue
         total += fee
+        units.append((amount, fee))
         lines.append(
             schemas.BillLine(
                 kind=row[0], event=row[1], application=row[2], whom=label_of(cipher, row[3], row[9]), party=row[3],
                 currency=row[4], tariff=row[5], title=titles.get((row[0], row[1]), f"{row[0]} {row[1]}"), count=count,
-                amount=_money(row[7] - row[11], row[4]), fee=_money(fee, currency), before=row[10],
+                amount=_money(amount, row[4]), fee=_money(fee, currency), before=row[10],
             )
         )  # fmt: skip
     count = sum(line.count for line in lines)
-    return schemas.Fees(month=month, currency=currency, lines=lines, count=count, total=_money(total, currency))
+    fees = schemas.Fees(month=month, currency=currency, lines=lines, count=count, total=_money(total, currency))
+    return OpenBill(fees, units, later)
 
 
 def label_of(cipher: BodyCipher, whom: str, label: bytes) -> str:
