@@ -34,8 +34,11 @@ def row(application: str, amount: int, fee: int, *, billed: int = 0, whom: str =
 
 
 def opened(rows: list[list[Any]], most: int | None = LINES) -> OpenBill:
-    async def query(name: str, *_: object) -> object:
-        return rows if name == "metered" else [["tariff", 1, 0, TARIFF]]
+    async def query(name: str, *arguments: Any) -> object:
+        if name != "metered":
+            return [["tariff", 1, 0, TARIFF]]
+        _, _, after, limit = arguments
+        return [one for one in rows if after is None or one[:6] > after][:limit]
 
     cipher = SimpleNamespace(open_bytes=lambda *_: b"x" * 900)
     worker: Any = SimpleNamespace(recorder=SimpleNamespace(query=query), cipher_of=lambda _: cipher)

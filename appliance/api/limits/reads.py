@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 SHOWN: Final = 20
 """The largest of a counter."""
 PAGE: Final = 100
+METERED: Final = 1_000
+"""Lines of a month that are read at once."""
 _encode = msgspec.json.Encoder().encode
+
+
+class Reader(Protocol):
+    """Answers queries, as the recorder."""
+
+    async def query(self, name: str, *arguments: Any) -> Any: ...
 
 
 async def limits(worker: Worker, request: Request) -> Response:
@@ -69,7 +78,7 @@ async def usage(worker: Worker, request: Request) -> Response:
             currency=row[4], tariff=row[5], count=row[6], amount=_money(row[7], row[4]), fee=_money(row[8], currency),
             billed=row[10], billed_fee=_money(row[12], currency),
         )
-        for row in await worker.recorder.query("metered", tenant, month)
+        async for row in metered_lines(worker.recorder, tenant, month)
     ]  # fmt: skip
     return Response(_encode(schemas.Usage(month=month, lines=lines)), headers=NO_STORE)
 
@@ -93,6 +102,16 @@ async def tariffs(worker: Worker, request: Request) -> Response:
     return Response(_encode(schemas.Tariffs(tariffs=versions)), headers=NO_STORE)
 
 
+async def metered_lines(recorder: Reader, tenant: str, month: str) -> AsyncIterator[list[Any]]:
+    """The lines of a month, as the recorder's query `metered` has them, read page by page: others are
+    answered between."""
+    after: list[Any] | None = None
+    while page := await recorder.query("metered", tenant, month, after, METERED):
+        for row in page:
+            yield row
+        after = page[-1][:6]
+
+
 class OpenBill(NamedTuple):
     """What costs something and stands in no bill yet."""
 
@@ -112,7 +131,7 @@ async def open_bill(worker: Worker, tenant: str, month: str, party: str | None, 
     lines: list[schemas.BillLine] = []
     units: list[tuple[int, int]] = []
     total, later = 0, False
-    for row in await worker.recorder.query("metered", tenant, month):
+    async for row in metered_lines(worker.recorder, tenant, month):
         later = later or bool(row[10] and (party is None or row[3] == party))
         count, amount, fee = row[6] - row[10], row[7] - row[11], row[8] - row[12]
         if not count or not row[5] or (party is not None and row[3] != party) or not row[8]:
