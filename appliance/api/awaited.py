@@ -97,28 +97,33 @@ class Reopening:
                 await asyncio.wait_for(self._stop.wait(), TRY_AGAIN_S)
             if self._stop.is_set():
                 return
-            try:
-                marks = await self._worker.recorder.query("marks")
-            except CinnabarError:
-                continue
-            waited = set(self._opening.closed)
-            # Another thread, as when a lost token is connected anew: nobody waits for an HSM that does not answer.
-            await asyncio.to_thread(self._opening.open_all, marks, 0.0)
-            self._opening.publish(self._worker)
-            for name in sorted(waited - set(self._opening.closed)):
-                log.info("token-opened", token=name)
-            if self._opening.faults != self._told:
-                self._told = list(self._opening.faults)
-                for fault in self._told:
-                    log.error("key-not-opened", detail=fault)
             tries += 1
-            # Not all workers of a box at once: while one starts, another serves.
-            if tries % LOOK_AFRESH_EVERY == self._worker.number % LOOK_AFRESH_EVERY:
-                seen = await asyncio.to_thread(self._seen_only_afresh)
-                if seen is not None:
-                    log.warning("worker-ends-for-token", token=seen)
-                    self._end()
-                    return
+            try:
+                await self._open()
+                # Not all workers of a box at once: while one starts, another serves.
+                if tries % LOOK_AFRESH_EVERY == self._worker.number % LOOK_AFRESH_EVERY:
+                    seen = await asyncio.to_thread(self._seen_only_afresh)
+                    if seen is not None:
+                        log.warning("worker-ends-for-token", token=seen)
+                        self._end()
+                        return
+            except CinnabarError as error:
+                log.warning("tokens-not-opened", code=error.code)
+            except Exception:
+                log.exception("tokens-not-opened")  # the loop outlives whatever it meets
+
+    async def _open(self) -> None:
+        marks = await self._worker.recorder.query("marks")
+        waited = set(self._opening.closed)
+        # Another thread, as when a lost token is connected anew: nobody waits for an HSM that does not answer.
+        await asyncio.to_thread(self._opening.open_all, marks, 0.0)
+        self._opening.publish(self._worker)
+        for name in sorted(waited - set(self._opening.closed)):
+            log.info("token-opened", token=name)
+        if self._opening.faults != self._told:
+            self._told = list(self._opening.faults)
+            for fault in self._told:
+                log.error("key-not-opened", detail=fault)
 
     def _seen_only_afresh(self) -> str | None:
         """A token that is closed because it came after this process's module had been started."""

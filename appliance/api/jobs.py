@@ -77,6 +77,10 @@ class JobRunner:
                 log.warning("job-claim-failed", code=error.code)
                 await self._pause(PAUSE_SECONDS)
                 continue
+            except Exception:
+                log.exception("job-claim-failed")  # the loop outlives whatever it meets
+                await self._pause(POLL_SECONDS)
+                continue
             before = b""
             if claimed is None:
                 await self._pause(POLL_SECONDS)
@@ -120,6 +124,9 @@ class JobRunner:
             await self._pause(PAUSE_SECONDS)
         except CinnabarError as error:
             log.error("job-refused", job=job_id.hex(), code=error.code)
+            await self._pause(POLL_SECONDS)
+        except Exception:
+            log.exception("job-failed", job=job_id.hex())
             await self._pause(POLL_SECONDS)
         finally:
             self.running = None

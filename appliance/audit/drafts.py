@@ -41,9 +41,8 @@ async def drafts(room: AuditRoom, asker: Asker, audited: AuditedLog) -> list[Dra
     found: list[Standing] = []
     while len(found) < MOST and (page := await read_drafts(source, found[-1].draft if found else b"")):
         found += page
-    if found:
-        size = await room.source.size(audited.name)
-        await room.tell(asker, audited, _encode({"drafts": True}).decode(), 0, size, len(found))
+    size = await room.source.size(audited.name)
+    await room.tell(asker, audited, _encode({"drafts": True}).decode(), 0, size, len(found))
     shown = await shown_drafts(source, found)
     views = [_view(source, one, draft) for one, draft in zip(found, shown, strict=True)]
     return sorted(views, key=lambda one: one.draft.expires)

@@ -45,9 +45,8 @@ async def runs(room: AuditRoom, asker: Asker, audited: AuditedLog, before: int) 
     if audited.cipher is None:
         raise NotFound(NO_SUCH_LOG)
     found = await room.source.recorder.query("intakes", audited.name, PAGE, before)
-    if found:
-        size = await room.source.size(audited.name)
-        await room.tell(asker, audited, _encode({"intakes": True}).decode(), 0, size, len(found))
+    size = await room.source.size(audited.name)
+    await room.tell(asker, audited, _encode({"intakes": True}).decode(), 0, size, len(found))
     more = found[-1]["number"] if len(found) == PAGE else None
     return RunsView(runs=[shown(audited.cipher, one) for one in found], next=more)
 
@@ -86,9 +85,8 @@ async def part(
         raise NotFound(NO_SUCH_LOG)
     intake = bytes.fromhex(identifier)
     await room.source.recorder.query("intake", audited.name, intake)
-    if not first:
-        size = await room.source.size(audited.name)
-        await room.tell(asker, audited, _encode({"intake": identifier, "only": ""}).decode(), 0, size, 1)
+    size = await room.source.size(audited.name)
+    await room.tell(asker, audited, _encode({"intake": identifier, "only": ""}).decode(), 0, size, 1)
     found = await _verdicts(room, audited, intake, first, refused=False)
     text = as_csv([verdict for _, verdict in found], header=not first)
     return text, found[-1][0] if found else None

@@ -127,9 +127,9 @@ async def letters(
                 shown.append(_line(open_view(source.cipher, row["letter"], row["view"])))
             if len(shown) == limit:
                 break
-    if shown:
-        size = await room.source.size(audited.name)
-        await room.tell(asker, audited, _encode({"letters": wanted}).decode(), 0, size, len(shown))
+    # That a filter finds nothing, and how many letters there are, tells something too.
+    size = await room.source.size(audited.name)
+    await room.tell(asker, audited, _encode({"letters": wanted}).decode(), 0, size, len(shown))
     counts = await source.recorder.query("letter_counts", audited.name)
     return LettersView(letters=shown, next=before.hex() if more else None, searched=searched, counts=counts)
 

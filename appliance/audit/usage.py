@@ -6,12 +6,14 @@ Whom a count is of is kept under a keyed hash; its label opens with the tenant's
 from __future__ import annotations
 
 import datetime
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
 
 from appliance.api.bodies import BodyCipher, BodyDamaged
 from appliance.api.letters.counted import LABEL
+from appliance.api.limits.reads import Reader, metered_lines
 from appliance.audit.errors import NO_SUCH_LOG
 from appliance.audit.room import Asker, AuditedLog, AuditRoom
 from appliance.errors import NotFound
@@ -92,7 +94,7 @@ async def usage(room: AuditRoom, asker: Asker, audited: AuditedLog, month: str) 
         month=month,
         counters=await _counters(room, audited, audited.cipher),
         days=_days(await recorder.query("usage_days", name, f"{month}-01", last)),
-        metered=_metered(await recorder.query("metered", name, month)),
+        metered=await _metered(metered_lines(recorder, name, month)),
         notices=[
             Notice(time=row[1], what=row[2], subject=row[3], threshold=row[4], used=row[5], most=row[6])
             for row in await recorder.query("notices", name, (1 << 62), NOTICES)
@@ -101,17 +103,26 @@ async def usage(room: AuditRoom, asker: Asker, audited: AuditedLog, month: str) 
     )
 
 
-async def _counters(room: AuditRoom, audited: AuditedLog, cipher: BodyCipher) -> list[CounterUse]:
-    recorder, name = room.source.recorder, audited.name
+async def _newest_windows(recorder: Reader, tenant: str) -> dict[str, str]:
+    """The newest window of each counter: its last name, so that a counter of many windows costs as one of few."""
     newest: dict[str, str] = {}
     after = ""
-    # One page of names a step past all of a counter's window: whom there may be many, windows and counters few.
-    while len(newest) < COUNTERS and (page := await recorder.query("tallies", name, "", after, 1)):
-        parts = str(page[0][0]).rsplit("/", 2)
+    for _ in range(COUNTERS):
+        page = await recorder.query("tallies", tenant, "", after, 1)
+        if not page:
+            break
         after = str(page[0][0])
+        parts = after.rsplit("/", 2)
         if len(parts) == 3:
-            newest[parts[0]] = max(newest.get(parts[0], ""), parts[1])
-            after = f"{parts[0]}/{parts[1]}/\U0010ffff"
+            last = await recorder.query("tallies", tenant, f"{parts[0]}/", "", 1, True)
+            newest[parts[0]] = str(last[0][0])[len(parts[0]) + 1 :].partition("/")[0]
+            after = f"{parts[0]}/\U0010ffff"
+    return newest
+
+
+async def _counters(room: AuditRoom, audited: AuditedLog, cipher: BodyCipher) -> list[CounterUse]:
+    recorder, name = room.source.recorder, audited.name
+    newest = await _newest_windows(recorder, name)
     rules = await _rules(room, name)
     found = []
     for counter, window in sorted(newest.items()):
@@ -157,10 +168,10 @@ def _days(rows: list[list[Any]]) -> list[tuple[str, int, int]]:
     return [(day, *sums[day]) for day in sorted(sums)]
 
 
-def _metered(rows: list[list[Any]]) -> list[Metered]:
+async def _metered(rows: AsyncIterator[list[Any]]) -> list[Metered]:
     """Lines without those whom they are of, who stand on the bills."""
     sums: dict[tuple[str, str, str, str], list[int]] = {}
-    for row in rows:
+    async for row in rows:
         held = sums.setdefault((row[0], row[1], row[2], row[4]), [0, 0, 0, 0])
         for at, column in enumerate((6, 7, 8, 12)):
             held[at] += row[column]

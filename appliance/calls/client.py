@@ -12,7 +12,7 @@ import msgspec
 
 from appliance.calls.framing import FrameReader, FrameTooLong, frame
 from appliance.calls.problems import Problem, error_of
-from appliance.errors import Unavailable
+from appliance.errors import BadRequest, Unavailable
 
 _READ: Final = 1 << 18
 _Found = TypeVar("_Found")
@@ -88,14 +88,18 @@ class CallClient(Connection):
 
     def call(self, method: str, *arguments: object) -> Any:
         """Any method by its name. Raises `unavailable`, and the problem that was answered as an exception of its own
-        code, status, title and control."""
+        code, status, title and control; BadRequest where an argument is a number that no frame holds."""
         ticket = self.next_ticket()
 
         def find(payload: bytes) -> Answer | None:
             answer = _answers.decode(payload)
             return answer if answer.ticket == ticket else None
 
-        answer = self.exchange(msgspec.msgpack.encode([ticket, method, arguments]), find)
+        try:
+            payload = msgspec.msgpack.encode([ticket, method, arguments])
+        except OverflowError:
+            raise BadRequest("a number has more than 64 bits") from None
+        answer = self.exchange(payload, find)
         if not answer.good:
             raise answer.value
         return answer.value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,10 @@ from appliance.letters.state import LetterState, begin_part, follow
 
 if TYPE_CHECKING:
     from appliance.client.synchronous import Client
+
+
+WHOM: Final = 400
+"""Letters of whom a line is of, as bills have them."""
 
 
 class Checked(NamedTuple):
@@ -52,7 +56,7 @@ def check_month(client: Client, month: str, kinds: Mapping[str, Kind]) -> Checke
             one = metered(kind, after, event)
             if one.day[:7] == month:
                 at = microseconds(datetime.datetime.fromisoformat(event.at))
-                party = "" if one.whom is None else one.whom.label
+                party = "" if one.whom is None else one.whom.label[:WHOM]
                 application = event.actor.application
                 events.append(Charged(one.kind, one.event, application, party, one.currency, one.amount, at))
     billed = _billed(client, month)

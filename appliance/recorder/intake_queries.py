@@ -53,6 +53,13 @@ class IntakeQueries:
             answer.append(page._asdict())
         return answer
 
+    def query_intake_parts(self, run: int, start: int) -> list[list[object]]:
+        """[[run's number, start, digest], ...] of parts of files that runs of all tenants name, after that part of that
+        run, in order; at most 1000. For whoever sweeps the store of documents."""
+        if not (isinstance(run, int) and isinstance(start, int) and 0 <= run < 1 << 63 and -1 <= start < 1 << 63):
+            raise BadRequest("two numbers are meant")
+        return [list(row) for row in intakes.read_named(self.connection, (run, start), KNOWN_LIMIT)]
+
     def query_intake_known(self, tenant: str, keys: list[bytes]) -> list[list[bytes] | None]:
         """[letter, content] of each key of a row that was accepted, in the same order; None where none was. At most
         1000."""

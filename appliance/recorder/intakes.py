@@ -35,6 +35,8 @@ INTAKE_BYTES: Final = 16
 KEY_BYTES: Final = 16
 UNFINISHED_LIMIT: Final = 16
 """Unfinished runs of one application: what it asks beyond is refused as busy."""
+UNFINISHED_BYTES: Final = 16 * 1024**3
+"""Of all files of a tenant's runs that are not finished, as they were announced: beyond, a run is refused as busy."""
 PART_BYTES: Final = 64 * 1024 * 1024
 ACCEPTED, DUPLICATE, REFUSED = 0, 1, 2
 """Statuses of a row."""
@@ -80,6 +82,9 @@ def intake_create(transaction: Transaction, _run: Run, command: IntakeCreate) ->
     tenant, application = caller.tenant_number, caller.application_number
     if intakes.count_unfinished(transaction.connection, tenant, application) >= UNFINISHED_LIMIT:
         raise errors.Busy(f"the application has {UNFINISHED_LIMIT} unfinished runs")
+    held = intakes.sum_sizes(transaction.connection, tenant)
+    if held + command.size > UNFINISHED_BYTES:
+        raise errors.Busy(f"the tenant's unfinished runs have {held} bytes of {UNFINISHED_BYTES}")
     transaction.taken.take_request(tenant, len(command.request))
     intakes.add_intake(
         transaction.connection, command.intake, tenant, application, command.kind, command.event, command.checks,
@@ -239,7 +244,7 @@ def _decide(
         return REFUSED, b"", item.code, ""
     try:
         if run.checks:
-            transaction.letters.draft(caller.tenant_number, item.entries, item.effects, caller.application)
+            transaction.letters.judge(caller.tenant_number, item.entries, item.effects, caller.application)
         else:
             transaction.take(caller, item.entries, item.effects)
     except _STOPPING:

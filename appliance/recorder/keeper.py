@@ -23,7 +23,7 @@ from appliance.recorder.errors import ReadOnly
 from appliance.recorder.server import Server
 from appliance.recorder.writer import Writer
 from appliance.store import keys, rows, schema
-from appliance.store.intakes import expire_intake
+from appliance.store.intakes import end_unfinished, expire_intake
 from appliance.store.records import Segment
 from appliance.store.segments import digest_of, export_segment, prune_some
 
@@ -215,6 +215,8 @@ class Keeper:
         self._next_jobs = time.monotonic() + JOBS_SECONDS
         before = self._writer.clock_us() - self.settings.job_days * DAY_US
         self._in_writer(lambda: self._writer.change(lambda connection: _ignore(rows.expire_job(connection, before))))
+        now = self._writer.clock_us()
+        self._in_writer(lambda: self._writer.change(lambda connection: end_unfinished(connection, before, now)))
         self._in_writer(
             lambda: self._writer.change(lambda connection: _ignore(expire_intake(connection, before, STEP_ROWS)))
         )

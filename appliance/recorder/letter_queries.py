@@ -139,11 +139,13 @@ class LetterQueries:
         number = letters.find_federation(self.connection, scope) if scope else self._tenant(tenant)
         return number is not None and letters.is_claimed(self.connection, number)
 
-    def query_tallies(self, tenant: str, prefix: str = "", after: str = "", limit: int = 4_096) -> list[list[object]]:
+    def query_tallies(
+        self, tenant: str, prefix: str = "", after: str = "", limit: int = 4_096, last: bool = False
+    ) -> list[list[object]]:
         """[[name, amount], ...] of the tenant's tallies whose name begins with `prefix`, in order of name, from after
-        the name `after`; at most 4096."""
+        the name `after`; at most 4096. `last`: from the end, backwards."""
         found = letters.read_tallies(
-            self.connection, self._tenant(tenant), prefix, after, min(_number(limit), TALLIES_LIMIT)
+            self.connection, self._tenant(tenant), prefix, after, min(_number(limit), TALLIES_LIMIT), last=bool(last)
         )
         return [list(row) for row in found]
 

@@ -31,6 +31,7 @@ from appliance.recorder.messages import (
     Notice,
     Tally,
     ValueMove,
+    question_tally,
 )
 from appliance.recorder.metering import Meters
 from appliance.store import letters, limits
@@ -326,10 +327,10 @@ class Book:
     def refused(self, tenant: int, effects: Sequence[Effect], error: CinnabarError) -> None:
         """A command was refused: counted, where it asked a federation, and where a breaker goes by it."""
         if isinstance(error, letter_limits.REFUSALS):
-            for scope in {one.scope for one in effects if type(one) is Claim and one.scope and one.amount > 0}:
+            scopes = {one.scope for one in effects if type(one) is Claim and one.scope and one.amount > 0}
+            for scope in scopes:
                 self._asked(self._all.tallies, tenant, scope, "asked")
-                self._asked(self._all.tallies, tenant, scope, "refused")
-                log.info("federation-refused", control="CHANNEL", tenant=tenant, federation=scope, code=error.code)
+            self._told_refused(self._all.tallies, tenant, scopes, error)
         rules = self.ground.terms.rules.get(tenant)
         if rules is None or not rules.refusals:
             return
@@ -347,6 +348,13 @@ class Book:
         place = (tenant, f"{FEDERATION_TALLY}{scope[1:]}/{what}")
         counts[place] = (counts[place] if place in counts else self._amount(place)) + 1
 
+    def _told_refused(
+        self, counts: dict[tuple[int, str], int], tenant: int, scopes: set[str], error: CinnabarError
+    ) -> None:
+        for scope in scopes:
+            self._asked(counts, tenant, scope, "refused")
+            log.info("federation-refused", control="CHANNEL", tenant=tenant, federation=scope, code=error.code)
+
     def _stop(self, draft: Draft, tenant: int, kind: str, notice: Notice) -> None:
         if self._stopped(tenant, kind) is None and (tenant, kind) not in draft.stops:
             draft.stops[tenant, kind] = notice.subject.rpartition("/")[2]
@@ -360,6 +368,25 @@ class Book:
         """Of a tally, as those before the command left it."""
         here = self._all.tallies.get(place)
         return letters.find_tally(self.connection, *place) if here is None else here
+
+    def judge(self, tenant: int, entries: Sequence[Entry], effects: Sequence[Effect], application: str) -> None:
+        """Whether a command's effects would be taken, without taking them.
+
+        What it asks of federations' registers counts as a question of the application's day, and as asked there,
+        whatever the answer: a check tells as much as trying does (control CHANNEL). Raises as `draft`."""
+        scopes = {one.scope for one in effects if type(one) is Claim and one.scope and one.amount > 0}
+        counts = Draft()
+        if scopes:
+            self._tally(counts, tenant, question_tally(application, self.now_us))
+        for scope in scopes:
+            self._asked(counts.tallies, tenant, scope, "asked")
+        try:
+            self.draft(tenant, entries, effects, application)
+        except letter_limits.REFUSALS as error:
+            self._told_refused(counts.tallies, tenant, scopes, error)
+            raise
+        finally:
+            self._all.tallies.update(counts.tallies)
 
     # Taking in
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from appliance.errors import BadRequest
 from appliance.store import letters, limits
 
 TABLE_LIMIT = 1_000
 NOTICES_LIMIT = 1_000
+METERED_LIMIT = 1_000
 _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _DAY: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]")
 
@@ -54,12 +55,22 @@ class LimitQueries:
         found = limits.read_notices(self.connection, number, _number(before), min(_number(limit), NOTICES_LIMIT))
         return [list(row) for row in found]
 
-    def query_metered(self, tenant: str, month: str) -> list[list[object]]:
+    def query_metered(
+        self, tenant: str, month: str, after: list[Any] | None = None, limit: int = METERED_LIMIT
+    ) -> list[list[object]]:
         """[[kind, event, application, whom, currency, tariff, count, amount, fee, label, billed count, billed amount,
-        billed fee], ...] of a tenant's month (2026-11)."""
+        billed fee], ...] of a tenant's month (2026-11), in order, after the line that begins with the six members of
+        `after`; at most 1000."""
         if not _MONTH.fullmatch(_text(month)):
             raise BadRequest("a month is meant, such as 2026-11")
-        return [list(row) for row in limits.read_month(self.connection, self._tenant(tenant), month)]
+        if after is not None and len(after) != 6:
+            raise BadRequest("the first six members of a line are meant")
+        first: list[Any] = ["", "", "", "", "", 0] if after is None else after
+        kind, event, application, whom, currency = map(_text, first[:5])
+        place = (kind, event, application, whom, currency, _number(first[5]))
+        most = min(_number(limit), METERED_LIMIT)
+        found = limits.read_month(self.connection, self._tenant(tenant), month, place, most)
+        return [list(row) for row in found]
 
     def query_usage_days(self, tenant: str, first: str, last: str) -> list[list[object]]:
         """[[day, kind, event, application, currency, count, amount, fee], ...] of days from `first` to `last`

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from appliance.instants import rfc3339
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """Not negative, and fits a database's integer."""
 Instant = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]
@@ -112,6 +114,15 @@ class Tally(msgspec.Struct, array_like=True, frozen=True, tag="tally"):
     """Whom it counts, encrypted by the tenant; opaque to the recorder, kept with the first count."""
     approved: list[str] = []
     """Approval policies of limits whose approvals the event holds, complete."""
+
+
+QUESTIONS_OF_A_DAY = 10_000
+"""Of one application: a register is not for reading through."""
+
+
+def question_tally(application: str, at: int) -> Tally:
+    """Counts a question to a register, asked at a time (microseconds), among the application's of that day (UTC)."""
+    return Tally(f"@questions/{application}/{rfc3339(at)[:10]}", 1, QUESTIONS_OF_A_DAY)
 
 
 class Meter(msgspec.Struct, array_like=True, frozen=True, tag="meter"):

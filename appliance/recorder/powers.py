@@ -77,7 +77,8 @@ POWERS: Final[Mapping[str, Powers]] = {
             (
                 "archived_place", "archived_records", "letter_events",
                 "checkpoint_covering", "claim_status", "counter", "counter_amount", "draft", "draft_of_any",
-                "drafts", "get_record", "intake", "intake_known", "intake_pages", "intakes", "job", "job_verdicts",
+                "drafts", "get_record", "intake", "intake_known", "intake_pages", "intake_parts",
+                "intakes", "job", "job_verdicts",
                 "key_answer", "key_known", "key_states", "letter", "letter_of_any", "letter_page", "letter_records",
                 "letter_terms", "letters", "letters_automatic", "letters_due", "letters_found", "list_at", "marks",
                 "metered", "notices", "partner_message", "quota", "quotas", "read_records", "record_part", "status",

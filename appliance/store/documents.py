@@ -7,10 +7,11 @@ seen therefore always has all its bytes. The caller encrypts per tenant; equal b
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from appliance.errors import CinnabarError, NotFound
@@ -94,12 +95,18 @@ class Documents:
         """Forget a document; its digest stays in whatever named it."""
         self.path(digest).unlink(missing_ok=True)
 
-    def sweep(self) -> int:
-        """Remove what writers that died left unnamed; only when no writer runs. Returns how many."""
-        left = list(self._incoming.iterdir())
-        for path in left:
-            path.unlink()
-        return len(left)
+    def sweep(self, named: Container[bytes], before_s: float) -> int:
+        """Remove documents that nobody names, and what writers that died left unfinished, last written before a time
+        (seconds since the epoch). Who names one later than that must write it anew. Returns how many."""
+        gone = 0
+        for path in (*self._incoming.iterdir(), *self._root.glob(f"{'[0-9a-f]' * 2}/{'[0-9a-f]' * 2}/*")):
+            if path.parent != self._incoming and bytes.fromhex(path.name) in named:
+                continue
+            with contextlib.suppress(FileNotFoundError):  # another one removed it
+                if path.stat().st_mtime < before_s:
+                    path.unlink()
+                    gone += 1
+        return gone
 
     def _make_directory(self, directory: Path) -> None:
         if directory.is_dir():

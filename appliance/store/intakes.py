@@ -102,6 +102,23 @@ def count_unfinished(connection: sqlite3.Connection, tenant: int, application: i
     return int(row[0])
 
 
+def sum_sizes(connection: sqlite3.Connection, tenant: int) -> int:
+    """Bytes of a tenant's files that are still to come, or not swept yet."""
+    row = connection.execute(
+        "SELECT coalesce(sum(size), 0) FROM intakes WHERE tenant = ? AND (finished IS NULL OR work = 1)", (tenant,)
+    ).fetchone()
+    return int(row[0])
+
+
+def end_unfinished(connection: sqlite3.Connection, changed_before: int, now: int) -> None:
+    """Fail runs that wait for somebody since a time; a worker sweeps their files."""
+    connection.execute(
+        """UPDATE intakes SET state = 'failed', fault = x'', changed = ?, finished = ?, work = 1
+           WHERE finished IS NULL AND state IN ('receiving', 'stopped') AND changed < ?""",
+        (now, now, changed_before),
+    )
+
+
 def write_intake(connection: sqlite3.Connection, row: IntakeRow) -> None:
     """What may change of a run."""
     connection.execute(
@@ -125,6 +142,14 @@ def read_parts(connection: sqlite3.Connection, intake: int) -> list[tuple[int, i
     """(start, length, digest of the stored document) of the parts, in order."""
     return connection.execute(
         "SELECT start, length, digest FROM intake_parts WHERE intake = ? ORDER BY start", (intake,)
+    ).fetchall()
+
+
+def read_named(connection: sqlite3.Connection, after: tuple[int, int], limit: int) -> list[tuple[int, int, bytes]]:
+    """(number of the run, start, digest) of all runs' parts after (number, start), in order."""
+    return connection.execute(
+        "SELECT intake, start, digest FROM intake_parts WHERE (intake, start) > (?, ?) ORDER BY intake, start LIMIT ?",
+        (*after, limit),
     ).fetchall()
 
 

@@ -301,11 +301,12 @@ def _event(connection: sqlite3.Connection, sequence: int) -> tuple[int, int, byt
 
 
 def read_tallies(
-    connection: sqlite3.Connection, tenant: int, prefix: str, after: str, limit: int
+    connection: sqlite3.Connection, tenant: int, prefix: str, after: str, limit: int, *, last: bool = False
 ) -> list[tuple[str, int]]:
-    """(name, amount) of tallies whose name begins with `prefix` and comes after `after`, in order."""
+    """(name, amount) of tallies whose name begins with `prefix` and comes after `after`, in order; `last`: backwards,
+    from the end."""
     return connection.execute(
-        """SELECT name, amount FROM tallies WHERE tenant = ? AND name >= ? AND name > ? AND substr(name, 1, ?) = ?
-           ORDER BY name LIMIT ?""",
-        (tenant, prefix, after, len(prefix), prefix, limit),
+        f"""SELECT name, amount FROM tallies WHERE tenant = ? AND name >= ? AND name > ? AND name <= ?
+           AND substr(name, 1, ?) = ? ORDER BY name {"DESC" if last else "ASC"} LIMIT ?""",  # noqa: S608
+        (tenant, prefix, after, f"{prefix}\U0010ffff", len(prefix), prefix, limit),
     ).fetchall()

@@ -132,9 +132,11 @@ def write_billed(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]
     connection.executemany("INSERT OR REPLACE INTO billed VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
 
 
-def read_month(connection: sqlite3.Connection, tenant: int, month: str) -> list[tuple[Any, ...]]:
+def read_month(
+    connection: sqlite3.Connection, tenant: int, month: str, after: tuple[str, str, str, str, str, int], limit: int
+) -> list[tuple[Any, ...]]:
     """(kind, event, application, whom, currency, tariff, count, amount, fee, label, billed count, billed amount, billed
-    fee) of a tenant's month."""
+    fee) of a tenant's month, after the line of these first six, in their order."""
     return connection.execute(
         """SELECT m.kind, m.event, m.application, m.whom, m.currency, m.tariff, sum(m.count), sum(m.amount), sum(m.fee),
                   max(m.label), coalesce(b.count, 0), coalesce(b.amount, 0), coalesce(b.fee, 0)
@@ -142,9 +144,10 @@ def read_month(connection: sqlite3.Connection, tenant: int, month: str) -> list[
            LEFT JOIN billed b ON b.tenant = m.tenant AND b.month = m.month AND b.kind = m.kind AND b.event = m.event
              AND b.application = m.application AND b.whom = m.whom AND b.currency = m.currency AND b.tariff = m.tariff
            WHERE m.tenant = ? AND m.month = ?
+             AND (m.kind, m.event, m.application, m.whom, m.currency, m.tariff) > (?, ?, ?, ?, ?, ?)
            GROUP BY m.kind, m.event, m.application, m.whom, m.currency, m.tariff
-           ORDER BY m.kind, m.event, m.application, m.whom, m.currency, m.tariff""",
-        (tenant, month),
+           ORDER BY m.kind, m.event, m.application, m.whom, m.currency, m.tariff LIMIT ?""",
+        (tenant, month, *after, limit),
     ).fetchall()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from appliance.audit.client import AuditClient
 from appliance.audit.filters import Filter
+from appliance.audit.letters import LetterFilter
 from appliance.audit.pages import PageView
 from appliance.calls.problems import problem_of
 from appliance.errors import CinnabarError
@@ -70,6 +71,23 @@ def test_a_read_of_content_is_on_record_and_a_look_at_administration_is_not(shar
         assert told[0]["count"] == 10
         assert (told[0]["first"], told[0]["end"]) == (page.entries[-1].index, page.entries[0].index + 1)
         assert json.loads(str(told[0]["filter"])) == {"kinds": ["stamp"]}
+
+
+def test_a_question_that_finds_nothing_is_on_record_too(shared: AuditBox) -> None:
+    """Counts, and that there is nothing, are told as well."""
+    with shared.client("officer:alice") as client:
+        asked = {
+            "letters": lambda: client.letters("bravo", LetterFilter(kind="no-such-kind")),
+            "intakes": lambda: client.intakes("bravo"),
+            "drafts": lambda: client.drafts("bravo"),
+        }
+        for what, ask in asked.items():
+            before = len(readings(client.entries("bravo", Filter(kinds=["administration"]), limit=200)))
+            ask()
+            wait_for(lambda: all(log["indexed"] == log["size"] for log in client.logs()), "the index")
+            told = readings(client.entries("bravo", Filter(kinds=["administration"]), limit=200))
+            assert (len(told), told[0]["person"], told[0]["count"]) == (before + 1, "officer:alice", 0)
+            assert list(json.loads(str(told[0]["filter"]))) == [what]
 
 
 def test_what_is_shown_is_what_was_recorded(shared: AuditBox) -> None:

@@ -111,6 +111,14 @@ def test_a_method_that_is_not_there_is_not_found(served: Served, method: str) ->
     assert len(str(found)) < 500
 
 
+def test_a_number_that_no_frame_holds_is_refused_where_it_is_asked(served: Served) -> None:
+    with CallClient(served.path) as client:
+        for number in (10**22, -(10**22)):
+            with pytest.raises(BadRequest, match="64 bits"):
+                client.call("plain", "x", number)
+        assert client.call("plain", "x", 2) == "xx"
+
+
 def test_errors_come_back_as_what_they_are(served: Served) -> None:
     full = refusal(served, "refuse", "full")
     assert (type(full), str(full), full.status, full.control) == (Full, "no more go in", 409, "QUORUM")

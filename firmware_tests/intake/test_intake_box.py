@@ -286,3 +286,26 @@ def test_a_row_is_sealed_as_any_event_is(standing: RunningBox, client: Client, t
     checked = cinnabar("verify", "--trust", str(standing.home.trust), str(tmp_path / "letter.asice"))
     assert "TOTAL-FAILED" not in checked.stdout
     assert checked.returncode in (0, 2), checked.stdout + checked.stderr
+
+
+def test_a_part_that_is_refused_leaves_nothing_on_the_disk(standing: RunningBox) -> None:
+    documents = standing.home.documents
+
+    def held() -> int:
+        return sum(path.stat().st_size for path in documents.rglob("*") if path.is_file())
+
+    with client_of(standing, "other") as other, standing.admin() as admin:
+        content = os.urandom(200_000)
+        run = other.begin_intake(KIND, "csv", 1_000_000, "0" * 64)
+        admin.set_quota("other", storage_bytes=100_000)
+        try:
+            before = held()
+            for _ in range(10):
+                with pytest.raises(Refused, match="a day"):
+                    other.send_intake_part(run.intake, 0, content)
+            assert held() == before
+        finally:
+            admin.set_quota("other")
+        assert other.send_intake_part(run.intake, 0, content).received == len(content)
+        assert held() >= before + len(content)
+        other.stop_intake(run.intake)

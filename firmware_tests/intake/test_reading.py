@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.api.intakes.schemas import IntakeRequest
 from appliance.intake import Form, IntakeRefused, read_header, read_slice
 from appliance.intake.reading import Place
 from firmware_tests.intake.files import CSV, HEADER, NDJSON, XLSX, all_rows, cells, csv_file, planned, workbook
@@ -219,3 +220,13 @@ def test_headers_are_there_once_and_show() -> None:
     ):
         with pytest.raises(IntakeRefused, match=said):
             all_rows(CSV, csv_file([["x"] * len(header)], header))
+
+
+@pytest.mark.parametrize(
+    "value", ["10000000000000000000000", "-9223372036854775809", '[{"deep": 18446744073709551616}]']
+)
+def test_a_constant_that_cannot_be_kept_is_refused(value: str) -> None:
+    asked = """{"kind": "x", "format": "csv", "size": 1, "sha256": "%s", "constants": {"fields.number": %s}}"""
+    with pytest.raises(msgspec.ValidationError, match="64 bits"):
+        msgspec.json.decode(asked % ("0" * 64, value), type=IntakeRequest)
+    msgspec.json.decode(asked % ("0" * 64, "9223372036854775807"), type=IntakeRequest)

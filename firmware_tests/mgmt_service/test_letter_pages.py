@@ -124,6 +124,9 @@ def test_an_intake_run_with_its_verdicts(
         "": ["accepted", "accepted", "duplicate", "refused"], "accepted": ["accepted"] * 2, "duplicate": ["duplicate"],
         "refused": ["refused"],
     }  # fmt: skip
+    for number in (10**22, 1 << 63, -1):
+        assert ann.get("/api/v1/intakes/demo", params={"before": str(number)}).status_code == 422
+        assert ann.get(path, params={"first": str(number)}).status_code == 422
     table = ann.get(f"/intakes/demo/{run}/verdicts").text.splitlines()
     assert table[0].endswith("row,verdict,letter,code,column,text")
     assert len(table) == 5

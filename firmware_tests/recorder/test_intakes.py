@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from appliance.api.intakes.file import sweep
 from appliance.box.settings import write_settings
 from appliance.errors import BadRequest, NotAuthorised, NotFound
 from appliance.recorder import RecorderClient, errors
-from appliance.recorder.intakes import UNFINISHED_LIMIT
-from appliance.recorder.messages import Effect, Idempotency, IntakeItem
+from appliance.recorder.intakes import UNFINISHED_BYTES, UNFINISHED_LIMIT
+from appliance.recorder.messages import QUESTIONS_OF_A_DAY, Effect, Idempotency, IntakeItem, Tally, question_tally
+from appliance.store import Documents, intakes, schema
 from firmware_tests.recorder.letters import Who, claim, event, letter_id, step, with_client
 from firmware_tests.recorder.running import FOREVER, Recorder, settings, uuid7
 
@@ -179,6 +182,51 @@ def test_a_check_makes_nothing_and_finds_what_would_be_refused(standing: Recorde
     with_client(standing, main)
 
 
+def test_what_a_check_asks_of_a_federation_is_metered_whatever_it_is_told(standing: Recorder) -> None:
+    acme, globex = enrolled(standing), enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        used, key = letter_id(), os.urandom(32)
+        taken = step(used, 1), claim(used, scope="@checked", key=key)
+        await client.append(*acme, [event()], effects=list(taken))
+        run = await received(client, globex, 5, checks=True)
+        for number in range(4):
+            tried = key if number < 3 else os.urandom(32)
+            row = item(number, os.urandom(16), claim(at := letter_id(), scope="@checked", key=tried), letter=at)
+            decided = await client.intake_slice(run, number, os.urandom(16), [row], b"", b"", globex.certificate, None)
+            assert decided.rows[0][2] == ("taken" if number < 3 else "")
+            asked = ["@federation/checked/asked", number + 1]
+            refused = ["@federation/checked/refused", min(number + 1, 3)]
+            found = await client.query("tallies", globex.tenant)
+            assert found[:2] == [asked, refused]
+            assert [(name.rpartition("/")[0], count) for name, count in found[2:]] == [("@questions/app", number + 1)]
+        own = item(5, os.urandom(16), claim(at := letter_id()), letter=at)  # nobody else's register: no question
+        await client.intake_slice(run, 4, os.urandom(16), [own], b"", b"", globex.certificate, None)
+        assert await client.query("tallies", globex.tenant) == found
+
+    with_client(standing, main)
+
+
+def test_a_check_asks_no_federation_beyond_the_questions_of_a_day(standing: Recorder) -> None:
+    acme = enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        at_us = time.time_ns() // 1000
+        asked = [question_tally(acme.application, at_us + day * 86_400_000_000) for day in (0, 1)]  # over midnight too
+        most = [Tally(one.name, QUESTIONS_OF_A_DAY - 1, one.most) for one in asked]
+        await client.append(*acme, [event()], effects=[step(letter_id(), 1), *most])
+        run = await received(client, acme, 2, checks=True)
+        rows = [
+            item(n, os.urandom(16), claim(at := letter_id(), scope="@most", key=os.urandom(32)), letter=at)
+            for n in range(2)
+        ]
+        decided = await client.intake_slice(run, 0, os.urandom(16), rows, b"", b"", acme.certificate, None)
+        assert [row[2] for row in decided.rows] == ["", "letter-quota-exceeded"]
+        assert ["@federation/most/asked", 1] in await client.query("tallies", acme.tenant)
+
+    with_client(standing, main)
+
+
 def test_a_run_is_its_tenants_and_its_applications(standing: Recorder) -> None:
     acme, globex = enrolled(standing), enrolled(standing)
 
@@ -255,3 +303,54 @@ def test_an_application_has_so_many_unfinished_runs(standing: Recorder) -> None:
             await client.intake_create(*acme, os.urandom(16), "voucher", "issue", 10, b"", key)
 
     with_client(standing, main)
+
+
+def test_files_of_unfinished_runs_have_a_bound_for_a_tenant(standing: Recorder) -> None:
+    acme, globex = enrolled(standing), enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        async def create(who: Who, size: int) -> bytes:
+            run, key = os.urandom(16), Idempotency(uuid7(), bytes(32))
+            await client.intake_create(*who, run, "voucher", "issue", size, b"request", key)
+            return run
+
+        first = await create(acme, UNFINISHED_BYTES - 10)
+        await create(acme, 10)
+        with pytest.raises(errors.Busy):
+            await create(acme, 1)
+        await create(globex, 1)
+        await client.intake_ask(*acme, first, "stopped")  # its parts still stand
+        with pytest.raises(errors.Busy):
+            await create(acme, 1)
+
+    with_client(standing, main)
+
+
+def test_a_run_that_nobody_carries_on_ends_and_its_file_is_swept(standing: Recorder, tmp_path: Path) -> None:
+    acme, documents = enrolled(standing), Documents(tmp_path)
+
+    async def main(client: RecorderClient) -> None:
+        run, key = os.urandom(16), Idempotency(uuid7(), bytes(32))
+        await client.intake_create(*acme, run, "voucher", "issue", 10, b"request", key)
+        kept, unnamed = documents.put(b"part"), documents.put(b"of nobody")
+        await client.intake_part(*acme, run, 0, 4, kept)
+        for digest in (kept, unnamed):
+            os.utime(documents.path(digest), (0, 0))
+        assert await sweep(documents, client) == 1
+        assert (kept in documents, unnamed in documents) == (True, False)
+
+    with_client(standing, main)
+    connection = schema.open_writer(tmp_path / "records")
+    connection.execute("PRAGMA foreign_keys = off")
+    now = 10
+    for number, state in enumerate(("receiving", "stopped", "running", "receiving")):
+        intakes.add_intake(connection, bytes([number]) * 16, 1, 1, "voucher", "issue", False, now, 10, b"")
+        row = intakes.find_intake(connection, bytes([number]) * 16)
+        assert row is not None
+        intakes.write_intake(connection, row._replace(state=state, changed=5 if number < 3 else 7))
+    intakes.end_unfinished(connection, 6, now)
+    found = [intakes.find_intake(connection, bytes([number]) * 16) for number in range(4)]
+    assert [(one.state, one.finished, one.work) for one in found if one] == [
+        ("failed", now, 1), ("failed", now, 1), ("running", None, 0), ("receiving", None, 0),
+    ]  # fmt: skip
+    assert intakes.sum_sizes(connection, 1) == 40  # until a worker swept them

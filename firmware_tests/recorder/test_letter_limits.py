@@ -3,6 +3,7 @@ that random commands are held to, in one transaction and over many."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from appliance.audit.usage import _newest_windows
 from appliance.recorder.messages import Billed, Committed, Effect, Meter, Notice, Refused, Tally, ValueMove
 from appliance.recorder.reader import Queries
 from appliance.recorder.terms import SetIssuing, SetLetterTerms
@@ -279,6 +281,15 @@ def test_an_event_is_metered_with_its_fee_and_billed_once(limited: Bench) -> Non
         ("query", "ask", "b", 1): [1, 0, 1_000],
     }
 
+    lines = ask(limited, "metered", "acme", "2026-11")
+    paged: list[object] = []
+    after = None
+    while page := ask(limited, "metered", "acme", "2026-11", after, 2):
+        assert len(page) <= 2  # type: ignore[arg-type]
+        paged += page  # type: ignore[operator]
+        after = page[-1][:6]  # type: ignore[index]
+    assert paged == lines
+
     def bill(before: int, count: int, fee: int) -> object:
         line = Billed("2026-11", "query", "ask", "app", "a" * 64, "", 1, before, count, 0, fee)
         return limited.one(*issue(line, kind="fee-bill"))
@@ -309,6 +320,22 @@ def test_a_month_sums_what_the_database_adds_exactly_and_no_more(limited: Bench)
     assert isinstance(many(1, "2026-12-01")[0], Committed)
     (row,) = [row for row in ask(limited, "metered", "acme", "2026-11") if row[0] == "note"]  # type: ignore[attr-defined]
     assert row[6:8] == [9, 9 * largest]
+
+
+def test_the_newest_window_of_a_counter_is_found_at_once_however_many_it_has(limited: Bench) -> None:
+    for day in range(1, 29):
+        limited.must(*issue(tally("draft/day/", "", 1, f"2026-02-{day:02}"), kind="draft"))
+    limited.must(*issue(tally("draft/month/", "a", 1, "2026-02"), tally("draft/ever/CNY", "b", 1), kind="draft"))
+    asked = []
+
+    class Recorder:
+        async def query(self, name: str, *arguments: object) -> object:
+            asked.append(name)
+            return ask(limited, name, *arguments)
+
+    found = asyncio.run(_newest_windows(Recorder(), "acme"))
+    assert found == {"draft/day/": "2026-02-28", "draft/month/": "2026-02", "draft/ever/CNY": ""}
+    assert len(asked) == 2 * len(found) + 1
 
 
 def test_files_that_do_not_hold_are_refused_and_versions_follow(limited: Bench) -> None:

@@ -101,12 +101,15 @@ def test_a_kind_may_ask_for_what_its_code_asks_for_and_for_nothing_more(kind: st
             re.findall(r"    async def (?:size|heads|_portion|_archive)\(.*?(?=\n    async def |\Z)", source, re.S)
         )
         asked |= set(re.findall(r"\.query\(\s*\"(\w+)\"", methods))
-    if kind == "audit":  # it reads letters and drafts as API workers do
+    if kind == "audit":  # it reads letters, drafts and what was metered as API workers do
         shared = ROOT / "appliance" / "api" / "letters"
         texts = [(shared / name).read_text() for name in ("assembling.py", "kept.py", "views.py")]
         asked |= {name for text in texts for name in re.findall(r"source\.recorder\.query\(\s*\"(\w+)\"", text)} | {
             "letters"
         }
+        reads = (ROOT / "appliance" / "api" / "limits" / "reads.py").read_text()
+        (lines,) = re.findall(r"async def metered_lines\(.*?\n\n\n", reads, re.S)
+        asked |= set(re.findall(r"\.query\(\s*\"(\w+)\"", lines))
     powers = POWERS[kind].queries | (KEYMASTER.queries if kind == "keymaster" else set())
     assert asked == powers
     assert not any(re.search(r"\.query\(\s*[^\"\s]", text) for text in files), "queries are asked for by their names"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,9 +64,13 @@ def test_missing_removed_and_misnamed_documents(tmp_path: Path) -> None:
 
 def test_what_a_dead_writer_left_is_swept(tmp_path: Path) -> None:
     store = Documents(tmp_path)
-    digest = store.put(b"letter")
-    (tmp_path / "incoming" / "left").write_bytes(b"torn")
-    assert store.sweep() == 1
+    digest, unnamed = store.put(b"letter"), store.put(b"nobody's")
+    left = tmp_path / "incoming" / "left"
+    left.write_bytes(b"torn")
+    assert store.sweep({digest}, time.time() - 60) == 0  # somebody may be about to name it
+    assert (unnamed in store, left.exists()) == (True, True)
+    assert store.sweep({digest}, time.time() + 60) == 2
+    assert (unnamed in store, left.exists()) == (False, False)
     assert store.read(digest) == b"letter"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from flask import Response
@@ -23,6 +23,7 @@ area = Area("intakes")
 READ = Access(roles=AUDIT, scope=OF_TENANT)
 ROW_BYTES: Final = 80
 """About what a verdict takes in the table."""
+Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 _RUN: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -74,14 +75,14 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    before: int = 0
+    before: Number = 0
 
 
 class Which(msgspec.Struct, frozen=True):
     """Which verdicts: all, or accepted, duplicate or refused; from which row of the run on."""
 
     only: str = ""
-    first: int = 0
+    first: Number = 0
 
 
 @area.read("/intakes", access=Access(roles=AUDIT), gives=Logs, template="intakes/tenants.html")
@@ -94,9 +95,7 @@ def tenants(context: Context) -> Logs:
 @area.read("/intakes/<owner>", access=READ, gives=Runs, query=Page, template="intakes/list.html")
 def runs(context: Context, owner: str, query: Page) -> Runs:
     """Intake runs with their progress, the newest first. Reads are recorded."""
-    found = context.services.audit.call(
-        context.viewer.person, lambda client: client.intakes(owner, max(0, query.before))
-    )
+    found = context.services.audit.call(context.viewer.person, lambda client: client.intakes(owner, query.before))
     book = KindBook.of(context.services.desk, owner)
     return Runs(owner, scope_of(owner), [_line(book, one) for one in found.runs], found.next)
 
@@ -106,7 +105,7 @@ def run(context: Context, owner: str, run: str, query: Which) -> Run:
     """One run with the verdicts on its rows. Reads are recorded."""
     only = query.only if query.only in {"accepted", "duplicate", "refused"} else ""
     found = context.services.audit.call(
-        context.viewer.person, lambda client: client.intake(owner, _known(run), only, max(0, query.first))
+        context.viewer.person, lambda client: client.intake(owner, _known(run), only, query.first)
     )
     return Run(
         owner=owner,

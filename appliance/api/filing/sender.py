@@ -89,6 +89,8 @@ class Sender:
                     await self._look()
             except (CinnabarError, HsmError) as error:
                 log.warning("filing-failed", code=getattr(error, "code", type(error).__name__))
+            except Exception:
+                log.exception("filing-failed")  # the loop outlives whatever it meets
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), LOOK_SECONDS)
 
@@ -139,6 +141,8 @@ class Sender:
         except (CinnabarError, HsmError) as error:
             code = getattr(error, "code", type(error).__name__)
             log.warning("filing-not-answered", code=code, detail=str(error), **told)
+        except Exception:
+            log.exception("filing-not-answered", **told)
         else:
             self._attempts.pop(before.head, None)
             log.info("filing-answered", **told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,9 @@ from appliance.api.intakes.schemas import (
 from appliance.api.intakes.views import Kept, as_csv, as_ndjson, close_request, shown, verdicts_of
 from appliance.api.messages import NO_STORE, Request, Response
 from appliance.api.texts import idempotency_of, new_idempotency_key
-from appliance.errors import BadRequest
+from appliance.errors import BadRequest, CinnabarError
 from appliance.intake import IntakeRefused, default_mapping
+from appliance.recorder.errors import OutcomeUnknown
 from appliance.recorder.messages import Idempotency, Replayed
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ VERDICTS: Final = 1_000
 """Of one page."""
 RESULT_ROWS: Final = 20_000
 """Of one part of a result."""
+SEARCHED: Final = 20_000
+"""Rows that one page looks through."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -74,9 +78,15 @@ async def intake_file(worker: Worker, request: Request) -> Response:
     if run["state"] == "receiving" and run["received"] == start:
         cipher = worker.cipher_of(caller.tenant)
         digest = await store_part(worker.stored, cipher, intake, start, request.body)
-        await worker.recorder.intake_part(
-            caller.tenant, caller.application, caller.certificate, intake, start, len(request.body), digest
-        )
+        try:
+            await worker.recorder.intake_part(
+                caller.tenant, caller.application, caller.certificate, intake, start, len(request.body), digest
+            )
+        except OutcomeUnknown:
+            raise  # it may be named: if it is not, `sweep` finds it
+        except CinnabarError:
+            await asyncio.to_thread(worker.stored.remove, digest)
+            raise
         worker.intakes.poke()
     elif run["received"] < start + len(request.body):
         raise BadRequest(f"The next part begins at {run['received']}.")
@@ -138,7 +148,8 @@ async def _verdicts(
     """Verdicts after so many rows of the run, and what to ask again with; None where all decided ones were told."""
     cipher = worker.cipher_of(caller.tenant)
     found: list[RowVerdict] = []
-    while True:
+    first = after
+    while after - first < SEARCHED:
         pages = await worker.recorder.query("intake_pages", caller.tenant, intake, after, only == "refused")
         if not pages:
             return found, None
@@ -150,6 +161,9 @@ async def _verdicts(
                     if len(found) == most:
                         return found, after
             after = max(after, page["start"] + page["rows"])
+            if after - first >= SEARCHED:
+                break
+    return found, after
 
 
 async def _ask(worker: Worker, request: Request, after: str) -> Response:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from appliance.store import Documents
 
 if TYPE_CHECKING:
     from appliance.api.bodies import BodyCipher
+    from appliance.recorder import RecorderClient
+
+
+UNNAMED_SECONDS: Final = 3_600
+"""Longer than a part that is on disk can wait until its run names it."""
 
 
 class Part(NamedTuple):
@@ -26,6 +32,18 @@ async def store_part(documents: Documents, cipher: BodyCipher, intake: bytes, st
     """The digest of the document that holds a part. It is on disk when this returns. Raises OSError."""
     sealed = cipher.close_bytes(_label(intake, start), data)
     return await asyncio.to_thread(documents.put, sealed)
+
+
+async def sweep(documents: Documents, recorder: RecorderClient) -> int:
+    """Remove the parts that no run names: its worker died, or its answer was lost. Returns how many."""
+    before = time.time() - UNNAMED_SECONDS
+    named: set[bytes] = set()
+    after: tuple[int, int] | None = (0, -1)
+    while after is not None:
+        found = await recorder.query("intake_parts", *after)
+        named.update(digest for _, _, digest in found)
+        after = (found[-1][0], found[-1][1]) if found else None
+    return await asyncio.to_thread(documents.sweep, named, before)
 
 
 class StoredFile:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import structlog
 
-from appliance.api.intakes.file import Part, StoredFile
+from appliance.api.intakes.file import Part, StoredFile, sweep
 from appliance.api.intakes.schemas import IntakeRequest
 from appliance.api.intakes.slices import Halted, RowMaker
 from appliance.api.intakes.slices import Slice as MadeSlice
@@ -45,6 +46,8 @@ PAUSE_SECONDS: Final = 0.5
 """After a failure that may pass."""
 LEASE_SECONDS: Final = 90
 """Longer than the reading of a slice may take."""
+SWEEP_SECONDS: Final = 3_600.0
+"""How often parts that no run names are looked for."""
 _FAILING: Final = (IntakeRefused, DocumentTooCostly, KindUnknown)
 """What no later try changes."""
 
@@ -104,14 +107,21 @@ class IntakeRunner:
         self._wake.set()
 
     async def _run(self) -> None:
-        before = b""
+        before, sweeping = b"", 0.0
         while not self._stopping:
             self._wake.clear()
             try:
+                if self._worker.number == 0 and time.monotonic() >= sweeping:
+                    sweeping = time.monotonic() + SWEEP_SECONDS
+                    await sweep(self._worker.stored, self._worker.recorder)
                 run = await self._worker.recorder.intake_claim(sorted(self._worker.ciphers), LEASE_SECONDS, before)
             except CinnabarError as error:
                 log.warning("intake-claim-failed", code=error.code)
                 await self._pause(PAUSE_SECONDS)
+                continue
+            except Exception:
+                log.exception("intake-claim-failed")  # the loop outlives whatever it meets
+                await self._pause(POLL_SECONDS)
                 continue
             before = b""
             if run is None:
@@ -147,19 +157,27 @@ class IntakeRunner:
         except CinnabarError as error:
             log.warning("intake-ended", intake=run["intake"].hex(), code=error.code)
             await self._end(run, error)
+        except Exception:
+            log.exception("intake-failed", intake=run["intake"].hex())
+            self._forget()
+            await self._end(run, CinnabarError("the box logged what happened"))
 
     async def _end(self, run: dict[str, Any], error: CinnabarError) -> None:
         """Nothing more can be done: failed, or stopped where somebody can help."""
         after = "failed" if isinstance(error, _FAILING) else "stopped"
-        fault = close_fault(self._worker.cipher_of(run["tenant"]), run["intake"], error)
         try:
+            fault = close_fault(self._worker.cipher_of(run["tenant"]), run["intake"], error)
             now = await self._worker.recorder.query("intake", run["tenant"], run["intake"])
             await self._worker.recorder.intake_move(
                 run["tenant"], run["intake"], now["state"], after, at=now["cursor"], fault=fault
             )
-        except CinnabarError as again:
-            log.warning("intake-not-ended", intake=run["intake"].hex(), code=again.code)
+        except (CinnabarError, HsmError) as again:
+            code = getattr(again, "code", type(again).__name__)
+            log.warning("intake-not-ended", intake=run["intake"].hex(), code=code)
             await self._pause(PAUSE_SECONDS)
+        except Exception:
+            log.exception("intake-not-ended", intake=run["intake"].hex())
+            await self._pause(POLL_SECONDS)
 
     def _hold(self, run: dict[str, Any]) -> _Held:
         held = self._held

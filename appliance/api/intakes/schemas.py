@@ -57,6 +57,12 @@ class IntakeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     unit: Name | None = None
     """The time-stamping unit, likewise."""
 
+    def __post_init__(self) -> None:
+        try:
+            msgspec.msgpack.encode(self.constants)  # as they are kept until the rows are read
+        except OverflowError:
+            raise ValueError("constants: integers have at most 64 bits") from None
+
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
     """An intake run."""
@@ -115,4 +121,5 @@ class RowVerdicts(msgspec.Struct, frozen=True, kw_only=True):
 
     verdicts: list[RowVerdict]
     next: int | None
-    """Ask again with this as `after`; null: these are the last so far."""
+    """Ask again with this as `after`, also where there are few verdicts or none: a page looks through so many rows and
+    no more. Null: these are the last so far."""

@@ -10,6 +10,7 @@ import msgspec
 from appliance.api.intakes.schemas import Intake, IntakeRequest, RowVerdict, Verdict
 from appliance.calls.problems import Problem, problem_of
 from appliance.instants import rfc3339
+from appliance.intake import IntakeRefused
 from appliance.recorder.errors import from_code
 
 if TYPE_CHECKING:
@@ -62,14 +63,16 @@ def close_told(cipher: BodyCipher, intake: bytes, start: int, told: Told) -> byt
 def shown(cipher: BodyCipher, run: Mapping[str, Any]) -> Intake:
     """A run as its tenant's applications see it. `run`: as the recorder's query `intake` has it."""
     fault = run["fault"]
-    said = cipher.open_bytes(b"intake fault|" + run["intake"], fault) if fault else None
+    said = _decode_problem(cipher.open_bytes(b"intake fault|" + run["intake"], fault)) if fault else None
+    if said is None and run["state"] == "failed":
+        said = problem_of(IntakeRefused("it was left unfinished for too long, and its file is gone"))
     return Intake(
         intake=run["intake"].hex(), kind=run["kind"], event=run["event"], application=run["application"],
         check=run["checks"], state=run["state"], size=run["size"], received=run["received"],
         rows=run["rows"] if run["state"] in ("running", "done") or run["rows"] else None, decided=run["decided"],
         accepted=run["accepted"], duplicate=run["duplicate"], refused=run["refused"], created=rfc3339(run["created"]),
         changed=rfc3339(run["changed"]), finished=None if run["finished"] is None else rfc3339(run["finished"]),
-        fault=None if said is None else _decode_problem(said),
+        fault=said,
     )  # fmt: skip
 
 

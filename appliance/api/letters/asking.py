@@ -6,7 +6,7 @@ Each question is counted and leaves a sealed answer in the tenant's log: who ask
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,15 +20,13 @@ from appliance.letters.errors import RoleMissing
 from appliance.letters.event import Actor, KindReference
 from appliance.letters.question import RegisterAnswer, answer, read_question
 from appliance.letters.uniqueness import tenant_scope, uniqueness_key
-from appliance.recorder.messages import Tally
+from appliance.recorder.messages import question_tally
 
 if TYPE_CHECKING:
     from appliance.api.callers import Caller
     from appliance.api.worker import Worker
     from appliance.letters.kind import Kind
 
-QUESTIONS_OF_A_DAY: Final = 10_000
-"""Of one application: a register is not for reading through."""
 _encode = msgspec.json.Encoder().encode
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
@@ -70,13 +68,13 @@ async def questions(worker: Worker, request: Request) -> Response:
     key = await uniqueness_key(worker.mac_of(caller.tenant, use.scope), scope, use.name, use.values)
     used, capacity = await worker.recorder.query("claim_status", caller.tenant, use.scope, key)
     available, left = answer(question, used, capacity)
-    now = rfc3339(worker.clock.read().time_us)
+    now_us = worker.clock.read().time_us
     said = {"amount": asked.amount, "fields": asked.fields, "register": asked.register}
     document = RegisterAnswer(
         actor=Actor(application=caller.application, box=worker.settings.box_id, tenant=caller.tenant),
         amount=asked.amount,
         asked=hashlib.sha256(_sorted(said)).hexdigest(),
-        at=now,
+        at=rfc3339(now_us),
         available=available,
         fields={
             name: value for name, value in asked.fields.items() if loaded.kind.fields[name].confidentiality == "clear"
@@ -85,8 +83,7 @@ async def questions(worker: Worker, request: Request) -> Response:
         left=left,
         register=asked.register,
     ).canonical()
-    tally = Tally(f"@questions/{caller.application}/{now[:10]}", 1, QUESTIONS_OF_A_DAY)
-    made = await make_statement(worker, caller, document, tally)
+    made = await make_statement(worker, caller, document, question_tally(caller.application, now_us))
     return Response(_encode(RegisterTold(available=available, left=left, record=made.record, seal=made.seal)))
 
 

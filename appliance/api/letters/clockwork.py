@@ -67,6 +67,8 @@ class Clockwork:
                     more = await self._look()
             except (CinnabarError, HsmError) as error:
                 log.warning("clockwork-failed", code=getattr(error, "code", type(error).__name__))
+            except Exception:
+                log.exception("clockwork-failed")  # the loop outlives whatever it meets
             if not more:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), LOOK_SECONDS)
@@ -102,13 +104,19 @@ class Clockwork:
         except HeadMoved:
             return
         except (CinnabarError, HsmError) as error:
-            if len(self._failed) >= _REMEMBERED:
-                self._failed.clear()
-            self._failed[letter] = (now + wait, min(2 * wait, LATEST_SECONDS))
+            self._put_off(letter, now, wait)
             code = getattr(error, "code", type(error).__name__)
             log.warning("automatic-event-refused", tenant=tenant, letter=letter.hex(), code=code)
+        except Exception:
+            self._put_off(letter, now, wait)
+            log.exception("automatic-event-failed", tenant=tenant, letter=letter.hex())
         else:
             self._failed.pop(letter, None)
+
+    def _put_off(self, letter: bytes, now: float, wait: float) -> None:
+        if len(self._failed) >= _REMEMBERED:
+            self._failed.clear()
+        self._failed[letter] = (now + wait, min(2 * wait, LATEST_SECONDS))
 
     async def _happen(self, tenant: str, letter: str) -> None:
         worker = self._worker

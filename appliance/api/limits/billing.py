@@ -1,6 +1,7 @@
 """POST /v1/fees: a bill is closed as a sealed letter, its lines charged in the transaction that records it (ONCE).
 
-What comes later, a correction too, is a line of the next bill: no line is ever changed."""
+What comes later, a correction too, and what one bill cannot hold, is a line of the next bill: no line is ever
+changed."""
 
 from __future__ import annotations
 
@@ -9,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.api.letters.happening import beginning, happen, once
 from appliance.api.letters.schemas import LetterRequest
-from appliance.api.limits.reads import open_bill
+from appliance.api.limits.reads import OpenBill, open_bill
 from appliance.api.limits.schemas import BillLine, BillRequest, Fees
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
 from appliance.letters.errors import EventRefused
-from appliance.letters.money import parse_amount
 from appliance.recorder.messages import Billed, Effect
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 KIND: Final = "fee-bill"
 """The kind of bills."""
+LINES: Final = 2_000
+"""Of one bill, as its kind has it; the next bill takes the others."""
+WHOM: Final = 400
+"""Letters of a line's `whom`, likewise."""
 
 
 async def close_bill(worker: Worker, request: Request) -> Response:
@@ -31,22 +35,23 @@ async def close_bill(worker: Worker, request: Request) -> Response:
     idempotency = idempotency_of(request)
 
     async def closing() -> Response:
-        bill = await open_bill(worker, caller.tenant, asked.month, asked.party)
+        found = await open_bill(worker, caller.tenant, asked.month, asked.party, LINES)
+        bill = found.fees
         if not bill.lines:
             raise EventRefused(f"nothing of {asked.month} is left to bill")
-        wanted = beginning(worker, caller, _letter(asked, bill))
-        charges = tuple(_charge(bill, line) for line in bill.lines)
+        wanted = beginning(worker, caller, _letter(asked, found))
+        charges = tuple(_charge(bill, line, *units) for line, units in zip(bill.lines, found.units, strict=True))
         return await happen(worker, caller, idempotency, replace(wanted, also=charges))
 
     return await once(worker, caller, idempotency, closing())
 
 
-def _letter(asked: BillRequest, bill: Fees) -> LetterRequest:
-    later = any(line.before for line in bill.lines)
+def _letter(asked: BillRequest, found: OpenBill) -> LetterRequest:
+    bill = found.fees
     fields = {
         "number": asked.number,
         "payer": asked.payer,
-        "period": f"{bill.month} {asked.number}" if later else bill.month,
+        "period": f"{bill.month} {asked.number}" if found.later else bill.month,
         "metered": bill.count,
         "amount": {"amount": bill.total, "currency": bill.currency},
         "special": False,
@@ -61,7 +66,7 @@ def _letter(asked: BillRequest, bill: Fees) -> LetterRequest:
                 "base": line.amount,
                 "fee": {"amount": line.fee, "currency": bill.currency},
             }
-            | ({"whom": line.whom} if line.whom else {})
+            | ({"whom": line.whom[:WHOM]} if line.whom else {})
             | ({"currency": line.currency} if line.currency else {})
             for line in bill.lines
         ],
@@ -69,9 +74,8 @@ def _letter(asked: BillRequest, bill: Fees) -> LetterRequest:
     return LetterRequest(kind=KIND, fields=fields, key=asked.key, unit=asked.unit)
 
 
-def _charge(bill: Fees, line: BillLine) -> Effect:
-    amount = parse_amount(line.amount, line.currency) if line.currency else int(line.amount)
+def _charge(bill: Fees, line: BillLine, amount: int, fee: int) -> Effect:
     return Billed(
         bill.month, line.kind, line.event, line.application, line.party, line.currency, line.tariff, line.before,
-        line.count, amount, parse_amount(line.fee, bill.currency),
+        line.count, amount, fee,
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,7 +17,7 @@ from appliance.letter_limits.numbers import print_percent
 from appliance.letter_limits.rules import WHOLE
 from appliance.letter_limits.windows import window
 from appliance.letters.kind import Kind
-from appliance.letters.money import print_amount
+from appliance.letters.money import MOST, print_amount
 
 if TYPE_CHECKING:
     from appliance.api.bodies import BodyCipher
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 SHOWN: Final = 20
 """The largest of a counter."""
 PAGE: Final = 100
+METERED: Final = 1_000
+"""Lines of a month that are read at once."""
 _encode = msgspec.json.Encoder().encode
+
+
+class Reader(Protocol):
+    """Answers queries, as the recorder."""
+
+    async def query(self, name: str, *arguments: Any) -> Any: ...
 
 
 async def limits(worker: Worker, request: Request) -> Response:
@@ -69,7 +78,7 @@ async def usage(worker: Worker, request: Request) -> Response:
             currency=row[4], tariff=row[5], count=row[6], amount=_money(row[7], row[4]), fee=_money(row[8], currency),
             billed=row[10], billed_fee=_money(row[12], currency),
         )
-        for row in await worker.recorder.query("metered", tenant, month)
+        async for row in metered_lines(worker.recorder, tenant, month)
     ]  # fmt: skip
     return Response(_encode(schemas.Usage(month=month, lines=lines)), headers=NO_STORE)
 
@@ -78,8 +87,8 @@ async def fees(worker: Worker, request: Request) -> Response:
     """GET /v1/fees"""
     query = query_of(request)
     month = query.get("month") or _this_month(worker)
-    answer = await open_bill(worker, request.known_caller.tenant, month, query.get("party"))
-    return Response(_encode(answer), headers=NO_STORE)
+    found = await open_bill(worker, request.known_caller.tenant, month, query.get("party"))
+    return Response(_encode(found.fees), headers=NO_STORE)
 
 
 async def tariffs(worker: Worker, request: Request) -> Response:
@@ -93,27 +102,54 @@ async def tariffs(worker: Worker, request: Request) -> Response:
     return Response(_encode(schemas.Tariffs(tariffs=versions)), headers=NO_STORE)
 
 
-async def open_bill(worker: Worker, tenant: str, month: str, party: str | None) -> schemas.Fees:
-    """What costs something and stands in no bill yet. `party`: only what was metered for this one."""
+async def metered_lines(recorder: Reader, tenant: str, month: str) -> AsyncIterator[list[Any]]:
+    """The lines of a month, as the recorder's query `metered` has them, read page by page: others are
+    answered between."""
+    after: list[Any] | None = None
+    while page := await recorder.query("metered", tenant, month, after, METERED):
+        for row in page:
+            yield row
+        after = page[-1][:6]
+
+
+class OpenBill(NamedTuple):
+    """What costs something and stands in no bill yet."""
+
+    fees: schemas.Fees
+    units: list[tuple[int, int]]
+    """(amount, fee) of each line: sums, which no text of an amount need hold."""
+    later: bool
+    """Whether a bill of the month took something already."""
+
+
+async def open_bill(worker: Worker, tenant: str, month: str, party: str | None, most: int | None = None) -> OpenBill:
+    """`party`: only what was metered for this one. `most`: of lines; then no more either than one amount can say."""
     cipher = worker.cipher_of(tenant)
     file = await _newest_file(worker, tenant)
     currency = file.currency if file is not None else ""
     titles = {} if file is None else {(fee.kind, fee.event): fee.title for fee in file.fees}
-    lines, total = [], 0
-    for row in await worker.recorder.query("metered", tenant, month):
-        count, fee = row[6] - row[10], row[8] - row[12]
+    lines: list[schemas.BillLine] = []
+    units: list[tuple[int, int]] = []
+    total, later = 0, False
+    async for row in metered_lines(worker.recorder, tenant, month):
+        later = later or bool(row[10] and (party is None or row[3] == party))
+        count, amount, fee = row[6] - row[10], row[7] - row[11], row[8] - row[12]
         if not count or not row[5] or (party is not None and row[3] != party) or not row[8]:
             continue
+        if most is not None and lines and (len(lines) >= most or total + fee >= MOST):
+            continue
         total += fee
+        units.append((amount, fee))
         lines.append(
             schemas.BillLine(
                 kind=row[0], event=row[1], application=row[2], whom=label_of(cipher, row[3], row[9]), party=row[3],
                 currency=row[4], tariff=row[5], title=titles.get((row[0], row[1]), f"{row[0]} {row[1]}"), count=count,
-                amount=_money(row[7] - row[11], row[4]), fee=_money(fee, currency), before=row[10],
+                amount=_money(amount, row[4]), fee=_money(fee, currency), before=row[10],
             )
         )  # fmt: skip
     count = sum(line.count for line in lines)
-    return schemas.Fees(month=month, currency=currency, lines=lines, count=count, total=_money(total, currency))
+    fees = schemas.Fees(month=month, currency=currency, lines=lines, count=count, total=_money(total, currency))
+    return OpenBill(fees, units, later)
 
 
 def label_of(cipher: BodyCipher, whom: str, label: bytes) -> str:

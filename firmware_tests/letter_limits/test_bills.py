@@ -1,0 +1,81 @@
+"""What a month came to is billed whatever its size: sums beyond any single amount, many lines, long names."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from appliance.api.limits import billing
+from appliance.api.limits.billing import LINES, WHOM
+from appliance.api.limits.reads import OpenBill, open_bill
+from appliance.api.limits.schemas import BillRequest
+from appliance.letters.money import MOST, parse_amount
+from appliance.recorder.messages import Billed
+
+TARIFF = b"""
+format = "cinnabar-tariff/1"
+version = 1
+title = "Fees"
+currency = "CNY"
+rounding = "half-up"
+
+[[fees]]
+title = "Query"
+kind = "query"
+event = "ask"
+each = "0.10"
+"""
+
+
+def row(application: str, amount: int, fee: int, *, billed: int = 0, whom: str = "") -> list[Any]:
+    label = b"label" if whom else b""
+    return ["query", "ask", application, whom, "CNY", 1, 5, amount, fee, label, billed, 0, 0]
+
+
+def opened(rows: list[list[Any]], most: int | None = LINES) -> OpenBill:
+    async def query(name: str, *arguments: Any) -> object:
+        if name != "metered":
+            return [["tariff", 1, 0, TARIFF]]
+        _, _, after, limit = arguments
+        return [one for one in rows if after is None or one[:6] > after][:limit]
+
+    cipher = SimpleNamespace(open_bytes=lambda *_: b"x" * 900)
+    worker: Any = SimpleNamespace(recorder=SimpleNamespace(query=query), cipher_of=lambda _: cipher)
+    return asyncio.run(open_bill(worker, "demo", "2026-11", None, most))
+
+
+def charges(found: OpenBill) -> list[Billed]:
+    made = [
+        billing._charge(found.fees, line, *units) for line, units in zip(found.fees.lines, found.units, strict=True)
+    ]
+    return [one for one in made if isinstance(one, Billed)]
+
+
+def fields(found: OpenBill) -> dict[str, Any]:
+    asked = BillRequest(month="2026-11", number="ZD-1", payer={})
+    return billing._letter(asked, found).fields
+
+
+def test_a_sum_that_no_single_amount_may_be_is_charged_as_it_is() -> None:
+    (charge,) = charges(opened([row("app", 3 * MOST + 100, 20_000)]))
+    assert (charge.amount, charge.fee) == (3 * MOST + 100, 20_000)
+
+
+def test_what_one_bill_cannot_hold_is_the_next_ones() -> None:
+    many = [row(f"app-{number:04}", 100, 100) for number in range(LINES + 1)]
+    first = opened(many)
+    assert (len(first.fees.lines), first.later) == (LINES, False)
+    assert fields(first)["period"] == "2026-11"
+    rest = opened([*(row(f"app-{at:04}", 100, 100, billed=5) for at in range(LINES)), many[-1]])
+    assert [line.application for line in rest.fees.lines] == [f"app-{LINES:04}"]
+    assert fields(rest)["period"] == "2026-11 ZD-1"  # another period of the payer's, or it would be taken
+    large = opened([row("a", 1, MOST - 100), row("b", 1, 200), row("c", 1, 50)])
+    assert [line.application for line in large.fees.lines] == ["a", "c"]
+    assert parse_amount(large.fees.total, "CNY") < MOST
+    assert len(opened(many, None).fees.lines) == LINES + 1  # whoever looks sees all
+
+
+def test_a_long_name_is_cut_as_the_bills_kind_has_it() -> None:
+    found = opened([row("app", 100, 100, whom="ab")])
+    assert len(fields(found)["lines"][0]["whom"]) == WHOM
