@@ -25,6 +25,7 @@ from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.pdf_embedded import read_certification_data
 
 from appliance.documents.contracts import PreparedForeign, PreparePdfRequest
+from appliance.documents.first_signature import only_signed
 from appliance.documents.holes import free_name, opened
 from appliance.pdf import PdfRefused, SealPicture
 from appliance.quoting import quote
@@ -217,11 +218,12 @@ def _drawn(writer: IncrementalPdfFileWriter, picture: SealPicture) -> generic.In
 
 
 def _signed_before(reader: PdfFileReader, pdf: bytes) -> tuple[list[bytes], list[int]]:
-    """Who signed already, and where the PDF ended before the first signature or time-stamp."""
+    """Who signed already, and where the PDF ended before the first signature or time-stamp: nowhere, if that one's own
+    revision changed what was there."""
     signatures = reader.embedded_signatures
     signers = [one.signer_cert.dump() for one in signatures if one.sig_object_type != "/DocTimeStamp"]
     first = min((one.signed_revision for one in signatures), default=0)
-    if not first:
+    if not first or not only_signed(reader, signatures):
         return signers, []
     end = _AFTER_END.search(pdf, reader.xrefs.get_startxref_for_revision(first - 1))
     return signers, [] if end is None else sorted({end.start() + len(b"%%EOF"), end.end()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,9 @@ from cryptography.x509.oid import NameOID
 from appliance.api.pdf_schemas import SealSeen
 from appliance.client import Client, Refused
 from appliance.letters.check import check
-from appliance.letters.kind import read_kind
+from appliance.letters.co_sealing import Signer, check_document
+from appliance.letters.errors import DocumentNotInOrder
+from appliance.letters.kind import SealedDocument, read_kind
 from appliance.letters.seal_object import BESIDE
 from firmware_tests.letters.kinds import FIELDS, OWN
 from firmware_tests.pdf.sealed import letter as rendered
@@ -114,3 +117,17 @@ def test_the_verifier_says_as_what_the_seal_is_seen(client: Client, letter_box: 
     assert done.returncode == 0, done.stdout
     assert digest in done.stdout
     assert "permits the certificate of the seal" in done.stdout
+
+
+RULE = SealedDocument(digest="contract", order=["applicant", "bank"], own="bank")
+
+
+@pytest.mark.parametrize(
+    ("first_ends", "says"), [([], "changed with its first seal"), ([5], "is not the one whose digest"), ([8, 9], None)]
+)
+def test_a_pdf_that_its_first_signer_changed_is_not_that_pdf(first_ends: list[int], says: str | None) -> None:
+    pdf = b"contract\nseal"
+    fields = {"contract": hashlib.sha256(b"contract").hexdigest(), "applicant": {"name": "A"}, "bank": {"name": "B"}}
+    own, before = Signer(frozenset({"B"})), [Signer(frozenset({"A"}))]
+    with nullcontext() if says is None else pytest.raises(DocumentNotInOrder, match=says):
+        check_document(RULE, fields, pdf, before, first_ends, own)
