@@ -78,7 +78,7 @@ class _Comparison:
         return type(old) is type(new) and bool(old == new)
 
     def _dictionary(self, old: generic.DictionaryObject, new: generic.DictionaryObject) -> bool:
-        if _member(old, "/Type") == "/Page":
+        if member(old, "/Type") == "/Page":
             return self._members(old, new, {"/Annots"}) and self._longer(old, new, "/Annots")
         return self._members(old, new, _OF_SIGNED_FIELDS if _is_unsigned(old) else set())
 
@@ -90,7 +90,7 @@ class _Comparison:
         return True
 
     def _form(self, old: generic.DictionaryObject, new: generic.DictionaryObject) -> bool:
-        before, after = _member(old, "/AcroForm"), _member(new, "/AcroForm")
+        before, after = member(old, "/AcroForm"), member(new, "/AcroForm")
         if not isinstance(after, generic.DictionaryObject):
             return False
         if before is None:
@@ -118,8 +118,8 @@ def _direct(value: Any) -> Any:
     return value.get_object() if isinstance(value, generic.IndirectObject) else value  # type: ignore[no-untyped-call]
 
 
-def _member(holder: generic.DictionaryObject, name: str) -> Any:
-    """None where there is none; `get` of pyHanko's dictionaries does not follow references."""
+def member(holder: Any, name: str) -> Any:
+    """Of a dictionary; None where there is none. `get` of pyHanko's does not follow references."""
     return _direct(holder.get(name))
 
 
@@ -128,7 +128,7 @@ def _items(array: generic.ArrayObject) -> list[Any]:
 
 
 def _list(holder: generic.DictionaryObject, name: str) -> list[Any] | None:
-    found = _member(holder, name)
+    found = member(holder, name)
     if isinstance(found, generic.ArrayObject):
         return _items(found)
     return [] if found is None else None
@@ -137,11 +137,11 @@ def _list(holder: generic.DictionaryObject, name: str) -> list[Any] | None:
 def _is_of_signature(value: Any) -> bool:
     return (
         isinstance(value, generic.DictionaryObject)
-        and _member(value, "/FT") == "/Sig"
-        and _member(value, "/Subtype") == "/Widget"
+        and member(value, "/FT") == "/Sig"
+        and member(value, "/Subtype") == "/Widget"
         and "/Kids" not in value
     )
 
 
 def _is_unsigned(value: generic.DictionaryObject) -> bool:
-    return _member(value, "/FT") == "/Sig" and "/V" not in value
+    return member(value, "/FT") == "/Sig" and "/V" not in value

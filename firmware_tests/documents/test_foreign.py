@@ -179,6 +179,14 @@ GROUP = b"<</Type/OCG/Name(a)>>"
         (plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/Launch/F(a)>>>>]"), "/Launch"),
         (plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/SubmitForm/F(a)>>>>]"), "/SubmitForm"),
         (plain(b"", b"/Annots[5 0 R]", b"<</Type/Annot/Subtype/Screen/Rect[0 0 9 9]>>"), "/Screen"),
+        (plain(b"", b"/Annots[5 0 R]", b"<</Type/Annot/Subtype 6 0 R/Rect[0 0 9 9]>>", b"/Screen"), "/Screen"),
+        (
+            plain(
+                b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A 5 0 R>>]", b"<</S 6 0 R/F(a)>>", b"/Launch"
+            ),
+            "/Launch",
+        ),
+        (plain(b"/OCProperties<</OCGs[5 0 R]/D 6 0 R>>", b"", GROUP, b"<</OFF 7 0 R>>", b"[5 0 R]"), "hidden"),
         (plain(b"/AcroForm<</Fields[]/XFA(x)>>"), "XFA"),
         (plain(LAYER % b"/OFF[5 0 R]", b"", GROUP), "hidden"),
         (plain(LAYER % b"/BaseState/OFF", b"", GROUP), "hidden"),
