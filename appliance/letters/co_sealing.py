@@ -16,7 +16,7 @@ class Signer:
     """Who sealed a PDF, by a certificate that the trust bundle leads to."""
 
     names: frozenset[str]
-    """Organisation and common name of the certificate."""
+    """That the certificate gives it: appliance.api.letters.signers says which."""
 
 
 def check_document(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from appliance.api.letters.signers import named
 from appliance.api.pdf_schemas import SealSeen
 from appliance.client import Client, Refused
 from appliance.letters.check import check
@@ -22,6 +25,7 @@ from appliance.letters.seal_object import BESIDE
 from firmware_tests.letters.kinds import FIELDS, OWN
 from firmware_tests.pdf.sealed import letter as rendered
 from firmware_tests.running import RunningBox, cinnabar
+from firmware_tests.seals.sealing import Authority, new_key
 from provisioning.rehearsal_seal import NAME
 
 
@@ -131,3 +135,25 @@ def test_a_pdf_that_its_first_signer_changed_is_not_that_pdf(first_ends: list[in
     own, before = Signer(frozenset({"B"})), [Signer(frozenset({"A"}))]
     with nullcontext() if says is None else pytest.raises(DocumentNotInOrder, match=says):
         check_document(RULE, fields, pdf, before, first_ends, own)
+
+
+def test_a_common_name_does_not_make_one_institution_another() -> None:
+    def certificate(**parts: str) -> x509.Certificate:
+        oids = {"o": NameOID.ORGANIZATION_NAME, "cn": NameOID.COMMON_NAME}
+        authority, key = Authority(), new_key("ecdsa-p256-sha256")
+        subject = x509.Name([x509.NameAttribute(oids[name], text) for name, text in parts.items()])
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(authority.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+            .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+            .sign(authority.key, SHA256())
+        )
+
+    posing, plain = certificate(o="Guarantor", cn="Bank"), certificate(cn="Bank")
+    assert named(posing, rehearsal=False).names == {"Guarantor"}
+    assert named(plain, rehearsal=False).names == {"Bank"}
+    assert named(posing, rehearsal=True).names == {"Guarantor", "Bank"}
