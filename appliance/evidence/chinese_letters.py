@@ -107,6 +107,8 @@ LETTERS: Final[dict[str, str]] = {
         "自创立起追溯的章程中没有该人员或这些密钥。",
     "The keys beside the event are in no constitution that was given: give a ceremony's record bundle.":
         "事件所附密钥不在所给的任何章程中：请给出一次仪式的记录包。",
+    "The certificate is one of a release key.": "该证书是释放密钥的证书。",
+    "The certificate is not one of a release key.": "该证书不是释放密钥的证书。",
     "The approver's certificate is not there.": "没有审批人的证书。",
     "It is over exactly this event, before it was approved.": "它所涵盖的正是审批之前的此事件。",
     "It is over something else than this event.": "它所涵盖的不是此事件。",
