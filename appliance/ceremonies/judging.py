@@ -144,9 +144,7 @@ def _judge_chain(journal: Journal, found: Documents, trust: TrustBundle, genesis
         "succession",
         f"{count} version(s): each approved by every quorum that it concerned, and accepted by whoever was new in it.",
     )
-    ceremonies = trust.document.ceremonies
-    named = ceremonies.genesis if isinstance(ceremonies, CeremonyTrust) else None
-    wanted = genesis or named
+    named, wanted = _founding(trust, genesis)
     if wanted is None:
         raise Refusal(
             "founding",
@@ -154,7 +152,7 @@ def _judge_chain(journal: Journal, found: Documents, trust: TrustBundle, genesis
             "The trust bundle names no founding, and none was given. Compare with the founding's words, and give them: "
             f"--constitution {first}",
         )
-    if first != wanted or (named is not None and named != first):
+    if not _is_founding(first, named, wanted):
         raise Refusal(
             "founding",
             SubIndication.NO_CERTIFICATE_CHAIN_FOUND,
@@ -167,6 +165,29 @@ def _judge_chain(journal: Journal, found: Documents, trust: TrustBundle, genesis
     if law.rehearsal is not trust.document.rehearsal:
         raise failed("rehearsal", "Rehearsal and production never verify each other.")
     _check_law(journal, found, law)
+
+
+def _founding(trust: TrustBundle, genesis: str | None) -> tuple[str | None, str | None]:
+    """SHA-256 of the first constitution: as the trust bundle names it, and the one to go by."""
+    ceremonies = trust.document.ceremonies
+    named = ceremonies.genesis if isinstance(ceremonies, CeremonyTrust) else None
+    return named, genesis or named
+
+
+def _is_founding(first: str, named: str | None, wanted: str | None) -> bool:
+    return first == wanted and named in (None, first)
+
+
+def followed_constitutions(content: bytes, trust: TrustBundle, genesis: str | None = None) -> list[Constitution]:
+    """The versions in a record bundle, each lawful after the one before, from the founding that is trusted; none where
+    they do not lead there. `genesis`: as of `judge_bundle`."""
+    try:
+        chain = read_documents(content).chain
+        law = check_chain(chain)
+    except CinnabarError:
+        return []
+    trusted = _is_founding(chain[0].constitution.digest, *_founding(trust, genesis))
+    return [one.constitution for one in chain] if trusted and law.rehearsal is trust.document.rehearsal else []
 
 
 def _check_law(journal: Journal, found: Documents, law: Constitution) -> None:

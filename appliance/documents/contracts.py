@@ -149,7 +149,8 @@ class PreparedForeign(msgspec.Struct, frozen=True, array_like=True):
     signers: list[bytes] = []
     """DER of the certificates whose signatures the PDF bears already, in order; time-stamps are not among them."""
     first_ends: list[int] = []
-    """Where the PDF ended before its first signature: with and without the line end that follows."""
+    """Where the PDF ended before its first signature: with and without the line end that follows. None where the
+    first signature came together with a change, or a form was filled after it: then that PDF is no longer shown."""
 
 
 class ProlongPdfRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

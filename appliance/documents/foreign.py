@@ -25,6 +25,7 @@ from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 from pyhanko.sign.validation.pdf_embedded import read_certification_data
 
 from appliance.documents.contracts import PreparedForeign, PreparePdfRequest
+from appliance.documents.first_signature import member, only_signed
 from appliance.documents.holes import free_name, opened
 from appliance.pdf import PdfRefused, SealPicture
 from appliance.quoting import quote
@@ -82,19 +83,19 @@ def _judge_parts(reader: PdfFileReader) -> set[str]:
         for name, what in _REFUSED_MEMBERS.items():
             if name in value and not _only_a_destination(name, value):
                 raise PdfRefused(f"pdf: it has {what}")
-        if value.get("/S") in _REFUSED_ACTIONS:
+        if member(value, "/S") in _REFUSED_ACTIONS:
             raise PdfRefused(f"pdf: it has an action {value['/S']}")
-        if value.get("/Subtype") in _REFUSED_ANNOTATIONS:
+        if member(value, "/Subtype") in _REFUSED_ANNOTATIONS:
             raise PdfRefused(f"pdf: it has an annotation {value['/Subtype']}")
         if "/OCProperties" in value:
             findings |= _judge_layers(value["/OCProperties"])
         if "/EF" in value:
             findings.add("attachments")
-        if value.get("/S") == "/URI":
+        if member(value, "/S") == "/URI":
             findings.add("links")
-        if value.get("/FT") not in {None, "/Sig"}:
+        if member(value, "/FT") not in {None, "/Sig"}:
             findings.add("form-fields")
-        if value.get("/Subtype") in _ANNOTATIONS_SEEN and int(value.get("/F", 0)) & _NOT_SEEN:
+        if member(value, "/Subtype") in _ANNOTATIONS_SEEN and int(member(value, "/F") or 0) & _NOT_SEEN:
             findings.add("hidden-annotations")
     if reader.xrefs.total_revisions > 1 and not reader.embedded_signatures:
         findings.add("earlier-revisions")
@@ -107,19 +108,20 @@ def _only_a_destination(name: str, value: generic.DictionaryObject) -> bool:
         return False
     opened = value[name]
     return isinstance(opened, _OPEN_DESTINATION) or (
-        isinstance(opened, generic.DictionaryObject) and opened.get("/S") == "/GoTo" and "/Next" not in opened
+        isinstance(opened, generic.DictionaryObject) and member(opened, "/S") == "/GoTo" and "/Next" not in opened
     )
 
 
 def _judge_layers(properties: Any) -> set[str]:
     """Layers are told of; one that is not shown at first, or shown by circumstances, is refused."""
-    configurations = [properties.get("/D"), *properties.get("/Configs", ())]
-    for configuration in configurations:
-        if configuration is None:
+    configurations = [member(properties, "/D"), *(member(properties, "/Configs") or ())]
+    for one in configurations:
+        if one is None:
             continue
-        if configuration.get("/BaseState", "/ON") != "/ON" or len(configuration.get("/OFF", ())):
+        configuration = one.get_object()
+        if (member(configuration, "/BaseState") or "/ON") != "/ON" or len(member(configuration, "/OFF") or ()):
             raise PdfRefused("pdf: it has a layer that is hidden at first")
-        if len(configuration.get("/AS", ())):
+        if len(member(configuration, "/AS") or ()):
             raise PdfRefused("pdf: it has a layer that is shown or hidden by circumstances")
     return {"layers"}
 
@@ -217,11 +219,12 @@ def _drawn(writer: IncrementalPdfFileWriter, picture: SealPicture) -> generic.In
 
 
 def _signed_before(reader: PdfFileReader, pdf: bytes) -> tuple[list[bytes], list[int]]:
-    """Who signed already, and where the PDF ended before the first signature or time-stamp."""
+    """Who signed already, and where the PDF ended before the first signature or time-stamp: nowhere, if that one's own
+    revision changed what was there."""
     signatures = reader.embedded_signatures
     signers = [one.signer_cert.dump() for one in signatures if one.sig_object_type != "/DocTimeStamp"]
     first = min((one.signed_revision for one in signatures), default=0)
-    if not first:
+    if not first or not only_signed(reader, signatures):
         return signers, []
     end = _AFTER_END.search(pdf, reader.xrefs.get_startxref_for_revision(first - 1))
     return signers, [] if end is None else sorted({end.start() + len(b"%%EOF"), end.end()})

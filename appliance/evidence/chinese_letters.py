@@ -18,6 +18,7 @@ LETTERS: Final[dict[str, str]] = {
     "envelope": "加密信封",
     "receipt": "回执",
     "seal object": "印章对象",
+    "approvers": "审批人",
     "disclosures": "披露",
     "seal": "签章",
     "court package": "司法证据包",
@@ -76,6 +77,10 @@ LETTERS: Final[dict[str, str]] = {
         "签章以印章对象 {0}（{1}，第 {2} 版，SHA-256 {3}）显示；有效期自 {4} 至 {5}。",
     "The seal object was the tenant's, in force then, and permits the certificate of the seal.":
         "印章对象属于该租户，当时有效，且许可签章所用证书。",
+    "The seal object says that it was the tenant's, in force then, and permits the certificate of the seal; "
+    "that officers registered it is said by the seal alone. Compare its SHA-256, and give it with --digest.":
+        "印章对象自称属于该租户、当时有效并准许该签章证书；其经管理人员登记一事仅由签章证明。"
+        "请核对其 SHA-256，并以 --digest 给出。",
     "The seal object was not the tenant's, not in force then, or does not permit the certificate of the seal.":
         "印章对象不属于该租户、当时无效，或未许可签章所用证书。",
     "A disclosure is not the event's: {0}.": "某项披露不属于该事件：{0}。",
@@ -92,6 +97,19 @@ LETTERS: Final[dict[str, str]] = {
     "The opening and the proof name different entries.": "开启件与证明指明了不同的日志项。",
     "The log proof is not text.": "日志证明不是文本。",
     "A passkey's signature: its public key is not in the file.": "通行密钥签名：其公钥不在文件中。",
+    "The approvers' keys are malformed: {0}.": "审批人密钥格式损坏：{0}。",
+    "The approvers' keys are of another tenant.": "审批人密钥属于另一租户。",
+    "The approvers' keys are those of the constitution with the SHA-256 {0}.": "审批人密钥取自 SHA-256 为 {0} 的章程。",
+    "It is over exactly this event, before it was approved, by a key of this person's.":
+        "所签内容正是本事件（审批之前），且用的是此人的密钥。",
+    "The constitution that was followed from its founding has this person with these keys.":
+        "自创立起追溯的章程中有该人员及这些密钥。",
+    "The constitution that was followed from its founding does not have this person with these keys.":
+        "自创立起追溯的章程中没有该人员或这些密钥。",
+    "The keys beside the event are in no constitution that was given: give a ceremony's record bundle.":
+        "事件所附密钥不在所给的任何章程中：请给出一次仪式的记录包。",
+    "The certificate is one of a release key.": "该证书是释放密钥的证书。",
+    "The certificate is not one of a release key.": "该证书不是释放密钥的证书。",
     "The approver's certificate is not there.": "没有审批人的证书。",
     "The approvers' keys are malformed: {0}.": "审批人密钥格式错误：{0}。",
     "The approvers' keys are those of the constitution with the SHA-256 {0}.":

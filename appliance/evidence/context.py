@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from appliance.evidence.certificates import Certificate
 from appliance.evidence.revocation import RevocationList
 from appliance.evidence.trust import TrustBundle
+
+if TYPE_CHECKING:
+    from appliance.ceremonies.constitution import Constitution
 
 
 @dataclass(frozen=True)
@@ -22,3 +26,7 @@ class Context:
     now_us: int
     nonce: int | None = None
     """What every stamp given as a file must answer."""
+    constitutions: Mapping[str, Constitution] = field(default_factory=dict)
+    """By their SHA-256: versions that record bundles among the files lead to from the founding that is trusted."""
+    digests: frozenset[str] = frozenset()
+    """SHA-256 that were given by hand, hexadecimal: what the verifier knows from elsewhere."""

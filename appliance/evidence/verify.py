@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -32,6 +32,9 @@ from appliance.evidence.trust import TrustBundle
 from appliance.letters.kind import LoadedKind
 from appliance.limits import VERIFIED_FILES
 from appliance.quoting import escape
+
+if TYPE_CHECKING:
+    from appliance.ceremonies.constitution import Constitution
 
 _BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
 _HELPERS = frozenset((Kind.CERTIFICATE, Kind.REVOCATION_LIST))
@@ -66,7 +69,7 @@ def verify(
     if len(files) + len(digests) > VERIFIED_FILES:
         raise TooMuch(f"more than {VERIFIED_FILES} files")
     inputs = _recognised(files, digests)
-    context = _context(inputs, trust, now_us, nonce)
+    context = _context(inputs, trust, now_us, nonce, genesis)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
     letters = _letters(inputs, context, accepted, kinds)
     alone: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis), **letters}
@@ -130,7 +133,19 @@ def _letters(
     return judged
 
 
-def _context(inputs: Sequence[Input], trust: TrustBundle, now_us: int, nonce: int | None) -> Context:
+def _constitutions(inputs: Sequence[Input], trust: TrustBundle, genesis: str | None) -> dict[str, Constitution]:
+    """Of all record bundles; what is not followed from the trusted founding is not there."""
+    found = [one for one in inputs if one.kind is Kind.CEREMONY]
+    if not found:
+        return {}
+    from appliance.ceremonies.judging import followed_constitutions  # noqa: PLC0415 - as above
+
+    return {law.digest: law for one in found for law in followed_constitutions(one.objects[0], trust, genesis)}
+
+
+def _context(
+    inputs: Sequence[Input], trust: TrustBundle, now_us: int, nonce: int | None, genesis: str | None
+) -> Context:
     """Helpers may lie in any file: a CRL is signed by its issuer, and a certificate counts only below an anchor."""
     certificates: list[bytes] = []
     lists: list[RevocationList] = list(trust.revocation_lists)
@@ -145,7 +160,10 @@ def _context(inputs: Sequence[Input], trust: TrustBundle, now_us: int, nonce: in
                 lists.append(read_revocation_list(encoded))
             except DerError:
                 continue
-    return Context(trust, tuple(lists), readable_certificates(certificates), now_us, nonce)
+    digests = [one.subject.digest("sha256") for one in inputs if one.kind is Kind.DIGEST]
+    given = frozenset(one.hex() for one in digests if one is not None)
+    constitutions = _constitutions(inputs, trust, genesis)
+    return Context(trust, tuple(lists), readable_certificates(certificates), now_us, nonce, constitutions, given)
 
 
 def _embedded_lists(encoded: bytes) -> list[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ class Signer:
     """Who sealed a PDF, by a certificate that the trust bundle leads to."""
 
     names: frozenset[str]
-    """Organisation and common name of the certificate."""
+    """That the certificate gives it: appliance.api.letters.signers says which."""
 
 
 def check_document(
@@ -24,15 +24,18 @@ def check_document(
     fields: Mapping[str, Any],
     pdf: bytes,
     signers: Sequence[Signer],
-    first_ends: Iterable[int],
+    first_ends: Sequence[int],
     own: Signer,
 ) -> None:
     """`fields`: of the letter; `signers`: of the seals that the PDF bears, in their order; `first_ends`: where it may
-    have ended before the first of them. Raises DocumentNotInOrder."""
+    have ended before the first of them, with only seals added since. Raises DocumentNotInOrder."""
     wanted = fields[rule.digest]
     unsealed = [pdf[:end] for end in first_ends] if signers else [pdf]
     if wanted not in {hashlib.sha256(one).hexdigest() for one in unsealed}:
-        raise DocumentNotInOrder(f"the PDF before its first seal is not the one whose digest stands in {rule.digest}")
+        changed = "" if first_ends or not signers else ", or it was changed with its first seal or filled in after it"
+        raise DocumentNotInOrder(
+            f"the PDF before its first seal is not the one whose digest stands in {rule.digest}{changed}"
+        )
     before = rule.order[: rule.order.index(rule.own)]
     if len(signers) != len(before):
         raise DocumentNotInOrder(

@@ -22,7 +22,7 @@ from appliance.ceremonies import bundle as form
 from appliance.ceremonies.actions import EnrolApplication
 from appliance.ceremonies.bundle import manifest, pack, unpack
 from appliance.ceremonies.errors import BundleRefused
-from appliance.ceremonies.judging import judge_bundle
+from appliance.ceremonies.judging import followed_constitutions, judge_bundle
 from appliance.errors import Conflict
 from appliance.evidence import Indication, NamedBytes, Report, TrustBundle, verify
 from appliance.evidence.findings import worst
@@ -173,6 +173,17 @@ def test_a_removed_rejection(ended: Ended) -> None:
     """Without it the proposal would have been open, so the transcript's end does not hold."""
     forged = forge(ended.bundles["rejected"], statements=drop(1), transcript=drop(1), records=drop_record(1))
     assert "by the statements the proposal was open" in refusals(forged, ended.trust)["decision"]
+
+
+def test_constitutions_are_followed_from_the_trusted_founding_alone(ended: Ended) -> None:
+    content = ended.bundles["amended"]
+    found = followed_constitutions(content, ended.trust)
+    assert [one.version for one in found] == list(range(1, len(found) + 1))
+    assert found
+    assert followed_constitutions(content, ended.trust, "ab" * 32) == []
+    assert followed_constitutions(content[:-9], ended.trust) == []
+    unlawful = msgspec.structs.replace(ended.trust.document, rehearsal=not ended.trust.document.rehearsal)
+    assert followed_constitutions(content, dataclasses.replace(ended.trust, document=unlawful)) == []
 
 
 def test_a_withdrawal_is_told_as_what_it_was(ended: Ended) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import subprocess
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,10 +15,14 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from appliance.documents import PREPARE_PDF, DocumentTooCostly, PreparedForeign, PreparePdfRequest
 from appliance.documents.contracts import ProlongPdfRequest
+from appliance.documents.foreign import _seal_field as seal_field
 from appliance.documents.foreign import prepare_foreign
+from appliance.documents.holes import free_name
 from appliance.documents.prolonging import prolong
 from appliance.pdf import TOKEN_BYTES, Hole, PdfRefused, Place, ValidationData, prepare_foreign_seal, room_for
 from appliance.pdf.reader import Pdf
@@ -28,6 +34,7 @@ from firmware_tests.others.pyhanko_validation import validate
 from firmware_tests.pdf.sealed import Institution, letter, picture
 from firmware_tests.seals.sealing import NOW, NOW_US
 
+NAME = generic.pdf_name
 PAGE = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<<>>%b>>"
 
 
@@ -172,6 +179,14 @@ GROUP = b"<</Type/OCG/Name(a)>>"
         (plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/Launch/F(a)>>>>]"), "/Launch"),
         (plain(b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/SubmitForm/F(a)>>>>]"), "/SubmitForm"),
         (plain(b"", b"/Annots[5 0 R]", b"<</Type/Annot/Subtype/Screen/Rect[0 0 9 9]>>"), "/Screen"),
+        (plain(b"", b"/Annots[5 0 R]", b"<</Type/Annot/Subtype 6 0 R/Rect[0 0 9 9]>>", b"/Screen"), "/Screen"),
+        (
+            plain(
+                b"", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A 5 0 R>>]", b"<</S 6 0 R/F(a)>>", b"/Launch"
+            ),
+            "/Launch",
+        ),
+        (plain(b"/OCProperties<</OCGs[5 0 R]/D 6 0 R>>", b"", GROUP, b"<</OFF 7 0 R>>", b"[5 0 R]"), "hidden"),
         (plain(b"/AcroForm<</Fields[]/XFA(x)>>"), "XFA"),
         (plain(LAYER % b"/OFF[5 0 R]", b"", GROUP), "hidden"),
         (plain(LAYER % b"/BaseState/OFF", b"", GROUP), "hidden"),
@@ -290,3 +305,67 @@ def test_it_runs_in_a_worker(keeper) -> None:
     assert b"/ETSI.CAdES.detached" in made.after
     (error,) = ask(running, asked(plain(b"/OpenAction<</S/JavaScript/JS(1)>>")), contract=PREPARE_PDF)
     assert isinstance(error, PdfRefused)
+
+
+FORM = (
+    b"/AcroForm<</Fields[5 0 R]>>",
+    b"/Annots[5 0 R]",
+    b"<</Type/Annot/Subtype/Widget/FT/Tx/T(amount)/V(1)/Rect[0 0 9 9]>>",
+)
+
+
+def draw_over(writer: IncrementalPdfFileWriter) -> None:
+    page = writer.root["/Pages"]["/Kids"][0]
+    page[NAME("/Contents")] = writer.add_object(generic.StreamObject(stream_data=b"1 0 0 rg 0 0 200 100 re f"))
+    writer.update_container(page)
+
+
+def draw_otherwise(writer: IncrementalPdfFileWriter) -> None:
+    content = writer.root["/Pages"]["/Kids"][0]["/Contents"]
+    content._data, content._encoded_data = b"1 0 0 rg 10 10 50 50 re f", None
+    writer.update_container(content)
+
+
+def annotate(writer: IncrementalPdfFileWriter) -> None:
+    note = {"/Type": "/Annot", "/Subtype": "/FreeText"}
+    made = generic.DictionaryObject({NAME(name): NAME(value) for name, value in note.items()})
+    made[NAME("/Rect")] = generic.ArrayObject(map(generic.NumberObject, (0, 0, 90, 90)))
+    writer.register_annotation(writer.root["/Pages"]["/Kids"].raw_get(0), writer.add_object(made))
+
+
+def fill_in(writer: IncrementalPdfFileWriter) -> None:
+    field = writer.root["/AcroForm"]["/Fields"][0]
+    field[NAME("/V")] = generic.TextStringObject("1000000")
+    writer.update_container(field)
+
+
+def sealed_with(one: Institution, pdf: bytes, change: Callable[[IncrementalPdfFileWriter], None]) -> bytes:
+    """A seal whose own revision brings a change with it."""
+    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+    change(writer)
+    request = PreparePdfRequest(pdf=pdf, time_s=NOW, room=room_for(one.profile))
+    before, after = seal_field(request, writer, free_name(writer, "Seal"))
+    prepared = prepare_foreign_seal(pdf, before[len(pdf) :], after, request.room, one.profile, NOW_US)
+    return prepared.complete(one.sealer.sign(prepared.to_be_signed))
+
+
+@pytest.mark.parametrize(
+    ("pdf", "change"),
+    [(plain(), draw_over), (plain(), draw_otherwise), (plain(), annotate), (plain(*FORM), fill_in)],
+)
+def test_what_was_changed_with_the_first_signature_is_not_what_was_there_before(
+    one: Institution, pdf: bytes, change: Callable[[IncrementalPdfFileWriter], None]
+) -> None:
+    changed = sealed_with(one, pdf, change)
+    for whole in (changed, seal(Institution(subject="Other"), changed)):
+        assert prepare_foreign(asked(whole)).first_ends == []
+    unchanged = sealed_with(one, pdf, lambda _: None)
+    assert pdf in {unchanged[:end] for end in prepare_foreign(asked(unchanged)).first_ends}
+
+
+def test_a_form_that_is_filled_after_the_first_signature_is_not_what_was_there_before(one: Institution) -> None:
+    sealed = seal(one, plain(*FORM))
+    assert prepare_foreign(asked(sealed)).first_ends
+    with_second = sealed_with(Institution(subject="Other"), sealed, fill_in)
+    made = prepare_foreign(asked(with_second))
+    assert (len(made.signers), made.first_ends) == (2, [])

@@ -31,17 +31,20 @@ from appliance.asic import (
     write_container,
 )
 from appliance.ceremonies import decode, encode
-from appliance.ceremonies.constitution import ApprovalRules
+from appliance.ceremonies.constitution import ApprovalRules, Constitution, Person
 from appliance.evidence import Indication, NamedBytes, Report, SubIndication, verify
+from appliance.evidence.context import Context
 from appliance.evidence.findings import Check
-from appliance.evidence.letters import LetterFacts
-from appliance.evidence.subjects import NamedFile
+from appliance.evidence.letters import LetterFacts, judge_letter
+from appliance.evidence.subjects import NamedDigest, NamedFile
 from appliance.letters.approval_keys import event_approvers
 from appliance.letters.approvers import Approver, Approvers
 from appliance.letters.bid_code import new_code
 from appliance.letters.event import Approval, Event, NewLetter, Receipt, ValueChange
 from appliance.letters.hidden import digest_of, disclosure_of
-from appliance.letters.veil import Context, veil
+from appliance.letters.seal_object import BESIDE, SealObject
+from appliance.letters.veil import Context as VeilContext
+from appliance.letters.veil import veil
 from appliance.record import commitment
 from firmware_tests.evidence.letters import (
     LETTER,
@@ -239,9 +242,12 @@ def test_a_passkeys_approval_is_of_this_event_or_refutes_it() -> None:
         assert check(approved(wrong, draft, "webauthn")).indication is FAILED
 
 
+CHEN = SoftwareOfficer("chen")
+
+
 def with_keys(change: Callable[[Approvers], Approvers] = lambda one: one, **wrong: Any) -> bytes:
     """A letter that a passkey approved, with the approvers' keys beside its event."""
-    officer = SoftwareOfficer("chen")
+    officer = CHEN
     draft = event(None, "issue", fields=FIELDS, value=opened_value())
     one = by_passkey(officer, draft.approval_text(), **wrong)
     rules = ApprovalRules(rp_id=RP_ID, origins=[ORIGIN], backup_eligible=True, models=["m"])
@@ -261,7 +267,9 @@ def test_a_passkeys_approval_is_checked_with_the_keys_beside_its_event() -> None
     report = check(with_keys())
     assert report.indication is PASSED, reasons(report)
     (found,) = facts(report).events[0].approvals
-    assert (found.indication, found.signer) == (PASSED, "passkey of chen in the constitution abababababababab")
+    assert found.signer == "passkey of chen in the constitution abababababababab"
+    assert (found.indication, found.sub_indications) == (UNDECIDED, [Sub.NO_CERTIFICATE_CHAIN_FOUND])
+    assert any("said by the seal alone" in one.text for one in checks(report) if one.outcome == "note")
     replace_ = msgspec.structs.replace
     stranger = Approver(id="chen", credentials=[SoftwareOfficer("chen").credential()])
     for change in (
@@ -273,6 +281,75 @@ def test_a_passkeys_approval_is_checked_with_the_keys_beside_its_event() -> None
     ):
         assert check(with_keys(change)).indication is FAILED
     assert check(with_keys(signed_challenge=hashlib.sha256(b"another event").digest())).indication is FAILED
+
+
+def test_an_approvers_keys_are_those_of_a_constitution_that_is_known_from_elsewhere() -> None:
+    world, _ = surroundings()
+    rules = ApprovalRules(rp_id=RP_ID, origins=[ORIGIN], backup_eligible=True)
+
+    def approval(law: Constitution, known: bool = True) -> tuple[Indication, Indication]:
+        content = with_keys(lambda one: msgspec.structs.replace(one, constitution=law.digest))
+        context = Context(world.trust(), (), (), microseconds(T0 + timedelta(days=1)))
+        context = replace(context, lists=context.trust.revocation_lists)
+        context = replace(context, constitutions={law.digest: law} if known else {})
+        judged = judge_letter(content, context, frozenset())
+        assert judged.facts is not None
+        return judged.facts.events[0].indication, judged.facts.events[0].approvals[0].indication
+
+    def law(*persons: Person, rules: ApprovalRules = rules) -> Constitution:
+        return Constitution(
+            box="ab" * 16, rehearsal=True, version=1, previous=None, issued="2026-01-01T00:00:00Z", rules=rules,
+            persons=list(persons), scopes=[],
+        )  # fmt: skip
+
+    chen = Person(id="chen", name="Chen", credentials=[CHEN.credential()])
+    other = Person(id="chen", name="Chen", credentials=[SoftwareOfficer("chen").credential()])
+    assert approval(law(chen)) == (PASSED, PASSED)
+    assert approval(law(chen), known=False) == (PASSED, UNDECIDED)
+    elsewhere = msgspec.structs.replace(rules, origins=["https://elsewhere.example"])
+    for wrong in (law(), law(other), law(chen, rules=elsewhere)):
+        assert approval(wrong) == (FAILED, FAILED)
+
+
+def test_a_seal_object_is_taken_for_registered_where_its_digest_is_known_from_elsewhere() -> None:
+    world, _ = surroundings()
+    sealer, issuer = world.sealer, world.seal_ca
+
+    def checked(*certificates: bytes, known: bool = False) -> Report:
+        text = encode(
+            SealObject(
+                tenant=event(None, "issue").actor.tenant,
+                seal="bids",
+                title="Bids",
+                type="guarantee",
+                version=1,
+                image="",
+                previous=None,
+                proposal=None,
+                step=0,
+                side_mm=40,
+                not_before="2020-01-01T00:00:00Z",
+                not_after="2040-01-01T00:00:00Z",
+                certificates=sorted(hashlib.sha256(one).hexdigest() for one in certificates),
+            )
+        )
+        desk = office()
+        desk.seal(
+            event(None, "issue", fields=FIELDS, value=opened_value()),
+            beside={BESIDE: text},
+            certificates=[sealer.der, issuer.der],
+        )
+        digests = [NamedDigest("sha256", hashlib.sha256(text).digest())] if known else []
+        file = NamedBytes("letter.asice", evidence(desk.chain()))
+        return verify([file], world.trust(), now_us=microseconds(T0 + timedelta(days=1)), digests=digests)
+
+    assert checked(issuer.der).indication is UNDECIDED, (
+        "a certificate that lies in the seal is not by which it was made"
+    )
+    for known, outcome in ((False, "note"), (True, "passed")):
+        report = checked(sealer.der, known=known)
+        assert report.indication is PASSED, reasons(report)
+        assert {one.outcome for one in checks(report) if "permits the certificate" in one.text} == {outcome}
 
 
 # --- what boxes would not seal, sealed all the same ------------------------------------------------------------------
@@ -385,7 +462,7 @@ def test_what_travels_beside_must_be_there() -> None:
 def veiled(value: object, opened: object | None = None, *, envelope: bool = True) -> bytes:
     """A letter whose veiled field is opened: what was committed to, and what the event says that it was."""
     key = ec.generate_private_key(ec.SECP256R1())
-    context = Context(tenant="bank", kind="ab" * 32, field="offer")
+    context = VeilContext(tenant="bank", kind="ab" * 32, field="offer")
     made = veil(rfc8785.dumps(value), context, key.public_key(), code=new_code())  # type: ignore[arg-type]
     raw_envelope = made.envelope.encoded()
     desk = office()

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from appliance.api.letters.signers import named
 from appliance.api.pdf_schemas import SealSeen
 from appliance.client import Client, Refused
 from appliance.letters.check import check
-from appliance.letters.kind import read_kind
+from appliance.letters.co_sealing import Signer, check_document
+from appliance.letters.errors import DocumentNotInOrder
+from appliance.letters.kind import SealedDocument, read_kind
 from appliance.letters.seal_object import BESIDE
 from firmware_tests.letters.kinds import FIELDS, OWN
 from firmware_tests.pdf.sealed import letter as rendered
 from firmware_tests.running import RunningBox, cinnabar
+from firmware_tests.seals.sealing import Authority, new_key
 from provisioning.rehearsal_seal import NAME
 
 
@@ -114,3 +121,39 @@ def test_the_verifier_says_as_what_the_seal_is_seen(client: Client, letter_box: 
     assert done.returncode == 0, done.stdout
     assert digest in done.stdout
     assert "permits the certificate of the seal" in done.stdout
+
+
+RULE = SealedDocument(digest="contract", order=["applicant", "bank"], own="bank")
+
+
+@pytest.mark.parametrize(
+    ("first_ends", "says"), [([], "changed with its first seal"), ([5], "is not the one whose digest"), ([8, 9], None)]
+)
+def test_a_pdf_that_its_first_signer_changed_is_not_that_pdf(first_ends: list[int], says: str | None) -> None:
+    pdf = b"contract\nseal"
+    fields = {"contract": hashlib.sha256(b"contract").hexdigest(), "applicant": {"name": "A"}, "bank": {"name": "B"}}
+    own, before = Signer(frozenset({"B"})), [Signer(frozenset({"A"}))]
+    with nullcontext() if says is None else pytest.raises(DocumentNotInOrder, match=says):
+        check_document(RULE, fields, pdf, before, first_ends, own)
+
+
+def test_a_common_name_does_not_make_one_institution_another() -> None:
+    def certificate(**parts: str) -> x509.Certificate:
+        oids = {"o": NameOID.ORGANIZATION_NAME, "cn": NameOID.COMMON_NAME}
+        authority, key = Authority(), new_key("ecdsa-p256-sha256")
+        subject = x509.Name([x509.NameAttribute(oids[name], text) for name, text in parts.items()])
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(authority.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+            .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+            .sign(authority.key, SHA256())
+        )
+
+    posing, plain = certificate(o="Guarantor", cn="Bank"), certificate(cn="Bank")
+    assert named(posing, rehearsal=False).names == {"Guarantor"}
+    assert named(plain, rehearsal=False).names == {"Bank"}
+    assert named(posing, rehearsal=True).names == {"Guarantor", "Bank"}

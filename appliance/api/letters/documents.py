@@ -68,7 +68,7 @@ async def prepare_papers(
         request = PdfSealRequest(document=asked.pdf, key=key.name, seen=asked.pdf_seen)
         ready = await prepare_foreign(worker, caller, key, request)
         signers = signers_of(worker, ready.judged.signers)
-        check_document(rule, after.fields, asked.pdf, signers, ready.judged.first_ends, own_signer(key))
+        check_document(rule, after.fields, asked.pdf, signers, ready.judged.first_ends, own_signer(worker, key))
         size = len(asked.pdf)
         seen = ready.seen
         papers.append(

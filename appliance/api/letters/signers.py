@@ -29,24 +29,31 @@ def signers_of(worker: Worker, certificates: Sequence[bytes]) -> list[Signer]:
     except TrustRefused as error:
         raise DocumentNotInOrder(f"the box cannot say who sealed it: {error}") from None
     authorities = [x509.load_der_x509_certificate(one.certificate.encoded) for one in bundle.trusted_for("seal")]
-    return [_signer(x509.load_der_x509_certificate(one), authorities) for one in certificates]
+    rehearsal = worker.settings.rehearsal
+    return [_signer(x509.load_der_x509_certificate(one), authorities, rehearsal) for one in certificates]
 
 
-def own_signer(key: SealingKey) -> Signer:
+def own_signer(worker: Worker, key: SealingKey) -> Signer:
     """The institution whose key this is."""
-    return _named(x509.load_der_x509_certificate(key.profile.certificates[0]))
+    return named(x509.load_der_x509_certificate(key.profile.certificates[0]), worker.settings.rehearsal)
 
 
-def _signer(certificate: x509.Certificate, authorities: Sequence[x509.Certificate]) -> Signer:
+def _signer(certificate: x509.Certificate, authorities: Sequence[x509.Certificate], rehearsal: bool) -> Signer:
     for authority in authorities:
         try:
             certificate.verify_directly_issued_by(authority)
         except (ValueError, TypeError, InvalidSignature):
             continue
-        return _named(certificate)
+        return named(certificate, rehearsal)
     raise DocumentNotInOrder("the PDF bears a seal of somebody whom the trust bundle does not name")
 
 
-def _named(certificate: x509.Certificate) -> Signer:
-    oids = (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
-    return Signer(frozenset(str(one.value) for oid in oids for one in certificate.subject.get_attributes_for_oid(oid)))
+def named(certificate: x509.Certificate, rehearsal: bool) -> Signer:
+    """As whom a certificate lets one seal: by its organisation where it has one, for whoever asks for the certificate
+    chooses the common name, another institution's if he likes. In rehearsal all have one organisation, so that the
+    common name tells them apart."""
+    organisations, common = (
+        frozenset(str(one.value) for one in certificate.subject.get_attributes_for_oid(oid))
+        for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
+    )
+    return Signer(organisations | common if rehearsal else organisations or common)

@@ -65,6 +65,8 @@ def _judge(
         signature = base64.b64decode(approval.signature, validate=True)
         if approvers is not None:
             signer = _enrolled(approval, text, approvers, at, found)
+            if signer:
+                signer = _known(approval, signature, text, approvers, context, proven_us, found) or signer
         elif approval.form == "cms":
             signer = _card(signature, text, context, proven_us, found)
         else:
@@ -115,6 +117,36 @@ def _enrolled(approval: Approval, text: bytes, approvers: Approvers, at: datetim
     found.passed("content", "It is over exactly this event, before it was approved, by a key of this person's.")
     form = "passkey" if approval.form == "webauthn" else "card"
     return f"{form} of {escape(approval.approver)} in the constitution {approvers.constitution[:16]}"
+
+
+def _known(
+    approval: Approval, signature: bytes, text: bytes, approvers: Approvers, context: Context, proven_us: int | None,
+    found: Journal,
+) -> str:  # fmt: skip
+    """Whether the keys beside the event are those of the person whom the verifier knows: by a constitution that was
+    followed from its founding; or of a card by its certificate. Whoever seals an event chooses what lies beside it."""
+    law, person = context.constitutions.get(approvers.constitution), approvers.person(approval.approver)
+    if law is not None and person is not None:
+        enrolled, rules = law.person(person.id), approvers.rules
+        found.expect(
+            enrolled is not None
+            and all(one in enrolled.credentials for one in person.credentials)
+            and (rules.rp_id, rules.origins, rules.backup_eligible)
+            == (law.rules.rp_id, law.rules.origins, law.rules.backup_eligible),
+            "approvers",
+            "The constitution that was followed from its founding has this person with these keys.",
+            SubIndication.SIG_CRYPTO_FAILURE,
+            "The constitution that was followed from its founding does not have this person with these keys.",
+        )
+        return ""
+    if approval.form == "cms":
+        return _card(signature, text, context, proven_us, found)
+    found.refuse(
+        "approvers",
+        SubIndication.NO_CERTIFICATE_CHAIN_FOUND,
+        "The keys beside the event are in no constitution that was given: give a ceremony's record bundle.",
+    )
+    return ""
 
 
 def _card(encoded: bytes, text: bytes, context: Context, proven_us: int | None, found: Journal) -> str:

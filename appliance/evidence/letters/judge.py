@@ -225,7 +225,7 @@ class _Work:
         self._check_times(event, found, journal)
         self._check_beside(event, sealed, journal)
         beside = {name.rpartition("/")[2]: content for name, content in sealed.files.items()}
-        judge_seal_objects(event, beside, sealed.seal, _instant(event.at), journal)
+        judge_seal_objects(event, beside, sealed.seal, _instant(event.at), self.context, journal)
         disclosed = self._disclosures(event, sealed, journal)
         approvals = judge_approvals(event, self.context, found.trusted_us, journal, beside.get(APPROVERS))
         journal.complete()
