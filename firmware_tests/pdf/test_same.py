@@ -23,9 +23,7 @@ def render(said: Rendering) -> bytes:
     request = request_of(bench_page(1), 1)
     assert said.attachment == request.attachment
     return render_letter(
-        msgspec.structs.replace(
-            request, time_s=said.time_s, template_digest=said.template_digest, creator=said.creator
-        )
+        msgspec.structs.replace(request, time_s=said.time_s, template_digest=said.template_digest, creator=said.creator)
     )
 
 

@@ -173,7 +173,7 @@ def _font(face: Face, part: Part, number: int) -> list[bytes]:
             b"/FontBBox": b"[%d %d %d %d]" % (left, bottom, right, top), b"/StemV": b"80",
             b"/Ascent": b"880", b"/Descent": b"-120", b"/CapHeight": b"729", b"/FontFile3": b"%d 0 R" % (number + 3),
         }),
-        stream({b"/Subtype": b"/CIDFontType0C", **_PACKED}, part.font),
+        stream({b"/Subtype": b"/CIDFontType0C"}, part.font),
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ _LONG: Final = re.compile("[!-~]{45,}")
 _PART: Final = re.compile("[!-~]{16}(?=[!-~])")
 BREAK: Final = "\u200b"
 _WIDE: Final = "\u2e80"
-_NOT_FIRST: Final = CLOSING | frozenset("！？％‰°…—～·ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ!%),.:;?]}\u00a0")
+_NOT_FIRST: Final = CLOSING | frozenset("％‰°…—～·ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ!%),.:;?]}\u00a0")
 _NOT_LAST: Final = OPENING | frozenset("([{$£¥￥€#\u00a0")
 _AFTER: Final = frozenset("-–/|")
 
@@ -53,6 +53,8 @@ def _filled(text: str, face: Face, limit: float) -> list[str]:
             if at in extra or _may_break(text[at - 1], character):
                 stop = at
             width += pairs[text[at - 1 : at + 1]]
+        elif face.begins_blank(character):
+            width = -HALF
         width += widths[character]
         blank = HALF if character in CLOSING and widths[character] == EM else 0
         if width - blank > limit and character != " ":
