@@ -41,4 +41,5 @@ def profile_of(pdf: bytes) -> Profile:
     told = dictionary(source.resolved(intent))
     members, content = source.stream(reference(told[b"/DestOutputProfile"]) or 0)
     members.pop(b"/Length")
-    return Profile(members, content, told[b"/Info"])
+    info = source.members(reference(source.trailer[b"/Info"]) or 0)
+    return Profile(members, content, told[b"/Info"], info[b"/Creator"].decode("ascii").strip("()"))

@@ -17,16 +17,16 @@ from appliance.pdf.setting.face import Face
 from appliance.pdf.setting.letter import TEMPLATE, set_pages
 from appliance.pdf.setting.sheet import Sheet
 
-__all__ = ["SETTER", "TEMPLATE", "Attachment", "BeyondSetter", "Face", "Profile", "creator", "set_letter"]
+__all__ = ["SETTER", "TEMPLATE", "Attachment", "BeyondSetter", "Face", "Profile", "set_letter"]
 
 SETTER: Final = "Cinnabar letter setter 1"
 """Name and version: another version wherever a page would come out otherwise."""
 
 
-def creator(faces: tuple[Face, Face]) -> str:
-    """What a PDF says of its making."""
+def _creator(faces: tuple[Face, Face], profile: Profile) -> str:
+    """What a PDF says of its making: all that a page's bytes hang on beside its data."""
     regular = faces[0].tables
-    return f"{SETTER}, {regular.postscript_name} {regular.revision:.3f}"
+    return f"{SETTER}, {regular.postscript_name} {regular.revision:.3f}, profile of {profile.origin}"
 
 
 def set_letter(
@@ -46,7 +46,7 @@ def set_letter(
         f"{page.title.zh} {page.title.en}",
         f"{page.issuer.zh} {page.issuer.en}",
         f"template-sha256:{TEMPLATE}",
-        creator(faces),
+        _creator(faces, profile),
         time_s,
     )
     fonts = [(face, face.part(used)) for face, used in zip(faces, sheet.used, strict=True)]

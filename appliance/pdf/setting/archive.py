@@ -61,6 +61,8 @@ class Profile(NamedTuple):
     content: bytes
     description: bytes
     """A text string as it stands."""
+    origin: str
+    """Which typst it is of."""
 
 
 class Told(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from appliance.pdf.errors import PdfRefused
 
-
-class BeyondSetter(PdfRefused):
-    """The setter does not know how to set this: typst does."""
+class BeyondSetter(Exception):
+    """The setter does not know how to set this. Nobody outside the document worker meets it."""

@@ -1,7 +1,7 @@
 """A face as the setter uses it: how wide text is, how it is shown, and the part of the font that goes into a PDF.
 
 What is found out about a character is kept for the life of the worker; the font has 65,535 glyphs at most, and what is
-kept of pairs and of whole texts is dropped when it is much.
+kept of pairs and of short texts is dropped when it is much.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ CLOSING: Final = frozenset("、，。：；！？）〕］｝〉》」』】〗�
 _QUOTES: Final = frozenset("“‘")
 _LATIN_ENDS: Final = 0x0530
 _SCRIPTS_END: Final = 0x2E80
-_MOST_KEPT: Final = 50_000
+_MOST_KEPT: Final = 20_000
+_LONGEST_KEPT: Final = 64
 _SET: Final = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"))
 _SYMBOLS: Final = frozenset(("Sm", "Sc", "Sk", "So"))
 _FROM_THE_RIGHT: Final = frozenset(("R", "AL", "AN"))
@@ -60,9 +61,11 @@ class Face:
         """Raises BeyondSetter on a character that it does not set."""
         shown = self._shown.get(text)
         if shown is None:
-            if len(self._shown) > _MOST_KEPT:
-                self._shown.clear()
-            shown = self._shown[text] = self._show(text)
+            shown = self._show(text)
+            if len(text) <= _LONGEST_KEPT:
+                if len(self._shown) > _MOST_KEPT:
+                    self._shown.clear()
+                self._shown[text] = shown
         return shown
 
     def _show(self, text: str) -> Shown:
