@@ -1,4 +1,4 @@
-"""The box's own letter template, set without typst: the same page, from the same data, ten times as fast.
+"""The box's own letter template, set without typst: the same page, from the same data, seven times as fast.
 
 What is measured here follows appliance/documents/templates/letter.typ, length for length; a change there without one
 here is found by TEMPLATE, and typst sets the letter until both are alike again. Lines and rows go to a new page whole.
