@@ -107,6 +107,8 @@ class RenderLetterRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=
     template_digest: str = ""
     """SHA-256 that the template must have, hexadecimal; needed with `template_source`. Of the box's own template it
     chooses the version, the newest without one."""
+    creator: bytes = b""
+    """What set the letter that is made anew, as its PDF says (appliance.pdf.Rendering): typst's is set by typst."""
 
 
 class SealPictureRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

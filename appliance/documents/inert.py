@@ -10,23 +10,17 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from appliance.pdf.setting.lines import breakable
+
 _HIDDEN: Final = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff]"
 )
-_LONG: Final = re.compile("[!-~]{45,}")
-_PART: Final = re.compile("[!-~]{16}(?=[!-~])")
-_BREAK: Final = "\u200b"
 
 
 def visible(text: str) -> str:
     """The text with each hidden character as its number. Line feeds stay."""
     return _HIDDEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
-
-
-def breakable(text: str) -> str:
-    """The text with places to break, every sixteen characters, in words that may be longer than a column."""
-    return _LONG.sub(lambda found: _PART.sub(lambda part: part[0] + _BREAK, found[0]), text)
 
 
 def inert(value: object, *, breaking: bool = False) -> object:

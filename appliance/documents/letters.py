@@ -1,7 +1,11 @@
-"""Letters as PDF/A-3b, set by typst, with the letter's canonical JSON inside as the file that they were made from."""
+"""Letters as PDF/A-3b, with the letter's canonical JSON inside as the file that they were made from.
+
+The box sets its own template itself (appliance.pdf.setting) where it knows how; all else is set by typst.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 from typing import Final
@@ -9,21 +13,26 @@ from typing import Final
 import msgspec
 import typst
 
-from appliance.documents.codes import qr_svg
+from appliance.documents.codes import qr_modules, qr_svg
 from appliance.documents.contracts import RenderLetterRequest
 from appliance.documents.errors import FontsMissing, NotRendered
 from appliance.documents.inert import inert
 from appliance.documents.rendering import FONTS, TEMPLATES
-from appliance.pdf.page import laid_out, read_page
+from appliance.documents.setter import faces, profile_of
+from appliance.pdf.page import LetterPage, laid_out, read_page
+from appliance.pdf.setting import TEMPLATE, Attachment, BeyondSetter, Profile, set_letter
 
 FAMILIES: Final = ("Noto Serif CJK SC", "Noto Sans CJK SC")
 ATTACHED: Final = "letter.json"
 """The name of the attached file."""
+_MEDIA_TYPE: Final = "application/json"
+_DESCRIPTION: Final = "The letter that this page shows 本页所示文书的数据"
 _ATTACH: Final = (
     f'\n#pdf.attach("{ATTACHED}", bytes(sys.inputs.attachment), relationship: "source", '
-    'mime-type: "application/json", description: "The letter that this page shows 本页所示文书的数据")\n'
+    f'mime-type: "{_MEDIA_TYPE}", description: "{_DESCRIPTION}")\n'
 ).encode()
 _STANDARD: Final = "a-3b"
+_TYPST: Final = b"(Typst "
 _WRAPPED: Final = {"statement", "sections", "tables", "notes"}
 """Members of a page that stand in columns."""
 
@@ -38,6 +47,7 @@ def fonts() -> typst.Fonts:
     if missing:
         # Without a font typst leaves the text out.
         raise FontsMissing(f"the box lacks the font {missing[0]}: install fonts-noto-cjk")
+    faces()
     return found
 
 
@@ -54,13 +64,46 @@ def template_digest(source: bytes) -> str:
 
 def render_letter(request: RenderLetterRequest) -> bytes:
     """The PDF of a letter; equal requests give equal bytes. Raises FontsMissing, NotRendered, PageRefused."""
-    source, data = _template(request)
+    page = None
+    if request.template_source is None:
+        if request.template != "letter":
+            raise NotRendered("template: the box has no such template of its own")
+        page, source = read_page(request.data), _own(request.template_digest)
+    elif request.template_digest:
+        source = request.template_source
+    else:
+        raise NotRendered("template_digest: a template that is brought needs the digest that its quorum approved")
     digest = template_digest(source)
     if request.template_digest not in ("", digest):
         raise NotRendered(f"template: its digest is {digest}, not the one that is asked for")
-    inputs = {"data": data, "attachment": _attachment(request.attachment), "template": digest}
+    attachment = _attachment(request.attachment)
+    if page is not None and digest == TEMPLATE and not request.creator.startswith(_TYPST):
+        with contextlib.suppress(BeyondSetter):
+            return _set_here(request, page)
+    data = _json(inert(_given(request.data))) if page is None else _json(_laid_out(page))
+    return _set_by_typst(request, source, {"data": data, "attachment": attachment, "template": digest})
+
+
+def _set_here(request: RenderLetterRequest, page: LetterPage) -> bytes:
+    """Raises BeyondSetter, NotRendered, FontsMissing."""
+    return set_letter(
+        page,
+        None if request.qr is None else qr_modules(request.qr),
+        Attachment(ATTACHED, request.attachment, _MEDIA_TYPE, _DESCRIPTION),
+        request.time_s,
+        faces(),
+        _profile(),
+    )
+
+
+@functools.cache
+def _profile() -> Profile:
+    return profile_of(_made(_compiler().compile(b"", format="pdf", pdf_standards=[_STANDARD], timestamp=0)))
+
+
+def _set_by_typst(request: RenderLetterRequest, source: bytes, inputs: dict[str, str]) -> bytes:
     if request.qr is not None:
-        inputs["qr"] = qr_svg(request.qr)
+        inputs = {**inputs, "qr": qr_svg(request.qr)}
     try:
         made = _compiler().compile(
             source + _ATTACH,
@@ -72,27 +115,25 @@ def render_letter(request: RenderLetterRequest) -> bytes:
         )
     except (typst.TypstError, RuntimeError) as error:
         raise NotRendered(f"the letter cannot be set: {error}") from None
+    return _made(made)
+
+
+def _made(made: bytes | list[bytes] | None) -> bytes:
     if not isinstance(made, bytes):
         raise NotRendered("the letter cannot be set: it came in pieces")
     return made
 
 
-def _template(request: RenderLetterRequest) -> tuple[bytes, str]:
-    """The source, and its data as JSON with nothing hidden in it."""
-    if request.template_source is None:
-        if request.template != "letter":
-            raise NotRendered("template: the box has no such template of its own")
-        page = read_page(request.data)
-        return _own(request.template_digest), _json(
-            {name: inert(member, breaking=name in _WRAPPED) for name, member in laid_out(page).items()}
-        )
-    if not request.template_digest:
-        raise NotRendered("template_digest: a template that is brought needs the digest that its quorum approved")
+def _laid_out(page: LetterPage) -> dict[str, object]:
+    """What the template is given, with nothing hidden in it."""
+    return {name: inert(member, breaking=name in _WRAPPED) for name, member in laid_out(page).items()}
+
+
+def _given(data: str) -> object:
     try:
-        data = msgspec.json.decode(request.data)
+        return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotRendered(f"data: {error}") from None
-    return request.template_source, _json(inert(data))
 
 
 def _own(digest: str) -> bytes:

@@ -37,7 +37,7 @@ class Sameness(Enum):
     ADDED = "added"
     """The page is, but what came later is more than seals."""
     OTHER_RENDERER = "other-renderer"
-    """It was set by another version of typst than the one that made it anew: nothing can be said."""
+    """It was set by another version of the setter, or of typst, than made it anew: nothing can be said."""
 
 
 class Rendering(NamedTuple):
@@ -49,7 +49,7 @@ class Rendering(NamedTuple):
     """SHA-256, hexadecimal."""
     time_s: int
     creator: bytes
-    """The version of typst, as the file tells it."""
+    """What set it, typst or the box's own setter, and in which version, as the file tells it."""
 
 
 def first_revision(pdf: bytes) -> bytes:
@@ -80,7 +80,8 @@ def same_letter(pdf: bytes, render: Callable[[Rendering], bytes]) -> Sameness:
     """Compare a PDF with what `render` makes of its own attached JSON, with the template that it names, at its time.
 
     `render` looks the template up by its digest, makes the page's data from the JSON by the rules of the letter's kind,
-    and may raise; it takes neither from the PDF. Raises PdfRefused where the PDF is not one that the box rendered.
+    has the page set by what set it (`creator`), and may raise; it takes neither template nor rules from the PDF.
+    Raises PdfRefused where the PDF is not one that the box rendered.
     """
     revision = first_revision(pdf)
     rendering = read_rendering(pdf)

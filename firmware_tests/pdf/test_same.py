@@ -23,8 +23,8 @@ def render(said: Rendering) -> bytes:
     request = request_of(bench_page(1), 1)
     assert said.attachment == request.attachment
     return render_letter(
-        msgspec.structs.replace(request, time_s=said.time_s, template_digest=said.template_digest)
-    )  # fmt: skip
+        msgspec.structs.replace(request, time_s=said.time_s, template_digest=said.template_digest, creator=said.creator)
+    )
 
 
 def test_sealed_letters_are_the_same_in_every_level(levels: Levels) -> None:
@@ -43,9 +43,17 @@ def test_another_amount_on_the_page_is_found(institution: Institution) -> None:
     assert same_letter(institution.seal(forged), render) is Sameness.DIFFERS
 
 
+def test_what_typst_set_is_set_by_typst_again(institution: Institution) -> None:
+    made = render_letter(msgspec.structs.replace(request_of(bench_page(1), 1), creator=b"(Typst "))
+    assert read_rendering(made).creator.startswith(b"(Typst 0.")
+    assert read_rendering(letter()).creator.startswith(b"(Cinnabar letter setter ")
+    assert same_letter(institution.seal(made), render) is Sameness.SAME
+
+
 def test_another_version_of_the_renderer_is_told() -> None:
-    other = letter().replace(b"(Typst 0.", b"(Typst 9.")
-    assert same_letter(other, render) is Sameness.OTHER_RENDERER
+    typsts = render_letter(msgspec.structs.replace(request_of(bench_page(1), 1), creator=b"(Typst "))
+    assert same_letter(typsts.replace(b"(Typst 0.", b"(Typst 9."), render) is Sameness.OTHER_RENDERER
+    assert same_letter(letter().replace(b"setter 1,", b"setter 0,"), render) is Sameness.OTHER_RENDERER
 
 
 def test_an_overlay_after_the_seal_is_found(institution: Institution) -> None:

@@ -81,7 +81,7 @@ def test_each_scheme_makes_a_seal_that_pyhanko_trusts(scheme: str) -> None:
 
 def test_a_changed_byte_is_seen(levels: Levels) -> None:
     sealed = bytearray(levels.files["b-t"])
-    sealed[sealed.index(b"(Typst") + 2] ^= 1
+    sealed[sealed.index(b"(Cinnabar") + 2] ^= 1
     (verdict,) = validate(bytes(sealed), levels.roots)
     assert not verdict.intact
 
