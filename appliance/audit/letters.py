@@ -206,15 +206,18 @@ def _event(record: list[Any], artifact: Artifact) -> EventView:
         record=record[1].hex(),
         leaf=record[0],
         key=record[4],
-        stamped=_stamped(artifact.seal),
+        stamped=_stamped(artifact),
         files=[(name, len(content)) for name, content in sorted(artifact.beside.items())],
     )
 
 
-def _stamped(seal: bytes) -> int | None:
-    """genTime of the time-stamp inside a CAdES B-T seal (EN 319 122-1, clause 5.3)."""
+def _stamped(artifact: Artifact) -> int | None:
+    """genTime of the time-stamp inside a CAdES B-T seal (EN 319 122-1, clause 5.3), or of the one that the seal shares
+    with others."""
     try:
-        signer = cms.ContentInfo.load(seal)["content"]["signer_infos"][0]
+        if artifact.stamp is not None:
+            return token_imprint(artifact.stamp.token).time_us
+        signer = cms.ContentInfo.load(artifact.seal)["content"]["signer_infos"][0]
         for attribute in signer["unsigned_attrs"]:
             if attribute["type"].native == "signature_time_stamp_token":
                 return token_imprint(attribute["values"][0].dump()).time_us

@@ -60,7 +60,11 @@ LETTERS: Final[dict[str, str]] = {
         "矛盾：日志第 {0} 项位于较早事件的记录之前。",
     "The event's time is none.": "事件的时间无效。",
     "The box says that it happened at {0}.": "设备声明其发生于 {0}。",
-    "The seal has no time-stamp that holds, as seals of events have.": "签章没有有效的时间戳，而事件的签章均应有。",
+    "The seal has no time-stamp that holds, neither inside it nor by an evidence record beside it.":
+        "签章没有有效的时间戳：其内部没有，随附的证据记录也没有。",
+    "The evidence record is over something else than this event's seal.": "证据记录所涵盖的不是此事件的签章。",
+    "{0} and its manifest are not both there.": "{0} 与其清单未同时存在。",
+    "{0} names something else than the seal of its event as it is here.": "{0} 所列的不是文件中其事件的签章。",
     "Contradiction: the event says {0}, but its seal existed no later than {1}.":
         "矛盾：事件声明 {0}，但其签章最迟存在于 {1}。",
     "The envelope of the encrypted field {0} is not in the file.": "加密字段 {0} 的信封不在文件中。",

@@ -284,7 +284,15 @@ class IntakeRunner:
         told = close_told(worker.cipher_of(held.tenant), held.intake, decided, made.told)
         try:
             answer = await worker.recorder.intake_slice(
-                held.intake, decided, os.urandom(16), made.items, told, _pack(at), held.certificate, made.mark
+                held.intake,
+                decided,
+                os.urandom(16),
+                made.items,
+                told,
+                _pack(at),
+                held.certificate,
+                made.mark,
+                made.stamp,
             )
         except OutcomeUnknown:
             raise  # the recorder's client learns it later, and counts
@@ -292,7 +300,7 @@ class IntakeRunner:
             if made.signatures:
                 worker.counter.drop(error.code, made.signatures)
             raise
-        for reason, count in answer.dropped(made.items).items():
+        for reason, count in answer.dropped(made.items, made.stamp).items():
             worker.counter.drop(reason, count)
         if answer.halt is not None:
             raise answer.halt
