@@ -93,8 +93,9 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     leaf: int
     key: str
     stamped: int | None
-    """Time of the seal's time-stamp, microseconds since the epoch; None: it has none that can be read. The stamp's own
-    record is the log's next leaf."""
+    """Time of the seal's time-stamp, microseconds since the epoch; None: it has none that can be read."""
+    stamp: str
+    """The stamp's own record: its id, or its leaf in the log."""
     files: list[tuple[str, int]]
     """Name and bytes of what travels beside the event."""
 
@@ -207,6 +208,7 @@ def _event(record: list[Any], artifact: Artifact) -> EventView:
         leaf=record[0],
         key=record[4],
         stamped=_stamped(artifact),
+        stamp=str(record[0] + 1) if artifact.stamp is None else artifact.stamp.record.hex(),
         files=[(name, len(content)) for name, content in sorted(artifact.beside.items())],
     )
 

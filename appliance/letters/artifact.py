@@ -20,6 +20,8 @@ class BatchStamp(msgspec.Struct, frozen=True, array_like=True):
     """From SHA-256 of the seal to what the token covers: appliance.evidence_records.hash_tree."""
     token: bytes
     """RFC 3161, DER, with its certificates."""
+    record: bytes
+    """Id of the token's own record."""
 
 
 class Artifact(msgspec.Struct, frozen=True, array_like=True):

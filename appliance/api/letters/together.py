@@ -91,7 +91,7 @@ class SealedTogether:
         events = []
         try:
             for place, one in enumerate(waiting):
-                events.append(self._record(one, BatchStamp(tree.path(place), batch.token)))
+                events.append(self._record(one, BatchStamp(tree.path(place), batch.token, stamp.entry.record_id)))
                 if turn():
                     await asyncio.sleep(0)
         except BaseException:
