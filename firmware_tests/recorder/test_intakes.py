@@ -140,7 +140,8 @@ def test_a_slices_stamp_is_taken_with_its_first_row_or_not_at_all(standing: Reco
         assert leaves == list(range(leaves[0], leaves[0] + 3))
         # What it is over is refused: so is it, and both are the caller's to count.
         other = msgspec.structs.replace(event(), kind="batch-stamp")
-        last = item(4, os.urandom(16), claim(used))
+        another = letter_id()
+        last = item(4, os.urandom(16), claim(another), letter=another)
         decided = await client.intake_slice(run, 3, os.urandom(16), [last], b"", b"4", acme.certificate, None, other)
         assert decided.dropped([last], other) == {"no-row-accepted": 1, decided.rows[0][2]: 1}
         assert await client.query("get_record", acme.tenant, other.record_id) is None
