@@ -144,7 +144,8 @@ def test_a_slices_stamp_is_taken_with_its_first_row_or_not_at_all(standing: Reco
         last = item(4, os.urandom(16), claim(another), letter=another)
         decided = await client.intake_slice(run, 3, os.urandom(16), [last], b"", b"4", acme.certificate, None, other)
         assert decided.dropped([last], other) == {"no-row-accepted": 1, decided.rows[0][2]: 1}
-        assert await client.query("get_record", acme.tenant, other.record_id) is None
+        with pytest.raises(NotFound):
+            await client.query("get_record", acme.tenant, other.record_id)
 
         # A stamp without a seal that goes on record, and one in a run that only checks.
         for checks, items in ((False, [wrong(1)]), (True, [item(1, os.urandom(16))])):
