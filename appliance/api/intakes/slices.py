@@ -98,6 +98,12 @@ class RowMaker:
     keys: RowKeys
     check: bool
 
+    def follows(self, rows: Sequence[Row]) -> bool:
+        """Whether what the rows mean may depend on rows before them: they are events of letters, or have conditions on
+        some. What else rows do to each other the recorder decides."""
+        rule = self.loaded.kind.events.get(self.event)
+        return rule is None or bool(rule.conditions) or any(row.letter for row in rows[:ROWS])
+
     async def slice(self, rows: Sequence[Row]) -> Slice:
         """As many of the rows as one transaction is to decide, from the first. Raises Halted, Unavailable, HsmError."""
         made = Slice()
