@@ -205,6 +205,8 @@ class RowMaker:
 
     async def _letters(self, rows: Sequence[Row]) -> dict[str, LetterState]:
         """The letters that rows are events of, and those that their conditions name, as they stand."""
+        if not self.follows(rows):
+            return {}
         own = {row.letter for row in rows if _is_letter(row.letter)}
         letters = await read_letters(self.worker, self.caller.tenant, sorted(own))
         named: set[str] = set()
