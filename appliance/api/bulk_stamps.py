@@ -28,6 +28,8 @@ from appliance.instants import rfc3339
 from appliance.record import Record
 
 if TYPE_CHECKING:
+    from appliance.api.callers import Caller
+    from appliance.api.units import StampingUnit
     from appliance.api.worker import Worker
 
 MEDIA_DIGESTS: Final = "application/vnd.cinnabar.digests"
@@ -72,26 +74,9 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
     await asyncio.sleep(0)  # let single stamps through between the steps of a large batch
     tree = HashTree.build(leaves, hash_name)
     await asyncio.sleep(0)
-    prepared = unit.unit.prepare_digest(hash_name, tree.root, worker.clock.read(), policy=policy, certificates=True)
     await worker.gates.check_room(worker.recorder, caller, unit.name, idempotency)
-    signature = await unit.key.sign_async(prepared.to_be_signed)
-    batch = CompactBatch(tree, unit.unit.complete(prepared, signature))
-    signed = signing.record_signature(
-        unit.cipher,
-        caller,
-        unit.name,
-        "batch-stamp",
-        artifact=batch.encode(),
-        content_digest=tree.root,
-        content_hash=hash_name,
-        time_us=prepared.time_us,
-        to_be_signed=prepared.to_be_signed,
-        signature=signature,
-        count=tree.count,
-        policy=prepared.policy,
-        serial=prepared.serial,
-    )
-    replayed = await signing.commit(worker, caller, [signed], idempotency, (unit.name, prepared.time_us))
+    signed, batch, time_us = await stamp_tree(worker, caller, unit, tree, policy)
+    replayed = await signing.commit(worker, caller, [signed], idempotency, (unit.name, time_us))
     if replayed is None:
         answered = _Answered(signed.entry.record_id, decode_record(signed.record), batch)
     else:
@@ -101,6 +86,27 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
     if compact:
         return Response(_compact(answered), MEDIA_BATCH.encode())
     return Response(await _answer(answered, positions, refused, paths))
+
+
+async def stamp_tree(
+    worker: Worker, caller: Caller, unit: StampingUnit, tree: HashTree, policy: str | None = None
+) -> tuple[signing.Signed, CompactBatch, int]:
+    """A time-stamp over a tree's root: (its record, which is not on disk yet; tree and token; genTime in
+    microseconds). Raises what the unit and its token refuse with."""
+    name = tree.algorithm.name
+    prepared = unit.unit.prepare_digest(name, tree.root, worker.clock.read(), policy=policy, certificates=True)
+    signature = await unit.key.sign_async(prepared.to_be_signed)
+    try:
+        batch = CompactBatch(tree, unit.unit.complete(prepared, signature))
+        signed = signing.record_signature(
+            unit.cipher, caller, unit.name, "batch-stamp", artifact=batch.encode(), content_digest=tree.root,
+            content_hash=name, time_us=prepared.time_us, to_be_signed=prepared.to_be_signed, signature=signature,
+            count=tree.count, policy=prepared.policy, serial=prepared.serial,
+        )  # fmt: skip
+    except BaseException:
+        worker.counter.drop("stamp-unfinished")
+        raise
+    return signed, batch, prepared.time_us
 
 
 def _sized(digests: list[str], hash_name: str) -> tuple[bytes, dict[int, BatchRejected]]:

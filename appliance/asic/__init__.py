@@ -7,7 +7,14 @@ from appliance.asic.chain import Line, Step, follow_line
 from appliance.asic.container import read_container, write_container
 from appliance.asic.errors import ContainerRefused, EvidenceNotBuildable, ManifestRefused
 from appliance.asic.letter import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
-from appliance.asic.manifest import Manifest, Reference, court_manifest, event_manifest, read_manifest
+from appliance.asic.manifest import (
+    Manifest,
+    Reference,
+    court_manifest,
+    event_manifest,
+    evidence_record_manifest,
+    read_manifest,
+)
 from appliance.asic.names import ASIC_E, COURT_PARTS, COURT_RECORD, JSON_TYPE, EventNames, event_names
 
 __all__ = [
@@ -30,6 +37,7 @@ __all__ = [
     "court_manifest",
     "event_manifest",
     "event_names",
+    "evidence_record_manifest",
     "follow_line",
     "letter_container",
     "read_container",

@@ -15,9 +15,10 @@ import msgspec
 from appliance.asic.chain import Line, follow_line
 from appliance.asic.container import write_container
 from appliance.asic.errors import EvidenceNotBuildable, ManifestRefused
-from appliance.asic.manifest import Manifest, read_manifest
+from appliance.asic.manifest import Manifest, evidence_record_manifest, read_manifest
 from appliance.asic.names import COURT, COURT_PARTS, LETTER, PAGE, certificate_name, list_name, names_of, read_name
 from appliance.asic.page import page_for_people
+from appliance.evidence_records import EvidenceMismatch, EvidenceRejected
 from appliance.letters.artifact import Artifact
 from appliance.letters.errors import EventDamaged
 from appliance.letters.event import read_event
@@ -106,7 +107,7 @@ def _entries(chain: Sequence[EventFiles], line: Line, extras: Extras) -> Iterato
         _check_manifest(artifact.manifest, step.tail, [names.event, *beside])
         yield names.event, artifact.event
         yield from beside.items()
-        yield from _sealed(step.tail, artifact.manifest, artifact.seal, one.opened)
+        yield from _sealed(step.tail, artifact.manifest, artifact.seal, one.opened, _evidence_record(artifact))
         shown = {name: text for name, text in artifact.disclosures.items() if name in extras.disclosed}
         if shown:
             yield names.disclosures, _json(shown)
@@ -116,10 +117,22 @@ def _entries(chain: Sequence[EventFiles], line: Line, extras: Extras) -> Iterato
         yield from sorted({naming(hashlib.sha256(one).hexdigest()): one for one in contents}.items())
 
 
-def _sealed(tail: str, manifest: bytes, seal: bytes, opened: OpenedRecord) -> Iterator[tuple[str, bytes]]:
+def _evidence_record(artifact: Artifact) -> bytes | None:
+    try:
+        return artifact.evidence_record()
+    except (EvidenceMismatch, EvidenceRejected) as error:
+        raise EvidenceNotBuildable(str(error)) from None
+
+
+def _sealed(
+    tail: str, manifest: bytes, seal: bytes, opened: OpenedRecord, evidence_record: bytes | None = None
+) -> Iterator[tuple[str, bytes]]:
     names = names_of(tail)
     yield names.manifest, manifest
     yield names.seal, seal
+    if evidence_record is not None:
+        yield names.evidence_record, evidence_record
+        yield names.evidence_manifest, evidence_record_manifest(tail, hashlib.sha256(seal).digest())
     value: dict[str, Any] = {
         "commitment": commitment(opened.salt, opened.record).hex(),
         "content": opened.record.decode(),

@@ -71,6 +71,13 @@ def court_manifest(files: Iterable[tuple[str, str, bytes]]) -> bytes:
     return _write(COURT, files)
 
 
+def evidence_record_manifest(tail: str, seal: bytes) -> bytes:
+    """The manifest of an evidence record (EN 319 162-1, clause 4.4.4.2, item 4): it is over the seal, whose SHA-256 is
+    `seal`, and so over all that the seal covers. Equal arguments give equal bytes."""
+    names = names_of(tail)
+    return write_manifest(names.evidence_record, "", [(names.seal, SEAL_TYPE, seal)])
+
+
 def read_manifest(data: bytes) -> Manifest:
     """Take a manifest apart. Raises ManifestRefused for anything but the one spelling that is written here."""
     try:
@@ -103,9 +110,10 @@ def _write(tail: str, files: Iterable[tuple[str, str, bytes]]) -> bytes:
 
 
 def write_manifest(signature: str, signature_type: str, files: Iterable[tuple[str, str, bytes]]) -> bytes:
-    """Any manifest. `signature`: the entry that vouches for it, with its media type, which is plain; `files` as of
-    `event_manifest`."""
-    parts = [_BEGIN, f'<asic:SigReference URI="{_uri(signature)}" MimeType="{signature_type}"/>']
+    """Any manifest. `signature`: the entry that vouches for it, with its media type, which is plain, or empty where it
+    has none; `files` as of `event_manifest`."""
+    media_type = f' MimeType="{signature_type}"' if signature_type else ""
+    parts = [_BEGIN, f'<asic:SigReference URI="{_uri(signature)}"{media_type}/>']
     for name, media_type, digest in files:
         encoded = b2a_base64(digest, newline=False).decode("ascii")
         parts.append(

@@ -40,8 +40,8 @@ all for people; the clock's record; attestations of the keys; versions of the so
 whose consent."""
 
 Role = Literal[
-    "mimetype", "letter", "page", "event", "beside", "manifest", "seal", "opening", "proof", "disclosures", "court",
-    "certificate", "crl",
+    "mimetype", "letter", "page", "event", "beside", "manifest", "seal", "evidence-record", "evidence-manifest",
+    "opening", "proof", "disclosures", "court", "certificate", "crl",
 ]  # fmt: skip
 _TAIL = r"(?P<tail>(?:[0-9a-f]{32}-)?(?:[0-9]{4}|[1-9][0-9]{4,8}))"
 _ANY_TAIL = rf"(?:{_TAIL}|(?P<court>court))"
@@ -52,6 +52,8 @@ _PATTERNS: Final[list[tuple[Role, re.Pattern[str]]]] = [
     ("beside", re.compile(rf"event-{_TAIL}/{_NAME}")),
     ("manifest", re.compile(rf"META-INF/ASiCManifest-{_ANY_TAIL}\.xml")),
     ("seal", re.compile(rf"META-INF/signature-{_ANY_TAIL}\.p7s")),
+    ("evidence-record", re.compile(rf"META-INF/evidencerecord-{_TAIL}\.ers")),
+    ("evidence-manifest", re.compile(rf"META-INF/ASiCEvidenceRecordManifest-{_TAIL}\.xml")),
     ("opening", re.compile(rf"META-INF/opening-{_ANY_TAIL}\.json")),
     ("proof", re.compile(rf"META-INF/proof-{_ANY_TAIL}\.tlog-proof")),
     ("disclosures", re.compile(rf"META-INF/disclosures-{_TAIL}\.json")),
@@ -73,6 +75,11 @@ class EventNames(NamedTuple):
     """The ASiCManifest (EN 319 162-1, annex A.4) that names the event and what is beside it."""
     seal: str
     """The CAdES signature over the manifest."""
+    evidence_record: str
+    """The evidence record (RFC 4998) that stamps the seal, where no time-stamp is inside it: EN 319 162-1, clause
+    4.4.4.2, item 4."""
+    evidence_manifest: str
+    """The ASiCEvidenceRecordManifest, which says what that record is over."""
     opening: str
     """The event's record with its salt."""
     proof: str
@@ -109,6 +116,8 @@ def names_of(tail: str) -> EventNames:
         f"event-{tail}/" if tail != COURT else f"{COURT}/",
         f"{META}ASiCManifest-{tail}.xml",
         f"{META}signature-{tail}.p7s",
+        f"{META}evidencerecord-{tail}.ers",
+        f"{META}ASiCEvidenceRecordManifest-{tail}.xml",
         f"{META}opening-{tail}.json",
         f"{META}proof-{tail}.tlog-proof",
         f"{META}disclosures-{tail}.json",

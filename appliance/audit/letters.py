@@ -93,8 +93,9 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     leaf: int
     key: str
     stamped: int | None
-    """Time of the seal's time-stamp, microseconds since the epoch; None: it has none that can be read. The stamp's own
-    record is the log's next leaf."""
+    """Time of the seal's time-stamp, microseconds since the epoch; None: it has none that can be read."""
+    stamp: str
+    """The stamp's own record: its id, or its leaf in the log."""
     files: list[tuple[str, int]]
     """Name and bytes of what travels beside the event."""
 
@@ -206,15 +207,19 @@ def _event(record: list[Any], artifact: Artifact) -> EventView:
         record=record[1].hex(),
         leaf=record[0],
         key=record[4],
-        stamped=_stamped(artifact.seal),
+        stamped=_stamped(artifact),
+        stamp=str(record[0] + 1) if artifact.stamp is None else artifact.stamp.record.hex(),
         files=[(name, len(content)) for name, content in sorted(artifact.beside.items())],
     )
 
 
-def _stamped(seal: bytes) -> int | None:
-    """genTime of the time-stamp inside a CAdES B-T seal (EN 319 122-1, clause 5.3)."""
+def _stamped(artifact: Artifact) -> int | None:
+    """genTime of the time-stamp inside a CAdES B-T seal (EN 319 122-1, clause 5.3), or of the one that the seal shares
+    with others."""
     try:
-        signer = cms.ContentInfo.load(seal)["content"]["signer_infos"][0]
+        if artifact.stamp is not None:
+            return token_imprint(artifact.stamp.token).time_us
+        signer = cms.ContentInfo.load(artifact.seal)["content"]["signer_infos"][0]
         for attribute in signer["unsigned_attrs"]:
             if attribute["type"].native == "signature_time_stamp_token":
                 return token_imprint(attribute["values"][0].dump()).time_us

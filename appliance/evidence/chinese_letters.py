@@ -18,7 +18,6 @@ LETTERS: Final[dict[str, str]] = {
     "envelope": "加密信封",
     "receipt": "回执",
     "seal object": "印章对象",
-    "approvers": "审批人",
     "disclosures": "披露",
     "seal": "签章",
     "court package": "司法证据包",
@@ -62,7 +61,11 @@ LETTERS: Final[dict[str, str]] = {
         "矛盾：日志第 {0} 项位于较早事件的记录之前。",
     "The event's time is none.": "事件的时间无效。",
     "The box says that it happened at {0}.": "设备声明其发生于 {0}。",
-    "The seal has no time-stamp that holds, as seals of events have.": "签章没有有效的时间戳，而事件的签章均应有。",
+    "The seal has no time-stamp that holds, neither inside it nor by an evidence record beside it.":
+        "签章没有有效的时间戳：其内部没有，随附的证据记录也没有。",
+    "The evidence record is over something else than this event's seal.": "证据记录所涵盖的不是此事件的签章。",
+    "{0} and its manifest are not both there.": "{0} 与其清单未同时存在。",
+    "{0} names something else than the seal of its event as it is here.": "{0} 所列的不是文件中其事件的签章。",
     "Contradiction: the event says {0}, but its seal existed no later than {1}.":
         "矛盾：事件声明 {0}，但其签章最迟存在于 {1}。",
     "The envelope of the encrypted field {0} is not in the file.": "加密字段 {0} 的信封不在文件中。",
@@ -111,12 +114,6 @@ LETTERS: Final[dict[str, str]] = {
     "The certificate is one of a release key.": "该证书是释放密钥的证书。",
     "The certificate is not one of a release key.": "该证书不是释放密钥的证书。",
     "The approver's certificate is not there.": "没有审批人的证书。",
-    "The approvers' keys are malformed: {0}.": "审批人密钥格式错误：{0}。",
-    "The approvers' keys are those of the constitution with the SHA-256 {0}.":
-        "审批人密钥取自 SHA-256 为 {0} 的章程。",
-    "The approvers' keys are of another tenant.": "审批人密钥属于另一租户。",
-    "It is over exactly this event, before it was approved, by a key of this person's.":
-        "审批正是针对审批前的此事件作出，且由此人的密钥签署。",
     "It is over exactly this event, before it was approved.": "它所涵盖的正是审批之前的此事件。",
     "It is over something else than this event.": "它所涵盖的不是此事件。",
     "the time of the event": "事件的时间",

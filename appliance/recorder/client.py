@@ -77,9 +77,12 @@ class SliceDecided(NamedTuple):
         decided, halt = value
         return cls([tuple(one) for one in decided], None if halt is None else from_code(*halt))
 
-    def dropped(self, items: Sequence[IntakeItem]) -> dict[str, int]:
-        """Signatures of the slice's rows that were not taken, by reason: those of entries with a body."""
+    def dropped(self, items: Sequence[IntakeItem], stamp: Entry | None = None) -> dict[str, int]:
+        """Signatures of the slice's rows that were not taken, by reason: those of entries with a body. And `stamp`,
+        which was taken with the first row that was."""
         counts: dict[str, int] = {}
+        if stamp is not None and all(status for status, _, _, _ in self.rows):
+            counts["undecided" if self.halt is not None else "no-row-accepted"] = 1
         for place, item in enumerate(items):
             status, _, code, _ = self.rows[place] if place < len(self.rows) else (2, b"", "undecided", "")
             if status:
@@ -323,13 +326,16 @@ class RecorderClient:
         cursor: bytes,
         certificate: bytes,
         mark: tuple[str, int] | None,
+        stamp: Entry | None = None,
     ) -> SliceDecided:
         """A run's next rows: see messages.IntakeSlice. Signatures of rows that were not accepted are the caller's to
         count as dropped. Raises IntakeMoved, BadRequest."""
         for item in items:
             check_effects(item.entries, item.effects)
         self._ticket = ticket = self._ticket + 1
-        value = await self._submit(IntakeSlice(ticket, intake, start, token, items, told, cursor, certificate, mark))
+        value = await self._submit(
+            IntakeSlice(ticket, intake, start, token, items, told, cursor, certificate, mark, stamp)
+        )
         return SliceDecided.of(value)
 
     async def intake_claim(self, tenants: list[str], lease: int = 30, release: bytes = b"") -> dict[str, Any] | None:
@@ -464,7 +470,7 @@ class RecorderClient:
             return  # busy says nothing of an earlier time: it is sent once more with the next connection
         del self._unknown[answer.ticket]
         if type(answer) is Result and isinstance(command, IntakeSlice):
-            for reason, count in SliceDecided.of(answer.value).dropped(command.items).items():
+            for reason, count in SliceDecided.of(answer.value).dropped(command.items, command.stamp).items():
                 if self._on_dropped is not None:
                     self._on_dropped(reason, count)
             return
@@ -526,7 +532,8 @@ def _signatures(command: Command) -> int:
     if isinstance(command, Append | JobSlice):
         return len(command.entries)
     if isinstance(command, IntakeSlice):
-        return sum(1 for item in command.items for entry in item.entries if entry.body)
+        rows = sum(1 for item in command.items for entry in item.entries if entry.body)
+        return rows + (command.stamp is not None)
     return int(isinstance(command, Housekeeping) and command.kind != "box-leaf")
 
 

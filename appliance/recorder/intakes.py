@@ -16,6 +16,7 @@ from appliance.recorder.jobs import ENTRIES_LIMIT, next_in_turn
 from appliance.recorder.messages import (
     Answer,
     Committed,
+    Entry,
     IntakeClaim,
     IntakeCreate,
     IntakeItem,
@@ -185,8 +186,11 @@ def intake_slice(transaction: Transaction, worker: Run, command: IntakeSlice) ->
     if caller is None:
         raise NotAuthorised("the run's application is suspended or revoked")
     caller = transaction.authorise(command.certificate, caller.tenant, caller.application)
+    if command.stamp is not None and (run.checks or not any(item.entries for item in command.items)):
+        raise BadRequest("a time-stamp is over seals that go on record")
     entries = [entry for item in command.items for entry in item.entries]
-    if entries and transaction.careful and transaction.already(run.tenant, entries) is not None:
+    stamps = [] if command.stamp is None else [command.stamp]
+    if entries and transaction.careful and transaction.already(run.tenant, [*entries, *stamps]) is not None:
         raise errors.RecordIdTaken("a record of that id exists")
     verdicts: list[tuple[int, int, bytes, str, str]] = []
     halt: tuple[str, str] | None = None
@@ -194,13 +198,14 @@ def intake_slice(transaction: Transaction, worker: Run, command: IntakeSlice) ->
     taken = 0
     for item in command.items:
         try:
-            status, letter, code, detail = _decide(transaction, caller, run, item, keys)
+            status, letter, code, detail = _decide(transaction, caller, run, item, keys, stamps)
         except _STOPPING as error:
             halt = (error.code, str(error))
             break
         verdicts.append((item.number, status, letter, code, detail))
         if status == ACCEPTED and not run.checks:
-            taken += len(item.entries)
+            taken += len(item.entries) + len(stamps)
+            stamps = []  # on record now
     transaction.row_counts[worker.run] = transaction.row_counts.get(worker.run, 0) + taken
     if verdicts:
         keys.write()
@@ -232,9 +237,9 @@ class Keys:
 
 
 def _decide(
-    transaction: Transaction, caller: Caller, run: IntakeRow, item: IntakeItem, keys: Keys
+    transaction: Transaction, caller: Caller, run: IntakeRow, item: IntakeItem, keys: Keys, stamps: list[Entry]
 ) -> tuple[int, bytes, str, str]:
-    """(status, letter, code, detail)."""
+    """(status, letter, code, detail). `stamps`: what goes on record with the first row that is accepted."""
     known = keys.find(item.key) if item.key else None
     if known is None and item.key and run.checks:
         known = intakes.find_key(transaction.connection, run.tenant, item.key)
@@ -246,7 +251,7 @@ def _decide(
         if run.checks:
             transaction.letters.judge(caller.tenant_number, item.entries, item.effects, caller.application)
         else:
-            transaction.take(caller, item.entries, item.effects)
+            transaction.take(caller, item.entries + stamps, item.effects)
     except _STOPPING:
         raise
     except CinnabarError as error:

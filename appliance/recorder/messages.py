@@ -404,6 +404,8 @@ class IntakeSlice(msgspec.Struct, array_like=True, frozen=True, tag="intake-slic
     cursor: bytes
     certificate: bytes
     mark: tuple[str, Instant] | None = None
+    stamp: Entry | None = None
+    """The time-stamp over all seals of the rows: taken with the first row that is accepted, or not at all."""
 
 
 class IntakeClaim(msgspec.Struct, array_like=True, frozen=True, tag="intake-claim"):

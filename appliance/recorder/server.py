@@ -418,5 +418,6 @@ def _size(command: object) -> int:
         size = sum([len(entry.body) for entry in entries])
         return size + size_of_views(command.effects) if type(command) is Append and command.effects else size
     if type(command) is IntakeSlice:
-        return sum([sum([len(one.body) for one in row.entries]) + size_of_views(row.effects) for row in command.items])
+        rows = sum([sum([len(one.body) for one in row.entries]) + size_of_views(row.effects) for row in command.items])
+        return rows + (0 if command.stamp is None else len(command.stamp.body))
     return len(getattr(command, "request", b"")) + len(getattr(command, "body", b""))

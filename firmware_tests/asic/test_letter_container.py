@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import subprocess
 import zipfile
@@ -25,7 +27,18 @@ from appliance.asic import (
     write_container,
 )
 from appliance.asic.names import read_name
-from firmware_tests.evidence.letters import LETTER, OTHER_PART, PART, evidence, plain_letter, split_letter, surroundings
+from appliance.evidence_records import parse_evidence_record
+from firmware_tests.evidence.letters import (
+    LETTER,
+    OTHER_PART,
+    PART,
+    evidence,
+    letter_of_a_file,
+    plain_letter,
+    split_letter,
+    surroundings,
+)
+from firmware_tests.others.bouncycastle import BouncyCastle
 
 
 def test_the_same_bytes_each_time_and_unzip_finds_no_fault(tmp_path: Path) -> None:
@@ -68,6 +81,42 @@ def test_xmllint_reads_the_manifests_and_openssl_the_seals(tmp_path: Path) -> No
             capture_output=True, check=True,
         )  # fmt: skip
         _openssl_ts(tmp_path, seal)
+
+
+def test_others_read_the_evidence_records_of_seals_that_share_a_time_stamp(
+    bouncycastle: BouncyCastle, tmp_path: Path
+) -> None:
+    world, _ = surroundings()
+    content = evidence(letter_of_a_file(3, leaves=30))
+    entries = read_container(content)
+    path = tmp_path / "letter.asice"
+    path.write_bytes(content)
+    subprocess.run(["unzip", "-q", str(path), "-d", str(tmp_path / "letter")], check=True, capture_output=True)
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    (tmp_path / "tsa.pem").write_bytes(world.tsa_ca.certificate.public_bytes(Encoding.PEM))
+    meta, arguments = tmp_path / "letter" / "META-INF", ["1772400000"]
+    for number in (1, 2, 3):
+        manifest = meta / f"ASiCEvidenceRecordManifest-000{number}.xml"
+        record = meta / f"evidencerecord-000{number}.ers"
+        seal = meta / f"signature-000{number}.p7s"
+        arguments += [str(record), str(seal)]
+        tree = etree.parse(str(manifest))
+        named = [one.get("URI") for one in tree.getroot()]
+        assert named == [f"META-INF/{record.name}", f"META-INF/{seal.name}"]
+        digest = base64.b64encode(hashlib.sha256(entries[named[1]]).digest()).decode()
+        assert [one.text for one in tree.iter("{http://www.w3.org/2000/09/xmldsig#}DigestValue")] == [digest]
+        stamp = parse_evidence_record(record.read_bytes()).chains[0][0]
+        (tmp_path / "token.der").write_bytes(stamp.token)
+        subprocess.run(
+            ["openssl", "ts", "-verify", "-token_in", "-in", str(tmp_path / "token.der"), "-digest",
+             stamp.imprint.digest.hex(), "-CAfile", str(tmp_path / "tsa.pem"), "-attime", "1772400000"],
+            capture_output=True, check=True,
+        )  # fmt: skip
+    arguments += [str(meta / "evidencerecord-0001.ers"), str(meta / "signature-0003.p7s")]
+    verdicts = bouncycastle.run("EvidenceRecordVerify", *arguments)
+    assert verdicts[:3] == ["ok"] * 3
+    assert verdicts[3].startswith("failed")
 
 
 def _openssl_ts(directory: Path, seal: Path) -> None:

@@ -6,6 +6,7 @@ intake          rows/s from the first byte sent to the last verdict, every row a
 intake-again    rows/s of the same file sent again: every row is a duplicate
 intake-memory   MiB resident of the largest API worker, the recorder and the documents' keeper with its children, at the
                 beginning, at 10 % and at 90 % of the rows
+intake-cpu      microseconds of processor a row, by process
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -91,6 +93,16 @@ def resident(box: RunningBox) -> dict[str, int]:
     return found
 
 
+def spent(box: RunningBox) -> dict[str, float]:
+    """Seconds of processor so far, by process."""
+    found: dict[str, float] = {}
+    for name, pid in box.processes().items():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        kind = "workers" if name.startswith("api-") else name
+        found[kind] = found.get(kind, 0) + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
 def measure(box: RunningBox, client: Client, file: Path, count: int) -> None:
     memory = [resident(box)]
     marks = [0.1, 0.9]
@@ -101,13 +113,20 @@ def measure(box: RunningBox, client: Client, file: Path, count: int) -> None:
             memory.append(resident(box))
 
     for name in ("intake", "intake-again"):
-        begun = time.monotonic()
+        begun, before = time.monotonic(), spent(box)
         run = watch_intake(client, send_intake(client, KIND, file).intake, progress=progress)
         seconds = time.monotonic() - begun
         counts = (run.accepted, run.duplicate) if name == "intake" else (run.duplicate, run.accepted)
         assert (run.state, counts) == ("done", (count, 0)), run
         say(name, form=file.suffix[1:], rows=count, value=round(count / seconds), unit="rows/s")
         if name == "intake":
+            used = {kind: round((one - before.get(kind, 0)) / count * 1e6) for kind, one in spent(box).items()}
+            say(
+                "intake-cpu",
+                form=file.suffix[1:],
+                unit="us/row",
+                value={kind: one for kind, one in used.items() if one},
+            )
             say("intake-memory", form=file.suffix[1:], unit="MiB", value=memory)
 
 

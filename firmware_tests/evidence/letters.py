@@ -10,13 +10,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from appliance.asic import EventFiles, Extras, OpenedRecord, event_manifest, event_names, letter_container
 from appliance.evidence import LogEntry, NamedBytes, Report, TrustBundle, WitnessEntry, verify
-from appliance.letters.artifact import Artifact
-from appliance.letters.event import Actor, Event, KindReference, NewLetter, ValueChange
+from appliance.evidence_records import HashTree
+from appliance.letters.artifact import Artifact, BatchStamp
+from appliance.letters.event import Actor, Event, KindReference, NewLetter, ValueChange, read_event
 from appliance.log import TlogProof, inclusion_proof, leaf_hash, subtree_reader
 from appliance.record import commitment
-from firmware_tests.evidence.material import DAY, T0, World, make_world, microseconds, seal
+from firmware_tests.evidence.material import DAY, T0, Holder, World, make_world, microseconds, seal, token
 from firmware_tests.evidence.test_logs import ORIGIN, Log, record_of
 from firmware_tests.letters.kinds import BID_BOND, FIELDS
 
@@ -142,6 +145,30 @@ def plain_letter(events: int = 3, **sealing: Any) -> list[EventFiles]:
         beside = {"letter.pdf": b"%PDF-1.7 the letter as people read it"} if number == 0 else {}
         desk.seal(one, beside=beside, **sealing)
     return desk.chain([T0 + timedelta(hours=1)])
+
+
+def stamped_together(
+    chain: Sequence[EventFiles], leaves: int = 5, when: datetime | None = None, by: Holder | None = None
+) -> list[EventFiles]:
+    """The events, whose seals have no time-stamp, with one token over all of them and others' leaves."""
+    seals = [hashlib.sha256(one.artifact.seal).digest() for one in chain]
+    tree = HashTree.build(b"".join(seals + [_sha256(b"another's %d" % place) for place in range(leaves)]))
+    newest = max(datetime.fromisoformat(read_event(one.artifact.event).at) for one in chain)
+    imprint = {"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": tree.root}
+    made = token(
+        by or surroundings()[0].tsa, b"", when or newest + timedelta(seconds=2), info={"message_imprint": imprint}
+    )
+    return [
+        msgspec.structs.replace(
+            one, artifact=msgspec.structs.replace(one.artifact, stamp=BatchStamp(tree.path(place), made, bytes(22)))
+        )
+        for place, one in enumerate(chain)
+    ]
+
+
+def letter_of_a_file(events: int = 3, leaves: int = 5, **stamping: Any) -> list[EventFiles]:
+    """The story, its seals stamped together."""
+    return stamped_together(plain_letter(events, stamped_by=None), leaves, **stamping)
 
 
 def split_letter(own: int = 1) -> list[EventFiles]:

@@ -18,12 +18,16 @@ import msgspec
 import pytest
 
 from appliance.api.intakes.schemas import Intake, RowVerdict
+from appliance.asic import read_container
 from appliance.client import Client, Credentials
 from appliance.client.errors import Refused
 from appliance.client.intake_files import all_verdicts, send_intake, watch_intake
+from appliance.evidence_records import parse_evidence_record
 from appliance.letters.event import read_event
+from appliance.letters.fields import moment
 from firmware_tests.intake.files import HEADER, cells, csv_file, workbook
 from firmware_tests.letters.kinds import install
+from firmware_tests.others.bouncycastle import BouncyCastle
 from firmware_tests.running import RunningBox, cinnabar
 
 KIND = "performance-bond"
@@ -271,21 +275,48 @@ def test_a_run_is_stopped_and_goes_on(client: Client, tmp_path: Path) -> None:
     assert (run.state, run.accepted) == ("done", count)
 
 
-def test_a_row_is_sealed_as_any_event_is(standing: RunningBox, client: Client, tmp_path: Path) -> None:
-    """Checked with the standard tool, and by its evidence file with the offline verifier."""
-    _, (verdict,) = taken_in(client, tmp_path / "rows.csv", csv_file([cells(own())]))
-    letter = verdict.letter or ""
+def test_a_row_is_sealed_singly_and_stamped_with_others(
+    standing: RunningBox, client: Client, bouncycastle: BouncyCastle, tmp_path: Path
+) -> None:
+    """Checked with tools that are not ours, and by its evidence file with the offline verifier."""
+    first = own()
+    _, verdicts = taken_in(client, tmp_path / "rows.csv", csv_file([cells(first + at) for at in range(5)]))
+    letter = verdicts[1].letter or ""
     (event,) = client.letter_events(letter).events
     (tmp_path / "manifest").write_bytes(event.manifest)
     (tmp_path / "seal").write_bytes(event.seal)
     command = ("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", tmp_path / "seal", "-content")
     trust = ("-CAfile", standing.home.trust / "seal-ca.pem", "-purpose", "any", "-out", "/dev/null")
     subprocess.run((*command, tmp_path / "manifest", *trust), check=True, capture_output=True)
-    client.record(event.record, wait_for_proof_s=10)
-    (tmp_path / "letter.asice").write_bytes(client.evidence(letter))
-    checked = cinnabar("verify", "--trust", str(standing.home.trust), str(tmp_path / "letter.asice"))
-    assert "TOTAL-FAILED" not in checked.stdout
-    assert checked.returncode in (0, 2), checked.stdout + checked.stderr
+    assert not isinstance(event.evidence_record, msgspec.UnsetType)
+    (tmp_path / "record").write_bytes(event.evidence_record)
+    arguments = [str(int(time.time()) + 3600), tmp_path / "record", tmp_path / "seal"]
+    assert bouncycastle.run("EvidenceRecordVerify", *arguments) == ["ok"]
+    stamp = parse_evidence_record(event.evidence_record).chains[0][0]
+    (tmp_path / "token").write_bytes(stamp.token)
+    stamped = ("-token_in", "-in", tmp_path / "token", "-digest", stamp.imprint.digest.hex())
+    command = ("openssl", "ts", "-verify", *stamped, "-CAfile", standing.home.trust / "tsa-ca.pem")
+    subprocess.run(command, check=True, capture_output=True)
+    assert stamp.imprint.time_us >= moment(read_event(event.event).at, "")
+
+    client.letter_event(letter, "decline", data={"reason": "材料不全"})  # by itself: its time-stamp is in its seal
+    following = client.letter_events(letter).events[1]
+    assert isinstance(following.evidence_record, msgspec.UnsetType)
+    assert moment(read_event(following.event).at, "") > stamp.imprint.time_us
+    client.record(following.record, wait_for_proof_s=10)
+    content = client.evidence(letter)
+    assert content == client.evidence(letter)
+    names = [name for name in read_container(content) if "vidence" in name]
+    assert names == ["META-INF/evidencerecord-0001.ers", "META-INF/ASiCEvidenceRecordManifest-0001.xml"]
+    (tmp_path / "letter.asice").write_bytes(content)
+    checked = cinnabar("verify", "--trust", str(standing.home.trust), str(tmp_path / "letter.asice"), "--json")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    told = msgspec.json.decode(checked.stdout)["files"][0]["letter"]["events"]
+    assert all(one["stamped"] for one in told)
+
+    others = [client.letter_events(one.letter or "").events[0] for one in verdicts]
+    roots = {parse_evidence_record(one.evidence_record or b"").chains[0][0].imprint.digest for one in others}
+    assert len(roots) == 1, "one time-stamp for all rows of a slice"
 
 
 def test_a_part_that_is_refused_leaves_nothing_on_the_disk(standing: RunningBox) -> None:

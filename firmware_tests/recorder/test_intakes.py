@@ -125,6 +125,40 @@ def test_rows_are_decided_singly_and_once(standing: Recorder) -> None:
     with_client(standing, main)
 
 
+def test_a_slices_stamp_is_taken_with_its_first_row_or_not_at_all(standing: Recorder) -> None:
+    acme = enrolled(standing)
+    stamp = msgspec.structs.replace(event(), kind="batch-stamp")
+
+    async def main(client: RecorderClient) -> None:
+        run, token = await received(client, acme, 4), os.urandom(16)
+        used = letter_id()
+        first, second = item(2, os.urandom(16), claim(used), letter=used), item(3, os.urandom(16))
+        rows = [wrong(1), first, second]
+        for _ in range(2):  # and again, as after a lost connection
+            decided = await client.intake_slice(run, 0, token, rows, b"", b"3", acme.certificate, ("tsu", 5), stamp)
+            assert [row[0] for row in decided.rows] == [2, 0, 0]
+            assert decided.dropped(rows, stamp) == {}
+        records = [first.entries[0], stamp, second.entries[0]]
+        leaves = [(await client.query("get_record", acme.tenant, one.record_id))[0] for one in records]
+        assert leaves == list(range(leaves[0], leaves[0] + 3))
+        # What it is over is refused: so is it, and both are the caller's to count.
+        other = msgspec.structs.replace(event(), kind="batch-stamp")
+        another = letter_id()
+        last = item(4, os.urandom(16), claim(another), letter=another)
+        decided = await client.intake_slice(run, 3, os.urandom(16), [last], b"", b"4", acme.certificate, None, other)
+        assert decided.dropped([last], other) == {"no-row-accepted": 1, decided.rows[0][2]: 1}
+        with pytest.raises(NotFound):
+            await client.query("get_record", acme.tenant, other.record_id)
+
+        # A stamp without a seal that goes on record, and one in a run that only checks.
+        for checks, items in ((False, [wrong(1)]), (True, [item(1, os.urandom(16))])):
+            run = await received(client, acme, 1, checks=checks)
+            with pytest.raises(BadRequest):
+                await client.intake_slice(run, 0, os.urandom(16), items, b"", b"", acme.certificate, None, other)
+
+    with_client(standing, main)
+
+
 def test_a_malformed_slice_takes_nothing(standing: Recorder) -> None:
     acme = enrolled(standing)
 

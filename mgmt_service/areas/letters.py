@@ -122,6 +122,8 @@ class EventLine(msgspec.Struct, frozen=True):
     title: str
     at: str
     stamped: float | None
+    stamp: str
+    """Its record: id, or leaf of the log."""
     application: str
     state: str
     state_title: str
@@ -340,6 +342,7 @@ def _event(context: Context, book: KindBook, letter: str, view: EventView) -> Ev
         title=event.event if rule is None else told(rule.title),
         at=event.at,
         stamped=None if view.stamped is None else view.stamped / MICROSECONDS,
+        stamp=view.stamp,
         application=event.actor.application,
         state=event.state,
         state_title=event.state if state is None else told(state.title),

@@ -206,14 +206,8 @@ class IntakeRunner:
             state = await self._move(run, "reading", cursor=cursor)
         while state == "reading" and loop.time() < ends and not self._stopping:
             state, cursor = await self._count(held, run | {"state": state, "cursor": cursor})
-        decided = run["decided"]
         if state == "running":
-            maker = self._maker(held, run)
-            while decided < run["rows"] and loop.time() < ends and not self._stopping:
-                count = await self._decide(held, maker, decided, _unpack(cursor))
-                decided += count
-                if held.read is not None:
-                    cursor = _pack(held.read[0])
+            await self._decide(held, run, _unpack(cursor), ends)
 
     async def _look(self, held: _Held, run: dict[str, Any]) -> None:
         """Its headers, and what they are. Raises IntakeRefused, KindUnknown."""
@@ -288,21 +282,52 @@ class IntakeRunner:
         assert held.plan is not None  # noqa: S101 - _work has looked
         return RowMaker(worker, caller, (key, unit), loaded, run["event"], held.plan, RowKeys(secret), asked.check)
 
-    async def _decide(self, held: _Held, maker: RowMaker, decided: int, cursor: Cursor) -> int:
-        """Decide the next rows; how many."""
-        at, found = await self._rows(held, cursor, decided)
+    async def _decide(self, held: _Held, run: dict[str, Any], cursor: Cursor, ends: float) -> None:
+        """Decide the next rows, as many as there is time for. While a slice is on its way to the disk the next one is
+        made, unless what its rows mean may depend on it."""
+        loop = asyncio.get_running_loop()
+        maker, decided = self._maker(held, run), run["decided"]
+        underway: asyncio.Task[None] | None = None
         try:
-            made = await maker.slice(found.rows[decided - at.rows :])
-        except Halted as halted:
-            raise halted.error from None
-        return await self._commit(held, made, decided, at)
+            while decided < run["rows"] and loop.time() < ends and not self._stopping:
+                cursor, found = await self._rows(held, cursor, decided)
+                rows = found.rows[decided - cursor.rows :]
+                if underway is not None and maker.follows(rows):
+                    before, underway = underway, None
+                    await before
+                try:
+                    made = await maker.slice(rows)
+                except Halted as halted:
+                    raise halted.error from None
+                if underway is not None:
+                    before, underway = underway, None
+                    try:
+                        await before
+                    except BaseException:
+                        if made.signatures:
+                            self._worker.counter.drop("intake-unfinished", made.signatures)
+                        raise
+                underway = loop.create_task(self._commit(held, made, decided, cursor))
+                decided += len(made.items)
+        finally:
+            if underway is not None:
+                await underway
 
-    async def _commit(self, held: _Held, made: MadeSlice, decided: int, at: Cursor) -> int:
+    async def _commit(self, held: _Held, made: MadeSlice, decided: int, at: Cursor) -> None:
+        """Raises what stops the run; otherwise every row of the slice has its verdict."""
         worker = self._worker
         told = close_told(worker.cipher_of(held.tenant), held.intake, decided, made.told)
         try:
             answer = await worker.recorder.intake_slice(
-                held.intake, decided, os.urandom(16), made.items, told, _pack(at), held.certificate, made.mark
+                held.intake,
+                decided,
+                os.urandom(16),
+                made.items,
+                told,
+                _pack(at),
+                held.certificate,
+                made.mark,
+                made.stamp,
             )
         except OutcomeUnknown:
             raise  # the recorder's client learns it later, and counts
@@ -310,11 +335,10 @@ class IntakeRunner:
             if made.signatures:
                 worker.counter.drop(error.code, made.signatures)
             raise
-        for reason, count in answer.dropped(made.items).items():
+        for reason, count in answer.dropped(made.items, made.stamp).items():
             worker.counter.drop(reason, count)
         if answer.halt is not None:
             raise answer.halt
-        return len(answer.rows)
 
     async def _move(self, run: dict[str, Any], after: str, *, cursor: bytes = b"", rows: int = 0) -> str:
         return await self._worker.recorder.intake_move(

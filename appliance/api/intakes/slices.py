@@ -1,28 +1,33 @@
-"""The rows of a slice, from what a document worker read to what the recorder decides: known, judged, sealed singly.
+"""The rows of a slice, from what a document worker read to what the recorder decides: known, judged, sealed, stamped.
 
-Each row goes through the same rules, the same signing and the same effects as an event that is asked for singly
-(appliance.api.letters.making).
+Each row goes through the same rules and the same effects as an event that is asked for singly
+(appliance.api.letters.making), and has its own seal; one time-stamp is over all seals of a slice
+(appliance.api.letters.together).
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from appliance.api.callers import Caller
 from appliance.api.intakes.views import Told
-from appliance.api.letters.making import Wanted, draft_event, is_letter_id, named_letters, seal_event
+from appliance.api.letters.making import Wanted, draft_event, is_letter_id, named_letters
 from appliance.api.letters.schemas import Particulars
+from appliance.api.letters.together import SealedTogether
 from appliance.api.letters.views import read_letters
 from appliance.errors import CinnabarError, NotFound, Unavailable
 from appliance.intake import Plan, Row, RowKeys, column_of
 from appliance.letters.errors import EventRefused
 from appliance.letters.kind import LoadedKind
 from appliance.record import new_record_id
-from appliance.recorder.messages import Entry, IntakeItem
+from appliance.recorder.messages import Entry, IntakeItem, LetterStep
 
 if TYPE_CHECKING:
     from appliance.api.units import SealingKey, StampingUnit
@@ -55,12 +60,29 @@ class Slice:
 
     items: list[IntakeItem] = field(default_factory=list)
     told: Told = field(default_factory=dict)
+    stamp: Entry | None = None
+    """Over the seals of all rows."""
     mark: tuple[str, int] | None = None
 
     @property
     def signatures(self) -> int:
         """Signatures that it would put on record."""
-        return sum(1 for item in self.items for entry in item.entries if entry.body)
+        return sum(1 for item in self.items for entry in item.entries if entry.body) + (self.stamp is not None)
+
+
+class _Turns:
+    """When others are to have the loop."""
+
+    def __init__(self) -> None:
+        self._ends = time.monotonic() + TURN_SECONDS
+
+    def over(self) -> bool:
+        """Whether the turn is over; another one then begins."""
+        now = time.monotonic()
+        if now <= self._ends:
+            return False
+        self._ends = now + TURN_SECONDS
+        return True
 
 
 @dataclass(frozen=True)
@@ -76,11 +98,18 @@ class RowMaker:
     keys: RowKeys
     check: bool
 
+    def follows(self, rows: Sequence[Row]) -> bool:
+        """Whether what the rows mean may depend on rows before them: they are events of letters, or have conditions on
+        some. What else rows do to each other the recorder decides."""
+        rule = self.loaded.kind.events.get(self.event)
+        return rule is None or bool(rule.conditions) or any(row.letter for row in rows[:ROWS])
+
     async def slice(self, rows: Sequence[Row]) -> Slice:
         """As many of the rows as one transaction is to decide, from the first. Raises Halted, Unavailable, HsmError."""
         made = Slice()
         loop = asyncio.get_running_loop()
-        ends, turn_ends = loop.time() + SECONDS, loop.time() + TURN_SECONDS
+        ends, turns = loop.time() + SECONDS, _Turns()
+        together, sealed = SealedTogether(self.worker, self.caller, *self.signers), list[int]()
         some = rows[:ROWS]
         keys = [self.keys.key(row) for row in some]
         known = await self.worker.recorder.query("intake_known", self.caller.tenant, keys)
@@ -99,21 +128,43 @@ class RowMaker:
                     made.told[at] = (row.column, row.fault)
                     made.items.append(IntakeItem(row.number, b"", content, b"", ROW_REFUSED, [], []))
                 else:
-                    made.items.append(await self._item(row, key, content, letters, made))
-                if loop.time() > turn_ends:
+                    made.items.append(await self._item(row, key, content, letters, made, together))
+                    sealed += [at] * (len(together) - len(sealed))
+                if turns.over():
                     await asyncio.sleep(0)
-                    turn_ends = loop.time() + TURN_SECONDS
                 if loop.time() > ends:
                     break
+            if sealed:
+                await self._stamp(made, together, sealed, turns)
         except BaseException:
-            if made.signatures:
-                self.worker.counter.drop("intake-unfinished", made.signatures)
+            if len(together):
+                self.worker.counter.drop("intake-unfinished", len(together))
             raise
         return made
 
+    async def _stamp(self, made: Slice, together: SealedTogether, sealed: list[int], turns: _Turns) -> None:
+        """Give the rows that were sealed their records. `sealed`: where they stand in the slice, in order."""
+        try:
+            stamped = await together.stamp(turns.over)
+        except Unavailable:
+            raise
+        except CinnabarError as error:
+            raise Halted(error) from None
+        for at, one in zip(sealed, stamped.events, strict=True):
+            made.items[at] = msgspec.structs.replace(made.items[at], entries=[one.entry])
+        made.stamp = stamped.stamp.entry
+        made.mark = (self.signers[1].name, stamped.time_us)
+
     async def _item(
-        self, row: Row, key: bytes, content: bytes, letters: Mapping[str, LetterState], made: Slice
+        self,
+        row: Row,
+        key: bytes,
+        content: bytes,
+        letters: Mapping[str, LetterState],
+        made: Slice,
+        together: SealedTogether,
     ) -> IntakeItem:
+        """The row, refused or sealed; its record is made when it is stamped."""
         try:
             wanted = self._wanted(row, letters)
             drafted = await draft_event(self.worker, self.caller, wanted, letters)
@@ -129,15 +180,16 @@ class RowMaker:
             entry = Entry(new_record_id(), "letter", self.signers[0].name, drafted.now_us, bytes(32), b"")
             return IntakeItem(row.number, key, content, letter, "", [entry], drafted.effects)
         try:
-            sealed = await seal_event(self.worker, self.caller, self.signers, wanted, drafted)
+            await together.seal(wanted, drafted)
         except Unavailable:
             raise
         except CinnabarError as error:
             raise Halted(error) from None
-        if made.mark is None or sealed.mark[1] > made.mark[1]:
-            made.mark = sealed.mark
-        entries = [one.entry for one in sealed.records]
-        return IntakeItem(row.number, key, content, letter, "", entries, sealed.effects)
+        # The event's record is the row's only entry.
+        effects = [
+            msgspec.structs.replace(one, entry=0) if isinstance(one, LetterStep) else one for one in drafted.effects
+        ]
+        return IntakeItem(row.number, key, content, letter, "", [], effects)
 
     def _wanted(self, row: Row, letters: Mapping[str, LetterState]) -> Wanted:
         asked = Particulars(fields=row.fields, data=row.data)
@@ -153,6 +205,8 @@ class RowMaker:
 
     async def _letters(self, rows: Sequence[Row]) -> dict[str, LetterState]:
         """The letters that rows are events of, and those that their conditions name, as they stand."""
+        if not self.follows(rows):
+            return {}
         own = {row.letter for row in rows if is_letter_id(row.letter)}
         letters = await read_letters(self.worker, self.caller.tenant, sorted(own))
         named: set[str] = set()

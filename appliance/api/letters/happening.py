@@ -103,9 +103,11 @@ async def _made(
 def told_event(artifact: Artifact, record: bytes, number: int, event: Event) -> LetterEvent:
     """An event as its tenant's applications see it. `number`: its place in the letter's chain, which of the first event
     of a letter that was split off is 1, whatever number it has in its parent's."""
+    evidence_record = artifact.evidence_record()
     return LetterEvent(
         letter=event.letter, number=number, event=artifact.event, manifest=artifact.manifest, seal=artifact.seal,
         beside=artifact.beside, disclosures=artifact.disclosures, record=record.hex(),
+        evidence_record=msgspec.UNSET if evidence_record is None else evidence_record,
     )  # fmt: skip
 
 

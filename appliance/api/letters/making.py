@@ -212,15 +212,13 @@ async def seal_event(
     sealing = Sealing(worker, caller, key, unit)
     found: list[Effect] = []
     try:
-        beside = _beside(wanted)
-        if drafted.approvers is not None:
-            beside[APPROVERS] = drafted.approvers
+        beside = beside_of(wanted, drafted)
         for paper in papers:
             beside[paper.name] = await sealing.seal_paper(paper)
             beside |= paper.beside
             find = await file_effect(worker, caller.tenant, wanted.letter, beside[paper.name])
             found += [] if find is None else [find]
-        manifest = _manifest(wanted, event, beside)
+        manifest = manifest_of(wanted, event, beside)
         prepared = key.profile.prepare_document(manifest, now_us)
 
         def complete(signature: bytes, token: bytes) -> bytes:
@@ -297,7 +295,8 @@ def states_after(
     return after, [begin_part(after, event, part) for part in event.parts]
 
 
-def _manifest(wanted: Wanted, event: Event, beside: Mapping[str, bytes]) -> bytes:
+def manifest_of(wanted: Wanted, event: Event, beside: Mapping[str, bytes]) -> bytes:
+    """What the seal of an event signs. `beside`: all that travels beside it."""
     split_off = None if wanted.before is None or wanted.before.origin is None else wanted.letter
     names = event_names(event.number, split_off)
     files = [(names.event, JSON_TYPE, bytes.fromhex(event.digest()))]
@@ -308,10 +307,13 @@ def _manifest(wanted: Wanted, event: Event, beside: Mapping[str, bytes]) -> byte
     return event_manifest(event.number, files, split_off)
 
 
-def _beside(wanted: Wanted) -> dict[str, bytes]:
+def beside_of(wanted: Wanted, drafted: Drafted) -> dict[str, bytes]:
+    """What travels beside an event, but for pages that are sealed with it."""
     beside = {f"{name}.envelope": envelope for name, envelope in wanted.asked.envelopes.items()}
     for place, receipt in enumerate(wanted.asked.receipts):
         beside[f"{receipt.registry}-{place}.receipt"] = receipt.receipt
+    if drafted.approvers is not None:
+        beside[APPROVERS] = drafted.approvers
     return beside
 
 

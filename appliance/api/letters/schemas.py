@@ -143,12 +143,14 @@ class LetterEvent(msgspec.Struct, frozen=True, kw_only=True):
     manifest: bytes
     """ASiCManifest (ETSI EN 319 162-1, annex A.4) that names the event and what is beside it: what the seal signs."""
     seal: bytes
-    """CMS SignedData, DER, CAdES B-T, detached."""
+    """CMS SignedData, DER, detached: CAdES B-T, or B-B with `evidence_record`."""
     beside: dict[str, bytes]
     """Other files that the manifest names."""
     disclosures: dict[str, str]
     """Of hidden fields (RFC 9901), by field."""
     record: RecordId
+    evidence_record: bytes | msgspec.UnsetType = msgspec.UNSET
+    """RFC 4998, DER: the time-stamp of a seal that was stamped with others, as rows of a file are."""
 
 
 class LimitNotice(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,14 +44,14 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
   return right && holds ? certificate : null;
 }
 
-// A time-stamp over some bytes. Gives { time, until, party, timeClass } or null.
-async function checkStamp(findings, who, encoded, subject, context) {
+// A time-stamp over what has the digest that `digestOf` gives. Gives { time, until, party, timeClass } or null.
+async function checkStamp(findings, who, encoded, digestOf, context) {
   const signedData = readSignedData(encoded);
   if (signedData.type !== TST_INFO || !signedData.content || signedData.signers.length !== 1) throw malformed();
   const [, policy, imprint, , generated, ...rest] = members(sole(signedData.content));
   const [algorithm, hashed] = members(imprint);
   const at = time(generated);
-  const over = equal(await digest(hashOf(algorithm), subject), content(hashed, 0x04));
+  const over = equal(await digestOf(hashOf(algorithm)), content(hashed, 0x04));
   findings.expect(
     over, "imprint",
     text(`${who.en}: it is over this very signature.`, `${who.zh}：它所涵盖的正是此签名。`),
@@ -90,8 +90,53 @@ async function checkStamp(findings, who, encoded, subject, context) {
   return { until, timeClass: anchor.timeClass, by: certificate.name };
 }
 
+const before = (left, right) => {
+  const at = left.findIndex((byte, place) => byte !== right[place]);
+  return at < 0 ? 0 : left[at] - right[at];
+};
+
+// An evidence record (RFC 4998) in the form that boxes write, of a seal that was stamped with others: one token over the
+// root of a hash tree. Gives { token, hash, root }, or null where it is of something else than the seal.
+async function climbEvidenceRecord(encoded, seal) {
+  const [version, algorithms, chains, ...more] = members(sole(encoded));
+  if (smallInteger(version) !== 1 || more.length) throw unable();
+  const [listed, ...others] = members(algorithms);
+  const stamps = members(chains).flatMap((chain) => members(chain));
+  if (others.length || stamps.length !== 1) throw unable();
+  const parts = members(stamps[0]);
+  const token = parts.pop();
+  if (parts.length > 1 || token === undefined) throw unable();
+  const hash = hashOf(listed);
+  const lists = parts.length ? members(parts[0], 0xa2).map((list) => members(list).map((one) => content(one, 0x04))) : [];
+  let root = await digest(hash, seal);
+  if (lists.length && !lists[0].some((one) => equal(one, root))) return null;
+  for (const [place, list] of lists.entries()) {
+    const group = (place ? [root, ...list] : [...list]).sort(before);
+    if (group.some((one) => one.length !== root.length)) throw malformed();
+    root = group.length === 1 ? group[0] : await digest(hash, concat(...group));
+  }
+  return { token: token.raw, hash, root };
+}
+
+// What stamps a seal: the token inside it, or that of the evidence record over it.
+async function findToken(findings, signer, seal, evidenceRecord) {
+  const inside = signer.unsigned.get(SIGNATURE_TIME_STAMP);
+  if (inside) return { token: inside.raw, digestOf: (hash) => digest(hash, signer.signature) };
+  if (!evidenceRecord) {
+    findings.undecided("signature time-stamp", "The seal has no time-stamp, neither inside it nor by an evidence record.", "签章没有时间戳：其内部没有，也没有证据记录。");
+    return null;
+  }
+  const found = await climbEvidenceRecord(evidenceRecord, seal);
+  findings.expect(
+    found !== null, "evidence record",
+    text("The evidence record leads from this very seal to its time-stamp.", "证据记录从此签章通向其时间戳。"),
+    text("The evidence record is of something else than this seal.", "证据记录所涉的不是此签章。"),
+  );
+  return found && { token: found.token, digestOf: async (hash) => (hash === found.hash ? found.root : new Uint8Array()) };
+}
+
 // A seal over a manifest. Gives { signer, signature, covered, stated, stamp }.
-async function checkSeal(findings, encoded, manifest, context) {
+async function checkSeal(findings, encoded, manifest, context, evidenceRecord) {
   const signedData = readSignedData(encoded);
   if (signedData.content !== null || signedData.signers.length !== 1) throw malformed();
   const signer = signedData.signers[0];
@@ -99,12 +144,11 @@ async function checkSeal(findings, encoded, manifest, context) {
   const named = signer.attributes.get(SIGNING_TIME);
   if (named) found.stated = time(named);
   const certificate = await checkSigner(findings, SEAL, signedData, signer, manifest, context.certificates);
-  const token = signer.unsigned.get(SIGNATURE_TIME_STAMP);
-  if (!token) findings.undecided("signature time-stamp", "The seal has no time-stamp.", "签章没有时间戳。");
-  else {
+  const stamping = await findToken(findings, signer, encoded, evidenceRecord);
+  if (stamping) {
     const stamped = new Findings();
     try {
-      found.stamp = await checkStamp(stamped, STAMP, token.raw, signer.signature, context);
+      found.stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context);
     } catch (error) {
       stamped.undecided("signature time-stamp", `Time-stamp: ${saidBy(error).en}.`, `时间戳：${saidBy(error).zh}。`);
     }

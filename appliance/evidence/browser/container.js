@@ -8,6 +8,8 @@ const ROLES = [
   ["beside", new RegExp(`^event-${TAIL}/${NAME}$`)],
   ["manifest", new RegExp(`^META-INF/ASiCManifest-(?:${TAIL}|(court))\\.xml$`)],
   ["seal", new RegExp(`^META-INF/signature-(?:${TAIL}|(court))\\.p7s$`)],
+  ["evidence-record", new RegExp(`^META-INF/evidencerecord-${TAIL}\\.ers$`)],
+  ["evidence-manifest", new RegExp(`^META-INF/ASiCEvidenceRecordManifest-${TAIL}\\.xml$`)],
   ["opening", new RegExp(`^META-INF/opening-(?:${TAIL}|(court))\\.json$`)],
   ["proof", new RegExp(`^META-INF/proof-(?:${TAIL}|(court))\\.tlog-proof$`)],
   ["disclosures", new RegExp(`^META-INF/disclosures-${TAIL}\\.json$`)],
@@ -103,6 +105,8 @@ const namesOf = (tail) => ({
   event: `event-${tail}.json`,
   manifest: `META-INF/ASiCManifest-${tail}.xml`,
   seal: `META-INF/signature-${tail}.p7s`,
+  evidenceRecord: `META-INF/evidencerecord-${tail}.ers`,
+  evidenceManifest: `META-INF/ASiCEvidenceRecordManifest-${tail}.xml`,
   opening: `META-INF/opening-${tail}.json`,
   proof: `META-INF/proof-${tail}.tlog-proof`,
 });
@@ -130,4 +134,15 @@ function readManifest(bytes, tail) {
   }
   if (rest !== "</asic:ASiCManifest>\n") refuse();
   return references;
+}
+
+// What the manifest of an evidence record says: that it is over the seal.
+function evidenceManifest(tail, sealDigest) {
+  const names = namesOf(tail);
+  return (
+    `${XML_BEGIN}<asic:SigReference URI="${names.evidenceRecord}"/>` +
+    `<asic:DataObjectReference URI="${names.seal}" MimeType="application/pkcs7-signature">` +
+    '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>' +
+    `<ds:DigestValue>${toBase64(sealDigest)}</ds:DigestValue></asic:DataObjectReference></asic:ASiCManifest>\n`
+  );
 }

@@ -108,6 +108,11 @@ async function readLayout(findings, data) {
     const names = namesOf(tail);
     if (!entries.has(names.seal)) throw damaged(`${names.manifest} has no seal of its own`, `${names.manifest} 没有自己的签章`);
     const found = readManifest(entries.get(names.manifest), tail);
+    const evidence = entries.get(names.evidenceManifest);
+    if (entries.has(names.evidenceRecord) !== Boolean(evidence)) throw damaged(`${names.evidenceRecord} and its manifest are not both there`, `${names.evidenceRecord} 与其清单未同时存在`);
+    if (evidence && fromUtf8(evidence) !== evidenceManifest(tail, await sha256(entries.get(names.seal)))) {
+      throw damaged(`${names.evidenceManifest} names something else than the seal as it is here`, `${names.evidenceManifest} 所列的不是文件中的签章`);
+    }
     references.set(tail, found);
     for (const [name, expected] of found) {
       const place = places.get(name);
@@ -120,7 +125,7 @@ async function readLayout(findings, data) {
   }
   for (const [name, { role, tail, name: own }] of places) {
     if (["event", "beside", "court"].includes(role) && !named.has(name)) throw damaged(`${name} stands outside every sealed manifest`, `${name} 不在任何已签章的清单之内`);
-    if (["seal", "opening", "proof", "disclosures"].includes(role) && !tails.includes(tail)) throw damaged(`${name} belongs to no manifest`, `${name} 不属于任何清单`);
+    if (["seal", "evidence-record", "evidence-manifest", "opening", "proof", "disclosures"].includes(role) && !tails.includes(tail)) throw damaged(`${name} belongs to no manifest`, `${name} 不属于任何清单`);
     if (["certificate", "crl"].includes(role) && (await sha256Hex(entries.get(name))) !== own) throw damaged(`${name} is not what its name says`, `${name} 的内容与其名称不符`);
   }
   findings.passed(
@@ -205,7 +210,7 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
 async function checkSealed(findings, layout, tail, event, context, kind) {
   const names = namesOf(tail);
   try {
-    const seal = await checkSeal(findings, layout.entries.get(names.seal), layout.entries.get(names.manifest), context);
+    const seal = await checkSeal(findings, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord));
     const record = await checkRecord(findings, layout, tail, event, seal, context, kind);
     return { seal, record };
   } catch (error) {

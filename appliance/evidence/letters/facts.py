@@ -72,7 +72,7 @@ class EventFact(msgspec.Struct, frozen=True, kw_only=True):
     signers: list[str]
     """Who sealed it, by the certificates."""
     stamped: str
-    """By the signature time-stamp in the seal; empty: none that holds."""
+    """By the time-stamp in the seal or that of the evidence record over it; empty: none that holds."""
     existed_no_later_than: str
     """Said by others than the box; empty: nobody."""
     said_by: str

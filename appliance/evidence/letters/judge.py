@@ -63,7 +63,7 @@ from appliance.quoting import escape, quote
 _BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
 _SECOND_US = 1_000_000
 _OPENING = {"box_proof", "commitment", "content", "index", "salt"}
-_MANIFEST, _SEAL, _RECORD = range(3)
+_MANIFEST, _SEAL = range(2)
 
 
 @dataclass
@@ -302,7 +302,8 @@ class _Work:
         journal.note("time", f"The box says that it happened at {spoken(at_us)}.")
         if found.stamped_us is None:
             journal.refuse(
-                "time", SubIndication.NO_POE, "The seal has no time-stamp that holds, as seals of events have."
+                "time", SubIndication.NO_POE,
+                "The seal has no time-stamp that holds, neither inside it nor by an evidence record beside it.",
             )  # fmt: skip
             return
         shown = min([found.stamped_us, *([found.outside.time_us] if found.outside is not None else [])])
@@ -386,23 +387,38 @@ class _Work:
             Input(_SEAL, Subject(NamedBytes(sealed.names.seal, sealed.seal)), FileKind.SEAL, [sealed.seal]),
         ]
         opening, index, origin = _opening(sealed, journal)
+        record_at, stamp_at = -1, -1
         if opening is not None:
+            record_at = len(inputs)
             subject = Subject(NamedBytes(sealed.names.opening, opening))
-            inputs.append(Input(_RECORD, subject, FileKind.OPENING, [opening]))
+            inputs.append(Input(record_at, subject, FileKind.OPENING, [opening]))
+        if sealed.evidence_record is not None:
+            stamp_at = len(inputs)
+            subject = Subject(NamedBytes(sealed.names.evidence_record, sealed.evidence_record))
+            inputs.append(Input(stamp_at, subject, FileKind.EVIDENCE_RECORD, [sealed.evidence_record]))
         items = Round(inputs, self.context, Earliest(), Earliest(), {}).judge()
         trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
         items = Round(inputs, self.context, trusted, outside, {}).judge()
         trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
         if _MANIFEST not in items[_SEAL].covers:
             journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal is over something else than this manifest.")
+        shown = list(items[_SEAL].shown)
+        if stamp_at >= 0:
+            if _SEAL not in items[stamp_at].covers:
+                journal.refuse(
+                    "evidence record", SubIndication.HASH_FAILURE,
+                    "The evidence record is over something else than this event's seal.",
+                )  # fmt: skip
+            if items[stamp_at].indication is Indication.PASSED:
+                shown += [one for one in items[stamp_at].shown if one.target == _SEAL]
         record = None
-        if opening is not None and len(items) > _RECORD and items[_RECORD].indication is not Indication.FAILED:
+        if opening is not None and items[record_at].indication is not Indication.FAILED:
             record = read_opening(opening).record
         known = trusted.files.get(_MANIFEST)
         return _Found(
             journals=[(name, one) for item in items[1:] for name, one in item.parts],
             signers=_signers(items[_SEAL]),
-            stamped_us=min((one.time_us for one in items[_SEAL].shown), default=None),
+            stamped_us=min((one.time_us for one in shown), default=None),
             record=record,
             origin=origin,
             index=index,

@@ -16,7 +16,7 @@ import msgspec
 from appliance.asic.container import read_container
 from appliance.asic.errors import ContainerRefused, ManifestRefused
 from appliance.asic.letter import About
-from appliance.asic.manifest import Manifest, read_manifest
+from appliance.asic.manifest import Manifest, evidence_record_manifest, read_manifest
 from appliance.asic.names import COURT, LETTER, Entry, EventNames, names_of, read_name
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.findings import Journal, Refusal, SubIndication
@@ -24,6 +24,7 @@ from appliance.letters.errors import EventDamaged
 from appliance.letters.event import Event, read_event
 from appliance.quoting import escape, quote
 
+_OF_A_SEAL = frozenset(("seal", "evidence-record", "evidence-manifest", "opening", "proof", "disclosures"))
 _DEEPEST = 32
 """No kind has values that are nested as deeply: a table's row holds at most a party."""
 
@@ -40,6 +41,8 @@ class Sealed:
     proof: bytes | None
     files: Mapping[str, bytes]
     """By name without the folder: what stands beside the event, or the parts of the court package."""
+    evidence_record: bytes | None = None
+    """Over the seal (RFC 4998)."""
 
 
 @dataclass
@@ -148,8 +151,21 @@ class _Reading:
         files = {name.removeprefix(names.beside): entries[name] for name in sorted(own) if name != names.event}
         return Sealed(
             tail, names, entries[names.manifest], entries[names.seal], entries.get(names.opening),
-            entries.get(names.proof), files,
+            entries.get(names.proof), files, self._evidence_record(names, tail),
         )  # fmt: skip
+
+    def _evidence_record(self, names: EventNames, tail: str) -> bytes | None:
+        """It has a manifest of its own, which says that it is over the seal, and nothing else."""
+        record, manifest = self._entries.get(names.evidence_record), self._entries.get(names.evidence_manifest)
+        expected = evidence_record_manifest(tail, hashlib.sha256(self._entries[names.seal]).digest())
+        if (record is None) != (manifest is None):
+            self._refuse(f"{quote(names.evidence_record)} and its manifest are not both there.")
+        elif manifest is not None and manifest != expected:
+            self._journal.refuse(
+                "manifest", SubIndication.HASH_FAILURE,
+                f"{quote(names.evidence_manifest)} names something else than the seal of its event as it is here.",
+            )  # fmt: skip
+        return record
 
     def _check_references(self, names: EventNames, manifest: Manifest) -> None:
         for one in manifest.references:
@@ -191,7 +207,7 @@ class _Reading:
         for name, place in self._places.items():
             if place.role in ("event", "beside", "court") and name not in self._named:
                 self._refuse(f"{quote(name)} stands outside every sealed manifest.")
-            elif place.role in ("seal", "opening", "proof", "disclosures") and place.tail not in tails:
+            elif place.role in _OF_A_SEAL and place.tail not in tails:
                 self._refuse(f"{quote(name)} belongs to no manifest.")
 
     def _court_names_the_newest(self, layout: Layout) -> None:

@@ -31,13 +31,16 @@ from firmware_tests.evidence.letters import (
     Office,
     check,
     evidence,
+    letter_of_a_file,
     plain_letter,
     split_letter,
+    stamped_together,
     story,
     surroundings,
 )
 from firmware_tests.evidence.material import T0, certify, crl, microseconds
 from firmware_tests.evidence.test_letters import HOSTILE, VEILED, changed, court, good, hiding, lying
+from firmware_tests.evidence.test_letters_stamped_together import FIRST, REFUTED, altered, together
 
 Ask = Callable[..., Any]
 
@@ -98,6 +101,33 @@ def test_good_files_pass_with_the_facts_of_the_report(ask: Ask) -> None:
         assert facts["signers"] == [one.signers[0] for one in letter.events]
         existed = report.existed_no_later_than
         assert facts["existed"] == (None if existed is None else existed.time_us // 1000)
+
+
+@pytest.mark.parametrize("leaves", [0, 1, 253])
+def test_seals_that_share_a_time_stamp(ask: Ask, leaves: int) -> None:
+    for chain in (letter_of_a_file(leaves=leaves), letter_of_a_file(1, leaves), stamped_together(plain_letter())):
+        found = verify(ask, evidence(chain))
+        assert found["indication"] == check(evidence(chain)).indication.value == "TOTAL-PASSED", found["told"]
+
+
+@pytest.mark.parametrize("change", REFUTED.values(), ids=list(REFUTED))
+def test_evidence_records_that_are_swapped_foreign_or_incomplete_refute(
+    ask: Ask, change: Callable[[dict[str, bytes]], object]
+) -> None:
+    assert verify(ask, altered(change))["indication"] == "TOTAL-FAILED"
+
+
+def test_altered_evidence_records_never_pass(ask: Ask) -> None:
+    entries = read_container(together())
+    for place in range(0, len(entries[FIRST]), 7):
+        content = bytearray(entries[FIRST])
+        content[place] ^= 1
+        found = verify(ask, write_container((entries | {FIRST: bytes(content)}).items()))
+        if found["indication"] == "TOTAL-PASSED":  # what CMS says twice, its signature does not cover
+            assert found["facts"] == verify(ask, together())["facts"]
+    bare = verify(ask, evidence(plain_letter(stamped_by=None)))
+    assert bare["indication"] == "INDETERMINATE"
+    assert "neither inside it nor by an evidence record" in str(bare["told"])
 
 
 def test_without_a_bundle_nothing_is_decided_but_what_is_wrong(ask: Ask) -> None:
