@@ -142,7 +142,7 @@ def test_a_removed_token_fails_typed_and_an_exchanged_key_is_not_used(
     faulty_release: tuple[Forwarder, ThrowawayToken, Pkcs11Uri], open_with: Callable[..., Token]
 ) -> None:
     forwarder, throwaway, uri = faulty_release
-    token = open_with(throwaway, LaneSettings(timeout_ms=400))
+    token = open_with(throwaway, LaneSettings(timeout_ms=3_000))
     key = AgreementKey.find(token, uri)
     peer = point(ec.generate_private_key(ec.SECP256R1()))
     forwarder.remove_token()
