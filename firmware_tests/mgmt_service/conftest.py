@@ -22,13 +22,13 @@ def managed(open_directory: Path) -> Iterator[ManagedBox]:
         assert made.stop() == 0, made.running.said()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ann(managed: ManagedBox) -> Visitor:
     """An officer of the box and of demo, signed in."""
     return managed.signed_in("ann")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dora(managed: ManagedBox) -> Visitor:
     """An officer of the other tenant alone, signed in."""
     return managed.signed_in("dora")
