@@ -22,8 +22,9 @@ from appliance.box.settings import read_settings
 from appliance.ceremonies.actions import ApprovalTier, InstallAdapter, SetApprovalPolicy
 from appliance.client import ApiError, Client
 from appliance.errors import CinnabarError
+from appliance.filer import Errand
+from appliance.filer.sending import send
 from appliance.filing import AdapterRefused, NotAnswered, ReceiptRefused, check_adapter, read_adapter, read_receipt
-from appliance.filing.sending import send
 from firmware_tests.filing.authority import Authority
 from firmware_tests.gateway.partner import b64u
 from firmware_tests.governed import Governed, governed
@@ -242,10 +243,11 @@ def test_an_answer_that_does_not_end_is_none_and_nothing_is_unpacked(tmp_path: P
         message = f"h.{b64u(json.dumps({'requestNo': 'n', 'batchNo': 'b'}).encode())}.s".encode()
         authority.habits[:] = ["drip", "zipped"]
         began = time.monotonic()
+        errand = Errand("POST", adapter.authority.url, adapter.authority.ca, "n", message, adapter.retry.timeout_s)
         with pytest.raises(NotAnswered):
-            asyncio.run(send(adapter, message, "n"))
+            asyncio.run(send(errand, {authority.host}))
         assert time.monotonic() - began < 10 * adapter.retry.timeout_s
-        assert asyncio.run(send(adapter, message, "n")) == gzip.compress(bytes(16 << 20), mtime=0)
+        assert asyncio.run(send(errand, {authority.host})).body == gzip.compress(bytes(16 << 20), mtime=0)
     finally:
         authority.close()
 
