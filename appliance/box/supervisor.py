@@ -260,7 +260,8 @@ class Supervisor:
                     await beat(part.pulse)
                 silences = 0
             except NoAnswer as error:
-                silences = silences + 1 if runner.up and runner.process is process_asked else 0
+                still = runner.up and runner.process is process_asked and not runner.starting
+                silences = silences + 1 if still else 0
                 log.warning("part-silent", part=name, silences=silences, detail=str(error))
                 if silences >= SILENCES and process_asked is not None:
                     log.error("part-hung", part=name, pid=process_asked.pid)

@@ -17,13 +17,15 @@ log = structlog.get_logger("filer")
 
 
 async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> None:
-    """Run until SIGTERM or SIGINT. `users`: who may connect, beside root and our own. Raises UnsafeSocketDirectory."""
+    """Run until SIGTERM or SIGINT. `users`: who may connect beside root; none: where all share our user, that.
+
+    Raises UnsafeSocketDirectory."""
     os.umask(0o077)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    filer = Filer(settings.filing_hosts, users | {0, os.geteuid()})
+    filer = Filer(settings.filing_hosts, (users or frozenset({os.geteuid()})) | {0})
     await filer.start(home.filer_socket)
     say_ready()
     log.info("filer-ready", hosts=len(settings.filing_hosts))
