@@ -91,9 +91,10 @@ class Authority:
     def adapter(self, **changed: Any) -> str:
         """The adapter's file; `changed`: id, version, kind, state, interface, key, path, timeout_s, later."""
         told = {"id": "fund", "version": 1, "interface": "3.1", "key": "demo-seal", "path": "v31",
-                "kind": "outbound-filing", "timeout_s": 1, "later": ""} | changed  # fmt: skip
+                "kind": "outbound-filing", "timeout_s": 1, "later": False} | changed  # fmt: skip
+        later = ""
         if told["later"]:
-            told["later"] = f"""
+            later = f"""
 [later]
 ticket = "ticket"
 url = "https://{self.host}/{told["path"]}/receipts/"
@@ -146,7 +147,7 @@ outcomes = [
   {{ value = "ACCEPTED", event = "accept" }},
   {{ value = "RETURNED", event = "return", data.faults = {{ member = "errors", columns = {columns} }} }},
 ]
-{told["later"]}
+{later}
 [retry]
 first_s = 1
 most_s = 2
