@@ -36,9 +36,15 @@ def address_of(later: Later, ticket: str) -> str:
     return later.url + ticket
 
 
+def look_from(later: Later, since_us: int, now_us: int) -> int:
+    """When whoever knows of no look yet asks: at the first look, or at once where that has passed. So a worker that
+    starts, or has more filings at hand than it remembers, leaves none out."""
+    return max(now_us, since_us + later.first_s * 1_000_000)
+
+
 def next_look(later: Later, since_us: int, now_us: int) -> int:
     """When to ask next, of a filing that was taken, or became late, at `since_us`; microseconds since the epoch, and
-    later than `now_us`. Known from the letter alone, so that whoever looks, and whoever tells, says the same."""
+    later than `now_us`. Known from the letter alone, so that whoever tells says what whoever looks does."""
     at, wait, most = since_us + later.first_s * 1_000_000, later.first_s * 1_000_000, later.most_s * 1_000_000
     while at <= now_us and wait < most:
         wait = min(2 * wait, most)

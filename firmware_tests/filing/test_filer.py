@@ -22,7 +22,7 @@ from appliance.filer.messages import ERRAND_BYTES
 from appliance.filer.server import Filer
 from appliance.filing import NotAnswered, ReceiptRefused, read_adapter, read_receipt
 from appliance.filing.adapter import Later
-from appliance.filing.later import address_of, next_look, read_ticket
+from appliance.filing.later import address_of, look_from, next_look, read_ticket
 from firmware_tests.filing.authority import Authority, ticket_of
 from firmware_tests.gateway.partner import b64u
 
@@ -186,4 +186,5 @@ def test_looks_come_ever_more_seldom_and_are_the_same_for_whoever_asks(
     assert (found - since) % 1_000_000 == 0
     between = min(now + further * 1_000_000, found - 1)
     assert next_look(later, since, between) == found, "no look is left out, none is made twice"
-    assert next_look(later, since, since) == since + first * 1_000_000
+    assert next_look(later, since, since) == since + first * 1_000_000 == look_from(later, since, since)
+    assert look_from(later, since, found) == max(found, since + first * 1_000_000), "at once where one has passed"

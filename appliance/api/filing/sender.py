@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,8 @@ from appliance.box.states import Work, permits
 from appliance.errors import CinnabarError
 from appliance.filer import Answer, Errand, run_errand
 from appliance.filing import Adapter, LoadedAdapter, NotAnswered
-from appliance.filing.later import next_look
+from appliance.filing.adapter import Later
+from appliance.filing.later import look_from, next_look
 from appliance.letters.fields import moment
 from appliance.letters.state import LetterState
 from appliance.recorder.errors import HeadMoved
@@ -52,15 +54,17 @@ class _Attempt:
     again: float = 0.0
     wait: float = 0.0
     errand: Errand | None = None
-    """Signed and on record; the next attempt sends it again."""
+    """Signed and on record; the next attempt sends it again, unless another adapter is in force by then."""
+    adapter: str = ""
+    """Digest of the one that it was made by."""
 
 
-def _look_in(adapter: Adapter, letter: LetterState) -> float:
-    """When a filing that was taken is asked after next, by the monotonic clock; 0: it is in the outbox."""
+def _look_in(adapter: Adapter, letter: LetterState, look: Callable[[Later, int, int], int]) -> float:
+    """When a filing that was taken is asked after, by the monotonic clock; 0: it is in the outbox."""
     if adapter.later is None or letter.state == adapter.state:
         return 0.0
     now_us = time.time_ns() // 1_000
-    return time.monotonic() + (next_look(adapter.later, moment(letter.changed, "Z"), now_us) - now_us) / 1e6
+    return time.monotonic() + (look(adapter.later, moment(letter.changed, "Z"), now_us) - now_us) / 1e6
 
 
 class Sender:
@@ -130,7 +134,7 @@ class Sender:
             self._attempts.clear()
         attempt = self._attempts.get(number)
         if attempt is None:
-            attempt = self._attempts[number] = _Attempt(again=_look_in(loaded.adapter, before))
+            attempt = self._attempts[number] = _Attempt(again=_look_in(loaded.adapter, before, look_from))
         if time.monotonic() < attempt.again:
             return
         task = asyncio.get_running_loop().create_task(self._file(caller, loaded, before, attempt))
@@ -140,7 +144,7 @@ class Sender:
     async def _file(self, caller: Caller, loaded: LoadedAdapter, before: LetterState, attempt: _Attempt) -> None:
         retry = loaded.adapter.retry
         attempt.wait = min(2 * attempt.wait, retry.most_s) if attempt.wait else retry.first_s
-        attempt.again = _look_in(loaded.adapter, before) or time.monotonic() + attempt.wait
+        attempt.again = _look_in(loaded.adapter, before, next_look) or time.monotonic() + attempt.wait
         told = {"tenant": caller.tenant, "letter": before.letter, "adapter": loaded.adapter.id}
         try:
             made = await self._attempt(caller, loaded, before, attempt)
@@ -163,7 +167,8 @@ class Sender:
     ) -> str | None:
         """The event that it made; None: the receipt is to come yet."""
         worker = self._worker
-        if attempt.errand is None:
+        if attempt.errand is None or attempt.adapter != loaded.digest:
+            attempt.adapter = loaded.digest
             prepare = sign_filing if before.state == loaded.adapter.state else ask_later
             attempt.errand = await prepare(worker, caller, loaded, before)
         answer = await self._sent(attempt.errand)
