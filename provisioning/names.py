@@ -48,6 +48,7 @@ USERS = UserSettings(
     clock=60616,
     management=60617,
     audit=60618,
+    filer=60619,
 )
 """Numbers for the box's processes: of a range that Debian gives nobody (policy, section 9.2.2: 60000 to 64999 are given
 on demand)."""

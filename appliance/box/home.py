@@ -136,6 +136,11 @@ class Home:
         return self.run / "documents" / "tasks.sock"
 
     @property
+    def filer_socket(self) -> Path:
+        """Where workers hand the filer what is to be sent to authorities."""
+        return self.run / "filer" / "errands.sock"
+
+    @property
     def audit(self) -> Path:
         """The audit process's own: an index of the logs, made anew at will, and how far syslog was confirmed."""
         return self.root / "audit"

@@ -18,8 +18,8 @@ STEADY_AFTER_S = 30.0
 LOOP_RESTARTS = 20
 """Restarts without a steady stretch after which a process counts as not staying up."""
 STOP_TIMEOUT_S = 15.0
-FIRST_START_S = 30.0
-"""How long a part may take to be ready the first time before it is missed."""
+START_S = 30.0
+"""How long a part may take to be ready before it counts as hung; the first time, before it is missed."""
 
 log = structlog.get_logger("supervisor")
 
@@ -62,7 +62,12 @@ class PartRunner:
         or takes its place in a moment; nor is one that starts for the first time."""
         if self.stopping or self._lives == 0 or self.ready:
             return False
-        return not (self.up and self._lives == 1 and time.monotonic() < self._begun + FIRST_START_S)
+        return not (self._lives == 1 and self.starting)
+
+    @property
+    def starting(self) -> bool:
+        """Whether there is a process that is not ready and still has time for it, as a busy machine makes it need."""
+        return self.up and not self.ready and time.monotonic() < self._begun + START_S
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_up(), name=f"keep-up-{self.part.name}")

@@ -43,6 +43,8 @@ class Part:
     """What the parts started after it wait for, where that is not that it is ready."""
     vitals: Path | None = None
     """Metrics socket of a part that is to be asked whether it still works."""
+    pulse: Path | None = None
+    """Socket of a part that has none and is to be asked all the same: it answers an empty frame with another."""
 
 
 def parts_of(
@@ -83,6 +85,20 @@ def parts_of(
     readers = ("--reader", str(who.management))
     own = () if who.documents is None else ("--user", str(who.documents), *peers, *readers)
     parts.append(Part("documents", module("appliance.documents", *own), None, (), 1))
+    if settings.filing_hosts:
+        callers = ("--peer", str(who.worker)) if who.worker is not None else ()
+        parts.append(
+            Part(
+                "filer",
+                module("appliance.filer", *callers),
+                who.filer,
+                groups("filer"),
+                1,
+                # Whoever signs waits for no authority: letters stay in the outbox.
+                needed=False,
+                pulse=home.filer_socket,
+            )
+        )
     parts += [
         Part(
             f"api-{number}",
@@ -173,6 +189,7 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
         directory = home.worker_socket(number, "applications").parent
         users.directory(directory, who.worker, 0o2750, group=who.front)
     users.directory(home.logs_compared.parent, who.log, 0o755)
+    users.directory(home.filer_socket.parent, who.filer, 0o750)
     for path, user, mode in (
         (home.logs, who.log, 0o750),  # its group reads: workers serve tiles and proofs
         (home.exports, who.log, 0o711),  # others find only what they can name

@@ -1,4 +1,4 @@
-"""Whether a worker still answers, and what it says of the clock and its keys: asked on its metrics socket.
+"""Whether a part still answers; of a worker, what it says of the clock and its keys: asked on its metrics socket.
 
 A worker whose inline call into an HSM hangs holds its whole process and can tell nobody; only its silence shows it.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from appliance.calls.framing import FrameTooLong, frame, read_frame
 
 ASK_SECONDS = 4.0
 _REQUEST = b"GET /metrics HTTP/1.1\r\nHost: supervisor\r\nConnection: close\r\n\r\n"
@@ -27,7 +29,21 @@ class Vitals:
 
 
 class NoAnswer(Exception):
-    """The worker did not answer in time, or not with its metrics."""
+    """The part did not answer in time, or a worker not with its metrics."""
+
+
+async def beat(socket_path: Path) -> None:
+    """Whether a part answers an empty frame with another. Raises NoAnswer."""
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(str(socket_path))
+            try:
+                writer.write(frame(b""))
+                await read_frame(reader, 0)
+            finally:
+                writer.close()
+    except (OSError, EOFError, FrameTooLong) as error:
+        raise NoAnswer(type(error).__name__) from error
 
 
 async def ask(socket_path: Path) -> Vitals:

@@ -262,7 +262,7 @@ class LimitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
 class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numeric user ids, one for each kind of process, that they run under when the supervisor is root.
 
-    While one of them but `audit` is None, all run under the supervisor's own."""
+    While one of them but `audit` and `filer` is None, all run under the supervisor's own."""
 
     worker: int | None = None
     """API workers. Where a token is SoftHSM's, whose files one user alone can read, also the log follower, the
@@ -284,6 +284,9 @@ class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     audit: int | None = None
     """The audit process, which opens what is kept of records and signs nothing; None: the workers' user, and the status
     says so."""
+    filer: int | None = None
+    """The filer, which speaks to authorities and holds nothing; None: the workers' user, and the status says so where
+    `filing_hosts` lists any."""
 
 
 class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -380,7 +383,8 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workers: int = 2
     """API worker processes."""
     filing_hosts: tuple[str, ...] = ()
-    """HOST:PORT that tenants' adapters may file with; workers speak to nobody else (docs/filing.md)."""
+    """HOST:PORT that tenants' adapters may file with; the filer speaks to nobody else, and is not started where none is
+    listed (docs/filing.md)."""
     tokens: list[TokenSettings]
     tenants: list[TenantSettings]
     units: list[UnitSettings]

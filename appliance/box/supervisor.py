@@ -31,7 +31,7 @@ from appliance.box.open_files import WANTED_FILES, allowed_files, connections_fo
 from appliance.box.parts import Part, parts_of, prepare_home, prepare_secrets
 from appliance.box.pin_opening import PinOpening
 from appliance.box.pins import PinCopies
-from appliance.box.probe import NoAnswer, Vitals, ask
+from appliance.box.probe import NoAnswer, Vitals, ask, beat
 from appliance.box.readiness import TOKENS_AWAITED
 from appliance.box.reloading import Reloading
 from appliance.box.settings import BoxSettings
@@ -52,7 +52,7 @@ LAST_LIFE_S = 2.0
 """How long the processes of a killed box may take to end."""
 ASK_INTERVAL_S = 2.0
 SILENCES = 3
-"""Unanswered questions in a row (each waits four seconds) after which a worker counts as hung and is ended."""
+"""Unanswered questions in a row (each waits four seconds) after which a part counts as hung and is ended."""
 
 log = structlog.get_logger("supervisor")
 
@@ -248,17 +248,20 @@ class Supervisor:
                 await asyncio.wait_for(self._stop.wait(), WATCH_INTERVAL_S)
 
     async def _ask(self, runner: PartRunner) -> None:
-        """Ask one worker for its vitals again and again; end it when it stays silent."""
-        name, socket_path, silences = runner.part.name, runner.part.vitals, 0
-        assert socket_path is not None  # noqa: S101 - only parts with one are asked
+        """Ask one part whether it still works, a worker for its vitals, again and again; end it when it is silent."""
+        part, name, silences = runner.part, runner.part.name, 0
         while True:
             await asyncio.sleep(ASK_INTERVAL_S)
             process_asked = runner.process
             try:
-                self._vitals[name] = await ask(socket_path)
+                if part.vitals is not None:
+                    self._vitals[name] = await ask(part.vitals)
+                elif part.pulse is not None:
+                    await beat(part.pulse)
                 silences = 0
             except NoAnswer as error:
-                silences = silences + 1 if runner.up and runner.process is process_asked else 0
+                still = runner.up and runner.process is process_asked and not runner.starting
+                silences = silences + 1 if still else 0
                 log.warning("part-silent", part=name, silences=silences, detail=str(error))
                 if silences >= SILENCES and process_asked is not None:
                     log.error("part-hung", part=name, pid=process_asked.pid)
@@ -414,7 +417,7 @@ class Supervisor:
         log.info("front-certificate-replaced")
 
     def _begin_to_ask(self, runner: PartRunner) -> None:
-        if runner.part.vitals is None:
+        if runner.part.vitals is None and runner.part.pulse is None:
             return
         name = runner.part.name
         if name in self._asking:

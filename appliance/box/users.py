@@ -26,8 +26,11 @@ from hsm import Pkcs11Uri
 
 TOKEN_KINDS: Final = ("worker", "log", "keymaster", "audit")
 """Those that open tokens."""
+LATER_KINDS: Final = ("audit", "filer")
+"""Those that box.json of a box made earlier may name no user for: they run under the workers' then."""
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "worker": ("recorder", "log", "documents"),  # submits to the recorder; serves tiles and proofs; has documents read
+    # submits to the recorder; serves tiles and proofs; has documents read, and authorities asked
+    "worker": ("recorder", "log", "documents", "filer"),
     "log": ("recorder",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
@@ -115,10 +118,13 @@ def assign(settings: BoxSettings) -> ProcessUsers:
     numbers, lent = settings.users, {}
     named = msgspec.structs.asdict(settings.users)
     own = {kind: named[kind] for kind in TOKEN_KINDS if kind != "worker" and named[kind] is not None}
-    if numbers.audit is None:
-        numbers = msgspec.structs.replace(numbers, audit=numbers.worker)
-        lent = {SHARED: "the audit process runs under the workers' user: box.json names none for it"}
-    missing = [name for name, number in named.items() if number is None and name != "audit"]
+    unnamed = [name for name in LATER_KINDS if named[name] is None]
+    if unnamed:
+        numbers = msgspec.structs.replace(numbers, **dict.fromkeys(unnamed, numbers.worker))
+    running = [name for name in unnamed if name != "filer" or settings.filing_hosts]
+    if running:
+        lent = {SHARED: f"{' and '.join(running)} under the workers' user: box.json names none for it"}
+    missing = [name for name, number in named.items() if number is None and name not in LATER_KINDS]
     if missing:
         return ProcessUsers(weaknesses={NOT_SEPARATE: f"{_ONE_USER}: box.json names none for {', '.join(missing)}"})
     forced = one_user_only(settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from appliance.errors import BadRequest
 
 LENGTH_BYTES = 4
@@ -17,6 +19,14 @@ class FrameTooLong(BadRequest):
 
 def frame(payload: bytes) -> bytes:
     return len(payload).to_bytes(LENGTH_BYTES, "big") + payload
+
+
+async def read_frame(reader: asyncio.StreamReader, limit: int = FRAME_LIMIT) -> bytes:
+    """The next frame of a stream. Raises FrameTooLong, EOFError where the stream ends, OSError."""
+    length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
+    if length > limit:
+        raise FrameTooLong(f"a frame of {length} bytes, at most {limit} are taken")
+    return await reader.readexactly(length)
 
 
 class FrameReader:

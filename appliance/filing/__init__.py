@@ -1,6 +1,6 @@
-"""Filing with authorities: adapters as data files, the message that they make of a letter, receipts.
+"""Filing with authorities: adapters as data files, the message that they make of a letter, receipts. Pure.
 
-Pure, but for `sending`, which speaks HTTPS (docs/filing.md).
+What speaks to authorities is the filer (appliance.filer); docs/filing.md.
 """
 
 from appliance.filing.adapter import ADAPTER_BYTES, Adapter, LoadedAdapter, check_adapter, read_adapter

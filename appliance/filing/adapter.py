@@ -21,10 +21,13 @@ from appliance.gateway.keys import Signing, fits_signing
 from appliance.letters.kind import Bilingual, Event, Kind
 
 ADAPTER_BYTES: Final = 256 * 1024
+TRY_AGAIN: Final = frozenset({408, 425, 429})
+"""Statuses of HTTP by which a server asks to be asked again (RFC 9110, RFC 8470, RFC 6585)."""
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,62}\Z")]
 Member = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Path = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?\Z", max_length=130)]
 """A clear field of the letter, or a member of a party's or of an amount: batch, authority.name, total.amount."""
+StateName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 
@@ -82,6 +85,35 @@ class Answers(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outcomes: Annotated[list[Outcome], msgspec.Meta(min_length=1, max_length=16)]
 
 
+class Later(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The authority may take a filing (HTTP 202) and have its receipt ready later, for whoever asks with its ticket."""
+
+    ticket: Member
+    """Of that answer, a JSON object: what to ask with."""
+    url: Annotated[str, msgspec.Meta(pattern=r"\Ahttps://[^/@?#\s]+/[^@?#\s]*(\?[^@?#\s]*)?\Z", max_length=1_000)]
+    """Where to ask, once the ticket is put after it."""
+    event: Name
+    """What happens to the letter then; its data `ticket` keep the ticket."""
+    states: Annotated[list[StateName], msgspec.Meta(min_length=1, max_length=8)]
+    """Letters in these states are asked after: where the event leads, and where they go when it takes long."""
+    until: Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,62}\Z")]
+    """The letter's time by which the receipt is expected: the event sets it, and the kind says what comes of it."""
+    days: Annotated[int, msgspec.Meta(ge=1, le=3_660)]
+    """How long after the event that is."""
+    first_s: Seconds = 60
+    """Before the first look; twice as long before each further one."""
+    most_s: Seconds = 3_600
+
+
+class Refusal(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answers after which nothing is sent or asked again until somebody has looked at it. Nobody signed them."""
+
+    statuses: Annotated[list[Annotated[int, msgspec.Meta(ge=400, le=499)]], msgspec.Meta(min_length=1, max_length=32)]
+    """Of HTTP."""
+    event: Name
+    """What happens to the letter then; its data `status` keep the status."""
+
+
 class Retry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     first_s: Seconds = 5
     """Before the second attempt; twice as long before each further one."""
@@ -97,7 +129,7 @@ class Adapter(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     title: Bilingual
     kind: Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]
-    state: Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]
+    state: StateName
     """Letters in this state are filed: the event that leads there puts them into the outbox, as it is recorded."""
     when: dict[str, str] = {}
     """Clear text fields that must have these values: which of several adapters files a letter."""
@@ -109,7 +141,16 @@ class Adapter(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The authority's name for each member, and what it is."""
     authority: Authority
     receipt: Answers
+    later: Later | None = None
+    """None: the receipt comes with the answer, or the filing is sent again."""
+    refusal: Refusal | None = None
+    """None: whatever is no receipt is asked for again."""
     retry: Retry = Retry()
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Of letters that are in its hands: in the outbox first, then those whose receipt is awaited."""
+        return (self.state, *(self.later.states if self.later is not None else ()))
 
 
 @dataclass(frozen=True)
@@ -123,11 +164,13 @@ class LoadedAdapter:
     """Whose signature a receipt carries."""
 
     def files(self, kind: str, state: str, fields: dict[str, object]) -> bool:
-        """Whether it files such a letter."""
+        """Whether such a letter is in its hands."""
+        return state in self.adapter.states and self.would_file(kind, fields)
+
+    def would_file(self, kind: str, fields: dict[str, object]) -> bool:
+        """Whether it is in its hands once it is in one of the adapter's states."""
         adapter = self.adapter
-        return (adapter.kind, adapter.state) == (kind, state) and all(
-            fields.get(name) == value for name, value in adapter.when.items()
-        )
+        return adapter.kind == kind and all(fields.get(name) == value for name, value in adapter.when.items())
 
 
 def read_adapter(text: bytes) -> LoadedAdapter:
@@ -148,44 +191,68 @@ def read_adapter(text: bytes) -> LoadedAdapter:
         raise AdapterRefused(f"authority.certificate: its key is not one for {adapter.authority.sign}")
     if adapter.number in adapter.message:
         raise AdapterRefused("message: the filing's number is put in by the box")
+    if adapter.refusal is not None and TRY_AGAIN & set(adapter.refusal.statuses):
+        raise AdapterRefused(f"refusal.statuses: {sorted(TRY_AGAIN)} ask to try again")
     values = [one.value for one in adapter.receipt.outcomes]
     if len(set(values)) < len(values):
         raise AdapterRefused("receipt.outcomes: a value stands twice")
     return LoadedAdapter(adapter, hashlib.sha256(text).hexdigest(), signer)
 
 
-def host_of(adapter: Adapter) -> str:
-    """HOST:PORT, as the box's settings list it. Raises AdapterRefused."""
+def host_of(url: str) -> str:
+    """HOST:PORT, as the box's settings list it; empty: the address cannot be read."""
     try:
-        parts = urlsplit(adapter.authority.url)
+        parts = urlsplit(url)
         return f"{parts.hostname}:{parts.port or 443}"
     except ValueError:
-        raise AdapterRefused("authority.url: it cannot be read") from None
+        return ""
 
 
 def check_adapter(loaded: LoadedAdapter, kind: Kind, hosts: Sequence[str]) -> None:
     """Whether an adapter goes with its kind, and with the hosts that the box may reach. Raises AdapterRefused."""
     adapter = loaded.adapter
-    if host_of(adapter) not in hosts:
-        raise AdapterRefused(f"authority.url: {host_of(adapter)} is not among the box's filing_hosts")
-    if adapter.state not in kind.states:
-        raise AdapterRefused(f"state: {kind.id} has no state {adapter.state}")
+    later = () if adapter.later is None else (("later.url", adapter.later.url),)
+    for place, url in (("authority.url", adapter.authority.url), *later):
+        if host_of(url) not in hosts:
+            raise AdapterRefused(f"{place}: {host_of(url)} is not among the box's filing_hosts")
+    for state in adapter.states:
+        if state not in kind.states:
+            raise AdapterRefused(f"state: {kind.id} has no state {state}")
     paths = [one for one in adapter.message.values() if isinstance(one, str)]
     for name in [*(path.partition(".")[0] for path in paths), *adapter.when]:
         field = kind.fields.get(name)
         if field is None or field.confidentiality != "clear":
             raise AdapterRefused(f"message: {kind.id} has no clear field {name}")
     for outcome in adapter.receipt.outcomes:
-        _check_event(adapter, kind.id, outcome, kind.events.get(outcome.event))
+        event = _event(kind, "receipt.outcomes", outcome.event, adapter.states, list(outcome.data))
+        if adapter.receipt.registry not in event.receipts:
+            raise AdapterRefused(f"receipt.registry: {outcome.event} takes no receipt of {adapter.receipt.registry}")
+        _check_leaves("receipt.outcomes", outcome.event, event, adapter.states)
+    if adapter.later is not None:
+        event = _event(kind, "later.event", adapter.later.event, [adapter.state], ["ticket"])
+        if event.to not in adapter.later.states or adapter.state in adapter.later.states:
+            raise AdapterRefused(f"later.states: {adapter.later.event} leads to none of them, or from one")
+        field = kind.fields.get(adapter.later.until)
+        if field is None or field.type != "time" or adapter.later.until not in event.fields:
+            raise AdapterRefused(f"later.until: {adapter.later.event} sets no time {adapter.later.until}")
+    if adapter.refusal is not None:
+        event = _event(kind, "refusal.event", adapter.refusal.event, adapter.states, ["status"])
+        _check_leaves("refusal.event", adapter.refusal.event, event, adapter.states)
 
 
-def _check_event(adapter: Adapter, kind: str, outcome: Outcome, event: Event | None) -> None:
-    if event is None or adapter.state not in event.from_:
-        raise AdapterRefused(f"receipt.outcomes: {kind} has no event {outcome.event} in {adapter.state}")
-    if adapter.receipt.registry not in event.receipts:
-        raise AdapterRefused(f"receipt.registry: {outcome.event} takes no receipt of {adapter.receipt.registry}")
-    if event.to == adapter.state:
-        raise AdapterRefused(f"receipt.outcomes: after {outcome.event} the letter would be filed again")
-    missing = [name for name in outcome.data if name not in event.data]
-    if missing:
-        raise AdapterRefused(f"receipt.outcomes: {outcome.event} has no data {missing[0]}")
+def _event(kind: Kind, place: str, name: str, states: Sequence[str], data: Sequence[str]) -> Event:
+    """The kind's event, which may happen in all these states and has these data."""
+    event = kind.events.get(name)
+    missing = [state for state in states if event is None or state not in event.from_]
+    if event is None or missing:
+        raise AdapterRefused(f"{place}: {kind.id} has no event {name} in {missing[0]}")
+    unknown = [one for one in data if one not in event.data]
+    if unknown:
+        raise AdapterRefused(f"{place}: {name} has no data {unknown[0]}")
+    return event
+
+
+def _check_leaves(place: str, name: str, event: Event, states: Sequence[str]) -> None:
+    """What ends a filing leads to where the box neither files nor asks."""
+    if event.to is None or event.to in states:
+        raise AdapterRefused(f"{place}: after {name} the letter would be filed again")

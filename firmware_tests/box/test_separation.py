@@ -15,6 +15,7 @@ import pytest
 from appliance.box.front import CERTIFICATE_HEADER
 from appliance.box.settings import read_settings
 from firmware_tests.running import RunningBox
+from provisioning.names import USERS
 
 STRANGER = 60999
 """A numeric user that nothing of the box runs under."""
@@ -77,7 +78,8 @@ def test_each_kind_of_process_has_a_user_and_only_the_groups_it_needs(box: Runni
     for name in box.processes():
         assert (own[name] == users[name]) is (name not in {"log", "keymaster", "audit"})
         mine = {"api-0", "api-1", "audit", "log", "keymaster"}
-        assert groups[name] <= ({recorder, worker, documents} if name in mine else set()), name
+        asks = {USERS.filer} if name.startswith("api-") else set()
+        assert groups[name] <= (({recorder, worker, documents} | asks) if name in mine else set()), name
 
 
 def test_no_process_gets_another_user_or_group_by_what_it_starts(box: RunningBox, as_root: None) -> None:

@@ -10,14 +10,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import pytest
 
+from appliance.box import keeping, supervisor
 from appliance.box.keeping import PartRunner
 from appliance.box.parts import Part
 from appliance.box.probe import NoAnswer, Vitals, read_vitals
 from appliance.box.readiness import VARIABLE
+from appliance.box.settings import read_settings, write_settings
 from appliance.box.states import Cause, State, StatePage
+from appliance.box.supervisor import Supervisor
 from firmware_tests.running import RunningBox, wait_until
 
 
@@ -25,18 +30,22 @@ from firmware_tests.running import RunningBox, wait_until
 def own_box(open_directory: Path) -> Iterator[RunningBox]:
     running = RunningBox(open_directory / f"supervised-{time.monotonic_ns()}")
     running.provision()
+    settings = read_settings(running.home.settings)
+    write_settings(running.home.settings, msgspec.structs.replace(settings, filing_hosts=("fund.example:443",)))
     running.start()
     yield running
     assert running.stop() == 0, running.said()
 
 
-def test_a_worker_that_hangs_is_replaced(own_box: RunningBox) -> None:
-    hung = own_box.processes()["api-0"]
-    os.kill(hung, signal.SIGSTOP)
-    wait_until(lambda: own_box.processes().get("api-0") not in (None, hung), 40, "another worker")
+def test_a_worker_and_a_filer_that_hang_are_replaced(own_box: RunningBox) -> None:
+    hung = own_box.processes()
+    for name in ("api-0", "filer"):
+        os.kill(hung[name], signal.SIGSTOP)
+    for name in ("api-0", "filer"):
+        wait_until(lambda name=name: own_box.processes().get(name) not in (None, hung[name]), 40, f"another {name}")
+        assert f'"part": "{name}", "pid": {hung[name]}, "event": "part-hung"' in own_box.said()
     with own_box.http() as client:
         assert client.post("/v1/stamps", json={"digest": "00" * 32}).status_code == 200
-    assert '"part-hung"' in own_box.said()
 
 
 def test_a_clock_that_is_not_shown_degrades_the_box(own_box: RunningBox) -> None:
@@ -95,6 +104,35 @@ def test_a_part_is_ready_once_it_says_so_and_not_before() -> None:
         wait_until(lambda: runner.ready, 5)
 
     _kept(_SAYS, watch)
+
+
+def test_a_part_that_takes_long_to_start_is_not_taken_for_hung(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a busy machine would end its workers again and again, each before it serves."""
+    asked = 0
+
+    async def silent(_: Path) -> None:
+        nonlocal asked
+        asked += 1
+        raise NoAnswer("not there yet")
+
+    monkeypatch.setattr(supervisor, "beat", silent)
+    monkeypatch.setattr(supervisor, "ASK_INTERVAL_S", 0.01)
+
+    async def keep() -> None:
+        command = (sys.executable, "-c", "import time; time.sleep(60)")
+        runner = PartRunner(Part("part", command, None, (), 0, pulse=Path("nowhere")), {})
+        runner.start()
+        asking = asyncio.create_task(Supervisor._ask(cast(Supervisor, None), runner))
+        try:
+            await asyncio.to_thread(wait_until, lambda: runner.up and asked > 20)
+            assert runner.restarts == 0
+            monkeypatch.setattr(keeping, "START_S", 0.0)
+            await asyncio.to_thread(wait_until, lambda: runner.restarts == 1)
+        finally:
+            asking.cancel()
+            await runner.stop()
+
+    asyncio.run(keep())
 
 
 def test_a_part_that_ends_at_once_is_missed_from_its_first_end_on() -> None:

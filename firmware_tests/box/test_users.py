@@ -47,7 +47,9 @@ def _open_as_anybody(box: RunningBox) -> None:
         )
         for token in settings.tokens
     ]
-    write_settings(box.home.settings, msgspec.structs.replace(settings, environment={}, tokens=tokens))
+    hosts = ("fund.example:443",)
+    changed = msgspec.structs.replace(settings, environment={}, tokens=tokens, filing_hosts=hosts)
+    write_settings(box.home.settings, changed)
     for directory, _, files in os.walk(box.home.tokens):
         Path(directory).chmod(0o777)
         for name in files:
@@ -144,8 +146,8 @@ def _can(box: RunningBox, part: str, path: Path, how: int) -> bool:
     return _reached(box, part, [(str(path), how)])[0]
 
 
-KINDS = {name: name for name in ("recorder", "log", "keymaster", "clock", "front", "documents", "audit", "management")}
-KINDS["worker"] = "api-0"
+_NAMED = ("recorder", "log", "keymaster", "clock", "front", "documents", "audit", "management", "filer")
+KINDS = {name: name for name in _NAMED} | {"worker": "api-0"}
 """A part of each kind."""
 
 
@@ -201,6 +203,7 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (home.worker_socket(0, "applications"), {"front"}),
         (home.worker_socket(0, "metrics"), {"front", "management"}),
         (home.documents_socket, {"worker", "keymaster", "management"}),
+        (home.filer_socket, {"worker"}),
         (home.desk_socket, {"management"}),
         (home.enrol_socket, {"worker"}),
         (home.console_socket, set()),
@@ -334,6 +337,10 @@ def test_what_the_settings_and_the_tokens_make_of_users(box: RunningBox, apart: 
     assert lent.separate
     assert lent.numbers == msgspec.structs.replace(NUMBERS, audit=NUMBERS.worker)
     assert "audit" in lent.weaknesses[SHARED]
+    without = msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, filer=None))
+    assert assign(without).numbers == msgspec.structs.replace(NUMBERS, filer=NUMBERS.worker)
+    assert "filer" in assign(without).weaknesses[SHARED]
+    assert not assign(msgspec.structs.replace(without, filing_hosts=())).weaknesses, "there is none"
 
 
 def test_the_page_names_the_users_and_groups_that_there_are() -> None:

@@ -6,6 +6,7 @@ It files each number once, and answers the same number with the same receipt, as
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
@@ -19,15 +20,25 @@ from typing import Any
 from firmware_tests.gateway.partner import b64u, der_to_raw, openssl, raw_to_der, un64u, verify
 
 
+def ticket_of(number: str) -> str:
+    return f"T-{number[:20]}"
+
+
 class Authority:
-    """`habits` are consumed one a request: hang, drop, twice, forged, other, busy, garbage, zipped, drip; then it
-    behaves."""
+    """`habits` are consumed one a request: hang, drop, cut, forged, other, busy, refuse, garbage, huge, zipped, drip,
+    elsewhere, later; then it behaves. `later` takes the filing: its receipt is there for whoever asks with the ticket,
+    once `asked_habits` (not-yet, unknown, and those above) are consumed."""
 
     def __init__(self, directory: Path, host: str = "localhost") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._certificates(host)
         self.habits: list[str] = []
+        self.asked_habits: list[str] = []
+        self.asked: list[str] = []
+        """Tickets, as they were asked with."""
+        self.left = threading.Event()
+        """Set when whoever is dripped at has gone."""
         self.hurry = threading.Event()
         """Until it is set, what drips goes on dripping."""
         self.requests: list[tuple[str, dict[str, Any], bytes]] = []
@@ -41,6 +52,9 @@ class Authority:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 authority.answer(self)
+
+            def do_GET(self) -> None:
+                authority.answer_later(self)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -75,9 +89,26 @@ class Authority:
                 "-CAcreateserial", "-extfile", at / "tls.ext", "-out", at / "tls.crt")  # fmt: skip
 
     def adapter(self, **changed: Any) -> str:
-        """The adapter's file; `changed`: id, version, kind, state, interface, key, path, timeout_s."""
+        """The adapter's file; `changed`: id, version, kind, state, interface, key, path, timeout_s, later."""
         told = {"id": "fund", "version": 1, "interface": "3.1", "key": "demo-seal", "path": "v31",
-                "kind": "outbound-filing", "timeout_s": 1} | changed  # fmt: skip
+                "kind": "outbound-filing", "timeout_s": 1, "later": False} | changed  # fmt: skip
+        later = ""
+        if told["later"]:
+            later = f"""
+[later]
+ticket = "ticket"
+url = "https://{self.host}/{told["path"]}/receipts/"
+event = "take"
+states = ["pending", "late"]
+until = "answer_by"
+days = 10
+first_s = 1
+most_s = 1
+
+[refusal]
+statuses = [404, 422]
+event = "refuse"
+"""
         ca, certificate = ((self.directory / f"{name}.crt").read_text() for name in ("ca", "receipts"))
         columns = '{ row = "line", said = "message" }'
         return f'''
@@ -116,7 +147,7 @@ outcomes = [
   {{ value = "ACCEPTED", event = "accept" }},
   {{ value = "RETURNED", event = "return", data.faults = {{ member = "errors", columns = {columns} }} }},
 ]
-
+{later}
 [retry]
 first_s = 1
 most_s = 2
@@ -155,6 +186,18 @@ timeout_s = {told["timeout_s"]}
         signature = openssl("dgst", "-sha256", "-sign", self.directory / f"{key}.key", path)
         return f"{text}.{b64u(der_to_raw(signature, 32))}".encode()
 
+    def answer_later(self, request: BaseHTTPRequestHandler) -> None:
+        ticket = request.path.rpartition("/")[2]
+        with self._lock:
+            self.asked.append(ticket)
+            habit = self.asked_habits.pop(0) if self.asked_habits else ""
+            found = [(number, one) for number, one, _ in self.requests if ticket == ticket_of(number)]
+        if not found or habit == "unknown":
+            self._say(request, 404)
+            return
+        assert request.headers["idempotency-key"] == found[0][0]
+        self._behave(request, "later" if habit == "not-yet" else habit, found[0][1])
+
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         message = request.rfile.read(int(request.headers["content-length"]))
         payload = json.loads(un64u(message.decode().split(".")[1]))
@@ -164,9 +207,12 @@ timeout_s = {told["timeout_s"]}
         with self._lock:
             self.requests.append((number, payload, message))
             habit = self.habits.pop(0) if self.habits else ""
-            if number not in self.receipts and habit not in {"busy", "hang"}:
+            if number not in self.receipts and habit not in {"busy", "hang", "refuse", "elsewhere"}:
                 self.receipts[number] = self.receipt(payload)
-            good = self.receipts.get(number, b"")
+        self._behave(request, habit, payload)
+
+    def _behave(self, request: BaseHTTPRequestHandler, habit: str, payload: dict[str, Any]) -> None:
+        good = self.receipts.get(payload["requestNo"], b"")
         if habit == "hang":
             time.sleep(2)
             return
@@ -181,15 +227,32 @@ timeout_s = {told["timeout_s"]}
             good = base64.b64encode(b"<html>") * 3
         if habit == "zipped":
             good = gzip.compress(bytes(16 << 20), mtime=0)
+        if habit == "huge":
+            good = bytes((1 << 20) + 1)
+        if habit == "later":
+            good = json.dumps({"ticket": ticket_of(payload["requestNo"])}).encode()
         if habit == "drip":
             self._drip(request, good)
             return
-        request.send_response(503 if habit == "busy" else 200)
-        if habit == "zipped":
-            request.send_header("content-encoding", "gzip")
-        request.send_header("content-length", str(len(good)))
+        more = {"zipped": ("content-encoding", "gzip"), "elsewhere": ("location", f"https://{self.host}/elsewhere")}
+        status = {"busy": 503, "refuse": 422, "elsewhere": 307, "later": 202}.get(habit, 200)
+        length = len(good) + (100 if habit == "cut" else 0)
+        self._say(request, status, good, length, *([more[habit]] if habit in more else []))
+
+    def _say(
+        self,
+        request: BaseHTTPRequestHandler,
+        status: int,
+        said: bytes = b"",
+        length: int = 0,
+        *headers: tuple[str, str],
+    ) -> None:
+        request.send_response(status)
+        for name, value in (*headers, ("content-length", str(length))):
+            request.send_header(name, value)
         request.end_headers()
-        request.wfile.write(good)
+        with contextlib.suppress(OSError):
+            request.wfile.write(said)
 
     def _drip(self, request: BaseHTTPRequestHandler, good: bytes) -> None:
         """A space now and then, for as long as nobody hurries; then the receipt."""
@@ -200,4 +263,4 @@ timeout_s = {told["timeout_s"]}
                 request.wfile.write(b" ")
             request.wfile.write(good)
         except OSError:
-            return
+            self.left.set()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import gzip
 import json
 import os
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,10 +19,8 @@ from appliance.box.settings import read_settings
 from appliance.ceremonies.actions import ApprovalTier, InstallAdapter, SetApprovalPolicy
 from appliance.client import ApiError, Client
 from appliance.errors import CinnabarError
-from appliance.filing import AdapterRefused, NotAnswered, ReceiptRefused, check_adapter, read_adapter, read_receipt
-from appliance.filing.sending import send
-from firmware_tests.filing.authority import Authority
-from firmware_tests.gateway.partner import b64u
+from appliance.filing import AdapterRefused, ReceiptRefused, check_adapter, read_adapter, read_receipt
+from firmware_tests.filing.authority import Authority, ticket_of
 from firmware_tests.governed import Governed, governed
 from firmware_tests.letters.approving import by_passkey
 from firmware_tests.letters.conftest import client_of
@@ -131,6 +126,19 @@ def test_what_is_returned_is_corrected_and_filed_by_the_adapter_of_the_newer_int
     assert first["requestNo"] != second["requestNo"]
 
 
+def test_what_waits_is_filed_by_the_next_version_of_its_adapter(office: Office) -> None:
+    told = {"id": "fund-6", "interface": "6.0"}
+    office.governed.decide([InstallAdapter(tenant="demo", adapter=office.authority.adapter(path="v60", **told))])
+    office.authority.habits[:] = ["busy"] * 1_000
+    letter, batch = office.submit("6.0")
+    wait_until(lambda: office.authority.came(batch) > 0, 30, "a first attempt")
+    newer = office.authority.adapter(path="v61", version=2, **told)
+    office.governed.decide([InstallAdapter(tenant="demo", adapter=newer)])
+    office.authority.habits.clear()
+    office.wait(letter, "accepted")
+    assert office.authority.filed(batch)[-1]["interfaceVersion"] == "v61"
+
+
 def test_a_killed_worker_leaves_the_outbox_and_nothing_happens_twice(office: Office) -> None:
     office.authority.habits[:] = ["hang"] * 3
     letter, batch = office.submit()
@@ -148,6 +156,109 @@ def test_a_killed_worker_leaves_the_outbox_and_nothing_happens_twice(office: Off
     wait_until(accepted, 90, "an answer after the kill")
     assert len(office.authority.filed(batch)) == 1
     assert office.client.letter(letter).number == 3
+
+
+def test_a_killed_filer_leaves_the_outbox_and_another_files(office: Office) -> None:
+    office.authority.hurry.clear()
+    office.authority.habits[:] = ["drip"]
+    letter, batch = office.submit()
+    wait_until(lambda: office.authority.came(batch) > 0, 30, "a first attempt")
+    os.kill(office.governed.box.processes()["filer"], signal.SIGKILL)
+    office.wait(letter, "accepted")
+    assert len(office.authority.filed(batch)) == 1
+    assert office.client.letter(letter).number == 3
+
+
+@pytest.fixture(scope="module")
+def later(office: Office) -> Office:
+    """The same, where the interface 5.0 is one that takes filings and has receipts later."""
+    adapter = office.authority.adapter(id="fund-later", interface="5.0", path="v50", later=True)
+    office.governed.decide([InstallAdapter(tenant="demo", adapter=adapter)])
+    return office
+
+
+def _row(office: Office, letter: str) -> dict[str, object]:
+    with office.governed.box.http("demo") as http:
+        lines = http.get("/v1/filings").text.splitlines()
+    return next(dict(json.loads(line)) for line in lines if letter in line)
+
+
+def _events(office: Office, letter: str) -> list[str]:
+    return [json.loads(one.event)["event"] for one in office.client.letter_events(letter).events]
+
+
+def test_a_receipt_that_comes_later_is_asked_for_and_happens_once_whatever_dies(later: Office) -> None:
+    authority = later.authority
+    authority.habits[:] = ["later"]
+    authority.asked_habits[:] = ["not-yet", "forged", "other", *["not-yet"] * 100]
+    letter, batch = later.submit("5.0")
+    later.wait(letter, "pending")
+    (filed,) = authority.filed(batch)
+    told = _row(later, letter)
+    assert (told["state"], told["waiting"], told["pending"], told["number"]) == (
+        "pending", False, True, filed["requestNo"]
+    )  # fmt: skip
+    assert str(told["next"]) > str(told["changed"])
+    wait_until(lambda: len(authority.asked) >= 4, 60, "looks for the receipt")
+    assert later.client.letter(letter).state == "pending"
+    for name, pid in later.governed.box.processes().items():
+        if name.startswith(("api-", "filer")):
+            os.kill(pid, signal.SIGKILL)
+    authority.asked_habits.clear()
+
+    def accepted() -> bool:
+        try:
+            return later.client.letter(letter).state == "accepted"
+        except (ApiError, httpx.HTTPError):
+            return False
+
+    wait_until(accepted, 60, "the receipt")
+    assert authority.came(batch) == 1, "what was taken is not filed again"
+    assert _events(later, letter) == ["prepare", "submit", "take", "accept"]
+    kept = later.client.letter_events(letter).events[-1].beside["authority-0.receipt"]
+    assert kept == authority.receipts[filed["requestNo"]]
+    told = _row(later, letter)
+    assert (told["pending"], told["next"], told["number"]) == (False, "", filed["requestNo"])
+
+
+def test_what_is_refused_without_a_receipt_waits_until_it_is_submitted_again(later: Office) -> None:
+    authority = later.authority
+    authority.habits[:] = ["refuse", "later"]
+    authority.asked_habits[:] = ["unknown"]
+    letter, batch = later.submit("5.0")
+    for status in (422, 404):  # as it is filed; as its receipt is asked for
+        later.wait(letter, "refused")
+        assert json.loads(later.client.letter_events(letter).events[-1].event)["data"] == {"status": status}
+        later.client.letter_event(letter, "resubmit", fields={"rows_filed": status})
+    later.wait(letter, "accepted")
+    assert len(authority.filed(batch)) == 3
+    assert authority.came(batch) == 3, "each of them once"
+
+
+def test_a_late_receipt_counts_and_one_that_is_handed_in_is_held_to_the_filing(later: Office) -> None:
+    authority = later.authority
+    authority.habits[:] = ["busy"] * 1_000
+    letter, batch = later.submit("5.0")
+    wait_until(lambda: authority.came(batch) > 0, 30, "a first attempt")
+    (filed,) = authority.filed(batch)
+    authority.asked_habits[:] = ["not-yet"] * 1_000
+    past = {"answer_by": "2026-01-01T00:00:00Z"}
+    later.client.letter_event(letter, "take", fields=past, data={"ticket": ticket_of(filed["requestNo"])})
+    later.wait(letter, "late")
+    assert _row(later, letter)["pending"] is True
+
+    def hand_in(receipt: bytes, number: str) -> None:
+        given = ReceiptGiven(registry="authority", number=f"R-{number[:12]}", receipt=receipt)
+        later.client.letter_event(letter, "accept", receipts=[given])
+
+    newest = later.client.letter(letter).head
+    with pytest.raises(ApiError, match="another filing"):
+        hand_in(authority.receipt({"batchNo": batch, "requestNo": newest}), newest)
+    authority.receipts[filed["requestNo"]] = authority.receipt(filed)
+    authority.asked_habits.clear()
+    later.wait(letter, "accepted")
+    authority.habits.clear()
+    assert _events(later, letter)[-3:] == ["take", "grow-late", "accept"]
 
 
 def test_an_applications_receipt_is_the_authoritys_or_none(office: Office) -> None:
@@ -216,10 +327,25 @@ def test_an_adapter_that_is_not_sound_is_refused(office: Office) -> None:
         "BEGIN CERTIFICATE": "BEGIN NOTHING",
         "version = 1": "version = 1\nmore = 1",
     }
-    for old, new in wrong.items():
-        assert old in text, old
-        with pytest.raises(AdapterRefused):
-            check_adapter(read_adapter(text.replace(old, new).encode()), kind, hosts)
+    later = office.authority.adapter(later=True)
+    check_adapter(read_adapter(later.encode()), kind, hosts)
+    wrong_later = {
+        f'url = "https://{office.authority.host}/v31/receipts/"': 'url = "https://elsewhere/receipts/"',
+        "/v31/receipts/": "",
+        'event = "take"': 'event = "accept"',
+        'states = ["pending", "late"]': 'states = ["late"]',
+        '"pending", "late"]': '"pending", "late", "submitted"]',
+        '"late"]': '"returned"]',
+        'until = "answer_by"': 'until = "batch"',
+        "404, 422": "404, 429",
+        "statuses = [404, 422]": "statuses = [503]",
+        'event = "refuse"': 'event = "accept"',
+    }
+    for whole, changes in ((text, wrong), (later, wrong_later)):
+        for old, new in changes.items():
+            assert old in whole, old
+            with pytest.raises(AdapterRefused):
+                check_adapter(read_adapter(whole.replace(old, new).encode()), kind, hosts)
     with pytest.raises(CinnabarError, match="version 1 of fund does not follow 1"):
         office.governed.submit([InstallAdapter(tenant="demo", adapter=text + "# other\n")])
 
@@ -233,21 +359,6 @@ def test_no_byte_of_a_receipt_is_free(office: Office) -> None:
             read_receipt(loaded, raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :], "n")
     with pytest.raises(ReceiptRefused):
         read_receipt(loaded, raw, "m")
-
-
-def test_an_answer_that_does_not_end_is_none_and_nothing_is_unpacked(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    try:
-        adapter = read_adapter(authority.adapter().encode()).adapter
-        message = f"h.{b64u(json.dumps({'requestNo': 'n', 'batchNo': 'b'}).encode())}.s".encode()
-        authority.habits[:] = ["drip", "zipped"]
-        began = time.monotonic()
-        with pytest.raises(NotAnswered):
-            asyncio.run(send(adapter, message, "n"))
-        assert time.monotonic() - began < 10 * adapter.retry.timeout_s
-        assert asyncio.run(send(adapter, message, "n")) == gzip.compress(bytes(16 << 20), mtime=0)
-    finally:
-        authority.close()
 
 
 def test_one_tenants_authority_holds_up_no_other_tenant(office: Office) -> None:

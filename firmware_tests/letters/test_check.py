@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from appliance.letters.check import RULES, check, check_file, check_together, read_sound_kind
 from appliance.letters.errors import KindRefused
+from appliance.letters.kind import read_kind
 from firmware_tests.letters import sound_kind
 
 CASES: list[tuple[str, str, str]] = [
@@ -239,6 +241,24 @@ def test_what_breaks_the_schema_is_named_by_its_place(changed: str, path: str) -
     assert [one.path for one in findings] == [path]
     with pytest.raises(KindRefused, match=path.replace("[", r"\[")):
         read_sound_kind(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('fields = ["answer_by"]', 'fields = ["answer_by", "batch"]'),  # sets one of the two at least
+        ('fields = ["answer_by"]', "fields = []"),
+        ('from = ["pending"]\nto = "late"', 'from = ["pending", "submitted"]\nto = "late"'),
+        ('from = ["returned", "refused", "late"]\nto = "submitted"', 'from = ["returned", "late"]\nto = "pending"'),
+        ('from = ["submitted"]\nto = "pending"', 'from = []\nto = "pending"'),
+    ],
+)
+def test_a_time_that_is_not_required_will_do_where_every_way_into_the_state_sets_it(old: str, new: str) -> None:
+    text = (files("appliance.letters") / "catalogue" / "outbound-filing.toml").read_text()
+    assert not check(read_kind(text.encode()).kind)
+    assert old in text
+    findings = check(read_kind(text.replace(old, new).encode()).kind)
+    assert ("events.grow-late.not_before", "not-required") in {(one.path, one.rule) for one in findings}
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"a = ", b"x = 1\n" * 60_000, b"a = " + b"[" * 100_000])

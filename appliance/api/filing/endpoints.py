@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +12,13 @@ import msgspec
 
 from appliance.api.application import query_of
 from appliance.api.endpoints import MEDIA_NDJSON
+from appliance.api.filing.filed import filed_as
 from appliance.api.letters.views import open_view
 from appliance.api.messages import NO_STORE, Request, Response
-from appliance.letters.artifact import decode_artifact
-from appliance.letters.event import LetterId, read_event
+from appliance.filing.later import next_look
+from appliance.instants import rfc3339
+from appliance.letters.event import LetterId
+from appliance.letters.fields import moment
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -35,8 +39,12 @@ class Filing(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     waiting: bool
     """Whether it is in the outbox."""
+    pending: bool
+    """Whether the authority took it and its receipt is asked for."""
+    next: str
+    """Of what is pending: when its receipt is asked for next."""
     number: str
-    """Of the filing: the SHA-256 of the letter's newest event."""
+    """Of the filing, the last if there were several; empty: it never was in the outbox."""
     changed: str
     event: str
     """The newest."""
@@ -63,28 +71,23 @@ async def filings(worker: Worker, request: Request) -> Response:
 
 
 async def _told(worker: Worker, tenant: str, letter: LetterState) -> Filing:
-    loaded = next(
-        (
-            one.adapter
-            for one in worker.adapters.of(tenant)
-            if one.files(letter.kind.id, one.adapter.state, letter.fields)
-        ),
-        None,
-    )
-    found = await worker.recorder.query("letter_records", tenant, bytes.fromhex(letter.letter), letter.number - 1)
-    row = found[0][1]
-    event = read_event(decode_artifact(worker.cipher_of(tenant).open(row[1], row[-1]).artifact).event)
+    adapters = [one.adapter for one in worker.adapters.of(tenant) if one.would_file(letter.kind.id, letter.fields)]
+    adapter = next((one for one in adapters if letter.state in one.states), None) or next(iter(adapters), None)
+    filed = await filed_as(worker, tenant, adapter, letter)
+    later = None if adapter is None or letter.state not in adapter.states[1:] else adapter.later
     return Filing(
         letter=letter.letter,
         kind=letter.kind.id,
         state=letter.state,
-        adapter="" if loaded is None else loaded.id,
-        version=0 if loaded is None else loaded.version,
-        waiting=loaded is not None and letter.state == loaded.state,
-        number=letter.head,
+        adapter="" if adapter is None else adapter.id,
+        version=0 if adapter is None else adapter.version,
+        waiting=adapter is not None and letter.state == adapter.state,
+        pending=later is not None,
+        next="" if later is None else rfc3339(next_look(later, moment(letter.changed, "Z"), time.time_ns() // 1_000)),
+        number=filed.number,
         changed=letter.changed,
-        event=event.event,
-        receipt=event.receipts[0].number if event.receipts else "",
+        event=filed.newest.event,
+        receipt=filed.newest.receipts[0].number if filed.newest.receipts else "",
     )
 
 

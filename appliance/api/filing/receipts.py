@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from appliance.api.filing.filed import filed_as
 from appliance.filing import ReceiptRefused, read_receipt
 from appliance.letters.errors import FieldRefused
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
 
-def check_receipts(worker: Worker, tenant: str, wanted: Wanted) -> None:
+async def check_receipts(worker: Worker, tenant: str, wanted: Wanted) -> None:
     """Whether the authority said what the event says of it: this event, under this number, with these data, about this
     filing of the letter. Raises FieldRefused. Of a registry that no adapter files with, the application's word counts.
     """
@@ -26,7 +27,8 @@ def check_receipts(worker: Worker, tenant: str, wanted: Wanted) -> None:
         if loaded is None:
             continue
         try:
-            read = read_receipt(loaded, given.receipt, before.head)
+            filed = await filed_as(worker, tenant, loaded.adapter, before)
+            read = read_receipt(loaded, given.receipt, filed.number)
         except ReceiptRefused as error:
             raise FieldRefused(f"/receipts/{place}: {error}") from None
         if (read.event, read.number) != (wanted.event, given.number):

@@ -1,34 +1,36 @@
 """The outbox: letters in a state that an adapter files go to the authority, and its receipt makes their next event.
 
+A worker signs and judges; who speaks to the authority is the filer. Where the authority took a filing and gives its
+receipt later, the letter is in another state of the adapter's, and is asked after.
+
 The event that leads into the state puts a letter there, in the recorder's transaction: there is no second list that
 could differ. Sent at least once, under a number that is always the same for the same filing; what the receipt causes
 happens once, since it is compared with the letter's head (control ONCE). Each worker sends letters of its own share;
-one that dies leaves them where they are. Every signed message is a record before it goes (control RECORD).
+one that dies leaves them where they are, and so does a filer that dies, hangs or is away. Every signed message is a
+record before it goes (control RECORD).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from appliance.api import signing
 from appliance.api.callers import Caller
-from appliance.api.errors import NotPermitted
-from appliance.api.letters.making import Wanted, make_event
-from appliance.api.letters.schemas import EventRequest, ReceiptGiven
+from appliance.api.filing.errands import ask_later, sign_filing, take_answer
 from appliance.api.letters.views import open_view
 from appliance.box.states import Work, permits
 from appliance.errors import CinnabarError
-from appliance.filing import Adapter, AdapterRefused, LoadedAdapter, NotAnswered, prepare_filing, read_receipt
-from appliance.filing.adapter import host_of
-from appliance.filing.sending import send
-from appliance.gateway import SCHEMES
+from appliance.filer import Answer, Errand, run_errand
+from appliance.filing import Adapter, LoadedAdapter, NotAnswered
+from appliance.filing.adapter import Later
+from appliance.filing.later import look_from, next_look
+from appliance.letters.fields import moment
 from appliance.letters.state import LetterState
 from appliance.recorder.errors import HeadMoved
 from hsm.errors import HsmError
@@ -42,8 +44,6 @@ PAGE: Final = 100
 AT_ONCE: Final = 4
 """Filings of one tenant that a worker has under way. Each tenant has its own: an authority that answers slowly, or
 never ends its answer, holds up nobody else's (control CHANNEL)."""
-FILING: Final = "filing"
-"""Kind of the records of what was sent."""
 _REMEMBERED: Final = 10_000
 
 log = structlog.get_logger("api")
@@ -53,8 +53,18 @@ log = structlog.get_logger("api")
 class _Attempt:
     again: float = 0.0
     wait: float = 0.0
-    message: bytes = b""
-    """Signed and on record; the next attempt sends it again."""
+    errand: Errand | None = None
+    """Signed and on record; the next attempt sends it again, unless another adapter is in force by then."""
+    adapter: str = ""
+    """Digest of the one that it was made by."""
+
+
+def _look_in(adapter: Adapter, letter: LetterState, look: Callable[[Later, int, int], int]) -> float:
+    """When a filing that was taken is asked after, by the monotonic clock; 0: it is in the outbox."""
+    if adapter.later is None or letter.state == adapter.state:
+        return 0.0
+    now_us = time.time_ns() // 1_000
+    return time.monotonic() + (look(adapter.later, moment(letter.changed, "Z"), now_us) - now_us) / 1e6
 
 
 class Sender:
@@ -99,7 +109,7 @@ class Sender:
         for tenant in sorted(worker.ciphers):
             caller = worker.callers.box_of(tenant)
             loaded = [] if caller is None else worker.adapters.of(tenant)
-            for kind, state in sorted({(one.adapter.kind, one.adapter.state) for one in loaded}):
+            for kind, state in sorted({(one.adapter.kind, state) for one in loaded for state in one.adapter.states}):
                 for before in await self._waiting(tenant, kind, state):
                     adapter = next((one for one in loaded if one.files(kind, state, before.fields)), None)
                     if adapter is not None and caller is not None:
@@ -122,7 +132,9 @@ class Sender:
             return
         if len(self._attempts) >= _REMEMBERED:
             self._attempts.clear()
-        attempt = self._attempts.setdefault(number, _Attempt())
+        attempt = self._attempts.get(number)
+        if attempt is None:
+            attempt = self._attempts[number] = _Attempt(again=_look_in(loaded.adapter, before, look_from))
         if time.monotonic() < attempt.again:
             return
         task = asyncio.get_running_loop().create_task(self._file(caller, loaded, before, attempt))
@@ -132,10 +144,10 @@ class Sender:
     async def _file(self, caller: Caller, loaded: LoadedAdapter, before: LetterState, attempt: _Attempt) -> None:
         retry = loaded.adapter.retry
         attempt.wait = min(2 * attempt.wait, retry.most_s) if attempt.wait else retry.first_s
-        attempt.again = time.monotonic() + attempt.wait
+        attempt.again = _look_in(loaded.adapter, before, next_look) or time.monotonic() + attempt.wait
         told = {"tenant": caller.tenant, "letter": before.letter, "adapter": loaded.adapter.id}
         try:
-            await self._attempt(caller, loaded, before, attempt)
+            made = await self._attempt(caller, loaded, before, attempt)
         except HeadMoved:
             self._attempts.pop(before.head, None)  # answered already, or abandoned
         except (CinnabarError, HsmError) as error:
@@ -144,25 +156,27 @@ class Sender:
         except Exception:
             log.exception("filing-not-answered", **told)
         else:
+            if made is None:
+                log.info("filing-pending", **told)
+                return
             self._attempts.pop(before.head, None)
-            log.info("filing-answered", **told)
+            log.info("filing-answered", made=made, **told)
 
-    async def _attempt(self, caller: Caller, loaded: LoadedAdapter, before: LetterState, attempt: _Attempt) -> None:
-        adapter, worker = loaded.adapter, self._worker
-        if host_of(adapter) not in worker.settings.filing_hosts:
-            raise AdapterRefused("authority.url: the box's settings allow the host no more")
-        if not attempt.message:
-            attempt.message = await self._signed(caller, loaded, before)
-        raw = await self._sent(adapter, attempt.message, before.head)
-        receipt = read_receipt(loaded, raw, before.head)
-        given = ReceiptGiven(registry=adapter.receipt.registry, number=receipt.number, receipt=raw)
-        asked = EventRequest(event=receipt.event, data=dict(receipt.data), receipts=[given], key=adapter.key)
-        kind = worker.kinds.by_digest(caller.tenant, before.kind.digest)
-        await make_event(worker, caller, Wanted(kind, before, before.letter, receipt.event, asked), None)
+    async def _attempt(
+        self, caller: Caller, loaded: LoadedAdapter, before: LetterState, attempt: _Attempt
+    ) -> str | None:
+        """The event that it made; None: the receipt is to come yet."""
+        worker = self._worker
+        if attempt.errand is None or attempt.adapter != loaded.digest:
+            attempt.adapter = loaded.digest
+            prepare = sign_filing if before.state == loaded.adapter.state else ask_later
+            attempt.errand = await prepare(worker, caller, loaded, before)
+        answer = await self._sent(attempt.errand)
+        return await take_answer(worker, caller, loaded, before, attempt.errand.number, answer)
 
-    async def _sent(self, adapter: Adapter, message: bytes, number: str) -> bytes:
+    async def _sent(self, errand: Errand) -> Answer:
         """What the authority answered, unless this worker stops first. Raises NotAnswered."""
-        sending = asyncio.ensure_future(send(adapter, message, number))
+        sending = asyncio.ensure_future(run_errand(self._worker.home.filer_socket, errand))
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((sending, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -172,23 +186,3 @@ class Sender:
         finally:
             sending.cancel()
             stopping.cancel()
-
-    async def _signed(self, caller: Caller, loaded: LoadedAdapter, before: LetterState) -> bytes:
-        """The message, on record."""
-        worker = self._worker
-        key = worker.seal_key_for(caller, loaded.adapter.key)
-        algorithm = SCHEMES.get(key.profile.scheme.name)
-        if algorithm is None:
-            raise NotPermitted("The key that the adapter names signs no messages.")
-        await worker.gates.check_room(worker.recorder, caller, key.name)
-        digest = key.profile.certificate_digest
-        prepared = prepare_filing(loaded.adapter, before.fields, before.head, algorithm, digest)
-        signature = await key.key.sign_async(prepared.to_be_signed)
-        message = prepared.complete(signature)
-        record = signing.record_signature(
-            key.cipher, caller, key.name, FILING, artifact=message,
-            content_digest=hashlib.sha256(prepared.payload).digest(), content_hash="sha256",
-            time_us=worker.clock.read().time_us, to_be_signed=prepared.to_be_signed, signature=signature,
-        )  # fmt: skip
-        await signing.commit(worker, caller, [record])
-        return message

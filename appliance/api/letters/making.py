@@ -171,7 +171,7 @@ async def draft_event(
 ) -> Drafted:
     """An event that may happen, approved, before it is sealed. `others`: as of `decide`. Raises what the judge and the
     approvals refuse with, and FieldRefused for a receipt that the authority did not give."""
-    check_receipts(worker, caller.tenant, wanted)
+    await check_receipts(worker, caller.tenant, wanted)
     decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, others=others))
     approvers = await check_approvals(worker, caller, decision, wanted.asked.approvals)
     rule = wanted.loaded.kind.events[wanted.event]

@@ -28,13 +28,24 @@ def permission(kind: Kind) -> Iterator[Finding]:
             if limit is None:
                 continue
             yield from named(kind, f"{path}.{member}", limit, "date", "time")
-            if limit in kind.fields and not kind.fields[limit].required:
+            if limit in kind.fields and not kind.fields[limit].required and not _set_before(kind, event, limit):
                 yield finding(f"{path}.{member}", "not-required", name=limit)
             if member == "not_before" and event.from_ and limit in event.fields:
                 yield finding(f"{path}.{member}", "own-limit", name=limit)
         for index, condition in enumerate(event.conditions):
             yield from _condition(kind, f"{path}.conditions[{index}]", event, condition)
     yield from _veil(kind)
+
+
+def _set_before(kind: Kind, event: Event, name: str) -> bool:
+    """Whether a field that is not required is there all the same: every event that leads into a state in which `event`
+    may happen sets this field alone, and an event that sets fields sets one at least."""
+    ways_in = [one for one in kind.events.values() if one.to in event.from_]
+    parts = [move.parts_state for one in kind.events.values() if (move := one.value) is not None]
+    emptied = [move.emptied for one in kind.events.values() if (move := one.value) is not None]
+    if not event.from_ or any(state in event.from_ for state in (*parts, *emptied)):
+        return False
+    return all(one.from_ and one.fields == [name] for one in ways_in)
 
 
 def _approvals(kind: Kind, path: str, event: Event, approvals: Approvals) -> Iterator[Finding]:

@@ -78,12 +78,13 @@ def town(open_directory: Path, office: Office, fund: Authority) -> Iterator[Runn
 
 
 def _file_with(home: Home, fund: Authority) -> None:
-    """Adapters for two interfaces, as the keymaster would have kept them, and their host among those allowed."""
+    """Adapters for three interfaces, as the keymaster would have kept them, and their host among those allowed."""
     settings = msgspec.structs.replace(read_settings(home.settings), filing_hosts=(fund.host,))
     write_settings(home.settings, settings)
-    for version in ("4.0", "4.1"):
+    for version in ("4.0", "4.1", "5.0"):
         name = version.replace(".", "")
-        text = fund.adapter(id=f"fund-{name}", interface=version, path=f"v{name}", key="guarantor-seal")
+        later = version == "5.0"
+        text = fund.adapter(id=f"fund-{name}", interface=version, path=f"v{name}", key="guarantor-seal", later=later)
         keep_adapter(home, settings, InstallAdapter(tenant="guarantor", adapter=text))
 
 

@@ -7,12 +7,22 @@ from typing import Any
 
 from appliance.api.intakes.schemas import Intake, RowVerdict
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.running import wait_until
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import day, firm, fresh, number, refuses, story, taken_in, written, yuan
+from firmware_tests.scenarios.systems.practice import (
+    day,
+    firm,
+    fresh,
+    happened,
+    number,
+    refuses,
+    story,
+    taken_in,
+    written,
+    yuan,
+)
 from firmware_tests.scenarios.systems.reguarantee import project, terms_in_force
-
-not_yet("B2", "K6", "reminders of what falls due are not in the API yet")
 
 
 def test_b2_projects_from_filing_to_recovery(guarantor: Client, office: Office, tmp_path: Path) -> None:
@@ -122,3 +132,36 @@ def test_b2_projects_from_filing_to_recovery(guarantor: Client, office: Office, 
         for part in ("15000.00", "25000.00"):
             guarantor.letter_event(bill, "pay", data={"paid": yuan(part), "reference": number("LSH")})
         assert guarantor.letter(bill).state == "settled"
+
+
+def test_b2_what_falls_due_is_listed_and_noted(guarantor: Client, office: Office) -> None:
+    product = terms_in_force(guarantor, office)
+    ends = {"soon": day(2), "today": day(), "later": day(365)}
+    letters = {}
+    for name, date in ends.items():
+        fields = project(product, "1000000.00") | {"ends": date}
+        letters[name] = guarantor.begin_letter("guarantee-project", fields).happened.letter
+        guarantor.letter_event(letters[name], "accept")
+
+    with shows("B2", "K6", "What ends within days is listed, the earliest first; what has ended otherwise is not"):
+        listed = [one.letter for one in guarantor.letters(due_before=f"{day(3)}T00:00:00Z").letters]
+        assert letters["soon"] in listed
+        assert letters["later"] not in listed
+        guarantor.letter_event(letters["soon"], "release")
+        assert letters["soon"] not in [
+            one.letter for one in guarantor.letters(due_before=f"{day(3)}T00:00:00Z").letters
+        ]
+
+    with shows("B2", "K6 K20", "On the day the box itself notes, sealed, that a project is due, and lists it as such"):
+        due = letters["today"]
+        wait_until(lambda: guarantor.letter(due).state == "due", 30, "the day")
+        assert happened(guarantor, due)[-1][1].actor.application == "@box"
+        assert due in [one.letter for one in guarantor.letters(kind="guarantee-project", state="due").letters]
+        assert guarantor.letter(letters["later"]).state == "in-force"
+
+    with shows("B2", "K6 K11", "It stays due until somebody says what came of it: prolonged by an approver, or ended"):
+        with refuses("approval-missing"):
+            guarantor.letter_event(due, "prolong", fields={"ends": day(90)})
+        office.event(guarantor, due, "prolong", by=["li-ming"], fields={"ends": day(90)})
+        assert guarantor.letter(due).state == "in-force"
+        guarantor.letter_event(due, "release")

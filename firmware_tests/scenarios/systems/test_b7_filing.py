@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from appliance.client import Client
 from firmware_tests.filing.authority import Authority
 from firmware_tests.running import RunningBox, wait_until
@@ -97,3 +99,40 @@ def test_b7_the_box_files_it_and_takes_the_receipt(
             table = http.get("/v1/filings", params={"state": "accepted", "form": "csv"}).text
         (row,) = [line for line in table.splitlines() if line.startswith(letter)]
         assert happened(guarantor, letter)[-1][1].receipts[0].number in row
+
+
+def test_b7_the_fund_takes_it_and_answers_later(
+    guarantor: Client, office: Office, fund: Authority, town: RunningBox
+) -> None:
+    batch = {
+        "batch": number("GDRZ"),
+        "authority": {"name": "国家融资担保基金有限责任公司"},
+        "interface": "5.0",
+        "content": fresh("报送文件"),
+        "rows_filed": 128,
+        "total": yuan("376000000.00"),
+    }
+    fund.habits[:] = ["refuse", "later"]
+    fund.asked_habits[:] = ["not-yet"] * 1_000
+    letter = guarantor.begin_letter("outbound-filing", batch).happened.letter
+    office.event(guarantor, letter, "submit", by=["li-ming"])
+
+    with shows("B7", "K10", "What the fund will not take, without a receipt, waits in a state of its own for people"):
+        wait_until(lambda: guarantor.letter(letter).state == "refused", 60, "the fund's refusal")
+        assert happened(guarantor, letter)[-1][1].data == {"status": 422}
+        guarantor.letter_event(letter, "resubmit", fields={"content": fresh("更正报送文件")})
+
+    with shows("B7", "K10", "Taken, to be answered later: it is pending, and the table says when it is asked next"):
+        wait_until(lambda: guarantor.letter(letter).state == "pending", 60, "the fund's ticket")
+        with town.http("guarantor") as http:
+            lines = http.get("/v1/filings", params={"state": "pending"}).text.splitlines()
+        (row,) = [json.loads(line) for line in lines if letter in line]
+        assert (row["pending"], row["receipt"]) == (True, "")
+        assert row["next"] > row["changed"]
+
+    with shows("B7", "K10", "A forged receipt does not count here either; the fund's own is the next event, once"):
+        fund.asked_habits[:] = ["forged", "other"]
+        wait_until(lambda: guarantor.letter(letter).state == "accepted", 60, "the fund's receipt")
+        assert len(fund.asked) >= 3
+        assert [one.event for _, one in happened(guarantor, letter)][-3:] == ["resubmit", "take", "accept"]
+        assert fund.came(str(batch["batch"])) == 2
