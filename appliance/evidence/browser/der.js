@@ -10,7 +10,9 @@ function readDer(bytes, at = 0) {
   let begin = at + 2;
   if (length & 0x80) {
     const count = length & 0x7f;
-    if (count === 0 || count > 4 || begin + count > bytes.length || bytes[begin] === 0) throw malformed();
+    // BER of indefinite length, which some cards and programs write: cinnabar verify reads it.
+    if (count === 0) throw unable();
+    if (count > 4 || begin + count > bytes.length || bytes[begin] === 0) throw malformed();
     length = 0;
     for (let number = 0; number < count; number += 1) length = length * 256 + bytes[begin + number];
     begin += count;
@@ -101,7 +103,7 @@ const SIGNATURES = {
   "1.2.840.113549.1.1.10": ["RSA-PSS", null],
   "1.3.101.112": ["Ed25519", null],
 };
-const CURVES = { "1.2.840.10045.3.1.7": ["P-256", 32], "1.3.132.0.34": ["P-384", 48] };
+const CURVES = { "1.2.840.10045.3.1.7": ["P-256", 32], "1.3.132.0.34": ["P-384", 48], "1.3.132.0.35": ["P-521", 66] };
 
 class Unable extends Broken {}
 const unable = () => new Unable("An algorithm that this browser, or this page, cannot check.", "此浏览器或本页无法检查的算法。");
@@ -204,10 +206,13 @@ function readCertificate(bytes) {
     spki: spki.raw,
     usage: usage ? bits(sole(usage.value))[0] ?? 0 : null,
     ca: constraints ? members(sole(constraints.value)).some((one) => one.tag === 0x01 && one.content[0] === 0xff) : false,
+    below: constraints ? members(sole(constraints.value)).filter((one) => one.tag === 0x02).map(smallInteger)[0] ?? Infinity : Infinity,
     purposes: purposes ? members(sole(purposes.value)).map(oid) : null,
     keyIdentifier: extensions.has("2.5.29.14") ? hex(content(sole(extensions.get("2.5.29.14").value), 0x04)) : null,
   };
 }
+
+const LIST_EXTENSIONS = new Set(["2.5.29.20", "2.5.29.35"]);
 
 function readList(bytes) {
   const [tbs, algorithm, signature] = members(sole(bytes));
@@ -216,13 +221,14 @@ function readList(bytes) {
   const [, issuer, thisUpdate, ...rest] = parts;
   const until = rest.length && (rest[0].tag === 0x17 || rest[0].tag === 0x18) ? time(rest.shift()) : null;
   const revoked = new Map();
+  let plain = true;
   if (rest.length && rest[0].tag === 0x30) {
     for (const one of members(rest.shift())) {
       const [serial, when, ...more] = members(one);
-      let reason = 0;
-      if (more.length) {
-        const entry = members(more[0]).map(members).find((found) => oid(found[0]) === "2.5.29.21");
-        if (entry) reason = content(sole(content(entry[entry.length - 1], 0x04)), 0x0a)[0];
+      let reason = null;
+      for (const [type, ...value] of more.length ? members(more[0]).map((inner) => members(inner)) : []) {
+        if (oid(type) === "2.5.29.21") reason = content(sole(content(value[value.length - 1], 0x04)), 0x0a)[0];
+        else if (value.length === 2) plain = false;
       }
       revoked.set(hex(content(serial, 0x02)), { when: time(when), reason });
     }
@@ -230,7 +236,7 @@ function readList(bytes) {
   const extensions = rest.filter((one) => one.tag === 0xa0).map(readExtensions)[0] ?? new Map();
   return {
     algorithm, until, revoked, tbs: tbs.raw, signature: bits(signature), issuer: hex(issuer.raw), from: time(thisUpdate),
-    plain: ![...extensions.values()].some((one) => one.critical),
+    plain: plain && ![...extensions].some(([id, one]) => one.critical && !LIST_EXTENSIONS.has(id)),
   };
 }
 
@@ -277,6 +283,7 @@ function readSigner(node) {
     named, algorithm, covered,
     keyIdentifier: sid.tag === 0x80 ? hex(sid.content) : null,
     hash: hashOf(hash),
+    hashId: oid(members(hash)[0]),
     signature: content(signature, 0x04),
     attributes: readAttributes({ ...signed }),
     unsigned: unsigned && unsigned.tag === 0xa1 ? readAttributes(unsigned) : new Map(),

@@ -23,8 +23,8 @@ const SAID = {
   INDETERMINATE: text("What was given neither proves nor refutes it.", "所给材料既不能证明，也不能否定。"),
   "TOTAL-FAILED": text("Something is wrong: do not rely on it.", "存在问题：请勿依赖。"),
   limits: text(
-    "This page checks less than cinnabar verify does: approvers’ signatures and court packages’ contents are for that program.",
-    "本页的检查少于 cinnabar verify：审批人签名和司法证据包的内容由该程序检查。",
+    "This page knows less than cinnabar verify does: it keeps no memory of trust bundles and follows no constitution, so that it does not know whose the approvers’ keys are.",
+    "本页所知少于 cinnabar verify：它不记忆信任包，也不追溯章程，因此不知道审批人密钥属于谁。",
   ),
   letter: text("Letter", "函件"),
   kind: text("Kind", "种类"),

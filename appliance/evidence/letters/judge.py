@@ -414,6 +414,8 @@ class _Work:
         record = None
         if opening is not None and items[record_at].indication is not Indication.FAILED:
             record = read_opening(opening).record
+            if items[_SEAL].signatures and all(index != _SEAL for index, _ in items[record_at].binds):
+                journal.refuse("record", SubIndication.HASH_FAILURE, "The record is about another seal than this one.")
         known = trusted.files.get(_MANIFEST)
         return _Found(
             journals=[(name, one) for item in items[1:] for name, one in item.parts],
