@@ -105,14 +105,33 @@ function judgeCompromise(findings, who, anchor, moment) {
   }
 }
 
-// What the issuer's lists say of a certificate: { when, reason }, null where it is not revoked, undefined where none of
-// them answers for the moment. Of all lists everything counts but a hold, which ends when a later list drops it.
+async function isList(list, issuer, context) {
+  if (list.from > context.now || !list.plain || list.issuer !== issuer.subject || (issuer.usage !== null && !(issuer.usage & 0x02))) return false;
+  return checkSignature(issuer.spki, list.algorithm, null, list.signature, list.tbs);
+}
+
+// Whether an OCSP answer is about this certificate, by its issuer or by whom the issuer certified for nothing else.
+async function isAnswer(answer, certificate, issuer, lists, context) {
+  const key = bits(members(sole(issuer.spki))[1]);
+  const named = [await digest(answer.namedBy, fromHex(issuer.subject)), await digest(answer.namedBy, key)];
+  if (answer.from > context.now || answer.serial !== certificate.serial || !equal(named[0], answer.issuerName) || !equal(named[1], answer.issuerKey)) return false;
+  for (const one of [issuer, ...answer.responders]) {
+    const able =
+      one === issuer ||
+      (one.purposes?.join() === "1.3.6.1.5.5.7.3.9" && !one.ca && one.extensions.has("1.3.6.1.5.5.7.48.1.5") && answer.from >= one.notBefore &&
+        answer.from <= one.notAfter && !lists.some((list) => list.revoked.has(one.serial)) && (await certified(one, issuer)));
+    if (able && (await checkSignature(one.spki, answer.algorithm, null, answer.signature, answer.tbs))) return true;
+  }
+  return false;
+}
+
+// What the issuer's lists and answers say of a certificate: { when, reason }, null where it is not revoked, undefined where
+// none of them answers for the moment. Everything counts but a hold, which ends when a later one drops it.
 async function revocationOf(certificate, issuer, at, context) {
   const genuine = [];
-  for (const list of context.lists) {
-    if (list.from > context.now || !list.plain || list.issuer !== issuer.subject || (issuer.usage !== null && !(issuer.usage & 0x02))) continue;
-    if (await checkSignature(issuer.spki, list.algorithm, null, list.signature, list.tbs)) genuine.push(list);
-  }
+  for (const list of context.lists) if (await isList(list, issuer, context)) genuine.push(list);
+  const lists = [...genuine];
+  for (const answer of context.answers) if (await isAnswer(answer, certificate, issuer, lists, context)) genuine.push(answer);
   if (!genuine.some((one) => one.from >= at || (one.until !== null && at <= one.until))) return undefined;
   const newest = genuine.reduce((left, right) => (right.from > left.from ? right : left));
   const found = genuine.map((one) => one.revoked.get(certificate.serial)).filter((one) => one && one.reason !== HOLD);
@@ -124,7 +143,7 @@ async function checkRevocation(findings, who, certificate, issuer, at, moment, i
   const entry = await revocationOf(certificate, issuer, at, context);
   const name = `“${certificate.name}”`;
   if (entry === undefined) {
-    findings.undecided("revocation", `${who.en}: no revocation list tells of ${name} at ${spoken(at)}.`, `${who.zh}：没有吊销列表说明${name}在 ${spoken(at)} 的状态。`);
+    findings.undecided("revocation", `${who.en}: no revocation list or OCSP answer tells of ${name} at ${spoken(at)}.`, `${who.zh}：没有吊销列表或 OCSP 应答说明${name}在 ${spoken(at)} 的状态。`);
     return;
   }
   if (entry === null) {

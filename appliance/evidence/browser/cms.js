@@ -83,6 +83,13 @@ function readInfo(encoded) {
   };
 }
 
+// Whether a time lies within the period in which the certificate's key may be used (RFC 3280, section 4.2.1.4).
+function isKeysTime(certificate, at) {
+  const period = certificate.extensions.get("2.5.29.16");
+  const bounds = period ? members(sole(period.value)) : [];
+  return bounds.every((one) => (one.tag === 0x80 ? at >= time({ ...one, tag: 0x18 }) : at <= time({ ...one, tag: 0x18 })));
+}
+
 // A time-stamp over what has the digest that `digestOf` gives. Gives { until, timeClass, by } or null; it counts where all
 // of its checks passed.
 async function checkStamp(findings, who, encoded, digestOf, context) {
@@ -104,7 +111,7 @@ async function checkStamp(findings, who, encoded, digestOf, context) {
   const purpose = certificate.extensions.get("2.5.29.37");
   const able =
     purpose?.critical && certificate.purposes.length === 1 && certificate.purposes[0] === TIME_STAMPING && !certificate.ca &&
-    (certificate.usage === null || certificate.usage & 0xc0) && !certificate.extensions.has("2.5.29.16");
+    (certificate.usage === null || certificate.usage & 0xc0) && isKeysTime(certificate, info.at);
   if (!able) findings.undecided("purpose", `${who.en}: “${certificate.name}” may not stamp time.`, `${who.zh}：“${certificate.name}”不得签发时间戳。`);
   const pool = [...signedData.certificates, ...context.certificates];
   const anchor = await checkChain(findings, who, certificate, pool, "tsa", { time: info.at, claimed: true, proven: null }, context);

@@ -240,6 +240,37 @@ function readList(bytes) {
   };
 }
 
+const NAMED_BY = { "1.3.14.3.2.26": "SHA-1", "2.16.840.1.101.3.4.2.1": "SHA-256" };
+
+// An OCSP answer (RFC 6960) about one certificate.
+function readAnswer(bytes) {
+  const [status, wrapped] = members(sole(bytes));
+  const [kind, encoded] = members(sole(content(wrapped, 0xa0)));
+  if (content(status, 0x0a)[0] !== 0 || oid(kind) !== "1.3.6.1.5.5.7.48.1.1") throw malformed();
+  const [data, algorithm, signature, given] = members(sole(content(encoded, 0x04)));
+  const parts = members(data);
+  const extensionsOf = (node) => (node ? members(sole(content(node, 0xa1))) : []);
+  if (![0xa1, 0xa2].includes(parts[0].tag) || parts[1].tag !== 0x18) throw malformed();
+  const [one, ...others] = members(parts[2]);
+  const [named, told, from, ...rest] = members(one);
+  const until = rest[0]?.tag === 0xa0 ? time(sole(rest.shift().content)) : null;
+  const [hash, issuerName, issuerKey, serial] = members(named);
+  const namedBy = NAMED_BY[oid(members(hash)[0])];
+  const extensions = [...extensionsOf(parts[3]), ...extensionsOf(rest.shift())];
+  if (others.length || rest.length || !namedBy || extensions.some((inner) => members(inner)[1].tag === 0x01)) throw malformed();
+  let entry = null;
+  if (told.tag === 0xa1) {
+    const [when, reason] = members(told, 0xa1);
+    entry = { when: time(when), reason: reason ? content(sole(content(reason, 0xa0)), 0x0a)[0] : null };
+  } else if (told.tag !== 0x80) throw malformed();
+  const number = hex(content(serial, 0x02));
+  const responders = (given ? members(sole(content(given, 0xa0))) : []).map((inner) => readCertificate(inner.raw));
+  return {
+    algorithm, until, namedBy, responders, tbs: data.raw, signature: bits(signature), from: time(from), serial: number,
+    issuerName: content(issuerName, 0x04), issuerKey: content(issuerKey, 0x04), revoked: new Map(entry ? [[number, entry]] : []),
+  };
+}
+
 function readAttributes(node) {
   const found = new Map();
   for (const one of members(node, node.tag)) {

@@ -117,7 +117,7 @@ async function readLayout(findings, data) {
     for (const [name, expected] of found) {
       const place = places.get(name);
       if (!place) throw damaged(`${names.manifest} names ${name}, which is not there`, `${names.manifest} 列出的 ${name} 不在文件中`);
-      const own = place.tail === tail ? ["event", "beside", "court"].includes(place.role) : tail === "court" && place.role === "event";
+      const own = place.tail === tail ? ["event", "beside", "court"].includes(place.role) : tail === "court" && (place.role === "event" || HELPERS.has(place.role));
       if (!own) throw damaged(`${names.manifest} names ${name}, which is not its own`, `${names.manifest} 列出了不属于它的 ${name}`);
       if ((await sha256Hex(entries.get(name))) !== expected) throw damaged(`${name} was changed after it was sealed`, `${name} 在签章之后被更改`);
       named.add(name);
@@ -126,7 +126,7 @@ async function readLayout(findings, data) {
   for (const [name, { role, tail, name: own }] of places) {
     if (["event", "beside", "court"].includes(role) && !named.has(name)) throw damaged(`${name} stands outside every sealed manifest`, `${name} 不在任何已签章的清单之内`);
     if (["seal", "evidence-record", "evidence-manifest", "opening", "proof", "disclosures"].includes(role) && !tails.includes(tail)) throw damaged(`${name} belongs to no manifest`, `${name} 不属于任何清单`);
-    if (["certificate", "crl"].includes(role) && (await sha256Hex(entries.get(name))) !== own) throw damaged(`${name} is not what its name says`, `${name} 的内容与其名称不符`);
+    if (HELPERS.has(role) && (await sha256Hex(entries.get(name))) !== own) throw damaged(`${name} is not what its name says`, `${name} 的内容与其名称不符`);
   }
   findings.passed(
     "container",
@@ -263,9 +263,10 @@ async function verifyEvidence(data, trust, now) {
     findings.undecided("trust", "The trust bundle is not in force now.", "信任包目前不在有效期内。");
   }
   const helpers = (role) => [...layout.places].filter(([, place]) => place.role === role).map(([name]) => layout.entries.get(name));
-  const context = { trust, now, certificates: [], lists: [...(trust?.lists ?? [])] };
+  const context = { trust, now, certificates: [], lists: [...(trust?.lists ?? [])], answers: [] };
   for (const one of helpers("certificate")) readQuietly(() => context.certificates.push(readCertificate(one)));
   for (const one of helpers("crl")) readQuietly(() => context.lists.push(readList(one)));
+  for (const one of helpers("ocsp")) readQuietly(() => context.answers.push(readAnswer(one)));
   for (const tail of layout.tails) {
     readQuietly(() => context.lists.push(...readSignedData(layout.entries.get(namesOf(tail).seal)).lists.map(readList)));
   }
@@ -297,7 +298,7 @@ async function verifyEvidence(data, trust, now) {
     const found = new Findings();
     await checkSealed(found, layout, "court", line.steps[line.steps.length - 1].event, context, "court");
     const newest = namesOf(line.steps[line.steps.length - 1].tail).event;
-    const covered = [...layout.references.get("court").keys()].filter((name) => !name.startsWith("court/"));
+    const covered = [...layout.references.get("court").keys()].filter((name) => layout.places.get(name).role === "event");
     if (covered.join() !== newest) found.failed("content", "The court package was sealed for another event.", "司法证据包所签章的是另一事件。");
     parts.push({ title: text("court package", "司法证据包"), findings: found });
   }

@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from playwright.sync_api import Page, sync_playwright
 
 from appliance.asic import OpenedRecord, read_container, write_container
@@ -50,13 +51,15 @@ from firmware_tests.evidence.letters import (
 )
 from firmware_tests.evidence.logs import ORIGIN as LOG_ORIGIN
 from firmware_tests.evidence.logs import Log
-from firmware_tests.evidence.material import DAY, T0, Holder, World, certify, crl, microseconds, seal
+from firmware_tests.evidence.material import DAY, T0, Holder, World, certify, crl, microseconds, seal, time_stamper
+from firmware_tests.evidence.ocsp import RESPONDING, answer, responder
 from firmware_tests.evidence.test_letters import FIRST, HOSTILE, VEILED, court, good, hiding, lying, raw, sealed
 from firmware_tests.letters.approving import by_passkey
 from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.officers import ORIGIN, RP_ID, SoftwareOfficer
 
 PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
+CLIENT_AUTH: Final = x509.ExtendedKeyUsageOID.CLIENT_AUTH
 BOX_ORIGIN: Final = "box.rehearsal.example/log"
 Entries = dict[str, bytes]
 
@@ -242,8 +245,57 @@ def compromised(place: int, since: datetime) -> dict[str, Any]:
     return {"authorities": authorities}
 
 
-Flags = x509.ReasonFlags
+def unit(key_ends: datetime) -> Holder:
+    """A time-stamping unit whose key ends before its certificate."""
+    period = x509.PrivateKeyUsagePeriod(not_before=T0 - 9 * DAY, not_after=key_ends)
+    return time_stamper("TSU 2, Cinnabar rehearsal", surroundings()[0].tsa_ca, extra=[(period, False)])
+
+
+def revoking_responder(world: World) -> World:
+    """Lists that no longer answer, and that revoked the responders."""
+    old: Mapping[str, Any] = {"issued": T0 - 9 * DAY, "until": T0 - DAY}
+    lists = {
+        f"{name}.crl": crl(getattr(world, name), [(RESPONDERS[name], EARLY, Flags.superseded)], **old)
+        for name in RESPONDERS
+    }
+    return replace(world, crls=lists)
+
+
+def answers(change: Callable[[Holder], Holder] = lambda by: by, **said: Any) -> list[bytes]:
+    """About the unit and the sealer, by responders of their authorities. `change`: of each responder."""
+    world, _ = surroundings()
+    pairs = ((world.tsa, "tsa_ca"), (world.sealer, "seal_ca"))
+    return [answer(about, getattr(world, name), change(RESPONDERS[name]), **said) for about, name in pairs]
+
+
+def answered(given: list[bytes], **extras: Any) -> bytes:
+    return evidence(plain_letter(2), answers=given, **extras)
+
+
+def by_authority(by: Holder) -> Holder:
+    world, _ = surroundings()
+    return next(one for one in (world.tsa_ca, world.seal_ca) if one.certificate.subject == by.certificate.issuer)
+
+
+def otherwise(**changes: Any) -> Callable[[Holder], Holder]:
+    """Another responder of the same authority."""
+    return lambda by: responder(by_authority(by), **changes)
+
+
+def with_court(change: Callable[[Entries], object] = len) -> bytes:
+    chain, given = plain_letter(), answers()
+    return changed(evidence(chain, answers=given, court=court(chain, answers=given)), change)
+
+
+def without_answers(entries: Entries) -> None:
+    for name in [one for one in entries if "/answer-" in one]:
+        del entries[name]
+
+
 EARLY, LATER = T0 - timedelta(hours=1), T0 + timedelta(hours=5)
+RESPONDERS: Final = {name: responder(getattr(surroundings()[0], name)) for name in ("tsa_ca", "seal_ca")}
+NO_LISTS: Final[dict[str, Any]] = {"revocation_lists": {}}
+Flags = x509.ReasonFlags
 
 TABLE: Final[dict[str, Row]] = {
     # Files as they came.
@@ -345,6 +397,8 @@ TABLE: Final[dict[str, Row]] = {
     "a time-stamp of another signature": Row(UNDECIDED, lambda: late(stamp_over=b"another")),
     "a time-stamp before the event": Row(UNDECIDED, lambda: late(stamped_at=T0 - timedelta(hours=1))),
     "a time-stamp to come": Row(UNDECIDED, lambda: late(stamped_at=NOW + DAY)),
+    "a time-stamp within its key's time": Row(PASSED, lambda: late(stamped_by=unit(T0 + DAY))),
+    "a time-stamp after its key's time": Row(UNDECIDED, lambda: late(stamped_by=unit(EARLY))),
     "a seal by a stranger": Row(UNDECIDED, good, lambda world: replace(world, seal_ca=certify("Another CA", ca=True))),
     "no lists": Row(UNDECIDED, good, bundle={"revocation_lists": {}}),
     "a bundle that has ended": Row(UNDECIDED, good, bundle={"expires": T0}),
@@ -362,6 +416,46 @@ TABLE: Final[dict[str, Row]] = {
     "seals' authority compromised before": Row(UNDECIDED, good, bundle=compromised(1, EARLY)),
     "seals' authority compromised later": Row(PASSED, good, bundle=compromised(1, LATER)),
     "units' authority compromised later": Row(UNDECIDED, good, bundle=compromised(0, LATER)),
+    # OCSP answers.
+    "answers instead of lists": Row(PASSED, lambda: answered(answers()), bundle=NO_LISTS),
+    "answers that name certificates by SHA-1": Row(
+        PASSED,
+        lambda: answered(answers(named_by=hashes.SHA1())),  # noqa: S303
+        bundle=NO_LISTS,
+    ),
+    "answers by the authorities themselves": Row(PASSED, lambda: answered(answers(by_authority)), bundle=NO_LISTS),
+    "answers of later": Row(PASSED, lambda: answered(answers(issued=LATER, until=None)), bundle=NO_LISTS),
+    "answers that are over": Row(UNDECIDED, lambda: answered(answers(until=EARLY)), bundle=NO_LISTS),
+    "answers to come": Row(UNDECIDED, lambda: answered(answers(issued=NOW + DAY)), bundle=NO_LISTS),
+    "an answer about one of two": Row(UNDECIDED, lambda: answered(answers()[:1]), bundle=NO_LISTS),
+    "answers by who may do more": Row(
+        UNDECIDED, lambda: answered(answers(otherwise(eku=[RESPONDING, CLIENT_AUTH]))), bundle=NO_LISTS
+    ),
+    "answers by who may not answer": Row(UNDECIDED, lambda: answered(answers(otherwise(eku=None))), bundle=NO_LISTS),
+    "answers by whom one has to ask about": Row(
+        UNDECIDED, lambda: answered(answers(otherwise(extra=()))), bundle=NO_LISTS
+    ),
+    "answers by who was not in force": Row(
+        UNDECIDED, lambda: answered(answers(otherwise(not_after=T0 - 2 * DAY))), bundle=NO_LISTS
+    ),
+    "answers by a stranger": Row(
+        UNDECIDED, lambda: answered(answers(lambda _: responder(certify("Another CA", ca=True)))), bundle=NO_LISTS
+    ),
+    "answers by a revoked responder": Row(UNDECIDED, lambda: answered(answers()), revoking_responder),
+    "answers whose signature fails": Row(
+        UNDECIDED, lambda: answered([one[:-1] + bytes([one[-1] ^ 1]) for one in answers()]), bundle=NO_LISTS
+    ),
+    "answers that are none": Row(PASSED, lambda: answered([b"", b"0", b"\x30\x03\x0a\x01\x06", answers()[0][:-9]])),
+    "answers that revoke before": Row(UNDECIDED, lambda: answered(answers(revoked=(EARLY, Flags.superseded)))),
+    "answers that revoke later": Row(PASSED, lambda: answered(answers(revoked=(LATER, Flags.superseded)))),
+    "answers that know nothing of a list's revocation": Row(
+        UNDECIDED, lambda: answered(answers(issued=LATER)), revoking("seal_ca", "sealer", EARLY, None)
+    ),
+    "answers after a hold": Row(
+        PASSED, lambda: answered(answers(issued=LATER)), revoking("seal_ca", "sealer", EARLY, Flags.certificate_hold)
+    ),
+    "answers that a court's seal covers": Row(PASSED, with_court, bundle=NO_LISTS),
+    "answers that are missing in a court's file": Row(FAILED, lambda: with_court(without_answers)),
     # Approvals.
     **{
         f"a passkey, {algorithm}": Row(PASSED, lambda algorithm=algorithm: passkey(algorithm), approvals=(UNDECIDED,))
