@@ -37,6 +37,7 @@ const SAID = {
   existed: text("Existed no later than", "最迟存在于"),
   onlyBox: text("nobody but the box says so", "除设备外无人证明"),
   events: text("Events", "事件"),
+  approvals: text("Approvals", "审批"),
   event: text("Event", "事件"),
   value: text("Value", "金额"),
   by: text("Asked by", "申请方"),
@@ -149,6 +150,10 @@ function showLetter(place, letter, indication) {
     make("span", found, COLOURS[found]),
   ]);
   place.append(make("h3", say(SAID.events)), table(told, "told", head));
+  const approvals = page.result.parts.flatMap((part) =>
+    part.findings.checks.filter((one) => one.name === "approval").map((one) => make("li", `${SIGNS[one.outcome]} ${say(part.title)}: ${say(one.said)}`, one.outcome)),
+  );
+  if (approvals.length) place.append(make("h3", say(SAID.approvals)), make("ul", approvals));
 }
 
 async function showAll() {
