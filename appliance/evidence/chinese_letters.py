@@ -89,7 +89,7 @@ LETTERS: Final[dict[str, str]] = {
         "印章对象不属于该租户、当时无效，或未许可签章所用证书。",
     "A disclosure is not the event's: {0}.": "某项披露不属于该事件：{0}。",
     "{0} hidden value(s) are those whose digests the event holds.": "{0} 项隐藏值与事件所载摘要一致。",
-    "The seal is over something else than this manifest.": "签章所涵盖的不是此清单。",
+    "The seal does not show that it is over this manifest.": "签章未能证明它所涵盖的是此清单。",
     "{0} part(s), byte for byte those that the sealed manifest names.": "{0} 个部分，与已签章清单所列逐字节一致。",
     "The record in the log is of a court package that the box made for the letter's tenant.":
         "日志中的记录属于设备为该函件的租户制作的司法证据包。",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from appliance.der import BIT_STRING, ENUMERATED, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME, DerError, Reader
@@ -71,11 +72,17 @@ class RevocationList:
         usage = issuer.parsed.key_usage_value
         if not self.usable or self.issuer != issuer.subject or (usage is not None and "crl_sign" not in usage.native):
             return False
-        try:
-            check_signature(issuer.public_key, self.algorithm, None, self.signature, self.signed)
-        except Refusal:
-            return False
-        return True
+        return is_signed(issuer.public_key, self.algorithm, self.signature, self.signed)
+
+
+@lru_cache(maxsize=16)
+def is_signed(public_key: bytes, algorithm: Algorithm, signature: bytes, signed: bytes) -> bool:
+    """Whether the key signed it. Remembered, as every event of a letter asks the same of the same lists and answers."""
+    try:
+        check_signature(public_key, algorithm, None, signature, signed)
+    except Refusal:
+        return False
+    return True
 
 
 def read_revocation_list(encoded: bytes) -> RevocationList:

@@ -7,10 +7,17 @@ const UNDERSTOOD = new Set(["2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.32"])
 const HARMLESS_REASONS = new Set([0, 3, 4, 5]);
 const HOLD = 6;
 
-async function certified(certificate, issuer) {
-  if (certificate.issuer !== issuer.subject) return false;
-  return checkSignature(issuer.spki, certificate.algorithm, null, certificate.signature, certificate.tbs);
+// Whether a key signed a certificate, list or answer. One that this page cannot check is of no use, and refutes nothing:
+// anybody can put another into a file.
+async function isSigned(spki, one) {
+  try {
+    return await checkSignature(spki, one.algorithm, null, one.signature, one.tbs);
+  } catch {
+    return false;
+  }
 }
+
+const certified = async (certificate, issuer) => certificate.issuer === issuer.subject && isSigned(issuer.spki, certificate);
 
 async function findPath(leaf, pool, anchors, depth = 0) {
   for (const anchor of anchors) {
@@ -107,7 +114,7 @@ function judgeCompromise(findings, who, anchor, moment) {
 
 async function isList(list, issuer, context) {
   if (list.from > context.now || !list.plain || list.issuer !== issuer.subject || (issuer.usage !== null && !(issuer.usage & 0x02))) return false;
-  return checkSignature(issuer.spki, list.algorithm, null, list.signature, list.tbs);
+  return isSigned(issuer.spki, list);
 }
 
 // Whether an OCSP answer is about this certificate, by its issuer or by whom the issuer certified for nothing else.
@@ -120,7 +127,7 @@ async function isAnswer(answer, certificate, issuer, lists, context) {
       one === issuer ||
       (one.purposes?.join() === "1.3.6.1.5.5.7.3.9" && !one.ca && one.extensions.has("1.3.6.1.5.5.7.48.1.5") && answer.from >= one.notBefore &&
         answer.from <= one.notAfter && !lists.some((list) => list.revoked.has(one.serial)) && (await certified(one, issuer)));
-    if (able && (await checkSignature(one.spki, answer.algorithm, null, answer.signature, answer.tbs))) return true;
+    if (able && (await isSigned(one.spki, answer))) return true;
   }
   return false;
 }

@@ -160,13 +160,15 @@ async function climbEvidenceRecord(encoded, seal) {
 async function findToken(findings, signer, seal, evidenceRecord) {
   const inside = signer.unsigned.get(SIGNATURE_TIME_STAMP);
   if (evidenceRecord) {
-    const found = await climbEvidenceRecord(evidenceRecord, seal);
+    const found = await climbEvidenceRecord(evidenceRecord, seal).catch((error) => {
+      throw error instanceof Indefinite ? malformed() : error;
+    });
     findings.expect(
       found !== null, "evidence record",
       text("The evidence record leads from this very seal to its time-stamp.", "证据记录从此签章通向其时间戳。"),
       text("The evidence record is of something else than this seal.", "证据记录所涉的不是此签章。"),
     );
-    if (!inside) return found && { token: found.token, digestOf: async (hash) => (hash === found.hash ? found.root : new Uint8Array()) };
+    if (!inside) return found && { token: found.token, apart: true, digestOf: async (hash) => (hash === found.hash ? found.root : new Uint8Array()) };
   }
   if (inside) return { token: inside.raw, digestOf: (hash) => digest(hash, signer.signature) };
   findings.undecided("signature time-stamp", "The seal has no time-stamp, neither inside it nor by an evidence record.", "签章没有时间戳：其内部没有，也没有证据记录。");
@@ -182,6 +184,7 @@ async function checkSeal(findings, encoded, manifest, context, evidenceRecord) {
   const named = signer.attributes.get(SIGNING_TIME);
   if (named) found.stated = time(named);
   found.certificate = await checkSigner(findings, SEAL, signedData, signer, manifest, context.certificates);
+  if (!found.certificate) findings.failed("content", "The seal does not show that it is over this manifest.", "签章未能证明它所涵盖的是此清单。");
   const stamping = await findToken(findings, signer, encoded, evidenceRecord);
   if (!stamping) return found;
   const stamped = new Findings();
@@ -189,10 +192,12 @@ async function checkSeal(findings, encoded, manifest, context, evidenceRecord) {
     const stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context);
     if (stamped.indication === "TOTAL-PASSED") found.stamp = stamp;
   } catch (error) {
-    stamped.undecided("signature time-stamp", `Time-stamp: ${saidBy(error).en}.`, `时间戳：${saidBy(error).zh}。`);
+    const outcome = error instanceof Unable ? "undecided" : "failed";
+    stamped.add(outcome, "signature time-stamp", text(`Time-stamp: ${saidBy(error).en}.`, `时间戳：${saidBy(error).zh}。`));
   }
-  // Whoever holds a seal can hang a broken stamp on it, so that refutes nothing; but nothing passes with it.
-  for (const one of stamped.checks) findings.add(one.outcome === "failed" && !evidenceRecord ? "undecided" : one.outcome, one.name, one.said);
+  // Whoever holds a seal can hang a broken stamp on it, so that refutes nothing; but nothing passes with it. An evidence
+  // record was put into the file by whoever made the file.
+  for (const one of stamped.checks) findings.add(one.outcome === "failed" && !stamping.apart ? "undecided" : one.outcome, one.name, one.said);
   return found;
 }
 

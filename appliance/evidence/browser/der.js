@@ -11,7 +11,7 @@ function readDer(bytes, at = 0) {
   if (length & 0x80) {
     const count = length & 0x7f;
     // BER of indefinite length, which some cards and programs write: cinnabar verify reads it.
-    if (count === 0) throw unable();
+    if (count === 0) throw new Indefinite();
     if (count > 4 || begin + count > bytes.length || bytes[begin] === 0) throw malformed();
     length = 0;
     for (let number = 0; number < count; number += 1) length = length * 256 + bytes[begin + number];
@@ -107,10 +107,16 @@ const CURVES = { "1.2.840.10045.3.1.7": ["P-256", 32], "1.3.132.0.34": ["P-384",
 
 class Unable extends Broken {}
 const unable = () => new Unable("An algorithm that this browser, or this page, cannot check.", "此浏览器或本页无法检查的算法。");
+class Indefinite extends Unable {
+  constructor() {
+    super("BER of indefinite length, which this page does not read", "本页不读取的不定长 BER");
+  }
+}
 
 function hashOf(algorithm) {
-  const name = HASHES[oid(members(algorithm)[0])];
-  if (!name) throw unable();
+  const [id, parameters, ...more] = members(algorithm);
+  const name = HASHES[oid(id)];
+  if (!name || more.length || (parameters && (parameters.tag !== 0x05 || parameters.content.length))) throw unable();
   return name;
 }
 
@@ -212,6 +218,17 @@ function readCertificate(bytes) {
   };
 }
 
+// The certificates that can be read; the others are of no use to anyone.
+function readable(nodes) {
+  return nodes.flatMap((one) => {
+    try {
+      return [readCertificate(one.raw)];
+    } catch {
+      return [];
+    }
+  });
+}
+
 const LIST_EXTENSIONS = new Set(["2.5.29.20", "2.5.29.35"]);
 
 function readList(bytes) {
@@ -264,7 +281,7 @@ function readAnswer(bytes) {
     entry = { when: time(when), reason: reason ? content(sole(content(reason, 0xa0)), 0x0a)[0] : null };
   } else if (told.tag !== 0x80) throw malformed();
   const number = hex(content(serial, 0x02));
-  const responders = (given ? members(sole(content(given, 0xa0))) : []).map((inner) => readCertificate(inner.raw));
+  const responders = readable(given ? members(sole(content(given, 0xa0))) : []);
   return {
     algorithm, until, namedBy, responders, tbs: data.raw, signature: bits(signature), from: time(from), serial: number,
     issuerName: content(issuerName, 0x04), issuerKey: content(issuerKey, 0x04), revoked: new Map(entry ? [[number, entry]] : []),
@@ -284,30 +301,43 @@ function readAttributes(node) {
 }
 
 function readSignedData(bytes) {
-  const [type, wrapped] = members(sole(bytes));
-  if (oid(type) !== "1.2.840.113549.1.7.2") throw malformed();
+  try {
+    return readContentInfo(bytes);
+  } catch (error) {
+    // Who writes BER of indefinite length ends with that of the whole.
+    throw error instanceof Indefinite && bytes.subarray(-2).some((byte) => byte !== 0) ? malformed() : error;
+  }
+}
+
+function readContentInfo(bytes) {
+  const [type, wrapped, ...beside] = members(sole(bytes));
+  if (oid(type) !== "1.2.840.113549.1.7.2" || beside.length) throw malformed();
   const parts = members(sole(content(wrapped, 0xa0)));
-  const [, , encapsulated, ...rest] = parts;
-  const [contentType, inner] = members(encapsulated);
-  const certificates = rest.filter((one) => one.tag === 0xa0).flatMap((one) => members(one, 0xa0));
-  const lists = rest.filter((one) => one.tag === 0xa1).flatMap((one) => members(one, 0xa1));
-  const infos = members(rest[rest.length - 1], 0x31);
+  const next = (tag) => (parts[0]?.tag === tag ? members(parts.shift(), tag) : []);
+  const [version, algorithms, encapsulated] = parts.splice(0, 3);
+  smallInteger(version);
+  content(algorithms, 0x31);
+  const [contentType, inner, ...more] = members(encapsulated);
+  const [certificates, lists, infos] = [next(0xa0), next(0xa1), members(parts.shift(), 0x31)];
+  if (more.length || parts.length) throw malformed();
   return {
     type: oid(contentType),
     content: inner ? content(sole(content(inner, 0xa0)), 0x04) : null,
-    certificates: certificates.filter((one) => one.tag === 0x30).map((one) => readCertificate(one.raw)),
+    certificates: readable(certificates.filter((one) => one.tag === 0x30)),
     lists: lists.filter((one) => one.tag === 0x30).map((one) => one.raw),
     signers: infos.map(readSigner),
   };
 }
 
 function readSigner(node) {
-  const [, sid, hash, signed, algorithm, signature, unsigned] = members(node);
-  if (signed.tag !== 0xa0) throw malformed();
+  const [version, sid, hash, signed, algorithm, signature, unsigned, ...more] = members(node);
+  smallInteger(version);
+  if (signed?.tag !== 0xa0 || ![0x30, 0x80].includes(sid.tag) || (unsigned && unsigned.tag !== 0xa1) || more.length) throw malformed();
   const covered = concat(Uint8Array.of(0x31), signed.raw.subarray(1));
   let named = null;
   if (sid.tag === 0x30) {
-    const [issuer, serial] = members(sid);
+    const [issuer, serial, ...others] = members(sid);
+    if (issuer?.tag !== 0x30 || others.length) throw malformed();
     named = { issuer: hex(issuer.raw), serial: hex(content(serial, 0x02)) };
   }
   return {
@@ -317,6 +347,6 @@ function readSigner(node) {
     hashId: oid(members(hash)[0]),
     signature: content(signature, 0x04),
     attributes: readAttributes({ ...signed }),
-    unsigned: unsigned && unsigned.tag === 0xa1 ? readAttributes(unsigned) : new Map(),
+    unsigned: unsigned ? readAttributes(unsigned) : new Map(),
   };
 }

@@ -268,7 +268,9 @@ async function verifyEvidence(data, trust, now) {
   for (const one of helpers("crl")) readQuietly(() => context.lists.push(readList(one)));
   for (const one of helpers("ocsp")) readQuietly(() => context.answers.push(readAnswer(one)));
   for (const tail of layout.tails) {
-    readQuietly(() => context.lists.push(...readSignedData(layout.entries.get(namesOf(tail).seal)).lists.map(readList)));
+    readQuietly(() => {
+      for (const one of readSignedData(layout.entries.get(namesOf(tail).seal)).lists) readQuietly(() => context.lists.push(readList(one)));
+    });
   }
   const events = [];
   const places = new Map();

@@ -402,7 +402,7 @@ class _Work:
         items = Round(inputs, self.context, trusted, outside, {}).judge()
         trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
         if _MANIFEST not in items[_SEAL].covers:
-            journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal is over something else than this manifest.")
+            journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal does not show that it is over this manifest.")
         shown = list(items[_SEAL].shown)
         if stamp_at >= 0:
             if _SEAL not in items[stamp_at].covers:

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from playwright.sync_api import Page, sync_playwright
 
-from appliance.asic import OpenedRecord, read_container, write_container
+from appliance.asic import OpenedRecord, event_names, read_container, write_container
 from appliance.ceremonies import encode
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.evidence import Indication, LogEntry, read_bundle
@@ -61,6 +61,7 @@ from firmware_tests.officers import ORIGIN, RP_ID, SoftwareOfficer
 PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
 CLIENT_AUTH: Final = x509.ExtendedKeyUsageOID.CLIENT_AUTH
 BOX_ORIGIN: Final = "box.rehearsal.example/log"
+SEAL, RECORD = event_names(1).seal, event_names(1).evidence_record
 Entries = dict[str, bytes]
 
 
@@ -282,6 +283,13 @@ def otherwise(**changes: Any) -> Callable[[Holder], Holder]:
     return lambda by: responder(by_authority(by), **changes)
 
 
+def unknown(encoded: bytes) -> bytes:
+    """Said to be signed otherwise than with ECDSA and SHA-256."""
+    known = bytes.fromhex("06082a8648ce3d040302")
+    assert known in encoded
+    return encoded.replace(known, known[:-1] + b"\x63")
+
+
 def with_court(change: Callable[[Entries], object] = len) -> bytes:
     chain, given = plain_letter(), answers()
     return changed(evidence(chain, answers=given, court=court(chain, answers=given)), change)
@@ -331,6 +339,13 @@ TABLE: Final[dict[str, Row]] = {
     "an event that does not follow": Row(FAILED, lambda: raw(sealed(FIRST, event(FIRST, "claim", previous="00" * 32)))),
     "another letter's id": Row(FAILED, lambda: raw(plain_letter(), "00" * 16)),
     "the same letter's id": Row(PASSED, lambda: raw(plain_letter(), LETTER)),
+    "a certificate changed within the seal": Row(FAILED, lambda: changed(good(), flipped(SEAL, 300))),
+    "another tag in the seal": Row(FAILED, lambda: changed(good(), flipped(SEAL, 23))),
+    "another tag around the algorithms of a seal": Row(FAILED, lambda: changed(good(), flipped(SEAL, 26))),
+    "an evidence record cut off": Row(
+        FAILED,
+        lambda: changed(evidence(letter_of_a_file(1)), lambda one: one.update({RECORD: one[RECORD][:-1]})),
+    ),
     # Records and logs.
     "no record": Row(UNDECIDED, lambda: changed(good(), lambda one: one.pop("META-INF/opening-0001.json"))),
     "no log proof": Row(UNDECIDED, lambda: reopened(lambda one: msgspec.structs.replace(one, proof=None, index=None))),
@@ -416,6 +431,14 @@ TABLE: Final[dict[str, Row]] = {
     "seals' authority compromised before": Row(UNDECIDED, good, bundle=compromised(1, EARLY)),
     "seals' authority compromised later": Row(PASSED, good, bundle=compromised(1, LATER)),
     "units' authority compromised later": Row(UNDECIDED, good, bundle=compromised(0, LATER)),
+    "helpers in an algorithm that nobody has": Row(
+        PASSED,
+        lambda: answered(
+            [unknown(one) for one in answers()],
+            lists=[unknown(crl(surroundings()[0].seal_ca))],
+            certificates=[unknown(certify("An authority", surroundings()[0].seal_ca, ca=True).der)],
+        ),
+    ),
     # OCSP answers.
     "answers instead of lists": Row(PASSED, lambda: answered(answers()), bundle=NO_LISTS),
     "answers that name certificates by SHA-1": Row(
