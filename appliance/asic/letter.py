@@ -16,7 +16,17 @@ from appliance.asic.chain import Line, follow_line
 from appliance.asic.container import write_container
 from appliance.asic.errors import EvidenceNotBuildable, ManifestRefused
 from appliance.asic.manifest import Manifest, evidence_record_manifest, read_manifest
-from appliance.asic.names import COURT, COURT_PARTS, LETTER, PAGE, certificate_name, list_name, names_of, read_name
+from appliance.asic.names import (
+    COURT,
+    COURT_PARTS,
+    LETTER,
+    PAGE,
+    answer_name,
+    certificate_name,
+    list_name,
+    names_of,
+    read_name,
+)
 from appliance.asic.page import page_for_people
 from appliance.evidence_records import EvidenceMismatch, EvidenceRejected
 from appliance.letters.artifact import Artifact
@@ -62,7 +72,7 @@ class CourtPackage(msgspec.Struct, frozen=True, kw_only=True):
     parts: Mapping[str, bytes]
     """By name: see appliance.asic.names.COURT_PARTS."""
     manifest: bytes
-    """appliance.asic.court_manifest over the parts and the newest event: what the seal signs."""
+    """appliance.asic.court_manifest over the parts, the newest event and the helpers: what the seal signs."""
     seal: bytes
     opened: OpenedRecord
     """Its kind is appliance.asic.names.COURT_RECORD, its tenant the letter's."""
@@ -75,6 +85,8 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True):
     """DER: authorities between the signers and the trust bundle, where the seals do not hold them."""
     lists: Sequence[bytes] = ()
     """DER: revocation lists of the authorities of signers and time-stamping units."""
+    answers: Sequence[bytes] = ()
+    """DER: OCSP answers about the certificates of signers and time-stamping units."""
     disclosed: Sequence[str] = ()
     """Names of hidden fields whose disclosures go in, for whoever the file is for; the others stay hidden."""
     court: CourtPackage | None = None
@@ -111,9 +123,16 @@ def _entries(chain: Sequence[EventFiles], line: Line, extras: Extras) -> Iterato
         shown = {name: text for name, text in artifact.disclosures.items() if name in extras.disclosed}
         if shown:
             yield names.disclosures, _json(shown)
+    helpers = dict(helper_entries(extras))
     if extras.court is not None:
-        yield from _court(extras.court, names_of(line.steps[-1].tail).event)
-    for naming, contents in ((certificate_name, extras.certificates), (list_name, extras.lists)):
+        yield from _court(extras.court, names_of(line.steps[-1].tail).event, helpers)
+    yield from helpers.items()
+
+
+def helper_entries(extras: Extras) -> Iterator[tuple[str, bytes]]:
+    """The entries that are named by their own SHA-256."""
+    kinds = ((certificate_name, extras.certificates), (list_name, extras.lists), (answer_name, extras.answers))
+    for naming, contents in kinds:
         yield from sorted({naming(hashlib.sha256(one).hexdigest()): one for one in contents}.items())
 
 
@@ -147,12 +166,14 @@ def _sealed(
         yield names.proof, opened.proof
 
 
-def _court(court: CourtPackage, newest: str) -> Iterator[tuple[str, bytes]]:
+def _court(court: CourtPackage, newest: str, helpers: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
     unknown = sorted(set(court.parts) - set(COURT_PARTS))
     if unknown:
         raise EvidenceNotBuildable(f"a court package has no part {unknown[0]!r}")
     parts = {names_of(COURT).beside + name: content for name, content in sorted(court.parts.items())}
-    _check_manifest(court.manifest, COURT, [*parts, newest])
+    # Packages from before OCSP answers name no helpers.
+    named = {one.name for one in read_manifest(court.manifest).references} & helpers.keys()
+    _check_manifest(court.manifest, COURT, [*parts, newest, *named])
     yield from parts.items()
     yield from _sealed(COURT, court.manifest, court.seal, court.opened)
 

@@ -39,9 +39,17 @@ COURT_PARTS: Final = {
 all for people; the clock's record; attestations of the keys; versions of the software; who did what, from where, with
 whose consent."""
 
+HELPERS: Final = {
+    "certificate": "application/pkix-cert",
+    "crl": "application/pkix-crl",
+    "ocsp": "application/ocsp-response",
+}
+"""Roles of entries that are named by their own SHA-256, with media types (RFC 2585, RFC 6960): their issuers vouch for
+them, and the seal of a court package that they were there."""
+
 Role = Literal[
     "mimetype", "letter", "page", "event", "beside", "manifest", "seal", "evidence-record", "evidence-manifest",
-    "opening", "proof", "disclosures", "court", "certificate", "crl",
+    "opening", "proof", "disclosures", "court", "certificate", "crl", "ocsp",
 ]  # fmt: skip
 _TAIL = r"(?P<tail>(?:[0-9a-f]{32}-)?(?:[0-9]{4}|[1-9][0-9]{4,8}))"
 _ANY_TAIL = rf"(?:{_TAIL}|(?P<court>court))"
@@ -60,6 +68,7 @@ _PATTERNS: Final[list[tuple[Role, re.Pattern[str]]]] = [
     ("court", re.compile(rf"court/{_NAME}")),
     ("certificate", re.compile(rf"META-INF/certificate-{_DIGEST}\.cer")),
     ("crl", re.compile(rf"META-INF/list-{_DIGEST}\.crl")),
+    ("ocsp", re.compile(rf"META-INF/answer-{_DIGEST}\.ors")),
 ]
 _FIXED: Final[dict[str, Role]] = {MIMETYPE: "mimetype", LETTER: "letter", PAGE: "page"}
 
@@ -95,7 +104,8 @@ class Entry(NamedTuple):
     tail: str = ""
     """Of which event: its number, with the letter's id before it where that was split off; or `court`."""
     name: str = ""
-    """Of what stands beside an event or in the court package: its own name. Of certificates and lists: SHA-256."""
+    """Of what stands beside an event or in the court package: its own name. Of certificates, lists and answers:
+    SHA-256."""
 
 
 def event_tail(number: int, split_off: str | None = None) -> str:
@@ -143,3 +153,7 @@ def certificate_name(digest: str) -> str:
 
 def list_name(digest: str) -> str:
     return f"{META}list-{digest}.crl"
+
+
+def answer_name(digest: str) -> str:
+    return f"{META}answer-{digest}.ors"

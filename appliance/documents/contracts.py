@@ -15,6 +15,7 @@ import msgspec
 from appliance.documents.errors import FontsMissing, NotRendered, TrustUnavailable
 from appliance.errors import BadRequest, CinnabarError, InvalidMember
 from appliance.evidence import Report
+from appliance.evidence.held_letters import HeldLetter
 from appliance.evidence.verify import TooMuch
 from appliance.intake.errors import IntakeRefused
 from appliance.intake.form import Form
@@ -180,6 +181,18 @@ class AddressedRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     envelope: bytes
 
 
+class LetterFileRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Read an evidence file that anybody brings: which letter it is of, under the box's own trust bundle."""
+
+    content: bytes
+
+
+class LetterFileAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """None: of none that passes."""
+
+    held: HeldLetter | None
+
+
 class FileOfRows(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Read a file of rows: its headers, or the rows of a slice (appliance.intake)."""
 
@@ -205,6 +218,7 @@ class FileHeader(msgspec.Struct, frozen=True, array_like=True):
 VERIFY: Final = Contract(
     "verify", VerifyRequest, Report, "json", (BadRequest, InvalidMember, TooMuch, TrustUnavailable)
 )
+LETTER_FILE: Final = Contract("letter-file", LetterFileRequest, LetterFileAnswer, "msgpack", (TrustUnavailable,))
 FURTHER_SIGNATURE: Final = Contract(
     "further-signature", FurtherRequest, ExistingSeal, "msgpack", (SealRefused, SignedDataRejected, ContentMismatch)
 )

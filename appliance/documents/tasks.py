@@ -19,6 +19,7 @@ from appliance.documents.contracts import (
     FURTHER_SIGNATURE,
     INTAKE_HEADER,
     INTAKE_SLICE,
+    LETTER_FILE,
     PREPARE_PDF,
     PROLONG_PDF,
     RENDER,
@@ -30,6 +31,8 @@ from appliance.documents.contracts import (
     FileHeader,
     FileOfRows,
     FurtherRequest,
+    LetterFileAnswer,
+    LetterFileRequest,
     PreparedForeign,
     PreparePdfRequest,
     Prolonged,
@@ -43,6 +46,7 @@ from appliance.documents.letters import fonts, render_letter
 from appliance.documents.pictures import render_picture
 from appliance.documents.rendering import begin_threads, render
 from appliance.evidence import NamedBytes, Report, TrustBundle, verify
+from appliance.evidence.held_letters import held_letter
 from appliance.intake import Slice, read_header, read_slice
 from appliance.letters.recipients import recipients_of
 from appliance.pdf import SealPicture
@@ -87,6 +91,12 @@ def _verify(ground: Ground, request: VerifyRequest) -> Report:
         raise TrustUnavailable(ground.trust_fault)
     files = [NamedBytes(file.name, file.content) for file in request.files]
     return verify(files, ground.trust, now_us=time.time_ns() // 1000)
+
+
+def _letter_file(ground: Ground, request: LetterFileRequest) -> LetterFileAnswer:
+    if ground.trust is None:
+        raise TrustUnavailable(ground.trust_fault)
+    return LetterFileAnswer(held_letter(request.content, ground.trust, time.time_ns() // 1000))
 
 
 def _further_signature(_ground: Ground, request: FurtherRequest) -> ExistingSeal:
@@ -139,6 +149,7 @@ def registry(*tasks: Task) -> Mapping[str, Task]:
 
 TASKS: Final = registry(
     Task(VERIFY, _verify),
+    Task(LETTER_FILE, _letter_file),
     Task(FURTHER_SIGNATURE, _further_signature),
     Task(RENDER, _render, begin_threads),
     Task(RENDER_LETTER, _render_letter, begin_threads, fonts, LETTERS_A_WORKER),

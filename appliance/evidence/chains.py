@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from appliance.evidence.certificates import Certificate, find_path, spoken
 from appliance.evidence.findings import Journal, Refusal, SubIndication
-from appliance.evidence.revocation import HOLD, KEY_COMPROMISE_FREE, RevocationList, Revoked, revocation_of
+from appliance.evidence.revocation import HOLD, KEY_COMPROMISE_FREE, RevocationWord, Revoked, revocation_of
 from appliance.evidence.trust import Authority
 
 
@@ -29,7 +29,7 @@ def check_chain(
     leaf: Certificate,
     others: Sequence[Certificate],
     authorities: Sequence[Authority],
-    lists: Sequence[RevocationList],
+    lists: Sequence[RevocationWord],
     moment: Moment,
     now_us: int,
 ) -> Authority | None:

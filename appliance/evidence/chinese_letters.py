@@ -64,6 +64,7 @@ LETTERS: Final[dict[str, str]] = {
     "The seal has no time-stamp that holds, neither inside it nor by an evidence record beside it.":
         "签章没有有效的时间戳：其内部没有，随附的证据记录也没有。",
     "The evidence record is over something else than this event's seal.": "证据记录所涵盖的不是此事件的签章。",
+    "The record is about another seal than this one.": "记录所述是另一签章，不是此签章。",
     "{0} and its manifest are not both there.": "{0} 与其清单未同时存在。",
     "{0} names something else than the seal of its event as it is here.": "{0} 所列的不是文件中其事件的签章。",
     "Contradiction: the event says {0}, but its seal existed no later than {1}.":
@@ -88,7 +89,7 @@ LETTERS: Final[dict[str, str]] = {
         "印章对象不属于该租户、当时无效，或未许可签章所用证书。",
     "A disclosure is not the event's: {0}.": "某项披露不属于该事件：{0}。",
     "{0} hidden value(s) are those whose digests the event holds.": "{0} 项隐藏值与事件所载摘要一致。",
-    "The seal is over something else than this manifest.": "签章所涵盖的不是此清单。",
+    "The seal does not show that it is over this manifest.": "签章未能证明它所涵盖的是此清单。",
     "{0} part(s), byte for byte those that the sealed manifest names.": "{0} 个部分，与已签章清单所列逐字节一致。",
     "The record in the log is of a court package that the box made for the letter's tenant.":
         "日志中的记录属于设备为该函件的租户制作的司法证据包。",

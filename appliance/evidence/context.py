@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.evidence.certificates import Certificate
-from appliance.evidence.revocation import RevocationList
+from appliance.evidence.revocation import RevocationWord
 from appliance.evidence.trust import TrustBundle
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ class Context:
     """Trust, helpers and the time of validation: the same for all files of one call."""
 
     trust: TrustBundle
-    lists: Sequence[RevocationList]
-    """Revocation lists of the bundle and of the files."""
+    lists: Sequence[RevocationWord]
+    """Revocation lists of the bundle and of the files, and OCSP answers of evidence files."""
     others: Sequence[Certificate]
     """Certificates given as files: helpers, never anchors."""
     now_us: int

@@ -1,4 +1,5 @@
-"""Certificate revocation lists (RFC 5280, section 5), judged for a moment that may lie in the past.
+"""Certificate revocation lists (RFC 5280, section 5), judged for a moment that may lie in the past; and what else may
+tell of a certificate, which is an OCSP answer (appliance.evidence.ocsp).
 
 A list answers for a moment if it was in force then (thisUpdate <= moment <= nextUpdate) or was issued later. Of all
 lists of an issuer everything that is revoked counts, since later lists may drop expired certificates; only a hold ends
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol
 
 from appliance.der import BIT_STRING, ENUMERATED, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME, DerError, Reader
 from appliance.evidence.certificates import Certificate, spoken
@@ -33,6 +36,23 @@ class Revoked:
     reason: int | None
 
 
+class RevocationWord(Protocol):
+    """What tells whether certificates of an issuer are revoked: a list, or an answer about one of them."""
+
+    @property
+    def this_update_us(self) -> int: ...
+
+    @property
+    def next_update_us(self) -> int | None: ...
+
+    @property
+    def revoked(self) -> Mapping[int, Revoked]: ...
+
+    def tells(self, certificate: Certificate, issuer: Certificate, words: Sequence[RevocationWord]) -> bool:
+        """Whether it is about this certificate, and genuine. `words`: all that is at hand."""
+        ...
+
+
 @dataclass(frozen=True)
 class RevocationList:
     """A parsed list; its signature is checked when it is used, against the issuer on the path."""
@@ -46,6 +66,23 @@ class RevocationList:
     signed: bytes = field(repr=False)
     algorithm: Algorithm
     signature: bytes = field(repr=False)
+
+    def tells(self, _certificate: Certificate, issuer: Certificate, _words: Sequence[RevocationWord] = ()) -> bool:
+        """Of every certificate of its issuer."""
+        usage = issuer.parsed.key_usage_value
+        if not self.usable or self.issuer != issuer.subject or (usage is not None and "crl_sign" not in usage.native):
+            return False
+        return is_signed(issuer.public_key, self.algorithm, self.signature, self.signed)
+
+
+@lru_cache(maxsize=16)
+def is_signed(public_key: bytes, algorithm: Algorithm, signature: bytes, signed: bytes) -> bool:
+    """Whether the key signed it. Remembered, as every event of a letter asks the same of the same lists and answers."""
+    try:
+        check_signature(public_key, algorithm, None, signature, signed)
+    except Refusal:
+        return False
+    return True
 
 
 def read_revocation_list(encoded: bytes) -> RevocationList:
@@ -118,13 +155,13 @@ def _extensions(reader: Reader) -> list[tuple[str, bool, bytes]]:
 
 
 def revocation_of(
-    certificate: Certificate, issuer: Certificate, lists: Sequence[RevocationList], moment_us: int, now_us: int
+    certificate: Certificate, issuer: Certificate, words: Sequence[RevocationWord], moment_us: int, now_us: int
 ) -> Revoked | None:
-    """What the issuer's lists say of the certificate: None if it is not revoked, now or at the moment.
+    """What the issuer's lists, and answers, say of the certificate: None if it is not revoked, now or at the moment.
 
-    Raises Refusal (TRY_LATER) when no list of the issuer answers for the moment. A list from after `now` is not used.
+    Raises Refusal (TRY_LATER) when none of the issuer answers for the moment. One from after `now` is not used.
     """
-    genuine = [one for one in lists if one.this_update_us <= now_us and _is_genuine(one, issuer)]
+    genuine = [one for one in words if one.this_update_us <= now_us and one.tells(certificate, issuer, words)]
     if not any(_answers(one, moment_us) for one in genuine):
         raise Refusal(
             "revocation",
@@ -139,16 +176,5 @@ def revocation_of(
     return newest.revoked.get(certificate.serial)
 
 
-def _answers(one: RevocationList, moment_us: int) -> bool:
+def _answers(one: RevocationWord, moment_us: int) -> bool:
     return one.this_update_us >= moment_us or (one.next_update_us is not None and moment_us <= one.next_update_us)
-
-
-def _is_genuine(one: RevocationList, issuer: Certificate) -> bool:
-    usage = issuer.parsed.key_usage_value
-    if not one.usable or one.issuer != issuer.subject or (usage is not None and "crl_sign" not in usage.native):
-        return False
-    try:
-        check_signature(issuer.public_key, one.algorithm, None, one.signature, one.signed)
-    except Refusal:
-        return False
-    return True

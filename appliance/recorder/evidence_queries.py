@@ -40,9 +40,23 @@ class EvidenceQueries:
 
     def query_list_at(self, authority: str, time: int) -> bytes | None:
         """The newest revocation list (DER) of an authority that was made at that time or before, in microseconds."""
-        if not isinstance(time, int) or not 0 <= time < 1 << 63:
-            raise BadRequest("a time of 0 to 2^63 - 1 is meant")
-        return rows.newest_housekeeping(self.connection, "crl", str(authority), time)
+        return rows.newest_housekeeping(self.connection, "crl", str(authority), _time(time))
+
+    def query_answers_at(self, serials: list[str], time: int) -> list[bytes]:
+        """The newest OCSP answer (DER) about each of these certificates that was made at that time or before, in
+        microseconds, where there is one. `serials`: serial numbers, hexadecimal without leading zeros."""
+        found = [rows.newest_housekeeping(self.connection, "ocsp", str(one), _time(time)) for one in serials[:_SERIALS]]
+        return [one for one in found if one is not None]
+
+
+_SERIALS = 256
+"""Certificates that are asked about at once."""
+
+
+def _time(time: int) -> int:
+    if not isinstance(time, int) or not 0 <= time < 1 << 63:
+        raise BadRequest("a time of 0 to 2^63 - 1 is meant")
+    return time
 
 
 def _size(note: bytes) -> int:

@@ -75,7 +75,7 @@ POWERS: Final[Mapping[str, Powers]] = {
         ),
         queries=frozenset(
             (
-                "archived_place", "archived_records", "letter_events",
+                "answers_at", "archived_place", "archived_records", "letter_events",
                 "checkpoint_covering", "claim_status", "counter", "counter_amount", "draft", "draft_of_any",
                 "drafts", "get_record", "intake", "intake_known", "intake_pages", "intake_parts",
                 "intakes", "job", "job_verdicts",
@@ -106,7 +106,7 @@ POWERS: Final[Mapping[str, Powers]] = {
         frozenset((Goodbye, Reading)),
         queries=frozenset(
             (
-                "archived_place", "archived_records", "letter_events",
+                "answers_at", "archived_place", "archived_records", "letter_events",
                 "archive_part", "archived_segment", "checkpoint_covering", "counter", "draft", "drafts", "get_record",
                 "intake", "intake_pages", "intakes", "letter", "letter_counts", "letter_page", "letter_records",
                 "letter_terms", "letters", "list_at", "metered", "notices", "packed_records", "picked_records",

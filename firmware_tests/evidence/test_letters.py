@@ -23,6 +23,7 @@ from appliance.asic import (
     COURT_RECORD,
     CourtPackage,
     EventFiles,
+    Extras,
     OpenedRecord,
     court_manifest,
     event_manifest,
@@ -30,6 +31,7 @@ from appliance.asic import (
     read_container,
     write_container,
 )
+from appliance.asic.letter import helper_entries
 from appliance.ceremonies import decode, encode
 from appliance.ceremonies.constitution import ApprovalRules, Constitution, Person
 from appliance.evidence import Indication, NamedBytes, Report, SubIndication, verify
@@ -522,12 +524,16 @@ def test_what_is_not_in_the_log_or_not_known_is_undecided() -> None:
 # --- the court package -----------------------------------------------------------------------------------------------
 
 
-def court(chain: list[EventFiles], newest: str = "event-0003.json", kind: str = COURT_RECORD) -> CourtPackage:
+def court(
+    chain: list[EventFiles], newest: str = "event-0003.json", kind: str = COURT_RECORD, **helpers: list[bytes]
+) -> CourtPackage:
+    """`helpers`: as of Extras; its manifest names them."""
     world, log = surroundings()
     parts = {"steps.json": b'[{"who":"chen"}]', "certificate.html": b"<p>certified</p>"}
     event_digest = hashlib.sha256(chain[-1].artifact.event).digest()
     files = [(f"court/{name}", "text/plain", hashlib.sha256(one).digest()) for name, one in parts.items()]
-    manifest = court_manifest([*files, (newest, "application/json", event_digest)])
+    named = [(name, "x/y", hashlib.sha256(one).digest()) for name, one in helper_entries(Extras(**helpers))]
+    manifest = court_manifest([*files, (newest, "application/json", event_digest), *named])
     made = seal(world.sealer, manifest, stamped_by=world.tsa)
     facts = {"content_digest": hashlib.sha256(manifest).hexdigest(), "kind": kind}
     record = record_of(made, **facts).canonical()

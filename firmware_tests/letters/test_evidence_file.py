@@ -9,13 +9,17 @@ import json
 import subprocess
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs7
 
-from appliance.asic import read_container
+from appliance.asic import event_names, read_container, read_manifest
 from appliance.client import Client
 from appliance.client.errors import Refused
 from appliance.evidence import NamedBytes, Report, TrustBundle, read_bundle, verify
@@ -165,3 +169,59 @@ def test_a_divided_voucher_is_followed_to_its_parts(client: Client, auditor: Aud
         assert found["indication"] == "TOTAL-PASSED", found["told"]
         told = msgspec.convert(found["facts"], dict[str, object])
         assert (told["letter"], told["balance"]) == (letter, balance)
+
+
+def test_what_tells_of_revocation_is_in_the_file_and_openssl_reads_it(
+    client: Client, letter_box: RunningBox, tmp_path: Path
+) -> None:
+    home = letter_box.home
+    for name in ("seal-ca", "tsa-ca"):
+        wait_for(lambda name=name: any((home.ocsp / name).glob("*-sha256.der")), f"answers of {name}")
+    letter = client.begin_letter("bid-bond", FIELDS | {"tender_code": f"E-{uuid.uuid4().hex[:12]}"}).happened.letter
+    content = taken(client, letter)
+    entries = read_container(content)
+    within = pkcs7.load_der_pkcs7_certificates(entries[event_names(1).seal])
+    sealer = next(one for one in within if one.subject not in {other.issuer for other in within})
+    told = ocsp_told(entries, sealer, home.trust / "seal-ca.pem", tmp_path)
+    assert told == ["good"], "one answer is about the seal's certificate, and its signature holds"
+    lists = [one for name, one in entries.items() if name.endswith(".crl")]
+    assert [crl_holds(one, home.trust, tmp_path) for one in lists] == [True] * len(lists)
+    assert len([name for name in entries if name.endswith(".ors")]) == 2, "the seal's and the time-stamping unit's"
+    # Everything is said anew by the time of a later event, and the file up to this one stays as it is.
+    package = read_container(client.court_evidence(letter))
+    named = {one.name for one in read_manifest(package["META-INF/ASiCManifest-court.xml"]).references}
+    assert {name for name in entries if name.endswith((".ors", ".crl"))} <= named, "under the court package's seal"
+    assert content == taken(client, letter)
+
+
+def ocsp_told(entries: dict[str, bytes], about: x509.Certificate, authority: Path, directory: Path) -> list[str]:
+    """What OpenSSL reads of a certificate out of the answers of its authority."""
+    (directory / "about.pem").write_bytes(about.public_bytes(serialization.Encoding.PEM))
+    found = []
+    for name in [one for one in entries if one.endswith(".ors")]:
+        (directory / "answer").write_bytes(entries[name])
+        command = ["openssl", "ocsp", "-respin", str(directory / "answer"), "-issuer", str(authority), "-sha256"]
+        command += ["-cert", str(directory / "about.pem"), "-CAfile", str(authority)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        said = [line.rpartition(": ")[2] for line in done.stdout.splitlines() if line.startswith(str(directory))]
+        if "Response verify OK" in done.stderr:
+            found += [one for one in said if "ERROR" not in one]
+    return found
+
+
+def crl_holds(encoded: bytes, trust: Path, directory: Path) -> bool:
+    (directory / "list").write_bytes(encoded)
+    command = ["openssl", "crl", "-inform", "DER", "-in", str(directory / "list"), "-noout", "-CAfile"]
+    said = [
+        subprocess.run([*command, str(one)], capture_output=True, text=True, check=False).stderr
+        for one in trust.glob("*-ca.pem")
+    ]
+    return any("verify OK" in one for one in said)
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    for _ in range(300):
+        if holds():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {what}")

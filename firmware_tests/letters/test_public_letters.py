@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import uuid
 from pathlib import Path
@@ -14,8 +15,12 @@ from playwright.sync_api import sync_playwright
 
 from appliance.api.letters.multipart import file_within
 from appliance.client import Client
-from firmware_tests.browsers import CHROMIUM
+from firmware_tests import accessible
+from firmware_tests.browsers import CHROMIUM, SCREENSHOTS
+from firmware_tests.evidence.corpus import PACKED
+from firmware_tests.evidence.test_letters import good
 from firmware_tests.letters.kinds import FIELDS
+from firmware_tests.letters.test_evidence_file import taken
 from firmware_tests.letters.test_letters import bid
 from firmware_tests.patient import Patient
 from firmware_tests.running import RunningBox
@@ -95,6 +100,15 @@ def test_by_a_pair_that_has_changed_and_by_that_which_it_had(client: Client, any
     assert anybody.post("/v1/check/pair", json=asked).status_code == 404
 
 
+def pledge() -> dict[str, object]:
+    """Of a kind that makes nothing public."""
+    party = {"name": "天津钢管仓储有限公司", "id": "91440101MA5CXXXX1K"}
+    return {
+        "asset": f"ZYW-{uuid.uuid4().hex[:12]}", "pledgor": party, "pledgee": party, "place": "12",
+        "devices": [{"device": "07", "certificate": "ab" * 32}],
+    }  # fmt: skip
+
+
 def test_by_the_file_that_the_box_made(client: Client, anybody: httpx.Client) -> None:
     made = client.begin_letter("bid-bond", bid(), document=True).happened
     pdf = made.beside["letter.pdf"]
@@ -104,15 +118,7 @@ def test_by_the_file_that_the_box_made(client: Client, anybody: httpx.Client) ->
     client.letter_event(made.letter, "release")
     (found,) = anybody.post("/v1/check/file", content=pdf, headers=headers).json()["letters"]
     assert found["state"]["en"] == "Released"
-    private = client.begin_letter(
-        "consent",
-        {
-            "number": f"SQ-{uuid.uuid4().hex}", "subject": {"name": "x", "id": "1"}, "purpose": "x",
-            "recipient": {"name": "x", "id": "2"}, "scope": [{"item": "x"}], "valid_until": "2099-01-01T00:00:00Z",
-            "text_shown": "ab" * 32,
-        },
-        data={"device": "x"},
-    )  # fmt: skip
+    private = client.begin_letter("pledged-asset", pledge())
     wrong = [pdf[:-1], pdf + b"\n", b"%PDF-1.7", b"", private.happened.event]
     answers = [anybody.post("/v1/check/file", content=one, headers=headers) for one in wrong]
     assert {answer.status_code for answer in answers} == {404}
@@ -120,6 +126,49 @@ def test_by_the_file_that_the_box_made(client: Client, anybody: httpx.Client) ->
     page = anybody.post("/letters/file", files={"file": ("保函.pdf", pdf, "application/pdf")})
     assert (page.status_code, "Released" in page.text, made.letter in page.text) == (200, True, False)
     assert anybody.post("/letters/file", files={"file": ("x.pdf", pdf[1:], "application/pdf")}).status_code == 404
+
+
+def test_by_the_evidence_file(client: Client, other: Client, anybody: httpx.Client) -> None:
+    letter = other.begin_letter("bid-bond", bid()).happened.letter
+    content = taken(other, letter)
+    headers = {"Content-Type": "application/vnd.etsi.asic-e+zip"}
+
+    def ask(one: bytes) -> httpx.Response:
+        return anybody.post("/v1/check/file", content=one, headers=headers)
+
+    (found,) = ask(content).json()["letters"]
+    assert (found["state"]["en"], "code" in found) == ("Issued", False)
+    assert {one["name"] for one in found["fields"]} == {"tender_code", "amount", "valid_until"}
+    other.letter_event(letter, "release")
+    (found,) = ask(content).json()["letters"]
+    assert found["state"]["en"] == "Released", "as it stands now, whatever the file knows"
+    private = taken(client, client.begin_letter("pledged-asset", pledge()).happened.letter)
+    answers = [ask(one) for one in (good(), private, content[:-1], PACKED["a bomb"](content))]
+    answers.append(anybody.post("/v1/check/file", content=b"%PDF-1.7", headers={"Content-Type": "application/pdf"}))
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+
+
+def test_the_page_for_files_in_a_browser(client: Client, letter_box: RunningBox, tmp_path: Path) -> None:
+    letter = client.begin_letter("bid-bond", bid()).happened.letter
+    content = taken(client, letter)
+    (tmp_path / "letter.asice").write_bytes(content)
+    (tmp_path / "changed.asice").write_bytes(content[:-1])
+    shots = Path(os.environ.get(SCREENSHOTS) or tmp_path)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(ignore_https_errors=True, viewport={"width": 480, "height": 800})
+        for name, said in (("changed", "没有与所填要素或文件相符"), ("letter", "已出函")):
+            page.goto(f"https://{letter_box.address('public')}/letters/find")
+            page.get_by_label("证据文件").set_input_files(tmp_path / f"{name}.asice")
+            page.screenshot(path=shots / f"find-{name}.png")
+            page.get_by_role("button", name="Check the file").click()
+            page.screenshot(path=shots / f"found-{name}.png")
+            assert said in page.inner_text("main")
+            assert letter not in page.inner_text("main")
+            assert accessible.findings(page, scheme="light") == []
+            assert accessible.sticks_out(page) == []
+        browser.close()
 
 
 def test_the_page_of_a_pair_names_its_fields(client: Client, anybody: httpx.Client) -> None:

@@ -456,6 +456,21 @@ def test_a_stopped_key_of_the_box_signs_no_row(recorder: Recorder) -> None:
     talk(recorder, body)
 
 
+def test_what_was_told_of_certificates_by_a_time_is_told_for_ever(recorder: Recorder) -> None:
+    """Evidence files are the same bytes each time, whatever lists and answers came later."""
+
+    async def body(client: RecorderClient) -> None:
+        for when, text in ((10, b"first"), (20, b"second")):
+            await client.housekeeping("ocsp", "answers", when, "a1", text)
+            await client.housekeeping("crl", "ca", when, "ca", text)
+        for at, expected in ((9, []), (10, [b"first"]), (19, [b"first"]), (20, [b"second"]), (30, [b"second"])):
+            assert await client.query("answers_at", ["b2", "a1"], at) == expected
+            assert await client.query("list_at", "ca", at) == (expected[0] if expected else None)
+        await refused(BadRequest, client.query("answers_at", ["a1"], -1))
+
+    talk(recorder, body)
+
+
 def test_box_leaves_stand_in_the_box_log_once(recorder: Recorder) -> None:
     async def body(client: RecorderClient) -> None:
         size = await client.query("tree_size", BOX_LOG)

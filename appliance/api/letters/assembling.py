@@ -1,7 +1,8 @@
 """A letter's evidence file out of what is durable, for whoever reads a tenant's records: workers, the audit process.
 
 The file is the same bytes each time until the letter has another event: proofs are under the first checkpoint that
-covers their record, revocation lists are those that were newest when the last event happened. A read signs nothing.
+covers their record, revocation lists and OCSP answers are those that were newest when the last event happened. A read
+signs nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from appliance.api.bodies import Body, BodyCipher
+from appliance.api.letters.certificates_within import serials_within
 from appliance.asic import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
 from appliance.errors import CinnabarError, Unavailable
 from appliance.letters.artifact import decode_artifact
@@ -70,20 +74,30 @@ async def letter_evidence(
     disclosed: Sequence[str],
     court: CourtPackage | None = None,
     chain: list[EventFiles] | None = None,
+    extras: Extras | None = None,
 ) -> bytes:
-    """The evidence file (ASiC-E). `disclosed`: names of hidden fields whose values go in; `court`: made of `chain`, as
-    `read_chain` gave it.
+    """The evidence file (ASiC-E). `disclosed`: names of hidden fields whose values go in; `court`: made of `chain` and
+    `extras`, as `read_chain` and `lasting` gave them.
 
     Raises what `read_chain` does, EvidenceNotBuildable, KindUnknown."""
     chain = await read_chain(source, letter) if chain is None else chain
+    extras = await lasting(source, chain) if extras is None else extras
     newest = read_event(chain[-1].artifact.event)
-    extras = Extras(
-        lists=await _lists(source, newest.at),
-        disclosed=disclosed,
-        court=court,
-        kind=source.kind_of(newest.kind.digest).kind,
-    )
+    kind = source.kind_of(newest.kind.digest).kind
+    extras = msgspec.structs.replace(extras, disclosed=disclosed, court=court, kind=kind)
     return await asyncio.to_thread(letter_container, chain, extras, letter)
+
+
+async def lasting(source: LetterSource, chain: Sequence[EventFiles]) -> Extras:
+    """What a verifier needs later, as it was when the last event happened: the lists of the box's authorities, those
+    of release keys' certificates too, and answers about the certificates in seals and time-stamps."""
+    at_us = moment(read_event(chain[-1].artifact.event).at, "")
+    lists = [await source.recorder.query("list_at", name, at_us) for name in source.authorities]
+    serials = await asyncio.to_thread(serials_within, [one.artifact for one in chain])
+    return Extras(
+        lists=[one for one in lists if one is not None],
+        answers=await source.recorder.query("answers_at", [f"{one:x}" for one in serials], at_us),
+    )
 
 
 async def read_chain(source: LetterSource, letter: str) -> list[EventFiles]:
@@ -169,9 +183,3 @@ async def proven(source: LetterSource, row: list[Any], opened: Body) -> OpenedRe
     except NotYetIncluded:
         raise EvidenceNotReady("Ask again in a second.") from None
     return OpenedRecord(record=opened.record, salt=opened.salt, index=index, proof=proof)
-
-
-async def _lists(source: LetterSource, at: str) -> list[bytes]:
-    time_us = moment(at, "")
-    found = [await source.recorder.query("list_at", name, time_us) for name in source.authorities]
-    return [one for one in found if one is not None]

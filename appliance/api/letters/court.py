@@ -24,6 +24,7 @@ from appliance.api.callers import Caller
 from appliance.api.letters.assembling import (
     EvidenceNotReady,
     LetterSource,
+    lasting,
     letter_evidence,
     proven,
     read_chain,
@@ -31,9 +32,10 @@ from appliance.api.letters.assembling import (
 from appliance.api.letters.evidence import letter_source
 from appliance.api.letters.sealing import Sealing
 from appliance.api.messages import NO_STORE, Request, Response
-from appliance.asic import ASIC_E, COURT_RECORD, CourtPackage, EventFiles, OpenedRecord, court_manifest
+from appliance.asic import ASIC_E, COURT_RECORD, CourtPackage, EventFiles, Extras, OpenedRecord, court_manifest
+from appliance.asic.letter import helper_entries
 from appliance.asic.manifest import read_manifest
-from appliance.asic.names import COURT_PARTS, JSON_TYPE, names_of
+from appliance.asic.names import COURT_PARTS, HELPERS, JSON_TYPE, names_of, read_name
 from appliance.documents import RENDER_LETTER, RenderLetterRequest
 from appliance.instants import rfc3339
 from appliance.letters import court
@@ -60,8 +62,9 @@ async def court_evidence(worker: Worker, request: Request) -> Response:
     worker.gates.check(caller, unit.name)
     source = letter_source(worker, caller.tenant)
     chain = await read_chain(source, letter)
-    package = await _package(worker, caller, source, chain, (key, unit))
-    file = await letter_evidence(source, letter, disclosed, package, chain)
+    extras = await lasting(source, chain)
+    package = await _package(worker, caller, source, chain, extras, (key, unit))
+    file = await letter_evidence(source, letter, disclosed, package, chain, extras)
     headers = NO_STORE + b'content-disposition: attachment; filename="%s-court.asice"\r\n' % letter.encode()
     return Response(file, ASIC_E.encode(), headers=headers)
 
@@ -71,9 +74,10 @@ async def _package(
     caller: Caller,
     source: LetterSource,
     chain: list[EventFiles],
+    extras: Extras,
     signers: tuple[SealingKey, StampingUnit],
 ) -> CourtPackage:
-    """The parts, sealed together with the newest event and recorded."""
+    """The parts, sealed together with the newest event and what a verifier needs later, and recorded."""
     key, unit = signers
     course = [court.Happened(read_event(one.artifact.event), _record(one.opened.record)) for one in chain]
     newest = course[-1].event
@@ -92,7 +96,13 @@ async def _package(
         (names_of("court").beside + name, COURT_PARTS[name], hashlib.sha256(one).digest())
         for name, one in sorted(parts.items())
     ]
-    manifest = court_manifest([*files, (tail, JSON_TYPE, hashlib.sha256(chain[-1].artifact.event).digest())])
+    helpers = [
+        (name, HELPERS[place.role], hashlib.sha256(content).digest())
+        for name, content in helper_entries(extras)
+        if (place := read_name(name)) is not None
+    ]
+    newest_event = (tail, JSON_TYPE, hashlib.sha256(chain[-1].artifact.event).digest())
+    manifest = court_manifest([*files, newest_event, *helpers])
     prepared = key.profile.prepare_document(manifest, now_us)
     await worker.gates.check_room(worker.recorder, caller, key.name, None)
     sealing = Sealing(worker, caller, key, unit)

@@ -1,4 +1,5 @@
-"""Letters checked by anybody who holds one (验真): by the code on its page and a second field, as JSON and as a page.
+"""Letters checked by anybody who holds one (验真): by the code on its page and a second field, by a pair of fields, by
+its PDF or its evidence file; as JSON and as a page.
 
 What is told is what the kind makes public, and the letter's state. A wrong code, a wrong second field and a kind that
 is not public are answered alike (control CHANNEL): 128 random bits are not tried out, and a code alone tells nothing.
@@ -29,6 +30,8 @@ from appliance.api.letters.public_pages import (
 from appliance.api.letters.schemas import KindId
 from appliance.api.letters.views import open_view
 from appliance.api.messages import NO_STORE, Request, Response
+from appliance.asic.container import FIRST_BYTES
+from appliance.documents import LETTER_FILE, DocumentTooCostly, LetterFileRequest
 from appliance.errors import CinnabarError, NotFound
 from appliance.letters.effects import value_of
 from appliance.letters.errors import FieldRefused, KindUnknown
@@ -47,6 +50,8 @@ MEDIA_MULTIPART: Final = "multipart/form-data"
 MEDIA_HTML: Final = "text/html"
 MEDIA_FORM: Final = "application/x-www-form-urlencoded"
 LONGEST_SECOND: Final = 200
+ANYBODY: Final = "@anybody"
+"""Whose turn files that strangers bring take among documents: no tenant can be called so."""
 _NOT_FOUND: Final = "Look at both fields, or at the file, once more."
 _encode = msgspec.json.Encoder().encode
 _HTML: Final = b"text/html; charset=utf-8"
@@ -216,7 +221,25 @@ async def _by_pair(worker: Worker, kind: str, given: tuple[str, str]) -> list[Fo
 
 async def _by_file(worker: Worker, content: bytes) -> list[FoundLetter]:
     """Raises NoSuchLetter: the file was not made by this box, or its kind is not for the public."""
-    return _found(worker, [one for one in await look_up(worker, FILE, file_of(content)) if _kind(worker, *one).public])
+    if content.startswith(FIRST_BYTES):
+        found = await _by_evidence(worker, content)
+    else:
+        found = await look_up(worker, FILE, file_of(content))
+    return _found(worker, [one for one in found if _kind(worker, *one).public])
+
+
+async def _by_evidence(worker: Worker, content: bytes) -> list[tuple[str, LetterState]]:
+    """The letter that an evidence file is of, as it stands now. No file that does not pass wholly is of any."""
+    try:
+        answer = await worker.documents.call(LETTER_FILE, ANYBODY, LetterFileRequest(content=content))
+    except DocumentTooCostly:
+        return []
+    if answer.held is None:
+        return []
+    letter = bytes.fromhex(answer.held.letter)
+    tenants = sorted({answer.held.tenant} & worker.ciphers.keys())
+    found = await worker.recorder.query("letter_of_any", tenants, letter)
+    return [] if found is None else [(found[0], open_view(worker.cipher_of(found[0]), letter, found[1]))]
 
 
 def _found(worker: Worker, letters: list[tuple[str, LetterState]]) -> list[FoundLetter]:

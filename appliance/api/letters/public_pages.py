@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from appliance.asic import ASIC_E
 from appliance.letters.kind import Bilingual
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ def found_page(found: Sequence[FoundLetter], rehearsal: bool) -> bytes:
 def _find_forms(pair: PairLabels | None) -> str:
     by_file = (
         '<form method="post" action="/letters/file" enctype="multipart/form-data">'
-        '<label for="file">上传文书的 PDF 原件<br><span class="en" lang="en">The letter\'s PDF, as it was issued</span>'
-        '</label><input id="file" name="file" type="file" required accept="application/pdf">'
+        '<label for="file">上传文书的 PDF 原件或证据文件（.asice）'
+        '<br><span class="en" lang="en">The letter\'s PDF, as it was issued, or its evidence file (.asice)</span>'
+        f'</label><input id="file" name="file" type="file" required accept="application/pdf,.asice,{ASIC_E}">'
         '<button type="submit">核验文件 <span lang="en">Check the file</span></button></form>'
     )
     if pair is None:

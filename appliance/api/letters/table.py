@@ -58,6 +58,7 @@ from appliance.asic import ASIC_E
 from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
 from appliance.clock import TimeNotShown
+from appliance.documents import DocumentsBusy, DocumentsUnavailable, DocumentWorkerFailed, TrustUnavailable
 from appliance.errors import NotFound
 from appliance.letters.errors import ApprovalMissing
 from appliance.log import LogDamaged
@@ -76,6 +77,7 @@ _PUBLIC: Final[frozenset[ListenerName]] = frozenset({"public"})
 _CODE = Parameter("code", "[0-9a-f]{32}", "Code of a letter.", "0" * 32)
 _NAME = "[a-z][a-z0-9_-]{0,62}"
 _READING: Final = (RecorderUnavailable, BodyDamaged)
+_BY_FILE: Final = (DocumentWorkerFailed, DocumentsBusy, DocumentsUnavailable, TrustUnavailable)
 OUT_OF_ARCHIVE: Final = (SegmentNotMounted, SegmentDamaged, EvidenceTooLarge)
 
 _FOUND: Final = (
@@ -281,13 +283,20 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         path="/v1/check/file",
         listeners=_PUBLIC,
         handler=check_file,
-        summary="Check a letter by its PDF",
-        description="Whether this very file was made by this box, by its SHA-256, and how the letter stands.",
+        summary="Check a letter by its PDF or its evidence file",
+        description=(
+            "How the letter stands that the file is of: a PDF that this box made, by its SHA-256; or evidence in which "
+            "everything passes under the box's own trust bundle. What is unknown, foreign, changed or not to be told "
+            "is answered alike."
+        ),
         work=Work.READ,
-        takes=(Body("application/pdf", None, "The letter's PDF."),),
+        takes=(
+            Body("application/pdf", None, "The letter's PDF."),
+            Body(ASIC_E, None, "The letter's evidence, with at most 64 seals."),
+        ),
         limit=_file,
         answers=(Answer(200, "The letter.", json_of(FoundLetters)),),
-        errors=(NoSuchLetter, TokenUnavailable, RecorderUnavailable),
+        errors=(NoSuchLetter, TokenUnavailable, RecorderUnavailable, *_BY_FILE),
     ),
     Endpoint(
         method="GET",
@@ -317,10 +326,10 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         handler=file_answer,
         summary="The page's answer to a file",
         work=Work.READ,
-        takes=(Body(MEDIA_MULTIPART, None, "`file`: the letter's PDF"),),
+        takes=(Body(MEDIA_MULTIPART, None, "`file`: the letter's PDF, or its evidence file"),),
         limit=_file,
         answers=_FOUND,
-        errors=(TokenUnavailable, RecorderUnavailable),
+        errors=(TokenUnavailable, RecorderUnavailable, *_BY_FILE),
     ),
     Endpoint(
         method="GET",

@@ -43,6 +43,8 @@ class Findings {
   }
 }
 
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+const hasMembers = (value, names) => isObject(value) && Object.keys(value).sort().join() === [...names].sort().join();
 const concat = (...parts) => {
   const made = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
@@ -81,6 +83,13 @@ function fromBase64(said) {
 }
 
 const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+const toBase64url = (bytes) => toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
+function fromBase64url(said) {
+  if (typeof said !== "string" || !/^[A-Za-z0-9_-]*$/.test(said)) throw new Broken("not base64url", "不是 base64url");
+  return fromBase64(said.replaceAll("-", "+").replaceAll("_", "/").padEnd(Math.ceil(said.length / 4) * 4, "="));
+}
+
 const digest = async (name, bytes) => new Uint8Array(await crypto.subtle.digest(name, bytes));
 const sha256 = (bytes) => digest("SHA-256", bytes);
 const sha256Hex = async (bytes) => hex(await sha256(bytes));

@@ -10,17 +10,32 @@ const TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
 const SEAL = text("Seal", "签章");
 const STAMP = text("Time-stamp", "时间戳");
 
+const isNamed = (signer, one) =>
+  signer.named ? one.issuer === signer.named.issuer && one.serial === signer.named.serial : one.keyIdentifier === signer.keyIdentifier;
+
+// Whether the algorithms that were signed are those that the file states (RFC 6211).
+function protects(signer) {
+  const protection = signer.attributes.get("1.2.840.113549.1.9.52");
+  if (!protection) return true;
+  const [hash, made] = members(protection);
+  const inner = members(sole(signer.algorithm.raw));
+  return oid(members(hash)[0]) === signer.hashId && made?.tag === 0xa1 && equal(made.content, concat(...inner.map((one) => one.raw)));
+}
+
 // The checks that seals and stamps share; gives the signer's certificate, or null where they end.
 async function checkSigner(findings, who, signedData, signer, message, others) {
   const pool = [...signedData.certificates, ...others];
-  const named = pool.filter((one) =>
-    signer.named ? one.issuer === signer.named.issuer && one.serial === signer.named.serial : one.keyIdentifier === signer.keyIdentifier,
-  );
+  const named = pool.filter((one) => isNamed(signer, one));
   const ess = members(members(members(signer.attributes.get(SIGNING_CERTIFICATE_V2))[0])[0]);
   const hash = ess[0].tag === 0x30 ? hashOf(ess.shift()) : "SHA-256";
   let certificate = null;
   for (const one of named) {
-    if (hex(await digest(hash, one.bytes)) === hex(content(ess[0], 0x04))) certificate = one;
+    if (hex(await digest(hash, one.bytes)) === hex(content(ess[0], 0x04))) certificate ??= one;
+  }
+  if (certificate && ess[1]) {
+    const [general, serial] = members(ess[1]);
+    const issuer = hex(content(members(general)[0], 0xa4));
+    if (issuer !== certificate.issuer || hex(content(serial, 0x02)) !== certificate.serial) certificate = null;
   }
   if (!certificate) {
     findings.undecided("signing certificate", `${who.en}: the certificate that the signature binds is not in the file.`, `${who.zh}：签名所绑定的证书不在文件中。`);
@@ -29,6 +44,9 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
   const type = signer.attributes.get(CONTENT_TYPE);
   const stated = signer.attributes.get(MESSAGE_DIGEST);
   if (!type || !stated || oid(type) !== signedData.type) throw malformed();
+  if (!protects(signer)) {
+    findings.undecided("signed attributes", `${who.en}: the algorithms that were signed are not those that it states.`, `${who.zh}：所签的算法不是其声明的算法。`);
+  }
   const right = equal(await digest(signer.hash, message), content(stated, 0x04));
   findings.expect(
     right, "content",
@@ -44,44 +62,64 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
   return right && holds ? certificate : null;
 }
 
-// A time-stamp over what has the digest that `digestOf` gives. Gives { time, until, party, timeClass } or null.
+// What a time-stamp states (TSTInfo, RFC 3161, section 2.4.2).
+function readInfo(encoded) {
+  const [version, policy, imprint, serial, generated, ...rest] = members(sole(encoded));
+  const next = (...tags) => (rest.length && tags.includes(rest[0].tag) ? rest.shift() : null);
+  if (smallInteger(version) !== 1 || generated?.tag !== 0x18) throw malformed();
+  const [accuracy, ordering, nonce, authority, extensions] = [next(0x30), next(0x01), next(0x02), next(0xa0), next(0xa1)];
+  if (rest.length) throw malformed();
+  const [algorithm, hashed] = members(imprint);
+  let wide = 0;
+  for (const one of accuracy ? members(accuracy) : []) {
+    const value = smallInteger({ ...one, tag: 0x02 });
+    if (one.tag !== 0x02 && (value < 1 || value > 999)) throw malformed();
+    wide += { 0x02: 1000, 0x80: 1, 0x81: 0.001 }[one.tag] * value;
+  }
+  return {
+    policy: oid(policy), hash: hashOf(algorithm), imprint: content(hashed, 0x04), serial: content(serial, 0x02), at: time(generated), accuracy: wide,
+    ordering, nonce, authority: authority && sole(authority.content),
+    critical: (extensions ? members(extensions, 0xa1) : []).map((one) => members(one)).some(([type, flag]) => flag.tag === 0x01 && oid(type) !== "1.3.6.1.5.5.7.1.3"),
+  };
+}
+
+// Whether a time lies within the period in which the certificate's key may be used (RFC 3280, section 4.2.1.4).
+function isKeysTime(certificate, at) {
+  const period = certificate.extensions.get("2.5.29.16");
+  const bounds = period ? members(sole(period.value)) : [];
+  return bounds.every((one) => (one.tag === 0x80 ? at >= time({ ...one, tag: 0x18 }) : at <= time({ ...one, tag: 0x18 })));
+}
+
+// A time-stamp over what has the digest that `digestOf` gives. Gives { until, timeClass, by } or null; it counts where all
+// of its checks passed.
 async function checkStamp(findings, who, encoded, digestOf, context) {
   const signedData = readSignedData(encoded);
   if (signedData.type !== TST_INFO || !signedData.content || signedData.signers.length !== 1) throw malformed();
-  const [, policy, imprint, , generated, ...rest] = members(sole(signedData.content));
-  const [algorithm, hashed] = members(imprint);
-  const at = time(generated);
-  const over = equal(await digestOf(hashOf(algorithm)), content(hashed, 0x04));
+  const info = readInfo(signedData.content);
   findings.expect(
-    over, "imprint",
+    equal(await digestOf(info.hash), info.imprint), "imprint",
     text(`${who.en}: it is over this very signature.`, `${who.zh}：它所涵盖的正是此签名。`),
     text(`${who.en}: it is over something else than this signature.`, `${who.zh}：它所涵盖的不是此签名。`),
   );
-  const signer = signedData.signers[0];
-  const certificate = await checkSigner(findings, who, signedData, signer, signedData.content, context.certificates);
-  if (!certificate || !over) return null;
+  const certificate = await checkSigner(findings, who, signedData, signedData.signers[0], signedData.content, context.certificates);
+  if (!certificate) return null;
+  const { serial, authority } = info;
+  const odd =
+    serial[0] & 0x80 || serial.every((byte) => byte === 0) || serial.length > 21 || (serial.length === 21 && serial[0]) || info.critical ||
+    info.at - info.accuracy > context.now || (authority && !(authority.tag === 0xa4 && hex(authority.content) === certificate.subject));
+  if (odd) findings.undecided("statement", `${who.en}: what it states is not as RFC 3161 has it.`, `${who.zh}：其声明不符合 RFC 3161。`);
   const purpose = certificate.extensions.get("2.5.29.37");
-  const able = purpose?.critical && certificate.purposes.length === 1 && certificate.purposes[0] === TIME_STAMPING && !certificate.ca;
-  if (!able) {
-    findings.undecided("purpose", `${who.en}: “${certificate.name}” may not stamp time.`, `${who.zh}：“${certificate.name}”不得签发时间戳。`);
-    return null;
-  }
+  const able =
+    purpose?.critical && certificate.purposes.length === 1 && certificate.purposes[0] === TIME_STAMPING && !certificate.ca &&
+    (certificate.usage === null || certificate.usage & 0xc0) && isKeysTime(certificate, info.at);
+  if (!able) findings.undecided("purpose", `${who.en}: “${certificate.name}” may not stamp time.`, `${who.zh}：“${certificate.name}”不得签发时间戳。`);
   const pool = [...signedData.certificates, ...context.certificates];
-  const anchor = await checkChain(findings, who, certificate, pool, "tsa", at, context);
+  const anchor = await checkChain(findings, who, certificate, pool, "tsa", { time: info.at, claimed: true, proven: null }, context);
   if (!anchor) return null;
-  if (!anchor.policies.includes(oid(policy))) {
+  if (!anchor.policies.includes(info.policy)) {
     findings.undecided("policy", `${who.en}: the trust bundle does not accept its policy.`, `${who.zh}：信任包不接受其策略。`);
-    return null;
   }
-  if (at < certificate.notBefore || at > certificate.notAfter) return null;
-  let accuracy = 0;
-  if (rest.length && rest[0].tag === 0x30) {
-    for (const one of members(rest[0])) {
-      const value = smallInteger({ ...one, tag: 0x02 });
-      accuracy += one.tag === 0x02 ? value * 1000 : one.tag === 0x80 ? value : value / 1000;
-    }
-  }
-  const until = Math.ceil(at + accuracy);
+  const until = Math.ceil(info.at + info.accuracy);
   findings.passed(
     "signature time-stamp",
     `${who.en}: the signature existed no later than ${spoken(until)}, says “${certificate.name}”.`,
@@ -121,55 +159,66 @@ async function climbEvidenceRecord(encoded, seal) {
 // What stamps a seal: the token inside it, or that of the evidence record over it.
 async function findToken(findings, signer, seal, evidenceRecord) {
   const inside = signer.unsigned.get(SIGNATURE_TIME_STAMP);
-  if (inside) return { token: inside.raw, digestOf: (hash) => digest(hash, signer.signature) };
-  if (!evidenceRecord) {
-    findings.undecided("signature time-stamp", "The seal has no time-stamp, neither inside it nor by an evidence record.", "签章没有时间戳：其内部没有，也没有证据记录。");
-    return null;
+  if (evidenceRecord) {
+    const found = await climbEvidenceRecord(evidenceRecord, seal).catch((error) => {
+      throw error instanceof Indefinite ? malformed() : error;
+    });
+    findings.expect(
+      found !== null, "evidence record",
+      text("The evidence record leads from this very seal to its time-stamp.", "证据记录从此签章通向其时间戳。"),
+      text("The evidence record is of something else than this seal.", "证据记录所涉的不是此签章。"),
+    );
+    if (!inside) return found && { token: found.token, apart: true, digestOf: async (hash) => (hash === found.hash ? found.root : new Uint8Array()) };
   }
-  const found = await climbEvidenceRecord(evidenceRecord, seal);
-  findings.expect(
-    found !== null, "evidence record",
-    text("The evidence record leads from this very seal to its time-stamp.", "证据记录从此签章通向其时间戳。"),
-    text("The evidence record is of something else than this seal.", "证据记录所涉的不是此签章。"),
-  );
-  return found && { token: found.token, digestOf: async (hash) => (hash === found.hash ? found.root : new Uint8Array()) };
+  if (inside) return { token: inside.raw, digestOf: (hash) => digest(hash, signer.signature) };
+  findings.undecided("signature time-stamp", "The seal has no time-stamp, neither inside it nor by an evidence record.", "签章没有时间戳：其内部没有，也没有证据记录。");
+  return null;
 }
 
-// A seal over a manifest. Gives { signer, signature, covered, stated, stamp }.
+// A seal over a manifest and its time-stamp; who made it is judged by `checkSealer`, once it is known what else dates it.
 async function checkSeal(findings, encoded, manifest, context, evidenceRecord) {
   const signedData = readSignedData(encoded);
   if (signedData.content !== null || signedData.signers.length !== 1) throw malformed();
   const signer = signedData.signers[0];
-  const found = { signer: null, signature: signer.signature, covered: signer.covered, stated: null, stamp: null };
+  const found = { signedData, signature: signer.signature, covered: signer.covered, stated: null, stamp: null, signer: null, claimedSigner: null };
   const named = signer.attributes.get(SIGNING_TIME);
   if (named) found.stated = time(named);
-  const certificate = await checkSigner(findings, SEAL, signedData, signer, manifest, context.certificates);
+  found.certificate = await checkSigner(findings, SEAL, signedData, signer, manifest, context.certificates);
+  if (!found.certificate) findings.failed("content", "The seal does not show that it is over this manifest.", "签章未能证明它所涵盖的是此清单。");
   const stamping = await findToken(findings, signer, encoded, evidenceRecord);
-  if (stamping) {
-    const stamped = new Findings();
-    try {
-      found.stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context);
-    } catch (error) {
-      stamped.undecided("signature time-stamp", `Time-stamp: ${saidBy(error).en}.`, `时间戳：${saidBy(error).zh}。`);
-    }
-    // Whoever holds a seal can hang a broken stamp on it, so that refutes nothing; but nothing passes with it.
-    for (const one of stamped.checks) findings.add(one.outcome === "failed" ? "undecided" : one.outcome, one.name, one.said);
+  if (!stamping) return found;
+  const stamped = new Findings();
+  try {
+    const stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context);
+    if (stamped.indication === "TOTAL-PASSED") found.stamp = stamp;
+  } catch (error) {
+    const outcome = error instanceof Unable ? "undecided" : "failed";
+    stamped.add(outcome, "signature time-stamp", text(`Time-stamp: ${saidBy(error).en}.`, `时间戳：${saidBy(error).zh}。`));
   }
-  if (!certificate) return found;
-  if (certificate.ca || (certificate.usage !== null && !(certificate.usage & 0xc0)) || certificate.purposes?.includes(TIME_STAMPING)) {
+  // Whoever holds a seal can hang a broken stamp on it, so that refutes nothing; but nothing passes with it. An evidence
+  // record was put into the file by whoever made the file.
+  for (const one of stamped.checks) findings.add(one.outcome === "failed" && !stamping.apart ? "undecided" : one.outcome, one.name, one.said);
+  return found;
+}
+
+// Who made it, judged at the earliest time at which the seal is shown to have existed.
+async function checkSealer(findings, found, shownUntil, context) {
+  const { certificate, signedData } = found;
+  if (!certificate) return;
+  if (certificate.ca || (certificate.usage !== null && !(certificate.usage & 0xc0)) || certificate.purposes?.join() === TIME_STAMPING) {
     findings.undecided("purpose", `“${certificate.name}” may not seal documents.`, `“${certificate.name}”不得签署文件。`);
   }
-  const moment = Math.min(context.now, found.stamp?.until ?? context.now);
+  const at = Math.min(context.now, ...shownUntil);
   const pool = [...signedData.certificates, ...context.certificates];
+  const moment = { time: at, claimed: false, proven: shownUntil.length ? at : null };
   const anchor = await checkChain(findings, SEAL, certificate, pool, "seal", moment, context);
   found.signer = anchor ? certificate.name : null;
   found.claimedSigner = certificate.name;
-  if (found.stated !== null && found.stated > moment + 1000) {
+  if (found.stated !== null && found.stated > at + 1000) {
     findings.undecided(
       "stated time",
-      `Contradiction: the seal states ${spoken(found.stated)}, but existed no later than ${spoken(moment)}.`,
-      `矛盾：签章声明 ${spoken(found.stated)}，但最迟存在于 ${spoken(moment)}。`,
+      `Contradiction: the seal states ${spoken(found.stated)}, but existed no later than ${spoken(at)}.`,
+      `矛盾：签章声明 ${spoken(found.stated)}，但最迟存在于 ${spoken(at)}。`,
     );
   }
-  return found;
 }

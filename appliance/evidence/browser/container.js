@@ -16,6 +16,7 @@ const ROLES = [
   ["court", new RegExp(`^court/${NAME}$`)],
   ["certificate", /^META-INF\/certificate-([0-9a-f]{64})\.cer$/],
   ["crl", /^META-INF\/list-([0-9a-f]{64})\.crl$/],
+  ["ocsp", /^META-INF\/answer-([0-9a-f]{64})\.ors$/],
   ["letter", /^META-INF\/letter\.json$/],
   ["page", /^META-INF\/for-people\.html$/],
 ];
@@ -90,12 +91,15 @@ function readContainer(data) {
   return new Map(entries.slice(1));
 }
 
+// Entries that are named by their own SHA-256; their issuers vouch for them.
+const HELPERS = new Set(["certificate", "crl", "ocsp"]);
+
 function readName(name) {
   for (const [role, pattern] of ROLES) {
     const found = pattern.exec(name);
     if (!found) continue;
     if (role === "court") return { role, tail: "court", name: found[1] };
-    if (role === "certificate" || role === "crl") return { role, tail: "", name: found[1] };
+    if (HELPERS.has(role)) return { role, tail: "", name: found[1] };
     return { role, tail: found[1] ?? found[2] ?? "", name: found[2] ?? "" };
   }
   return null;

@@ -10,7 +10,9 @@ function readDer(bytes, at = 0) {
   let begin = at + 2;
   if (length & 0x80) {
     const count = length & 0x7f;
-    if (count === 0 || count > 4 || begin + count > bytes.length || bytes[begin] === 0) throw malformed();
+    // BER of indefinite length, which some cards and programs write: cinnabar verify reads it.
+    if (count === 0) throw new Indefinite();
+    if (count > 4 || begin + count > bytes.length || bytes[begin] === 0) throw malformed();
     length = 0;
     for (let number = 0; number < count; number += 1) length = length * 256 + bytes[begin + number];
     begin += count;
@@ -101,14 +103,20 @@ const SIGNATURES = {
   "1.2.840.113549.1.1.10": ["RSA-PSS", null],
   "1.3.101.112": ["Ed25519", null],
 };
-const CURVES = { "1.2.840.10045.3.1.7": ["P-256", 32], "1.3.132.0.34": ["P-384", 48] };
+const CURVES = { "1.2.840.10045.3.1.7": ["P-256", 32], "1.3.132.0.34": ["P-384", 48], "1.3.132.0.35": ["P-521", 66] };
 
 class Unable extends Broken {}
 const unable = () => new Unable("An algorithm that this browser, or this page, cannot check.", "此浏览器或本页无法检查的算法。");
+class Indefinite extends Unable {
+  constructor() {
+    super("BER of indefinite length, which this page does not read", "本页不读取的不定长 BER");
+  }
+}
 
 function hashOf(algorithm) {
-  const name = HASHES[oid(members(algorithm)[0])];
-  if (!name) throw unable();
+  const [id, parameters, ...more] = members(algorithm);
+  const name = HASHES[oid(id)];
+  if (!name || more.length || (parameters && (parameters.tag !== 0x05 || parameters.content.length))) throw unable();
   return name;
 }
 
@@ -204,10 +212,24 @@ function readCertificate(bytes) {
     spki: spki.raw,
     usage: usage ? bits(sole(usage.value))[0] ?? 0 : null,
     ca: constraints ? members(sole(constraints.value)).some((one) => one.tag === 0x01 && one.content[0] === 0xff) : false,
+    below: constraints ? members(sole(constraints.value)).filter((one) => one.tag === 0x02).map(smallInteger)[0] ?? Infinity : Infinity,
     purposes: purposes ? members(sole(purposes.value)).map(oid) : null,
     keyIdentifier: extensions.has("2.5.29.14") ? hex(content(sole(extensions.get("2.5.29.14").value), 0x04)) : null,
   };
 }
+
+// The certificates that can be read; the others are of no use to anyone.
+function readable(nodes) {
+  return nodes.flatMap((one) => {
+    try {
+      return [readCertificate(one.raw)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+const LIST_EXTENSIONS = new Set(["2.5.29.20", "2.5.29.35"]);
 
 function readList(bytes) {
   const [tbs, algorithm, signature] = members(sole(bytes));
@@ -216,13 +238,14 @@ function readList(bytes) {
   const [, issuer, thisUpdate, ...rest] = parts;
   const until = rest.length && (rest[0].tag === 0x17 || rest[0].tag === 0x18) ? time(rest.shift()) : null;
   const revoked = new Map();
+  let plain = true;
   if (rest.length && rest[0].tag === 0x30) {
     for (const one of members(rest.shift())) {
       const [serial, when, ...more] = members(one);
-      let reason = 0;
-      if (more.length) {
-        const entry = members(more[0]).map(members).find((found) => oid(found[0]) === "2.5.29.21");
-        if (entry) reason = content(sole(content(entry[entry.length - 1], 0x04)), 0x0a)[0];
+      let reason = null;
+      for (const [type, ...value] of more.length ? members(more[0]).map((inner) => members(inner)) : []) {
+        if (oid(type) === "2.5.29.21") reason = content(sole(content(value[value.length - 1], 0x04)), 0x0a)[0];
+        else if (value.length === 2) plain = false;
       }
       revoked.set(hex(content(serial, 0x02)), { when: time(when), reason });
     }
@@ -230,7 +253,38 @@ function readList(bytes) {
   const extensions = rest.filter((one) => one.tag === 0xa0).map(readExtensions)[0] ?? new Map();
   return {
     algorithm, until, revoked, tbs: tbs.raw, signature: bits(signature), issuer: hex(issuer.raw), from: time(thisUpdate),
-    plain: ![...extensions.values()].some((one) => one.critical),
+    plain: plain && ![...extensions].some(([id, one]) => one.critical && !LIST_EXTENSIONS.has(id)),
+  };
+}
+
+const NAMED_BY = { "1.3.14.3.2.26": "SHA-1", "2.16.840.1.101.3.4.2.1": "SHA-256" };
+
+// An OCSP answer (RFC 6960) about one certificate.
+function readAnswer(bytes) {
+  const [status, wrapped] = members(sole(bytes));
+  const [kind, encoded] = members(sole(content(wrapped, 0xa0)));
+  if (content(status, 0x0a)[0] !== 0 || oid(kind) !== "1.3.6.1.5.5.7.48.1.1") throw malformed();
+  const [data, algorithm, signature, given] = members(sole(content(encoded, 0x04)));
+  const parts = members(data);
+  const extensionsOf = (node) => (node ? members(sole(content(node, 0xa1))) : []);
+  if (![0xa1, 0xa2].includes(parts[0].tag) || parts[1].tag !== 0x18) throw malformed();
+  const [one, ...others] = members(parts[2]);
+  const [named, told, from, ...rest] = members(one);
+  const until = rest[0]?.tag === 0xa0 ? time(sole(rest.shift().content)) : null;
+  const [hash, issuerName, issuerKey, serial] = members(named);
+  const namedBy = NAMED_BY[oid(members(hash)[0])];
+  const extensions = [...extensionsOf(parts[3]), ...extensionsOf(rest.shift())];
+  if (others.length || rest.length || !namedBy || extensions.some((inner) => members(inner)[1].tag === 0x01)) throw malformed();
+  let entry = null;
+  if (told.tag === 0xa1) {
+    const [when, reason] = members(told, 0xa1);
+    entry = { when: time(when), reason: reason ? content(sole(content(reason, 0xa0)), 0x0a)[0] : null };
+  } else if (told.tag !== 0x80) throw malformed();
+  const number = hex(content(serial, 0x02));
+  const responders = readable(given ? members(sole(content(given, 0xa0))) : []);
+  return {
+    algorithm, until, namedBy, responders, tbs: data.raw, signature: bits(signature), from: time(from), serial: number,
+    issuerName: content(issuerName, 0x04), issuerKey: content(issuerKey, 0x04), revoked: new Map(entry ? [[number, entry]] : []),
   };
 }
 
@@ -247,38 +301,52 @@ function readAttributes(node) {
 }
 
 function readSignedData(bytes) {
-  const [type, wrapped] = members(sole(bytes));
-  if (oid(type) !== "1.2.840.113549.1.7.2") throw malformed();
+  try {
+    return readContentInfo(bytes);
+  } catch (error) {
+    // Who writes BER of indefinite length ends with that of the whole.
+    throw error instanceof Indefinite && bytes.subarray(-2).some((byte) => byte !== 0) ? malformed() : error;
+  }
+}
+
+function readContentInfo(bytes) {
+  const [type, wrapped, ...beside] = members(sole(bytes));
+  if (oid(type) !== "1.2.840.113549.1.7.2" || beside.length) throw malformed();
   const parts = members(sole(content(wrapped, 0xa0)));
-  const [, , encapsulated, ...rest] = parts;
-  const [contentType, inner] = members(encapsulated);
-  const certificates = rest.filter((one) => one.tag === 0xa0).flatMap((one) => members(one, 0xa0));
-  const lists = rest.filter((one) => one.tag === 0xa1).flatMap((one) => members(one, 0xa1));
-  const infos = members(rest[rest.length - 1], 0x31);
+  const next = (tag) => (parts[0]?.tag === tag ? members(parts.shift(), tag) : []);
+  const [version, algorithms, encapsulated] = parts.splice(0, 3);
+  smallInteger(version);
+  content(algorithms, 0x31);
+  const [contentType, inner, ...more] = members(encapsulated);
+  const [certificates, lists, infos] = [next(0xa0), next(0xa1), members(parts.shift(), 0x31)];
+  if (more.length || parts.length) throw malformed();
   return {
     type: oid(contentType),
     content: inner ? content(sole(content(inner, 0xa0)), 0x04) : null,
-    certificates: certificates.filter((one) => one.tag === 0x30).map((one) => readCertificate(one.raw)),
+    certificates: readable(certificates.filter((one) => one.tag === 0x30)),
     lists: lists.filter((one) => one.tag === 0x30).map((one) => one.raw),
     signers: infos.map(readSigner),
   };
 }
 
 function readSigner(node) {
-  const [, sid, hash, signed, algorithm, signature, unsigned] = members(node);
-  if (signed.tag !== 0xa0) throw malformed();
+  const [version, sid, hash, signed, algorithm, signature, unsigned, ...more] = members(node);
+  smallInteger(version);
+  if (signed?.tag !== 0xa0 || ![0x30, 0x80].includes(sid.tag) || (unsigned && unsigned.tag !== 0xa1) || more.length) throw malformed();
   const covered = concat(Uint8Array.of(0x31), signed.raw.subarray(1));
   let named = null;
   if (sid.tag === 0x30) {
-    const [issuer, serial] = members(sid);
+    const [issuer, serial, ...others] = members(sid);
+    if (issuer?.tag !== 0x30 || others.length) throw malformed();
     named = { issuer: hex(issuer.raw), serial: hex(content(serial, 0x02)) };
   }
   return {
     named, algorithm, covered,
     keyIdentifier: sid.tag === 0x80 ? hex(sid.content) : null,
     hash: hashOf(hash),
+    hashId: oid(members(hash)[0]),
     signature: content(signature, 0x04),
     attributes: readAttributes({ ...signed }),
-    unsigned: unsigned && unsigned.tag === 0xa1 ? readAttributes(unsigned) : new Map(),
+    unsigned: unsigned ? readAttributes(unsigned) : new Map(),
   };
 }

@@ -117,7 +117,7 @@ async function readLayout(findings, data) {
     for (const [name, expected] of found) {
       const place = places.get(name);
       if (!place) throw damaged(`${names.manifest} names ${name}, which is not there`, `${names.manifest} 列出的 ${name} 不在文件中`);
-      const own = place.tail === tail ? ["event", "beside", "court"].includes(place.role) : tail === "court" && place.role === "event";
+      const own = place.tail === tail ? ["event", "beside", "court"].includes(place.role) : tail === "court" && (place.role === "event" || HELPERS.has(place.role));
       if (!own) throw damaged(`${names.manifest} names ${name}, which is not its own`, `${names.manifest} 列出了不属于它的 ${name}`);
       if ((await sha256Hex(entries.get(name))) !== expected) throw damaged(`${name} was changed after it was sealed`, `${name} 在签章之后被更改`);
       named.add(name);
@@ -126,7 +126,7 @@ async function readLayout(findings, data) {
   for (const [name, { role, tail, name: own }] of places) {
     if (["event", "beside", "court"].includes(role) && !named.has(name)) throw damaged(`${name} stands outside every sealed manifest`, `${name} 不在任何已签章的清单之内`);
     if (["seal", "evidence-record", "evidence-manifest", "opening", "proof", "disclosures"].includes(role) && !tails.includes(tail)) throw damaged(`${name} belongs to no manifest`, `${name} 不属于任何清单`);
-    if (["certificate", "crl"].includes(role) && (await sha256Hex(entries.get(name))) !== own) throw damaged(`${name} is not what its name says`, `${name} 的内容与其名称不符`);
+    if (HELPERS.has(role) && (await sha256Hex(entries.get(name))) !== own) throw damaged(`${name} is not what its name says`, `${name} 的内容与其名称不符`);
   }
   findings.passed(
     "container",
@@ -184,41 +184,59 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
   const salt = fromHex(opening.salt);
   const commitment = await sha256(concat(utf8("cinnabar record v1\n"), salt, utf8(opening.content)));
   const manifest = await sha256Hex(layout.entries.get(names.manifest));
-  const fits =
-    salt.length === 32 && hex(commitment) === opening.commitment && record.format === "cinnabar-record/1" &&
-    record.content_hash === "sha256" && record.content_digest === manifest &&
-    record.signature_digest === (await sha256Hex(seal.signature)) && record.signed_digest === (await sha256Hex(seal.covered));
+  const fits = salt.length === 32 && hex(commitment) === opening.commitment && record.format === "cinnabar-record/1";
   findings.expect(
-    fits, "record",
-    text("The record is about exactly this seal over this manifest.", "记录所述正是此清单上的此签章。"),
-    text("The record is not about this seal, or was changed.", "记录所述不是此签章，或已被更改。"),
+    fits, "commitment",
+    text("Salt and record hash to what the log holds instead of them.", "盐值与记录的摘要即日志所载。"),
+    text("Salt and record do not hash to what the log holds: one of them was changed.", "盐值与记录的摘要不是日志所载：其一已被更改。"),
+  );
+  findings.expect(
+    record.signature_digest === (await sha256Hex(seal.signature)), "record",
+    text("The record is about exactly this seal.", "记录所述正是此签章。"),
+    text("The record is about another seal.", "记录所述是另一签章。"),
   );
   const agrees =
+    record.content_hash === "sha256" && record.content_digest === manifest && record.signed_digest === (await sha256Hex(seal.covered)) &&
     record.kind === kind && record.tenant === event.actor.tenant && (kind !== "letter" || record.application === event.actor.application) &&
     (seal.stated === null || Math.abs(record.time / 1000 - seal.stated) < 1000);
   if (!agrees) findings.undecided("record", "Contradiction: the record says other than the event or its seal.", "矛盾：记录与事件或其签章不一致。");
+  const witnesses = [];
   const encoded = layout.entries.get(names.proof);
-  if (!encoded) {
-    findings.undecided("inclusion", "Nothing proves that the record stands in a log.", "没有材料证明记录在日志中。");
-    return null;
-  }
-  const proof = readProof(encoded);
-  if (opening.index !== undefined && opening.index !== proof.index) throw damaged("opening and proof name different entries", "开启件与证明指明了不同的日志项");
-  return { index: proof.index, origin: proof.origin, witnessed: fits ? await checkProof(findings, proof, commitment, context) : null };
+  let place = null;
+  if (encoded) {
+    place = readProof(encoded);
+    if (opening.index !== undefined && opening.index !== place.index) throw damaged("opening and proof name different entries", "开启件与证明指明了不同的日志项");
+    witnesses.push(await checkProof(findings, place, commitment, context));
+  } else findings.undecided("inclusion", "Nothing proves that the record stands in a log.", "没有材料证明记录在日志中。");
+  if ((opening.box_proof ?? null) !== null) witnesses.push(await checkBoxProof(findings, opening, commitment, context));
+  return { index: place?.index ?? null, origin: place?.origin ?? null, witnesses: witnesses.filter(Boolean) };
 }
 
+// One seal with its time-stamp and its record. Gives { seal, record, times }: those by which it is shown to have existed.
 async function checkSealed(findings, layout, tail, event, context, kind) {
   const names = namesOf(tail);
+  const [ofSeal, ofRecord] = [new Findings(), new Findings()];
+  let seal = null;
+  let record = null;
+  let times = [];
   try {
-    const seal = await checkSeal(findings, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord));
-    const record = await checkRecord(findings, layout, tail, event, seal, context, kind);
-    return { seal, record };
+    seal = await checkSeal(ofSeal, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord));
+    try {
+      record = await checkRecord(ofRecord, layout, tail, event, seal, context, kind);
+    } catch (error) {
+      ofRecord.add(...outcomeOf(error));
+    }
+    // Only what passes by itself dates the rest.
+    times = [seal.stamp, ...(ofRecord.indication === "TOTAL-PASSED" ? record.witnesses : [])].filter(Boolean);
+    await checkSealer(ofSeal, seal, times.map((one) => one.until), context);
   } catch (error) {
-    const said = saidBy(error);
-    findings.add(error instanceof Unable ? "undecided" : "failed", "format", text(`${said.en}.`, `${said.zh}。`));
-    return { seal: null, record: null };
+    ofSeal.add(...outcomeOf(error));
   }
+  findings.checks.push(...ofSeal.checks, ...ofRecord.checks);
+  return { seal, record, times };
 }
+
+const outcomeOf = (error) => [error instanceof Unable ? "undecided" : "failed", "format", text(`${saidBy(error).en}.`, `${saidBy(error).zh}。`)];
 
 // The whole judgement. `trust`: what readTrust gave, or null. `now`: milliseconds since the epoch.
 async function verifyEvidence(data, trust, now) {
@@ -245,11 +263,14 @@ async function verifyEvidence(data, trust, now) {
     findings.undecided("trust", "The trust bundle is not in force now.", "信任包目前不在有效期内。");
   }
   const helpers = (role) => [...layout.places].filter(([, place]) => place.role === role).map(([name]) => layout.entries.get(name));
-  const context = { trust, now, certificates: [], lists: [...(trust?.lists ?? [])] };
+  const context = { trust, now, certificates: [], lists: [...(trust?.lists ?? [])], answers: [] };
   for (const one of helpers("certificate")) readQuietly(() => context.certificates.push(readCertificate(one)));
   for (const one of helpers("crl")) readQuietly(() => context.lists.push(readList(one)));
+  for (const one of helpers("ocsp")) readQuietly(() => context.answers.push(readAnswer(one)));
   for (const tail of layout.tails) {
-    readQuietly(() => context.lists.push(...readSignedData(layout.entries.get(namesOf(tail).seal)).lists.map(readList)));
+    readQuietly(() => {
+      for (const one of readSignedData(layout.entries.get(namesOf(tail).seal)).lists) readQuietly(() => context.lists.push(readList(one)));
+    });
   }
   const events = [];
   const places = new Map();
@@ -257,24 +278,21 @@ async function verifyEvidence(data, trust, now) {
   for (const step of line.steps) {
     const found = new Findings();
     const event = step.event;
-    const { seal, record } = await checkSealed(found, layout, step.tail, event, context, "letter");
-    const times = [seal?.stamp, record?.witnessed].filter(Boolean);
+    const { seal, record, times } = await checkSealed(found, layout, step.tail, event, context, "letter");
     const at = Date.parse(event.at);
     const outside = times.filter((one) => trust?.accepted.includes(one.timeClass)).sort((left, right) => left.until - right.until)[0];
-    const earliest = Math.min(...times.map((one) => one.until), now);
+    const earliest = Math.min(...times.filter((one) => one === seal.stamp || one === outside).map((one) => one.until));
     if (!(at <= earliest + 1000)) {
       found.undecided("time", `Contradiction: the event says ${shown(event.at)}, but existed no later than ${spoken(earliest)}.`, `矛盾：事件声明 ${shown(event.at)}，但最迟存在于 ${spoken(earliest)}。`);
     }
-    if (record) {
+    if (record?.origin) {
       if (record.index <= (places.get(record.origin) ?? -1)) found.undecided("log order", "Contradiction: its record stands before that of an earlier event.", "矛盾：其记录位于较早事件的记录之前。");
       places.set(record.origin, record.index);
     }
     await checkBeside(found, layout, step, envelopes);
     const disclosed = await checkDisclosures(found, layout, step);
     if (event.letter === layout.about) line.state.disclosed = { ...line.state.disclosed, ...disclosed };
-    if (event.approvals.length) {
-      found.note("approvals", `${event.approvals.length} approval(s) are inside the sealed event; cinnabar verify checks their signatures.`, `事件内含 ${event.approvals.length} 项审批；其签名由 cinnabar verify 检查。`);
-    }
+    await judgeApprovals(found, layout, step, context, times.length ? Math.min(...times.map((one) => one.until)) : null);
     parts.push({ title: text(`event ${event.number}: ${shown(event.event, 80)}`, `事件 ${event.number}：${shown(event.event, 80)}`), findings: found });
     events.push({ event, after: step.after, signer: seal?.signer ?? null, claimedSigner: seal?.claimedSigner ?? null, outside: outside ?? null, record, indication: found.indication });
   }
@@ -282,7 +300,7 @@ async function verifyEvidence(data, trust, now) {
     const found = new Findings();
     await checkSealed(found, layout, "court", line.steps[line.steps.length - 1].event, context, "court");
     const newest = namesOf(line.steps[line.steps.length - 1].tail).event;
-    const covered = [...layout.references.get("court").keys()].filter((name) => !name.startsWith("court/"));
+    const covered = [...layout.references.get("court").keys()].filter((name) => layout.places.get(name).role === "event");
     if (covered.join() !== newest) found.failed("content", "The court package was sealed for another event.", "司法证据包所签章的是另一事件。");
     parts.push({ title: text("court package", "司法证据包"), findings: found });
   }

@@ -11,9 +11,10 @@ function readNote(said) {
     .map((line) => {
       const parts = line.startsWith(DASH) ? line.slice(2).split(" ") : [];
       const data = parts.length === 2 ? fromBase64(parts[1]) : new Uint8Array();
-      if (data.length < 5) throw new Broken("not a signed note", "不是签名注记");
+      if (data.length < 5 || !parts[0] || /[\s+]/.test(parts[0])) throw new Broken("not a signed note", "不是签名注记");
       return { name: parts[0], id: hex(data.subarray(0, 4)), signature: data.subarray(4) };
     });
+  if (signatures.length > 64) throw new Broken("not a signed note", "不是签名注记");
   return { text: said.slice(0, at + 1), signatures };
 }
 
@@ -41,15 +42,19 @@ function readProof(bytes) {
   };
   const said = fromUtf8(bytes);
   const at = said.indexOf("\n\n");
-  const [first, index, ...path] = said.slice(0, Math.max(at, 0)).split("\n");
+  const [first, ...lines] = said.slice(0, Math.max(at, 0)).split("\n");
+  if (lines[0]?.startsWith("extra ")) fromBase64(lines.shift().slice(6));
+  const [index, ...path] = lines;
   const found = /^index (0|[1-9][0-9]{0,15})$/.exec(index ?? "");
   if (at < 0 || first !== "c2sp.org/tlog-proof@v1" || !found || path.length > 63) refuse();
   const hashes = path.map(fromBase64);
   if (hashes.some((one) => one.length !== 32)) refuse();
   const note = readNote(said.slice(at + 2));
   const [origin, size, root, ...more] = note.text.split("\n");
-  if (!/^(0|[1-9][0-9]{0,15})$/.test(size ?? "") || more.length === 0 || more[more.length - 1] !== "") refuse();
-  return { index: Number(found[1]), path: hashes, note, origin, size: Number(size), root: fromBase64(root) };
+  if (!/^(0|[1-9][0-9]{0,15})$/.test(size ?? "") || !origin || more.length === 0 || more.indexOf("") !== more.length - 1) refuse();
+  const made = { index: Number(found[1]), path: hashes, note, origin, size: Number(size), root: fromBase64(root) };
+  if (made.root.length !== 32 || !Number.isSafeInteger(made.index) || !Number.isSafeInteger(made.size)) refuse();
+  return made;
 }
 
 const node = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
@@ -75,20 +80,23 @@ async function rootOf(entry, index, size, path) {
   return last === 0 ? hash : null;
 }
 
-// Whether the entry stands in a log that the trust bundle names. Gives the time by which enough witnesses saw it.
-async function checkProof(findings, proof, entry, context) {
+// Whether the entry stands in a log that the trust bundle names. Gives the time by which enough witnesses saw it. `box`:
+// whether it is the box's own log, which a trust bundle need not name.
+async function checkProof(findings, proof, entry, context, box = false) {
+  const outcome = box ? "note" : "undecided";
+  if (context.trust && !context.trust.logs.some((one) => one.origin === proof.origin)) {
+    findings.add(outcome, "log", text("The trust bundle does not name this log.", "信任包未列出此日志。"));
+    return null;
+  }
   const root = await rootOf(entry, proof.index, proof.size, proof.path);
   const leads = root !== null && equal(root, proof.root);
-  findings.expect(
-    leads, "inclusion",
-    text(
-      `Entry ${proof.index} of the log “${shown(proof.origin, 200)}”, under its head of ${proof.size} entries.`,
-      `日志“${shown(proof.origin, 200)}”第 ${proof.index} 项，在其 ${proof.size} 项的头之下。`,
-    ),
-    text("The proof does not lead from this record to the log.", "证明不能从此记录通向日志。"),
+  const where = text(
+    `Entry ${proof.index} of the log “${shown(proof.origin, 200)}”, under its head of ${proof.size} entries.`,
+    `日志“${shown(proof.origin, 200)}”第 ${proof.index} 项，在其 ${proof.size} 项的头之下。`,
   );
+  findings.expect(leads, "inclusion", where, text("The proof does not lead from this record to the log.", "证明不能从此记录通向日志。"));
   if (!context.trust) {
-    findings.undecided("log", "Without a trust bundle nothing tells whose log it is.", "没有信任包，无从判断这是谁的日志。");
+    findings.add(outcome, "log", text("Without a trust bundle nothing tells whose log it is.", "没有信任包，无从判断这是谁的日志。"));
     return null;
   }
   const keys = context.trust.logs.filter(
@@ -105,8 +113,7 @@ async function checkProof(findings, proof, entry, context) {
       signed = true;
     }
   }
-  if (!keys.length) findings.undecided("log", "The trust bundle does not name this log.", "信任包未列出此日志。");
-  else if (!signed) findings.failed("log", "No key of the log has signed its head.", "没有日志的密钥签署其头。");
+  if (!signed) findings.failed("log", "No key of the log that may sign at this size has signed its head.", "没有可在此规模签名的日志密钥签署其头。");
   else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
   return signed && leads ? witnessed(proof, context) : null;
 }
@@ -114,17 +121,66 @@ async function checkProof(findings, proof, entry, context) {
 async function witnessed(proof, context) {
   const times = [];
   for (const key of context.trust.witnesses) {
-    const seconds = [];
-    for (const one of proof.note.signatures.filter((found) => found.name === key.name && found.id === key.id)) {
-      if (one.signature.length !== 72) continue;
-      const at = Number(new DataView(one.signature.buffer, one.signature.byteOffset).getBigUint64(0));
-      const message = utf8(`cosignature/v1\ntime ${at}\n${proof.note.text}`);
-      if (at < 253402300799 && (await checkEd25519(key.key, one.signature.subarray(8), message))) seconds.push(at);
-    }
-    if (seconds.length) times.push([Math.min(...seconds), key.name]);
+    const at = await cosignedAt(proof, key);
+    if (at !== null) times.push([at, key.name]);
   }
   times.sort((left, right) => left[0] - right[0]);
   const needed = context.trust.witnessesNeeded;
   if (times.length < needed) return null;
   return { until: (times[needed - 1][0] + 1) * 1000, timeClass: "witness", by: times.slice(0, needed).map((one) => shown(one[1], 100)).join(", ") };
+}
+
+// When a witness saw the head, in seconds; null where it has not cosigned, or one of its cosignatures fails.
+async function cosignedAt(proof, key) {
+  let earliest = null;
+  for (const one of proof.note.signatures.filter((found) => found.name === key.name && found.id === key.id)) {
+    if (one.signature.length !== 72) return null;
+    const at = new DataView(one.signature.buffer, one.signature.byteOffset).getBigUint64(0);
+    const message = utf8(`cosignature/v1\ntime ${at}\n${proof.note.text}`);
+    if (at >> 63n || !(await checkEd25519(key.key, one.signature.subarray(8), message))) return null;
+    if (at < 253402300799n && (earliest === null || at < earliest)) earliest = at;
+  }
+  return earliest === null ? null : Number(earliest);
+}
+
+const HEX32 = /^[0-9a-f]{64}$/;
+
+// The record under the box's own log (appliance.log.box_leaf): from the record to a head of the tenant's log, from that to
+// the leaf that commits to it, from the leaf to the box's log. Gives the time by which enough witnesses saw that.
+async function checkBoxProof(findings, opening, commitment, context) {
+  const { hashes, leaf } = opening.box_proof ?? {};
+  const broken = () => new Broken("the box proof is malformed", "设备证明格式错误");
+  if (!Array.isArray(hashes) || !isObject(leaf) || !Number.isSafeInteger(opening.index) || opening.index < 0) throw broken();
+  if (typeof leaf.opening !== "string" || leaf.opening.length > 65536 || typeof leaf.tlog_proof !== "string") throw broken();
+  let opened;
+  try {
+    opened = JSON.parse(leaf.opening);
+  } catch {
+    throw broken();
+  }
+  const { leaf: made, path, position, salt, statement, width } = opened ?? {};
+  const right =
+    hasMembers(opened, ["format", "leaf", "path", "position", "salt", "statement", "width"]) && opened.format === "cinnabar-box-opening/1" &&
+    hasMembers(made, ["format", "root", "time"]) && made.format === "cinnabar-box-leaf/1" && Number.isSafeInteger(made.time) &&
+    Array.isArray(path) && [...path, ...hashes, salt, made.root].every((one) => HEX32.test(one)) && Number.isSafeInteger(position) && position >= 0 &&
+    Number.isSafeInteger(width) && width >= 16 && width <= 2 ** 32 && Number.isInteger(Math.log2(width)) &&
+    hasMembers(statement, ["format", "origin", "previous", "root", "size"]) && statement.format === "cinnabar-tenant-head/1" &&
+    HEX32.test(statement.root) && Number.isSafeInteger(statement.size);
+  if (!right) throw broken();
+  // The statement stands in the opening as it was committed to: the box's own spelling, which is that of JavaScript.
+  const committed = await sha256(concat(utf8("cinnabar box leaf v1\n"), fromHex(salt), utf8(JSON.stringify(statement))));
+  const top = await rootOf(committed, position, width, path.map(fromHex));
+  const head = await rootOf(commitment, opening.index, statement.size, hashes.map(fromHex));
+  const leads = top !== null && head !== null && equal(top, fromHex(made.root)) && equal(head, fromHex(statement.root));
+  findings.expect(
+    leads, "box log",
+    text(
+      `The box commits to the log “${shown(statement.origin, 200)}” of ${statement.size} entries, this record among them, as of ${spoken(made.time / 1000)} by its own word.`,
+      `设备承诺日志“${shown(statement.origin, 200)}”共 ${statement.size} 项，此记录在其中；时间 ${spoken(made.time / 1000)} 由设备自称。`,
+    ),
+    text("The box proof does not lead from this record to the box's own log.", "设备证明不能从此记录通向设备自身的日志。"),
+  );
+  if (!leads) return null;
+  const entry = await sha256(utf8(JSON.stringify({ format: made.format, root: made.root, time: made.time })));
+  return checkProof(findings, readProof(utf8(leaf.tlog_proof)), entry, context, true);
 }

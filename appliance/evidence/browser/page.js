@@ -23,8 +23,8 @@ const SAID = {
   INDETERMINATE: text("What was given neither proves nor refutes it.", "所给材料既不能证明，也不能否定。"),
   "TOTAL-FAILED": text("Something is wrong: do not rely on it.", "存在问题：请勿依赖。"),
   limits: text(
-    "This page checks less than cinnabar verify does: approvers’ signatures and court packages’ contents are for that program.",
-    "本页的检查少于 cinnabar verify：审批人签名和司法证据包的内容由该程序检查。",
+    "This page knows less than cinnabar verify does: it keeps no memory of trust bundles and follows no constitution, so that it does not know whose the approvers’ keys are.",
+    "本页所知少于 cinnabar verify：它不记忆信任包，也不追溯章程，因此不知道审批人密钥属于谁。",
   ),
   letter: text("Letter", "函件"),
   kind: text("Kind", "种类"),
@@ -37,6 +37,7 @@ const SAID = {
   existed: text("Existed no later than", "最迟存在于"),
   onlyBox: text("nobody but the box says so", "除设备外无人证明"),
   events: text("Events", "事件"),
+  approvals: text("Approvals", "审批"),
   event: text("Event", "事件"),
   value: text("Value", "金额"),
   by: text("Asked by", "申请方"),
@@ -149,6 +150,10 @@ function showLetter(place, letter, indication) {
     make("span", found, COLOURS[found]),
   ]);
   place.append(make("h3", say(SAID.events)), table(told, "told", head));
+  const approvals = page.result.parts.flatMap((part) =>
+    part.findings.checks.filter((one) => one.name === "approval").map((one) => make("li", `${SIGNS[one.outcome]} ${say(part.title)}: ${say(one.said)}`, one.outcome)),
+  );
+  if (approvals.length) place.append(make("h3", say(SAID.approvals)), make("ul", approvals));
 }
 
 async function showAll() {

@@ -31,7 +31,7 @@ async function readTrust(files) {
     party: one.party,
     timeClass: one.time_class,
     policies: one.policies,
-    compromised: one.compromised !== undefined,
+    compromised: one.compromised === undefined ? null : Date.parse(one.compromised.since),
   }));
   const names = document.logs.map((one) => one.origin);
   for (const one of authorities) {

@@ -7,6 +7,7 @@ value that does not add up or a letter that comes from nowhere refutes the file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from appliance.evidence.bundle import TimeClass
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
-from appliance.evidence.findings import Indication, Journal, SubIndication, worst
+from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication, worst
 from appliance.evidence.items import Earliest, Item, Shown, earliest
 from appliance.evidence.letters.approvals import judge_approvals
 from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
@@ -41,9 +42,10 @@ from appliance.evidence.letters.telling import (
     state_title,
     title,
 )
+from appliance.evidence.ocsp import read_ocsp_answer
 from appliance.evidence.openings import read_opening
 from appliance.evidence.recognise import Kind as FileKind
-from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.evidence.revocation import RevocationWord, read_revocation_list
 from appliance.evidence.rounds import Input, Round
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, Subject
@@ -139,7 +141,7 @@ def judge_letter(
 
 
 def _with_helpers(context: Context, layout: Layout) -> Context:
-    lists: list[RevocationList] = list(context.lists)
+    lists: list[RevocationWord] = list(context.lists)
     seals = [sealed.seal for _, sealed in layout.events] + ([layout.court.seal] if layout.court else [])
     encoded = list(layout.lists)
     for seal in seals:
@@ -147,11 +149,10 @@ def _with_helpers(context: Context, layout: Layout) -> Context:
             encoded += cms.read_signed_data(seal).crls
         except DerError:
             continue
-    for one in dict.fromkeys(encoded):
-        try:
-            lists.append(read_revocation_list(one))
-        except DerError:
-            continue
+    for read, found in ((read_revocation_list, encoded), (read_ocsp_answer, layout.answers)):
+        for one in dict.fromkeys(found):
+            with contextlib.suppress(DerError, Refusal):  # what cannot be read is of no use to anyone
+                lists.append(read(one))
     return replace(context, lists=tuple(lists), others=(*context.others, *readable_certificates(layout.certificates)))
 
 
@@ -401,7 +402,7 @@ class _Work:
         items = Round(inputs, self.context, trusted, outside, {}).judge()
         trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
         if _MANIFEST not in items[_SEAL].covers:
-            journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal is over something else than this manifest.")
+            journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal does not show that it is over this manifest.")
         shown = list(items[_SEAL].shown)
         if stamp_at >= 0:
             if _SEAL not in items[stamp_at].covers:
@@ -414,6 +415,8 @@ class _Work:
         record = None
         if opening is not None and items[record_at].indication is not Indication.FAILED:
             record = read_opening(opening).record
+            if items[_SEAL].signatures and all(index != _SEAL for index, _ in items[record_at].binds):
+                journal.refuse("record", SubIndication.HASH_FAILURE, "The record is about another seal than this one.")
         known = trusted.files.get(_MANIFEST)
         return _Found(
             journals=[(name, one) for item in items[1:] for name, one in item.parts],

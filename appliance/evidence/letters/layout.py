@@ -17,7 +17,7 @@ from appliance.asic.container import read_container
 from appliance.asic.errors import ContainerRefused, ManifestRefused
 from appliance.asic.letter import About
 from appliance.asic.manifest import Manifest, evidence_record_manifest, read_manifest
-from appliance.asic.names import COURT, LETTER, Entry, EventNames, names_of, read_name
+from appliance.asic.names import COURT, HELPERS, LETTER, Entry, EventNames, names_of, read_name
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.letters.errors import EventDamaged
@@ -25,6 +25,7 @@ from appliance.letters.event import Event, read_event
 from appliance.quoting import escape, quote
 
 _OF_A_SEAL = frozenset(("seal", "evidence-record", "evidence-manifest", "opening", "proof", "disclosures"))
+_OF_THE_COURT = frozenset(("court", "event", *HELPERS))
 _DEEPEST = 32
 """No kind has values that are nested as deeply: a table's row holds at most a party."""
 
@@ -57,6 +58,8 @@ class Layout:
     """By tail."""
     certificates: list[bytes] = field(default_factory=list)
     lists: list[bytes] = field(default_factory=list)
+    answers: list[bytes] = field(default_factory=list)
+    """OCSP answers."""
     digests: frozenset[str] = frozenset()
     """SHA-256 of every file that a manifest names, hexadecimal."""
 
@@ -114,9 +117,10 @@ class _Reading:
         for name, place in self._places.items():
             if place.role == "disclosures":
                 layout.disclosures[place.tail] = self._entries[name]
-            elif place.role in ("certificate", "crl"):
+            elif place.role in HELPERS:
                 self._named_by_digest(name, place)
-                (layout.certificates if place.role == "certificate" else layout.lists).append(self._entries[name])
+                helpers = {"certificate": layout.certificates, "crl": layout.lists, "ocsp": layout.answers}
+                helpers[place.role].append(self._entries[name])
         layout.digests = frozenset(hashlib.sha256(self._entries[name]).hexdigest() for name in self._named)
         return layout
 
@@ -178,7 +182,7 @@ class _Reading:
                     "manifest", SubIndication.HASH_FAILURE,
                     f"{quote(one.name)} is not the file that {quote(names.manifest)} names: it was changed.",
                 )  # fmt: skip
-            elif place.tail == manifest.tail or (manifest.tail == COURT and place.role in ("court", "event")):
+            elif place.tail == manifest.tail or (manifest.tail == COURT and place.role in _OF_THE_COURT):
                 self._named.add(one.name)
             else:
                 self._refuse(f"{quote(names.manifest)} names {quote(one.name)}, which is not its own.")
@@ -215,7 +219,7 @@ class _Reading:
             return
         newest = layout.events[-1][1].names.event
         references = [one.name for one in read_manifest(layout.court.manifest).references]
-        if [one for one in references if not one.startswith(layout.court.names.beside)] != [newest]:
+        if [one for one in references if one in self._places and self._places[one].role == "event"] != [newest]:
             self._refuse("The court package was sealed for another event than the newest one in the file.")
 
     def _named_by_digest(self, name: str, place: Entry) -> None:

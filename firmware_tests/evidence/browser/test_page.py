@@ -17,6 +17,7 @@ from appliance.evidence.browser import verifier_page
 from appliance.letters.event import Event
 from firmware_tests import accessible
 from firmware_tests.browsers import CHROMIUM, SCREENSHOTS, TIMEOUT_MS
+from firmware_tests.evidence.browser.test_agreement import TABLE
 from firmware_tests.evidence.letters import (
     event,
     evidence,
@@ -162,6 +163,20 @@ def test_a_part_of_a_divided_letter(checker: Checker) -> None:
     checker.trust(world().bundle_files())
     assert checker.check(evidence(split_letter(1))) == "TOTAL-PASSED"
     assert "甲供应商" in checker.page.inner_text("#result")
+
+
+def test_approvals_are_shown_with_what_is_known_of_them(checker: Checker) -> None:
+    checker.trust(world().bundle_files())
+    assert checker.check(TABLE["a card and a passkey"].content()) == "TOTAL-PASSED"
+    shown = checker.page.inner_text("#result")
+    assert "approver chen: signed by “Chen, approver, Cinnabar rehearsal”" in shown
+    assert "in no constitution that this page knows" in shown
+    checker.picture("approvals-en")
+    language(checker, "zh-Hans")
+    assert "审批人 chen" in checker.page.inner_text("#result")
+    checker.picture("approvals-zh")
+    language(checker, "en")
+    assert accessible.findings(checker.page, scheme="light") == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""The letter that an evidence file is of, where everything in the file passes: for whoever looks such a file up.
+
+Nothing but a file that passes wholly under the bundle given is of any letter, so that a changed one, a foreign one and
+one that proves nothing are told apart by nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from appliance.asic import read_container
+from appliance.asic.errors import ContainerRefused
+from appliance.evidence.findings import Indication
+from appliance.evidence.letters import LetterFacts
+from appliance.evidence.subjects import NamedBytes
+from appliance.evidence.trust import TrustBundle
+from appliance.evidence.verify import verify
+
+MOST_SEALS: Final = 64
+"""Of a file that anybody may have looked up: each costs a few signatures to check."""
+_SEAL_ENDS: Final = ".p7s"
+
+
+class HeldLetter(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a passing file is of."""
+
+    tenant: str
+    letter: str
+
+
+def held_letter(content: bytes, trust: TrustBundle, now_us: int) -> HeldLetter | None:
+    """`now_us`: microseconds since the epoch. None: the file is no evidence of a letter that passes, or of more than
+    `MOST_SEALS` seals."""
+    try:
+        names = read_container(content)
+    except ContainerRefused:
+        return None
+    if sum(name.endswith(_SEAL_ENDS) for name in names) > MOST_SEALS:
+        return None
+    report = verify([NamedBytes("letter.asice", content)], trust, now_us=now_us)
+    facts = report.files[0].letter
+    if report.indication is not Indication.PASSED or not isinstance(facts, LetterFacts):
+        return None
+    return HeldLetter(tenant=facts.events[-1].tenant, letter=facts.letter)

@@ -1,0 +1,627 @@
+"""The page in headless Chromium and the program, over one table of files and what was done to them: the same verdict.
+
+Where a row says TOTAL-FAILED neither of them takes the file for undecided, whatever else it lacks.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from playwright.sync_api import Page, sync_playwright
+
+from appliance.asic import OpenedRecord, event_names, read_container, write_container
+from appliance.ceremonies import encode
+from appliance.ceremonies.constitution import ApprovalRules, Credential
+from appliance.evidence import Indication, LogEntry, read_bundle
+from appliance.evidence.browser import verifier_page
+from appliance.evidence.bundle import AuthorityCompromise
+from appliance.evidence.letters import LetterFacts
+from appliance.letters.approvers import Approver, Approvers
+from appliance.letters.event import APPROVERS, Approval, Event
+from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, root, subtree_reader
+from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
+from appliance.log.note import Note
+from firmware_tests.browsers import CHROMIUM, TIMEOUT_MS
+from firmware_tests.evidence.corpus import PACKED
+from firmware_tests.evidence.letters import (
+    LETTER,
+    NOW,
+    PART,
+    check,
+    event,
+    evidence,
+    letter_of_a_file,
+    office,
+    opened_value,
+    plain_letter,
+    split_letter,
+    surroundings,
+)
+from firmware_tests.evidence.logs import ORIGIN as LOG_ORIGIN
+from firmware_tests.evidence.logs import Log
+from firmware_tests.evidence.material import DAY, T0, Holder, World, certify, crl, microseconds, seal, time_stamper
+from firmware_tests.evidence.ocsp import RESPONDING, answer, responder
+from firmware_tests.evidence.test_letters import FIRST, HOSTILE, VEILED, court, good, hiding, lying, raw, sealed
+from firmware_tests.letters.approving import by_passkey
+from firmware_tests.letters.kinds import FIELDS
+from firmware_tests.officers import ORIGIN, RP_ID, SoftwareOfficer
+
+PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
+CLIENT_AUTH: Final = x509.ExtendedKeyUsageOID.CLIENT_AUTH
+BOX_ORIGIN: Final = "box.rehearsal.example/log"
+SEAL, RECORD = event_names(1).seal, event_names(1).evidence_record
+Entries = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A file under a trust bundle, and what both say of it."""
+
+    expected: Indication
+    content: Callable[[], bytes]
+    world: Callable[[World], World] = lambda world: world
+    bundle: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of the bundle's members."""
+    approvals: tuple[Indication, ...] = ()
+    """Of its first event, where there are any."""
+
+
+# --- what the files are ----------------------------------------------------------------------------------------------
+
+DRAFT: Final = event(None, "issue", fields=FIELDS, value=opened_value())
+RULES: Final = ApprovalRules(rp_id=RP_ID, origins=[ORIGIN], backup_eligible=True)
+CHEN: Final = SoftwareOfficer("chen")
+CARD: Final = certify("Chen, approver", surroundings()[0].seal_ca)
+STRANGER: Final = certify("Li, approver", certify("Some other CA", ca=True))
+
+
+def card_credential(holder: Holder) -> Credential:
+    encoded = base64.b64encode(holder.der).decode()
+    return Credential(kind="card", id=hashlib.sha256(holder.der).hexdigest(), public_key=encoded, model="card")
+
+
+def by_card(holder: Holder, text: bytes, **changes: Any) -> Approval:
+    made = seal(holder, text, when=None, **({"certificates": [holder.der]} | changes))
+    return Approval(approver="chen", form="cms", signature=base64.b64encode(made).decode(), step=0)
+
+
+def approved(
+    *given: Approval, credentials: list[Credential] | None = None, draft: Event = DRAFT, beside: bytes | None = None,
+    **changes: Any,
+) -> bytes:  # fmt: skip
+    """An event with these approvals. `credentials`: those of chen beside it; None: a file from before there were."""
+    files = {}
+    if credentials is not None:
+        extract = Approvers(
+            tenant=draft.actor.tenant, constitution="ab" * 32, rules=RULES, policies=[],
+            persons=[Approver(id="chen", credentials=credentials)],
+        )  # fmt: skip
+        files = {APPROVERS: encode(msgspec.structs.replace(extract, **changes)) if beside is None else beside}
+    desk = office()
+    desk.seal(msgspec.structs.replace(draft, approvals=list(given)), beside=files)
+    return evidence(desk.chain())
+
+
+def passkey(algorithm: str = "es256", **wrong: Any) -> bytes:
+    officer = CHEN if algorithm == "es256" else SoftwareOfficer("chen", algorithm)
+    return approved(by_passkey(officer, DRAFT.approval_text(), **wrong), credentials=[officer.credential()])
+
+
+def assertion_alone(challenge: bytes) -> bytes:
+    said = base64.urlsafe_b64encode(hashlib.sha256(challenge).digest()).decode().rstrip("=")
+    client_data = base64.urlsafe_b64encode(json.dumps({"challenge": said}).encode()).decode().rstrip("=")
+    text = json.dumps({"id": "AA", "response": {"clientDataJSON": client_data}}).encode()
+    one = Approval(approver="chen", form="webauthn", signature=base64.b64encode(text).decode(), step=0)
+    return approved(one)
+
+
+@functools.cache
+def box_log() -> Log:
+    return Log(BOX_ORIGIN)
+
+
+def with_box_log(world: World) -> World:
+    keys = (*world.logs, LogEntry(origin=BOX_ORIGIN, key=str(box_log().verifier)))
+    return replace(world, logs=keys)
+
+
+def under_the_box_log(change: Callable[[dict[str, Any]], object] = len, **leaf: Any) -> bytes:
+    """A letter whose record is shown under the box's own log too. `change`: of the box proof; `leaf`: of the
+    statement."""
+    desk = office()
+    desk.seal(DRAFT)
+    (one,) = desk.chain()
+    entries = [*desk.log.entries, *desk.entries]
+    hashes = [leaf_hash(entry) for entry in entries]
+    statement = TenantStatement(
+        **({"origin": LOG_ORIGIN, "previous": NO_COMMITMENT, "root": root(hashes).hex(), "size": len(entries)} | leaf)
+    )
+    made = make_box_leaf({"bank": statement}, microseconds(T0))
+    proof = {
+        "hashes": [step.hex() for step in inclusion_proof(5, len(entries), subtree_reader(hashes))],
+        "leaf": {
+            "index": 5,
+            "opening": made.openings["bank"].encode().decode(),
+            "tlog_proof": box_log().proof(made.leaf.entry(), [T0 + timedelta(hours=2)]).decode(),
+        },
+    }
+    change(proof)
+    opened = msgspec.structs.replace(one.opened, box_proof=proof)
+    return evidence([msgspec.structs.replace(one, opened=opened)])
+
+
+def another_opening(**changes: Any) -> Callable[[dict[str, Any]], object]:
+    def change(proof: dict[str, Any]) -> None:
+        opening = json.loads(proof["leaf"]["opening"])
+        opening.update(changes)
+        proof["leaf"]["opening"] = json.dumps(opening, separators=(",", ":"))
+
+    return change
+
+
+def reopened(change: Callable[[OpenedRecord], OpenedRecord]) -> bytes:
+    chain = plain_letter(2)
+    return evidence([msgspec.structs.replace(chain[0], opened=change(chain[0].opened)), *chain[1:]])
+
+
+def changed(content: bytes, change: Callable[[Entries], object]) -> bytes:
+    entries = read_container(content)
+    change(entries)
+    return write_container(entries.items())
+
+
+def flipped(name: str, place: int) -> Callable[[Entries], object]:
+    def change(entries: Entries) -> None:
+        content = bytearray(entries[name])
+        content[place] ^= 1
+        entries[name] = bytes(content)
+
+    return change
+
+
+def renamed(entries: Entries) -> None:
+    """The records of two events in each other's place, with their proofs."""
+    for name in ("META-INF/opening-000%d.json", "META-INF/proof-000%d.tlog-proof"):
+        entries[name % 1], entries[name % 2] = entries[name % 2], entries[name % 1]
+
+
+def resigned(number: int) -> Callable[[Entries], object]:
+    """Another signature under the head of the log that the last proof has: the log's, or a witness's."""
+
+    def change(entries: Entries) -> None:
+        name = max(one for one in entries if "/proof-" in one)
+        proof = TlogProof.parse(entries[name])
+        note = parse_note(proof.checkpoint)
+        lines = list(note.signatures)
+        signature = bytearray(lines[number].signature)
+        signature[-1] ^= 1
+        lines[number] = replace(lines[number], signature=bytes(signature))
+        entries[name] = replace(proof, checkpoint=Note(note.text, tuple(lines)).encode()).encode()
+
+    return change
+
+
+def recorded(**facts: Any) -> bytes:
+    desk = office()
+    desk.seal(FIRST, change=lambda record: record.update(facts))
+    return evidence(desk.chain())
+
+
+def late(**sealing: Any) -> bytes:
+    return evidence(sealed(FIRST, **sealing))
+
+
+def seen(*when: datetime) -> bytes:
+    """A letter under a head of the log that witnesses saw then; its seal has no time-stamp."""
+    desk = office()
+    desk.seal(FIRST)
+    return evidence(desk.chain(list(when)))
+
+
+def revoking(issuer: str, name: str, when: datetime, reason: x509.ReasonFlags | None) -> Callable[[World], World]:
+    def change(world: World) -> World:
+        list_ = crl(getattr(world, issuer), [(getattr(world, name), when, reason)])
+        return replace(world, crls={**world.crls, f"{issuer.replace('_', '-')}.crl": list_})
+
+    return change
+
+
+def compromised(place: int, since: datetime) -> dict[str, Any]:
+    authorities = surroundings()[0].authorities()
+    said = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+    mark = AuthorityCompromise(since=said, declared=said)
+    authorities[place] = msgspec.structs.replace(authorities[place], compromised=mark)
+    return {"authorities": authorities}
+
+
+def unit(key_ends: datetime) -> Holder:
+    """A time-stamping unit whose key ends before its certificate."""
+    period = x509.PrivateKeyUsagePeriod(not_before=T0 - 9 * DAY, not_after=key_ends)
+    return time_stamper("TSU 2, Cinnabar rehearsal", surroundings()[0].tsa_ca, extra=[(period, False)])
+
+
+def revoking_responder(world: World) -> World:
+    """Lists that no longer answer, and that revoked the responders."""
+    old: Mapping[str, Any] = {"issued": T0 - 9 * DAY, "until": T0 - DAY}
+    lists = {
+        f"{name}.crl": crl(getattr(world, name), [(RESPONDERS[name], EARLY, Flags.superseded)], **old)
+        for name in RESPONDERS
+    }
+    return replace(world, crls=lists)
+
+
+def answers(change: Callable[[Holder], Holder] = lambda by: by, **said: Any) -> list[bytes]:
+    """About the unit and the sealer, by responders of their authorities. `change`: of each responder."""
+    world, _ = surroundings()
+    pairs = ((world.tsa, "tsa_ca"), (world.sealer, "seal_ca"))
+    return [answer(about, getattr(world, name), change(RESPONDERS[name]), **said) for about, name in pairs]
+
+
+def answered(given: list[bytes], **extras: Any) -> bytes:
+    return evidence(plain_letter(2), answers=given, **extras)
+
+
+def by_authority(by: Holder) -> Holder:
+    world, _ = surroundings()
+    return next(one for one in (world.tsa_ca, world.seal_ca) if one.certificate.subject == by.certificate.issuer)
+
+
+def otherwise(**changes: Any) -> Callable[[Holder], Holder]:
+    """Another responder of the same authority."""
+    return lambda by: responder(by_authority(by), **changes)
+
+
+def unknown(encoded: bytes) -> bytes:
+    """Said to be signed otherwise than with ECDSA and SHA-256."""
+    known = bytes.fromhex("06082a8648ce3d040302")
+    assert known in encoded
+    return encoded.replace(known, known[:-1] + b"\x63")
+
+
+def with_court(change: Callable[[Entries], object] = len) -> bytes:
+    chain, given = plain_letter(), answers()
+    return changed(evidence(chain, answers=given, court=court(chain, answers=given)), change)
+
+
+def without_answers(entries: Entries) -> None:
+    for name in [one for one in entries if "/answer-" in one]:
+        del entries[name]
+
+
+EARLY, LATER = T0 - timedelta(hours=1), T0 + timedelta(hours=5)
+RESPONDERS: Final = {name: responder(getattr(surroundings()[0], name)) for name in ("tsa_ca", "seal_ca")}
+NO_LISTS: Final[dict[str, Any]] = {"revocation_lists": {}}
+Flags = x509.ReasonFlags
+
+TABLE: Final[dict[str, Row]] = {
+    # Files as they came.
+    "three events": Row(PASSED, good),
+    "a part of a split": Row(PASSED, lambda: evidence(split_letter(2))),
+    "a part without an event": Row(PASSED, lambda: evidence(split_letter(0), PART)),
+    "stamped together": Row(PASSED, lambda: evidence(letter_of_a_file())),
+    "a court package": Row(PASSED, lambda: evidence(plain_letter(), court=court(plain_letter()))),
+    "a hidden field": Row(PASSED, lambda: evidence(hiding())),
+    "a disclosed field": Row(PASSED, lambda: evidence(hiding(), disclosed=["bidder"])),
+    "another value disclosed": Row(FAILED, lambda: lying(hiding())),
+    **{f"a veil, {number}": Row(expected, lambda one=one: one) for number, (one, expected) in enumerate(VEILED)},
+    # The container and its entries.
+    **{
+        f"{name}: three events": Row(FAILED, lambda change=change: changed(good(), change))
+        for name, change in HOSTILE.items()
+    },
+    **{f"{name}: packed": Row(FAILED, lambda change=change: change(good())) for name, change in PACKED.items()},
+    "a byte behind the court's seal": Row(
+        FAILED,
+        lambda: changed(
+            evidence(plain_letter(), court=court(plain_letter())), flipped("META-INF/ASiCManifest-court.xml", -9)
+        ),
+    ),
+    "a changed court part": Row(
+        FAILED,
+        lambda: changed(evidence(plain_letter(), court=court(plain_letter())), flipped("court/steps.json", 9)),
+    ),
+    "a page for people that lies": Row(
+        PASSED, lambda: changed(good(), lambda one: one.update({"META-INF/for-people.html": b"<h1>Paid</h1>"}))
+    ),
+    "nobody's letter": Row(FAILED, lambda: raw(sealed(FIRST, event(FIRST, "claim", letter=PART)))),
+    "an event that does not follow": Row(FAILED, lambda: raw(sealed(FIRST, event(FIRST, "claim", previous="00" * 32)))),
+    "another letter's id": Row(FAILED, lambda: raw(plain_letter(), "00" * 16)),
+    "the same letter's id": Row(PASSED, lambda: raw(plain_letter(), LETTER)),
+    "a certificate changed within the seal": Row(FAILED, lambda: changed(good(), flipped(SEAL, 300))),
+    "another tag in the seal": Row(FAILED, lambda: changed(good(), flipped(SEAL, 23))),
+    "another tag around the algorithms of a seal": Row(FAILED, lambda: changed(good(), flipped(SEAL, 26))),
+    "an evidence record cut off": Row(
+        FAILED,
+        lambda: changed(evidence(letter_of_a_file(1)), lambda one: one.update({RECORD: one[RECORD][:-1]})),
+    ),
+    # Records and logs.
+    "no record": Row(UNDECIDED, lambda: changed(good(), lambda one: one.pop("META-INF/opening-0001.json"))),
+    "no log proof": Row(UNDECIDED, lambda: reopened(lambda one: msgspec.structs.replace(one, proof=None, index=None))),
+    "records in each other's place": Row(FAILED, lambda: changed(good(), renamed)),
+    "another salt": Row(FAILED, lambda: reopened(lambda one: msgspec.structs.replace(one, salt=bytes(32)))),
+    "another place in the log": Row(FAILED, lambda: reopened(lambda one: msgspec.structs.replace(one, index=9))),
+    "a record of another application": Row(UNDECIDED, lambda: recorded(application="another")),
+    "a record of another time": Row(UNDECIDED, lambda: recorded(time=microseconds(T0 + DAY))),
+    "a record of another kind": Row(UNDECIDED, lambda: recorded(kind="seal")),
+    "a record of another content": Row(UNDECIDED, lambda: recorded(content_digest="00" * 32)),
+    "a proof cut off": Row(
+        FAILED, lambda: changed(good(), lambda one: one.update({"META-INF/proof-0001.tlog-proof": b""}))
+    ),
+    "a signature of the log": Row(FAILED, lambda: changed(good(), resigned(0))),
+    "a log that nobody knows": Row(UNDECIDED, good, lambda world: replace(world, logs=())),
+    "a log of another size": Row(
+        FAILED,
+        good,
+        lambda world: replace(world, logs=tuple(msgspec.structs.replace(one, first_size=99) for one in world.logs)),
+    ),
+    "a log under another key": Row(
+        FAILED, good, lambda world: replace(world, logs=(LogEntry(origin=LOG_ORIGIN, key=str(Log().verifier)),))
+    ),
+    "seen by witnesses": Row(PASSED, lambda: seen(T0 + timedelta(hours=1), T0 + timedelta(hours=2))),
+    "a witness whose word fails": Row(PASSED, lambda: changed(seen(LATER, EARLY), resigned(2))),
+    "seen before it was": Row(UNDECIDED, lambda: seen(EARLY), with_box_log),
+    # The box's own log.
+    "under the box's log": Row(PASSED, under_the_box_log, with_box_log),
+    "under a box's log that nobody knows": Row(PASSED, under_the_box_log),
+    "a box proof of another tenant's head": Row(FAILED, lambda: under_the_box_log(root="00" * 32), with_box_log),
+    "a box proof of another size": Row(FAILED, lambda: under_the_box_log(size=5), with_box_log),
+    "a box proof at another place": Row(FAILED, lambda: under_the_box_log(another_opening(position=99)), with_box_log),
+    "a box proof with another salt": Row(
+        FAILED, lambda: under_the_box_log(another_opening(salt="00" * 32)), with_box_log
+    ),
+    "a box proof with another leaf": Row(
+        FAILED,
+        lambda: under_the_box_log(
+            another_opening(leaf={"format": "cinnabar-box-leaf/1", "root": "00" * 32, "time": 1})
+        ),
+        with_box_log,
+    ),
+    "a box proof with a member more": Row(FAILED, lambda: under_the_box_log(another_opening(more=1)), with_box_log),
+    "a box proof of a narrow tree": Row(FAILED, lambda: under_the_box_log(another_opening(width=8)), with_box_log),
+    "a box proof that nobody knows and does not lead": Row(
+        FAILED, lambda: under_the_box_log(another_opening(salt="00" * 32))
+    ),
+    "a box proof under another log's head": Row(
+        FAILED, lambda: under_the_box_log(lambda proof: proof["leaf"].update(tlog_proof="x")), with_box_log
+    ),
+    "a box proof of another leaf's entry": Row(
+        FAILED,
+        lambda: under_the_box_log(lambda proof: proof["leaf"].update(tlog_proof=box_log().proof(bytes(32)).decode())),
+        with_box_log,
+    ),
+    "a box proof with another path": Row(
+        FAILED, lambda: under_the_box_log(lambda proof: proof.update(hashes=[])), with_box_log
+    ),
+    "a box proof without its leaf": Row(
+        FAILED, lambda: under_the_box_log(lambda proof: proof.pop("leaf")), with_box_log
+    ),
+    # Times, authorities, revocation.
+    "no time-stamp": Row(UNDECIDED, lambda: late(stamped_by=None)),
+    "a time-stamp of another signature": Row(UNDECIDED, lambda: late(stamp_over=b"another")),
+    "a time-stamp before the event": Row(UNDECIDED, lambda: late(stamped_at=T0 - timedelta(hours=1))),
+    "a time-stamp to come": Row(UNDECIDED, lambda: late(stamped_at=NOW + DAY)),
+    "a time-stamp within its key's time": Row(PASSED, lambda: late(stamped_by=unit(T0 + DAY))),
+    "a time-stamp after its key's time": Row(UNDECIDED, lambda: late(stamped_by=unit(EARLY))),
+    "a seal by a stranger": Row(UNDECIDED, good, lambda world: replace(world, seal_ca=certify("Another CA", ca=True))),
+    "no lists": Row(UNDECIDED, good, bundle={"revocation_lists": {}}),
+    "a bundle that has ended": Row(UNDECIDED, good, bundle={"expires": T0}),
+    "a seal revoked before": Row(UNDECIDED, good, revoking("seal_ca", "sealer", EARLY, None)),
+    "a seal's key stolen later": Row(PASSED, good, revoking("seal_ca", "sealer", LATER, Flags.key_compromise)),
+    "a seal's key revoked later, without a reason": Row(PASSED, good, revoking("seal_ca", "sealer", LATER, None)),
+    "a seal on hold": Row(UNDECIDED, good, revoking("seal_ca", "sealer", LATER, Flags.certificate_hold)),
+    "a unit revoked before": Row(UNDECIDED, good, revoking("tsa_ca", "tsa", EARLY, Flags.superseded)),
+    "a unit's key stolen later": Row(UNDECIDED, good, revoking("tsa_ca", "tsa", LATER, Flags.key_compromise)),
+    "a unit revoked later, without a reason": Row(UNDECIDED, good, revoking("tsa_ca", "tsa", LATER, None)),
+    "a unit superseded later": Row(PASSED, good, revoking("tsa_ca", "tsa", LATER, Flags.superseded)),
+    "a unit of a file revoked before": Row(
+        FAILED, lambda: evidence(letter_of_a_file()), revoking("tsa_ca", "tsa", EARLY, Flags.superseded)
+    ),
+    "seals' authority compromised before": Row(UNDECIDED, good, bundle=compromised(1, EARLY)),
+    "seals' authority compromised later": Row(PASSED, good, bundle=compromised(1, LATER)),
+    "units' authority compromised later": Row(UNDECIDED, good, bundle=compromised(0, LATER)),
+    "helpers in an algorithm that nobody has": Row(
+        PASSED,
+        lambda: answered(
+            [unknown(one) for one in answers()],
+            lists=[unknown(crl(surroundings()[0].seal_ca))],
+            certificates=[unknown(certify("An authority", surroundings()[0].seal_ca, ca=True).der)],
+        ),
+    ),
+    # OCSP answers.
+    "answers instead of lists": Row(PASSED, lambda: answered(answers()), bundle=NO_LISTS),
+    "answers that name certificates by SHA-1": Row(
+        PASSED,
+        lambda: answered(answers(named_by=hashes.SHA1())),  # noqa: S303
+        bundle=NO_LISTS,
+    ),
+    "answers by the authorities themselves": Row(PASSED, lambda: answered(answers(by_authority)), bundle=NO_LISTS),
+    "answers of later": Row(PASSED, lambda: answered(answers(issued=LATER, until=None)), bundle=NO_LISTS),
+    "answers that are over": Row(UNDECIDED, lambda: answered(answers(until=EARLY)), bundle=NO_LISTS),
+    "answers to come": Row(UNDECIDED, lambda: answered(answers(issued=NOW + DAY)), bundle=NO_LISTS),
+    "an answer about one of two": Row(UNDECIDED, lambda: answered(answers()[:1]), bundle=NO_LISTS),
+    "answers by who may do more": Row(
+        UNDECIDED, lambda: answered(answers(otherwise(eku=[RESPONDING, CLIENT_AUTH]))), bundle=NO_LISTS
+    ),
+    "answers by who may not answer": Row(UNDECIDED, lambda: answered(answers(otherwise(eku=None))), bundle=NO_LISTS),
+    "answers by whom one has to ask about": Row(
+        UNDECIDED, lambda: answered(answers(otherwise(extra=()))), bundle=NO_LISTS
+    ),
+    "answers by who was not in force": Row(
+        UNDECIDED, lambda: answered(answers(otherwise(not_after=T0 - 2 * DAY))), bundle=NO_LISTS
+    ),
+    "answers by a stranger": Row(
+        UNDECIDED, lambda: answered(answers(lambda _: responder(certify("Another CA", ca=True)))), bundle=NO_LISTS
+    ),
+    "answers by a revoked responder": Row(UNDECIDED, lambda: answered(answers()), revoking_responder),
+    "answers whose signature fails": Row(
+        UNDECIDED, lambda: answered([one[:-1] + bytes([one[-1] ^ 1]) for one in answers()]), bundle=NO_LISTS
+    ),
+    "answers that are none": Row(PASSED, lambda: answered([b"", b"0", b"\x30\x03\x0a\x01\x06", answers()[0][:-9]])),
+    "answers that revoke before": Row(UNDECIDED, lambda: answered(answers(revoked=(EARLY, Flags.superseded)))),
+    "answers that revoke later": Row(PASSED, lambda: answered(answers(revoked=(LATER, Flags.superseded)))),
+    "answers that know nothing of a list's revocation": Row(
+        UNDECIDED, lambda: answered(answers(issued=LATER)), revoking("seal_ca", "sealer", EARLY, None)
+    ),
+    "answers after a hold": Row(
+        PASSED, lambda: answered(answers(issued=LATER)), revoking("seal_ca", "sealer", EARLY, Flags.certificate_hold)
+    ),
+    "answers that a court's seal covers": Row(PASSED, with_court, bundle=NO_LISTS),
+    "answers that are missing in a court's file": Row(FAILED, lambda: with_court(without_answers)),
+    # Approvals.
+    **{
+        f"a passkey, {algorithm}": Row(PASSED, lambda algorithm=algorithm: passkey(algorithm), approvals=(UNDECIDED,))
+        for algorithm in ("es256", "es384", "es512", "eddsa", "rs256")
+    },
+    "a passkey with extensions": Row(
+        PASSED, lambda: passkey(flags=0x85, after=b"\xa1\x61a\xf5"), approvals=(UNDECIDED,)
+    ),
+    "a passkey over another event": Row(FAILED, lambda: passkey(signed_challenge=bytes(32))),
+    "a passkey at another site": Row(FAILED, lambda: passkey(origin="https://elsewhere.example")),
+    "a passkey in another's page": Row(FAILED, lambda: passkey(more={"crossOrigin": True})),
+    "a passkey under another page": Row(FAILED, lambda: passkey(more={"topOrigin": ORIGIN})),
+    "a passkey of another party": Row(FAILED, lambda: passkey(rp_id="elsewhere.example")),
+    "a passkey that registers": Row(FAILED, lambda: passkey(kind="webauthn.create")),
+    "a passkey whose user was not verified": Row(FAILED, lambda: passkey(flags=0x01)),
+    "a passkey whose user was away": Row(FAILED, lambda: passkey(flags=0x04)),
+    "a passkey that can be copied now": Row(FAILED, lambda: passkey(flags=0x0D)),
+    "a passkey that was copied and cannot be": Row(FAILED, lambda: passkey(flags=0x15)),
+    "a passkey with bytes behind": Row(FAILED, lambda: passkey(after=b"\0")),
+    "a passkey with broken extensions": Row(FAILED, lambda: passkey(flags=0x85, after=b"\xa1\x61a")),
+    "a passkey with bytes behind its extensions": Row(FAILED, lambda: passkey(flags=0x85, after=b"\xa0\0")),
+    "a passkey that brings another": Row(FAILED, lambda: passkey(flags=0x45)),
+    "a passkey that says something twice": Row(
+        FAILED, lambda: passkey(client_data=b'{"type":"webauthn.get","type":"webauthn.get"}')
+    ),
+    "a passkey of nobody": Row(FAILED, lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[])),
+    "another's passkey": Row(
+        FAILED,
+        lambda: approved(
+            by_passkey(CHEN, DRAFT.approval_text()),
+            credentials=[SoftwareOfficer("chen").credential(id=CHEN.credential().id)],
+        ),
+    ),
+    "keys of another tenant": Row(
+        FAILED,
+        lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[CHEN.credential()], tenant="another"),
+    ),
+    "keys of nobody": Row(
+        FAILED, lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[CHEN.credential()], persons=[])
+    ),
+    "keys that are none": Row(
+        FAILED, lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[], beside=b"{}")
+    ),
+    "keys with a member twice": Row(
+        FAILED, lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[], beside=b'{"a":1,"a":1}')
+    ),
+    "a passkey without its key": Row(PASSED, lambda: assertion_alone(DRAFT.approval_text()), approvals=(UNDECIDED,)),
+    "a passkey over another event, without its key": Row(FAILED, lambda: assertion_alone(b"another")),
+    "a card that the bundle leads to": Row(
+        PASSED,
+        lambda: approved(by_card(CARD, DRAFT.approval_text()), credentials=[card_credential(CARD)]),
+        approvals=(PASSED,),
+    ),
+    "a card of a stranger": Row(
+        PASSED,
+        lambda: approved(by_card(STRANGER, DRAFT.approval_text()), credentials=[card_credential(STRANGER)]),
+        approvals=(UNDECIDED,),
+    ),
+    "a card over another event": Row(
+        FAILED, lambda: approved(by_card(CARD, b"x"), credentials=[card_credential(CARD)])
+    ),
+    "a card that brings another": Row(
+        FAILED,
+        lambda: approved(
+            by_card(CARD, DRAFT.approval_text(), certificates=[CARD.der, STRANGER.der]),
+            credentials=[card_credential(CARD)],
+        ),
+    ),
+    "another's card": Row(
+        FAILED, lambda: approved(by_card(CARD, DRAFT.approval_text()), credentials=[card_credential(STRANGER)])
+    ),
+    "the second card of two": Row(
+        PASSED,
+        lambda: approved(
+            by_card(CARD, DRAFT.approval_text()), credentials=[card_credential(STRANGER), card_credential(CARD)]
+        ),
+        approvals=(PASSED,),
+    ),
+    "a card and a passkey": Row(
+        PASSED,
+        lambda: approved(
+            by_card(CARD, DRAFT.approval_text()),
+            by_passkey(CHEN, DRAFT.approval_text()),
+            credentials=[card_credential(CARD), CHEN.credential()],
+        ),
+        approvals=(PASSED, UNDECIDED),
+    ),
+    "a card without its key beside": Row(
+        PASSED, lambda: approved(by_card(CARD, DRAFT.approval_text())), approvals=(PASSED,)
+    ),
+    "a stranger's card without its key beside": Row(
+        PASSED, lambda: approved(by_card(STRANGER, DRAFT.approval_text())), approvals=(UNDECIDED,)
+    ),
+    "a card over another event, without its key": Row(FAILED, lambda: approved(by_card(CARD, b"x"))),
+    "a signature that is none": Row(
+        FAILED, lambda: approved(Approval(approver="chen", form="cms", signature="MAA=", step=0))
+    ),
+}
+
+JUDGE: Final = """async ([trust, file, now]) => {
+  const bytes = (said) => Uint8Array.from(atob(said), (one) => one.charCodeAt(0));
+  const files = new Map(Object.entries(trust).map(([name, said]) => [name, bytes(said)]));
+  const { indication, parts, letter } = await verifyEvidence(bytes(file), await readTrust(files), now);
+  const checks = parts.flatMap((one) => one.findings.checks);
+  const words = { passed: "TOTAL-PASSED", note: "INDETERMINATE", failed: "TOTAL-FAILED" };
+  return {
+    indication,
+    existed: letter?.events.at(-1).outside?.until ?? null,
+    approvals: checks.filter((one) => one.name === "approval").map((one) => words[one.outcome]),
+    told: checks.filter((one) => one.outcome === "failed" || one.outcome === "undecided").map((one) => one.said.en),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    path: Path = tmp_path_factory.mktemp("agreement") / "verifier.html"
+    path.write_bytes(verifier_page())
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        opened = browser.new_context(offline=True).new_page()
+        opened.set_default_timeout(TIMEOUT_MS)
+        opened.goto(path.as_uri())
+        yield opened
+        browser.close()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_both_say_the_same(page: Page, name: str) -> None:
+    row = TABLE[name]
+    content = row.content()
+    files = row.world(surroundings()[0]).bundle_files(**row.bundle)
+    report = check(content, trust=read_bundle(files, None))
+    reasons = [one.text for part in report.files[0].parts for one in part.checks if one.sub_indication]
+    encoded = {name: base64.b64encode(one).decode() for name, one in files.items()}
+    said = page.evaluate(JUDGE, [encoded, base64.b64encode(content).decode(), microseconds(NOW) // 1000])
+    assert (report.indication.value, said["indication"]) == (row.expected.value, row.expected.value), (reasons, said)
+    existed, letter = report.files[0].existed_no_later_than, report.files[0].letter
+    if row.expected is PASSED:
+        assert said["existed"] == (None if existed is None else existed.time_us // 1000)
+    if row.approvals:
+        assert isinstance(letter, LetterFacts)
+        found = [one.indication for one in letter.events[0].approvals]
+        assert (found, said["approvals"]) == (list(row.approvals), [one.value for one in row.approvals]), said
