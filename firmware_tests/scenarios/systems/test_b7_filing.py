@@ -99,6 +99,7 @@ def test_b7_the_box_files_it_and_takes_the_receipt(
             table = http.get("/v1/filings", params={"state": "accepted", "form": "csv"}).text
         (row,) = [line for line in table.splitlines() if line.startswith(letter)]
         assert happened(guarantor, letter)[-1][1].receipts[0].number in row
+        assert fund.filed(str(batch["batch"]))[-1]["requestNo"] in row
 
 
 def test_b7_the_fund_takes_it_and_answers_later(
