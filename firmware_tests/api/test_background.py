@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.api import jobs
+from appliance.api import background, jobs
 from appliance.api.awaited import Reopening
 from appliance.api.filing import sender
 from appliance.api.intakes import runner
@@ -53,10 +53,8 @@ async def until(found: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("what", ["clockwork", "filing", "intakes", "jobs", "reopening"])
 def test_a_loop_goes_on_after_what_nobody_foresaw(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clockwork, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(background, "AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(sender, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(jobs, "POLL_SECONDS", 0.01)
     monkeypatch.setattr("appliance.api.awaited.TRY_AGAIN_S", 0.01)
     monkeypatch.setattr("appliance.api.filing.sender.permits", lambda *_: True)
     monkeypatch.setattr("appliance.api.letters.clockwork.permits", lambda *_: True)
