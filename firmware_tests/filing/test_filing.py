@@ -302,7 +302,7 @@ def test_results_are_exported(office: Office) -> None:
         one = next(json.loads(line) for line in lines if letter in line)
         assert (one["adapter"], one["event"], one["waiting"]) == ("fund", "accept", False)
         assert (one["number"], one["receipt"]) == (filed["requestNo"], f"R-{filed['requestNo'][:12]}")
-        table = http.get("/v1/filings", params={"form": "csv"})
+        table = http.get("/v1/filings", headers={"Accept": "text/csv"})
         assert table.headers["content-type"].startswith("text/csv")
         assert any(line.startswith(f"{letter},") for line in table.text.splitlines())
         assert http.get("/v1/filings", params={"kind": "bid-bond"}).text == ""
