@@ -40,7 +40,7 @@ def worker_of(recorder: object, **more: object) -> Any:
         "recorder": recorder, "number": 0, "ciphers": {"demo": None}, "awaited": {"token": None}, "stored": None,
         "callers": SimpleNamespace(box_of=lambda _: object()), "state": SimpleNamespace(state=lambda: ""),
         "clock": SimpleNamespace(read=lambda: SimpleNamespace(time_us=1)), "settings": SimpleNamespace(workers=1),
-        "adapters": SimpleNamespace(of=lambda _: [SimpleNamespace(adapter=SimpleNamespace(kind="a", state="b"))]),
+        "adapters": SimpleNamespace(of=lambda _: [SimpleNamespace(adapter=SimpleNamespace(kind="a", states=("b",)))]),
     }  # fmt: skip
     return SimpleNamespace(**(standing | more))
 
