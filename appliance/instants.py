@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from functools import lru_cache
 from typing import Final
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -22,3 +23,11 @@ def instant(time_us: int) -> datetime.datetime:
 def rfc3339(time_us: int) -> str:
     """Microseconds since the epoch as RFC 3339 in UTC, with six digits of fraction."""
     return instant(time_us).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+@lru_cache(maxsize=128)
+def zone_of(offset: str) -> datetime.tzinfo:
+    """The zone of an offset from UTC, +08:00. Raises ValueError."""
+    zone = datetime.datetime.strptime(offset, "%z").tzinfo
+    assert zone is not None  # noqa: S101 - the form has one
+    return zone

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from appliance.base64url import from_base64url
 from appliance.ceremonies import Constitution, decode, digest_words, encode
-from appliance.ceremonies.webauthn import from_base64url
 from appliance.keymaster.client import DeskClient
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import CLI, RunningBox
@@ -50,7 +50,7 @@ class Governed:
         host = {"Host": origin.removeprefix("https://")}
         with httpx.Client(transport=transport, base_url="http://approve.localhost", headers=host) as client:
             challenge = client.get(f"/api/invitations/{code}").json()["options"]["challenge"]
-            made = officer.register(from_base64url(challenge, "challenge"))
+            made = officer.register(from_base64url(challenge))
             answer = client.post(f"/api/invitations/{code}/passkey", json=made)
             assert answer.status_code == 200, answer.text
             candidate = answer.json()

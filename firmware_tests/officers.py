@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import NameOID
 
+from appliance.base64url import to_base64url
 from appliance.ceremonies.constitution import Credential, Person
 from appliance.ceremonies.statements import CardEvidence, PasskeyEvidence, Statement, Verb, challenge
-from appliance.ceremonies.webauthn import to_base64url
 from hsm import Pkcs11Uri, Token
 from hsm.keys import generate_key_pair
 from hsm.x509 import private_key

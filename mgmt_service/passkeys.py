@@ -6,7 +6,6 @@ keymaster's own origin, which this service cannot reach into.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from appliance.base64url import from_base64url, to_base64url
 from mgmt_service.people import Passkey
 from mgmt_service.problems import SignInRefused
 
@@ -45,14 +45,6 @@ class MadePasskey:
     sign_count: int
 
 
-def _encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
 def creation_options(site: Site, box: str, person: str, name: str, known: list[Passkey], challenge: bytes) -> Any:
     """What navigator.credentials.create is called with, as JSON."""
     options = webauthn.generate_registration_options(
@@ -66,7 +58,7 @@ def creation_options(site: Site, box: str, person: str, name: str, known: list[P
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
-        exclude_credentials=[PublicKeyCredentialDescriptor(id=_decoded(one.id)) for one in known],
+        exclude_credentials=[PublicKeyCredentialDescriptor(id=from_base64url(one.id)) for one in known],
     )
     return json.loads(webauthn.options_to_json(options))
 
@@ -77,7 +69,7 @@ def request_options(site: Site, challenge: bytes, allowed: list[Passkey] | None 
         rp_id=site.rp_id,
         challenge=challenge,
         user_verification=UserVerificationRequirement.REQUIRED,
-        allow_credentials=[PublicKeyCredentialDescriptor(id=_decoded(one.id)) for one in allowed or []],
+        allow_credentials=[PublicKeyCredentialDescriptor(id=from_base64url(one.id)) for one in allowed or []],
     )
     return json.loads(webauthn.options_to_json(options))
 
@@ -95,7 +87,7 @@ def verify_creation(site: Site, credential: dict[str, Any], challenge: bytes) ->
         )
     except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SignInRefused("the new passkey does not hold") from error
-    return MadePasskey(_encoded(made.credential_id), made.credential_public_key, made.sign_count)
+    return MadePasskey(to_base64url(made.credential_id), made.credential_public_key, made.sign_count)
 
 
 def verify_assertion(site: Site, credential: dict[str, Any], challenge: bytes, passkey: Passkey) -> int:
@@ -117,20 +109,21 @@ def verify_assertion(site: Site, credential: dict[str, Any], challenge: bytes, p
 
 
 def credential_id(credential: dict[str, Any]) -> str:
-    """The id that an assertion claims, in its one spelling. Raises SignInRefused."""
+    """The id that an assertion claims. Raises SignInRefused."""
     claimed = credential.get("id")
     if not isinstance(claimed, str) or len(claimed) > 2048:
         raise SignInRefused("the passkey says no id")
     try:
-        return _encoded(_decoded(claimed))
+        from_base64url(claimed)
     except ValueError:
         raise SignInRefused("the passkey's id cannot be read") from None
+    return claimed
 
 
 def _refuse_framed(credential: dict[str, Any]) -> None:
     """Refuse what was made in a frame of another origin."""
     try:
-        client = json.loads(_decoded(credential["response"]["clientDataJSON"]))
+        client = json.loads(from_base64url(credential["response"]["clientDataJSON"]))
         framed = bool(client.get("crossOrigin")) or "topOrigin" in client
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise SignInRefused("the passkey's answer cannot be read") from None

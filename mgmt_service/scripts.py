@@ -49,6 +49,8 @@ class Script:
 
 
 _KEY = {"tenant": "tenant", "key": "key"}
+_SUCCESSOR = {"tenant": "tenant", "key": "successor"}
+_ROTATE = Step(kinds.RotateKey, _KEY | {"successor": "successor"}, preset={"overlap_hours": 72})
 _RELEASE = {
     "purpose": "release", "scheme": "ecdh-p256", "for_backup": False, "signature_limit": None, "applications": [],
 }  # fmt: skip
@@ -72,19 +74,11 @@ SCRIPTS: Final = (
         (
             Step(
                 kinds.GenerateKey,
-                {"tenant": "tenant", "key": "successor", "token": "token"},
+                _SUCCESSOR | {"token": "token"},
                 preset={"scheme": "ecdsa-p256-sha256", "purpose": "seal"},
             ),
-            Step(
-                kinds.IssueCertificate,
-                {"tenant": "tenant", "key": "successor"},
-                preset={"authority": "seal-ca", "days": 365},
-            ),
-            Step(
-                kinds.RotateKey,
-                {"tenant": "tenant", "key": "key", "successor": "successor"},
-                preset={"overlap_hours": 72},
-            ),
+            Step(kinds.IssueCertificate, _SUCCESSOR, preset={"authority": "seal-ca", "days": 365}),
+            _ROTATE,
         ),
         ("tenant", "token", "key", "successor"),
     ),
@@ -146,17 +140,9 @@ SCRIPTS: Final = (
         _("Rotate a release key"),
         _("Makes a successor that new values are veiled to; what was veiled to the old key still opens with that."),
         (
-            Step(kinds.GenerateKey, {"tenant": "tenant", "key": "successor", "token": "token"}, _RELEASE),
-            Step(
-                kinds.IssueCertificate,
-                {"tenant": "tenant", "key": "successor"},
-                preset={"authority": "seal-ca", "days": 730},
-            ),
-            Step(
-                kinds.RotateKey,
-                {"tenant": "tenant", "key": "key", "successor": "successor"},
-                preset={"overlap_hours": 72},
-            ),
+            Step(kinds.GenerateKey, _SUCCESSOR | {"token": "token"}, _RELEASE),
+            Step(kinds.IssueCertificate, _SUCCESSOR, preset={"authority": "seal-ca", "days": 730}),
+            _ROTATE,
         ),
         ("tenant", "token", "key", "successor"),
     ),

@@ -10,11 +10,11 @@ another worker goes on at the last slice; signatures of a slice that was not com
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from appliance.api.background import Background
 from appliance.api.bulk_seals import KIND, BulkSealer, encode_problem
 from appliance.errors import BadRequest, CinnabarError, NotAuthorised, Unavailable
 from appliance.recorder.errors import JobMoved, KeyExhausted, KeyUnusable, OutcomeUnknown, QuotaExceeded
@@ -42,55 +42,25 @@ LEASE_SECONDS: Final = 30
 log = structlog.get_logger("api")
 
 
-class JobRunner:
+class JobRunner(Background):
     """Carries on the jobs of the tenants that this worker serves, a few slices of each in its turn."""
 
     def __init__(self, worker: Worker) -> None:
+        super().__init__("jobs")
         self._worker = worker
-        self._wake = asyncio.Event()
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._before = b""
+        """The job to be given back, that another one may come first."""
         self.running: bytes | None = None
 
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="jobs")
-
-    async def stop(self) -> None:
-        """Finish the slice at hand and stop; the rest of the job is another worker's, or the next start's."""
-        self._stopping = True
-        self._wake.set()
-        if self._task is not None:
-            await self._task
-
-    def poke(self) -> None:
-        """Say that there is a new job."""
-        self._wake.set()
-
-    async def _run(self) -> None:
-        before = b""
-        while not self._stopping:
-            self._wake.clear()
-            tenants = sorted(self._worker.ciphers)
-            try:
-                claimed = await self._worker.recorder.job_claim(tenants, LEASE_SECONDS, before)
-            except CinnabarError as error:
-                log.warning("job-claim-failed", code=error.code)
-                await self._pause(PAUSE_SECONDS)
-                continue
-            except Exception:
-                log.exception("job-claim-failed")  # the loop outlives whatever it meets
-                await self._pause(POLL_SECONDS)
-                continue
-            before = b""
-            if claimed is None:
-                await self._pause(POLL_SECONDS)
-                continue
-            if await self._carry_on(*claimed):
-                before = claimed[0]
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+    async def _turn(self) -> float:
+        worker = self._worker
+        claimed = await worker.recorder.job_claim(sorted(worker.ciphers), LEASE_SECONDS, self._before)
+        self._before = b""
+        if claimed is None:
+            return POLL_SECONDS
+        if await self._carry_on(*claimed):
+            self._before = claimed[0]
+        return 0.0
 
     async def _carry_on(
         self, job_id: bytes, tenant: str, application: str, kind: str, items: int, progress: int, request: bytes

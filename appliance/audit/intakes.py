@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from appliance.api.intakes.schemas import Intake, RowVerdict
-from appliance.api.intakes.views import as_csv, shown, verdicts_of
+from appliance.api.intakes.views import shown, verdicts_of
+from appliance.api.tables import as_csv
 from appliance.audit.errors import NO_SUCH_LOG
 from appliance.audit.room import Asker, AuditedLog, AuditRoom
 from appliance.errors import NotFound
@@ -88,7 +89,7 @@ async def part(
     size = await room.source.size(audited.name)
     await room.tell(asker, audited, _encode({"intake": identifier, "only": ""}).decode(), 0, size, 1)
     found = await _verdicts(room, audited, intake, first, refused=False)
-    text = as_csv([verdict for _, verdict in found], header=not first)
+    text = as_csv(RowVerdict, [verdict for _, verdict in found], header=not first)
     return text, found[-1][0] if found else None
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from appliance.box.home import Home
+from appliance.box.versions import names_of, version_files
 
 
 def adapter_files(home: Home, tenant: str) -> list[Path]:
     """The newest version of each of a tenant's adapters, by id. Blocks."""
-    directory = home.adapters / tenant
-    if not directory.is_dir():
-        return []
-    found = []
-    for one in sorted(path for path in directory.iterdir() if path.is_dir()):
-        versions = [path for path in one.glob("*.toml") if path.stem.isdigit()]
-        if versions:
-            found.append(max(versions, key=lambda path: int(path.stem)))
-    return found
+    root = home.adapters
+    versions = (version_files(root, tenant, name) for name in names_of(root, tenant))
+    return [files[-1] for files in versions if files]

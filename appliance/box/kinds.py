@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from appliance.box.home import Home
+from appliance.box.versions import names_of, version_files
 
 
 def kind_files(home: Home, tenant: str) -> list[Path]:
     """The files of every version of every kind of a tenant; of one kind, the oldest version first. None of them ever
     changes. Blocks."""
-    directory = home.kinds / tenant
-    if not directory.is_dir():
-        return []
-    files: list[Path] = []
-    for kind in sorted(path for path in directory.iterdir() if path.is_dir()):
-        files += sorted((path for path in kind.glob("*.toml") if path.stem.isdigit()), key=lambda path: int(path.stem))
-    return files
+    root = home.kinds
+    return [path for kind in names_of(root, tenant) for path in version_files(root, tenant, kind)]
 
 
 def kinds_of(home: Home, tenant: str) -> list[bytes]:

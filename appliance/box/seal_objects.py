@@ -5,20 +5,13 @@ from __future__ import annotations
 import hashlib
 
 from appliance.box.home import Home
+from appliance.box.versions import version_files
 from appliance.letters.errors import SealObjectRefused
-
-
-def seal_object_names(home: Home, tenant: str) -> list[str]:
-    """Of a tenant, sorted. Blocks."""
-    directory = home.seal_objects / tenant
-    return sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
 
 
 def seal_object_versions(home: Home, tenant: str, name: str) -> list[bytes]:
     """The first one first. Blocks."""
-    directory = home.seal_objects / tenant / name
-    numbers = sorted(int(path.stem) for path in directory.glob("*.json") if path.stem.isdigit())
-    return [(directory / f"{number}.json").read_bytes() for number in numbers]
+    return [path.read_bytes() for path in version_files(home.seal_objects, tenant, name)]
 
 
 def newest_seal_object(home: Home, tenant: str, name: str) -> tuple[bytes, str]:

@@ -261,7 +261,7 @@ class RevokeCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_
     reason: Literal["unspecified", "key-compromise", "affiliation-changed", "superseded", "cessation-of-operation"]
 
 
-# Tenants and applications
+# Tenants
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -338,6 +338,9 @@ class LeaveFederation(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fi
     federation: Name
 
 
+# Applications
+
+
 class EnrolApplication(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="enrol-application"):
     """Add an application, or give it other permissions: names of units and seal keys, or `*`."""
 
@@ -353,6 +356,9 @@ class EnrolCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_f
     application: Name
     certificate: Base64
     """DER."""
+
+
+# Letters: kinds, approvals, limits, seals, and with whom they are exchanged
 
 
 class SetApprovalPolicy(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-approval-policy"):

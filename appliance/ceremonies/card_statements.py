@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 
+from appliance.base64url import to_base64url
 from appliance.ceremonies.canonical import digest
 from appliance.ceremonies.constitution import Constitution
 from appliance.ceremonies.errors import StatementRefused
 from appliance.ceremonies.evidence import governing, verify_statement
 from appliance.ceremonies.proposal import read_proposal
 from appliance.ceremonies.statements import CardEvidence, Statement, Verb
-from appliance.ceremonies.webauthn import to_base64url
 
 
 def card_statement(

@@ -18,7 +18,7 @@ from appliance.ceremonies.cose import check_cose_signature
 from appliance.ceremonies.errors import OTHER_CHALLENGE, StatementRefused
 from appliance.ceremonies.proposal import Proposal
 from appliance.ceremonies.statements import CardEvidence, PasskeyEvidence, Statement, VerifiedStatement, challenge
-from appliance.ceremonies.webauthn import check_client_data, check_presence, from_base64url, read_authenticator_data
+from appliance.ceremonies.webauthn import check_client_data, check_presence, read_authenticator_data, read_base64url
 
 
 def verify_statement(constitution: Constitution, statement: Statement, at: datetime.datetime) -> VerifiedStatement:
@@ -31,7 +31,7 @@ def verify_statement(constitution: Constitution, statement: Statement, at: datet
         case PasskeyEvidence() as evidence if credential.kind == "passkey":
             check_passkey(constitution.rules, credential, evidence, signed)
         case CardEvidence() as evidence if credential.kind == "card":
-            check_card(credential, from_base64url(evidence.signed_data, "card's signature"), signed, at)
+            check_card(credential, read_base64url(evidence.signed_data, "card's signature"), signed, at)
         case _:
             raise StatementRefused("the evidence is of another kind than the officer's credential")
     return VerifiedStatement(statement.verb, statement.proposal, statement.officer, statement.credential, at)
@@ -77,9 +77,9 @@ def check_passkey(
 ) -> None:
     """Check an assertion over the challenge `signed` by this passkey, under these rules. `other`: what to say where
     another challenge was signed. Raises StatementRefused."""
-    client_data = from_base64url(evidence.client_data_json, "client data")
-    authenticator_data = from_base64url(evidence.authenticator_data, "authenticator data")
-    signature = from_base64url(evidence.signature, "signature")
+    client_data = read_base64url(evidence.client_data_json, "client data")
+    authenticator_data = read_base64url(evidence.authenticator_data, "authenticator data")
+    signature = read_base64url(evidence.signature, "signature")
     if credential.rp_id != rules.rp_id:
         raise StatementRefused("the officer's passkey is of another relying party")
     check_client_data(client_data, "webauthn.get", signed, rules.origins, other=other)

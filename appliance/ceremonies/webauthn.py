@@ -6,8 +6,6 @@ verified. That is stricter than relying parties commonly are, so the few lines t
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -18,6 +16,7 @@ from typing import Literal
 
 import cbor2
 
+from appliance.base64url import from_base64url, to_base64url
 from appliance.ceremonies.cose import read_cbor
 from appliance.ceremonies.errors import OTHER_CHALLENGE, StatementRefused
 from appliance.quoting import quote
@@ -55,20 +54,12 @@ class AuthenticatorData:
     attested: AttestedCredential | None
 
 
-def from_base64url(text: str, what: str) -> bytes:
-    """Bytes of base64url without padding, in its one spelling (RFC 4648, section 5). Raises StatementRefused."""
+def read_base64url(text: str, what: str) -> bytes:
+    """Bytes of base64url in its one spelling. Raises StatementRefused."""
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise StatementRefused(f"the {what} is not base64url") from None
-    if to_base64url(data) != text:
-        raise StatementRefused(f"the {what} is not base64url in its one spelling")
-    return data
-
-
-def to_base64url(data: bytes) -> str:
-    """Base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+        return from_base64url(text)
+    except ValueError:
+        raise StatementRefused(f"the {what} is not base64url in its one spelling") from None
 
 
 def check_client_data(

@@ -35,24 +35,15 @@ def limits_group() -> None:
 @_KINDS
 def check_command(file: Path, language: str, kinds: tuple[Path, ...]) -> None:
     """Whether a file of limits, or a tariff, is sound and goes with the kinds; and what it says, in words."""
-    from appliance.letter_limits import (  # noqa: PLC0415 - only a command that runs needs it
-        LimitFile,
-        LimitsRefused,
-        compile_rules,
-        compile_tariff,
-        read_terms,
-    )
+    from appliance.letter_limits import LimitsRefused  # noqa: PLC0415 - only a command that runs needs it
     from appliance.letter_limits.against import against_kinds  # noqa: PLC0415
     from appliance.letter_limits.files import digest  # noqa: PLC0415
+    from appliance.letter_limits.sound import read_sound_terms  # noqa: PLC0415
     from appliance.letter_limits.words import describe  # noqa: PLC0415
 
     text = file.read_bytes()
     try:
-        found = read_terms(text)
-        if isinstance(found, LimitFile):
-            compile_rules(found)
-        else:
-            compile_tariff(found)
+        found = read_sound_terms(text)
         against_kinds(found, {kind.id: kind for kind in _kinds(kinds).values()})
     except LimitsRefused as error:
         raise click.ClickException(f"{file}: {error}") from None

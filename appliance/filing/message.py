@@ -12,8 +12,8 @@ from typing import Any
 
 import rfc8785
 
+from appliance.base64url import to_base64url
 from appliance.filing.adapter import Adapter, Text
-from appliance.gateway.encodings import to_base64url
 from appliance.gateway.jose import jose_form
 from appliance.gateway.keys import Signing
 

@@ -11,7 +11,7 @@ import msgspec
 from appliance.errors import BadRequest
 from appliance.filing.adapter import LoadedAdapter, Table
 from appliance.filing.errors import ReceiptRefused
-from appliance.gateway.encodings import from_base64url
+from appliance.gateway.encodings import read_base64url
 from appliance.gateway.errors import MessageRefused
 from appliance.gateway.jose import x509_form
 from appliance.gateway.keys import verifies
@@ -39,11 +39,11 @@ def read_receipt(loaded: LoadedAdapter, raw: bytes, number: str) -> Receipt:
     answers, sign = loaded.adapter.receipt, loaded.adapter.authority.sign
     try:
         head, payload, signature = raw.strip().decode("ascii").split(".")
-        header = msgspec.json.decode(from_base64url(head), type=_Header)
-        content = from_base64url(payload)
+        header = msgspec.json.decode(read_base64url(head), type=_Header)
+        content = read_base64url(payload)
         if header.alg != sign or header.crit is not None:
             raise ReceiptRefused("signed in another way than the adapter says")
-        if not verifies(sign, loaded.signer, x509_form(sign, from_base64url(signature)), f"{head}.{payload}".encode()):
+        if not verifies(sign, loaded.signer, x509_form(sign, read_base64url(signature)), f"{head}.{payload}".encode()):
             raise ReceiptRefused("the authority's key did not sign it")
         members = msgspec.json.decode(content, type=dict[str, Any])
         refuse_repeated(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
+from appliance.base64url import from_base64url
 from appliance.gateway.errors import MessageRefused
 
 
@@ -24,17 +25,9 @@ def from_base64(text: str) -> bytes:
     return data
 
 
-def to_base64url(data: bytes) -> str:
-    """RFC 4648, section 5, without padding, as RFC 7515 has it."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def from_base64url(text: str) -> bytes:
-    """Raises MessageRefused."""
+def read_base64url(text: str) -> bytes:
+    """RFC 4648, section 5, without padding, as RFC 7515 has it. Raises MessageRefused."""
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        data = b""
-    if to_base64url(data) != text:
-        raise MessageRefused("not base64url in its one spelling")
-    return data
+        return from_base64url(text)
+    except ValueError:
+        raise MessageRefused("not base64url in its one spelling") from None

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from appliance.base64url import to_base64url
 from appliance.errors import BadRequest
-from appliance.gateway.encodings import from_base64url, to_base64url
+from appliance.gateway.encodings import read_base64url
 from appliance.gateway.errors import MessageRefused
 from appliance.gateway.keys import (
     KEY_BYTES,
@@ -98,12 +99,12 @@ def read_jose(raw: bytes, parties: Parties) -> ReadMessage:
     inner_header = _header(inner[0], _EncryptedHeader)
     if (inner_header.iss, inner_header.aud, inner_header.jti) != (parties.sender, parties.receiver, header.jti):
         raise MessageRefused("the ciphertext is of another message")
-    nonce, ciphertext, tag = (from_base64url(one) for one in inner[2:])
+    nonce, ciphertext, tag = (read_base64url(one) for one in inner[2:])
     if len(nonce) != _NONCE_BYTES or len(tag) != _TAG_BYTES:
         raise MessageRefused("A256GCM has a nonce of 12 bytes and a tag of 16")
 
     def open_(recipient: Recipient) -> bytes:
-        content_key = _content_key(inner_header, from_base64url(inner[1]), recipient, parties)
+        content_key = _content_key(inner_header, read_base64url(inner[1]), recipient, parties)
         try:
             return AESGCM(content_key).decrypt(nonce, ciphertext + tag, inner[0].encode())
         except InvalidTag:
@@ -112,9 +113,9 @@ def read_jose(raw: bytes, parties: Parties) -> ReadMessage:
     return ReadMessage(
         head,
         f"{head_text}.{payload}".encode(),
-        x509_form(header.alg, from_base64url(signature_text)),
+        x509_form(header.alg, read_base64url(signature_text)),
         header.alg,
-        from_base64url(header.certificate),
+        read_base64url(header.certificate),
         open_,
     )
 
@@ -176,7 +177,7 @@ def _content_key(header: _EncryptedHeader, encrypted: bytes, recipient: Recipien
     names = (to_base64url(parties.sender.encode()), to_base64url(parties.receiver.encode()))
     if header.alg != "ECDH-ES" or header.epk is None or encrypted or (header.apu, header.apv) != names:
         raise MessageRefused("encrypted for a key of another kind")
-    coordinates = [from_base64url(one) for one in (header.epk.x, header.epk.y)]
+    coordinates = [read_base64url(one) for one in (header.epk.x, header.epk.y)]
     if any(len(one) != _COORDINATE_BYTES for one in coordinates):
         raise MessageRefused("not a point of P-256")
     point = b"\x04" + b"".join(coordinates)
@@ -185,7 +186,7 @@ def _content_key(header: _EncryptedHeader, encrypted: bytes, recipient: Recipien
 
 
 def _header(text: str, form: type[_Header]) -> _Header:
-    raw = from_base64url(text)
+    raw = read_base64url(text)
     try:
         header = msgspec.json.decode(raw, type=form)
         refuse_repeated(raw)
@@ -196,7 +197,7 @@ def _header(text: str, form: type[_Header]) -> _Header:
 
 def _utf8(text: str) -> str:
     try:
-        return from_base64url(text).decode("ascii")
+        return read_base64url(text).decode("ascii")
     except UnicodeDecodeError:
         raise MessageRefused("the payload is not a compact JWE") from None
 

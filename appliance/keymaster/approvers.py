@@ -15,6 +15,7 @@ import structlog
 
 from appliance.box.home import Home
 from appliance.box.process import sync_directory, write_file
+from appliance.box.versions import names_of, version_files
 from appliance.ceremonies import Constitution, DocumentRefused, decode, digest, encode
 from appliance.ceremonies.actions import ApprovalTier
 from appliance.keymaster.context import Room
@@ -41,15 +42,12 @@ class ApprovalPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 def policy_names(home: Home, tenant: str) -> list[str]:
     """Of a tenant's approval policies, sorted."""
-    directory = home.policies / tenant
-    return sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+    return names_of(home.policies, tenant)
 
 
 def policies_of(home: Home, tenant: str, policy: str) -> list[bytes]:
     """Every version of a policy, the first one first."""
-    directory = home.policies / tenant / policy
-    numbers = sorted(int(path.stem) for path in directory.glob("*.json") if path.stem.isdigit())
-    return [(directory / f"{number}.json").read_bytes() for number in numbers]
+    return [path.read_bytes() for path in version_files(home.policies, tenant, policy)]
 
 
 async def publish_approvers(room: Room) -> None:

@@ -74,7 +74,7 @@ class RefusalBreaker(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """Of one tenant, by counter: KIND/QUOTA/CURRENCY, without the currency where letters are counted."""
+    """Of one tenant, by counter: KIND/QUOTA/CURRENCY; the currency is empty where letters are counted."""
 
     version: int = 0
     limits: dict[str, Limit] = field(default_factory=dict)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
+from appliance.instants import zone_of
+
 _FORMS: Final = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
 _BY_LENGTH: Final = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d", 13: "%Y-%m-%dT%H"}
 
@@ -21,9 +23,7 @@ def window(period: str, at: str, zone: str) -> str:
 
 def local(at: str, zone: str) -> datetime.datetime:
     """An event's time on the clocks of a zone."""
-    minutes = int(zone[1:3]) * 60 + int(zone[4:6])
-    shift = datetime.timedelta(minutes=-minutes if zone[0] == "-" else minutes)
-    return datetime.datetime.fromisoformat(at[:19]) + shift
+    return datetime.datetime.fromisoformat(f"{at[:19]}+00:00").astimezone(zone_of(zone))
 
 
 def before(name: str) -> str:

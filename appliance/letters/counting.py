@@ -1,8 +1,8 @@
 """What an event counts for the tenant's quotas and fees: found by comparing the letter before and after. Pure.
 
-A counter is KIND/QUOTA/CURRENCY (GROUP/QUOTA/CURRENCY where kinds count together; without currency where letters are
-counted), by which the tenant's limits name it (appliance.letter_limits). Values are in clear: who records the event
-turns whom a count is of into a keyed hash.
+A counter is KIND/QUOTA/CURRENCY (GROUP/QUOTA/CURRENCY where kinds count together; the currency is empty where letters
+are counted), by which the tenant's limits name it (appliance.letter_limits). Values are in clear: who records the
+event turns whom a count is of into a keyed hash.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from appliance.letter_limits.rules import named
 from appliance.letter_limits.windows import local, window
 from appliance.letters.effects import spelled_values, value_of
 from appliance.letters.event import Event
@@ -64,7 +65,7 @@ def counts(
     taken from the one and added to the other. `parts`: letters that the event split off; what they have was counted
     before, in the letter. `event`: the event, for quotas that count events."""
     changes = []
-    for name, quota in kind.quotas.items():
+    for counter, quota in kind.counters().items():
         if quota.events:
             sums = _happened(kind, quota, after, event)
         else:
@@ -72,7 +73,7 @@ def counts(
         when = window(quota.period, after.changed, kind.zone)
         for (_, currency), (amount, whom) in sums.items():
             if amount > 0 or (amount and quota.period == "outstanding"):
-                changes.append(Count(f"{quota.group or kind.id}/{name}/{currency}", when, whom, amount))
+                changes.append(Count(named(counter, currency), when, whom, amount))
     return changes
 
 

@@ -24,7 +24,6 @@ STEPS, APPROVALS, CLOCK, KEYS, SOFTWARE, CERTIFICATE = (
 _NAMED: Final = ("actor", "signer", "step", "address", "device", "consent")
 """Members of an event's data that kinds use for who acted, from where, with what, and whose consent was given."""
 _WIDEST: Final = 64
-_EMPTY: Final = "—"
 
 
 @dataclass(frozen=True)
@@ -138,4 +137,4 @@ def _title(event: Event, kind: Kind) -> str:
 
 def _who(event: Event) -> str:
     said = [str(event.data[name]) for name in ("actor", "signer", "device", "address") if name in event.data]
-    return " · ".join([event.actor.application, *(one[:_WIDEST] for one in said)]) or _EMPTY
+    return " · ".join([event.actor.application, *(one[:_WIDEST] for one in said)])

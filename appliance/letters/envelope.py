@@ -6,8 +6,6 @@ section 5), digests lower-case hexadecimal. docs/veil.md shows one member by mem
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from typing import Annotated, Literal
 
@@ -15,6 +13,7 @@ import msgspec
 import rfc8785
 from msgspec import UNSET, UnsetType
 
+from appliance.base64url import from_base64url, to_base64url
 from appliance.letters.errors import EnvelopeRefused
 
 POINT_BYTES = 65
@@ -73,7 +72,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def point(self) -> bytes:
-        return from_base64(self.ephemeral, "/ephemeral")
+        return read_base64url(self.ephemeral, "/ephemeral")
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +83,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     def encoded(self) -> bytes:
         """Canonical JSON. The ciphertext comes first: its name sorts before all others."""
-        return b'{"ciphertext":"' + to_base64(self.ciphertext).encode() + b'",' + self.header.encoded()[1:]
+        return b'{"ciphertext":"' + to_base64url(self.ciphertext).encode() + b'",' + self.header.encoded()[1:]
 
     @property
     def digest(self) -> str:
@@ -105,7 +104,7 @@ def read_envelope(raw: bytes) -> Envelope:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeRefused(f"not an envelope: {error}") from None
     members = {name: getattr(whole, name) for name in Header.__struct_fields__}
-    envelope = Envelope(header=Header(**members), ciphertext=from_base64(whole.ciphertext, "/ciphertext"))
+    envelope = Envelope(header=Header(**members), ciphertext=read_base64url(whole.ciphertext, "/ciphertext"))
     if (envelope.header.outside == "share") is (envelope.header.platform is UNSET):
         raise EnvelopeRefused("/platform: a share names its platform, and nothing else does")
     if len(envelope.header.point) != POINT_BYTES:
@@ -119,16 +118,9 @@ def read_envelope(raw: bytes) -> Envelope:
     return envelope
 
 
-def to_base64(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
-
-
-def from_base64(text: str, pointer: str) -> bytes:
+def read_base64url(text: str, pointer: str) -> bytes:
     """Raises EnvelopeRefused, with the member's pointer, for what is not the one encoding of its bytes."""
     try:
-        value = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        return from_base64url(text)
+    except ValueError:
         raise EnvelopeRefused(f"{pointer}: not base64url") from None
-    if to_base64(value) != text:
-        raise EnvelopeRefused(f"{pointer}: not base64url")
-    return value

@@ -308,6 +308,10 @@ class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The field that must be given beside the code."""
     pair: Pair | None = None
 
+    def counters(self) -> dict[str, Quota]:
+        """Its quotas by the names that limits give them: KIND/QUOTA, GROUP/QUOTA where kinds count together."""
+        return {f"{quota.group or self.id}/{name}": quota for name, quota in self.quotas.items()}
+
 
 class LoadedKind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind with the digest of its file."""

@@ -1,8 +1,8 @@
 """Seal objects, after the idea of GB/T 38540: a picture that stands for a seal, how long it may, and with which keys.
 
 A tenant's quorum registers one in a ceremony (`register-seal`) and takes it back (`withdraw-seal`). The keymaster keeps
-each version, HOME/seals/TENANT/NAME/VERSION.json in canonical JSON, naming the one before; whoever seals reads the
-newest. What is sealed with one carries its digest, so that anybody can say later which seal object it was.
+each version, HOME/seal-objects/TENANT/NAME/VERSION.json in canonical JSON, naming the one before; whoever seals reads
+the newest. What is sealed with one carries its digest, so that anybody can say later which seal object it was.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from appliance.instants import instant
+from appliance.instants import instant, zone_of
 from appliance.letters.errors import FieldRefused
 from appliance.letters.kind import BEGUN, Field
 
@@ -29,7 +29,9 @@ def check_terms(
         term, value = field.term, values.get(name)
         if term is None or value is None:
             continue
-        base = _of_clock(begun_us, zone) if term.after == BEGUN else _local(values.get(term.after), zone)
+        base = (
+            instant(begun_us).astimezone(zone_of(zone)) if term.after == BEGUN else _local(values.get(term.after), zone)
+        )
         if base is None:
             raise FieldRefused(f"{where}/{name}: its term goes by {term.after}, which is not there")
         own = _local(value, zone)
@@ -68,13 +70,7 @@ def _local(text: str | None, zone: str) -> datetime.datetime | None:
         return None
     if "T" not in text:
         return datetime.datetime.fromisoformat(f"{text}T00:00:00{zone}")
-    offset = datetime.datetime.fromisoformat(f"2000-01-01T00:00:00{zone}").tzinfo
     try:
-        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(offset)
+        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(zone_of(zone))
     except OverflowError:
         raise FieldRefused(f"the time {text} lies outside the years 1 to 9999") from None
-
-
-def _of_clock(time_us: int, zone: str) -> datetime.datetime:
-    offset = datetime.datetime.fromisoformat(f"2000-01-01T00:00:00{zone}").tzinfo
-    return instant(time_us).astimezone(offset)

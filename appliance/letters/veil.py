@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import UNSET
 
+from appliance.base64url import to_base64url
 from appliance.letters.bid_code import code_secret
 from appliance.letters.envelope import (
     CHECK_BYTES,
@@ -42,9 +43,8 @@ from appliance.letters.envelope import (
     Context,
     Envelope,
     Header,
-    from_base64,
+    read_base64url,
     read_envelope,
-    to_base64,
 )
 from appliance.letters.errors import (
     EnvelopeDamaged,
@@ -128,7 +128,7 @@ def veil(
     header = Header(
         commitment=commitment_of(salt, plaintext),
         context=context,
-        ephemeral=to_base64(point),
+        ephemeral=to_base64url(point),
         outside="code" if platform_key is None else "share",
         outside_check="",
         platform=UNSET if platform_key is None else key_id(platform_key),
@@ -200,7 +200,7 @@ def platform_share(envelope: Envelope, platform_key: ec.EllipticCurvePrivateKey)
     header = envelope.header
     if header.outside != "share" or header.platform != key_id(platform_key.public_key()):
         raise EnvelopeElsewhere("/platform: the envelope was made for another platform, or for none")
-    share = to_base64(_share(platform_key.exchange(ec.ECDH(), _check_point(header.point)), header))
+    share = to_base64url(_share(platform_key.exchange(ec.ECDH(), _check_point(header.point)), header))
     try:
         _outside_secret(header, share)
     except WrongCode:
@@ -266,7 +266,7 @@ def _outside_secret(header: Header, outside: str) -> bytes:
         secret = code_secret(outside)
     else:
         try:
-            secret = from_base64(outside.strip(), "/share")
+            secret = read_base64url(outside.strip(), "/share")
         except EnvelopeRefused:
             secret = b""
         if len(secret) != AGREED_BYTES:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
-from msgspec.structs import astuple
 
 from appliance.errors import BadRequest, CinnabarError, NotFound
 from appliance.recorder import errors, letter_limits
+from appliance.recorder.letter_draft import Draft, Letter, Place, Stock
 from appliance.recorder.letter_limits import Amounts, Terms
 from appliance.recorder.letter_shapes import MOST, check_effects
+from appliance.recorder.letter_writing import Shelves, size_of, write_draft
 from appliance.recorder.messages import (
     Billed,
     Claim,
@@ -33,17 +33,13 @@ from appliance.recorder.messages import (
     ValueMove,
     question_tally,
 )
-from appliance.recorder.metering import Meters
-from appliance.store import letters, limits
+from appliance.store import letters
 from appliance.store.letters import ANCHORS
 
 FEDERATION_TALLY = "@federation/"
 """Before NAME/asked and NAME/refused: how often a tenant used something in a federation's register, and how often it
 was told that it cannot."""
 log = structlog.get_logger("recorder")
-
-Place = tuple[int, bytes]
-"""(tenant's number, letter id) of a letter, or (scope, key) of a claim."""
 
 
 @dataclass
@@ -52,8 +48,7 @@ class LetterGround:
 
     next_number: int = 1
     next_event: int = 1
-    shelves: dict[tuple[int, str, str], int] = field(default_factory=dict)
-    """Numbers by (tenant, kind, state)."""
+    shelves: Shelves = field(default_factory=dict)
     federations: dict[str, int] = field(default_factory=dict)
     terms: Terms = field(default_factory=Terms)
 
@@ -68,68 +63,6 @@ class LetterGround:
         )
 
 
-@dataclass(slots=True)
-class Letter:
-    """A letter that this transaction moves."""
-
-    number: int
-    head: bytes
-    events: int
-    balance: int
-    shelf: int | None
-    """Where the tables have it; None: it is new."""
-    latest: int = 0
-    anchor: int = 0
-    kind: str = ""
-    state: str = ""
-    view: bytes = b""
-    due: int = 0
-    automatic: int = 0
-
-    def copy(self) -> Letter:
-        return Letter(
-            self.number, self.head, self.events, self.balance, self.shelf, self.latest, self.anchor, self.kind,
-            self.state, self.view, self.due, self.automatic,
-        )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Stock:
-    """What is claimed of something. Nothing used: as if it had never been."""
-
-    used: int = 0
-    capacity: int = 0
-    holder: int = 0
-    """See appliance.store.letters.ClaimRow."""
-
-    def copy(self) -> Stock:
-        return Stock(self.used, self.capacity, self.holder)
-
-
-@dataclass(slots=True)
-class Draft:
-    """What one command would change."""
-
-    letters: dict[Place, Letter] = field(default_factory=dict)
-    new: int = 0
-    """Letters among them that are new."""
-    events: list[tuple[int, int, int, int, int, bytes]] = field(default_factory=list)
-    """In the order of appliance.store.letters.add_events."""
-    stocks: dict[Place, Stock] = field(default_factory=dict)
-    uses: dict[tuple[int, bytes, int], int] = field(default_factory=dict)
-    """By (scope, key, letter's number), of what several letters use."""
-    tallies: dict[tuple[int, str], int] = field(default_factory=dict)
-    labels: dict[tuple[int, str], bytes] = field(default_factory=dict)
-    federations: dict[str, int] = field(default_factory=dict)
-    notices: list[tuple[int, Notice]] = field(default_factory=list)
-    """With the tenant's number."""
-    stops: dict[tuple[int, str], str] = field(default_factory=dict)
-    """Kinds whose issuing stops, and why."""
-    meters: Meters = field(default_factory=Meters)
-    finds: set[tuple[int, bytes, int]] = field(default_factory=set)
-    """(tenant, key, letter's number)."""
-
-
 class Book:
     """The letters of one transaction."""
 
@@ -137,12 +70,11 @@ class Book:
         self.connection = connection
         self.ground = ground
         self.now_us = now_us
-        self.bytes = 0
-        """About what the database grows by, once written."""
         self._all = Draft()
         self._begun: set[bytes] = set()
         """Ids of letters that are new in this transaction, of all tenants."""
-        self._shelves: dict[tuple[int, str, str], int] = {}
+        self._shelves: Shelves = {}
+        """New ones, once written."""
 
     # Judging
 
@@ -410,87 +342,17 @@ class Book:
 
     def write(self) -> None:
         """Write what was taken in; the caller commits."""
-        book, connection = self._all, self.connection
-        if not (book.events or book.tallies or book.meters):
-            return
-        if book.federations:
-            letters.add_federations(connection, [(number, name) for name, number in book.federations.items()])
-        self._write_letters()
-        letters.add_events(connection, book.events)
-        if book.stocks:
-            self._write_claims()
-        if book.finds:
-            letters.add_finds(connection, sorted(book.finds))
-        if book.tallies:
-            labels = book.labels
-            letters.write_tallies(
-                connection, sorted((*place, amount, labels.get(place, b"")) for place, amount in book.tallies.items())
-            )
-        book.meters.write(connection)
-        self._write_notices()
+        self._shelves = write_draft(self.connection, self._all, self.ground.shelves, self.now_us)
 
-    def _write_notices(self) -> None:
-        book, connection = self._all, self.connection
-        for (tenant, kind), reason in book.stops.items():
-            limits.stop(connection, tenant, kind, self.now_us, reason)
-        if book.notices:
-            limits.add_notices(connection, [(tenant, self.now_us, *astuple(one)) for tenant, one in book.notices])
+    @property
+    def size(self) -> int:
+        """About what the database grows by."""
+        return size_of(self._all)
 
     @property
     def notices(self) -> list[tuple[int, Notice]]:
         """Of the whole transaction, with the tenants' numbers."""
         return self._all.notices
-
-    def _write_letters(self) -> None:
-        connection, now = self.connection, self.now_us
-        added: list[tuple[Any, ...]] = []
-        moved: list[tuple[Any, ...]] = []
-        shelved: list[tuple[int, int]] = []
-        counts: dict[int, int] = {}
-        for (tenant, letter_id), letter in self._all.letters.items():
-            shelf = self._shelf((tenant, letter.kind, letter.state))
-            self.bytes += len(letter.view) + _ROW_BYTES
-            if letter.shelf is None:
-                added.append(
-                    (
-                        letter.number, tenant, letter_id, shelf, letter.events, letter.balance, now, letter.latest,
-                        letter.anchor, letter.head, letter.view, letter.due, letter.automatic,
-                    )
-                )  # fmt: skip
-            else:
-                moved.append(
-                    (
-                        letter.events, letter.balance, now, letter.latest, letter.anchor, letter.head, letter.view,
-                        letter.due, letter.automatic, letter.number,
-                    )
-                )  # fmt: skip
-                if shelf != letter.shelf:
-                    shelved.append((shelf, letter.number))
-                    counts[letter.shelf] = counts.get(letter.shelf, 0) - 1
-            if shelf != letter.shelf:
-                counts[shelf] = counts.get(shelf, 0) + 1
-        if self._shelves:
-            letters.add_shelves(connection, [(number, *place) for place, number in self._shelves.items()])
-        letters.count_shelves(connection, [(change, shelf) for shelf, change in counts.items() if change])
-        letters.add_letters(connection, sorted(added))
-        if moved:
-            letters.move_letters(connection, sorted(moved, key=_last))
-            letters.shelve_letters(connection, sorted(shelved))
-
-    def _shelf(self, place: tuple[int, str, str]) -> int:
-        known = self.ground.shelves.get(place) or self._shelves.get(place)
-        if known is None:
-            known = self._shelves[place] = 1 + len(self.ground.shelves) + len(self._shelves)
-        return known
-
-    def _write_claims(self) -> None:
-        connection, stocks, uses = self.connection, self._all.stocks, self._all.uses
-        kept = sorted((*place, s.used, s.capacity, s.holder) for place, s in stocks.items() if s.used)
-        letters.write_claims(connection, kept)
-        letters.drop_claims(connection, [place for place, stock in stocks.items() if not stock.used])
-        if uses:
-            letters.write_uses(connection, sorted((*place, used) for place, used in uses.items() if used))
-            letters.drop_uses(connection, [place for place, used in uses.items() if not used])
 
     def publish(self) -> None:
         """After the commit: move the ground forward."""
@@ -499,11 +361,3 @@ class Book:
         self.ground.shelves.update(self._shelves)
         self.ground.federations.update(self._all.federations)
         self.ground.terms.stopped.update(self._all.stops)
-
-
-_ROW_BYTES = 256
-"""About what a letter's step takes beside its view and its record."""
-
-
-def _last(row: tuple[Any, ...]) -> Any:
-    return row[-1]

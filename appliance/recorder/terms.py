@@ -8,14 +8,8 @@ from typing import Literal
 import msgspec
 
 from appliance.errors import BadRequest
-from appliance.letter_limits import (
-    LimitFile,
-    TariffFile,
-    compile_rules,
-    compile_tariff,
-    read_tariff_file,
-    read_terms,
-)
+from appliance.letter_limits import TariffFile, read_tariff_file
+from appliance.letter_limits.sound import form_of, read_sound_terms
 from appliance.recorder.messages import Notice
 from appliance.store import limits
 from appliance.store.limits import Terms
@@ -47,12 +41,8 @@ class SetIssuing(msgspec.Struct, array_like=True, frozen=True, tag="set-issuing"
 
 def set_terms(connection: sqlite3.Connection, tenant: int, change: SetLetterTerms, now_us: int) -> bool:
     """Whether anything changed. Raises LimitsRefused, BadRequest where the version does not follow."""
-    file = read_terms(change.document)
-    form = "limits" if isinstance(file, LimitFile) else "tariff"
-    if isinstance(file, LimitFile):
-        compile_rules(file)
-    else:
-        compile_tariff(file)
+    file = read_sound_terms(change.document)
+    form = form_of(file)
     known = [one for one in limits.read_terms(connection) if (one.tenant, one.form) == (tenant, form)]
     if known and known[-1].document == change.document:
         return False

@@ -18,9 +18,10 @@ from appliance.recorder.drafts import draft_keep, draft_sign
 from appliance.recorder.housekeeping import housekeeping
 from appliance.recorder.intakes import intake_claim, intake_create, intake_move, intake_part, intake_slice
 from appliance.recorder.jobs import ENTRIES_LIMIT, job_claim, job_create, job_slice
+from appliance.recorder.letter_draft import Draft
 from appliance.recorder.letter_limits import notice_entry
 from appliance.recorder.letter_shapes import LETTER
-from appliance.recorder.letters import Book, Draft, LetterGround
+from appliance.recorder.letters import Book, LetterGround
 from appliance.recorder.limits import Limits, Taken
 from appliance.recorder.messages import (
     Answer,
@@ -413,7 +414,7 @@ class Transaction:
             records.insert_leaves(connection, leaves)
             self.letters.write()
             self.messages.write()
-            self.bytes = size + len(out) * limits.ROW_BYTES + self.letters.bytes
+            self.bytes = size + len(out) * limits.ROW_BYTES + self.letters.size
         else:
             self.letters.write()  # a refusal that is counted has no record
         self._counted = limits.counted(self.pending, self.taken.requests)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.api import jobs
+from appliance.api import background, jobs
 from appliance.api.awaited import Reopening
 from appliance.api.filing import sender
 from appliance.api.intakes import runner
@@ -40,7 +40,7 @@ def worker_of(recorder: object, **more: object) -> Any:
         "recorder": recorder, "number": 0, "ciphers": {"demo": None}, "awaited": {"token": None}, "stored": None,
         "callers": SimpleNamespace(box_of=lambda _: object()), "state": SimpleNamespace(state=lambda: ""),
         "clock": SimpleNamespace(read=lambda: SimpleNamespace(time_us=1)), "settings": SimpleNamespace(workers=1),
-        "adapters": SimpleNamespace(of=lambda _: [SimpleNamespace(adapter=SimpleNamespace(kind="a", state="b"))]),
+        "adapters": SimpleNamespace(of=lambda _: [SimpleNamespace(adapter=SimpleNamespace(kind="a", states=("b",)))]),
     }  # fmt: skip
     return SimpleNamespace(**(standing | more))
 
@@ -53,10 +53,8 @@ async def until(found: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("what", ["clockwork", "filing", "intakes", "jobs", "reopening"])
 def test_a_loop_goes_on_after_what_nobody_foresaw(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clockwork, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(background, "AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(sender, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(jobs, "POLL_SECONDS", 0.01)
     monkeypatch.setattr("appliance.api.awaited.TRY_AGAIN_S", 0.01)
     monkeypatch.setattr("appliance.api.filing.sender.permits", lambda *_: True)
     monkeypatch.setattr("appliance.api.letters.clockwork.permits", lambda *_: True)

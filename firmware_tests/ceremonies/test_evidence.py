@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.base64url import from_base64url, to_base64url
 from appliance.ceremonies import (
     BOX,
     Constitution,
@@ -33,7 +34,7 @@ from appliance.ceremonies.constitution import ApprovalRules, Scope
 from appliance.ceremonies.cose import KEY_BYTES, read_cose_key
 from appliance.ceremonies.evidence import verify_statement
 from appliance.ceremonies.statements import CardEvidence, PasskeyEvidence, Statement
-from appliance.ceremonies.webauthn import from_base64url, read_authenticator_data, to_base64url
+from appliance.ceremonies.webauthn import read_authenticator_data
 from firmware_tests.officers import (
     ATTESTED,
     BACKED_UP,
@@ -164,14 +165,14 @@ def test_what_browsers_add_does_no_harm() -> None:
 
 
 def test_a_member_that_stands_twice_is_refused() -> None:
-    text = from_base64url(evidence(ANN.sign("approve", DIGEST)).client_data_json, "")
+    text = from_base64url(evidence(ANN.sign("approve", DIGEST)).client_data_json)
     twice = b'{"challenge":"AAAA",' + text[1:]
     refused(ANN.sign("approve", DIGEST, client_data=twice), why="one JSON object")
 
 
 def test_a_registration_is_no_statement() -> None:
     made = ANN.register(challenge("approve", DIGEST))
-    attested = cbor2.loads(from_base64url(made["response"]["attestationObject"], ""))["authData"]
+    attested = cbor2.loads(from_base64url(made["response"]["attestationObject"]))["authData"]
     refused(altered(ANN.sign("approve", DIGEST), authenticator_data=to_base64url(attested)), why="of its own")
     said = ANN.sign("approve", DIGEST, flags=PRESENT | ATTESTED, after=attested[37:])
     refused(said, why="of its own")
@@ -196,16 +197,13 @@ def test_one_spelling_of_the_evidence() -> None:
     said = evidence(ANN.sign("approve", DIGEST))
     for text in (said.signature + "=", said.signature + "A", "+" + said.signature[1:], "!", "A"):
         refused(altered(ANN.sign("approve", DIGEST), signature=text))
-    assert from_base64url("", "x") == b""
-    with pytest.raises(StatementRefused):
-        from_base64url("AB", "x")  # the last four bits must be zero
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(["authenticator_data", "client_data_json", "signature"]), st.integers(0), st.integers(1, 255))
 def test_every_bit_of_the_evidence_counts(part: str, place: int, change: int) -> None:
     said = ANN.sign("approve", DIGEST)
-    data = bytearray(from_base64url(getattr(said.evidence, part), ""))
+    data = bytearray(from_base64url(getattr(said.evidence, part)))
     data[place % len(data)] ^= change
     refused(altered(said, **{part: to_base64url(bytes(data))}))
 
@@ -287,7 +285,7 @@ def card(softhsm: SoftHsm) -> CardOfficer:
 
 def signed_data(statement: Statement) -> bytes:
     assert isinstance(statement.evidence, CardEvidence)
-    return from_base64url(statement.evidence.signed_data, "")
+    return from_base64url(statement.evidence.signed_data)
 
 
 def test_a_card_signs_statements(card: CardOfficer, softhsm: SoftHsm) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from appliance.base64url import from_base64url
 from appliance.ceremonies import (
     BOX,
     Constitution,
@@ -26,7 +27,6 @@ from appliance.ceremonies.chain import ConstitutionVersion
 from appliance.ceremonies.cli import proposal as command
 from appliance.ceremonies.constitution import ApprovalRules, Scope
 from appliance.ceremonies.statements import CardEvidence, ReceivedStatement, Statement
-from appliance.ceremonies.webauthn import from_base64url
 from firmware_tests.ceremonies.test_quorum import proposal
 from firmware_tests.officers import ORIGIN, RP_ID, CardOfficer, SoftwareOfficer
 from hsm.testing.softhsm import SoftHsm
@@ -133,7 +133,7 @@ def test_a_card_signs_at_the_command_line(made: Proposal, card: CardOfficer, tmp
     assert (tmp_path / "c.bin").read_bytes() == challenge("approve", name)
     evidence = card.sign("approve", name).evidence
     assert isinstance(evidence, CardEvidence)
-    (tmp_path / "s.p7s").write_bytes(from_base64url(evidence.signed_data, ""))
+    (tmp_path / "s.p7s").write_bytes(from_base64url(evidence.signed_data))
     options = ["--officer", "dora", "--signature", "s.p7s", "--constitution", "law.json", "--output", "said.json"]
     assert run(tmp_path, "statement", "proposal.json", "--verb", "approve", *options).exit_code == 0
     shown = run(tmp_path, "show", "proposal.json", "--constitution", "law.json", "--statement", "said.json")

@@ -109,8 +109,6 @@ def test_it_is_filed_until_it_is_answered_and_happens_once(office: Office) -> No
 
 def test_what_is_returned_is_corrected_and_filed_by_the_adapter_of_the_newer_interface(office: Office) -> None:
     newer = office.authority.adapter(id="fund-32", interface="3.2", path="v32")
-    letter, batch = office.submit()
-    del letter, batch
     office.governed.decide([InstallAdapter(tenant="demo", adapter=newer)])
     batch_faults = [{"line": 17, "message": "统一社会信用代码校验不通过"}]
     office.authority.habits[:] = ["hang"]  # time to say what is wrong with it
@@ -303,8 +301,8 @@ def test_results_are_exported(office: Office) -> None:
         lines = http.get("/v1/filings", params={"state": "accepted"}).text.splitlines()
         one = next(json.loads(line) for line in lines if letter in line)
         assert (one["adapter"], one["event"], one["waiting"]) == ("fund", "accept", False)
-        assert one["receipt"] == f"R-{filed['requestNo'][:12]}"
-        table = http.get("/v1/filings", params={"form": "csv"})
+        assert (one["number"], one["receipt"]) == (filed["requestNo"], f"R-{filed['requestNo'][:12]}")
+        table = http.get("/v1/filings", headers={"Accept": "text/csv"})
         assert table.headers["content-type"].startswith("text/csv")
         assert any(line.startswith(f"{letter},") for line in table.text.splitlines())
         assert http.get("/v1/filings", params={"kind": "bid-bond"}).text == ""

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 
+from appliance.base64url import from_base64url
 from appliance.ceremonies import Constitution, decode, encode, read_proposal
 from appliance.ceremonies.actions import AmendConstitution, GenerateKey
 from appliance.ceremonies.chain import ConstitutionVersion, check_chain
@@ -60,9 +61,8 @@ class Officers(dict[str, SoftwareOfficer]):
 
 
 def _bytes(text: str) -> bytes:
-    from appliance.ceremonies.webauthn import from_base64url
 
-    return from_base64url(text, "challenge")
+    return from_base64url(text)
 
 
 def found(box: RunningBox, typed: str | None = None) -> subprocess.CompletedProcess[str]:

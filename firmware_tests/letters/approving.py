@@ -6,9 +6,9 @@ import base64
 import hashlib
 from typing import Any
 
+from appliance.base64url import from_base64url
 from appliance.ceremonies import encode
 from appliance.ceremonies.statements import CardEvidence, PasskeyEvidence
-from appliance.ceremonies.webauthn import from_base64url
 from appliance.letters.approvals import Assertion, AssertionResponse
 from appliance.letters.event import Approval
 from firmware_tests.officers import CardOfficer, SoftwareOfficer
@@ -37,5 +37,5 @@ def by_card(officer: CardOfficer, text: bytes, step: int = 0, **wrong: Any) -> A
     """`wrong`: as of CardOfficer.sign."""
     said = officer.sign("approve", _NO_PROPOSAL, **({"content": text} | wrong))
     assert isinstance(said.evidence, CardEvidence)
-    signature = base64.b64encode(from_base64url(said.evidence.signed_data, "signature")).decode()
+    signature = base64.b64encode(from_base64url(said.evidence.signed_data)).decode()
     return Approval(approver=officer.name, form="cms", signature=signature, step=step)

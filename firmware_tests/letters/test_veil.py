@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from appliance.base64url import to_base64url
 from appliance.letters import veil as veil_module
 from appliance.letters.bid_code import code_secret, new_code
-from appliance.letters.envelope import LARGEST_PLAINTEXT, from_base64, to_base64
+from appliance.letters.envelope import LARGEST_PLAINTEXT, read_base64url
 from appliance.letters.errors import (
     EnvelopeDamaged,
     EnvelopeElsewhere,
@@ -110,7 +111,7 @@ def test_all_that_the_box_has_does_not_open_it(veiled: Veiled, release: Agreemen
         key, nonce = veil_module._keys(agreed, candidate, associated)
         with pytest.raises(Exception):  # noqa: B017, PT011  InvalidTag, of the library itself
             AESGCM(key).decrypt(nonce, veiled.envelope.ciphertext, associated)
-    for text in (new_code(), to_base64(agreed), agreed.hex(), "", PLACE.reference):
+    for text in (new_code(), to_base64url(agreed), agreed.hex(), "", PLACE.reference):
         with pytest.raises((WrongCode, WeakCode)):
             opened(veiled.envelope, release, text)
     assert PRICE not in veiled.envelope.encoded()
@@ -304,12 +305,12 @@ def test_base64_of_other_bytes_is_no_second_form(veiled: Veiled) -> None:
     for bits in range(1, spare + 1):
         other = ciphertext[:-1] + alphabet[alphabet.index(last) ^ bits]
         with pytest.raises(EnvelopeRefused):
-            from_base64(other, "/ciphertext")
+            read_base64url(other, "/ciphertext")
 
 
 def test_a_point_that_is_none_is_refused(release: AgreementKey, veiled: Veiled, code: str) -> None:
     for point in (b"\x04" + bytes(64), b"\x04" + b"\xff" * 64):
-        header = msgspec.structs.replace(veiled.envelope.header, ephemeral=to_base64(point))
+        header = msgspec.structs.replace(veiled.envelope.header, ephemeral=to_base64url(point))
         envelope = msgspec.structs.replace(veiled.envelope, header=header)
         with pytest.raises(EnvelopeDamaged):
             accept_envelope(envelope.encoded(), PLACE, release.public_key)

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
+from appliance.base64url import from_base64url
 from appliance.box.home import Home
 from appliance.ceremonies import encode
-from appliance.ceremonies.webauthn import from_base64url
 from appliance.client import Client, Credentials
 from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console.client import ConsoleClient
@@ -28,7 +28,7 @@ OFFICERS = ("ann", "bo", "cai")
 
 def challenge_of(options: dict[str, Any]) -> bytes:
     """The challenge in options for navigator.credentials."""
-    return from_base64url(options["challenge"], "challenge")
+    return from_base64url(options["challenge"])
 
 
 class ManagedBox:

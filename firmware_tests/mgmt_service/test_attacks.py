@@ -14,11 +14,11 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import pytest
 
+from appliance.base64url import to_base64url
 from appliance.box.settings import read_settings
 from appliance.ceremonies import Constitution, decode, encode, read_proposal
 from appliance.ceremonies.actions import Action, AmendConstitution, DeactivateKey, EnrolApplication
 from appliance.ceremonies.proposal import ScopeQuorum
-from appliance.ceremonies.webauthn import to_base64url
 from appliance.keymaster.heads import empty_head
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor, challenge_of
 from firmware_tests.officers import SoftwareOfficer

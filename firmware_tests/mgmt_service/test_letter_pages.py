@@ -169,7 +169,11 @@ def test_letters_are_found_by_what_is_asked(ann: Visitor, letters: Letters) -> N
     assert letters.bond in found(kind="bid-bond", state="issued")
     assert letters.bond not in found(kind="bid-bond", state="released")
     assert found(letter=letters.part) == {letters.part}
+    newest = ann.get("/api/v1/audit/demo", params={"kind": "administration", "text": "content-read"}).json()
+    asked = [json.loads(json.loads(one["content"])["filter"]) for one in newest["entries"][:2]]
+    assert asked == [{"letter": letters.part}, {"letters": {"kind": "bid-bond", "state": "released"}}]
     assert found(letter="0" * 32) == found(letter="x") == set()
+    assert "No letter is like that" in ann.get("/letters/demo", params={"letter": "0" * 32}).text
     assert found(until="2026-01-01T00:00") == set()
     assert everything <= found(since="2026-01-01T00:00")
     assert ann.get("/api/v1/letters/demo", params={"since": "x"}).status_code == 422

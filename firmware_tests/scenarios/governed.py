@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import msgspec
 
+from appliance.base64url import from_base64url
 from appliance.ceremonies import Action, encode
-from appliance.ceremonies.webauthn import from_base64url
 from appliance.keymaster.client import DeskClient
 from appliance.keymaster.console.client import ConsoleClient
 from firmware_tests.officers import SoftwareOfficer
@@ -39,7 +39,7 @@ class GovernedBox(RunningBox):
         transport = httpx.HTTPTransport(uds=str(self.home.approve_socket))
         with httpx.Client(transport=transport, base_url="http://approve.localhost", headers={"Host": HOST}) as page:
             options = page.get(f"/api/invitations/{code}").json()["options"]
-            made = officer.register(from_base64url(options["challenge"], "challenge"))
+            made = officer.register(from_base64url(options["challenge"]))
             candidate = page.post(f"/api/invitations/{code}/passkey", json=made).json()
             typed = console.call("code", candidate["id"])
             done = page.post(f"/api/candidates/{candidate['id']}/confirmation", json={"code": typed})

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from flask import Response
 
-from appliance.audit.letters import EventView, LetterFilter, LetterLine, LetterView
+from appliance.audit.letters import EventView, LetterFilter, LetterLine, LettersView, LetterView
 from appliance.ceremonies import BOX
 from appliance.errors import NotAuthorised, NotFound
 from appliance.letters.event import Event, read_event
@@ -36,7 +36,6 @@ class LetterSearch(msgspec.Struct, frozen=True):
     since: str = ""
     until: str = ""
     letter: str = ""
-    oldest: bool = False
     cursor: str | None = None
 
 
@@ -69,8 +68,8 @@ class Letters(msgspec.Struct, frozen=True):
     letters: list[LetterRow]
     next: str | None
     searched: int
-    total: int
-    """Letters of the tenant."""
+    total: int | None
+    """Letters of the tenant; None: one was asked for by its id, and nothing was counted."""
     kinds: list[Choice]
     states: list[Choice]
     asked: LetterSearch
@@ -196,20 +195,21 @@ def letters(context: Context, owner: str, query: LetterSearch) -> Letters:
         until=instant_of(query.until, "until"),
     )
     cursor = query.cursor if query.cursor and _LETTER.fullmatch(query.cursor) else None
-    found = context.services.audit.call(
-        context.viewer.person,
-        lambda client: client.letters(owner, wanted, cursor=cursor, limit=1 if query.letter else PAGE),
-    )
-    lines = _named(context, owner, query.letter) if query.letter else found.letters
+    if query.letter:
+        found = LettersView(letters=_named(context, owner, query.letter), next=None, searched=0, counts=[])
+    else:
+        found = context.services.audit.call(
+            context.viewer.person, lambda client: client.letters(owner, wanted, cursor=cursor, limit=PAGE)
+        )
     states = book.states() | {state: state for _, state, _ in found.counts if state not in book.states()}
     kinds = book.titles() | {kind: kind for kind, _, _ in found.counts if kind not in book.titles()}
     return Letters(
         owner=owner,
         scope=scope_of(owner),
-        letters=[_row(book, one) for one in lines],
-        next=None if query.letter else found.next,
+        letters=[_row(book, one) for one in found.letters],
+        next=found.next,
         searched=found.searched,
-        total=sum(count for _, _, count in found.counts),
+        total=None if query.letter else sum(count for _, _, count in found.counts),
         kinds=[Choice(name, title) for name, title in sorted(kinds.items(), key=lambda one: one[1])],
         states=[Choice(name, title) for name, title in sorted(states.items(), key=lambda one: one[1])],
         asked=query,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from appliance.api.application import query_of
-from appliance.api.endpoints import MEDIA_NDJSON
 from appliance.api.filing.filed import filed_as
 from appliance.api.letters.views import open_view
-from appliance.api.messages import NO_STORE, Request, Response
+from appliance.api.messages import Request, Response
+from appliance.api.tables import table
 from appliance.filing.later import next_look
 from appliance.instants import rfc3339
 from appliance.letters.event import LetterId
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from appliance.letters.state import LetterState
 
 PAGE: Final = 50
-_encode = msgspec.json.Encoder().encode
 
 
 class Filing(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +58,8 @@ async def filings(worker: Worker, request: Request) -> Response:
     if kind in {one.adapter.kind for one in adapters}:
         for one in await worker.recorder.query("letter_page", tenant, kind, state, PAGE, before):
             rows.append(await _told(worker, tenant, open_view(worker.cipher_of(tenant), one["letter"], one["view"])))
-    headers = NO_STORE
-    if len(rows) == PAGE:
-        headers += b"x-next: %s\r\n" % rows[-1].letter.encode()
-    if arguments.get("form") == "csv":
-        return Response(_csv(rows), b"text/csv; charset=utf-8", 200, headers)
-    return Response(b"".join(_encode(row) + b"\n" for row in rows), MEDIA_NDJSON.encode(), 200, headers)
+    following = rows[-1].letter if len(rows) == PAGE else None
+    return table(request, Filing, rows, first=not before, following=following)
 
 
 async def _told(worker: Worker, tenant: str, letter: LetterState) -> Filing:
@@ -89,19 +81,3 @@ async def _told(worker: Worker, tenant: str, letter: LetterState) -> Filing:
         event=filed.newest.event,
         receipt=filed.newest.receipts[0].number if filed.newest.receipts else "",
     )
-
-
-def _csv(rows: Iterable[Filing]) -> bytes:
-    """RFC 4180, in UTF-8 with a byte order mark, as spreadsheets want it."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(Filing.__struct_fields__)
-    for row in rows:
-        writer.writerow([_cell(one) for one in msgspec.structs.astuple(row)])
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
-
-
-def _cell(value: object) -> str:
-    """No cell is a formula to a spreadsheet: an authority chose the receipt's number."""
-    text = str(value)
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -10,7 +10,6 @@ import msgspec
 
 from appliance.api.application import query_of
 from appliance.api.callers import Caller
-from appliance.api.endpoints import MEDIA_CSV, MEDIA_NDJSON
 from appliance.api.intakes.file import store_part
 from appliance.api.intakes.schemas import (
     WORKBOOK_BYTES,
@@ -19,8 +18,9 @@ from appliance.api.intakes.schemas import (
     RowVerdict,
     RowVerdicts,
 )
-from appliance.api.intakes.views import Kept, as_csv, as_ndjson, close_request, shown, verdicts_of
-from appliance.api.messages import NO_STORE, Request, Response
+from appliance.api.intakes.views import Kept, close_request, shown, verdicts_of
+from appliance.api.messages import Request, Response
+from appliance.api.tables import table
 from appliance.api.texts import idempotency_of, new_idempotency_key
 from appliance.errors import BadRequest, CinnabarError
 from appliance.intake import IntakeRefused, default_mapping
@@ -134,12 +134,7 @@ async def intake_result(worker: Worker, request: Request) -> Response:
     """GET /v1/intakes/{id}/result"""
     after = int(query_of(request).get("after", "0"))
     found, following = await _verdicts(worker, request.known_caller, _id(request), after, None, RESULT_ROWS)
-    headers = NO_STORE
-    if following is not None:
-        headers += b"cinnabar-next: %d\r\n" % following
-    if request.headers.get(b"accept", b"").strip().lower() == MEDIA_CSV.encode():
-        return Response(as_csv(found, header=after == 0), MEDIA_CSV.encode(), headers=headers)
-    return Response(as_ndjson(found), MEDIA_NDJSON.encode(), headers=headers)
+    return table(request, RowVerdict, found, first=after == 0, following=None if following is None else str(following))
 
 
 async def _verdicts(

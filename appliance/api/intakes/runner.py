@@ -8,7 +8,6 @@ tenants' runs, and other applications', have their turn (control CHANNEL); rows 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
+from appliance.api.background import Background
 from appliance.api.intakes.file import Part, StoredFile, sweep
 from appliance.api.intakes.schemas import IntakeRequest
 from appliance.api.intakes.slices import Halted, RowMaker
@@ -81,59 +81,35 @@ class _Held:
     coming: tuple[Cursor, asyncio.Task[ReadSlice]] | None = None
 
 
-class IntakeRunner:
+class IntakeRunner(Background):
     """Carries on the runs of the tenants that this worker serves, in their turn."""
 
     def __init__(self, worker: Worker) -> None:
+        super().__init__("intakes")
         self._worker = worker
-        self._wake = asyncio.Event()
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._before = b""
+        """The run to be given back, that another one may come first."""
+        self._sweeping = 0.0
         self._held: _Held | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="intakes")
 
     async def stop(self) -> None:
         """Finish the slice at hand and stop; the rest of the run is another worker's, or the next start's."""
-        self._stopping = True
-        self._wake.set()
-        if self._task is not None:
-            await self._task
+        await super().stop()
         self._forget()
 
-    def poke(self) -> None:
-        """Say that there is something to do."""
-        self._wake.set()
-
-    async def _run(self) -> None:
-        before, sweeping = b"", 0.0
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                if self._worker.number == 0 and time.monotonic() >= sweeping:
-                    sweeping = time.monotonic() + SWEEP_SECONDS
-                    await sweep(self._worker.stored, self._worker.recorder)
-                run = await self._worker.recorder.intake_claim(sorted(self._worker.ciphers), LEASE_SECONDS, before)
-            except CinnabarError as error:
-                log.warning("intake-claim-failed", code=error.code)
-                await self._pause(PAUSE_SECONDS)
-                continue
-            except Exception:
-                log.exception("intake-claim-failed")  # the loop outlives whatever it meets
-                await self._pause(POLL_SECONDS)
-                continue
-            before = b""
-            if run is None:
-                self._forget()
-                await self._pause(POLL_SECONDS)
-                continue
-            await self._carry_on(run)
-            before = run["intake"]
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+    async def _turn(self) -> float:
+        worker, now = self._worker, time.monotonic()
+        if worker.number == 0 and now >= self._sweeping:
+            self._sweeping = now + SWEEP_SECONDS
+            await sweep(worker.stored, worker.recorder)
+        run = await worker.recorder.intake_claim(sorted(worker.ciphers), LEASE_SECONDS, self._before)
+        self._before = b""
+        if run is None:
+            self._forget()
+            return POLL_SECONDS
+        await self._carry_on(run)
+        self._before = run["intake"]
+        return 0.0
 
     def _forget(self) -> None:
         held, self._held = self._held, None

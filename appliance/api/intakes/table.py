@@ -29,6 +29,7 @@ from appliance.api.intakes.endpoints import (
     intakes,
 )
 from appliance.api.intakes.schemas import Intake, IntakePage, IntakeRequest, RowVerdicts
+from appliance.api.tables import HOW
 from appliance.box.settings import LimitSettings
 from appliance.box.states import Work
 from appliance.errors import NotAuthorised, NotFound
@@ -126,10 +127,7 @@ INTAKES: Final[tuple[Endpoint, ...]] = (
         listeners=APPLICATIONS,
         handler=intake_result,
         summary="The verdicts of a run as a file",
-        description=(
-            "NDJSON, or with `Accept: text/csv` CSV, at most 20,000 rows: while the header `Cinnabar-Next` is there, "
-            "ask again with it as `after`, and put the parts together."
-        ),
+        description=f"At most 20,000 rows at once. {HOW}",
         work=Work.READ,
         parameters=(_RUN,),
         query=(_AFTER,),

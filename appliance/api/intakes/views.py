@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -97,24 +97,3 @@ def verdicts_of(cipher: BodyCipher, intake: bytes, page: Mapping[str, Any], afte
             )
         )  # fmt: skip
     return found
-
-
-def as_csv(verdicts: Sequence[RowVerdict], *, header: bool) -> bytes:
-    """Verdicts as CSV (RFC 4180), in UTF-8 with a byte order mark, so that spreadsheets read it."""
-    lines = ["\ufeffrow,verdict,letter,code,column,text"] if header else []
-    for one in verdicts:
-        cells = (str(one.row), one.verdict, one.letter or "", one.code or "", one.column or "", one.text or "")
-        lines.append(",".join(map(_quoted, cells)))
-    return ("\r\n".join(lines) + "\r\n").encode() if lines else b""
-
-
-def as_ndjson(verdicts: Sequence[RowVerdict]) -> bytes:
-    """Verdicts, one JSON object a line."""
-    return b"".join(_encode(one) + b"\n" for one in verdicts)
-
-
-def _quoted(text: str) -> str:
-    if text[:1] in "=+-@\t\r" and text:
-        text = "'" + text  # no spreadsheet takes it for a formula
-    quoted = text.replace('"', '""')
-    return f'"{quoted}"' if any(mark in text for mark in ',"\r\n') else text

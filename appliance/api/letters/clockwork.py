@@ -7,13 +7,12 @@ happen yet, because a condition does not hold or a token is away, is tried again
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from appliance.api.background import Background
 from appliance.api.letters.making import Wanted, make_event
 from appliance.api.letters.schemas import EventRequest
 from appliance.api.letters.views import read_letter
@@ -38,40 +37,20 @@ _REMEMBERED: Final = 10_000
 log = structlog.get_logger("api")
 
 
-class Clockwork:
+class Clockwork(Background):
     """Has automatic events happen to the letters of the tenants that this worker serves."""
 
     def __init__(self, worker: Worker) -> None:
+        super().__init__("clockwork")
         self._worker = worker
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._places: dict[str, tuple[int, int]] = {}
         """How far each tenant's list was looked through."""
         self._failed: dict[bytes, tuple[float, float]] = {}
         """(when to try again, wait after that), by letter."""
 
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="clockwork")
-
-    async def stop(self) -> None:
-        """Finish the event at hand and stop."""
-        self._stop.set()
-        if self._task is not None:
-            await self._task
-
-    async def _run(self) -> None:
-        while not self._stop.is_set():
-            more = False
-            try:
-                if permits(self._worker.state.state(), Work.SIGN):
-                    more = await self._look()
-            except (CinnabarError, HsmError) as error:
-                log.warning("clockwork-failed", code=getattr(error, "code", type(error).__name__))
-            except Exception:
-                log.exception("clockwork-failed")  # the loop outlives whatever it meets
-            if not more:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), LOOK_SECONDS)
+    async def _turn(self) -> float:
+        more = permits(self._worker.state.state(), Work.SIGN) and await self._look()
+        return 0.0 if more else LOOK_SECONDS
 
     async def _look(self) -> bool:
         """One look at every tenant's list. Whether there is more to be done at once."""
@@ -85,7 +64,7 @@ class Clockwork:
         for tenant, letter, at, number in found:
             counts[tenant] += 1
             self._places[tenant] = (at, number)
-            if self._stop.is_set():
+            if self._stopping:
                 return False
             if letter[0] % worker.settings.workers == worker.number % worker.settings.workers:
                 await self._try(tenant, letter)

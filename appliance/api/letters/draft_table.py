@@ -11,7 +11,6 @@ from appliance.api.endpoints import APPLICATIONS, APPROVALS, Answer, Endpoint, P
 from appliance.api.errors import NotPermitted
 from appliance.api.letters.draft_schemas import DraftEvent, KeepRequest, KeptDraft, KeptDrafts
 from appliance.api.letters.drafts import (
-    DraftStale,
     approve_draft,
     draft_event,
     keep_draft,
@@ -19,6 +18,7 @@ from appliance.api.letters.drafts import (
     kept_drafts,
     withdraw_draft,
 )
+from appliance.api.letters.kept import DraftStale
 from appliance.api.letters.schemas import LetterAnswer
 from appliance.api.letters.signing_pages import SigningPage, sign_by_card, sign_by_passkey, signing_page
 from appliance.box.states import Work

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,20 +20,21 @@ from appliance.api.letters.draft_schemas import DraftEvent, KeepRequest, KeptDra
 from appliance.api.letters.happening import beginning, following, happen, once
 from appliance.api.letters.kept import (
     DraftSource,
+    DraftStale,
     Kept,
     Standing,
-    approvals_with,
+    approved,
+    change_kept,
     close_draft,
     read_draft,
     read_drafts,
     shown_drafts,
-    which_are_stale,
 )
 from appliance.api.letters.making import Wanted, decide, with_limits
 from appliance.api.letters.schemas import EventRequest, LetterRequest
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
-from appliance.errors import BadRequest, CinnabarError, Conflict
+from appliance.errors import BadRequest, CinnabarError
 from appliance.letters.approvals import what_is_needed
 from appliance.letters.event import Approval
 from appliance.recorder.errors import DraftMoved, HeadMoved
@@ -41,17 +43,8 @@ from appliance.recorder.messages import Idempotency
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
-_TRIES: Final = 8
-"""How often an approval is added again where others came at the same time."""
 _HOUR_US: Final = 3_600_000_000
 _encode = msgspec.json.Encoder().encode
-
-
-class DraftStale(Conflict):
-    """The draft is another one by now: the letter, its kind or another letter has moved on since it was made."""
-
-    code = "draft-stale"
-    title = "What was approved would not happen any more"
 
 
 def draft_source(worker: Worker, tenant: str) -> DraftSource:
@@ -116,48 +109,23 @@ async def kept_draft(worker: Worker, request: Request) -> Response:
 
 async def approve_draft(worker: Worker, request: Request) -> Response:
     """POST /v1/drafts/{draft}/approvals"""
-    caller, approval = request.known_caller, request.document
+    approval = request.document
     assert isinstance(approval, Approval)  # noqa: S101 - the endpoint's schema
-    draft = bytes.fromhex(request.arguments["draft"])
-    for _ in range(_TRIES):
-        source = draft_source(worker, caller.tenant)
-        one = await read_draft(source, draft)
-        if approval in one.kept.approvals:
-            break  # the same again
-        if (await which_are_stale(source, [one]))[0]:
-            raise DraftStale("the draft is stale: ask for another one")
-        approvals = approvals_with(source, one.kept, approval)
-        one = one._replace(revision=one.revision + 1, kept=msgspec.structs.replace(one.kept, approvals=approvals))
-        try:
-            await _write(worker, caller, one)
-        except DraftMoved:
-            continue
-        break
-    else:
-        raise DraftMoved("other approvals came at the same time: send it again")
-    return await _answer(draft_source(worker, caller.tenant), one)
+    return await _change(worker, request, lambda source, one: approved(source, one, approval))
 
 
 async def withdraw_draft(worker: Worker, request: Request) -> Response:
     """DELETE /v1/drafts/{draft}"""
-    caller, draft = request.known_caller, bytes.fromhex(request.arguments["draft"])
-    for _ in range(_TRIES):
-        source = draft_source(worker, caller.tenant)
-        one = await read_draft(source, draft)
+    caller = request.known_caller
+
+    async def taken_back(source: DraftSource, one: Standing) -> Kept | None:
         if one.kept.application != caller.application:
             raise NotPermitted("The application that asked for the draft takes it back.")
         if one.kept.withdrawn_us:
-            break
-        kept = msgspec.structs.replace(one.kept, withdrawn_us=source.now_us)
-        one = one._replace(revision=one.revision + 1, kept=kept)
-        try:
-            await _write(worker, caller, one)
-        except DraftMoved:  # an approval came
-            continue
-        break
-    else:
-        raise DraftMoved("approvals came at the same time: send it again")
-    return await _answer(draft_source(worker, caller.tenant), one)
+            return None
+        return msgspec.structs.replace(one.kept, withdrawn_us=source.now_us)
+
+    return await _change(worker, request, taken_back)
 
 
 async def draft_event(worker: Worker, request: Request) -> Response:
@@ -185,6 +153,19 @@ async def _happen(
     with contextlib.suppress(CinnabarError):  # what stays is stale, and expires
         await _write(worker, caller, one._replace(revision=one.revision + 1), drop=True)
     return response
+
+
+async def _change(
+    worker: Worker, request: Request, change: Callable[[DraftSource, Standing], Awaitable[Kept | None]]
+) -> Response:
+    """Raises NotFound, DraftMoved, and what `change` raises."""
+    caller, draft = request.known_caller, bytes.fromhex(request.arguments["draft"])
+
+    async def find() -> tuple[DraftSource, Standing]:
+        source = draft_source(worker, caller.tenant)
+        return source, await read_draft(source, draft)
+
+    return await _answer(*await change_kept(find, change, lambda _, one: _write(worker, caller, one)))
 
 
 async def _answer(source: DraftSource, one: Standing) -> Response:

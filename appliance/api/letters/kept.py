@@ -1,14 +1,15 @@
 """Drafts that wait for approvals, as they are kept: opened, held to the letters of now, shown, and given approvals.
 
 For whoever opens a tenant's content: API workers, and the audit process for approvers' work lists. What is kept is the
-application's request and the very text; nothing here writes.
+application's request and the very text; who changes it says how it is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,6 +19,7 @@ from appliance.api.letters.draft_schemas import Approved, KeptDraft
 from appliance.api.letters.kinds import Kinds
 from appliance.api.letters.schemas import EventRequest, LetterRequest
 from appliance.api.letters.views import states_of
+from appliance.errors import Conflict
 from appliance.instants import instant, rfc3339
 from appliance.letters.approvals import Needed, check_given, check_places, what_is_missing, what_is_needed
 from appliance.letters.approvers import Approvers
@@ -25,9 +27,20 @@ from appliance.letters.draft_words import read_approval_text
 from appliance.letters.errors import ApprovalMissing, KindUnknown
 from appliance.letters.event import Approval
 from appliance.letters.kind import Step
+from appliance.recorder.errors import DraftMoved
 
 if TYPE_CHECKING:
     from appliance.recorder import RecorderClient
+
+_TRIES: Final = 8
+"""How often a draft is found and changed anew where others changed it at the same time."""
+
+
+class DraftStale(Conflict):
+    """The draft is another one by now: the letter, its kind or another letter has moved on since it was made."""
+
+    code = "draft-stale"
+    title = "What was approved would not happen any more"
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -117,6 +130,35 @@ def approvals_with(source: DraftSource, kept: Kept, approval: Approval) -> list[
         standing.append(one)
     check_given(kept.text, needed, [*standing, approval], source.approvers, at)
     return [*standing, approval]
+
+
+async def change_kept(
+    find: Callable[[], Awaitable[tuple[DraftSource, Standing]]],
+    change: Callable[[DraftSource, Standing], Awaitable[Kept | None]],
+    write: Callable[[DraftSource, Standing], Awaitable[None]],
+) -> tuple[DraftSource, Standing]:
+    """Find a draft, change what is kept of it and write that; anew where others changed it at the same time.
+
+    `change` gives None where there is nothing to change. Raises DraftMoved, and what the three raise."""
+    for _ in range(_TRIES):
+        source, one = await find()
+        kept = await change(source, one)
+        if kept is None:
+            return source, one
+        one = one._replace(revision=one.revision + 1, kept=kept)
+        with contextlib.suppress(DraftMoved):
+            await write(source, one)
+            return source, one
+    raise DraftMoved("others changed the draft at the same time: send it again")
+
+
+async def approved(source: DraftSource, one: Standing, approval: Approval) -> Kept | None:
+    """What is kept with this approval; None: it is there already. Raises DraftStale, ApprovalMissing."""
+    if approval in one.kept.approvals:
+        return None
+    if (await which_are_stale(source, [one]))[0]:
+        raise DraftStale("its letter or its kind is another one by now: ask for another draft")
+    return msgspec.structs.replace(one.kept, approvals=approvals_with(source, one.kept, approval))
 
 
 async def which_are_stale(source: DraftSource, found: Sequence[Standing]) -> list[bool]:

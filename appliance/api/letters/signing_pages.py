@@ -8,21 +8,21 @@ bring (control QUORUM).
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from appliance.api.letters.draft_schemas import Approved
-from appliance.api.letters.drafts import DraftStale, draft_source
+from appliance.api.letters.drafts import draft_source
 from appliance.api.letters.kept import (
     DraftSource,
     Standing,
-    approvals_with,
+    approved,
+    change_kept,
     close_draft,
     needed_by,
     opened_draft,
     shown_drafts,
-    which_are_stale,
 )
 from appliance.api.letters.schemas import StepNeeded
 from appliance.api.messages import Request, Response
@@ -31,12 +31,10 @@ from appliance.errors import NotFound
 from appliance.letters.approvals import Assertion, next_to_sign
 from appliance.letters.errors import ApprovalMissing
 from appliance.letters.event import Approval
-from appliance.recorder.errors import DraftMoved
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
-_TRIES: Final = 8
 _encode = msgspec.json.Encoder().encode
 
 
@@ -112,21 +110,12 @@ def _approval(source: DraftSource, one: Standing, assertion: Assertion) -> Appro
 
 
 async def _add(worker: Worker, request: Request, approval: Approval) -> Response:
-    for _ in range(_TRIES):
-        source, one = await _find(worker, request)
-        if approval in one.kept.approvals:
-            break  # the same again
-        if (await which_are_stale(source, [one]))[0]:
-            raise DraftStale("the draft is stale: its letter or its kind is another one by now")
-        approvals = approvals_with(source, one.kept, approval)
-        one = one._replace(revision=one.revision + 1, kept=msgspec.structs.replace(one.kept, approvals=approvals))
-        try:
-            await worker.recorder.draft_sign(source.tenant, one.draft, one.revision, close_draft(source.cipher, one))
-        except DraftMoved:
-            continue
-        break
-    else:
-        raise DraftMoved("other approvals came at the same time: send it again")
+    async def write(source: DraftSource, one: Standing) -> None:
+        await worker.recorder.draft_sign(source.tenant, one.draft, one.revision, close_draft(source.cipher, one))
+
+    source, one = await change_kept(
+        lambda: _find(worker, request), lambda source, one: approved(source, one, approval), write
+    )
     return Response(_encode(await _page(source, one)))
 
 

@@ -189,11 +189,7 @@ async def _counter(
 def _periods(worker: Worker, tenant: str) -> dict[str, tuple[str, str]]:
     """(period, zone) by counter."""
     kinds: list[Kind] = [one.kind for one in worker.kinds.all_newest(tenant)]
-    return {
-        f"{quota.group or kind.id}/{name}": (quota.period, kind.zone)
-        for kind in kinds
-        for name, quota in kind.quotas.items()
-    }
+    return {counter: (quota.period, kind.zone) for kind in kinds for counter, quota in kind.counters().items()}
 
 
 async def _newest_file(worker: Worker, tenant: str) -> TariffFile | None:

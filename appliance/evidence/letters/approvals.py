@@ -12,6 +12,7 @@ import hashlib
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from appliance.base64url import from_base64url
 from appliance.ceremonies.errors import DocumentRefused, StatementRefused
 from appliance.der import DerError
 from appliance.evidence import cms
@@ -188,9 +189,9 @@ def _passkey(encoded: bytes, text: bytes, found: Journal) -> None:
     """A passkey's assertion (WebAuthn level 3, section 7.2): whether its challenge is this event. The public key stands
     in the constitution, not in the file."""
     client_data = read_json(encoded)["response"]["clientDataJSON"]
-    challenge = read_json(_from_base64url(client_data))["challenge"]
+    challenge = read_json(from_base64url(client_data))["challenge"]
     found.expect(
-        _from_base64url(challenge) == hashlib.sha256(text).digest(),
+        from_base64url(challenge) == hashlib.sha256(text).digest(),
         "content",
         "It is over exactly this event, before it was approved.",
         SubIndication.HASH_FAILURE,
@@ -201,7 +202,3 @@ def _passkey(encoded: bytes, text: bytes, found: Journal) -> None:
         SubIndication.NO_SIGNING_CERTIFICATE_FOUND,
         "A passkey's signature: its public key is not in the file.",
     )
-
-
-def _from_base64url(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

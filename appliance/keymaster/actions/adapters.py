@@ -6,8 +6,8 @@ import asyncio
 
 from appliance.box.adapters import adapter_files
 from appliance.box.home import Home
-from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings
+from appliance.box.versions import keep_version
 from appliance.ceremonies import DocumentRefused, Proposal
 from appliance.ceremonies.actions import InstallAdapter
 from appliance.filing import AdapterRefused, LoadedAdapter, check_adapter, read_adapter
@@ -49,12 +49,8 @@ def check(home: Home, settings: BoxSettings, action: InstallAdapter) -> LoadedAd
 def keep(home: Home, settings: BoxSettings, action: InstallAdapter) -> LoadedAdapter:
     """Write the adapter's file, once. Raises DocumentRefused. Blocks."""
     loaded = check(home, settings, action)
-    directory = home.adapters / (action.tenant or "") / loaded.adapter.id
-    for path in (directory.parent, directory):
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_file(directory / f"{loaded.adapter.version}.toml", action.adapter.encode(), 0o640)
-    sync_directory(directory)
-    sync_directory(directory.parent)
+    adapter, text = loaded.adapter, action.adapter.encode()
+    keep_version(home.adapters, action.tenant or "", adapter.id, f"{adapter.version}.toml", text)
     return loaded
 
 

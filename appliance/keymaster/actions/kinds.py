@@ -9,7 +9,7 @@ import msgspec
 
 from appliance.box.home import Home
 from appliance.box.kinds import kinds_of
-from appliance.box.process import sync_directory, write_file
+from appliance.box.versions import keep_version
 from appliance.ceremonies import DocumentRefused, Proposal
 from appliance.ceremonies.actions import InstallKind, SetApprovalPolicy
 from appliance.ceremonies.constitution import tenant_scope
@@ -56,12 +56,8 @@ def newest_kinds(home: Home, tenant: str) -> dict[str, LoadedKind]:
 def keep(home: Home, action: InstallKind) -> LoadedKind:
     """Write the kind's file, once. Raises DocumentRefused. Blocks."""
     loaded = check_kind(home, action)
-    directory = home.kinds / (action.tenant or "") / loaded.kind.id
-    for path in (directory.parent, directory):
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_file(directory / f"{loaded.kind.version}.toml", action.file.encode(), 0o640)
-    sync_directory(directory)
-    sync_directory(directory.parent)
+    kind, text = loaded.kind, action.file.encode()
+    keep_version(home.kinds, action.tenant or "", kind.id, f"{kind.version}.toml", text)
     return loaded
 
 

@@ -13,9 +13,10 @@ from appliance.keymaster.approvers import policy_names
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, executor
 from appliance.keymaster.standing import check_taken
-from appliance.letter_limits import LimitFile, LimitsRefused, TariffFile, compile_rules, compile_tariff, read_terms
+from appliance.letter_limits import LimitFile, LimitsRefused, TariffFile
 from appliance.letter_limits.against import against_kinds
 from appliance.letter_limits.files import digest
+from appliance.letter_limits.sound import form_of, read_sound_terms
 from appliance.recorder.terms import REASON_LIMIT
 
 
@@ -46,19 +47,9 @@ async def sensible(room: Room, _proposal: Proposal, action: SetLetterTerms) -> N
 def read(text: str) -> LimitFile | TariffFile:
     """Raises DocumentRefused."""
     try:
-        file = read_terms(text.encode())
-        if isinstance(file, LimitFile):
-            compile_rules(file)
-        else:
-            compile_tariff(file)
+        return read_sound_terms(text.encode())
     except (LimitsRefused, UnicodeEncodeError) as error:
         raise DocumentRefused(f"the file is not sound: {error}") from None
-    return file
-
-
-def form_of(file: LimitFile | TariffFile) -> str:
-    """As the recorder calls it."""
-    return "limits" if isinstance(file, LimitFile) else "tariff"
 
 
 @executor(SetLetterTerms, check=sensible)

@@ -18,6 +18,7 @@ from appliance.ceremonies.actions import MakeMessageKey
 from appliance.errors import NotFound
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, executor
+from appliance.keymaster.tenant_settings import tenant_of, with_tenant
 from hsm.agreement import AgreementKey, settle_or_make_agreement_key
 from hsm.inventory import TokenObject, list_objects
 from hsm.public_keys import public_key_der
@@ -30,7 +31,7 @@ async def may_make(room: Room, _proposal: Proposal, action: MakeMessageKey) -> N
     """The token has the tenant's release keys. Another tenant's, and one that nobody has, are refused alike."""
     if action.tenant is None:
         raise DocumentRefused("keys of messages are a tenant's")
-    owner = _tenant(room.settings, action.tenant)
+    owner = tenant_of(room.settings, action.tenant)
     if action.token not in {key.token for key in owner.agreement_keys}:
         raise NotFound("there is no such token of release keys")
 
@@ -63,19 +64,12 @@ def _make(ctx: ExecutionContext, name: str, label: str) -> tuple[bytes, list[Tok
     return public_key_der(public), made
 
 
-def _tenant(settings: BoxSettings, name: str) -> TenantSettings:
-    found = next((one for one in settings.tenants if one.name == name), None)
-    if found is None:
-        raise NotFound("there is no such tenant")
-    return found
-
-
 def _with(settings: BoxSettings, name: str, entry: MessageKeySettings) -> BoxSettings:
     """The settings in which the key is the first; there already, it stays in its place."""
 
     def placed(tenant: TenantSettings) -> TenantSettings:
-        if tenant.name != name or entry in tenant.message_keys:
+        if entry in tenant.message_keys:
             return tenant
         return msgspec.structs.replace(tenant, message_keys=[entry, *tenant.message_keys][:OPENING])
 
-    return msgspec.structs.replace(settings, tenants=[placed(one) for one in settings.tenants])
+    return with_tenant(settings, name, placed)

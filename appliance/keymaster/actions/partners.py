@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from appliance.box.home import Home
-from appliance.box.partners import newest_profile, partner_names, profile_files
-from appliance.box.process import sync_directory, write_file
+from appliance.box.partners import newest_profile
+from appliance.box.versions import keep_version, names_of, version_files
 from appliance.ceremonies import DocumentRefused, Proposal, digest, encode
 from appliance.ceremonies.actions import SetPartner
 from appliance.gateway import SCHEMES, PartnerProfile, PartnerRefused, check_profile
@@ -45,12 +45,7 @@ def keep(home: Home, action: SetPartner, proposal: str, step: int) -> PartnerPro
         return last
     previous = None if last is None else digest(encode(last))
     made = _profile(action, 1 if last is None else last.version + 1, previous, proposal, step)
-    directory = home.partners / tenant / action.partner
-    for path in (directory.parent, directory):
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_file(directory / f"{made.version}.json", encode(made), 0o640)
-    sync_directory(directory)
-    sync_directory(directory.parent)
+    keep_version(home.partners, tenant, action.partner, f"{made.version}.json", encode(made))
     return made
 
 
@@ -68,7 +63,8 @@ async def partners(room: Room, tenant: str) -> list[bytes]:
     name = tenant_name(tenant)
 
     def newest() -> list[bytes]:
-        files = (profile_files(room.home, name, one) for one in partner_names(room.home, name))
+        root = room.home.partners
+        files = (version_files(root, name, one) for one in names_of(root, name))
         return [versions[-1].read_bytes() for versions in files if versions]
 
     return await asyncio.to_thread(newest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from appliance.box.home import Home
-from appliance.box.process import sync_directory, write_file
+from appliance.box.versions import keep_version
 from appliance.ceremonies import DocumentRefused, Proposal, decode, digest, encode
 from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
 from appliance.keymaster.approvers import ApprovalPolicy, approvers_of, policies_of, policy_names, publish_approvers
@@ -62,10 +62,7 @@ def keep(home: Home, action: SetApprovalPolicy, proposal: str, step: int) -> App
         proposal=proposal,
         step=step,
     )
-    directory = home.policies / tenant / action.policy
-    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_file(directory / f"{made.version}.json", encode(made), 0o640)
-    sync_directory(directory)
+    keep_version(home.policies, tenant, action.policy, f"{made.version}.json", encode(made))
     return made
 
 

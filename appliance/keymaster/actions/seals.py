@@ -10,8 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from appliance.box.home import Home
-from appliance.box.process import sync_directory, write_file
-from appliance.box.seal_objects import seal_object_names, seal_object_versions
+from appliance.box.seal_objects import seal_object_versions
+from appliance.box.versions import keep_version, names_of
 from appliance.ceremonies import DocumentRefused, Proposal, digest, encode
 from appliance.ceremonies.actions import RegisterSeal, WithdrawSeal
 from appliance.ceremonies.canonical import instant
@@ -47,7 +47,7 @@ async def _check_picture(room: Room, action: RegisterSeal) -> None:
 
 async def known(room: Room, _proposal: Proposal, action: WithdrawSeal) -> None:
     """There is such a seal object."""
-    if action.tenant is None or action.seal not in seal_object_names(room.home, action.tenant):
+    if action.tenant is None or action.seal not in names_of(room.home.seal_objects, action.tenant):
         raise DocumentRefused("the tenant has no such seal object")
 
 
@@ -101,12 +101,7 @@ def _keep(
     if last is not None and (last.proposal, last.step) == (ctx.digest, ctx.step):
         return last
     made = following(last, digest(texts[-1]) if texts else None)
-    directory = home.seal_objects / tenant / name
-    for path in (directory.parent, directory):
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_file(directory / f"{made.version}.json", encode(made), 0o640)
-    sync_directory(directory)
-    sync_directory(directory.parent)
+    keep_version(home.seal_objects, tenant, name, f"{made.version}.json", encode(made))
     return made
 
 
@@ -120,4 +115,4 @@ def _result(made: SealObject) -> StepResult:
 async def seal_objects(room: Room, tenant: str) -> list[bytes]:
     """The newest version of each of a tenant's seal objects, canonical."""
     name = tenant_name(tenant)
-    return [seal_object_versions(room.home, name, one)[-1] for one in seal_object_names(room.home, name)]
+    return [seal_object_versions(room.home, name, one)[-1] for one in names_of(room.home.seal_objects, name)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from appliance.box.settings import BoxSettings
+from appliance.box.settings import TenantSettings
 from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import RenameTenant, ResumeTenant, SetQuota, SuspendTenant
 from appliance.errors import NotFound
@@ -18,12 +18,7 @@ from appliance.keymaster.keys.ledger_watch import last_found, settle_owner
 from appliance.keymaster.keys.ownership import note
 from appliance.keymaster.registry import StepResult, answers, executor
 from appliance.keymaster.standing import check_taken, last_word
-
-
-def check_tenant(room: Room, name: str | None) -> None:
-    """Raises NotFound."""
-    if all(tenant.name != name for tenant in room.settings.tenants):
-        raise NotFound("the box has no such tenant")
+from appliance.keymaster.tenant_settings import tenant_of, with_tenant
 
 
 async def known(room: Room, proposal: Proposal, action: SetQuota | SuspendTenant | ResumeTenant | RenameTenant) -> None:
@@ -44,19 +39,14 @@ async def may_rename(room: Room, proposal: Proposal, action: RenameTenant) -> No
 @executor(RenameTenant, check=may_rename)
 async def rename_tenant(ctx: ExecutionContext, action: RenameTenant) -> StepResult:
     """The name that certificates say from now on; those that are in force stay as they are."""
-    check_tenant(ctx.room, action.name)
-    settings = next(tenant for tenant in ctx.settings.tenants if tenant.name == action.name)
+    standing = tenant_of(ctx.settings, action.name)
     # What stood before is noted: a run after a crash finds the new name in the settings.
-    before = msgspec.json.decode(note(ctx, "registered-before", msgspec.json.encode(settings.organisation)))
+    before = msgspec.json.decode(note(ctx, "registered-before", msgspec.json.encode(standing.organisation)))
 
-    def change(following: BoxSettings) -> BoxSettings:
-        tenants = [
-            msgspec.structs.replace(one, organisation=action.title) if one.name == action.name else one
-            for one in following.tenants
-        ]
-        return msgspec.structs.replace(following, tenants=tenants)
+    def renamed(one: TenantSettings) -> TenantSettings:
+        return msgspec.structs.replace(one, organisation=action.title)
 
-    await ctx.room.change_settings(change)
+    await ctx.room.change_settings(lambda settings: with_tenant(settings, action.name, renamed))
     facts: dict[str, Any] = {"tenant": action.name, "registered": action.title, "registered_before": before}
     return StepResult(facts)
 

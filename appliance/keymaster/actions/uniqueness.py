@@ -10,14 +10,15 @@ import asyncio
 
 import msgspec
 
-from appliance.box.settings import BoxSettings, TenantSettings
+from appliance.box.settings import TenantSettings
 from appliance.ceremonies import DocumentRefused, Proposal
 from appliance.ceremonies.actions import MakeUniquenessKey
-from appliance.errors import Conflict, NotFound
+from appliance.errors import Conflict
 from appliance.keymaster.actions.keys import was_begun
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.mac_keys import make_mac_key
 from appliance.keymaster.registry import StepResult, executor
+from appliance.keymaster.tenant_settings import tenant_of, with_tenant
 
 
 class UniquenessKept(Conflict):
@@ -32,7 +33,7 @@ async def may_make(room: Room, proposal: Proposal, action: MakeUniquenessKey) ->
     """The tenant has no such key, and nothing was ever used under one."""
     if action.tenant is None:
         raise DocumentRefused("keys of uniqueness are a tenant's or a federation's")
-    if _tenant(room.settings, action.tenant).uniqueness_key is not None:
+    if tenant_of(room.settings, action.tenant).uniqueness_key is not None:
         if was_begun(room, proposal):
             return  # an earlier run may have made it: the step finds whether it is that one
         raise UniquenessKept("the tenant has a key of uniqueness, and nothing takes its place")
@@ -47,24 +48,14 @@ async def check_never_used(room: Room, tenant: str, scope: str) -> None:
 
 @executor(MakeUniquenessKey, check=may_make)
 async def make_uniqueness_key(ctx: ExecutionContext, action: MakeUniquenessKey) -> StepResult:
-    tenant = _tenant(ctx.settings, str(action.tenant))
+    tenant = tenant_of(ctx.settings, str(action.tenant))
     token = await asyncio.to_thread(ctx.room.user_token, tenant.token)
     uri = await make_mac_key(ctx, token, tenant.token, f"{tenant.name}-uniqueness-{ctx.key_id.hex()[:8]}")
     if tenant.uniqueness_key not in {None, uri}:
         raise UniquenessKept("the tenant has a key of uniqueness, and nothing takes its place")
-    await ctx.room.change_settings(lambda settings: _with(settings, tenant.name, uri))
+
+    def placed(one: TenantSettings) -> TenantSettings:
+        return msgspec.structs.replace(one, uniqueness_key=uri)
+
+    await ctx.room.change_settings(lambda settings: with_tenant(settings, tenant.name, placed))
     return StepResult({"tenant": tenant.name, "token": tenant.token, "id": ctx.key_id.hex()})
-
-
-def _tenant(settings: BoxSettings, name: str) -> TenantSettings:
-    found = next((one for one in settings.tenants if one.name == name), None)
-    if found is None:
-        raise NotFound("there is no such tenant")
-    return found
-
-
-def _with(settings: BoxSettings, name: str, uri: str) -> BoxSettings:
-    tenants = [
-        msgspec.structs.replace(one, uniqueness_key=uri) if one.name == name else one for one in settings.tenants
-    ]
-    return msgspec.structs.replace(settings, tenants=tenants)

@@ -21,6 +21,7 @@ from webauthn.helpers.cose import COSEAlgorithmIdentifier
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import AttestationFormat
 
+from appliance.base64url import to_base64url
 from appliance.ceremonies import StatementRefused
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.ceremonies.cose import ALGORITHMS, read_cbor, read_cose_key
@@ -28,9 +29,8 @@ from appliance.ceremonies.webauthn import (
     AttestedCredential,
     check_client_data,
     check_presence,
-    from_base64url,
     read_authenticator_data,
-    to_base64url,
+    read_base64url,
 )
 from appliance.certificate_reading import read_certificate
 from appliance.der import OCTET_STRING, DerError, Reader
@@ -75,8 +75,8 @@ def verify_registration(rules: ApprovalRules, registration: Registration, challe
 
 def _verify(rules: ApprovalRules, registration: Registration, challenge: bytes) -> Credential:
     response = registration.response
-    check_client_data(from_base64url(response.client_data, "client data"), "webauthn.create", challenge, rules.origins)
-    attestation = read_cbor(from_base64url(response.attestation_object, "attestation"))
+    check_client_data(read_base64url(response.client_data, "client data"), "webauthn.create", challenge, rules.origins)
+    attestation = read_cbor(read_base64url(response.attestation_object, "attestation"))
     if not isinstance(attestation, dict) or not isinstance(attestation.get("authData"), bytes):
         raise PasskeyRefused("the attestation has no authenticator data")
     data = read_authenticator_data(attestation["authData"])

@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 import hsm
-from appliance.box.settings import BoxSettings, ReleaseKeySettings
+from appliance.box.settings import BoxSettings, ReleaseKeySettings, TenantSettings
 from appliance.ceremonies import DocumentRefused, Proposal
 from appliance.ceremonies.actions import CreateTenant, GenerateKey, InitialiseToken
 from appliance.errors import Conflict, NotFound
 from appliance.keymaster.context import Room
 from appliance.keymaster.keys.ledger import LedgerKey
 from appliance.keymaster.keys.ownership import check_unused, first_of
+from appliance.keymaster.tenant_settings import with_tenant
 from appliance.letters.veil import UNOPENED, key_id
 from hsm.agreement import AgreementKey
 from hsm.public_keys import PublicKey
@@ -87,11 +88,11 @@ def makes_release_token(proposal: Proposal, action: InitialiseToken) -> bool:
 def with_release_key(settings: BoxSettings, key: LedgerKey, certificate: str) -> BoxSettings:
     """The settings in which the key is the first that senders get; there already, it stays in its place."""
     entry = ReleaseKeySettings(name=key.label, token=key.token, key_uri=key.uri, certificate=certificate)
-    tenants = [
-        msgspec.structs.replace(one, release_keys=_placed(one.release_keys, entry)) if one.name == key.tenant else one
-        for one in settings.tenants
-    ]
-    return msgspec.structs.replace(settings, tenants=tenants)
+
+    def placed(one: TenantSettings) -> TenantSettings:
+        return msgspec.structs.replace(one, release_keys=_placed(one.release_keys, entry))
+
+    return with_tenant(settings, key.tenant, placed)
 
 
 def _placed(known: list[ReleaseKeySettings], entry: ReleaseKeySettings) -> list[ReleaseKeySettings]:
@@ -102,13 +103,11 @@ def _placed(known: list[ReleaseKeySettings], entry: ReleaseKeySettings) -> list[
 
 def without_release_key(settings: BoxSettings, key: LedgerKey) -> BoxSettings:
     """The settings without a key that opens nothing any more."""
-    tenants = [
-        msgspec.structs.replace(one, release_keys=[it for it in one.release_keys if it.name != key.label])
-        if one.name == key.tenant
-        else one
-        for one in settings.tenants
-    ]
-    return msgspec.structs.replace(settings, tenants=tenants)
+
+    def without(one: TenantSettings) -> TenantSettings:
+        return msgspec.structs.replace(one, release_keys=[it for it in one.release_keys if it.name != key.label])
+
+    return with_tenant(settings, key.tenant, without)
 
 
 async def unopened(room: Room, key: LedgerKey) -> int:

@@ -17,9 +17,9 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.base64url import from_base64url, to_base64url
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.ceremonies.cose import read_cose_key
-from appliance.ceremonies.webauthn import from_base64url, to_base64url
 from appliance.der import octet_string
 from appliance.keymaster.approve.registration import (
     PasskeyRefused,
@@ -145,8 +145,8 @@ class Maker:
     def attest(self, officer: SoftwareOfficer, model: str) -> dict[str, Any]:
         """A registration with a packed attestation; `model`: what the certificate says, empty for none."""
         made = officer.register(CHALLENGE)
-        client_data = from_base64url(made["response"]["clientDataJSON"], "")
-        data = cbor2.loads(from_base64url(made["response"]["attestationObject"], ""))["authData"]
+        client_data = from_base64url(made["response"]["clientDataJSON"])
+        data = cbor2.loads(from_base64url(made["response"]["attestationObject"]))["authData"]
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Attestation")])
         leaf = self._sign(subject, key, model)
@@ -186,7 +186,7 @@ def test_altered_registrations_never_pass_as_another_key(part: str, place: int, 
     """Without attestation nothing signs a registration: what passes must still be this officer's id, or a sound key."""
     officer = SoftwareOfficer("ann")
     made = officer.register(CHALLENGE, attestation="packed")
-    data = bytearray(from_base64url(made["response"][part], ""))
+    data = bytearray(from_base64url(made["response"][part]))
     data[place % len(data)] ^= change
     made["response"][part] = to_base64url(bytes(data))
     with pytest.raises(PasskeyRefused):

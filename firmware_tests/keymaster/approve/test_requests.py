@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.base64url import from_base64url
 from appliance.box.management_front import management_origin
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import GenerateKey
@@ -72,9 +73,8 @@ def enrol(on_stage: Stage, officer: SoftwareOfficer, name: str) -> None:
 
 
 def from_text(text: str) -> bytes:
-    from appliance.ceremonies.webauthn import from_base64url
 
-    return from_base64url(text, "challenge")
+    return from_base64url(text)
 
 
 def said(officer: SoftwareOfficer, verb: str, digest: str, **knobs: Any) -> dict[str, Any]:

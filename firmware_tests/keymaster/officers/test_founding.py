@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from appliance.base64url import from_base64url, to_base64url
 from appliance.ceremonies import DocumentRefused, StatementRefused, digest, encode
 from appliance.ceremonies.constitution import ApprovalRules
 from appliance.ceremonies.proposal import digest_words
-from appliance.ceremonies.webauthn import from_base64url, to_base64url
 from appliance.errors import Conflict
 from appliance.keymaster.approve.registration import PasskeyRefused, Registration
 from appliance.keymaster.approve.service import ApprovalService
@@ -67,8 +67,8 @@ class Maker:
     def register(self, officer: SoftwareOfficer, challenge: bytes) -> Registration:
         """A registration that the maker's attestation stands in."""
         made = officer.register(challenge)
-        client_data = from_base64url(made["response"]["clientDataJSON"], "")
-        data = cbor2.loads(from_base64url(made["response"]["attestationObject"], ""))["authData"]
+        client_data = from_base64url(made["response"]["clientDataJSON"])
+        data = cbor2.loads(from_base64url(made["response"]["attestationObject"]))["authData"]
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name(
             [
@@ -116,7 +116,7 @@ class Served(ServedLife):
         code = link.removeprefix(f"{ORIGIN}/enrol/")
         options = self.do(self.pages.invitation(code))["options"]
         assert options["attestation"] == "direct"  # type: ignore[index]
-        challenge = from_base64url(options["challenge"], "challenge")  # type: ignore[index]
+        challenge = from_base64url(options["challenge"])  # type: ignore[index]
         candidate = self.do(self.pages.register(code, maker.register(officer, challenge)))
         digits = self.console("code", str(candidate["id"])).strip()
         assert self.do(self.pages.confirm(str(candidate["id"]), digits))["state"] == "confirmed"

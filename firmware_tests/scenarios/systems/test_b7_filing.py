@@ -96,9 +96,10 @@ def test_b7_the_box_files_it_and_takes_the_receipt(
 
     with shows("B7", "K10", "Results are exported as a table, each with the number of the fund's receipt"):
         with town.http("guarantor") as http:
-            table = http.get("/v1/filings", params={"state": "accepted", "form": "csv"}).text
+            table = http.get("/v1/filings", params={"state": "accepted"}, headers={"Accept": "text/csv"}).text
         (row,) = [line for line in table.splitlines() if line.startswith(letter)]
         assert happened(guarantor, letter)[-1][1].receipts[0].number in row
+        assert fund.filed(str(batch["batch"]))[-1]["requestNo"] in row
 
 
 def test_b7_the_fund_takes_it_and_answers_later(
