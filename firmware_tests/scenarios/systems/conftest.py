@@ -21,16 +21,19 @@ from appliance.ceremonies.actions import InstallAdapter
 from appliance.client import Client, Credentials
 from appliance.keymaster.actions.adapters import keep as keep_adapter
 from appliance.keymaster.actions.partners import keep
+from appliance.letters.approvers import FILE
 from firmware_tests.filing.authority import Authority
 from firmware_tests.gateway.docking import Partner, connected, profile_of
 from firmware_tests.gateway.partner import Party
+from firmware_tests.mgmt_service.managed import OFFICERS, ManagedBox, Visitor
 from firmware_tests.patient import Patient
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import take_shown
 from firmware_tests.scenarios.systems.desks import DESKS
 from firmware_tests.scenarios.systems.markers import written
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import Offline
+from firmware_tests.scenarios.systems.overseers import Overseer
+from firmware_tests.scenarios.systems.practice import Offline, wait_until
 
 TENANTS = ("guarantor", "bank", "second-bank", "platform", "supervisor")
 """A guarantor (bank, insurer or guarantee company), two banks, a platform, a supervising authority."""
@@ -52,9 +55,11 @@ def fund(open_directory: Path) -> Iterator[Authority]:
 
 
 @pytest.fixture(scope="session")
-def town(open_directory: Path, office: Office, fund: Authority) -> Iterator[RunningBox]:
-    """The box: every tenant with the kinds that ship, and desks that may do only what their role lets them."""
-    box = RunningBox(open_directory / "town", *TENANTS)
+def hall(open_directory: Path, office: Office, fund: Authority) -> Iterator[ManagedBox]:
+    """The town's box with its officers and their pages: every tenant with the kinds that ship, and desks that may do
+    only what their role lets them."""
+    made = ManagedBox(open_directory / "town", *TENANTS)
+    box = made.running
     box.provision()
     _install_own(box.home)
     _file_with(box.home, fund)
@@ -66,15 +71,43 @@ def town(open_directory: Path, office: Office, fund: Authority) -> Iterator[Runn
         timeout=60,
         cwd=ROOT,
     )
-    box.start("--public", "127.0.0.1:0")
+    made.start("--public", "127.0.0.1:0")
     with box.admin() as admin:
         for desk in DESKS:
             admin.enrol_application(desk.tenant, desk.name, desk.permissions)
             shown = x509.load_pem_x509_certificate((box.home.clients / f"{desk.name}.crt").read_bytes())
             begins, ends = int(shown.not_valid_before_utc.timestamp()), int(shown.not_valid_after_utc.timestamp())
             admin.enrol_certificate(desk.tenant, desk.name, shown.fingerprint(hashes.SHA256()), begins, ends)
-    yield box
-    assert box.stop() == 0, box.said()
+    with made.console() as console:
+        office.enrol(console)
+    made.found_with({scope: OFFICERS for scope in ("box", *(f"tenant/{tenant}" for tenant in TENANTS))})
+    wait_until(lambda: all((box.home.policies / tenant / FILE).exists() for tenant in TENANTS))
+    yield made
+    assert made.stop() == 0, box.said()
+
+
+@pytest.fixture(scope="session")
+def town(hall: ManagedBox) -> RunningBox:
+    """The box itself."""
+    return hall.running
+
+
+@pytest.fixture(scope="session")
+def ann(hall: ManagedBox) -> Visitor:
+    """An officer of every institution of the town, signed in at its pages."""
+    return hall.signed_in("ann")
+
+
+@pytest.fixture
+def overseers(hall: ManagedBox, ann: Visitor) -> Callable[..., Overseer]:
+    """overseers(person, *tenants): a supervisory authority's or an investor's person whom officers of these tenants let
+    read their letters, signed in by the link that they sent her."""
+
+    def made(person: str, *tenants: str) -> Overseer:
+        ann.sign_in()  # naming a reader wants a fresh passkey
+        return Overseer.named(hall, ann, person, tenants)
+
+    return made
 
 
 def _file_with(home: Home, fund: Authority) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import (
     Offline,
     day,
@@ -22,10 +24,11 @@ from firmware_tests.scenarios.systems.practice import (
 
 not_yet("C18", "K3", "transaction id, block hash and height of each step come with the anchors")
 not_yet("C18", "K15", "each underwriter's own certificate, issued by itself, is shown by the scenarios of enrolment")
-not_yet("C18", "K18", "the regulator's read-only view is not in the API yet")
 
 
-def test_c18_syndicate_and_issue(bank: Client, office: Office, offline: Offline) -> None:
+def test_c18_syndicate_and_issue(
+    bank: Client, office: Office, offline: Offline, overseers: Callable[..., Overseer]
+) -> None:
     bond = {
         "code": f"ZH{secrets.token_hex(4).upper()}",
         "issuer": firm("中国银行"),
@@ -94,3 +97,16 @@ def test_c18_syndicate_and_issue(bank: Client, office: Office, offline: Offline)
     ):
         assert story(bank, letter) == ["invite", "join", "join", "join", "form", "price", "issue", "report"]
         assert offline.passes(bank.evidence(letter))
+
+    with shows(
+        "C18", "K18", "The regulator follows the issue by itself: each step with its signers and its place in the log"
+    ):
+        regulator = overseers("jiaoyishang", "bank")
+        steps = regulator.letter("bank", letter)["events"]
+        assert [one["event"] for one in steps] == story(bank, letter)
+        assert [one["person"] for one in steps[5]["approvals"]] == ["li-ming", "zhang-wei"]
+        leaves = [one["leaf"] for one in steps]
+        assert leaves == sorted(set(leaves))
+        assert all(one["stamped"] and len(one["record"]) == 44 for one in steps)
+        assert regulator.evidence("bank", letter) == bank.evidence(letter)
+        assert regulator.sees_nothing_else("bank")
