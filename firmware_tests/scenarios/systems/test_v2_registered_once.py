@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from typing import Any
 
 from appliance.client import Client
-from appliance.client.errors import Refused
 from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.practice import day, digits, firm, happened, receipt, refuses, yuan
+from firmware_tests.scenarios.systems.practice import (
+    day,
+    digest,
+    digits,
+    firm,
+    happened,
+    receipt,
+    refuses,
+    taken_in,
+    written,
+    yuan,
+)
 from firmware_tests.scenarios.systems.vouchers import issued
 
-not_yet(
-    "V2",
-    "K10",
-    "a receivable begins with the register's receipt, which is handed in; adapters file letters that stand already",
-)
+not_yet("V2", "K10", "the box does not fetch the register's receipt: adapters file letters that stand already")
 
 
 def receivable() -> dict[str, Any]:
@@ -29,7 +37,7 @@ def receivable() -> dict[str, Any]:
 
 
 def test_v2_no_receivable_is_pledged_twice(
-    bank: Client, second_bank: Client, supplier: Client, core_firm: Client, funder: Client
+    bank: Client, second_bank: Client, supplier: Client, core_firm: Client, funder: Client, tmp_path: Path
 ) -> None:
     claim = receivable()
 
@@ -70,14 +78,43 @@ def test_v2_no_receivable_is_pledged_twice(
         kept = [event.receipts[0].registry for _, event in happened(funder, voucher) if event.receipts]
         assert kept == ["zhongdeng", "zhongdeng"]
 
+    header = ("发票代码", "发票号码", "债权人", "债权人编号", "债务人", "债务人编号", "金额", "币种", "登记到期日")
+    receipts = ("zhongdeng 编号", "zhongdeng 回执")
+    given = [registration(receivable()), registration(claim), registration(receivable() | {"invoice_code": "12345"})]
+    places = {"币种": "fields.amount.currency"}
+
     with shows(
-        "V2", "K10", "A batch of rows gets a verdict each: registered, taken by whomever, or wrong in a named field"
+        "V2", "K10", "A file of receivables with their receipts: registered, taken by whomever, or wrong in a column"
     ):
-        rows = [receivable(), claim, receivable() | {"invoice_code": "12345"}]
-        verdicts = []
-        for row in rows:
-            try:
-                verdicts.append(bank.begin_letter("receivable", row, receipts=[receipt("zhongdeng")]).state)
-            except Refused as error:
-                verdicts.append(error.code)
-        assert verdicts == ["registered", "taken", "field-refused"]
+        rows = written(tmp_path / "receivables.csv", (*header, *receipts), given)
+        run, told = taken_in(bank, rows, "receivable", mapping=places)
+        assert (run.accepted, run.refused) == (1, 2)
+        assert [(one.verdict, one.code, one.column) for one in told[1:]] == [
+            ("refused", "taken", None),
+            ("refused", "field-refused", "发票代码"),
+        ]
+        sealed = happened(bank, told[0].letter or "")[0][1].receipts[0]
+        assert (sealed.registry, sealed.number) == ("zhongdeng", given[0][-2])
+        assert sealed.digest == digest(base64.b64decode(given[0][-1]))
+
+    with shows("V2", "K10 K8", "A row without its receipt, or with one that was used, registers nothing"):
+        bare, used = registration(receivable()), registration(receivable())
+        bare[-2:], used[-2:] = ["", ""], given[0][-2:]
+        rows = written(tmp_path / "more.xlsx", (*header, *receipts), [bare, used])
+        run, told = taken_in(bank, rows, "receivable", mapping=places)
+        assert (run.accepted, run.refused) == (0, 2)
+        assert [(one.code, "zhongdeng" in (one.text or "")) for one in told] == [
+            ("field-refused", True),
+            ("taken", False),
+        ]
+
+
+def registration(claim: dict[str, Any]) -> list[str]:
+    """A row of a file: the receivable, and what the register handed out for it."""
+    creditor, debtor, amount = claim["creditor"], claim["debtor"], claim["amount"]
+    proof = receipt("zhongdeng")
+    return [
+        claim["invoice_code"], claim["invoice_number"], creditor["name"], creditor["id"], debtor["name"], debtor["id"],
+        amount["amount"], amount["currency"], claim["registered_until"],
+        proof.number, base64.b64encode(proof.receipt).decode(),
+    ]  # fmt: skip
