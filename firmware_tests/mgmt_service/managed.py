@@ -141,13 +141,33 @@ class ManagedBox:
                 shown = desk.state_(encode(self.officers[name].sign(verb, digest)))  # type: ignore[arg-type]
         return shown
 
-    def decide(self, *actions: Action) -> None:
-        """A ceremony from proposal to execution: ann asks, bo approves."""
+    def decide(self, *actions: Action) -> list[str]:
+        """A ceremony from proposal to execution: ann asks, bo approves. What the console showed meanwhile."""
+        return self._held(actions)[1]
+
+    def held(self, *actions: Action) -> dict[str, Any]:
+        """The same; its steps with their facts, and its outputs."""
+        digest = self._held(actions)[0]
+        with self.desk() as desk:
+            return {**desk.proposal(digest), "outputs": desk.transcript(digest)["outputs"]}
+
+    def _held(self, actions: Sequence[Action]) -> tuple[str, list[str]]:
         digest = self._proposed(actions)
         self.say(digest, "request ann", "approve bo")
-        with self.desk() as desk:
-            shown = desk.execute(digest, 30.0)
-        assert shown["state"] == "executed", shown
+        shown: list[str] = []
+        with self.desk() as desk, self.console() as console:
+            desk.execute(digest)
+
+            def ended() -> bool:
+                for waiting in console.pending():
+                    shown.append(console.text(waiting["number"]))
+                    console.answer(waiting["number"], "")
+                return bool(desk.proposal(digest)["state"] != "executing")
+
+            wait_until(ended, 30, "the end of the ceremony")
+            row = desk.proposal(digest)
+        assert row["state"] == "executed", row["error"]
+        return digest, shown
 
     def one_word(self, action: Action) -> None:
         """What takes power away, by ann's word alone, at once."""

@@ -31,6 +31,7 @@ from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import take_shown
 from firmware_tests.scenarios.systems.desks import DESKS
 from firmware_tests.scenarios.systems.markers import written
+from firmware_tests.scenarios.systems.members import Member, joined
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import Offline, wait_until
@@ -200,6 +201,19 @@ def core_firm(clients: Callable[[str], Client]) -> Client:
 def funder(clients: Callable[[str], Client]) -> Client:
     """A funding bank's program at the platform."""
     return clients("funder-desk")
+
+
+@pytest.fixture
+def join(hall: ManagedBox, tmp_path: Path) -> Iterator[Callable[[str, str, str], Member]]:
+    """join(tenant, name, role): a program that gets a certificate of its own by itself."""
+    with ExitStack() as stack:
+
+        def made(tenant: str, name: str, role: str) -> Member:
+            member = joined(hall, tenant, name, role, tmp_path)
+            stack.enter_context(member.client)
+            return member
+
+        yield made
 
 
 @pytest.fixture(scope="session")
