@@ -112,7 +112,8 @@ def overseers(hall: ManagedBox, ann: Visitor) -> Callable[..., Overseer]:
 
 
 def _file_with(home: Home, fund: Authority) -> None:
-    """Adapters for three interfaces, as the keymaster would have kept them, and their host among those allowed."""
+    """Adapters for three interfaces of a fund and for a register, as the keymaster would have kept them, and their host
+    among those allowed."""
     settings = msgspec.structs.replace(read_settings(home.settings), filing_hosts=(fund.host,))
     write_settings(home.settings, settings)
     for version in ("4.0", "4.1", "5.0"):
@@ -120,6 +121,10 @@ def _file_with(home: Home, fund: Authority) -> None:
         later = version == "5.0"
         text = fund.adapter(id=f"fund-{name}", interface=version, path=f"v{name}", key="guarantor-seal", later=later)
         keep_adapter(home, settings, InstallAdapter(tenant="guarantor", adapter=text))
+    text = (Path(__file__).parent / "adapters" / "zhongdeng.toml").read_text().replace("HOST", fund.host)
+    for name, file in (("CA", "ca"), ("CERTIFICATE", "receipts")):
+        text = text.replace(f'"""\n{name}"""', f'"""\n{(fund.directory / f"{file}.crt").read_text()}"""')
+    keep_adapter(home, settings, InstallAdapter(tenant="platform", adapter=text))
 
 
 def _install_own(home: Home) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.filing.authority import Authority
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.practice import (
+    Offline,
     day,
     digest,
     digits,
@@ -17,12 +20,11 @@ from firmware_tests.scenarios.systems.practice import (
     receipt,
     refuses,
     taken_in,
+    wait_until,
     written,
     yuan,
 )
 from firmware_tests.scenarios.systems.vouchers import issued
-
-not_yet("V2", "K10", "the box does not fetch the register's receipt: adapters file letters that stand already")
 
 
 def receivable() -> dict[str, Any]:
@@ -107,6 +109,34 @@ def test_v2_no_receivable_is_pledged_twice(
             ("field-refused", True),
             ("taken", False),
         ]
+
+
+def test_v2_the_box_registers_with_the_outside_register(
+    platform: Client, bank: Client, fund: Authority, offline: Offline
+) -> None:
+    claim, refused = receivable(), receivable()
+    fund.habits[:] = ["busy", "forged"]
+    fund.faults[str(refused["invoice_number"])] = [{"line": 1, "message": "发票代码不存在"}]
+
+    with shows("V2", "K10 K8", "Asked for, it is taken at once; the box registers it outside until the receipt comes"):
+        letter = platform.begin_letter("receivable", claim, event="request").happened.letter
+        with refuses("taken"):
+            bank.begin_letter("receivable", claim, receipts=[receipt("zhongdeng")])
+        wait_until(lambda: platform.letter(letter).state == "registered")
+        entered = happened(platform, letter)[-1][1]
+        assert (entered.event, entered.actor.application) == ("enter", "@box")
+        assert entered.receipts[0].registry == "zhongdeng"
+        assert fund.came(str(claim["invoice_number"])) >= 3
+        assert offline.passes(platform.evidence(letter))
+
+    with shows(
+        "V2", "K8", "What the register turns down is free for others again, with the register's signed reason kept"
+    ):
+        other = platform.begin_letter("receivable", refused, event="request").happened.letter
+        wait_until(lambda: platform.letter(other).state == "turned-down")
+        assert bank.begin_letter("receivable", refused, receipts=[receipt("zhongdeng")]).state == "registered"
+        (kept,) = [text for name, text in platform.letter_events(other).events[-1].beside.items() if "receipt" in name]
+        assert json.loads(base64.urlsafe_b64decode(kept.split(b".")[1] + b"=="))["status"] == "RETURNED"
 
 
 def registration(claim: dict[str, Any]) -> list[str]:
