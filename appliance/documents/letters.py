@@ -20,7 +20,8 @@ from appliance.documents.inert import inert
 from appliance.documents.rendering import FONTS, TEMPLATES
 from appliance.documents.setter import faces, profile_of
 from appliance.pdf.page import LetterPage, laid_out, read_page
-from appliance.pdf.setting import TEMPLATE, Attachment, BeyondSetter, Profile, set_letter
+from appliance.pdf.setting import TEMPLATES as SET_HERE
+from appliance.pdf.setting import Attachment, BeyondSetter, Profile, set_letter
 
 FAMILIES: Final = ("Noto Serif CJK SC", "Noto Sans CJK SC")
 ATTACHED: Final = "letter.json"
@@ -77,14 +78,14 @@ def render_letter(request: RenderLetterRequest) -> bytes:
     if request.template_digest not in ("", digest):
         raise NotRendered(f"template: its digest is {digest}, not the one that is asked for")
     attachment = _attachment(request.attachment)
-    if page is not None and digest == TEMPLATE and not request.creator.startswith(_TYPST):
+    if page is not None and digest in SET_HERE and not request.creator.startswith(_TYPST):
         with contextlib.suppress(BeyondSetter):
-            return _set_here(request, page)
+            return _set_here(request, page, digest)
     data = _json(inert(_given(request.data))) if page is None else _json(_laid_out(page))
     return _set_by_typst(request, source, {"data": data, "attachment": attachment, "template": digest})
 
 
-def _set_here(request: RenderLetterRequest, page: LetterPage) -> bytes:
+def _set_here(request: RenderLetterRequest, page: LetterPage, template: str) -> bytes:
     """Raises BeyondSetter, NotRendered, FontsMissing."""
     return set_letter(
         page,
@@ -93,6 +94,7 @@ def _set_here(request: RenderLetterRequest, page: LetterPage) -> bytes:
         request.time_s,
         faces(),
         _profile(),
+        template,
     )
 
 

@@ -37,5 +37,6 @@ class RowKeys:
 
     def content(self, row: Row) -> bytes:
         """8 bytes: of what stands in it, to tell whether it is the same row."""
-        text = b"content\n" + _encode((row.letter, row.fields, row.data))
+        beside = (row.envelopes, row.receipts) if row.envelopes or row.receipts else ()
+        text = b"content\n" + _encode((row.letter, row.fields, row.data, *beside))
         return hmac.digest(self._secret, text, "sha256")[:CONTENT_BYTES]

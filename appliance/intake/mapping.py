@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from appliance.intake.errors import IntakeRefused
 from appliance.intake.form import Form
@@ -28,20 +28,27 @@ _WORDS: Final = {
     "currency": ("currency", "币种"),
 }
 _MEMBERS: Final = {"party": ("name", "id"), "money": ("amount", "currency")}
+_RECEIPT: Final = {"number": ("number", "编号"), "receipt": ("receipt", "回执")}
+"""Members of a receipt, with the words that a header has for them."""
 _LETTER_HEADERS: Final = ("letter", "letter id", "函件", "函件编号")
+ENCRYPTED: Final = ("recipients", "veiled")
+"""Confidentiality of fields that their sender encrypts: a row carries the envelope, in base64."""
 _ASIDE = re.compile(r"\s*[(（][^)）]*[)）]")
 _PUNCTUATION = re.compile(r"[\s._/()（）:：-]+")
 
 
 def default_mapping(kind: Kind, event: str) -> dict[str, str]:
-    """Places (`fields.NAME`, `fields.NAME.MEMBER`, `data.NAME`, `letter`) by the normal form of the headers that mean
-    them. A header that could mean two is left out. Raises IntakeRefused."""
+    """Places (`fields.NAME`, `fields.NAME.MEMBER`, `data.NAME`, `receipts.REGISTRY.MEMBER`, `letter`) by the normal
+    form of the headers that mean them. A header that could mean two is left out. Raises IntakeRefused."""
     rule = _rule(kind, event)
     found: dict[str, set[str]] = {}
     for where, fields in _settable(kind, rule).items():
         for name, field in fields.items():
             for header, place in _headers(where, name, field):
                 found.setdefault(normal_form(header), set()).add(place)
+    for place, words in _receipts(rule).items():
+        for header in words:
+            found.setdefault(normal_form(header), set()).add(place)
     if rule.from_:
         for header in _LETTER_HEADERS:
             found.setdefault(normal_form(header), set()).add(LETTER)
@@ -75,6 +82,7 @@ def make_plan(
         places = [_place(name, mapping, known) for name in columns]
     wanted = _settable(kind, rule)
     gathered: dict[tuple[str, str], dict[str, int]] = {}
+    receipts = _receipts(rule)
     letter: int | None = None
     for at, (name, place) in enumerate(zip(columns, places, strict=True)):
         if place is None:
@@ -84,7 +92,7 @@ def make_plan(
                 raise IntakeRefused(f"column {name!r}: another column names the letter")
             letter = at
             continue
-        where, field, member = _target(name, place, wanted)
+        where, field, member = place.split(".") if place in receipts else _target(name, place, wanted)
         members = gathered.setdefault((where, field), {})
         if member in members:
             raise IntakeRefused(f"column {name!r}: {columns[members[member]]!r} is the same value, {place}")
@@ -92,10 +100,14 @@ def make_plan(
     if rule.from_ and letter is None:
         raise IntakeRefused("no column names the letter whose event a row is: call it `letter`, or map one to it")
     fields = [
-        _field_plan(kind, where, name, wanted[where][name], members) for (where, name), members in gathered.items()
+        _field_plan(kind, where, name, wanted[where][name], members)
+        for (where, name), members in gathered.items()
+        if where in wanted
     ]
     for place in constants:
         where, field, member = _target(place, place, wanted)
+        if wanted[where][field].confidentiality in ENCRYPTED:
+            raise IntakeRefused(f"constant {place!r}: its sender encrypts it for each letter anew")
         if member and wanted[where][field].type in _MEMBERS and "." in place.removeprefix(f"{where}.{field}"):
             raise IntakeRefused(f"constant {place!r}: give the whole value")
         if (where, field) in gathered:
@@ -103,7 +115,7 @@ def make_plan(
     _check_complete(kind, rule, gathered, constants)
     return Plan(
         columns=columns, ignored=ignored, fields=fields, letter=letter, key=_key(columns, key),
-        constants=dict(constants),
+        constants=dict(constants), receipts={field: gathered["receipts", field] for field in rule.receipts},
     )  # fmt: skip
 
 
@@ -131,8 +143,8 @@ def _rule(kind: Kind, event: str) -> Event:
     rule = kind.events.get(event)
     if rule is None:
         raise IntakeRefused(f"{kind.id} has no event {event!r}; it has {', '.join(kind.events)}")
-    if rule.opens or rule.receipts or (rule.value is not None and rule.value.move == "split"):
-        raise IntakeRefused(f"{event} needs codes, receipts or a split: it is no event of a batch")
+    if rule.opens or (rule.value is not None and rule.value.move == "split"):
+        raise IntakeRefused(f"{event} needs codes or a split: it is no event of a batch")
     return rule
 
 
@@ -140,11 +152,20 @@ def _settable(kind: Kind, rule: Event) -> dict[str, dict[str, Field]]:
     return {"fields": {name: kind.fields[name] for name in rule.fields}, "data": dict(rule.data)}
 
 
+def _receipts(rule: Event) -> dict[str, list[str]]:
+    """Headers by the place of each member of the receipts that the event takes."""
+    return {
+        f"receipts.{registry}.{member}": [f"receipts.{registry}.{member}", *(f"{registry} {word}" for word in words)]
+        for registry in rule.receipts
+        for member, words in _RECEIPT.items()
+    }
+
+
 def _headers(where: str, name: str, field: Field) -> Iterable[tuple[str, str]]:
     place = f"{where}.{name}"
     labels = (field.label.en, field.label.zh)
     words = (name, place, *labels, *(_ASIDE.sub("", label) for label in labels))
-    members = _MEMBERS.get(field.type, ())
+    members = () if field.confidentiality in ENCRYPTED else _MEMBERS.get(field.type, ())
     for word in words:
         yield word, f"{place}.{members[0]}" if members else place
         for member in members:
@@ -174,6 +195,7 @@ def _json_names(kind: Kind, rule: Event, mapping: Mapping[str, str | None]) -> d
             header = f"{where}.{name}" if both else name
             if f"{where}.{name}" not in taken and header not in mapping:
                 named[header] = f"{where}.{name}"
+    named |= {place.removeprefix("receipts."): place for place in _receipts(rule) if place not in taken}
     if rule.from_ and LETTER not in taken:
         named[LETTER] = LETTER
     return named
@@ -186,9 +208,7 @@ def _target(name: str, place: str, wanted: Mapping[str, Mapping[str, Field]]) ->
     declared = wanted.get(where, {}).get(field)
     if declared is None:
         raise IntakeRefused(f"column {name!r}: {place!r} is no value that this event takes")
-    if declared.confidentiality in ("recipients", "veiled"):
-        raise IntakeRefused(f"column {name!r}: {field} is encrypted by its sender, and no file of rows carries it")
-    members = _MEMBERS.get(declared.type, ())
+    members = () if declared.confidentiality in ENCRYPTED else _MEMBERS.get(declared.type, ())
     if member and member not in members:
         raise IntakeRefused(f"column {name!r}: {field} is of type {declared.type} and has no member {member!r}")
     return where, field, member
@@ -201,21 +221,28 @@ def _field_plan(kind: Kind, where: str, name: str, field: Field, members: dict[s
         for spelled in (choice, words.en, words.zh)
     }
     one = field.currencies[0] if len(field.currencies) == 1 else None
+    clear: Literal["fields", "data"] = "fields" if where == "fields" else "data"
     return FieldPlan(
-        where="fields" if where == "fields" else "data", name=name, type=field.type, columns=members, currency=one,
+        where="envelopes" if field.confidentiality in ENCRYPTED else clear, name=name, type=field.type,
+        columns=members, currency=one,
         choices=choices, zone=kind.zone,
     )  # fmt: skip
 
 
 def _check_complete(
-    kind: Kind, rule: Event, gathered: Mapping[tuple[str, str], object], constants: Mapping[str, Any]
+    kind: Kind, rule: Event, gathered: Mapping[tuple[str, str], Mapping[str, int]], constants: Mapping[str, Any]
 ) -> None:
     begins = not rule.from_
     for where, fields in _settable(kind, rule).items():
         for name, field in fields.items():
-            needed = field.required and (begins or where == "data") and field.confidentiality in ("clear", "hidden")
+            needed = field.required and (begins or where == "data")
             if needed and (where, name) not in gathered and f"{where}.{name}" not in constants:
                 raise IntakeRefused(f"no column is {name} ({field.label.en}, {field.label.zh}), which is required")
+
+    for registry in rule.receipts:
+        for member in _RECEIPT:
+            if member not in gathered.get(("receipts", registry), {}):
+                raise IntakeRefused(f"no column is the {member} of {registry}'s receipt: call it {registry} {member}")
 
 
 def _key(columns: Sequence[str], key: Sequence[str]) -> list[int]:

@@ -14,7 +14,8 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 class FieldPlan(_Part, frozen=True, kw_only=True):
     """Where one value comes from."""
 
-    where: Literal["fields", "data"]
+    where: Literal["fields", "data", "envelopes"]
+    """envelopes: of a field that its sender encrypted."""
     name: str
     type: str
     columns: dict[str, int]
@@ -40,6 +41,8 @@ class Plan(_Part, frozen=True, kw_only=True):
     """Columns by which a row is known again; empty: by its number in the file."""
     constants: dict[str, Any] = {}
     """Values for all rows, by `fields.NAME` or `data.NAME`."""
+    receipts: dict[str, dict[str, int]] = {}
+    """Places of a receipt's `number` and `receipt` among the columns, by registry."""
 
 
 def column_of(plan: Plan, pointer: str) -> str:
@@ -49,8 +52,11 @@ def column_of(plan: Plan, pointer: str) -> str:
         return plan.columns[plan.letter]
     if len(parts) < 3 or parts[0]:
         return ""
+    if parts[1] == "receipts" and parts[2] in plan.receipts:
+        return plan.columns[plan.receipts[parts[2]]["number"]]
+    where = ("fields", "envelopes") if parts[1] == "fields" else (parts[1],)  # that it is no envelope is said of fields
     for field in plan.fields:
-        if (field.where, field.name) == (parts[1], parts[2]):
+        if field.where in where and field.name == parts[2]:
             member = parts[3] if len(parts) > 3 else ""
             place = field.columns.get(member, min(field.columns.values()))
             return plan.columns[place]

@@ -10,7 +10,7 @@ import msgspec
 from appliance.intake.cells import Broken, Cell, Day, Flag, Number, Value
 from appliance.intake.errors import LineRefused
 from appliance.intake.plan import Plan
-from appliance.intake.values import text_of, value_of
+from appliance.intake.values import bytes_of, text_of, value_of
 from appliance.letters.fields import SAFE_INTEGER
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -31,11 +31,16 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     """Header of the column that is wrong."""
     fault: str = ""
     """What is wrong; empty: nothing is."""
+    envelopes: dict[str, bytes] = {}
+    """Of fields that their sender encrypted."""
+    receipts: dict[str, tuple[str, bytes]] = {}
+    """Number and content of what registries handed out, by registry."""
 
 
 def assemble(plan: Plan, number: int, cells: Sequence[Cell]) -> Row:
     """The row of these cells, one for each of the plan's columns. What is wrong is in it."""
-    values: dict[str, dict[str, Any]] = {"fields": {}, "data": {}}
+    values: dict[str, dict[str, Any]] = {"fields": {}, "data": {}, "envelopes": {}}
+    receipts: dict[str, tuple[str, bytes]] = {}
     for place, value in plan.constants.items():
         where, _, name = place.partition(".")
         values[where][name] = value
@@ -53,11 +58,22 @@ def assemble(plan: Plan, number: int, cells: Sequence[Cell]) -> Row:
             found = value_of(field, given)
             if found is not None:
                 values[field.where][field.name] = found
+        for registry, places in plan.receipts.items():
+            column = plan.columns[places["number"]]
+            number_given = text_of(cells[places["number"]])
+            column = plan.columns[places["receipt"]]
+            content = bytes_of(cells[places["receipt"]])
+            if (number_given is None) is not (content is None):
+                raise ValueError("a receipt has a number and its content: one of them is missing")
+            if number_given is not None and content is not None:
+                receipts[registry] = (number_given, content)
         column = ""
     except (ValueError, LineRefused) as error:
         fault = str(error)
         column = error.column if isinstance(error, LineRefused) else column
-    return Row(number, key, letter, values["fields"], values["data"], column, fault)
+    return Row(
+        number, key, letter, values["fields"], values["data"], column, fault, values["envelopes"], receipts
+    )  # fmt: skip
 
 
 def assemble_object(plan: Plan, number: int, members: Mapping[str, Any]) -> Row:

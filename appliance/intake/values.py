@@ -3,6 +3,8 @@ two things is refused. What the value may be is the kind's to say (appliance.let
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Any
 
 from appliance.intake.cells import Broken, Cell, Day, Flag, Number, Value, plain_decimal
@@ -38,10 +40,12 @@ def text_of(cell: Cell) -> str | None:
 def value_of(plan: FieldPlan, cells: dict[str, Cell]) -> Any:  # JSON; None: nothing is given
     """The field's value out of the cells of its columns, by member ("" for the whole). Raises ValueError."""
     whole = cells.get("")
-    if isinstance(whole, Value):
+    if isinstance(whole, Value) and plan.where != "envelopes":
         return whole.value
     if isinstance(whole, Broken):
         raise ValueError(whole.why)
+    if plan.where == "envelopes":
+        return bytes_of(whole)
     if plan.type == "money":
         return _money(plan, cells)
     if plan.type == "party":
@@ -52,6 +56,17 @@ def value_of(plan: FieldPlan, cells: dict[str, Cell]) -> Any:  # JSON; None: not
         return None
     convert = _CONVERSIONS.get(plan.type)
     return text_of(whole) if convert is None else convert(plan, whole)
+
+
+def bytes_of(cell: Cell) -> bytes | None:
+    """What a cell holds in base64 (RFC 4648, section 4); None where nothing stands. Raises ValueError."""
+    text = text_of(cell)
+    if text is None:
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("it is not base64") from None
 
 
 def _money(plan: FieldPlan, cells: dict[str, Cell]) -> dict[str, str] | None:

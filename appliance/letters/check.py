@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,13 +15,13 @@ from appliance.letters.checks.declared import declared
 from appliance.letters.checks.life import life
 from appliance.letters.checks.permission import permission
 from appliance.letters.checks.rules import RULES, Finding, finding
-from appliance.letters.checks.together import together
+from appliance.letters.checks.together import beside, together
 from appliance.letters.checks.waiting import waiting
 from appliance.letters.checks.worth import worth
 from appliance.letters.errors import KindRefused
 from appliance.letters.kind import Event, Field, FieldName, Kind, LoadedKind, Name, Quota, State, Unique, read_kind
 
-__all__ = ["RULES", "Finding", "check", "check_file", "check_together", "read_sound_kind"]
+__all__ = ["RULES", "Finding", "check", "check_beside", "check_file", "check_together", "read_sound_kind"]
 
 _SAID: Final = 12
 """Findings that a refusal names; the rest is counted."""
@@ -39,6 +39,13 @@ def check_together(kinds: Sequence[Kind], *, whole: bool = True) -> list[Finding
     """What does not hold between kinds that are used together: conditions that name none of them (where these are the
     `whole`), or wait in a circle. Paths begin with the kind's id. Each kind alone: `check`."""
     return list(together(kinds, whole=whole))
+
+
+def check_beside(kind: Kind, installed: Iterable[Kind]) -> list[Finding]:
+    """What a kind that is to be installed has otherwise than versions that letters live by, its own older ones too,
+    where the two share a register of uniqueness or a counter (control ONCE). Each finding once; paths begin with the
+    kind's id."""
+    return list({str(one): one for one in beside(kind, installed)}.values())
 
 
 def check_file(text: bytes) -> tuple[LoadedKind | None, list[Finding]]:

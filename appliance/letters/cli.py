@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from appliance.ceremonies.proposal import digest_words
-from appliance.letters.check import check_file, check_together
+from appliance.letters.check import check_beside, check_file, check_together
 from appliance.letters.differences import EFFECTS, differences
 from appliance.letters.errors import KindRefused
 from appliance.letters.kind import KIND_BYTES, LoadedKind
@@ -90,11 +90,13 @@ def show(name: str, svg: Path | None, language: str) -> None:
 def diff(old: str, new: str, language: str) -> None:
     """Say what is different between two versions of a kind.
 
-    A letter lives by the version under which it began: ! marks where letters under way keep the old rule.
+    A letter lives by the version under which it began: ! marks where letters under way keep the old rule. Ends with 1
+    where both share a register of uniqueness or a counter that they fill differently: officers could not install NEW.
     """
     place = int(language == "zh")
+    before, after = _sound(old, language).kind, _sound(new, language).kind
     try:
-        found = differences(_sound(old, language).kind, _sound(new, language).kind)
+        found = differences(before, after)
     except KindRefused as error:
         raise click.ClickException(escape(str(error), None)) from None
     if not found:
@@ -106,6 +108,11 @@ def diff(old: str, new: str, language: str) -> None:
         click.echo(f"{mark} {effect}  {one.path}: {escape((one.en, one.zh)[place])}")
     if any(one.running for one in found):
         click.echo(("! letters under way keep the old rule here", "! 已有函件在此仍适用旧规则")[place])
+    apart = check_beside(after, [before])
+    for finding in apart:
+        click.echo(f"{finding.path}: {escape(finding.words(language), None)}")
+    if apart:
+        raise click.exceptions.Exit(1)
 
 
 @kind.command("list")

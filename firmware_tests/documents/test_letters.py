@@ -82,7 +82,7 @@ def test_an_older_version_of_the_template_is_found_by_its_digest(monkeypatch: py
     asked = request_of(bench_page(2), 2)
     then = render_letter(asked)
     old = TEMPLATES["letter"]
-    monkeypatch.setitem(TEMPLATES, "letter-1", old)
+    monkeypatch.setitem(TEMPLATES, "letter-0", old)
     monkeypatch.setitem(TEMPLATES, "letter", old.replace(b"margin: (x: 20mm", b"margin: (x: 25mm"))
     assert render_letter(asked) != then
     assert render_letter(msgspec.structs.replace(asked, template_digest=template_digest(old))) == then

@@ -108,3 +108,22 @@ def test_a_kind_that_waits_with_another_one_in_a_circle_is_refused(tenants: Benc
             await life.submit(installing(waiting("delivery", "order")))
 
     tenants.run(body)
+
+
+def test_a_version_that_would_not_meet_the_letters_of_an_older_one_is_refused(tenants: Bench) -> None:
+    """Its register of uniqueness in another order: the same bond could be issued again beside one of version 1. Version
+    2 left the register out, so that the newest alone does not tell."""
+    register = '[unique.bid]\nfields = ["tender_code", "bidder.name"]\nfree_in = ["surrendered"]\n'
+    turned = register.replace('"tender_code", "bidder.name"', '"bidder.name", "tender_code"')
+    assert register in FIRST
+
+    async def body(life: Life) -> None:
+        await life.found()
+        await install(life, FIRST)
+        with pytest.raises(DocumentRefused, match="bid-bond 1 has this rule with its fields in another order"):
+            await life.submit(installing(SECOND.replace(register, turned)))
+        await install(life, SECOND.replace(register, ""))
+        with pytest.raises(DocumentRefused, match="bid-bond 1 has this rule with its fields in another order"):
+            await life.submit(installing(THIRD.replace(register, turned)))
+
+    tenants.run(body)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.letters.check import RULES, check, check_file, check_together, read_sound_kind
+from appliance.letters.check import RULES, check, check_beside, check_file, check_together, read_sound_kind
 from appliance.letters.errors import KindRefused
 from appliance.letters.kind import read_kind
 from firmware_tests.letters import sound_kind
@@ -213,7 +213,7 @@ def test_what_breaks_a_rule_is_found_in_its_place(rule: str, path: str, breaking
 
 def test_every_rule_has_a_case() -> None:
     alone = {case[0] for case in CASES}
-    assert alone | {"schema", "unique-differs", "group-differs"} == RULES.keys()
+    assert alone | {"schema", "unique-differs", "counter-differs"} == RULES.keys()
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,21 @@ def test_kinds_of_one_group_count_alike() -> None:
     assert not [f for f in check_together([sound_kind.kind(one), sound_kind.kind(other)]) if "quotas" in f.path]
     other["quotas"]["open"]["period"] = "year"
     found = check_together([sound_kind.kind(one), sound_kind.kind(other)])
-    assert ("other: quotas.open.group", "group-differs") in [(f.path, f.rule) for f in found]
+    assert ("other: quotas.open", "counter-differs") in [(f.path, f.rule) for f in found]
+
+
+def test_a_version_shares_the_registers_and_counters_of_those_before_it() -> None:
+    """Letters live by the version under which they began: one version's values and another's must meet."""
+    first, second = sound_kind.document(), sound_kind.document() | {"version": 2}
+    old = sound_kind.kind(first)
+    assert check_beside(sound_kind.kind(second), [old]) == []
+    second["unique"]["number"]["fields"].reverse()
+    second["quotas"]["open"]["measure"] = "letters"
+    found = check_beside(sound_kind.kind(second), [old, old])
+    said = [("invoice: unique.number", "unique-differs"), ("invoice: quotas.open", "counter-differs")]
+    assert [(one.path.replace(old.id, "invoice"), one.rule) for one in found] == said
+    assert f"{old.id} 1" in str(found[0])
+    assert check_beside(old, [old]) == []  # the very version, as after a crash
 
 
 _NAMED = st.sampled_from(["fields", "states"])

@@ -67,6 +67,16 @@ def test_two_versions_are_compared(sample: Path, tmp_path: Path) -> None:
     assert "no such file" in run("show", "no-such").output
 
 
+def test_a_version_that_could_not_be_installed_is_told(sample: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.toml"
+    text = sound_kind.TEXT.replace("version = 1", "version = 2").replace('measure = "value"', 'measure = "letters"')
+    new.write_text(text, encoding="utf-8")
+    compared = run("diff", sample, new)
+    assert compared.exit_code == 1
+    assert "counts otherwise under this name" in compared.output
+    assert "计量方式不同" in run("diff", sample, new, "--language", "zh").output
+
+
 def test_a_file_that_misleads_the_terminal_is_shown_as_code_points(sample: Path) -> None:
     sample.write_text(sound_kind.TEXT.replace('en = "Pay"', 'en = "\\u001b[31mPay"'), encoding="utf-8")
     shown = run("check", sample)

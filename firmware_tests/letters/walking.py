@@ -152,11 +152,21 @@ def ask(kind: Kind, way: Way, letter: LetterState | None) -> tuple[Asked, dict[s
             state=condition.states[0],
             number=1,
             head="00" * 32,
-            fields={theirs: known[own] for own, theirs in condition.same.items()} | _compared(condition, known, asked),
+            fields={theirs: known[own] for own, theirs in condition.same.items()}
+            | _compared(condition, known, asked)
+            | _enough(condition, known),
             balance=next((worth(known[one.own]) for one in condition.compare if one.theirs == "@balance"), 0),
             currency="CNY",
         )
     return asked, others
+
+
+def _enough(condition: Condition, known: dict[str, Any]) -> dict[str, Any]:
+    """The other letter's amount, of which this event uses up all."""
+    serves = condition.serves
+    if serves is None or serves.each is None or isinstance(serves.at_most, int):
+        return {}
+    return {serves.at_most: known[serves.each]}
 
 
 def _compared(condition: Condition, known: dict[str, Any], asked: Asked) -> dict[str, Any]:

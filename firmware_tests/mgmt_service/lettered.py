@@ -7,8 +7,6 @@ import hashlib
 import uuid
 from dataclasses import dataclass
 
-import msgspec
-
 from appliance.api.letters.draft_schemas import KeptDraft
 from appliance.api.letters.schemas import LetterRequest
 from appliance.ceremonies.actions import ApprovalTier, SetApprovalPolicy
@@ -81,11 +79,7 @@ def policy_of_demo(managed: ManagedBox) -> None:
     """The policy `issue` of demo by a ceremony: two of ann, bo and eli, who is an officer of `other` alone."""
     tier = ApprovalTier(up_to="", currency="CNY", approvers=["ann", "bo", "eli"], threshold=2, in_order=False)
     action = SetApprovalPolicy(tenant="demo", policy="issue", tiers=[tier])
-    with managed.desk() as desk:
-        digest = desk.submit(desk.draft("ann", "Who approves bonds", "For letters", msgspec.json.encode([action]), 24))
-    managed.say(digest, "request ann", "approve bo")
-    with managed.desk() as desk:
-        assert desk.execute(digest, 30.0)["state"] == "executed"
+    managed.decide(action)
 
 
 def kept_draft(managed: ManagedBox, **changed: object) -> KeptDraft:

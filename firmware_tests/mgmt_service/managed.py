@@ -7,15 +7,17 @@ import re
 import ssl
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from appliance.base64url import from_base64url
 from appliance.box.home import Home
-from appliance.ceremonies import encode
+from appliance.ceremonies import Action, encode
 from appliance.client import Client, Credentials
 from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console.client import ConsoleClient
@@ -36,8 +38,8 @@ class ManagedBox:
 
     Everything goes the way that people go: invitations, passkeys, the console's codes, the founding's words."""
 
-    def __init__(self, root: Path) -> None:
-        self.running = RunningBox(root, "demo", "other")
+    def __init__(self, root: Path, *tenants: str) -> None:
+        self.running = RunningBox(root, *(tenants or ("demo", "other")))
         self.officers: dict[str, SoftwareOfficer] = {}
         self.clients: list[httpx.Client] = []
 
@@ -45,12 +47,12 @@ class ManagedBox:
     def home(self) -> Home:
         return self.running.home
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         if not self.home.settings.exists():
             self.running.provision()
             for tenant in self.running.tenants:
                 install(self.home, tenant)
-        self.running.start(management="127.0.0.1:0")
+        self.running.start(*options, management="127.0.0.1:0")
         wait_until(lambda: self.home.management_socket.exists() and self.up(), 30, "the management service")
         wait_until(self.answers, 30, "the keymaster's desk")
 
@@ -108,14 +110,16 @@ class ManagedBox:
         return officer
 
     def found(self, threshold: int = 1) -> None:
-        for name in (*OFFICERS, "dora", "eli"):
+        rosters = {"box": OFFICERS, "tenant/demo": OFFICERS, "tenant/other": ("dora", "eli")}
+        self.found_with(rosters, threshold)
+
+    def found_with(self, rosters: Mapping[str, Sequence[str]], threshold: int = 1) -> None:
+        """The first constitution: officers by scope, and as persons whoever else has been confirmed."""
+        for name in dict.fromkeys(name for officers in rosters.values() for name in officers):
             self.candidate(name)
         with self.console() as console:
-            prepared = console.call(
-                "prepare_founding",
-                threshold,
-                {"box": list(OFFICERS), "tenant/demo": list(OFFICERS), "tenant/other": ["dora", "eli"]},
-            )
+            scopes = {scope: list(officers) for scope, officers in rosters.items()}
+            prepared = console.call("prepare_founding", threshold, scopes)
             console.call("found", prepared["digest"], " ".join(prepared["words"].split()[:4]))
 
     def client(self, tenant: str = "demo") -> Client:
@@ -136,6 +140,43 @@ class ManagedBox:
                 verb, name = text.split()
                 shown = desk.state_(encode(self.officers[name].sign(verb, digest)))  # type: ignore[arg-type]
         return shown
+
+    def decide(self, *actions: Action) -> list[str]:
+        """A ceremony from proposal to execution: ann asks, bo approves. What the console showed meanwhile."""
+        return self._held(actions)[1]
+
+    def held(self, *actions: Action) -> dict[str, Any]:
+        """The same; its steps with their facts, and its outputs."""
+        digest = self._held(actions)[0]
+        with self.desk() as desk:
+            return {**desk.proposal(digest), "outputs": desk.transcript(digest)["outputs"]}
+
+    def _held(self, actions: Sequence[Action]) -> tuple[str, list[str]]:
+        digest = self._proposed(actions)
+        self.say(digest, "request ann", "approve bo")
+        shown: list[str] = []
+        with self.desk() as desk, self.console() as console:
+            desk.execute(digest)
+
+            def ended() -> bool:
+                for waiting in console.pending():
+                    shown.append(console.text(waiting["number"]))
+                    console.answer(waiting["number"], "")
+                return bool(desk.proposal(digest)["state"] != "executing")
+
+            wait_until(ended, 30, "the end of the ceremony")
+            row = desk.proposal(digest)
+        assert row["state"] == "executed", row["error"]
+        return digest, shown
+
+    def one_word(self, action: Action) -> None:
+        """What takes power away, by ann's word alone, at once."""
+        shown = self.say(self._proposed([action]), "take-away ann")
+        assert shown["state"] == "executed", shown
+
+    def _proposed(self, actions: Sequence[Action]) -> str:
+        with self.desk() as desk:
+            return desk.submit(desk.draft("ann", "A test", "It must hold", msgspec.json.encode(actions), 24))
 
     # Sign-in passkeys
 

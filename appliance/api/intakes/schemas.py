@@ -41,8 +41,8 @@ class IntakeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sheet: Annotated[str, Meta(min_length=1, max_length=31)] | None = None
     """Of a workbook; its first sheet if left out."""
     mapping: dict[Header, str | None] = {}
-    """Where columns go whose headers do not say it themselves: `fields.NAME`, `fields.NAME.MEMBER`, `data.NAME` or
-    `letter`; null: the column is passed over."""
+    """Where columns go whose headers do not say it themselves: `fields.NAME`, `fields.NAME.MEMBER`, `data.NAME`,
+    `receipts.REGISTRY.number`, `receipts.REGISTRY.receipt`, `letter`; null: the column is passed over."""
     constants: dict[str, Any] = {}
     """Values that are the same for all rows, by `fields.NAME` or `data.NAME`."""
     batch: Annotated[str, Meta(min_length=1, max_length=200)] | None = None

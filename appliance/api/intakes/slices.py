@@ -19,7 +19,7 @@ import msgspec
 from appliance.api.callers import Caller
 from appliance.api.intakes.views import Told
 from appliance.api.letters.making import Wanted, draft_event, is_letter_id, named_letters
-from appliance.api.letters.schemas import Particulars
+from appliance.api.letters.schemas import Particulars, ReceiptGiven
 from appliance.api.letters.together import SealedTogether
 from appliance.api.letters.views import read_letters
 from appliance.errors import CinnabarError, NotFound, Unavailable
@@ -192,7 +192,11 @@ class RowMaker:
         return IntakeItem(row.number, key, content, letter, "", [], effects)
 
     def _wanted(self, row: Row, letters: Mapping[str, LetterState]) -> Wanted:
-        asked = Particulars(fields=row.fields, data=row.data)
+        receipts = [
+            ReceiptGiven(registry=registry, number=number, receipt=content)
+            for registry, (number, content) in row.receipts.items()
+        ]
+        asked = Particulars(fields=row.fields, data=row.data, envelopes=row.envelopes, receipts=receipts)
         if not row.letter:
             return Wanted(self.loaded, None, os.urandom(16).hex(), self.event, asked)
         before = letters.get(row.letter)

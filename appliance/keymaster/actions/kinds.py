@@ -16,7 +16,7 @@ from appliance.ceremonies.constitution import tenant_scope
 from appliance.keymaster.approvers import policy_names
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, answers, executor, tenant_name
-from appliance.letters.check import check_together, read_sound_kind
+from appliance.letters.check import check_beside, check_together, read_sound_kind
 from appliance.letters.errors import KindRefused
 from appliance.letters.kind import LoadedKind, read_kind
 from appliance.letters.policies import missing, proposed
@@ -27,8 +27,9 @@ async def sensible(room: Room, _proposal: Proposal, action: InstallKind) -> None
 
 
 def check_kind(home: Home, action: InstallKind) -> LoadedKind:
-    """The kind is sound, alone and with the tenant's others, and its version rises. The very file that is installed
-    already is taken, and changes nothing: a step runs again after a crash. Raises DocumentRefused. Blocks."""
+    """The kind is sound, alone and with the tenant's others, the versions of all of them that letters live by too, and
+    its version rises. The very file that is installed already is taken, and changes nothing: a step runs again after a
+    crash. Raises DocumentRefused. Blocks."""
     if action.tenant is None:
         raise DocumentRefused("a kind of letter is a tenant's")
     try:
@@ -36,7 +37,8 @@ def check_kind(home: Home, action: InstallKind) -> LoadedKind:
     except (KindRefused, UnicodeEncodeError) as error:
         raise DocumentRefused(f"the kind is not sound: {error}") from None
     kind = loaded.kind
-    newest = newest_kinds(home, action.tenant)
+    installed = [read_kind(text) for text in kinds_of(home, action.tenant)]
+    newest = {one.kind.id: one for one in installed}
     before = newest.get(kind.id)
     if before is not None and before.digest != loaded.digest and before.kind.version >= kind.version:
         raise DocumentRefused(f"version {kind.version} of {kind.id} does not follow {before.kind.version}")
@@ -44,6 +46,8 @@ def check_kind(home: Home, action: InstallKind) -> LoadedKind:
     for found in check_together(together, whole=False):
         if len(together) == 1 or found.path.startswith(f"{kind.id}: "):
             raise DocumentRefused(f"the kind does not go with the tenant's others: {found}")
+    for found in check_beside(kind, (one.kind for one in installed)):
+        raise DocumentRefused(f"the kind does not go with what is installed: {found}")
     return loaded
 
 

@@ -36,6 +36,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
+        "img-src blob:",  # a seal's picture, which the page takes from the text that it has checked
         "form-action 'none'",
         "frame-ancestors 'none'",
         "base-uri 'none'",

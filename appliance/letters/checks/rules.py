@@ -86,9 +86,10 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "{name} moves no value: name the money field of its data in `amount`",
         "{name} 不改变价值：请在 amount 中指明其数据中的金额字段",
     ),
-    "group-differs": (
-        "{kind} counts otherwise in this group: one group has one measure and period, and counts by somebody or nobody",
-        "{kind} 在该组中的计量方式不同：同一组须使用相同的 measure 与 period，并一致地按对象或不按对象计数",
+    "counter-differs": (
+        "{kind} counts otherwise under this name: one counter has one measure and period, and counts by somebody or"
+        " nobody",
+        "{kind} 以此名称的计量方式不同：同一计数须使用相同的 measure 与 period，并一致地按对象或不按对象计数",
     ),
     # life cycle
     "no-beginning": ("no event begins a letter: one must have no `from`", "没有起始事件：须有一个不带 from 的事件"),

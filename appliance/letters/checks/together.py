@@ -3,7 +3,7 @@ rules of uniqueness with one name are one register."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from appliance.letters.checks.life import parts_states
 from appliance.letters.checks.rules import Finding, finding
@@ -63,18 +63,25 @@ def _names(
                 yield finding(where, "condition-type", name=own, other=theirs, kind=other.id, **pair)
 
 
+def beside(kind: Kind, installed: Iterable[Kind]) -> Iterator[Finding]:
+    """What a kind has otherwise than versions of kinds that letters live by, its own older ones too: a register of
+    uniqueness, or a counter, that they would share. Paths begin with the kind's id."""
+    for other in installed:
+        if (other.id, other.version) != (kind.id, kind.version):
+            yield from _shared_uses([other, kind])
+            yield from _grouped([other, kind])
+
+
 def _grouped(kinds: Sequence[Kind]) -> Iterator[Finding]:
-    """Quotas of one name in one group are one counter."""
+    """Quotas of one name in one group, or of one kind, are one counter."""
     first: dict[tuple[str, str], tuple[Kind, Quota]] = {}
     for kind in kinds:
         for name, quota in kind.quotas.items():
-            if quota.group is None:
-                continue
-            before, other = first.setdefault((quota.group, name), (kind, quota))
+            before, other = first.setdefault((quota.group or kind.id, name), (kind, quota))
             pairs = ((one.measure, one.period, one.by is None) for one in (other, quota))
             if len(set(pairs)) > 1:
                 prefix = f"{kind.id}: " if len(kinds) > 1 else ""
-                yield finding(f"{prefix}quotas.{name}.group", "group-differs", kind=before.id)
+                yield finding(f"{prefix}quotas.{name}", "counter-differs", kind=_version(before))
 
 
 def _shared_uses(kinds: Sequence[Kind]) -> Iterator[Finding]:
@@ -84,7 +91,11 @@ def _shared_uses(kinds: Sequence[Kind]) -> Iterator[Finding]:
         for name, unique in kind.unique.items():
             before, other = first.setdefault((unique.scope, name, frozenset(unique.fields)), (kind, unique))
             if other.fields != unique.fields or (other.capacity is None) != (unique.capacity is None):
-                yield finding(f"{kind.id}: unique.{name}", "unique-differs", kind=before.id)
+                yield finding(f"{kind.id}: unique.{name}", "unique-differs", kind=_version(before))
+
+
+def _version(kind: Kind) -> str:
+    return f"{kind.id} {kind.version}"
 
 
 def _compared(path: str, kind: Kind, event: Event, condition: Condition, other: Kind) -> Iterator[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import shutil
 import tempfile
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.ceremonies import digest_words
-from appliance.ceremonies.actions import GenerateKey, Lock
+from appliance.ceremonies.actions import GenerateKey, Lock, RegisterSeal
 from appliance.keymaster import registry
 from appliance.keymaster.context import ExecutionContext
 from appliance.keymaster.registry import StepResult
@@ -19,6 +21,7 @@ from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
 from firmware_tests.keymaster.approve.stage import Stage, stage
 from firmware_tests.keymaster.room import Bench
 from hsm.testing.softhsm import SoftHsm
+from provisioning.rehearsal_seal import draw_seal
 
 HOSTILE = '</script><img src=x onerror="document.title=1">\u202egnp.exe\u2066 {name} “end”'
 
@@ -36,8 +39,12 @@ def on_stage(softhsm: SoftHsm) -> Iterator[Stage]:
     async def lock(ctx: ExecutionContext, action: Lock) -> StepResult:
         return StepResult({"locked": True})
 
+    async def registered(ctx: ExecutionContext, action: RegisterSeal) -> StepResult:
+        return StepResult({"seal": action.seal})
+
     registry._executors[GenerateKey] = (make, None)
     registry._executors[Lock] = (lock, None)
+    registry._executors[RegisterSeal] = (registered, None)
     try:
         with stage(bench) as made:
             yield made
@@ -204,6 +211,44 @@ def test_a_new_officer_accepts_her_office(people: dict[str, OfficerBrowser], on_
     see(eve, on_stage, digest)
     assert "eve joins the box" in eve.page.inner_text("#steps")  # as it was when it was signed
     assert eve.complaints == []
+
+
+def seal_object(image: bytes) -> RegisterSeal:
+    return RegisterSeal(
+        tenant=None,
+        seal="contracts",
+        title="华南担保有限公司合同专用章",
+        seal_type="contract",
+        image=base64.b64encode(image).decode(),
+        side_mm=40,
+        not_before="2026-01-01T00:00:00Z",
+        not_after="2031-01-01T00:00:00Z",
+        certificates=["ab" * 32],
+    )
+
+
+def test_officers_see_the_picture_that_they_approve(people: dict[str, OfficerBrowser], on_stage: Stage) -> None:
+    png = draw_seal("华南担保有限公司")
+    digest = on_stage.submit(seal_object(png), requester="ann", title="Our seal for contracts")
+    bo = people["bo"]
+    see(bo, on_stage, digest)
+    picture = bo.page.locator(".picture img")
+    assert picture.evaluate("one => [one.complete, one.naturalWidth, one.width]") == [True, 378, 151]
+    assert picture.get_attribute("alt") == "华南担保有限公司合同专用章 (PNG)"
+    assert bo.page.inner_text(".picture code") == hashlib.sha256(png).hexdigest()
+    assert hashlib.sha256(png).hexdigest() in bo.page.inner_text(".steps dl")  # as the box tells it
+    bo.shots("proposal-13-picture")
+    assert bo.complaints == []
+
+
+@pytest.mark.parametrize("image", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"GIF89a", b"\x89PNG\r\n\x1a\nbroken"])
+def test_what_is_no_png_is_not_drawn(people: dict[str, OfficerBrowser], on_stage: Stage, image: bytes) -> None:
+    """A box that took it all the same: the page shows no picture, and says not to approve."""
+    digest = on_stage.submit(seal_object(image), requester="ann")
+    page = people["bo"].page
+    see(people["bo"], on_stage, digest)
+    assert page.locator("main img").count() == 0
+    assert "Do not approve" in page.inner_text("#steps")
 
 
 def test_hostile_text_is_inert(people: dict[str, OfficerBrowser], on_stage: Stage) -> None:

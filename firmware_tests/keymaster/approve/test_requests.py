@@ -110,7 +110,13 @@ def test_every_answer_keeps_other_sites_out(on_stage: Stage, path: str) -> None:
     answer = on_stage.fetch(on_stage.url + path)
     headers = answer.headers
     assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
-    for directive in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
+    for directive in (
+        "default-src 'none'",
+        "script-src 'self'",
+        "; img-src blob:;",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ):
         assert directive in CONTENT_SECURITY_POLICY
     assert "unsafe" not in CONTENT_SECURITY_POLICY
     assert headers["cross-origin-opener-policy"] == "same-origin"

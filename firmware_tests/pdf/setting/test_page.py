@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,9 +13,10 @@ from appliance.documents import NotRendered
 from appliance.documents.letters import render_letter, template_digest
 from appliance.documents.rendering import TEMPLATES
 from appliance.pdf import Column, LetterPage, Pair, Row, Section, Table
-from appliance.pdf.setting.letter import TEMPLATE
+from appliance.pdf.setting import TEMPLATES as SET_HERE
 from firmware_tests.pdf.letters import bench_page, request_of
 from firmware_tests.pdf.setting.pages import (
+    TYPST,
     blocks,
     is_ours,
     layout,
@@ -26,7 +28,7 @@ from firmware_tests.pdf.setting.pages import (
     words,
 )
 
-changed: Callable[..., LetterPage] = msgspec.structs.replace
+changed: Callable[..., Any] = msgspec.structs.replace
 ZH = (
     "鉴于申请人（以下称“甲方”）拟参加贵方项目的投标，我行应其请求，在此不可撤销地承担下述保证责任："
     "金额为CNY 1,234.56；《合同》第3.2条、第4条。"
@@ -84,13 +86,25 @@ def test_the_same_words_stand_in_the_same_places(name: str, tmp_path: Path) -> N
 
 
 def test_the_closing_block_stands_at_the_foot_of_a_page_of_its_own(tmp_path: Path) -> None:
-    """Where appliance.pdf.places has the seals. (typst's `v(1fr)` is spent on the page before.)"""
+    """Where appliance.pdf.places has the seals, whoever sets it."""
     page = changed(PAGES["titles"], sections=PAGES["titles"].sections * 2)
-    pages = run_pages(set_here(page), tmp_path)
-    assert "Schedule" in pages[0]
-    assert pages[-1].split()[0] == "扫码验真"
-    (seal,) = [word for word in words(set_here(page), tmp_path) if word.text.startswith("担保人（")]
-    assert seal.top > 700
+    for made in (set_here(page), set_by_typst(page)):
+        pages = run_pages(made, tmp_path)
+        assert "Schedule" in pages[0]
+        assert pages[-1].split()[0] == "扫码验真"
+        (seal,) = [word for word in words(made, tmp_path) if word.text.startswith("担保人（")]
+        assert seal.top > 700
+
+
+def test_letters_of_older_templates_are_set_as_they_were() -> None:
+    """By typst from the template that stands beside, and here, where only the template's name is another."""
+    old = TEMPLATES["letter-1"]
+    asked = changed(request_of(PAGES["bench"]), template_digest=template_digest(old))
+    assert template_digest(old).encode() in render_letter(changed(asked, creator=TYPST))
+    ours, newest = render_letter(asked), set_here(PAGES["bench"])
+    assert is_ours(ours)
+    assert ours != newest
+    assert ours.replace(SET_HERE[1].encode(), SET_HERE[0].encode())[:4096] == newest[:4096]
 
 
 @pytest.mark.parametrize("name", ["bench", "rehearsal", "paragraphs", "values", "three seals"])
@@ -103,7 +117,8 @@ def test_to_the_eye_they_are_alike(name: str, tmp_path: Path) -> None:
 
 def test_it_sets_the_template_that_the_box_has() -> None:
     """Whoever changes the template changes the setter with it, or letters take four times as long."""
-    assert template_digest(TEMPLATES["letter"]) == TEMPLATE
+    names = ("letter", "letter-1")
+    assert tuple(template_digest(TEMPLATES[name]) for name in names) == SET_HERE
 
 
 @pytest.mark.parametrize(

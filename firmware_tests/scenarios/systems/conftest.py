@@ -21,16 +21,20 @@ from appliance.ceremonies.actions import InstallAdapter
 from appliance.client import Client, Credentials
 from appliance.keymaster.actions.adapters import keep as keep_adapter
 from appliance.keymaster.actions.partners import keep
+from appliance.letters.approvers import FILE
 from firmware_tests.filing.authority import Authority
 from firmware_tests.gateway.docking import Partner, connected, profile_of
 from firmware_tests.gateway.partner import Party
+from firmware_tests.mgmt_service.managed import OFFICERS, ManagedBox, Visitor
 from firmware_tests.patient import Patient
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import take_shown
 from firmware_tests.scenarios.systems.desks import DESKS
 from firmware_tests.scenarios.systems.markers import written
+from firmware_tests.scenarios.systems.members import Member, joined
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import Offline
+from firmware_tests.scenarios.systems.overseers import Overseer
+from firmware_tests.scenarios.systems.practice import Offline, wait_until
 
 TENANTS = ("guarantor", "bank", "second-bank", "platform", "supervisor")
 """A guarantor (bank, insurer or guarantee company), two banks, a platform, a supervising authority."""
@@ -52,9 +56,11 @@ def fund(open_directory: Path) -> Iterator[Authority]:
 
 
 @pytest.fixture(scope="session")
-def town(open_directory: Path, office: Office, fund: Authority) -> Iterator[RunningBox]:
-    """The box: every tenant with the kinds that ship, and desks that may do only what their role lets them."""
-    box = RunningBox(open_directory / "town", *TENANTS)
+def hall(open_directory: Path, office: Office, fund: Authority) -> Iterator[ManagedBox]:
+    """The town's box with its officers and their pages: every tenant with the kinds that ship, and desks that may do
+    only what their role lets them."""
+    made = ManagedBox(open_directory / "town", *TENANTS)
+    box = made.running
     box.provision()
     _install_own(box.home)
     _file_with(box.home, fund)
@@ -66,19 +72,48 @@ def town(open_directory: Path, office: Office, fund: Authority) -> Iterator[Runn
         timeout=60,
         cwd=ROOT,
     )
-    box.start("--public", "127.0.0.1:0")
+    made.start("--public", "127.0.0.1:0")
     with box.admin() as admin:
         for desk in DESKS:
             admin.enrol_application(desk.tenant, desk.name, desk.permissions)
             shown = x509.load_pem_x509_certificate((box.home.clients / f"{desk.name}.crt").read_bytes())
             begins, ends = int(shown.not_valid_before_utc.timestamp()), int(shown.not_valid_after_utc.timestamp())
             admin.enrol_certificate(desk.tenant, desk.name, shown.fingerprint(hashes.SHA256()), begins, ends)
-    yield box
-    assert box.stop() == 0, box.said()
+    with made.console() as console:
+        office.enrol(console)
+    made.found_with({scope: OFFICERS for scope in ("box", *(f"tenant/{tenant}" for tenant in TENANTS))})
+    wait_until(lambda: all((box.home.policies / tenant / FILE).exists() for tenant in TENANTS))
+    yield made
+    assert made.stop() == 0, box.said()
+
+
+@pytest.fixture(scope="session")
+def town(hall: ManagedBox) -> RunningBox:
+    """The box itself."""
+    return hall.running
+
+
+@pytest.fixture(scope="session")
+def ann(hall: ManagedBox) -> Visitor:
+    """An officer of every institution of the town, signed in at its pages."""
+    return hall.signed_in("ann")
+
+
+@pytest.fixture
+def overseers(hall: ManagedBox, ann: Visitor) -> Callable[..., Overseer]:
+    """overseers(person, *tenants): a supervisory authority's or an investor's person whom officers of these tenants let
+    read their letters, signed in by the link that they sent her."""
+
+    def made(person: str, *tenants: str) -> Overseer:
+        ann.sign_in()  # naming a reader wants a fresh passkey
+        return Overseer.named(hall, ann, person, tenants)
+
+    return made
 
 
 def _file_with(home: Home, fund: Authority) -> None:
-    """Adapters for three interfaces, as the keymaster would have kept them, and their host among those allowed."""
+    """Adapters for three interfaces of a fund and for a register, as the keymaster would have kept them, and their host
+    among those allowed."""
     settings = msgspec.structs.replace(read_settings(home.settings), filing_hosts=(fund.host,))
     write_settings(home.settings, settings)
     for version in ("4.0", "4.1", "5.0"):
@@ -86,6 +121,10 @@ def _file_with(home: Home, fund: Authority) -> None:
         later = version == "5.0"
         text = fund.adapter(id=f"fund-{name}", interface=version, path=f"v{name}", key="guarantor-seal", later=later)
         keep_adapter(home, settings, InstallAdapter(tenant="guarantor", adapter=text))
+    text = (Path(__file__).parent / "adapters" / "zhongdeng.toml").read_text().replace("HOST", fund.host)
+    for name, file in (("CA", "ca"), ("CERTIFICATE", "receipts")):
+        text = text.replace(f'"""\n{name}"""', f'"""\n{(fund.directory / f"{file}.crt").read_text()}"""')
+    keep_adapter(home, settings, InstallAdapter(tenant="platform", adapter=text))
 
 
 def _install_own(home: Home) -> None:
@@ -167,6 +206,19 @@ def core_firm(clients: Callable[[str], Client]) -> Client:
 def funder(clients: Callable[[str], Client]) -> Client:
     """A funding bank's program at the platform."""
     return clients("funder-desk")
+
+
+@pytest.fixture
+def join(hall: ManagedBox, tmp_path: Path) -> Iterator[Callable[[str, str, str], Member]]:
+    """join(tenant, name, role): a program that gets a certificate of its own by itself."""
+    with ExitStack() as stack:
+
+        def made(tenant: str, name: str, role: str) -> Member:
+            member = joined(hall, tenant, name, role, tmp_path)
+            stack.enter_context(member.client)
+            return member
+
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ DESKS = (
     Desk("platform", "srm", ("supplier", "platform"), ("purchase-order", "credit-voucher")),
     Desk("platform", "single-window", ("applicant",), ("invoice",)),
     Desk("platform", "bank-core", ("bank",), ("confirmation-letter",)),
+    Desk("platform", "second-ekyc", ("other-bank",), ("attestation", "consent")),
     Desk("bank", "everbright", ("funder",), ("forfaiting-asset",)),
 )
 

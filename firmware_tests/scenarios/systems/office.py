@@ -1,7 +1,7 @@
 """The people who approve, each with a card of her own, and the approval policies that name them.
 
-The file that says who may approve is put where the keymaster puts it (appliance.letters.approvers); how a quorum sets
-policies is shown by the scenarios of ceremonies.
+They are persons of the town's constitution. Policies are put where the keymaster keeps them; how a quorum sets them is
+shown by the scenarios of ceremonies.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from appliance.api.letters.schemas import Draft, LetterAnswer
 from appliance.box.home import Home
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import ApprovalTier
-from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.client import Client
-from appliance.letters.approvers import FILE, Approver, Approvers, PolicyInForce
+from appliance.keymaster.approvers import ApprovalPolicy
+from appliance.keymaster.console.client import ConsoleClient
 from appliance.letters.event import Approval
 from firmware_tests.officers import card_certificate
 
@@ -54,9 +54,14 @@ class Office:
             key = ec.generate_private_key(ec.SECP256R1())
             self._cards[person] = key, card_certificate(person, key)
 
+    def enrol(self, console: ConsoleClient) -> None:
+        """Have the console confirm everybody's card, whose digest she reads out."""
+        for person in PEOPLE:
+            encoded = self._cards[person][1].public_bytes(Encoding.DER)
+            console.card(person, person.title(), encoded, hashlib.sha256(encoded).hexdigest())
+
     def put_in_force(self, home: Home, tenant: str) -> None:
         """The same people approve for every institution of this town."""
-        policies = []
         for policy, people in POLICIES.items():
             tiers = [
                 ApprovalTier(
@@ -68,17 +73,12 @@ class Office:
                 )
                 for currency in ("CNY", "EUR", "USD")
             ]
-            policies.append(PolicyInForce(policy=policy, version=1, digest="00" * 32, tiers=tiers))
-        approvers = Approvers(
-            tenant=tenant,
-            constitution="00" * 32,
-            rules=ApprovalRules(rp_id="approve.localhost", origins=["https://approve.localhost"]),
-            policies=policies,
-            persons=[Approver(id=person, credentials=[self._credential(person)]) for person in PEOPLE],
-        )
-        directory = home.policies / tenant
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / FILE).write_bytes(encode(approvers))
+            first = ApprovalPolicy(
+                tenant=tenant, policy=policy, version=1, previous=None, tiers=tiers, proposal="00" * 32, step=0
+            )
+            directory = home.policies / tenant / policy
+            directory.mkdir(parents=True)
+            (directory / "1.json").write_bytes(encode(first))
 
     def signs(self, person: str, step: int, text: bytes) -> Approval:
         """One person's approval of these very bytes."""
@@ -124,17 +124,9 @@ class Office:
             approvals=self.approve(draft, by),
             disclosures=draft.disclosures,
             codes=codes,
+            parts=draft.parts or None,
             document=document,
             **more,
-        )
-
-    def _credential(self, person: str) -> Credential:
-        encoded = self._cards[person][1].public_bytes(Encoding.DER)
-        return Credential(
-            kind="card",
-            id=hashlib.sha256(encoded).hexdigest(),
-            public_key=base64.b64encode(encoded).decode(),
-            model="card",
         )
 
 

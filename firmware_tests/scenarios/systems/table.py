@@ -15,10 +15,10 @@ _FOLDER = "../firmware_tests/scenarios/systems"
 _HEAD = """# The systems that the box must carry, and what is shown of them
 
 Each row is a system that its operators run today. What is *shown* is checked by a scenario that drives a running box
-through its API alone, as that system's parties would, and reads what came out with `cinnabar verify`; what is *not yet*
-shown says why. Nothing here is written by hand: `make docs` makes this page from the markers `shows(...)` and
-`not_yet(...)` in [the scenarios](../firmware_tests/scenarios/systems). A test that passes without coming past its
-markers fails.
+through its API, its officers' pages and ceremonies alone, as that system's parties would, and reads what came out with
+`cinnabar verify`; what is *not yet* shown says why. Nothing here is written by hand: `make docs` makes this page from
+the markers `shows(...)` and `not_yet(...)` in [the scenarios](../firmware_tests/scenarios/systems). A test that passes
+without coming past its markers fails.
 
 """
 

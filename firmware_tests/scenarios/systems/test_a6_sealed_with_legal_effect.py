@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 from pathlib import Path
 
 import msgspec
 
 from appliance.ceremonies import encode
+from appliance.ceremonies.actions import ActivateKey, GenerateKey, ImportCertificate, RequestCertificate
 from appliance.client import Client
 from appliance.letters.seal_object import BESIDE, read_seal_object
+from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.outside_ca import OutsideAuthority
 from firmware_tests.scenarios.systems.practice import (
     Offline,
     day,
@@ -25,10 +29,7 @@ from firmware_tests.scenarios.systems.practice import (
 )
 from provisioning.rehearsal_seal import NAME
 
-not_yet(
-    "A6", "K17", "SM2 seals come with the national suite; custody and ceremonies of keys have scenarios of their own"
-)
-not_yet("A6", "K15", "certificates of a CA that the law recognises are the operator's; a rehearsal box says REHEARSAL")
+not_yet("A6", "K17", "SM2 seals come with the national suite")
 
 
 def test_a6_the_letter_bears_the_institutions_seal(
@@ -116,3 +117,42 @@ def test_a6_the_seal_is_seen_and_bound_to_its_seal_object(
         for name, says in (("nobodys", "there is no seal object"), ("over", "may be used from")):
             with refuses("seal-object-refused", says):
                 guarantor.begin_letter("bid-bond", fields, document=True, document_seal=name)
+
+
+def test_a6_the_seal_key_has_the_certificate_of_a_recognised_ca(
+    hall: ManagedBox, guarantor: Client, tmp_path: Path
+) -> None:
+    outside = OutsideAuthority(tmp_path)
+    key = {"tenant": "guarantor", "key": "letters-2027"}
+    made = GenerateKey(
+        **key, token="guarantor", scheme="ecdsa-p256-sha256", purpose="seal", until="2029-01-01T00:00:00Z"
+    )
+    request = RequestCertificate(**key, common_name="guarantor letters", organisation="guarantor", country="CN")
+
+    with shows("A6", "K17", "Its seal key is made in its HSM, by the quorum of its officers; what leaves is a request"):
+        ceremony = hall.held(made, request)
+        assert {"CKA_EXTRACTABLE"} <= set(ceremony["steps"][0]["facts"]["attributes"]["false"])
+        (asked,) = [one["data"] for one in ceremony["outputs"] if one["name"].endswith(".csr.pem")]
+        with refuses("not-permitted"):
+            guarantor.seal("一份函件".encode(), seal_key="letters-2027")  # it has no certificate, and is not in use
+
+    with shows(
+        "A6", "K15", "A CA that is not the box's certifies it; officers take the certificate in, and put it to use"
+    ):
+        chain = [base64.b64encode(one).decode() for one in outside.certify(asked)]
+        hall.decide(ImportCertificate(**key, chain=chain), ActivateKey(**key))
+        fields = {
+            "tender_code": number("GD"),
+            "project": "琶洲会展中心四期",
+            "bidder": firm("岭南路桥有限公司"),
+            "beneficiary": {"name": "广州市公共资源交易中心"},
+            "amount": yuan("500000.00"),
+            "opening": moment(86_400),
+            "valid_until": day(90),
+        }
+        letter = guarantor.begin_letter("bid-bond", fields, seal_key="letters-2027").happened
+        (tmp_path / "letter").write_bytes(letter.manifest)
+        (tmp_path / "seal").write_bytes(letter.seal)
+        verify = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", "seal", "-content", "letter"]
+        verify += ["-CAfile", str(outside.root), "-purpose", "any", "-out", "/dev/null"]
+        assert b"successful" in subprocess.run(verify, cwd=tmp_path, check=True, capture_output=True).stderr

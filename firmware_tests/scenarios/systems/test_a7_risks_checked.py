@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.client import Client
-from firmware_tests.running import RunningBox
+from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import day, digest, firm, fresh, moment, number, refuses, yuan
@@ -19,7 +19,7 @@ warn_at = ["80"]
 """
 
 
-def test_a7_risks_are_found_by_themselves(guarantor: Client, office: Office, town: RunningBox) -> None:
+def test_a7_risks_are_found_by_themselves(guarantor: Client, office: Office, hall: ManagedBox) -> None:
     bidder = firm("岭南路桥有限公司")
     fields = {
         "tender_code": number("GD"),
@@ -50,7 +50,7 @@ def test_a7_risks_are_found_by_themselves(guarantor: Client, office: Office, tow
                 guarantor.begin_letter("bid-bond", fields | {"tender_code": number("GD"), field: value})
 
     with (
-        limited(town, "guarantor", BIDDER),
+        limited(hall, "guarantor", BIDDER),
         shows("A7", "K12", "A bidder's outstanding bonds are warned of near a limit, and refused above it"),
     ):
         more = fields | {"tender_code": number("GD")}

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from appliance.client import Client, Refused
-from firmware_tests.running import RunningBox
+from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import firm, fresh, number, refuses, story, yuan
@@ -45,7 +45,7 @@ floor = "4000000000"
 """
 
 
-def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBox) -> None:
+def test_b10_tiers_and_alerts(guarantor: Client, office: Office, hall: ManagedBox) -> None:
     product = terms_in_force(guarantor, office)
 
     def filed(liability: str, **other: Any) -> str:
@@ -60,7 +60,7 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBo
             guarantor.letter_event(large, "accept")
         assert office.event(guarantor, large, "accept", by=["li-ming"]).state == "in-force"
 
-    with limited(town, "guarantor", DEBTOR):
+    with limited(hall, "guarantor", DEBTOR):
         debtor = firm("单一债务人有限公司")
         with shows(
             "B10", "K12", "Early warnings at 70, 85 and 95 per cent of a debtor's limit, once a crossing, kept and told"
@@ -90,7 +90,7 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBo
             assert (use.used, use.share) == ("6000000.01", "60")
 
     with (
-        limited(town, "guarantor", INDUSTRY),
+        limited(hall, "guarantor", INDUSTRY),
         shows("B10", "K12", "No industry above its share of what is outstanding: the letter that would is refused"),
     ):
         steel = filed("3000000000.00", industry="C31")
@@ -99,7 +99,7 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBo
         (counter,) = [one for one in guarantor.limits().counters if one.of is not None]
         assert counter.uses[0].share is not None
 
-    with limited(town, "guarantor", BREAKER):
+    with limited(hall, "guarantor", BREAKER):
         with shows("B10", "K12 K20", "Paid out above 5 per cent of what was issued: nothing new is issued, at once"):
             bad = firm("违约企业")
             whole = filed("4000000000.00", debtor=firm("大型企业"))
@@ -113,13 +113,13 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBo
             assert [(one.kind, one.reason) for one in guarantor.limits().stopped] == [("guarantee-project", "paid-out")]
         with shows("B10", "K12", "What stands goes on while issuing is stopped, until the quorum lets it go on"):
             assert guarantor.letter_event(whole, "release").state == "released"
-            let_go_on(town, "guarantor", "guarantee-project")
+            let_go_on(hall, "guarantor", "guarantee-project")
             assert guarantor.letter(filed("1.00")).state == "filed"
         with shows("B10", "K12", "One officer's word stops issuing as well"):
-            stop(town, "guarantor", "guarantee-project", "行业风险上升")
+            stop(hall, "guarantor", "guarantee-project", "行业风险上升")
             with refuses("issuing-stopped", "行业风险上升"):
                 filed("1.00")
-            let_go_on(town, "guarantor", "guarantee-project")
+            let_go_on(hall, "guarantor", "guarantee-project")
 
     with shows("B10", "K12", "An alert on an industry goes from yellow to red, and is disposed of at two levels"):
         alert = guarantor.begin_letter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.client import Client
 from appliance.letters.event import read_event
-from firmware_tests.running import RunningBox
+from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import firm, fresh, happened, refuses, yuan
@@ -25,10 +25,10 @@ floor = "1000000"
 """
 
 
-def test_b6_risk_adjusts_the_fee_rate(guarantor: Client, office: Office, town: RunningBox) -> None:
+def test_b6_risk_adjusts_the_fee_rate(guarantor: Client, office: Office, hall: ManagedBox) -> None:
     product = terms_in_force(guarantor, office)
 
-    with limited(town, "guarantor", CLAIMS):
+    with limited(hall, "guarantor", CLAIMS):
         with shows("B6", "K12", "The box reckons claims over what was accepted from its own counts, and tells"):
             letter = guarantor.begin_letter("guarantee-project", project(product)).happened.letter
             guarantor.letter_event(letter, "accept")
@@ -37,7 +37,7 @@ def test_b6_risk_adjusts_the_fee_rate(guarantor: Client, office: Office, town: R
             assert (told.what, told.subject, told.threshold) == ("issuing-stopped", "fund-allocation/claims", 300)
             assert told.used * 10_000 > told.threshold * told.most
             assert guarantor.warnings().warnings[0].subject == told.subject
-        let_go_on(town, "guarantor", "fund-allocation")
+        let_go_on(hall, "guarantor", "fund-allocation")
 
     alert = guarantor.begin_letter(
         "risk-alert",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from appliance.client import Client
 from firmware_tests.filing.authority import Authority
 from firmware_tests.running import RunningBox, wait_until
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import fresh, happened, number, receipt, refuses, yuan
+from firmware_tests.scenarios.systems.overseers import Overseer
+from firmware_tests.scenarios.systems.practice import Offline, fresh, happened, number, receipt, refuses, yuan
 
-not_yet("B7", "K18", "the supervisor's read-only view over tenants is not in the API yet")
 
-
-def test_b7_filed_returned_corrected_accepted(guarantor: Client, office: Office, supervisor: Client) -> None:
+def test_b7_filed_returned_corrected_accepted(
+    guarantor: Client, office: Office, supervisor: Client, overseers: Callable[..., Overseer], offline: Offline
+) -> None:
     batch = {
         "batch": number("GDRZ"),
         "authority": {"name": "国家融资担保基金有限责任公司"},
@@ -59,6 +61,21 @@ def test_b7_filed_returned_corrected_accepted(guarantor: Client, office: Office,
     with shows("B7", "K18", "Another tenant, the supervisor too, sees nothing of it unless it is handed the file"):
         with refuses("not-found"):
             supervisor.letter(letter)
+
+    with shows("B7", "K18", "The local financial bureau, whom the officers let read, finds and follows it by itself"):
+        bureau = overseers("jinrongju", "guarantor")
+        (row,) = bureau.letters("guarantor", letter=letter)
+        assert (row["kind"], row["state"]) == ("outbound-filing", "accepted")
+        assert letter in {one["letter"] for one in bureau.letters("guarantor", kind="outbound-filing")}
+        answered = [one["receipts"] for one in bureau.letter("guarantor", letter)["events"]]
+        assert [len(given) for given in answered] == [0, 0, 1, 0, 1]
+        assert offline.passes(bureau.evidence("guarantor", letter))
+
+    with shows("B7", "K18", "It reads letters alone, of this institution alone, and no longer than it is let"):
+        assert bureau.sees_nothing_else("guarantor")
+        assert bureau.status("letters/bank") == bureau.status(f"letters/bank/{letter}") == 404
+        bureau.dismissed("guarantor")
+        assert bureau.status(f"letters/guarantor/{letter}") == 401
 
 
 def test_b7_the_box_files_it_and_takes_the_receipt(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.client import Client
 from appliance.client.fee_check import check_month
-from firmware_tests.running import RunningBox
+from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import day, digits, firm, number, receipt, refuses, yuan
@@ -26,10 +26,10 @@ most = "20000"
 """
 
 
-def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, town: RunningBox) -> None:
+def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall: ManagedBox) -> None:
     product = terms_in_force(guarantor, office)
     institution = firm("江门市融资担保有限公司")
-    put_in_force(town, "guarantor", TARIFF)
+    put_in_force(hall, "guarantor", TARIFF)
 
     def accepted(liability: str) -> None:
         filed = guarantor.begin_letter("guarantee-project", project(product, liability, institution=institution))

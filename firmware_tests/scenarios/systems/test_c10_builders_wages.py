@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import digest, firm, fresh, happened, number, refuses, yuan
 from firmware_tests.scenarios.systems.public_funds import LEVELS, allocation, contract, paid
 
-not_yet("C10", "K18", "the supervisor's own look-through view is not in the API yet; the links stand in the events")
 
-
-def test_c10_from_project_funds_to_wages(platform: Client, guarantor: Client, office: Office) -> None:
+def test_c10_from_project_funds_to_wages(
+    platform: Client, guarantor: Client, office: Office, overseers: Callable[..., Overseer]
+) -> None:
     builder, worker = firm("中建八局雄安项目部"), {"name": "木工班组 赵铁柱", "id": "130632199001011234"}
     agreed = contract(platform, builder)
     funds = platform.begin_letter("fund-allocation", allocation(builder, agreed)).happened.letter
@@ -67,3 +70,19 @@ def test_c10_from_project_funds_to_wages(platform: Client, guarantor: Client, of
         guarantor.letter_event(bond, "claim", data={"notice": fresh("支付通知书"), "workers": workers})
         guarantor.letter_event(bond, "pay", data={"paid": yuan("8600.00")})
         assert guarantor.letter(bond).state == "short"
+
+    with shows("C10", "K18", "The labour authority looks through by itself: from the wage paid to funds and contract"):
+        authority = overseers("renshe", "platform", "guarantor")
+        wage = authority.letter("platform", wages)
+        assert wage["row"]["state"] == "executed"
+        assert funds in {one["letter"] for one in wage["links"]}
+        fund = authority.letter("platform", funds)
+        assert {agreed, wages} <= {one["letter"] for one in fund["links"]}
+        (approve,) = [one for one in fund["events"] if one["event"] == "approve"]
+        assert [one["person"] for one in approve["approvals"]] == list(LEVELS)
+        assert fund["row"]["balance"] == "11,400.00 CNY"
+
+    with shows("C10", "K18", "The wage bond behind it stands at another institution, and she reads it there"):
+        assert authority.letter("guarantor", bond)["row"]["state"] == "short"
+        assert authority.status("letters/bank") == 404
+        assert authority.sees_nothing_else("guarantor")

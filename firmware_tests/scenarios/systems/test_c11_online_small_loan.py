@@ -18,18 +18,14 @@ from firmware_tests.scenarios.systems.practice import (
     happened,
     moment,
     number,
+    receipt,
     refuses,
     story,
     yuan,
 )
-from firmware_tests.scenarios.systems.vouchers import issued
+from firmware_tests.scenarios.systems.vouchers import issued, parts
 
-not_yet(
-    "C11",
-    "K8",
-    "a voucher under a loan can still be financed as a voucher: the two kinds share no unique value",
-)
-not_yet("C11", "K1", "the borrower's own remote signature, made with a key of hers in the box, is not in the API yet")
+not_yet("C11", "K1", "the borrower signs by consent and device in a sealed step; the box keeps no signing key of hers")
 
 
 def test_c11_from_authorisation_to_repayment(
@@ -74,10 +70,29 @@ def test_c11_from_authorisation_to_repayment(
         supplier.letter_event(letter, "sign", data={"contract": fresh("借款合同"), "device": phone})
         assert happened(platform, letter)[-1][1].data["device"] == phone
 
+    with shows(
+        "C11", "K8", "Money is lent on the voucher only once it is taken as financed, with the register's receipt"
+    ):
+        with refuses("condition-not-met", "held"):
+            office.event(funder, letter, "lend-on-voucher", by=["wang-fang"])
+        financed = {"fields": {"funder": bank}, "data": {"rate": "0.0435"}}
+        funder.letter_event(receivable, "finance", **financed, receipts=[receipt("zhongdeng")])
+
     with shows("C11", "K11", "Above three hundred thousand an approver signs; the bank's system alone is refused"):
         with refuses("approval-missing", "issue"):
             funder.letter_event(letter, "lend-on-voucher")
         assert office.event(funder, letter, "lend-on-voucher", by=["wang-fang"]).state == "lent"
+
+    with shows(
+        "C11", "K8", "While the loan stands nobody else finances the voucher, and it is neither pledged nor passed on"
+    ):
+        other = {"fields": {"funder": firm("中国建设银行")}, "receipts": [receipt("zhongdeng")]}
+        with refuses("event-refused", "financed"):
+            funder.letter_event(receivable, "finance", **other, data={"rate": "0.04"})
+        with refuses("event-refused", "financed"):
+            supplier.letter_event(receivable, "pledge", **other)
+        with refuses("event-refused", "financed"):
+            supplier.letter_event(receivable, "transfer", data=parts(("1.00", firm("二级供应商"))))
 
     with shows("C11", "K13", "A consent that ended stops what would still need it; the running loan goes on"):
         supplier.letter_event(consent, "revoke")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance.client import Client
+from firmware_tests.gateway.docking import Partner
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
@@ -14,16 +15,16 @@ from firmware_tests.scenarios.systems.practice import (
     happened,
     moment,
     number,
+    refusal,
     refuses,
 )
 
 not_yet("C16", "K14", "proofs about a fact without showing it come with the privacy proofs")
-not_yet(
-    "C16", "K15", "an attestation that moves from one bank's tenant to another's as a letter comes with the gateway"
-)
 
 
-def test_c16_attested_once_reused(platform: Client, supplier: Client, office: Office, offline: Offline) -> None:
+def test_c16_attested_once_reused(
+    platform: Client, supplier: Client, office: Office, offline: Offline, docks: dict[str, Partner]
+) -> None:
     subject, other = firm("北京云计算技术有限公司"), firm("北京银行中关村支行")
     facts = {
         "subject": subject,
@@ -69,10 +70,18 @@ def test_c16_attested_once_reused(platform: Client, supplier: Client, office: Of
             "subject": subject,
         }
         asked = platform.begin_letter("query-receipt", ask).happened.letter
-        platform.letter_event(asked, "answer", data={"answer": digest("韩雪梅")})
+        assert platform.letter_event(asked, "answer", data={"answer": digest("韩雪梅")}).state == "answered"
+
+    with shows("C16", "K15 K13", "Its own system reuses it too, by a message of its own key, while the consent stands"):
+        theirs, use = docks["second-ekyc"], {"consent": consent, "user": other}
+        asked_by = {"call": "event", "letter": letter, "request": {"event": "reuse", "data": use}}
+        assert theirs.ask(asked_by)["body"]["state"] == "attested"
+        assert happened(platform, letter)[-1][1].actor.application == "second-ekyc"
+        assert refusal(theirs.ask(asked_by | {"request": {"event": "renew"}})) == "role-missing"
         supplier.letter_event(consent, "revoke")
         with refuses("condition-not-met", "revoked"):
-            platform.letter_event(letter, "reuse", data={"consent": consent, "user": other})
+            platform.letter_event(letter, "reuse", data=use)
+        assert refusal(theirs.ask(asked_by)) == "condition-not-met"
 
     with shows(
         "C16", "K14", "It fills in its form from single facts, each proved by the sealed event, and sees no other"
@@ -86,4 +95,10 @@ def test_c16_attested_once_reused(platform: Client, supplier: Client, office: Of
     ):
         office.event(platform, letter, "renew", by=["wang-fang"], fields={"legal_person": "丁海"})
         assert platform.letter(letter).hidden["legal_person"] == "丁海"
-        assert [event.event for _, event in happened(platform, letter)] == ["attest", "reuse", "reuse", "renew"]
+        assert [event.event for _, event in happened(platform, letter)] == [
+            "attest",
+            "reuse",
+            "reuse",
+            "reuse",
+            "renew",
+        ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import (
     Offline,
     day,
@@ -24,11 +26,15 @@ from firmware_tests.scenarios.systems.practice import (
 
 not_yet("C17", "K3", "the tape's root on an outside ledger comes with the anchors")
 not_yet("C17", "K17", "SM2, SM3 and SM4 come with the national suite")
-not_yet("C17", "K18", "the investors' read-only view is not in the API yet; they are handed evidence files")
 
 
 def test_c17_tape_issue_reports(
-    bank: Client, supervisor: Client, office: Office, offline: Offline, tmp_path: Path
+    bank: Client,
+    supervisor: Client,
+    office: Office,
+    offline: Offline,
+    tmp_path: Path,
+    overseers: Callable[..., Overseer],
 ) -> None:
     header = ("编号", "承兑行", "承兑行编号", "转让行", "转让行编号", "票面金额", "票面金额币种", "到期日", "单据摘要")
     acceptor, seller = firm("招商银行"), firm("东莞电子科技有限公司")
@@ -104,8 +110,23 @@ def test_c17_tape_issue_reports(
         office.event(bank, filed, "submit", by=["li-ming"])
         assert bank.letter_event(filed, "accept", receipts=[receipt("authority", "受理回执")]).state == "accepted"
 
-    with shows(
-        "C17", "K18", "Who is not of the tenant sees nothing by itself: an investor is shown a file, not the system"
-    ):
+    with shows("C17", "K18", "Who is not of the tenant, and whom its officers did not let, sees nothing by itself"):
         with refuses("not-found"):
             supervisor.letter(letter)
+
+    with shows("C17", "K18", "An investor reads totals, assets and each month's report, and takes the evidence away"):
+        investor = overseers("touziren", "bank")
+        tape = investor.letter("bank", letter)
+        assert tape["row"]["balance"] == "300,000,000.00 CNY"
+        assert [one["event"] for one in tape["events"]] == ["assemble", "replace", "issue", "report", "report"]
+        assert {one["letter"] for one in investor.letters("bank", kind="forfaiting-asset")} >= {
+            verdict.letter for verdict in told if verdict.verdict == "accepted"
+        }
+        assert offline.passes(investor.evidence("bank", letter))
+
+    with shows("C17", "K18 K14", "The originator's model stays hidden from her, whatever she asks for"):
+        (model,) = [one for one in tape["fields"] if one["name"] == "model"]
+        assert (model["shown"], model["value"]) == (False, "")
+        assert investor.status(f"letters/bank/{letter}", hidden="on") == 403
+        assert investor.status(f"letters/bank/{letter}/evidence", disclose="model") == 403
+        assert investor.sees_nothing_else("bank")

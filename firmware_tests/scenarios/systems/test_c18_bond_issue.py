@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+
+from cryptography import x509
 
 from appliance.client import Client
+from firmware_tests.running import RunningBox
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.members import Member
 from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import (
     Offline,
     day,
@@ -21,11 +27,16 @@ from firmware_tests.scenarios.systems.practice import (
 )
 
 not_yet("C18", "K3", "transaction id, block hash and height of each step come with the anchors")
-not_yet("C18", "K15", "each underwriter's own certificate, issued by itself, is shown by the scenarios of enrolment")
-not_yet("C18", "K18", "the regulator's read-only view is not in the API yet")
 
 
-def test_c18_syndicate_and_issue(bank: Client, office: Office, offline: Offline) -> None:
+def test_c18_syndicate_and_issue(
+    bank: Client,
+    office: Office,
+    offline: Offline,
+    overseers: Callable[..., Overseer],
+    join: Callable[[str, str, str], Member],
+    town: RunningBox,
+) -> None:
     bond = {
         "code": f"ZH{secrets.token_hex(4).upper()}",
         "issuer": firm("中国银行"),
@@ -36,16 +47,27 @@ def test_c18_syndicate_and_issue(bank: Client, office: Office, offline: Offline)
     letter = bank.begin_letter("bond-issuance", bond).happened.letter
 
     with shows(
+        "C18", "K15", "An underwriter's program fetches its certificate by itself, within the frame officers set"
+    ):
+        member = join("bank", "zhongxin", "underwriter")
+        authority = x509.load_pem_x509_certificate((town.home.trust / "box-ca.pem").read_bytes())
+        member.certificate.verify_directly_issued_by(authority)
+        with refuses("role-missing", "lead-underwriter"):
+            member.client.begin_letter("bond-issuance", bond | {"code": f"ZH{secrets.token_hex(4).upper()}"})
+
+    with shows(
         "C18", "K15", "The syndicate is formed by signatures one by one; each share and agreement is its own event"
     ):
         for name in ("中信证券", "国泰君安", "华泰证券"):
             joined = {"underwriter": firm(name), "share": yuan("500000000.00"), "agreement": fresh("承销协议")}
-            bank.letter_event(letter, "join", data=joined)
+            by = member.client if name == "中信证券" else bank
+            by.letter_event(letter, "join", data=joined)
         bank.letter_event(letter, "form")
         with refuses("event-refused", "formed"):
             bank.letter_event(letter, "join", data=joined)
         names = [event.data["underwriter"]["name"] for _, event in happened(bank, letter) if event.event == "join"]
         assert names == ["中信证券", "国泰君安", "华泰证券"]
+        assert happened(bank, letter)[1][1].actor.application == "zhongxin"
 
     with shows("C18", "K6", "The underwriting agreement is signed by both sides, each with its signer on record"):
         agreement = {
@@ -94,3 +116,16 @@ def test_c18_syndicate_and_issue(bank: Client, office: Office, offline: Offline)
     ):
         assert story(bank, letter) == ["invite", "join", "join", "join", "form", "price", "issue", "report"]
         assert offline.passes(bank.evidence(letter))
+
+    with shows(
+        "C18", "K18", "The regulator follows the issue by itself: each step with its signers and its place in the log"
+    ):
+        regulator = overseers("jiaoyishang", "bank")
+        steps = regulator.letter("bank", letter)["events"]
+        assert [one["event"] for one in steps] == story(bank, letter)
+        assert [one["person"] for one in steps[5]["approvals"]] == ["li-ming", "zhang-wei"]
+        leaves = [one["leaf"] for one in steps]
+        assert leaves == sorted(set(leaves))
+        assert all(one["stamped"] and len(one["record"]) == 44 for one in steps)
+        assert regulator.evidence("bank", letter) == bank.evidence(letter)
+        assert regulator.sees_nothing_else("bank")

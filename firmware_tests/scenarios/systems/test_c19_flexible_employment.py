@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.client import Client
@@ -18,6 +22,8 @@ from firmware_tests.scenarios.systems.practice import (
     moment,
     number,
     refuses,
+    taken_in,
+    written,
     yuan,
 )
 
@@ -26,7 +32,9 @@ not_yet(
 )
 
 
-def test_c19_paid_taxed_witnessed(platform: Client, supplier: Client, office: Office, offline: Offline) -> None:
+def test_c19_paid_taxed_witnessed(
+    platform: Client, supplier: Client, office: Office, offline: Offline, tmp_path: Path
+) -> None:
     employer, worker = firm("灵活用工服务平台"), {"name": "骑手 马骏", "id": "150102199505050033"}
     consent = supplier.begin_letter(
         "consent",
@@ -64,6 +72,18 @@ def test_c19_paid_taxed_witnessed(platform: Client, supplier: Client, office: Of
         kept = platform.begin_letter("sealed-deposit", fields, envelopes=envelopes).happened
         assert decrypt(kept.beside["content.envelope"], reader, key).decode() == record
 
+    with shows(
+        "C19", "K10 K14", "A week's tax records come as one file, each encrypted to its reader before it was sent"
+    ):
+        rows = [[number("WS"), "灵活用工", digest(f"个税 {at}"), sealed_to(reader, f"个税 {at}")] for at in range(3)]
+        rows[1][3] = "个税 1"  # in clear
+        file = written(tmp_path / "tax.csv", ("编号", "组别", "内容摘要", "内容"), rows)
+        places = {"编号": "fields.reference", "组别": "fields.group", "内容摘要": "fields.content_digest"}
+        run, told = taken_in(platform, file, "sealed-deposit", mapping=places)
+        assert (run.accepted, [(one.row, one.column) for one in told if one.code]) == (2, [(3, "内容")])
+        beside = platform.letter_events(told[2].letter or "").events[0].beside
+        assert decrypt(beside["content.envelope"], reader, key).decode() == "个税 2"
+
     with shows("C19", "K20", "A failed payment says why and who witnessed it; trying again needs a signature"):
         platform.letter_event(letter, "release")
         failure = {"reason": "收款户名不符", "witness": "民生银行 钱敏"}
@@ -82,3 +102,8 @@ def test_c19_paid_taxed_witnessed(platform: Client, supplier: Client, office: Of
 
     with shows("C19", "K16", "The witness statement is a file of the payment's whole course that verifies offline"):
         assert offline.passes(platform.evidence(letter))
+
+
+def sealed_to(reader: x509.Certificate, text: str) -> str:
+    """An envelope that the reader alone opens, as a cell holds it."""
+    return base64.b64encode(encrypt(text.encode(), [reader])).decode()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import Offline, firm, happened, refuses
-from firmware_tests.scenarios.systems.vouchers import issued, parts, total
+from firmware_tests.scenarios.systems.vouchers import issued, parts, total, voucher
 
 not_yet("C1", "K14", "zero-knowledge proofs that amounts balance without being shown come with the privacy proofs")
-not_yet(
-    "C1", "K18", "the supervisor's look-through over tenants is not in the API yet; it is handed evidence files instead"
-)
 not_yet("C1", "K3", "anchors of the vouchers on an outside ledger come with the anchors")
 
 
 def test_c1_split_over_tiers(
-    platform: Client, supplier: Client, core_firm: Client, supervisor: Client, offline: Offline
+    platform: Client,
+    supplier: Client,
+    core_firm: Client,
+    supervisor: Client,
+    bank: Client,
+    offline: Offline,
+    overseers: Callable[..., Overseer],
 ) -> None:
     letter = issued(supplier, core_firm, "800000.00")
     second, third = firm("二级供应商锻造厂"), firm("三级供应商模具厂")
@@ -38,3 +44,18 @@ def test_c1_split_over_tiers(
         with refuses("not-found") as unknown:
             supervisor.letter("00" * 16)
         assert foreign.detail == unknown.detail
+
+    with shows("C1", "K18", "A supervisor looks through from the smallest part to its issue, from letter to letter"):
+        authority = overseers("yinbaojian", "platform", "bank")
+        up = [small]
+        while origins := [one for one in authority.letter("platform", up[-1])["links"] if one["what"] == "origin"]:
+            up.append(origins[0]["letter"])
+        assert up == [small, part, letter]
+        assert authority.letters("platform", letter=small)[0]["balance"] == "120,000.00 CNY"
+        assert authority.evidence("platform", small) == platform.evidence(small)
+
+    with shows("C1", "K18", "It sees every institution that let it, with one passkey, and no other"):
+        other = bank.begin_letter("credit-voucher", voucher()).happened.letter
+        assert authority.letters("bank", letter=other)[0]["state"] == "drafted"
+        assert authority.status("letters/second-bank") == 404
+        assert authority.sees_nothing_else("platform")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from appliance.api.letters.schemas import EventRequest
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import Offline, firm, fresh, happened, refuses, sealed_refusal, yuan
 from firmware_tests.scenarios.systems.public_funds import LEVELS, allocation, contract, instruction, paid
 
-not_yet("C20", "K18", "the supervisor's own view of all allocations is not in the API yet")
 
-
-def test_c20_level_by_level(platform: Client, office: Office, supervisor: Client, offline: Offline) -> None:
+def test_c20_level_by_level(
+    platform: Client, office: Office, supervisor: Client, offline: Offline, overseers: Callable[..., Overseer]
+) -> None:
     builder = firm("河北建设集团安置房项目部")
 
     with shows(
@@ -82,3 +85,17 @@ def test_c20_level_by_level(platform: Client, office: Office, supervisor: Client
         approve = next(event for _, event in happened(platform, letter) if event.event == "approve")
         assert [one.approver for one in approve.approvals] == list(LEVELS)
         assert offline.passes(platform.evidence(letter))
+
+    with shows(
+        "C20", "K18", "The audit office sees all allocations by itself: which were approved, which wait, which failed"
+    ):
+        auditor = overseers("shenjiju", "platform")
+        approved = {one["letter"] for one in auditor.letters("platform", kind="fund-allocation", state="approved")}
+        waiting = {one["letter"] for one in auditor.letters("platform", kind="fund-allocation", state="applied")}
+        assert letter in approved
+        assert {early, wrong} <= waiting
+        (payment,) = auditor.letters("platform", letter=failed)
+        assert payment["state"] == "failed"
+        reasons = [line["value"] for one in auditor.letter("platform", failed)["events"] for line in one["data"]]
+        assert "账户已冻结" in reasons
+        assert auditor.sees_nothing_else("platform")

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from appliance.client import Client
 from firmware_tests.gateway.docking import Partner
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
-from firmware_tests.scenarios.systems.practice import day, firm, fresh, happened, number, refusal, refuses, story, yuan
-
-not_yet(
-    "C2", "K9", "an asset is sold whole; selling it in parts is not this market's practice and its kind has no split"
+from firmware_tests.scenarios.systems.practice import (
+    Offline,
+    day,
+    firm,
+    fresh,
+    happened,
+    number,
+    refusal,
+    refuses,
+    story,
+    yuan,
 )
+from firmware_tests.scenarios.systems.vouchers import total
 
 
 def test_c2_listed_quoted_matched_assigned(
-    bank: Client, second_bank: Client, office: Office, docks: dict[str, Partner]
+    bank: Client, second_bank: Client, office: Office, docks: dict[str, Partner], offline: Offline
 ) -> None:
     buyers = [firm("光大银行"), firm("恒丰银行")]
     asset = {
@@ -65,7 +75,24 @@ def test_c2_listed_quoted_matched_assigned(
         bank.letter_event(letter, "resell", fields={"buyer": buyers[0]}, data={"assignment": fresh("再转让协议")})
         assert story(bank, letter)[-2:] == ["assign", "resell"]
 
-    with shows("C2", "K6", "It is settled at maturity and not before"):
-        with refuses("event-refused", "/fields/due"):
-            bank.letter_event(letter, "settle")
-        assert bank.letter(letter).balance == "5600000.00"
+    with shows(
+        "C2", "K9", "Its holder sells it on in parts, never more than it holds; each part knows where it comes from"
+    ):
+        sold = {"assignment": fresh("分拆转让协议")}
+        more = [{"amount": yuan("5600000.01"), "buyer": buyers[1]}]
+        with refuses("field-refused", "/data/parts"):
+            bank.letter_event(letter, "sell-parts", data=sold | {"parts": more})
+        two = [
+            {"amount": yuan(amount), "buyer": firm(name)}
+            for amount, name in (("3000000.00", "浙商银行"), ("600000.00", "渤海银行"))
+        ]
+        halves = bank.letter_event(letter, "sell-parts", data=sold | {"parts": two}).parts
+        assert total(bank, [letter, *halves]) == Decimal("5600000.00")
+        assert {bank.letter(one).origin for one in halves} == {letter}
+        assert offline.passes(bank.evidence(halves[0]))
+
+    with shows("C2", "K6", "Each is settled at maturity and not before"):
+        for one in (letter, *halves):
+            with refuses("event-refused", "/fields/due"):
+                bank.letter_event(one, "settle")
+        assert bank.letter(letter).balance == "2000000.00"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 
+from appliance.ceremonies.actions import HoldCertificate
 from appliance.client import Client
+from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.members import Member
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
@@ -21,20 +25,23 @@ from firmware_tests.scenarios.systems.practice import (
 )
 
 not_yet("C9", "K3", "anchors of the batches on an outside ledger come with the anchors")
-not_yet(
-    "C9",
-    "K15",
-    "devices that present certificates of their own to the box are not shown; the letter names them by digest",
-)
 
 
-def test_c9_telemetry_of_a_pledge(bank: Client, second_bank: Client, office: Office, offline: Offline) -> None:
+def test_c9_telemetry_of_a_pledge(
+    bank: Client,
+    second_bank: Client,
+    office: Office,
+    offline: Offline,
+    hall: ManagedBox,
+    join: Callable[[str, str, str], Member],
+) -> None:
+    scale = join("bank", "scale-07", "device-gateway")
     pledge = {
         "asset": number("ZYW"),
         "pledgor": firm("天津钢管仓储有限公司"),
         "pledgee": firm("中国工商银行天津分行"),
         "place": "天津港保税区 12 号库",
-        "devices": [{"device": "地磅-07", "certificate": fresh("设备证书")}],
+        "devices": [{"device": "地磅-07", "certificate": scale.digest}],
     }
     letter = bank.begin_letter("pledged-asset", pledge).happened.letter
 
@@ -53,7 +60,7 @@ def test_c9_telemetry_of_a_pledge(bank: Client, second_bank: Client, office: Off
     with shows(
         "C9", "K2", "Two thousand readings get one time-stamp together, and any one of them proves its time alone"
     ):
-        batch = bank.stamp_many([hashlib.sha256(one).digest() for one in readings])
+        batch = scale.client.stamp_many([hashlib.sha256(one).digest() for one in readings])
         assert offline.passes(readings[1234], batch.evidence_record(1234))
 
     with shows("C9", "K6", "The letter keeps each batch's digest, count and span; an alarm interrupts and is cleared"):
@@ -63,7 +70,7 @@ def test_c9_telemetry_of_a_pledge(bank: Client, second_bank: Client, office: Off
             "from_time": moment(-3_600),
             "to_time": moment(0),
         }
-        bank.letter_event(letter, "deposit", data=deposit)
+        scale.client.letter_event(letter, "deposit", data=deposit)
         bank.letter_event(letter, "alarm", data={"cause": "重量突降 12 吨"})
         with refuses("event-refused", "alarmed"):
             office.event(bank, letter, "release", by=["li-ming"])
@@ -80,3 +87,18 @@ def test_c9_telemetry_of_a_pledge(bank: Client, second_bank: Client, office: Off
         bank.letter_event(raised, "dismiss", data={"reason": "叉车误碰"})
         assert happened(bank, letter)[2][1].data["readings"] == 2_000
         assert story(bank, letter)[-3:] == ["deposit", "alarm", "clear"]
+
+    with shows(
+        "C9", "K15", "The scale speaks with a certificate of its own, the one that the letter names, as a device"
+    ):
+        said = next(event for _, event in happened(bank, letter) if event.event == "deposit")
+        assert said.actor.application == "scale-07"
+        assert bank.letter(letter).fields["devices"][0]["certificate"] == scale.digest
+        with refuses("role-missing", "pledgee"):
+            scale.client.letter_event(letter, "release")
+
+    with shows("C9", "K15", "Stolen, it is silenced by one officer's word, at once; the others go on"):
+        hall.one_word(HoldCertificate(tenant="bank", certificate=scale.digest))
+        with refuses("unknown-caller"):
+            scale.client.letter_event(letter, "deposit", data=deposit)
+        bank.letter_event(letter, "deposit", data=deposit)

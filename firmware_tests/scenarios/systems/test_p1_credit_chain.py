@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from appliance.client import Client
-from firmware_tests.running import RunningBox
+from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.office import Office
+from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import (
     Offline,
     digest,
@@ -24,7 +27,7 @@ from firmware_tests.scenarios.systems.terms import put_in_force
 not_yet(
     "P1", "K3", "the hashes stand in each tenant's log; logging them on a consortium's ledger comes with the anchors"
 )
-not_yet("P1", "K18", "the supervision centre's own read-only view, and supervisors as witnesses, are not shown here")
+not_yet("P1", "K18", "supervision centres as independent witnesses of the logs come with the anchors")
 not_yet("P1", "K14", "range and membership proofs over shared data come with the privacy proofs")
 
 
@@ -42,9 +45,15 @@ each = "0.50"
 
 
 def test_p1_shared_without_giving_away(
-    platform: Client, supplier: Client, supervisor: Client, office: Office, offline: Offline, town: RunningBox
+    platform: Client,
+    supplier: Client,
+    supervisor: Client,
+    office: Office,
+    offline: Offline,
+    hall: ManagedBox,
+    overseers: Callable[..., Overseer],
 ) -> None:
-    put_in_force(town, "platform", TARIFF)
+    put_in_force(hall, "platform", TARIFF)
     bureau, source = firm("广州征信有限公司"), firm("广东省市场监督管理局数据中心")
     subject = firm("佛山陶瓷机械有限公司")
 
@@ -157,3 +166,17 @@ def test_p1_shared_without_giving_away(
         for letter in (consent, asked, case):
             with refuses("not-found"):
                 supervisor.letter(letter)
+
+    with shows("P1", "K18", "The supervision centre sees by itself who asked whom for what, under which consent"):
+        centre = overseers("renhang", "platform")
+        query = centre.letter("platform", asked)
+        assert [one["event"] for one in query["events"]] == ["ask", "answer", "dispute", "correct"]
+        told = {one["name"]: one["value"] for one in query["fields"] if one["shown"]}
+        assert (told["asker"], told["purpose"]) == (f"{bureau['name']} ({bureau['id']})", "贷前征信查询")
+        assert consent in {one["letter"] for one in query["links"]}
+
+    with shows("P1", "K18 K13", "It does not see about whom, nor what the answer was: those stay its owner's"):
+        assert subject["name"] not in str(query)
+        assert "无处罚记录" not in str(query)
+        assert centre.status(f"letters/platform/{asked}", hidden="on") == 403
+        assert centre.sees_nothing_else("platform")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
@@ -18,15 +18,9 @@ from firmware_tests.scenarios.systems.practice import (
     yuan,
 )
 
-not_yet(
-    "V8",
-    "K1",
-    "the trading centre is a desk of the platform here; its own box, whose sealed notice is handed over, is not tried",
-)
-
 
 def test_v8_a_loan_on_a_real_award(
-    platform: Client, supplier: Client, funder: Client, office: Office, offline: Offline
+    platform: Client, supplier: Client, funder: Client, supervisor: Client, office: Office, offline: Offline
 ) -> None:
     winner, bank = firm("广州绿化园林有限公司"), firm("招商银行广州分行")
     tender = {
@@ -36,7 +30,18 @@ def test_v8_a_loan_on_a_real_award(
         "owner": {"name": "海珠区住建局"},
         "price": yuan("1860000.00"),
     }
-    notice = platform.begin_letter("award-notice", tender, document=True).happened
+
+    with shows("V8", "K1", "The trading centre, an institution of its own, seals the notice and hands its file over"):
+        sealed = supervisor.begin_letter("award-notice", tender, document=True).happened.letter
+        office.event(supervisor, sealed, "confirm", by=["li-ming"])
+        handed = supervisor.evidence(sealed)
+        report = offline.verify(handed)
+        assert report["indication"] == "TOTAL-PASSED"
+        assert "seal of supervisor" in str(report)
+        with refuses("not-found"):
+            platform.letter(sealed)
+
+    notice = platform.begin_letter("award-notice", tender | {"notice": digest(handed)}, document=True).happened
     award = notice.letter
     terms = {
         "number": number("SQ"),
@@ -60,7 +65,7 @@ def test_v8_a_loan_on_a_real_award(
     signature = {"contract": fresh("借款合同"), "device": "手机 113.66.20.7"}
 
     with shows(
-        "V8", "K1", "The award is sealed by the trading centre; an award that is only announced carries no loan"
+        "V8", "K1", "The platform registers it by that file's digest; an award that is only announced carries no loan"
     ):
         letter = supplier.begin_letter("loan", loan).happened.letter
         supplier.letter_event(letter, "sign", data=signature)

@@ -6,6 +6,8 @@ import {
 const DIGEST = location.pathname.split("/")[2];
 const REFRESH_MS = 4000;
 const CONTEXT = "cinnabar statement v1\0";
+const PNG = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+const PIXELS_A_MILLIMETRE = 96 / 25.4;
 
 const VERBS = {
   request: {
@@ -85,6 +87,7 @@ async function show(value) {
   const chinese = value.explanation["zh-Hans"];
   find("summary").replaceChildren(both(english.summary.sentence, chinese.summary.sentence));
   showFacts(find("summary-facts"), pairs(english.summary.facts, chinese.summary.facts));
+  const pictures = await Promise.all(document_.actions.map(pictureOf));
   find("steps").replaceChildren(
     ...english.steps.map((part, index) => {
       const facts = element("dl");
@@ -95,6 +98,7 @@ async function show(value) {
         { className: `card ${done ?? ""}` },
         element("p", { className: "sentence" }, both(part.sentence, chinese.steps[index].sentence)),
         facts,
+        ...pictures[index],
         ...whole(part.rest, chinese.steps[index].rest),
       );
     }),
@@ -105,6 +109,28 @@ async function show(value) {
   find("members").textContent = visible(JSON.stringify(document_, null, 2));
   leadTo(find("management"), value.management);
   showStanding(value, digest);
+}
+
+/** The picture that a step would register, as large as it is seen on paper: of the very text whose digest was checked. */
+async function pictureOf(action) {
+  if (action.action !== "register-seal") return [];
+  const bytes = Uint8Array.from(atob(action.image), (character) => character.charCodeAt(0));
+  const side = Math.round(action.side_mm * PIXELS_A_MILLIMETRE);
+  const picture = element("img", { width: side, height: side, alt: `${visible(action.title)} (PNG)` });
+  const address = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+  try {
+    if (!PNG.every((byte, place) => bytes[place] === byte)) throw new Error("another format");
+    picture.src = address;
+    await picture.decode();
+  } catch {
+    const warning = ["This browser cannot show the picture. Do not approve what you have not seen.", "浏览器无法显示该图像。未见图像请勿批准。"];
+    return [element("p", { className: "alert" }, both(...warning))];
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+  const digest = element("code", {}, toHex(await sha256(bytes)));
+  const caption = element("figcaption", { className: "soft" }, both("The picture, drawn from the text that you sign. Its SHA-256, made by this browser:", "图像取自您所签署的内容。由浏览器计算的 SHA-256："), " ", digest);
+  return [element("figure", { className: "picture" }, picture, caption)];
 }
 
 /** What stays as it was, out of the way but in reach. */
