@@ -22,7 +22,7 @@ from appliance.errors import CinnabarError
 from appliance.filing import AdapterRefused, ReceiptRefused, check_adapter, read_adapter, read_receipt
 from firmware_tests.filing.authority import Authority, ticket_of
 from firmware_tests.governed import Governed, governed
-from firmware_tests.letters.approving import by_passkey
+from firmware_tests.letters.approving import by_passkey, text_of
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import catalogue, install
 from firmware_tests.running import RunningBox, wait_until
@@ -47,7 +47,7 @@ class Office:
         }  # fmt: skip
         letter = self.client.begin_letter("outbound-filing", fields).happened.letter
         draft = self.client.draft_event(letter, "submit")
-        approval = by_passkey(self.governed.officers["ann"], draft.text, 0)
+        approval = by_passkey(self.governed.officers["ann"], text_of(draft))
         self.client.letter_event(letter, "submit", approvals=[approval])
         return letter, batch
 

@@ -28,7 +28,7 @@ from appliance.letters.approvers import FILE
 from appliance.letters.draft_words import tell
 from appliance.letters.event import Approval, read_event
 from firmware_tests.governed import Governed, governed
-from firmware_tests.letters.approving import by_card, by_passkey
+from firmware_tests.letters.approving import by_card, by_passkey, text_of
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import FIELDS, catalogue, install
 from firmware_tests.officers import CardOfficer, SoftwareOfficer
@@ -49,13 +49,15 @@ class Stage:
 
     governed: Governed
     card: CardOfficer
+    ceremony: str = ""
+    """Digest of one under the constitution that names the card."""
 
     def approve(self, name: str, draft: Draft | KeptDraft, step: int = 0) -> Approval:
         if name == self.card.name:
-            return by_card(self.card, draft.text, step)
+            return by_card(self.card, text_of(draft, step))
         officer = self.governed.officers[name]
         assert isinstance(officer, SoftwareOfficer)
-        return by_passkey(officer, draft.text, step)
+        return by_passkey(officer, text_of(draft, step))
 
     def with_persons(self, *cards: CardOfficer) -> str:
         """A constitution in which these, of all cards, are persons."""
@@ -90,7 +92,9 @@ def stage(open_directory: Path, softhsm: SoftHsm) -> Iterator[Stage]:
             console.card("fay", "Fay 菲", card.certificate.public_bytes(Encoding.DER), credential.id[:32])
         stage = Stage(made, card)
         stage.with_persons(card)
-        made.decide([policy("ann", "bo", "fay", threshold=2), policy("ann", threshold=1, tenant="other")])
+        stage.ceremony = made.decide(
+            [policy("ann", "bo", "fay", threshold=2), policy("ann", threshold=1, tenant="other")]
+        )
         yield stage
     finally:
         token.close()
@@ -127,13 +131,17 @@ def test_a_large_letter_is_issued_with_its_approvals_and_not_without(
     issued = client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=approvals)
     event = read_event(issued.happened.event)
     assert event.approvals == approvals
-    assert event.approval_text() == draft.text
+    assert event.draft_text() == draft.text
+    assert [event.approval_text(one) for one in approvals] == [text_of(draft)] * 2
     assert event.actor.box == json.loads(stage.governed.box.home.settings.read_text())["box_id"]
 
     path = tmp_path / "letter.asice"
     path.write_bytes(client.evidence(issued.happened.letter))
     trust = str(stage.governed.box.home.trust)
-    report = cinnabar("verify", str(path), "--trust", trust, "--state", str(tmp_path / "state"), "--json")
+    bundle = tmp_path / "ceremony.asice"
+    bundle.write_bytes(stage.governed.bundle(stage.ceremony))
+    files = (str(path), str(bundle))
+    report = cinnabar("verify", *files, "--trust", trust, "--state", str(tmp_path / "state"), "--json")
     assert report.returncode == 0, report.stdout + report.stderr
     told = json.loads(report.stdout)["files"][0]["letter"]["events"][0]["approvals"]
     assert [one["indication"] for one in told] == ["TOTAL-PASSED", "TOTAL-PASSED"], told
@@ -250,7 +258,7 @@ def test_approvers_read_hidden_values_and_the_event_hides_them(stage: Stage, cli
     for one in (draft, kept):
         assert set(one.disclosures) == {"legal_person", "address", "owners"}
         assert "陈大文".encode() not in one.text
-        told = "\n".join(tell(one.text, "zh", catalogue("attestation"), one.disclosures))
+        told = "\n".join(tell(text_of(one), "zh", catalogue("attestation"), one.disclosures))
         assert "法定代表人 (legal_person): 陈大文" in told
     approvals = [stage.approve(name, draft) for name in ("ann", "bo")]
     with pytest.raises(Refused, match="something else was signed"):  # with other salts it is another draft
@@ -258,10 +266,10 @@ def test_approvers_read_hidden_values_and_the_event_hides_them(stage: Stage, cli
     begun = client.begin_letter(
         "attestation", fields, letter=draft.letter, approvals=approvals, disclosures=draft.disclosures
     )
-    assert read_event(begun.happened.event).approval_text() == draft.text
+    assert read_event(begun.happened.event).draft_text() == draft.text
     for name in ("ann", "bo"):
         client.approve_draft(kept.draft, stage.approve(name, kept))
-    assert read_event(client.finish_draft(kept.draft).happened.event).approval_text() == kept.text
+    assert read_event(client.finish_draft(kept.draft).happened.event).draft_text() == kept.text
 
 
 def test_approvals_that_come_at_once_are_all_kept(stage: Stage, client: Client) -> None:

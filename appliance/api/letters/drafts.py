@@ -75,7 +75,7 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
     if not decision.steps:
         raise BadRequest("the event needs no approval: have it happen")
     what_is_needed(decision.steps, decision.amount, worker.approvers.of(caller.tenant))
-    text = decision.draft.approval_text()
+    text = decision.draft.draft_text()
     draft = hashlib.sha256(text).digest()
     members: dict[str, Any] = {"disclosures": dict(decision.disclosures)}
     if isinstance(reproducible, LetterRequest):
@@ -85,7 +85,7 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
     now_us = worker.clock.read().time_us
     kept = Kept(
         caller.application, now_us, None if asked.letter is None else asked.letter,
-        _encode(msgspec.structs.replace(reproducible, **members)), text, [step.policy for step in decision.steps],
+        _encode(msgspec.structs.replace(reproducible, **members)), text, list(decision.steps),
         decision.amount, [],
     )  # fmt: skip
     one = Standing(draft, 1, now_us + asked.hours * _HOUR_US, kept)
@@ -179,7 +179,7 @@ async def _happen(
     if kept.withdrawn_us:
         raise DraftStale("the draft was taken back")
     wanted = await _again(worker, caller, kept, codes)
-    if (await decide(worker, caller, wanted)).draft.approval_text() != kept.text:
+    if (await decide(worker, caller, wanted)).draft.draft_text() != kept.text:
         raise DraftStale("the event would be another one by now: ask for another draft")
     response = await happen(worker, caller, idempotency, wanted)
     with contextlib.suppress(CinnabarError):  # what stays is stale, and expires

@@ -140,7 +140,7 @@ async def release_key(worker: Worker, request: Request) -> Response:
 
 async def _draft(worker: Worker, caller: Caller, wanted: Wanted) -> Response:
     decision = await with_limits(worker, caller, wanted, await decide(worker, caller, wanted))
-    text = decision.draft.approval_text()
+    text = decision.draft.draft_text()
     return Response(
         _encode(
             Draft(

@@ -154,7 +154,8 @@ async def with_limits(worker: Worker, caller: Caller, wanted: Wanted, decision: 
     """A decision whose steps are also those that the tenant's limits want, after the kind's own."""
     event = msgspec.structs.replace(decision.draft, at=happened(worker.clock.read().time_us, wanted.before))
     states = states_after(wanted.before, event, decision.disclosures)
-    more = await limit_steps(worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states)
+    kind, before = wanted.loaded.kind, wanted.before
+    more = await limit_steps(worker, caller.tenant, kind, before, event, states, len(decision.steps))
     return replace(decision, steps=(*decision.steps, *more))
 
 
@@ -185,7 +186,7 @@ async def draft_event(
         decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
     )
     states = states_after(wanted.before, event, decision.disclosures)
-    approved = [step.policy for step in decision.steps] if wanted.asked.approvals else []
+    approved = decision.steps if wanted.asked.approvals else ()
     effects = await effects_of(
         worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
     )

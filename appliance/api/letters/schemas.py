@@ -84,19 +84,23 @@ class StepNeeded(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     policy: str
     """An approval policy of the tenant."""
+    limits: list[str]
+    """The tenant's limits that the event exceeds and whose approval it is; none: the kind wants it."""
     approvals: int
     """How many of its approvers sign, each once over all steps; one more is refused."""
     in_order: bool
     """Whether in the order of the policy's list."""
+    heading: str
+    """What the step's approvers sign: this, in UTF-8, and after it the draft's `text`."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as approvers would sign it. Nothing is recorded."""
+    """An event as approvers would have it. Nothing is recorded."""
 
     letter: LetterId
     parts: list[LetterId]
     text: bytes
-    """The exact bytes that approvers sign."""
+    """The event without approvals and time, canonical: what approvers sign after the heading of their step."""
     digest: Digest
     """SHA-256 of it."""
     policies: list[str]

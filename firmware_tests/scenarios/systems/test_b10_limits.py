@@ -90,6 +90,18 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, town: RunningBo
             assert (use.used, use.share) == ("6000000.01", "60")
 
     with (
+        limited(town, "guarantor", DEBTOR.replace("senior", "issue")),
+        shows("B10", "K12 K11", "Who approved the liability has not approved that it goes above the limit"),
+    ):
+        both = filed("5000000.01", debtor=firm("同策额度企业"))
+        needed = guarantor.draft_event(both, "accept").needed
+        assert [(one.policy, one.limits) for one in needed] == [
+            ("issue", []), ("issue", ["guarantee-project/debtor/CNY"])
+        ]  # fmt: skip
+        with refuses("limit-needs-approval", "issue"):
+            office.event(guarantor, both, "accept", by=["li-ming"])
+
+    with (
         limited(town, "guarantor", INDUSTRY),
         shows("B10", "K12", "No industry above its share of what is outstanding: the letter that would is refused"),
     ):
