@@ -17,6 +17,7 @@ from appliance.api.callers import Caller
 from appliance.api.errors import NotPermitted
 from appliance.api.letters.draft_schemas import DraftEvent, KeepRequest, KeptDrafts
 from appliance.api.letters.happening import beginning, following, happen, once
+from appliance.api.letters.ids import ids_tag
 from appliance.api.letters.kept import (
     DraftSource,
     Kept,
@@ -77,11 +78,13 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
     what_is_needed(decision.steps, decision.amount, worker.approvers.of(caller.tenant))
     text = decision.draft.draft_text()
     draft = hashlib.sha256(text).digest()
+    parts = [part.letter for part in decision.draft.parts]
     members: dict[str, Any] = {"disclosures": dict(decision.disclosures)}
+    members["ids_tag"] = ids_tag(worker, caller.tenant, decision.draft.letter, parts)
     if isinstance(reproducible, LetterRequest):
         members["letter"] = decision.draft.letter
     else:
-        members |= {"parts": [part.letter for part in decision.draft.parts], "head": decision.draft.previous}
+        members |= {"parts": parts, "head": decision.draft.previous}
     now_us = worker.clock.read().time_us
     kept = Kept(
         caller.application, now_us, None if asked.letter is None else asked.letter,

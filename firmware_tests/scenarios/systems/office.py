@@ -101,7 +101,13 @@ class Office:
         """Begin a letter that these people approve first."""
         draft = client.draft_letter(kind, fields, **more)
         return client.begin_letter(
-            kind, fields, letter=draft.letter, approvals=self.approve(draft, by), disclosures=draft.disclosures, **more
+            kind,
+            fields,
+            letter=draft.letter,
+            ids_tag=draft.ids_tag,
+            approvals=self.approve(draft, by),
+            disclosures=draft.disclosures,
+            **more,
         )
 
     def approve_kept(self, client: Client, draft: KeptDraft, person: str) -> KeptDraft:
