@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -359,6 +361,32 @@ def test_no_byte_of_a_receipt_is_free(office: Office) -> None:
             read_receipt(loaded, raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :], "n")
     with pytest.raises(ReceiptRefused):
         read_receipt(loaded, raw, "m")
+
+
+def test_a_letter_that_cannot_be_read_holds_up_no_other_letter(office: Office) -> None:
+    """One damaged view a worker: each is put off and logged, and the round goes on."""
+    home, authority = office.governed.box.home, office.authority
+    workers = json.loads(home.settings.read_text())["workers"]
+    authority.habits[:] = ["busy"] * 10_000
+    damaged: dict[int, str] = {}
+    while len(damaged) < workers:
+        letter, _ = office.submit()
+        damaged.setdefault(bytes.fromhex(letter)[0] % workers, letter)
+    records = sqlite3.connect(home.records / "records.sqlite", timeout=30, isolation_level=None)
+    with contextlib.closing(records) as database:
+        views = {}
+        for letter in damaged.values():
+            (views[letter],) = database.execute("SELECT view FROM letters WHERE letter = ?", (bytes.fromhex(letter),))
+            database.execute("UPDATE letters SET view = x'00' WHERE letter = ?", (bytes.fromhex(letter),))
+        authority.habits.clear()
+        try:
+            letter, _ = office.submit()
+            office.wait(letter, "accepted")
+            output = office.governed.box.output
+            wait_until(lambda: all(one in output.read_text() for one in damaged.values()), 30, "the log of both")
+        finally:
+            for one, (view,) in views.items():
+                database.execute("UPDATE letters SET view = ? WHERE letter = ?", (view, bytes.fromhex(one)))
 
 
 def test_one_tenants_authority_holds_up_no_other_tenant(office: Office) -> None:
