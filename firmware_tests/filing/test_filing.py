@@ -297,6 +297,22 @@ def test_an_applications_receipt_is_the_authoritys_or_none(office: Office) -> No
     authority.habits.clear()
 
 
+def test_a_letter_that_no_adapter_files_takes_the_authoritys_receipt_or_none(office: Office) -> None:
+    """The application chose the field that keeps every adapter away; it does not speak for the authority by that."""
+    letter, batch = office.submit("none")
+    told = {"batchNo": batch, "requestNo": office.client.letter(letter).head}
+    number = f"R-{told['requestNo'][:12]}"
+    for receipt in (b"accepted", office.authority.receipt(told, "forger")):
+        given = ReceiptGiven(registry="authority", number=number, receipt=receipt)
+        with pytest.raises(ApiError) as refused:
+            office.client.letter_event(letter, "accept", receipts=[given])
+        assert refused.value.code == "field-refused"
+    assert office.client.letter(letter).state == "submitted"
+    assert office.authority.came(batch) == 0
+    given = ReceiptGiven(registry="authority", number=number, receipt=office.authority.receipt(told))
+    assert office.client.letter_event(letter, "accept", receipts=[given]).state == "accepted"
+
+
 def test_results_are_exported(office: Office) -> None:
     letter, batch = office.submit()
     office.wait(letter, "accepted")

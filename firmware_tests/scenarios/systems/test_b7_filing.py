@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from appliance.api.letters.schemas import ReceiptGiven
 from appliance.client import Client
 from firmware_tests.filing.authority import Authority
 from firmware_tests.running import RunningBox, wait_until
@@ -14,7 +15,9 @@ from firmware_tests.scenarios.systems.practice import fresh, happened, number, r
 not_yet("B7", "K18", "the supervisor's read-only view over tenants is not in the API yet")
 
 
-def test_b7_filed_returned_corrected_accepted(guarantor: Client, office: Office, supervisor: Client) -> None:
+def test_b7_filed_returned_corrected_accepted(
+    guarantor: Client, office: Office, supervisor: Client, fund: Authority
+) -> None:
     batch = {
         "batch": number("GDRZ"),
         "authority": {"name": "国家融资担保基金有限责任公司"},
@@ -45,13 +48,17 @@ def test_b7_filed_returned_corrected_accepted(guarantor: Client, office: Office,
         faults = {"faults": [{"row": 17, "said": "统一社会信用代码校验不通过"}]}
         with refuses("field-refused", "/receipts"):
             guarantor.letter_event(letter, "return", data=faults)
-        guarantor.letter_event(letter, "return", data=faults, receipts=[receipt("authority", "退回通知")])
+        fund.faults[str(batch["batch"])] = [{"line": 17, "message": "统一社会信用代码校验不通过"}]
+        answered = signed_by(fund, guarantor, letter)
+        with refuses("field-refused", "/receipts/0"):  # anybody's paper, where the fund's key is installed
+            guarantor.letter_event(letter, "return", data=faults, receipts=[receipt("authority", "退回通知")])
+        guarantor.letter_event(letter, "return", data=faults, receipts=[answered])
         assert guarantor.letter(letter).state == "returned"
 
     with shows("B7", "K10", "Corrected and filed again for the fund's newer interface, until it is accepted"):
         corrected = {"content": fresh("更正报送文件"), "interface": "3.2"}
         guarantor.letter_event(letter, "resubmit", fields=corrected)
-        guarantor.letter_event(letter, "accept", receipts=[receipt("authority", "受理回执")])
+        guarantor.letter_event(letter, "accept", receipts=[signed_by(fund, guarantor, letter)])
         assert guarantor.letter(letter).fields["interface"] == "3.2"
         kept = [len(event.receipts) for _, event in happened(guarantor, letter)]
         assert kept == [0, 0, 1, 0, 1]
@@ -59,6 +66,13 @@ def test_b7_filed_returned_corrected_accepted(guarantor: Client, office: Office,
     with shows("B7", "K18", "Another tenant, the supervisor too, sees nothing of it unless it is handed the file"):
         with refuses("not-found"):
             supervisor.letter(letter)
+
+
+def signed_by(fund: Authority, guarantor: Client, letter: str) -> ReceiptGiven:
+    """The fund's answer to what was filed by hand, under the number that the box gave it."""
+    found = guarantor.letter(letter)
+    answer = fund.receipt({"batchNo": found.fields["batch"], "requestNo": found.head})
+    return ReceiptGiven(registry="authority", number=f"R-{found.head[:12]}", receipt=answer)
 
 
 def test_b7_the_box_files_it_and_takes_the_receipt(
