@@ -22,6 +22,7 @@ from appliance.api.letters.kept import (
     DraftSource,
     Kept,
     Standing,
+    approvals_for,
     approvals_with,
     close_draft,
     read_draft,
@@ -96,8 +97,10 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
         await _write(worker, caller, one)
     except DraftMoved:  # it is kept already, and has approvals
         standing = await read_draft(draft_source(worker, caller.tenant), draft)
-        if standing.kept.withdrawn_us:  # asked for anew
-            standing = one._replace(revision=standing.revision + 1)
+        if standing.kept.withdrawn_us or standing.kept.steps != kept.steps:  # asked for anew; or limits want others now
+            given = [] if standing.kept.withdrawn_us else approvals_for(kept, standing.kept.approvals)
+            kept = msgspec.structs.replace(kept, approvals=given)
+            standing = one._replace(revision=standing.revision + 1, kept=kept)
             await _write(worker, caller, standing)
         one = standing
     return await _answer(draft_source(worker, caller.tenant), one)

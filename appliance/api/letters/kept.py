@@ -107,6 +107,12 @@ def needed_by(source: DraftSource, kept: Kept) -> tuple[Needed, ...]:
     return what_is_needed(steps, kept.amount, source.approvers)
 
 
+def approvals_for(kept: Kept, given: Sequence[Approval]) -> list[Approval]:
+    """Those that are of steps which it has: limits may want other ones than when it was asked for first."""
+    decided = [ApprovalStep(limits=one.limits, policy=one.policy, step=one.step) for one in given]
+    return [one for one, step in zip(given, decided, strict=True) if step in kept.steps]
+
+
 def approvals_with(source: DraftSource, kept: Kept, approval: Approval) -> list[Approval]:
     """The approvals that still hold, and this one, which must. Raises ApprovalMissing."""
     needed = needed_by(source, kept)
