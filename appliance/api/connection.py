@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
         "_close_after",
         "_hub",
         "_linger",
+        "_lingering",
         "_paused_reading",
         "_queue",
         "_reader",
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._running: Request | None = None
         self._close_after = False
         self._linger = False
+        self._lingering = False
         self._paused_reading = False
 
     # The transport's side.
@@ -96,6 +98,9 @@ class Connection(asyncio.Protocol):
             stream.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            self._reader.drain()
+            return
         self._reader.feed(data)
         if self._running is None:
             self._next()
@@ -239,7 +244,7 @@ class Connection(asyncio.Protocol):
         """Say that nothing more comes, and read on for a while: closing at once would take the answer from a peer that
         is still sending (RFC 9112, section 9.6)."""
         assert self._transport is not None  # noqa: S101 - its caller looked
-        self._linger = False
+        self._linger, self._lingering = False, True
         self._reader.linger()
         if self._transport.can_write_eof():
             self._transport.write_eof()

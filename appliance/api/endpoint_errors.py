@@ -20,6 +20,7 @@ from appliance.letters.errors import (
     EnvelopeRefused,
     EventRefused,
     FieldRefused,
+    IdsNotGiven,
     KindUnknown,
     OpenedTooEarly,
     RecipientRefused,
@@ -72,8 +73,8 @@ SEALING: Final = (
     ContentMismatch, *OF_DOCUMENTS,
 )  # fmt: skip
 JUDGING: Final[tuple[type[CinnabarError], ...]] = (
-    KindUnknown, FieldRefused, EventRefused, RoleMissing, ConditionNotMet, EnvelopeRefused, EnvelopeElsewhere,
-    EnvelopeDamaged, RecipientRefused, DisclosureRefused, *OF_DOCUMENTS,
+    KindUnknown, IdsNotGiven, FieldRefused, EventRefused, RoleMissing, ConditionNotMet, EnvelopeRefused,
+    EnvelopeElsewhere, EnvelopeDamaged, RecipientRefused, DisclosureRefused, *OF_DOCUMENTS,
 )  # fmt: skip
 LETTERS: Final = (
     *STAMPING, CertificateNotValid, *JUDGING, ApprovalMissing, FontsMissing, NotRendered, PageRefused, OpenedTooEarly,

@@ -35,7 +35,9 @@ BODY_BYTES_A_SECOND: Final = 64 * 1024
 REFUSED_SECONDS: Final = 30.0
 """For what was asked before a refusal to be answered."""
 LINGER_SECONDS: Final = 2.0
-"""After a refusal, for a peer that is still sending to read it."""
+"""After a refusal, between pieces of what a peer still sends before it reads it."""
+LONGEST_LINGER_SECONDS: Final = 30.0
+"""For all of it. The front reads an answer only after it has sent the whole body, or as it finds it."""
 
 ADDRESS_BYTES: Final = 4 * 1024
 HEAD_BYTES: Final = 32 * 1024
@@ -61,6 +63,7 @@ class RequestReader:
         "_headers",
         "_hub",
         "_in_head",
+        "_linger_ends",
         "_parser",
         "_request",
         "_url",
@@ -83,6 +86,7 @@ class RequestReader:
         self._head_bytes = 0
         self._wire_bytes = 0
         self._in_head = False
+        self._linger_ends = 0.0
         self.in_message = False
         """Part of a request has come."""
         self.ended = False
@@ -118,7 +122,12 @@ class RequestReader:
     def linger(self) -> None:
         """Read on for a while, and take nothing."""
         self.in_message = False
-        self.deadline = self._hub.now + LINGER_SECONDS
+        self._linger_ends = self._hub.now + LONGEST_LINGER_SECONDS
+        self.drain()
+
+    def drain(self) -> None:
+        """Something more came meanwhile: it is forgotten."""
+        self.deadline = min(self._hub.now + LINGER_SECONDS, self._linger_ends)
 
     def idle(self) -> None:
         """All is answered: wait for the next request."""

@@ -68,17 +68,16 @@ class Forwarder:
             pause = PAUSE_S
             while True:
                 try:
-                    sent = await self._round()
-                    self._failing, pause = "", PAUSE_S
-                    if not sent:
-                        await asyncio.sleep(PAUSE_S)
-                except (OSError, CinnabarError) as error:
-                    told = f"{type(error).__name__}: {error}"
-                    if told != self._failing:
-                        log.warning("syslog-failing", detail=told)
-                    self._failing = told
-                    await asyncio.sleep(pause)
+                    sent, failing = await self._round()
+                    pause = PAUSE_S
+                except OSError as error:
+                    sent, failing = 0, f"{type(error).__name__}: {error}"
                     pause = min(pause * 2, LONGEST_PAUSE_S)
+                if failing and failing != self._failing:
+                    log.warning("syslog-failing", detail=failing)
+                self._failing = failing
+                if not sent:
+                    await asyncio.sleep(pause)
         finally:
             words.cancel()
 
@@ -105,16 +104,21 @@ class Forwarder:
         wanted = Filter() if self._settings.records else Filter(kinds=sorted(CLEAR_KINDS))
         return self._room.index.classes(name, wanted)
 
-    async def _round(self) -> int:
-        """One batch of each log that has something; how many were confirmed."""
-        sent = 0
+    async def _round(self) -> tuple[int, str]:
+        """One batch of each log that has something: how many were confirmed, and why a log could not be read, if one
+        could not. The others go on. Raises OSError where the receiver takes nothing."""
+        sent, failing = 0, ""
         for audited in list(self._room.logs.values()):
             start = self._cursors.get(audited.name, 0)
             end = self._room.index.size(audited.name)
             leaves = self._room.index.leaves(self._classes(audited.name), start, end, BATCH, newest=False)
             if not leaves:
                 continue
-            rows = await self._rows(audited, leaves)
+            try:
+                rows = await self._rows(audited, leaves)
+            except CinnabarError as error:
+                failing = failing or f"{audited.name}: {type(error).__name__}: {error}"
+                continue
             data = b"".join(
                 message(row, audited.name, self._room.settings.box_id, self._room.settings.name, _content(audited, row))
                 for row in rows
@@ -124,7 +128,7 @@ class Forwarder:
             process.write_file(self._file, msgspec.json.encode(self._cursors), 0o600)
             sent += len(rows)
         self._sent += sent
-        return sent
+        return sent, failing
 
     async def _rows(self, audited: AuditedLog, leaves: list[int]) -> list[StoredRow]:
         found = {row.leaf: row for row in await self._room.source.picked(audited.name, leaves)}

@@ -21,7 +21,7 @@ from appliance.audit.source import RecordSource
 from appliance.box.home import Home
 from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, read_settings
-from appliance.errors import NotFound
+from appliance.errors import CinnabarError, NotFound
 from appliance.log import LogReader, log_directory
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG, Entry
@@ -150,16 +150,24 @@ class AuditRoom:
         return committed.first_index, salt, made
 
     async def follow(self) -> None:
-        """Keep the index close to every log, for ever."""
+        """Keep the index close to every log, for ever. One that cannot be read now, such as one whose archive is not
+        mounted, is told of once and looked at again; the others have their index meanwhile."""
+        behind: dict[str, str] = {}
         while True:
             for name in list(self.logs):
+                fault = ""
                 try:
                     await self.catch_up(name, 0.25)
                 except (NotFound, RecorderUnavailable):
                     continue
                 except sqlite3.OperationalError as error:  # a full disk: the index goes on when there is room
-                    log.warning("index-behind", log=name, error=error.sqlite_errorname)
+                    fault = error.sqlite_errorname
                     await asyncio.sleep(1.0)
+                except CinnabarError as error:
+                    fault = error.code
+                if fault and behind.get(name) != fault:
+                    log.warning("index-behind", log=name, error=fault)
+                behind[name] = fault
             await asyncio.sleep(0.25)
 
 

@@ -89,11 +89,10 @@ async def usage(room: AuditRoom, asker: Asker, audited: AuditedLog, month: str) 
     recorder, name = room.source.recorder, audited.name
     size = await room.source.size(name)
     await room.tell(asker, audited, _encode({"usage": month}).decode(), 0, size, 1)
-    last = f"{month}-31"
     return UsageView(
         month=month,
         counters=await _counters(room, audited, audited.cipher),
-        days=_days(await recorder.query("usage_days", name, f"{month}-01", last)),
+        days=await _days(recorder, name, month),
         metered=await _metered(metered_lines(recorder, name, month)),
         notices=[
             Notice(time=row[1], what=row[2], subject=row[3], threshold=row[4], used=row[5], most=row[6])
@@ -160,12 +159,17 @@ def _label(cipher: BodyCipher, row: list[Any]) -> str:
         return str(row[0])[:12]
 
 
-def _days(rows: list[list[Any]]) -> list[tuple[str, int, int]]:
+async def _days(recorder: Reader, tenant: str, month: str) -> list[tuple[str, int, int]]:
+    """Read part by part: others are answered between."""
     sums: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        count, fee = sums.get(row[0], (0, 0))
-        sums[row[0]] = count + row[5], fee + row[7]
-    return [(day, *sums[day]) for day in sorted(sums)]
+    after: list[Any] | None = None
+    while True:
+        part, after = await recorder.query("usage_days", tenant, month, after)
+        for day, count, fee in part:
+            known = sums.get(day, (0, 0))
+            sums[day] = known[0] + count, known[1] + fee
+        if after is None:
+            return [(day, *sums[day]) for day in sorted(sums)]
 
 
 async def _metered(rows: AsyncIterator[list[Any]]) -> list[Metered]:

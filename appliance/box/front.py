@@ -11,9 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from appliance.api.errors import TooLarge
 from appliance.box.home import Home
 from appliance.box.open_files import allowed_files, connections_for
 from appliance.box.settings import BoxSettings
+from appliance.calls.problems import problem_of
 
 CONNECTIONS_AN_ADDRESS = 512
 """Connections with a request under way that one address may have at one front."""
@@ -148,10 +152,22 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
         enrolment = _proxy(listener.name, passed, RENEWAL_PATH, _enrolment_limits("renewal"))
     return (
         f"    server {{\n{opening}        client_max_body_size {settings.limits.document * 2};\n"
-        f"{one_by_one}{enrolment}{_proxy(listener.name, passed)}    }}\n"
+        f"{one_by_one}{enrolment}{_proxy(listener.name, passed)}{_TOO_LARGE}    }}\n"
     )
 
 
+_TOO_LARGE_SAID = msgspec.json.encode(problem_of(TooLarge("The body is larger than anything that this address takes.")))
+_TOO_LARGE = (
+    "        error_page 413 @too-large;\n"
+    "        location @too-large {\n"
+    "            internal;\n"
+    "            types { }\n"
+    "            default_type application/problem+json;\n"
+    f"            return 413 '{_TOO_LARGE_SAID.decode()}';\n"
+    "        }\n"
+)
+"""What is larger than any endpoint of the address takes is refused here, as a worker refuses what its own endpoint does
+not take."""
 _CHECK_LIMITS = "            limit_req zone=checks burst=20 nodelay;\n            client_max_body_size 4k;\n"
 """Whoever holds a letter checks it a few times, not for hours."""
 _FILE_LIMITS = "            limit_req zone=files burst=10 nodelay;\n            client_max_body_size 4m;\n"

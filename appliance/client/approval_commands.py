@@ -16,17 +16,25 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
 
-    from appliance.letters.event import Event
+    from appliance.letters.event import ApprovalStep, Event
     from appliance.letters.kind import LoadedKind
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
 
 
+class _Needed(msgspec.Struct):
+    """As appliance.api.letters.schemas.StepNeeded."""
+
+    step: int
+    heading: str
+
+
 class _Draft(msgspec.Struct):
     """Members of the API's answer that count (appliance.api.letters.schemas.Draft)."""
 
     text: bytes
+    needed: list[_Needed]
     disclosures: dict[str, str] = {}
 
 
@@ -36,7 +44,7 @@ class _Draft(msgspec.Struct):
 @click.option("--language", type=click.Choice(["en", "zh"]), multiple=True, help="Default: both.")
 @click.option("--text", "text_file", type=_OUTPUT, help="Write the bytes to be signed there, for other software.")
 @click.option("--approver", help="Your id in the constitution.")
-@click.option("--step", type=click.IntRange(0, 7), default=0, show_default=True, help="Which step you approve.")
+@click.option("--step", type=click.IntRange(0, 7), help="Which step you approve, from 0. Default: the text's, else 0.")
 @click.option("--certificate", type=_FILE, help="Your card's certificate, PEM or DER, as the constitution holds it.")
 @click.option("--card", help="pkcs11: URI of your card and the key on it, with module-path.")
 @click.option("--pin-file", type=_FILE, help="File with the card's PIN, mode 0600; it is asked for if left out.")
@@ -48,24 +56,27 @@ def approve_letter(
     language: tuple[str, ...],
     text_file: Path | None,
     approver: str | None,
-    step: int,
+    step: int | None,
     certificate: Path | None,
     card: str | None,
     pin_file: Path | None,
     signature: Path | None,
     output: Path | None,
 ) -> None:
-    """Say in plain words what DRAFT would do, and sign it with your card.
+    """Say in plain words what DRAFT would do, and sign a step of it with your card.
 
-    DRAFT: what the box answered to a request for a draft (JSON), or the text itself. Everything that is shown is read
-    from the bytes that are signed. Without --card or --signature it is only shown. docs/letters.md, Approvals.
+    DRAFT: what the box answered to a request for a draft (JSON), or the text that --text wrote. Everything that is
+    shown is read from the bytes that are signed. Without --card or --signature it is only shown. docs/letters.md,
+    Approvals.
     """
     from appliance.errors import CinnabarError  # noqa: PLC0415 - as everything here, only when the command runs
     from appliance.letters.draft_words import read_approval_text, tell  # noqa: PLC0415
 
-    text, disclosures = _read(draft)
+    text, disclosures = _read(draft, step)
     try:
-        event = read_approval_text(text)
+        decides, event = read_approval_text(text)
+        if step not in (None, decides.step):
+            raise click.UsageError(f"{draft} is the text of step {decides.step}.")
         loaded = _kind(event, kind_file)
         for one in ("en", "zh"):
             if not language or one in language:
@@ -81,11 +92,12 @@ def approve_letter(
         raise click.UsageError("Give --approver, --certificate, --output, and one of --card and --signature.")
     held = _certificate(certificate)
     signed = signature.read_bytes() if signature is not None else _sign(text, held, card or "", pin_file)
-    output.write_bytes(_approval(text, held, approver, step, signed))
-    click.echo(f"{output}: the approval of {approver} for step {step}")
+    output.write_bytes(_approval(text, held, approver, decides, signed))
+    click.echo(f"{output}: the approval of {approver} for step {decides.step} ({decides.policy})")
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, str]]:
+def _read(path: Path, step: int | None) -> tuple[bytes, dict[str, str]]:
+    """(text of the step's approval, disclosures)."""
     from appliance.letters.event import APPROVAL_PREFIX  # noqa: PLC0415
 
     content = path.read_bytes()
@@ -95,7 +107,10 @@ def _read(path: Path) -> tuple[bytes, dict[str, str]]:
         found = msgspec.json.decode(content, type=_Draft)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise click.ClickException(f"{path} is neither a draft nor the text of one.") from None
-    return found.text, found.disclosures
+    heading = next((one.heading for one in found.needed if one.step == (step or 0)), None)
+    if heading is None:
+        raise click.ClickException(f"{path} needs no approval of step {step or 0}.")
+    return heading.encode() + found.text, found.disclosures
 
 
 def _kind(event: Event, path: Path | None) -> LoadedKind | None:
@@ -177,7 +192,7 @@ def _scheme(certificate: x509.Certificate) -> tuple[str, hashes.SHA256 | hashes.
     raise click.ClickException("The card's key is neither RSA nor of P-256 or P-384.")
 
 
-def _approval(text: bytes, certificate: bytes, approver: str, step: int, signed: bytes) -> bytes:
+def _approval(text: bytes, certificate: bytes, approver: str, step: ApprovalStep, signed: bytes) -> bytes:
     """The approval, once it is found to hold as the box will find it."""
     from appliance.ceremonies.cards import check_card_signature  # noqa: PLC0415
     from appliance.ceremonies.errors import StatementRefused  # noqa: PLC0415
@@ -188,5 +203,8 @@ def _approval(text: bytes, certificate: bytes, approver: str, step: int, signed:
         check_card_signature(certificate, signed, text, datetime.datetime.now(datetime.UTC), other=OTHER_DRAFT)
     except StatementRefused as error:
         raise click.ClickException(f"The box would refuse it: {error}") from None
-    made = Approval(approver=approver, form="cms", signature=base64.b64encode(signed).decode(), step=step)
+    made = Approval(
+        approver=approver, form="cms", limits=step.limits, policy=step.policy,
+        signature=base64.b64encode(signed).decode(), step=step.step,
+    )  # fmt: skip
     return msgspec.json.format(msgspec.json.encode(made), indent=2)

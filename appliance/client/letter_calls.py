@@ -19,6 +19,7 @@ def begin_letter(
     *,
     event: str | None = None,
     letter: str | None = None,
+    ids_tag: str | None = None,
     data: Mapping[str, Any] | None = None,
     envelopes: Mapping[str, bytes] | None = None,
     receipts: Sequence[schemas.ReceiptGiven] = (),
@@ -32,9 +33,9 @@ def begin_letter(
     pdf_seen: SealSeen | None = None,
     idempotency_key: str | None = None,
 ) -> Call[schemas.LetterAnswer]:
-    """Begin a letter of a kind. `letter` and `approvals` come after `draft_letter`."""
+    """Begin a letter of a kind. `letter` with its `ids_tag`, and `approvals`, come after `draft_letter`."""
     asked = schemas.LetterRequest(
-        kind=kind, event=event, letter=letter, **_content(fields, data, envelopes, receipts),
+        kind=kind, event=event, letter=letter, ids_tag=ids_tag, **_content(fields, data, envelopes, receipts),
         approvals=list(approvals), disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
         document=document, document_seal=document_seal, pdf=pdf, pdf_seen=pdf_seen,
     )  # fmt: skip
@@ -64,6 +65,7 @@ def letter_event(
     head: str | None = None,
     codes: Mapping[str, str] | None = None,
     parts: Sequence[str] | None = None,
+    ids_tag: str | None = None,
     envelopes: Mapping[str, bytes] | None = None,
     receipts: Sequence[schemas.ReceiptGiven] = (),
     approvals: Sequence[Approval] = (),
@@ -76,10 +78,11 @@ def letter_event(
     pdf_seen: SealSeen | None = None,
     idempotency_key: str | None = None,
 ) -> Call[schemas.LetterAnswer]:
-    """Have an event happen to a letter. `head`: the head that the caller goes by; another one is refused."""
+    """Have an event happen to a letter. `head`: the head that the caller goes by; another one is refused. `parts` with
+    their `ids_tag` come after `draft_event`."""
     asked = schemas.EventRequest(
         event=event, head=head, codes=dict(codes or {}), parts=None if parts is None else list(parts),
-        **_content(fields, data, envelopes, receipts),
+        ids_tag=ids_tag, **_content(fields, data, envelopes, receipts),
         approvals=list(approvals), disclosures=dict(disclosures or {}), key=seal_key, unit=unit,
         document=document, document_seal=document_seal, pdf=pdf, pdf_seen=pdf_seen,
     )  # fmt: skip

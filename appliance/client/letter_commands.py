@@ -59,7 +59,7 @@ def begin_command(client: Client, kind: str, fields: Path, event: str | None, **
     more = _given(given)
     draft = more.pop("draft", None)
     if draft is not None:
-        more |= {"letter": draft["letter"], "disclosures": draft["disclosures"]}
+        more |= {name: draft[name] for name in ("letter", "ids_tag", "disclosures")}
     _told(client.begin_letter(kind, _object(fields), event=event, **more), given["output"])
 
 
@@ -93,7 +93,7 @@ def event_command(
     more = _given(given)
     draft = more.pop("draft", None)
     if draft is not None:
-        more |= {"parts": draft["parts"] or None, "disclosures": draft["disclosures"]}
+        more |= {"parts": draft["parts"] or None, "ids_tag": draft["ids_tag"], "disclosures": draft["disclosures"]}
     typed = {name: path.read_text(errors="replace").strip() for name, path in map(_named, codes)}
     changed = {} if fields is None else _object(fields)
     _told(client.letter_event(letter, event, fields=changed, codes=typed, head=head, **more), given["output"])

@@ -20,9 +20,9 @@ def warnings(*, before: int | None = None) -> Call[schemas.Warnings]:
     return Call("GET", "/v1/warnings", json_answer(schemas.Warnings), query=query)
 
 
-def usage(month: str | None = None) -> Call[schemas.Usage]:
-    """What was metered in a month (2026-11); this one if left out."""
-    query = {} if month is None else {"month": month}
+def usage(month: str | None = None, *, after: str | None = None) -> Call[schemas.Usage]:
+    """A page of what was metered in a month (2026-11); this one if left out. `after`: the page before's `next`."""
+    query = {name: value for name, value in (("month", month), ("after", after)) if value is not None}
     return Call("GET", "/v1/usage", json_answer(schemas.Usage), query=query)
 
 

@@ -122,6 +122,8 @@ LETTERS: Final[dict[str, str]] = {
         "第 {0} 步，审批人 {1}：由“{2}”对此事件签署。",
     "Step {0}, approver {1}: {2}. {3} That the box had checked it is said by the seal alone.":
         "第 {0} 步，审批人 {1}：{2}。{3} 设备曾作核验一事仅由签章说明。",
+    "Approvals of events of this format do not name their step: which each was for is the seal's word.":
+        "此格式事件的审批未注明步骤：各审批所属步骤仅由签章说明。",
     "Step {0}, approver {1}: {2}": "第 {0} 步，审批人 {1}：{2}",
     "the newest event in the file": "文件中最新的事件",
 }  # fmt: skip

@@ -8,7 +8,7 @@ import msgspec
 
 from appliance.evidence.findings import Indication
 from appliance.evidence.language import Language, say, translated
-from appliance.evidence.letters.facts import ApprovalFact, EventFact, FieldFact, LetterFacts, Title
+from appliance.evidence.letters.facts import ApprovalFact, EventFact, FieldFact, LetterFacts, Title, place_of
 from appliance.evidence.report import FileReport, Report
 
 MEANINGS = {
@@ -197,7 +197,7 @@ class _Teller:
     def _approval(self, approval: ApprovalFact) -> str:
         signer = f", {approval.signer}" if approval.signer else ""
         reason = f" {self._word(approval.reason)}" if approval.reason else ""
-        return f"{approval.step}: {approval.approver}{signer}: {approval.indication.value}.{reason}"
+        return f"{place_of(approval)}: {approval.approver}{signer}: {approval.indication.value}.{reason}"
 
 
 _EXTENT = "The file tells of the letter up to the newest event in it. Whether later ones exist, only the box can say."

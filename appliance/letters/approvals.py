@@ -2,8 +2,9 @@
 
 Each of the event's steps names a policy, whose tier for the amount says how many of which persons sign, and whether in
 the order of its list. Every approval counts or is refused: one too many, of a person who has approved already in any
-step, out of turn, of somebody who is no approver or no longer one, or over anything but this draft. The draft names
-box, tenant, application, letter and the event before, so that no signature serves twice.
+step, out of turn, of somebody who is no approver or no longer one, or over anything but this step and this draft. The
+draft names box, tenant, application, letter and the event before, and what is signed the step with its policy and
+limits, so that no signature serves twice, nor elsewhere.
 """
 
 from __future__ import annotations
@@ -25,12 +26,11 @@ from appliance.ceremonies.evidence import check_card, check_passkey
 from appliance.ceremonies.statements import Base64Url, PasskeyEvidence
 from appliance.letters.approvers import Approver, Approvers, PolicyInForce
 from appliance.letters.errors import ApprovalMissing
-from appliance.letters.event import Approval
+from appliance.letters.event import Approval, ApprovalStep
 from appliance.letters.fields import parse_limit
-from appliance.letters.kind import Step
 
 OTHER_DRAFT: Final = (
-    "something else was signed: another draft of this event, another letter, or one whose head has moved"
+    "something else was signed: another step or draft of this event, another letter, or one whose head has moved"
 )
 
 
@@ -57,6 +57,8 @@ class Needed:
 
     step: int
     policy: str
+    limits: tuple[str, ...]
+    """Limits that the event exceeds and whose approval it is."""
     threshold: int
     """How many of the approvers sign; not one more."""
     in_order: bool
@@ -67,40 +69,47 @@ class Needed:
     def place(self) -> str:
         return f"step {self.step} ({self.policy})"
 
+    @property
+    def decides(self) -> ApprovalStep:
+        """What its approvers decide, as they sign it."""
+        return ApprovalStep(limits=list(self.limits), policy=self.policy, step=self.step)
+
 
 def what_is_needed(
-    steps: Sequence[Step], amount: tuple[int, str] | None, approvers: Approvers | None
+    steps: Sequence[ApprovalStep], amount: tuple[int, str] | None, approvers: Approvers | None
 ) -> tuple[Needed, ...]:
     """Of each step, in order. `amount`: (ten-thousandths, currency). Raises ApprovalMissing where a step's policy is
     not there, or has no tier for the amount."""
     found = []
-    for number, step in enumerate(steps):
-        policy = None if approvers is None else approvers.policy(step.policy)
+    for one in steps:
+        policy = None if approvers is None else approvers.policy(one.policy)
         if policy is None:
-            raise ApprovalMissing(f"step {number}: the tenant has no approval policy {step.policy}")
-        tier = _tier(policy, amount, number)
-        found.append(Needed(number, step.policy, tier.threshold, tier.in_order, tuple(tier.approvers)))
+            raise ApprovalMissing(f"step {one.step}: the tenant has no approval policy {one.policy}")
+        tier = _tier(policy, amount, one.step)
+        limits, persons = tuple(one.limits), tuple(tier.approvers)
+        found.append(Needed(one.step, one.policy, limits, tier.threshold, tier.in_order, persons))
     return tuple(found)
 
 
 def check_given(
-    text: bytes,
+    draft: bytes,
     needed: Sequence[Needed],
     given: Sequence[Approval],
     approvers: Approvers | None,
     at: datetime.datetime,
 ) -> None:
-    """Whether each approval counts, in the order in which they stand; more may be wanted. `text`: the approval text.
+    """Whether each approval counts, in the order in which they stand; more may be wanted. `draft`: its text.
 
     Raises ApprovalMissing, which names the step and what is wrong with it."""
     check_places(needed, given)
     for one in given:
-        place = needed[one.step].place
+        need = needed[one.step]
+        place = need.place
         person = None if approvers is None else approvers.person(one.approver)
         if person is None or approvers is None:
             raise ApprovalMissing(f"{place}: {one.approver} is no longer a person of the constitution")
         try:
-            check_signature(text, one, person, approvers, at)
+            check_signature(need.decides.heading() + draft, one, person, approvers, at)
         except StatementRefused as error:
             raise ApprovalMissing(f"{place}, {one.approver}: {error}") from None
 
@@ -114,6 +123,8 @@ def check_places(needed: Sequence[Needed], given: Sequence[Approval]) -> None:
             said = f"the event has {len(needed)}" if needed else "the event needs no approval"
             raise ApprovalMissing(f"step {one.step}: there is no such step; {said}")
         need, done = needed[one.step], counted[one.step]
+        if (one.policy, tuple(one.limits)) != (need.policy, need.limits):
+            raise ApprovalMissing(f"{need.place}: the approval of {one.approver} names another policy or other limits")
         for earlier in needed[: one.step]:
             if len(counted[earlier.step]) < earlier.threshold:
                 raise ApprovalMissing(f"{need.place}: it comes after {earlier.place}, which is not complete")

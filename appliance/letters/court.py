@@ -68,9 +68,11 @@ def approvals(course: Sequence[Happened], policies: Sequence[Mapping[str, Any]])
             "event": one.event.event,
             "approver": approval.approver,
             "step": approval.step,
+            "policy": approval.policy,
+            "limits": approval.limits,
             "form": approval.form,
             "signature": approval.signature,
-            "approved": hashlib.sha256(one.event.approval_text()).hexdigest(),
+            "approved": hashlib.sha256(one.event.approval_text(approval)).hexdigest(),
         }
         for one in course
         for approval in one.event.approvals

@@ -10,8 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+import msgspec
+
 from appliance.letters.errors import DisclosureRefused, EventDamaged
-from appliance.letters.event import APPROVAL_PREFIX, Event, read_event
+from appliance.letters.event import APPROVAL_PREFIX, FIRST_APPROVAL_PREFIX, ApprovalStep, Event, read_event
 from appliance.letters.hidden import digest_of, read_disclosure
 from appliance.letters.kind import Bilingual, LoadedKind
 from appliance.quoting import escape
@@ -20,6 +22,14 @@ Language = Literal["en", "zh"]
 
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "asks": ("Application {application} of {tenant} asks that this happens:", "{tenant} 的应用 {application} 请求："),
+    "decides": (
+        "You approve step {step} of it, under the approval policy {policy}.",
+        "您审批的是其中第 {step} 步，依据审批规则 {policy}。",
+    ),
+    "limits": (
+        "You approve step {step} of it, under the approval policy {policy}: that it goes above the limit {limits}.",
+        "您审批的是其中第 {step} 步，依据审批规则 {policy}：准予超出额度 {limits}。",
+    ),
     "box": ("Box", "设备"),
     "kind": ("Kind of letter", "信函种类"),
     "digest": ("Digest of the kind", "种类摘要"),
@@ -47,12 +57,33 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def read_approval_text(text: bytes) -> Event:
-    """The draft inside. Raises EventDamaged for what no approver should sign."""
+_read_step = msgspec.json.Decoder(ApprovalStep).decode
+
+
+def read_approval_text(text: bytes) -> tuple[ApprovalStep, Event]:
+    """The step that it decides, and the draft. Raises EventDamaged for what no approver should sign."""
     if not text.startswith(APPROVAL_PREFIX):
         raise EventDamaged("not the text of an approval")
-    event = read_event(text.removeprefix(APPROVAL_PREFIX))
-    if event.approval_text() != text:
+    line, _, draft = text.removeprefix(APPROVAL_PREFIX).partition(b"\n")
+    try:
+        step = _read_step(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EventDamaged(f"not a step of an event: {error}") from None
+    event = _draft(draft)
+    if event.format == "cinnabar-event/1" or step.heading() + draft != text:
+        raise EventDamaged("not the text of an approval in its canonical form")
+    return step, event
+
+
+def read_draft_text(text: bytes) -> Event:
+    """The draft as it is kept while it waits; one from before approvals named their step is read as well, and nobody
+    signs it any more. Raises EventDamaged."""
+    return _draft(text.removeprefix(FIRST_APPROVAL_PREFIX))
+
+
+def _draft(text: bytes) -> Event:
+    event = read_event(text)
+    if event.draft_text() != text:
         raise EventDamaged("not a draft: somebody has approved it, or it has happened")
     return event
 
@@ -60,12 +91,16 @@ def read_approval_text(text: bytes) -> Event:
 def tell(text: bytes, language: Language, loaded: LoadedKind | None, disclosures: Mapping[str, str]) -> list[str]:
     """Lines. `disclosures`: of hidden fields, as a draft brings them. Raises EventDamaged, DisclosureRefused, and
     ValueError where the kind is another one than the draft's."""
-    event = read_approval_text(text)
+    step, event = read_approval_text(text)
     if loaded is not None and loaded.digest != event.kind.digest:
         raise ValueError("the kind is another one than the draft names")
     voice = _Voice(language, loaded, event)
     told = _disclosed(event, disclosures)
-    lines = [voice.say("asks", application=event.actor.application, tenant=event.actor.tenant), ""]
+    lines = [
+        voice.say("asks", application=event.actor.application, tenant=event.actor.tenant),
+        voice.decides(step),
+        "",
+    ]
     lines += [
         voice.fact("event", voice.title(event)),
         voice.fact("kind", f"{voice.kind} ({event.kind.id} {event.kind.version})"),
@@ -120,6 +155,10 @@ class _Voice:
 
     def say(self, word: str, **values: str) -> str:
         return _WORDS[word][self._place].format(**{name: escape(value) for name, value in values.items()})
+
+    def decides(self, step: ApprovalStep) -> str:
+        limits = (", ", "、")[self._place].join(step.limits)
+        return self.say("limits" if limits else "decides", step=str(step.step + 1), policy=step.policy, limits=limits)
 
     def fact(self, word: str, value: str) -> str:
         return f"{self.say(word)}: {escape(value, None)}"

@@ -75,6 +75,14 @@ class EventDamaged(BadRequest):
     title = "The letter's chain of events does not hold"
 
 
+class IdsNotGiven(BadRequest):
+    """Ids of letters come from a draft of the same tenant, with its `ids_tag`; left out, the box makes them."""
+
+    code = "letter-ids-not-given"
+    title = "No draft gave these ids of letters"
+    control = "CHANNEL"
+
+
 class WeakCode(BadRequest):
     """Not a bid code: too short, mistyped, or no random one. The detail never holds the code."""
 

@@ -1,7 +1,8 @@
 """The event document: what happened to a letter, in canonical JSON (RFC 8785), naming the event before by its SHA-256.
 
 An event says everything that follows from it by itself (state, value, new letters), so that a chain of events can be
-followed by somebody who has no kind at hand. Approvers sign the draft: the event without approvals and time.
+followed by somebody who has no kind at hand. Approvers sign what they decide, a step with its policy, and the draft:
+the event without approvals and time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """SHA-256, lower-case hexadecimal."""
 LetterId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 """128 random bits, lower-case hexadecimal."""
-APPROVAL_PREFIX = b"cinnabar letter approval v1\n"
+APPROVAL_PREFIX: Final = b"cinnabar letter approval v2\n"
+FIRST_APPROVAL_PREFIX: Final = b"cinnabar letter approval v1\n"
+"""Of events of the format cinnabar-event/1: their approvals are over the draft alone, whatever step they were for."""
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,16 +80,35 @@ APPROVERS: Final = "approvers.json"
 """Beside an event that persons approved: those persons with their keys (appliance.letters.approval_keys)."""
 
 
-class Approval(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An approver's signature over the draft's digest."""
+class ApprovalStep(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an approval decides: one of the steps that an event needs."""
+
+    limits: list[str] = []
+    """Names of the tenant's limits that the event exceeds and whose approval it is; none: the kind wants it."""
+    policy: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\Z")]
+    """An approval policy of the tenant."""
+    step: Annotated[int, msgspec.Meta(ge=0)]
+
+    def heading(self) -> bytes:
+        """What stands before the draft in the text of an approval: the context, and the step as a line of canonical
+        JSON. No signature serves another step, or the same place under another policy or limit."""
+        return APPROVAL_PREFIX + _encode(self) + b"\n"
+
+
+class Approval(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An approver's signature over a step's heading and the draft."""
 
     approver: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     """Id of the person, as the tenant's approval policy names her."""
     form: Literal["cms", "webauthn"]
+    limits: list[str] = []
+    """As of the step; not there if none."""
+    policy: Annotated[str, msgspec.Meta(max_length=63)] = ""
+    """As of the step. Not there in events of the format cinnabar-event/1."""
     signature: Annotated[str, msgspec.Meta(max_length=32_768)]
-    """Base64: a CMS SignedData (detached) over the draft's approval text; or a WebAuthn assertion, JSON."""
+    """Base64: a CMS SignedData (detached) over the approval text; or a WebAuthn assertion, JSON."""
     step: Annotated[int, msgspec.Meta(ge=0, le=7)]
-    """Which of the tier's steps it belongs to."""
+    """Which of the event's steps it belongs to."""
 
 
 class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
@@ -101,7 +123,8 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=T
     event: str
     fields: dict[str, Any] = {}
     """Fields of the letter that it sets, in clear."""
-    format: Literal["cinnabar-event/1"] = "cinnabar-event/1"
+    format: Literal["cinnabar-event/1", "cinnabar-event/2"] = "cinnabar-event/2"
+    """1: from before approvals named their step; such events are read and never made."""
     hidden: list[str] = msgspec.field(name="_sd", default_factory=list)
     """Digests of the disclosures of hidden values (RFC 9901), sorted: see appliance.letters.hidden."""
     hidden_algorithm: Literal["sha-256"] = msgspec.field(name="_sd_alg", default="sha-256")
@@ -137,12 +160,18 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=T
             made = self.__dict__["_digest"] = hashlib.sha256(self.canonical()).hexdigest()
         return made
 
-    def approval_text(self) -> bytes:
-        """What approvers sign: a fixed context and the draft, which is the event before anybody approved it. They
-        approve an opening before anybody sees what is in it."""
+    def draft_text(self) -> bytes:
+        """The draft, canonical: the event before anybody approved it. Persons approve an opening before anybody sees
+        what is in it."""
         fields = {name: value for name, value in self.fields.items() if name not in self.opened}
-        draft = msgspec.structs.replace(self, approvals=[], at="", fields=fields, opened={})
-        return APPROVAL_PREFIX + draft.canonical()
+        return msgspec.structs.replace(self, approvals=[], at="", fields=fields, opened={}).canonical()
+
+    def approval_text(self, approval: Approval) -> bytes:
+        """What the signature of one of its approvals is over."""
+        if self.format == "cinnabar-event/1":
+            return FIRST_APPROVAL_PREFIX + self.draft_text()
+        step = ApprovalStep(limits=approval.limits, policy=approval.policy, step=approval.step)
+        return step.heading() + self.draft_text()
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -158,4 +187,7 @@ def read_event(text: bytes) -> Event:
         raise EventDamaged(f"not an event: {error}") from None
     if not same:
         raise EventDamaged("the event is not in its canonical form")
+    for one in event.approvals:
+        if bool(one.policy) is (event.format == "cinnabar-event/1") or (one.limits and not one.policy):
+            raise EventDamaged(f"an approval does not name its step as {event.format} does")
     return event

@@ -16,6 +16,7 @@ from appliance.letters.effects import value_of
 from appliance.letters.errors import EventRefused, FieldRefused, RoleMissing
 from appliance.letters.event import (
     Actor,
+    ApprovalStep,
     Event,
     KindReference,
     NewLetter,
@@ -25,7 +26,7 @@ from appliance.letters.event import (
 from appliance.letters.fields import check_fields, check_value, moment, parse_limit
 from appliance.letters.hidden import digest_of, disclosure_of, hide, read_disclosure
 from appliance.letters.kind import Event as Rule
-from appliance.letters.kind import Kind, LoadedKind, Move, Step
+from appliance.letters.kind import Kind, LoadedKind, Move
 from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.state import LetterState
 from appliance.letters.terms import check_terms
@@ -63,7 +64,7 @@ class Decision:
     """An event that may happen, once it is approved and the recorder takes it."""
 
     draft: Event
-    steps: tuple[Step, ...]
+    steps: tuple[ApprovalStep, ...]
     """Who must approve, in order."""
     disclosures: Mapping[str, str]
     """Of the hidden fields that it sets."""
@@ -283,12 +284,12 @@ def _approval_amount(rule: Rule, asked: Asked, after: Mapping[str, Any]) -> tupl
     return parse_amount(money["amount"], money["currency"]), money["currency"]
 
 
-def _steps(rule: Rule, amount: tuple[int, str] | None) -> tuple[Step, ...]:
+def _steps(rule: Rule, amount: tuple[int, str] | None) -> tuple[ApprovalStep, ...]:
     if rule.approvals is None:
         return ()
     for tier in rule.approvals.tiers:
         if amount is None or tier.currency in (None, amount[1]):
             ends = None if tier.up_to is None or amount is None else parse_limit(tier.up_to)
             if ends is None or (amount is not None and amount[0] <= ends):
-                return tuple(tier.steps)
+                return tuple(ApprovalStep(policy=one.policy, step=number) for number, one in enumerate(tier.steps))
     raise EventRefused("no tier of approvals covers the amount")

@@ -15,7 +15,6 @@ TABLE_LIMIT = 1_000
 NOTICES_LIMIT = 1_000
 METERED_LIMIT = 1_000
 _MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
-_DAY: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]")
 
 
 class LimitQueries:
@@ -72,16 +71,26 @@ class LimitQueries:
         found = limits.read_month(self.connection, self._tenant(tenant), month, place, most)
         return [list(row) for row in found]
 
-    def query_usage_days(self, tenant: str, first: str, last: str) -> list[list[object]]:
-        """[[day, kind, event, application, currency, count, amount, fee], ...] of days from `first` to `last`
-        (2026-11-22), at most 13 months: series for charts."""
-        if not (_DAY.fullmatch(_text(first)) and _DAY.fullmatch(_text(last))) or _months(first, last) > 13:
-            raise BadRequest("two days are meant, at most 13 months apart, such as 2026-11-22")
-        return [list(row) for row in limits.read_days(self.connection, self._tenant(tenant), first, last)]
-
-
-def _months(first: str, last: str) -> int:
-    return (int(last[:4]) - int(first[:4])) * 12 + int(last[5:7]) - int(first[5:7])
+    def query_usage_days(
+        self, tenant: str, month: str, after: list[Any] | None = None, limit: int = METERED_LIMIT
+    ) -> list[Any]:
+        """[[[day, count, fee], ...], next] of a part of a tenant's month: at most 1000 rows, summed by day, after the
+        place `after`. `next` is the next part's; None: this was the last."""
+        if not _MONTH.fullmatch(_text(month)):
+            raise BadRequest("a month is meant, such as 2026-11")
+        if after is not None and len(after) != 7:
+            raise BadRequest("`next` of the part before is meant")
+        first: list[Any] = ["", "", "", "", "", 0, ""] if after is None else after
+        kind, event, application, whom, currency, day = map(_text, (*first[:5], first[6]))
+        place = (kind, event, application, whom, currency, _number(first[5]), day)
+        most = max(1, min(_number(limit), METERED_LIMIT))
+        rows = limits.read_days(self.connection, self._tenant(tenant), month, place, most)
+        sums: dict[str, tuple[int, int]] = {}
+        for row in rows:
+            count, fee = sums.get(row[6], (0, 0))
+            sums[row[6]] = count + row[7], fee + row[8]
+        found = [[at, *sums[at]] for at in sorted(sums)]
+        return [found, list(rows[-1][:7]) if len(rows) == most else None]
 
 
 def _text(value: str) -> str:

@@ -151,14 +151,15 @@ def read_month(
     ).fetchall()
 
 
-def read_days(connection: sqlite3.Connection, tenant: int, first: str, last: str) -> list[tuple[Any, ...]]:
-    """(day, kind, event, application, currency, count, amount, fee) of days from `first` to `last`, whole months at
-    most: for charts."""
+def read_days(
+    connection: sqlite3.Connection, tenant: int, month: str, after: tuple[str, str, str, str, str, int, str], limit: int
+) -> list[tuple[Any, ...]]:
+    """(kind, event, application, whom, currency, tariff, day, count, fee) of a tenant's month, after the row of these
+    first seven, in their order."""
     return connection.execute(
-        """SELECT m.day, m.kind, m.event, m.application, m.currency, sum(m.count), sum(m.amount), sum(m.fee)
-           FROM metered m
-           WHERE m.tenant = ? AND m.month BETWEEN ? AND ? AND m.day BETWEEN ? AND ?
-           GROUP BY m.day, m.kind, m.event, m.application, m.currency
-           ORDER BY m.day, m.kind, m.event, m.application, m.currency""",
-        (tenant, first[:7], last[:7], first, last),
+        """SELECT kind, event, application, whom, currency, tariff, day, count, fee FROM metered
+           WHERE tenant = ? AND month = ? AND (kind, event, application, whom, currency, tariff, day)
+             > (?, ?, ?, ?, ?, ?, ?)
+           ORDER BY kind, event, application, whom, currency, tariff, day LIMIT ?""",
+        (tenant, month, *after, limit),
     ).fetchall()

@@ -188,3 +188,44 @@ def test_open_directories_are_refused(tmp_path: Path) -> None:
     (tmp_path / "sockets").mkdir(mode=0o755)
     with pytest.raises(UnsafeSocketDirectory):
         run(tmp_path, lambda *_: asyncio.sleep(0))
+
+
+def _announced(size: int) -> bytes:
+    return b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % size
+
+
+def test_a_peer_that_reads_after_it_has_sent_is_told_why_it_was_refused(tmp_path: Path) -> None:
+    """As the front does: it sends what it has, in pieces that arrive after the refusal, and then reads."""
+
+    async def body(hub: Hub, path: Path) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(_announced(1 << 20))
+        for _ in range(256):
+            writer.write(bytes(4_096))
+            await writer.drain()
+            await asyncio.sleep(0)
+        answer = await reader.read()
+        writer.close()
+        assert statuses(answer) == [413]
+        assert b"this endpoint takes 1000" in answer
+        assert hub.held == 0
+
+    run(tmp_path, body)
+
+
+def test_a_refused_peer_that_goes_on_sending_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_reader, "LONGEST_LINGER_SECONDS", 0.3)
+
+    async def body(_: Hub, path: Path) -> None:
+        with pytest.raises(ConnectionError):
+            await drip(path)
+
+    async def drip(path: Path) -> None:
+        _, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(_announced(9_999))
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    run(tmp_path, body)

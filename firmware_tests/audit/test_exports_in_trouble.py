@@ -46,6 +46,32 @@ def test_records_in_the_archive_are_exported(own: AuditBox) -> None:
         assert caught.value.code == "archived"
 
 
+def test_a_damaged_segment_ends_nothing(own: AuditBox) -> None:
+    """The index of its log waits, in the process that serves all logs, and goes on when the file is right again."""
+    assert own.audit is not None
+    own.stop(own.audit)
+    own.stop(own.processes[0])
+    own.set(records=RecordSettings(segment_bytes=20_000, keep_days=0))
+    own.start_recorder()
+    own.some("alfa", 300)
+    reader = schema.open_reader(own.home.records)
+    wait_for(lambda: any(one.state == "pruned" for one in segments(reader)), "a segment is pruned", 40)
+    reader.close()
+    archive = own.home.records / "archive"
+    kept = {path: path.read_bytes() for path in archive.iterdir()}
+    for path in kept:
+        path.write_bytes(b"")
+    for path in own.home.audit.glob("index.sqlite*"):
+        path.unlink()
+    process = own.start_audit()
+    wait_for(lambda: "index-behind" in own.errors("appliance.audit") or process.poll() is not None, "told")
+    for path, content in kept.items():
+        path.write_bytes(content)
+    with own.client() as client:
+        wait_for(lambda: client.status()["logs"]["alfa"] >= 300, "the index is whole")
+    assert process.poll() is None
+
+
 def test_an_export_of_a_damaged_record_fails_and_leaves_nothing(own: AuditBox) -> None:
     own.some("alfa", 3)
     made = own.made("alfa", 1)

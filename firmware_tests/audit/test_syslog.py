@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
@@ -13,8 +14,10 @@ import pytest
 from appliance.audit.source import StoredRow
 from appliance.audit.syslog import message
 from appliance.box.audit_word import AuditWord, not_kept, write_word
-from appliance.box.settings import AuditSettings
+from appliance.box.settings import AuditSettings, RecordSettings
 from appliance.recorder.admin import AdminClient
+from appliance.store import schema
+from appliance.store.records import segments
 from firmware_tests.audit.auditing import AuditBox
 from firmware_tests.audit.receiver import NAME, Receiver, make_certificate, structured
 from firmware_tests.log.box import wait_for
@@ -97,6 +100,34 @@ def test_an_outage_leaves_no_gap(box: AuditBox, receiver: Receiver) -> None:
         receiver.start()
         wait_for(lambda: client.status()["forwarding"]["backlog"] == 0, "the backlog is gone", 40)
     assert receiver.indexes("alfa") == list(range(12)), "each once, in order"
+
+
+def test_a_log_that_cannot_be_read_holds_up_no_other(box: AuditBox, receiver: Receiver) -> None:
+    box.stop(box.processes[0])
+    box.set(records=RecordSettings(segment_bytes=20_000, keep_days=0))
+    box.start_recorder()
+    box.some("alfa", 300)
+    reader = schema.open_reader(box.home.records)
+    wait_for(lambda: any(one.state == "pruned" for one in segments(reader)), "a segment is pruned", 40)
+    reader.close()
+    audit = box.start_audit()
+    cursors = box.home.audit / "syslog.json"
+    wait_for(lambda: cursors.exists() and json.loads(cursors.read_bytes()).keys() >= {"alfa", "bravo"}, "all have come")
+    box.stop(audit)
+    cursors.write_text(json.dumps(json.loads(cursors.read_bytes()) | {"alfa": 0}))
+    archive = box.home.records / "archive"
+    away = archive.with_name("away")
+    archive.rename(away)
+    with AdminClient(box.home.admin_socket) as admin:
+        admin.enrol_application("bravo", "late", ["*"])
+    box.start_audit()
+    wait_for(lambda: receiver.indexes("bravo") == [0, 1, 2], "the other log goes on")
+    with box.client() as client:
+        wait_for(lambda: client.status()["forwarding"]["failing"].startswith("alfa: "), "it is told which does not")
+    archive.mkdir(exist_ok=True)  # newer segments may have come there meanwhile
+    for path in away.iterdir():
+        path.rename(archive / path.name)
+    wait_for(lambda: receiver.indexes("alfa") == [0, 1] * 2, "it comes when it can be read again")
 
 
 def test_a_receiver_that_dies_with_unread_messages_gets_them_again(box: AuditBox, receiver: Receiver) -> None:

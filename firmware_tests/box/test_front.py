@@ -7,6 +7,7 @@ import resource
 import secrets
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -99,3 +100,30 @@ def test_strangers_cannot_exhaust_what_applications_connect_through(box: Running
     finally:
         for stranger in strangers:
             stranger.close()
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
+def test_a_body_over_an_endpoints_limit_is_told_its_limit(box: RunningBox, announced: bool) -> None:
+    """The worker refuses while the front is still sending: what it says arrives, every time."""
+    limit = read_settings(box.home.settings).limits.json_request
+    size = limit + (1 << 20)
+
+    def pieces() -> Iterator[bytes]:
+        yield from [bytes(1 << 16)] * (size >> 16)
+
+    with box.http() as client:
+        for _ in range(30):
+            content = bytes(size) if announced else pieces()
+            answer = client.post("/v1/stamps/bulk", content=content, headers={"content-type": "application/json"})
+            assert answer.status_code == 413, answer.text
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["type"].endswith(":too-large")
+            assert str(limit) in answer.json()["detail"]
+
+
+def test_a_body_over_every_limit_is_refused_by_the_front_in_the_same_words(box: RunningBox) -> None:
+    size = read_settings(box.home.settings).limits.document * 2 + 1
+    with box.http() as client:
+        answer = client.post("/v1/stamps/bulk", content=bytes(size), headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert answer.json()["type"].endswith(":too-large")

@@ -23,6 +23,7 @@ from appliance.asic import (
     COURT_RECORD,
     CourtPackage,
     EventFiles,
+    EvidenceNotBuildable,
     Extras,
     OpenedRecord,
     court_manifest,
@@ -42,7 +43,15 @@ from appliance.evidence.subjects import NamedDigest, NamedFile
 from appliance.letters.approval_keys import event_approvers
 from appliance.letters.approvers import Approver, Approvers
 from appliance.letters.bid_code import new_code
-from appliance.letters.event import Approval, Event, NewLetter, Receipt, ValueChange
+from appliance.letters.event import (
+    FIRST_APPROVAL_PREFIX,
+    Approval,
+    ApprovalStep,
+    Event,
+    NewLetter,
+    Receipt,
+    ValueChange,
+)
 from appliance.letters.hidden import digest_of, disclosure_of
 from appliance.letters.seal_object import BESIDE, SealObject
 from appliance.letters.veil import Context as VeilContext
@@ -201,9 +210,16 @@ def test_a_file_that_is_read_as_a_stream_is_judged_as_one_in_memory() -> None:
 # --- approvals -------------------------------------------------------------------------------------------------------
 
 
-def approved(signature: bytes, draft: Event, form: Any = "cms") -> bytes:
+def text_of(draft: Event, **changed: Any) -> bytes:
+    """What approvers of the event's only step sign."""
+    step = msgspec.structs.replace(ApprovalStep(policy="issue", step=0), **changed)
+    return step.heading() + draft.draft_text()
+
+
+def approved(signature: bytes, draft: Event, form: Any = "cms", policy: str = "issue") -> bytes:
     desk = office()
-    one = Approval(approver="chen", form=form, signature=base64.b64encode(signature).decode(), step=0)
+    encoded = base64.b64encode(signature).decode()
+    one = Approval(approver="chen", form=form, policy=policy, signature=encoded, step=0)
     desk.seal(msgspec.structs.replace(draft, approvals=[one]))
     return evidence(desk.chain())
 
@@ -213,20 +229,44 @@ def test_approvals_hold_or_are_undecided_or_refute() -> None:
     draft = event(None, "issue", fields=FIELDS, value=opened_value())
     known = certify("Chen, approver", world.seal_ca)
     stranger = certify("Li, approver", certify("Some other CA", ca=True))
-    report = check(approved(seal(known, draft.approval_text()), draft))
+    report = check(approved(seal(known, text_of(draft)), draft))
     assert report.indication is PASSED
     assert facts(report).events[0].approvals[0].indication is PASSED
     assert facts(report).events[0].approvals[0].signer.startswith("Chen")
-    report = check(approved(seal(stranger, draft.approval_text()), draft))
+    report = check(approved(seal(stranger, text_of(draft)), draft))
     assert report.indication is PASSED
     assert facts(report).events[0].approvals[0].sub_indications == [Sub.NO_CERTIFICATE_CHAIN_FOUND]
     assert any("INDETERMINATE" in one.text for one in checks(report) if one.outcome == "note")
-    bare = signed_data(
-        [signer_info(stranger, "data", draft.approval_text(), attributes={"signing_certificate_v2": None})], []
-    )
+    bare = signed_data([signer_info(stranger, "data", text_of(draft), attributes={"signing_certificate_v2": None})], [])
     assert facts(check(approved(bare, draft))).events[0].approvals[0].signer == ""
-    for wrong in (seal(known, draft.canonical()), seal(known, draft.approval_text(), enveloping=True)[:-9], b"0"):
+    assert facts(report).events[0].approvals[0].policy == "issue"
+    for wrong in (seal(known, draft.canonical()), seal(known, text_of(draft), enveloping=True)[:-9], b"0"):
         assert check(approved(wrong, draft)).indication is FAILED
+
+
+def test_an_approval_of_another_step_policy_or_limit_refutes_the_event() -> None:
+    world, _ = surroundings()
+    known = certify("Chen, approver", world.seal_ca)
+    draft = event(None, "issue", fields=FIELDS, value=opened_value())
+    for moved in ({"step": 1}, {"policy": "senior"}, {"limits": ["bids/bank"]}):
+        assert check(approved(seal(known, text_of(draft, **moved)), draft)).indication is FAILED, moved
+    with pytest.raises(EvidenceNotBuildable, match="does not name its step"):
+        approved(seal(known, FIRST_APPROVAL_PREFIX + draft.draft_text()), draft, policy="")
+
+
+def test_an_event_from_before_approvals_named_their_step_holds_as_it_did() -> None:
+    world, _ = surroundings()
+    known = certify("Chen, approver", world.seal_ca)
+    draft = event(None, "issue", fields=FIELDS, value=opened_value(), format="cinnabar-event/1")
+    assert b"policy" not in draft.canonical()
+    report = check(approved(seal(known, FIRST_APPROVAL_PREFIX + draft.draft_text()), draft, policy=""))
+    assert report.indication is PASSED, reasons(report)
+    (found,) = facts(report).events[0].approvals
+    assert (found.indication, found.policy) == (PASSED, "")
+    assert any("do not name their step" in one.text for one in checks(report) if one.outcome == "note")
+    assert check(approved(seal(known, text_of(draft)), draft, policy="")).indication is FAILED
+    with pytest.raises(EvidenceNotBuildable, match="does not name its step"):
+        approved(seal(known, text_of(draft)), draft)
 
 
 def assertion(text: bytes) -> bytes:
@@ -237,7 +277,7 @@ def assertion(text: bytes) -> bytes:
 
 def test_a_passkeys_approval_is_of_this_event_or_refutes_it() -> None:
     draft = event(None, "issue", fields=FIELDS, value=opened_value())
-    report = check(approved(assertion(draft.approval_text()), draft, "webauthn"))
+    report = check(approved(assertion(text_of(draft)), draft, "webauthn"))
     assert report.indication is PASSED
     assert facts(report).events[0].approvals[0].indication is UNDECIDED
     for wrong in (assertion(b"another event"), b"{}", b"[]", b"{", b'{"response":{"clientDataJSON":1}}'):
@@ -251,7 +291,7 @@ def with_keys(change: Callable[[Approvers], Approvers] = lambda one: one, **wron
     """A letter that a passkey approved, with the approvers' keys beside its event."""
     officer = CHEN
     draft = event(None, "issue", fields=FIELDS, value=opened_value())
-    one = by_passkey(officer, draft.approval_text(), **wrong)
+    one = by_passkey(officer, text_of(draft), **wrong)
     rules = ApprovalRules(rp_id=RP_ID, origins=[ORIGIN], backup_eligible=True, models=["m"])
     persons = [Approver(id=name, credentials=[SoftwareOfficer(name).credential()]) for name in ("li", "wu")]
     persons.append(Approver(id="chen", credentials=[officer.credential()]))

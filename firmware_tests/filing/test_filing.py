@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from appliance.errors import CinnabarError
 from appliance.filing import AdapterRefused, ReceiptRefused, check_adapter, read_adapter, read_receipt
 from firmware_tests.filing.authority import Authority, ticket_of
 from firmware_tests.governed import Governed, governed
-from firmware_tests.letters.approving import by_passkey
+from firmware_tests.letters.approving import by_passkey, text_of
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import catalogue, install
 from firmware_tests.running import RunningBox, wait_until
@@ -47,7 +49,7 @@ class Office:
         }  # fmt: skip
         letter = self.client.begin_letter("outbound-filing", fields).happened.letter
         draft = self.client.draft_event(letter, "submit")
-        approval = by_passkey(self.governed.officers["ann"], draft.text, 0)
+        approval = by_passkey(self.governed.officers["ann"], text_of(draft))
         self.client.letter_event(letter, "submit", approvals=[approval])
         return letter, batch
 
@@ -293,6 +295,22 @@ def test_an_applications_receipt_is_the_authoritys_or_none(office: Office) -> No
     authority.habits.clear()
 
 
+def test_a_letter_that_no_adapter_files_takes_the_authoritys_receipt_or_none(office: Office) -> None:
+    """The application chose the field that keeps every adapter away; it does not speak for the authority by that."""
+    letter, batch = office.submit("none")
+    told = {"batchNo": batch, "requestNo": office.client.letter(letter).head}
+    number = f"R-{told['requestNo'][:12]}"
+    for receipt in (b"accepted", office.authority.receipt(told, "forger")):
+        given = ReceiptGiven(registry="authority", number=number, receipt=receipt)
+        with pytest.raises(ApiError) as refused:
+            office.client.letter_event(letter, "accept", receipts=[given])
+        assert refused.value.code == "field-refused"
+    assert office.client.letter(letter).state == "submitted"
+    assert office.authority.came(batch) == 0
+    given = ReceiptGiven(registry="authority", number=number, receipt=office.authority.receipt(told))
+    assert office.client.letter_event(letter, "accept", receipts=[given]).state == "accepted"
+
+
 def test_results_are_exported(office: Office) -> None:
     letter, batch = office.submit()
     office.wait(letter, "accepted")
@@ -357,6 +375,32 @@ def test_no_byte_of_a_receipt_is_free(office: Office) -> None:
             read_receipt(loaded, raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :], "n")
     with pytest.raises(ReceiptRefused):
         read_receipt(loaded, raw, "m")
+
+
+def test_a_letter_that_cannot_be_read_holds_up_no_other_letter(office: Office) -> None:
+    """One damaged view a worker: each is put off and logged, and the round goes on."""
+    home, authority = office.governed.box.home, office.authority
+    workers = json.loads(home.settings.read_text())["workers"]
+    authority.habits[:] = ["busy"] * 10_000
+    damaged: dict[int, str] = {}
+    while len(damaged) < workers:
+        letter, _ = office.submit()
+        damaged.setdefault(bytes.fromhex(letter)[0] % workers, letter)
+    records = sqlite3.connect(home.records / "records.sqlite", timeout=30, isolation_level=None)
+    with contextlib.closing(records) as database:
+        views = {}
+        for letter in damaged.values():
+            (views[letter],) = database.execute("SELECT view FROM letters WHERE letter = ?", (bytes.fromhex(letter),))
+            database.execute("UPDATE letters SET view = x'00' WHERE letter = ?", (bytes.fromhex(letter),))
+        authority.habits.clear()
+        try:
+            letter, _ = office.submit()
+            office.wait(letter, "accepted")
+            output = office.governed.box.output
+            wait_until(lambda: all(one in output.read_text() for one in damaged.values()), 30, "the log of both")
+        finally:
+            for one, (view,) in views.items():
+                database.execute("UPDATE letters SET view = ? WHERE letter = ?", (view, bytes.fromhex(one)))
 
 
 def test_one_tenants_authority_holds_up_no_other_tenant(office: Office) -> None:

@@ -237,8 +237,12 @@ def test_a_partner_learns_nothing_of_what_its_tenant_counts_and_allows(docked: D
 
     bidder = {"name": "华南市政建设有限公司", "id": uuid.uuid4().hex[:18].upper()}
 
-    def of_bidder(amount: str) -> dict[str, Any]:
-        return srm.ask(begin(bid() | {"bidder": bidder, "amount": {"amount": amount, "currency": "CNY"}}))
+    def of_bidder(amount: str, **more: Any) -> dict[str, Any]:
+        asked = begin(bid() | {"bidder": bidder, "amount": {"amount": amount, "currency": "CNY"}})
+        asked["request"] |= more
+        return srm.ask(asked)
+
+    made_up = [{"approver": "x", "form": "cms", "policy": "x", "signature": "", "step": 7}]
 
     put(1, ONE_BIDDER)
     try:
@@ -249,6 +253,9 @@ def test_a_partner_learns_nothing_of_what_its_tenant_counts_and_allows(docked: D
         refused = of_bidder("54321.00")
         assert told(refused) == "letter-limit-exceeded"
         assert refused["body"]["detail"] == refused["body"]["title"] + "."
+        below, above = (of_bidder(amount, approvals=made_up) for amount in ("1.00", "54321.00"))
+        assert told(below) == "approval-missing"
+        assert below["body"] == above["body"], "what is not counted as refused tells nothing of the counter"
     finally:
         put(2)
 

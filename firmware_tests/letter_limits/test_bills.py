@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
-from appliance.api.limits import billing
+import msgspec
+import pytest
+
+from appliance.api.limits import billing, reads
 from appliance.api.limits.billing import LINES, WHOM
-from appliance.api.limits.reads import OpenBill, open_bill
-from appliance.api.limits.schemas import BillRequest
+from appliance.api.limits.reads import METERED, OpenBill, open_bill
+from appliance.api.limits.schemas import BillRequest, Usage
+from appliance.api.limits.table import LIMITS
+from appliance.api.messages import Request
+from appliance.errors import BadRequest
 from appliance.letters.money import MOST, parse_amount
 from appliance.recorder.messages import Billed
 
@@ -43,6 +50,33 @@ def opened(rows: list[list[Any]], most: int | None = LINES) -> OpenBill:
     cipher = SimpleNamespace(open_bytes=lambda *_: b"x" * 900)
     worker: Any = SimpleNamespace(recorder=SimpleNamespace(query=query), cipher_of=lambda _: cipher)
     return asyncio.run(open_bill(worker, "demo", "2026-11", None, most))
+
+
+def usage(rows: list[list[Any]], **query: str) -> Usage:
+    async def answers(name: str, *arguments: Any) -> object:
+        if name != "metered":
+            return [["tariff", 1, 0, TARIFF]]
+        _, _, after, limit = arguments
+        return [one for one in rows if after is None or one[:6] > after][:limit]
+
+    worker: Any = SimpleNamespace(recorder=SimpleNamespace(query=answers), cipher_of=lambda _: None)
+    request = Request("applications", "GET", "/v1/usage", urlencode({"month": "2026-11"} | query), {})
+    request.endpoint = next(one for one in LIMITS if one.path == "/v1/usage")
+    request.caller = SimpleNamespace(tenant="demo")  # type: ignore[assignment]
+    return msgspec.json.decode(asyncio.run(reads.usage(worker, request)).body, type=Usage)
+
+
+def test_a_months_usage_is_answered_page_by_page() -> None:
+    """A request reads and answers so many lines and no more, whatever the month came to."""
+    many = [row(f"app-{number:04}", 100, 100) for number in range(METERED + 2)]
+    first = usage(many)
+    assert (len(first.lines), first.next is None) == (METERED, False)
+    second = usage(many, after=first.next or "")
+    assert [line.application for line in (*first.lines, *second.lines)] == [one[2] for one in many]
+    assert second.next is None
+    for wrong in ("AAAA", "WzFd", "bnVsbA", "x"):
+        with pytest.raises(BadRequest):
+            usage(many, after=wrong)
 
 
 def charges(found: OpenBill) -> list[Billed]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import datetime
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.api.letters.approvals import ApproverFiles
+from appliance.api.letters.kept import DraftSource, Kept, Standing, approvals_with, which_are_stale
 from appliance.box.home import Home
 from appliance.box.process import write_file
 from appliance.ceremonies import encode
@@ -22,9 +25,9 @@ from appliance.ceremonies.actions import ApprovalTier
 from appliance.ceremonies.constitution import ApprovalRules
 from appliance.letters.approvals import check_complete, check_given, what_is_missing, what_is_needed
 from appliance.letters.approvers import FILE, Approver, Approvers, PolicyInForce
-from appliance.letters.errors import ApprovalMissing
-from appliance.letters.event import Actor, Approval, Event, KindReference
-from appliance.letters.kind import Step
+from appliance.letters.draft_words import read_approval_text, read_draft_text
+from appliance.letters.errors import ApprovalMissing, EventDamaged
+from appliance.letters.event import FIRST_APPROVAL_PREFIX, Actor, Approval, ApprovalStep, Event, KindReference
 from firmware_tests.letters.approving import by_card, by_passkey
 from firmware_tests.officers import ORIGIN, RP_ID, CardOfficer, SoftwareOfficer
 from hsm.testing.softhsm import SoftHsm
@@ -36,7 +39,8 @@ DRAFT = Event(
     kind=KindReference(digest="11" * 32, id="bid-bond", version=1), letter="22" * 16, number=1, previous=None,
     state="issued",
 )  # fmt: skip
-TEXT = DRAFT.approval_text()
+DRAFT_TEXT = DRAFT.draft_text()
+TEXT = ApprovalStep(policy="issue", step=0).heading() + DRAFT_TEXT
 NAMES = ("ann", "bo", "cai", "dora", "eve")
 PASSKEYS = {name: SoftwareOfficer(name, origin=ORIGIN) for name in NAMES}
 MILLION = 1_000_000 * 10_000
@@ -60,17 +64,21 @@ def in_force(policies: dict[str, list[ApprovalTier]], persons: Sequence[str] = N
     )
 
 
+def steps_of(policies: Sequence[str]) -> list[ApprovalStep]:
+    return [ApprovalStep(policy=name, step=step) for step, name in enumerate(policies)]
+
+
 def approve(
     approvers: Approvers | None,
     approvals: Sequence[Approval],
     *,
     steps: Sequence[str] = ("issue",),
     amount: tuple[int, str] | None = (5, "CNY"),
-    text: bytes = TEXT,
+    draft: bytes = DRAFT_TEXT,
     at: datetime.datetime = NOW,
 ) -> None:
-    needed = what_is_needed([Step(policy=name) for name in steps], amount, approvers)
-    check_given(text, needed, approvals, approvers, at)
+    needed = what_is_needed(steps_of(steps), amount, approvers)
+    check_given(draft, needed, approvals, approvers, at)
     check_complete(needed, approvals)
 
 
@@ -79,13 +87,20 @@ def refused(match: str, *arguments: object, **named: object) -> None:
         approve(*arguments, **named)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def signed() -> Callable[[str, int], Approval]:
-    """An approval of a name and a step, signed once."""
-    made: dict[tuple[str, int], Approval] = {}
+Signed = Callable[[str, int, Sequence[str]], Approval]
 
-    def sign(name: str, step: int) -> Approval:
-        return made.setdefault((name, step), by_passkey(PASSKEYS[name], TEXT, step))
+
+@pytest.fixture(scope="module")
+def signed() -> Signed:
+    """An approval of a name and a step of these policies, signed once."""
+    made: dict[tuple[str, int, str], Approval] = {}
+
+    def sign(name: str, step: int, policies: Sequence[str]) -> Approval:
+        policy = policies[step] if step < len(policies) else "none"
+        if (name, step, policy) not in made:
+            text = ApprovalStep(policy=policy, step=step).heading() + DRAFT_TEXT
+            made[name, step, policy] = by_passkey(PASSKEYS[name], text)
+        return made[name, step, policy]
 
     return sign
 
@@ -121,13 +136,13 @@ def holds(steps: list[tuple[list[str], int, bool]], said: list[tuple[str, int]])
 @settings(max_examples=300, deadline=None)
 @given(case=policies_and_approvals())
 def test_every_set_and_order_of_approvals_counts_as_the_plain_rule_says(
-    case: tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]], signed: Callable[[str, int], Approval]
+    case: tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]], signed: Signed
 ) -> None:
     steps, said = case
     policies = {
         f"p{n}": [tier(*names, threshold=number, in_order=order)] for n, (names, number, order) in enumerate(steps)
     }
-    approvals = [signed(name, step) for name, step in said]
+    approvals = [signed(name, step, list(policies)) for name, step in said]
     try:
         approve(in_force(policies), approvals, steps=list(policies))
         taken = True
@@ -139,7 +154,7 @@ def test_every_set_and_order_of_approvals_counts_as_the_plain_rule_says(
 @settings(max_examples=100, deadline=None)
 @given(case=policies_and_approvals())
 def test_approvals_are_added_one_by_one_until_nothing_is_missing(
-    case: tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]], signed: Callable[[str, int], Approval]
+    case: tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]], signed: Signed
 ) -> None:
     """What is whole in the end was taken at each step of the way, and no sooner whole."""
     steps, said = case
@@ -149,14 +164,14 @@ def test_approvals_are_added_one_by_one_until_nothing_is_missing(
         f"p{n}": [tier(*names, threshold=number, in_order=order)] for n, (names, number, order) in enumerate(steps)
     }
     approvers = in_force(policies)
-    needed = what_is_needed([Step(policy=name) for name in policies], None, approvers)
+    needed = what_is_needed(steps_of(list(policies)), None, approvers)
     for count in range(len(said) + 1):
-        approvals = [signed(name, step) for name, step in said[:count]]
-        check_given(TEXT, needed, approvals, approvers, NOW)
+        approvals = [signed(name, step, list(policies)) for name, step in said[:count]]
+        check_given(DRAFT_TEXT, needed, approvals, approvers, NOW)
         assert sum(number for _, number in what_is_missing(needed, approvals)) == len(said) - count
 
 
-def test_the_tier_is_that_of_amount_and_currency(signed: Callable[[str, int], Approval]) -> None:
+def test_the_tier_is_that_of_amount_and_currency(signed: Signed) -> None:
     approvers = in_force(
         {
             "issue": [
@@ -167,7 +182,7 @@ def test_the_tier_is_that_of_amount_and_currency(signed: Callable[[str, int], Ap
             ]
         }
     )
-    ann, bo, cai = (signed(name, 0) for name in ("ann", "bo", "cai"))
+    ann, bo, cai = (signed(name, 0, ["issue"]) for name in ("ann", "bo", "cai"))
     approve(approvers, [], amount=(MILLION, "CNY"))
     refused("1 approve|one more", approvers, [], amount=(MILLION + 1, "CNY"))
     approve(approvers, [ann], amount=(2 * MILLION, "CNY"))
@@ -205,17 +220,17 @@ HIERARCHY = {
     ],
 )
 def test_each_approval_that_does_not_count_is_refused_with_its_reason(
-    said: list[tuple[str, int]], match: str, signed: Callable[[str, int], Approval]
+    said: list[tuple[str, int]], match: str, signed: Signed
 ) -> None:
-    approvals = [signed(name, step) for name, step in said]
+    approvals = [signed(name, step, list(HIERARCHY)) for name, step in said]
     refused(match, in_force(HIERARCHY), approvals, steps=list(HIERARCHY))
 
 
-def test_approvals_fall_with_the_policy_the_persons_and_the_steps(signed: Callable[[str, int], Approval]) -> None:
+def test_approvals_fall_with_the_policy_the_persons_and_the_steps(signed: Signed) -> None:
     approvers, steps = in_force(HIERARCHY), list(HIERARCHY)
-    good = [signed("ann", 0), signed("bo", 0), signed("cai", 1)]
+    good = [signed(name, step, steps) for name, step in (("ann", 0), ("bo", 0), ("cai", 1))]
     approve(approvers, good, steps=steps)
-    refused("needs no approval", approvers, [signed("ann", 0)], steps=())
+    refused("needs no approval", approvers, [signed("ann", 0, steps)], steps=())
     refused("the tenant has no approval policy nothing", approvers, good, steps=["nothing"])
     refused("the tenant has no approval policy village", None, good, steps=steps)
     refused("step 0 .village.: ann is no longer a person", in_force(HIERARCHY, ["bo", "cai"]), good, steps=steps)
@@ -241,12 +256,64 @@ def test_names_of_who_has_not_signed_are_not_told() -> None:
     ],
 )
 def test_a_signature_serves_one_draft_only(changed: dict[str, object]) -> None:
-    other = msgspec.structs.replace(DRAFT, **changed).approval_text()
-    assert other != TEXT
+    other = msgspec.structs.replace(DRAFT, **changed).draft_text()
+    assert other != DRAFT_TEXT
     approvers = in_force({"issue": [tier("ann", threshold=1)]})
-    replayed = by_passkey(PASSKEYS["ann"], other)
+    replayed = by_passkey(PASSKEYS["ann"], ApprovalStep(policy="issue", step=0).heading() + other)
     refused("step 0 .issue., ann: something else was signed", approvers, [replayed])
-    approve(approvers, [replayed], text=other)
+    approve(approvers, [replayed], draft=other)
+
+
+def test_a_signature_serves_one_step_policy_and_limit_only() -> None:
+    """Ann approved the letter; nobody can make of it that she approved that it goes above a limit, or the other way."""
+    approvers = in_force({name: [tier("ann", threshold=1)] for name in ("issue", "senior")})
+    wanted = {
+        "issue": ApprovalStep(policy="issue", step=0),
+        "above": ApprovalStep(limits=["guarantee-project/debtor"], policy="issue", step=0),
+        "other": ApprovalStep(limits=["guarantee-project/bank"], policy="issue", step=0),
+        "senior": ApprovalStep(policy="senior", step=0),
+    }
+
+    def check(step: ApprovalStep, one: Approval) -> None:
+        needed = what_is_needed([step], (5, "CNY"), approvers)
+        check_given(DRAFT_TEXT, needed, [one], approvers, NOW)
+
+    for signed_for in wanted.values():
+        given = by_passkey(PASSKEYS["ann"], signed_for.heading() + DRAFT_TEXT)
+        for step in wanted.values():
+            if step is signed_for:
+                check(step, given)
+                continue
+            with pytest.raises(ApprovalMissing, match="names another policy or other limits"):
+                check(step, given)
+            moved = msgspec.structs.replace(given, policy=step.policy, limits=step.limits)
+            with pytest.raises(ApprovalMissing, match="something else was signed: another step"):
+                check(step, moved)
+    twice = in_force({"issue": [tier("ann", "bo", threshold=1)]})
+    needed = what_is_needed(steps_of(["issue", "issue"]), (5, "CNY"), twice)
+    first = by_passkey(PASSKEYS["ann"], needed[0].decides.heading() + DRAFT_TEXT)
+    second = by_passkey(PASSKEYS["bo"], needed[0].decides.heading() + DRAFT_TEXT)
+    with pytest.raises(ApprovalMissing, match=r"step 1 \(issue\), bo: something else was signed"):
+        check_given(DRAFT_TEXT, needed, [first, msgspec.structs.replace(second, step=1)], twice, NOW)
+
+
+def test_a_draft_that_waited_before_approvals_named_their_step_is_stale_and_not_signed() -> None:
+    old = msgspec.structs.replace(DRAFT, format="cinnabar-event/1")
+    text = FIRST_APPROVAL_PREFIX + old.draft_text()
+    packed = msgspec.msgpack.encode(["core", 1, None, b"{}", text, ["issue"], [5, "CNY"], []])
+    kept = msgspec.msgpack.decode(packed, type=Kept)
+    assert read_draft_text(kept.text) == old
+    with pytest.raises(EventDamaged):
+        read_approval_text(kept.text)
+    recorder = SimpleNamespace(query=no_letters)
+    source = DraftSource("acme", recorder, None, None, in_force({"issue": [tier("ann", threshold=1)]}), 2)  # type: ignore[arg-type]
+    assert asyncio.run(which_are_stale(source, [Standing(b"", 1, 3, kept)])) == [True]
+    with pytest.raises(ApprovalMissing, match="ask for another draft"):
+        approvals_with(source, kept, by_passkey(PASSKEYS["ann"], TEXT))
+
+
+async def no_letters(*_: object) -> list[object]:
+    return []
 
 
 def test_a_passkey_counts_only_with_its_user_verified_at_the_approval_origin() -> None:
@@ -269,9 +336,13 @@ def test_a_passkey_counts_only_with_its_user_verified_at_the_approval_origin() -
     refused("no card of this person", approvers, [as_card])
     said = base64.b64decode(by_passkey(ann, TEXT).signature)
     for damaged in (b"", b"{}", said + b" ", said.replace(b'{"id"', b'{"id":"AAAA","id"'), said[:-1] + b',"x":1}'):
-        one = Approval(approver="ann", form="webauthn", signature=base64.b64encode(damaged).decode(), step=0)
+        one = Approval(
+            approver="ann", form="webauthn", policy="issue", signature=base64.b64encode(damaged).decode(), step=0
+        )
         refused("not an assertion in canonical JSON", approvers, [one])
-    refused("not base64", approvers, [Approval(approver="ann", form="webauthn", signature="***", step=0)])
+    refused(
+        "not base64", approvers, [Approval(approver="ann", form="webauthn", policy="issue", signature="***", step=0)]
+    )
 
 
 def test_a_card_counts_by_the_certificate_that_the_constitution_holds(softhsm: SoftHsm) -> None:
@@ -284,8 +355,8 @@ def test_a_card_counts_by_the_certificate_that_the_constitution_holds(softhsm: S
         good = by_card(card, TEXT)
         approve(approvers, [good])
         for match, approval in (
-            ("something else was signed", by_card(card, TEXT + b" ")),
-            ("something else was signed", by_card(card, hashlib.sha256(TEXT).digest())),
+            ("something else was signed", by_card(card, TEXT, content=TEXT + b" ")),
+            ("something else was signed", by_card(card, TEXT, content=hashlib.sha256(TEXT).digest())),
             ("another certificate", by_card(other, TEXT)),
             ("another certificate|does not fit|does not hold", by_card(other, TEXT, certificate=card.certificate)),
             ("cannot be read", msgspec.structs.replace(good, signature="AAAA")),

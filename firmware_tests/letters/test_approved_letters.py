@@ -28,7 +28,7 @@ from appliance.letters.approvers import FILE
 from appliance.letters.draft_words import tell
 from appliance.letters.event import Approval, read_event
 from firmware_tests.governed import Governed, governed
-from firmware_tests.letters.approving import by_card, by_passkey
+from firmware_tests.letters.approving import by_card, by_passkey, text_of
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import FIELDS, catalogue, install
 from firmware_tests.officers import CardOfficer, SoftwareOfficer
@@ -54,10 +54,10 @@ class Stage:
 
     def approve(self, name: str, draft: Draft | KeptDraft, step: int = 0) -> Approval:
         if name == self.card.name:
-            return by_card(self.card, draft.text, step)
+            return by_card(self.card, text_of(draft, step))
         officer = self.governed.officers[name]
         assert isinstance(officer, SoftwareOfficer)
-        return by_passkey(officer, draft.text, step)
+        return by_passkey(officer, text_of(draft, step))
 
     def with_persons(self, *cards: CardOfficer) -> str:
         """A constitution in which these, of all cards, are persons."""
@@ -124,13 +124,14 @@ def test_a_large_letter_is_issued_with_its_approvals_and_not_without(
     (needed,) = draft.needed
     assert (needed.step, needed.policy, needed.approvals, needed.in_order) == (0, "issue", 2, False)
     with pytest.raises(Refused) as error:
-        client.begin_letter("bid-bond", fields, letter=draft.letter)
+        client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag)
     assert refused(error) == "approval-missing: step 0 (issue): 2 more approvals are needed"
     approvals = [stage.approve("ann", draft), stage.approve("fay", draft)]
-    issued = client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=approvals)
+    issued = client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=approvals)
     event = read_event(issued.happened.event)
     assert event.approvals == approvals
-    assert event.approval_text() == draft.text
+    assert event.draft_text() == draft.text
+    assert [event.approval_text(one) for one in approvals] == [text_of(draft)] * 2
     assert event.actor.box == json.loads(stage.governed.box.home.settings.read_text())["box_id"]
 
     path = tmp_path / "letter.asice"
@@ -154,9 +155,11 @@ def test_below_the_tier_nobody_is_asked_and_nobody_may_sign(stage: Stage, client
     draft = client.draft_letter("bid-bond", fields)
     assert (draft.policies, draft.needed) == ([], [])
     with pytest.raises(Refused) as error:
-        client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=[stage.approve("ann", draft)])
+        client.begin_letter(
+            "bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=[stage.approve("ann", draft)]
+        )
     assert refused(error).endswith("there is no such step; the event needs no approval")
-    client.begin_letter("bid-bond", fields, letter=draft.letter)
+    client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag)
 
 
 def test_approvals_of_another_draft_letter_or_tenant_are_refused(stage: Stage, client: Client) -> None:
@@ -167,7 +170,7 @@ def test_approvals_of_another_draft_letter_or_tenant_are_refused(stage: Stage, c
     with client_of(stage.governed.box, "other") as foreign:
         theirs = foreign.draft_letter("bid-bond", fields)
         with pytest.raises(Refused) as error:
-            foreign.begin_letter("bid-bond", fields, letter=draft.letter, approvals=[good])
+            foreign.begin_letter("bid-bond", fields, letter=theirs.letter, ids_tag=theirs.ids_tag, approvals=[good])
         assert "something else was signed" in refused(error)
     for approvals, said in (
         ([good, stage.approve("bo", other)], "step 0 (issue), bo: something else was signed"),
@@ -179,14 +182,44 @@ def test_approvals_of_another_draft_letter_or_tenant_are_refused(stage: Stage, c
         ([good, stage.approve("bo", draft, 1)], "there is no such step"),
     ):
         with pytest.raises(Refused) as error:
-            client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=approvals)
+            client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=approvals)
         assert said in refused(error)
     changed = fields | {"project": "另一个项目"}
     both = [good, stage.approve("bo", draft)]
     with pytest.raises(Refused) as error:
-        client.begin_letter("bid-bond", changed, letter=draft.letter, approvals=both)
+        client.begin_letter("bid-bond", changed, letter=draft.letter, ids_tag=draft.ids_tag, approvals=both)
     assert "something else was signed" in refused(error)
-    client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=both)
+    client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=both)
+
+
+def test_chosen_ids_are_refused_alike_whether_letters_have_them_or_not(stage: Stage, client: Client) -> None:
+    """CHANNEL: whoever has heard of another tenant's letter does not learn here whether it exists."""
+    small = large(amount={"amount": "1000.00", "currency": "CNY"})
+    draft = client.draft_letter("bid-bond", small)
+    with client_of(stage.governed.box, "other") as foreign:
+        theirs = foreign.begin_letter("bid-bond", small).happened.letter
+        given = foreign.draft_letter("bid-bond", small)
+    mine = client.begin_letter("bid-bond", small, letter=draft.letter, ids_tag=draft.ids_tag).happened.letter
+    said = set()
+    for letter, tag in (
+        (theirs, None), (theirs, draft.ids_tag), (mine, None), ("0d" * 16, None), ("0d" * 16, draft.ids_tag),
+        (given.letter, given.ids_tag),
+    ):  # fmt: skip
+        asked = LetterRequest(kind="bid-bond", fields=small, letter=letter, ids_tag=tag)
+        for ask in (
+            lambda: client.begin_letter("bid-bond", small, letter=letter, ids_tag=tag),  # noqa: B023
+            lambda: client.keep_letter_draft(asked),  # noqa: B023
+            lambda: client.send(post("/v1/letters/drafts", asked, Draft, None, signs=False)),  # noqa: B023
+            lambda: client.letter_event(mine, "release", parts=[letter], ids_tag=tag),  # noqa: B023
+        ):
+            with pytest.raises(Refused) as error:
+                ask()
+            said.add((error.value.code, error.value.problem.detail))
+    assert {code for code, _ in said} == {"letter-ids-not-given"}
+    assert len(said) == 1
+    with pytest.raises(Refused) as again:  # the tag serves its own letter once
+        client.begin_letter("bid-bond", small, letter=draft.letter, ids_tag=draft.ids_tag)
+    assert again.value.code == "head-moved"
 
 
 def test_the_keymaster_puts_the_file_of_approvers_right_again(stage: Stage, client: Client) -> None:
@@ -201,7 +234,8 @@ def test_the_keymaster_puts_the_file_of_approvers_right_again(stage: Stage, clie
 
 def test_a_draft_waits_until_its_approvers_have_signed_it(stage: Stage, client: Client) -> None:
     fields = large()
-    begin = LetterRequest(kind="bid-bond", fields=fields, letter=uuid.uuid4().hex)
+    given = client.draft_letter("bid-bond", fields)
+    begin = LetterRequest(kind="bid-bond", fields=fields, letter=given.letter, ids_tag=given.ids_tag)
     kept = client.keep_letter_draft(begin, hours=1)
     assert (kept.state, kept.approved, kept.event, kept.application) == ("open", [], "issue", "demo-app")
     assert kept.draft == hashlib.sha256(kept.text).hexdigest()
@@ -259,18 +293,23 @@ def test_approvers_read_hidden_values_and_the_event_hides_them(stage: Stage, cli
     for one in (draft, kept):
         assert set(one.disclosures) == {"legal_person", "address", "owners"}
         assert "陈大文".encode() not in one.text
-        told = "\n".join(tell(one.text, "zh", catalogue("attestation"), one.disclosures))
+        told = "\n".join(tell(text_of(one), "zh", catalogue("attestation"), one.disclosures))
         assert "法定代表人 (legal_person): 陈大文" in told
     approvals = [stage.approve(name, draft) for name in ("ann", "bo")]
     with pytest.raises(Refused, match="something else was signed"):  # with other salts it is another draft
-        client.begin_letter("attestation", fields, letter=draft.letter, approvals=approvals)
+        client.begin_letter("attestation", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=approvals)
     begun = client.begin_letter(
-        "attestation", fields, letter=draft.letter, approvals=approvals, disclosures=draft.disclosures
+        "attestation",
+        fields,
+        letter=draft.letter,
+        ids_tag=draft.ids_tag,
+        approvals=approvals,
+        disclosures=draft.disclosures,
     )
-    assert read_event(begun.happened.event).approval_text() == draft.text
+    assert read_event(begun.happened.event).draft_text() == draft.text
     for name in ("ann", "bo"):
         client.approve_draft(kept.draft, stage.approve(name, kept))
-    assert read_event(client.finish_draft(kept.draft).happened.event).approval_text() == kept.text
+    assert read_event(client.finish_draft(kept.draft).happened.event).draft_text() == kept.text
 
 
 def test_approvals_that_come_at_once_are_all_kept(stage: Stage, client: Client) -> None:
@@ -351,15 +390,15 @@ def test_who_is_taken_out_of_the_constitution_or_the_policy_approves_nothing_fro
     again = client.approve_draft(waiting.draft, stage.approve("bo", waiting))  # hers fell
     assert ([one.approver for one in again.approved], again.state) == (["ann", "bo"], "complete")
     with pytest.raises(Refused) as error:
-        client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=approvals)
+        client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=approvals)
     assert "fay is no longer a person of the constitution" in refused(error)
     stage.governed.decide([policy("bo", "cai", threshold=2, in_order=True)])
     with pytest.raises(Refused) as error:
-        client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=approvals[:1])
+        client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=approvals[:1])
     assert "'ann' is no approver" in refused(error)
     assert client.draft_letter("bid-bond", fields).needed[0].in_order
     bo, cai = (stage.approve(name, draft) for name in ("bo", "cai"))
     with pytest.raises(Refused) as error:
-        client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=[cai, bo])
+        client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=[cai, bo])
     assert "bo does not approve after cai" in refused(error)
-    client.begin_letter("bid-bond", fields, letter=draft.letter, approvals=[bo, cai])
+    client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=[bo, cai])

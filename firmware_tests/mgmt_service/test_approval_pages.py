@@ -16,9 +16,10 @@ from playwright.sync_api import expect
 from appliance.api.letters.draft_schemas import KeptDraft
 from appliance.ceremonies import Constitution, decode
 from appliance.client import Refused
+from appliance.letters.event import ApprovalStep
 from firmware_tests.accessible import findings
 from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
-from firmware_tests.letters.approving import by_passkey
+from firmware_tests.letters.approving import by_passkey, text_of
 from firmware_tests.mgmt_service.lettered import HOSTILE, kept_draft, policy_of_demo
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 from firmware_tests.mgmt_service.pictures import fits, pictures
@@ -80,7 +81,8 @@ def test_an_approver_finds_reads_and_signs(approving: ManagedBox, chromium: Brow
     page.wait_for_url(f"{approving.origin('approve.localhost')}/drafts/{kept.draft}")
     page.wait_for_selector("#draft:not([hidden])")
     expect(page.get_by_text(HOSTILE).first).to_be_visible()
-    assert page.locator("#digest").text_content() == kept.draft
+    assert page.locator("#digest").text_content() == hashlib.sha256(text_of(kept)).hexdigest()
+    expect(page.get_by_text("You approve step 1 of it, under the approval policy issue.").first).to_be_visible()
     browser.shots("approval-draft")
     assert not findings(page) + findings(page, scheme="dark")
     page.get_by_role("button", name="Approve").click()
@@ -97,14 +99,14 @@ def test_when_enough_have_signed_the_application_has_it_happen(approving: Manage
     kept = kept_draft(approving)
     page = approving.visitor().at("approve.localhost")
     path = f"/api/drafts/{kept.draft}"
-    signed = page.post(f"{path}/passkey", json=assertion(approving.officers["ann"], kept.text))
+    signed = page.post(f"{path}/passkey", json=assertion(approving.officers["ann"], text_of(kept)))
     assert signed.status_code == 200, signed.text
     assert signed.json()["state"] == "open"
-    assert page.post(f"{path}/passkey", json=assertion(approving.officers["ann"], kept.text)).status_code == 403
-    made_elsewhere = by_passkey(approving.officers["eli"], kept.text)
+    assert page.post(f"{path}/passkey", json=assertion(approving.officers["ann"], text_of(kept))).status_code == 403
+    made_elsewhere = by_passkey(approving.officers["eli"], text_of(kept))
     brought = page.post(
         f"{path}/approvals",
-        json={"approver": "eli", "form": "webauthn", "signature": made_elsewhere.signature, "step": 0},
+        json=msgspec.to_builtins(made_elsewhere),
     )
     assert brought.json()["state"] == "complete", brought.text
     assert "text" not in brought.json() or not brought.json()["text"], "what wants no approval is told to nobody"
@@ -124,14 +126,21 @@ def test_a_signature_over_anything_else_is_refused(approving: ManagedBox) -> Non
     kept, other = kept_draft(approving), kept_draft(approving)
     page = approving.visitor().at("approve.localhost")
     path, ann = f"/api/drafts/{kept.draft}/passkey", approving.officers["ann"]
-    assert "something else was signed" in refused(page.post(path, json=assertion(ann, other.text)))
-    digest = hashlib.sha256(kept.text).digest()
+    assert "something else was signed" in refused(page.post(path, json=assertion(ann, text_of(other))))
+    digest = hashlib.sha256(text_of(kept)).digest()
+    for heading in (
+        ApprovalStep(policy="issue", step=1),
+        ApprovalStep(policy="senior", step=0),
+        ApprovalStep(limits=["bid-bond/bank"], policy="issue", step=0),
+    ):
+        elsewhere = heading.heading() + kept.text
+        assert "something else was signed" in refused(page.post(path, json=assertion(ann, elsewhere))), heading
     for wrong in ({"origin": "https://localhost"}, {"rp_id": "localhost"}, {"flags": 0x01}):
-        assert refused(page.post(path, json=assertion(ann, kept.text, **wrong))), wrong
-    assert "no approver's" in refused(page.post(path, json=assertion(SoftwareOfficer("ann"), kept.text)))
-    assert "no approver" in refused(page.post(path, json=assertion(approving.officers["cai"], kept.text)))
+        assert refused(page.post(path, json=assertion(ann, text_of(kept), **wrong))), wrong
+    assert "no approver's" in refused(page.post(path, json=assertion(SoftwareOfficer("ann"), text_of(kept))))
+    assert "no approver" in refused(page.post(path, json=assertion(approving.officers["cai"], text_of(kept))))
     statement = ann.sign("approve", digest.hex()).evidence
-    forged = assertion(ann, kept.text) | {
+    forged = assertion(ann, text_of(kept)) | {
         "response": {
             "authenticatorData": statement.authenticator_data,  # type: ignore[union-attr]
             "clientDataJSON": statement.client_data_json,  # type: ignore[union-attr]
@@ -147,11 +156,18 @@ def test_a_signature_over_anything_else_is_refused(approving: ManagedBox) -> Non
 def test_words_of_a_draft_are_told_of_drafts_alone(approving: ManagedBox) -> None:
     kept = kept_draft(approving)
     page = approving.visitor().at("approve.localhost")
-    told = page.post("/api/draft-words", json={"text": kept.text.decode()})
+    told = page.post("/api/draft-words", json={"text": text_of(kept).decode()})
     assert told.status_code == 200
     assert any("1000000.01 CNY" in line for line in told.json()["en"])
     assert told.json()["management"].endswith("/approvals/demo")
-    for text in ("", "cinnabar letter approval v1\n{}", kept.text.decode() + " ", "x" * 300_000):
+    for text in (
+        "",
+        "cinnabar letter approval v1\n{}",
+        "cinnabar letter approval v2\n{}\n{}",
+        text_of(kept).decode() + " ",
+        kept.text.decode(),
+        "x" * 300_000,
+    ):
         assert page.post("/api/draft-words", json={"text": text}).status_code in {400, 413, 422}
 
 

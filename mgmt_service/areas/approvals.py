@@ -14,7 +14,7 @@ from flask import Response
 from appliance.audit.drafts import DraftView
 from appliance.ceremonies import tenant_scope
 from appliance.errors import NotFound
-from appliance.letters.draft_words import read_approval_text
+from appliance.letters.draft_words import read_draft_text
 from appliance.letters.event import Event
 from mgmt_service.access import Access, Area
 from mgmt_service.areas.entry import approval_origin
@@ -32,6 +32,8 @@ _DRAFT: Final = re.compile(r"[0-9a-f]{64}")
 class StepLine(msgspec.Struct, frozen=True):
     step: int
     policy: str
+    limits: list[str]
+    """That the event exceeds and whose approval it is."""
     approvals: int
     """How many sign."""
     in_order: bool
@@ -118,7 +120,7 @@ def _ordered(lines: list[DraftLine]) -> list[DraftLine]:
 
 def _line(context: Context, book: KindBook, owner: str, view: DraftView) -> DraftLine:
     kept = view.draft
-    event = read_approval_text(kept.text)
+    event = read_draft_text(kept.text)
     loaded = book.of_digest(event.kind.digest)
     rule = event_of(loaded, event.event)
     return DraftLine(
@@ -136,7 +138,7 @@ def _line(context: Context, book: KindBook, owner: str, view: DraftView) -> Draf
         state=kept.state,
         steps=[
             StepLine(
-                one.step, one.policy, one.approvals, one.in_order,
+                one.step, one.policy, one.limits, one.approvals, one.in_order,
                 [_name(context, given.approver) for given in kept.approved if given.step == one.step],
             )
             for one in kept.needed

@@ -95,6 +95,10 @@ class ApprovalLine(msgspec.Struct, frozen=True):
     person: str
     name: str
     step: int
+    policy: str
+    """Empty: the event is from before approvals named it."""
+    limits: list[str]
+    """That the event exceeds and whose approval it is."""
     form: str
     """cms or webauthn."""
 
@@ -351,7 +355,8 @@ def _event(context: Context, book: KindBook, letter: str, view: EventView) -> Ev
         value="" if event.value is None else f"{grouped(event.value.amount)} {event.value.currency}",
         move="" if event.value is None else event.value.move,
         approvals=[
-            ApprovalLine(one.approver, _name(context, one.approver), one.step, one.form) for one in event.approvals
+            ApprovalLine(one.approver, _name(context, one.approver), one.step, one.policy, one.limits, one.form)
+            for one in event.approvals
         ],
         receipts=[f"{one.registry} {one.number}" for one in event.receipts],
         files=[FileLine(name, size) for name, size in view.files],

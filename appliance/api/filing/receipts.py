@@ -3,11 +3,14 @@ are."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from appliance.api.filing.filed import filed_as
-from appliance.filing import ReceiptRefused, read_receipt
+from appliance.filing import LoadedAdapter, Receipt, ReceiptRefused, read_receipt
 from appliance.letters.errors import FieldRefused
+from appliance.letters.state import LetterState
 
 if TYPE_CHECKING:
     from appliance.api.letters.making import Wanted
@@ -16,22 +19,36 @@ if TYPE_CHECKING:
 
 async def check_receipts(worker: Worker, tenant: str, wanted: Wanted) -> None:
     """Whether the authority said what the event says of it: this event, under this number, with these data, about this
-    filing of the letter. Raises FieldRefused. Of a registry that no adapter files with, the application's word counts.
+    filing of the letter. Raises FieldRefused. Of a registry with which no adapter files letters of this kind in this
+    state, the application's word counts.
     """
     before, asked = wanted.before, wanted.asked
     if before is None or not asked.receipts:
         return
-    filing = [one for one in worker.adapters.of(tenant) if one.files(before.kind.id, before.state, before.fields)]
+    kind, state = before.kind.id, before.state
+    installed = [one for one in worker.adapters.of(tenant) if one.adapter.kind == kind and state in one.adapter.states]
     for place, given in enumerate(asked.receipts):
-        loaded = next((one for one in filing if one.adapter.receipt.registry == given.registry), None)
-        if loaded is None:
+        known = [one for one in installed if one.adapter.receipt.registry == given.registry]
+        if not known:
             continue
+        # What `when` names are fields that the application chose: a letter that no adapter files is held to the same
+        # authority by any of them.
+        filing = [one for one in known if one.files(kind, state, before.fields)]
         try:
-            filed = await filed_as(worker, tenant, loaded.adapter, before)
-            read = read_receipt(loaded, given.receipt, filed.number)
+            read = await _read(worker, tenant, filing[:1] or known, given.receipt, before)
         except ReceiptRefused as error:
             raise FieldRefused(f"/receipts/{place}: {error}") from None
         if (read.event, read.number) != (wanted.event, given.number):
             raise FieldRefused(f"/receipts/{place}: it is of another event, or has another number")
         if any(asked.data.get(name) != value for name, value in read.data.items()):
             raise FieldRefused(f"/receipts/{place}: it says something else than /data")
+
+
+async def _read(
+    worker: Worker, tenant: str, loaded: Sequence[LoadedAdapter], receipt: bytes, before: LetterState
+) -> Receipt:
+    """By the first of them that believes it. Raises ReceiptRefused, as the last one does."""
+    for one in loaded[:-1]:
+        with contextlib.suppress(ReceiptRefused):
+            return read_receipt(one, receipt, (await filed_as(worker, tenant, one.adapter, before)).number)
+    return read_receipt(loaded[-1], receipt, (await filed_as(worker, tenant, loaded[-1].adapter, before)).number)

@@ -17,7 +17,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -44,6 +44,8 @@ PAGE: Final = 100
 AT_ONCE: Final = 4
 """Filings of one tenant that a worker has under way. Each tenant has its own: an authority that answers slowly, or
 never ends its answer, holds up nobody else's (control CHANNEL)."""
+PUT_OFF_SECONDS: Final = 600.0
+"""How long a letter that cannot be read is left alone."""
 _REMEMBERED: Final = 10_000
 
 log = structlog.get_logger("api")
@@ -80,6 +82,8 @@ class Sender:
         """By tenant, and the filing's number."""
         self._places: dict[tuple[str, str, str], bytes] = {}
         """From which letter a list that is longer than a page goes on."""
+        self._unread: dict[bytes, float] = {}
+        """Letters that could not be read, and from when they are looked at again."""
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="filing")
@@ -110,20 +114,36 @@ class Sender:
             caller = worker.callers.box_of(tenant)
             loaded = [] if caller is None else worker.adapters.of(tenant)
             for kind, state in sorted({(one.adapter.kind, state) for one in loaded for state in one.adapter.states}):
-                for before in await self._waiting(tenant, kind, state):
+                for row in await self._waiting(tenant, kind, state):
+                    before = self._opened(tenant, row)
+                    if before is None or caller is None:
+                        continue
                     adapter = next((one for one in loaded if one.files(kind, state, before.fields)), None)
-                    if adapter is not None and caller is not None:
+                    if adapter is not None:
                         self._begin(caller, adapter, before)
 
-    async def _waiting(self, tenant: str, kind: str, state: str) -> list[LetterState]:
+    async def _waiting(self, tenant: str, kind: str, state: str) -> list[dict[str, Any]]:
         worker = self._worker
         place = (tenant, kind, state)
         found = await worker.recorder.query("letter_page", tenant, kind, state, PAGE, self._places.pop(place, b""))
         if len(found) == PAGE:
             self._places[place] = found[-1]["letter"]
         share = worker.number % worker.settings.workers
-        mine = [one for one in found if one["letter"][0] % worker.settings.workers == share]
-        return [open_view(worker.cipher_of(tenant), one["letter"], one["view"]) for one in mine]
+        return [one for one in found if one["letter"][0] % worker.settings.workers == share]
+
+    def _opened(self, tenant: str, row: dict[str, Any]) -> LetterState | None:
+        """The letter; None where it cannot be read: it is put off, and the round goes on with the others."""
+        letter, now = row["letter"], time.monotonic()
+        if now < self._unread.get(letter, 0.0):
+            return None
+        try:
+            return open_view(self._worker.cipher_of(tenant), letter, row["view"])
+        except Exception:
+            if len(self._unread) >= _REMEMBERED:
+                self._unread.clear()
+            self._unread[letter] = now + PUT_OFF_SECONDS
+            log.exception("filing-unreadable", tenant=tenant, letter=letter.hex())
+            return None
 
     def _begin(self, caller: Caller, loaded: LoadedAdapter, before: LetterState) -> None:
         number = before.head

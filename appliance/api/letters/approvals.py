@@ -70,7 +70,7 @@ async def check_approvals(
     approvers = worker.approvers.of(caller.tenant)
     needed = what_is_needed(decision.steps, decision.amount, approvers)
     at = instant(worker.clock.read().time_us)
-    check_given(decision.draft.approval_text(), needed, approvals, approvers, at)
+    check_given(decision.draft.draft_text(), needed, approvals, approvers, at)
     check_complete(needed, approvals)
     return event_approvers(approvers, approvals) if approvers is not None and approvals else None
 
@@ -83,5 +83,9 @@ def needed_of(worker: Worker, caller: Caller, decision: Decision) -> tuple[Neede
 def told(needed: tuple[Needed, ...]) -> list[StepNeeded]:
     """As applications are told: numbers and order, and nobody's name."""
     return [
-        StepNeeded(step=one.step, policy=one.policy, approvals=one.threshold, in_order=one.in_order) for one in needed
-    ]
+        StepNeeded(
+            step=one.step, policy=one.policy, limits=list(one.limits), approvals=one.threshold, in_order=one.in_order,
+            heading=one.decides.heading().decode(),
+        )
+        for one in needed
+    ]  # fmt: skip

@@ -13,8 +13,8 @@ from appliance.instants import microseconds
 from appliance.letter_limits import Rules, compile_rules, read_limit_file
 from appliance.letter_limits.rules import above
 from appliance.letters.counting import Whom, counts, metered
-from appliance.letters.event import Event
-from appliance.letters.kind import Kind, Step
+from appliance.letters.event import ApprovalStep, Event
+from appliance.letters.kind import Kind
 from appliance.letters.state import LetterState
 from appliance.letters.uniqueness import tenant_scope, uniqueness_key
 from appliance.recorder.errors import LimitExceeded
@@ -65,9 +65,10 @@ async def counted(
     before: LetterState | None,
     event: Event,
     states: tuple[LetterState, list[LetterState]],
-    approved: Sequence[str],
+    approved: Sequence[ApprovalStep],
 ) -> list[Effect]:
-    """Tallies and the meter of an event. `approved`: policies of limits whose approvals it holds, complete."""
+    """Tallies and the meter of an event. `approved`: steps whose approvals it holds, complete. One that was not over
+    a limit does not serve it, though its policy be the same."""
     after, parts = states
     changes, one = counts(kind, before, after, parts, event), metered(kind, after, event)
     whoms = await Whoms.of(worker, tenant, [one.whom, *(count.whom for count in changes)])
@@ -75,7 +76,8 @@ async def counted(
     for count in changes:
         whom, label = whoms.hidden(count.whom)
         name = f"{count.counter}/{count.window}/{whom}"
-        effects.append(Tally(name, count.amount, None, count.counter, label, list(approved)))
+        policies = [step.policy for step in approved if count.counter in step.limits]
+        effects.append(Tally(name, count.amount, None, count.counter, label, policies))
     whom, label = whoms.hidden(one.whom)
     at = microseconds(datetime.datetime.fromisoformat(event.at))
     effects.append(Meter(one.kind, one.event, one.day, at, one.currency, one.amount, whom, label))
@@ -89,8 +91,10 @@ async def limit_steps(
     before: LetterState | None,
     event: Event,
     states: tuple[LetterState, list[LetterState]],
-) -> tuple[Step, ...]:
-    """The approvals that the tenant's limits want of an event, as its counters stand now. Raises LimitExceeded."""
+    after: int,
+) -> tuple[ApprovalStep, ...]:
+    """The approvals that the tenant's limits want of an event, as its counters stand now, each with the limits whose
+    it is. `after`: how many steps stand before them. Raises LimitExceeded."""
     rules = await limit_rules(worker, tenant)
     found = [one for one in counts(kind, before, *states, event) if one.counter in rules.limits and one.amount > 0]
     if not found:
@@ -98,15 +102,18 @@ async def limit_steps(
     whoms = await Whoms.of(worker, tenant, [one.whom for one in found])
     names = [f"{one.counter}/{one.window}/{whoms.hidden(one.whom)[0]}" for one in found]
     amounts: list[int] = await worker.recorder.query("counter_amount", tenant, names)
-    wanted_policies = set()
+    wanted: dict[str, set[str]] = {}
     for one, amount in zip(found, amounts, strict=True):
         limit = rules.limits[one.counter]
         tier = limit.tier(amount + one.amount)
         if tier is None:
             raise LimitExceeded(above(one.counter, amount + one.amount, limit.most))
         if tier.policy is not None:
-            wanted_policies.add(tier.policy)
-    return tuple(Step(policy=policy) for policy in sorted(wanted_policies))
+            wanted.setdefault(tier.policy, set()).add(one.counter)
+    return tuple(
+        ApprovalStep(limits=sorted(limits), policy=policy, step=step)
+        for step, (policy, limits) in enumerate(sorted(wanted.items()), after)
+    )
 
 
 async def limit_rules(worker: Worker, tenant: str) -> Rules:

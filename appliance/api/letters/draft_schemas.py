@@ -50,7 +50,7 @@ class KeptDraft(msgspec.Struct, frozen=True, kw_only=True):
     asked: Time
     expires: Time
     text: bytes
-    """The exact bytes that approvers sign."""
+    """The event without approvals and time, canonical: what approvers sign after the heading of their step."""
     disclosures: dict[str, str]
     """Of hidden fields, so that approvers read what they sign."""
     needed: list[StepNeeded]

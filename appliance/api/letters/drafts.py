@@ -18,11 +18,13 @@ from appliance.api.callers import Caller
 from appliance.api.errors import NotPermitted
 from appliance.api.letters.draft_schemas import DraftEvent, KeepRequest, KeptDrafts
 from appliance.api.letters.happening import beginning, following, happen, once
+from appliance.api.letters.ids import ids_tag
 from appliance.api.letters.kept import (
     DraftSource,
     DraftStale,
     Kept,
     Standing,
+    approvals_for,
     approved,
     change_kept,
     close_draft,
@@ -68,17 +70,19 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
     if not decision.steps:
         raise BadRequest("the event needs no approval: have it happen")
     what_is_needed(decision.steps, decision.amount, worker.approvers.of(caller.tenant))
-    text = decision.draft.approval_text()
+    text = decision.draft.draft_text()
     draft = hashlib.sha256(text).digest()
+    parts = [part.letter for part in decision.draft.parts]
     members: dict[str, Any] = {"disclosures": dict(decision.disclosures)}
+    members["ids_tag"] = ids_tag(worker, caller.tenant, decision.draft.letter, parts)
     if isinstance(reproducible, LetterRequest):
         members["letter"] = decision.draft.letter
     else:
-        members |= {"parts": [part.letter for part in decision.draft.parts], "head": decision.draft.previous}
+        members |= {"parts": parts, "head": decision.draft.previous}
     now_us = worker.clock.read().time_us
     kept = Kept(
         caller.application, now_us, None if asked.letter is None else asked.letter,
-        _encode(msgspec.structs.replace(reproducible, **members)), text, [step.policy for step in decision.steps],
+        _encode(msgspec.structs.replace(reproducible, **members)), text, list(decision.steps),
         decision.amount, [],
     )  # fmt: skip
     one = Standing(draft, 1, now_us + asked.hours * _HOUR_US, kept)
@@ -86,8 +90,10 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
         await _write(worker, caller, one)
     except DraftMoved:  # it is kept already, and has approvals
         standing = await read_draft(draft_source(worker, caller.tenant), draft)
-        if standing.kept.withdrawn_us:  # asked for anew
-            standing = one._replace(revision=standing.revision + 1)
+        if standing.kept.withdrawn_us or standing.kept.steps != kept.steps:  # asked for anew; or limits want others now
+            given = [] if standing.kept.withdrawn_us else approvals_for(kept, standing.kept.approvals)
+            kept = msgspec.structs.replace(kept, approvals=given)
+            standing = one._replace(revision=standing.revision + 1, kept=kept)
             await _write(worker, caller, standing)
         one = standing
     return await _answer(draft_source(worker, caller.tenant), one)
@@ -147,7 +153,7 @@ async def _happen(
     if kept.withdrawn_us:
         raise DraftStale("the draft was taken back")
     wanted = await _again(worker, caller, kept, codes)
-    if (await decide(worker, caller, wanted)).draft.approval_text() != kept.text:
+    if (await decide(worker, caller, wanted)).draft.draft_text() != kept.text:
         raise DraftStale("the event would be another one by now: ask for another draft")
     response = await happen(worker, caller, idempotency, wanted)
     with contextlib.suppress(CinnabarError):  # what stays is stale, and expires

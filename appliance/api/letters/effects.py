@@ -9,7 +9,7 @@ from appliance.api.letters.counted import counted
 from appliance.api.letters.views import close_view
 from appliance.letters.dues import dues, first_due
 from appliance.letters.effects import uses
-from appliance.letters.event import Event
+from appliance.letters.event import ApprovalStep, Event
 from appliance.letters.kind import Kind
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
@@ -29,7 +29,7 @@ async def effects_of(
     event: Event,
     states: tuple[LetterState, list[LetterState]],
     also: Iterable[Use] = (),
-    approved: Sequence[str] = (),
+    approved: Sequence[ApprovalStep] = (),
 ) -> list[Effect]:
     """All of an event's effects; the event's record is the first entry of the command. `also`: what it uses beside what
     its kind's rules of uniqueness say (Decision.uses). `approved`: see appliance.api.letters.counted."""

@@ -14,6 +14,7 @@ from appliance.api.application import query_of
 from appliance.api.callers import Caller
 from appliance.api.letters.approvals import needed_of, told
 from appliance.api.letters.happening import beginning, following, happen, once, told_event
+from appliance.api.letters.ids import ids_tag
 from appliance.api.letters.making import Wanted, decide, with_limits
 from appliance.api.letters.schemas import Draft, LetterEvents, LetterPage, ReleaseKey
 from appliance.api.letters.views import open_view, read_letter, shown
@@ -140,14 +141,15 @@ async def release_key(worker: Worker, request: Request) -> Response:
 
 async def _draft(worker: Worker, caller: Caller, wanted: Wanted) -> Response:
     decision = await with_limits(worker, caller, wanted, await decide(worker, caller, wanted))
-    text = decision.draft.approval_text()
+    text, parts = decision.draft.draft_text(), [part.letter for part in decision.draft.parts]
     return Response(
         _encode(
             Draft(
                 letter=decision.draft.letter,
-                parts=[part.letter for part in decision.draft.parts],
+                parts=parts,
                 text=text,
                 digest=hashlib.sha256(text).hexdigest(),
+                ids_tag=ids_tag(worker, caller.tenant, decision.draft.letter, parts),
                 policies=[step.policy for step in decision.steps],
                 needed=told(needed_of(worker, caller, decision)),
                 disclosures=dict(decision.disclosures),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from appliance.api.callers import Caller
+from appliance.api.letters.ids import check_ids
 from appliance.api.letters.making import Closing, Made, Wanted, made_of, make_event
 from appliance.api.letters.refusals import SEALED, seal_refusal
 from appliance.api.letters.schemas import EventRequest, LetterAnswer, LetterEvent, LetterRequest, LimitNotice
@@ -31,7 +32,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def beginning(worker: Worker, caller: Caller, asked: LetterRequest) -> Wanted:
-    """What a request to begin a letter wants. Raises KindUnknown, EventRefused."""
+    """What a request to begin a letter wants. Raises KindUnknown, EventRefused, IdsNotGiven."""
+    if asked.letter is not None:
+        check_ids(worker, caller.tenant, asked.letter, (), asked.ids_tag)
     loaded = worker.kinds.newest(caller.tenant, asked.kind)
     event = asked.event or _first(loaded)
     return Wanted(loaded, None, asked.letter or os.urandom(16).hex(), event, asked)
@@ -45,7 +48,9 @@ def _first(loaded: LoadedKind) -> str:
 
 
 async def following(worker: Worker, caller: Caller, letter: str, asked: EventRequest) -> Wanted:
-    """What a request about a letter wants. Raises NotFound, HeadMoved, KindUnknown."""
+    """What a request about a letter wants. Raises NotFound, HeadMoved, KindUnknown, IdsNotGiven."""
+    if asked.parts is not None:
+        check_ids(worker, caller.tenant, letter, asked.parts, asked.ids_tag)
     before = await read_letter(worker, caller.tenant, letter)
     if asked.head is not None and asked.head != before.head:
         raise HeadMoved(f"the letter's head is {before.head}")

@@ -23,10 +23,9 @@ from appliance.errors import Conflict
 from appliance.instants import instant, rfc3339
 from appliance.letters.approvals import Needed, check_given, check_places, what_is_missing, what_is_needed
 from appliance.letters.approvers import Approvers
-from appliance.letters.draft_words import read_approval_text
+from appliance.letters.draft_words import read_draft_text
 from appliance.letters.errors import ApprovalMissing, KindUnknown
-from appliance.letters.event import Approval
-from appliance.letters.kind import Step
+from appliance.letters.event import FIRST_APPROVAL_PREFIX, Approval, ApprovalStep
 from appliance.recorder.errors import DraftMoved
 
 if TYPE_CHECKING:
@@ -53,7 +52,8 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     request: bytes
     """LetterRequest or EventRequest, JSON, such that the draft comes out the same."""
     text: bytes
-    steps: list[str]
+    steps: list[ApprovalStep | str]
+    """By name alone: from before approvals named their step. Nobody signs such a draft any more."""
     amount: tuple[int, str] | None
     approvals: list[Approval]
     withdrawn_us: int = 0
@@ -114,7 +114,16 @@ def _label(draft: bytes) -> bytes:
 
 def needed_by(source: DraftSource, kept: Kept) -> tuple[Needed, ...]:
     """What each step needs by the policies in force. Raises ApprovalMissing where one is another one, or gone."""
-    return what_is_needed([Step(policy=name) for name in kept.steps], kept.amount, source.approvers)
+    steps = [one for one in kept.steps if isinstance(one, ApprovalStep)]
+    if len(steps) < len(kept.steps):
+        raise ApprovalMissing("it was asked for before approvals named their step: ask for another draft")
+    return what_is_needed(steps, kept.amount, source.approvers)
+
+
+def approvals_for(kept: Kept, given: Sequence[Approval]) -> list[Approval]:
+    """Those that are of steps which it has: limits may want other ones than when it was asked for first."""
+    decided = [ApprovalStep(limits=one.limits, policy=one.policy, step=one.step) for one in given]
+    return [one for one, step in zip(given, decided, strict=True) if step in kept.steps]
 
 
 def approvals_with(source: DraftSource, kept: Kept, approval: Approval) -> list[Approval]:
@@ -162,13 +171,13 @@ async def approved(source: DraftSource, one: Standing, approval: Approval) -> Ke
 
 
 async def which_are_stale(source: DraftSource, found: Sequence[Standing]) -> list[bool]:
-    """Of each, whether its event would be another one by now, or was taken back."""
-    events = [read_approval_text(one.kept.text) for one in found]
+    """Of each, whether its event would be another one by now, or was taken back, or cannot be signed any more."""
+    events = [read_draft_text(one.kept.text) for one in found]
     letters = await states_of(source.recorder, source.cipher, source.tenant, [event.letter for event in events])
     stale = []
     for one, event in zip(found, events, strict=True):
         standing = letters.get(event.letter)
-        if one.kept.withdrawn_us:
+        if one.kept.withdrawn_us or one.kept.text.startswith(FIRST_APPROVAL_PREFIX):
             stale.append(True)
             continue
         if event.previous is not None or standing is not None:
@@ -188,7 +197,7 @@ async def shown_drafts(source: DraftSource, found: Sequence[Standing]) -> list[K
 
 
 def _shown(source: DraftSource, one: Standing, *, stale: bool) -> KeptDraft:
-    kept, event = one.kept, read_approval_text(one.kept.text)
+    kept, event = one.kept, read_draft_text(one.kept.text)
     needed: tuple[Needed, ...] = ()
     complete = False
     try:

@@ -40,6 +40,8 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Signatures over the draft that `/v1/letters/drafts` or `/v1/letters/{id}/drafts` answered."""
     disclosures: dict[str, str] = {}
     """Of hidden fields, as a draft answered them; made anew where left out."""
+    ids_tag: Digest | None = None
+    """With `letter` or `parts`: that of the draft which answered them."""
     key: Name | None = None
     """The seal key; the first that the caller may use if left out."""
     unit: Name | None = None
@@ -84,21 +86,27 @@ class StepNeeded(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     policy: str
     """An approval policy of the tenant."""
+    limits: list[str]
+    """The tenant's limits that the event exceeds and whose approval it is; none: the kind wants it."""
     approvals: int
     """How many of its approvers sign, each once over all steps; one more is refused."""
     in_order: bool
     """Whether in the order of the policy's list."""
+    heading: str
+    """What the step's approvers sign: this, in UTF-8, and after it the draft's `text`."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as approvers would sign it. Nothing is recorded."""
+    """An event as approvers would have it. Nothing is recorded."""
 
     letter: LetterId
     parts: list[LetterId]
     text: bytes
-    """The exact bytes that approvers sign."""
+    """The event without approvals and time, canonical: what approvers sign after the heading of their step."""
     digest: Digest
     """SHA-256 of it."""
+    ids_tag: Digest
+    """Goes back with `letter` or `parts`: by it the box knows that it gave these ids to this tenant."""
     policies: list[str]
     """Approval policies of the tenant whose approvers must sign, in order."""
     needed: list[StepNeeded]

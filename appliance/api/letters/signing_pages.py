@@ -60,7 +60,7 @@ class SigningPage(msgspec.Struct, frozen=True, kw_only=True):
     signers: list[Signer]
     rp_id: str
     text: str = ""
-    """The very text that is signed."""
+    """The draft: what is signed after the heading of the step."""
     disclosures: dict[str, str] = {}
 
 
@@ -106,7 +106,10 @@ def _approval(source: DraftSource, one: Standing, assertion: Assertion) -> Appro
     if wanted is None:
         raise ApprovalMissing("nothing is missing any more")
     signature = base64.b64encode(encode(assertion)).decode()
-    return Approval(approver=owner, form="webauthn", signature=signature, step=wanted[0].step)
+    step = wanted[0].decides
+    return Approval(
+        approver=owner, form="webauthn", limits=step.limits, policy=step.policy, signature=signature, step=step.step
+    )
 
 
 async def _add(worker: Worker, request: Request, approval: Approval) -> Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -11,6 +12,7 @@ from appliance.api.application import query_of
 from appliance.api.letters.counted import LABEL, limit_rules
 from appliance.api.limits import schemas
 from appliance.api.messages import NO_STORE, Request, Response
+from appliance.errors import BadRequest
 from appliance.instants import rfc3339
 from appliance.letter_limits import Tariff, TariffFile, compile_tariff, read_tariff_file
 from appliance.letter_limits.numbers import print_percent
@@ -69,7 +71,10 @@ async def warnings(worker: Worker, request: Request) -> Response:
 
 async def usage(worker: Worker, request: Request) -> Response:
     """GET /v1/usage"""
-    tenant, month = request.known_caller.tenant, query_of(request).get("month") or _this_month(worker)
+    query = query_of(request)
+    tenant, month = request.known_caller.tenant, query.get("month") or _this_month(worker)
+    after = _place(query["after"]) if "after" in query else None
+    page = await worker.recorder.query("metered", tenant, month, after, METERED)
     cipher = worker.cipher_of(tenant)
     currency = (await _newest_tariff(worker, tenant)).currency
     lines = [
@@ -78,9 +83,10 @@ async def usage(worker: Worker, request: Request) -> Response:
             currency=row[4], tariff=row[5], count=row[6], amount=_money(row[7], row[4]), fee=_money(row[8], currency),
             billed=row[10], billed_fee=_money(row[12], currency),
         )
-        async for row in metered_lines(worker.recorder, tenant, month)
+        for row in page
     ]  # fmt: skip
-    return Response(_encode(schemas.Usage(month=month, lines=lines)), headers=NO_STORE)
+    more = None if len(page) < METERED else _unbroken(page[-1][:6])
+    return Response(_encode(schemas.Usage(month=month, lines=lines, next=more)), headers=NO_STORE)
 
 
 async def fees(worker: Worker, request: Request) -> Response:
@@ -110,6 +116,31 @@ async def metered_lines(recorder: Reader, tenant: str, month: str) -> AsyncItera
         for row in page:
             yield row
         after = page[-1][:6]
+
+
+class _Place(msgspec.Struct, frozen=True, array_like=True):
+    """The members of a line by which it is found again."""
+
+    kind: str
+    event: str
+    application: str
+    whom: str
+    currency: str
+    tariff: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+
+
+def _unbroken(place: list[Any]) -> str:
+    """As `next` of a page."""
+    return base64.urlsafe_b64encode(_encode(place)).decode().rstrip("=")
+
+
+def _place(text: str) -> list[Any]:
+    """Raises BadRequest for what was `next` of no page."""
+    try:
+        content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return list(msgspec.structs.astuple(msgspec.json.decode(content, type=_Place)))
+    except (ValueError, UnicodeDecodeError):  # binascii's and msgspec's are such
+        raise BadRequest("after is `next` of the page before") from None
 
 
 class OpenBill(NamedTuple):

@@ -99,6 +99,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     month: str
     lines: list[UsageLine]
+    next: str | None
+    """`after` of the next page; null: these are the last."""
 
 
 class BillLine(msgspec.Struct, frozen=True, kw_only=True):

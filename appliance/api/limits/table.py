@@ -46,7 +46,7 @@ LIMITS: Final[tuple[Endpoint, ...]] = (
         handler=reads.usage,
         summary="What was metered in a month",
         work=Work.READ,
-        query=(_MONTH,),
+        query=(_MONTH, Parameter("after", "[A-Za-z0-9_-]{1,1000}", "`next` of the page before.", "WyJxdWVyeSJd")),
         answers=(Answer(200, "Events of letters by kind, event, application and whom.", json_of(schemas.Usage)),),
         errors=_READING,
     ),

@@ -1,7 +1,8 @@
 // Approvers' signatures inside an event, each over the draft: passkeys' assertions (WebAuthn level 3, section 7.2) and
 // cards' signatures (CMS), with the keys that lie beside the event. Judged as appliance.evidence.letters.approvals does.
 
-const APPROVAL_PREFIX = "cinnabar letter approval v1\n";
+const APPROVAL_PREFIX = "cinnabar letter approval v2\n";
+const FIRST_APPROVAL_PREFIX = "cinnabar letter approval v1\n"; // of events of the format cinnabar-event/1, which name no step
 const DATA = "1.2.840.113549.1.7.1";
 const NAME_FORM = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 const FLAGS = { present: 0x01, verified: 0x04, eligible: 0x08, copied: 0x10, attested: 0x40, extended: 0x80 };
@@ -26,10 +27,13 @@ function readApprovers(bytes) {
   return found;
 }
 
-// What approvers sign: the event before anybody had approved it, and before anything in it was opened.
-function approvalText(event) {
+// What an approver signs: her step, and the event before anybody had approved it, and before anything in it was opened.
+function approvalText(event, approval) {
   const fields = Object.fromEntries(Object.entries(event.fields).filter(([name]) => !(name in event.opened)));
-  return utf8(APPROVAL_PREFIX + canonical({ ...event, approvals: [], at: "", fields, opened: {} }));
+  const draft = canonical({ ...event, approvals: [], at: "", fields, opened: {} });
+  if (event.format === "cinnabar-event/1") return utf8(FIRST_APPROVAL_PREFIX + draft);
+  const { limits = [], policy, step } = approval;
+  return utf8(`${APPROVAL_PREFIX}${canonical({ limits, policy, step })}\n${draft}`);
 }
 
 // One item of CBOR in the form of CTAP2: integers, bytes, texts, and maps of them with their labels in order.
@@ -263,7 +267,7 @@ async function judgeApproval(approval, event, approvers, context, provenAt) {
   let signer = "";
   try {
     const signature = fromBase64(approval.signature);
-    const draft = approvalText(event);
+    const draft = approvalText(event, approval);
     if (approvers) {
       await checkEnrolled(approval, signature, approvers, draft, Date.parse(event.at));
       found.passed("content", "It is over exactly this event, before it was approved, by a key of this person's.", "它由此人的密钥对审批之前的此事件作出。");
@@ -297,9 +301,17 @@ async function judgeApprovals(findings, layout, step, context, provenAt) {
       text("The approvers' keys are of another tenant.", "审批人密钥属于另一租户。"),
     );
   }
+  if (event.approvals.length && event.format === "cinnabar-event/1") {
+    findings.note(
+      "approval", "Approvals of events of this format do not name their step: which each was for is the seal's word.",
+      "此格式事件的审批未注明步骤：各审批所属步骤仅由签章说明。",
+    );
+  }
   for (const approval of event.approvals) {
     const { found, signer } = await judgeApproval(approval, event, approvers, context, provenAt);
-    const who = text(`Step ${approval.step}, approver ${shown(approval.approver, 80)}`, `步骤 ${approval.step}，审批人 ${shown(approval.approver, 80)}`);
+    const said = [approval.policy, (approval.limits ?? []).join(", ")].filter(Boolean).map((one) => shown(one, 200)).join(": ");
+    const place = said ? `${approval.step} (${said})` : `${approval.step}`;
+    const who = text(`Step ${place}, approver ${shown(approval.approver, 80)}`, `步骤 ${place}，审批人 ${shown(approval.approver, 80)}`);
     const reasons = (outcome, language) => found.checks.filter((one) => one.outcome === outcome).map((one) => one.said[language]).join(" ");
     if (found.indication === "TOTAL-PASSED") {
       findings.passed("approval", `${who.en}: signed by “${shown(signer, 200)}” over exactly this event.`, `${who.zh}：由“${shown(signer, 200)}”对此事件签名。`);

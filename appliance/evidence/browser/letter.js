@@ -38,13 +38,14 @@ function readEvent(bytes) {
   const event = readCanonical(bytes);
   const right =
     event !== null && typeof event === "object" && !Array.isArray(event) &&
-    Object.keys(event).join() === EVENT_MEMBERS.join() && event.format === "cinnabar-event/1" && ID.test(event.letter) &&
+    Object.keys(event).join() === EVENT_MEMBERS.join() && ["cinnabar-event/1", "cinnabar-event/2"].includes(event.format) && ID.test(event.letter) &&
     Number.isSafeInteger(event.number) && event.number >= 1 && AT.test(event.at) && Array.isArray(event.parts) &&
     (event.previous === null || /^[0-9a-f]{64}$/.test(event.previous)) && typeof event.state === "string" &&
     typeof event.event === "string" && typeof event.kind?.id === "string" && typeof event.actor?.application === "string" &&
     typeof event.actor?.tenant === "string" && [event.fields, event.opened, event.sealed].every((one) => one !== null && typeof one === "object" && !Array.isArray(one)) &&
-    [event.receipts, event.approvals, event._sd].every(Array.isArray);
-  if (!right) throw damaged("an event that is not of the format cinnabar-event/1", "事件不是 cinnabar-event/1 格式");
+    [event.receipts, event.approvals, event._sd].every(Array.isArray) &&
+    event.approvals.every((one) => Boolean(one?.policy) === (event.format === "cinnabar-event/2") && (one.policy || !("limits" in one)));
+  if (!right) throw damaged("an event that is of no format this page knows", "事件不是本页所知的格式");
   return event;
 }
 

@@ -20,7 +20,7 @@ from appliance.evidence.canonical import NotCanonical, read_json
 from appliance.evidence.chains import Moment, check_chain
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
-from appliance.evidence.letters.facts import ApprovalFact
+from appliance.evidence.letters.facts import ApprovalFact, place_of
 from appliance.evidence.signatures import digest
 from appliance.evidence.signers import check_signer_signature, names_certificate, readable_certificates, signed_digest
 from appliance.letters.event import Approval, Event
@@ -52,8 +52,15 @@ def judge_approvals(
             SubIndication.FORMAT_FAILURE,
             "The approvers' keys are of another tenant.",
         )
-    text, at = event.approval_text(), datetime.fromisoformat(event.at)
-    return [_judge(one, text, context, proven_us, journal, approvers, at) for one in event.approvals]
+    if event.approvals and event.format == "cinnabar-event/1":
+        journal.note(
+            "approval",
+            "Approvals of events of this format do not name their step: which each was for is the seal's word.",
+        )
+    at = datetime.fromisoformat(event.at)
+    return [
+        _judge(one, event.approval_text(one), context, proven_us, journal, approvers, at) for one in event.approvals
+    ]
 
 
 def _judge(
@@ -61,7 +68,7 @@ def _judge(
     approvers: Approvers | None, at: datetime,
 ) -> ApprovalFact:  # fmt: skip
     found = Journal()
-    signer = ""
+    signer, place = "", place_of(approval)
     try:
         signature = base64.b64decode(approval.signature, validate=True)
         if approvers is not None:
@@ -81,7 +88,7 @@ def _judge(
     if found.indication is Indication.PASSED:
         journal.passed(
             "approval",
-            f"Step {approval.step}, approver {quote(approval.approver)}: signed by “{signer}” over exactly this event.",
+            f"Step {place}, approver {quote(approval.approver)}: signed by “{signer}” over exactly this event.",
         )
     elif found.indication is Indication.FAILED:
         for one in found.checks:
@@ -89,17 +96,18 @@ def _judge(
                 journal.refuse(
                     "approval",
                     one.sub_indication,
-                    f"Step {approval.step}, approver {quote(approval.approver)}: {one.text}",
+                    f"Step {place}, approver {quote(approval.approver)}: {one.text}",
                 )
     else:
         journal.note(
             "approval",
-            f"Step {approval.step}, approver {quote(approval.approver)}: {found.indication.value}. {reason} "
+            f"Step {place}, approver {quote(approval.approver)}: {found.indication.value}. {reason} "
             "That the box had checked it is said by the seal alone.",
         )
     return ApprovalFact(
-        approver=escape(approval.approver), step=approval.step, form=approval.form, signer=signer,
-        indication=found.indication, sub_indications=found.sub_indications, reason=reason,
+        approver=escape(approval.approver), step=approval.step, policy=escape(approval.policy),
+        limits=[escape(one) for one in approval.limits], form=approval.form, signer=signer, indication=found.indication,
+        sub_indications=found.sub_indications, reason=reason,
     )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from appliance.evidence.findings import Indication, SubIndication
+from appliance.letters.event import Approval
+from appliance.quoting import escape
 
 
 class Title(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,10 @@ class ApprovalFact(msgspec.Struct, frozen=True, kw_only=True):
 
     approver: str
     step: int
+    policy: str
+    """Under which approval policy; empty where the event is from before approvals named it."""
+    limits: list[str]
+    """That the event exceeds, if it is for these that the approval was asked."""
     form: str
     signer: str
     """Subject of the certificate that fits the signature, or empty."""
@@ -40,6 +46,12 @@ class ApprovalFact(msgspec.Struct, frozen=True, kw_only=True):
     sub_indications: list[SubIndication]
     reason: str
     """Why it did not pass, in words."""
+
+
+def place_of(approval: Approval | ApprovalFact) -> str:
+    """Its step, with the policy and the limits that it says it is for."""
+    said = ": ".join(escape(one) for one in (approval.policy, ", ".join(approval.limits)) if one)
+    return f"{approval.step} ({said})" if said else str(approval.step)
 
 
 class FileFact(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ class DraftWords:
     def _words(self, asked: DraftAsked) -> dict[str, object]:
         text = asked.text.encode()
         try:
-            event = read_approval_text(text)
+            _, event = read_approval_text(text)
             if event.actor.box != self._settings.box_id:
                 raise InvalidMember("It is a draft of another box.")
             tenants = {tenant.name for tenant in self._settings.tenants}

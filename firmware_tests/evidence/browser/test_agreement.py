@@ -29,7 +29,7 @@ from appliance.evidence.browser import verifier_page
 from appliance.evidence.bundle import AuthorityCompromise
 from appliance.evidence.letters import LetterFacts
 from appliance.letters.approvers import Approver, Approvers
-from appliance.letters.event import APPROVERS, Approval, Event
+from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event
 from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, root, subtree_reader
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
 from appliance.log.note import Note
@@ -81,6 +81,8 @@ class Row:
 # --- what the files are ----------------------------------------------------------------------------------------------
 
 DRAFT: Final = event(None, "issue", fields=FIELDS, value=opened_value())
+TEXT: Final = ApprovalStep(policy="issue", step=0).heading() + DRAFT.draft_text()
+MOVED: Final = ApprovalStep(policy="issue", step=1).heading() + DRAFT.draft_text()
 RULES: Final = ApprovalRules(rp_id=RP_ID, origins=[ORIGIN], backup_eligible=True)
 CHEN: Final = SoftwareOfficer("chen")
 CARD: Final = certify("Chen, approver", surroundings()[0].seal_ca)
@@ -94,7 +96,7 @@ def card_credential(holder: Holder) -> Credential:
 
 def by_card(holder: Holder, text: bytes, **changes: Any) -> Approval:
     made = seal(holder, text, when=None, **({"certificates": [holder.der]} | changes))
-    return Approval(approver="chen", form="cms", signature=base64.b64encode(made).decode(), step=0)
+    return Approval(approver="chen", form="cms", signature=base64.b64encode(made).decode(), policy="issue", step=0)
 
 
 def approved(
@@ -116,14 +118,14 @@ def approved(
 
 def passkey(algorithm: str = "es256", **wrong: Any) -> bytes:
     officer = CHEN if algorithm == "es256" else SoftwareOfficer("chen", algorithm)
-    return approved(by_passkey(officer, DRAFT.approval_text(), **wrong), credentials=[officer.credential()])
+    return approved(by_passkey(officer, TEXT, **wrong), credentials=[officer.credential()])
 
 
 def assertion_alone(challenge: bytes) -> bytes:
     said = base64.urlsafe_b64encode(hashlib.sha256(challenge).digest()).decode().rstrip("=")
     client_data = base64.urlsafe_b64encode(json.dumps({"challenge": said}).encode()).decode().rstrip("=")
     text = json.dumps({"id": "AA", "response": {"clientDataJSON": client_data}}).encode()
-    one = Approval(approver="chen", form="webauthn", signature=base64.b64encode(text).decode(), step=0)
+    one = Approval(approver="chen", form="webauthn", signature=base64.b64encode(text).decode(), policy="issue", step=0)
     return approved(one)
 
 
@@ -504,37 +506,36 @@ TABLE: Final[dict[str, Row]] = {
     "a passkey that says something twice": Row(
         FAILED, lambda: passkey(client_data=b'{"type":"webauthn.get","type":"webauthn.get"}')
     ),
-    "a passkey of nobody": Row(FAILED, lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[])),
+    "a passkey of nobody": Row(FAILED, lambda: approved(by_passkey(CHEN, TEXT), credentials=[])),
     "another's passkey": Row(
         FAILED,
         lambda: approved(
-            by_passkey(CHEN, DRAFT.approval_text()),
+            by_passkey(CHEN, TEXT),
             credentials=[SoftwareOfficer("chen").credential(id=CHEN.credential().id)],
         ),
     ),
     "keys of another tenant": Row(
         FAILED,
-        lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[CHEN.credential()], tenant="another"),
+        lambda: approved(by_passkey(CHEN, TEXT), credentials=[CHEN.credential()], tenant="another"),
     ),
     "keys of nobody": Row(
-        FAILED, lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[CHEN.credential()], persons=[])
+        FAILED, lambda: approved(by_passkey(CHEN, TEXT), credentials=[CHEN.credential()], persons=[])
     ),
-    "keys that are none": Row(
-        FAILED, lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[], beside=b"{}")
-    ),
+    "keys that are none": Row(FAILED, lambda: approved(by_passkey(CHEN, TEXT), credentials=[], beside=b"{}")),
     "keys with a member twice": Row(
-        FAILED, lambda: approved(by_passkey(CHEN, DRAFT.approval_text()), credentials=[], beside=b'{"a":1,"a":1}')
+        FAILED, lambda: approved(by_passkey(CHEN, TEXT), credentials=[], beside=b'{"a":1,"a":1}')
     ),
-    "a passkey without its key": Row(PASSED, lambda: assertion_alone(DRAFT.approval_text()), approvals=(UNDECIDED,)),
+    "a card's approval of another step": Row(FAILED, lambda: approved(by_card(CARD, MOVED))),
+    "a passkey without its key": Row(PASSED, lambda: assertion_alone(TEXT), approvals=(UNDECIDED,)),
     "a passkey over another event, without its key": Row(FAILED, lambda: assertion_alone(b"another")),
     "a card that the bundle leads to": Row(
         PASSED,
-        lambda: approved(by_card(CARD, DRAFT.approval_text()), credentials=[card_credential(CARD)]),
+        lambda: approved(by_card(CARD, TEXT), credentials=[card_credential(CARD)]),
         approvals=(PASSED,),
     ),
     "a card of a stranger": Row(
         PASSED,
-        lambda: approved(by_card(STRANGER, DRAFT.approval_text()), credentials=[card_credential(STRANGER)]),
+        lambda: approved(by_card(STRANGER, TEXT), credentials=[card_credential(STRANGER)]),
         approvals=(UNDECIDED,),
     ),
     "a card over another event": Row(
@@ -543,38 +544,32 @@ TABLE: Final[dict[str, Row]] = {
     "a card that brings another": Row(
         FAILED,
         lambda: approved(
-            by_card(CARD, DRAFT.approval_text(), certificates=[CARD.der, STRANGER.der]),
+            by_card(CARD, TEXT, certificates=[CARD.der, STRANGER.der]),
             credentials=[card_credential(CARD)],
         ),
     ),
-    "another's card": Row(
-        FAILED, lambda: approved(by_card(CARD, DRAFT.approval_text()), credentials=[card_credential(STRANGER)])
-    ),
+    "another's card": Row(FAILED, lambda: approved(by_card(CARD, TEXT), credentials=[card_credential(STRANGER)])),
     "the second card of two": Row(
         PASSED,
-        lambda: approved(
-            by_card(CARD, DRAFT.approval_text()), credentials=[card_credential(STRANGER), card_credential(CARD)]
-        ),
+        lambda: approved(by_card(CARD, TEXT), credentials=[card_credential(STRANGER), card_credential(CARD)]),
         approvals=(PASSED,),
     ),
     "a card and a passkey": Row(
         PASSED,
         lambda: approved(
-            by_card(CARD, DRAFT.approval_text()),
-            by_passkey(CHEN, DRAFT.approval_text()),
+            by_card(CARD, TEXT),
+            by_passkey(CHEN, TEXT),
             credentials=[card_credential(CARD), CHEN.credential()],
         ),
         approvals=(PASSED, UNDECIDED),
     ),
-    "a card without its key beside": Row(
-        PASSED, lambda: approved(by_card(CARD, DRAFT.approval_text())), approvals=(PASSED,)
-    ),
+    "a card without its key beside": Row(PASSED, lambda: approved(by_card(CARD, TEXT)), approvals=(PASSED,)),
     "a stranger's card without its key beside": Row(
-        PASSED, lambda: approved(by_card(STRANGER, DRAFT.approval_text())), approvals=(UNDECIDED,)
+        PASSED, lambda: approved(by_card(STRANGER, TEXT)), approvals=(UNDECIDED,)
     ),
     "a card over another event, without its key": Row(FAILED, lambda: approved(by_card(CARD, b"x"))),
     "a signature that is none": Row(
-        FAILED, lambda: approved(Approval(approver="chen", form="cms", signature="MAA=", step=0))
+        FAILED, lambda: approved(Approval(approver="chen", form="cms", signature="MAA=", policy="issue", step=0))
     ),
 }
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from appliance.api.letters.draft_schemas import KeptDraft
-from appliance.api.letters.schemas import Draft, LetterAnswer
+from appliance.api.letters.schemas import Draft, LetterAnswer, StepNeeded
 from appliance.box.home import Home
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import ApprovalTier
@@ -80,12 +80,16 @@ class Office:
             directory.mkdir(parents=True)
             (directory / "1.json").write_bytes(encode(first))
 
-    def signs(self, person: str, step: int, text: bytes) -> Approval:
-        """One person's approval of these very bytes."""
+    def signs(self, person: str, needed: StepNeeded, draft: bytes) -> Approval:
+        """One person's approval of a step of this draft."""
+        text = needed.heading.encode() + draft
         key, certificate = self._cards[person]
         builder = pkcs7.PKCS7SignatureBuilder().set_data(text).add_signer(certificate, key, hashes.SHA256())
         signature = builder.sign(Encoding.DER, _DETACHED)
-        return Approval(approver=person, form="cms", signature=base64.b64encode(signature).decode(), step=step)
+        return Approval(
+            approver=person, form="cms", limits=needed.limits, policy=needed.policy,
+            signature=base64.b64encode(signature).decode(), step=needed.step,
+        )  # fmt: skip
 
     def approve(self, draft: Draft, people: Sequence[str]) -> list[Approval]:
         """These people, in their order, each in the first step whose policy names her."""
@@ -97,13 +101,18 @@ class Office:
         """Begin a letter that these people approve first."""
         draft = client.draft_letter(kind, fields, **more)
         return client.begin_letter(
-            kind, fields, letter=draft.letter, approvals=self.approve(draft, by), disclosures=draft.disclosures, **more
+            kind,
+            fields,
+            letter=draft.letter,
+            ids_tag=draft.ids_tag,
+            approvals=self.approve(draft, by),
+            disclosures=draft.disclosures,
+            **more,
         )
 
     def approve_kept(self, client: Client, draft: KeptDraft, person: str) -> KeptDraft:
         """One person signs a draft that waits, when she comes to it."""
-        step = next(one.step for one in draft.needed if person in POLICIES[one.policy])
-        return client.approve_draft(draft.draft, self.signs(person, step, draft.text))
+        return client.approve_draft(draft.draft, self.signs(person, _step_of(draft, person), draft.text))
 
     def event(
         self,
@@ -130,5 +139,5 @@ class Office:
         )
 
 
-def _step_of(draft: Draft, person: str) -> int:
-    return next((step for step, policy in enumerate(draft.policies) if person in POLICIES[policy]), 0)
+def _step_of(draft: Draft | KeptDraft, person: str) -> StepNeeded:
+    return next((one for one in draft.needed if person in POLICIES[one.policy]), draft.needed[0])

@@ -68,5 +68,9 @@ def test_a3_a_letter_leaves_within_three_minutes(guarantor: Client, office: Offi
         another = guarantor.draft_letter("bid-bond", bid("9000000.00"))
         with refuses("approval-missing"):
             guarantor.begin_letter(
-                "bid-bond", bid("9000000.00"), letter=another.letter, approvals=office.approve(draft, ["li-ming"])
+                "bid-bond",
+                bid("9000000.00"),
+                letter=another.letter,
+                ids_tag=another.ids_tag,
+                approvals=office.approve(draft, ["li-ming"]),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from appliance.api.letters.schemas import EventRequest
 from appliance.client import Client, Refused
 from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.scenarios.systems.claims import shows
@@ -88,6 +89,26 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, hall: ManagedBo
             (counter,) = [one for one in guarantor.limits().counters if one.counter == "guarantee-project/debtor"]
             (use,) = [one for one in counter.uses if debtor["id"] in one.whom]
             assert (use.used, use.share) == ("6000000.01", "60")
+
+    both = filed("5000000.01", debtor=firm("同策额度企业"))
+    waiting = guarantor.keep_event_draft(both, EventRequest(event="accept"))
+    office.approve_kept(guarantor, waiting, "li-ming")
+    with (
+        limited(hall, "guarantor", DEBTOR.replace("senior", "issue")),
+        shows("B10", "K12 K11", "Who approved the liability has not approved that it goes above the limit"),
+    ):
+        needed = guarantor.draft_event(both, "accept").needed
+        assert [(one.policy, one.limits) for one in needed] == [
+            ("issue", []), ("issue", ["guarantee-project/debtor/CNY"])
+        ]  # fmt: skip
+        with refuses("limit-needs-approval", "issue"):
+            office.event(guarantor, both, "accept", by=["li-ming"])
+        # The draft that waited says so once it is asked for again; what she has signed stays.
+        assert guarantor.kept_draft(waiting.draft).state == "complete"
+        anew = guarantor.keep_event_draft(both, EventRequest(event="accept"))
+        assert (anew.draft, anew.state) == (waiting.draft, "open")
+        assert [one.limits for one in anew.needed] == [[], ["guarantee-project/debtor/CNY"]]
+        assert [(one.approver, one.step) for one in anew.approved] == [("li-ming", 0)]
 
     with (
         limited(hall, "guarantor", INDUSTRY),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from appliance.api.letters.schemas import ReceiptGiven
 from appliance.client import Client
 from firmware_tests.filing.authority import Authority
 from firmware_tests.running import RunningBox, wait_until
@@ -15,7 +16,12 @@ from firmware_tests.scenarios.systems.practice import Offline, fresh, happened, 
 
 
 def test_b7_filed_returned_corrected_accepted(
-    guarantor: Client, office: Office, supervisor: Client, overseers: Callable[..., Overseer], offline: Offline
+    guarantor: Client,
+    office: Office,
+    supervisor: Client,
+    overseers: Callable[..., Overseer],
+    offline: Offline,
+    fund: Authority,
 ) -> None:
     batch = {
         "batch": number("GDRZ"),
@@ -47,13 +53,17 @@ def test_b7_filed_returned_corrected_accepted(
         faults = {"faults": [{"row": 17, "said": "统一社会信用代码校验不通过"}]}
         with refuses("field-refused", "/receipts"):
             guarantor.letter_event(letter, "return", data=faults)
-        guarantor.letter_event(letter, "return", data=faults, receipts=[receipt("authority", "退回通知")])
+        fund.faults[str(batch["batch"])] = [{"line": 17, "message": "统一社会信用代码校验不通过"}]
+        answered = signed_by(fund, guarantor, letter)
+        with refuses("field-refused", "/receipts/0"):  # anybody's paper, where the fund's key is installed
+            guarantor.letter_event(letter, "return", data=faults, receipts=[receipt("authority", "退回通知")])
+        guarantor.letter_event(letter, "return", data=faults, receipts=[answered])
         assert guarantor.letter(letter).state == "returned"
 
     with shows("B7", "K10", "Corrected and filed again for the fund's newer interface, until it is accepted"):
         corrected = {"content": fresh("更正报送文件"), "interface": "3.2"}
         guarantor.letter_event(letter, "resubmit", fields=corrected)
-        guarantor.letter_event(letter, "accept", receipts=[receipt("authority", "受理回执")])
+        guarantor.letter_event(letter, "accept", receipts=[signed_by(fund, guarantor, letter)])
         assert guarantor.letter(letter).fields["interface"] == "3.2"
         kept = [len(event.receipts) for _, event in happened(guarantor, letter)]
         assert kept == [0, 0, 1, 0, 1]
@@ -76,6 +86,13 @@ def test_b7_filed_returned_corrected_accepted(
         assert bureau.status("letters/bank") == bureau.status(f"letters/bank/{letter}") == 404
         bureau.dismissed("guarantor")
         assert bureau.status(f"letters/guarantor/{letter}") == 401
+
+
+def signed_by(fund: Authority, guarantor: Client, letter: str) -> ReceiptGiven:
+    """The fund's answer to what was filed by hand, under the number that the box gave it."""
+    found = guarantor.letter(letter)
+    answer = fund.receipt({"batchNo": found.fields["batch"], "requestNo": found.head})
+    return ReceiptGiven(registry="authority", number=f"R-{found.head[:12]}", receipt=answer)
 
 
 def test_b7_the_box_files_it_and_takes_the_receipt(

@@ -35,19 +35,20 @@ async function start() {
   }
 }
 
-/** Text is signed only if it has the digest that the address names. */
+/** A draft is signed only if it has the digest that the address names; what is signed is the step's heading and it. */
 async function show(value) {
   showStanding(value);
   if (!value.text) return;
-  const bytes = new TextEncoder().encode(value.text);
-  const digest = await sha256(bytes);
-  if (toHex(digest) !== DIGEST) throw new Altered();
-  const told = await ask("/api/draft-words", { text: value.text, disclosures: value.disclosures });
+  const encoder = new TextEncoder();
+  if (toHex(await sha256(encoder.encode(value.text))) !== DIGEST) throw new Altered();
+  const text = value.needed.find((one) => one.step === value.step).heading + value.text;
+  const digest = await sha256(encoder.encode(text));
+  const told = await ask("/api/draft-words", { text, disclosures: value.disclosures });
   find("mode").hidden = !told.rehearsal;
   find("says").replaceChildren(...told.en.map((line, index) => element("p", {}, both(line, told["zh-Hans"][index]))).filter((one) => one.textContent));
   showWords(find("words"), await wordsOf(digest));
   find("digest").textContent = toHex(digest);
-  find("members").textContent = visible(value.text);
+  find("members").textContent = visible(text);
   leadTo(find("management"), told.management);
   const usable = value.signers.filter((one) => one.passkeys.length);
   find("choices").replaceChildren(...(usable.length ? [button(value, usable, digest)] : []));
@@ -74,13 +75,18 @@ function showStanding(value) {
         "p",
         { className: "meter" },
         both(
-          `Step ${step.step + 1}, ${visible(step.policy)}: ${signed.length} of ${step.approvals}${signed.length ? ` (${signed.join(", ")})` : ""}`,
-          `第 ${step.step + 1} 步，${visible(step.policy)}：已有 ${signed.length} / ${step.approvals}${signed.length ? `（${signed.join("、")}）` : ""}`,
+          `Step ${step.step + 1}, ${policyOf(step, "above the limit", ", ")}: ${signed.length} of ${step.approvals}${signed.length ? ` (${signed.join(", ")})` : ""}`,
+          `第 ${step.step + 1} 步，${policyOf(step, "超出额度", "、")}：已有 ${signed.length} / ${step.approvals}${signed.length ? `（${signed.join("、")}）` : ""}`,
         ),
       );
     }),
   );
   box.hidden = false;
+}
+
+function policyOf(step, above, comma) {
+  const limits = step.limits.map((one) => visible(one)).join(comma);
+  return visible(step.policy) + (limits ? ` (${above} ${limits})` : "");
 }
 
 function button(value, usable, digest) {
