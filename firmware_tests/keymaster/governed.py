@@ -31,13 +31,17 @@ class GovernedBox(RunningBox):
             write_settings(self.home.settings, msgspec.structs.replace(now, **settings))
         self.officers = Officers()
         self.start(*run)
-        for name in NAMES:
-            self.officers.enrol(self, name)
-        for _ in range(5):  # a token that is busy says so, and the person types it once more
-            done = found(self)
-            if "(unavailable). Nothing was changed." not in done.stderr:
-                break
-        assert done.returncode == 0, done.stdout + done.stderr
+        try:
+            for name in NAMES:
+                self.officers.enrol(self, name)
+            for _ in range(5):  # a token that is busy says so, and the person types it once more
+                done = found(self)
+                if "(unavailable). Nothing was changed." not in done.stderr:
+                    break
+            assert done.returncode == 0, done.stdout + done.stderr
+        except BaseException:
+            self.stop()  # no fixture knows of it yet
+            raise
 
     def desk(self) -> DeskClient:
         """A connection to the desk, once it answers: a keymaster that died is back in a moment."""
