@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -224,5 +224,4 @@ def dispatcher() -> Dispatcher:
     return found
 
 
-Handler = Callable[..., Any]
 __all__ = ["API", "CinnabarError", "Context", "Dispatcher", "dispatcher", "local_path", "said", "state_of", "url_with"]

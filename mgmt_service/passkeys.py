@@ -25,8 +25,6 @@ from appliance.base64url import from_base64url, to_base64url
 from mgmt_service.people import Passkey
 from mgmt_service.problems import SignInRefused
 
-LARGEST_CREDENTIAL = 64 * 1024
-
 
 @dataclass(frozen=True)
 class Site:

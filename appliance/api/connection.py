@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
@@ -296,6 +296,3 @@ class Connection(asyncio.Protocol):
     def _release(self, request: Request) -> None:
         if request.held:
             self._hub.let_go(request)
-
-
-ConnectionFactory = Callable[[], Connection]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 
 import msgspec
 
@@ -46,8 +45,3 @@ class Opener:
         if _sha256(COMMITMENT_PREFIX + opened[0] + opened[1]).digest() != commitment:
             raise RecordDamaged(f"entry {leaf} of {self._log} is not what its leaf was made of")
         return opened
-
-
-def openers(ciphers: Mapping[str, BodyCipher], box_log: str) -> dict[str, Opener]:
-    """One for each log."""
-    return {box_log: Opener(box_log, None)} | {name: Opener(name, cipher) for name, cipher in ciphers.items()}

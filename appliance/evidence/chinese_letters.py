@@ -83,7 +83,7 @@ LETTERS: Final[dict[str, str]] = {
         "印章对象属于该租户，当时有效，且许可签章所用证书。",
     "The seal object says that it was the tenant's, in force then, and permits the certificate of the seal; "
     "that officers registered it is said by the seal alone. Compare its SHA-256, and give it with --digest.":
-        "印章对象自称属于该租户、当时有效并准许该签章证书；其经管理人员登记一事仅由签章证明。"
+        "印章对象自称属于该租户、当时有效并准许该签章证书；其经安全官登记一事仅由签章证明。"
         "请核对其 SHA-256，并以 --digest 给出。",
     "The seal object was not the tenant's, not in force then, or does not permit the certificate of the seal.":
         "印章对象不属于该租户、当时无效，或未许可签章所用证书。",
@@ -107,13 +107,11 @@ LETTERS: Final[dict[str, str]] = {
     "It is over exactly this event, before it was approved, by a key of this person's.":
         "所签内容正是本事件（审批之前），且用的是此人的密钥。",
     "The constitution that was followed from its founding has this person with these keys.":
-        "自创立起追溯的章程中有该人员及这些密钥。",
+        "自初始章程起追溯的章程中有该人员及这些密钥。",
     "The constitution that was followed from its founding does not have this person with these keys.":
-        "自创立起追溯的章程中没有该人员或这些密钥。",
+        "自初始章程起追溯的章程中没有该人员或这些密钥。",
     "The keys beside the event are in no constitution that was given: give a ceremony's record bundle.":
         "事件所附密钥不在所给的任何章程中：请给出一次仪式的记录包。",
-    "The certificate is one of a release key.": "该证书是释放密钥的证书。",
-    "The certificate is not one of a release key.": "该证书不是释放密钥的证书。",
     "The approver's certificate is not there.": "没有审批人的证书。",
     "It is over exactly this event, before it was approved.": "它所涵盖的正是审批之前的此事件。",
     "It is over something else than this event.": "它所涵盖的不是此事件。",

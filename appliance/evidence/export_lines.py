@@ -21,7 +21,6 @@ from appliance.asic.manifest import write_manifest
 from appliance.asic.names import JSON_TYPE, MIMETYPE
 from appliance.record import COMMITMENT_PREFIX
 
-FORMAT = "cinnabar-export/1"
 FIRST_BYTES = b'{"type":"export",'
 LEAVES_A_LINE = 4_096
 LONGEST_LINE = 16 * 1024 * 1024

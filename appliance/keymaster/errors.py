@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.errors import BadRequest, CinnabarError, Conflict, NotAuthorised, NotFound, Unavailable
+from appliance.errors import BadRequest, Conflict, NotAuthorised, NotFound, Unavailable
 
 
 class NoConstitution(Conflict):
@@ -123,10 +123,3 @@ class ConsoleSilent(Unavailable):
 
     code = "console-silent"
     title = "Nobody answered on the console"
-
-
-class StepFailed(CinnabarError):
-    """A step of an execution failed for a reason that is not one of the other errors."""
-
-    code = "step-failed"
-    title = "A step of the ceremony failed"

@@ -19,7 +19,6 @@ from appliance.letters.words import describe
 from appliance.quoting import escape
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_NAMED = "A file, or the id of a kind that ships (cinnabar kind list)."
 
 
 def _language(command: _Command) -> _Command:

@@ -24,11 +24,11 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "asks": ("Application {application} of {tenant} asks that this happens:", "{tenant} 的应用 {application} 请求："),
     "decides": (
         "You approve step {step} of it, under the approval policy {policy}.",
-        "您审批的是其中第 {step} 步，依据审批规则 {policy}。",
+        "您审批的是其中第 {step} 步，依据审批策略 {policy}。",
     ),
     "limits": (
         "You approve step {step} of it, under the approval policy {policy}: that it goes above the limit {limits}.",
-        "您审批的是其中第 {step} 步，依据审批规则 {policy}：准予超出额度 {limits}。",
+        "您审批的是其中第 {step} 步，依据审批策略 {policy}：准予超出限额 {limits}。",
     ),
     "box": ("Box", "设备"),
     "kind": ("Kind of letter", "信函种类"),

@@ -29,7 +29,6 @@ OTHER_PART = "3c" * 16
 KIND = KindReference(digest=BID_BOND.digest, id=BID_BOND.kind.id, version=BID_BOND.kind.version)
 ACTOR = Actor(application="guarantee-desk", box="0b" * 16, tenant="bank")
 NOW = T0 + DAY
-MANIFEST_TYPE = "application/json"
 
 
 def at(number: int) -> str:

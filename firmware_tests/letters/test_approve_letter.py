@@ -72,7 +72,7 @@ def test_everything_is_told_from_the_bytes_in_both_languages(answered: Path, tmp
     assert shown.exit_code == 0, shown.output
     for said in (
         "Application core of acme asks", "acme 的应用 core 请求",
-        "You approve step 1 of it, under the approval policy issue.", "您审批的是其中第 1 步，依据审批规则 issue。",
+        "You approve step 1 of it, under the approval policy issue.", "您审批的是其中第 1 步，依据审批策略 issue。",
         "Issue (issue)", "出函 (issue)", "500000.00 CNY",
         "华南市政建设有限公司 (91440101MA5CXXXX1K)", "Valid until (valid_until): 2099-12-31", "22" * 16, "0b" * 16,
         BID_BOND.digest, "none: it begins the letter", "it opens with 500000.00 CNY", "Issued (issued)",
@@ -86,7 +86,7 @@ def test_everything_is_told_from_the_bytes_in_both_languages(answered: Path, tmp
 def test_an_approver_reads_that_a_limit_is_exceeded() -> None:
     above = ApprovalStep(limits=["guarantee-project/debtor"], policy="senior", step=1).heading() + draft().draft_text()
     assert "that it goes above the limit guarantee-project/debtor." in tell(above, "en", BID_BOND, {})[1]
-    assert "准予超出额度 guarantee-project/debtor。" in tell(above, "zh", BID_BOND, {})[1]
+    assert "准予超出限额 guarantee-project/debtor。" in tell(above, "zh", BID_BOND, {})[1]
 
 
 def test_nothing_in_a_draft_can_mislead_who_reads_it() -> None:

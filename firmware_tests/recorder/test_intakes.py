@@ -19,8 +19,8 @@ from appliance.recorder import RecorderClient, errors
 from appliance.recorder.intakes import UNFINISHED_BYTES, UNFINISHED_LIMIT
 from appliance.recorder.messages import QUESTIONS_OF_A_DAY, Effect, Idempotency, IntakeItem, Tally, question_tally
 from appliance.store import Documents, intakes, schema
-from firmware_tests.recorder.letters import Who, claim, event, letter_id, step, with_client
-from firmware_tests.recorder.running import FOREVER, Recorder, settings, uuid7
+from firmware_tests.recorder.letters import Who, claim, enrolled, event, letter_id, step, with_client
+from firmware_tests.recorder.running import Recorder, settings, uuid7
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +34,6 @@ def standing() -> Iterator[Recorder]:
     finally:
         made.kill()
         shutil.rmtree(root)
-
-
-def enrolled(recorder: Recorder) -> Who:
-    who = Who(f"tenant-{os.urandom(8).hex()}", "app", os.urandom(32))
-    with recorder.admin() as admin:
-        admin.enrol_tenant(who.tenant)
-        admin.enrol_application(who.tenant, who.application, ["*"])
-        admin.enrol_certificate(*who, 0, FOREVER)
-    return who
 
 
 async def received(client: RecorderClient, who: Who, rows: int, *, checks: bool = False) -> bytes:

@@ -17,8 +17,6 @@ from mgmt_service.roles import APPROVERS, EVERYONE, GUESTS, OFFICERS
 from mgmt_service.vitals import Sample
 
 area = Area("overview")
-SOON_DAYS = 30
-CHECKPOINT_LATE_SECONDS = 30.0
 
 
 class Cause(msgspec.Struct, frozen=True):

@@ -37,7 +37,8 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     receipts: Annotated[list[ReceiptGiven], Meta(max_length=16)] = []
     """What outside registries handed out."""
     approvals: Annotated[list[Approval], Meta(max_length=64)] = []
-    """Signatures over the draft that `/v1/letters/drafts` or `/v1/letters/{id}/drafts` answered."""
+    """Signatures over a step's heading and the draft, both answered by `/v1/letters/drafts` or
+    `/v1/letters/{id}/drafts`."""
     disclosures: dict[str, str] = {}
     """Of hidden fields, as a draft answered them; made anew where left out."""
     ids_tag: Digest | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Protocol
 
@@ -12,6 +11,7 @@ from appliance.api.application import query_of
 from appliance.api.letters.counted import LABEL, limit_rules
 from appliance.api.limits import schemas
 from appliance.api.messages import NO_STORE, Request, Response
+from appliance.base64url import from_base64url, to_base64url
 from appliance.errors import BadRequest
 from appliance.instants import rfc3339
 from appliance.letter_limits import Tariff, TariffFile, compile_tariff, read_tariff_file
@@ -131,13 +131,13 @@ class _Place(msgspec.Struct, frozen=True, array_like=True):
 
 def _unbroken(place: list[Any]) -> str:
     """As `next` of a page."""
-    return base64.urlsafe_b64encode(_encode(place)).decode().rstrip("=")
+    return to_base64url(_encode(place))
 
 
 def _place(text: str) -> list[Any]:
     """Raises BadRequest for what was `next` of no page."""
     try:
-        content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        content = from_base64url(text)
         return list(msgspec.structs.astuple(msgspec.json.decode(content, type=_Place)))
     except (ValueError, UnicodeDecodeError):  # binascii's and msgspec's are such
         raise BadRequest("after is `next` of the page before") from None

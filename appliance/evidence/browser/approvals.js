@@ -23,7 +23,7 @@ function readApprovers(bytes) {
     isObject(found.rules) && isText(found.rules.rp_id) && Array.isArray(found.rules.origins) && found.rules.origins.every(isText) &&
     typeof found.rules.backup_eligible === "boolean" && Array.isArray(found.persons) &&
     found.persons.every((one) => hasMembers(one, ["id", "credentials"]) && NAME_FORM.test(one.id) && Array.isArray(one.credentials) && one.credentials.every(isCredential));
-  if (!right) throw damaged("the approvers' keys are malformed", "审批人密钥格式错误");
+  if (!right) throw damaged("the approvers' keys are malformed", "审批人密钥格式损坏");
   return found;
 }
 
@@ -292,7 +292,7 @@ async function judgeApprovals(findings, layout, step, context, provenAt) {
     try {
       approvers = readApprovers(encoded);
     } catch {
-      findings.failed("approvers", "The approvers' keys are malformed.", "审批人密钥格式错误。");
+      findings.failed("approvers", "The approvers' keys are malformed.", "审批人密钥格式损坏。");
       return;
     }
     findings.expect(

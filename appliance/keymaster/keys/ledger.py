@@ -279,10 +279,6 @@ class KeyLedger:
             self._journal.connection.execute("SELECT label, proposal, step FROM expected WHERE token = ?", (token,))
         )
 
-    def unexpect(self, token: str, proposal: str) -> None:
-        with self._journal.transaction() as connection:
-            connection.execute("DELETE FROM expected WHERE token = ? AND proposal = ?", (token, proposal))
-
 
 def _pack(chain: list[bytes]) -> bytes:
     return msgspec.json.encode(chain)

@@ -76,7 +76,7 @@ function showStanding(value) {
         { className: "meter" },
         both(
           `Step ${step.step + 1}, ${policyOf(step, "above the limit", ", ")}: ${signed.length} of ${step.approvals}${signed.length ? ` (${signed.join(", ")})` : ""}`,
-          `第 ${step.step + 1} 步，${policyOf(step, "超出额度", "、")}：已有 ${signed.length} / ${step.approvals}${signed.length ? `（${signed.join("、")}）` : ""}`,
+          `第 ${step.step + 1} 步，${policyOf(step, "超出限额", "、")}：已有 ${signed.length} / ${step.approvals}${signed.length ? `（${signed.join("、")}）` : ""}`,
         ),
       );
     }),
