@@ -8,6 +8,7 @@ whether it is still so. While the constitution is refused the files stay as offi
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,7 @@ from appliance.keymaster.context import Room
 from appliance.letters.approvers import FILE, Approver, Approvers, PolicyInForce
 
 log = structlog.get_logger("keymaster")
+_one_at_a_time = threading.Lock()
 
 
 class ApprovalPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +55,12 @@ def policies_of(home: Home, tenant: str, policy: str) -> list[bytes]:
 async def publish_approvers(room: Room) -> None:
     """Bring every tenant's file up to date; without a constitution nothing is written. Raises OSError."""
     if room.constitutions.refusal is None and room.constitutions.founded:
-        await asyncio.to_thread(write_approvers, room.home, room.constitutions.in_force())
+
+        def write() -> None:
+            with _one_at_a_time:  # or what an older constitution says could come last
+                write_approvers(room.home, room.constitutions.in_force())
+
+        await asyncio.to_thread(write)
 
 
 def write_approvers(home: Home, law: Constitution) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import datetime
 import hashlib
 from collections.abc import Sequence
@@ -142,6 +143,16 @@ def check_places(needed: Sequence[Needed], given: Sequence[Approval]) -> None:
         done.append(one.approver)
 
 
+def standing(needed: Sequence[Needed], given: Sequence[Approval]) -> list[Approval]:
+    """Those of the approvals that count where they stand."""
+    kept: list[Approval] = []
+    for one in given:
+        with contextlib.suppress(ApprovalMissing):
+            check_places(needed, [*kept, one])
+            kept.append(one)
+    return kept
+
+
 def what_is_missing(needed: Sequence[Needed], given: Sequence[Approval]) -> list[tuple[Needed, int]]:
     """Steps that want more approvals, each with how many; of approvals that `check_given` let pass."""
     numbers = [sum(one.step == need.step for one in given) for need in needed]
@@ -151,8 +162,9 @@ def what_is_missing(needed: Sequence[Needed], given: Sequence[Approval]) -> list
 
 
 def next_to_sign(needed: Sequence[Needed], given: Sequence[Approval]) -> tuple[Needed, tuple[str, ...]] | None:
-    """The step that wants an approval now, and those who can give it such that the step can still be completed; of
-    approvals that `check_given` let pass. None: nothing is missing."""
+    """The step that wants an approval now, and those who can give it such that the step can still be completed. None:
+    nothing is missing. Approvals that do not count any more, as when a policy lost their signer, are left out."""
+    given = standing(needed, given)
     missing = what_is_missing(needed, given)
     if not missing:
         return None

@@ -20,6 +20,8 @@ LetterId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 """128 random bits, lower-case hexadecimal."""
 APPROVAL_PREFIX: Final = b"cinnabar letter approval v2\n"
 FIRST_APPROVAL_PREFIX: Final = b"cinnabar letter approval v1\n"
+RECEIPT_NUMBER: Final = 200
+"""Characters that the number of a receipt may have."""
 """Of events of the format cinnabar-event/1: their approvals are over the draft alone, whatever step they were for."""
 
 
@@ -72,7 +74,7 @@ class Receipt(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an outside registry handed out; the receipt itself travels beside the event."""
 
     digest: Digest
-    number: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    number: Annotated[str, msgspec.Meta(min_length=1, max_length=RECEIPT_NUMBER)]
     registry: str
 
 
@@ -107,8 +109,8 @@ class Approval(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """As of the step. Not there in events of the format cinnabar-event/1."""
     signature: Annotated[str, msgspec.Meta(max_length=32_768)]
     """Base64: a CMS SignedData (detached) over the approval text; or a WebAuthn assertion, JSON."""
-    step: Annotated[int, msgspec.Meta(ge=0, le=7)]
-    """Which of the event's steps it belongs to."""
+    step: Annotated[int, msgspec.Meta(ge=0, le=31)]
+    """Which of the event's steps it belongs to: its kind's, at most 8, and after them those that limits want."""
 
 
 class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):

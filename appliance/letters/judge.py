@@ -15,6 +15,7 @@ from appliance.letters.conditions import Values, look, settle
 from appliance.letters.effects import value_of
 from appliance.letters.errors import EventRefused, FieldRefused, RoleMissing
 from appliance.letters.event import (
+    RECEIPT_NUMBER,
     Actor,
     ApprovalStep,
     Event,
@@ -199,6 +200,9 @@ def _times(kind: Kind, rule: Rule, after: Mapping[str, Any], now_us: int) -> Non
 
 
 def _receipts(rule: Rule, asked: Asked) -> None:
+    for place, one in enumerate(asked.receipts):
+        if not 0 < len(one.number) <= RECEIPT_NUMBER:
+            raise FieldRefused(f"/receipts/{place}: a receipt's number has 1 to {RECEIPT_NUMBER} characters")
     given = {one.registry for one in asked.receipts}
     for registry in rule.receipts:
         if registry not in given:

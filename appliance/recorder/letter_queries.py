@@ -111,12 +111,14 @@ class LetterQueries:
         found = letters.read_events(self.connection, standing, _number(after), min(_number(limit), EVENTS_LIMIT))
         return [list(row) for row in found]
 
-    def query_letter_records(self, tenant: str, letter: bytes, after: int = 0) -> list[list[object]]:
+    def query_letter_records(
+        self, tenant: str, letter: bytes, after: int = 0, limit: int = 4_096
+    ) -> list[list[object]]:
         """[[event's number, record as get_record shows it], ...] of events numbered above `after`, in order: about
-        1 MiB, at least one. Refused `archived` where a record is in the archive only."""
+        1 MiB, at least one; `limit` at most. Refused `archived` where a record is in the archive only."""
         size = 0
         shown: list[list[object]] = []
-        for number, record_id in self.query_letter_events(tenant, letter, after):
+        for number, record_id in self.query_letter_events(tenant, letter, after, limit):
             record = self.query_get_record(tenant, record_id)
             body = record[-1]
             assert isinstance(body, bytes)  # noqa: S101

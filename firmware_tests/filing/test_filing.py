@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -12,10 +13,12 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from appliance.api.filing import filed
 from appliance.api.letters.schemas import ReceiptGiven
 from appliance.box.settings import read_settings
 from appliance.ceremonies.actions import ApprovalTier, InstallAdapter, SetApprovalPolicy
@@ -293,6 +296,53 @@ def test_an_applications_receipt_is_the_authoritys_or_none(office: Office) -> No
     hand_in(good, "accept", number)
     assert office.client.letter(letter).state == "accepted"
     authority.habits.clear()
+
+
+def test_a_letter_that_is_brought_out_of_the_adapters_states_takes_the_authoritys_receipt_or_none(
+    office: Office,
+) -> None:
+    office.authority.habits[:] = ["busy"] * 100
+    letter, batch = office.submit()
+    told = {"batchNo": batch, "requestNo": office.client.letter(letter).head}
+    number = f"R-{told['requestNo'][:12]}"
+    awaited = {"answer_by": "2099-01-01T00:00:00Z"}
+    taken = office.client.letter_event(letter, "take", fields=awaited, data={"ticket": "made-up"})
+    assert taken.state == "pending"
+    given = ReceiptGiven(registry="authority", number=number, receipt=b"made up")
+    with pytest.raises(ApiError) as refused:
+        office.client.letter_event(letter, "accept", receipts=[given])
+    assert refused.value.code == "field-refused"
+    assert office.client.letter(letter).state == "pending"
+    given = ReceiptGiven(registry="authority", number=number, receipt=office.authority.receipt(told))
+    assert office.client.letter_event(letter, "accept", receipts=[given]).state == "accepted"
+    office.authority.habits.clear()
+
+
+def test_a_letter_is_looked_through_by_its_own_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was split off begins with its parent's event, which has its parent's number."""
+    part = "ab" * 16
+    origin = SimpleNamespace(
+        number=7, event="split", state="open", data={}, parts=[SimpleNamespace(letter=part, state="submitted")],
+        digest=lambda: "d1" * 32,
+    )  # fmt: skip
+    taken = [
+        SimpleNamespace(number=number, event="take", state="pending", data={"ticket": f"t{number}"}, parts=[])
+        for number in (8, 9)
+    ]
+    asked: list[int] = []
+
+    async def event(_worker: object, _tenant: str, _letter: object, number: int) -> object:
+        asked.append(number)
+        return [origin, *taken][number - 1]
+
+    monkeypatch.setattr(filed, "_event", event)
+    adapter = SimpleNamespace(state="submitted", later=SimpleNamespace(event="take"))
+    letter = SimpleNamespace(letter=part, number=3)
+    found = asyncio.run(filed.filed_as(None, "demo", adapter, letter))  # type: ignore[arg-type]
+    assert (found.number, found.ticket, found.newest) == ("d1" * 32, "t9", taken[1])
+    assert asked == [3, 2, 1]
+    adapter.state = "elsewhere"
+    assert asyncio.run(filed.filed_as(None, "demo", adapter, letter)).number == ""  # type: ignore[arg-type]
 
 
 def test_a_letter_that_no_adapter_files_takes_the_authoritys_receipt_or_none(office: Office) -> None:

@@ -23,7 +23,7 @@ from appliance.box.process import write_file
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import ApprovalTier
 from appliance.ceremonies.constitution import ApprovalRules
-from appliance.letters.approvals import check_complete, check_given, what_is_missing, what_is_needed
+from appliance.letters.approvals import check_complete, check_given, next_to_sign, what_is_missing, what_is_needed
 from appliance.letters.approvers import FILE, Approver, Approvers, PolicyInForce
 from appliance.letters.draft_words import read_approval_text, read_draft_text
 from appliance.letters.errors import ApprovalMissing, EventDamaged
@@ -391,3 +391,16 @@ def test_the_file_of_approvers_is_looked_at_afresh_and_taken_only_whole(tmp_path
     path.unlink()
     assert files.of("acme") is None
     assert files.of("globex") is None
+
+
+def test_an_approval_that_fell_is_passed_over_where_the_next_is_looked_for() -> None:
+    """The policy lost its first approver after she had signed."""
+    policies = in_force({"issue": [tier("bo", "cai", threshold=2, in_order=True)]})
+    needed = what_is_needed(steps_of(["issue"]), (5, "CNY"), policies)
+    fell = by_passkey(PASSKEYS["ann"], TEXT)
+    found = next_to_sign(needed, [fell])
+    assert found is not None
+    assert found[1] == ("bo",)
+    found = next_to_sign(needed, [fell, by_passkey(PASSKEYS["bo"], TEXT)])
+    assert found is not None
+    assert found[1] == ("cai",)

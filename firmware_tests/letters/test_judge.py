@@ -7,7 +7,7 @@ import pytest
 import rfc8785
 
 from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, RoleMissing
-from appliance.letters.event import Actor, KindReference, read_event
+from appliance.letters.event import Actor, KindReference, Receipt, read_event
 from appliance.letters.judge import Asked, happened, judge
 from appliance.letters.state import LetterState, follow
 from firmware_tests.letters.kinds import BID_BOND, FIELDS, catalogue
@@ -112,3 +112,10 @@ def test_a_consent_serves_while_its_time_lasts() -> None:
         ConditionNotMet, match=r"^/fields/consent: its valid_until, 2026-09-21T22:13:20\+08:00, is past"
     ):
         ask(NOON + 1)
+
+
+@pytest.mark.parametrize("number", ["", "9" * 201])
+def test_a_receipts_number_is_one_that_every_reader_takes(number: str) -> None:
+    receipt = Receipt(digest="00" * 32, number=number, registry="authority")
+    with pytest.raises(FieldRefused, match=r"^/receipts/0: a receipt's number has 1 to 200 characters"):
+        step(None, "issue", fields=FIELDS, receipts=(receipt,))

@@ -24,7 +24,7 @@ def test_another_tenants_letter_cannot_stand_under_the_same_code(
     # Tenant `demo`, whose name comes first, tries to take the code that stands on the other tenant's letter.
     with pytest.raises(Refused) as error:
         client.begin_letter("bid-bond", lie, letter=letter)
-    assert error.value.code == "head-moved"
+    assert error.value.code == "letter-ids-not-given"
     assert anybody.post("/v1/check", json=asked).json() == before
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import structlog
 
 from appliance.box.adapters import adapter_files
@@ -20,16 +22,25 @@ class Adapters:
 
     def of(self, tenant: str) -> list[LoadedAdapter]:
         """The newest version of each adapter that can be read, by id."""
-        found = []
-        for path in adapter_files(self._home, tenant):
-            place = str(path)
-            if place not in self._read:  # a version never changes once it is installed
-                try:
-                    self._read[place] = read_adapter(path.read_bytes())
-                except (AdapterRefused, OSError) as error:
-                    log.error("adapter-unreadable", control="QUORUM", tenant=tenant, error=type(error).__name__)
-                    self._read[place] = None
-            loaded = self._read[place]
-            if loaded is not None:
-                found.append(loaded)
-        return found
+        found = [self._at(path, tenant) for path in adapter_files(self._home, tenant)]
+        return [one for one in found if one is not None]
+
+    def are_read(self, tenant: str) -> bool:
+        """Whether each of them can be read."""
+        return all(self._at(path, tenant) is not None for path in adapter_files(self._home, tenant))
+
+    def _at(self, path: Path, tenant: str) -> LoadedAdapter | None:
+        place = str(path)
+        if place not in self._read:  # a version never changes once it is installed
+            try:
+                self._read[place] = read_adapter(path.read_bytes())
+            except AdapterRefused as error:
+                self._tell(tenant, error)
+                self._read[place] = None
+            except OSError as error:  # it may be there again in a moment
+                self._tell(tenant, error)
+                return None
+        return self._read[place]
+
+    def _tell(self, tenant: str, error: Exception) -> None:
+        log.error("adapter-unreadable", control="QUORUM", tenant=tenant, error=type(error).__name__)

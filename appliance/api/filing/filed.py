@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import Event, read_event
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from appliance.api.worker import Worker
     from appliance.filing import Adapter
     from appliance.letters.state import LetterState
+
+LOOKED_AT: Final = 64
+"""Events since the filing that are looked through for it."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +30,29 @@ class Filed:
 
 
 async def filed_as(worker: Worker, tenant: str, adapter: Adapter | None, letter: LetterState) -> Filed:
-    """Follows the letter's events back to the one that put it into the outbox. Raises Archived, BodyDamaged."""
-    newest, ticket = await _event(worker, tenant, letter, letter.number), ""
-    event = newest
-    while adapter is not None and event.state != adapter.state:
-        if adapter.later is not None and event.event == adapter.later.event:
+    """Follows the letter's events back to the one that put it into the outbox, for so many at most. Raises Archived,
+    BodyDamaged."""
+    event = newest = await _event(worker, tenant, letter, letter.number)
+    ticket = ""
+    for number in range(letter.number, max(0, letter.number - LOOKED_AT), -1):
+        if number < letter.number:
+            event = await _event(worker, tenant, letter, number)
+        if adapter is None:
+            break
+        if _state_after(event, letter.letter) == adapter.state:
+            return Filed(event.digest(), ticket, newest)
+        if adapter.later is not None and event.event == adapter.later.event and not ticket:
             ticket = str(event.data.get("ticket", ""))
-        if event.number <= 1:
-            return Filed("", "", newest)
-        event = await _event(worker, tenant, letter, event.number - 1)
-    return Filed("" if adapter is None else event.digest(), ticket, newest)
+    return Filed("", "", newest)
+
+
+def _state_after(event: Event, letter: str) -> str:
+    """Of the letter, which the event is of or has made."""
+    return next((part.state for part in event.parts if part.letter == letter), event.state)
 
 
 async def _event(worker: Worker, tenant: str, letter: LetterState, number: int) -> Event:
-    found = await worker.recorder.query("letter_records", tenant, bytes.fromhex(letter.letter), number - 1)
+    """By its place among the letter's own events: that which split a letter off is the letter's first."""
+    found = await worker.recorder.query("letter_records", tenant, bytes.fromhex(letter.letter), number - 1, 1)
     row = found[0][1]
     return read_event(decode_artifact(worker.cipher_of(tenant).open(row[1], row[-1]).artifact).event)

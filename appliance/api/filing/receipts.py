@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from appliance.api.filing.filed import filed_as
+from appliance.errors import Unavailable
 from appliance.filing import LoadedAdapter, Receipt, ReceiptRefused, read_receipt
 from appliance.letters.errors import FieldRefused
 from appliance.letters.state import LetterState
@@ -19,14 +20,24 @@ if TYPE_CHECKING:
 
 async def check_receipts(worker: Worker, tenant: str, wanted: Wanted) -> None:
     """Whether the authority said what the event says of it: this event, under this number, with these data, about this
-    filing of the letter. Raises FieldRefused. Of a registry with which no adapter files letters of this kind in this
-    state, the application's word counts.
+    filing of the letter. Of a registry with which no adapter files letters of this kind in this state, or has their
+    event happen, the application's word counts.
+
+    Raises FieldRefused, and Unavailable where an adapter of the tenant cannot be read: it may be the one.
     """
     before, asked = wanted.before, wanted.asked
     if before is None or not asked.receipts:
         return
     kind, state = before.kind.id, before.state
-    installed = [one for one in worker.adapters.of(tenant) if one.adapter.kind == kind and state in one.adapter.states]
+    if not worker.adapters.are_read(tenant):
+        raise Unavailable("an adapter of the tenant cannot be read: no receipt is believed without it")
+    # An application that brings the letter out of the adapter's states does not leave its authority behind.
+    installed = [
+        one
+        for one in worker.adapters.of(tenant)
+        if one.adapter.kind == kind
+        and (state in one.adapter.states or wanted.event in {out.event for out in one.adapter.receipt.outcomes})
+    ]
     for place, given in enumerate(asked.receipts):
         known = [one for one in installed if one.adapter.receipt.registry == given.registry]
         if not known:

@@ -52,12 +52,17 @@ def judge_approvals(
             SubIndication.FORMAT_FAILURE,
             "The approvers' keys are of another tenant.",
         )
-    if event.approvals and event.format == "cinnabar-event/1":
+    if not event.approvals:
+        return []
+    if event.format == "cinnabar-event/1":
         journal.note(
             "approval",
             "Approvals of events of this format do not name their step: which each was for is the seal's word.",
         )
-    at = datetime.fromisoformat(event.at)
+    try:
+        at = datetime.fromisoformat(event.at)
+    except ValueError:  # whoever judges the event's time has refused it
+        return []
     return [
         _judge(one, event.approval_text(one), context, proven_us, journal, approvers, at) for one in event.approvals
     ]

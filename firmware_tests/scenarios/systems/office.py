@@ -134,6 +134,7 @@ class Office:
             disclosures=draft.disclosures,
             codes=codes,
             parts=draft.parts or None,
+            ids_tag=draft.ids_tag if draft.parts else None,
             document=document,
             **more,
         )
