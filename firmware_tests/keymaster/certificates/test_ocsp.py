@@ -317,7 +317,7 @@ def test_held_then_released_then_revoked(told_box: GovernedBox) -> None:
     which: dict[str, Any] = {"tenant": "demo", "certificate": made.fingerprint(hashes.SHA256()).hex()}
     told_box.word(HoldCertificate(**which))
     wait_until(lambda: "revoked" in openssl_says(told_box, pem, "box-ca"), what="the hold")
-    assert "certificateHold" in openssl_says(told_box, pem, "box-ca", "-sha256")
+    wait_until(lambda: "certificateHold" in openssl_says(told_box, pem, "box-ca", "-sha256"), what="the hold")
     told_box.hold(ReleaseCertificate(**which))
     wait_until(lambda: ": good" in openssl_says(told_box, pem, "box-ca"), what="the release")
     told_box.hold(RevokeCertificate(**which, reason="superseded"))
