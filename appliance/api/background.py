@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from typing import Final
 
 import structlog
@@ -17,7 +18,7 @@ AGAIN_SECONDS: Final = 1.0
 log = structlog.get_logger("api")
 
 
-class Background:
+class Background(ABC):
     """Goes on with `_turn`."""
 
     def __init__(self, name: str) -> None:
@@ -40,9 +41,9 @@ class Background:
         """Say that there is something to do."""
         self._wake.set()
 
+    @abstractmethod
     async def _turn(self) -> float:
         """Do something; the seconds after which to look again, unless poked."""
-        raise NotImplementedError
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

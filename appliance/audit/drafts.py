@@ -39,7 +39,9 @@ async def drafts(room: AuditRoom, asker: Asker, audited: AuditedLog) -> list[Dra
     """All that wait, those that expire first before the others."""
     source = _source(room, audited)
     found: list[Standing] = []
-    while len(found) < MOST and (page := await read_drafts(source, found[-1].draft if found else b"")):
+    after: bytes | None = b""
+    while len(found) < MOST and after is not None:
+        page, after = await read_drafts(source, after)
         found += page
     size = await room.source.size(audited.name)
     await room.tell(asker, audited, _encode({"drafts": True}).decode(), 0, size, len(found))

@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 from asn1crypto import cms
 
-from appliance.api.letters.assembling import LetterSource, letter_evidence, letter_rows
+from appliance.api.letters.assembling import LetterSource, letter_evidence
+from appliance.api.letters.rows import letter_rows
 from appliance.api.letters.views import open_view
 from appliance.audit.errors import NO_SUCH_LOG, FilterRefused
 from appliance.audit.filters import Instant, Word
@@ -143,8 +144,8 @@ async def letter(
     row = await source.recorder.query("letter", audited.name, bytes.fromhex(identifier))
     state = open_view(source.cipher, row["letter"], row["view"])
     events: list[EventView] = []
-    async with contextlib.aclosing(letter_rows(source, row["letter"])) as records:
-        async for record in records:
+    async with contextlib.aclosing(letter_rows(source.recorder, audited.name, row["letter"])) as records:
+        async for _, record in records:
             events.append(_event(record, decode_artifact(source.cipher.open(record[1], record[7]).artifact)))
             if len(events) == EVENTS:
                 break

@@ -20,7 +20,11 @@ from appliance.evidence.verify import verify
 
 MOST_SEALS: Final = 64
 """Of a file that anybody may have looked up: each costs a few signatures to check."""
+MOST_HELPERS: Final = 64
+"""Certificates, revocation lists and OCSP answers of such a file together: each costs as much where it names a
+certificate that a seal is made by."""
 _SEAL_ENDS: Final = ".p7s"
+_HELPER_ENDS: Final = (".cer", ".crl", ".ors")
 
 
 class HeldLetter(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -32,12 +36,14 @@ class HeldLetter(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 def held_letter(content: bytes, trust: TrustBundle, now_us: int) -> HeldLetter | None:
     """`now_us`: microseconds since the epoch. None: the file is no evidence of a letter that passes, or of more than
-    `MOST_SEALS` seals."""
+    `MOST_SEALS` seals or `MOST_HELPERS` helpers."""
     try:
         names = read_container(content)
     except ContainerRefused:
         return None
     if sum(name.endswith(_SEAL_ENDS) for name in names) > MOST_SEALS:
+        return None
+    if sum(name.endswith(_HELPER_ENDS) for name in names) > MOST_HELPERS:
         return None
     report = verify([NamedBytes("letter.asice", content)], trust, now_us=now_us)
     facts = report.files[0].letter

@@ -3,7 +3,7 @@
 What speaks to authorities is the filer (appliance.filer); docs/filing.md.
 """
 
-from appliance.filing.adapter import ADAPTER_BYTES, Adapter, LoadedAdapter, check_adapter, read_adapter
+from appliance.filing.adapter import ADAPTER_BYTES, Adapter, LoadedAdapter, check_adapter, check_parts, read_adapter
 from appliance.filing.errors import AdapterRefused, NotAnswered, ReceiptRefused
 from appliance.filing.message import PreparedFiling, prepare_filing
 from appliance.filing.receipt import Receipt, read_receipt
@@ -18,6 +18,7 @@ __all__ = [
     "Receipt",
     "ReceiptRefused",
     "check_adapter",
+    "check_parts",
     "prepare_filing",
     "read_adapter",
     "read_receipt",

@@ -218,6 +218,7 @@ def check_adapter(loaded: LoadedAdapter, kind: Kind, hosts: Sequence[str]) -> No
     for state in adapter.states:
         if state not in kind.states:
             raise AdapterRefused(f"state: {kind.id} has no state {state}")
+    check_parts(adapter, kind)
     paths = [one for one in adapter.message.values() if isinstance(one, str)]
     for name in [*(path.partition(".")[0] for path in paths), *adapter.when]:
         field = kind.fields.get(name)
@@ -238,6 +239,14 @@ def check_adapter(loaded: LoadedAdapter, kind: Kind, hosts: Sequence[str]) -> No
     if adapter.refusal is not None:
         event = _event(kind, "refusal.event", adapter.refusal.event, adapter.states, ["status"])
         _check_leaves("refusal.event", adapter.refusal.event, event, adapter.states)
+
+
+def check_parts(adapter: Adapter, kind: Kind) -> None:
+    """Whether no letters that are split off begin in an adapter's hands: all parts of one event would be filed under
+    one number. Raises AdapterRefused."""
+    for name, event in kind.events.items():
+        if event.value is not None and event.value.parts_state in adapter.states:
+            raise AdapterRefused(f"state: parts that {name} splits off begin in {event.value.parts_state}")
 
 
 def _event(kind: Kind, place: str, name: str, states: Sequence[str], data: Sequence[str]) -> Event:

@@ -13,8 +13,9 @@ import base64
 import binascii
 import contextlib
 import datetime
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -143,12 +144,12 @@ def check_places(needed: Sequence[Needed], given: Sequence[Approval]) -> None:
         done.append(one.approver)
 
 
-def standing(needed: Sequence[Needed], given: Sequence[Approval]) -> list[Approval]:
-    """Those of the approvals that count where they stand."""
+def standing(given: Sequence[Approval], check: Callable[[list[Approval]], None]) -> list[Approval]:
+    """Those of the approvals that count where they stand; `check` raises ApprovalMissing if the last does not."""
     kept: list[Approval] = []
     for one in given:
         with contextlib.suppress(ApprovalMissing):
-            check_places(needed, [*kept, one])
+            check([*kept, one])
             kept.append(one)
     return kept
 
@@ -164,7 +165,7 @@ def what_is_missing(needed: Sequence[Needed], given: Sequence[Approval]) -> list
 def next_to_sign(needed: Sequence[Needed], given: Sequence[Approval]) -> tuple[Needed, tuple[str, ...]] | None:
     """The step that wants an approval now, and those who can give it such that the step can still be completed. None:
     nothing is missing. Approvals that do not count any more, as when a policy lost their signer, are left out."""
-    given = standing(needed, given)
+    given = standing(given, functools.partial(check_places, needed))
     missing = what_is_missing(needed, given)
     if not missing:
         return None

@@ -86,15 +86,19 @@ class Keeper:
         self._connection.close()
 
     def _work(self) -> None:
+        failing = ""
         while not self._stop.wait(self.settings.interval):
             try:
                 self.look_at_disk()
                 self._copy_log()
                 if not self._export() and not self._prune():
                     self._forget()
+                failing = ""
             except (sqlite3.Error, OSError, CinnabarError) as error:
                 # The next round tries again; a full disk is the usual reason and has its own state.
-                log.warning("upkeep-failed", error=type(error).__name__)
+                if failing != str(error):
+                    log.warning("upkeep-failed", error=type(error).__name__)
+                failing = str(error)
 
     # Disk
 

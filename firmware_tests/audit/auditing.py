@@ -25,6 +25,8 @@ from appliance.record import Record, commitment, new_record_id
 from appliance.recorder.client import RecorderClient
 from appliance.recorder.counts import new_run_id
 from appliance.recorder.messages import Entry
+from appliance.store import schema
+from appliance.store.records import segments
 from firmware_tests.evidence.material import World, make_world, microseconds
 from firmware_tests.log.box import BOX_ORIGIN, Box, origin_of, wait_for
 from hsm import LaneSettings, PinFile, Pkcs11Uri, open_token, vault
@@ -122,6 +124,18 @@ class AuditBox(Box):
     def some(self, tenant: str, count: int, kind: str = "stamp", key: str = "tsu") -> int:
         """Append so many records; the leaf index of the first."""
         return self.record(tenant, [self.made(tenant, number, kind, key) for number in range(count)])
+
+    def start_archiving(self) -> None:
+        """Start the recorder again, with segments so small and so short-lived that records come to the archive."""
+        self.stop(self.processes[0])
+        self.set(records=RecordSettings(segment_bytes=20_000, keep_days=0))
+        self.start_recorder()
+
+    def wait_for_archive(self, number: int = 1) -> None:
+        """Until so many segments are in the archive alone."""
+        reader = schema.open_reader(self.home.records)
+        wait_for(lambda: sum(one.state == "pruned" for one in segments(reader)) >= number, "segments are pruned", 40)
+        reader.close()
 
     # Exports
 

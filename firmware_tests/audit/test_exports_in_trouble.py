@@ -14,11 +14,9 @@ import uvloop
 from appliance.api.bodies import Body
 from appliance.audit.filters import Filter
 from appliance.audit.shelf import keep_newest
-from appliance.box.settings import LimitSettings, RecordSettings
+from appliance.box.settings import LimitSettings
 from appliance.errors import CinnabarError
 from appliance.record import commitment
-from appliance.store import schema
-from appliance.store.records import segments
 from firmware_tests.audit.auditing import AuditBox, passed, verified, world
 from firmware_tests.log.box import origin_of, wait_for
 
@@ -26,14 +24,10 @@ from firmware_tests.log.box import origin_of, wait_for
 def test_records_in_the_archive_are_exported(own: AuditBox) -> None:
     assert own.audit is not None
     own.stop(own.audit)
-    own.stop(own.processes[0])
-    own.set(records=RecordSettings(segment_bytes=20_000, keep_days=0))
-    own.start_recorder()
+    own.start_archiving()
     for number in range(12):
         own.some(("alfa", "bravo")[number % 2], 40)
-    reader = schema.open_reader(own.home.records)
-    wait_for(lambda: sum(one.state == "pruned" for one in segments(reader)) >= 3, "segments are pruned", 40)
-    reader.close()
+    own.wait_for_archive(3)
     own.start_audit()  # an index of what is in the archive is made out of the archive
     with own.client() as client:
         for form in ("jsonl", "csv"):
@@ -50,13 +44,9 @@ def test_a_damaged_segment_ends_nothing(own: AuditBox) -> None:
     """The index of its log waits, in the process that serves all logs, and goes on when the file is right again."""
     assert own.audit is not None
     own.stop(own.audit)
-    own.stop(own.processes[0])
-    own.set(records=RecordSettings(segment_bytes=20_000, keep_days=0))
-    own.start_recorder()
+    own.start_archiving()
     own.some("alfa", 300)
-    reader = schema.open_reader(own.home.records)
-    wait_for(lambda: any(one.state == "pruned" for one in segments(reader)), "a segment is pruned", 40)
-    reader.close()
+    own.wait_for_archive()
     archive = own.home.records / "archive"
     kept = {path: path.read_bytes() for path in archive.iterdir()}
     for path in kept:

@@ -14,10 +14,8 @@ import pytest
 from appliance.audit.source import StoredRow
 from appliance.audit.syslog import message
 from appliance.box.audit_word import AuditWord, not_kept, write_word
-from appliance.box.settings import AuditSettings, RecordSettings
+from appliance.box.settings import AuditSettings
 from appliance.recorder.admin import AdminClient
-from appliance.store import schema
-from appliance.store.records import segments
 from firmware_tests.audit.auditing import AuditBox
 from firmware_tests.audit.receiver import NAME, Receiver, make_certificate, structured
 from firmware_tests.log.box import wait_for
@@ -103,13 +101,9 @@ def test_an_outage_leaves_no_gap(box: AuditBox, receiver: Receiver) -> None:
 
 
 def test_a_log_that_cannot_be_read_holds_up_no_other(box: AuditBox, receiver: Receiver) -> None:
-    box.stop(box.processes[0])
-    box.set(records=RecordSettings(segment_bytes=20_000, keep_days=0))
-    box.start_recorder()
+    box.start_archiving()
     box.some("alfa", 300)
-    reader = schema.open_reader(box.home.records)
-    wait_for(lambda: any(one.state == "pruned" for one in segments(reader)), "a segment is pruned", 40)
-    reader.close()
+    box.wait_for_archive()
     audit = box.start_audit()
     cursors = box.home.audit / "syslog.json"
     wait_for(lambda: cursors.exists() and json.loads(cursors.read_bytes()).keys() >= {"alfa", "bravo"}, "all have come")

@@ -59,3 +59,11 @@ def test_a_file_of_too_many_seals_is_not_looked_at(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(held_letters, "MOST_SEALS", 2)
     assert held(evidence(plain_letter(2))) == HeldLetter(tenant="bank", letter=LETTER)
     assert held(evidence(plain_letter(3))) is None
+
+
+def test_a_file_of_too_many_certificates_lists_and_answers_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    helped = evidence(plain_letter(), certificates=[certify(f"CA {n}", ca=True).der for n in range(3)])
+    monkeypatch.setattr(held_letters, "MOST_HELPERS", 3)
+    assert held(helped) is not None
+    monkeypatch.setattr(held_letters, "MOST_HELPERS", 2)
+    assert held(helped) is None

@@ -36,8 +36,6 @@ WORDS: Final = {
     "again": "",
     "by": "you gave",
 }
-"""What stands in a text under a name that is itself made of words."""
-NO_SENTENCES: Final = {"“X”: X", "“X”", "X"}
 
 
 def _said(node: ast.expr) -> list[str]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from appliance.box.home import Home
 from appliance.letters.kind import LoadedKind, read_kind
 
+CATALOGUE = Path(str(files("appliance.letters"))) / "catalogue"
+
 
 def catalogue(kind: str) -> LoadedKind:
-    return read_kind((files("appliance.letters") / "catalogue" / f"{kind}.toml").read_bytes())
+    return read_kind((CATALOGUE / f"{kind}.toml").read_bytes())
 
 
 BID_BOND = catalogue("bid-bond")
@@ -29,7 +31,7 @@ FIELDS: dict[str, object] = {
 
 def install(home: Home, tenant: str) -> None:
     """The catalogue's kinds as the keymaster would have put them there."""
-    catalogued = [one.read_bytes() for one in (files("appliance.letters") / "catalogue").iterdir()]
+    catalogued = [one.read_bytes() for one in CATALOGUE.iterdir()]
     for text in [*catalogued, *(one.read_bytes() for one in OWN.glob("*.toml"))]:
         loaded = read_kind(text)
         directory = home.kinds / tenant / loaded.kind.id

@@ -21,9 +21,7 @@ from appliance.evidence.directory import load_trust
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 from firmware_tests.running import wait_until
 from mgmt_service.areas.keys import key_steps, successor
-from mgmt_service.table import AREAS
 
-OPERATIONS = [operation for area in AREAS for operation in area.operations]
 EMPTY = {"@box", "demo"}
 
 

@@ -34,13 +34,9 @@ class Adapters:
         if place not in self._read:  # a version never changes once it is installed
             try:
                 self._read[place] = read_adapter(path.read_bytes())
-            except AdapterRefused as error:
-                self._tell(tenant, error)
+            except (AdapterRefused, OSError) as error:
+                log.error("adapter-unreadable", control="QUORUM", tenant=tenant, error=type(error).__name__)
+                if isinstance(error, OSError):  # it may be there again in a moment
+                    return None
                 self._read[place] = None
-            except OSError as error:  # it may be there again in a moment
-                self._tell(tenant, error)
-                return None
         return self._read[place]
-
-    def _tell(self, tenant: str, error: Exception) -> None:
-        log.error("adapter-unreadable", control="QUORUM", tenant=tenant, error=type(error).__name__)

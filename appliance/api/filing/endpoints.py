@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from appliance.api.application import query_of
+from appliance.api.bodies import BodyDamaged
 from appliance.api.filing.filed import filed_as
 from appliance.api.letters.views import open_view
 from appliance.api.messages import Request, Response
@@ -16,6 +17,8 @@ from appliance.filing.later import next_look
 from appliance.instants import rfc3339
 from appliance.letters.event import LetterId
 from appliance.letters.fields import moment
+from appliance.recorder.errors import SegmentNotMounted
+from appliance.store.segments import SegmentDamaged
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -46,6 +49,9 @@ class Filing(msgspec.Struct, frozen=True, kw_only=True):
     """The newest."""
     receipt: str
     """The number of the receipt that came with it; empty: none did."""
+    unread: str
+    """Why `number`, `event` and `receipt` are not known, the code of what stands against it: segment-not-mounted,
+    segment-damaged, body-damaged. Empty: they are."""
 
 
 async def filings(worker: Worker, request: Request) -> Response:
@@ -65,7 +71,14 @@ async def filings(worker: Worker, request: Request) -> Response:
 async def _told(worker: Worker, tenant: str, letter: LetterState) -> Filing:
     adapters = [one.adapter for one in worker.adapters.of(tenant) if one.would_file(letter.kind.id, letter.fields)]
     adapter = next((one for one in adapters if letter.state in one.states), None) or next(iter(adapters), None)
-    filed = await filed_as(worker, tenant, adapter, letter)
+    number = event = receipt = unread = ""
+    try:
+        filed = await filed_as(worker, tenant, adapter, letter)
+    except (SegmentNotMounted, SegmentDamaged, BodyDamaged) as error:
+        unread = error.code
+    else:
+        number, event = filed.number, filed.newest.event
+        receipt = filed.newest.receipts[0].number if filed.newest.receipts else ""
     later = None if adapter is None or letter.state not in adapter.states[1:] else adapter.later
     return Filing(
         letter=letter.letter,
@@ -76,8 +89,9 @@ async def _told(worker: Worker, tenant: str, letter: LetterState) -> Filing:
         waiting=adapter is not None and letter.state == adapter.state,
         pending=later is not None,
         next="" if later is None else rfc3339(next_look(later, moment(letter.changed, "Z"), time.time_ns() // 1_000)),
-        number=filed.number,
+        number=number,
         changed=letter.changed,
-        event=filed.newest.event,
-        receipt=filed.newest.receipts[0].number if filed.newest.receipts else "",
+        event=event,
+        receipt=receipt,
+        unread=unread,
     )

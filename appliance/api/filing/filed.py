@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from appliance.api.letters.rows import letter_rows
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import Event, read_event
 
@@ -30,15 +32,15 @@ class Filed:
 
 
 async def filed_as(worker: Worker, tenant: str, adapter: Adapter | None, letter: LetterState) -> Filed:
-    """Follows the letter's events back to the one that put it into the outbox, for so many at most. Raises Archived,
-    BodyDamaged."""
+    """Follows the letter's events back to the one that put it into the outbox, for so many at most. Raises
+    SegmentNotMounted, SegmentDamaged, BodyDamaged."""
     event = newest = await _event(worker, tenant, letter, letter.number)
+    if adapter is None:
+        return Filed("", "", newest)
     ticket = ""
     for number in range(letter.number, max(0, letter.number - LOOKED_AT), -1):
         if number < letter.number:
             event = await _event(worker, tenant, letter, number)
-        if adapter is None:
-            break
         if _state_after(event, letter.letter) == adapter.state:
             return Filed(event.digest(), ticket, newest)
         if adapter.later is not None and event.event == adapter.later.event and not ticket:
@@ -53,6 +55,7 @@ def _state_after(event: Event, letter: str) -> str:
 
 async def _event(worker: Worker, tenant: str, letter: LetterState, number: int) -> Event:
     """By its place among the letter's own events: that which split a letter off is the letter's first."""
-    found = await worker.recorder.query("letter_records", tenant, bytes.fromhex(letter.letter), number - 1, 1)
-    row = found[0][1]
+    rows = letter_rows(worker.recorder, tenant, bytes.fromhex(letter.letter), number - 1, 1)
+    async with contextlib.aclosing(rows):
+        _, row = await anext(rows)
     return read_event(decode_artifact(worker.cipher_of(tenant).open(row[1], row[-1]).artifact).event)

@@ -13,7 +13,6 @@ record before it goes (control RECORD).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from appliance.api.background import Background
 from appliance.api.callers import Caller
 from appliance.api.filing.errands import ask_later, sign_filing, take_answer
 from appliance.api.letters.views import open_view
@@ -47,6 +47,7 @@ never ends its answer, holds up nobody else's (control CHANNEL)."""
 PUT_OFF_SECONDS: Final = 600.0
 """How long a letter that cannot be read is left alone."""
 _REMEMBERED: Final = 10_000
+"""Attempts of a tenant; whoever's oldest is forgotten is tried again at once."""
 
 log = structlog.get_logger("api")
 
@@ -69,15 +70,16 @@ def _look_in(adapter: Adapter, letter: LetterState, look: Callable[[Later, int, 
     return time.monotonic() + (look(adapter.later, moment(letter.changed, "Z"), now_us) - now_us) / 1e6
 
 
-class Sender:
+class Sender(Background):
     """Files letters of the tenants that this worker serves."""
 
     def __init__(self, worker: Worker) -> None:
+        super().__init__("filing")
         self._worker = worker
         self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._attempts: dict[str, _Attempt] = {}
-        """By the filing's number."""
+        self._attempts: dict[str, dict[str, _Attempt]] = {}
+        """Of what was sent or asked after: by tenant, so that none has another's forgotten (control CHANNEL), and the
+        filing's number."""
         self._under_way: dict[str, dict[str, asyncio.Task[None]]] = {}
         """By tenant, and the filing's number."""
         self._places: dict[tuple[str, str, str], bytes] = {}
@@ -85,28 +87,17 @@ class Sender:
         self._unread: dict[bytes, float] = {}
         """Letters that could not be read, and from when they are looked at again."""
 
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="filing")
-
     async def stop(self) -> None:
         """Stop; whoever has not answered yet is left, and asked again by the next worker."""
         self._stop.set()
         under_way = [task for tasks in self._under_way.values() for task in tasks.values()]
         await asyncio.gather(*under_way, return_exceptions=True)
-        if self._task is not None:
-            await self._task
+        await super().stop()
 
-    async def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                if permits(self._worker.state.state(), Work.SIGN):
-                    await self._look()
-            except (CinnabarError, HsmError) as error:
-                log.warning("filing-failed", code=getattr(error, "code", type(error).__name__))
-            except Exception:
-                log.exception("filing-failed")  # the loop outlives whatever it meets
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), LOOK_SECONDS)
+    async def _turn(self) -> float:
+        if permits(self._worker.state.state(), Work.SIGN):
+            await self._look()
+        return LOOK_SECONDS
 
     async def _look(self) -> None:
         worker = self._worker
@@ -150,13 +141,13 @@ class Sender:
         under_way = self._under_way.setdefault(caller.tenant, {})
         if number in under_way or len(under_way) >= AT_ONCE or self._stop.is_set():
             return
-        if len(self._attempts) >= _REMEMBERED:
-            self._attempts.clear()
-        attempt = self._attempts.get(number)
-        if attempt is None:
-            attempt = self._attempts[number] = _Attempt(again=_look_in(loaded.adapter, before, look_from))
+        attempts = self._attempts.setdefault(caller.tenant, {})
+        attempt = attempts.get(number) or _Attempt(again=_look_in(loaded.adapter, before, look_from))
         if time.monotonic() < attempt.again:
             return
+        if number not in attempts and len(attempts) >= _REMEMBERED:
+            attempts.pop(next(iter(attempts)))
+        attempts[number] = attempt
         task = asyncio.get_running_loop().create_task(self._file(caller, loaded, before, attempt))
         under_way[number] = task
         task.add_done_callback(lambda _: under_way.pop(number, None))
@@ -169,7 +160,7 @@ class Sender:
         try:
             made = await self._attempt(caller, loaded, before, attempt)
         except HeadMoved:
-            self._attempts.pop(before.head, None)  # answered already, or abandoned
+            self._attempts[caller.tenant].pop(before.head, None)  # answered already, or abandoned
         except (CinnabarError, HsmError) as error:
             code = getattr(error, "code", type(error).__name__)
             log.warning("filing-not-answered", code=code, detail=str(error), **told)
@@ -179,7 +170,7 @@ class Sender:
             if made is None:
                 log.info("filing-pending", **told)
                 return
-            self._attempts.pop(before.head, None)
+            self._attempts[caller.tenant].pop(before.head, None)
             log.info("filing-answered", made=made, **told)
 
     async def _attempt(

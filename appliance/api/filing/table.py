@@ -9,7 +9,7 @@ from appliance.api.endpoints import APPLICATIONS, MEDIA_CSV, MEDIA_NDJSON, Answe
 from appliance.api.filing.endpoints import Filing, filings
 from appliance.api.tables import HOW
 from appliance.box.states import Work
-from appliance.recorder.errors import Archived, RecorderUnavailable
+from appliance.recorder.errors import RecorderUnavailable
 
 _NAME = "[a-z][a-z0-9_-]{0,62}"
 
@@ -28,6 +28,6 @@ FILINGS: Final[tuple[Endpoint, ...]] = (
             Parameter("after", "[0-9a-f]{32}", "The part before's `Cinnabar-Next`.", "0" * 32),
         ),
         answers=(Answer(200, "Filings.", (Body(MEDIA_NDJSON, Filing), Body(MEDIA_CSV))),),
-        errors=(RecorderUnavailable, BodyDamaged, Archived),
+        errors=(RecorderUnavailable, BodyDamaged),
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ import msgspec
 
 from appliance.api.bodies import Body, BodyCipher
 from appliance.api.letters.certificates_within import serials_within
+from appliance.api.letters.rows import letter_rows
 from appliance.asic import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
 from appliance.errors import CinnabarError, Unavailable
 from appliance.letters.artifact import decode_artifact
@@ -24,8 +25,6 @@ from appliance.letters.event import read_event
 from appliance.letters.fields import moment
 from appliance.letters.kind import LoadedKind
 from appliance.log import LogReader, NotYetIncluded
-from appliance.recorder.errors import Archived
-from appliance.store.segments import SegmentDamaged
 
 if TYPE_CHECKING:
     from appliance.recorder import RecorderClient
@@ -109,8 +108,9 @@ async def read_chain(source: LetterSource, letter: str) -> list[EventFiles]:
     split: bytes | None = None
     while True:
         own: list[EventFiles] = []
-        async with contextlib.aclosing(letter_rows(source, bytes.fromhex(letter))) as rows:
-            async for row in rows:
+        read = letter_rows(source.recorder, source.tenant, bytes.fromhex(letter))
+        async with contextlib.aclosing(read) as rows:
+            async for _, row in rows:
                 size += len(row[7])
                 if len(chain) + len(own) >= MOST_EVENTS or size > MOST_BYTES:
                     raise EvidenceTooLarge(
@@ -125,46 +125,6 @@ async def read_chain(source: LetterSource, letter: str) -> list[EventFiles]:
             return chain
         # It was split off: its first event is its parent's.
         letter, split = first.letter, own[0].artifact.event
-
-
-async def letter_rows(source: LetterSource, letter: bytes) -> AsyncGenerator[list[Any], None]:
-    """A letter's records as the recorder shows them, in order, out of the archive if need be. Raises NotFound,
-    SegmentNotMounted, SegmentDamaged."""
-    after = 0
-    while True:
-        try:
-            rows = await source.recorder.query("letter_records", source.tenant, letter, after)
-        except Archived:
-            async for number, row in _archived(source, letter, after):
-                yield row
-                after = number
-            continue
-        if not rows:
-            return
-        for number, row in rows:
-            yield row
-            after = number
-
-
-async def _archived(source: LetterSource, letter: bytes, after: int) -> AsyncIterator[tuple[int, list[Any]]]:
-    """(event's number, record) of events numbered above `after`, as far as the first one's segment has them."""
-    events = await source.recorder.query("letter_events", source.tenant, letter, after)
-    segment = await source.recorder.query("archived_place", source.tenant, events[0][1])
-    numbers = {record_id: number for number, record_id in events}
-    offset, expected = 0, after + 1
-    while True:
-        found, offset = await source.recorder.query(
-            "archived_records", source.tenant, segment, list(numbers)[:MOST_EVENTS], offset
-        )
-        for row in found:
-            if numbers[row[1]] != expected:
-                raise SegmentDamaged("the archive lacks an event of the letter")
-            yield expected, row
-            expected += 1
-        if not offset or expected > events[-1][0]:
-            break
-    if expected == after + 1:
-        raise SegmentDamaged("the archive lacks an event of the letter")
 
 
 async def _event(source: LetterSource, row: list[Any]) -> EventFiles:

@@ -27,7 +27,15 @@ from appliance.errors import NotFound
 from appliance.letters.approvals import Assertion
 from appliance.letters.errors import ApprovalMissing
 from appliance.letters.event import Approval
-from appliance.recorder.errors import DraftMoved, HeadMoved, OutcomeUnknown, ReadOnly, RecorderUnavailable
+from appliance.recorder.errors import (
+    DraftMoved,
+    HeadMoved,
+    OutcomeUnknown,
+    ReadOnly,
+    RecorderUnavailable,
+    SegmentNotMounted,
+)
+from appliance.store.segments import SegmentDamaged
 
 _DRAFT = Parameter("draft", "[0-9a-f]{64}", "Id of a draft: the SHA-256 of its text.", "0" * 64)
 _KEEPING: Final = (RecorderUnavailable, OutcomeUnknown, ReadOnly, BodyDamaged, TimeNotShown)
@@ -116,7 +124,7 @@ DRAFTS: Final[tuple[Endpoint, ...]] = (
         takes=json_of(DraftEvent),
         limit=json_limit,
         answers=(Answer(200, "The event.", json_of(LetterAnswer)),),
-        errors=(NotFound, DraftStale, *OF_LETTERS, BodyDamaged),
+        errors=(NotFound, DraftStale, SegmentNotMounted, SegmentDamaged, *OF_LETTERS, BodyDamaged),
         idempotent=True,
     ),
     Endpoint(

@@ -102,9 +102,9 @@ async def keep_draft(worker: Worker, request: Request) -> Response:
 async def kept_drafts(worker: Worker, request: Request) -> Response:
     """GET /v1/drafts"""
     source = draft_source(worker, request.known_caller.tenant)
-    found = await read_drafts(source, bytes.fromhex(query_of(request).get("after", "")))
-    more = found[-1].draft.hex() if found else None
-    return Response(_encode(KeptDrafts(drafts=await shown_drafts(source, found), next=more)))
+    found, more = await read_drafts(source, bytes.fromhex(query_of(request).get("after", "")))
+    following = None if more is None else more.hex()
+    return Response(_encode(KeptDrafts(drafts=await shown_drafts(source, found), next=following)))
 
 
 async def kept_draft(worker: Worker, request: Request) -> Response:

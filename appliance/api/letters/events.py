@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from appliance.api.letters.approvals import needed_of, told
 from appliance.api.letters.happening import beginning, following, happen, once, told_event
 from appliance.api.letters.ids import ids_tag
 from appliance.api.letters.making import Wanted, decide, with_limits
-from appliance.api.letters.schemas import Draft, LetterEvents, LetterPage, ReleaseKey
+from appliance.api.letters.rows import letter_rows
+from appliance.api.letters.schemas import Draft, LetterEvent, LetterEvents, LetterPage, ReleaseKey
 from appliance.api.letters.views import open_view, read_letter, shown
 from appliance.api.messages import Request, Response
 from appliance.api.texts import idempotency_of
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = 50
 """Letters of one page."""
+HISTORY_BYTES: Final = 1024 * 1024
+"""Of the records whose events make one answer; one event at least."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -80,14 +84,20 @@ async def letter_history(worker: Worker, request: Request) -> Response:
     tenant, arguments = request.known_caller.tenant, query_of(request)
     after = int(arguments.get("after", "0"))
     letter = bytes.fromhex(request.arguments["id"])
-    found = await worker.recorder.query("letter_records", tenant, letter, after)
+    newest = (await worker.recorder.query("letter", tenant, letter))["number"]
     cipher = worker.cipher_of(tenant)
-    events = []
-    for number, row in found:
-        artifact = decode_artifact(cipher.open(row[1], row[-1]).artifact)
-        events.append(told_event(artifact, row[1], number, read_event(artifact.event)))
-    standing = await worker.recorder.query("letter", tenant, letter)
-    return Response(_encode(LetterEvents(events=events, more=bool(events) and events[-1].number < standing["number"])))
+    events: list[LetterEvent] = []
+    size = 0
+    async with contextlib.aclosing(letter_rows(worker.recorder, tenant, letter, after)) as rows:
+        async for number, row in rows:
+            size += len(row[-1])
+            if events and size > HISTORY_BYTES:
+                break
+            artifact = decode_artifact(cipher.open(row[1], row[-1]).artifact)
+            events.append(told_event(artifact, row[1], number, read_event(artifact.event)))
+            if number >= newest:
+                break
+    return Response(_encode(LetterEvents(events=events, more=bool(events) and events[-1].number < newest)))
 
 
 async def letter_page(worker: Worker, request: Request) -> Response:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+import structlog
 
-from appliance.api.bodies import BodyCipher
+from appliance.api.bodies import BodyCipher, BodyDamaged
 from appliance.api.letters.approvals import told
 from appliance.api.letters.draft_schemas import Approved, KeptDraft
 from appliance.api.letters.kinds import Kinds
@@ -21,7 +22,14 @@ from appliance.api.letters.schemas import EventRequest, LetterRequest
 from appliance.api.letters.views import states_of
 from appliance.errors import Conflict
 from appliance.instants import instant, rfc3339
-from appliance.letters.approvals import Needed, check_given, check_places, what_is_missing, what_is_needed
+from appliance.letters.approvals import (
+    Needed,
+    check_given,
+    check_places,
+    standing,
+    what_is_missing,
+    what_is_needed,
+)
 from appliance.letters.approvers import Approvers
 from appliance.letters.draft_words import read_draft_text
 from appliance.letters.errors import ApprovalMissing, KindUnknown
@@ -33,6 +41,9 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 8
 """How often a draft is found and changed anew where others changed it at the same time."""
+
+
+log = structlog.get_logger("api")
 
 
 class DraftStale(Conflict):
@@ -91,10 +102,18 @@ async def read_draft(source: DraftSource, draft: bytes) -> Standing:
     return opened_draft(source.cipher, await source.recorder.query("draft", source.tenant, draft, source.now_us))
 
 
-async def read_drafts(source: DraftSource, after: bytes) -> list[Standing]:
-    """A page of drafts, in the order of their ids."""
+async def read_drafts(source: DraftSource, after: bytes) -> tuple[list[Standing], bytes | None]:
+    """A page of drafts, in the order of their ids, and after which one the next page begins; None: this was the last.
+
+    A draft that cannot be opened hides no other one."""
     rows = await source.recorder.query("drafts", source.tenant, source.now_us, after)
-    return [opened_draft(source.cipher, row) for row in rows]
+    found: list[Standing] = []
+    for row in rows:
+        try:
+            found.append(opened_draft(source.cipher, row))
+        except (BodyDamaged, msgspec.MsgspecError) as error:
+            log.error("draft-unreadable", tenant=source.tenant, draft=row["draft"].hex(), error=type(error).__name__)
+    return found, rows[-1]["draft"] if rows else None
 
 
 def opened_draft(cipher: BodyCipher, row: dict[str, Any]) -> Standing:
@@ -130,15 +149,13 @@ def approvals_with(source: DraftSource, kept: Kept, approval: Approval) -> list[
     """The approvals that still hold, and this one, which must. Raises ApprovalMissing."""
     needed = needed_by(source, kept)
     at = instant(source.now_us)
-    standing: list[Approval] = []
-    for one in kept.approvals:
-        try:
-            check_given(kept.text, needed, [*standing, one], source.approvers, at)
-        except ApprovalMissing:
-            continue  # it fell: the policy or the constitution is another one
-        standing.append(one)
-    check_given(kept.text, needed, [*standing, approval], source.approvers, at)
-    return [*standing, approval]
+
+    def check(given: Sequence[Approval]) -> None:
+        check_given(kept.text, needed, given, source.approvers, at)
+
+    given = [*standing(kept.approvals, check), approval]
+    check(given)
+    return given
 
 
 async def change_kept(

@@ -63,7 +63,6 @@ from appliance.errors import NotFound
 from appliance.letters.errors import ApprovalMissing
 from appliance.log import LogDamaged
 from appliance.recorder.errors import (
-    Archived,
     HeadMoved,
     KeyExpired,
     KeyStopped,
@@ -78,7 +77,7 @@ _CODE = Parameter("code", "[0-9a-f]{32}", "Code of a letter.", "0" * 32)
 _NAME = "[a-z][a-z0-9_-]{0,62}"
 _READING: Final = (RecorderUnavailable, BodyDamaged)
 _BY_FILE: Final = (DocumentWorkerFailed, DocumentsBusy, DocumentsUnavailable, TrustUnavailable)
-OUT_OF_ARCHIVE: Final = (SegmentNotMounted, SegmentDamaged, EvidenceTooLarge)
+OUT_OF_ARCHIVE: Final = (SegmentNotMounted, SegmentDamaged)
 
 _FOUND: Final = (
     Answer(200, "What was found, as its kind makes it public.", (Body(MEDIA_HTML),)),
@@ -167,7 +166,7 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         parameters=(_LETTER,),
         query=(Parameter("after", "0|[1-9][0-9]{0,8}", "Number of the last event that is known.", "0"),),
         answers=(Answer(200, "Events.", json_of(LetterEvents)),),
-        errors=(NotFound, Archived, *_READING),
+        errors=(NotFound, *OUT_OF_ARCHIVE, *_READING),
     ),
     Endpoint(
         method="POST",
@@ -183,7 +182,7 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         takes=json_of(EventRequest),
         limit=json_limit,
         answers=(Answer(200, "The event.", json_of(LetterAnswer)),),
-        errors=(NotFound, *OF_LETTERS, BodyDamaged),
+        errors=(NotFound, *OUT_OF_ARCHIVE, *OF_LETTERS, BodyDamaged),
         idempotent=True,
     ),
     Endpoint(
@@ -201,7 +200,16 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         takes=json_of(EventRequest),
         limit=json_limit,
         answers=(Answer(200, "The draft.", json_of(Draft)),),
-        errors=(NotFound, NotPermitted, TimeNotShown, HeadMoved, *JUDGING, ApprovalMissing, *_READING),
+        errors=(
+            NotFound,
+            NotPermitted,
+            TimeNotShown,
+            HeadMoved,
+            *OUT_OF_ARCHIVE,
+            *JUDGING,
+            ApprovalMissing,
+            *_READING,
+        ),
     ),
     Endpoint(
         method="GET",
@@ -218,7 +226,7 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         parameters=(Parameter("letter", "[0-9a-f]{32}", "Id of a letter.", "0" * 32),),
         query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
         answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
-        errors=(NotFound, *OUT_OF_ARCHIVE, EvidenceNotReady, LogDamaged, *_READING),
+        errors=(NotFound, *OUT_OF_ARCHIVE, EvidenceTooLarge, EvidenceNotReady, LogDamaged, *_READING),
     ),
     Endpoint(
         method="GET",
@@ -235,7 +243,7 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         parameters=(Parameter("letter", "[0-9a-f]{32}", "Id of a letter.", "0" * 32),),
         query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
         answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
-        errors=(NotFound, *OUT_OF_ARCHIVE, EvidenceNotReady, LogDamaged, *OF_COURT, BodyDamaged),
+        errors=(NotFound, *OUT_OF_ARCHIVE, EvidenceTooLarge, EvidenceNotReady, LogDamaged, *OF_COURT, BodyDamaged),
     ),
     Endpoint(
         method="GET",

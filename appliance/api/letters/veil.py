@@ -4,6 +4,7 @@ time and approvals of the letter allow it, with what the sender or the platform 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 
 from appliance.api.awaited import not_open
+from appliance.api.letters.rows import letter_rows
 from appliance.documents import ADDRESSED, AddressedRequest
 from appliance.letters.artifact import decode_artifact
 from appliance.letters.envelope import Context, read_envelope
@@ -136,15 +138,10 @@ def _key(worker: Worker, tenant: str, wanted: str) -> ReleaseKey:
 async def _kept(worker: Worker, tenant: str, before: LetterState, name: str) -> bytes:
     """The envelope of a field, out of the event that brought it."""
     digest = before.sealed.get(name)
-    after = 0
-    while digest is not None:
-        rows = await worker.recorder.query("letter_records", tenant, bytes.fromhex(before.letter), after)
-        if not rows:
-            break
-        for number, row in rows:
+    async with contextlib.aclosing(letter_rows(worker.recorder, tenant, bytes.fromhex(before.letter))) as rows:
+        async for _, row in rows:
             artifact = decode_artifact(worker.cipher_of(tenant).open(row[1], row[-1]).artifact)
             raw = artifact.beside.get(f"{name}.envelope")
             if raw is not None and hashlib.sha256(raw).hexdigest() == digest:
                 return raw
-            after = number
     raise FieldRefused(f"/codes/{name}: the letter has no envelope of that name")

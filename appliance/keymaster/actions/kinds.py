@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
+from appliance.box.adapters import adapter_files
 from appliance.box.home import Home
 from appliance.box.kinds import kinds_of
 from appliance.box.versions import keep_version
 from appliance.ceremonies import DocumentRefused, Proposal
 from appliance.ceremonies.actions import InstallKind, SetApprovalPolicy
 from appliance.ceremonies.constitution import tenant_scope
+from appliance.filing import AdapterRefused, check_parts, read_adapter
 from appliance.keymaster.approvers import policy_names
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.registry import StepResult, answers, executor, tenant_name
@@ -48,6 +50,13 @@ def check_kind(home: Home, action: InstallKind) -> LoadedKind:
             raise DocumentRefused(f"the kind does not go with the tenant's others: {found}")
     for found in check_beside(kind, (one.kind for one in installed)):
         raise DocumentRefused(f"the kind does not go with what is installed: {found}")
+    for path in adapter_files(home, action.tenant):
+        adapter = read_adapter(path.read_bytes()).adapter
+        try:
+            if adapter.kind == kind.id:
+                check_parts(adapter, kind)
+        except AdapterRefused as error:
+            raise DocumentRefused(f"the kind does not go with the adapter {adapter.id}: {error}") from None
     return loaded
 
 

@@ -36,8 +36,6 @@ from appliance.recorder.messages import BOX_LOG
 from firmware_tests.keymaster.governed import LATER, GovernedBox, now_text
 from firmware_tests.running import RunningBox, wait_until
 
-CAS = ("box-ca", "tsa-ca", "seal-ca")
-
 
 def free_port() -> int:
     with socket.socket() as probe:

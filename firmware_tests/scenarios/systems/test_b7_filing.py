@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from appliance.api.letters.schemas import ReceiptGiven
 from appliance.client import Client
@@ -95,17 +96,22 @@ def signed_by(fund: Authority, guarantor: Client, letter: str) -> ReceiptGiven:
     return ReceiptGiven(registry="authority", number=f"R-{found.head[:12]}", receipt=answer)
 
 
-def test_b7_the_box_files_it_and_takes_the_receipt(
-    guarantor: Client, office: Office, fund: Authority, town: RunningBox
-) -> None:
-    batch = {
+def a_batch(interface: str) -> dict[str, Any]:
+    """Of filings for the fund, by this version of its interface."""
+    return {
         "batch": number("GDRZ"),
         "authority": {"name": "国家融资担保基金有限责任公司"},
-        "interface": "4.0",
+        "interface": interface,
         "content": fresh("报送文件"),
         "rows_filed": 128,
         "total": yuan("376000000.00"),
     }
+
+
+def test_b7_the_box_files_it_and_takes_the_receipt(
+    guarantor: Client, office: Office, fund: Authority, town: RunningBox
+) -> None:
+    batch = a_batch("4.0")
     fund.faults[str(batch["batch"])] = [{"line": 17, "message": "统一社会信用代码校验不通过"}]
     fund.habits[:] = ["busy", "drop", "forged"]
     letter = guarantor.begin_letter("outbound-filing", batch).happened.letter
@@ -139,14 +145,7 @@ def test_b7_the_box_files_it_and_takes_the_receipt(
 def test_b7_the_fund_takes_it_and_answers_later(
     guarantor: Client, office: Office, fund: Authority, town: RunningBox
 ) -> None:
-    batch = {
-        "batch": number("GDRZ"),
-        "authority": {"name": "国家融资担保基金有限责任公司"},
-        "interface": "5.0",
-        "content": fresh("报送文件"),
-        "rows_filed": 128,
-        "total": yuan("376000000.00"),
-    }
+    batch = a_batch("5.0")
     fund.habits[:] = ["refuse", "later"]
     fund.asked_habits[:] = ["not-yet"] * 1_000
     letter = guarantor.begin_letter("outbound-filing", batch).happened.letter
