@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from appliance.box.process import sync_directory, write_file
@@ -9,14 +10,23 @@ from appliance.box.process import sync_directory, write_file
 
 def names_of(root: Path, tenant: str) -> list[str]:
     """What a tenant has there, sorted. Blocks."""
-    directory = root / tenant
-    return sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+    return sorted(name for name, is_directory in _entries(root / tenant) if is_directory)
 
 
 def version_files(root: Path, tenant: str, name: str) -> list[Path]:
     """Every version, the oldest first. Blocks."""
-    files = (path for path in (root / tenant / name).glob("*") if path.stem.isdigit())
-    return sorted(files, key=lambda path: int(path.stem))
+    directory = root / tenant / name
+    numbers = [(file.partition(".")[0], file) for file, _ in _entries(directory)]
+    return [directory / file for _, file in sorted((int(stem), file) for stem, file in numbers if stem.isdigit())]
+
+
+def _entries(directory: Path) -> list[tuple[str, bool]]:
+    """(name, whether it is a directory). A worker looks at all of a tenant's once a second: one call a directory."""
+    try:
+        with os.scandir(directory) as found:
+            return [(one.name, one.is_dir()) for one in found]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def keep_version(root: Path, tenant: str, name: str, file: str, text: bytes) -> None:

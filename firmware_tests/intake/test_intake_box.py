@@ -121,6 +121,15 @@ def test_a_corrected_file_of_the_same_batch_completes_what_was_left(client: Clie
     assert [told[1].letter, told[3].letter, told[4].letter] == [verdicts[0].letter, verdicts[2].letter, told[0].letter]
 
 
+def test_a_row_is_a_duplicate_of_one_in_the_slice_before(client: Client, tmp_path: Path) -> None:
+    """Its slice is made while that one is on its way to the disk: the recorder says so, in its transaction."""
+    first, rows = own(), 300
+    file = csv_file([cells(first + at % rows) for at in range(2 * rows)])
+    run, verdicts = taken_in(client, tmp_path / "rows.csv", file, batch=os.urandom(4).hex(), row_key=["number"])
+    assert (run.state, said(verdicts)) == ("done", ["accepted"] * rows + ["duplicate"] * rows)
+    assert [one.letter for one in verdicts[:rows]] == [one.letter for one in verdicts[rows:]]
+
+
 def test_a_check_judges_and_makes_nothing(client: Client, tmp_path: Path) -> None:
     first = own()
     rows = [cells(first), cells(first + 1, 有效期至="soon"), cells(first + 2)]

@@ -19,7 +19,7 @@ import structlog
 from appliance.api.background import Background
 from appliance.api.intakes.file import Part, StoredFile, sweep
 from appliance.api.intakes.schemas import IntakeRequest
-from appliance.api.intakes.slices import Halted, RowMaker
+from appliance.api.intakes.slices import ROWS, Halted, Known, RowMaker
 from appliance.api.intakes.slices import Slice as MadeSlice
 from appliance.api.intakes.views import close_fault, close_told, open_request
 from appliance.documents import INTAKE_HEADER, INTAKE_SLICE, FileOfRows
@@ -260,19 +260,25 @@ class IntakeRunner(Background):
 
     async def _decide(self, held: _Held, run: dict[str, Any], cursor: Cursor, ends: float) -> None:
         """Decide the next rows, as many as there is time for. While a slice is on its way to the disk the next one is
-        made, unless what its rows mean may depend on it."""
+        made, unless what its rows mean may depend on it; and the recorder is asked what it knows of the one after."""
         loop = asyncio.get_running_loop()
         maker, decided = self._maker(held, run), run["decided"]
         underway: asyncio.Task[None] | None = None
+        coming: asyncio.Task[Known] | None = None
         try:
             while decided < run["rows"] and loop.time() < ends and not self._stopping:
                 cursor, found = await self._rows(held, cursor, decided)
-                rows = found.rows[decided - cursor.rows :]
+                rest = found.rows[decided - cursor.rows :]
+                rows, following = rest[:ROWS], rest[ROWS : 2 * ROWS]
+                known = {} if coming is None else await coming
+                if any(row.number not in known for row in rows):
+                    known = await maker.known(rows)
+                coming = loop.create_task(maker.known(following)) if following else None
                 if underway is not None and maker.follows(rows):
                     before, underway = underway, None
                     await before
                 try:
-                    made = await maker.slice(rows)
+                    made = await maker.slice(rows, known)
                 except Halted as halted:
                     raise halted.error from None
                 if underway is not None:
@@ -286,6 +292,9 @@ class IntakeRunner(Background):
                 underway = loop.create_task(self._commit(held, made, decided, cursor))
                 decided += len(made.items)
         finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
             if underway is not None:
                 await underway
 

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -44,6 +44,10 @@ ROW_REFUSED: Final = "row-refused"
 """Code of a row that could not be read."""
 _NOBODY: Final = bytes(16)
 _KNOWN: Final = "duplicate"
+
+
+Known = dict[int, tuple[bytes, Any]]
+"""By a row's number: its key, and the row that was accepted under it; None: none was."""
 
 
 class Halted(Exception):
@@ -102,21 +106,26 @@ class RowMaker:
         """Whether what the rows mean may depend on rows before them: they are events of letters, or have conditions on
         some. What else rows do to each other the recorder decides."""
         rule = self.loaded.kind.events.get(self.event)
-        return rule is None or bool(rule.conditions) or any(row.letter for row in rows[:ROWS])
+        return rule is None or bool(rule.conditions) or any(row.letter for row in rows)
 
-    async def slice(self, rows: Sequence[Row]) -> Slice:
-        """As many of the rows as one transaction is to decide, from the first. Raises Halted, Unavailable, HsmError."""
+    async def known(self, rows: Sequence[Row]) -> Known:
+        """What the recorder knows of rows, ROWS at most."""
+        keys = [self.keys.key(row) for row in rows]
+        found = await self.worker.recorder.query("intake_known", self.caller.tenant, keys)
+        return {row.number: (key, one) for row, key, one in zip(rows, keys, found, strict=True)}
+
+    async def slice(self, rows: Sequence[Row], known: Known) -> Slice:
+        """As many of the rows, ROWS at most, as one transaction is to decide, from the first. Where more is known of
+        one by then, the recorder says so. Raises Halted, Unavailable, HsmError."""
         made = Slice()
         loop = asyncio.get_running_loop()
         ends, turns = loop.time() + SECONDS, _Turns()
         together, sealed = SealedTogether(self.worker, self.caller, *self.signers), list[int]()
-        some = rows[:ROWS]
-        keys = [self.keys.key(row) for row in some]
-        known = await self.worker.recorder.query("intake_known", self.caller.tenant, keys)
-        letters = await self._letters([row for row, found in zip(some, known, strict=True) if found is None])
+        letters = await self._letters([row for row in rows if known[row.number][1] is None])
         stepped: set[str] = set()
         try:
-            for row, key, found in zip(some, keys, known, strict=True):
+            for row in rows:
+                key, found = known[row.number]
                 if row.letter and row.letter in stepped:
                     break  # its letter moved in this slice: it is judged by what then stands
                 if row.letter:
