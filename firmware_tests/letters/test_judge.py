@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
 import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 
+from appliance.errors import CinnabarError
 from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, RoleMissing
 from appliance.letters.event import Actor, KindReference, Receipt, read_event
 from appliance.letters.judge import Asked, happened, judge
@@ -24,6 +29,50 @@ def step(before: LetterState | None, event: str, roles: str = "guarantor", now: 
     assert rfc8785.dumps(msgspec.json.decode(made.canonical())) == made.canonical()
     assert read_event(made.canonical()) == made
     return follow(before, made)
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=40)
+    | st.sampled_from(list(FIELDS.values())),
+    lambda some: (
+        st.lists(some, max_size=3) | st.dictionaries(st.sampled_from(["name", "id", "amount", "currency"]), some)
+    ),
+    max_leaves=6,
+)
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
+LIKELY = st.fixed_dictionaries(
+    {},
+    optional={
+        "project": TEXTS,
+        "tender_code": st.from_regex(r"\A[A-Z0-9-]{1,40}\Z"),
+        "bidder": st.fixed_dictionaries({"name": TEXTS}, optional={"id": TEXTS}),
+        "amount": st.fixed_dictionaries(
+            {"amount": st.from_regex(r"\A[0-9]{1,20}\.[0-9]{2}\Z"), "currency": st.just("CNY")}
+        ),
+        "valid_until": st.dates().map(str),
+        "opening": st.datetimes().map(lambda one: one.isoformat() + "Z"),
+    },
+)
+
+
+@given(
+    LIKELY | st.dictionaries(st.sampled_from([*FIELDS, "colour"]), ANYTHING, max_size=3),
+    TEXTS.map(lambda one: {"claimed": FIELDS["amount"], "reason": one})
+    | st.dictionaries(st.sampled_from(["claimed", "reason", "colour"]), ANYTHING),
+)
+def test_every_event_that_the_judge_lets_pass_is_read_by_every_reader(
+    changed: dict[str, object], data: dict[str, object]
+) -> None:
+    """`step` reads what it made, and holds its text to the canonical form of another implementation."""
+    with contextlib.suppress(CinnabarError):
+        step(None, "issue", fields=FIELDS | changed)
+    issued = step(None, "issue", fields=FIELDS)
+    with contextlib.suppress(CinnabarError):
+        step(issued, "claim", "beneficiary", data=data)
 
 
 def test_a_bid_bond_from_issue_to_release() -> None:
