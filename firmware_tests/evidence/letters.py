@@ -69,7 +69,10 @@ class Office:
         files = [(names.event, "application/json", hashlib.sha256(text).digest())]
         files += [(names.beside + name, "application/octet-stream", _sha256(made)) for name, made in beside.items()]
         manifest = event_manifest(one.number, files, split_off)
-        when = datetime.fromisoformat(one.at)
+        try:
+            when = datetime.fromisoformat(one.at)
+        except ValueError:
+            when = T0
         arguments: dict[str, Any] = {"when": when, "stamped_by": self.world.tsa}
         made = seal(self.world.sealer, manifest, **(arguments | sealing))
         facts: dict[str, Any] = {

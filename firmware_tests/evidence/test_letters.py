@@ -294,6 +294,9 @@ FIRST = story(1)[0]
         event(FIRST, "claim", number=3),
         event(FIRST, "claim", letter=PART),
         event(FIRST, "claim", at=FIRST.at.replace("2026", "2025")),
+        event(FIRST, "claim", at=""),
+        event(FIRST, "claim", at="x"),
+        event(FIRST, "claim", at="2026-13-01T12:00:00.000000Z"),
         event(FIRST, "split", value=_value("split", "2.00"), parts=[
             NewLetter(amount="1.00", fields={}, letter=PART, state="held"),
             NewLetter(amount="1.00", fields={}, letter=PART, state="held"),
@@ -306,7 +309,7 @@ FIRST = story(1)[0]
 def test_sealed_events_that_do_not_follow_refute(second: Event) -> None:
     report = check(raw(sealed(FIRST, second)))
     assert report.indication is FAILED
-    assert "The events" in reasons(report)
+    assert "The event" in reasons(report)
 
 
 def test_values_nested_without_end_refute_and_break_nothing() -> None:

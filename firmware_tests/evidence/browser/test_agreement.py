@@ -338,6 +338,9 @@ TABLE: Final[dict[str, Row]] = {
         PASSED, lambda: changed(good(), lambda one: one.update({"META-INF/for-people.html": b"<h1>Paid</h1>"}))
     ),
     "nobody's letter": Row(FAILED, lambda: raw(sealed(FIRST, event(FIRST, "claim", letter=PART)))),
+    "a first event without a time": Row(FAILED, lambda: raw(sealed(event(None, "issue", at="")))),
+    "an event without a time": Row(FAILED, lambda: raw(sealed(FIRST, event(FIRST, "claim", at="")))),
+    "an event at no time": Row(FAILED, lambda: raw(sealed(FIRST, event(FIRST, "claim", at="x")))),
     "an event that does not follow": Row(FAILED, lambda: raw(sealed(FIRST, event(FIRST, "claim", previous="00" * 32)))),
     "another letter's id": Row(FAILED, lambda: raw(plain_letter(), "00" * 16)),
     "the same letter's id": Row(PASSED, lambda: raw(plain_letter(), LETTER)),
