@@ -360,7 +360,7 @@ def test_release_keys(stage: Governed) -> None:
     shared |= {"successor": "opening-2"}
     rotating = written("rotate-a-release-key", shared, {"until": UNTIL}, named, {"overlap_hours": 0})
     check(stage, stage.decide(rotating, title="Its successor"), "rotate-a-release-key")
-    wait_until(lambda: release_key(stage, "opening-1")["state"] == "deactivated", 20, "the end of the overlap")
+    wait_until(lambda: release_key(stage, "opening-1")["state"] == "deactivated", 60, "the end of the overlap")
     public_key = release_key(stage, "opening-1")["public_key"]
     with pytest.raises(CinnabarError, match="destroy-release-key"):
         stage.submit([DestroyKey(tenant="demo", key="opening-1", public_key=public_key)])
