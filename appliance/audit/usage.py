@@ -18,11 +18,14 @@ from appliance.audit.errors import NO_SUCH_LOG
 from appliance.audit.room import Asker, AuditedLog, AuditRoom
 from appliance.errors import NotFound
 from appliance.letter_limits import LimitsRefused, Rules, compile_rules, read_limit_file
+from appliance.recorder.messages import FEDERATION_TALLY
 
 LARGEST: Final = 10
 """Whom a counter shows by name."""
 COUNTERS: Final = 64
 NOTICES: Final = 50
+OF_THE_BOX: Final = "@"
+"""Begins the names of what the box counts for itself; a kind's id begins with a letter."""
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -45,6 +48,16 @@ class CounterUse(msgspec.Struct, frozen=True, kw_only=True):
     """Empty where it counts by nobody."""
     most: int | None
     """What it, or each of those whom it counts, may come to; None: no limit is set."""
+
+
+class RegisterUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of a register that a federation shares."""
+
+    federation: str
+    asked: int
+    """How often something in it was used or asked about."""
+    refused: int
+    """How often the answer was that it is taken."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +87,8 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True):
 class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     month: str
     counters: list[CounterUse]
+    registers: list[RegisterUse]
+    """Since the tenant's first letter."""
     days: list[tuple[str, int, int]]
     """(day, events, fees)"""
     metered: list[Metered]
@@ -92,6 +107,7 @@ async def usage(room: AuditRoom, asker: Asker, audited: AuditedLog, month: str) 
     return UsageView(
         month=month,
         counters=await _counters(room, audited, audited.cipher),
+        registers=await _registers(recorder, name),
         days=await _days(recorder, name, month),
         metered=await _metered(metered_lines(recorder, name, month)),
         notices=[
@@ -105,7 +121,7 @@ async def usage(room: AuditRoom, asker: Asker, audited: AuditedLog, month: str) 
 async def _newest_windows(recorder: Reader, tenant: str) -> dict[str, str]:
     """The newest window of each counter: its last name, so that a counter of many windows costs as one of few."""
     newest: dict[str, str] = {}
-    after = ""
+    after = f"{OF_THE_BOX}\U0010ffff"
     for _ in range(COUNTERS):
         page = await recorder.query("tallies", tenant, "", after, 1)
         if not page:
@@ -117,6 +133,19 @@ async def _newest_windows(recorder: Reader, tenant: str) -> dict[str, str]:
             newest[parts[0]] = str(last[0][0])[len(parts[0]) + 1 :].partition("/")[0]
             after = f"{parts[0]}/\U0010ffff"
     return newest
+
+
+async def _registers(recorder: Reader, tenant: str) -> list[RegisterUse]:
+    counts = dict(await recorder.query("tallies", tenant, FEDERATION_TALLY))
+    names = sorted({str(name).split("/")[1] for name in counts})
+    return [
+        RegisterUse(
+            federation=name,
+            asked=counts.get(f"{FEDERATION_TALLY}{name}/asked", 0),
+            refused=counts.get(f"{FEDERATION_TALLY}{name}/refused", 0),
+        )
+        for name in names
+    ]
 
 
 async def _counters(room: AuditRoom, audited: AuditedLog, cipher: BodyCipher) -> list[CounterUse]:

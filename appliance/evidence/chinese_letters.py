@@ -64,6 +64,7 @@ LETTERS: Final[dict[str, str]] = {
     "The seal has no time-stamp that holds, neither inside it nor by an evidence record beside it.":
         "签章没有有效的时间戳：其内部没有，随附的证据记录也没有。",
     "The evidence record is over something else than this event's seal.": "证据记录所涵盖的不是此事件的签章。",
+    "The seal is not of one signature alone.": "该签章并非仅含一个签名。",
     "The record is about another seal than this one.": "记录所述是另一签章，不是此签章。",
     "{0} and its manifest are not both there.": "{0} 与其清单未同时存在。",
     "{0} names something else than the seal of its event as it is here.": "{0} 所列的不是文件中其事件的签章。",

@@ -28,7 +28,8 @@ DIGITS: Final = {
 }  # fmt: skip
 """Digits after the point, by currency (ISO 4217)."""
 
-_FORM = re.compile(r"(0|[1-9][0-9]{0,14})(?:\.([0-9]{1,4}))?\Z")
+_FORM = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]{1,4}))?\Z")
+_MOST_DIGITS = 15
 
 
 @lru_cache(maxsize=1024)
@@ -40,7 +41,7 @@ def parse_amount(text: str, currency: str) -> int:
     found = _FORM.match(text)
     if found is None or len(found[2] or "") != digits:
         raise ValueError(f"an amount in {currency} is digits with exactly {digits} after the point")
-    units = int(found[1]) * UNITS + int((found[2] or "").ljust(4, "0"))
+    units = int(found[1]) * UNITS + int((found[2] or "").ljust(4, "0")) if len(found[1]) <= _MOST_DIGITS else MOST
     if units >= MOST:
         raise ValueError("the amount is too large")
     return units

@@ -20,6 +20,7 @@ from appliance.recorder.letter_limits import Amounts, Terms
 from appliance.recorder.letter_shapes import MOST, check_effects
 from appliance.recorder.letter_writing import Shelves, size_of, write_draft
 from appliance.recorder.messages import (
+    FEDERATION_TALLY,
     Billed,
     Claim,
     Effect,
@@ -36,9 +37,6 @@ from appliance.recorder.messages import (
 from appliance.store import letters
 from appliance.store.letters import ANCHORS
 
-FEDERATION_TALLY = "@federation/"
-"""Before NAME/asked and NAME/refused: how often a tenant used something in a federation's register, and how often it
-was told that it cannot."""
 log = structlog.get_logger("recorder")
 
 

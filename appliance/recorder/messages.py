@@ -19,6 +19,9 @@ Instant = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]
 """Microseconds since the epoch, to the end of the year 9999: a leaf stays for ever, and so must be one that every
 reader can show."""
 
+FEDERATION_TALLY = "@federation/"
+"""Before NAME/asked and NAME/refused: how often a tenant used something in a federation's register, and how often it
+was told that it cannot."""
 BOX_LOG = "@box"
 """Name of the box's own log where a tenant's name stands otherwise; no tenant can be called so."""
 LOG_KEY = "log."

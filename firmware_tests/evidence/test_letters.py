@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 import rfc8785
+from asn1crypto import cms
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -460,7 +461,22 @@ def _reopened(entries: Entries) -> None:
     entries[opening] = entries[opening][:-1] + b',"said":"by nobody"}'
 
 
+def _cosigned(entries: Entries, *, first: bool) -> None:
+    """Another tenant of the box has it seal the same manifest, and puts that signature beside the letter's own."""
+    world, _ = surroundings()
+    name = "META-INF/signature-0001.p7s"
+    stranger = certify("Another tenant", world.seal_ca)
+    made = seal(stranger, entries[MANIFEST], when=T0 + timedelta(seconds=12), stamped_by=world.tsa)
+    own, other = (cms.ContentInfo.load(one)["content"] for one in (entries[name], made))
+    signers = [*own["signer_infos"], *other["signer_infos"]]
+    own["signer_infos"] = cms.SignerInfos(signers[::-1] if first else signers)
+    own["certificates"] = cms.CertificateSet([*own["certificates"], *other["certificates"]])
+    entries[name] = cms.ContentInfo({"content_type": "signed_data", "content": own}).dump()
+
+
 HOSTILE: dict[str, Callable[[Entries], object]] = {
+    "another's signature behind the letter's own": functools.partial(_cosigned, first=False),
+    "another's signature before the letter's own": functools.partial(_cosigned, first=True),
     "a changed event": lambda entries: entries.update({EVENT: entries[EVENT].replace(b"issued", b"voided")}),
     "a member twice": _doubled,
     "a changed document": lambda entries: entries.update({"event-0001/letter.pdf": b"%PDF another"}),

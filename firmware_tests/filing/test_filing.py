@@ -329,20 +329,25 @@ def test_a_letter_is_looked_through_by_its_own_events(monkeypatch: pytest.Monkey
         SimpleNamespace(number=number, event="take", state="pending", data={"ticket": f"t{number}"}, parts=[])
         for number in (8, 9)
     ]
+    later = SimpleNamespace(number=10, event="accept", state="accepted", data={}, parts=[])  # since the letter was read
     asked: list[int] = []
 
-    async def event(_worker: object, _tenant: str, _letter: object, number: int) -> object:
-        asked.append(number)
-        return [origin, *taken][number - 1]
+    async def query(_name: str, _tenant: str, _letter: bytes, after: int, _at_once: int) -> list[object]:
+        asked.append(after)
+        return list(enumerate([origin, *taken, later], start=1))[after:]
 
-    monkeypatch.setattr(filed, "_event", event)
+    worker = SimpleNamespace(recorder=SimpleNamespace(query=query))
+    monkeypatch.setattr(filed, "_event", lambda _worker, _tenant, row: row)
     adapter = SimpleNamespace(state="submitted", later=SimpleNamespace(event="take"))
     letter = SimpleNamespace(letter=part, number=3)
-    found = asyncio.run(filed.filed_as(None, "demo", adapter, letter))  # type: ignore[arg-type]
-    assert (found.number, found.ticket, found.newest) == ("d1" * 32, "t9", taken[1])
-    assert asked == [3, 2, 1]
-    adapter.state = "elsewhere"
-    assert asyncio.run(filed.filed_as(None, "demo", adapter, letter)).number == ""  # type: ignore[arg-type]
+    for look in (filed.filed_as, filed.filed_at_hand):
+        found = asyncio.run(look(worker, "demo", adapter, letter))  # type: ignore[arg-type]
+        assert (found.number, found.ticket, found.newest) == ("d1" * 32, "t9", taken[1])
+    elsewhere = SimpleNamespace(state="elsewhere", later=None)
+    assert asyncio.run(filed.filed_as(worker, "demo", elsewhere, letter)).number == ""  # type: ignore[arg-type]
+    nobodys = asyncio.run(filed.filed_at_hand(worker, "demo", None, letter))  # type: ignore[arg-type]
+    assert (nobodys.number, nobodys.newest) == ("", taken[1])
+    assert asked[-1] == 2, "of what no adapter files the newest event alone is read"
 
 
 def test_a_letter_that_no_adapter_files_takes_the_authoritys_receipt_or_none(office: Office) -> None:

@@ -100,6 +100,7 @@ def test_paying_all_of_it_ends_the_letter() -> None:
         ({"tender_code": "a b"}, "/fields/tender_code: it does not have the form"),
         ({"project": "\u202eevil"}, "/fields/project: it holds the character U\\+202E"),
         ({"amount": {"amount": "1.5", "currency": "CNY"}}, "/fields/amount: an amount in CNY"),
+        ({"amount": {"amount": "9" * 30 + ".00", "currency": "CNY"}}, "/fields/amount: the amount is too large"),
         ({"amount": {"amount": "1.00", "currency": "EUR"}}, "/fields/amount: its currency is one of"),
         ({"opening": "2026-13-01T00:00:00Z"}, "/fields/opening"),
         ({"valid_until": "2026-02-30"}, "/fields/valid_until"),
@@ -110,6 +111,17 @@ def test_paying_all_of_it_ends_the_letter() -> None:
 def test_a_wrong_field_is_named(changed: dict[str, object], said: str) -> None:
     with pytest.raises(FieldRefused, match=said):
         step(None, "issue", fields=FIELDS | changed)
+
+
+@pytest.mark.parametrize("kind", ["bid-bond", "advance-payment-bond", "quality-bond", "wage-bond"])
+def test_no_bond_is_issued_whose_time_is_over(kind: str) -> None:
+    issue = catalogue(kind).kind.events["issue"]
+    assert issue.not_after in issue.fields
+
+
+def test_a_bond_that_has_ended_before_it_begins_is_refused() -> None:
+    with pytest.raises(EventRefused, match=r"^/fields/valid_until: 1000-01-01 is past"):
+        step(None, "issue", fields=FIELDS | {"valid_until": "1000-01-01"})
 
 
 def test_a_missing_field_a_foreign_role_and_a_late_claim_are_refused() -> None:
@@ -168,3 +180,58 @@ def test_a_receipts_number_is_one_that_every_reader_takes(number: str) -> None:
     receipt = Receipt(digest="00" * 32, number=number, registry="authority")
     with pytest.raises(FieldRefused, match=r"^/receipts/0: a receipt's number has 1 to 200 characters"):
         step(None, "issue", fields=FIELDS, receipts=(receipt,))
+
+
+FIRM, STRANGER = {"name": "甲公司", "id": "91440101MA5CXXXX1K"}, {"name": "冒名公司", "id": "91110000MA01XXXX2B"}
+BASES: dict[str, tuple[str, str | None, str | None]] = {
+    "credit-voucher": ("held", "holder", None),
+    "invoice": ("in-use", "seller", "buyer"),
+    "loan": ("lent", "borrower", None),
+    "fee-bill": ("due", None, "payer"),
+    "contract": ("signed", "second_party", "first_party"),
+    "compensation": ("approved", "payee", None),
+    "customs-financing": ("lent", "exporter", None),
+    "consent": ("granted", "subject", "recipient"),
+}
+"""Kinds that may stand behind a payment, with a state in which they do, their payee and their payer."""
+
+
+@pytest.mark.parametrize("kind", sorted(BASES))
+def test_a_payment_goes_to_whom_its_basis_names_and_is_no_more_than_that(kind: str) -> None:
+    state, payee, payer = BASES[kind]
+    fields: dict[str, object] = {
+        name: FIRM if declared.type == "party" else {"amount": "8.00", "currency": "CNY"}
+        for name, declared in catalogue(kind).kind.fields.items()
+        if declared.type == "party" or name == "amount"
+    }
+    basis = LetterState(
+        letter="cd" * 16, kind=KindReference(digest="00" * 32, id=kind, version=1), state=state, number=1,
+        head="00" * 32, fields=fields | {"valid_until": "2099-09-21T22:13:20+08:00"}, balance=80_000, currency="CNY",
+    )  # fmt: skip
+
+    def release(**changed: object) -> None:
+        asked = {
+            "number": "FK-1", "payer": FIRM, "payee": FIRM, "amount": {"amount": "8.00", "currency": "CNY"},
+            "account": "1", "pay_on": "2026-01-01", "basis": basis.letter, "purpose": "付款",
+        } | changed  # fmt: skip
+        loaded = catalogue("payment-instruction")
+        drafted = judge(loaded, None, Asked("prepare", LETTER, fields=asked), ACTOR, frozenset("*"), NOON, {}).draft
+        prepared = follow(None, msgspec.structs.replace(drafted, at=happened(NOON, None)))
+        judge(loaded, prepared, Asked("release", LETTER), ACTOR, frozenset("*"), NOON, {basis.letter: basis})
+
+    release()
+    if payee is not None:
+        with pytest.raises(ConditionNotMet, match=f"^/fields/payee/id: it is not the same as {payee}.id"):
+            release(payee=STRANGER)
+    if payer is not None:
+        with pytest.raises(ConditionNotMet, match=f"^/fields/payer/id: it is not the same as {payer}.id"):
+            release(payer=STRANGER)
+    if kind != "consent":
+        with pytest.raises(ConditionNotMet, match=r"^/fields/amount"):
+            release(amount={"amount": "8.01", "currency": "CNY"})
+
+
+def test_every_kind_behind_a_payment_says_whom_or_how_much() -> None:
+    (condition,) = catalogue("payment-instruction").kind.events["release"].conditions
+    compared = {kind for one in condition.compare for kind in one.of}
+    assert compared == set(condition.kinds) == {*BASES, "fund-allocation"}

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.audit.usage import CounterUse, Metered, UsageView
+from appliance.audit.usage import CounterUse, Metered, RegisterUse, UsageView
 from appliance.letters.money import print_amount
 from mgmt_service.access import Access, Area
 from mgmt_service.areas.audit import MICROSECONDS
@@ -92,6 +92,7 @@ class Usage(msgspec.Struct, frozen=True):
     after: str
     """Empty: that is still to come."""
     counters: list[CounterLine]
+    registers: list[RegisterUse]
     bars: list[DayBar]
     highest: int
     events: int
@@ -129,6 +130,7 @@ def usage(context: Context, owner: str, query: Asked) -> Usage:
         before=_moved(month, -1),
         after=_moved(month, 1) if month < today else "",
         counters=[_counter(book, one) for one in found.counters],
+        registers=found.registers,
         bars=bars,
         highest=highest,
         events=sum(one.events for one in bars),

@@ -9,7 +9,7 @@ import msgspec
 
 from appliance.api.application import query_of
 from appliance.api.bodies import BodyDamaged
-from appliance.api.filing.filed import filed_as
+from appliance.api.filing.filed import filed_at_hand
 from appliance.api.letters.views import open_view
 from appliance.api.messages import Request, Response
 from appliance.api.tables import table
@@ -17,8 +17,7 @@ from appliance.filing.later import next_look
 from appliance.instants import rfc3339
 from appliance.letters.event import LetterId
 from appliance.letters.fields import moment
-from appliance.recorder.errors import SegmentNotMounted
-from appliance.store.segments import SegmentDamaged
+from appliance.recorder.errors import Archived
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
@@ -50,8 +49,8 @@ class Filing(msgspec.Struct, frozen=True, kw_only=True):
     receipt: str
     """The number of the receipt that came with it; empty: none did."""
     unread: str
-    """Why `number`, `event` and `receipt` are not known, the code of what stands against it: segment-not-mounted,
-    segment-damaged, body-damaged. Empty: they are."""
+    """Why `number`, `event` and `receipt` are not known, the code of what stands against it: archived,
+    body-damaged. Empty: they are."""
 
 
 async def filings(worker: Worker, request: Request) -> Response:
@@ -73,8 +72,8 @@ async def _told(worker: Worker, tenant: str, letter: LetterState) -> Filing:
     adapter = next((one for one in adapters if letter.state in one.states), None) or next(iter(adapters), None)
     number = event = receipt = unread = ""
     try:
-        filed = await filed_as(worker, tenant, adapter, letter)
-    except (SegmentNotMounted, SegmentDamaged, BodyDamaged) as error:
+        filed = await filed_at_hand(worker, tenant, adapter, letter)
+    except (Archived, BodyDamaged) as error:
         unread = error.code
     else:
         number, event = filed.number, filed.newest.event

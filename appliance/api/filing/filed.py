@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from appliance.api.letters.rows import letter_rows
 from appliance.letters.artifact import decode_artifact
@@ -32,20 +32,39 @@ class Filed:
 
 
 async def filed_as(worker: Worker, tenant: str, adapter: Adapter | None, letter: LetterState) -> Filed:
-    """Follows the letter's events back to the one that put it into the outbox, for so many at most. Raises
+    """Looks through the letter's newest events, LOOKED_AT of them at most, out of the archive if need be. Raises
     SegmentNotMounted, SegmentDamaged, BodyDamaged."""
-    event = newest = await _event(worker, tenant, letter, letter.number)
+    rows = letter_rows(worker.recorder, tenant, bytes.fromhex(letter.letter), _first(adapter, letter) - 1)
+    async with contextlib.aclosing(rows):
+        found = [_event(worker, tenant, row) async for place, row in rows if place <= letter.number]
+    return _filed(found, adapter, letter.letter)
+
+
+async def filed_at_hand(worker: Worker, tenant: str, adapter: Adapter | None, letter: LetterState) -> Filed:
+    """The same where nothing of it is in the archive, of which a page of letters would read too much. Raises Archived,
+    BodyDamaged."""
+    after = _first(adapter, letter) - 1
+    rows = await worker.recorder.query("letter_records", tenant, bytes.fromhex(letter.letter), after, LOOKED_AT)
+    return _filed(
+        [_event(worker, tenant, row) for place, row in rows if place <= letter.number], adapter, letter.letter
+    )
+
+
+def _first(adapter: Adapter | None, letter: LetterState) -> int:
+    """The place, among the letter's own events, of the first that is looked at."""
+    return letter.number if adapter is None else max(1, letter.number - LOOKED_AT + 1)
+
+
+def _filed(events: list[Event], adapter: Adapter | None, letter: str) -> Filed:
+    number = ticket = ""
     if adapter is None:
-        return Filed("", "", newest)
-    ticket = ""
-    for number in range(letter.number, max(0, letter.number - LOOKED_AT), -1):
-        if number < letter.number:
-            event = await _event(worker, tenant, letter, number)
-        if _state_after(event, letter.letter) == adapter.state:
-            return Filed(event.digest(), ticket, newest)
-        if adapter.later is not None and event.event == adapter.later.event and not ticket:
+        return Filed(number, ticket, events[-1])
+    for event in events:
+        if _state_after(event, letter) == adapter.state:
+            number, ticket = event.digest(), ""
+        elif number and adapter.later is not None and event.event == adapter.later.event:
             ticket = str(event.data.get("ticket", ""))
-    return Filed("", "", newest)
+    return Filed(number, ticket, events[-1])
 
 
 def _state_after(event: Event, letter: str) -> str:
@@ -53,9 +72,5 @@ def _state_after(event: Event, letter: str) -> str:
     return next((part.state for part in event.parts if part.letter == letter), event.state)
 
 
-async def _event(worker: Worker, tenant: str, letter: LetterState, number: int) -> Event:
-    """By its place among the letter's own events: that which split a letter off is the letter's first."""
-    rows = letter_rows(worker.recorder, tenant, bytes.fromhex(letter.letter), number - 1, 1)
-    async with contextlib.aclosing(rows):
-        _, row = await anext(rows)
+def _event(worker: Worker, tenant: str, row: list[Any]) -> Event:
     return read_event(decode_artifact(worker.cipher_of(tenant).open(row[1], row[-1]).artifact).event)

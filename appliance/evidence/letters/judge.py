@@ -401,6 +401,9 @@ class _Work:
         trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
         items = Round(inputs, self.context, trusted, outside, {}).judge()
         trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
+        if _signatures(sealed.seal) != 1:
+            # Any other tenant of the box could have it sign the same manifest, and stand beside who sealed it.
+            journal.refuse("seal", SubIndication.FORMAT_FAILURE, "The seal is not of one signature alone.")
         if _MANIFEST not in items[_SEAL].covers:
             journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal does not show that it is over this manifest.")
         shown = list(items[_SEAL].shown)
@@ -449,6 +452,13 @@ class _Work:
             parts=file_facts(sealed.files), signers=found.signers,
             indication=worst([journal.indication, found.indication]),
         )  # fmt: skip
+
+
+def _signatures(seal: bytes) -> int:
+    try:
+        return len(cms.read_signed_data(seal).signers)
+    except DerError:  # which the seal's own findings say
+        return 1
 
 
 def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None, str]:
