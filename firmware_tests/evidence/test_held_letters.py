@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.evidence import held_letters
+from appliance.evidence import held_letters, verify
 from appliance.evidence.held_letters import HeldLetter, held_letter
 from firmware_tests.evidence.corpus import PACKED
 from firmware_tests.evidence.letters import (
@@ -67,3 +67,18 @@ def test_a_file_of_too_many_certificates_lists_and_answers_is_not_looked_at(monk
     assert held(helped) is not None
     monkeypatch.setattr(held_letters, "MOST_HELPERS", 2)
     assert held(helped) is None
+
+
+@pytest.mark.parametrize(("approvals", "cards", "looked_at"), [(4, 4, True), (5, 4, False), (17, 0, False)])
+def test_a_file_of_too_many_approvals_is_not_looked_at(
+    approvals: int, cards: int, looked_at: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(held_letters, "MOST_TRIES", 16)
+    monkeypatch.setattr(held_letters, "verify", lambda *files, **_: looked.append(files) or verify(*files, **_))
+    spoiled = {
+        "event-0001.json": b'{"approvals":[' + b",".join([b"{}"] * approvals) + b"]}",
+        "event-0001/approvers.json": b'{"persons":[{},{"credentials":[' + b",".join([b"{}"] * cards) + b"]}]}",
+    }
+    assert held(changed(lambda entries: entries.update(spoiled))) is None
+    assert bool(looked) is looked_at
