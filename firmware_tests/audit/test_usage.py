@@ -1,4 +1,4 @@
-"""What a tenant's letters count: its own counters, and apart from them what it asked of registers shared with others."""
+"""What a tenant's letters count: its own counters, and apart from them what it asked of shared registers."""
 
 from __future__ import annotations
 
