@@ -155,6 +155,8 @@ def _field(name: str, path: str, kind: Any, value: Any, required: bool, known: K
             help_ = _("Separate them by spaces or lines.")
             if name in _CERTIFICATES:
                 return Field(**made, kind="certificates", help=_("PEM, the key’s own certificate first."))
+            if name == "permissions":
+                help_ += " " + _("party-ID: it acts for the party with this id; party-*: for every party.")
             shown = "\n".join(map(str, value)) if isinstance(value, list) else value
             return Field(**(made | {"value": shown}), kind="list", help=help_, suggestions=_suggest(name, known))
         case _:

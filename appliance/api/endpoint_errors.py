@@ -23,6 +23,7 @@ from appliance.letters.errors import (
     IdsNotGiven,
     KindUnknown,
     OpenedTooEarly,
+    PartyMissing,
     RecipientRefused,
     RoleMissing,
     SealObjectRefused,
@@ -73,7 +74,7 @@ SEALING: Final = (
     ContentMismatch, *OF_DOCUMENTS,
 )  # fmt: skip
 JUDGING: Final[tuple[type[CinnabarError], ...]] = (
-    KindUnknown, IdsNotGiven, FieldRefused, EventRefused, RoleMissing, ConditionNotMet, EnvelopeRefused,
+    KindUnknown, IdsNotGiven, FieldRefused, EventRefused, RoleMissing, PartyMissing, ConditionNotMet, EnvelopeRefused,
     EnvelopeElsewhere, EnvelopeDamaged, RecipientRefused, DisclosureRefused, *OF_DOCUMENTS,
 )  # fmt: skip
 LETTERS: Final = (

@@ -341,13 +341,18 @@ class LeaveFederation(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fi
 # Applications
 
 
+PARTY = "party-"
+"""Before the id of a party that an application acts for, or `*`, among its permissions."""
+Permission = Annotated[str, msgspec.Meta(pattern=r"\A(?:\*|[a-z0-9-]{1,64}|party-(?:\*|[A-Za-z0-9.:_-]{1,64}))\Z")]
+"""Of an application; a party's id is written as letters have it."""
+
+
 class EnrolApplication(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="enrol-application"):
-    """Add an application, or give it other permissions: names of units and seal keys, or `*`."""
+    """Add an application, or give it other permissions: names of units and seal keys, `role-NAME`, `partner-NAME`,
+    `party-ID` of whom it acts for; `*` for all, `party-*` for every party."""
 
     application: Name
-    permissions: Annotated[
-        list[Annotated[str, msgspec.Meta(pattern=r"\A(?:\*|[a-z0-9-]{1,64})\Z")]], msgspec.Meta(max_length=MOST_NAMES)
-    ]
+    permissions: Annotated[list[Permission], msgspec.Meta(max_length=MOST_NAMES)]
 
 
 class EnrolCertificate(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="enrol-certificate"):

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from appliance.ceremonies.actions import (
+    PARTY,
     Action,
     AmendConstitution,
     ApprovalTier,
@@ -301,6 +302,10 @@ class _Voice:
     def text(self, name: str, value: str) -> str:
         if (name, value) in MEANINGS:
             return f"{value}{self.say('colon')}{self.pick(MEANINGS[name, value])}"
+        if name == "permissions" and value.startswith(PARTY):
+            party = value.removeprefix(PARTY)
+            said = self.say("every_party") if party == "*" else self.say("one_party")
+            return f"{value}{self.say('colon')}{said}"
         if name in {"certificate", "encrypt_certificate"} and len(value) != 64:
             return self.certificate(value)
         if name in _WRITTEN:

@@ -415,6 +415,8 @@ WORDS: Final[dict[str, Pair]] = {
     "no": ("no", "否"),
     "none": ("none", "无"),
     "unlimited": ("no limit", "不限"),
+    "one_party": ("acts for the party with this id", "代表该标识的当事人行事"),
+    "every_party": ("acts for every party", "代表所有当事人行事"),
     "kind": ("{id}, version {version}, {title}", "{id}，第{version}版，{title}"),
     "image_words": ("The same in words", "以单词表示"),
     "terms_limits": ("Limits, version {version}", "限额，第{version}版"),

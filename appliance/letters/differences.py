@@ -193,6 +193,8 @@ def _event(path: str, old: Event, new: Event) -> Iterator[Difference]:
     yield from _sets(f"{path}.from", old.from_, new.from_, "loosened", "tightened", running=running)
     yield from _change(f"{path}.to", old.to, new.to, running=running)
     yield from _sets(f"{path}.by", old.by, new.by, "loosened", "tightened", running=running)
+    before, after = ([f"{role} = {name}" for role, name in event.acts_for.items()] for event in (old, new))
+    yield from _sets(f"{path}.acts_for", before, after, "tightened", "loosened", running=running)
     yield from _sets(f"{path}.fields", old.fields, new.fields, "loosened", "tightened", running=running)
     yield from _part(f"{path}.data", old.data, new.data, running=running)
     yield from _change(f"{path}.value", old.value, new.value, running=running)

@@ -47,6 +47,13 @@ class RoleMissing(NotAuthorised):
     title = "The application's roles do not allow this event"
 
 
+class PartyMissing(NotAuthorised):
+    """The application is not enrolled for the party whose event this is."""
+
+    code = "party-missing"
+    title = "The application does not act for this party"
+
+
 class ApprovalMissing(CinnabarError):
     """Approvals that the kind wants are not there, not valid, or not in order."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from appliance.instants import rfc3339
 from appliance.letters.conditions import Values, look, settle
 from appliance.letters.effects import value_of
-from appliance.letters.errors import EventRefused, FieldRefused, RoleMissing
+from appliance.letters.errors import EventRefused, FieldRefused, PartyMissing, RoleMissing
 from appliance.letters.event import (
     RECEIPT_NUMBER,
     Actor,
@@ -83,15 +83,18 @@ def judge(
     roles: frozenset[str],
     now_us: int,
     others: Mapping[str, LetterState],
+    parties: frozenset[str] = frozenset(),
 ) -> Decision:
     """Decide about one event. `now_us`: the box's clock, microseconds since the epoch; `others`: the tenant's letters
-    that conditions name, by id; `roles`: of the application, "*" for all.
+    that conditions name, by id; `roles`: of the application, "*" for all; `parties`: ids of those that it acts for,
+    "*" for all.
 
-    Raises FieldRefused, EventRefused, RoleMissing, ConditionNotMet.
+    Raises FieldRefused, EventRefused, RoleMissing, PartyMissing, ConditionNotMet.
     """
     kind = loaded.kind
     rule = _rule(kind, before, asked, roles)
     clear, disclosures = _fields(kind, rule, before, asked)
+    _acts_for(rule, asked, clear if before is None else before.fields, roles, parties)
     check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
     after = (before.fields if before is not None else {}) | clear
     hidden = {name: value_of(before, name) for name in before.hidden} if before is not None else {}
@@ -149,6 +152,19 @@ def _rule(kind: Kind, before: LetterState | None, asked: Asked, roles: frozenset
         may = [name for name, one in kind.events.items() if before.state in one.from_]
         raise EventRefused(f"the letter is {before.state}: it may {', '.join(may) or 'have no event any more'}")
     return rule
+
+
+def _acts_for(
+    rule: Rule, asked: Asked, standing: Mapping[str, Any], roles: frozenset[str], parties: frozenset[str]
+) -> None:
+    """One role is enough: a role that the kind ties to no party, or one whose party the application acts for."""
+    held = roles.intersection(rule.by)
+    if "*" in roles or "*" in parties or not held <= rule.acts_for.keys():
+        return
+    names = sorted({rule.acts_for[role] for role in held})
+    # A field that nobody has set yet is nobody's.
+    if not any(name in standing and standing[name].get("id") in parties for name in names):
+        raise PartyMissing(f"{asked.event} needs the permission party-ID with the id of {' or '.join(names)}")
 
 
 def _required(declared: Mapping[str, Any]) -> list[str]:

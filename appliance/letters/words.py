@@ -113,6 +113,8 @@ def _field(field: Field, place: int) -> str:
 
 
 def _event(event: Event, place: int) -> Iterator[str]:
+    for role, name in event.acts_for.items():
+        yield (f"{role}: only who acts for its {name}", f"{role}：仅限代表 {name} 的应用")[place]
     if event.data:
         yield ("needs: ", "数据：")[place] + ", ".join(event.data)
     if event.fields and event.from_:

@@ -20,6 +20,7 @@ from appliance.ceremonies.actions import (
     AmendConstitution,
     ApprovalTier,
     CreateTenant,
+    EnrolApplication,
     EnrolCertificate,
     InstallKind,
     Lock,
@@ -240,6 +241,22 @@ def test_tiers_are_shown_one_by_one() -> None:
     said = text_of(explain_action(SetApprovalPolicy(tenant="demo", policy="p", tiers=tiers), "en"))
     assert "1000.50 EUR: 1 of ann, bo, in any order" in said
     assert "any amount EUR: 2 of ann, bo, one after another" in said
+
+
+def test_for_whom_an_application_acts_is_said_and_spelled_one_way() -> None:
+    allowed = ["demo-seal", "role-holder", "party-91440101MA5CUYJL1K"]
+    one = EnrolApplication(tenant="demo", application="desk", permissions=allowed)
+    every = EnrolApplication(tenant="demo", application="desk", permissions=["party-*"])
+    assert "party-91440101MA5CUYJL1K: acts for the party with this id" in text_of(explain_action(one, "en"))
+    assert "party-91440101MA5CUYJL1K：代表该标识的当事人行事" in text_of(explain_action(one, "zh-Hans"))
+    assert "party-*: acts for every party" in text_of(explain_action(every, "en"))
+    assert "party-*：代表所有当事人行事" in text_of(explain_action(every, "zh-Hans"))
+    for wrong in ("91440101MA5CUYJL1K", "party-a b", "party-**", "Party-1", "role-*", "party-" + "9" * 65):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(
+                {"action": "enrol-application", "tenant": "demo", "application": "desk", "permissions": [wrong]},
+                EnrolApplication,
+            )
 
 
 def test_a_kind_of_letter_is_shown_by_what_may_happen_and_by_its_digest_in_words() -> None:

@@ -27,6 +27,7 @@ CASES = [
     ("del d['states']['held']", "states.held", "removed", True),
     ("d['states']['lost'] = d['states']['gone']", "states.lost", "added", False),
     ("e['draft']['by'].append('robot')", "events.draft.by", "loosened", False),
+    ("e['pay']['acts_for'] = {'maker': 'seller'}", "events.pay.acts_for", "tightened", True),
     ("e['pay']['by'] = ['holder']", "events.pay.by", "tightened", True),
     ("e['pay']['from'].append('drafted')", "events.pay.from", "loosened", True),
     ("del e['redeem']", "events.redeem", "removed", True),

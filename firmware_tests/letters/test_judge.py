@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import CinnabarError
-from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, RoleMissing
+from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, PartyMissing, RoleMissing
 from appliance.letters.event import Actor, KindReference, Receipt, read_event
 from appliance.letters.judge import Asked, happened, judge
+from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, follow
 from firmware_tests.letters.kinds import BID_BOND, FIELDS, catalogue
 
@@ -134,6 +135,58 @@ def test_a_missing_field_a_foreign_role_and_a_late_claim_are_refused() -> None:
         step(letter, "claim", now=NOON + 10**17, data={"claimed": FIELDS["amount"], "reason": "x"})
     with pytest.raises(EventRefused, match="not before 2099-12-31"):
         step(letter, "expire")
+
+
+OWN, OTHER = {"name": "甲供应商", "id": "91440101MA5AAAAA1A"}, {"name": "乙供应商", "id": "91440101MA5BBBBB2B"}
+
+
+@pytest.mark.parametrize(
+    ("roles", "parties", "may"),
+    [
+        ({"holder"}, {OWN["id"]}, True),
+        ({"holder"}, {"*"}, True),
+        ({"platform"}, set(), True),
+        ({"holder", "platform"}, {OTHER["id"]}, True),  # one role that the kind ties to no party is enough
+        ({"*"}, set(), True),
+        ({"holder"}, set(), False),
+        ({"holder"}, {OTHER["id"]}, False),
+        ({"holder"}, {OWN["id"].lower(), OWN["name"], ""}, False),
+        ({"holder", "supplier"}, {OTHER["id"]}, False),
+    ],
+)
+def test_a_firms_program_passes_on_what_that_firm_holds(roles: set[str], parties: set[str], may: bool) -> None:
+    voucher = catalogue("credit-voucher")
+    held = LetterState(
+        letter=LETTER,
+        kind=KindReference(digest=voucher.digest, id="credit-voucher", version=voucher.kind.version),
+        state="held",
+        number=2,
+        head="00" * 32,
+        fields={"debtor": OTHER, "holder": OWN, "due": "2027-06-30"},
+        begun="2026-09-01T00:00:00.000000Z",
+        balance=5_000_000,
+        currency="CNY",
+    )
+    # To the other firm: who is going to hold a part does not say whose it was.
+    row = {"amount": {"amount": "1.00", "currency": "CNY"}, "holder": OTHER}
+    asked = Asked("transfer", LETTER, data={"parts": [row]}, parts=("cd" * 16,))
+    refused = pytest.raises(PartyMissing, match="transfer needs the permission party-ID with the id of holder")
+    with contextlib.nullcontext() if may else refused:
+        judge(voucher, held, asked, ACTOR, frozenset(roles), NOON, {}, frozenset(parties))
+
+
+def test_who_begins_a_letter_acts_for_the_party_that_it_names() -> None:
+    issue = msgspec.structs.replace(BID_BOND.kind.events["issue"], acts_for={"guarantor": "bidder"})
+    events = BID_BOND.kind.events | {"issue": issue}
+    bond = LoadedKind(kind=msgspec.structs.replace(BID_BOND.kind, events=events), digest=BID_BOND.digest)
+
+    def begin(bidder: dict[str, str]) -> None:
+        asked = Asked("issue", LETTER, fields=FIELDS | {"bidder": bidder})
+        judge(bond, None, asked, ACTOR, frozenset({"guarantor"}), NOON, {}, frozenset({OWN["id"]}))
+
+    begin(OWN)
+    with pytest.raises(PartyMissing, match="bidder"):
+        begin(OTHER)
 
 
 def test_a_consent_serves_while_its_time_lasts() -> None:

@@ -55,6 +55,11 @@ def test_a_kind_is_shown_in_both_languages_with_its_picture(tmp_path: Path) -> N
         ElementTree.parse(svg)  # noqa: S314 - made here
 
 
+def test_a_kind_says_whose_an_event_is() -> None:
+    assert "holder: only who acts for its holder" in run("show", "credit-voucher").output
+    assert "holder：仅限代表 holder 的应用" in run("show", "credit-voucher", "--language", "zh").output
+
+
 def test_two_versions_are_compared(sample: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.toml"
     text = sound_kind.TEXT.replace("version = 1", "version = 2").replace('by = ["holder"]', 'by = ["holder", "desk"]')

@@ -19,6 +19,8 @@ from appliance.letters.patterns import example
 from appliance.letters.state import LetterState, begin_part, follow
 
 ACTOR = Actor(application="core", box="0b" * 16, tenant="acme")
+FIRM = "91440101MA5CUYJL1K"
+"""Id of every party in a walk; the application acts for it."""
 START = moment("2030-01-01T00:00:00Z", "")
 DAY = 86_400_000_000
 LETTER = "ab" * 16
@@ -61,7 +63,7 @@ def value_of(kind: Kind, name: str, field: Field, day: int = 0) -> Any:  # JSON
         case "digest":
             return hashlib.sha256(name.encode()).hexdigest()
         case "party":
-            return {"name": "华南建设集团有限公司", "id": "91440101MA5CUYJL1K"}
+            return {"name": "华南建设集团有限公司", "id": FIRM}
         case "letter":
             return hashlib.sha256(name.encode()).hexdigest()[:32]
         case "table":
@@ -107,7 +109,7 @@ def walk(loaded: LoadedKind, path: list[tuple[Way, bool]]) -> Iterator[Step]:
         if rule.not_before is not None:
             now = max(now, moment(values_of(kind)[rule.not_before], kind.zone) + DAY)
         asked, others = ask(kind, way, letter)
-        decision = judge(loaded, letter, asked, ACTOR, frozenset(rule.by[:1]), now, others)
+        decision = judge(loaded, letter, asked, ACTOR, frozenset(rule.by[:1]), now, others, frozenset({FIRM}))
         made = msgspec.structs.replace(decision.draft, at=happened(now, letter))
         before, letter = letter, follow(letter, made)
         assert (letter.state, decision.draft.state) == (way.after, way.after), way

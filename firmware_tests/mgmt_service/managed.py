@@ -25,6 +25,8 @@ from firmware_tests.letters.kinds import install
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 
+FIRM = "91440101MA5CUYJL1K"
+"""Unified social credit code of a firm that a program acts for."""
 OFFICERS = ("ann", "bo", "cai")
 
 
@@ -110,6 +112,10 @@ class ManagedBox:
         return officer
 
     def found(self, threshold: int = 1) -> None:
+        """Officers of the box and of both tenants; the other one has programs that act for a firm, and for all."""
+        with self.running.admin() as admin:
+            admin.enrol_application("other", "party-desk", ["role-holder", f"party-{FIRM}"])
+            admin.enrol_application("other", "party-hub", ["role-holder", "party-*"])
         rosters = {"box": OFFICERS, "tenant/demo": OFFICERS, "tenant/other": ("dora", "eli")}
         self.found_with(rosters, threshold)
 

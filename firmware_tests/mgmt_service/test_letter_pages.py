@@ -56,6 +56,12 @@ def test_kinds_are_seen_with_their_life(managed: ManagedBox, officer: OfficerBro
     look(officer, "kind")
 
 
+def test_a_kind_s_page_says_whose_an_event_is(ann: Visitor) -> None:
+    page = ann.get("/kinds/demo/credit-voucher").text
+    assert "Only acting for" in page
+    assert "holder: Holder" in page
+
+
 def test_a_letter_is_found_read_and_taken_away(managed: ManagedBox, officer: OfficerBrowser, letters: Letters) -> None:
     page = officer.page
     page.goto(managed.origin() + "/letters/demo")

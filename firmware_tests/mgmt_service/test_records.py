@@ -18,7 +18,7 @@ import pytest
 
 from appliance.evidence import NamedBytes, verify
 from appliance.evidence.directory import load_trust
-from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
+from firmware_tests.mgmt_service.managed import FIRM, ManagedBox, Visitor
 from firmware_tests.running import wait_until
 from mgmt_service.areas.keys import key_steps, successor
 
@@ -135,6 +135,20 @@ def test_a_tenant_s_applications_are_its_own(dora: Visitor) -> None:
     assert certificate["days_left"] > 0
     for step in shown["steps"] + shown["applications"][0]["steps"] + certificate["steps"]:
         assert dora.get(step["link"]).status_code == 200, step
+
+
+def test_for_whom_an_application_acts_stands_on_its_tenant_s_page(dora: Visitor) -> None:
+    shown = {one["name"]: one for one in get(dora, "/tenants/other")["applications"]}
+    desk, hub = shown["party-desk"], shown["party-hub"]
+    assert (desk["permissions"], desk["parties"]) == (["role-holder"], [FIRM])
+    assert (hub["permissions"], hub["parties"]) == (["role-holder"], ["*"])
+    page = dora.get("/tenants/other").text
+    assert f"Acts for the parties: <code>{FIRM}</code>" in page
+    assert "Acts for every party." in page
+    (change,) = [step for step in desk["steps"] if step["what"] == "permissions"]
+    form = dora.get(change["link"]).text
+    assert f"party-{FIRM}" in form, "who changes the permissions begins with all of them"
+    assert "it acts for the party with this id" in form
 
 
 # Records

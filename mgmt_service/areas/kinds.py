@@ -296,6 +296,8 @@ def _facts(kind: Kind, event: Event) -> Iterator[tuple[str, str]]:
     yield _("In the states"), states or _("it begins the letter")
     yield _("State after it"), _state(kind, event.to) if event.to else _("the same")
     yield _("By applications that are"), " / ".join(event.by)
+    for role, name in event.acts_for.items():
+        yield _("Only acting for"), f"{role}: {field_label(kind.fields, name)}"
     for label, names in ((_("Comes with"), event.data), (_("Sets"), event.fields), (_("Opens"), event.opens)):
         if names and (event.from_ or names is not event.fields):
             yield label, ", ".join(field_label(fields, name) for name in names)

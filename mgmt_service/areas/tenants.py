@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from appliance.ceremonies import BOX, tenant_scope
+from appliance.ceremonies.actions import PARTY
 from appliance.errors import NotFound
 from appliance.letters.seal_object import read_seal_object
 from mgmt_service.access import Access, Area, Named
@@ -73,6 +74,9 @@ class ApplicationLine(msgspec.Struct, frozen=True):
     name: str
     state: str
     permissions: list[str]
+    """But for those of parties."""
+    parties: list[str]
+    """Ids of the parties that it acts for; `*`: of all."""
     certificates: list[CertificateLine]
     steps: list[Step]
 
@@ -235,7 +239,8 @@ def _application(tenant: str, one: dict[str, Any], deciding: bool) -> Applicatio
     return ApplicationLine(
         name=name,
         state=one["state"],
-        permissions=one["permissions"],
+        permissions=[each for each in one["permissions"] if not each.startswith(PARTY)],
+        parties=[each.removeprefix(PARTY) for each in one["permissions"] if each.startswith(PARTY)],
         certificates=[_certificate(tenant, certificate, now, deciding) for certificate in one["certificates"]],
         steps=steps,
     )

@@ -27,6 +27,7 @@ from appliance.api.letters.sealing import Sealing
 from appliance.api.letters.veil import accept, open_fields, tallies
 from appliance.api.letters.views import read_letters
 from appliance.asic import JSON_TYPE, event_manifest, event_names
+from appliance.ceremonies.actions import PARTY
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
 from appliance.letters.conditions import withhold
 from appliance.letters.errors import ConditionNotMet
@@ -129,10 +130,11 @@ async def decide(
         opened=opened,
     )
     roles = frozenset(one.removeprefix(ROLE) for one in caller.permissions if one.startswith(ROLE) or one == "*")
+    parties = frozenset(one.removeprefix(PARTY) for one in caller.permissions if one.startswith(PARTY))
     actor = Actor(application=caller.application, box=worker.settings.box_id, tenant=caller.tenant)
     now_us = worker.clock.read().time_us
     try:
-        return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others)
+        return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others, parties)
     except ConditionNotMet as error:
         if wanted.told_of is None:
             raise

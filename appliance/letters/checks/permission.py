@@ -1,4 +1,4 @@
-"""What an event waits for: approvals by tiers, times, conditions on other letters; and what opens veiled fields."""
+"""Whose an event is, what it waits for (approvals, times, conditions on other letters), what opens veiled fields."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ _POLICY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
 def permission(kind: Kind) -> Iterator[Finding]:
-    """Every finding about approvals, times, the fields of conditions, and veiled fields."""
+    """Every finding about parties, approvals, times, the fields of conditions, and veiled fields."""
     for name, event in kind.events.items():
         path = f"events.{name}"
+        for role, field in event.acts_for.items():
+            yield from _acts_for(kind, f"{path}.acts_for.{role}", event, role, field)
         if event.approvals is not None:
             yield from _approvals(kind, f"{path}.approvals", event, event.approvals)
         for member in ("not_before", "not_after"):
@@ -35,6 +37,18 @@ def permission(kind: Kind) -> Iterator[Finding]:
         for index, condition in enumerate(event.conditions):
             yield from _condition(kind, f"{path}.conditions[{index}]", event, condition)
     yield from _veil(kind)
+
+
+def _acts_for(kind: Kind, path: str, event: Event, role: str, name: str) -> Iterator[Finding]:
+    """A party whose id is always there: a role that waits for one that may be missing would be nobody's."""
+    if role not in event.by:
+        yield finding(path, "acts-for-nobody", name=role)
+    yield from named(kind, path, name, "party")
+    field = kind.fields.get(name)
+    if field is not None and field.type == "party" and not field.identified:
+        yield finding(path, "id-optional", name=name)
+    if field is not None and not field.required and not _set_before(kind, event, name):
+        yield finding(path, "not-required", name=name)
 
 
 def _set_before(kind: Kind, event: Event, name: str) -> bool:

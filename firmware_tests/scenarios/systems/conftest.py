@@ -192,8 +192,14 @@ def beneficiary(clients: Callable[[str], Client]) -> Client:
 
 @pytest.fixture(scope="session")
 def supplier(clients: Callable[[str], Client]) -> Client:
-    """A supplier's program at the platform: applicant, holder, borrower and subject of consents."""
+    """A program that serves all suppliers of the platform: applicant, holder, borrower and subject of consents."""
     return clients("supplier-desk")
+
+
+@pytest.fixture(scope="session")
+def second_tier(clients: Callable[[str], Client]) -> Client:
+    """One supplier's own program at the platform: it acts for SECOND_TIER alone."""
+    return clients("second-tier-desk")
 
 
 @pytest.fixture(scope="session")

@@ -27,18 +27,26 @@ class Desk(NamedTuple):
     roles: tuple[str, ...]
     kinds: tuple[str, ...] = ()
     """Of a partner, which speaks by messages alone: of which letters."""
+    parties: tuple[str, ...] = ()
+    """Ids of the firms whose program it is; `*`: it serves all of them."""
 
     @property
     def permissions(self) -> list[str]:
         partner = [f"partner-{self.name}"] if self.kinds else []
-        return [*(f"role-{role}" for role in self.roles), f"{self.tenant}-seal", f"{self.tenant}-tsu", *partner]
+        given = [*(f"role-{role}" for role in self.roles), *(f"party-{party}" for party in self.parties), *partner]
+        return [*given, f"{self.tenant}-seal", f"{self.tenant}-tsu"]
+
+
+SECOND_TIER = {"name": "第二级供应商", "id": "91440101MA5TIER02X"}
+"""A supplier that has a program of its own."""
 
 
 DESKS = (
     Desk("guarantor", "beneficiary-desk", ("beneficiary",)),
-    Desk("platform", "supplier-desk", ("supplier", "holder", "subject", "borrower", "applicant")),
-    Desk("platform", "core-desk", ("debtor", "core-firm")),
-    Desk("platform", "funder-desk", ("funder", "bank")),
+    Desk("platform", "supplier-desk", ("supplier", "holder", "subject", "borrower", "applicant"), parties=("*",)),
+    Desk("platform", "core-desk", ("debtor", "core-firm"), parties=("*",)),
+    Desk("platform", "second-tier-desk", ("holder",), parties=(SECOND_TIER["id"],)),
+    Desk("platform", "funder-desk", ("funder", "bank"), parties=("*",)),
     Desk("guarantor", "trade-centre", ("platform", "depositor"), ("bid-bond-veiled", "sealed-deposit")),
     Desk("guarantor", "reguarantor", ("other-bank",), ("attestation",)),
     Desk("platform", "srm", ("supplier", "platform"), ("purchase-order", "credit-voucher")),

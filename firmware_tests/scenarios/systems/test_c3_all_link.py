@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
-from firmware_tests.scenarios.systems.practice import Offline, day, firm, number, refuses, sealed_refusal, yuan
+from firmware_tests.scenarios.systems.desks import SECOND_TIER
+from firmware_tests.scenarios.systems.practice import Offline, day, firm, number, receipt, refuses, sealed_refusal, yuan
 from firmware_tests.scenarios.systems.vouchers import CORE_FIRM, issued, parts, total
 
 not_yet("C3", "K19", "a second box that takes over, and its latency budget, come with the fleet")
 
 
-def test_c3_many_tiers_to_payment(platform: Client, supplier: Client, core_firm: Client, offline: Offline) -> None:
+def test_c3_many_tiers_to_payment(
+    platform: Client, supplier: Client, second_tier: Client, core_firm: Client, offline: Offline
+) -> None:
     letter = issued(supplier, core_firm, "100000.00", due=day())
     chain = [letter]
 
     with shows("C3", "K9", "Six tiers: each passes part of what it has to the next, and nothing is lost on the way"):
         for tier in range(2, 8):
-            share = parts((f"{10_000 * (9 - tier)}.00", firm(f"第{tier}级供应商")))
-            chain += supplier.letter_event(chain[-1], "transfer", data=share).parts
+            taker = SECOND_TIER if tier == 2 else firm(f"第{tier}级供应商")
+            holder = second_tier if tier == 3 else supplier
+            share = parts((f"{10_000 * (9 - tier)}.00", taker))
+            chain += holder.letter_event(chain[-1], "transfer", data=share).parts
         assert str(total(platform, chain)) == "100000.00"
         assert platform.letter(chain[-1]).balance == "20000.00"
+
+    with shows("C3", "K9 K15", "A supplier's own program passes on what that supplier holds, and no other firm's part"):
+        pledge: dict[str, Any] = {"fields": {"funder": firm("某银行")}, "receipts": [receipt("zhongdeng")]}
+        for other in (chain[0], chain[2]):
+            with refuses("party-missing", "party-ID with the id of holder"):
+                second_tier.letter_event(other, "transfer", data=parts(("1.00", SECOND_TIER)))
+            with refuses("party-missing"):
+                second_tier.letter_event(other, "pledge", **pledge)
 
     def instruct(letter: str, amount: str, payee: dict[str, str]) -> str:
         fields = {
