@@ -14,10 +14,11 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from appliance.base64url import from_base64url
 from appliance.box.home import Home
-from appliance.ceremonies import Action, encode
+from appliance.ceremonies import Action, QuorumMissing, encode
 from appliance.client import Client, Credentials
 from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console.client import ConsoleClient
@@ -44,6 +45,7 @@ class ManagedBox:
         self.running = RunningBox(root, *(tenants or ("demo", "other")))
         self.officers: dict[str, SoftwareOfficer] = {}
         self.clients: list[httpx.Client] = []
+        self.threshold = 1
 
     @property
     def home(self) -> Home:
@@ -121,6 +123,7 @@ class ManagedBox:
 
     def found_with(self, rosters: Mapping[str, Sequence[str]], threshold: int = 1) -> None:
         """The first constitution: officers by scope, and as persons whoever else has been confirmed."""
+        self.threshold = threshold
         for name in dict.fromkeys(name for officers in rosters.values() for name in officers):
             self.candidate(name)
         with self.console() as console:
@@ -148,7 +151,8 @@ class ManagedBox:
         return shown
 
     def decide(self, *actions: Action) -> list[str]:
-        """A ceremony from proposal to execution: ann asks, bo approves. What the console showed meanwhile."""
+        """A ceremony from proposal to execution: ann asks, as many others as the threshold says approve, and one
+        approval short of them nothing is executed. What the console showed meanwhile."""
         return self._held(actions)[1]
 
     def held(self, *actions: Action) -> dict[str, Any]:
@@ -159,9 +163,13 @@ class ManagedBox:
 
     def _held(self, actions: Sequence[Action]) -> tuple[str, list[str]]:
         digest = self._proposed(actions)
-        self.say(digest, "request ann", "approve bo")
+        *others, last = OFFICERS[1 : 1 + self.threshold]
+        self.say(digest, "request ann", *(f"approve {name}" for name in others))
         shown: list[str] = []
         with self.desk() as desk, self.console() as console:
+            with pytest.raises(QuorumMissing):
+                desk.execute(digest)
+            self.say(digest, f"approve {last}")
             desk.execute(digest)
 
             def ended() -> bool:

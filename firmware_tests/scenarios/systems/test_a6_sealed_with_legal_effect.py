@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import os
+import re
 import subprocess
 from pathlib import Path
 
 import msgspec
 
+import hsm
+from appliance.box.settings import read_settings
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import ActivateKey, GenerateKey, ImportCertificate, RequestCertificate
 from appliance.client import Client
@@ -129,12 +133,20 @@ def test_a6_the_seal_key_has_the_certificate_of_a_recognised_ca(
     )
     request = RequestCertificate(**key, common_name="guarantor letters", organisation="guarantor", country="CN")
 
-    with shows("A6", "K17", "Its seal key is made in its HSM, by the quorum of its officers; what leaves is a request"):
+    with shows(
+        "A6",
+        "K17",
+        "Its seal key is made in its HSM once two officers approve what a third asks; what leaves is a request",
+    ):
         ceremony = hall.held(made, request)
         assert {"CKA_EXTRACTABLE"} <= set(ceremony["steps"][0]["facts"]["attributes"]["false"])
         (asked,) = [one["data"] for one in ceremony["outputs"] if one["name"].endswith(".csr.pem")]
         with refuses("not-permitted"):
             guarantor.seal("一份函件".encode(), seal_key="letters-2027")  # it has no certificate, and is not in use
+
+    with shows("A6", "K17", "OpenSC reads in the token that the key was made there, and can never be extracted"):
+        said = in_token(hall, "guarantor", "letters-2027")
+        assert "Access:     sensitive, always sensitive, never extractable, local" in said, said
 
     with shows(
         "A6", "K15", "A CA that is not the box's certifies it; officers take the certificate in, and put it to use"
@@ -156,3 +168,23 @@ def test_a6_the_seal_key_has_the_certificate_of_a_recognised_ca(
         verify = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", "seal", "-content", "letter"]
         verify += ["-CAfile", str(outside.root), "-purpose", "any", "-out", "/dev/null"]
         assert b"successful" in subprocess.run(verify, cwd=tmp_path, check=True, capture_output=True).stderr
+
+
+def in_token(hall: ManagedBox, name: str, key: str) -> str:
+    """What OpenSC's pkcs11-tool finds of a private key in a token of the box."""
+    settings = read_settings(hall.home.settings)
+    token = next(one for one in settings.tokens if one.name == name)
+    uri = hsm.Pkcs11Uri.parse(token.uri)
+    changed = {
+        variable: value.replace("{home}", str(hall.home.root)) for variable, value in settings.environment.items()
+    }
+    variables = os.environ | changed | {"PIN": (hall.home.root / token.pin_file).read_text().strip()}
+
+    def told(*asked: str) -> str:
+        command = ("pkcs11-tool", "--module", str(uri.module_path), *asked)
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
+
+    # By slot: a label would also find a token whose label begins with it, such as that of the release key.
+    slot = re.search(rf"\((0x[0-9a-f]+)\): [^\n]*\n  token label +: {uri.token}\n", told("--list-slots"))
+    assert slot is not None
+    return told("--slot", slot[1], "--login", "--pin", "env:PIN", "--list-objects", "--type", "privkey", "--label", key)

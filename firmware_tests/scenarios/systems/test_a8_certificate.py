@@ -8,7 +8,9 @@ import zipfile
 from pathlib import Path
 
 import httpx
+import msgspec
 
+from appliance.api.schemas import RecordAnswer
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.practice import Offline, day, firm, moment, number, printed, story, yuan
@@ -104,8 +106,22 @@ def test_a8_the_certificate_cannot_be_altered_and_is_traced(
         assert "Certificate of Evidence" in printed(tmp_path / "certificate.pdf")
 
     with shows("A8", "K18", "Each event is a leaf of the institution's log, with a proof under the log's signed head"):
-        record = guarantor.letter_events(letter).events[0].record
-        assert guarantor.record(record, wait_for_proof_s=5).proof is not None
+        events = guarantor.letter_events(letter).events
+        answers = [guarantor.record(event.record, wait_for_proof_s=5) for event in events]
+        assert len({answer.index for answer in answers}) == len(events) == 3
+        assert all(event.seal in answer.artifact for event, answer in zip(events, answers, strict=True))
+        moved = msgspec.structs.replace(answers[0], proof=answers[1].proof)
+        *found, of_moved = checked(offline, *answers, moved)
+        assert all(one >= {("commitment", "passed"), ("inclusion", "passed")} for one in found)
+        assert ("inclusion", "failed") in of_moved
+
+
+def checked(offline: Offline, *answers: RecordAnswer) -> list[set[tuple[str, str]]]:
+    """What the verifier finds of each record: the names of its checks and their outcomes."""
+    report = offline.verify(*(msgspec.json.encode(answer) for answer in answers))
+    return [
+        {(one["name"], one["outcome"]) for part in file["parts"] for one in part["checks"]} for file in report["files"]
+    ]
 
 
 def changed(file: bytes) -> bytes:

@@ -73,6 +73,15 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, hall: ManagedBo
             crossed = office.event(guarantor, further, "accept", by=["zhang-wei"])
             assert [one.threshold for one in crossed.warnings] == [7_000]
             assert guarantor.warnings().warnings[0].used == crossed.warnings[0].used == 75_000_000_000
+            small = {}
+            for liability, told in (("1100000.00", [8_500]), ("100000.00", []), ("900000.00", [9_500])):
+                small[filed(liability, debtor=debtor)] = told
+            for letter, told in small.items():
+                came = office.event(guarantor, letter, "accept", by=["zhang-wei"])
+                assert [one.threshold for one in came.warnings] == told
+            assert [one.threshold for one in guarantor.warnings().warnings[:3]] == [9_500, 8_500, 7_000]
+            for letter in small:
+                guarantor.letter_event(letter, "release")
         with shows("B10", "K12", "Many at once, over all workers: exactly what the limit leaves is accepted"):
             rush = firm("并发申请企业")
             asked = [filed("1000000.00", debtor=rush) for _ in range(8)]
@@ -132,7 +141,9 @@ def test_b10_tiers_and_alerts(guarantor: Client, office: Office, hall: ManagedBo
             with refuses("issuing-stopped", "paid-out"):
                 filed("1.00")
             assert [(one.kind, one.reason) for one in guarantor.limits().stopped] == [("guarantee-project", "paid-out")]
-        with shows("B10", "K12", "What stands goes on while issuing is stopped, until the quorum lets it go on"):
+        with shows(
+            "B10", "K12", "What stands goes on while issuing is stopped, until two officers approve that it goes on"
+        ):
             assert guarantor.letter_event(whole, "release").state == "released"
             let_go_on(hall, "guarantor", "guarantee-project")
             assert guarantor.letter(filed("1.00")).state == "filed"

@@ -71,7 +71,9 @@ def test_b1_from_onboarding_to_deregistration(
             office.event(guarantor, letter, "resume", by=["li-ming"])
 
     with shows(
-        "B1", "K15 K11", "Its certificate is revoked by the quorum: refused at once, and anybody reads it in the CRL"
+        "B1",
+        "K15 K11",
+        "Two officers approve that its certificate is revoked: refused at once, and anybody reads it in the CRL",
     ):
         gone = RevokeCertificate(tenant="guarantor", certificate=member.digest, reason="cessation-of-operation")
         hall.decide(gone)

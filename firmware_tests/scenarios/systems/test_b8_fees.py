@@ -88,13 +88,17 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
             office.event(guarantor, extra, "waive", by=["li-ming"])
         assert office.event(guarantor, extra, "waive", by=["li-ming", "zhang-wei"]).state == "waived"
 
-    with shows("B8", "K8", "What is paid is counted off; more than is due is refused; the account ends at zero"):
+    with shows("B8", "K8", "What is paid is counted off, and more than is due is refused"):
         guarantor.letter_event(letter, "send")
         guarantor.letter_event(letter, "pay", data={"paid": yuan("80000.00"), "reference": number("LSH")})
         with refuses("field-refused", "only 6400.00 CNY is left"):
             guarantor.letter_event(letter, "pay", data={"paid": yuan("6400.01"), "reference": number("LSH")})
 
-    with shows("B8", "K20", "A payment of the bill is released only while the bill is due, and once for its purpose"):
+    with shows(
+        "B8",
+        "K20",
+        "A payment of the bill is released only while the bill is due, once for its purpose; the account ends at zero",
+    ):
         instruction = {
             "number": number("FK"),
             "payer": payer,
@@ -105,16 +109,31 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
             "basis": letter,
             "purpose": "再担保费尾款",
         }
-        payment = guarantor.begin_letter("payment-instruction", instruction).happened.letter
+
+        def prepared(**other: str) -> str:
+            fields = instruction | {"number": number("FK")} | other
+            return guarantor.begin_letter("payment-instruction", fields).happened.letter
+
+        unsent = guarantor.begin_letter(
+            "fee-bill", bill | {"number": number("ZD"), "period": "补充账单"}
+        ).happened.letter
+        early = prepared(basis=unsent)
+        with refuses("condition-not-met", "raised"):
+            guarantor.letter_event(early, "release")
+        payment, late = prepared(), prepared(purpose="重复付款")
         with refuses("taken"):
             guarantor.begin_letter("payment-instruction", instruction | {"number": number("FK")})
         guarantor.letter_event(payment, "release")
         guarantor.letter_event(payment, "execute", data={"reference": number("LSH")})
         guarantor.letter_event(letter, "pay", data={"paid": yuan("6400.00"), "reference": number("LSH")})
         assert (guarantor.letter(letter).state, guarantor.letter(letter).balance) == ("settled", "0.00")
+        with refuses("condition-not-met", "settled"):
+            guarantor.letter_event(late, "release")
 
     with shows(
-        "B8", "K11 K8", "An invoice is registered with the tax office's answer, once, and reviewed at two levels"
+        "B8",
+        "K11 K8",
+        "An invoice is registered with a receipt of the tax office attached, once, and reviewed at two levels",
     ):
         invoice = {
             "invoice_code": digits(12),
@@ -124,6 +143,8 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
             "amount": yuan("86400.00"),
             "issued_on": day(),
         }
+        with refuses("field-refused", "tax-office"):
+            guarantor.begin_letter("invoice", invoice)
         registered = guarantor.begin_letter("invoice", invoice, receipts=[receipt("tax-office", "查验结果")])
         with refuses("taken"):
             guarantor.begin_letter("invoice", invoice, receipts=[receipt("tax-office", "查验结果")])

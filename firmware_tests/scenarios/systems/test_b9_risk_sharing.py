@@ -21,13 +21,14 @@ not_yet(
     "which part of a loss falls on whom is reckoned by the system; the box holds each to what its share has left",
 )
 
+not_yet("B9", "K6", "that the shares of a tier sum to one is for its approvers to see; the box takes those that do not")
+
 
 def test_b9_shares_of_risk_follow_the_losses(guarantor: Client, office: Office) -> None:
     product = terms_in_force(guarantor, office)
 
-    with shows("B9", "K6", "The terms say who bears how much up to which loss, and each tier sums to one"):
-        tiers = guarantor.letter(product).fields["sharing"]
-        assert [sum(Decimal(one[who]) for who in ("institution", "reguarantor", "bank")) for one in tiers] == [1, 1]
+    with shows("B9", "K6", "The terms say who bears how much up to which loss, and read as they were adopted"):
+        assert guarantor.letter(product).fields["sharing"] == SHARING
 
     with shows("B9", "K6 K20", "Projects are filed under terms in force alone, and name them"):
         proposed = guarantor.begin_letter(

@@ -69,7 +69,11 @@ def test_c18_syndicate_and_issue(
         assert names == ["中信证券", "国泰君安", "华泰证券"]
         assert happened(bank, letter)[1][1].actor.application == "zhongxin"
 
-    with shows("C18", "K6", "The underwriting agreement is signed by both sides, each with its signer on record"):
+    with shows(
+        "C18",
+        "K6",
+        "The underwriting agreement is signed by both sides, each by a program of its own, its signer on record",
+    ):
         agreement = {
             "number": bond["code"],
             "title_text": "承销协议",
@@ -80,7 +84,14 @@ def test_c18_syndicate_and_issue(
         contract = bank.begin_letter("contract", agreement).happened.letter
         signature = {"consent": fresh("签署意愿"), "device": "10.20.0.4"}
         bank.letter_event(contract, "sign-first", data={"signer": "发行人 方芳", **signature})
-        assert bank.letter_event(contract, "sign-second", data={"signer": "承销商 郭磊", **signature}).state == "signed"
+        with refuses("role-missing", "contracting"):
+            member.client.letter_event(contract, "sign-second", data={"signer": "承销商 郭磊", **signature})
+        signing = join("bank", "zhongxin-contracts", "contracting").client
+        assert (
+            signing.letter_event(contract, "sign-second", data={"signer": "承销商 郭磊", **signature}).state == "signed"
+        )
+        signed = [(event.actor.application, event.data["signer"]) for _, event in happened(bank, contract)[1:]]
+        assert signed == [("bank-app", "发行人 方芳"), ("zhongxin-contracts", "承销商 郭磊")]
 
     with shows(
         "C18", "K11", "The price is signed by two people in their order; one, or the wrong order, prices nothing"

@@ -34,7 +34,7 @@ def test_c6_an_invoice_is_used_once(
         "issued_on": day(),
     }
 
-    with shows("C6", "K8", "It is registered online with the tax office's answer, and once"):
+    with shows("C6", "K8", "It is registered online with a receipt of the tax office attached, not without, and once"):
         with refuses("field-refused", "tax-office"):
             supplier.begin_letter("invoice", invoice)
         checked = [receipt("tax-office", "查验结果")]
@@ -43,7 +43,7 @@ def test_c6_an_invoice_is_used_once(
             funder.begin_letter("invoice", invoice, receipts=checked)
 
     with shows(
-        "C6", "K4", "The single window registers invoices by signed messages; one that is used is refused there too"
+        "C6", "K4", "The single window registers invoices by signed messages; one that stands is refused there too"
     ):
         window = docks["single-window"]
         answer = {"registry": "tax-office", "number": number("CY"), "receipt": base64.b64encode(b"checked").decode()}
@@ -71,11 +71,16 @@ def test_c6_an_invoice_is_used_once(
         funder.letter_event(letter, "take", data={"purpose": "海运费购付汇"})
         office.event(platform, instruction, "release", by=["zhao-lei"])
 
-    with shows("C6", "K20 K8", "Paid, the invoice is used for ever: no second payment, no financing"):
+    with shows(
+        "C6",
+        "K20 K8",
+        "Paid, the invoice is used for ever: no second payment, no financing, and no window takes it anew",
+    ):
         platform.letter_event(instruction, "execute", data={"reference": number("LSH")})
         funder.letter_event(letter, "use", data={"reference": number("LSH")})
         with refuses("event-refused", "used"):
             funder.letter_event(letter, "take", data={"purpose": "融资"})
         with refuses("taken"):
             platform.begin_letter("payment-instruction", payment | {"number": number("FK")})
+        assert refusal(window.ask({"call": "begin", "request": asked})) == "taken"
         assert story(platform, letter) == ["register", "review", "take", "use"]

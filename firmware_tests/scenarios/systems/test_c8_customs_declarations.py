@@ -62,24 +62,27 @@ def test_c8_never_more_than_the_declaration(
         client.letter_event(letter, "verify", receipts=[receipt("safe", "核验回执")])
         return client.letter_event(letter, "lend").state
 
+    given = consented(bank, exporter)
+    inquiry = {
+        "asker": BANK,
+        "source": firm("国家外汇管理局跨境服务平台"),
+        "consent": given,
+        "items": [{"item": "收付汇"}],
+        "purpose": "出口应收账款融资核验",
+        "question": fresh("收付汇分类等级"),
+        "subject": exporter,
+    }
+
     with shows("C8", "K13", "No inquiry and no application without the exporter's own consent"):
         foreign = consented(bank, firm("别家出口公司"))
         with refuses("condition-not-met", "subject"):
             bank.begin_letter("customs-financing", application(bank, "50000.00", consent=foreign))
+        with refuses("condition-not-met", "/fields/subject/id"):
+            bank.begin_letter("query-receipt", inquiry | {"consent": foreign})
 
     with shows(
         "C8", "K13", "The foreign-exchange inquiry is asked under the consent; question and answer leave a receipt"
     ):
-        given = consented(bank, exporter)
-        inquiry = {
-            "asker": BANK,
-            "source": firm("国家外汇管理局跨境服务平台"),
-            "consent": given,
-            "items": [{"item": "收付汇"}],
-            "purpose": "出口应收账款融资核验",
-            "question": fresh("收付汇分类等级"),
-            "subject": exporter,
-        }
         asked = bank.begin_letter("query-receipt", inquiry).happened.letter
         assert bank.letter_event(asked, "answer", data={"answer": digest("A 类")}).state == "answered"
         bank.letter_event(given, "revoke")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from appliance.client import Client
 from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.members import Member
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.overseers import Overseer
 from firmware_tests.scenarios.systems.practice import (
@@ -28,6 +29,7 @@ not_yet(
     "P1", "K3", "the hashes stand in each tenant's log; logging them on a consortium's ledger comes with the anchors"
 )
 not_yet("P1", "K18", "supervision centres as independent witnesses of the logs come with the anchors")
+not_yet("P1", "K15", "that an asker stands admitted is looked after by officers, who give roles; no question names it")
 not_yet("P1", "K14", "range and membership proofs over shared data come with the privacy proofs")
 
 
@@ -52,12 +54,15 @@ def test_p1_shared_without_giving_away(
     offline: Offline,
     hall: ManagedBox,
     overseers: Callable[..., Overseer],
+    join: Callable[[str, str, str], Member],
 ) -> None:
     put_in_force(hall, "platform", TARIFF)
     bureau, source = firm("广州征信有限公司"), firm("广东省市场监督管理局数据中心")
     subject = firm("佛山陶瓷机械有限公司")
 
-    with shows("P1", "K15 K11", "A bureau is admitted as a node by two approvals before it asks anything"):
+    with shows(
+        "P1", "K15 K11", "A bureau is admitted as a node by two approvals, one after the other; one alone admits nobody"
+    ):
         node = {
             "institution": bureau,
             "category": "bureau",
@@ -89,6 +94,12 @@ def test_p1_shared_without_giving_away(
         "question": fresh("行政处罚记录"),
         "subject": subject,
     }
+
+    with shows("P1", "K15", "A bureau's program asks once officers gave it the asker's role; no other program asks"):
+        with refuses("role-missing", "asker"):
+            supplier.begin_letter("query-receipt", ask)
+        with refuses("condition-not-met"):  # it may ask, and has no consent for this
+            join("platform", "zhengxin", "asker").client.begin_letter("query-receipt", ask | {"purpose": "营销"})
 
     with shows(
         "P1", "K13", "A question needs a consent given to this very asker; the answer is kept as a digest alone"

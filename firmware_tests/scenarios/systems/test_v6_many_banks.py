@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from appliance.client import Client
 from appliance.client.errors import Refused
-from firmware_tests.scenarios.systems.claims import shows
+from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.practice import day, digits, firm, receipt, refuses, yuan
 from firmware_tests.scenarios.systems.vouchers import SUPPLIER, issued, parts, total
+
+not_yet("V6", "K8", "a register of banks on several boxes comes with the fleet: a register is one box's")
 
 BANKS = [firm(name) for name in ("中国建设银行", "招商银行", "浦发银行")]
 
@@ -39,7 +41,9 @@ def test_v6_several_funders(
         funder.letter_event(moved[0], "repay", receipts=[receipt("zhongdeng", "注销证明")])
         assert platform.letter(moved[0]).state == "held"
 
-    with shows("V6", "K8", "Two banks race for one receivable in the shared register: exactly one of them gets it"):
+    with shows(
+        "V6", "K8", "Two banks of one box race for a receivable in their shared register: exactly one of them gets it"
+    ):
         claim = {
             "invoice_code": digits(12),
             "invoice_number": digits(8),

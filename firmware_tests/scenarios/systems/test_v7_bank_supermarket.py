@@ -11,6 +11,7 @@ from firmware_tests.scenarios.systems.vouchers import issued
 def test_v7_a_holder_chooses_its_bank(platform: Client, supplier: Client, core_firm: Client, funder: Client) -> None:
     first, second = firm("北京银行"), firm("华夏银行")
     letter = issued(supplier, core_firm, "500000.00")
+    done = {"fields": {"funder": second}, "data": {"rate": "0.0375"}}
 
     with shows("V7", "K9", "The ticket has its face; it is pledged whole to the bank that the holder names"):
         supplier.letter_event(letter, "pledge", fields={"funder": first}, receipts=[receipt("zhongdeng")])
@@ -24,10 +25,20 @@ def test_v7_a_holder_chooses_its_bank(platform: Client, supplier: Client, core_f
             supplier.letter_event(letter, "release-pledge", receipts=[receipt("zhongdeng", "注销证明")])
         funder.letter_event(letter, "release-pledge", receipts=[receipt("zhongdeng", "注销证明")])
 
+    with shows("V7", "K9", "What is pledged to one bank is financed by no other: neither anew, nor on the pledge"):
+        pledged = issued(supplier, core_firm, "200000.00")
+        supplier.letter_event(pledged, "pledge", fields={"funder": first}, receipts=[receipt("zhongdeng")])
+        with refuses("event-refused", "pledged"):
+            funder.letter_event(pledged, "finance", **done, receipts=[receipt("zhongdeng")])
+        with refuses("field-refused", "funder"):
+            funder.letter_event(pledged, "finance-pledged", **done, receipts=[receipt("zhongdeng")])
+        rate = {"rate": "0.0375"}
+        funder.letter_event(pledged, "finance-pledged", data=rate, receipts=[receipt("zhongdeng")])
+        assert platform.letter(pledged).fields["funder"] == first
+
     with shows(
         "V7", "K9", "Then another bank finances it directly, without recourse to paper, and is the one on record"
     ):
-        done = {"fields": {"funder": second}, "data": {"rate": "0.0375"}}
         funder.letter_event(letter, "finance", **done, receipts=[receipt("zhongdeng")])
         assert platform.letter(letter).fields["funder"] == second
         assert story(platform, letter) == ["draft", "confirm", "pledge", "release-pledge", "finance"]
