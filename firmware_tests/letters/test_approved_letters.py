@@ -125,7 +125,7 @@ def test_a_large_letter_is_issued_with_its_approvals_and_not_without(
     assert (needed.step, needed.policy, needed.approvals, needed.in_order) == (0, "issue", 2, False)
     with pytest.raises(Refused) as error:
         client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag)
-    assert refused(error) == "approval-missing: step 0 (issue): 2 more approvals are needed"
+    assert refused(error) == "approval-missing: step 1 (issue): 2 more approvals are needed"
     approvals = [stage.approve("ann", draft), stage.approve("fay", draft)]
     issued = client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=approvals)
     event = read_event(issued.happened.event)
@@ -173,8 +173,8 @@ def test_approvals_of_another_draft_letter_or_tenant_are_refused(stage: Stage, c
             foreign.begin_letter("bid-bond", fields, letter=theirs.letter, ids_tag=theirs.ids_tag, approvals=[good])
         assert "something else was signed" in refused(error)
     for approvals, said in (
-        ([good, stage.approve("bo", other)], "step 0 (issue), bo: something else was signed"),
-        ([good, stage.approve("bo", theirs)], "step 0 (issue), bo: something else was signed"),
+        ([good, stage.approve("bo", other)], "step 1 (issue), bo: something else was signed"),
+        ([good, stage.approve("bo", theirs)], "step 1 (issue), bo: something else was signed"),
         ([good, stage.approve("cai", draft)], "'cai' is no approver"),
         ([good, good], "nobody counts twice"),
         ([good, stage.approve("bo", draft), stage.approve("fay", draft)], "here is one more"),
@@ -242,7 +242,7 @@ def test_a_draft_waits_until_its_approvers_have_signed_it(stage: Stage, client: 
     assert client.keep_letter_draft(begin, hours=1) == kept
     with pytest.raises(Refused) as error:
         client.finish_draft(kept.draft)
-    assert refused(error) == "approval-missing: step 0 (issue): 2 more approvals are needed"
+    assert refused(error) == "approval-missing: step 1 (issue): 2 more approvals are needed"
     fay = stage.approve("fay", kept)
     for _ in range(2):  # the same approval is added once
         assert client.approve_draft(kept.draft, fay).approved == [Approved(approver="fay", step=0)]
