@@ -55,6 +55,7 @@ docs: $(VENV)/ready                 ## Make the generated reference pages anew
 	@$(PYTHON) -m appliance.box.reference docs/operations.md
 	@$(PYTHON) -m firmware_tests.scenarios.systems.table docs/systems.md
 	@$(PYTHON) -m appliance.letters.reference docs/kinds.md
+	@$(PYTHON) -m appliance.keymaster.reference docs/actions.md
 
 # The tool has an environment of its own: nothing of it stands beside the product.
 var/sbom/bin/cyclonedx-py:

@@ -61,6 +61,7 @@ class Demo:
         self._cinnabar("provision", "--home", self._shown(self.home.root))
         living = LetterDemo(self.home, self.living, KIND, self._shown, self._cinnabar, self._refused, self._title)
         living.install()
+        living.name()
         self._title("2  The box runs", RUNNING)
         box = self.start()
         try:
@@ -203,7 +204,11 @@ class Demo:
                 "living/*.asice",
                 "A letter with all its events, each sealed, stamped, on record and in the signed log: one file.",
             ),
-            ("living/*.pdf", "Its page as it was sealed with an event (PDF/A-3, the event inside)."),
+            (
+                "living/*.pdf",
+                "Its page as it was sealed with an event (PDF/A-3, the event inside); its QR leads to the box's public "
+                "listener, which checks the letter once it runs with --public 127.0.0.1:8445.",
+            ),
             ("batch/*.ers", "Each of the thousand files existed at that time, though one signature was made."),
             ("box/trust/", "All that an outsider needs to check the above: CAs, CRLs, log keys, signed as one bundle."),
         )

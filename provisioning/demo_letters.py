@@ -10,10 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from appliance.box.home import Home
+from appliance.box.settings import read_settings, write_settings
 from provisioning.rehearsal_seal import NAME as SEAL
 
 TENANT = "demo"
+INSTITUTION = "Demo Bank"
+LETTERS_URL = "https://localhost:8445/letters"
+"""Where the public listener answers once it is turned on (`cinnabar run --public 127.0.0.1:8445`)."""
 OPENING_S = 15
 """How soon the bids of the demonstration are opened: long enough to show that it is too early before."""
 BENEFICIARY = {"name": "广州市公共资源交易中心", "id": "12440100MB2C00000A"}
@@ -43,6 +49,13 @@ class LetterDemo:
         target = self.home.kinds / TENANT / "veiled-bid-bond" / "1.toml"
         target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         target.write_bytes(self.kind_file.read_bytes())
+
+    def name(self) -> None:
+        """Give the tenant its institution's name, and pages the address where their letters are checked (QR)."""
+        settings = read_settings(self.home.settings)
+        tenants = [replace(one, organisation=INSTITUTION) if one.name == TENANT else one for one in settings.tenants]
+        front = replace(settings.front, letters_url=LETTERS_URL)
+        write_settings(self.home.settings, replace(settings, tenants=tenants, front=front))
 
     def show(self) -> None:
         """All of it, on the running box."""

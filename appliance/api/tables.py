@@ -42,6 +42,6 @@ def as_csv(kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct], *, header
 
 
 def _cell(value: object) -> str:
-    """No spreadsheet takes it for a formula: what stands there may be others' words."""
-    text = "" if value is None else str(value)
+    """No spreadsheet takes it for a formula: what stands there may be others' words. Truth is spelled as in JSON."""
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

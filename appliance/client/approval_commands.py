@@ -44,7 +44,7 @@ class _Draft(msgspec.Struct):
 @click.option("--language", type=click.Choice(["en", "zh"]), multiple=True, help="Default: both.")
 @click.option("--text", "text_file", type=_OUTPUT, help="Write the bytes to be signed there, for other software.")
 @click.option("--approver", help="Your id in the constitution.")
-@click.option("--step", type=click.IntRange(0, 7), help="Which step you approve, from 0. Default: the text's, else 0.")
+@click.option("--step", type=click.IntRange(1, 8), help="Which step you approve, from 1. Default: the text's, else 1.")
 @click.option("--certificate", type=_FILE, help="Your card's certificate, PEM or DER, as the constitution holds it.")
 @click.option("--card", help="pkcs11: URI of your card and the key on it, with module-path.")
 @click.option("--pin-file", type=_FILE, help="File with the card's PIN, mode 0600; it is asked for if left out.")
@@ -75,8 +75,8 @@ def approve_letter(
     text, disclosures = _read(draft, step)
     try:
         decides, event = read_approval_text(text)
-        if step not in (None, decides.step):
-            raise click.UsageError(f"{draft} is the text of step {decides.step}.")
+        if step not in (None, decides.step + 1):
+            raise click.UsageError(f"{draft} is the text of step {decides.step + 1}.")
         loaded = _kind(event, kind_file)
         for one in ("en", "zh"):
             if not language or one in language:
@@ -93,7 +93,7 @@ def approve_letter(
     held = _certificate(certificate)
     signed = signature.read_bytes() if signature is not None else _sign(text, held, card or "", pin_file)
     output.write_bytes(_approval(text, held, approver, decides, signed))
-    click.echo(f"{output}: the approval of {approver} for step {decides.step} ({decides.policy})")
+    click.echo(f"{output}: the approval of {approver} for step {decides.step + 1} ({decides.policy})")
 
 
 def _read(path: Path, step: int | None) -> tuple[bytes, dict[str, str]]:
@@ -107,9 +107,9 @@ def _read(path: Path, step: int | None) -> tuple[bytes, dict[str, str]]:
         found = msgspec.json.decode(content, type=_Draft)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise click.ClickException(f"{path} is neither a draft nor the text of one.") from None
-    heading = next((one.heading for one in found.needed if one.step == (step or 0)), None)
+    heading = next((one.heading for one in found.needed if one.step + 1 == (step or 1)), None)
     if heading is None:
-        raise click.ClickException(f"{path} needs no approval of step {step or 0}.")
+        raise click.ClickException(f"{path} needs no approval of step {step or 1}.")
     return heading.encode() + found.text, found.disclosures
 
 

@@ -19,7 +19,7 @@ from appliance.letter_limits.numbers import amount as parse_units
 from appliance.letters.counting import metered
 from appliance.letters.event import Event, read_event
 from appliance.letters.kind import Kind
-from appliance.letters.money import parse_amount
+from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.state import LetterState, begin_part, follow
 
 if TYPE_CHECKING:
@@ -34,23 +34,28 @@ class Checked(NamedTuple):
     """What was found."""
 
     lines: int
+    """Of bills, that were held to records."""
     events: int
     wrong: list[tuple[Key, Sums, Sums]]
     """(line, as records have it, as bills say)."""
+    not_checked: list[tuple[Key, Sums]]
+    """(line, as bills say) of kinds some of whose letters' files are not at hand: what they came to is not known."""
     unknown: int
     """Letters whose kind is not among the files: nothing is said of them."""
+    currencies: Mapping[int, str]
+    """Of fees, by the tariff's version."""
 
 
 def check_month(client: Client, month: str, kinds: Mapping[str, Kind]) -> Checked:
     """Hold all bills of a month to the records. `kinds`: by the digest of their files."""
     tariffs = [(one.since, compile_tariff(read_tariff_file(one.document.encode()))) for one in client.tariffs().tariffs]
     events: list[Charged] = []
-    unknown = 0
+    unknown: list[str] = []
     parts: dict[str, LetterState] = {}
     for letter in reversed(list(_letters(client))):
         kind = kinds.get(letter.kind_digest)
         if kind is None:
-            unknown += 1
+            unknown.append(letter.kind)
             continue
         for event, after in _chain(client, letter.letter, parts):
             one = metered(kind, after, event)
@@ -60,7 +65,32 @@ def check_month(client: Client, month: str, kinds: Mapping[str, Kind]) -> Checke
                 application = event.actor.application
                 events.append(Charged(one.kind, one.event, application, party, one.currency, one.amount, at))
     billed = _billed(client, month)
-    return Checked(len(billed), len(events), differences(reckon(events, tariffs), billed), unknown)
+    apart = {key: sums for key, sums in billed.items() if key.kind in unknown}
+    held = {key: sums for key, sums in billed.items() if key not in apart}
+    currencies = {tariff.version: tariff.currency for _, tariff in tariffs}
+    wrong = differences(reckon(events, tariffs), held)
+    return Checked(len(held), len(events), wrong, list(apart.items()), len(unknown), currencies)
+
+
+def describe(found: Checked) -> list[str]:
+    """What did not agree, and what nobody could say; a line each."""
+
+    def of(key: Key) -> str:
+        return " ".join(word for word in key[:4] if word)
+
+    def sums(key: Key, one: Sums) -> str:
+        currency = found.currencies.get(key.tariff, "")
+        fee = f"{print_amount(one.fee, currency)} {currency}" if currency else "nothing"
+        return f"{one.events} for {fee}"
+
+    said = [
+        f"WRONG {of(key)}: billed {sums(key, billed)}, records hold {sums(key, there)}"
+        for key, there, billed in found.wrong
+    ]
+    return said + [
+        f"not checked: {of(key)}: billed {sums(key, billed)}; give its kind's file (--kind)"
+        for key, billed in found.not_checked
+    ]
 
 
 def _letters(client: Client, kind: str | None = None) -> Iterator[Any]:

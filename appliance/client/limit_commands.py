@@ -115,18 +115,22 @@ def bill_command(client: Client, month: str, number: str, payer: str, payer_id: 
 @_KINDS
 @connection_options
 def check_bills_command(client: Client, month: str, kinds: tuple[Path, ...]) -> None:
-    """Reckon all bills of MONTH again from the letters' sealed events."""
-    from appliance.client.fee_check import check_month  # noqa: PLC0415 - only a command that runs needs it
+    """Reckon all bills of MONTH again from the letters' sealed events. Exit status 0 all hold, 1 wrong, 2 some lines
+    could not be checked."""
+    from appliance.client.fee_check import check_month, describe  # noqa: PLC0415 - only a command that runs needs it
 
     found = check_month(client, month, _kinds(kinds))
-    for key, there, said in found.wrong:
-        what = f"{key.kind} {key.event} {key.application} {key.party}".rstrip()
-        click.echo(f"WRONG {what}: billed {said.events} for {said.fee}, records hold {there.events} for {there.fee}")
+    for line in describe(found):
+        click.echo(line)
     if found.unknown:
         click.echo(f"{found.unknown} letters are of kinds that are not at hand (--kind): nothing is said of them")
     if found.wrong:
         raise click.ClickException("the bills charge what the records do not hold")
-    click.echo(f"{month}: {found.lines} lines hold against {found.events} events")
+    click.echo(
+        f"{month}: {found.lines} lines hold against {found.events} events; not checked: {len(found.not_checked)}"
+    )
+    if found.not_checked:
+        raise click.exceptions.Exit(2)
 
 
 def _kinds(files: tuple[Path, ...]) -> dict[str, Kind]:

@@ -208,6 +208,12 @@ def host_of(url: str) -> str:
         return ""
 
 
+def hosts_of(adapter: Adapter) -> tuple[str, ...]:
+    """HOST:PORT of each address, the one that letters are filed at first."""
+    urls = [adapter.authority.url, *([] if adapter.later is None else [adapter.later.url])]
+    return tuple(dict.fromkeys(map(host_of, urls)))
+
+
 def check_adapter(loaded: LoadedAdapter, kind: Kind, hosts: Sequence[str]) -> None:
     """Whether an adapter goes with its kind, and with the hosts that the box may reach. Raises AdapterRefused."""
     adapter = loaded.adapter

@@ -69,7 +69,7 @@ class Needed:
 
     @property
     def place(self) -> str:
-        return f"step {self.step} ({self.policy})"
+        return f"step {self.step + 1} ({self.policy})"
 
     @property
     def decides(self) -> ApprovalStep:
@@ -86,7 +86,7 @@ def what_is_needed(
     for one in steps:
         policy = None if approvers is None else approvers.policy(one.policy)
         if policy is None:
-            raise ApprovalMissing(f"step {one.step}: the tenant has no approval policy {one.policy}")
+            raise ApprovalMissing(f"step {one.step + 1}: the tenant has no approval policy {one.policy}")
         tier = _tier(policy, amount, one.step)
         limits, persons = tuple(one.limits), tuple(tier.approvers)
         found.append(Needed(one.step, one.policy, limits, tier.threshold, tier.in_order, persons))
@@ -123,7 +123,7 @@ def check_places(needed: Sequence[Needed], given: Sequence[Approval]) -> None:
     for one in given:
         if one.step >= len(needed):
             said = f"the event has {len(needed)}" if needed else "the event needs no approval"
-            raise ApprovalMissing(f"step {one.step}: there is no such step; {said}")
+            raise ApprovalMissing(f"step {one.step + 1}: there is no such step; {said}")
         need, done = needed[one.step], counted[one.step]
         if (one.policy, tuple(one.limits)) != (need.policy, need.limits):
             raise ApprovalMissing(f"{need.place}: the approval of {one.approver} names another policy or other limits")
@@ -134,7 +134,7 @@ def check_places(needed: Sequence[Needed], given: Sequence[Approval]) -> None:
             raise ApprovalMissing(f"{need.place}: {one.approver!r} is no approver of this step for this amount")
         if one.approver in approved:
             raise ApprovalMissing(
-                f"{need.place}: {one.approver} has approved in step {approved[one.approver]}; nobody counts twice"
+                f"{need.place}: {one.approver} has approved in step {approved[one.approver] + 1}; nobody counts twice"
             )
         if len(done) >= need.threshold:
             raise ApprovalMissing(f"{need.place}: {need.threshold} approve it, and here is one more")
@@ -197,7 +197,7 @@ def _tier(policy: PolicyInForce, amount: tuple[int, str] | None, step: int) -> A
     for tier in policy.tiers:
         if tier.currency == currency and (not tier.up_to or units <= parse_limit(tier.up_to)):
             return tier
-    raise ApprovalMissing(f"step {step} ({policy.policy}): the policy has no tier for this amount in {currency}")
+    raise ApprovalMissing(f"step {step + 1} ({policy.policy}): the policy has no tier for this amount in {currency}")
 
 
 def _endless(policy: PolicyInForce, step: int) -> ApprovalTier:
@@ -205,7 +205,8 @@ def _endless(policy: PolicyInForce, step: int) -> ApprovalTier:
     last = [tier for tier in policy.tiers if not tier.up_to]
     if len({(tuple(tier.approvers), tier.threshold, tier.in_order) for tier in last}) != 1:
         raise ApprovalMissing(
-            f"step {step} ({policy.policy}): the event has no amount, and the policy's highest tiers differ by currency"
+            f"step {step + 1} ({policy.policy}): the event has no amount, and the policy's highest tiers differ by "
+            "currency"
         )
     return last[0]
 

@@ -45,3 +45,13 @@ def test_parts_of_a_table_put_together_are_one_without_formulas(accept: str) -> 
     assert list(csv.reader(io.StringIO(text[1:], newline="")))[1:] == [
         ["1", 'a "b", c\nd'], ["2", ""], ["3", "'=1+1"], ["4", "'@x"], ["5", "－"], ["6", "'\tx"],
     ]  # fmt: skip
+
+
+def test_truth_has_one_spelling_in_both_forms() -> None:
+    class Mark(msgspec.Struct):
+        waiting: bool
+        pending: bool
+
+    marks = [Mark(waiting=True, pending=False)]
+    assert table(asked("text/csv"), Mark, marks, first=False, following=None).body == b"true,false\r\n"
+    assert table(asked("*/*"), Mark, marks, first=True, following=None).body == b'{"waiting":true,"pending":false}\n'

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import io
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -350,3 +353,23 @@ def test_a_part_that_is_refused_leaves_nothing_on_the_disk(standing: RunningBox)
         assert other.send_intake_part(run.intake, 0, content).received == len(content)
         assert held() >= before + len(content)
         other.stop_intake(run.intake)
+
+
+def test_the_commands_of_the_page_say_what_the_page_says(standing: RunningBox, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "intake.md").read_text()
+    blocks = re.findall(r"^```(sh|text)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert [form for form, _ in blocks] == ["sh", "text"] * 2
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "box").symlink_to(standing.home.root)
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "LANG": "C.UTF-8", "PYTHONUTF8": "1"
+    }  # fmt: skip
+    for (_, commands), (_, expected) in zip(blocks[::2], blocks[1::2], strict=True):
+        here = commands.replace("--home var/box", "--home var/box --as demo-app")  # a box of two applications
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", here], cwd=tmp_path, env=environment, capture_output=True, text=True,
+            check=False, timeout=120,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert doctest.OutputChecker().check_output(expected, ran.stdout, doctest.ELLIPSIS), ran.stdout
+    assert "accepted" in (tmp_path / "verdicts.csv").read_text()

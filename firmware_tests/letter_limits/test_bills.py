@@ -16,7 +16,9 @@ from appliance.api.limits.reads import METERED, OpenBill, open_bill
 from appliance.api.limits.schemas import BillRequest, Usage
 from appliance.api.limits.table import LIMITS
 from appliance.api.messages import Request
+from appliance.client.fee_check import Checked, describe
 from appliance.errors import BadRequest
+from appliance.letter_limits.bills import Key, Sums
 from appliance.letters.money import MOST, parse_amount
 from appliance.recorder.messages import Billed
 
@@ -113,3 +115,15 @@ def test_what_one_bill_cannot_hold_is_the_next_ones() -> None:
 def test_a_long_name_is_cut_as_the_bills_kind_has_it() -> None:
     found = opened([row("app", 100, 100, whom="ab")])
     assert len(fields(found)["lines"][0]["whom"]) == WHOM
+
+
+def test_what_differs_and_what_nobody_could_check_is_told_in_money() -> None:
+    wrong = Key("query", "ask", "app", "", "CNY", 1)
+    apart = Key("retention-bond", "issue", "app", "银行", "CNY", 1)
+    found = Checked(
+        1, 2, [(wrong, Sums(2, 0, 800_000), Sums(3, 0, 1_200_000))], [(apart, Sums(1, 5, 1_000))], 1, {1: "CNY"}
+    )
+    assert describe(found) == [
+        "WRONG query ask app: billed 3 for 120.00 CNY, records hold 2 for 80.00 CNY",
+        "not checked: retention-bond issue app 银行: billed 1 for 0.10 CNY; give its kind's file (--kind)",
+    ]

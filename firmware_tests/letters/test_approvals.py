@@ -187,7 +187,7 @@ def test_the_tier_is_that_of_amount_and_currency(signed: Signed) -> None:
     refused("1 approve|one more", approvers, [], amount=(MILLION + 1, "CNY"))
     approve(approvers, [ann], amount=(2 * MILLION, "CNY"))
     refused("1 approve it, and here is one more", approvers, [ann, bo], amount=(2 * MILLION, "CNY"))
-    refused("step 0 .issue.: one more approval is needed", approvers, [ann], amount=(2 * MILLION + 1, "CNY"))
+    refused("step 1 .issue.: one more approval is needed", approvers, [ann], amount=(2 * MILLION + 1, "CNY"))
     approve(approvers, [bo, ann], amount=(2 * MILLION + 1, "CNY"))
     approve(approvers, [cai], amount=(1, "USD"))
     refused("no approver of this step for this amount", approvers, [cai], amount=(1, "CNY"))
@@ -205,18 +205,18 @@ HIERARCHY = {
 @pytest.mark.parametrize(
     ("said", "match"),
     [
-        ([], "step 0 .village.: 2 more approvals are needed; step 1 .county.: one more approval is needed"),
-        ([("ann", 0), ("bo", 0)], "^step 1 .county.: one more approval is needed$"),
+        ([], "step 1 .village.: 2 more approvals are needed; step 2 .county.: one more approval is needed"),
+        ([("ann", 0), ("bo", 0)], "^step 2 .county.: one more approval is needed$"),
         (
             [("ann", 0), ("cai", 1), ("bo", 0)],
-            "step 1 .county.: it comes after step 0 .village., which is not complete",
+            "step 2 .county.: it comes after step 1 .village., which is not complete",
         ),
         ([("bo", 0), ("ann", 0), ("cai", 1)], "ann does not approve after bo"),
-        ([("ann", 0), ("bo", 0), ("bo", 1)], "step 1 .county.: bo has approved in step 0; nobody counts twice"),
-        ([("ann", 0), ("ann", 0)], "ann has approved in step 0"),
-        ([("dora", 0)], "step 0 .village.: 'dora' is no approver"),
-        ([("ann", 0), ("bo", 0), ("cai", 1), ("dora", 1)], "step 1 .county.: 1 approve it, and here is one more"),
-        ([("ann", 0), ("bo", 0), ("cai", 1), ("dora", 2)], "step 2: there is no such step; the event has 2"),
+        ([("ann", 0), ("bo", 0), ("bo", 1)], "step 2 .county.: bo has approved in step 1; nobody counts twice"),
+        ([("ann", 0), ("ann", 0)], "ann has approved in step 1"),
+        ([("dora", 0)], "step 1 .village.: 'dora' is no approver"),
+        ([("ann", 0), ("bo", 0), ("cai", 1), ("dora", 1)], "step 2 .county.: 1 approve it, and here is one more"),
+        ([("ann", 0), ("bo", 0), ("cai", 1), ("dora", 2)], "step 3: there is no such step; the event has 2"),
     ],
 )
 def test_each_approval_that_does_not_count_is_refused_with_its_reason(
@@ -233,7 +233,7 @@ def test_approvals_fall_with_the_policy_the_persons_and_the_steps(signed: Signed
     refused("needs no approval", approvers, [signed("ann", 0, steps)], steps=())
     refused("the tenant has no approval policy nothing", approvers, good, steps=["nothing"])
     refused("the tenant has no approval policy village", None, good, steps=steps)
-    refused("step 0 .village.: ann is no longer a person", in_force(HIERARCHY, ["bo", "cai"]), good, steps=steps)
+    refused("step 1 .village.: ann is no longer a person", in_force(HIERARCHY, ["bo", "cai"]), good, steps=steps)
     approve(None, [], steps=())
 
 
@@ -260,7 +260,7 @@ def test_a_signature_serves_one_draft_only(changed: dict[str, object]) -> None:
     assert other != DRAFT_TEXT
     approvers = in_force({"issue": [tier("ann", threshold=1)]})
     replayed = by_passkey(PASSKEYS["ann"], ApprovalStep(policy="issue", step=0).heading() + other)
-    refused("step 0 .issue., ann: something else was signed", approvers, [replayed])
+    refused("step 1 .issue., ann: something else was signed", approvers, [replayed])
     approve(approvers, [replayed], draft=other)
 
 
@@ -293,7 +293,7 @@ def test_a_signature_serves_one_step_policy_and_limit_only() -> None:
     needed = what_is_needed(steps_of(["issue", "issue"]), (5, "CNY"), twice)
     first = by_passkey(PASSKEYS["ann"], needed[0].decides.heading() + DRAFT_TEXT)
     second = by_passkey(PASSKEYS["bo"], needed[0].decides.heading() + DRAFT_TEXT)
-    with pytest.raises(ApprovalMissing, match=r"step 1 \(issue\), bo: something else was signed"):
+    with pytest.raises(ApprovalMissing, match=r"step 2 \(issue\), bo: something else was signed"):
         check_given(DRAFT_TEXT, needed, [first, msgspec.structs.replace(second, step=1)], twice, NOW)
 
 

@@ -151,6 +151,7 @@ def test_a_card_signs_what_was_shown(answered: Path, tmp_path: Path, softhsm: So
     )
     done = run(*signing, "--card", card, "--pin-file", pin)
     assert done.exit_code == 0, done.output
+    assert "the approval of fay for step 1 (issue)" in done.output, "people count from 1, everywhere"
     approval = msgspec.json.decode((tmp_path / "approval.json").read_bytes(), type=Approval)
     text = text_of(draft())
     _taken(approval, certificate)
@@ -166,15 +167,15 @@ def test_a_card_signs_what_was_shown(answered: Path, tmp_path: Path, softhsm: So
         ],
         check=True, capture_output=True,
     )  # fmt: skip
-    moved = run(*signing, "--signature", tmp_path / "approval.p7s", "--step", "1")
+    moved = run(*signing, "--signature", tmp_path / "approval.p7s", "--step", "2")
     assert moved.exit_code == 1
     assert "something else was signed" in moved.output, "it was signed for the first step"
     again = run(tmp_path / "text", *signing[1:], "--signature", tmp_path / "approval.p7s")
     assert again.exit_code == 0, again.output
     told = json.loads((tmp_path / "approval.json").read_text())
     assert (told["step"], told["policy"]) == (0, "issue"), "the text says its step itself"
-    assert run(tmp_path / "text", "--step", "1").exit_code == 2
-    assert run(answered, "--step", "2").exit_code == 1
+    assert run(tmp_path / "text", "--step", "2").exit_code == 2
+    assert run(answered, "--step", "3").exit_code == 1
     (tmp_path / "other").write_bytes(text_of(draft(project="另一个")))
     refused = run(tmp_path / "other", *signing[1:], "--signature", tmp_path / "approval.p7s")
     assert refused.exit_code == 1

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
+import os
+import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +121,41 @@ def refused(error: pytest.ExceptionInfo[Refused]) -> str:
     return f"{error.value.code}: {error.value.problem.detail}"
 
 
+def test_the_commands_of_the_page_lead_from_the_draft_to_the_event(stage: Stage, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "letters.md").read_text()
+    fields, approved = (
+        re.findall(rf"^<!-- {name} -->\n```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
+        for name in ("fields", "approved")
+    )
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "box").symlink_to(stage.governed.box.home.root)
+    (tmp_path / "fay.pem").write_bytes(stage.card.certificate.public_bytes(Encoding.PEM))
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONUTF8": "1"}
+
+    def sh(commands: str) -> str:
+        here = commands.replace("--home var/box", "--home var/box --as demo-app")  # a box of two applications
+        ran = subprocess.run(
+            ["bash", "-euc", here], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    sh(fields)
+    drafted, signed = re.split(r"^openssl cms -sign .*\n", approved, flags=re.MULTILINE)
+    assert "You approve step 1 of it" in sh(drafted)
+    text = (tmp_path / "text").read_bytes()
+    (tmp_path / "approval.p7s").write_bytes(base64.b64decode(by_card(stage.card, text).signature))  # a card signs here
+    ann = stage.governed.officers["ann"]
+    assert isinstance(ann, SoftwareOfficer)
+    (tmp_path / "ann.json").write_bytes(msgspec.json.encode(by_passkey(ann, text)))  # this tenant's policy wants two
+    said = sh(signed.replace("--approval approval.json", "--approval ann.json --approval approval.json"))
+    assert "approval of fay for step 1 (issue)" in said
+    letter = re.findall(r"^letter ([0-9a-f]{32})  event 1  issued", said, re.MULTILINE)[0]
+    begun = sh("cinnabar letter begin --home var/box bid-bond fields.json").split()[1]
+    assert letter != begun
+    assert "  claimed  " in sh(f"cinnabar letter event --home var/box {begun} claim --data claim.json")
+
+
 def test_a_large_letter_is_issued_with_its_approvals_and_not_without(
     stage: Stage, client: Client, tmp_path: Path
 ) -> None:
@@ -125,7 +165,7 @@ def test_a_large_letter_is_issued_with_its_approvals_and_not_without(
     assert (needed.step, needed.policy, needed.approvals, needed.in_order) == (0, "issue", 2, False)
     with pytest.raises(Refused) as error:
         client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag)
-    assert refused(error) == "approval-missing: step 0 (issue): 2 more approvals are needed"
+    assert refused(error) == "approval-missing: step 1 (issue): 2 more approvals are needed"
     approvals = [stage.approve("ann", draft), stage.approve("fay", draft)]
     issued = client.begin_letter("bid-bond", fields, letter=draft.letter, ids_tag=draft.ids_tag, approvals=approvals)
     event = read_event(issued.happened.event)
@@ -173,8 +213,8 @@ def test_approvals_of_another_draft_letter_or_tenant_are_refused(stage: Stage, c
             foreign.begin_letter("bid-bond", fields, letter=theirs.letter, ids_tag=theirs.ids_tag, approvals=[good])
         assert "something else was signed" in refused(error)
     for approvals, said in (
-        ([good, stage.approve("bo", other)], "step 0 (issue), bo: something else was signed"),
-        ([good, stage.approve("bo", theirs)], "step 0 (issue), bo: something else was signed"),
+        ([good, stage.approve("bo", other)], "step 1 (issue), bo: something else was signed"),
+        ([good, stage.approve("bo", theirs)], "step 1 (issue), bo: something else was signed"),
         ([good, stage.approve("cai", draft)], "'cai' is no approver"),
         ([good, good], "nobody counts twice"),
         ([good, stage.approve("bo", draft), stage.approve("fay", draft)], "here is one more"),
@@ -242,7 +282,7 @@ def test_a_draft_waits_until_its_approvers_have_signed_it(stage: Stage, client: 
     assert client.keep_letter_draft(begin, hours=1) == kept
     with pytest.raises(Refused) as error:
         client.finish_draft(kept.draft)
-    assert refused(error) == "approval-missing: step 0 (issue): 2 more approvals are needed"
+    assert refused(error) == "approval-missing: step 1 (issue): 2 more approvals are needed"
     fay = stage.approve("fay", kept)
     for _ in range(2):  # the same approval is added once
         assert client.approve_draft(kept.draft, fay).approved == [Approved(approver="fay", step=0)]

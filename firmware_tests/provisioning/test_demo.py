@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from appliance.letters.kind import read_kind
 from firmware_tests.running import RunningBox, wait_until
 from provisioning.demo import RUNNING, Demo, DemoFailed, main
 
@@ -58,6 +59,19 @@ def test_it_ends_with_the_management_address_and_a_link_that_works(
         assert "Ann" in page.stdout
     finally:
         assert box.stop() == 0, box.said()
+
+
+def test_its_pages_name_the_institution_and_say_where_the_letter_is_checked(
+    shown: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    root, done = shown
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = sorted((root / "living").glob("*-1.pdf"))[0]
+    text = subprocess.run(["pdftotext", str(page), "-"], capture_output=True, text=True, check=True).stdout
+    assert "Demo Bank" in text
+    assert f"https://localhost:8445/letters/{page.name.removesuffix('-1.pdf')}" in "".join(text.split())
+    titles = [read_kind(path.read_bytes()).kind.title.en for path in (root / "box" / "kinds" / "demo").glob("*/*.toml")]
+    assert len(titles) == len(set(titles)), "two kinds look the same to whoever chooses one"
 
 
 def test_a_part_that_stops_badly_is_named_and_nothing_goes_on(

@@ -310,7 +310,7 @@ async function judgeApprovals(findings, layout, step, context, provenAt) {
   for (const approval of event.approvals) {
     const { found, signer } = await judgeApproval(approval, event, approvers, context, provenAt);
     const said = [approval.policy, (approval.limits ?? []).join(", ")].filter(Boolean).map((one) => shown(one, 200)).join(": ");
-    const place = said ? `${approval.step} (${said})` : `${approval.step}`;
+    const place = said ? `${approval.step + 1} (${said})` : `${approval.step + 1}`;
     const who = text(`Step ${place}, approver ${shown(approval.approver, 80)}`, `步骤 ${place}，审批人 ${shown(approval.approver, 80)}`);
     const reasons = (outcome, language) => found.checks.filter((one) => one.outcome === outcome).map((one) => one.said[language]).join(" ");
     if (found.indication === "TOTAL-PASSED") {

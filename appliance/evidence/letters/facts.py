@@ -49,9 +49,10 @@ class ApprovalFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def place_of(approval: Approval | ApprovalFact) -> str:
-    """Its step, with the policy and the limits that it says it is for."""
+    """Its step, as people count, with the policy and the limits that it says it is for."""
     said = ": ".join(escape(one) for one in (approval.policy, ", ".join(approval.limits)) if one)
-    return f"{approval.step} ({said})" if said else str(approval.step)
+    number = approval.step + 1
+    return f"{number} ({said})" if said else str(number)
 
 
 class FileFact(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,11 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
     with shows("B8", "K12", "Anybody with the records reckons the bills again from the sealed events, and they agree"):
         found = check_month(guarantor, usage.month, kinds_at_hand())
         assert (found.wrong, found.lines >= 1, found.events >= 4) == ([], True, True)
+        others = {digest: kind for digest, kind in kinds_at_hand().items() if kind.id != "guarantee-project"}
+        apart = check_month(guarantor, usage.month, others)
+        assert apart.wrong == [], "a bill of a kind that is not at hand is not wrong: nobody has looked"
+        kept = [(key.kind, sums.events) for key, sums in apart.not_checked if institution["id"] in key.party]
+        assert kept == [("guarantee-project", 4)]
 
     payer, reguarantor = firm("佛山市融资担保有限公司"), firm("广东省融资再担保有限公司")
     bill = {
