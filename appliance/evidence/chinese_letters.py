@@ -10,6 +10,7 @@ LETTERS: Final[dict[str, str]] = {
     "events": "事件",
     "event": "事件",
     "extent": "范围",
+    "page for people": "供人阅读的网页",
     "approval": "审批",
     "approvers": "审批人密钥",
     "helper": "辅助材料",
@@ -51,6 +52,9 @@ LETTERS: Final[dict[str, str]] = {
         "{0} 个事件，各以 SHA-256 指明前一事件；逐一推导至函件 {1}，每一步金额守恒。",
     "The file tells of the letter up to the newest event in it. Whether later ones exist, only the box can say.":
         "本文件只反映函件至其中最新事件为止的情况。此后是否另有事件，只有设备能够说明。",
+    "The file holds a page for people, META-INF/for-people.html. Nothing vouches for it; this report replaces it.":
+        "文件中有一个供人阅读的网页 META-INF/for-people.html。其内容没有任何保证；应以本报告为准。",
+    "The seal has several time-stamps, which no seal of a box has.": "签章带有多个时间戳，设备的签章从不如此。",
     "{0} and {1} file(s) beside it are, byte for byte, those that the sealed manifest names.":
         "{0} 及其所附 {1} 个文件与已签章清单所列逐字节一致。",
     "The record in the log is of an event, asked for by the application and tenant that the event names.":

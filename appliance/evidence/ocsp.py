@@ -93,10 +93,14 @@ def read_ocsp_answer(encoded: bytes) -> OcspAnswer:
     outer.finish()
     if response.integer(ENUMERATED, max_bytes=1) != 0:
         raise DerError("the OCSP responder gave no answer")
-    wrapped = response.enter(0xA0).enter()
+    explicit = response.enter(0xA0)
+    response.finish()
+    wrapped = explicit.enter()
+    explicit.finish()
     if wrapped.oid() != BASIC:
         raise DerError("an OCSP answer of an unknown kind")
     whole = Reader(wrapped.read(OCTET_STRING))
+    wrapped.finish()
     basic = whole.enter()
     whole.finish()
     signed, algorithm = basic.raw(SEQUENCE), read_algorithm(basic)
@@ -104,8 +108,10 @@ def read_ocsp_answer(encoded: bytes) -> OcspAnswer:
     certificates: list[bytes] = []
     if (given := basic.enter_optional(0xA0)) is not None:
         members = given.enter()
+        given.finish()
         while members and len(certificates) < _MOST_CERTIFICATES:
-            certificates.append(members.raw(SEQUENCE))
+            certificates.append(members.raw())
+        members.finish()
     basic.finish()
     return _answer(signed, algorithm, signature, certificates)
 
@@ -130,7 +136,10 @@ def _answer(signed: bytes, algorithm: Algorithm, signature: bytes, certificates:
     revoked = _status(one, serial)
     this_update_us = one.generalized_time()
     until = one.enter_optional(0xA0)
-    next_update_us = None if until is None else until.generalized_time()
+    next_update_us = None
+    if until is not None:
+        next_update_us = until.generalized_time()
+        until.finish()
     _refuse_critical(one.enter_optional(0xA1))
     one.finish()
     return OcspAnswer(
@@ -148,16 +157,23 @@ def _status(one: Reader, serial: int) -> dict[int, Revoked]:
         raise DerError("an OCSP answer that knows nothing of its certificate")
     revoked = one.enter(0xA1)
     time_us = revoked.generalized_time()
-    reason = revoked.enter_optional(0xA0)
-    found = Revoked(time_us, None if reason is None else reason.integer(ENUMERATED, max_bytes=1))
+    reason = None
+    if (explicit := revoked.enter_optional(0xA0)) is not None:
+        reason = explicit.integer(ENUMERATED, max_bytes=1)
+        explicit.finish()
     revoked.finish()
-    return {serial: found}
+    return {serial: Revoked(time_us, reason)}
 
 
 def _refuse_critical(wrapped: Reader | None) -> None:
-    extensions = None if wrapped is None else wrapped.enter()
+    if wrapped is None:
+        return
+    extensions = wrapped.enter()
+    wrapped.finish()
     while extensions:
         extension = extensions.enter()
         extension.oid()
-        if extension.peek() == 0x01 and extension.boolean():
+        if extension.peek() != OCTET_STRING:
             raise DerError("an OCSP answer with a critical extension")
+        extension.raw()
+        extension.finish()

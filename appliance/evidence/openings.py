@@ -26,6 +26,7 @@ from appliance.record import SALT_BYTES, Record, commitment
 
 _SECOND_US = 1_000_000
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2}){1,64}", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LATEST_US = 253_402_300_799 * _SECOND_US
 
 
@@ -139,11 +140,13 @@ def _optional_box_proof(value: dict[str, Any]) -> BoxProof | None:
     hashes, index = proof.get("hashes") if isinstance(proof, dict) else None, value.get("index")
     if not isinstance(hashes, list) or not isinstance(index, int) or isinstance(index, bool) or index < 0:
         raise _malformed("the box proof lacks its hashes, or the record its index")
+    if not all(isinstance(one, str) and _HASH.fullmatch(one) for one in hashes):
+        raise _malformed("a hash of the box proof is not 32 bytes in lower-case hexadecimal")
     try:
         path = tuple(bytes.fromhex(one) for one in hashes)
         return BoxProof(index, path, _text(leaf, "opening").encode(), _text(leaf, "tlog_proof").encode())
-    except (TypeError, ValueError):
-        raise _malformed("the box proof is not text and hexadecimal hashes") from None
+    except UnicodeEncodeError:
+        raise _malformed("the box proof is not text") from None
 
 
 def _malformed(text: str) -> Refusal:

@@ -188,8 +188,11 @@ def _pss_parameters(encoded: bytes) -> tuple[str, int]:
         raise _weak("RSASSA-PSS parameters leave a digest at SHA-1")
     name = digest_name(read_algorithm(digest_part), "RSASSA-PSS signature")
     mask = mask_part.enter()
+    for part in (digest_part, mask_part):
+        part.finish()
     if mask.oid() != _MGF1 or digest_name(read_algorithm(mask), "RSASSA-PSS mask") != name:
         raise _weak("the RSASSA-PSS mask is not MGF1 with the same digest")
+    mask.finish()
     salt_bytes = 20 if salt_part is None else salt_part.integer(max_bytes=2)
     if not 0 <= salt_bytes <= 512 or (trailer_part is not None and trailer_part.integer(max_bytes=1) != 1):
         raise _weak("the RSASSA-PSS parameters are out of range")

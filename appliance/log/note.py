@@ -22,7 +22,8 @@ COSIGNATURE_V1 = 0x04
 MAXIMUM_NOTE_BYTES = 1_000_000
 MAXIMUM_SIGNATURES = 64
 _SIGNATURE_START = "— ".encode()
-_NAME = re.compile(r"[^\s+]+")
+# Neither what Python takes for a space, nor U+FEFF, which JavaScript does: all readers take the same names.
+_NAME = re.compile(r"[^\s+\ufeff]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 Sign = Callable[[bytes], bytes]

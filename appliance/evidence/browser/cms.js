@@ -17,7 +17,7 @@ const isNamed = (signer, one) =>
 function protects(signer) {
   const protection = signer.attributes.get("1.2.840.113549.1.9.52");
   if (!protection) return true;
-  const [hash, made] = members(protection);
+  const [hash, made] = fields(protection, 2);
   const inner = members(sole(signer.algorithm.raw));
   return oid(members(hash)[0]) === signer.hashId && made?.tag === 0xa1 && equal(made.content, concat(...inner.map((one) => one.raw)));
 }
@@ -27,14 +27,15 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
   const pool = [...signedData.certificates, ...others];
   const named = pool.filter((one) => isNamed(signer, one));
   const ess = members(members(members(signer.attributes.get(SIGNING_CERTIFICATE_V2))[0])[0]);
-  const hash = ess[0].tag === 0x30 ? hashOf(ess.shift()) : "SHA-256";
+  const hash = ess[0]?.tag === 0x30 ? hashOf(ess.shift()) : "SHA-256";
+  if (ess.length > 2) throw malformed();
   let certificate = null;
   for (const one of named) {
     if (hex(await digest(hash, one.bytes)) === hex(content(ess[0], 0x04))) certificate ??= one;
   }
   if (certificate && ess[1]) {
-    const [general, serial] = members(ess[1]);
-    const issuer = hex(content(members(general)[0], 0xa4));
+    const [general, serial] = fields(ess[1], 2);
+    const issuer = hex(content(fields(general, 1)[0], 0xa4));
     if (issuer !== certificate.issuer || hex(content(serial, 0x02)) !== certificate.serial) certificate = null;
   }
   if (!certificate) {
@@ -66,18 +67,23 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
 function readInfo(encoded) {
   const [version, policy, imprint, serial, generated, ...rest] = members(sole(encoded));
   const next = (...tags) => (rest.length && tags.includes(rest[0].tag) ? rest.shift() : null);
-  if (smallInteger(version) !== 1 || generated?.tag !== 0x18) throw malformed();
+  if (smallInteger(version, 1) !== 1 || generated?.tag !== 0x18) throw malformed();
   const [accuracy, ordering, nonce, authority, extensions] = [next(0x30), next(0x01), next(0x02), next(0xa0), next(0xa1)];
   if (rest.length) throw malformed();
-  const [algorithm, hashed] = members(imprint);
+  if (ordering && ![0, 0xff].includes(ordering.content.length === 1 ? ordering.content[0] : -1)) throw malformed();
+  if (nonce) integer(nonce);
+  const [algorithm, hashed] = fields(imprint, 2);
+  const wides = accuracy ? members(accuracy) : [];
   let wide = 0;
-  for (const one of accuracy ? members(accuracy) : []) {
-    const value = smallInteger({ ...one, tag: 0x02 });
-    if (one.tag !== 0x02 && (value < 1 || value > 999)) throw malformed();
-    wide += { 0x02: 1000, 0x80: 1, 0x81: 0.001 }[one.tag] * value;
+  for (const [tag, most, milliseconds] of [[0x02, 3, 1000], [0x80, 2, 1], [0x81, 2, 0.001]]) {
+    if (wides[0]?.tag !== tag) continue;
+    const value = smallInteger(wides.shift(), most, tag);
+    if (value < 0 || (tag !== 0x02 && (value < 1 || value > 999))) throw malformed();
+    wide += value * milliseconds;
   }
+  if (wides.length) throw malformed();
   return {
-    policy: oid(policy), hash: hashOf(algorithm), imprint: content(hashed, 0x04), serial: content(serial, 0x02), at: time(generated), accuracy: wide,
+    policy: oid(policy), hash: hashOf(algorithm), imprint: content(hashed, 0x04), serial: integer(serial), at: time(generated), accuracy: wide,
     ordering, nonce, authority: authority && sole(authority.content),
     critical: (extensions ? members(extensions, 0xa1) : []).map((one) => members(one)).some(([type, flag]) => flag.tag === 0x01 && oid(type) !== "1.3.6.1.5.5.7.1.3"),
   };
@@ -133,24 +139,44 @@ const before = (left, right) => {
   return at < 0 ? 0 : left[at] - right[at];
 };
 
+function digestId(algorithm) {
+  const [id, nothing] = fields(algorithm, 1, 2);
+  if (nothing && content(nothing, 0x05).length) throw malformed();
+  return oid(id);
+}
+
+// Which digest a token's imprint is made with: an evidence record lists it, and may list others.
+function imprintId(token) {
+  const { version, content: info } = readSignedData(token);
+  if (version !== 3 || !info) throw malformed();
+  return digestId(members(members(sole(info))[2])[0]);
+}
+
 // An evidence record (RFC 4998) in the form that boxes write, of a seal that was stamped with others: one token over the
 // root of a hash tree. Gives { token, hash, root }, or null where it is of something else than the seal.
 async function climbEvidenceRecord(encoded, seal) {
-  const [version, algorithms, chains, ...more] = members(sole(encoded));
-  if (smallInteger(version) !== 1 || more.length) throw unable();
-  const [listed, ...others] = members(algorithms);
+  const [version, algorithms, ...more] = members(sole(encoded));
+  if (more[0]?.tag === 0xa0) more.shift();
+  const [chains, ...others] = more;
+  if (smallInteger(version) !== 1 || others.length) throw malformed();
+  const listed = members(algorithms).map(digestId);
   const stamps = members(chains).flatMap((chain) => members(chain));
-  if (others.length || stamps.length !== 1) throw unable();
+  if (stamps.length !== 1) throw unable();
   const parts = members(stamps[0]);
-  const token = parts.pop();
-  if (parts.length > 1 || token === undefined) throw unable();
-  const hash = hashOf(listed);
-  const lists = parts.length ? members(parts[0], 0xa2).map((list) => members(list).map((one) => content(one, 0x04))) : [];
+  const next = (tag) => (parts[0]?.tag === tag ? parts.shift() : null);
+  const [stated, , tree, token] = [0xa0, 0xa1, 0xa2, 0x30].map(next);
+  if (!token || parts.length) throw malformed();
+  const id = imprintId(token.raw);
+  const hash = HASHES[id];
+  if (!hash) throw unable();
+  if (!listed.includes(id) || (stated && digestId({ ...stated, tag: 0x30 }) !== id)) throw malformed();
+  const lists = tree ? members(tree, 0xa2).map((list) => members(list).map((one) => content(one, 0x04))) : [];
+  if (tree && !lists.length) throw malformed();
   let root = await digest(hash, seal);
   if (lists.length && !lists[0].some((one) => equal(one, root))) return null;
   for (const [place, list] of lists.entries()) {
     const group = (place ? [root, ...list] : [...list]).sort(before);
-    if (group.some((one) => one.length !== root.length)) throw malformed();
+    if (!list.length || group.some((one) => one.length !== root.length)) throw malformed();
     root = group.length === 1 ? group[0] : await digest(hash, concat(...group));
   }
   return { token: token.raw, hash, root };
@@ -169,6 +195,10 @@ async function findToken(findings, signer, seal, evidenceRecord) {
       text("The evidence record is of something else than this seal.", "证据记录所涉的不是此签章。"),
     );
     if (!inside) return found && { token: found.token, apart: true, digestOf: async (hash) => (hash === found.hash ? found.root : new Uint8Array()) };
+  }
+  if (inside === SEVERAL) {
+    findings.undecided("signature time-stamp", "The seal has several time-stamps, which no seal of a box has.", "签章带有多个时间戳，设备的签章从不如此。");
+    return null;
   }
   if (inside) return { token: inside.raw, digestOf: (hash) => digest(hash, signer.signature) };
   findings.undecided("signature time-stamp", "The seal has no time-stamp, neither inside it nor by an evidence record.", "签章没有时间戳：其内部没有，也没有证据记录。");

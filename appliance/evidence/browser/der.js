@@ -5,7 +5,7 @@ const malformed = () => new Broken("malformed DER", "DER 格式错误");
 function readDer(bytes, at = 0) {
   if (at + 2 > bytes.length) throw malformed();
   const tag = bytes[at];
-  if ((tag & 0x1f) === 0x1f) throw malformed();
+  if ((tag & 0x1f) === 0x1f || tag === 0) throw malformed();
   let length = bytes[at + 1];
   let begin = at + 2;
   if (length & 0x80) {
@@ -33,6 +33,13 @@ function members(node, tag = 0x30) {
   return found;
 }
 
+// As many members as what is read has, and none behind them.
+function fields(node, least, most = least, tag = 0x30) {
+  const found = members(node, tag);
+  if (found.length < least || found.length > most) throw malformed();
+  return found;
+}
+
 function sole(bytes) {
   const node = readDer(bytes);
   if (node.raw.length !== bytes.length) throw malformed();
@@ -46,18 +53,19 @@ function content(node, tag) {
 
 function oid(node) {
   const bytes = content(node, 0x06);
+  if (bytes.length === 0 || bytes.length > 64 || bytes[bytes.length - 1] & 0x80) throw malformed();
   const numbers = [];
-  let value = 0;
-  for (const byte of bytes) {
-    value = value * 128 + (byte & 0x7f);
+  let value = 0n;
+  for (const [at, byte] of bytes.entries()) {
+    if (byte === 0x80 && !(bytes[at - 1] & 0x80)) throw malformed();
+    value = value * 128n + BigInt(byte & 0x7f);
     if (!(byte & 0x80)) {
       numbers.push(value);
-      value = 0;
+      value = 0n;
     }
   }
-  if (numbers.length === 0) throw malformed();
-  const first = Math.min(Math.floor(numbers[0] / 40), 2);
-  return [first, numbers[0] - 40 * first, ...numbers.slice(1)].join(".");
+  const first = numbers[0] < 40n ? 0n : numbers[0] < 80n ? 1n : 2n;
+  return [first, numbers[0] - 40n * first, ...numbers.slice(1)].join(".");
 }
 
 const bits = (node) => {
@@ -66,10 +74,22 @@ const bits = (node) => {
   return found.subarray(1);
 };
 
-function smallInteger(node) {
-  const bytes = content(node, 0x02);
-  if (bytes.length === 0 || bytes.length > 6) throw malformed();
-  return bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+const wholeBits = (node) => {
+  if (content(node, 0x03)[0] !== 0) throw malformed();
+  return bits(node);
+};
+
+// The bytes of an INTEGER or ENUMERATED, in its one spelling.
+function integer(node, most = 64, tag = 0x02) {
+  const bytes = content(node, tag);
+  const padded = bytes.length > 1 && ((bytes[0] === 0 && bytes[1] < 0x80) || (bytes[0] === 0xff && bytes[1] >= 0x80));
+  if (bytes.length === 0 || bytes.length > most || padded) throw malformed();
+  return bytes;
+}
+
+function smallInteger(node, most = 6, tag = 0x02) {
+  const bytes = integer(node, most, tag);
+  return bytes.reduce((sum, byte) => sum * 256 + byte, bytes[0] & 0x80 ? -1 : 0);
 }
 
 function time(node) {
@@ -78,7 +98,7 @@ function time(node) {
     node.tag === 0x17
       ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)()Z$/.exec(said)
       : node.tag === 0x18
-        ? /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d{1,9})?Z$/.exec(said)
+        ? /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d{0,5}[1-9])?Z$/.exec(said)
         : null;
   if (!found) throw malformed();
   let year = Number(found[1]);
@@ -114,17 +134,17 @@ class Indefinite extends Unable {
 }
 
 function hashOf(algorithm) {
-  const [id, parameters, ...more] = members(algorithm);
+  const [id, parameters] = fields(algorithm, 1, 2);
   const name = HASHES[oid(id)];
-  if (!name || more.length || (parameters && (parameters.tag !== 0x05 || parameters.content.length))) throw unable();
+  if (!name || (parameters && (parameters.tag !== 0x05 || parameters.content.length))) throw unable();
   return name;
 }
 
 function rawEcdsa(signature, size) {
-  const numbers = members(sole(signature)).map((one) => content(one, 0x02));
-  if (numbers.length !== 2) throw malformed();
+  const numbers = fields(sole(signature), 2).map((one) => integer(one, size + 1));
   return concat(
     ...numbers.map((number) => {
+      if (number[0] & 0x80) throw malformed();
       const short = number[0] === 0 ? number.subarray(1) : number;
       if (short.length > size) throw malformed();
       return concat(new Uint8Array(size - short.length), short);
@@ -133,12 +153,12 @@ function rawEcdsa(signature, size) {
 }
 
 async function checkSignature(spki, algorithm, hash, signature, message) {
-  const parts = members(algorithm);
+  const parts = fields(algorithm, 1, 2);
   const known = SIGNATURES[oid(parts[0])];
   if (!known) throw unable();
   let [name, hashName] = known;
   const parameters = {};
-  const key = members(members(sole(spki))[0]);
+  const key = members(fields(sole(spki), 2)[0]);
   const imported = { name };
   if (name === "ECDSA") {
     const curve = CURVES[key[1] ? oid(key[1]) : ""];
@@ -151,12 +171,19 @@ async function checkSignature(spki, algorithm, hash, signature, message) {
       return false;
     }
   } else if (name === "RSA-PSS") {
-    const given = members(parts[1]).map((one) => [one.tag, sole(one.content)]);
-    const of = (tag) => given.find(([found]) => found === tag)?.[1];
-    hashName = of(0xa0) ? hashOf(of(0xa0)) : null;
-    if (!hashName) throw unable();
-    parameters.saltLength = of(0xa2) ? smallInteger(of(0xa2)) : 20;
+    if (!parts[1]) throw unable();
+    const given = members(parts[1]);
+    const next = (tag) => (given[0]?.tag === tag ? sole(given.shift().content) : null);
+    const [hashPart, maskPart, salt, trailer] = [0xa0, 0xa1, 0xa2, 0xa3].map(next);
+    if (given.length) throw malformed();
+    if (!hashPart || !maskPart) throw unable();
+    hashName = hashOf(hashPart);
+    const [mask, maskHash] = fields(maskPart, 2);
+    if (oid(mask) !== "1.2.840.113549.1.1.8" || hashOf(maskHash) !== hashName || (trailer && smallInteger(trailer, 1) !== 1)) throw unable();
+    parameters.saltLength = salt ? smallInteger(salt, 2) : 20;
+    if (parameters.saltLength < 0 || parameters.saltLength > 512) throw unable();
   } else if (name === "RSASSA-PKCS1-v1_5") hashName = hashName ?? hash;
+  if (hashName && hash && hashName !== hash) throw unable();
   if (name.startsWith("RSA")) imported.hash = hashName;
   let verifying;
   try {
@@ -171,7 +198,7 @@ async function checkSignature(spki, algorithm, hash, signature, message) {
 function readExtensions(node) {
   const found = new Map();
   for (const one of members(sole(node.content))) {
-    const parts = members(one);
+    const parts = fields(one, 2, 3);
     const critical = parts.length === 3 && content(parts[1], 0x01)[0] === 0xff;
     const id = oid(parts[0]);
     if (found.has(id)) throw malformed();
@@ -184,7 +211,7 @@ function readName500(node) {
   const found = {};
   for (const set of members(node)) {
     for (const one of members(set, 0x31)) {
-      const [type, value] = members(one);
+      const [type, value] = fields(one, 2);
       found[oid(type)] = value.tag === 0x1e ? "" : new TextDecoder().decode(value.content);
     }
   }
@@ -192,11 +219,11 @@ function readName500(node) {
 }
 
 function readCertificate(bytes) {
-  const [tbs, algorithm, signature] = members(sole(bytes));
+  const [tbs, algorithm, signature] = fields(sole(bytes), 3);
   const parts = members(tbs);
   if (parts[0].tag === 0xa0) parts.shift();
   const [serial, , issuer, validity, subject, spki, ...rest] = parts;
-  const [notBefore, notAfter] = members(validity).map(time);
+  const [notBefore, notAfter] = fields(validity, 2).map(time);
   const extensions = rest.filter((one) => one.tag === 0xa3).map(readExtensions)[0] ?? new Map();
   const usage = extensions.get("2.5.29.15");
   const constraints = extensions.get("2.5.29.19");
@@ -204,7 +231,7 @@ function readCertificate(bytes) {
   return {
     bytes, algorithm, notBefore, notAfter, extensions,
     tbs: tbs.raw,
-    signature: bits(signature),
+    signature: wholeBits(signature),
     serial: hex(content(serial, 0x02)),
     issuer: hex(issuer.raw),
     subject: hex(subject.raw),
@@ -212,7 +239,7 @@ function readCertificate(bytes) {
     spki: spki.raw,
     usage: usage ? bits(sole(usage.value))[0] ?? 0 : null,
     ca: constraints ? members(sole(constraints.value)).some((one) => one.tag === 0x01 && one.content[0] === 0xff) : false,
-    below: constraints ? members(sole(constraints.value)).filter((one) => one.tag === 0x02).map(smallInteger)[0] ?? Infinity : Infinity,
+    below: constraints ? members(sole(constraints.value)).filter((one) => one.tag === 0x02).map((one) => smallInteger(one))[0] ?? Infinity : Infinity,
     purposes: purposes ? members(sole(purposes.value)).map(oid) : null,
     keyIdentifier: extensions.has("2.5.29.14") ? hex(content(sole(extensions.get("2.5.29.14").value), 0x04)) : null,
   };
@@ -232,27 +259,29 @@ function readable(nodes) {
 const LIST_EXTENSIONS = new Set(["2.5.29.20", "2.5.29.35"]);
 
 function readList(bytes) {
-  const [tbs, algorithm, signature] = members(sole(bytes));
+  const [tbs, algorithm, signature] = fields(sole(bytes), 3);
   const parts = members(tbs);
-  if (parts[0].tag === 0x02) parts.shift();
-  const [, issuer, thisUpdate, ...rest] = parts;
+  if (parts[0].tag === 0x02) integer(parts.shift(), 1);
+  const [inner, issuer, thisUpdate, ...rest] = parts;
+  if (!equal(inner.raw, algorithm.raw)) throw malformed();
   const until = rest.length && (rest[0].tag === 0x17 || rest[0].tag === 0x18) ? time(rest.shift()) : null;
   const revoked = new Map();
   let plain = true;
   if (rest.length && rest[0].tag === 0x30) {
     for (const one of members(rest.shift())) {
-      const [serial, when, ...more] = members(one);
+      const [serial, when, more] = fields(one, 2, 3);
       let reason = null;
-      for (const [type, ...value] of more.length ? members(more[0]).map((inner) => members(inner)) : []) {
-        if (oid(type) === "2.5.29.21") reason = content(sole(content(value[value.length - 1], 0x04)), 0x0a)[0];
+      for (const [type, ...value] of more ? members(more).map((extension) => fields(extension, 2, 3)) : []) {
+        if (oid(type) === "2.5.29.21") reason = smallInteger(sole(content(value[value.length - 1], 0x04)), 1, 0x0a);
         else if (value.length === 2) plain = false;
       }
-      revoked.set(hex(content(serial, 0x02)), { when: time(when), reason });
+      revoked.set(hex(integer(serial)), { when: time(when), reason });
     }
   }
-  const extensions = rest.filter((one) => one.tag === 0xa0).map(readExtensions)[0] ?? new Map();
+  if (rest.length > 1 || (rest.length && rest[0].tag !== 0xa0)) throw malformed();
+  const extensions = rest.map(readExtensions)[0] ?? new Map();
   return {
-    algorithm, until, revoked, tbs: tbs.raw, signature: bits(signature), issuer: hex(issuer.raw), from: time(thisUpdate),
+    algorithm, until, revoked, tbs: tbs.raw, signature: wholeBits(signature), issuer: hex(issuer.raw), from: time(thisUpdate),
     plain: plain && ![...extensions].some(([id, one]) => one.critical && !LIST_EXTENSIONS.has(id)),
   };
 }
@@ -261,41 +290,44 @@ const NAMED_BY = { "1.3.14.3.2.26": "SHA-1", "2.16.840.1.101.3.4.2.1": "SHA-256"
 
 // An OCSP answer (RFC 6960) about one certificate.
 function readAnswer(bytes) {
-  const [status, wrapped] = members(sole(bytes));
-  const [kind, encoded] = members(sole(content(wrapped, 0xa0)));
-  if (content(status, 0x0a)[0] !== 0 || oid(kind) !== "1.3.6.1.5.5.7.48.1.1") throw malformed();
-  const [data, algorithm, signature, given] = members(sole(content(encoded, 0x04)));
-  const parts = members(data);
+  const [status, wrapped] = fields(sole(bytes), 2);
+  const [kind, encoded] = fields(sole(content(wrapped, 0xa0)), 2);
+  if (smallInteger(status, 1, 0x0a) !== 0 || oid(kind) !== "1.3.6.1.5.5.7.48.1.1") throw malformed();
+  const [data, algorithm, signature, given] = fields(sole(content(encoded, 0x04)), 3, 4);
+  const parts = fields(data, 3, 4);
   const extensionsOf = (node) => (node ? members(sole(content(node, 0xa1))) : []);
   if (![0xa1, 0xa2].includes(parts[0].tag) || parts[1].tag !== 0x18) throw malformed();
-  const [one, ...others] = members(parts[2]);
+  time(parts[1]);
+  const [one] = fields(parts[2], 1);
   const [named, told, from, ...rest] = members(one);
   const until = rest[0]?.tag === 0xa0 ? time(sole(rest.shift().content)) : null;
-  const [hash, issuerName, issuerKey, serial] = members(named);
-  const namedBy = NAMED_BY[oid(members(hash)[0])];
-  const extensions = [...extensionsOf(parts[3]), ...extensionsOf(rest.shift())];
-  if (others.length || rest.length || !namedBy || extensions.some((inner) => members(inner)[1].tag === 0x01)) throw malformed();
+  const [hash, issuerName, issuerKey, serial] = fields(named, 4);
+  const namedBy = NAMED_BY[oid(fields(hash, 1, 2)[0])];
+  const extensions = [...extensionsOf(parts[3]), ...extensionsOf(rest.shift())].map((inner) => fields(inner, 2, 3));
+  if (rest.length || !namedBy || extensions.some((inner) => inner.length === 3)) throw malformed();
   let entry = null;
   if (told.tag === 0xa1) {
-    const [when, reason] = members(told, 0xa1);
-    entry = { when: time(when), reason: reason ? content(sole(content(reason, 0xa0)), 0x0a)[0] : null };
+    const [when, reason] = fields(told, 1, 2, 0xa1);
+    entry = { when: time(when), reason: reason ? smallInteger(sole(content(reason, 0xa0)), 1, 0x0a) : null };
   } else if (told.tag !== 0x80) throw malformed();
-  const number = hex(content(serial, 0x02));
-  const responders = readable(given ? members(sole(content(given, 0xa0))) : []);
+  const number = hex(integer(serial));
+  const responders = readable(given ? fields(sole(content(given, 0xa0)), 0, 4) : []);
   return {
-    algorithm, until, namedBy, responders, tbs: data.raw, signature: bits(signature), from: time(from), serial: number,
+    algorithm, until, namedBy, responders, tbs: data.raw, signature: wholeBits(signature), from: time(from), serial: number,
     issuerName: content(issuerName, 0x04), issuerKey: content(issuerKey, 0x04), revoked: new Map(entry ? [[number, entry]] : []),
   };
 }
 
+// Stands for an attribute that is not there once with one value: who needs it finds it malformed.
+const SEVERAL = { tag: -1, raw: new Uint8Array(), content: new Uint8Array() };
+
 function readAttributes(node) {
   const found = new Map();
-  for (const one of members(node, node.tag)) {
-    const [type, values] = members(one);
+  for (const one of fields(node, 0, 32, node.tag)) {
+    const [type, values] = fields(one, 2);
     const id = oid(type);
-    const inner = members(values, 0x31);
-    if (found.has(id) || inner.length !== 1) throw malformed();
-    found.set(id, inner[0]);
+    const inner = fields(values, 0, 8, 0x31);
+    found.set(id, found.has(id) || inner.length !== 1 ? SEVERAL : inner[0]);
   }
   return found;
 }
@@ -310,17 +342,18 @@ function readSignedData(bytes) {
 }
 
 function readContentInfo(bytes) {
-  const [type, wrapped, ...beside] = members(sole(bytes));
-  if (oid(type) !== "1.2.840.113549.1.7.2" || beside.length) throw malformed();
+  const [type, wrapped] = fields(sole(bytes), 2);
+  if (oid(type) !== "1.2.840.113549.1.7.2") throw malformed();
   const parts = members(sole(content(wrapped, 0xa0)));
-  const next = (tag) => (parts[0]?.tag === tag ? members(parts.shift(), tag) : []);
+  const next = (tag, most) => (parts[0]?.tag === tag ? fields(parts.shift(), 0, most, tag) : []);
   const [version, algorithms, encapsulated] = parts.splice(0, 3);
-  smallInteger(version);
+  integer(version, 1);
   content(algorithms, 0x31);
-  const [contentType, inner, ...more] = members(encapsulated);
-  const [certificates, lists, infos] = [next(0xa0), next(0xa1), members(parts.shift(), 0x31)];
-  if (more.length || parts.length) throw malformed();
+  const [contentType, inner] = fields(encapsulated, 1, 2);
+  const [certificates, lists, infos] = [next(0xa0, 32), next(0xa1, 16), fields(parts.shift(), 0, 16, 0x31)];
+  if (parts.length) throw malformed();
   return {
+    version: version.content[0],
     type: oid(contentType),
     content: inner ? content(sole(content(inner, 0xa0)), 0x04) : null,
     certificates: readable(certificates.filter((one) => one.tag === 0x30)),
@@ -330,15 +363,15 @@ function readContentInfo(bytes) {
 }
 
 function readSigner(node) {
-  const [version, sid, hash, signed, algorithm, signature, unsigned, ...more] = members(node);
-  smallInteger(version);
-  if (signed?.tag !== 0xa0 || ![0x30, 0x80].includes(sid.tag) || (unsigned && unsigned.tag !== 0xa1) || more.length) throw malformed();
+  const [version, sid, hash, signed, algorithm, signature, unsigned] = fields(node, 6, 7);
+  integer(version, 1);
+  if (signed.tag !== 0xa0 || ![0x30, 0x80].includes(sid.tag) || (unsigned && unsigned.tag !== 0xa1)) throw malformed();
   const covered = concat(Uint8Array.of(0x31), signed.raw.subarray(1));
   let named = null;
   if (sid.tag === 0x30) {
-    const [issuer, serial, ...others] = members(sid);
-    if (issuer?.tag !== 0x30 || others.length) throw malformed();
-    named = { issuer: hex(issuer.raw), serial: hex(content(serial, 0x02)) };
+    const [issuer, serial] = fields(sid, 2);
+    if (issuer.tag !== 0x30) throw malformed();
+    named = { issuer: hex(issuer.raw), serial: hex(integer(serial)) };
   }
   return {
     named, algorithm, covered,

@@ -181,6 +181,7 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
   }
   const opening = readCanonical(bytes);
   if (!opening || Object.keys(opening).some((one) => !OPENING_MEMBERS.includes(one))) throw damaged("a record's opening has members that nothing covers", "记录开启件含有不受保护的成员");
+  if (typeof opening.content !== "string") throw damaged("a record's opening holds no text", "记录开启件不含文本");
   const record = readCanonical(utf8(opening.content));
   const salt = fromHex(opening.salt);
   const commitment = await sha256(concat(utf8("cinnabar record v1\n"), salt, utf8(opening.content)));
@@ -258,6 +259,12 @@ async function verifyEvidence(data, trust, now) {
     "extent", "The file tells of the letter up to the newest event in it. Whether later ones exist, only the box can say.",
     "本文件只反映函件至其中最新事件为止的情况。此后是否另有事件，只有设备能够说明。",
   );
+  if ([...layout.places.values()].some((place) => place.role === "page")) {
+    findings.note(
+      "page for people", "The file holds a page for people, META-INF/for-people.html. Nothing vouches for it; this report replaces it.",
+      "文件中有一个供人阅读的网页 META-INF/for-people.html。其内容没有任何保证；应以本报告为准。",
+    );
+  }
   if (!trust) {
     findings.undecided("trust", "No trust bundle was loaded: nothing here tells who sealed it.", "未加载信任包：无从得知由谁签章。");
   } else if (now < trust.issued || now > trust.expires) {

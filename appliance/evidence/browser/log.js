@@ -11,7 +11,7 @@ function readNote(said) {
     .map((line) => {
       const parts = line.startsWith(DASH) ? line.slice(2).split(" ") : [];
       const data = parts.length === 2 ? fromBase64(parts[1]) : new Uint8Array();
-      if (data.length < 5 || !parts[0] || /[\s+]/.test(parts[0])) throw new Broken("not a signed note", "不是签名注记");
+      if (data.length < 5 || !parts[0] || /[\s\x85+]/.test(parts[0])) throw new Broken("not a signed note", "不是签名注记");
       return { name: parts[0], id: hex(data.subarray(0, 4)), signature: data.subarray(4) };
     });
   if (signatures.length > 64) throw new Broken("not a signed note", "不是签名注记");

@@ -135,6 +135,12 @@ def judge_letter(
         "extent",
         "The file tells of the letter up to the newest event in it. Whether later ones exist, only the box can say.",
     )
+    if layout.page:
+        journal.note(
+            "page for people",
+            "The file holds a page for people, META-INF/for-people.html. Nothing vouches for it; this report "
+            "replaces it.",
+        )
     journal.complete()
     _Work(judged, layout, line, _with_helpers(context, layout), accepted, kinds).judge()
     return judged
@@ -406,6 +412,7 @@ class _Work:
             journal.refuse("seal", SubIndication.FORMAT_FAILURE, "The seal is not of one signature alone.")
         if _MANIFEST not in items[_SEAL].covers:
             journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal does not show that it is over this manifest.")
+        _refuse_several_stamps(sealed, journal)
         shown = list(items[_SEAL].shown)
         if stamp_at >= 0:
             if _SEAL not in items[stamp_at].covers:
@@ -477,7 +484,8 @@ def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None
     if sealed.proof is None:
         return sealed.opening, None, ""
     index, origin = _place(sealed.proof)
-    if index != value.get("index", index):
+    stated = value.get("index", index)
+    if isinstance(stated, bool) or stated != index:
         journal.refuse("record", SubIndication.FORMAT_FAILURE, "The opening and the proof name different entries.")
     try:
         value["proof"] = {"tlog_proof": sealed.proof.decode()}
@@ -485,6 +493,21 @@ def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None
         journal.refuse("record", SubIndication.FORMAT_FAILURE, "The log proof is not text.")
         return sealed.opening, None, ""
     return msgspec.json.encode(value), index, origin
+
+
+def _refuse_several_stamps(sealed: Sealed, journal: Journal) -> None:
+    """Boxes stamp a seal once; a second token would let whoever adds it choose which of them dates the event."""
+    try:
+        signers = cms.read_signed_data(sealed.seal).signers
+    except DerError:
+        return  # judged elsewhere
+    for signer in signers:
+        values = [values for oid, values in signer.unsigned.members if oid == cms.SIGNATURE_TIME_STAMP]
+        if len(values) > 1 or any(len(one) != 1 for one in values):
+            journal.refuse(
+                "signature time-stamp", SubIndication.SIG_CONSTRAINTS_FAILURE,
+                "The seal has several time-stamps, which no seal of a box has.",
+            )  # fmt: skip
 
 
 def _place(proof: bytes) -> tuple[int | None, str]:

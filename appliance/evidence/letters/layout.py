@@ -17,7 +17,7 @@ from appliance.asic.container import read_container
 from appliance.asic.errors import ContainerRefused, ManifestRefused
 from appliance.asic.letter import About
 from appliance.asic.manifest import Manifest, evidence_record_manifest, read_manifest
-from appliance.asic.names import COURT, HELPERS, LETTER, Entry, EventNames, names_of, read_name
+from appliance.asic.names import COURT, HELPERS, LETTER, PAGE, Entry, EventNames, names_of, read_name
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.letters.errors import EventDamaged
@@ -62,6 +62,8 @@ class Layout:
     """OCSP answers."""
     digests: frozenset[str] = frozenset()
     """SHA-256 of every file that a manifest names, hexadecimal."""
+    page: bool = False
+    """Whether it holds a page for people, which nothing vouches for."""
 
 
 def read_layout(content: bytes, journal: Journal) -> Layout | None:
@@ -100,7 +102,7 @@ class _Reading:
                 self._refuse(f"The entry {quote(name)} is none that an evidence file has.")
             else:
                 self._places[name] = place
-        layout = Layout(self._about())
+        layout = Layout(self._about(), page=PAGE in self._entries)
         tails = [place.tail for place in self._places.values() if place.role == "manifest"]
         parsed: dict[str, tuple[Event, Sealed]] = {}
         for tail in tails:

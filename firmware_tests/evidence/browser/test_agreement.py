@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+import rfc8785
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from playwright.sync_api import Page, sync_playwright
@@ -34,7 +35,9 @@ from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, roo
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
 from appliance.log.note import Note
 from firmware_tests.browsers import CHROMIUM, TIMEOUT_MS
+from firmware_tests.evidence import der_trees
 from firmware_tests.evidence.corpus import PACKED
+from firmware_tests.evidence.der_trees import Node
 from firmware_tests.evidence.letters import (
     LETTER,
     NOW,
@@ -302,6 +305,64 @@ def without_answers(entries: Entries) -> None:
         del entries[name]
 
 
+def altered(
+    where: str, path: tuple[int, ...], change: Callable[[list[Node], int], object], base: Callable[[], bytes] = good
+) -> Callable[[], bytes]:
+    """A file with one element of the DER in an entry changed. `where`: how the entry's name begins."""
+
+    def made() -> bytes:
+        entries = {}
+        for name, content in read_container(base()).items():
+            if not name.startswith(where):
+                entries[name] = content
+                continue
+            spoiled = der_trees.at(content, path, change)
+            digest = hashlib.sha256(spoiled).hexdigest()
+            named_by_digest = name.endswith((".ors", ".crl"))
+            entries[f"{name.rpartition('-')[0]}-{digest}{name[-4:]}" if named_by_digest else name] = spoiled
+        return write_container(entries.items())
+
+    return made
+
+
+def with_content(content: bytes) -> Callable[[list[Node], int], object]:
+    """In place of an element's own; X stands for that."""
+
+    def change(nodes: list[Node], place: int) -> None:
+        nodes[place] = Node(nodes[place].tag, content.replace(b"X", nodes[place].content))
+
+    return change
+
+
+def foreign_attribute(nodes: list[Node], place: int) -> None:
+    """One that no verifier knows, twice."""
+    nodes[place + 1 :] = [Node(0x30, bytes.fromhex("06032a03043100"))] * 2
+
+
+def witness_named(more: str) -> Callable[[], bytes]:
+    """A letter whose witness has this within its name."""
+    name = "META-INF/proof-0001.tlog-proof"
+    return lambda: changed(
+        seen(T0 + timedelta(hours=1)),
+        lambda one: one.update({name: one[name].replace("\n— witness".encode(), f"\n— wit{more}ness".encode())}),
+    )
+
+
+def spelt(change: Callable[[Any], object]) -> Callable[[Entries], object]:
+    """The opening of the first record, changed and written again as boxes write it."""
+
+    def made(entries: Entries) -> None:
+        value = json.loads(entries["META-INF/opening-0001.json"])
+        change(value)
+        entries["META-INF/opening-0001.json"] = rfc8785.dumps(value)
+
+    return made
+
+
+def with_lists() -> bytes:
+    return evidence(plain_letter(2), lists=list(surroundings()[0].crls.values()))
+
+
 EARLY, LATER = T0 - timedelta(hours=1), T0 + timedelta(hours=5)
 RESPONDERS: Final = {name: responder(getattr(surroundings()[0], name)) for name in ("tsa_ca", "seal_ca")}
 NO_LISTS: Final[dict[str, Any]] = {"revocation_lists": {}}
@@ -484,6 +545,70 @@ TABLE: Final[dict[str, Row]] = {
     ),
     "answers that a court's seal covers": Row(PASSED, with_court, bundle=NO_LISTS),
     "answers that are missing in a court's file": Row(FAILED, lambda: with_court(without_answers)),
+    # One spelling of DER, and nothing behind what is read.
+    **{
+        f"{what} in {where}": Row(FAILED, altered(SEAL, path, change))
+        for where, path in {
+            "what the file is": (0, 0),
+            "a signer's digest": (0, 1, 0, -1, 0, 2, 0),
+            "an unsigned attribute's type": (0, 1, 0, -1, 0, 6, 0, 0),
+        }.items()
+        for what, change in {
+            "a padded identifier": with_content(b"\x80X"),
+            "an unfinished identifier": with_content(b"X\x81"),
+        }.items()
+    },
+    "a seal's version in two bytes": Row(FAILED, altered(SEAL, (0, 1, 0, 0), der_trees.padded)),
+    "a signer's version in two bytes": Row(FAILED, altered(SEAL, (0, 1, 0, -1, 0, 0), der_trees.padded)),
+    "a token's version in two bytes": Row(
+        UNDECIDED, altered(SEAL, (0, 1, 0, -1, 0, 6, 0, 1, 0, 1, 0, 0), der_trees.padded)
+    ),
+    "something behind a content": Row(FAILED, altered(SEAL, (0, 1), der_trees.behind)),
+    "something behind an unsigned attribute": Row(FAILED, altered(SEAL, (0, 1, 0, -1, 0, 6, 0, 1), der_trees.behind)),
+    "a signature's number with a zero more": Row(FAILED, altered(SEAL, (0, 1, 0, -1, 0, 5, 0, 0), der_trees.padded)),
+    "an unsigned attribute twice": Row(PASSED, altered(SEAL, (0, 1, 0, -1, 0, 6, 0), foreign_attribute)),
+    "a time-stamp twice": Row(UNDECIDED, altered(SEAL, (0, 1, 0, -1, 0, 6, 0), der_trees.twice)),
+    "two time-stamps in one attribute": Row(UNDECIDED, altered(SEAL, (0, 1, 0, -1, 0, 6, 0, 1, 0), der_trees.twice)),
+    "an evidence record's version in two bytes": Row(
+        FAILED, altered(RECORD, (0, 0), der_trees.padded, lambda: evidence(letter_of_a_file(1)))
+    ),
+    "an evidence record that lists a digest more": Row(
+        PASSED, altered(RECORD, (0, 1, 0), der_trees.twice, lambda: evidence(letter_of_a_file(1)))
+    ),
+    "an evidence record's token of another version": Row(
+        FAILED, altered(RECORD, (0, 2, 0, 0, -1, 1, 0, 0), with_content(b"\x02"), lambda: evidence(letter_of_a_file(1)))
+    ),
+    **{
+        f"an answer with {what}": Row(
+            UNDECIDED, altered("META-INF/answer-", path, change, lambda: answered(answers())), bundle=NO_LISTS
+        )
+        for what, path, change in (
+            ("its status in two bytes", (0, 0), der_trees.padded),
+            ("something behind its kind and content", (0, 1, 0, 1), der_trees.behind),
+            ("something behind that", (0, 1, 0), der_trees.behind),
+            ("something behind its certificates", (0, 1, 0, 1, 0, 3, 0), der_trees.behind),
+            ("something behind all", (0, 1, 0, 1, 0, 3), der_trees.behind),
+        )
+    },
+    "lists in the file": Row(PASSED, with_lists, bundle=NO_LISTS),
+    "lists with another algorithm outside": Row(
+        UNDECIDED, altered("META-INF/list-", (0, 1, 0), der_trees.behind, with_lists), bundle=NO_LISTS
+    ),
+    "lists whose signature has unused bits": Row(
+        UNDECIDED,
+        altered("META-INF/list-", (0, 2), lambda nodes, place: setattr(nodes[place], "before", b"\1"), with_lists),
+        bundle=NO_LISTS,
+    ),
+    # One spelling of everything else.
+    "a record in a list": Row(FAILED, lambda: changed(good(), spelt(lambda one: one.update(content=[one["content"]])))),
+    "a box proof in capitals": Row(
+        FAILED,
+        lambda: under_the_box_log(lambda proof: proof.update(hashes=[one.upper() for one in proof["hashes"]])),
+        with_box_log,
+    ),
+    "a byte order mark in a witness's name": Row(FAILED, witness_named("\ufeff")),
+    "a control character in a witness's name": Row(FAILED, witness_named("\x85")),
+    "another character in a witness's name": Row(PASSED, witness_named("é")),
     # Approvals.
     **{
         f"a passkey, {algorithm}": Row(PASSED, lambda algorithm=algorithm: passkey(algorithm), approvals=(UNDECIDED,))
@@ -586,6 +711,7 @@ JUDGE: Final = """async ([trust, file, now]) => {
     indication,
     existed: letter?.events.at(-1).outside?.until ?? null,
     approvals: checks.filter((one) => one.name === "approval").map((one) => words[one.outcome]),
+    pages: checks.filter((one) => one.name === "page for people").map((one) => one.outcome),
     told: checks.filter((one) => one.outcome === "failed" || one.outcome === "undecided").map((one) => one.said.en),
   };
 }"""
@@ -616,8 +742,11 @@ def test_both_say_the_same(page: Page, name: str) -> None:
     encoded = {name: base64.b64encode(one).decode() for name, one in files.items()}
     said = page.evaluate(JUDGE, [encoded, base64.b64encode(content).decode(), microseconds(NOW) // 1000])
     assert (report.indication.value, said["indication"]) == (row.expected.value, row.expected.value), (reasons, said)
+    pages = [one.outcome for part in report.files[0].parts for one in part.checks if one.name == "page for people"]
+    assert pages == said["pages"]
     existed, letter = report.files[0].existed_no_later_than, report.files[0].letter
     if row.expected is PASSED:
+        assert pages == ["note"] * ("META-INF/for-people.html" in read_container(content))
         assert said["existed"] == (None if existed is None else existed.time_us // 1000)
     if row.approvals:
         assert isinstance(letter, LetterFacts)

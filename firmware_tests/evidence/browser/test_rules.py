@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import functools
-import json
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,7 +17,6 @@ from hypothesis import strategies as st
 
 from appliance.asic import EventFiles, read_container, write_container
 from appliance.ceremonies.proposal import digest_words
-from appliance.evidence.browser import rules
 from appliance.letters.event import Event
 from appliance.letters.money import DIGITS, parse_amount
 from firmware_tests.evidence.letters import (
@@ -52,34 +48,6 @@ def b64(content: bytes) -> str:
 @functools.cache
 def bundle() -> dict[str, str]:
     return {name: b64(content) for name, content in surroundings()[0].bundle_files().items()}
-
-
-@pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    script = tmp_path_factory.mktemp("rules") / "rules.js"
-    script.write_text(rules())
-    process = subprocess.Popen(
-        ["node", "--no-warnings", str(Path(__file__).with_name("rules.js")), str(script)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-    def command(name: str, **arguments: Any) -> Any:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps({"command": name, **arguments}) + "\n")
-        process.stdin.flush()
-        answer = json.loads(process.stdout.readline())
-        if "refused" in answer:
-            assert not answer["refused"].startswith("unexpected"), answer
-            return answer["refused"]
-        return answer["answer"]
-
-    yield command
-    assert process.stdin is not None
-    process.stdin.close()
-    assert process.wait(10) == 0
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 def verify(ask: Ask, content: bytes, trust: dict[str, str] | None = None, now: int | None = None) -> Any:
