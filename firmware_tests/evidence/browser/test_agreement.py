@@ -746,6 +746,7 @@ def test_both_say_the_same(page: Page, name: str) -> None:
     assert pages == said["pages"]
     existed, letter = report.files[0].existed_no_later_than, report.files[0].letter
     if row.expected is PASSED:
+        assert pages == ["note"] * ("META-INF/for-people.html" in read_container(content))
         assert said["existed"] == (None if existed is None else existed.time_us // 1000)
     if row.approvals:
         assert isinstance(letter, LetterFacts)
