@@ -81,6 +81,20 @@ ROW_VERDICTS: Final[dict[str, Any]] = {
     "duplicate": (_("Duplicate"), "plain"),
     "refused": (_("Refused"), "bad"),
 }
+ROW_REFUSALS: Final[dict[str, Any]] = {
+    "field-refused": _("A field of the letter breaks its kind"),
+    "event-refused": _("The letter cannot have this event now"),
+    "role-missing": _("The application's roles do not allow this event"),
+    "approval-missing": _("The event lacks an approval"),
+    "condition-not-met": _("A condition of this event does not hold"),
+    "head-moved": _("Another event of this letter was recorded first"),
+    "taken": _("Taken"),
+    "letter-limit-exceeded": _("The limit of these letters is reached"),
+    "limit-needs-approval": _("The letter's limit wants an approval"),
+    "concentration-exceeded": _("Too much of the whole would be of one"),
+    "issuing-stopped": _("Nothing new of this kind is issued"),
+}
+"""Code of a row's refusal to its title."""
 
 
 def install(app: Flask) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from appliance.api.bodies import BodyCipher, BodyDamaged
 from appliance.api.letters.counted import LABEL
-from appliance.api.limits.reads import Reader, metered_lines
+from appliance.api.limits.reads import Reader, metered_lines, whom_in
 from appliance.audit.errors import NO_SUCH_LOG
 from appliance.audit.room import Asker, AuditedLog, AuditRoom
 from appliance.errors import NotFound
@@ -33,6 +33,7 @@ class WhomUse(msgspec.Struct, frozen=True, kw_only=True):
     """One of those whom a counter counts."""
 
     label: str
+    """Empty: letters that name nobody; they are held to the limit as one."""
     amount: int
 
 
@@ -66,6 +67,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     time: int
     what: str
     subject: str
+    whom: str
+    """Whom the subject's keyed hash hides; empty: nobody."""
     threshold: int
     used: int
     most: int
@@ -104,6 +107,8 @@ async def usage(room: AuditRoom, asker: Asker, audited: AuditedLog, month: str) 
     recorder, name = room.source.recorder, audited.name
     size = await room.source.size(name)
     await room.tell(asker, audited, _encode({"usage": month}).decode(), 0, size, 1)
+    notices = await recorder.query("notices", name, (1 << 62), NOTICES)
+    labels = await recorder.query("tally_labels", name, [row[3] for row in notices])
     return UsageView(
         month=month,
         counters=await _counters(room, audited, audited.cipher),
@@ -111,11 +116,14 @@ async def usage(room: AuditRoom, asker: Asker, audited: AuditedLog, month: str) 
         days=await _days(recorder, name, month),
         metered=await _metered(metered_lines(recorder, name, month)),
         notices=[
-            Notice(time=row[1], what=row[2], subject=row[3], threshold=row[4], used=row[5], most=row[6])
-            for row in await recorder.query("notices", name, (1 << 62), NOTICES)
+            Notice(
+                time=row[1], what=row[2], subject=row[3], whom=whom_in(audited.cipher, row[3], label),
+                threshold=row[4], used=row[5], most=row[6],
+            )
+            for row, label in zip(notices, labels, strict=True)
         ],
         stopped=[(row[0], row[1], row[2]) for row in await recorder.query("stopped_kinds", name)],
-    )
+    )  # fmt: skip
 
 
 async def _newest_windows(recorder: Reader, tenant: str) -> dict[str, str]:
@@ -156,17 +164,23 @@ async def _counters(room: AuditRoom, audited: AuditedLog, cipher: BodyCipher) ->
     for counter, window in sorted(newest.items()):
         rows = await recorder.query("counter", name, counter, window, 1_000)
         limit = rules.limits.get(counter.rstrip("/"), rules.limits.get(counter))
-        named = [row for row in rows if row[0]]
         found.append(
             CounterUse(
                 counter=counter,
                 window=window,
                 total=sum(row[1] for row in rows),
-                largest=[WhomUse(label=_label(cipher, row), amount=row[1]) for row in named[:LARGEST]],
+                largest=largest_of(cipher, rows),
                 most=None if limit is None else limit.most,
             )
         )
     return found
+
+
+def largest_of(cipher: BodyCipher, rows: list[list[Any]]) -> list[WhomUse]:
+    """The largest of a counter's rows (whom, amount, label), those that name nobody as one; none where all do."""
+    if not any(row[0] for row in rows):
+        return []
+    return [WhomUse(label=_label(cipher, row), amount=row[1]) for row in rows[:LARGEST]]
 
 
 async def _rules(room: AuditRoom, tenant: str) -> Rules:
@@ -182,6 +196,8 @@ async def _rules(room: AuditRoom, tenant: str) -> Rules:
 
 
 def _label(cipher: BodyCipher, row: list[Any]) -> str:
+    if not row[0]:
+        return ""
     try:
         return cipher.open_bytes(LABEL + bytes.fromhex(row[0]), row[2]).decode()
     except (BodyDamaged, ValueError):

@@ -45,8 +45,8 @@ FRONTS = {
 }
 LISTENERS = ("applications", "tsa", "public", "revocation", "metrics")
 ENROLMENT_PATH = "/.well-known/est/"
-CHECK_PATHS = ("/letters/", "/v1/check")
-"""Where anybody checks a letter."""
+CHECK_PATHS = ("= /", "/letters/", "/v1/check")
+"""Where anybody checks a letter, as nginx names locations."""
 FILE_PATHS = ("/letters/file", "/v1/check/file")
 """Where anybody has a file looked up."""
 RENEWAL_PATH = f"{ENROLMENT_PATH}simplereenroll"

@@ -73,8 +73,16 @@ def show_command(client: Client) -> None:
 @connection_options
 def warnings_command(client: Client) -> None:
     """The newest warnings and stops."""
+    from appliance.letter_limits.subjects import tally_of  # noqa: PLC0415 - only a command that runs needs it
+
     for one in client.warnings().warnings:
-        click.echo(f"{one.at}  {one.what}  {one.subject}  {one.threshold / 100:g}%  {one.used} of {one.most}")
+        tally = tally_of(one.subject)
+        if tally is None:
+            click.echo(f"{one.at}  {one.what}  {one.subject}  {one.threshold / 100:g}%  {one.used} of {one.most}")
+            continue
+        about = f"{tally.counter} {tally.window}".rstrip()
+        share = f"{one.threshold / 100:g}%  {tally.shown(one.used)} of {tally.shown(one.most)}"
+        click.echo(f"{one.at}  {one.what}  {about}  {share}  {one.whom}".rstrip())
 
 
 @click.group("fees")

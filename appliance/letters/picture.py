@@ -77,7 +77,8 @@ def picture(kind: Kind, language: str = "en") -> str:
     layout = lay_out([box.width for box in boxes], list(edges), 0)
     middles, highs = _levels(boxes, layout)
     height = middles[-1] + highs[-1] / 2
-    right = max(layout.x[node] + box.width / 2 for node, box in enumerate(boxes))
+    # Every node of the layout: lines past a layer run through bends, and those that go back run outermost.
+    right = max(x + (boxes[node].width / 2 if node < len(boxes) else 0.0) for node, x in layout.x.items())
     size = f"{right + 2 * _MARGIN:.0f} {height + 2 * _MARGIN:.0f}"
     title = _WORDS[language]["life"].format(title=getattr(kind.title, language), version=kind.version)
     lines = _lines(boxes, layout, middles, highs)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from appliance.letters.kind import Event, Field, LoadedKind
+from appliance.letters.kind import Event, Field, Kind, LoadedKind
 
 _TYPES = {
     "text": ("text", "文本"),
@@ -19,6 +19,13 @@ _TYPES = {
     "party": ("party", "当事人"),
     "letter": ("letter", "函件"),
     "table": ("table", "表格"),
+}
+_MOVES = {
+    "open": ("it opens", "开立"),
+    "raise": ("it is raised", "增加"),
+    "lower": ("it is lowered", "减少"),
+    "close": ("what is left ends", "余额了结"),
+    "split": ("it goes to new letters", "转入新函件"),
 }
 _CONFIDENTIALITY = {
     "clear": ("", ""),
@@ -54,7 +61,7 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
         yield f"  {name:<18} {of(field.label)}: {_field(field, place)}"
     if kind.value is not None:
         rule = {"balance": ("a balance", "余额"), "divisible": ("divisible", "可拆分")}[kind.value.rule][place]
-        yield f"  {say('Its value', '价值')}: {kind.value.amount}, {rule}"
+        yield f"  {say('Its value', '价值')}: {of(kind.fields[kind.value.amount].label)}, {rule}"
     yield ""
     yield say("States", "状态")
     for name, state in kind.states.items():
@@ -62,14 +69,15 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
     yield ""
     yield say("Events", "事件")
     for name, event in kind.events.items():
-        first, *rest = describe_event(event, ("en", "zh")[place])
+        first, *rest = describe_event(event, ("en", "zh")[place], kind)
         yield f"  {name:<18} {of(event.title)}: {first}"
         for line in rest:
             yield f"  {'':<18}   {line}"
     for name, unique in kind.unique.items():
         scope = "" if unique.scope == "tenant" else f" {say('in', '范围')} {unique.scope}"
         share = f"; {say('shared up to', '共享额度')} {unique.capacity}" if unique.capacity else ""
-        free = f"; {say('free again in', '释放于')} {', '.join(unique.free_in)}" if unique.free_in else ""
+        again = ", ".join(of(kind.states[one].title) for one in unique.free_in)
+        free = f"; {say('free again in', '释放于')} {again}" if unique.free_in else ""
         yield f"{say('Only once', '唯一性')} {name}: {' + '.join(unique.fields)}{scope}{share}{free}"
     for name, quota in kind.quotas.items():
         by = f" {say('by', '按')} {quota.by}" if quota.by else ""
@@ -80,12 +88,14 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
         yield f"{say('Metered for', '计费对象')} {kind.metered_by}"
 
 
-def describe_event(event: Event, language: str = "en") -> list[str]:
-    """From which state to which, by whom, and what it needs, a line each."""
+def describe_event(event: Event, language: str = "en", kind: Kind | None = None) -> list[str]:
+    """From which state to which, by whom, and what it needs, a line each. States have their titles where the kind is
+    given, else their names."""
     place = 1 if language == "zh" else 0
-    begin = ", ".join(event.from_) or ("begins a letter", "起始")[place]
-    after = event.to or ("same state", "状态不变")[place]
-    return [f"{begin} -> {after}; {('by', '由')[place]} {' / '.join(event.by)}", *_event(event, place)]
+    states = {} if kind is None else {name: (one.title.en, one.title.zh)[place] for name, one in kind.states.items()}
+    begin = ", ".join(states.get(name, name) for name in event.from_) or ("begins a letter", "起始")[place]
+    after = ("same state", "状态不变")[place] if event.to is None else states.get(event.to, event.to)
+    return [f"{begin} -> {after}; {('by', '由')[place]} {' / '.join(event.by)}", *_event(event, place, states)]
 
 
 def describe_field(field: Field, language: str = "en") -> str:
@@ -112,7 +122,7 @@ def _field(field: Field, place: int) -> str:
     return ", ".join(parts)
 
 
-def _event(event: Event, place: int) -> Iterator[str]:
+def _event(event: Event, place: int, states: Mapping[str, str]) -> Iterator[str]:
     for role, name in event.acts_for.items():
         yield (f"{role}: only who acts for its {name}", f"{role}：仅限代表 {name} 的应用")[place]
     if event.data:
@@ -120,10 +130,10 @@ def _event(event: Event, place: int) -> Iterator[str]:
     if event.fields and event.from_:
         yield ("sets: ", "设置：")[place] + ", ".join(event.fields)
     if event.value is not None:
-        emptied = f" -> {event.value.emptied}" if event.value.emptied else ""
+        emptied = f" -> {states.get(event.value.emptied, event.value.emptied)}" if event.value.emptied else ""
         yield (
             ("value: ", "价值：")[place]
-            + event.value.move
+            + _MOVES[event.value.move][place]
             + (f" ({('nothing left', '余额为零')[place]}{emptied})" if emptied else "")
         )
     if event.not_before is not None:
@@ -133,9 +143,9 @@ def _event(event: Event, place: int) -> Iterator[str]:
     if event.opens:
         yield ("opens: ", "揭示：")[place] + ", ".join(event.opens)
     for condition in event.conditions:
-        kinds, states = " / ".join(condition.kinds), " / ".join(condition.states)
+        kinds, among = " / ".join(condition.kinds), " / ".join(condition.states)
         end = condition.not_after
-        yield (f"waits for {condition.letter}: {kinds} in {states}", f"须 {condition.letter}（{kinds}）处于 {states}")[
+        yield (f"waits for {condition.letter}: {kinds} in {among}", f"须 {condition.letter}（{kinds}）处于 {among}")[
             place
         ] + ("" if end is None else (f", its {end} not past", f"，其 {end} 未过")[place])
         for one in condition.compare:

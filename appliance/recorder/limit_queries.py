@@ -42,6 +42,13 @@ class LimitQueries:
             raise BadRequest(f"{TABLE_LIMIT} names are the most")
         return [letters.find_tally(self.connection, number, _text(name)) for name in names]
 
+    def query_tally_labels(self, tenant: str, names: list[str]) -> list[bytes]:
+        """Labels of whom tallies of a tenant are, by their whole names, in order; empty: nobody's. At most 1000."""
+        number = self._tenant(tenant)
+        if len(names) > TABLE_LIMIT:
+            raise BadRequest(f"{TABLE_LIMIT} names are the most")
+        return [letters.find_tally_label(self.connection, number, _text(name)) for name in names]
+
     def query_stopped_kinds(self, tenant: str) -> list[list[object]]:
         """[[kind, since (microseconds), reason], ...] of a tenant's kinds whose issuing is stopped."""
         number = self._tenant(tenant)

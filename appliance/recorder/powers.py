@@ -82,7 +82,7 @@ POWERS: Final[Mapping[str, Powers]] = {
                 "key_answer", "key_known", "key_states", "letter", "letter_of_any", "letter_page", "letter_records",
                 "letter_terms", "letters", "letters_automatic", "letters_due", "letters_found", "list_at", "marks",
                 "metered", "notices", "partner_message", "quota", "quotas", "read_records", "record_part", "status",
-                "stopped_kinds", "watch",
+                "stopped_kinds", "tally_labels", "watch",
             )
         ),
     ),
@@ -110,7 +110,8 @@ POWERS: Final[Mapping[str, Powers]] = {
                 "archive_part", "archived_segment", "checkpoint_covering", "counter", "draft", "drafts", "get_record",
                 "intake", "intake_pages", "intakes", "letter", "letter_counts", "letter_page", "letter_records",
                 "letter_terms", "letters", "list_at", "metered", "notices", "packed_records", "picked_records",
-                "read_leaves", "record_heads", "record_part", "stopped_kinds", "tallies", "tree_size", "usage_days",
+                "read_leaves", "record_heads", "record_part", "stopped_kinds", "tallies", "tally_labels", "tree_size",
+                "usage_days",
             )
         ),
     ),

@@ -119,6 +119,11 @@ def find_tally(connection: sqlite3.Connection, tenant: int, name: str) -> int:
     return 0 if row is None else int(row[0])
 
 
+def find_tally_label(connection: sqlite3.Connection, tenant: int, name: str) -> bytes:
+    row = connection.execute("SELECT label FROM tallies WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
 def add_shelves(connection: sqlite3.Connection, added: Iterable[tuple[int, int, str, str]]) -> None:
     """Add empty shelves: (number, tenant, kind, state)."""
     connection.executemany("INSERT INTO shelves VALUES (?,?,?,?,0)", added)

@@ -249,7 +249,9 @@ def test_a_partner_learns_nothing_of_what_its_tenant_counts_and_allows(docked: D
         begun = of_bidder("34567.00")
         assert (begun["status"], begun["body"]["warnings"]) == (200, [])  # the limit's tenth is passed
         with client_of(docked.box) as client:
-            assert [one.what for one in client.warnings().warnings][-1:] == ["limit-warning"]
+            warned = client.warnings().warnings
+            assert [one.what for one in warned][-1:] == ["limit-warning"]
+            assert bidder["id"] in warned[0].whom
         refused = of_bidder("54321.00")
         assert told(refused) == "letter-limit-exceeded"
         assert refused["body"]["detail"] == refused["body"]["title"] + "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from appliance.letters.cli import kind
+from appliance.letters.kind import read_kind
+from appliance.letters.shipped import shipped
 from firmware_tests.letters import sound_kind
 
 
@@ -58,6 +61,17 @@ def test_a_kind_is_shown_in_both_languages_with_its_picture(tmp_path: Path) -> N
 def test_a_kind_says_whose_an_event_is() -> None:
     assert "holder: only who acts for its holder" in run("show", "credit-voucher").output
     assert "holder：仅限代表 holder 的应用" in run("show", "credit-voucher", "--language", "zh").output
+
+
+def test_a_kind_in_chinese_names_states_and_moves_in_chinese() -> None:
+    shown = run("show", "credit-voucher", "--language", "zh").output
+    found = read_kind(shipped()["credit-voucher"]).kind
+    _, _, events = shown.partition("\n事件\n")
+    for name, event in found.events.items():
+        if event.to is not None:
+            assert f"-> {found.states[event.to].title.zh};" in events, name
+    assert not re.search(r"价值：[a-z]", shown)
+    assert not re.search(r"余额为零 -> [a-z]", shown)
 
 
 def test_two_versions_are_compared(sample: Path, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from appliance.letters.kind import Bilingual
 from appliance.letters.picture import picture
 from appliance.letters.shipped import shipped
 
+_MARGIN = 24.0
+"""By which everything is moved."""
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -36,6 +38,10 @@ def test_every_state_and_event_is_in_the_picture_and_nothing_overlaps(name: str,
         if element.get("x") and element.get("fill") != "none"
     ]
     wide, high = (float(root.get(member, "0")) for member in ("width", "height"))
+    lines = [element.get("d", "") for element in root.iter(f"{_SVG}path") if element.get("fill") == "none"]
+    assert len(lines) >= len(kind.events)
+    for place in (float(one) for line in lines for one in re.findall(r"[MC ](-?[0-9.]+) -?[0-9.]+", line)):
+        assert 0 <= _MARGIN + place <= wide
     for index, (x, y, width, height) in enumerate(boxes):
         assert x >= 0
         assert x + width <= wide

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import uuid
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -15,6 +17,8 @@ from playwright.sync_api import sync_playwright
 
 from appliance.api.letters.multipart import file_within
 from appliance.client import Client
+from appliance.letters.kind import read_kind
+from appliance.letters.shipped import shipped
 from firmware_tests import accessible
 from firmware_tests.browsers import CHROMIUM, SCREENSHOTS
 from firmware_tests.evidence.corpus import PACKED
@@ -63,6 +67,37 @@ def test_wrong_codes_and_wrong_fields_are_answered_alike(client: Client, anybody
     pages = [anybody.post(f"/letters/{one['code']}", data={"second": one["second"]}) for one in asked]
     assert {page.status_code for page in pages} == {404}
     assert len({page.text.replace(str(one["code"]), "") for page, one in zip(pages, asked, strict=True)}) == 1
+
+
+def test_a_code_as_people_type_it(client: Client, anybody: httpx.Client) -> None:
+    fields = bid()
+    letter = client.begin_letter("bid-bond", fields).happened.letter
+    typed = f" {letter[:8].upper()} {letter[8:]}\u3000"
+    for page in (anybody.get(f"/letters/{quote(typed)}"), anybody.get("/", params={"code": typed})):
+        assert (page.status_code, letter in page.text, "第二项要素" in page.text) == (200, True, True)
+    answer = anybody.post(f"/letters/{quote(typed)}", data={"second": fields["tender_code"]})
+    assert (answer.status_code, "已出函" in answer.text) == (200, True)
+    for wrong in (letter[1:], letter + "0", "not/a/code", "<script>", "函\n", "0" * 500):
+        path = f"/letters/{quote(wrong)}"
+        for page in (anybody.get(path), anybody.post(path, data={"second": str(fields["tender_code"])})):
+            assert page.status_code == 404
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            assert "这不是文书编号" in page.text
+            assert "<script" not in page.text
+
+
+def test_checking_begins_at_the_address_itself(client: Client, anybody: httpx.Client) -> None:
+    page = anybody.get("/")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert anybody.get("/letters/").text == page.text
+    assert 'name="code"' in page.text
+    assert 'name="file"' in page.text
+    shown = set(re.findall(r"/letters/find\?kind=([a-z-]+)", page.text))
+    kinds = [read_kind(text).kind for text in shipped().values()]
+    assert shown == {one.id for one in kinds if one.pair is not None and one.public}
+    assert "bid-bond" in shown
+    for kind in shown:
+        assert 'name="first"' in anybody.get("/letters/find", params={"kind": kind}).text
 
 
 def test_by_a_pair_of_fields_from_the_opening_on(client: Client, other: Client, anybody: httpx.Client) -> None:

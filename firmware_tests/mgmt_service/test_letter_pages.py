@@ -85,6 +85,7 @@ def test_a_split_leads_to_its_parts_and_back(managed: ManagedBox, officer: Offic
     page.locator(f"a[href$='{letters.part}']").first.click()
     expect(page.get_by_text("This letter was split off by it.")).to_be_visible()
     look(officer, "letter-part")
+    expect(page.get_by_text("then: ").first).to_be_visible()
     page.locator(f"a[href$='{letters.voucher}']").first.click()
     expect(page.get_by_text("it was split into").first).to_be_visible()
 
@@ -103,6 +104,7 @@ def test_what_is_counted_is_what_happened(ann: Visitor, letters: Letters) -> Non
     (debtor,) = [one for one in shown["counters"] if one["counter"].startswith("credit-voucher/debtor/")]
     assert debtor["by_whom"] is True
     assert {one["label"] for one in debtor["largest"]} == {"Core company 91440101MA5CYYYY2K"}
+    assert "<meter" not in ann.get("/usage/demo").text, "a bar is of a limit, and none is set"
     assert sum(one["events"] for one in shown["bars"]) == shown["events"] >= 7
     counted = {(one["event"], one["kind"]): one["count"] for one in shown["costs"]}
     assert counted["Claim", "Bid bond"] >= 1

@@ -20,6 +20,7 @@ from appliance.ceremonies import actions as kinds
 from hsm.policy import Weakness
 from mgmt_service import forms, people, rates, scripts, words
 from mgmt_service.areas.drafting import Pick
+from mgmt_service.areas.intakes import refusal_text
 from mgmt_service.downloads import AT_ONCE, Slots
 from mgmt_service.fields import Known, fields_of
 from mgmt_service.languages import TRANSLATIONS
@@ -65,6 +66,17 @@ def test_every_message_is_in_chinese_and_none_is_left_over() -> None:
 
 def test_every_action_has_a_word() -> None:
     assert set(words.ACTIONS) == set(scripts.ACTIONS)
+
+
+def test_a_row_refused_is_told_in_the_readers_language() -> None:
+    said = "There is no such bond: T-1"
+    with mgmt_application().test_request_context(headers={"Accept-Language": "zh-CN"}):
+        assert refusal_text("taken", "Taken") == "已被占用"
+        assert refusal_text("event-refused", said) == f"函件此时不可发生该事件：{said}"
+        assert refusal_text("unheard-of", said) == said
+    with mgmt_application().test_request_context(headers={"Accept-Language": "en"}):
+        assert refusal_text("taken", "Taken") == "Taken"
+        assert refusal_text("event-refused", said) == said
 
 
 def test_every_weakness_has_a_word() -> None:

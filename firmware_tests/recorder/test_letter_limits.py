@@ -192,6 +192,8 @@ def test_no_one_has_too_large_a_share(limited: Bench) -> None:
     assert ask(limited, "counter", "acme", "bond/industry/CNY") == [
         ["c35", 180 * UNIT, b"label"], ["f51", 150 * UNIT, b"label"],
     ]  # fmt: skip
+    names = ["bond/industry/CNY//c35", "bond/industry/CNY//none", "bond/all/CNY//"]
+    assert ask(limited, "tally_labels", "acme", names)[::2] == [b"label", b"label"]  # type: ignore[index]
     region = issue(tally("bond/all/CNY", "", 400 * UNIT), tally("bond/region/CNY", "gd", 400 * UNIT))
     assert [one.what for one in notices(limited.one(*region))] == ["share-warning"]
     again = issue(tally("bond/all/CNY", "", UNIT), tally("bond/region/CNY", "gd", UNIT))

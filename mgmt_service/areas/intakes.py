@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 from flask import Response
+from flask_babel import force_locale
 
 from appliance.audit.intakes import Intake, RowVerdict
 from appliance.ceremonies import BOX
@@ -15,9 +16,10 @@ from mgmt_service.access import Access, Area
 from mgmt_service.areas.audit import Logs, log_lines
 from mgmt_service.dispatch import Context
 from mgmt_service.downloads import streamed
-from mgmt_service.kinds import KindBook, event_of, told
+from mgmt_service.kinds import KindBook, event_of, is_chinese, told
 from mgmt_service.owners import OF_TENANT, scope_of
 from mgmt_service.roles import AUDIT
+from mgmt_service.words_letters import ROW_REFUSALS
 
 area = Area("intakes")
 READ = Access(roles=AUDIT, scope=OF_TENANT)
@@ -158,4 +160,17 @@ def _line(book: KindBook, one: Intake) -> RunLine:
 
 
 def _verdict(one: RowVerdict) -> VerdictLine:
-    return VerdictLine(one.row, one.verdict, one.letter or "", one.code or "", one.column or "", one.text or "")
+    code = one.code or ""
+    return VerdictLine(
+        one.row, one.verdict, one.letter or "", code, one.column or "", refusal_text(code, one.text or "")
+    )
+
+
+def refusal_text(code: str, text: str) -> str:
+    """Why a row was refused: for who reads Chinese the title of its code, and the detail as the box told it."""
+    title = ROW_REFUSALS.get(code)
+    if title is None or not is_chinese():
+        return text
+    with force_locale("en"):
+        english = str(title)
+    return str(title) if text == english else f"{title}：{text}"

@@ -303,7 +303,10 @@ def _facts(kind: Kind, event: Event) -> Iterator[tuple[str, str]]:
             yield label, ", ".join(field_label(fields, name) for name in names)
     if event.value is not None:
         emptied = "" if event.value.emptied is None else _state(kind, event.value.emptied)
-        yield _("Value"), str(MOVES[event.value.move]) + (f" ({_('nothing left')}: {emptied})" if emptied else "")
+        yield (
+            _("Value"),
+            str(MOVES[event.value.move]) + (_(" (nothing left: %(state)s)", state=emptied) if emptied else ""),
+        )
     for label, moment in ((_("Not before"), event.not_before), (_("Not after"), event.not_after)):
         if moment is not None:
             yield label, field_label(kind.fields, moment)

@@ -115,6 +115,7 @@ class LinkLine(msgspec.Struct, frozen=True):
     what: str
     """origin, part, sibling, condition or named."""
     state: str
+    """As it was at that event; empty: not known."""
 
 
 class EventLine(msgspec.Struct, frozen=True):
@@ -360,7 +361,7 @@ def _event(context: Context, book: KindBook, letter: str, view: EventView) -> Ev
         ],
         receipts=[f"{one.registry} {one.number}" for one in event.receipts],
         files=[FileLine(name, size) for name, size in view.files],
-        links=_event_links(event, letter, loaded),
+        links=_event_links(book, event, letter, loaded),
         record=view.record,
         leaf=view.leaf,
         key=view.key,
@@ -369,14 +370,16 @@ def _event(context: Context, book: KindBook, letter: str, view: EventView) -> Ev
     )
 
 
-def _event_links(event: Event, letter: str, loaded: LoadedKind | None) -> list[LinkLine]:
+def _event_links(book: KindBook, event: Event, letter: str, loaded: LoadedKind | None) -> list[LinkLine]:
     def title(state: str) -> str:
         known = None if loaded is None else loaded.kind.states.get(state)
         return state if known is None else told(known.title)
 
     what = "part" if event.letter == letter else "sibling"
     parts = [LinkLine(one.letter, what, title(one.state)) for one in event.parts if one.letter != letter]
-    return parts + [LinkLine(one.letter, "condition", one.state) for one in event.references]
+    # Of a letter of another kind; several kinds have states of one name, and mean the same by it.
+    states = book.states()
+    return parts + [LinkLine(one.letter, "condition", states.get(one.state, one.state)) for one in event.references]
 
 
 def _name(context: Context, person: str) -> str:

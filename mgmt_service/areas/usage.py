@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from appliance.audit.usage import CounterUse, Metered, RegisterUse, UsageView
+from appliance.audit.usage import CounterUse, Metered, Notice, RegisterUse, UsageView
+from appliance.letter_limits.subjects import tally_of
 from appliance.letters.money import print_amount
 from mgmt_service.access import Access, Area
 from mgmt_service.areas.audit import MICROSECONDS
@@ -29,7 +30,6 @@ class WhomLine(msgspec.Struct, frozen=True):
     share: float
     """Of the counter's sum, in per cent."""
     used: int
-    most: int
 
 
 class CounterLine(msgspec.Struct, frozen=True):
@@ -71,6 +71,12 @@ class NoticeLine(msgspec.Struct, frozen=True):
     time: float
     what: str
     subject: str
+    kind: str
+    whom: str
+    """Empty: nobody."""
+    used: str
+    """Empty: it is about issuing."""
+    most: str
     percent: float | None
     """Of the limit."""
 
@@ -139,9 +145,7 @@ def usage(context: Context, owner: str, query: Asked) -> Usage:
             for one in found.metered
         ],
         notices=[
-            NoticeLine(
-                one.time / MICROSECONDS, one.what, one.subject, one.used / one.most * 100 if one.most else None
-            )
+            _notice(book, one)
             for one in found.notices
         ],
         stopped=[
@@ -159,20 +163,35 @@ def _cost(book: KindBook, one: Metered) -> EventCost:
     )
 
 
+def _notice(book: KindBook, one: Notice) -> NoticeLine:
+    time, percent = one.time / MICROSECONDS, one.used / one.most * 100 if one.most else None
+    tally = tally_of(one.subject)
+    if tally is None:
+        kind, _between, breaker = one.subject.partition("/")
+        return NoticeLine(time, one.what, breaker, _title(book, kind), "", "", "", percent)
+    kind, _between, quota = tally.counter.partition("/")
+    subject = f"{_quota(book, kind, quota)} {tally.window}".rstrip()
+    used, most = (_money(amount, tally.currency) for amount in (one.used, one.most))
+    return NoticeLine(time, one.what, subject, _title(book, kind), one.whom, used, most, percent)
+
+
+def _quota(book: KindBook, kind: str, quota: str) -> str:
+    loaded = book.version(kind)
+    known = None if loaded is None else loaded.kind.quotas.get(quota)
+    return quota if known is None else told(known.title)
+
+
 def _counter(book: KindBook, one: CounterUse) -> CounterLine:
     kind, _between, rest = one.counter.partition("/")
     quota, _between, currency = rest.partition("/")
-    loaded = book.version(kind)
-    known = None if loaded is None else loaded.kind.quotas.get(quota)
     largest = [
         WhomLine(
-            whom.label, _money(whom.amount, currency), whom.amount / one.total * 100 if one.total else 0.0,
-            whom.amount, one.most or max(one.largest[0].amount, 1),
+            whom.label, _money(whom.amount, currency), whom.amount / one.total * 100 if one.total else 0.0, whom.amount
         )
         for whom in one.largest
     ]  # fmt: skip
     return CounterLine(
-        title=quota if known is None else told(known.title),
+        title=_quota(book, kind, quota),
         kind=_title(book, kind),
         counter=one.counter,
         window=one.window,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import re
+import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -24,7 +26,9 @@ from appliance.api.letters.public_pages import (
     find_form,
     form_page,
     found_page,
+    no_code_page,
     not_found,
+    start_page,
     unknown_page,
 )
 from appliance.api.letters.schemas import KindId
@@ -53,6 +57,7 @@ LONGEST_SECOND: Final = 200
 ANYBODY: Final = "@anybody"
 """Whose turn files that strangers bring take among documents: no tenant can be called so."""
 _NOT_FOUND: Final = "Look at both fields, or at the file, once more."
+_WRITTEN: Final = re.compile(r"[0-9a-f]{32}")
 _encode = msgspec.json.Encoder().encode
 _HTML: Final = b"text/html; charset=utf-8"
 _PAGE_HEADERS: Final = NO_STORE + (
@@ -129,14 +134,38 @@ async def check(worker: Worker, request: Request) -> Response:
     return Response(_encode(await _checked(worker, asked.code, asked.second)))
 
 
+async def landing_page(worker: Worker, request: Request) -> Response:
+    """GET /"""
+    return _page_of(worker, query_of(request).get("code", ""))
+
+
 async def check_page(worker: Worker, request: Request) -> Response:
     """GET /letters/{code}"""
-    return Response(form_page(request.arguments["code"], worker.settings.rehearsal), _HTML, headers=_PAGE_HEADERS)
+    return _page_of(worker, request.arguments["code"])
+
+
+def _page_of(worker: Worker, typed: str) -> Response:
+    """Where a letter's code was typed, the page that asks for the second field."""
+    rehearsal = worker.settings.rehearsal
+    if not typed.strip():
+        return Response(start_page(_findable(worker), rehearsal), _HTML, headers=_PAGE_HEADERS)
+    code = _code(typed)
+    if code is None:
+        return Response(no_code_page(rehearsal), _HTML, 404, _PAGE_HEADERS)
+    return Response(form_page(code, rehearsal), _HTML, headers=_PAGE_HEADERS)
+
+
+def _code(typed: str) -> str | None:
+    """A code typed by people: blanks, width and case of letters do not matter. None: no letter has such a one."""
+    code = "".join(unicodedata.normalize("NFKC", typed).split()).lower()
+    return code if _WRITTEN.fullmatch(code) else None
 
 
 async def check_form(worker: Worker, request: Request) -> Response:
     """POST /letters/{code}"""
-    code = request.arguments["code"]
+    code = _code(request.arguments["code"])
+    if code is None:
+        return Response(no_code_page(worker.settings.rehearsal), _HTML, 404, _PAGE_HEADERS)
     try:
         found = await _checked(worker, code, _form(request.body).get("second", ""))
     except NoSuchLetter:
@@ -205,6 +234,16 @@ def _pair_labels(worker: Worker, kind: str) -> PairLabels | None:
                 first, second = (found.fields[name.partition(".")[0]].label for name in found.pair.fields)
                 return PairLabels(kind, found.title, first, second)
     return None
+
+
+def _findable(worker: Worker) -> list[tuple[str, Bilingual]]:
+    """Kinds of the box's tenants that have a pair and make something public, each once: (id, title)."""
+    found: dict[str, Bilingual] = {}
+    for tenant in sorted(worker.ciphers):
+        for one in worker.kinds.all_newest(tenant):
+            if one.kind.pair is not None and one.kind.public:
+                found.setdefault(one.kind.id, one.kind.title)
+    return sorted(found.items())
 
 
 async def _by_pair(worker: Worker, kind: str, given: tuple[str, str]) -> list[FoundLetter]:

@@ -42,7 +42,38 @@ dt { color: var(--quiet) } dd { margin: 0; overflow-wrap: anywhere }
 @media (max-width: 30rem) { dl div { grid-template-columns: 1fr } }
 """
 
+_CODE_FORM: Final = (
+    '<form method="get" action="/" autocomplete="off">'
+    '<label for="code">文书所载的编号<br><span class="en" lang="en">The code on the letter\'s page</span></label>'
+    '<input id="code" name="code" class="code" required maxlength="200">'
+    '<button type="submit">继续 <span lang="en">Go on</span></button></form>'
+)
 _REHEARSAL = '<p class="warning">演练环境，不具效力。<span lang="en">Rehearsal: of no effect.</span></p>'
+
+
+def start_page(kinds: Sequence[tuple[str, Bilingual]], rehearsal: bool) -> bytes:
+    """Asks for the code; leads to the kinds (id, title) whose letters are found by a pair of fields; takes a file."""
+    links = "".join(
+        f'<li><a href="/letters/find?kind={escape(kind)}">{escape(title.zh)} <span lang="en">{escape(title.en)}</span>'
+        "</a></li>"
+        for kind, title in kinds
+    )
+    by_pair = (
+        '<h2>没有编号 <span class="en" lang="en">Without the code</span></h2>'
+        '<p>按两项要素查验：<br><span class="en" lang="en">By two of the letter\'s fields:</span></p>'
+        f"<ul>{links}</ul>"
+    )
+    return _page("核验文书", "Check a letter", rehearsal, _CODE_FORM + (by_pair if links else "") + _find_forms(None))
+
+
+def no_code_page(rehearsal: bool) -> bytes:
+    """What was typed is no code of any letter."""
+    said = (
+        '<p class="state" role="alert">这不是文书编号：编号为 32 位，由数字 0–9 和字母 a–f 组成。'
+        '<br><span class="en" lang="en">This is no letter\'s code: a code has 32 characters, 0 to 9 and a to f.'
+        "</span></p>"
+    )
+    return _page("核验文书", "Check a letter", rehearsal, said + _CODE_FORM)
 
 
 def form_page(code: str, rehearsal: bool) -> bytes:

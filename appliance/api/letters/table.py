@@ -43,6 +43,7 @@ from appliance.api.letters.public import (
     file_answer,
     find_answer,
     find_page,
+    landing_page,
 )
 from appliance.api.letters.schemas import (
     Draft,
@@ -73,6 +74,11 @@ from appliance.store.segments import SegmentDamaged
 
 _LETTER = Parameter("id", "[0-9a-f]{32}", "Id of a letter.", "0" * 32)
 _PUBLIC: Final[frozenset[ListenerName]] = frozenset({"public"})
+_TYPED_CODE = Parameter("code", r"[\s\S]*", "Code of a letter; blanks and capitals do not matter.", "0" * 32)
+_CODE_PAGES = (
+    Answer(200, "The page.", (Body(MEDIA_HTML),)),
+    Answer(404, "What was typed is no letter's code.", (Body(MEDIA_HTML),)),
+)
 _CODE = Parameter("code", "[0-9a-f]{32}", "Code of a letter.", "0" * 32)
 _NAME = "[a-z][a-z0-9_-]{0,62}"
 _READING: Final = (RecorderUnavailable, BodyDamaged)
@@ -308,6 +314,17 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
     ),
     Endpoint(
         method="GET",
+        path="/",
+        listeners=_PUBLIC,
+        handler=landing_page,
+        summary="The page on which checking a letter begins",
+        description="A field for the code, the kinds whose letters are found by a pair of fields, one for the file.",
+        work=Work.READ,
+        query=(Parameter("code", r"[\s\S]{0,200}", "Code of a letter as it was typed.", "0" * 32),),
+        answers=_CODE_PAGES,
+    ),
+    Endpoint(
+        method="GET",
         path="/letters/find",
         listeners=_PUBLIC,
         handler=find_page,
@@ -356,8 +373,8 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         summary="The page on which a letter is checked",
         description="Where the QR of a letter leads; Chinese and English, without script.",
         work=Work.READ,
-        parameters=(_CODE,),
-        answers=(Answer(200, "The page.", (Body(MEDIA_HTML),)),),
+        parameters=(_TYPED_CODE,),
+        answers=_CODE_PAGES,
     ),
     Endpoint(
         method="POST",
@@ -366,7 +383,7 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         handler=check_form,
         summary="The page's answer",
         work=Work.READ,
-        parameters=(_CODE,),
+        parameters=(_TYPED_CODE,),
         takes=(Body(MEDIA_FORM, None, "`second`: the second field"),),
         answers=(
             Answer(200, "The letter as its kind makes it public.", (Body(MEDIA_HTML),)),

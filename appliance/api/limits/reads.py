@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Protocol
 import msgspec
 
 from appliance.api.application import query_of
+from appliance.api.bodies import BodyDamaged
 from appliance.api.letters.counted import LABEL, limit_rules
 from appliance.api.limits import schemas
 from appliance.api.messages import NO_STORE, Request, Response
@@ -17,6 +18,7 @@ from appliance.instants import rfc3339
 from appliance.letter_limits import Tariff, TariffFile, compile_tariff, read_tariff_file
 from appliance.letter_limits.numbers import print_percent
 from appliance.letter_limits.rules import WHOLE
+from appliance.letter_limits.subjects import tally_of
 from appliance.letter_limits.windows import window
 from appliance.letters.kind import Kind
 from appliance.letters.money import MOST, print_amount
@@ -63,8 +65,16 @@ async def warnings(worker: Worker, request: Request) -> Response:
     """GET /v1/warnings"""
     before = int(query_of(request).get("before", str(1 << 62)))
     found = await worker.recorder.query("notices", request.known_caller.tenant, before, PAGE)
-    names = ("number", "at", "what", "subject", "threshold", "used", "most")
-    shown = [schemas.Warned(**dict(zip(names, row, strict=True)) | {"at": rfc3339(row[1])}) for row in found]
+    tenant = request.known_caller.tenant
+    labels = await worker.recorder.query("tally_labels", tenant, [row[3] for row in found])
+    cipher = worker.cipher_of(tenant)
+    shown = [
+        schemas.Warned(
+            number=number, at=rfc3339(at), what=what, subject=subject, threshold=threshold, used=used, most=most,
+            whom=whom_in(cipher, subject, label),
+        )
+        for (number, at, what, subject, threshold, used, most), label in zip(found, labels, strict=True)
+    ]  # fmt: skip
     more = shown[-1].number if len(shown) == PAGE else None
     return Response(_encode(schemas.Warnings(warnings=shown, next=more)), headers=NO_STORE)
 
@@ -186,6 +196,17 @@ async def open_bill(worker: Worker, tenant: str, month: str, party: str | None, 
 def label_of(cipher: BodyCipher, whom: str, label: bytes) -> str:
     """Whom a count is of, in words; empty: nobody."""
     return cipher.open_bytes(LABEL + bytes.fromhex(whom), label).decode() if whom else ""
+
+
+def whom_in(cipher: BodyCipher, subject: str, label: bytes) -> str:
+    """Whom a notice is about, in words; the beginning of the hash where the label is gone. Empty: nobody."""
+    tally = tally_of(subject)
+    if tally is None or not tally.whom:
+        return ""
+    try:
+        return cipher.open_bytes(LABEL + bytes.fromhex(tally.whom), label).decode()
+    except (BodyDamaged, ValueError):
+        return tally.whom[:12]
 
 
 async def _counter(

@@ -62,6 +62,8 @@ class Warned(LimitNotice, frozen=True, kw_only=True):
 
     number: int
     at: str
+    whom: str
+    """Whom the subject's keyed hash hides; empty: nobody."""
 
 
 class Warnings(msgspec.Struct, frozen=True, kw_only=True):
