@@ -103,8 +103,8 @@ def test_a_kind_may_ask_for_what_its_code_asks_for_and_for_nothing_more(kind: st
         asked |= set(re.findall(r"\.query\(\s*\"(\w+)\"", methods))
     if kind == "audit":  # it reads letters, drafts and what was metered as API workers do
         shared = ROOT / "appliance" / "api" / "letters"
-        texts = [(shared / name).read_text() for name in ("assembling.py", "kept.py", "views.py")]
-        asked |= {name for text in texts for name in re.findall(r"source\.recorder\.query\(\s*\"(\w+)\"", text)} | {
+        texts = [(shared / name).read_text() for name in ("assembling.py", "kept.py", "rows.py", "views.py")]
+        asked |= {name for text in texts for name in re.findall(r"\brecorder\.query\(\s*\"(\w+)\"", text)} | {
             "letters"
         }
         reads = (ROOT / "appliance" / "api" / "limits" / "reads.py").read_text()
