@@ -14,6 +14,7 @@ import click
 GROUP = "cinnabar.commands"
 
 SHORT_HELP = {
+    "adapter": "Check adapters of filings before officers sign them.",
     "approve-letter": "Read what an application wants approved, and sign it with a card.",
     "audit": "Read, search and export the logs of a box.",
     "backup": "Back a box up into one encrypted file.",

@@ -31,8 +31,8 @@ def test_delayed_calls_fill_the_lanes(
         return time.perf_counter() - start
 
     passed = uvloop.run(main())
-    # Ideally half a second.
-    assert passed < 1.0
+    # Ideally half a second; one lane alone takes as many halves as there are lanes.
+    assert passed < lanes / 2 / 2
     assert books.balanced(count)
 
 

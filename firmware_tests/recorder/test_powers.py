@@ -104,9 +104,7 @@ def test_a_kind_may_ask_for_what_its_code_asks_for_and_for_nothing_more(kind: st
     if kind == "audit":  # it reads letters, drafts and what was metered as API workers do
         shared = ROOT / "appliance" / "api" / "letters"
         texts = [(shared / name).read_text() for name in ("assembling.py", "kept.py", "rows.py", "views.py")]
-        asked |= {name for text in texts for name in re.findall(r"\brecorder\.query\(\s*\"(\w+)\"", text)} | {
-            "letters"
-        }
+        asked |= {name for text in texts for name in re.findall(r"\brecorder\.query\(\s*\"(\w+)\"", text)} | {"letters"}
         reads = (ROOT / "appliance" / "api" / "limits" / "reads.py").read_text()
         (lines,) = re.findall(r"async def metered_lines\(.*?\n\n\n", reads, re.S)
         asked |= set(re.findall(r"\.query\(\s*\"(\w+)\"", lines))
