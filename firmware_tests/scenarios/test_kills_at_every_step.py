@@ -108,7 +108,7 @@ def mortal(open_directory: Path) -> Iterator[Mortal]:
             party = Party(root / "party", "ES256", "ECDH-ES")
             partner = Partner(made.box, "demo", "srm", party, "envelope", http)
             application, certificate, profile = enrolled(partner, made.box.home.clients)
-            roles = [*application.permissions, "role-holder"]  # type: ignore[attr-defined]
+            roles = [*application.permissions, "role-holder", "party-*"]  # type: ignore[attr-defined]
             application = msgspec.structs.replace(application, permissions=roles)
             made.decide([application, certificate, msgspec.structs.replace(profile, kinds=["credit-voucher"])])
             yield Mortal(made.box, partner, deaths)
