@@ -16,6 +16,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from appliance.box.settings import BoxSettings
 from appliance.box.states import STATES, Cause, Work
 from appliance.errors import CinnabarError
 
-_WORDS = {str: "text", int: "number", bool: "true or false", type(None): "null"}
+_WORDS = {str: "text", int: "number", bool: "true or false"}
 _SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -87,23 +88,45 @@ def member_texts(kind: type) -> dict[str, str]:
     return found
 
 
-def _type_words(annotation: Any) -> str:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Literal:
-        return " or ".join(f"`{value}`" for value in arguments)
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join(_type_words(argument) for argument in arguments)
-    if origin in (list, tuple):
-        return f"list of {_type_words(arguments[0])}"
-    if origin is dict:
-        return "object"
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-        return f"[{_title(annotation)}](#{_title(annotation).replace(' ', '-')})"
-    return _WORDS[annotation]
+@dataclass(frozen=True)
+class TypeWords:
+    """How a page says of which type a member is."""
+
+    struct: Callable[[type[msgspec.Struct]], str]
+    """A link to another part, or its name."""
+    named: Mapping[Any, str] = field(default_factory=dict)
+    """Types that have a name of their own."""
+    null: str = "null"
+    """How a member says that it may be null; empty: not at all."""
+    mapping: str = "object"
+    """With `{key}` and `{value}`."""
+
+    def of(self, hint: Any) -> str:
+        if hint in self.named:
+            return self.named[hint]
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if origin is typing.Annotated:
+            meta = arguments[1]
+            limits = f", {meta.ge} to {meta.le}" if meta.le is not None else ""
+            return self.of(arguments[0]) + limits
+        if origin is typing.Literal:
+            return " or ".join(f"`{value}`" for value in arguments)
+        if origin in (types.UnionType, typing.Union):
+            return " or ".join(self.of(one) for one in arguments if self.null or one is not type(None))
+        if origin in (list, tuple):
+            return f"list of {self.of(arguments[0])}"
+        if origin is dict:
+            return self.mapping.format(key=self.of(arguments[0]), value=self.of(arguments[1]))
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            return self.struct(hint)
+        return self.null if hint is type(None) else _WORDS[hint]
 
 
 def _title(kind: type) -> str:
     return _SNAKE.sub(" ", kind.__name__).lower()
+
+
+_TYPES = TypeWords(lambda kind: f"[{_title(kind)}](#{_title(kind).replace(' ', '-')})")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
@@ -140,7 +163,7 @@ def settings_reference() -> str:
     for kind in setting_structs():
         texts, hints = member_texts(kind), typing.get_type_hints(kind)
         rows = [
-            (f"`{field.name}`", _type_words(hints[field.name]), _default(field), _meaning(texts, field, hints))
+            (f"`{field.name}`", _TYPES.of(hints[field.name]), _default(field), _meaning(texts, field, hints))
             for field in msgspec.structs.fields(kind)
         ]
         about = re.sub(r"\bNone\b", "null", one_line(kind.__dict__.get("__doc__")))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from appliance.box.reference import member_texts, one_line, renew, table
+from appliance.box.reference import TypeWords, member_texts, one_line, renew, table
 from appliance.ceremonies import actions, canonical
 from appliance.ceremonies.actions import Action
 
@@ -24,7 +23,7 @@ _NAMED = {
     canonical.Instant: "time, as `2026-11-22T00:00:00Z`",
     actions.Scheme: "scheme",
 }
-_PLAIN = {str: "text", int: "number", bool: "true or false", type(None): "null"}
+_TYPES = TypeWords(lambda part: f"`{part.__name__}`", _NAMED)
 
 
 def action_kinds() -> list[type[msgspec.Struct]]:
@@ -59,7 +58,7 @@ def _members(kind: type[msgspec.Struct]) -> str:
     said = []
     for field in msgspec.structs.fields(kind):
         meaning = re.sub(r"\bNone\b", "null", texts.get(field.name, ""))
-        words = f"`{field.encode_name}` {_type(hints[field.name])}{_default(field)}"
+        words = f"`{field.encode_name}` {_TYPES.of(hints[field.name])}{_default(field)}"
         said.append(f"{words}: {meaning}" if meaning else words)
     return "<br>".join(said)
 
@@ -69,25 +68,6 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
         return ""
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     return f" (if left out `{msgspec.json.encode(value).decode()}`)"
-
-
-def _type(hint: Any) -> str:
-    if hint in _NAMED:
-        return _NAMED[hint]
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        meta = arguments[1]
-        span = f", {meta.ge} to {meta.le}" if meta.le is not None else ""
-        return _type(arguments[0]) + span
-    if origin is typing.Literal:
-        return " or ".join(f"`{value}`" for value in arguments)
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join(_type(one) for one in arguments)
-    if origin is list:
-        return f"list of {_type(arguments[0])}"
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return f"`{hint.__name__}`"
-    return _PLAIN[hint]
 
 
 PARTS: dict[str, Callable[[], str]] = {"actions": table_of_actions, "parts": parts_of_actions}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sys
-import types
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from appliance.box.reference import member_texts, one_line, renew, table
+from appliance.box.reference import TypeWords, member_texts, one_line, renew, table
 from appliance.letters import kind as schema
 from appliance.letters.check import RULES
 from appliance.letters.kind import Kind, read_kind
@@ -30,7 +29,6 @@ _NAMED = {
     schema.Decimal: "decimal text",
     schema.Row: "row of a system",
 }
-_PLAIN = {str: "text", int: "number", bool: "true or false", type(None): "nothing"}
 
 
 def _row_order(row: str) -> tuple[int, int]:
@@ -93,7 +91,7 @@ def _part(part: type[msgspec.Struct]) -> str:
     rows = []
     for field in msgspec.structs.fields(part):
         meaning = re.sub(r"\bNone\b", "left out", texts.get(field.name, ""))
-        rows.append((f"`{field.encode_name}`", _type(hints[field.name]), _default(field), meaning))
+        rows.append((f"`{field.encode_name}`", _TYPES.of(hints[field.name]), _default(field), meaning))
     about = "The file as a whole." if part is Kind else one_line(part.__dict__.get("__doc__"))
     return (
         f"### {_title(part)}\n\n"
@@ -109,25 +107,10 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     return "" if value is None or value in ([], {}) else f"`{msgspec.json.encode(value).decode()}`"
 
 
-def _type(hint: Any) -> str:
-    if hint in _NAMED:
-        return _NAMED[hint]
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        meta = arguments[1]
-        limits = f", {meta.ge} to {meta.le}" if meta.le is not None else ""
-        return _type(arguments[0]) + limits
-    if origin is typing.Literal:
-        return " or ".join(f"`{value}`" for value in arguments)
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join(_type(one) for one in arguments if one is not type(None))
-    if origin in (list, tuple):
-        return f"list of {_type(arguments[0])}"
-    if origin is dict:
-        return f"table: {_type(arguments[0])} = {_type(arguments[1])}"
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return f"[{_title(hint)}](#{_title(hint).replace(' ', '-')})"
-    return _PLAIN[hint]
+_TYPES = TypeWords(
+    lambda part: f"[{_title(part)}](#{_title(part).replace(' ', '-')})", _NAMED, null="",
+    mapping="table: {key} = {value}",
+)  # fmt: skip
 
 
 PARTS: dict[str, Callable[[], str]] = {"kinds": kinds, "systems": systems, "members": members, "rules": rules}

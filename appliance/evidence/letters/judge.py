@@ -407,12 +407,9 @@ class _Work:
         trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
         items = Round(inputs, self.context, trusted, outside, {}).judge()
         trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
-        if _signatures(sealed.seal) != 1:
-            # Any other tenant of the box could have it sign the same manifest, and stand beside who sealed it.
-            journal.refuse("seal", SubIndication.FORMAT_FAILURE, "The seal is not of one signature alone.")
         if _MANIFEST not in items[_SEAL].covers:
             journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal does not show that it is over this manifest.")
-        _refuse_several_stamps(sealed, journal)
+        _refuse_several(sealed, journal)
         shown = list(items[_SEAL].shown)
         if stamp_at >= 0:
             if _SEAL not in items[stamp_at].covers:
@@ -461,13 +458,6 @@ class _Work:
         )  # fmt: skip
 
 
-def _signatures(seal: bytes) -> int:
-    try:
-        return len(cms.read_signed_data(seal).signers)
-    except DerError:  # which the seal's own findings say
-        return 1
-
-
 def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None, str]:
     """The record's opening with its log proof in it, as the box answers it; its place; the log's origin."""
     if sealed.opening is None:
@@ -495,12 +485,15 @@ def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None
     return msgspec.json.encode(value), index, origin
 
 
-def _refuse_several_stamps(sealed: Sealed, journal: Journal) -> None:
-    """Boxes stamp a seal once; a second token would let whoever adds it choose which of them dates the event."""
+def _refuse_several(sealed: Sealed, journal: Journal) -> None:
+    """Boxes sign a seal once and stamp it once. Another tenant of the box could have it sign the same manifest, and
+    stand beside who sealed it; a second token would let whoever adds it choose which of them dates the event."""
     try:
         signers = cms.read_signed_data(sealed.seal).signers
     except DerError:
         return  # judged elsewhere
+    if len(signers) != 1:
+        journal.refuse("seal", SubIndication.FORMAT_FAILURE, "The seal is not of one signature alone.")
     for signer in signers:
         values = [values for oid, values in signer.unsigned.members if oid == cms.SIGNATURE_TIME_STAMP]
         if len(values) > 1 or any(len(one) != 1 for one in values):
