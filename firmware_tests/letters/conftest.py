@@ -26,7 +26,7 @@ def letter_box(open_directory: Path) -> Iterator[RunningBox]:
         install(running.home, tenant)
     settings = read_settings(running.home.settings)
     write_settings(running.home.settings, replace(settings, front=replace(settings.front, letters_url=LETTERS_URL)))
-    running.start("--public", "127.0.0.1:0")
+    running.start("--public", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
     yield running
     status = running.stop()
     assert status == 0, running.said()
