@@ -22,6 +22,13 @@ var/setup/test: provisioning/packages-test.txt var/setup/run
 	@provisioning/install-packages provisioning/packages-test.txt
 	@mkdir -p $(@D) && touch $@
 
+# Libraries that are not ours: only what the lock file names, by its hashes.
+var/setup/npm: firmware_tests/others/npm/package-lock.json var/setup/test
+	@# Debian's nodejs comes without npm, others' with it, and the two packages exclude each other.
+	@command -v npm >/dev/null || provisioning/install-packages <(echo npm)
+	@npm ci --silent --no-fund --no-audit --prefix firmware_tests/others/npm
+	@mkdir -p $(@D) && touch $@
+
 $(VENV)/ready: requirements.lock pyproject.toml | var/setup/run
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
@@ -37,7 +44,7 @@ run: var/setup/run $(VENV)/ready    ## Keep a box up in the foreground (HOME_DIR
 	@test -e $(HOME_DIR)/box.json || $(VENV)/bin/cinnabar provision --home $(HOME_DIR)
 	@exec $(VENV)/bin/cinnabar run --home $(HOME_DIR) --api $(API) $(LISTEN)
 
-test: var/setup/test $(VENV)/ready  ## Lint, types, import rules and all tests
+test: var/setup/test var/setup/npm $(VENV)/ready  ## Lint, types, import rules and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(PYTHON) -m pytest -n 2 --dist loadfile
 

@@ -8,7 +8,7 @@ import httpx
 
 
 class Patient(httpx.HTTPTransport):
-    """Asks again, a second later, what was answered 503."""
+    """Asks again, a second later, what was answered 429."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         content = request.read()
@@ -16,7 +16,7 @@ class Patient(httpx.HTTPTransport):
             response = super().handle_request(
                 httpx.Request(request.method, request.url, headers=request.headers, content=content)
             )
-            if response.status_code != 503:
+            if response.status_code != 429:
                 return response
             response.close()
             time.sleep(1.0)

@@ -56,6 +56,15 @@ class UnsupportedMediaType(CinnabarError):
     title = "The endpoint does not take this media type"
 
 
+class TooManyRequests(CinnabarError):
+    """The front was asked, or connected to, more often by one address than it takes."""
+
+    code = "too-many-requests"
+    status = 429
+    title = "This address asks too often"
+    retriable = True
+
+
 class HeadersTooLarge(CinnabarError):
     """The header section is larger than the listener takes."""
 

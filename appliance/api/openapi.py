@@ -17,6 +17,7 @@ from appliance.api.errors import (
     RequestTimeout,
     StateForbids,
     TooLarge,
+    TooManyRequests,
     UnknownCaller,
     UnsupportedMediaType,
     UnsupportedVersion,
@@ -30,7 +31,9 @@ COMMON_ERRORS: tuple[type[CinnabarError], ...] = (
     BadRequest, RequestTimeout, HeadersTooLarge, StateForbids, Busy, CinnabarError
 )  # fmt: skip
 """Errors that every endpoint can meet."""
-ANY_REQUEST: tuple[type[CinnabarError], ...] = (MethodNotAllowed, AddressTooLong, UnsupportedVersion)
+ANY_REQUEST: tuple[type[CinnabarError], ...] = (
+    MethodNotAllowed, AddressTooLong, TooManyRequests, UnsupportedVersion
+)  # fmt: skip
 """Errors of requests that reach no endpoint."""
 CALLER_ERRORS: tuple[type[CinnabarError], ...] = (UnknownCaller, BadCertificateHeader)
 BODY_ERRORS: tuple[type[CinnabarError], ...] = (TooLarge, UnsupportedMediaType)

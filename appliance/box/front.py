@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from appliance.api.errors import TooLarge
+from appliance.api.errors import TooLarge, TooManyRequests
+from appliance.api.letters.public_pages import too_often_page
 from appliance.box.home import Home
 from appliance.box.open_files import allowed_files, connections_for
 from appliance.box.settings import BoxSettings
 from appliance.calls.problems import problem_of
+from appliance.errors import CinnabarError
 
 CONNECTIONS_AN_ADDRESS = 512
 """Connections with a request under way that one address may have at one front."""
@@ -49,6 +52,7 @@ CHECK_PATHS = ("= /", "/letters/", "/v1/check")
 """Where anybody checks a letter, as nginx names locations."""
 FILE_PATHS = ("/letters/file", "/v1/check/file")
 """Where anybody has a file looked up."""
+_PROBLEM: Final = "application/problem+json"
 RENEWAL_PATH = f"{ENROLMENT_PATH}simplereenroll"
 
 
@@ -145,29 +149,68 @@ def _server(listener: Listener, home: Home, settings: BoxSettings) -> str:
     if listener.name == "public":
         enrolment = _proxy(listener.name, passed, ENROLMENT_PATH, _enrolment_limits("enrolment"))
         for path in CHECK_PATHS:
-            enrolment += _proxy(listener.name, passed, path, _CHECK_LIMITS)
+            enrolment += _proxy(listener.name, passed, path, _CHECK_LIMITS + _pages_below(path))
         for path in FILE_PATHS:
-            enrolment += _proxy(listener.name, passed, path, _FILE_LIMITS)
+            enrolment += _proxy(listener.name, passed, path, _FILE_LIMITS + _pages_below(path))
     elif listener.name == "applications":
         enrolment = _proxy(listener.name, passed, RENEWAL_PATH, _enrolment_limits("renewal"))
     return (
         f"    server {{\n{opening}        client_max_body_size {settings.limits.document * 2};\n"
-        f"{one_by_one}{enrolment}{_proxy(listener.name, passed)}{_TOO_LARGE}    }}\n"
+        f"{one_by_one}{enrolment}{_proxy(listener.name, passed)}{_refusals(settings.rehearsal)}    }}\n"
     )
 
 
-_TOO_LARGE_SAID = msgspec.json.encode(problem_of(TooLarge("The body is larger than anything that this address takes.")))
-_TOO_LARGE = (
-    "        error_page 413 @too-large;\n"
-    "        location @too-large {\n"
-    "            internal;\n"
-    "            types { }\n"
-    "            default_type application/problem+json;\n"
-    f"            return 413 '{_TOO_LARGE_SAID.decode()}';\n"
-    "        }\n"
-)
-"""What is larger than any endpoint of the address takes is refused here, as a worker refuses what its own endpoint does
-not take."""
+RETRY_AFTER_SECONDS: Final = 1
+"""When the front takes one more of whoever asked too often: the slowest of its limits lets one a second through."""
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+_TOO_LARGE: Final = TooLarge("The body is larger than anything that this address takes.")
+_TOO_MANY: Final = TooManyRequests("Ask again when Retry-After says, and then more seldom.")
+
+
+def _refusals(rehearsal: bool) -> str:
+    """What the front refuses by itself, in the words in which a worker would."""
+    many = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return (
+        "        error_page 413 @too-large;\n"
+        "        error_page 429 @too-many;\n"
+        + _said("@too-large", 413, _PROBLEM, _problem(_TOO_LARGE), {})
+        + _said("@too-many", 429, _PROBLEM, _problem(_TOO_MANY), many)
+        + _said("@too-many-page", 429, "text/html; charset=utf-8", too_often_page(rehearsal), many | _PAGE_HEADERS)
+    )
+
+
+def _pages_below(path: str) -> str:
+    """For locations where people look: a page in place of a problem."""
+    if path.startswith("/v1/"):
+        return ""
+    return "            error_page 413 @too-large;\n            error_page 429 @too-many-page;\n"
+
+
+def _said(location: str, status: int, media_type: str, body: bytes, headers: Mapping[str, str]) -> str:
+    added = "".join(f"            add_header {name} {_quoted(value)} always;\n" for name, value in headers.items())
+    return (
+        f"        location {location} {{\n"
+        "            internal;\n"
+        "            types { }\n"
+        f"            default_type {_quoted(media_type)};\n"
+        f"{added}"
+        f"            return {status} {_quoted(body.decode())};\n"
+        "        }\n"
+    )
+
+
+def _problem(error: CinnabarError) -> bytes:
+    return msgspec.json.encode(problem_of(error))
+
+
+def _quoted(text: str) -> str:
+    """A text of ours, without a dollar sign, which nginx would take for a variable's."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 _CHECK_LIMITS = "            limit_req zone=checks burst=20 nodelay;\n            client_max_body_size 4k;\n"
 """Whoever holds a letter checks it a few times, not for hours."""
 _FILE_LIMITS = "            limit_req zone=files burst=10 nodelay;\n            client_max_body_size 4m;\n"
@@ -222,6 +265,8 @@ def configuration(home: Home, name: str, servers: str) -> str:
         "    proxy_next_upstream error;\n"
         "    limit_conn_zone $binary_remote_addr zone=connections:2m;\n"
         f"    limit_conn connections {CONNECTIONS_AN_ADDRESS};\n"
+        "    limit_conn_status 429;\n"
+        "    limit_req_status 429;\n"
         "    limit_req_zone $binary_remote_addr zone=public:4m rate=100r/s;\n"
         "    limit_req_zone $binary_remote_addr zone=enrolment:1m rate=2r/s;\n"
         "    limit_req_zone $binary_remote_addr zone=checks:1m rate=2r/s;\n"

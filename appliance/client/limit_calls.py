@@ -37,13 +37,18 @@ def close_bill(
     number: str,
     payer: Mapping[str, str],
     *,
+    payee: Mapping[str, str] | None = None,
     party: str | None = None,
     key: str | None = None,
     unit: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[LetterAnswer]:
-    """Close the bill of a month as a sealed letter. `payer`: {"name", "id"}."""
-    asked = schemas.BillRequest(month=month, number=number, payer=dict(payer), party=party, key=key, unit=unit)
+    """Close the bill of a month as a sealed letter. `payer`, `payee`: {"name", "id"}; version 1 of the kind `fee-bill`
+    knows no payee, and later ones want it."""
+    asked = schemas.BillRequest(
+        month=month, number=number, payer=dict(payer), payee=None if payee is None else dict(payee), party=party,
+        key=key, unit=unit,
+    )  # fmt: skip
     return post("/v1/fees", asked, LetterAnswer, idempotency_key)
 
 

@@ -110,11 +110,16 @@ def fees_command(client: Client, month: str | None) -> None:
 @click.argument("number")
 @click.option("--payer", required=True, help="Name of whoever pays.")
 @click.option("--payer-id", required=True, help="Its credit code, or another id.")
+@click.option("--payee", required=True, help="Name of whoever is paid: your institution.")
+@click.option("--payee-id", required=True, help="Its credit code, or another id.")
 @click.option("--party", help="Only what was metered for this one, as `cinnabar fees show` tells.")
 @connection_options
-def bill_command(client: Client, month: str, number: str, payer: str, payer_id: str, party: str | None) -> None:
+def bill_command(
+    client: Client, month: str, number: str, payer: str, payer_id: str, payee: str, payee_id: str, party: str | None
+) -> None:
     """Close the bill of MONTH under NUMBER as a sealed letter."""
-    closed = client.close_bill(month, number, {"name": payer, "id": payer_id}, party=party)
+    owed_to = {"name": payee, "id": payee_id}
+    closed = client.close_bill(month, number, {"name": payer, "id": payer_id}, payee=owed_to, party=party)
     click.echo(f"{closed.happened.letter}  {closed.state}")
 
 

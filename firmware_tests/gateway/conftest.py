@@ -20,6 +20,7 @@ from firmware_tests.gateway.docking import Partner, connected, profile_of
 from firmware_tests.gateway.partner import Party
 from firmware_tests.governed import Governed, governed
 from firmware_tests.letters.kinds import install
+from firmware_tests.letters.test_instructions import ASKER
 from firmware_tests.running import RunningBox
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ def enrolled(partner: Partner, clients: Path) -> list[msgspec.Struct]:
     application = f"{partner.name}-{partner.tenant}"
     made = x509.load_pem_x509_certificate((clients / f"{application}.crt").read_bytes())
     der = base64.b64encode(made.public_bytes(Encoding.DER)).decode()
-    roles = ["role-guarantor", "role-asker"]
+    roles = ["role-guarantor", "role-asker", f"party-{ASKER['id']}"]
     permissions = [f"partner-{partner.name}", *roles, f"{partner.tenant}-seal", f"{partner.tenant}-tsu"]
     return [
         EnrolApplication(tenant=partner.tenant, application=application, permissions=permissions),

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from appliance.box.settings import read_settings, write_settings
 from appliance.client import Client, Credentials
 from firmware_tests.letters.kinds import install
 from firmware_tests.running import RunningBox
+
+LETTERS_URL = "https://letters.bank.example/letters"
+"""Where the QRs of letters lead: in a real house a name of its public listener."""
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +24,9 @@ def letter_box(open_directory: Path) -> Iterator[RunningBox]:
     running.provision()
     for tenant in running.tenants:
         install(running.home, tenant)
-    running.start("--public", "127.0.0.1:0")
+    settings = read_settings(running.home.settings)
+    write_settings(running.home.settings, replace(settings, front=replace(settings.front, letters_url=LETTERS_URL)))
+    running.start("--public", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
     yield running
     status = running.stop()
     assert status == 0, running.said()

@@ -11,7 +11,7 @@ from appliance.letters.check import check_file, check_together, read_sound_kind
 from appliance.letters.checks.life import parts_states, reachable
 from appliance.letters.counting import counts
 from appliance.letters.effects import uses
-from appliance.letters.errors import EventRefused, RoleMissing
+from appliance.letters.errors import EventRefused, PartyMissing, RoleMissing
 from appliance.letters.judge import Asked, judge
 from appliance.letters.kind import LoadedKind
 from firmware_tests.letters.walking import ACTOR, START, walks
@@ -83,6 +83,30 @@ def test_what_a_letter_that_ended_held_is_given_back_or_kept_as_the_kind_says(na
         for (unique, _), amount in held.items():
             if ended in kind.unique[unique].free_in:
                 assert amount == 0
+
+
+OWN_PROGRAMS = {
+    "confirmation-letter": {"auditor": "auditor", "bank": "bank", "firm": "firm"},
+    "consent": {"recipient": "recipient", "subject": "subject"},
+    "guarantee-project": {"institution": "institution"},
+    "loan": {"borrower": "borrower"},
+    "purchase-order": {"core-firm": "buyer", "supplier": "supplier"},
+    "query-receipt": {"asker": "asker", "source": "source"},
+}
+"""Kinds in which a party may have a program of its own: its role, and the field that names it."""
+
+
+@pytest.mark.parametrize("name", sorted(OWN_PROGRAMS))
+def test_a_firms_own_program_does_nothing_in_another_firms_name(name: str) -> None:
+    loaded, own = load(name), OWN_PROGRAMS[name]
+    refused = set()
+    for step in (steps[-1] for steps in walks(loaded)):
+        rule = loaded.kind.events[step.way.event]
+        for role in own.keys() & set(rule.by):
+            with pytest.raises(PartyMissing, match=rf"{step.way.event} needs .* with the id of {own[role]}$"):
+                judge(loaded, step.before, step.asked, ACTOR, frozenset({role}), step.now_us, {}, frozenset({"OTHER"}))
+            refused.add(role)
+    assert refused == own.keys()
 
 
 def test_the_kinds_hold_together() -> None:

@@ -240,7 +240,7 @@ BASES: dict[str, tuple[str, str | None, str | None]] = {
     "credit-voucher": ("held", "holder", None),
     "invoice": ("in-use", "seller", "buyer"),
     "loan": ("lent", "borrower", None),
-    "fee-bill": ("due", None, "payer"),
+    "fee-bill": ("due", "payee", "payer"),
     "contract": ("signed", "second_party", "first_party"),
     "compensation": ("approved", "payee", None),
     "customs-financing": ("lent", "exporter", None),

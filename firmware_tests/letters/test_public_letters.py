@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import subprocess
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from firmware_tests import accessible
 from firmware_tests.browsers import CHROMIUM, SCREENSHOTS
 from firmware_tests.evidence.corpus import PACKED
 from firmware_tests.evidence.test_letters import good
+from firmware_tests.letters.conftest import LETTERS_URL
 from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.letters.test_evidence_file import taken
 from firmware_tests.letters.test_letters import bid
@@ -161,6 +163,30 @@ def test_by_the_file_that_the_box_made(client: Client, anybody: httpx.Client) ->
     page = anybody.post("/letters/file", files={"file": ("保函.pdf", pdf, "application/pdf")})
     assert (page.status_code, "Released" in page.text, made.letter in page.text) == (200, True, False)
     assert anybody.post("/letters/file", files={"file": ("x.pdf", pdf[1:], "application/pdf")}).status_code == 404
+
+
+def test_the_qr_of_a_letters_page_leads_to_it_and_tells_nothing_else(
+    client: Client, anybody: httpx.Client, tmp_path: Path
+) -> None:
+    """Read by zbar off the picture that poppler makes, as a telephone reads it off paper."""
+    fields = bid()
+    begun = client.begin_letter("bid-bond", fields, document=True).happened
+    released = client.letter_event(begun.letter, "release", document=True).happened
+    for number, pdf in enumerate((begun.beside["letter.pdf"], released.beside["letter.pdf"])):
+        page = tmp_path / f"{number}.pdf"
+        page.write_bytes(pdf)
+        subprocess.run(["pdftoppm", "-r", "150", "-png", "-singlefile", page, tmp_path / str(number)], check=True)
+        read = subprocess.run(
+            ["zbarimg", "--quiet", "--raw", tmp_path / f"{number}.png"], check=True, capture_output=True, text=True
+        )
+        # The whole of it: no field's value, no state, no event.
+        assert read.stdout == f"{LETTERS_URL}/{begun.letter}\n"
+    address = read.stdout.strip().removeprefix(LETTERS_URL.removesuffix("/letters"))
+    form = anybody.get(address)
+    assert (form.status_code, begun.letter in form.text) == (200, True)
+    assert str(fields["tender_code"]) not in form.text
+    answer = anybody.post(address, data={"second": fields["tender_code"]})
+    assert (answer.status_code, "Released" in answer.text) == (200, True)
 
 
 def test_by_the_evidence_file(client: Client, other: Client, anybody: httpx.Client) -> None:

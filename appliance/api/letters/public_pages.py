@@ -93,6 +93,15 @@ def unknown_page(code: str, rehearsal: bool) -> bytes:
     return _page("核验文书", "Check a letter", rehearsal, said + _form(code))
 
 
+def too_often_page(rehearsal: bool) -> bytes:
+    """The address asks too often. It tells nothing of what was asked: nobody has looked."""
+    said = (
+        '<p class="state" role="alert">查验过于频繁，请稍候片刻再试。'
+        '<br><span class="en" lang="en">Too many checks from this address. Wait a moment and try again.</span></p>'
+    )
+    return _page("核验文书", "Check a letter", rehearsal, said)
+
+
 class PairLabels(NamedTuple):
     """How the fields of a kind's pair are called."""
 

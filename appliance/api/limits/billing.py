@@ -6,7 +6,7 @@ changed."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from appliance.api.letters.happening import beginning, happen, once
 from appliance.api.letters.schemas import LetterRequest
@@ -48,7 +48,7 @@ async def close_bill(worker: Worker, request: Request) -> Response:
 
 def _letter(asked: BillRequest, found: OpenBill) -> LetterRequest:
     bill = found.fees
-    fields = {
+    fields: dict[str, Any] = {
         "number": asked.number,
         "payer": asked.payer,
         "period": f"{bill.month} {asked.number}" if found.later else bill.month,
@@ -71,6 +71,8 @@ def _letter(asked: BillRequest, found: OpenBill) -> LetterRequest:
             for line in bill.lines
         ],
     }
+    if asked.payee is not None:
+        fields["payee"] = asked.payee
     return LetterRequest(kind=KIND, fields=fields, key=asked.key, unit=asked.unit)
 
 

@@ -156,6 +156,8 @@ class BillRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The bill's."""
     payer: dict[str, Any]
     """{"name", "id"}."""
+    payee: dict[str, Any] | None = None
+    """Whom the fee is owed to, likewise: wanted by the kind's version 2, and not known to version 1."""
     party: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")] | None = None
     """Only what was metered for this one, by its keyed hash; left out: everything."""
     key: Name | None = None

@@ -215,12 +215,13 @@ def funder(clients: Callable[[str], Client]) -> Client:
 
 
 @pytest.fixture
-def join(hall: ManagedBox, tmp_path: Path) -> Iterator[Callable[[str, str, str], Member]]:
-    """join(tenant, name, role): a program that gets a certificate of its own by itself."""
+def join(hall: ManagedBox, tmp_path: Path) -> Iterator[Callable[..., Member]]:
+    """join(tenant, name, role, party): a program that gets a certificate of its own by itself; `party`: the id of the
+    firm whose program it is."""
     with ExitStack() as stack:
 
-        def made(tenant: str, name: str, role: str) -> Member:
-            member = joined(hall, tenant, name, role, tmp_path)
+        def made(tenant: str, name: str, role: str, party: str | None = None) -> Member:
+            member = joined(hall, tenant, name, role, party, tmp_path)
             stack.enter_context(member.client)
             return member
 

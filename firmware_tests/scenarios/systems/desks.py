@@ -39,19 +39,26 @@ class Desk(NamedTuple):
 
 SECOND_TIER = {"name": "第二级供应商", "id": "91440101MA5TIER02X"}
 """A supplier that has a program of its own."""
+XIAMEN_BANK = {"name": "厦门银行", "id": "913502001550XMBANK"}
+"""A bank whose core system docks by messages."""
 
 
 DESKS = (
     Desk("guarantor", "beneficiary-desk", ("beneficiary",)),
     Desk("platform", "supplier-desk", ("supplier", "holder", "subject", "borrower", "applicant"), parties=("*",)),
     Desk("platform", "core-desk", ("debtor", "core-firm"), parties=("*",)),
-    Desk("platform", "second-tier-desk", ("holder",), parties=(SECOND_TIER["id"],)),
+    Desk(
+        "platform",
+        "second-tier-desk",
+        ("holder", "supplier", "subject", "borrower", "firm"),
+        parties=(SECOND_TIER["id"],),
+    ),
     Desk("platform", "funder-desk", ("funder", "bank"), parties=("*",)),
     Desk("guarantor", "trade-centre", ("platform", "depositor"), ("bid-bond-veiled", "sealed-deposit")),
     Desk("guarantor", "reguarantor", ("other-bank",), ("attestation",)),
     Desk("platform", "srm", ("supplier", "platform"), ("purchase-order", "credit-voucher")),
     Desk("platform", "single-window", ("applicant",), ("invoice",)),
-    Desk("platform", "bank-core", ("bank",), ("confirmation-letter",)),
+    Desk("platform", "bank-core", ("bank",), ("confirmation-letter",), (XIAMEN_BANK["id"],)),
     Desk("platform", "second-ekyc", ("other-bank",), ("attestation", "consent")),
     Desk("bank", "everbright", ("funder",), ("forfaiting-asset",)),
 )

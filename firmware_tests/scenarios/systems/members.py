@@ -27,9 +27,10 @@ class Member:
         return self.certificate.fingerprint(hashes.SHA256()).hex()
 
 
-def joined(hall: ManagedBox, tenant: str, name: str, role: str, directory: Path) -> Member:
-    """A program of the tenant with a role: officers let it enrol once, it asks with the console's secret, and has its
-    certificate. The caller closes its client."""
+def joined(hall: ManagedBox, tenant: str, name: str, role: str, party: str | None, directory: Path) -> Member:
+    """A program of the tenant with a role, for the firm with the id `party` where there is one: officers let it enrol
+    once, it asks with the console's secret, and has its certificate. The caller closes its client."""
+    acts_for = [] if party is None else [f"party-{party}"]
     (secret,) = hall.decide(
         SetCertificateProfile(
             profile=name,
@@ -42,7 +43,9 @@ def joined(hall: ManagedBox, tenant: str, name: str, role: str, directory: Path)
             until="2099-01-01T00:00:00Z",
         ),
         EnrolApplication(
-            tenant=tenant, application=name, permissions=[f"role-{role}", f"{tenant}-seal", f"{tenant}-tsu"]
+            tenant=tenant,
+            application=name,
+            permissions=[f"role-{role}", *acts_for, f"{tenant}-seal", f"{tenant}-tsu"],
         ),
         AuthoriseEnrolment(tenant=tenant, profile=name, application=name),
     )

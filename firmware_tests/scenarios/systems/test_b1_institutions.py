@@ -21,7 +21,7 @@ def test_b1_from_onboarding_to_deregistration(
     guarantor: Client,
     office: Office,
     hall: ManagedBox,
-    join: Callable[[str, str, str], Member],
+    join: Callable[..., Member],
     anybody: httpx.Client,
 ) -> None:
     itself = firm("佛山市融资担保有限公司")
@@ -45,9 +45,11 @@ def test_b1_from_onboarding_to_deregistration(
 
     product = terms_in_force(guarantor, office)
     with shows("B1", "K15", "Admitted, its program fetches a certificate of its own by itself, and files with it"):
-        member = join("guarantor", "foshan", "institution")
+        member = join("guarantor", "foshan", "institution", itself["id"])
         filed = member.client.begin_letter("guarantee-project", project(product, institution=itself)).happened.letter
         assert happened(guarantor, filed)[0][1].actor.application == "foshan"
+        with refuses("party-missing", "institution"):  # for another institution
+            member.client.begin_letter("guarantee-project", project(product))
 
     with shows("B1", "K8", "A credit code is admitted once: a second application of the same firm is refused"):
         with refuses("taken"):

@@ -122,6 +122,7 @@ def test_b2_projects_from_filing_to_recovery(guarantor: Client, office: Office, 
             {
                 "number": number("ZD"),
                 "payer": firm("佛山市融资担保有限公司"),
+                "payee": firm("广东省融资再担保有限公司"),
                 "period": day()[:7],
                 "metered": 2,
                 "amount": yuan("40000.00"),

@@ -28,7 +28,7 @@ most = "20000"
 
 def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall: ManagedBox) -> None:
     product = terms_in_force(guarantor, office)
-    institution = firm("江门市融资担保有限公司")
+    institution, reguarantor = firm("江门市融资担保有限公司"), firm("广东省融资再担保有限公司")
     put_in_force(hall, "guarantor", TARIFF)
 
     def accepted(liability: str) -> None:
@@ -47,13 +47,14 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
         "K12",
         "The month's bill is closed as a sealed letter, each line once; what comes later is another line",
     ):
-        closed = guarantor.close_bill(usage.month, number("ZD"), institution, party=line.party)
+        closed = guarantor.close_bill(usage.month, number("ZD"), institution, payee=reguarantor, party=line.party)
         made = guarantor.letter(closed.happened.letter).fields
         assert (made["amount"]["amount"], made["metered"], made["lines"][0]["units"]) == ("7069.14", 3, 3)
+        assert (made["payer"], made["payee"]) == (institution, reguarantor)
         with refuses("event-refused", "nothing of"):
-            guarantor.close_bill(usage.month, number("ZD"), institution, party=line.party)
+            guarantor.close_bill(usage.month, number("ZD"), institution, payee=reguarantor, party=line.party)
         accepted("500000.00")
-        second = guarantor.close_bill(usage.month, number("ZD"), institution, party=line.party)
+        second = guarantor.close_bill(usage.month, number("ZD"), institution, payee=reguarantor, party=line.party)
         later = guarantor.letter(second.happened.letter).fields
         assert (later["amount"]["amount"], later["metered"]) == ("1000.00", 1)
         assert guarantor.letter(closed.happened.letter).fields == made
@@ -67,10 +68,11 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
         kept = [(key.kind, sums.events) for key, sums in apart.not_checked if institution["id"] in key.party]
         assert kept == [("guarantee-project", 4)]
 
-    payer, reguarantor = firm("佛山市融资担保有限公司"), firm("广东省融资再担保有限公司")
+    payer = firm("佛山市融资担保有限公司")
     bill = {
         "number": number("ZD"),
         "payer": payer,
+        "payee": reguarantor,
         "period": f"{day()[:7]} 再担保费",
         "metered": 128,
         "amount": yuan("86400.00"),
@@ -102,7 +104,8 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
     with shows(
         "B8",
         "K20",
-        "A payment of the bill is released only while the bill is due, once for its purpose; the account ends at zero",
+        "A payment of the bill is released only while the bill is due, to its payee alone, once for its purpose; "
+        "the account ends at zero",
     ):
         instruction = {
             "number": number("FK"),
@@ -115,7 +118,7 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
             "purpose": "再担保费尾款",
         }
 
-        def prepared(**other: str) -> str:
+        def prepared(**other: object) -> str:
             fields = instruction | {"number": number("FK")} | other
             return guarantor.begin_letter("payment-instruction", fields).happened.letter
 
@@ -125,6 +128,9 @@ def test_b8_bills_payments_and_invoices(guarantor: Client, office: Office, hall:
         early = prepared(basis=unsent)
         with refuses("condition-not-met", "raised"):
             guarantor.letter_event(early, "release")
+        astray = prepared(payee=firm("广州某咨询有限公司"))
+        with refuses("condition-not-met", "/fields/payee/id"):
+            guarantor.letter_event(astray, "release")
         payment, late = prepared(), prepared(purpose="重复付款")
         with refuses("taken"):
             guarantor.begin_letter("payment-instruction", instruction | {"number": number("FK")})

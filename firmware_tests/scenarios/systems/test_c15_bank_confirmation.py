@@ -10,6 +10,7 @@ from appliance.client import Client
 from appliance.letters.recipients import decrypt, encrypt
 from firmware_tests.gateway.docking import Partner
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.desks import XIAMEN_BANK
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     certified,
@@ -32,7 +33,9 @@ not_yet(
 not_yet("C15", "K19", "re-synchronisation of a node that was away comes with the fleet")
 
 
-def test_c15_five_steps(platform: Client, supplier: Client, office: Office, docks: dict[str, Partner]) -> None:
+def test_c15_five_steps(
+    platform: Client, supplier: Client, second_tier: Client, office: Office, docks: dict[str, Partner]
+) -> None:
     began = time.monotonic()
     key = ec.generate_private_key(ec.SECP256R1())
     auditor, firm_ = firm("立信会计师事务所"), firm("厦门钨业制品有限公司")
@@ -40,7 +43,7 @@ def test_c15_five_steps(platform: Client, supplier: Client, office: Office, dock
         "number": number("XZ"),
         "auditor": auditor,
         "firm": firm_,
-        "bank": {"name": "厦门银行"},
+        "bank": XIAMEN_BANK,
         "cut_off": day(-1),
         "questions": fresh("函证事项"),
     }
@@ -70,6 +73,8 @@ def test_c15_five_steps(platform: Client, supplier: Client, office: Office, dock
             platform.letter_event(letter, "accept")
         with refuses("condition-not-met"):
             platform.letter_event(letter, "authorise", fields={"consent": "00" * 16})
+        with refuses("party-missing", "party-ID with the id of firm"):  # another firm's own program
+            second_tier.letter_event(letter, "authorise", fields={"consent": consent})
         platform.letter_event(letter, "authorise", fields={"consent": consent})
 
     with shows(
@@ -79,6 +84,16 @@ def test_c15_five_steps(platform: Client, supplier: Client, office: Office, dock
         assert core.ask({"call": "letter", "letter": letter})["body"]["state"] == "authorised"
         assert refusal(core.ask({"call": "letter", "letter": consent})) == "not-found"
         assert core.ask({"call": "event", "letter": letter, "request": {"event": "accept"}})["status"] == 200
+
+    with shows(
+        "C15", "K4 K15", "A letter to another bank is that bank's: this one's system neither accepts nor returns it"
+    ):
+        elsewhere = fields | {"number": number("XZ"), "bank": firm("中国银行厦门分行")}
+        theirs = office.begin(platform, "confirmation-letter", elsewhere, by=["feng-xue"]).happened.letter
+        platform.letter_event(theirs, "authorise", fields={"consent": consent})
+        for asked in ({"event": "accept"}, {"event": "return", "data": {"reason": "非本行账户"}}):
+            answer = core.ask({"call": "event", "letter": theirs, "request": asked})
+            assert refusal(answer) == "party-missing"
 
     certificate = certified("立信会计师事务所", key)
     answer = '{"存款余额":"12,340,000.00","借款余额":"5,000,000.00"}'

@@ -34,7 +34,7 @@ def test_c18_syndicate_and_issue(
     office: Office,
     offline: Offline,
     overseers: Callable[..., Overseer],
-    join: Callable[[str, str, str], Member],
+    join: Callable[..., Member],
     town: RunningBox,
 ) -> None:
     bond = {

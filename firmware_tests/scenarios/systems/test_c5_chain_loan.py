@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.desks import SECOND_TIER
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import day, digest, firm, fresh, moment, number, refuses, yuan
 from firmware_tests.scenarios.systems.vouchers import parts, voucher
@@ -12,7 +13,7 @@ not_yet("C5", "K3", "contracts on an outside ledger come with the anchors")
 
 
 def test_c5_order_promise_guarantor_loan(
-    platform: Client, supplier: Client, core_firm: Client, funder: Client, office: Office
+    platform: Client, supplier: Client, second_tier: Client, core_firm: Client, funder: Client, office: Office
 ) -> None:
     core, seller = firm("太平岭核电有限公司"), firm("惠州管件制造有限公司")
     fields = {
@@ -24,6 +25,12 @@ def test_c5_order_promise_guarantor_loan(
         "items": [{"item": "不锈钢管件", "quantity": "500", "price": yuan("3000.00")}],
     }
     order = supplier.begin_letter("purchase-order", fields).happened.letter
+
+    with shows("C5", "K15", "A supplier's own program places that supplier's orders, and none in another's name"):
+        with refuses("party-missing", "party-ID with the id of supplier"):
+            second_tier.begin_letter("purchase-order", fields | {"number": number("DD")})
+        own = fields | {"number": number("DD"), "supplier": SECOND_TIER}
+        assert second_tier.begin_letter("purchase-order", own).state == "placed"
 
     with shows(
         "C5", "K11", "An order above a million is confirmed by the core firm's approver; below, by its system alone"
@@ -69,19 +76,16 @@ def test_c5_order_promise_guarantor_loan(
         "C5", "K20 K13", "The loan waits for the confirmed order and the consent, and one order carries one loan"
     ):
         bank = firm("中国农业银行惠州分行")
-        consent = supplier.begin_letter(
-            "consent",
-            {
-                "number": number("SQ"),
-                "subject": seller,
-                "recipient": bank,
-                "scope": [{"item": "订单"}],
-                "purpose": "链捷贷",
-                "valid_until": moment(86_400),
-                "text_shown": digest("授权书"),
-            },
-            data={"device": "网银"},
-        ).happened.letter
+        terms = {
+            "number": number("SQ"),
+            "subject": seller,
+            "recipient": bank,
+            "scope": [{"item": "订单"}],
+            "purpose": "链捷贷",
+            "valid_until": moment(86_400),
+            "text_shown": digest("授权书"),
+        }
+        consent = supplier.begin_letter("consent", terms, data={"device": "网银"}).happened.letter
         loan = {
             "number": number("JJ"),
             "borrower": seller,
@@ -98,3 +102,16 @@ def test_c5_order_promise_guarantor_loan(
             funder.letter_event(letter, "lend-on-order")
         supplier.letter_event(letter, "sign", data={"contract": fresh("借款合同"), "device": "网银"})
         assert funder.letter_event(letter, "lend-on-order").state == "lent"
+
+    with shows("C5", "K15 K13", "No other firm's program consents, revokes, applies or signs in the borrower's name"):
+        with refuses("party-missing", "subject"):
+            second_tier.begin_letter("consent", terms | {"number": number("SQ")}, data={"device": "网银"})
+        with refuses("party-missing", "subject"):
+            second_tier.letter_event(consent, "revoke")
+        with refuses("party-missing", "borrower"):
+            second_tier.begin_letter("loan", loan | {"number": number("JJ")})
+        second = supplier.begin_letter("loan", loan | {"number": number("JJ"), "source": promise}).happened.letter
+        for event, data in (("sign", {"contract": fresh("借款合同"), "device": "网银"}), ("withdraw", {})):
+            with refuses("party-missing", "borrower"):
+                second_tier.letter_event(second, event, data=data)
+        assert supplier.letter_event(second, "withdraw").state == "withdrawn"

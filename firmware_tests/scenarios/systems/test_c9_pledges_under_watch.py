@@ -33,7 +33,7 @@ def test_c9_telemetry_of_a_pledge(
     office: Office,
     offline: Offline,
     hall: ManagedBox,
-    join: Callable[[str, str, str], Member],
+    join: Callable[..., Member],
 ) -> None:
     scale = join("bank", "scale-07", "device-gateway")
     pledge = {

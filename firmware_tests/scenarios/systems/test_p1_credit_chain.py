@@ -54,7 +54,7 @@ def test_p1_shared_without_giving_away(
     offline: Offline,
     hall: ManagedBox,
     overseers: Callable[..., Overseer],
-    join: Callable[[str, str, str], Member],
+    join: Callable[..., Member],
 ) -> None:
     put_in_force(hall, "platform", TARIFF)
     bureau, source = firm("广州征信有限公司"), firm("广东省市场监督管理局数据中心")
@@ -98,8 +98,11 @@ def test_p1_shared_without_giving_away(
     with shows("P1", "K15", "A bureau's program asks once officers gave it the asker's role; no other program asks"):
         with refuses("role-missing", "asker"):
             supplier.begin_letter("query-receipt", ask)
+        program = join("platform", "zhengxin", "asker", bureau["id"]).client
         with refuses("condition-not-met"):  # it may ask, and has no consent for this
-            join("platform", "zhengxin", "asker").client.begin_letter("query-receipt", ask | {"purpose": "营销"})
+            program.begin_letter("query-receipt", ask | {"purpose": "营销"})
+        with refuses("party-missing", "asker"):  # nor in another bureau's name
+            program.begin_letter("query-receipt", ask | {"asker": firm("深圳征信服务有限公司")})
 
     with shows(
         "P1", "K13", "A question needs a consent given to this very asker; the answer is kept as a digest alone"
