@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from appliance.instants import local_day
 from appliance.letters.kind import Bilingual, Field, LoadedKind
 from appliance.letters.money import print_amount
 from appliance.letters.state import LetterState
@@ -50,7 +51,7 @@ def letter_page(
         title=_pair(kind.title),
         issuer=Pair(zh=organisation, en=organisation),
         number=after.letter,
-        date=after.changed[:10],
+        date=local_day(after.changed, kind.zone),
         kind=f"{kind.id} {kind.version} · {loaded.digest[:16]}",
         digest=digest,
         statement=[_pair(kind.about)],

@@ -19,7 +19,7 @@ from appliance.pdf.setting.sheet import Sheet
 
 __all__ = ["SETTER", "TEMPLATES", "Attachment", "BeyondSetter", "Face", "Profile", "set_letter"]
 
-SETTER: Final = "Cinnabar letter setter 1"
+SETTER: Final = "Cinnabar letter setter 2"
 """Name and version: another version wherever a page would come out otherwise."""
 
 
