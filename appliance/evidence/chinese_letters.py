@@ -45,6 +45,15 @@ LETTERS: Final[dict[str, str]] = {
     "The court package was sealed for another event than the newest one in the file.":
         "司法证据包所签章的事件不是文件中最新的事件。",
     "{0} is not what its name says.": "{0} 的内容与其名称不符。",
+    "kind": "种类",
+    "{0} is of a kind that no event names.": "{0} 所属种类未被任何事件指明。",
+    "{0} is larger than a kind's file.": "{0} 大于任何种类文件。",
+    "There are more kinds than a letter has.": "种类文件多于一份函件所有。",
+    "{0} cannot be read as a kind: {1}.": "{0} 不能读作种类文件：{1}。",
+    "{0} is of another kind or version than the events say. Titles are not from it.":
+        "{0} 所属种类或版本与各事件所述不同。名称不取自该文件。",
+    "{0} is the file that the events name by its SHA-256: {1}, version {2}. Titles are from it.":
+        "{0} 是各事件以 SHA-256 指明的种类文件：{1}，第 {2} 版。名称取自该文件。",
     "The events do not hold together: {0}.": "各事件不能衔接：{0}。",
     "The events say what is no value: {0}.": "事件中的金额或取值无效：{0}。",
     "{0} has a foreign name.": "{0} 的名称不属于该事件。",

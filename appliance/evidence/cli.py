@@ -146,7 +146,7 @@ def _write(path: Path, content: bytes) -> None:
     "kinds",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A kind's file, for the titles of its letters' fields and events. It decides nothing.",
+    help="A kind's file, for the titles of letters whose evidence is from before it held one. It decides nothing.",
 )
 @click.option(
     "--write-page",

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from appliance.asic import event_names, read_container, read_manifest
+from appliance.asic.names import kind_name
 from appliance.client import Client
 from appliance.client.errors import Refused
 from appliance.evidence import NamedBytes, Report, TrustBundle, read_bundle, verify
@@ -54,7 +55,7 @@ class Auditor:
 
     def report(self, content: bytes, *more: tuple[str, bytes]) -> tuple[Report, LetterFacts]:
         named = [NamedBytes("letter.asice", content), *(NamedBytes(name, one) for name, one in more)]
-        found = verify(named, self.trust, now_us=time.time_ns() // 1000, kinds=[VOUCHER])
+        found = verify(named, self.trust, now_us=time.time_ns() // 1000)
         told = [(part.title, one.text) for part in found.files[0].parts for one in part.checks if one.sub_indication]
         assert found.exit_code == 0, told
         facts = found.files[0].letter
@@ -164,7 +165,8 @@ def test_a_divided_voucher_is_followed_to_its_parts(client: Client, auditor: Aud
             chain,
             balance,
         )
-        assert facts.kind_title is not None
+        assert read_container(content)[kind_name(VOUCHER.digest)] == VOUCHER.source
+        assert facts.kind_title is not None, "of the kind's file within"
         found = auditor.in_another_engine(content)
         assert found["indication"] == "TOTAL-PASSED", found["told"]
         told = msgspec.convert(found["facts"], dict[str, object])
@@ -190,7 +192,9 @@ def test_what_tells_of_revocation_is_in_the_file_and_openssl_reads_it(
     # Everything is said anew by the time of a later event, and the file up to this one stays as it is.
     package = read_container(client.court_evidence(letter))
     named = {one.name for one in read_manifest(package["META-INF/ASiCManifest-court.xml"]).references}
-    assert {name for name in entries if name.endswith((".ors", ".crl"))} <= named, "under the court package's seal"
+    assert {name for name in entries if name.endswith((".ors", ".crl", ".toml"))} <= named, (
+        "under the court package's seal"
+    )
     assert content == taken(client, letter)
 
 

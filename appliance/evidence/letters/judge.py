@@ -18,7 +18,7 @@ import msgspec
 import rfc8785
 
 from appliance.asic.chain import Line, Step, follow_line
-from appliance.asic.names import COURT_RECORD
+from appliance.asic.names import COURT_RECORD, kind_name
 from appliance.der import DerError
 from appliance.evidence import cms
 from appliance.evidence.bundle import TimeClass
@@ -51,10 +51,10 @@ from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, Subject
 from appliance.instants import microseconds
 from appliance.letters.envelope import read_envelope
-from appliance.letters.errors import DisclosureRefused, EnvelopeRefused, EventDamaged
+from appliance.letters.errors import DisclosureRefused, EnvelopeRefused, EventDamaged, KindRefused
 from appliance.letters.event import APPROVERS, Event
 from appliance.letters.hidden import read_disclosure
-from appliance.letters.kind import Kind, LoadedKind
+from appliance.letters.kind import Kind, LoadedKind, read_kind
 from appliance.letters.veil import check_opening
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof
@@ -106,7 +106,8 @@ class _Found:
 def judge_letter(
     content: bytes, context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind] = ()
 ) -> JudgedLetter:
-    """Judge a file. `accepted`: the classes of time that count; `kinds`: files of kinds, for titles alone."""
+    """Judge a file. `accepted`: the classes of time that count; `kinds`: files of kinds that the
+    file may lack, for titles alone."""
     judged = JudgedLetter()
     journal = Journal()
     judged.parts.append(("evidence of a letter", journal))
@@ -173,6 +174,7 @@ class _Work:
         self.context = context
         self.accepted = accepted
         self.kinds = {one.digest: one.kind for one in kinds}
+        self._read_kinds(judged.parts[0][1])
         self.disclosed: dict[str, Any] = {}
         self.hidden = 0
         self.files: dict[str, bytes] = {}
@@ -181,6 +183,28 @@ class _Work:
         """SHA-256 of the envelopes of veiled fields so far, by field."""
         self.logged: dict[str, int] = {}
         """The newest record's place in each log."""
+
+    def _read_kinds(self, journal: Journal) -> None:
+        """Those in the file. They give titles, so one that cannot be read, as of a later version, refutes nothing."""
+        references = {event.kind.digest: event.kind for event, _ in self.layout.events}
+        for digest, content in self.layout.kinds.items():
+            name, reference = quote(kind_name(digest)), references[digest]
+            try:
+                loaded = read_kind(content)
+            except KindRefused as error:
+                journal.note("kind", f"{name} cannot be read as a kind: {escape(str(error))}.")
+                continue
+            if (loaded.kind.id, loaded.kind.version) != (reference.id, reference.version):
+                journal.note(
+                    "kind", f"{name} is of another kind or version than the events say. Titles are not from it."
+                )
+                continue
+            self.kinds[digest] = loaded.kind
+            journal.passed(
+                "kind",
+                f"{name} is the file that the events name by its SHA-256: {loaded.kind.id}, version "
+                f"{loaded.kind.version}. Titles are from it.",
+            )
 
     def judge(self) -> None:
         facts = [

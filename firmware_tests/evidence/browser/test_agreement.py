@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from playwright.sync_api import Page, sync_playwright
 
 from appliance.asic import OpenedRecord, event_names, read_container, write_container
+from appliance.asic.names import MOST_KINDS, kind_name
 from appliance.ceremonies import encode
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.evidence import Indication, LogEntry, read_bundle
@@ -30,7 +31,8 @@ from appliance.evidence.browser import verifier_page
 from appliance.evidence.bundle import AuthorityCompromise
 from appliance.evidence.letters import LetterFacts
 from appliance.letters.approvers import Approver, Approvers
-from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event
+from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event, KindReference
+from appliance.letters.kind import KIND_BYTES
 from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, root, subtree_reader
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
 from appliance.log.note import Note
@@ -58,7 +60,7 @@ from firmware_tests.evidence.material import DAY, T0, Holder, World, certify, cr
 from firmware_tests.evidence.ocsp import RESPONDING, answer, responder
 from firmware_tests.evidence.test_letters import FIRST, HOSTILE, VEILED, court, good, hiding, lying, raw, sealed
 from firmware_tests.letters.approving import by_passkey
-from firmware_tests.letters.kinds import FIELDS
+from firmware_tests.letters.kinds import BID_BOND, FIELDS, catalogue
 from firmware_tests.officers import ORIGIN, RP_ID, SoftwareOfficer
 
 PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
@@ -363,6 +365,31 @@ def with_lists() -> bytes:
     return evidence(plain_letter(2), lists=list(surroundings()[0].crls.values()))
 
 
+def with_kind() -> bytes:
+    return evidence(plain_letter(), kinds=[BID_BOND])
+
+
+def kind_in_court() -> bytes:
+    chain = plain_letter()
+    return evidence(chain, kinds=[BID_BOND], court=court(chain, kinds=[BID_BOND]))
+
+
+def named_by_itself(kind: bytes) -> Entries:
+    return {kind_name(hashlib.sha256(kind).hexdigest()): kind}
+
+
+def of_kinds(*kinds: bytes) -> bytes:
+    """A letter each of whose events names another kind's file, all of them in the evidence."""
+    desk = office()
+    before: Event | None = None
+    for number, kind in enumerate(kinds):
+        reference = KindReference(digest=hashlib.sha256(kind).hexdigest(), id=BID_BOND.kind.id, version=1)
+        before = event(before, "extend" if number else "issue", kind=reference)
+        desk.seal(before)
+    return changed(evidence(desk.chain()), lambda entries: [entries.update(named_by_itself(kind)) for kind in kinds])
+
+
+KIND_ENTRY: Final = kind_name(BID_BOND.digest)
 EARLY, LATER = T0 - timedelta(hours=1), T0 + timedelta(hours=5)
 RESPONDERS: Final = {name: responder(getattr(surroundings()[0], name)) for name in ("tsa_ca", "seal_ca")}
 NO_LISTS: Final[dict[str, Any]] = {"revocation_lists": {}}
@@ -411,6 +438,24 @@ TABLE: Final[dict[str, Row]] = {
     "an evidence record cut off": Row(
         FAILED,
         lambda: changed(evidence(letter_of_a_file(1)), lambda one: one.update({RECORD: one[RECORD][:-1]})),
+    ),
+    # Kinds.
+    "a kind's file": Row(PASSED, with_kind),
+    "a kind's file that was changed": Row(FAILED, lambda: changed(with_kind(), flipped(KIND_ENTRY, 40))),
+    "a kind's file of no event": Row(
+        FAILED, lambda: changed(with_kind(), lambda one: one.update(named_by_itself(catalogue("loan").source)))
+    ),
+    "a kind's file instead of the event's": Row(
+        FAILED, lambda: changed(good(), lambda one: one.update(named_by_itself(catalogue("loan").source)))
+    ),
+    "a kind's file that is none": Row(PASSED, lambda: of_kinds(b"no kind")),
+    "a kind's file that is too large": Row(FAILED, lambda: of_kinds(b"#" * (KIND_BYTES + 1))),
+    "a kind's file as large as any": Row(PASSED, lambda: of_kinds(b"#" * KIND_BYTES)),
+    "as many kinds as may be": Row(PASSED, lambda: of_kinds(*(b"#%d" % number for number in range(MOST_KINDS)))),
+    "more kinds": Row(FAILED, lambda: of_kinds(*(b"#%d" % number for number in range(MOST_KINDS + 1)))),
+    "a kind's file under a court's seal": Row(PASSED, kind_in_court),
+    "a kind's file that is missing in a court's file": Row(
+        FAILED, lambda: changed(kind_in_court(), lambda one: one.pop(KIND_ENTRY))
     ),
     # Records and logs.
     "no record": Row(UNDECIDED, lambda: changed(good(), lambda one: one.pop("META-INF/opening-0001.json"))),
