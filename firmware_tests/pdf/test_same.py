@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import msgspec
 import pytest
@@ -98,5 +99,8 @@ def test_a_broken_pdf_is_refused_or_differs_never_a_crash(at: int, put: bytes, n
 def test_a_pdf_of_others_is_not_compared() -> None:
     with pytest.raises(PdfRefused, match="from which template"):
         read_rendering(letter().replace(b"template-sha256:", b"template-md5---:"))
+    for when in (b"19600101000000", b"20261399000000"):
+        with pytest.raises(PdfRefused, match="time of making"):
+            read_rendering(re.sub(rb"/CreationDate \(D:\d{14}Z\)", b"/CreationDate (D:%bZ)" % when, letter()))
     with pytest.raises(PdfRefused):
         same_letter(b"%PDF-1.7\n%%EOF", render)

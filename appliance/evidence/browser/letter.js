@@ -310,6 +310,9 @@ async function verifyEvidence(data, trust, now) {
       places.set(record.origin, record.index);
     }
     await checkBeside(found, layout, step, envelopes);
+    if (layout.entries.has(`event-${step.tail}/letter.pdf`)) {
+      found.note("page", "The page was not compared with the event: cinnabar verify does.", "此处未将页面与事件比对：cinnabar verify 会作比对。");
+    }
     const disclosed = await checkDisclosures(found, layout, step);
     if (event.letter === layout.about) line.state.disclosed = { ...line.state.disclosed, ...disclosed };
     await judgeApprovals(found, layout, step, context, times.length ? Math.min(...times.map((one) => one.until)) : null);

@@ -756,7 +756,8 @@ JUDGE: Final = """async ([trust, file, now]) => {
     indication,
     existed: letter?.events.at(-1).outside?.until ?? null,
     approvals: checks.filter((one) => one.name === "approval").map((one) => words[one.outcome]),
-    pages: checks.filter((one) => one.name === "page for people").map((one) => one.outcome),
+    pages: ["page for people", "page"].map((name) => checks.filter((one) => one.name === name)).map((found) =>
+      found.map((one) => one.outcome)),
     told: checks.filter((one) => one.outcome === "failed" || one.outcome === "undecided").map((one) => one.said.en),
   };
 }"""
@@ -787,11 +788,14 @@ def test_both_say_the_same(page: Page, name: str) -> None:
     encoded = {name: base64.b64encode(one).decode() for name, one in files.items()}
     said = page.evaluate(JUDGE, [encoded, base64.b64encode(content).decode(), microseconds(NOW) // 1000])
     assert (report.indication.value, said["indication"]) == (row.expected.value, row.expected.value), (reasons, said)
-    pages = [one.outcome for part in report.files[0].parts for one in part.checks if one.name == "page for people"]
+    checks = [one for part in report.files[0].parts for one in part.checks]
+    pages = [[one.outcome for one in checks if one.name == name] for name in ("page for people", "page")]
     assert pages == said["pages"]
     existed, letter = report.files[0].existed_no_later_than, report.files[0].letter
     if row.expected is PASSED:
-        assert pages == ["note"] * ("META-INF/for-people.html" in read_container(content))
+        entries = read_container(content)
+        assert pages[0] == ["note"] * ("META-INF/for-people.html" in entries)
+        assert pages[1] == ["note"] * sum(name.endswith("/letter.pdf") for name in entries)
         assert said["existed"] == (None if existed is None else existed.time_us // 1000)
     if row.approvals:
         assert isinstance(letter, LetterFacts)
