@@ -603,7 +603,12 @@ def test_titles_are_from_the_kinds_file_within() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "why"),
-    [(b"no kind", "cannot be read as a kind"), (BID_BOND.source + b"#", "is of another kind or version")],
+    [
+        (b"no kind", "cannot be read as a kind"),
+        (b"a = " + b"1" * 5_000, "cannot be read as a kind"),
+        (b"a = " + b"[" * 5_000, "cannot be read as a kind"),
+        (BID_BOND.source + b"#", "is of another kind or version"),
+    ],
 )
 def test_a_kinds_file_that_gives_no_titles_is_told_and_refutes_nothing(kind: bytes, why: str) -> None:
     digest = hashlib.sha256(kind).hexdigest()
