@@ -31,3 +31,19 @@ def zone_of(offset: str) -> datetime.tzinfo:
     zone = datetime.datetime.strptime(offset, "%z").tzinfo
     assert zone is not None  # noqa: S101 - the form has one
     return zone
+
+
+def local(at: str, zone: str) -> datetime.datetime:
+    """A time as `rfc3339` writes it, on the clocks of a zone, to the second. `zone`: an offset from UTC, +08:00.
+    Raises ValueError, OverflowError."""
+    return datetime.datetime.fromisoformat(f"{at[:19]}+00:00").astimezone(zone_of(zone))
+
+
+def local_day(at: str, zone: str) -> str:
+    """The day of `local`: 2026-11-23."""
+    return local(at, zone).date().isoformat()
+
+
+def local_time(at: str, zone: str) -> str:
+    """`local` for people: 2026-11-23 09:30:05 +08:00."""
+    return f"{local(at, zone).replace(tzinfo=None).isoformat(' ')} {zone}"

@@ -20,9 +20,11 @@ from appliance.asic.names import (
     COURT,
     COURT_PARTS,
     LETTER,
+    MOST_KINDS,
     PAGE,
     answer_name,
     certificate_name,
+    kind_name,
     list_name,
     names_of,
     read_name,
@@ -32,7 +34,7 @@ from appliance.evidence_records import EvidenceMismatch, EvidenceRejected
 from appliance.letters.artifact import Artifact
 from appliance.letters.errors import EventDamaged
 from appliance.letters.event import read_event
-from appliance.letters.kind import Kind
+from appliance.letters.kind import LoadedKind
 from appliance.record import commitment
 
 FORMAT = "cinnabar-letter-evidence/1"
@@ -90,8 +92,8 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True):
     disclosed: Sequence[str] = ()
     """Names of hidden fields whose disclosures go in, for whoever the file is for; the others stay hidden."""
     court: CourtPackage | None = None
-    kind: Kind | None = None
-    """For titles on the page for people."""
+    kinds: Sequence[LoadedKind] = ()
+    """Those that the events name: their titles stand on the page for people, and whoever checks the file has them."""
 
 
 def letter_container(chain: Sequence[EventFiles], extras: Extras | None = None, letter: str | None = None) -> bytes:
@@ -107,12 +109,16 @@ def letter_container(chain: Sequence[EventFiles], extras: Extras | None = None, 
         line = follow_line(events, letter or (events[-1].letter if events else ""))
     except EventDamaged as error:
         raise EvidenceNotBuildable(str(error)) from None
+    kinds = {one.digest for one in extras.kinds}
+    if len(kinds) > MOST_KINDS or not kinds <= {event.kind.digest for event in events}:
+        raise EvidenceNotBuildable(f"the kinds are not those of the events, or more than {MOST_KINDS}")
     return write_container(_entries(chain, line, extras))
 
 
 def _entries(chain: Sequence[EventFiles], line: Line, extras: Extras) -> Iterator[tuple[str, bytes]]:
     yield LETTER, _json(About(letter=line.state.letter))
-    yield PAGE, page_for_people(line, extras.kind)
+    kind = next((one.kind for one in extras.kinds if one.digest == line.state.kind.digest), None)
+    yield PAGE, page_for_people(line, kind)
     for one, step in zip(chain, line.steps, strict=True):
         artifact, names = one.artifact, names_of(step.tail)
         beside = {names.beside + name: content for name, content in sorted(artifact.beside.items())}
@@ -131,8 +137,11 @@ def _entries(chain: Sequence[EventFiles], line: Line, extras: Extras) -> Iterato
 
 def helper_entries(extras: Extras) -> Iterator[tuple[str, bytes]]:
     """The entries that are named by their own SHA-256."""
-    kinds = ((certificate_name, extras.certificates), (list_name, extras.lists), (answer_name, extras.answers))
-    for naming, contents in kinds:
+    helpers = (
+        (certificate_name, extras.certificates), (list_name, extras.lists), (answer_name, extras.answers),
+        (kind_name, [one.source for one in extras.kinds]),
+    )  # fmt: skip
+    for naming, contents in helpers:
         yield from sorted({naming(hashlib.sha256(one).hexdigest()): one for one in contents}.items())
 
 

@@ -43,13 +43,17 @@ HELPERS: Final = {
     "certificate": "application/pkix-cert",
     "crl": "application/pkix-crl",
     "ocsp": "application/ocsp-response",
+    "kind": "application/toml",
 }
-"""Roles of entries that are named by their own SHA-256, with media types (RFC 2585, RFC 6960): their issuers vouch for
-them, and the seal of a court package that they were there."""
+"""Roles of entries that are named by their own SHA-256, with media types (RFC 2585, RFC 6960, IANA's of TOML): their
+issuers vouch for them, or for a kind's file the events that name it, and the seal of a court package that they were
+there."""
+MOST_KINDS: Final = 4
+"""Files of kinds in an evidence file. A letter keeps the kind under which it began, so one is what there is."""
 
 Role = Literal[
     "mimetype", "letter", "page", "event", "beside", "manifest", "seal", "evidence-record", "evidence-manifest",
-    "opening", "proof", "disclosures", "court", "certificate", "crl", "ocsp",
+    "opening", "proof", "disclosures", "court", "certificate", "crl", "ocsp", "kind",
 ]  # fmt: skip
 _TAIL = r"(?P<tail>(?:[0-9a-f]{32}-)?(?:[0-9]{4}|[1-9][0-9]{4,8}))"
 _ANY_TAIL = rf"(?:{_TAIL}|(?P<court>court))"
@@ -69,6 +73,7 @@ _PATTERNS: Final[list[tuple[Role, re.Pattern[str]]]] = [
     ("certificate", re.compile(rf"META-INF/certificate-{_DIGEST}\.cer")),
     ("crl", re.compile(rf"META-INF/list-{_DIGEST}\.crl")),
     ("ocsp", re.compile(rf"META-INF/answer-{_DIGEST}\.ors")),
+    ("kind", re.compile(rf"META-INF/kind-{_DIGEST}\.toml")),
 ]
 _FIXED: Final[dict[str, Role]] = {MIMETYPE: "mimetype", LETTER: "letter", PAGE: "page"}
 
@@ -104,8 +109,8 @@ class Entry(NamedTuple):
     tail: str = ""
     """Of which event: its number, with the letter's id before it where that was split off; or `court`."""
     name: str = ""
-    """Of what stands beside an event or in the court package: its own name. Of certificates, lists and answers:
-    SHA-256."""
+    """Of what stands beside an event or in the court package: its own name. Of certificates, lists, answers
+    and kinds: SHA-256."""
 
 
 def event_tail(number: int, split_off: str | None = None) -> str:
@@ -157,3 +162,7 @@ def list_name(digest: str) -> str:
 
 def answer_name(digest: str) -> str:
     return f"{META}answer-{digest}.ors"
+
+
+def kind_name(digest: str) -> str:
+    return f"{META}kind-{digest}.toml"

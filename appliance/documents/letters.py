@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import zlib
 from typing import Final
 
 import msgspec
+import segno
 import typst
 
 from appliance.documents.codes import qr_modules, qr_svg
@@ -19,8 +21,9 @@ from appliance.documents.errors import FontsMissing, NotRendered
 from appliance.documents.inert import inert
 from appliance.documents.rendering import FONTS, TEMPLATES
 from appliance.documents.setter import faces, profile_of
+from appliance.pdf.keywords import written_keywords
 from appliance.pdf.page import LetterPage, laid_out, read_page
-from appliance.pdf.setting import TEMPLATES as SET_HERE
+from appliance.pdf.setting import TEMPLATE as SET_HERE
 from appliance.pdf.setting import Attachment, BeyondSetter, Profile, set_letter
 
 FAMILIES: Final = ("Noto Serif CJK SC", "Noto Sans CJK SC")
@@ -34,6 +37,8 @@ _ATTACH: Final = (
 ).encode()
 _STANDARD: Final = "a-3b"
 _TYPST: Final = b"(Typst "
+_GROUND: Final = f"zlib {zlib.ZLIB_RUNTIME_VERSION}, segno {segno.__version__}"
+"""What a page that the box's own setter sets hangs on, beside what its creator says."""
 _WRAPPED: Final = {"statement", "sections", "tables", "notes"}
 """Members of a page that stand in columns."""
 
@@ -49,7 +54,15 @@ def fonts() -> typst.Fonts:
         # Without a font typst leaves the text out.
         raise FontsMissing(f"the box lacks the font {missing[0]}: install fonts-noto-cjk")
     faces()
+    _typsts_ground()
     return found
+
+
+@functools.cache
+def _typsts_ground() -> str:
+    """What a page that typst sets hangs on, beside typst: it takes a character from any font that has it."""
+    found = sorted((str(path.relative_to(FONTS)), path.stat().st_size) for path in FONTS.rglob("*") if path.is_file())
+    return f"fonts {hashlib.sha256(_json(found).encode()).hexdigest()[:16]}, segno {segno.__version__}"
 
 
 @functools.cache
@@ -78,11 +91,16 @@ def render_letter(request: RenderLetterRequest) -> bytes:
     if request.template_digest not in ("", digest):
         raise NotRendered(f"template: its digest is {digest}, not the one that is asked for")
     attachment = _attachment(request.attachment)
-    if page is not None and digest in SET_HERE and not request.creator.startswith(_TYPST):
+    if page is not None and digest == SET_HERE and not request.creator.startswith(_TYPST):
         with contextlib.suppress(BeyondSetter):
             return _set_here(request, page, digest)
     data = _json(inert(_given(request.data))) if page is None else _json(_laid_out(page))
-    return _set_by_typst(request, source, {"data": data, "attachment": attachment, "template": digest})
+    keywords = written_keywords(digest, _typsts_ground(), None if page is None else page.circumstances)
+    # Templates from before keywords came whole put the digest among them by themselves.
+    return _set_by_typst(
+        request, source,
+        {"data": data, "attachment": attachment, "template": digest, "keywords": _json(keywords)},
+    )  # fmt: skip
 
 
 def _set_here(request: RenderLetterRequest, page: LetterPage, template: str) -> bytes:
@@ -94,7 +112,7 @@ def _set_here(request: RenderLetterRequest, page: LetterPage, template: str) -> 
         request.time_s,
         faces(),
         _profile(),
-        template,
+        written_keywords(template, _GROUND, page.circumstances),
     )
 
 

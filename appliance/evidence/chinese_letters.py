@@ -45,6 +45,38 @@ LETTERS: Final[dict[str, str]] = {
     "The court package was sealed for another event than the newest one in the file.":
         "司法证据包所签章的事件不是文件中最新的事件。",
     "{0} is not what its name says.": "{0} 的内容与其名称不符。",
+    "kind": "种类",
+    "page": "页面",
+    "{0} is no page as boxes set them, so nothing shows what it says: {1}.":
+        "{0} 不是设备所排版的页面，因此其内容无从证明：{1}。",
+    "The JSON inside the page is not the event.": "页面内附的 JSON 不是该事件。",
+    "The page was not compared with the event: `cinnabar verify` does.":
+        "此处未将页面与事件比对：`cinnabar verify` 会作比对。",
+    "The page was not compared: it is from before pages said how they are made of their event.":
+        "页面未作比对：它早于页面注明其如何由事件生成之时。",
+    "The page was not compared: it is made by version {0} of the rules of pages.":
+        "页面未作比对：它按页面规则第 {0} 版生成。",
+    "The page was not compared: the kind's file is not there.": "页面未作比对：没有种类文件。",
+    "Contradiction: the page and the trust bundle do not say alike whether this is a rehearsal.":
+        "矛盾：页面与信任包对是否属于演练的说法不一致。",
+    "The page was not compared, for it could not be set again: {0}.": "页面未作比对，因为无法重新排版：{0}。",
+    "The page was not compared: other versions set it than are installed here.":
+        "页面未作比对：排版所用版本与此处安装的不同。",
+    "The page, set again, shows what the event says, in the name of {0}; its QR leads to {1}.":
+        "页面重新排版后一致：所示内容即事件所述，以 {0} 的名义；其二维码指向 {1}。",
+    "The page, set again, shows what the event says, in the name of {0}; it has no QR.":
+        "页面重新排版后一致：所示内容即事件所述，以 {0} 的名义；没有二维码。",
+    "The page does not show what the event says: set again from the event, it comes out otherwise.":
+        "页面所示不是事件所述：由事件重新排版的结果与之不同。",
+    "More than seals was added to the page after it had been set.": "页面排版之后，除印章外还添加了其他内容。",
+    "{0} is of a kind that no event names.": "{0} 所属种类未被任何事件指明。",
+    "{0} is larger than a kind's file.": "{0} 大于任何种类文件。",
+    "There are more kinds than a letter has.": "种类文件多于一份函件所有。",
+    "{0} cannot be read as a kind: {1}.": "{0} 不能读作种类文件：{1}。",
+    "{0} is of another kind or version than the events say. Titles are not from it.":
+        "{0} 所属种类或版本与各事件所述不同。名称不取自该文件。",
+    "{0} is the file that the events name by its SHA-256: {1}, version {2}. Titles are from it.":
+        "{0} 是各事件以 SHA-256 指明的种类文件：{1}，第 {2} 版。名称取自该文件。",
     "The events do not hold together: {0}.": "各事件不能衔接：{0}。",
     "The events say what is no value: {0}.": "事件中的金额或取值无效：{0}。",
     "{0} has a foreign name.": "{0} 的名称不属于该事件。",

@@ -22,6 +22,7 @@ from appliance.evidence.directory import default_state, load_trust, read_public_
 from appliance.evidence.findings import Indication
 from appliance.evidence.language import LANGUAGES, Language, language_of
 from appliance.evidence.page import report_page
+from appliance.evidence.page_setter import set_page
 from appliance.evidence.printed import printed_report
 from appliance.evidence.recognise import LARGEST_OBJECT
 from appliance.evidence.report import Report
@@ -146,7 +147,7 @@ def _write(path: Path, content: bytes) -> None:
     "kinds",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A kind's file, for the titles of its letters' fields and events. It decides nothing.",
+    help="A kind's file, for letters whose evidence does not hold it: for titles, and to set their pages again.",
 )
 @click.option(
     "--write-page",
@@ -186,7 +187,7 @@ def verify_command(
         bundle = load_trust(trust, default_state() if state is None else state, key)
         report = verify(
             [_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce, genesis=genesis,
-            kinds=[read_kind(_read(path)) for path in kinds],
+            kinds=[read_kind(_read(path)) for path in kinds], set_page=set_page,
         )  # fmt: skip
         language = language or language_of(os.environ)
         if written is not None:

@@ -23,12 +23,12 @@ from appliance.letters.event import APPROVERS
 MOST_SEALS: Final = 64
 """Of a file that anybody may have looked up: each costs a few signatures to check."""
 MOST_HELPERS: Final = 64
-"""Certificates, revocation lists and OCSP answers of such a file together: each costs as much where it names a
+"""Certificates, revocation lists, OCSP answers and kinds of such a file together: each costs as much where it names a
 certificate that a seal is made by."""
 MOST_TRIES: Final = 256
 """Approvals of such a file, each by as many cards as its events name of a person: each try costs a signature."""
 _SEAL_ENDS: Final = ".p7s"
-_HELPER_ENDS: Final = (".cer", ".crl", ".ors")
+_HELPER_ENDS: Final = (".cer", ".crl", ".ors", ".toml")
 
 
 class HeldLetter(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

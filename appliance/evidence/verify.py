@@ -22,6 +22,7 @@ from appliance.evidence.exports import JudgedExport, judge_export
 from appliance.evidence.findings import Indication, Journal, SubIndication, worst
 from appliance.evidence.items import Earliest, Item, JudgedAlone, earliest
 from appliance.evidence.letters.judge import JudgedLetter, judge_letter
+from appliance.evidence.letters.pages import SetPage
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary, merged
 from appliance.evidence.revocation import RevocationList, read_revocation_list
@@ -56,22 +57,23 @@ def verify(
     nonce: int | None = None,
     genesis: str | None = None,
     kinds: Sequence[LoadedKind] = (),
+    set_page: SetPage | None = None,
 ) -> Report:
     """Verify files together: each may be the document, the stamp, the seal or the proof of another.
 
     `now_us` is the validation time in microseconds since the epoch; it decides whether the bundle has expired, and
     stands for the signing time where nothing shows an earlier one (EN 319 102-1, clause 5.5). `digests` stand for
     documents that are not given; `nonce` is what every stamp must answer; `genesis` the SHA-256 of the constitution
-    that ceremonies are followed from, where the trust bundle names none; `kinds` give titles to what letters say, and
-    decide nothing. Raises TooMuch; whatever is wrong with a file
-    stands in the report.
+    that ceremonies are followed from, where the trust bundle names none; `kinds` give titles to letters whose file
+    lacks its kind's; `set_page` sets letters' pages again, so that they are compared with their events. Raises TooMuch;
+    whatever is wrong with a file stands in the report.
     """
     if len(files) + len(digests) > VERIFIED_FILES:
         raise TooMuch(f"more than {VERIFIED_FILES} files")
     inputs = _recognised(files, digests)
     context = _context(inputs, trust, now_us, nonce, genesis)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
-    letters = _letters(inputs, context, accepted, kinds)
+    letters = _letters(inputs, context, accepted, kinds, set_page)
     alone: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis), **letters}
     items = Round(inputs, context, Earliest(), Earliest(), alone).judge()
     items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted), alone).judge()
@@ -121,15 +123,17 @@ def _ceremonies(inputs: Sequence[Input], trust: TrustBundle, genesis: str | None
 
 
 def _letters(
-    inputs: Sequence[Input], context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind]
-) -> dict[int, JudgedLetter]:
+    inputs: Sequence[Input], context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind],
+    set_page: SetPage | None,
+) -> dict[int, JudgedLetter]:  # fmt: skip
     """Evidence of letters, by their places: each is whole by itself."""
     judged: dict[int, JudgedLetter] = {}
     for one in inputs:
         stream = one.subject.stream() if one.kind is Kind.LETTER else None
         if stream is not None:
             with stream:
-                judged[one.index] = judge_letter(stream.read(LARGEST_CONTAINER + 1), context, accepted, kinds)
+                content = stream.read(LARGEST_CONTAINER + 1)
+                judged[one.index] = judge_letter(content, context, accepted, kinds, set_page)
     return judged
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
-from appliance.instants import zone_of
+from appliance.instants import local
 
 _FORMS: Final = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
 _BY_LENGTH: Final = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d", 13: "%Y-%m-%dT%H"}
@@ -19,11 +19,6 @@ def window(period: str, at: str, zone: str) -> str:
     """The window of a period in which a time falls. `at`: an event's (RFC 3339, UTC); `zone`: an offset, +08:00."""
     form = _FORMS.get(period)
     return "" if form is None else local(at, zone).strftime(form)
-
-
-def local(at: str, zone: str) -> datetime.datetime:
-    """An event's time on the clocks of a zone."""
-    return datetime.datetime.fromisoformat(f"{at[:19]}+00:00").astimezone(zone_of(zone))
 
 
 def before(name: str) -> str:

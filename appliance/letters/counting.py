@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from appliance.instants import local_day
 from appliance.letter_limits.rules import named
-from appliance.letter_limits.windows import local, window
+from appliance.letter_limits.windows import window
 from appliance.letters.effects import spelled_values, value_of
 from appliance.letters.event import Event
 from appliance.letters.kind import Kind, Quota
@@ -82,7 +83,7 @@ def metered(kind: Kind, after: LetterState, event: Event) -> Metered:
     currency, amount = "", 0
     if event.value is not None:
         currency, amount = event.value.currency, parse_amount(event.value.amount, event.value.currency)
-    day = local(event.at, kind.zone).date().isoformat()
+    day = local_day(event.at, kind.zone)
     return Metered(kind.id, event.event, day, currency, amount, whom_of(kind, after, kind.metered_by))
 
 

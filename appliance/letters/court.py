@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import rfc8785
 
+from appliance.instants import local_day, local_time
 from appliance.letters.event import Event
 from appliance.letters.kind import Kind
 from appliance.pdf import Column, LetterPage, Pair, Row, Section, Table
@@ -84,23 +85,27 @@ def certificate_page(
     course: Sequence[Happened], kind: Kind, parts: Mapping[str, bytes], *, organisation: str, made: str, box: str,
     rehearsal: bool,
 ) -> LetterPage:  # fmt: skip
-    """The page that certifies the package. `made`: when, RFC 3339. `parts`: those beside it."""
+    """The page that certifies the package, its times on the clocks of the kind's zone. `made`: when, RFC 3339. `parts`:
+    those beside it."""
     newest = course[-1].event
     facts = [
         Row(Pair("函件编号", "Letter"), newest.letter),
         Row(Pair("种类", "Kind"), Pair(kind.title.zh, kind.title.en)),
         Row(Pair("事件数", "Events"), str(newest.number)),
         Row(Pair("最新事件摘要", "Newest event"), newest.digest()),
-        Row(Pair("出具时间", "Made"), made),
+        Row(Pair("出具时间", "Made"), local_time(made, kind.zone)),
         Row(Pair("出具设备", "Box"), box),
     ]
-    told = [[str(one.event.number), _title(one.event, kind), one.event.at, _who(one.event)] for one in course]
+    told = [
+        [str(one.event.number), _title(one.event, kind), local_time(one.event.at, kind.zone), _who(one.event)]
+        for one in course
+    ]
     digests = [[name, hashlib.sha256(content).hexdigest()] for name, content in sorted(parts.items())]
     return LetterPage(
         title=Pair("存证证明", "Certificate of Evidence"),
         issuer=Pair(organisation, organisation),
         number=newest.letter,
-        date=made[:10],
+        date=local_day(made, kind.zone),
         kind=f"{kind.id} {kind.version}",
         digest=newest.digest(),
         statement=[

@@ -323,6 +323,8 @@ class LoadedKind(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     digest: str
     """SHA-256 of the file, lower-case hexadecimal."""
+    source: bytes
+    """The file."""
 
 
 def read_kind(text: bytes) -> LoadedKind:
@@ -340,6 +342,8 @@ def read_kind(text: bytes) -> LoadedKind:
         raise KindRefused(f"not TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise KindRefused(str(error)) from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise KindRefused(f"not TOML: {error}") from None
     except RecursionError:
         raise KindRefused("nested too deeply") from None
-    return LoadedKind(kind=kind, digest=hashlib.sha256(text).hexdigest())
+    return LoadedKind(kind=kind, digest=hashlib.sha256(text).hexdigest(), source=text)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from appliance.instants import local_day
 from appliance.letters.kind import Bilingual, Field, LoadedKind
 from appliance.letters.money import print_amount
 from appliance.letters.state import LetterState
-from appliance.pdf import Column, LetterPage, Pair, Row, Section, Table
+from appliance.pdf import Circumstances, Column, LetterPage, Pair, Row, Section, Table
 
+DOCUMENT: Final = "letter.pdf"
+"""Name of the letter's page beside its event."""
+PAGE_RULES: Final = 1
+"""Version of what stands here: another one wherever an event's page would come out otherwise. Pages made by other
+versions are not compared with their events (appliance.evidence.letters.pages)."""
 _YES_NO = {True: Pair(zh="是", en="Yes"), False: Pair(zh="否", en="No")}
 _HIDDEN = Pair(zh="（不公开）", en="(not shown)")
 _VEILED = Pair(zh="（密文，开启后可见）", en="(encrypted until it is opened)")
@@ -50,7 +56,7 @@ def letter_page(
         title=_pair(kind.title),
         issuer=Pair(zh=organisation, en=organisation),
         number=after.letter,
-        date=after.changed[:10],
+        date=local_day(after.changed, kind.zone),
         kind=f"{kind.id} {kind.version} · {loaded.digest[:16]}",
         digest=digest,
         statement=[_pair(kind.about)],
@@ -59,7 +65,11 @@ def letter_page(
         seals=[Pair(zh=organisation, en=organisation)],
         verify=verify,
         rehearsal=rehearsal,
-    )
+        circumstances=Circumstances(
+            rules=PAGE_RULES, organisation=organisation, verify=verify, rehearsal=rehearsal,
+            hidden=[name for name in kind.fields if name in after.hidden and name not in after.fields],
+        ),
+    )  # fmt: skip
 
 
 def _pair(text: Bilingual) -> Pair:

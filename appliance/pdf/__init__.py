@@ -7,7 +7,7 @@ docs/pdf.md tells the whole.
 
 from appliance.pdf.errors import PdfRefused, SealDoesNotFit
 from appliance.pdf.lasting import PreparedStamp, ValidationData, prepare_document_timestamp, with_validation_data
-from appliance.pdf.page import Column, LetterPage, PageRefused, Pair, Row, Section, Table
+from appliance.pdf.page import Circumstances, Column, LetterPage, PageRefused, Pair, Row, Section, Table
 from appliance.pdf.picture import SealPicture, read_picture
 from appliance.pdf.places import Place, seal_place
 from appliance.pdf.same import Rendering, Sameness, read_rendering, same_letter
@@ -15,6 +15,7 @@ from appliance.pdf.sealing import TOKEN_BYTES, Hole, PreparedPdf, prepare_foreig
 
 __all__ = [
     "TOKEN_BYTES",
+    "Circumstances",
     "Column",
     "Hole",
     "LetterPage",

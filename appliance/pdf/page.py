@@ -76,6 +76,21 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise PageRefused(f"row {number} of a table has {len(row)} cells for {len(self.columns)} columns")
 
 
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the page of an event shows that the event does not say. The PDF says it in its keywords, so that whoever has
+    the event can make the page again."""
+
+    rules: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
+    """Version of those that make a page of an event."""
+    organisation: _Line
+    """Who seals: the tenant's registered name."""
+    verify: _Line
+    """The address that the QR leads to; empty: the page has none."""
+    rehearsal: bool
+    hidden: list[Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]] = []
+    """Names of the fields whose values are not shown: of these an event holds digests, without names."""
+
+
 class LetterPage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The data of the template `letter`."""
 
@@ -99,6 +114,8 @@ class LetterPage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     verify: _Line = ""
     """Printed below the QR."""
     rehearsal: bool = False
+    circumstances: Circumstances | None = None
+    """None: the page is not of an event."""
 
     def json(self) -> str:
         """As the task RENDER_LETTER takes it."""

@@ -15,13 +15,13 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from appliance.pdf.errors import PdfRefused
-from appliance.pdf.page import MOST_SEALS
+from appliance.pdf.keywords import circumstances_of, renderer_of, template_of
+from appliance.pdf.page import MOST_SEALS, Circumstances
 from appliance.pdf.places import seal_place
 from appliance.pdf.reader import Pdf
 from appliance.pdf.syntax import array, dictionary, reference
 
 _END: Final = re.compile(rb"startxref\r?\n(\d{1,10})\r?\n%%EOF\r?\n?")
-_KEYWORD: Final = re.compile(rb"template-sha256:([0-9a-f]{64})")
 _DATE: Final = re.compile(rb"\(D:(\d{14})Z\)")
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _SLACK: Final = 1.0
@@ -37,7 +37,8 @@ class Sameness(Enum):
     ADDED = "added"
     """The page is, but what came later is more than seals."""
     OTHER_RENDERER = "other-renderer"
-    """It was set by another version of the setter, or of typst, than made it anew: nothing can be said."""
+    """It was set by another version of the setter, of typst, or of what these build on, than made it anew: nothing can
+    be said."""
 
 
 class Rendering(NamedTuple):
@@ -50,6 +51,10 @@ class Rendering(NamedTuple):
     time_s: int
     creator: bytes
     """What set it, typst or the box's own setter, and in which version, as the file tells it."""
+    renderer: bytes
+    """What else its bytes hang on: versions of fonts and libraries, as the file tells them."""
+    circumstances: Circumstances | None
+    """What the page shows that its event does not say; None where the file does not tell."""
 
 
 def first_revision(pdf: bytes) -> bytes:
@@ -65,15 +70,21 @@ def read_rendering(pdf: bytes) -> Rendering:
     """What the first revision says. Raises PdfRefused."""
     source = Pdf(_trimmed(first_revision(pdf)))
     info = source.members(reference(source.trailer.get(b"/Info", b"")) or 0)
-    keyword = _KEYWORD.search(info.get(b"/Keywords", b""))
+    keywords = info.get(b"/Keywords", b"")
+    template = template_of(keywords)
     date = _DATE.fullmatch(info.get(b"/CreationDate", b""))
-    if keyword is None or date is None:
+    if template is None or date is None:
         raise PdfRefused("it does not say from which template, or when, it was made")
     try:
-        moment = datetime.strptime(date[1].decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        time_s = int(datetime.strptime(date[1].decode(), "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp())
     except ValueError:
-        raise PdfRefused("its time of making is none") from None
-    return Rendering(_attached(source), keyword[1].decode(), int(moment.timestamp()), info.get(b"/Creator", b""))
+        time_s = -1
+    if time_s < 0:
+        raise PdfRefused("its time of making is none")
+    return Rendering(
+        _attached(source), template, time_s, info.get(b"/Creator", b""), renderer_of(keywords),
+        circumstances_of(keywords),
+    )  # fmt: skip
 
 
 def same_letter(pdf: bytes, render: Callable[[Rendering], bytes]) -> Sameness:
@@ -87,7 +98,9 @@ def same_letter(pdf: bytes, render: Callable[[Rendering], bytes]) -> Sameness:
     rendering = read_rendering(pdf)
     anew = render(rendering)
     if _trimmed(anew) != _trimmed(revision):
-        return Sameness.DIFFERS if read_rendering(anew).creator == rendering.creator else Sameness.OTHER_RENDERER
+        made = read_rendering(anew)
+        same_renderer = (made.creator, made.renderer) == (rendering.creator, rendering.renderer)
+        return Sameness.DIFFERS if same_renderer else Sameness.OTHER_RENDERER
     return Sameness.SAME if _only_seals_added(Pdf(_trimmed(revision)), Pdf(pdf)) else Sameness.ADDED
 
 

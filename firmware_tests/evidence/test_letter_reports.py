@@ -27,10 +27,11 @@ from firmware_tests.evidence.letters import (
     opened_value,
     plain_letter,
     split_letter,
+    story,
     surroundings,
 )
 from firmware_tests.evidence.material import microseconds
-from firmware_tests.evidence.test_letters import HOSTILE, changed, court, good
+from firmware_tests.evidence.test_letters import HOSTILE, changed, court
 from firmware_tests.letters.kinds import BID_BOND, FIELDS
 
 CJK = re.compile("[\u4e00-\u9fff]")
@@ -101,13 +102,20 @@ def test_every_label_of_a_kinds_letter_has_its_translation() -> None:
         assert "".join(names) in CHINESE
 
 
+def without_a_page() -> bytes:
+    desk = office()
+    for one in story():
+        desk.seal(one)
+    return evidence(desk.chain())
+
+
 class Command:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         (directory / "trust").mkdir()
         for name, content in surroundings()[0].bundle_files().items():
             (directory / "trust" / name).write_bytes(content)
-        (directory / "letter.asice").write_bytes(good())
+        (directory / "letter.asice").write_bytes(without_a_page())
         (directory / "kind.toml").write_bytes((files("appliance.letters") / "catalogue" / "bid-bond.toml").read_bytes())
 
     def run(self, *arguments: str) -> tuple[int, str]:
@@ -147,7 +155,7 @@ def test_the_command_tells_of_a_letter_on_the_terminal(command: Command) -> None
     assert "event 3" in output
     assert "Balance: 380000.00 CNY" in output
     assert re.search("3  2026-03-01T12:00:30.000000Z +claim +claimed  lower 120000.00 CNY", output)
-    (command.directory / "letter.asice").write_bytes(good() + b"x")
+    (command.directory / "letter.asice").write_bytes(without_a_page() + b"x")
     code, output = command.run()
     assert code == 1
     assert "FORMAT_FAILURE" in output

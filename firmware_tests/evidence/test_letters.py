@@ -31,7 +31,9 @@ from appliance.asic import (
     read_container,
     write_container,
 )
+from appliance.asic.errors import EvidenceNotBuildable
 from appliance.asic.letter import helper_entries
+from appliance.asic.names import kind_name
 from appliance.ceremonies import encode
 from appliance.evidence import Indication, NamedBytes, Report, SubIndication, verify
 from appliance.evidence.findings import Check
@@ -40,6 +42,7 @@ from appliance.evidence.subjects import NamedDigest, NamedFile
 from appliance.letters.bid_code import new_code
 from appliance.letters.event import (
     Event,
+    KindReference,
     NewLetter,
     Receipt,
     ValueChange,
@@ -65,7 +68,7 @@ from firmware_tests.evidence.letters import (
 )
 from firmware_tests.evidence.material import T0, certify, crl, microseconds, seal
 from firmware_tests.evidence.test_logs import record_of
-from firmware_tests.letters.kinds import BID_BOND, FIELDS
+from firmware_tests.letters.kinds import BID_BOND, FIELDS, catalogue
 
 PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
 Sub = SubIndication
@@ -412,7 +415,7 @@ def test_what_is_not_in_the_log_or_not_known_is_undecided() -> None:
 
 
 def court(
-    chain: list[EventFiles], newest: str = "event-0003.json", kind: str = COURT_RECORD, **helpers: list[bytes]
+    chain: list[EventFiles], newest: str = "event-0003.json", kind: str = COURT_RECORD, **helpers: Any
 ) -> CourtPackage:
     """`helpers`: as of Extras; its manifest names them."""
     world, log = surroundings()
@@ -588,3 +591,34 @@ def test_a_hidden_value_that_was_replaced_is_not_told_as_the_letters_own() -> No
     del entries[event_names(2).disclosures]
     entries.pop("mimetype", None)
     assert [one.value for one in facts(check(write_container(entries.items()))).fields] != ["account 1"]
+
+
+def test_titles_are_from_the_kinds_file_within() -> None:
+    assert facts(check(good())).kind_title is None
+    found = facts(check(evidence(plain_letter(), kinds=[BID_BOND])))
+    assert found.kind_title is not None
+    assert found.kind_title.zh == BID_BOND.kind.title.zh
+    assert all(one.title is not None for one in (*found.fields, found.events[0]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (b"no kind", "cannot be read as a kind"),
+        (b"a = " + b"1" * 5_000, "cannot be read as a kind"),
+        (b"a = " + b"[" * 5_000, "cannot be read as a kind"),
+        (BID_BOND.source + b"#", "is of another kind or version"),
+    ],
+)
+def test_a_kinds_file_that_gives_no_titles_is_told_and_refutes_nothing(kind: bytes, why: str) -> None:
+    digest = hashlib.sha256(kind).hexdigest()
+    chain = sealed(event(None, "issue", kind=KindReference(digest=digest, id="another", version=1)))
+    report = check(changed(lambda entries: entries.update({kind_name(digest): kind}), evidence(chain)))
+    assert report.indication is PASSED, reasons(report)
+    assert [one.outcome for one in report.files[0].parts[0].checks if why in one.text] == ["note"]
+    assert facts(report).kind_title is None
+
+
+def test_a_file_is_not_built_with_a_kind_of_no_event() -> None:
+    with pytest.raises(EvidenceNotBuildable):
+        evidence(plain_letter(), kinds=[catalogue("loan")])

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from appliance.asic import event_names, read_container, read_manifest
+from appliance.asic.names import kind_name
 from appliance.client import Client
 from appliance.client.errors import Refused
 from appliance.evidence import NamedBytes, Report, TrustBundle, read_bundle, verify
@@ -27,6 +28,8 @@ from appliance.evidence.browser import rules
 from appliance.evidence.directory import read_directory
 from appliance.evidence.letters import LetterFacts
 from appliance.evidence.page import report_page
+from appliance.evidence.page_setter import set_page
+from appliance.pdf import read_rendering
 from firmware_tests.letters.kinds import FIELDS, catalogue
 from firmware_tests.running import RunningBox
 
@@ -52,11 +55,13 @@ class Auditor:
     files: dict[str, bytes]
     script: Path
 
-    def report(self, content: bytes, *more: tuple[str, bytes]) -> tuple[Report, LetterFacts]:
+    def report(self, content: bytes, *more: tuple[str, bytes], pages: int = 0) -> tuple[Report, LetterFacts]:
         named = [NamedBytes("letter.asice", content), *(NamedBytes(name, one) for name, one in more)]
-        found = verify(named, self.trust, now_us=time.time_ns() // 1000, kinds=[VOUCHER])
+        found = verify(named, self.trust, now_us=time.time_ns() // 1000, set_page=set_page)
         told = [(part.title, one.text) for part in found.files[0].parts for one in part.checks if one.sub_indication]
         assert found.exit_code == 0, told
+        checks = [one for part in found.files[0].parts for one in part.checks if one.name == "page"]
+        assert [one.outcome for one in checks] == ["passed"] * pages, checks
         facts = found.files[0].letter
         assert isinstance(facts, LetterFacts)
         return found, facts
@@ -100,8 +105,11 @@ def test_a_letters_whole_life_in_one_file(
         if name.startswith("event-0001/")
     ]
     assert [one[:5] for name, one in beside if name.endswith(".pdf")] == [b"%PDF-"]
-    report, facts = auditor.report(content, *beside)
-    assert client.verify([("letter.asice", content)]).files[0].letter == facts
+    report, facts = auditor.report(content, *beside, pages=1)
+    box = client.verify([("letter.asice", content)])
+    assert box.files[0].letter == facts
+    told = [one.text for part in box.files[0].parts for one in part.checks if one.name == "page"]
+    assert told == ["The page was not compared with the event: `cinnabar verify` does."]
     assert (facts.state, facts.balance, len(facts.events)) == (
         client.letter(letter).state, "499998.50 CNY", 3,
     )  # fmt: skip
@@ -151,24 +159,36 @@ def test_a_divided_voucher_is_followed_to_its_parts(client: Client, auditor: Aud
 
     parts = client.letter_event(first, "transfer", data=rows("300.00", "200.00")).parts
     client.letter_event(first, "transfer", data=rows("400.00"))
-    again = client.letter_event(parts[0], "transfer", data=rows("100.00")).parts
-    for letter, events, chain, balance in (
-        (first, 4, 1, "0.00 CNY"), (parts[0], 4, 2, "200.00 CNY"), (parts[1], 3, 2, "200.00 CNY"),
-        (again[0], 4, 3, "100.00 CNY"),
+    again = client.letter_event(parts[0], "transfer", data=rows("100.00"), document=True).parts
+    for letter, events, chain, balance, pages in (
+        (first, 4, 1, "0.00 CNY", 0), (parts[0], 4, 2, "200.00 CNY", 1), (parts[1], 3, 2, "200.00 CNY", 0),
+        (again[0], 4, 3, "100.00 CNY", 1),
     ):  # fmt: skip
         content = taken(client, letter)
-        _, facts = auditor.report(content)
+        _, facts = auditor.report(content, pages=pages)
         assert (facts.letter, len(facts.events), len(facts.title_chain), facts.balance) == (
             letter,
             events,
             chain,
             balance,
         )
-        assert facts.kind_title is not None
+        assert read_container(content)[kind_name(VOUCHER.digest)] == VOUCHER.source
+        assert facts.kind_title is not None, "of the kind's file within"
         found = auditor.in_another_engine(content)
         assert found["indication"] == "TOTAL-PASSED", found["told"]
         told = msgspec.convert(found["facts"], dict[str, object])
         assert (told["letter"], told["balance"]) == (letter, balance)
+
+
+def test_a_page_with_a_hidden_field_is_made_again_of_its_event(client: Client, auditor: Auditor) -> None:
+    fields = {
+        "institution": {"name": "甲担保", "id": uuid.uuid4().hex[:18].upper()}, "category": "guarantor",
+        "scope": "q\u0301, which typst sets", "licence": "ab" * 32, "contact": "王某",
+    }  # fmt: skip
+    letter = client.begin_letter("institution", fields, document=True).happened.letter
+    content = taken(client, letter)
+    assert read_rendering(read_container(content)["event-0001/letter.pdf"]).creator.startswith(b"(Typst ")
+    auditor.report(content, pages=1)
 
 
 def test_what_tells_of_revocation_is_in_the_file_and_openssl_reads_it(
@@ -190,7 +210,9 @@ def test_what_tells_of_revocation_is_in_the_file_and_openssl_reads_it(
     # Everything is said anew by the time of a later event, and the file up to this one stays as it is.
     package = read_container(client.court_evidence(letter))
     named = {one.name for one in read_manifest(package["META-INF/ASiCManifest-court.xml"]).references}
-    assert {name for name in entries if name.endswith((".ors", ".crl"))} <= named, "under the court package's seal"
+    assert {name for name in entries if name.endswith((".ors", ".crl", ".toml"))} <= named, (
+        "under the court package's seal"
+    )
     assert content == taken(client, letter)
 
 

@@ -178,7 +178,9 @@ def test_a_firms_program_passes_on_what_that_firm_holds(roles: set[str], parties
 def test_who_begins_a_letter_acts_for_the_party_that_it_names() -> None:
     issue = msgspec.structs.replace(BID_BOND.kind.events["issue"], acts_for={"guarantor": "bidder"})
     events = BID_BOND.kind.events | {"issue": issue}
-    bond = LoadedKind(kind=msgspec.structs.replace(BID_BOND.kind, events=events), digest=BID_BOND.digest)
+    bond = LoadedKind(
+        kind=msgspec.structs.replace(BID_BOND.kind, events=events), digest=BID_BOND.digest, source=BID_BOND.source
+    )
 
     def begin(bidder: dict[str, str]) -> None:
         asked = Asked("issue", LETTER, fields=FIELDS | {"bidder": bidder})

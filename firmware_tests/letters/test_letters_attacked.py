@@ -157,7 +157,7 @@ def with_serial() -> LoadedKind:
     document["fields"] = {"serial": serial, "face": document["fields"]["face"]}
     document["unique"] = {"serial": {"fields": ["serial"]}}
     document["events"] = {"draft": document["events"]["draft"] | {"fields": ["serial", "face"]}}
-    return LoadedKind(kind=sound_kind.kind(document), digest="0" * 64)
+    return LoadedKind(kind=sound_kind.kind(document), digest="0" * 64, source=b"")
 
 
 def drafted(loaded: LoadedKind, given: str) -> Decision:

@@ -81,21 +81,22 @@ async def letter_evidence(
     Raises what `read_chain` does, EvidenceNotBuildable, KindUnknown."""
     chain = await read_chain(source, letter) if chain is None else chain
     extras = await lasting(source, chain) if extras is None else extras
-    newest = read_event(chain[-1].artifact.event)
-    kind = source.kind_of(newest.kind.digest).kind
-    extras = msgspec.structs.replace(extras, disclosed=disclosed, court=court, kind=kind)
+    extras = msgspec.structs.replace(extras, disclosed=disclosed, court=court)
     return await asyncio.to_thread(letter_container, chain, extras, letter)
 
 
 async def lasting(source: LetterSource, chain: Sequence[EventFiles]) -> Extras:
     """What a verifier needs later, as it was when the last event happened: the lists of the box's authorities, those
-    of release keys' certificates too, and answers about the certificates in seals and time-stamps."""
-    at_us = moment(read_event(chain[-1].artifact.event).at, "")
+    of release keys' certificates too, and answers about the certificates in seals and time-stamps; and the files of the
+    kinds that the events name. Raises KindUnknown."""
+    events = [read_event(one.artifact.event) for one in chain]
+    at_us = moment(events[-1].at, "")
     lists = [await source.recorder.query("list_at", name, at_us) for name in source.authorities]
     serials = await asyncio.to_thread(serials_within, [one.artifact for one in chain])
     return Extras(
         lists=[one for one in lists if one is not None],
         answers=await source.recorder.query("answers_at", [f"{one:x}" for one in serials], at_us),
+        kinds=[source.kind_of(one) for one in dict.fromkeys(event.kind.digest for event in events)],
     )
 
 

@@ -17,7 +17,7 @@ from appliance.letters.co_sealing import check_document
 from appliance.letters.errors import DocumentNotInOrder
 from appliance.letters.event import Event
 from appliance.letters.kind import LoadedKind
-from appliance.letters.page import letter_page
+from appliance.letters.page import DOCUMENT, letter_page
 from appliance.letters.seal_object import BESIDE, ON_DOCUMENT
 from appliance.letters.state import LetterState
 from appliance.pdf import TOKEN_BYTES, PreparedPdf, prepare_seal, room_for, seal_place
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from appliance.api.units import SealingKey
     from appliance.api.worker import Worker
 
-DOCUMENT: Final = "letter.pdf"
-"""Name of the letter's page beside the event."""
 SEALED: Final = "document.pdf"
 """Name of the PDF that the event seals."""
 

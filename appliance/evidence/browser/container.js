@@ -17,6 +17,7 @@ const ROLES = [
   ["certificate", /^META-INF\/certificate-([0-9a-f]{64})\.cer$/],
   ["crl", /^META-INF\/list-([0-9a-f]{64})\.crl$/],
   ["ocsp", /^META-INF\/answer-([0-9a-f]{64})\.ors$/],
+  ["kind", /^META-INF\/kind-([0-9a-f]{64})\.toml$/],
   ["letter", /^META-INF\/letter\.json$/],
   ["page", /^META-INF\/for-people\.html$/],
 ];
@@ -91,8 +92,10 @@ function readContainer(data) {
   return new Map(entries.slice(1));
 }
 
-// Entries that are named by their own SHA-256; their issuers vouch for them.
-const HELPERS = new Set(["certificate", "crl", "ocsp"]);
+// Entries that are named by their own SHA-256: their issuers vouch for them, for a kind's file the events that name it.
+const HELPERS = new Set(["certificate", "crl", "ocsp", "kind"]);
+const MOST_KINDS = 4;
+const KIND_BYTES = 256 * 1024;
 
 function readName(name) {
   for (const [role, pattern] of ROLES) {

@@ -155,6 +155,7 @@ async function readLine(layout) {
     letters.delete(next.letter);
   }
   if (!steps.length || letters.size) throw damaged("events that nothing leads to", "存在无从衔接的事件");
+  checkKinds(layout, steps);
   let state = null;
   const seen = new Set();
   for (const step of steps) {
@@ -170,6 +171,17 @@ async function readLine(layout) {
     state = beginPart(state, steps[steps.length - 1].event, layout.about);
   }
   return { steps, state };
+}
+
+// Nothing vouches for a kind's file but an event that names it. What stands in it is not read here.
+function checkKinds(layout, steps) {
+  const named = new Set(steps.map((step) => step.event.kind.digest));
+  const kinds = [...layout.places].filter(([, place]) => place.role === "kind");
+  for (const [name, place] of kinds) {
+    if (!named.has(place.name)) throw damaged(`${name} is of a kind that no event names`, `${name} 所属种类未被任何事件指明`);
+    if (layout.entries.get(name).length > KIND_BYTES) throw damaged(`${name} is larger than a kind's file`, `${name} 大于任何种类文件`);
+  }
+  if (kinds.length > MOST_KINDS) throw damaged("there are more kinds than a letter has", "种类文件多于一份函件所有");
 }
 
 async function checkRecord(findings, layout, tail, event, seal, context, kind) {
@@ -298,6 +310,9 @@ async function verifyEvidence(data, trust, now) {
       places.set(record.origin, record.index);
     }
     await checkBeside(found, layout, step, envelopes);
+    if (layout.entries.has(`event-${step.tail}/letter.pdf`)) {
+      found.note("page", "The page was not compared with the event: cinnabar verify does.", "此处未将页面与事件比对：cinnabar verify 会作比对。");
+    }
     const disclosed = await checkDisclosures(found, layout, step);
     if (event.letter === layout.about) line.state.disclosed = { ...line.state.disclosed, ...disclosed };
     await judgeApprovals(found, layout, step, context, times.length ? Math.min(...times.map((one) => one.until)) : null);

@@ -23,8 +23,8 @@ const SAID = {
   INDETERMINATE: text("What was given neither proves nor refutes it.", "所给材料既不能证明，也不能否定。"),
   "TOTAL-FAILED": text("Something is wrong: do not rely on it.", "存在问题：请勿依赖。"),
   limits: text(
-    "This page knows less than cinnabar verify does: it keeps no memory of trust bundles and follows no constitution, so that it does not know whose the approvers’ keys are.",
-    "本页所知少于 cinnabar verify：它不记忆信任包，也不追溯章程，因此不知道审批人密钥属于谁。",
+    "This page knows less than cinnabar verify does: it keeps no memory of trust bundles and follows no constitution, so that it does not know whose the approvers’ keys are. It reads no files of kinds: fields, states and events go by the names that programs give them. It does not set a letter’s PDF again, so that it does not know whether that shows what the event says.",
+    "本页所知少于 cinnabar verify：它不记忆信任包，也不追溯章程，因此不知道审批人密钥属于谁。它不读取种类文件：字段、状态和事件以程序所用的名称显示。它不重新排版函件的 PDF，因此不知道其所示是否即事件所述。",
   ),
   letter: text("Letter", "函件"),
   kind: text("Kind", "种类"),

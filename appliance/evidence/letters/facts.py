@@ -1,6 +1,6 @@
 """What a letter's evidence says, once it is checked: who, what, when, and how the letter stands. Part of the report.
 
-Every text from the file is escaped. Titles in both languages are there where the kind's file was given.
+Every text from the file is escaped. Titles in both languages are there where the kind's file is.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ from appliance.evidence.findings import Indication, Journal, Refusal, SubIndicat
 from appliance.evidence.items import Earliest, Item, Shown, earliest
 from appliance.evidence.letters.approvals import judge_approvals
 from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
+from appliance.evidence.letters.kinds import kinds_of
 from appliance.evidence.letters.layout import Layout, Sealed, read_layout
+from appliance.evidence.letters.pages import SetPage, judge_page
 from appliance.evidence.letters.seal_objects import judge_seal_objects
 from appliance.evidence.letters.telling import (
     amount,
@@ -55,6 +57,7 @@ from appliance.letters.errors import DisclosureRefused, EnvelopeRefused, EventDa
 from appliance.letters.event import APPROVERS, Event
 from appliance.letters.hidden import read_disclosure
 from appliance.letters.kind import Kind, LoadedKind
+from appliance.letters.page import DOCUMENT
 from appliance.letters.veil import check_opening
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof
@@ -104,9 +107,11 @@ class _Found:
 
 
 def judge_letter(
-    content: bytes, context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind] = ()
-) -> JudgedLetter:
-    """Judge a file. `accepted`: the classes of time that count; `kinds`: files of kinds, for titles alone."""
+    content: bytes, context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind] = (),
+    set_page: SetPage | None = None,
+) -> JudgedLetter:  # fmt: skip
+    """Judge a file. `accepted`: the classes of time that count; `kinds`: files of kinds that the file may lack, for
+    titles and pages; `set_page`: sets pages again, None: they are not compared."""
     judged = JudgedLetter()
     journal = Journal()
     judged.parts.append(("evidence of a letter", journal))
@@ -142,7 +147,7 @@ def judge_letter(
             "replaces it.",
         )
     journal.complete()
-    _Work(judged, layout, line, _with_helpers(context, layout), accepted, kinds).judge()
+    _Work(judged, layout, line, _with_helpers(context, layout), accepted, kinds, set_page).judge()
     return judged
 
 
@@ -165,14 +170,15 @@ def _with_helpers(context: Context, layout: Layout) -> Context:
 class _Work:
     def __init__(
         self, judged: JudgedLetter, layout: Layout, line: Line, context: Context, accepted: frozenset[str],
-        kinds: Sequence[LoadedKind],
+        kinds: Sequence[LoadedKind], set_page: SetPage | None,
     ) -> None:  # fmt: skip
         self.judged = judged
         self.layout = layout
         self.line = line
         self.context = context
         self.accepted = accepted
-        self.kinds = {one.digest: one.kind for one in kinds}
+        self.kinds = kinds_of(layout, kinds, judged.parts[0][1])
+        self.set_page = set_page
         self.disclosed: dict[str, Any] = {}
         self.hidden = 0
         self.files: dict[str, bytes] = {}
@@ -182,13 +188,17 @@ class _Work:
         self.logged: dict[str, int] = {}
         """The newest record's place in each log."""
 
+    def _kind(self, digest: str) -> Kind | None:
+        loaded = self.kinds.get(digest)
+        return None if loaded is None else loaded.kind
+
     def judge(self) -> None:
         facts = [
             self._event(step, sealed) for step, (_, sealed) in zip(self.line.steps, self.layout.events, strict=True)
         ]
         court = None if self.layout.court is None else self._court(self.layout.court)
         newest, state = facts[-1], self.line.state
-        kind = self.kinds.get(state.kind.digest)
+        kind = self._kind(state.kind.digest)
         declared = kind.fields if kind is not None else {}
         self.judged.facts = LetterFacts(
             letter=state.letter,
@@ -223,7 +233,7 @@ class _Work:
         event = step.event
         journal = Journal()
         found = self._sealed(sealed, journal)
-        kind = self.kinds.get(event.kind.digest)
+        kind = self._kind(event.kind.digest)
         journal.passed(
             "manifest", f"{quote(sealed.names.event)} and {len(sealed.files)} file(s) beside it are, byte for byte, "
             "those that the sealed manifest names.",
@@ -233,6 +243,11 @@ class _Work:
         self._check_beside(event, sealed, journal)
         beside = {name.rpartition("/")[2]: content for name, content in sealed.files.items()}
         judge_seal_objects(event, beside, sealed.seal, _instant(event.at), self.context, journal)
+        if DOCUMENT in beside:
+            judge_page(
+                event, step.after, beside[DOCUMENT], self.kinds.get(event.kind.digest), self.set_page, journal,
+                rehearsal=self.context.trust.document.rehearsal,
+            )  # fmt: skip
         disclosed = self._disclosures(event, sealed, journal)
         approvals = judge_approvals(event, self.context, found.trusted_us, journal, beside.get(APPROVERS))
         journal.complete()
@@ -383,7 +398,7 @@ class _Work:
             if len(event.hidden) > len(shown):
                 self.disclosed.clear()  # any of them may be what this event replaced, and does not tell
             self.disclosed |= shown
-        kind: Kind | None = self.kinds.get(event.kind.digest)
+        kind = self._kind(event.kind.digest)
         return field_facts(shown, kind.fields if kind is not None else {}, "disclosed")
 
     # --- one seal with its record ------------------------------------------------------------------------------------

@@ -17,11 +17,23 @@ from appliance.asic.container import read_container
 from appliance.asic.errors import ContainerRefused, ManifestRefused
 from appliance.asic.letter import About
 from appliance.asic.manifest import Manifest, evidence_record_manifest, read_manifest
-from appliance.asic.names import COURT, HELPERS, LETTER, PAGE, Entry, EventNames, names_of, read_name
+from appliance.asic.names import (
+    COURT,
+    HELPERS,
+    LETTER,
+    MOST_KINDS,
+    PAGE,
+    Entry,
+    EventNames,
+    kind_name,
+    names_of,
+    read_name,
+)
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.letters.errors import EventDamaged
 from appliance.letters.event import Event, read_event
+from appliance.letters.kind import KIND_BYTES
 from appliance.quoting import escape, quote
 
 _OF_A_SEAL = frozenset(("seal", "evidence-record", "evidence-manifest", "opening", "proof", "disclosures"))
@@ -60,6 +72,8 @@ class Layout:
     lists: list[bytes] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
     """OCSP answers."""
+    kinds: dict[str, bytes] = field(default_factory=dict)
+    """Files of kinds by their SHA-256, each named by an event."""
     digests: frozenset[str] = frozenset()
     """SHA-256 of every file that a manifest names, hexadecimal."""
     page: bool = False
@@ -119,10 +133,14 @@ class _Reading:
         for name, place in self._places.items():
             if place.role == "disclosures":
                 layout.disclosures[place.tail] = self._entries[name]
+            elif place.role == "kind":
+                self._named_by_digest(name, place)
+                layout.kinds[place.name] = self._entries[name]
             elif place.role in HELPERS:
                 self._named_by_digest(name, place)
                 helpers = {"certificate": layout.certificates, "crl": layout.lists, "ocsp": layout.answers}
                 helpers[place.role].append(self._entries[name])
+        self._kinds_of_the_events(layout)
         layout.digests = frozenset(hashlib.sha256(self._entries[name]).hexdigest() for name in self._named)
         return layout
 
@@ -223,6 +241,17 @@ class _Reading:
         references = [one.name for one in read_manifest(layout.court.manifest).references]
         if [one for one in references if one in self._places and self._places[one].role == "event"] != [newest]:
             self._refuse("The court package was sealed for another event than the newest one in the file.")
+
+    def _kinds_of_the_events(self, layout: Layout) -> None:
+        """Nothing vouches for a kind's file but an event that names it: any other is a foreign entry."""
+        named = {event.kind.digest for event, _ in layout.events}
+        for digest, content in layout.kinds.items():
+            if digest not in named:
+                self._refuse(f"{quote(kind_name(digest))} is of a kind that no event names.")
+            elif len(content) > KIND_BYTES:
+                self._refuse(f"{quote(kind_name(digest))} is larger than a kind's file.")
+        if len(layout.kinds) > MOST_KINDS:
+            self._refuse("There are more kinds than a letter has.")
 
     def _named_by_digest(self, name: str, place: Entry) -> None:
         if hashlib.sha256(self._entries[name]).hexdigest() != place.name:

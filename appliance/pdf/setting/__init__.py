@@ -14,12 +14,12 @@ from appliance.pdf.page import LetterPage
 from appliance.pdf.setting.archive import Attachment, Profile, Told, archived
 from appliance.pdf.setting.errors import BeyondSetter
 from appliance.pdf.setting.face import Face
-from appliance.pdf.setting.letter import TEMPLATES, set_pages
+from appliance.pdf.setting.letter import TEMPLATE, set_pages
 from appliance.pdf.setting.sheet import Sheet
 
-__all__ = ["SETTER", "TEMPLATES", "Attachment", "BeyondSetter", "Face", "Profile", "set_letter"]
+__all__ = ["SETTER", "TEMPLATE", "Attachment", "BeyondSetter", "Face", "Profile", "set_letter"]
 
-SETTER: Final = "Cinnabar letter setter 1"
+SETTER: Final = "Cinnabar letter setter 2"
 """Name and version: another version wherever a page would come out otherwise."""
 
 
@@ -36,18 +36,18 @@ def set_letter(
     time_s: int,
     faces: tuple[Face, Face],
     profile: Profile,
-    template: str,
+    keywords: Sequence[str],
 ) -> bytes:
     """The PDF of a letter; equal arguments give equal bytes. Raises BeyondSetter.
 
-    `qr`: modules by rows; `faces`: regular and bold; `template`: one of TEMPLATES; `time_s`: of its making, seconds
-    since the epoch."""
+    `qr`: modules by rows; `faces`: regular and bold; `time_s`: of its making, seconds since the epoch; `keywords`: as
+    appliance.pdf.keywords writes them."""
     sheet = Sheet(faces)
     set_pages(sheet, page, qr)
     told = Told(
         f"{page.title.zh} {page.title.en}",
         f"{page.issuer.zh} {page.issuer.en}",
-        f"template-sha256:{template}",
+        ", ".join(keywords),
         _creator(faces, profile),
         time_s,
     )

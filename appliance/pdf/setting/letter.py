@@ -1,7 +1,7 @@
 """The box's own letter template, set without typst: the same page, from the same data, seven times as fast.
 
 What is measured here follows appliance/documents/templates/letter.typ, length for length; a change there without one
-here is found by TEMPLATES, and typst sets the letter until both are alike again. Lines and rows go to a new page whole.
+here is found by TEMPLATE, and typst sets the letter until both are alike again. Lines and rows go to a new page whole.
 """
 
 from __future__ import annotations
@@ -28,12 +28,8 @@ from appliance.pdf.setting.sheet import (
     Style,
 )
 
-TEMPLATES: Final = (
-    "ba6eed1230a00ee8c0a1fb3edd82119cedf735e94fd9ac4b391803eee429104d",
-    "0f0d4658f13a5c6ca96600df7c49c7fd31cc2d3b81a3e937b1fa0f49f58f06cf",
-)
-"""SHA-256 of the templates that this sets, all to the same page, the newest first. (Set by typst, the second one's
-closing block stands at the head of a page that it has to itself.)"""
+TEMPLATE: Final = "7ab72b417ff0ed9a0fcc77e9fbf6cbff0cc7674bfd5df4648cb4ca27beffb192"
+"""SHA-256 of the template that this sets. From older ones typst sets."""
 _TEXT, _BOLD = Style(9), Style(9, bold=True)
 _SMALL = Style(7.5, QUIET)
 _LEADING: Final = 0.55

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from playwright.sync_api import Page, sync_playwright
 
 from appliance.asic import OpenedRecord, event_names, read_container, write_container
+from appliance.asic.names import MOST_KINDS, kind_name
 from appliance.ceremonies import encode
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.evidence import Indication, LogEntry, read_bundle
@@ -30,7 +31,8 @@ from appliance.evidence.browser import verifier_page
 from appliance.evidence.bundle import AuthorityCompromise
 from appliance.evidence.letters import LetterFacts
 from appliance.letters.approvers import Approver, Approvers
-from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event
+from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event, KindReference
+from appliance.letters.kind import KIND_BYTES
 from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, root, subtree_reader
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
 from appliance.log.note import Note
@@ -58,7 +60,7 @@ from firmware_tests.evidence.material import DAY, T0, Holder, World, certify, cr
 from firmware_tests.evidence.ocsp import RESPONDING, answer, responder
 from firmware_tests.evidence.test_letters import FIRST, HOSTILE, VEILED, court, good, hiding, lying, raw, sealed
 from firmware_tests.letters.approving import by_passkey
-from firmware_tests.letters.kinds import FIELDS
+from firmware_tests.letters.kinds import BID_BOND, FIELDS, catalogue
 from firmware_tests.officers import ORIGIN, RP_ID, SoftwareOfficer
 
 PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
@@ -363,6 +365,31 @@ def with_lists() -> bytes:
     return evidence(plain_letter(2), lists=list(surroundings()[0].crls.values()))
 
 
+def with_kind() -> bytes:
+    return evidence(plain_letter(), kinds=[BID_BOND])
+
+
+def kind_in_court() -> bytes:
+    chain = plain_letter()
+    return evidence(chain, kinds=[BID_BOND], court=court(chain, kinds=[BID_BOND]))
+
+
+def named_by_itself(kind: bytes) -> Entries:
+    return {kind_name(hashlib.sha256(kind).hexdigest()): kind}
+
+
+def of_kinds(*kinds: bytes) -> bytes:
+    """A letter each of whose events names another kind's file, all of them in the evidence."""
+    desk = office()
+    before: Event | None = None
+    for number, kind in enumerate(kinds):
+        reference = KindReference(digest=hashlib.sha256(kind).hexdigest(), id=BID_BOND.kind.id, version=1)
+        before = event(before, "extend" if number else "issue", kind=reference)
+        desk.seal(before)
+    return changed(evidence(desk.chain()), lambda entries: [entries.update(named_by_itself(kind)) for kind in kinds])
+
+
+KIND_ENTRY: Final = kind_name(BID_BOND.digest)
 EARLY, LATER = T0 - timedelta(hours=1), T0 + timedelta(hours=5)
 RESPONDERS: Final = {name: responder(getattr(surroundings()[0], name)) for name in ("tsa_ca", "seal_ca")}
 NO_LISTS: Final[dict[str, Any]] = {"revocation_lists": {}}
@@ -411,6 +438,24 @@ TABLE: Final[dict[str, Row]] = {
     "an evidence record cut off": Row(
         FAILED,
         lambda: changed(evidence(letter_of_a_file(1)), lambda one: one.update({RECORD: one[RECORD][:-1]})),
+    ),
+    # Kinds.
+    "a kind's file": Row(PASSED, with_kind),
+    "a kind's file that was changed": Row(FAILED, lambda: changed(with_kind(), flipped(KIND_ENTRY, 40))),
+    "a kind's file of no event": Row(
+        FAILED, lambda: changed(with_kind(), lambda one: one.update(named_by_itself(catalogue("loan").source)))
+    ),
+    "a kind's file instead of the event's": Row(
+        FAILED, lambda: changed(good(), lambda one: one.update(named_by_itself(catalogue("loan").source)))
+    ),
+    "a kind's file that is none": Row(PASSED, lambda: of_kinds(b"no kind")),
+    "a kind's file that is too large": Row(FAILED, lambda: of_kinds(b"#" * (KIND_BYTES + 1))),
+    "a kind's file as large as any": Row(PASSED, lambda: of_kinds(b"#" * KIND_BYTES)),
+    "as many kinds as may be": Row(PASSED, lambda: of_kinds(*(b"#%d" % number for number in range(MOST_KINDS)))),
+    "more kinds": Row(FAILED, lambda: of_kinds(*(b"#%d" % number for number in range(MOST_KINDS + 1)))),
+    "a kind's file under a court's seal": Row(PASSED, kind_in_court),
+    "a kind's file that is missing in a court's file": Row(
+        FAILED, lambda: changed(kind_in_court(), lambda one: one.pop(KIND_ENTRY))
     ),
     # Records and logs.
     "no record": Row(UNDECIDED, lambda: changed(good(), lambda one: one.pop("META-INF/opening-0001.json"))),
@@ -711,7 +756,8 @@ JUDGE: Final = """async ([trust, file, now]) => {
     indication,
     existed: letter?.events.at(-1).outside?.until ?? null,
     approvals: checks.filter((one) => one.name === "approval").map((one) => words[one.outcome]),
-    pages: checks.filter((one) => one.name === "page for people").map((one) => one.outcome),
+    pages: ["page for people", "page"].map((name) => checks.filter((one) => one.name === name)).map((found) =>
+      found.map((one) => one.outcome)),
     told: checks.filter((one) => one.outcome === "failed" || one.outcome === "undecided").map((one) => one.said.en),
   };
 }"""
@@ -742,11 +788,14 @@ def test_both_say_the_same(page: Page, name: str) -> None:
     encoded = {name: base64.b64encode(one).decode() for name, one in files.items()}
     said = page.evaluate(JUDGE, [encoded, base64.b64encode(content).decode(), microseconds(NOW) // 1000])
     assert (report.indication.value, said["indication"]) == (row.expected.value, row.expected.value), (reasons, said)
-    pages = [one.outcome for part in report.files[0].parts for one in part.checks if one.name == "page for people"]
+    checks = [one for part in report.files[0].parts for one in part.checks]
+    pages = [[one.outcome for one in checks if one.name == name] for name in ("page for people", "page")]
     assert pages == said["pages"]
     existed, letter = report.files[0].existed_no_later_than, report.files[0].letter
     if row.expected is PASSED:
-        assert pages == ["note"] * ("META-INF/for-people.html" in read_container(content))
+        entries = read_container(content)
+        assert pages[0] == ["note"] * ("META-INF/for-people.html" in entries)
+        assert pages[1] == ["note"] * sum(name.endswith("/letter.pdf") for name in entries)
         assert said["existed"] == (None if existed is None else existed.time_us // 1000)
     if row.approvals:
         assert isinstance(letter, LetterFacts)

@@ -25,6 +25,7 @@ from firmware_tests.evidence.browser.test_agreement import (
 from firmware_tests.evidence.der_trees import Node
 from firmware_tests.evidence.letters import NOW, check, evidence, letter_of_a_file, plain_letter, surroundings
 from firmware_tests.evidence.material import microseconds
+from firmware_tests.letters.kinds import BID_BOND
 
 TRIES: Final = 24
 DER: Final = (".p7s", ".ers", ".cer", ".crl", ".ors")
@@ -40,6 +41,7 @@ BASES: Final[dict[str, tuple[Callable[[], bytes], Callable[[], Files]]]] = {
         lambda: WORLD.bundle_files(**NO_LISTS),
     ),
     "answers": (lambda: answered(answers()), lambda: WORLD.bundle_files(**NO_LISTS)),
+    "a kind": (lambda: evidence(plain_letter(2), kinds=[BID_BOND]), WORLD.bundle_files),
     "the box's log": (under_the_box_log, lambda: with_box_log(WORLD).bundle_files()),
 }
 
