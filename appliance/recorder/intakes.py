@@ -312,11 +312,11 @@ def intake_claim(transaction: Transaction, worker: Run, command: IntakeClaim) ->
     chosen = next_in_turn(transaction, worker, command.tenants, command.release, command.lease, waiting)
     if chosen is None:
         return Result(command.ticket, None)
-    tenant, caller, intake = chosen
-    run = intakes.find_intake(transaction.connection, intake)
+    run = intakes.find_intake(transaction.connection, chosen.work)
     assert run is not None  # noqa: S101 - it was just listed
     parts = [list(part) for part in intakes.read_parts(transaction.connection, run.number)]
-    return Result(command.ticket, shown(run, tenant, caller) | {"parts": parts})
+    found = shown(run, chosen.tenant, chosen.application)
+    return Result(command.ticket, found | {"parts": parts, "alone": chosen.alone})
 
 
 def shown(run: IntakeRow, tenant: str, application: str) -> dict[str, object]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from appliance.errors import BadRequest, NotAuthorised, NotFound
 from appliance.recorder import errors
@@ -12,7 +12,7 @@ from appliance.store import records, rows
 from appliance.store.records import Row
 
 if TYPE_CHECKING:
-    from appliance.recorder.register import Caller
+    from appliance.recorder.register import Caller, TenantState
     from appliance.recorder.transaction import Run, Transaction
 
 ENTRIES_LIMIT = 20_000
@@ -124,10 +124,21 @@ def job_claim(transaction: Transaction, run: Run, command: JobClaim) -> Answer:
     chosen = next_in_turn(transaction, run, command.tenants, command.release, command.lease, waiting)
     if chosen is None:
         return Result(command.ticket, None)
-    tenant, application, job_id = chosen
-    job = rows.find_job(transaction.connection, job_id)
+    job = rows.find_job(transaction.connection, chosen.work)
     assert job is not None  # noqa: S101 - it was just listed
-    return Result(command.ticket, [job_id, tenant, application, job.kind, job.items, job.progress, job.request])
+    found = [chosen.work, chosen.tenant, chosen.application, job.kind, job.items, job.progress, job.request]
+    return Result(command.ticket, found)
+
+
+class Turn(NamedTuple):
+    """Work that was leased."""
+
+    tenant: str
+    application: str
+    work: bytes
+    """Its id."""
+    alone: bool
+    """Nothing else waits for anybody to take it."""
 
 
 def next_in_turn(
@@ -137,13 +148,30 @@ def next_in_turn(
     release: bytes,
     lease: int,
     waiting: Callable[[int], list[tuple[int, bytes, int]]],
-) -> tuple[str, str, bytes] | None:
-    """(tenant, application, id) of the work that is leased to this run: of the tenant that was served least recently,
-    of its applications likewise, the oldest. `waiting`: (number, id, application) of a tenant's work that is not done.
-    What was held is released first."""
+) -> Turn | None:
+    """The work that is leased to this run: of the tenant that was served least recently, of its applications likewise,
+    the oldest. `waiting`: (number, id, application) of a tenant's work that is not done. What was held is released
+    first."""
     ground = transaction.ground
     if release and (_lease(transaction, release) or ("", 0.0))[0] == run.run:
         transaction.leases[release] = (run.run, 0.0)
+    free = _free(transaction, tenants, waiting)
+    found = next(free, None)
+    if found is None:
+        return None
+    tenant, application, caller, work = found
+    turn = Turn(tenant.name, caller.application, work, next(free, None) is None)
+    transaction.leases[work] = (run.run, transaction.monotonic + lease)
+    turns = 1 + max([*ground.served.values(), *transaction.served.values()], default=0)
+    transaction.served[(tenant.number, 0)] = transaction.served[(tenant.number, application)] = turns
+    return turn
+
+
+def _free(
+    transaction: Transaction, tenants: list[str], waiting: Callable[[int], list[tuple[int, bytes, int]]]
+) -> Iterator[tuple[TenantState, int, Caller, bytes]]:
+    """(tenant, number of the application, the application, id) of work that nobody holds, in turn."""
+    ground = transaction.ground
 
     def served(tenant: int, application: int = 0) -> int:
         place = (tenant, application)
@@ -157,13 +185,8 @@ def next_in_turn(
         ):
             held = _lease(transaction, work)
             caller = ground.callers.by_number.get(application)
-            if caller is None or (held is not None and held[1] > transaction.monotonic):
-                continue
-            transaction.leases[work] = (run.run, transaction.monotonic + lease)
-            turn = 1 + max([*ground.served.values(), *transaction.served.values()], default=0)
-            transaction.served[(tenant.number, 0)] = transaction.served[(tenant.number, application)] = turn
-            return tenant.name, caller.application, work
-    return None
+            if caller is not None and (held is None or held[1] <= transaction.monotonic):
+                yield tenant, application, caller, work
 
 
 def _lease(transaction: Transaction, job_id: bytes) -> tuple[str, float] | None:

@@ -413,7 +413,7 @@ class IntakeSlice(msgspec.Struct, array_like=True, frozen=True, tag="intake-slic
 
 class IntakeClaim(msgspec.Struct, array_like=True, frozen=True, tag="intake-claim"):
     """Take a run that nobody holds and that has work to do, of one of `tenants`, in turn as JobClaim. Result.value is
-    None or the run as the query `intake` shows it, with `parts`."""
+    None or the run as the query `intake` shows it, with `parts`, and with `alone`: no other run waits for its turn."""
 
     ticket: int
     tenants: list[str]

@@ -275,6 +275,26 @@ def test_a_run_is_its_tenants_and_its_applications(standing: Recorder) -> None:
     with_client(standing, main)
 
 
+def test_who_takes_a_run_is_told_whether_others_wait(standing: Recorder) -> None:
+    acme, globex = enrolled(standing), enrolled(standing)
+
+    async def main(client: RecorderClient) -> None:
+        both = [acme.tenant, globex.tenant]
+        first = await received(client, acme, 1)
+        claimed = await client.intake_claim(both)
+        assert claimed is not None
+        assert (claimed["intake"], claimed["alone"]) == (first, True)
+        second = await received(client, globex, 1)
+        claimed = await client.intake_claim(both, release=first)
+        assert claimed is not None
+        assert (claimed["intake"], claimed["alone"]) == (second, False)
+        held = await client.intake_claim(both)
+        assert held is not None
+        assert (held["intake"], held["alone"]) == (first, True)  # the other one is held already
+
+    with_client(standing, main)
+
+
 def test_parts_come_in_order_and_a_stopped_run_goes_on_where_it_was(standing: Recorder) -> None:
     acme = enrolled(standing)
 

@@ -40,6 +40,8 @@ COUNTED_ROWS: Final = 16_384
 """Rows that one task counts, as long as it does not read them."""
 CLAIM_SECONDS: Final = 2.0
 """After so long it is another run's turn."""
+ALONE_SECONDS: Final = 10.0
+"""Likewise where none waited: each turn ends with a slice that nothing else is done beside."""
 POLL_SECONDS: Final = 2.0
 """How often a worker looks for a run that another one left behind."""
 PAUSE_SECONDS: Final = 0.5
@@ -171,7 +173,7 @@ class IntakeRunner(Background):
 
     async def _work(self, held: _Held, run: dict[str, Any]) -> None:
         loop = asyncio.get_running_loop()
-        ends = loop.time() + CLAIM_SECONDS
+        ends = loop.time() + (ALONE_SECONDS if run["alone"] else CLAIM_SECONDS)
         state, cursor = run["state"], run["cursor"]
         if held.plan is None:
             await self._look(held, run)
