@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,8 @@ CLAIM_SECONDS: Final = 2.0
 """After so long it is another run's turn."""
 ALONE_SECONDS: Final = 10.0
 """Likewise where none waited: each turn ends with a slice that nothing else is done beside."""
+COMMITS: Final = 4
+"""Slices on their way to the disk at once: so many that a disk which is slow for a moment holds up nothing."""
 POLL_SECONDS: Final = 2.0
 """How often a worker looks for a run that another one left behind."""
 PAUSE_SECONDS: Final = 0.5
@@ -261,12 +264,18 @@ class IntakeRunner(Background):
         return RowMaker(worker, caller, (key, unit), loaded, run["event"], held.plan, RowKeys(secret), asked.check)
 
     async def _decide(self, held: _Held, run: dict[str, Any], cursor: Cursor, ends: float) -> None:
-        """Decide the next rows, as many as there is time for. While a slice is on its way to the disk the next one is
-        made, unless what its rows mean may depend on it; and the recorder is asked what it knows of the one after."""
+        """Decide the next rows, as many as there is time for. While slices are on their way to the disk the next one is
+        made, unless what its rows mean may depend on them; and the recorder is asked what it knows of the one after.
+        The recorder takes slices in their order: after one that was not taken none is."""
         loop = asyncio.get_running_loop()
         maker, decided = self._maker(held, run), run["decided"]
-        underway: asyncio.Task[None] | None = None
+        underway: deque[asyncio.Task[None]] = deque()
         coming: asyncio.Task[Known] | None = None
+
+        async def settle(most: int) -> None:
+            while len(underway) > most:
+                await underway.popleft()
+
         try:
             while decided < run["rows"] and loop.time() < ends and not self._stopping:
                 cursor, found = await self._rows(held, cursor, decided)
@@ -276,29 +285,29 @@ class IntakeRunner(Background):
                 if any(row.number not in known for row in rows):
                     known = await maker.known(rows)
                 coming = loop.create_task(maker.known(following)) if following else None
-                if underway is not None and maker.follows(rows):
-                    before, underway = underway, None
-                    await before
+                if maker.follows(rows):
+                    await settle(0)
                 try:
                     made = await maker.slice(rows, known)
                 except Halted as halted:
                     raise halted.error from None
-                if underway is not None:
-                    before, underway = underway, None
-                    try:
-                        await before
-                    except BaseException:
-                        if made.signatures:
-                            self._worker.counter.drop("intake-unfinished", made.signatures)
-                        raise
-                underway = loop.create_task(self._commit(held, made, decided, cursor))
+                try:
+                    await settle(COMMITS - 1)
+                except BaseException:
+                    if made.signatures:
+                        self._worker.counter.drop("intake-unfinished", made.signatures)
+                    raise
+                underway.append(loop.create_task(self._commit(held, made, decided, cursor)))
                 decided += len(made.items)
+            await settle(0)
+        except BaseException:
+            # What came first says why; each of the others counts what it loses.
+            await asyncio.gather(*underway, return_exceptions=True)
+            raise
         finally:
             if coming is not None:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
-            if underway is not None:
-                await underway
 
     async def _commit(self, held: _Held, made: MadeSlice, decided: int, at: Cursor) -> None:
         """Raises what stops the run; otherwise every row of the slice has its verdict."""
