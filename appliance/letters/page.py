@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any, Final
 
-from appliance.instants import local_day
+from appliance.instants import local_day, zone_of
 from appliance.letters.kind import Bilingual, Field, LoadedKind
 from appliance.letters.money import print_amount
 from appliance.letters.state import LetterState
@@ -46,9 +47,13 @@ def letter_page(
         left = _grouped(print_amount(after.balance, after.currency))
         standing.append(Row(_pair(_BALANCE), f"{after.currency} {left}"))
     named = {name: field for name, field in kind.fields.items() if field.type != "table"}
-    facts = [Row(_pair(field.label), _shown(after, name, field)) for name, field in named.items() if _has(after, name)]
+    facts = [
+        Row(_pair(field.label), _shown(after, name, field, kind.zone))
+        for name, field in named.items()
+        if _has(after, name)
+    ]
     tables = [
-        _table(field, after.fields[name])
+        _table(field, after.fields[name], kind.zone)
         for name, field in kind.fields.items()
         if field.type == "table" and name in after.fields
     ]
@@ -80,13 +85,13 @@ def _has(state: LetterState, name: str) -> bool:
     return name in state.fields or name in state.hidden or name in state.sealed
 
 
-def _shown(state: LetterState, name: str, field: Field) -> str | Pair:
+def _shown(state: LetterState, name: str, field: Field, zone: str) -> str | Pair:
     if name in state.fields:
-        return _value(field, state.fields[name])
+        return _value(field, state.fields[name], zone)
     return _HIDDEN if name in state.hidden else _VEILED
 
 
-def _value(field: Field, value: Any) -> str | Pair:  # JSON that appliance.letters.fields has checked
+def _value(field: Field, value: Any, zone: str) -> str | Pair:  # JSON that appliance.letters.fields has checked
     if field.type == "money":
         return f"{value['currency']} {_grouped(value['amount'])}"
     if field.type == "party":
@@ -95,22 +100,25 @@ def _value(field: Field, value: Any) -> str | Pair:  # JSON that appliance.lette
         return _pair(field.choices[value])
     if field.type == "yes-no":
         return _YES_NO[value]
+    if field.type == "time":
+        shown = datetime.datetime.fromisoformat(value.replace("Z", "+00:00")).astimezone(zone_of(zone))
+        return f"{shown.replace(tzinfo=None).isoformat(' ')} {zone}"
     return str(value)
 
 
-def _table(field: Field, rows: list[Mapping[str, Any]]) -> Table:
+def _table(field: Field, rows: list[Mapping[str, Any]], zone: str) -> Table:
     columns = [
         Column(_pair(column.label), number=column.type in ("money", "integer", "decimal"))
         for column in field.columns.values()
     ]
-    cells = [[_cell(column, row.get(name)) for name, column in field.columns.items()] for row in rows]
+    cells = [[_cell(column, row.get(name), zone) for name, column in field.columns.items()] for row in rows]
     return Table(columns=columns, rows=cells, title=_pair(field.label))
 
 
-def _cell(field: Field, value: Any) -> str:  # JSON
+def _cell(field: Field, value: Any, zone: str) -> str:  # JSON
     if value is None:
         return ""
-    shown = _value(field, value)
+    shown = _value(field, value, zone)
     return shown if isinstance(shown, str) else f"{shown.zh} {shown.en}"
 
 

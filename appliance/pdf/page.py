@@ -35,6 +35,11 @@ class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zh: _Line
     en: _Line
 
+    @property
+    def one(self) -> bool:
+        """Whether it is the same in both, as registered names are: it is shown once then."""
+        return self.zh == self.en
+
 
 Text: TypeAlias = _Line | Pair
 

@@ -42,8 +42,19 @@ def test_a_letters_day_is_that_of_its_kinds_zone(zone: str, day: str) -> None:
     assert page(zone).date == day
 
 
-def test_a_time_in_a_field_stands_as_the_event_has_it() -> None:
-    assert FIELDS["opening"] in [row.value for section in page("-11:00").sections for row in section.rows]
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("2099-11-30T09:30:00+08:00", "2099-11-29 14:30:00 -11:00"),
+        ("2099-11-30T01:30:00.250000Z", "2099-11-29 14:30:00.250000 -11:00"),
+    ],
+)
+def test_a_time_in_a_field_is_told_in_the_kinds_zone_to_all_its_digits(given: str, shown: str) -> None:
+    event = msgspec.structs.replace(EVENT, fields=FIELDS | {"opening": given})
+    made = letter_page(
+        in_zone("-11:00"), follow(None, event), "issue", event.digest(), "银行", verify="", rehearsal=True
+    )
+    assert shown in [row.value for section in made.sections for row in section.rows]
 
 
 def test_times_of_a_court_package_are_told_to_the_second_with_the_zone() -> None:

@@ -46,7 +46,7 @@ def set_letter(
     set_pages(sheet, page, qr)
     told = Told(
         f"{page.title.zh} {page.title.en}",
-        f"{page.issuer.zh} {page.issuer.en}",
+        page.issuer.zh if page.issuer.one else f"{page.issuer.zh} {page.issuer.en}",
         ", ".join(keywords),
         _creator(faces, profile),
         time_s,

@@ -28,7 +28,7 @@ from appliance.pdf.setting.sheet import (
     Style,
 )
 
-TEMPLATE: Final = "7ab72b417ff0ed9a0fcc77e9fbf6cbff0cc7674bfd5df4648cb4ca27beffb192"
+TEMPLATE: Final = "77eca95bccfdad66298c4d1f2fad4a9343ef732664db9c8c5194e35f2bd32ca6"
 """SHA-256 of the template that this sets. From older ones typst sets."""
 _TEXT, _BOLD = Style(9), Style(9, bold=True)
 _SMALL = Style(7.5, QUIET)
@@ -56,7 +56,8 @@ class _Setting:
     def head(self) -> None:
         page, sheet = self.page, self.sheet
         sheet.centred(sheet.line(page.issuer.zh, Style(11, tracking=0.12)), 64.712)
-        sheet.centred(sheet.line(page.issuer.en, Style(8.5, QUIET)), 75.858)
+        if not page.issuer.one:
+            sheet.centred(sheet.line(page.issuer.en, Style(8.5, QUIET)), 75.858)
         sheet.centred(sheet.line(page.title.zh, Style(20, bold=True, tracking=0.25)), 102.138)
         sheet.centred(sheet.line(page.title.en, Style(12)), 115.236)
         sheet.rule(125.436, 1.2, RED)
@@ -196,7 +197,9 @@ class _Setting:
             sheet.turn()
         for number, seal in enumerate(reversed(page.seals), start=1):
             left = LEFT + ACROSS - _SEAL * number
-            lines = [*sheet.lines(seal.zh, _TEXT, _SEAL), *sheet.lines(seal.en, Style(7, QUIET), _SEAL)]
+            lines = list(sheet.lines(seal.zh, _TEXT, _SEAL))
+            if not seal.one:
+                lines += sheet.lines(seal.en, Style(7, QUIET), _SEAL)
             y = BOTTOM
             for line in reversed(lines):
                 sheet.centred(line, y, left, _SEAL)

@@ -38,6 +38,7 @@ EN = (
 )
 _LONG = bench_page(3)
 _TABLE = _LONG.tables[0]
+_ONE = Pair("华南担保 Ltd", "华南担保 Ltd")
 PAGES = {
     "bench": bench_page(1),
     "rehearsal": changed(bench_page(2), rehearsal=True),
@@ -58,6 +59,7 @@ PAGES = {
     "three seals": changed(
         _LONG, seals=[Pair("某某国际工程集团股份有限公司（盖章）", "The Guarantor, Limited (seal)")] * 3
     ),
+    "one name": changed(_LONG, issuer=_ONE, seals=[_ONE]),
     "200 rows": changed(_LONG, tables=[msgspec.structs.replace(_TABLE, rows=_TABLE.rows * 20)]),
     "narrow": changed(
         _LONG,
@@ -84,6 +86,12 @@ def test_the_same_words_stand_in_the_same_places(name: str, tmp_path: Path) -> N
     assert len(elsewhere) <= 0.02 * len(theirs), elsewhere
 
 
+def test_a_name_that_is_the_same_in_both_languages_stands_once(tmp_path: Path) -> None:
+    for made in (set_here(PAGES["one name"]), set_by_typst(PAGES["one name"])):
+        assert text(made, tmp_path).count("华南担保") == 2  # whose letter it is, and below the seal
+        assert run("pdfinfo", tmp_path / "page.pdf").count("华南担保") == 1
+
+
 def test_the_closing_block_stands_at_the_foot_of_a_page_of_its_own(tmp_path: Path) -> None:
     """Where appliance.pdf.places has the seals, whoever sets it."""
     page = changed(PAGES["titles"], sections=PAGES["titles"].sections * 2)
@@ -103,7 +111,7 @@ def test_letters_of_older_templates_are_set_by_typst_from_those(name: str) -> No
     assert not is_ours(made)
 
 
-@pytest.mark.parametrize("name", ["bench", "rehearsal", "paragraphs", "values", "three seals"])
+@pytest.mark.parametrize("name", ["bench", "rehearsal", "paragraphs", "values", "three seals", "one name"])
 def test_to_the_eye_they_are_alike(name: str, tmp_path: Path) -> None:
     ours, typsts = blocks(set_here(PAGES[name]), tmp_path), blocks(set_by_typst(PAGES[name]), tmp_path)
     apart = [abs(a - b) for one, other in zip(ours, typsts, strict=True) for a, b in zip(one, other, strict=True)]
