@@ -25,13 +25,13 @@ from appliance.evidence.bundle import TimeClass
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
-from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication, worst
-from appliance.evidence.items import Earliest, Item, Shown, earliest
+from appliance.evidence.findings import Journal, Refusal, SubIndication, worst
 from appliance.evidence.letters.approvals import judge_approvals
 from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
 from appliance.evidence.letters.kinds import kinds_of
 from appliance.evidence.letters.layout import Layout, Sealed, read_layout
 from appliance.evidence.letters.pages import SetPage, judge_page
+from appliance.evidence.letters.recorded import JudgedSeal, judge_sealed
 from appliance.evidence.letters.seal_objects import judge_seal_objects
 from appliance.evidence.letters.telling import (
     amount,
@@ -45,12 +45,8 @@ from appliance.evidence.letters.telling import (
     title,
 )
 from appliance.evidence.ocsp import read_ocsp_answer
-from appliance.evidence.openings import read_opening
-from appliance.evidence.recognise import Kind as FileKind
 from appliance.evidence.revocation import RevocationWord, read_revocation_list
-from appliance.evidence.rounds import Input, Round
 from appliance.evidence.signers import readable_certificates
-from appliance.evidence.subjects import NamedBytes, Subject
 from appliance.instants import microseconds
 from appliance.letters.envelope import read_envelope
 from appliance.letters.errors import DisclosureRefused, EnvelopeRefused, EventDamaged
@@ -59,16 +55,9 @@ from appliance.letters.hidden import read_disclosure
 from appliance.letters.kind import Kind, LoadedKind
 from appliance.letters.page import DOCUMENT
 from appliance.letters.veil import check_opening
-from appliance.log.checkpoint import Checkpoint
-from appliance.log.errors import MalformedNote, MalformedProof
-from appliance.log.note import parse_note
-from appliance.log.proofs import TlogProof
 from appliance.quoting import escape, quote
 
-_BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
 _SECOND_US = 1_000_000
-_OPENING = {"box_proof", "commitment", "content", "index", "salt"}
-_MANIFEST, _SEAL = range(2)
 
 
 @dataclass
@@ -85,25 +74,6 @@ class JudgedLetter:
     digests: frozenset[str] = frozenset()
     """SHA-256 of the files that its seals cover, hexadecimal."""
     facts: LetterFacts | None = None
-
-
-@dataclass
-class _Found:
-    """What was found of one seal with its record."""
-
-    journals: list[tuple[str, Journal]]
-    signers: list[str]
-    stamped_us: int | None
-    record: Any
-    origin: str
-    index: int | None
-    trusted_us: int | None
-    """By when it existed, by the word of anyone the bundle trusts."""
-    outside: Shown | None
-
-    @property
-    def indication(self) -> Indication:
-        return worst([journal.indication for _, journal in self.journals])
 
 
 def judge_letter(
@@ -232,7 +202,7 @@ class _Work:
     def _event(self, step: Step, sealed: Sealed) -> EventFact:
         event = step.event
         journal = Journal()
-        found = self._sealed(sealed, journal)
+        found = judge_sealed(sealed, self.context, self.accepted, journal)
         kind = self._kind(event.kind.digest)
         journal.passed(
             "manifest", f"{quote(sealed.names.event)} and {len(sealed.files)} file(s) beside it are, byte for byte, "
@@ -295,7 +265,7 @@ class _Work:
             indication=worst([journal.indication, found.indication]),
         )  # fmt: skip
 
-    def _check_record(self, event: Event, found: _Found, journal: Journal) -> None:
+    def _check_record(self, event: Event, found: JudgedSeal, journal: Journal) -> None:
         record = found.record
         if record is None:
             return
@@ -316,7 +286,7 @@ class _Work:
             )  # fmt: skip
         self.logged[found.origin] = found.index
 
-    def _check_times(self, event: Event, found: _Found, journal: Journal) -> None:
+    def _check_times(self, event: Event, found: JudgedSeal, journal: Journal) -> None:
         at_us = _instant(event.at)
         if at_us is None:
             journal.refuse("time", SubIndication.FORMAT_FAILURE, "The event's time is none.")
@@ -401,59 +371,9 @@ class _Work:
         kind = self._kind(event.kind.digest)
         return field_facts(shown, kind.fields if kind is not None else {}, "disclosed")
 
-    # --- one seal with its record ------------------------------------------------------------------------------------
-
-    def _sealed(self, sealed: Sealed, journal: Journal) -> _Found:
-        inputs = [
-            Input(_MANIFEST, Subject(NamedBytes(sealed.names.manifest, sealed.manifest)), FileKind.DOCUMENT, []),
-            Input(_SEAL, Subject(NamedBytes(sealed.names.seal, sealed.seal)), FileKind.SEAL, [sealed.seal]),
-        ]
-        opening, index, origin = _opening(sealed, journal)
-        record_at, stamp_at = -1, -1
-        if opening is not None:
-            record_at = len(inputs)
-            subject = Subject(NamedBytes(sealed.names.opening, opening))
-            inputs.append(Input(record_at, subject, FileKind.OPENING, [opening]))
-        if sealed.evidence_record is not None:
-            stamp_at = len(inputs)
-            subject = Subject(NamedBytes(sealed.names.evidence_record, sealed.evidence_record))
-            inputs.append(Input(stamp_at, subject, FileKind.EVIDENCE_RECORD, [sealed.evidence_record]))
-        items = Round(inputs, self.context, Earliest(), Earliest(), {}).judge()
-        trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
-        items = Round(inputs, self.context, trusted, outside, {}).judge()
-        trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, self.accepted)
-        if _MANIFEST not in items[_SEAL].covers:
-            journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal does not show that it is over this manifest.")
-        _refuse_several(sealed, journal)
-        shown = list(items[_SEAL].shown)
-        if stamp_at >= 0:
-            if _SEAL not in items[stamp_at].covers:
-                journal.refuse(
-                    "evidence record", SubIndication.HASH_FAILURE,
-                    "The evidence record is over something else than this event's seal.",
-                )  # fmt: skip
-            if items[stamp_at].indication is Indication.PASSED:
-                shown += [one for one in items[stamp_at].shown if one.target == _SEAL]
-        record = None
-        if opening is not None and items[record_at].indication is not Indication.FAILED:
-            record = read_opening(opening).record
-            if items[_SEAL].signatures and all(index != _SEAL for index, _ in items[record_at].binds):
-                journal.refuse("record", SubIndication.HASH_FAILURE, "The record is about another seal than this one.")
-        known = trusted.files.get(_MANIFEST)
-        return _Found(
-            journals=[(name, one) for item in items[1:] for name, one in item.parts],
-            signers=_signers(items[_SEAL]),
-            stamped_us=min((one.time_us for one in shown), default=None),
-            record=record,
-            origin=origin,
-            index=index,
-            trusted_us=None if known is None else known.time_us,
-            outside=outside.files.get(_MANIFEST),
-        )
-
     def _court(self, sealed: Sealed) -> CourtFact:
         journal = Journal()
-        found = self._sealed(sealed, journal)
+        found = judge_sealed(sealed, self.context, self.accepted, journal)
         journal.passed("manifest", f"{len(sealed.files)} part(s), byte for byte those that the sealed manifest names.")
         tenant = self.line.steps[-1].event.actor.tenant
         if found.record is not None:
@@ -471,65 +391,6 @@ class _Work:
             parts=file_facts(sealed.files), signers=found.signers,
             indication=worst([journal.indication, found.indication]),
         )  # fmt: skip
-
-
-def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None, str]:
-    """The record's opening with its log proof in it, as the box answers it; its place; the log's origin."""
-    if sealed.opening is None:
-        journal.refuse("record", SubIndication.NO_POE, "The event's record is not in the file, so no log shows it.")
-        return None, None, ""
-    try:
-        value = check_canonical(sealed.opening)
-    except NotCanonical as error:
-        journal.refuse("record", SubIndication.FORMAT_FAILURE, f"The record's opening is {escape(str(error))}.")
-        return None, None, ""
-    if not isinstance(value, dict) or not value.keys() <= _OPENING:
-        journal.refuse("record", SubIndication.FORMAT_FAILURE, "The record's opening has members that nothing covers.")
-        return None, None, ""
-    if sealed.proof is None:
-        return sealed.opening, None, ""
-    index, origin = _place(sealed.proof)
-    stated = value.get("index", index)
-    if isinstance(stated, bool) or stated != index:
-        journal.refuse("record", SubIndication.FORMAT_FAILURE, "The opening and the proof name different entries.")
-    try:
-        value["proof"] = {"tlog_proof": sealed.proof.decode()}
-    except UnicodeDecodeError:
-        journal.refuse("record", SubIndication.FORMAT_FAILURE, "The log proof is not text.")
-        return sealed.opening, None, ""
-    return msgspec.json.encode(value), index, origin
-
-
-def _refuse_several(sealed: Sealed, journal: Journal) -> None:
-    """Boxes sign a seal once and stamp it once. Another tenant of the box could have it sign the same manifest, and
-    stand beside who sealed it; a second token would let whoever adds it choose which of them dates the event."""
-    try:
-        signers = cms.read_signed_data(sealed.seal).signers
-    except DerError:
-        return  # judged elsewhere
-    if len(signers) != 1:
-        journal.refuse("seal", SubIndication.FORMAT_FAILURE, "The seal is not of one signature alone.")
-    for signer in signers:
-        values = [values for oid, values in signer.unsigned.members if oid == cms.SIGNATURE_TIME_STAMP]
-        if len(values) > 1 or any(len(one) != 1 for one in values):
-            journal.refuse(
-                "signature time-stamp", SubIndication.SIG_CONSTRAINTS_FAILURE,
-                "The seal has several time-stamps, which no seal of a box has.",
-            )  # fmt: skip
-
-
-def _place(proof: bytes) -> tuple[int | None, str]:
-    """Index and origin that a proof states; whether it holds is judged elsewhere."""
-    try:
-        parsed = TlogProof.parse(proof)
-        return parsed.index, Checkpoint.parse(parse_note(parsed.checkpoint).text).origin
-    except (MalformedNote, MalformedProof):
-        return None, ""
-
-
-def _signers(item: Item) -> list[str]:
-    begin = "a seal by “"
-    return list(dict.fromkeys(by[len(begin) : -1] for _, by in item.claimed if by.startswith(begin)))
 
 
 def _instant(text: str) -> int | None:
