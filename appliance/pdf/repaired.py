@@ -12,8 +12,8 @@ from appliance.pdf.errors import PdfRefused
 from appliance.pdf.reader import Pdf
 from appliance.pdf.syntax import dictionary
 
-_SPACE: Final = rb"(?:[\x00\t\n\x0c\r ]|%[^\r\n]*[\r\n])+"
-_OBJECT: Final = re.compile(rb"(\d{1,10})" + _SPACE + rb"\d{1,10}" + _SPACE + rb"obj")
+_OBJECT: Final = re.compile(rb"(\d{1,10})[\x00\t\n\x0c\r ]+\d{1,10}[\x00\t\n\x0c\r ]+obj")
+_COMMENT: Final = re.compile(rb"%[^\r\n]*")
 _TRAILER: Final = re.compile(rb"trailer")
 _NAME: Final = re.compile(rb"/[A-Za-z#0-9]{4,24}")
 _CODE: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
@@ -24,9 +24,11 @@ _TABLES: Final = frozenset((b"/XRef", b"/ObjStm", b"/XRefStm"))
 def reads_alike_repaired(old: Pdf, new: Pdf) -> bool:
     """Whether objects of the old PDF, and its catalogue, are in the new one what its tables say, also by its bytes."""
     data, begins = new.data, len(old.data)
-    last = {int(found[1]): found.start(1) for found in _OBJECT.finditer(data, begins)}
-    if any(number < old.size and new.offset(number) != at for number, at in last.items()):
-        return False
+    # Comments are space to some readers, and to others none.
+    for text in (data, _COMMENT.sub(lambda found: b" " * len(found[0]), data)):
+        last = {int(found[1]): found.start(1) for found in _OBJECT.finditer(text, begins)}
+        if any(number < old.size and new.offset(number) != at for number, at in last.items()):
+            return False
     if any(_CODE.sub(_decoded, found[0]) in _TABLES for found in _NAME.finditer(data, begins)):
         return False
     return all(_leads_to(data, found.end(), old) for found in _TRAILER.finditer(data, begins))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 
 import msgspec
 import pytest
@@ -112,7 +113,7 @@ def other_page() -> bytes:
     [
         (other_page(), b"0 0\n"),
         (other_page(), b"9999 1\nbroken for readers \n"),
-        (re.sub(rb"(\d+) 0 obj", rb"\1 %so\n 7 obj", other_page()), b"0 0\n"),
+        (re.sub(rb"(\d+) 0 obj", rb"\1 %so\n 7 %x\robj", other_page()), b"0 0\n"),
         (b"trailer <</Root 9999 0 R>>\n", b"0 0\n"),
         (b"9999 0 obj <</Type/#4fbjStm>> endobj\n", b"0 0\n"),
     ],
@@ -121,6 +122,13 @@ def other_page() -> bytes:
 def test_what_only_a_reader_that_repairs_would_show_is_found(text: bytes, table: bytes) -> None:
     assert same_letter(revised(b"", b"0 0\n"), render) is Sameness.SAME
     assert same_letter(revised(text, table), render) is Sameness.ADDED
+
+
+@pytest.mark.parametrize("dull", [b"1 %", b"%1\n", b"1 ", b"1111111111", b" " * 9 + b"1", b"trailer<<", b"/#4f#4f"])
+def test_what_is_added_is_looked_through_once(dull: bytes) -> None:
+    begun = time.process_time()
+    same_letter(revised(dull * (400_000 // len(dull)), b"0 0\n"), render)
+    assert time.process_time() - begun < 5
 
 
 def test_a_second_table_in_an_older_revision_is_refused() -> None:
