@@ -17,9 +17,7 @@ from appliance.letters.errors import KindRefused
 
 KIND_BYTES = 256 * 1024
 """Largest file of a kind."""
-_LONG_KEY: Final = re.compile(
-    rb"""(?:(?:(?<![\w-])[\w-]+|(?<!\\)"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*){32}"""
-)
+_LONG_KEY: Final = re.compile(rb"""(?:(?:(?<![\w-])[\w-]+|(?<!\\)"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
 """A key of more parts than any kind's: Python's reader takes memory by the square of their number."""
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]

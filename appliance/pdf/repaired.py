@@ -1,6 +1,8 @@
-"""What a reader finds in a PDF that it repairs. Where a table seems broken to it, it leaves all tables alone and goes by
-what stands in the file: of objects with the same number the last, and any trailer. What is added to a PDF must not be
-another page for such a reader than it is for one that follows the tables.
+"""What a reader finds in a PDF that it repairs.
+
+Where a table seems broken to it, it leaves all tables alone and goes by what stands in the file: of objects with the
+same number the last, and any trailer. What is added to a PDF must not be another page for such a reader than it is for
+one that follows the tables.
 """
 
 from __future__ import annotations
