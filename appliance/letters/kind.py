@@ -7,8 +7,9 @@ the SHA-256 of the file's bytes. Adding a kind needs no code: see docs/kinds.md.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -16,6 +17,8 @@ from appliance.letters.errors import KindRefused
 
 KIND_BYTES = 256 * 1024
 """Largest file of a kind."""
+_LONG_KEY: Final = re.compile(rb"""(?:(?:(?<![\w-])[\w-]+|(?<!\\)"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
+"""A key of more parts than any kind's: Python's reader takes memory by the square of their number."""
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_-]{0,62}\Z")]
 """Of a kind, a state, an event, a role, a step."""
@@ -334,6 +337,8 @@ def read_kind(text: bytes) -> LoadedKind:
     try:
         if b"\r" in text:
             raise KindRefused("its lines end with a line feed alone, so that its digest is the same everywhere")
+        if _LONG_KEY.search(text):
+            raise KindRefused("a key has too many parts")
         document = tomllib.loads(text.decode())
         kind = msgspec.convert(document, Kind)
     except UnicodeDecodeError as error:

@@ -44,12 +44,12 @@ class Pdf:
             seen.add(at)
             trailer = self._read_table(at)
             self.trailer = self.trailer or trailer
+            for name in (b"/Encrypt", b"/XRefStm"):  # readers go by the tables of every revision
+                if name in trailer:
+                    raise PdfRefused(f"its trailer has {name.decode()}")
             if b"/Prev" not in trailer:
                 break
             at = _number(trailer[b"/Prev"])
-        for name in (b"/Encrypt", b"/XRefStm"):
-            if name in self.trailer:
-                raise PdfRefused(f"its trailer has {name.decode()}")
         self.size = _number(self.trailer.get(b"/Size", b""))
         if not 0 < self.size <= MOST_OBJECTS:
             raise PdfRefused("its number of objects is out of range")

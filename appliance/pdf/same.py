@@ -19,6 +19,7 @@ from appliance.pdf.keywords import circumstances_of, renderer_of, template_of
 from appliance.pdf.page import MOST_SEALS, Circumstances
 from appliance.pdf.places import seal_place
 from appliance.pdf.reader import Pdf
+from appliance.pdf.repaired import reads_alike_repaired
 from appliance.pdf.syntax import array, dictionary, reference
 
 _END: Final = re.compile(rb"startxref\r?\n(\d{1,10})\r?\n%%EOF\r?\n?")
@@ -141,6 +142,9 @@ def _inflated(content: bytes) -> bytes:
 def _only_seals_added(old: Pdf, new: Pdf) -> bool:
     if new.root != old.root or new.trailer.get(b"/Info") != old.trailer.get(b"/Info"):
         return False
+    # An object whose number is not below the size is none.
+    if new.size < old.size or not reads_alike_repaired(old, new):
+        return False
     pages = old.pages()
     last = pages[-1]
     for number in range(1, old.size):
@@ -149,6 +153,9 @@ def _only_seals_added(old: Pdf, new: Pdf) -> bool:
         before, after = old.members(number), new.members(number)
         if number == old.root:
             allowed = {b"/AcroForm", b"/DSS", b"/Extensions"}
+            # Readers that know XFA show it in place of the pages.
+            if b"/XFA" in dictionary(new.resolved(after.get(b"/AcroForm", b"<<>>"))):
+                return False
         elif number in pages:
             allowed = {b"/Annots"}
         else:
@@ -175,6 +182,8 @@ def _annotations_are_seals(
 def _is_seal(annotation: dict[bytes, bytes], seen: bool) -> bool:
     if annotation.get(b"/Subtype") != b"/Widget" or annotation.get(b"/FT") != b"/Sig":
         return False
+    if annotation.keys() & {b"/A", b"/AA"}:  # what it would do
+        return False
     try:
         left, bottom, right, top = (float(side) for side in array(annotation.get(b"/Rect", b"")))
     except ValueError:
@@ -184,6 +193,8 @@ def _is_seal(annotation: dict[bytes, bytes], seen: bool) -> bool:
     first, last = seal_place(0, MOST_SEALS), seal_place(MOST_SEALS - 1, MOST_SEALS)
     return (
         seen
+        and left <= right  # any two opposite corners are a rectangle to readers
+        and bottom <= top
         and left >= first.left - _SLACK
         and bottom >= first.bottom - _SLACK
         and right <= last.right + _SLACK

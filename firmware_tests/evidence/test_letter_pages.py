@@ -20,7 +20,7 @@ from appliance.documents.letters import render_letter
 from appliance.evidence import Indication, NamedBytes, Report, SubIndication, verify
 from appliance.evidence.cli import verify_command
 from appliance.evidence.findings import Check, Journal
-from appliance.evidence.letters.pages import judge_page
+from appliance.evidence.letters.pages import MOST_SET, Setter, judge_page
 from appliance.evidence.page_setter import set_page
 from appliance.letters.event import Event, KindReference
 from appliance.letters.kind import LoadedKind, read_kind
@@ -252,6 +252,28 @@ def test_without_typst_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     shown(report((ISSUED, pdf)), "note", "it needs typst")
 
 
+def test_a_file_whose_pages_are_too_large_takes_no_time() -> None:
+    """One event brings much, and each after it has a page that would show all of it."""
+    set_again = []
+
+    def setter(page: LetterPage, inside: bytes, rendering: Rendering) -> bytes:
+        set_again.append(page)
+        return set_page(page, inside, rendering)
+
+    much = FIELDS | {"project": "工" * (MOST_SET // 2)}
+    first = of_kind(BID_BOND, fields=much, value=opened_value())
+    events, after = [first], follow(None, first)
+    sealed = []
+    for _ in range(3):
+        events.append(of_kind(BID_BOND, events[-1], "postpone", fields={"valid_until": "2100-01-31"}))
+        after = follow(after, events[-1])
+        short = msgspec.structs.replace(after, fields=after.fields | {"project": "工"})
+        sealed.append((events[-1], bare(events[-1], short)))
+    found = report((first, honest()), *sealed, setter=setter)
+    assert [one.outcome for one in said(found)] == ["failed", *["note"] * 3]
+    assert len(set_again) == 1
+
+
 def test_who_sets_no_pages_says_so() -> None:
     shown(report((ISSUED, honest()), setter=None), "note", "`cinnabar verify` does")
 
@@ -289,5 +311,5 @@ def test_a_page_changed_anywhere_ends_in_one_finding(at: int, put: bytes, near_e
     at = len(whole) - 1 - at % 20_000 if near_end else at % len(whole)
     broken = whole[:at] + put + whole[at + len(put) :]
     journal = Journal()
-    judge_page(ISSUED, follow(None, ISSUED), broken, BID_BOND, set_page, journal, rehearsal=True)
+    judge_page(ISSUED, follow(None, ISSUED), broken, BID_BOND, Setter(set_page), journal, rehearsal=True)
     assert [one.name for one in journal.checks] == ["page"]

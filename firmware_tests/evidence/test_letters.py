@@ -607,6 +607,8 @@ def test_titles_are_from_the_kinds_file_within() -> None:
         (b"no kind", "cannot be read as a kind"),
         (b"a = " + b"1" * 5_000, "cannot be read as a kind"),
         (b"a = " + b"[" * 5_000, "cannot be read as a kind"),
+        (b"a." * 100_000 + b"a = 1", "a key has too many parts"),
+        (b'["\\"". ' + b"'.' . " * 20_000 + b"a]", "a key has too many parts"),
         (BID_BOND.source + b"#", "is of another kind or version"),
     ],
 )

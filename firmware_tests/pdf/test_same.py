@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 
 import msgspec
 import pytest
@@ -74,6 +75,8 @@ def test_an_overlay_after_the_seal_is_found(institution: Institution) -> None:
         b"<</Type/Annot/Subtype/FreeText/Rect[0 0 0 0]>>",
         b"<</Type/Annot/Subtype/Widget/FT/Sig/Rect[50 400 500 700]>>",
         b"<</Type/Annot/Subtype/Widget/FT/Tx/Rect[0 0 0 0]>>",
+        b"<</Type/Annot/Subtype/Widget/FT/Sig/Rect[500 800 -400 -100]>>",
+        b"<</Type/Annot/Subtype/Widget/FT/Sig/Rect[0 0 0 0]/AA<</PO<</S/JavaScript/JS()>>>>>>",
     ],
 )
 def test_what_is_no_seal_or_stands_elsewhere_is_found(annotation: bytes) -> None:
@@ -84,6 +87,64 @@ def test_what_is_no_seal_or_stands_elsewhere_is_found(annotation: bytes) -> None
     page[b"/Annots"] = b"[%d 0 R]" % update.add(annotation)
     update.put(number, write(page))
     assert same_letter(update.written(b"")[0], render) is Sameness.ADDED
+
+
+def revised(text: bytes, table: bytes, pdf: bytes | None = None, more: bytes = b"") -> bytes:
+    """Another revision: what stands in it, its table's lines, and further members of its trailer."""
+    pdf = pdf or letter()
+    source = Pdf(pdf)
+    pdf += b"" if pdf.endswith(b"\n") else b"\n"
+    trailer = source.trailer | {b"/Size": b"%d" % (source.size + 2), b"/Prev": b"%d" % source.last_table}
+    end = b"trailer\n%b\nstartxref\n%d\n%%%%EOF\n" % (write(trailer)[:-2] + more + b">>", len(pdf + text))
+    return pdf + text + b"xref\n" + table + end
+
+
+def other_page() -> bytes:
+    """Of the page's own number, with other content, as objects that no table leads to."""
+    source = Pdf(letter())
+    (number,) = source.pages()
+    page = source.members(number) | {b"/Contents": b"%d 0 R" % source.size}
+    content = stream({}, b"1 0 0 rg 0 0 600 800 re f")
+    return b"%d 0 obj\n%b\nendobj\n%d 0 obj\n%b\nendobj\n" % (source.size, content, number, write(page))
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        (other_page(), b"0 0\n"),
+        (other_page(), b"9999 1\nbroken for readers \n"),
+        (re.sub(rb"(\d+) 0 obj", rb"\1 %so\n 7 %x\robj", other_page()), b"0 0\n"),
+        (b"trailer <</Root 9999 0 R>>\n", b"0 0\n"),
+        (b"9999 0 obj <</Type/#4fbjStm>> endobj\n", b"0 0\n"),
+    ],
+    ids=["beside the table", "a broken table", "disguised", "another catalogue", "packed objects"],
+)
+def test_what_only_a_reader_that_repairs_would_show_is_found(text: bytes, table: bytes) -> None:
+    assert same_letter(revised(b"", b"0 0\n"), render) is Sameness.SAME
+    assert same_letter(revised(text, table), render) is Sameness.ADDED
+
+
+@pytest.mark.parametrize("dull", [b"1 %", b"%1\n", b"1 ", b"1111111111", b" " * 9 + b"1", b"trailer<<", b"/#4f#4f"])
+def test_what_is_added_is_looked_through_once(dull: bytes) -> None:
+    begun = time.process_time()
+    same_letter(revised(dull * (400_000 // len(dull)), b"0 0\n"), render)
+    assert time.process_time() - begun < 5
+
+
+def test_a_second_table_in_an_older_revision_is_refused() -> None:
+    """Readers go by it, and by the newest trailer alone it is not to be seen."""
+    hybrid = revised(other_page(), b"0 0\n", more=b"/XRefStm 9")
+    with pytest.raises(PdfRefused, match="XRefStm"):
+        same_letter(revised(b"", b"0 0\n", hybrid), render)
+
+
+def test_a_form_in_place_of_the_pages_and_fewer_objects_than_there_were_are_found() -> None:
+    source = Pdf(letter())
+    update = Update(source)
+    update.put(source.root, write(source.members(source.root) | {b"/AcroForm": b"<</Fields[]/XFA(form)>>"}))
+    assert same_letter(update.written(b"")[0], render) is Sameness.ADDED
+    size = b"/Size %d" % (source.size + 2)
+    assert same_letter(revised(b"", b"0 0\n").replace(size, b"/Size 4"), render) is Sameness.ADDED
 
 
 @settings(max_examples=200, deadline=None)

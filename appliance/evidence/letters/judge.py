@@ -30,7 +30,7 @@ from appliance.evidence.letters.approvals import judge_approvals
 from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
 from appliance.evidence.letters.kinds import kinds_of
 from appliance.evidence.letters.layout import Layout, Sealed, read_layout
-from appliance.evidence.letters.pages import SetPage, judge_page
+from appliance.evidence.letters.pages import SetPage, Setter, judge_page
 from appliance.evidence.letters.recorded import JudgedSeal, judge_sealed
 from appliance.evidence.letters.seal_objects import judge_seal_objects
 from appliance.evidence.letters.telling import (
@@ -148,7 +148,7 @@ class _Work:
         self.context = context
         self.accepted = accepted
         self.kinds = kinds_of(layout, kinds, judged.parts[0][1])
-        self.set_page = set_page
+        self.setter = None if set_page is None else Setter(set_page)
         self.disclosed: dict[str, Any] = {}
         self.hidden = 0
         self.files: dict[str, bytes] = {}
@@ -215,7 +215,7 @@ class _Work:
         judge_seal_objects(event, beside, sealed.seal, _instant(event.at), self.context, journal)
         if DOCUMENT in beside:
             judge_page(
-                event, step.after, beside[DOCUMENT], self.kinds.get(event.kind.digest), self.set_page, journal,
+                event, step.after, beside[DOCUMENT], self.kinds.get(event.kind.digest), self.setter, journal,
                 rehearsal=self.context.trust.document.rehearsal,
             )  # fmt: skip
         disclosed = self._disclosures(event, sealed, journal)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -20,6 +21,11 @@ SetPage: TypeAlias = Callable[[LetterPage, bytes, Rendering], bytes]
 """Sets a page with the event inside (its canonical JSON), from the template, at the time and by what the rendering
 says. Raises CinnabarError where it cannot."""
 
+MOST_SET: Final = 8 * 1024 * 1024
+"""Characters on the pages of one file: half a minute, and two gigabytes of memory. A box sets a page of what
+came to it in a few requests; in a file that somebody made up each event repeats what one of them brought."""
+_A_CELL: Final = 25
+"""A table's cell costs as much as so many characters."""
 _UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 """What becomes of a page whose event is not one that its kind has."""
 
@@ -32,19 +38,39 @@ class PageNotSet(CinnabarError):
     title = "The page cannot be set"
 
 
+@dataclass
+class Setter:
+    """Sets the pages of one file again, as long as they are no more than that is done for."""
+
+    set_page: SetPage
+    left: int = MOST_SET
+
+    def check(self) -> None:
+        """Raises PageNotSet."""
+        if self.left < 0:
+            raise PageNotSet("the pages of one file are set again up to a size, and these are larger")
+
+    def set(self, page: LetterPage, event: bytes, rendering: Rendering) -> bytes:
+        """As `set_page`. Raises CinnabarError."""
+        cells = sum(len(table.columns) * len(table.rows) for table in page.tables)
+        self.left -= len(page.json()) + _A_CELL * cells
+        self.check()
+        return self.set_page(page, event, rendering)
+
+
 def judge_page(
     event: Event,
     after: LetterState,
     pdf: bytes,
     kind: LoadedKind | None,
-    set_page: SetPage | None,
+    setter: Setter | None,
     journal: Journal,
     *,
     rehearsal: bool,
 ) -> None:
-    """Enter whether the page shows what the event says. `after`: the letter's state after it; `set_page`: None where
+    """Enter whether the page shows what the event says. `after`: the letter's state after it; `setter`: None where
     this verifier sets no pages; `rehearsal`: whether the trust bundle is one's."""
-    if set_page is None:
+    if setter is None:
         journal.note("page", "The page was not compared with the event: `cinnabar verify` does.")
         return
     try:
@@ -56,8 +82,9 @@ def judge_page(
         if circumstances is None or kind is None or circumstances.rules != PAGE_RULES:
             _enter_why_not(circumstances, journal)
             return
+        setter.check()
         page = _page(event, after, kind, circumstances)
-        found = same_letter(pdf, lambda rendering: set_page(page, event.canonical(), rendering))
+        found = same_letter(pdf, lambda rendering: setter.set(page, event.canonical(), rendering))
     except PdfRefused as error:
         journal.refuse(
             "page", SubIndication.SIG_CONSTRAINTS_FAILURE,
