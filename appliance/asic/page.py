@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape as html
-from typing import Any
+from typing import Any, Final
 
 from appliance.asic.chain import Line, Step
 from appliance.letters.kind import Bilingual, Kind
@@ -25,6 +26,13 @@ _WARNING = (
     '<span lang="zh-Hans"><strong>本页不是证据。</strong>本页无人签名，验证程序也不读取它。请用 '
     "<code>cinnabar verify</code> 或 verifier.html 页面验证整个文件。</span></p>\n"
 )
+_MOVES: Final[Mapping[str, str]] = {
+    "open": "opened 设立",
+    "raise": "raised 增加",
+    "lower": "lowered 减少",
+    "close": "closed 结清",
+    "split": "split 拆分",
+}
 
 
 def page_for_people(line: Line, kind: Kind | None = None) -> bytes:
@@ -41,25 +49,33 @@ def page_for_people(line: Line, kind: Kind | None = None) -> bytes:
         rows.append(("Balance 余额", f"{print_amount(state.balance, state.currency)} {state.currency}"))
     if state.origin is not None:
         rows.append(("Split off from 拆分自", state.origin))
-    rows += [(_label(kind, name), _value(value)) for name, value in sorted(state.fields.items())]
+    rows += [(_label(kind, name), _value(value)) for name, value in _in_order(state.fields, kind)]
     return "".join(
         (
             _HEAD, _WARNING, f"<h1>{_text(title)}</h1>\n<table>\n",
             *(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>\n" for name, value in rows),
             "</table>\n<table>\n<tr><th>#</th><th>Event 事件</th><th>Time 时间 (UTC)</th><th>State 状态</th>"
             "<th>Value 金额</th><th>By 申请方</th></tr>\n",
-            *(_row(step, kind) for step in line.steps),
+            *(_row(step, kind, line.steps[0].event.letter) for step in line.steps),
             "</table>\n</body></html>\n",
         )
     ).encode()  # fmt: skip
 
 
-def _row(step: Step, kind: Kind | None) -> str:
+def _in_order(fields: Mapping[str, Any], kind: Kind | None) -> list[tuple[str, Any]]:
+    """As the kind has them, which is how the letter's page has them too."""
+    places = {} if kind is None else {name: place for place, name in enumerate(kind.fields)}
+    return sorted(fields.items(), key=lambda one: (places.get(one[0], len(places)), one[0]))
+
+
+def _row(step: Step, kind: Kind | None, first: str) -> str:
     event = step.event
     rule = kind.events.get(event.event) if kind is not None else None
-    value = "" if event.value is None else f"{event.value.move} {event.value.amount} {event.value.currency}"
+    value = "" if event.value is None else f"{_MOVES[event.value.move]} {event.value.amount} {event.value.currency}"
     cells = (
-        str(event.number), _titled(rule.title if rule is not None else None, event.event), event.at,
+        str(event.number) if event.letter == first else f"{event.number} ({event.letter[:8]}…)",
+        _titled(rule.title if rule is not None else None, event.event),
+        event.at.replace("T", " ").removesuffix("Z"),
         _state(kind, event.state), value, f"{event.actor.application} ({event.actor.tenant})",
     )  # fmt: skip
     return "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>\n"
@@ -80,6 +96,8 @@ def _label(kind: Kind | None, name: str) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, dict) and "name" in value and set(value) <= {"id", "name"}:
+        return " ".join(str(value[one]) for one in ("name", "id") if one in value)
     if isinstance(value, dict):
         return " ".join(str(one) for _, one in sorted(value.items()))
     if isinstance(value, list):

@@ -160,6 +160,8 @@ LETTERS: Final[dict[str, str]] = {
     "Approvals of events of this format do not name their step: which each was for is the seal's word.":
         "此格式事件的审批未注明步骤：各审批所属步骤仅由签章说明。",
     "Step {0}, approver {1}: {2}": "第 {0} 步，审批人 {1}：{2}",
+    "card of {0} in the constitution {1}": "{0} 的智能卡，载于章程 {1}",
+    "passkey of {0} in the constitution {1}": "{0} 的通行密钥，载于章程 {1}",
     "the newest event in the file": "文件中最新的事件",
 }  # fmt: skip
 

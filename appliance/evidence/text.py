@@ -7,7 +7,7 @@ from rich.text import Text
 
 from appliance.evidence.findings import Check, Indication
 from appliance.evidence.language import Language, say, translated
-from appliance.evidence.letters.facts import LetterFacts
+from appliance.evidence.letters.facts import LetterFacts, Title, number_of
 from appliance.evidence.report import FileReport, Report
 
 _STYLES = {
@@ -92,8 +92,8 @@ class _Printer:
         """How the letter stands, and its events one a line; --report tells it all."""
         rows = [
             ("Letter", letter.letter),
-            ("Kind", f"{letter.kind} {letter.kind_version}"),
-            ("State", letter.state),
+            ("Kind", f"{self._title(letter.kind_title, letter.kind)} {letter.kind_version}"),
+            ("State", self._title(letter.state_title, letter.state)),
             ("Balance", letter.balance),
             ("Sealed by", ", ".join(letter.events[-1].signers)),
         ]
@@ -102,7 +102,11 @@ class _Printer:
                 _line(self._console, f"  {self._text('{0}: ', self._text(name))}{value}")
         for one in letter.events:
             move = f"  {self._text(one.move)} {one.amount}" if one.move else ""
-            _line(self._console, f"    {one.number}  {one.at}  {one.event}  {one.state}{move}")
+            event, state = self._title(one.title, one.event), self._title(one.state_title, one.state)
+            _line(self._console, f"    {number_of(one, letter)}  {one.at}  {event}  {state}{move}")
+
+    def _title(self, title: Title | None, name: str) -> str:
+        return name if title is None else f"{title.en if self._language == 'en' else title.zh} ({name})"
 
     def _check(self, check: Check) -> None:
         sign, style = _SIGNS[check.outcome]

@@ -8,7 +8,7 @@ import msgspec
 
 from appliance.evidence.findings import Indication
 from appliance.evidence.language import Language, say, translated
-from appliance.evidence.letters.facts import ApprovalFact, EventFact, FieldFact, LetterFacts, Title, place_of
+from appliance.evidence.letters.facts import ApprovalFact, EventFact, FieldFact, LetterFacts, Title, number_of, place_of
 from appliance.evidence.report import FileReport, Report
 
 MEANINGS = {
@@ -134,7 +134,7 @@ class _Teller:
             ["State", self._title(letter.state_title, letter.state)],
             ["Balance", letter.balance],
             ["Sealed by", ", ".join(letter.events[-1].signers)],
-            ["Newest event in the file", f"{letter.events[-1].number}, {letter.changed}"],
+            ["Newest event in the file", f"{number_of(letter.events[-1], letter)}, {letter.changed}"],
             ["Its SHA-256", letter.head],
             ["Hidden fields not shown", str(letter.hidden) if letter.hidden else ""],
         ]
@@ -154,10 +154,10 @@ class _Teller:
         yield self._heading("Events")
         names = ("Number", "Event", "Time", "State", "Value", "Balance", "Asked by", "Verdict")
         yield Block(
-            form="table", rows=[[self._say(one) for one in names], *(self._event(one) for one in letter.events)]
+            form="table", rows=[[self._say(one) for one in names], *(self._event(one, letter) for one in letter.events)]
         )
         for one in letter.events:
-            yield from self._details(one)
+            yield from self._details(one, letter)
         if letter.court is not None:
             yield self._heading("Court package")
             yield Block(form="facts", rows=[[one.name, f"SHA-256 {one.sha256}"] for one in letter.court.parts])
@@ -169,15 +169,15 @@ class _Teller:
     def _fields(self, fields: list[FieldFact]) -> str:
         return "; ".join(" = ".join(self._field(one)) for one in fields)
 
-    def _event(self, event: EventFact) -> list[str]:
+    def _event(self, event: EventFact, letter: LetterFacts) -> list[str]:
         value = f"{self._say(event.move)} {event.amount}" if event.move else ""
         return [
-            str(event.number), self._title(event.title, event.event), event.at,
+            number_of(event, letter), self._title(event.title, event.event), event.at,
             self._title(event.state_title, event.state), value, event.balance,
             f"{event.application} ({event.tenant})", event.indication.value,
         ]  # fmt: skip
 
-    def _details(self, event: EventFact) -> Iterator[Block]:
+    def _details(self, event: EventFact, letter: LetterFacts) -> Iterator[Block]:
         rows = [["Sealed by", ", ".join(event.signers)], ["Signature time-stamp", event.stamped]]
         if event.existed_no_later_than:
             rows.append(["Existed no later than", f"{event.existed_no_later_than} ({self._word(event.said_by)})"])
@@ -191,7 +191,7 @@ class _Teller:
         told += [self._field(one) for one in (*event.changed, *event.data)]
         told += [[self._say("Approval"), self._approval(one)] for one in event.approvals]
         title = self._title(event.title, event.event)
-        yield Block(form="heading", style="3", text=f"{self._say('Event')} {event.number}: {title}")
+        yield Block(form="heading", style="3", text=f"{self._say('Event')} {number_of(event, letter)}: {title}")
         yield Block(form="facts", rows=told)
 
     def _approval(self, approval: ApprovalFact) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from appliance.letters.kind import Event, Field, Kind, LoadedKind
+from appliance.quoting import escape
 
 _TYPES = {
     "text": ("text", "文本"),
@@ -86,6 +87,21 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
         yield f"{say('Counted', '额度')} {name}: {of(quota.title)} ({quota.measure}, {quota.period}{by}{at}{group})"
     if kind.metered_by is not None:
         yield f"{say('Metered for', '计费对象')} {kind.metered_by}"
+    if kind.public:
+        told = ", ".join(kind.public)
+        yield say(
+            f"Public to whoever has its code and {kind.second}: {told}", f"公开查验，凭编号与 {kind.second}：{told}"
+        )
+    if kind.pair is not None:
+        pair, since = " + ".join(kind.pair.fields), kind.pair.from_
+        yield say(
+            f"Found without its code by {pair}" + ("" if since is None else f"; from {since}"),
+            f"无编号查验，凭 {pair}" + ("" if since is None else f"；起始时间 {since}"),
+        )
+    zone, years = kind.zone, kind.retention_years
+    yield say(
+        f"Dates of the zone {zone}; {years} years of keeping promised", f"日期按时区 {zone}；机构承诺保存 {years} 年"
+    )
 
 
 def describe_event(event: Event, language: str = "en", kind: Kind | None = None) -> list[str]:
@@ -115,6 +131,10 @@ def _field(field: Field, place: int) -> str:
         parts.append(f">= {field.least}")
     if field.most is not None:
         parts.append(f"<= {field.most}")
+    if field.pattern is not None:
+        parts.append(escape(field.pattern))
+    if field.identified:
+        parts.append(("with its id", "须有标识")[place])
     if not field.required:
         parts.append(("not required", "非必填")[place])
     if field.confidentiality != "clear":
@@ -151,7 +171,8 @@ def _event(event: Event, place: int, states: Mapping[str, str]) -> Iterator[str]
         for one in condition.compare:
             yield f"  {one.own} {one.is_} {one.theirs}" + (f" ({' / '.join(one.of)})" if one.of else "")
         if condition.serves is not None:
-            yield f"  serves as {condition.serves.name}: at most {condition.serves.at_most}"
+            name, most = condition.serves.name, condition.serves.at_most
+            yield (f"  serves as {name}: at most {most}", f"  用于 {name}：至多 {most}")[place]
     if event.automatic:
         yield ("the box does it by itself", "到时由系统自动执行")[place]
     if event.refusal == "sealed":

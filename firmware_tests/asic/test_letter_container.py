@@ -232,3 +232,11 @@ def test_a_changed_manifest_says_something_else_or_nothing(place: int, mask: int
     # What is read is what an XML library reads.
     root = etree.fromstring(bytes(changed), etree.XMLParser(resolve_entities=False, no_network=True))
     assert len(root) == 1 + len(found.references)
+
+
+def test_the_page_for_people_tells_moves_in_both_languages_and_whose_an_event_is() -> None:
+    page = read_container(evidence(split_letter(1)))["META-INF/for-people.html"].decode()
+    assert "<td>opened 设立 500000.00 CNY</td>" in page
+    assert "<td>split 拆分 500000.00 CNY</td>" in page
+    assert f"<td>2 ({PART[:8]}…)</td>" in page
+    assert "T13:" not in page

@@ -17,10 +17,12 @@ from appliance.evidence import NamedBytes, Report, verify
 from appliance.evidence.browser import verifier_page
 from appliance.evidence.cli import verify_command
 from appliance.evidence.language import CHINESE, LANGUAGES, Language
+from appliance.evidence.letters.facts import LetterFacts, number_of
 from appliance.evidence.page import report_page
 from appliance.evidence.printed import printed_report
 from firmware_tests.evidence.letters import (
     NOW,
+    PART,
     event,
     evidence,
     office,
@@ -92,6 +94,24 @@ def test_what_failed_is_told_first() -> None:
     assert page.index("TOTAL-FAILED") < page.index("it was changed")
     assert "Chain of title" not in page
     assert "Chain of title" in report_page(report(evidence(split_letter(1))), "en").decode()
+
+
+def test_an_event_of_a_letter_that_was_split_off_is_told_with_its_letter() -> None:
+    made = report(evidence(split_letter(1)))
+    told = made.files[0].letter
+    assert isinstance(told, LetterFacts)
+    assert [number_of(one, told) for one in told.events] == ["1", "2", f"2 ({PART[:8]}…)"]
+    assert f"2 ({PART[:8]}…)" in report_page(made, "zh-Hans").decode()
+
+
+def test_fields_stand_in_the_order_of_their_kind_and_parties_by_name() -> None:
+    told = in_full().files[0].letter
+    assert isinstance(told, LetterFacts)
+    names = [one.name for one in told.fields if one.form == "clear"]
+    assert names == [name for name in BID_BOND.kind.fields if name in names]
+    bidder = next(one.value for one in told.fields if one.name == "bidder")
+    assert bidder.startswith(FIELDS["bidder"]["name"])
+    assert "name:" not in bidder
 
 
 def test_every_label_of_a_kinds_letter_has_its_translation() -> None:

@@ -175,7 +175,7 @@ def test_a_hidden_field_is_shown_to_whom_it_is_disclosed() -> None:
     chain = hiding()
     shut, opened = facts(check(evidence(chain))), facts(check(evidence(chain, disclosed=["bidder"])))
     assert (shut.hidden, shut.fields) == (1, [])
-    assert (opened.hidden, opened.fields[0].value) == (0, "id: 1, name: 某公司")
+    assert (opened.hidden, opened.fields[0].value) == (0, "某公司 (1)")
     assert check(lying(chain)).indication is FAILED
 
 

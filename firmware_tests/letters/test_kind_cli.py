@@ -63,6 +63,17 @@ def test_a_kind_says_whose_an_event_is() -> None:
     assert "holder：仅限代表 holder 的应用" in run("show", "credit-voucher", "--language", "zh").output
 
 
+def test_a_kind_says_what_anybody_is_told_and_how_it_is_found() -> None:
+    english, chinese = (run("show", "bid-bond", "--language", one).output for one in ("en", "zh"))
+    assert "Public to whoever has its code and tender_code: tender_code, amount, valid_until" in english
+    assert "Found without its code by bidder.name + tender_code; from opening" in english
+    assert "公开查验，凭编号与 tender_code：" in chinese
+    assert "无编号查验，凭 bidder.name + tender_code；起始时间 opening" in chinese
+    assert "Tender code: text, [A-Za-z0-9-]+" in english
+    assert "party, with its id" in english
+    assert "serves as" not in "".join(run("show", one, "--language", "zh").output for one in shipped())
+
+
 def test_a_kind_in_chinese_names_states_and_moves_in_chinese() -> None:
     shown = run("show", "credit-voucher", "--language", "zh").output
     found = read_kind(shipped()["credit-voucher"]).kind

@@ -84,7 +84,7 @@ def test_a_code_as_people_type_it(client: Client, anybody: httpx.Client) -> None
         for page in (anybody.get(path), anybody.post(path, data={"second": str(fields["tender_code"])})):
             assert page.status_code == 404
             assert page.headers["content-type"] == "text/html; charset=utf-8"
-            assert "这不是文书编号" in page.text
+            assert "这不是函件编号" in page.text
             assert "<script" not in page.text
 
 

@@ -274,7 +274,8 @@ class IntakeRunner(Background):
 
         async def settle(most: int) -> None:
             while len(underway) > most:
-                await underway.popleft()
+                await underway[0]
+                underway.popleft()
 
         try:
             while decided < run["rows"] and loop.time() < ends and not self._stopping:
@@ -301,8 +302,10 @@ class IntakeRunner(Background):
                 decided += len(made.items)
             await settle(0)
         except BaseException:
-            # What came first says why; each of the others counts what it loses.
-            await asyncio.gather(*underway, return_exceptions=True)
+            # The earliest slice that was not taken says why; each of the others counts what it loses.
+            for lost in await asyncio.gather(*underway, return_exceptions=True):
+                if isinstance(lost, BaseException):
+                    raise lost from None
             raise
         finally:
             if coming is not None:

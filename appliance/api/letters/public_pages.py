@@ -44,7 +44,7 @@ dt { color: var(--quiet) } dd { margin: 0; overflow-wrap: anywhere }
 
 _CODE_FORM: Final = (
     '<form method="get" action="/" autocomplete="off">'
-    '<label for="code">文书所载的编号<br><span class="en" lang="en">The code on the letter\'s page</span></label>'
+    '<label for="code">函件所载的编号<br><span class="en" lang="en">The code on the letter\'s page</span></label>'
     '<input id="code" name="code" class="code" required maxlength="200">'
     '<button type="submit">继续 <span lang="en">Go on</span></button></form>'
 )
@@ -63,34 +63,34 @@ def start_page(kinds: Sequence[tuple[str, Bilingual]], rehearsal: bool) -> bytes
         '<p>按两项要素查验：<br><span class="en" lang="en">By two of the letter\'s fields:</span></p>'
         f"<ul>{links}</ul>"
     )
-    return _page("核验文书", "Check a letter", rehearsal, _CODE_FORM + (by_pair if links else "") + _find_forms(None))
+    return _page("核验函件", "Check a letter", rehearsal, _CODE_FORM + (by_pair if links else "") + _find_forms(None))
 
 
 def no_code_page(rehearsal: bool) -> bytes:
     """What was typed is no code of any letter."""
     said = (
-        '<p class="state" role="alert">这不是文书编号：编号为 32 位，由数字 0–9 和字母 a–f 组成。'
+        '<p class="state" role="alert">这不是函件编号：编号为 32 位，由数字 0–9 和字母 a–f 组成。'
         '<br><span class="en" lang="en">This is no letter\'s code: a code has 32 characters, 0 to 9 and a to f.'
         "</span></p>"
     )
-    return _page("核验文书", "Check a letter", rehearsal, said + _CODE_FORM)
+    return _page("核验函件", "Check a letter", rehearsal, said + _CODE_FORM)
 
 
 def form_page(code: str, rehearsal: bool) -> bytes:
     """Asks for the second field."""
-    return _page("核验文书", "Check a letter", rehearsal, _form(code))
+    return _page("核验函件", "Check a letter", rehearsal, _form(code))
 
 
 def unknown_page(code: str, rehearsal: bool) -> bytes:
     """The code and the field fit no letter; which of them is wrong is not told."""
     said = (
-        '<p class="state" role="alert">没有与该编号和要素相符的文书。'
+        '<p class="state" role="alert">没有与该编号和要素相符的函件。'
         '<br><span class="en" lang="en">There is no letter with this code and this field.</span></p>'
         "<p>请逐字核对后再试；仍不相符的，请向出具机构查询。"
         '<br><span class="en" lang="en">Compare both with the letter and try again. If they still do not fit, ask the '
         "institution that issued it.</span></p>"
     )
-    return _page("核验文书", "Check a letter", rehearsal, said + _form(code))
+    return _page("核验函件", "Check a letter", rehearsal, said + _form(code))
 
 
 def too_often_page(rehearsal: bool) -> bytes:
@@ -99,7 +99,7 @@ def too_often_page(rehearsal: bool) -> bytes:
         '<p class="state" role="alert">查验过于频繁，请稍候片刻再试。'
         '<br><span class="en" lang="en">Too many checks from this address. Wait a moment and try again.</span></p>'
     )
-    return _page("核验文书", "Check a letter", rehearsal, said)
+    return _page("核验函件", "Check a letter", rehearsal, said)
 
 
 class PairLabels(NamedTuple):
@@ -113,17 +113,17 @@ class PairLabels(NamedTuple):
 
 def find_form(pair: PairLabels | None, rehearsal: bool) -> bytes:
     """Asks for the two fields of a kind's pair, where there is one, or for the file."""
-    return _page("核验文书", "Check a letter", rehearsal, _find_forms(pair))
+    return _page("核验函件", "Check a letter", rehearsal, _find_forms(pair))
 
 
 def not_found(pair: PairLabels | None, rehearsal: bool) -> bytes:
     """Nothing that may be told fits."""
     said = (
-        '<p class="state" role="alert">没有与所填要素或文件相符、且可公开查验的文书。'
+        '<p class="state" role="alert">没有与所填要素或文件相符、且可公开查验的函件。'
         '<br><span class="en" lang="en">There is no letter with these fields, or of this file, that may be told.'
         "</span></p>"
     )
-    return _page("核验文书", "Check a letter", rehearsal, said + _find_forms(pair))
+    return _page("核验函件", "Check a letter", rehearsal, said + _find_forms(pair))
 
 
 def found_page(found: Sequence[FoundLetter], rehearsal: bool) -> bytes:
@@ -139,7 +139,7 @@ def found_page(found: Sequence[FoundLetter], rehearsal: bool) -> bytes:
 def _find_forms(pair: PairLabels | None) -> str:
     by_file = (
         '<form method="post" action="/letters/file" enctype="multipart/form-data">'
-        '<label for="file">上传文书的 PDF 原件或证据文件（.asice）'
+        '<label for="file">上传函件的 PDF 原件或证据文件（.asice）'
         '<br><span class="en" lang="en">The letter\'s PDF, as it was issued, or its evidence file (.asice)</span>'
         f'</label><input id="file" name="file" type="file" required accept="application/pdf,.asice,{ASIC_E}">'
         '<button type="submit">核验文件 <span lang="en">Check the file</span></button></form>'
@@ -190,7 +190,7 @@ def _form(code: str) -> str:
     return (
         f'<p>编号 <span class="en" lang="en">Code</span><br><span class="code">{code}</span></p>'
         f'<form method="post" action="/letters/{code}" autocomplete="off">'
-        '<label for="second">文书所载的第二项要素（如招标编号、订单编号、凭证编号）'
+        '<label for="second">函件所载的第二项要素（如招标编号、订单编号、凭证编号）'
         '<br><span class="en" lang="en">The second field as the letter has it, such as its tender, order or voucher '
         "number</span></label>"
         '<input id="second" name="second" required maxlength="200" autofocus>'

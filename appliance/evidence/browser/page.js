@@ -82,7 +82,11 @@ const line = (value) =>
       ? value.map(line).join("; ")
       : Object.keys(value).sort().join() === "amount,currency"
         ? `${value.amount} ${value.currency}`
-        : Object.keys(value).map((name) => `${name}: ${line(value[name])}`).join(", ")
+        : Object.keys(value).sort().join() === "id,name"
+          ? `${value.name} (${value.id})`
+          : Object.keys(value).join() === "name"
+            ? line(value.name)
+            : Object.keys(value).map((name) => `${name}: ${line(value[name])}`).join(", ")
     : String(value);
 
 async function showTrust() {
@@ -144,7 +148,7 @@ function showLetter(place, letter, indication) {
   place.append(make("h3", say(SAID.fields)), table(fields.map(([name, value, form]) => [shown(name, 80) + form, shown(line(value))]), "facts"));
   const head = ["#", SAID.event, SAID.claims, SAID.state, SAID.value, SAID.by, SAID.verdict].map((one) => (one === "#" ? one : say(one)));
   const told = events.map(({ event, indication: found }) => [
-    String(event.number), shown(event.event, 80), shown(event.at, 40), shown(event.state, 80),
+    event.letter === events[0].event.letter ? String(event.number) : `${event.number} (${event.letter.slice(0, 8)}…)`, shown(event.event, 80), shown(event.at, 40), shown(event.state, 80),
     event.value ? shown(`${say(MOVED[event.value.move])} ${event.value.amount} ${event.value.currency}`, 120) : "",
     shown(`${event.actor.application} (${event.actor.tenant})`, 200),
     make("span", found, COLOURS[found]),

@@ -138,6 +138,7 @@ class LetterFacts(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     state_title: Title | None = None
     events: list[EventFact]
+    """Those of the letters that it was split off from first."""
     head: str
     """SHA-256 of the newest event."""
     balance: str
@@ -151,3 +152,9 @@ class LetterFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How many digests of hidden fields stand in the events without a disclosure in the file."""
     title_chain: list[Holding]
     court: CourtFact | None = None
+
+
+def number_of(event: EventFact, letter: LetterFacts) -> str:
+    """Each letter counts its own events: of one that was split off the number is told with the letter's id."""
+    first = letter.events[0].letter
+    return str(event.number) if event.letter == first else f"{event.number} ({event.letter[:8]}…)"

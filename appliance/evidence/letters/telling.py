@@ -46,14 +46,22 @@ def field_facts(values: Mapping[str, Any], declared: Mapping[str, Field], form: 
             name=said(name), form=form, value=said(_line(value)),
             title=title(declared[name].label) if name in declared else None,
         )
-        for name, value in sorted(values.items())
+        for name, value in _in_order(values, declared)
     ]  # fmt: skip
+
+
+def _in_order(values: Mapping[str, Any], declared: Mapping[str, Field]) -> list[tuple[str, Any]]:
+    """As the kind has them, which is how the letter's page has them too."""
+    places = {name: place for place, name in enumerate(declared)}
+    return sorted(values.items(), key=lambda one: (places.get(one[0], len(places)), one[0]))
 
 
 def _line(value: Any) -> str:
     if isinstance(value, dict):
         if set(value) == {"amount", "currency"}:
             return f"{value['amount']} {value['currency']}"
+        if "name" in value and set(value) <= {"id", "name"}:
+            return f"{value['name']} ({value['id']})" if "id" in value else str(value["name"])
         return ", ".join(f"{name}: {_line(one)}" for name, one in sorted(value.items()))
     if isinstance(value, list):
         return "; ".join(_line(one) for one in value)
