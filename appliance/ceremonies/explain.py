@@ -34,8 +34,8 @@ from appliance.certificate_reading import read_certificate
 from appliance.letter_limits import LimitsRefused, TariffFile, read_terms
 from appliance.letter_limits.words import describe
 from appliance.letters.errors import KindRefused
-from appliance.letters.kind import read_kind
-from appliance.letters.words import describe_event
+from appliance.letters.kind import Bilingual, read_kind
+from appliance.letters.words import describe_event, describe_field, describe_rules
 from appliance.quoting import escape, quote
 
 Language = Literal["en", "zh-Hans"]
@@ -348,7 +348,8 @@ class _Voice:
         )
 
     def kind(self, file: str) -> list[Fact]:
-        """What a kind is, what may happen to its letters, and the digest by which its file is known."""
+        """What a kind is, what stands in its letters, what may happen to them, what holds for all of them, and the
+        digest by which its file is known."""
         text = file.encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(text).hexdigest()
         words = digest_words(digest, _WORD_LISTS[self.language])
@@ -358,14 +359,21 @@ class _Voice:
         except KindRefused:
             broken = self.say("kind_broken") + self.say("colon") + self.quote(file)
             return [Fact(self.say("kind_of_letter"), broken), *named]
-        title = self.quote(kind.title.en if self.language == "en" else kind.title.zh)
-        shown = self.say("kind", id=kind.id, version=kind.version, title=title)
-        events = []
+        language = "en" if self.language == "en" else "zh"
+
+        def of(text: Bilingual) -> str:
+            return self.quote(text.en if language == "en" else text.zh)
+
+        shown = self.say("kind", id=kind.id, version=kind.version, title=of(kind.title))
+        facts = [Fact(self.say("kind_of_letter"), shown), *named, Fact(self.say("kind_about"), of(kind.about))]
+        for name, field in kind.fields.items():
+            said = escape(f"{name}; {describe_field(field, language)}", longest=None)
+            facts.append(Fact(self.say("kind_field", title=of(field.label)), said))
         for event in kind.events.values():
-            label = self.quote(event.title.en if self.language == "en" else event.title.zh)
-            said = escape("; ".join(describe_event(event, "en" if self.language == "en" else "zh")), longest=None)
-            events.append(Fact(self.say("kind_event", title=label), said))
-        return [Fact(self.say("kind_of_letter"), shown), *named, *events]
+            said = escape("; ".join(describe_event(event, language, kind)), longest=None)
+            facts.append(Fact(self.say("kind_event", title=of(event.title)), said))
+        rules = describe_rules(kind, language)
+        return facts + [Fact(self.say("kind_rule"), escape(rule, longest=None)) for rule in rules]
 
     def terms(self, file: str) -> list[Fact]:
         """What limits or a tariff say, line by line, and the digest by which the file is known."""

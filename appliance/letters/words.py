@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from appliance.letters.kind import Event, Field, Kind, LoadedKind
+from appliance.letters.kind import Bilingual, Event, Field, Kind, LoadedKind
 from appliance.quoting import escape
 
 _TYPES = {
@@ -47,8 +47,8 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
     def say(*words: str) -> str:
         return words[place]
 
-    def of(label: object) -> str:
-        return str(getattr(label, ("en", "zh")[place]))
+    def of(label: Bilingual) -> str:
+        return (label.en, label.zh)[place]
 
     version = say(f"version {kind.version}", f"第{kind.version}版")
     yield f"{of(kind.title)}  ({kind.id}, {version})"
@@ -60,9 +60,6 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
     yield say("Fields", "字段")
     for name, field in kind.fields.items():
         yield f"  {name:<18} {of(field.label)}: {_field(field, place)}"
-    if kind.value is not None:
-        rule = {"balance": ("a balance", "余额"), "divisible": ("divisible", "可拆分")}[kind.value.rule][place]
-        yield f"  {say('Its value', '价值')}: {of(kind.fields[kind.value.amount].label)}, {rule}"
     yield ""
     yield say("States", "状态")
     for name, state in kind.states.items():
@@ -74,6 +71,25 @@ def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
         yield f"  {name:<18} {of(event.title)}: {first}"
         for line in rest:
             yield f"  {'':<18}   {line}"
+    yield ""
+    yield from _rules(kind, place)
+
+
+def describe_rules(kind: Kind, language: str = "en") -> list[str]:
+    """What holds for all its letters, whatever happens to them, a line each."""
+    return list(_rules(kind, 1 if language == "zh" else 0))
+
+
+def _rules(kind: Kind, place: int) -> Iterator[str]:
+    def say(*words: str) -> str:
+        return words[place]
+
+    def of(label: Bilingual) -> str:
+        return (label.en, label.zh)[place]
+
+    if kind.value is not None:
+        rule = {"balance": ("a balance", "余额"), "divisible": ("divisible", "可拆分")}[kind.value.rule][place]
+        yield f"{say('Its value', '价值')}: {of(kind.fields[kind.value.amount].label)}, {rule}"
     for name, unique in kind.unique.items():
         scope = "" if unique.scope == "tenant" else f" {say('in', '范围')} {unique.scope}"
         share = f"; {say('shared up to', '共享额度')} {unique.capacity}" if unique.capacity else ""
@@ -147,7 +163,7 @@ def _event(event: Event, place: int, states: Mapping[str, str]) -> Iterator[str]
         yield (f"{role}: only who acts for its {name}", f"{role}：仅限代表 {name} 的应用")[place]
     if event.data:
         yield ("needs: ", "数据：")[place] + ", ".join(event.data)
-    if event.fields and event.from_:
+    if event.fields:
         yield ("sets: ", "设置：")[place] + ", ".join(event.fields)
     if event.value is not None:
         emptied = f" -> {states.get(event.value.emptied, event.value.emptied)}" if event.value.emptied else ""
