@@ -33,6 +33,12 @@ class Line:
     """How each letter of the line stood when it began, the first letter first."""
 
 
+def number_told(number: int, letter: str, first: str) -> str:
+    """An event's number for people: each letter counts its own events, so that of a letter that was split off is told
+    with its id. `first`: the first letter of the line."""
+    return str(number) if letter == first else f"{number} ({letter[:8]}…)"
+
+
 def follow_line(events: Sequence[Event], letter: str) -> Line:
     """Follow the events, oldest first, to the letter with this id. A letter that was split off begins with its
     parent's event; no event of the parent stands after that one. Raises EventDamaged."""

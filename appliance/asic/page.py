@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from html import escape as html
 from typing import Any, Final
 
-from appliance.asic.chain import Line, Step
+from appliance.asic.chain import Line, Step, number_told
+from appliance.letters.fields import as_declared
 from appliance.letters.kind import Bilingual, Kind
 from appliance.letters.money import print_amount
 from appliance.quoting import escape
@@ -49,7 +50,8 @@ def page_for_people(line: Line, kind: Kind | None = None) -> bytes:
         rows.append(("Balance 余额", f"{print_amount(state.balance, state.currency)} {state.currency}"))
     if state.origin is not None:
         rows.append(("Split off from 拆分自", state.origin))
-    rows += [(_label(kind, name), _value(value)) for name, value in _in_order(state.fields, kind)]
+    declared = kind.fields if kind is not None else {}
+    rows += [(_label(kind, name), _value(value)) for name, value in as_declared(state.fields, declared)]
     return "".join(
         (
             _HEAD, _WARNING, f"<h1>{_text(title)}</h1>\n<table>\n",
@@ -62,18 +64,12 @@ def page_for_people(line: Line, kind: Kind | None = None) -> bytes:
     ).encode()  # fmt: skip
 
 
-def _in_order(fields: Mapping[str, Any], kind: Kind | None) -> list[tuple[str, Any]]:
-    """As the kind has them, which is how the letter's page has them too."""
-    places = {} if kind is None else {name: place for place, name in enumerate(kind.fields)}
-    return sorted(fields.items(), key=lambda one: (places.get(one[0], len(places)), one[0]))
-
-
 def _row(step: Step, kind: Kind | None, first: str) -> str:
     event = step.event
     rule = kind.events.get(event.event) if kind is not None else None
     value = "" if event.value is None else f"{_MOVES[event.value.move]} {event.value.amount} {event.value.currency}"
     cells = (
-        str(event.number) if event.letter == first else f"{event.number} ({event.letter[:8]}…)",
+        number_told(event.number, event.letter, first),
         _titled(rule.title if rule is not None else None, event.event),
         event.at.replace("T", " ").removesuffix("Z"),
         _state(kind, event.state), value, f"{event.actor.application} ({event.actor.tenant})",

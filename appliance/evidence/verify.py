@@ -64,8 +64,8 @@ def verify(
     `now_us` is the validation time in microseconds since the epoch; it decides whether the bundle has expired, and
     stands for the signing time where nothing shows an earlier one (EN 319 102-1, clause 5.5). `digests` stand for
     documents that are not given; `nonce` is what every stamp must answer; `genesis` the SHA-256 of the constitution
-    that ceremonies are followed from, where the trust bundle names none; `kinds` give titles to letters whose file
-    lacks its kind's; `set_page` sets letters' pages again, so that they are compared with their events. Raises TooMuch;
+    that ceremonies are followed from, where the trust bundle names none; `kinds` are those of letters whose file lacks
+    its kind's; `set_page` sets letters' pages again, so that they are compared with their events. Raises TooMuch;
     whatever is wrong with a file stands in the report.
     """
     if len(files) + len(digests) > VERIFIED_FILES:

@@ -65,6 +65,12 @@ def plain_text(value: Any, longest: int) -> str:
     return value
 
 
+def as_declared(values: Mapping[str, Any], declared: Mapping[str, Field]) -> list[tuple[str, Any]]:
+    """Values for people: in the order in which their kind has them, as on the letter's page."""
+    places = {name: place for place, name in enumerate(declared)}
+    return sorted(values.items(), key=lambda one: (places.get(one[0], len(places)), one[0]))
+
+
 def moment(text: str, zone: str, *, end: bool = False) -> int:
     """Microseconds since the epoch of a time, or of the first or last microsecond of a date in `zone`."""
     if _DATE.match(text):

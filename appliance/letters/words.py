@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from appliance.letters.kind import Bilingual, Event, Field, Kind, LoadedKind
 from appliance.quoting import escape
@@ -41,15 +41,15 @@ def describe(loaded: LoadedKind, language: str = "en") -> str:
     return "\n".join(_lines(loaded, 1 if language == "zh" else 0))
 
 
+def _voice(place: int) -> tuple[Callable[..., str], Callable[[Bilingual], str]]:
+    """What picks of words, and of a label, those of a language."""
+    return lambda *words: words[place], lambda label: (label.en, label.zh)[place]
+
+
 def _lines(loaded: LoadedKind, place: int) -> Iterator[str]:
     kind = loaded.kind
 
-    def say(*words: str) -> str:
-        return words[place]
-
-    def of(label: Bilingual) -> str:
-        return (label.en, label.zh)[place]
-
+    say, of = _voice(place)
     version = say(f"version {kind.version}", f"第{kind.version}版")
     yield f"{of(kind.title)}  ({kind.id}, {version})"
     yield of(kind.about)
@@ -81,12 +81,7 @@ def describe_rules(kind: Kind, language: str = "en") -> list[str]:
 
 
 def _rules(kind: Kind, place: int) -> Iterator[str]:
-    def say(*words: str) -> str:
-        return words[place]
-
-    def of(label: Bilingual) -> str:
-        return (label.en, label.zh)[place]
-
+    say, of = _voice(place)
     if kind.value is not None:
         rule = {"balance": ("a balance", "余额"), "divisible": ("divisible", "可拆分")}[kind.value.rule][place]
         yield f"{say('Its value', '价值')}: {of(kind.fields[kind.value.amount].label)}, {rule}"

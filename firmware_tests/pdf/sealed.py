@@ -23,6 +23,9 @@ from appliance.pdf import (
     seal_place,
     with_validation_data,
 )
+from appliance.pdf.reader import Pdf
+from appliance.pdf.syntax import write
+from appliance.pdf.update import Update, stream
 from appliance.seals import SealProfile
 from firmware_tests.others.openssl_tsa import OpenSslTsa
 from firmware_tests.pdf.letters import bench_page, request_of
@@ -41,6 +44,18 @@ def picture() -> SealPicture:
 @functools.cache
 def letter(seed: int = 1) -> bytes:
     return render_letter(request_of(bench_page(seed), seed))
+
+
+def covered(pdf: bytes) -> bytes:
+    """With white drawn over its page, by an update."""
+    source = Pdf(pdf)
+    update = Update(source)
+    (number,) = source.pages()
+    page = source.members(number)
+    cover = update.add(stream({}, b"1 1 1 rg 0 0 600 800 re f"))
+    page[b"/Contents"] = b"[" + page[b"/Contents"] + b" %d 0 R]" % cover
+    update.put(number, write(page))
+    return update.written(b"")[0]
 
 
 class Institution:

@@ -1,7 +1,7 @@
 """Carries intake runs on: whichever worker holds one reads its file, decides its rows by slices, and gives it back.
 
 A run's state, progress and place in its file are the recorder's, so that a worker that dies leaves nothing behind: its
-lease ends and another one goes on at the first undecided row. A run is given back after a few slices, so that other
+lease ends and another one goes on at the first undecided row. A run is given back after a few seconds, so that other
 tenants' runs, and other applications', have their turn (control CHANNEL); rows are sealed between single requests.
 """
 

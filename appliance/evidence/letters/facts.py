@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from appliance.asic.chain import number_told
 from appliance.evidence.findings import Indication, SubIndication
 from appliance.letters.event import Approval
 from appliance.quoting import escape
@@ -155,6 +156,5 @@ class LetterFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def number_of(event: EventFact, letter: LetterFacts) -> str:
-    """Each letter counts its own events: of one that was split off the number is told with the letter's id."""
-    first = letter.events[0].letter
-    return str(event.number) if event.letter == first else f"{event.number} ({event.letter[:8]}…)"
+    """For people: see `number_told`."""
+    return number_told(event.number, event.letter, letter.events[0].letter)

@@ -22,8 +22,8 @@ SetPage: TypeAlias = Callable[[LetterPage, bytes, Rendering], bytes]
 says. Raises CinnabarError where it cannot."""
 
 MOST_SET: Final = 8 * 1024 * 1024
-"""Characters on the pages of one file: half a minute, and two gigabytes of memory. A box sets a page of what
-came to it in a few requests; in a file that somebody made up each event repeats what one of them brought."""
+"""Characters on the pages of one file; a page of twelve million took 10 to 13 s. A box sets a page of what came to it
+in a few requests; in a file that somebody made up each event repeats what one of them brought."""
 _A_CELL: Final = 25
 """A table's cell costs as much as so many characters."""
 _UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)

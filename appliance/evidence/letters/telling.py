@@ -9,6 +9,7 @@ from typing import Any
 from appliance.asic.chain import Line
 from appliance.evidence.letters.facts import FieldFact, FileFact, Holding, Title
 from appliance.letters.event import Event
+from appliance.letters.fields import as_declared
 from appliance.letters.kind import Bilingual, Field, Kind
 from appliance.letters.money import print_amount
 from appliance.letters.state import LetterState
@@ -46,14 +47,8 @@ def field_facts(values: Mapping[str, Any], declared: Mapping[str, Field], form: 
             name=said(name), form=form, value=said(_line(value)),
             title=title(declared[name].label) if name in declared else None,
         )
-        for name, value in _in_order(values, declared)
+        for name, value in as_declared(values, declared)
     ]  # fmt: skip
-
-
-def _in_order(values: Mapping[str, Any], declared: Mapping[str, Field]) -> list[tuple[str, Any]]:
-    """As the kind has them, which is how the letter's page has them too."""
-    places = {name: place for place, name in enumerate(declared)}
-    return sorted(values.items(), key=lambda one: (places.get(one[0], len(places)), one[0]))
 
 
 def _line(value: Any) -> str:
