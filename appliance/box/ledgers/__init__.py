@@ -1,0 +1,12 @@
+"""box.json's `ledgers`: where heads of the box's log are anchored, one Struct a type, told apart by `type`.
+
+A new type of ledger is one module here, one name in LedgerSettings, one module of appliance.anchorer, and a judge in
+appliance.anchors.
+"""
+
+from appliance.box.ledgers.common import AccountSettings, LedgerCommon
+from appliance.box.ledgers.rfc3161 import Rfc3161Authority, Rfc3161LedgerSettings
+
+LedgerSettings = Rfc3161LedgerSettings
+
+__all__ = ["AccountSettings", "LedgerCommon", "LedgerSettings", "Rfc3161Authority", "Rfc3161LedgerSettings"]
