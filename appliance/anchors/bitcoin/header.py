@@ -68,7 +68,7 @@ def work_hash(encoded: bytes, rule: WorkRule) -> bytes:
 
 
 def target_of(bits: int) -> int:
-    """The target out of its compact form. Raises MalformedBitcoin where it is zero, negative or of more than 256 bits."""
+    """The target out of its compact form. Raises MalformedBitcoin where it is zero, negative or above 256 bits."""
     size, mantissa = bits >> 24, bits & 0x7FFFFF
     target = mantissa >> 8 * (3 - size) if size <= 3 else mantissa << 8 * (size - 3)
     if bits & 0x800000 or target == 0 or target >> 256:

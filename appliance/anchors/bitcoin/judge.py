@@ -2,8 +2,8 @@
 
 What is cheap comes first: a receipt that fails costs no scrypt. The order, each step with a reason of its own:
 
-1. The proof is of its form, and names the profile's genesis block. That is a claim: headers bind a block to those before
-   it, but no receipt holds the millions back to the genesis block. Work, or a trusted header, is what proves.
+1. The proof is of its form, and names the profile's genesis block. That is a claim: headers bind a block to those
+   before it, but no receipt holds the millions back to the genesis block. Work, or a trusted header, is what proves.
 2. The transaction carries the commitment.
 3. It stands in the tree of its block, and so does the block's first transaction, at the same depth.
 4. The headers follow one another.
@@ -14,6 +14,7 @@ What is cheap comes first: a receipt that fails costs no scrypt. The order, each
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -84,7 +85,7 @@ def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
         raise AnchorRefused(BitcoinReason.WRONG_GENESIS, "the receipt is of a chain with another first block")
     _check_commitment(anchor, commitment)
     _check_place(read, anchor, first, chain[0])
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in itertools.pairwise(chain):
         if after.parent != before.hash:
             raise AnchorRefused(BitcoinReason.BROKEN_CHAIN, "a header on top does not name the one before it")
     strength, by, notes = _weigh(chain, rules)

@@ -64,10 +64,8 @@ def climb(txid: bytes, index: int, count: int, branch: Sequence[bytes]) -> Itera
 
 def root_by(txid: bytes, index: int, count: int, branch: Sequence[bytes]) -> bytes:
     """The root that a branch leads to. Raises MalformedBitcoin."""
-    pair: tuple[bytes, ...] = ()
-    for pair in climb(txid, index, count, branch):
-        pass
-    return sha256d(b"".join(pair)) if pair else txid
+    pairs = list(climb(txid, index, count, branch))
+    return sha256d(b"".join(pairs[-1])) if pairs else txid
 
 
 def _pairs(level: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

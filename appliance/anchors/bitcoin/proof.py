@@ -78,7 +78,7 @@ def height_in(coinbase: Transaction) -> int | None:
         height = reader.take(reader.compact_size(_HEIGHT_BYTES))
     except MalformedBitcoin:
         return None
-    if not height or height[-1] == 0 and height[-2:-1] < b"\x80" or height[-1] & 0x80:
+    if not height or (height[-1] == 0 and height[-2:-1] < b"\x80") or height[-1] & 0x80:
         return None
     return int.from_bytes(height, "little")
 

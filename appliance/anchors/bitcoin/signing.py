@@ -7,7 +7,6 @@ no node takes, never one that pays more in fees than was meant.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,37 +17,47 @@ from appliance.anchors.bitcoin.transaction import Transaction
 
 SIGHASH_ALL: Final = 1
 """The signature is over all inputs and outputs."""
-SIGNATURE_BYTES: Final = 72
-"""The largest DER signature with a low s; in a witness one byte more."""
+HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+"""Half the order of secp256k1: the largest s that nodes relay (BIP 146)."""
 
 
-def digest_preimage(transaction: Transaction, index: int, public_key: bytes, amount: int) -> bytes:
-    """The 32 bytes whose SHA-256 is signed for one input: the SHA-256 of the message of BIP 143. A signer that hashes
-    what it is given with SHA-256, as ECDSA with SHA-256 does, signs just the digest."""
-    return hashlib.sha256(_message(transaction, index, public_key, amount)).digest()
-
-
-def _message(transaction: Transaction, index: int, public_key: bytes, amount: int) -> bytes:
+def signature_digest(transaction: Transaction, index: int, public_key: bytes, amount: int) -> bytes:
+    """The 32 bytes that the key of input `index` signs; `amount` is that of the output which it spends."""
     one = transaction.inputs[index]
     script_code = b"\x19\x76\xa9\x14" + witness_program(public_key) + b"\x88\xac"
-    return b"".join(
-        (
-            transaction.version.to_bytes(4, "little"),
-            sha256d(b"".join(each.spends.encode() for each in transaction.inputs)),
-            sha256d(b"".join(each.sequence.to_bytes(4, "little") for each in transaction.inputs)),
-            one.spends.encode(),
-            script_code,
-            amount.to_bytes(8, "little"),
-            one.sequence.to_bytes(4, "little"),
-            sha256d(b"".join(each.encode() for each in transaction.outputs)),
-            transaction.lock_time.to_bytes(4, "little"),
-            SIGHASH_ALL.to_bytes(4, "little"),
+    return sha256d(
+        b"".join(
+            (
+                transaction.version.to_bytes(4, "little"),
+                sha256d(b"".join(each.spends.encode() for each in transaction.inputs)),
+                sha256d(b"".join(each.sequence.to_bytes(4, "little") for each in transaction.inputs)),
+                one.spends.encode(),
+                script_code,
+                amount.to_bytes(8, "little"),
+                one.sequence.to_bytes(4, "little"),
+                sha256d(b"".join(each.encode() for each in transaction.outputs)),
+                transaction.lock_time.to_bytes(4, "little"),
+                SIGHASH_ALL.to_bytes(4, "little"),
+            )
         )
     )
 
 
 def signed(transaction: Transaction, public_key: bytes, signatures: Sequence[bytes]) -> Transaction:
-    """The transaction with one signature an input, each DER with a low s (BIP 146). Raises MalformedBitcoin."""
-    if any(len(one) > SIGNATURE_BYTES for one in signatures):
-        raise MalformedBitcoin("a signature is larger than one with a low s")
-    return transaction.with_witnesses(tuple((one + bytes([SIGHASH_ALL]), public_key) for one in signatures))
+    """The transaction with one signature an input, each r and s in 64 bytes, big-endian, s in the lower half of the
+    order. Raises MalformedBitcoin."""
+    return transaction.with_witnesses(tuple((_der(one) + bytes([SIGHASH_ALL]), public_key) for one in signatures))
+
+
+def _der(signature: bytes) -> bytes:
+    """ECDSA-Sig-Value (RFC 3279, section 2.2.3), the strict form of BIP 66."""
+    if len(signature) != 64 or int.from_bytes(signature[32:]) > HALF_ORDER:
+        raise MalformedBitcoin("a signature is r and s of 32 bytes each, s in the lower half of the order")
+    halves = b""
+    for half in (signature[:32], signature[32:]):
+        number = half.lstrip(b"\0")
+        if not number:
+            raise MalformedBitcoin("r and s are not zero")
+        number = (b"\0" if number[0] & 0x80 else b"") + number
+        halves += b"\x02" + bytes([len(number)]) + number
+    return b"\x30" + bytes([len(halves)]) + halves
