@@ -76,7 +76,7 @@ class Attempts:
         one.attempts.append(Attempt(made, tuple(coins), now))
 
     async def tend(self, one: OpenAnchor, anchors: Sequence[OpenAnchor], now: float) -> str:
-        """None of the attempts is in a block: see that one waits for it, or that another one can. Returns why the anchor
+        """None of the attempts is in a block: see that one waits for it, or that another one can. Returns why it
         stands as it does."""
         newest = one.attempts[-1]
         if await self._node.waits(newest.txid):
