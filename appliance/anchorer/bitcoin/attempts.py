@@ -8,22 +8,14 @@ from appliance.anchorer.bitcoin.chain import Chain
 from appliance.anchorer.bitcoin.memory import Attempt, OpenAnchor
 from appliance.anchorer.bitcoin.node import Node, NodeRefused
 from appliance.anchorer.bitcoin.purse import Purse
-from appliance.anchorer.ledger import Desk
+from appliance.anchorer.ledger import Desk, LedgerUnavailable
 from appliance.anchors.bitcoin.anchor_transaction import Coin, anchor_transaction
 from appliance.anchors.bitcoin.encoding import shown
 from appliance.anchors.bitcoin.errors import MalformedBitcoin
 from appliance.anchors.bitcoin.transaction import parse_transaction
 from appliance.box.ledgers.bitcoin import BitcoinLedgerSettings
-from appliance.errors import Unavailable
 from appliance.log.ledgers.bitcoin import BitcoinCoin, BitcoinRequest
 from appliance.quoting import escape
-
-
-class DeskAnswer(Unavailable):
-    """The desk gave another transaction than was asked for."""
-
-    code = "ledger-desk-answer"
-    title = "The signed transaction is another one"
 
 
 class Attempts:
@@ -70,9 +62,9 @@ class Attempts:
             made = parse_transaction(raw)
             meant = anchor_transaction(coins, one.work.commitment, public_key, fee)
         except MalformedBitcoin as error:
-            raise DeskAnswer(str(error)) from None
+            raise LedgerUnavailable(f"the signed transaction: {error}") from None
         if made.txid != meant.txid:
-            raise DeskAnswer("the desk signed another transaction than was asked for")
+            raise LedgerUnavailable("the desk signed another transaction than was asked for")
         one.attempts.append(Attempt(made, tuple(coins), now))
 
     async def tend(self, one: OpenAnchor, anchors: Sequence[OpenAnchor], now: float) -> str:

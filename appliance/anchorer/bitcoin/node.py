@@ -38,9 +38,6 @@ MOST_COINS_LISTED: Final = 100_000
 class NodeRefused(LedgerUnavailable):
     """The node answered with an error."""
 
-    code = "ledger-node-refused"
-    title = "The ledger's node refuses the call"
-
     def __init__(self, method: str, number: int, text: str) -> None:
         super().__init__(f"{method}: {escape(text)} ({number})")
         self.number = number
