@@ -5,16 +5,19 @@ TransactionMaker that builds the transaction from them and from box.json. `Reque
 `type`.
 """
 
+from appliance.log.ledgers.bitcoin import BitcoinRequest
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
-    Request,
     RequestCommon,
     RequestRefused,
     TransactionMaker,
     UnsignedTransaction,
 )
 
+Request = BitcoinRequest
+
 __all__ = [
+    "BitcoinRequest",
     "CheckedCheckpoint",
     "Request",
     "RequestCommon",
