@@ -219,9 +219,9 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
     """A signature made for the box itself: checkpoint, crl, self-test. A durable row before it is released.
 
     One row a C_Sign: a checkpoint under two log keys is two rows, each a note with that key's line; "receipt" is the
-    COSE signature over an already recorded checkpoint's root; "chain-transaction" one of the signatures in a transaction
-    for a ledger, whose body is that signature's place in it (a byte) and the raw transaction. "box-leaf" is no signature and never counted as one:
-    the next leaf of the box's own log (subject: its origin), read with the box's other leaves (administrative records)
+    COSE signature over an already recorded checkpoint's root; "chain-transaction" one signature in a transaction for a
+    ledger, whose body is its place in it (a byte) and the raw transaction. "box-leaf" is none: the
+    next leaf of the box's own log (subject: its origin), read with the box's other leaves (administrative records)
     as those of tenant BOX_LOG. Its log entry is `body` where that is 32 bytes long, else SHA-256(body); its index in
     that log is answered.
     """
