@@ -100,7 +100,7 @@ def parts_of(
             )
         )
     if settings.ledgers:
-        askers = [peer for number in (who.worker, who.management) for peer in ("--peer", str(number))]
+        askers = [peer for number in (who.worker, who.audit, who.management) for peer in ("--peer", str(number))]
         parts.append(
             Part(
                 "anchorer",

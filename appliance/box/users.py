@@ -36,8 +36,9 @@ MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "anchorer": ("log",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
-    # reads records, and puts on record who read them; reads tiles and proofs, and what workers may read of officers
-    "audit": ("recorder", "log", "worker"),
+    # reads records, and puts on record who read them; reads tiles, proofs and anchors, and what workers may read of
+    # officers
+    "audit": ("recorder", "log", "worker", "anchorer"),
     # asks the workers for their metrics, which know it from the front by its user; has files that people bring
     # verified; shows anchors
     "management": ("front", "documents", "anchorer"),

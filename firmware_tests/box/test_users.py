@@ -209,7 +209,7 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (home.worker_socket(0, "metrics"), {"front", "management"}),
         (home.documents_socket, {"worker", "keymaster", "management"}),
         (home.filer_socket, {"worker"}),
-        (home.anchorer_socket, {"worker", "management"}),
+        (home.anchorer_socket, {"worker", "management", "audit"}),
         (home.desk_socket, {"management"}),
         (home.enrol_socket, {"worker"}),
         (home.console_socket, set()),

@@ -1,8 +1,8 @@
 """A letter's evidence file out of what is durable, for whoever reads a tenant's records: workers, the audit process.
 
-The file is the same bytes each time until the letter has another event: proofs are under the first checkpoint that
-covers their record, revocation lists and OCSP answers are those that were newest when the last event happened. A read
-signs nothing.
+The file is the same bytes each time until the letter has another event, or another ledger's anchor of it has become
+final: proofs are under the first checkpoint that covers their record, revocation lists and OCSP answers are those that
+were newest when the last event happened, anchors the first of each ledger. A read signs nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from appliance.api.bodies import Body, BodyCipher
+from appliance.api.letters.anchoring import AnchorSource, letter_anchors
 from appliance.api.letters.certificates_within import serials_within
 from appliance.api.letters.rows import letter_rows
 from appliance.asic import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
@@ -65,6 +66,8 @@ class LetterSource:
     """Names of the box's authorities, whose revocation lists go in."""
     kind_of: Callable[[str], LoadedKind]
     """A kind of the tenant's by its digest. Raises KindUnknown."""
+    anchors: AnchorSource | None = None
+    """None: the box has no ledgers."""
 
 
 async def letter_evidence(
@@ -81,8 +84,17 @@ async def letter_evidence(
     Raises what `read_chain` does, EvidenceNotBuildable, KindUnknown."""
     chain = await read_chain(source, letter) if chain is None else chain
     extras = await lasting(source, chain) if extras is None else extras
-    extras = msgspec.structs.replace(extras, disclosed=disclosed, court=court)
+    extras = msgspec.structs.replace(
+        extras, disclosed=disclosed, court=court, anchors=await anchors_of(source, chain, letter)
+    )
     return await asyncio.to_thread(letter_container, chain, extras, letter)
+
+
+async def anchors_of(source: LetterSource, chain: Sequence[EventFiles], letter: str) -> list[tuple[str, int, bytes]]:
+    """See letter_anchors. Raises LogDamaged."""
+    if source.anchors is None:
+        return []
+    return await letter_anchors(source.anchors, source.tenant, source.origin, source.log, chain, letter)
 
 
 async def lasting(source: LetterSource, chain: Sequence[EventFiles]) -> Extras:

@@ -37,6 +37,7 @@ def letter_source(worker: Worker, tenant: str) -> LetterSource:
         log=log.reader,
         authorities=[one.name for one in worker.settings.authorities],
         kind_of=partial(worker.kinds.by_digest, tenant),
+        anchors=worker.anchors,
     )
 
 
