@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -103,6 +102,3 @@ class RunningWitness:
 def python_with(fault: str) -> list[str]:
     """The command line, run with some Python before it."""
     return [sys.executable, "-c", f"{fault}\nfrom appliance.client.cli import main\nmain()"]
-
-
-ENVIRONMENT = dict(os.environ)
