@@ -198,7 +198,7 @@ class Follower:
                 logger.warning("tiles-mended", origin=writer.origin, files=len(mended), first=names)
 
     async def round(self) -> None:
-        """Integrate, sign and publish what is new: tenants' logs side by side, then the box's, which commits to them."""
+        """Integrate, sign and publish what is new: tenants' logs side by side, then the box's."""
         at_once = asyncio.Semaphore(LOGS_AT_ONCE)
         rounds = [self._round_of(writer, at_once) for writer in self._tenants.values() if writer.ready]
         # None is left behind half-way: a signature that was made is recorded, whatever another log met.
