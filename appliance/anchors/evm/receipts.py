@@ -1,4 +1,4 @@
-"""Transactions' receipts with their logs, as they stand in a block's trie (yellow paper, section 4.4.1; EIP-658, EIP-2718)."""
+"""Receipts of transactions with their logs, as in a block's trie (yellow paper, section 4.4.1; EIP-658, EIP-2718)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Log:
 
 @dataclass(frozen=True)
 class TransactionReceipt:
-    """What became of a transaction. Only receipts with a status (EIP-658): those of before Byzantium tell no success."""
+    """What became of a transaction. Only with a status (EIP-658): receipts of before Byzantium tell no success."""
 
     type: int
     """0: legacy; else the type of the transaction."""
@@ -61,7 +61,7 @@ def bloom_of(logs: Sequence[Log]) -> bytes:
 
 
 def read_receipt(encoded: bytes) -> TransactionReceipt:
-    """A receipt out of a block's trie, in its one form: its bloom must be that of its logs. Raises MalformedChainData."""
+    """A receipt out of a block's trie; its bloom must be that of its logs. Raises MalformedChainData."""
     if not encoded:
         raise MalformedChainData("an empty receipt")
     if len(encoded) > MAXIMUM_RECEIPT_BYTES:
