@@ -1,7 +1,7 @@
 """Who sealed a block: the one signer of Clique (EIP-225), the committed seals of IBFT 2.0 and QBFT.
 
 A seal is 65 bytes: r, s, and the parity of the point. A Clique seal is made over the header without it. A committed
-seal of IBFT 2.0 is made over the header with vanity, validators, vote and round in its extra data; one of QBFT likewise,
+seal of IBFT 2.0 is made over the header with vanity, validators, vote and round in its extra data; one of QBFT so, too,
 with an empty list where the seals will stand.
 """
 
