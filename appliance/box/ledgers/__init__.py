@@ -5,8 +5,17 @@ appliance.anchors.
 """
 
 from appliance.box.ledgers.common import AccountSettings, LedgerCommon
+from appliance.box.ledgers.evm import EvmEndpoint, EvmLedgerSettings
 from appliance.box.ledgers.rfc3161 import Rfc3161Authority, Rfc3161LedgerSettings
 
-LedgerSettings = Rfc3161LedgerSettings
+LedgerSettings = EvmLedgerSettings | Rfc3161LedgerSettings
 
-__all__ = ["AccountSettings", "LedgerCommon", "LedgerSettings", "Rfc3161Authority", "Rfc3161LedgerSettings"]
+__all__ = [
+    "AccountSettings",
+    "EvmEndpoint",
+    "EvmLedgerSettings",
+    "LedgerCommon",
+    "LedgerSettings",
+    "Rfc3161Authority",
+    "Rfc3161LedgerSettings",
+]

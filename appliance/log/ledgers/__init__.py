@@ -5,17 +5,20 @@ TransactionMaker that builds the transaction from them and from box.json. `Reque
 `type`.
 """
 
+from appliance.log.ledgers.evm import EvmRequest
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
-    Request,
     RequestCommon,
     RequestRefused,
     TransactionMaker,
     UnsignedTransaction,
 )
 
+Request = EvmRequest
+
 __all__ = [
     "CheckedCheckpoint",
+    "EvmRequest",
     "Request",
     "RequestCommon",
     "RequestRefused",
