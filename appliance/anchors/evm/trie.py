@@ -121,7 +121,7 @@ class Trie:
     def __init__(self, values: Mapping[bytes, bytes]) -> None:
         if not all(values.values()):
             raise ValueError("an empty value is one that is not there")
-        self._values = values
+        self.values = values
         self._nodes: dict[bytes, bytes] = {}
 
     @classmethod
@@ -132,16 +132,16 @@ class Trie:
     @cached_property
     def root(self) -> bytes:
         """32 bytes, as a header has it."""
-        if not self._values:
+        if not self.values:
             return EMPTY_ROOT
-        entries = sorted((_nibbles(key), value) for key, value in self._values.items())
+        entries = sorted((_nibbles(key), value) for key, value in self.values.items())
         encoded = rlp.encode(self._node(entries, 0))
         self._nodes[keccak256(encoded)] = encoded
         return keccak256(encoded)
 
     def proof(self, key: bytes) -> list[bytes]:
         """The nodes that `prove` takes for this key. Raises KeyError."""
-        if key not in self._values:
+        if key not in self.values:
             raise KeyError(key)
         nodes: list[bytes] = []
         reference: rlp.Item = self.root
