@@ -1,30 +1,24 @@
-"""What can go wrong with a node."""
+"""What can go wrong with a node. All of it passes, or another node is asked: an anchor goes on where it stood."""
 
 from __future__ import annotations
 
 from appliance.anchorer.ledger import LedgerUnavailable
-from appliance.errors import CinnabarError, Conflict
+from appliance.errors import Conflict
 
 
 class NodeFailed(LedgerUnavailable):
     """A node gave no answer that can be used: none at all, too large a one, or one that is not of its form."""
 
-    code = "evm-node-failed"
-    title = "A node of the chain does not answer as it should"
 
-
-class WrongChain(NodeFailed):
+class OtherChain(NodeFailed):
     """A node is of another chain than the profile names."""
 
-    code = "evm-wrong-chain"
+    code = "ledger-other-chain"
     title = "The node is of another chain"
 
 
-class NodeRefused(Conflict):
+class NodeRefused(LedgerUnavailable):
     """A node answered a call with an error."""
-
-    code = "evm-node-refused"
-    title = "The node refused a call"
 
     def __init__(self, number: int, message: str) -> None:
         """`number`: the error's code (JSON-RPC 2.0, section 5.1); `message`: as the node has it."""
@@ -33,15 +27,8 @@ class NodeRefused(Conflict):
         self.message = message
 
 
-class MemoryDamaged(CinnabarError):
+class MemoryDamaged(Conflict):
     """What the outbox holds of an anchor is not what a step left there."""
 
-    code = "evm-memory-damaged"
+    code = "ledger-misbehaves"
     title = "What is remembered of an anchor cannot be read"
-
-
-class SettingsContradict(Conflict):
-    """box.json and the ledger's profile are about two chains, or two contracts."""
-
-    code = "evm-settings-contradict"
-    title = "The settings of a chain contradict its profile"

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from appliance.anchorer.evm.errors import SettingsContradict
+from appliance.anchorer.evm.errors import NodeFailed
 from appliance.anchorer.evm.fees import TooDear
 from appliance.anchorer.evm.memory import Memory, read_memory
 from appliance.anchorer.evm.nodes import Nodes
 from appliance.anchorer.evm.round import Round
 from appliance.anchorer.ledger import LedgerUnavailable, Progress, Surroundings, Work
+from appliance.anchors import AnchorRefused, Reason
 from appliance.anchors.evm.rules import Rules
 from appliance.anchors.judging import rules_of
 from appliance.box.ledgers.evm import EvmLedgerSettings
@@ -27,7 +28,8 @@ class EvmLedger:
     def __init__(
         self, settings: EvmLedgerSettings, surroundings: Surroundings, clock: Callable[[], float] = time.time
     ) -> None:
-        """`clock`: seconds since the epoch. Raises AnchorRefused for rules that cannot be read, SettingsContradict."""
+        """`clock`: seconds since the epoch. Raises AnchorRefused for rules that cannot be read, or are of another
+        chain or contract than the settings."""
         self.name = settings.name
         self._settings = settings
         self._surroundings = surroundings
@@ -35,7 +37,8 @@ class EvmLedger:
         self._clock = clock
         self._nodes: Nodes | None = None
         if self._rules.chain_id != settings.chain_id or self._rules.contract != settings.contract:
-            raise SettingsContradict(f"the profile of {settings.name} has another chain or contract than box.json")
+            what = f"the profile of {settings.name} has another chain or contract than box.json"
+            raise AnchorRefused(Reason.RULES_UNREADABLE, what)
 
     async def advance(self, work: Sequence[Work]) -> Sequence[Progress]:
         """One step of each open anchor. Raises LedgerUnavailable where no node of the chain answers."""
@@ -67,7 +70,7 @@ class EvmLedger:
         """A step of one anchor; what goes wrong with it is its own, and it is tried again."""
         try:
             return await look.step(work, memory)
-        except LedgerUnavailable as error:
+        except NodeFailed as error:
             look.nodes.distrust(look.view.node, str(error))
             return self._waits(work, str(error))
         except (CinnabarError, TooDear) as error:

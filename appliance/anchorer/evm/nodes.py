@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from appliance.anchorer.evm.errors import NodeFailed, NodeRefused, WrongChain
+from appliance.anchorer.evm.errors import NodeFailed, NodeRefused, OtherChain
 from appliance.anchorer.evm.forms import BlockForm, Quantity, data, number
 from appliance.anchorer.evm.rpc import Call, Node
 from appliance.anchors.evm.rules import Rules
@@ -120,7 +120,7 @@ class Nodes:
         return view
 
     async def _identified(self, node: Node) -> View:
-        """Raises NodeFailed, WrongChain."""
+        """Raises NodeFailed, OtherChain."""
         calls = [
             Call("eth_chainId"),
             Call("eth_getBlockByNumber", ("0x0", False)),
@@ -133,9 +133,9 @@ class Nodes:
             results.append(decoded(node, form, call.method, result))
         chain, genesis, head = results
         if number(chain) != self._rules.chain_id:
-            raise WrongChain(f"{node.name} is of the chain {number(chain)}, not of {self._rules.chain_id}")
+            raise OtherChain(f"{node.name} is of the chain {number(chain)}, not of {self._rules.chain_id}")
         if data(genesis.hash).hex() != self._rules.genesis:
-            raise WrongChain(
+            raise OtherChain(
                 f"{node.name} is of a chain of the same number that began with another block, {genesis.hash}"
             )
         return View(node, head)
