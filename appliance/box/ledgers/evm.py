@@ -17,6 +17,7 @@ class EvmEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One node of the chain."""
 
     url: Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[^@#\s]+\Z", max_length=2_000)]
+    """Where it answers JSON-RPC."""
     ca: str | None = None
     """Path, relative to the home, of the CA certificates that its TLS certificate comes from; None: the system's."""
     password_file: str | None = None

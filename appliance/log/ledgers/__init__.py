@@ -5,6 +5,7 @@ TransactionMaker that builds the transaction from them and from box.json. `Reque
 `type`.
 """
 
+from appliance.log.ledgers.bitcoin import BitcoinRequest
 from appliance.log.ledgers.evm import EvmRequest
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
@@ -14,9 +15,10 @@ from appliance.log.ledgers.request import (
     UnsignedTransaction,
 )
 
-Request = EvmRequest
+Request = BitcoinRequest | EvmRequest
 
 __all__ = [
+    "BitcoinRequest",
     "CheckedCheckpoint",
     "EvmRequest",
     "Request",
