@@ -391,6 +391,21 @@ class Supervisor:
         self.pins.prepare()
         self.weaknesses = weaknesses(self.home, settings, self.users)
 
+    async def fit_parts(self) -> None:
+        """Part of adopting: what the settings ask for now, and did not before, is started; what they do not, ends."""
+        parts = parts_of(self.home, self.settings, self.users, self._sockets, self._history_settled)
+        wanted = {part.name: part for part in parts}
+        for runner in [one for one in self.runners if one.part.name not in wanted]:
+            self.runners.remove(runner)
+            if (asking := self._asking.pop(runner.part.name, None)) is not None:
+                asking.cancel()
+            await runner.stop()
+        for name in wanted.keys() - {runner.part.name for runner in self.runners}:
+            runner = PartRunner(wanted[name], process.environment(self.home, self.settings))
+            self.runners.append(runner)
+            runner.start()
+            self._begin_to_ask(runner)
+
     def swap(self, old: PartRunner, new: PartRunner) -> None:
         """Part of adopting: `new` keeps the part from now on."""
         self.runners[self.runners.index(old)] = new
