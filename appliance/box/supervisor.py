@@ -38,8 +38,9 @@ from appliance.box.settings import BoxSettings
 from appliance.box.softhsm import TokenKeeper
 from appliance.box.states import Cause, State, StatePage, StateReport, decide
 from appliance.box.tamper import TamperGuard, read_latch
-from appliance.box.users import ProcessUsers
+from appliance.box.users import ProcessUsers, has_witnesses
 from appliance.box.weaknesses import weaknesses
+from appliance.cosigner.word import doubted_logs
 from appliance.keymaster.word import unexplained_tenants
 
 START_TIMEOUT_S = 30.0
@@ -312,6 +313,9 @@ class Supervisor:
         tampered = read_latch(self.home)
         if tampered is not None:
             causes[Cause.TAMPER_SIGNAL] = tampered
+        doubted = doubted_logs(self.home.cosigner_word) if has_witnesses(self.settings) else 0
+        if doubted:
+            causes[Cause.LOG_DOUBTED] = f"{doubted} logs of which a witness has seen another history, or one ahead"
         unexplained = unexplained_tenants(self.home.keymaster_word)
         if unexplained:
             causes[Cause.TENANT_KEYS_UNEXPLAINED] = f"{unexplained} suspended until a ceremony"

@@ -107,10 +107,10 @@ def _cosignature(body: bytes, note: Note, key: VerifierKey) -> Answer:
         return Refused(Trouble.MALFORMED, "status 200 without a line")
     try:
         # As tlog-witness has it: the lines are read as those of a note, together with the text that they are of.
-        lines = parse_note(note.text + b"\n" + body).signatures
+        read = parse_note(note.text + b"\n" + body)
     except MalformedNote:
         return Refused(Trouble.MALFORMED, "status 200 with lines that are none of a note")
-    for line in lines:
+    for line in read.signatures if read.text == note.text else ():
         if (line.name, line.key_id) == (key.name, key.key_id):
             at = cosigned_at(Note(note.text, (line,)), key)
             if at is not None:

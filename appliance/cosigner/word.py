@@ -72,3 +72,10 @@ def read_word(path: Path, now: float | None = None) -> CosignerWord | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return word if 0 <= (time.time() if now is None else now) - word.time <= LIFETIME_S else None
+
+
+def doubted_logs(path: Path) -> int:
+    """Of how many logs a witness, or the cosigner itself, says that they are not what was cosigned (control FORK)."""
+    word = read_word(path)
+    logs = [] if word is None else word.logs
+    return sum(log.problem is not None or any(one.doubts for one in log.witnesses) for log in logs)

@@ -22,11 +22,21 @@ from firmware_tests.cosigner.witness import Witness
 class Place:
     """One log, its witnesses, and how the box is set."""
 
-    def __init__(self, root: Path, witnesses: Iterable[Witness], quorum: int, origin: str = ORIGIN) -> None:
+    def __init__(
+        self,
+        root: Path,
+        witnesses: Iterable[Witness],
+        quorum: int,
+        origin: str = ORIGIN,
+        like: GrowingLog | None = None,
+        seed: str = "",
+    ) -> None:
+        """`like`: a log whose key this one has; `seed`: of its entries."""
         self.home = Home(root)
         self.witnesses = list(witnesses)
-        self.log = GrowingLog(log_directory(self.home.logs, origin), origin)
-        self.home.cosigner_word.parent.mkdir(parents=True, exist_ok=True)
+        key = None if like is None else like.key
+        self.log = GrowingLog(log_directory(self.home.logs, origin), origin, key, seed)
+        self.home.cosigner_word.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         for witness in self.witnesses:
             witness.watch(origin, *(str(key.verifier) for key in self.log.keys))
         self.settings = BoxSettings(
