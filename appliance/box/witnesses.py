@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -52,16 +53,7 @@ class Witnesses:
 
 def read_witnesses(settings: BoxSettings) -> Witnesses:
     """Raises WitnessesRefused, with everything that is wrong."""
-    wrong: list[str] = []
-    known = []
-    for number, entry in enumerate(settings.witnesses, 1):
-        try:
-            known.append(read_witness(entry))
-        except WitnessesRefused as error:
-            wrong.append(f"witness {number}: {error}")
-    wrong += [f"two witnesses have the name {name}" for name, times in _names(known).items() if times > 1]
-    keys = Counter(witness.key.public for witness in known)
-    wrong += [f"{witness.name} has the key of another witness" for witness in known if keys[witness.key.public] > 1]
+    known, wrong = _known(settings.witnesses)
     policies: dict[str, WitnessPolicy] = {}
     for log in settings.logs:
         try:
@@ -74,6 +66,29 @@ def read_witnesses(settings: BoxSettings) -> Witnesses:
     if wrong:
         raise WitnessesRefused("; ".join(wrong))
     return Witnesses(tuple(known), policies)
+
+
+def known_witnesses(entries: Sequence[WitnessSettings]) -> list[Witness]:
+    """Those of a box, whoever names them. Raises WitnessesRefused, with everything that is wrong."""
+    known, wrong = _known(entries)
+    if wrong:
+        raise WitnessesRefused("; ".join(wrong))
+    return known
+
+
+def _known(entries: Sequence[WitnessSettings]) -> tuple[list[Witness], list[str]]:
+    wrong: list[str] = []
+    known: list[Witness] = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            known.append(read_witness(entry))
+        except WitnessesRefused as error:
+            wrong.append(f"witness {number}: {error}")
+    names = Counter(witness.name for witness in known)
+    wrong += [f"two witnesses have the name {name}" for name, times in names.items() if times > 1]
+    keys = Counter(witness.key.public for witness in known)
+    wrong += [f"{witness.name} has the key of another witness" for witness in known if keys[witness.key.public] > 1]
+    return known, wrong
 
 
 def read_witness(entry: WitnessSettings) -> Witness:
@@ -99,7 +114,3 @@ def read_witness(entry: WitnessSettings) -> Witness:
         except (ssl.SSLError, ValueError):
             raise WitnessesRefused(f"the CA certificates of {key.name} cannot be read") from None
     return Witness(key, entry.url.rstrip("/"), entry.ca)
-
-
-def _names(known: list[Witness]) -> Counter[str]:
-    return Counter(witness.name for witness in known)

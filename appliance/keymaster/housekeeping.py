@@ -174,6 +174,7 @@ class Housekeeping:
             logs=wanted_logs(self._room.ledger, previous),
             witnesses=previous.witnesses,
             time=previous.time,
+            cosigning=previous.cosigning if isinstance(previous.cosigning, list) else None,
             genesis=self._room.constitutions.genesis or _genesis(previous),
         )
         await self._room.record_signature("certificate", DEVICE_KEY, "trust bundle", signed[0])

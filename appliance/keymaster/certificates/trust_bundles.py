@@ -20,6 +20,7 @@ from appliance.evidence.bundle import (
     AuthorityEntry,
     BundleDocument,
     CeremonyTrust,
+    CosigningEntry,
     LogEntry,
     RevocationListEntry,
     TimeRules,
@@ -70,6 +71,7 @@ def make_bundle(
     logs: Sequence[LogEntry],
     witnesses: Sequence[WitnessEntry] = (),
     time: TimeRules | None = None,
+    cosigning: Sequence[CosigningEntry] | None = None,
     successors: Sequence[bytes] | None = None,
     genesis: str | None = None,
 ) -> dict[str, bytes]:
@@ -109,6 +111,7 @@ def make_bundle(
         logs=list(logs),
         witnesses=list(witnesses),
         time=TimeRules() if time is None else time,
+        cosigning=msgspec.UNSET if cosigning is None else list(cosigning),
         ceremonies=msgspec.UNSET if genesis is None else CeremonyTrust(genesis=genesis),
     )
     encoded = rfc8785.dumps(msgspec.to_builtins(document))
