@@ -1,4 +1,4 @@
-"""A real box whose logs three outside witnesses cosign over TLS: what it serves, proves, tells, and what delays nothing."""
+"""A real box whose logs three outside witnesses cosign over TLS: what it serves, proves, tells; nothing is delayed."""
 
 from __future__ import annotations
 
