@@ -57,7 +57,7 @@ class WitnessLine:
         return answer
 
     def _heard(self, answer: Answer) -> None:
-        if isinstance(answer, Refused) and answer.trouble in {Trouble.SILENT, Trouble.BUSY}:
+        if isinstance(answer, Refused) and answer.trouble is Trouble.SILENT:
             self._wait_s = min(max(FIRST_WAIT_SECONDS, 2 * self._wait_s), LONGEST_WAIT_SECONDS)
             self._open_at = time.monotonic() + self._wait_s
             if self.silent_since is None:

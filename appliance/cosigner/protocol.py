@@ -26,7 +26,7 @@ class Trouble(Enum):
     SILENT = ("silent", False)
     """No answer in time, or none that TLS let through."""
     BUSY = ("busy", False)
-    """It asks to come again later (429), or is not well (5xx)."""
+    """It asks to come again later (429), is not well, or refuses this log until a person decides (5xx)."""
     UNKNOWN_LOG = ("unknown-log", False)
     """It does not know the log (404): its operator has not entered it."""
     UNKNOWN_KEY = ("unknown-key", False)
@@ -36,7 +36,7 @@ class Trouble(Enum):
     AHEAD = ("ahead", True)
     """It has cosigned a larger head of this log than the box has: the box was rolled back, or another holds its key."""
     FORKED = ("forked", True)
-    """The head that it has cosigned is not one of this log's history (422, or 409 at the same size)."""
+    """The head that it has cosigned is not one of this log's history (422, or 409 without a size)."""
 
     @property
     def label(self) -> str:
@@ -119,14 +119,13 @@ def _cosignature(body: bytes, note: Note, key: VerifierKey) -> Answer:
 
 
 def _conflict(kind: str, body: bytes, old: int, size: int) -> Answer:
-    said = _SIZE.fullmatch(body) if kind.partition(";")[0].strip().lower() == SIZE_TYPE else None
-    if said is None or int(said[1]) > MAXIMUM_SIZE:
-        if old == size:
-            return Refused(Trouble.FORKED, f"it has another head of {size}")
+    """A 409 is about the size that the witness was told, or, in another type, about the log's history."""
+    if kind.partition(";")[0].strip().lower() != SIZE_TYPE:
+        return Refused(Trouble.FORKED, f"it has another history than the head of {size}")
+    said = _SIZE.fullmatch(body)
+    known = MAXIMUM_SIZE + 1 if said is None else int(said[1])
+    if known > MAXIMUM_SIZE:
         return Refused(Trouble.MALFORMED, "status 409 without a size")
-    known = int(said[1])
     if known == old:
-        if old == size:
-            return Refused(Trouble.FORKED, f"it has another head of {size}")
         return Refused(Trouble.MALFORMED, "status 409 with the size that it was told")
     return AtSize(known)

@@ -29,7 +29,7 @@ LIES = {
     "other-text": "malformed",
     "late-time": "malformed",
     "elsewhere": "malformed",
-    "plain-409": "malformed",
+    "plain-409": "forked",
     "status:200": "malformed",
     "status:400": "malformed",
     "status:418": "malformed",
