@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.box.settings import write_settings
@@ -33,6 +33,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> tuple[GrowingLog, dict[in
     return log, {size: log.grow(1) for size in range(1, 61)}
 
 
+@settings(deadline=None, max_examples=60)
 @given(sizes=st.sets(st.integers(1, 60), min_size=1), a_file=st.integers(1, 9), torn=st.binary(max_size=40))
 def test_the_first_head_that_covers_is_found_in_any_files(
     notes: tuple[GrowingLog, dict[int, bytes]], sizes: set[int], a_file: int, torn: bytes
@@ -179,9 +180,9 @@ def test_all_that_is_wrong_with_the_settings_is_said_at_once(three: list[Witness
         witness,
     ]
     logs = [msgspec.structs.replace(place.settings.logs[0], witnesses=["nobody.example"])]
-    settings = msgspec.structs.replace(place.settings, witnesses=broken, logs=logs)
+    refused_settings = msgspec.structs.replace(place.settings, witnesses=broken, logs=logs)
     with pytest.raises(WitnessesRefused) as refused:
-        read_witnesses(settings)
+        read_witnesses(refused_settings)
     said = str(refused.value)
     for words in (
         "witness 1: ", "witness 2: ", "none for cosignatures", "witness 3: ", "begins with https", "witness 4: ",
@@ -193,7 +194,7 @@ def test_all_that_is_wrong_with_the_settings_is_said_at_once(three: list[Witness
         logs = [msgspec.structs.replace(place.settings.logs[0], witness_quorum=quorum)]
         with pytest.raises(WitnessesRefused, match=ORIGIN):
             read_witnesses(msgspec.structs.replace(place.settings, logs=logs))
-    write_settings(place.home.settings, settings)
+    write_settings(place.home.settings, refused_settings)
     ended = subprocess.run(
         (sys.executable, "-m", "appliance.cosigner", "--home", str(tmp_path)),
         capture_output=True, check=False, timeout=60, env=dict(os.environ),
