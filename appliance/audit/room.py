@@ -24,6 +24,7 @@ from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError, NotFound
 from appliance.log import LogReader, log_directory
+from appliance.log.cosigned import CosignedHeads
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG, Entry
 from appliance.recorder.readings import ReadingRecord, reading_entry
@@ -40,6 +41,9 @@ class AuditedLog:
     """The tenant's, or @box."""
     origin: str
     reader: LogReader
+    cosigned: CosignedHeads
+    witnessed: bool
+    """Whether it has witnesses now."""
     opener: Opener
     cipher: BodyCipher | None
     """None: the box's own, which is kept in clear."""
@@ -104,7 +108,10 @@ class AuditRoom:
                         continue
                 name = entry.tenant or BOX_LOG
                 reader = LogReader(log_directory(self.home.logs, entry.origin))
-                self.logs[name] = AuditedLog(name, entry.origin, reader, Opener(name, cipher), cipher)
+                cosigned = CosignedHeads.of(self.home.cosigned, self.home.logs, entry.origin)
+                self.logs[name] = AuditedLog(
+                    name, entry.origin, reader, cosigned, bool(entry.witnesses), Opener(name, cipher), cipher
+                )
         finally:
             for token in tokens.values():
                 token.close()
