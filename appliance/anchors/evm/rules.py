@@ -102,7 +102,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
     consensus: Consensus
     contract: ContractRules
-    depth: Annotated[int, msgspec.Meta(ge=0, le=1024)]
+    depth: Annotated[int, msgspec.Meta(ge=0, le=512)]
     """How many blocks must stand on the anchor's."""
     genesis: Hex32
     """The hash of block 0."""
