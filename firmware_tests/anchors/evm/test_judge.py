@@ -6,6 +6,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from appliance.anchors.evm.transactions import MAXIMUM_TRANSACTION_BYTES
 from appliance.anchors.judging import rules_of
 from firmware_tests.anchors.evm.cases import CLIQUE, QBFT, Case, cases, changed, flipped, honest
 from firmware_tests.anchors.evm.chains import COMMITMENT, NUMBER, START, Anchor, Chain, address, proof, rules
+from firmware_tests.anchors.evm.vectors import SHOWN, vectors
 
 CASES = cases()
 
@@ -245,3 +247,9 @@ def test_a_hostile_receipt_costs_little(make: Callable[[], Proof]) -> None:
         assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
     finally:
         tracemalloc.stop()
+
+
+def test_the_published_vectors_are_of_the_table() -> None:
+    published = json.loads((Path(__file__).parents[3] / "docs/vectors/anchors-evm.json").read_text())
+    assert published == vectors()
+    assert {each["name"] for each in published} == set(SHOWN)

@@ -3,7 +3,7 @@
 //   node check-evm-receipt.mjs CASES.json
 //
 // CASES.json is a list of {proof, rules, commitment}: the proof of a receipt, the rules of a ledger's profile, 32 bytes in
-// hexadecimal. Prints JSON: of each case "proven" or "attested", or why it is refused, in the words of docs/anchors-evm.md.
+// hexadecimal. Prints JSON: of each case "proven" or "attested", or why it is refused, in the words of docs/anchors-evm-receipts.md.
 import { readFileSync } from 'node:fs'
 import { Common, Mainnet } from '@ethereumjs/common'
 import { verifyMerkleProof } from '@ethereumjs/mpt'
