@@ -127,6 +127,7 @@ BAD_RULES: dict[str, tuple[bytes, bytes]] = {
     "a depth below zero": (b'"depth":2', b'"depth":-2'),
     "a chain without an id": (b'"chain_id":61337', b'"chain_id":0'),
     "another rule": (b'"rule":"validators"', b'"rule":"hope"'),
+    "a depth where seals are final": (b'"header_hash":"clique"', b'"header_hash":"qbft"'),
 }
 
 

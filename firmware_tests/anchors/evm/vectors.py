@@ -1,4 +1,4 @@
-"""Makes docs/vectors/anchors-evm.json: `python -m firmware_tests.anchors.evm.vectors > docs/vectors/anchors-evm.json`."""
+"""Makes docs/vectors/anchors-evm.json, which it prints: `python -m firmware_tests.anchors.evm.vectors`."""
 
 from __future__ import annotations
 
