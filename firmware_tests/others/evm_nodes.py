@@ -38,6 +38,16 @@ class Node:
             raise RpcError(answer["error"]["message"])
         return answer["result"]
 
+    def mined(self, transaction: str) -> dict[str, Any]:
+        """The receipt of a transaction, once the node tells it."""
+        for _ in range(500):
+            receipt = self("eth_getTransactionReceipt", transaction)
+            if receipt is not None:
+                assert isinstance(receipt, dict)
+                return receipt
+            time.sleep(0.01)
+        raise AssertionError(f"{transaction} is in no block")
+
     def stop(self) -> None:
         """Kill it, as a power cut does."""
         self._http.close()

@@ -33,6 +33,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A function and what it is called with."""
 
     arguments: Arguments
+    """In the function's order: `commitment`, or `text:` with a text."""
     function: Signature
     """In the form of the ABI: anchor(bytes32)."""
 

@@ -5,17 +5,22 @@ TransactionMaker that builds the transaction from them and from box.json. `Reque
 `type`.
 """
 
+from appliance.log.ledgers.bitcoin import BitcoinRequest
+from appliance.log.ledgers.evm import EvmRequest
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
-    Request,
     RequestCommon,
     RequestRefused,
     TransactionMaker,
     UnsignedTransaction,
 )
 
+Request = BitcoinRequest | EvmRequest
+
 __all__ = [
+    "BitcoinRequest",
     "CheckedCheckpoint",
+    "EvmRequest",
     "Request",
     "RequestCommon",
     "RequestRefused",
