@@ -53,8 +53,8 @@ class LitecoinNode:
     """One node in a directory of its own, with a wallet that mines."""
 
     def __init__(self, directory: Path, rpc: int | None = None, *, replaces: bool = True) -> None:
-        """`rpc`: the port of its JSON-RPC, to stand in another one's place; None: a free one. `replaces`: whether it takes
-        a transaction that replaces one that waits; by default this version does not."""
+        """`rpc`: the port of its JSON-RPC, to stand in another one's place; None: a free one. `replaces`: whether it
+        takes a transaction that replaces one that waits; by default this version does not."""
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._given = rpc

@@ -81,13 +81,11 @@ def test_a_reorganisation_in_which_another_box_took_the_coin(
     node.mine(3)
     node.join(*peers)
     second = make(peers[0])
-    second.due()
-    second.work.clear()
     node.part()
     peers[0].cli("setnetworkactive", "false")
     one = first.due()
     first.until(lambda: first.state(one) is State.MINED, node.mine)
-    other = second.due()
+    other = second.due(1_000)
     second.until(lambda: second.state(other) is State.MINED, peers[0].mine)
     peers[0].mine(node.height - peers[0].height + 1)
     node.join(*peers)
@@ -117,8 +115,7 @@ def test_a_coin_that_somebody_else_spends_is_given_up_only_when_that_is_final(
     node.mine(3)
     number = stage.due()
     stage.step()
-    thief.due()
-    theft = thief.due()  # the stages' heads have the same sizes: the second one is another head
+    theft = thief.due(1_000)
     thief.step()
     thief.step()
     assert len(node.cli("getrawmempool")) == 1
@@ -239,8 +236,8 @@ def test_a_node_without_the_profiles_trusted_block_is_not_followed(
 def test_a_node_swapped_for_one_on_a_fork_is_not_followed_until_a_person_says_so(
     node: LitecoinNode, tmp_path: Path, stage: Stage, make: Callable[..., Stage]
 ) -> None:
-    """The fork is longer, and lacks blocks that were final. Nothing is sent on it; when the first node is back, all goes
-    on as if nothing had been."""
+    """The fork is longer, and lacks blocks that were final. Nothing is sent on it; when the first node is back, all
+    goes on as if nothing had been."""
     number = stage.due()
     stage.until(lambda: stage.state(number) is State.MINED, node.mine)
     rpc = node.rpc
