@@ -22,6 +22,11 @@ class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     step_s: Annotated[float, msgspec.Meta(ge=1, le=3_600)] = 60.0
     """Longest time of one step with this ledger, in seconds."""
 
+    @property
+    def secret_files(self) -> list[str]:
+        """Paths, relative to the home, of what the anchorer signs in with: its user's alone."""
+        return []
+
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account of a chain: a key on secp256k1 in a token, which signs that chain's transactions and nothing else."""
@@ -30,3 +35,6 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Name of a token of box.json."""
     key_uri: str
     """RFC 7512 URI path attributes of the key on that token."""
+    transactions_per_hour: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 120
+    """Most transactions that are signed with it in an hour, whatever is asked: with the highest fee of one, what can be
+    lost to an anchorer that was taken over, until somebody looks."""

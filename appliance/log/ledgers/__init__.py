@@ -5,7 +5,10 @@ TransactionMaker that builds the transaction from them and from box.json. `Reque
 `type`.
 """
 
-from appliance.log.ledgers.bitcoin import BitcoinRequest
+from collections.abc import Mapping
+from typing import Final
+
+from appliance.log.ledgers.bitcoin import BitcoinRequest, BitcoinTransactions
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
     RequestCommon,
@@ -16,7 +19,11 @@ from appliance.log.ledgers.request import (
 
 Request = BitcoinRequest
 
+MAKERS: Final[Mapping[type, TransactionMaker]] = {BitcoinRequest: BitcoinTransactions()}
+"""By the type of the request."""
+
 __all__ = [
+    "MAKERS",
     "BitcoinRequest",
     "CheckedCheckpoint",
     "Request",
