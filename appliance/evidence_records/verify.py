@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from appliance import der
 from appliance.algorithms import DigestAlgorithm
 from appliance.evidence_records.errors import EvidenceMismatch
 from appliance.evidence_records.record import ArchiveTimeStamp, EvidenceRecord
@@ -29,8 +28,7 @@ def verify_hash_chain(record: EvidenceRecord, digests: Mapping[str, bytes]) -> t
             raise EvidenceMismatch(f"the evidence record needs the data's {algorithm.name} digest")
         covered = digest
         if number:
-            older = der.tlv(der.SEQUENCE, b"".join(record.encoded_chains[:number]))
-            covered = algorithm.digest(digest + algorithm.digest(older))
+            covered = algorithm.digest(digest + record.older[number])
         for stamp in chain:
             if stamp.algorithm != algorithm:
                 raise EvidenceMismatch("the time-stamps of one chain use different digest algorithms")
