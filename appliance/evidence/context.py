@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from appliance.evidence.certificates import Certificate
 from appliance.evidence.revocation import RevocationWord
+from appliance.evidence.strength import Relied
 from appliance.evidence.trust import TrustBundle
 
 if TYPE_CHECKING:
@@ -30,3 +31,7 @@ class Context:
     """By their SHA-256: versions that record bundles among the files lead to from the founding that is trusted."""
     digests: frozenset[str] = frozenset()
     """SHA-256 that were given by hand, hexadecimal: what the verifier knows from elsewhere."""
+
+    def relied(self, shown_us: int | None = None) -> Relied:
+        """For what something relies on that is shown to have existed by a time; None: by nothing but now."""
+        return Relied(self.trust.algorithms, self.now_us, shown_us)

@@ -19,10 +19,12 @@ from appliance.evidence.signatures import digest, digest_name, read_algorithm
 from appliance.evidence.signers import (
     check_attributes,
     check_signer_signature,
+    check_signer_strength,
     readable_certificates,
     signed_digest,
     signing_certificate,
 )
+from appliance.evidence.strength import Relied
 from appliance.evidence.trust import Authority
 from appliance.quoting import escape
 
@@ -178,13 +180,15 @@ def _check_extensions(extensions: Reader) -> None:
 
 
 def judge_stamp(
-    stamp: Stamp, context: Context, *, nonce: int | None = None, proven_us: int | None = None
-) -> JudgedStamp:
-    """Every check of a token but that of its imprint. `proven_us`: shown by someone else to have existed by then."""
+    stamp: Stamp, context: Context, *, nonce: int | None = None, proven_us: int | None = None,
+    shown_us: int | None = None,
+) -> JudgedStamp:  # fmt: skip
+    """Every check of a token but that of its imprint. `proven_us`: shown by someone other than the box to have existed
+    by then; `shown_us`: by anyone whom the trust bundle believes, for the algorithms that it relies on."""
     journal = Journal()
     authority, name = None, "an unknown unit"
     try:
-        authority, name = _judge(journal, stamp, context, nonce, proven_us)
+        authority, name = _judge(journal, stamp, context, nonce, proven_us, context.relied(proven_us).at(shown_us))
     except Refusal as refusal:
         journal.add(refusal)
     except DerError as error:
@@ -198,6 +202,7 @@ def _judge(
     context: Context,
     nonce: int | None,
     proven_us: int | None,
+    relied: Relied,
 ) -> tuple[Authority | None, str]:
     info, signed_data = stamp.info, stamp.signed_data
     signer = signed_data.signers[0]
@@ -209,6 +214,7 @@ def _judge(
     if digest(name, signed_data.content) != message_digest:
         raise Refusal("signature", SubIndication.HASH_FAILURE, "What the token states is not what was signed.")
     check_signer_signature(journal, signer, certificate)
+    check_signer_strength(journal, relied, signer, certificate, "The time-stamp's signature")
     _check_statement(journal, info, certificate, nonce, context.now_us)
     if proven_us is not None and info.time_us - (info.accuracy_us or 0) > proven_us:
         journal.refuse(
@@ -220,7 +226,7 @@ def _judge(
     _check_purpose(journal, certificate, info)
     moment = Moment(info.time_us, "the time that the stamp states", claimed_by_signer=True, proven_us=proven_us)
     trusted = context.trust.trusted_for("tsa")
-    authority = check_chain(journal, certificate, candidates, trusted, context.lists, moment, context.now_us)
+    authority = check_chain(journal, certificate, candidates, trusted, context.lists, moment, relied)
     if authority is not None:
         journal.expect(
             info.policy in authority.policies,

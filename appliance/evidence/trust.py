@@ -18,7 +18,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -45,6 +45,7 @@ from appliance.evidence.bundle import (
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import Certificate, read_certificate
 from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.evidence.strength import NONE_ENDED, Algorithms, algorithms_of
 from appliance.instants import microseconds
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote
@@ -98,6 +99,8 @@ class TrustBundle:
     witnesses: tuple[VerifierKey, ...]
     first_use: bool
     """Its signing key was believed because it was the first one seen."""
+    algorithms: Algorithms = NONE_ENDED
+    """Until when algorithms may be relied on."""
 
     def trusted_for(self, role: Role) -> tuple[Authority, ...]:
         """The certificate authorities of one role."""
@@ -137,6 +140,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         logs=_logs(document),
         witnesses=tuple(_verifier_key(entry.key, COSIGNATURE_V1) for entry in document.witnesses),
         first_use=pin is None,
+        algorithms=algorithms_of(document.algorithms or []),
     )
 
 
@@ -257,7 +261,7 @@ def _revocation_list(files: Mapping[str, bytes], entry: RevocationListEntry) -> 
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise TrustRefused(f"{quote(entry.file)} is not the revocation list that the trust bundle names")
     try:
-        return read_revocation_list(content)
+        return replace(read_revocation_list(content), vouched=True)
     except DerError as error:
         raise TrustRefused(f"{quote(entry.file)} is malformed: {error}") from None
 
