@@ -17,7 +17,7 @@ from appliance.der import BIT_STRING, ENUMERATED, GENERALIZED_TIME, INTEGER, SEQ
 from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.findings import Refusal, SubIndication
 from appliance.evidence.signatures import Algorithm, check_signature, read_algorithm
-from appliance.evidence.strength import Algorithms, uses_of
+from appliance.evidence.strength import Algorithms, Relied, uses_of
 
 KEY_COMPROMISE_FREE = frozenset((0, 3, 4, 5))
 """Reason codes after which earlier stamps stay good (RFC 3161, section 4): unspecified, affiliationChanged, superseded,
@@ -55,8 +55,9 @@ class RevocationWord(Protocol):
         ...
 
     @property
-    def vouched(self) -> bool:
-        """Whether the trust bundle names it by its digest, so that it counts whatever it was signed with."""
+    def shown_us(self) -> int | None:
+        """By when it is shown to have existed, for what it was signed with; 0: the trust bundle names it by its digest,
+        so that it counts in any case."""
         ...
 
     def tells(self, certificate: Certificate, issuer: Certificate, words: Sequence[RevocationWord]) -> bool:
@@ -77,7 +78,7 @@ class RevocationList:
     signed: bytes = field(repr=False)
     algorithm: Algorithm
     signature: bytes = field(repr=False)
-    vouched: bool = False
+    shown_us: int | None = None
 
     def tells(self, _certificate: Certificate, issuer: Certificate, _words: Sequence[RevocationWord] = ()) -> bool:
         """Of every certificate of its issuer."""
@@ -173,14 +174,14 @@ def revocation_of(
     """What the issuer's lists, and answers, say of the certificate: None if it is not revoked, now or at the moment.
 
     Raises Refusal (TRY_LATER) when none of the issuer answers for the moment. One from after `now` is not used, nor one
-    whose signature anybody could have made by now (`algorithms`), unless the trust bundle vouches for it.
+    whose signature anybody could have made by the time at which it is shown (`algorithms`).
     """
     genuine = [
         one
         for one in words
         if one.this_update_us <= now_us
         and one.tells(certificate, issuer, words)
-        and (one.vouched or not any(algorithms.ended(use, now_us) for use in uses_of(issuer.public_key, one.algorithm)))
+        and not Relied(algorithms, now_us, one.shown_us).ended(uses_of(issuer.public_key, one.algorithm))
     ]
     if not any(_answers(one, moment_us) for one in genuine):
         raise Refusal(

@@ -261,7 +261,7 @@ def _revocation_list(files: Mapping[str, bytes], entry: RevocationListEntry) -> 
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise TrustRefused(f"{quote(entry.file)} is not the revocation list that the trust bundle names")
     try:
-        return replace(read_revocation_list(content), vouched=True)
+        return replace(read_revocation_list(content), shown_us=0)
     except DerError as error:
         raise TrustRefused(f"{quote(entry.file)} is malformed: {error}") from None
 

@@ -17,7 +17,7 @@ from appliance.evidence_records.renewal import (
     hash_tree_renewal,
     time_stamp_renewal,
 )
-from appliance.evidence_records.verify import verify_hash_chain
+from appliance.evidence_records.verify import verify_group, verify_hash_chain
 
 __all__ = [
     "MAX_LEAVES",
@@ -39,5 +39,6 @@ __all__ = [
     "hash_tree_renewal",
     "parse_evidence_record",
     "time_stamp_renewal",
+    "verify_group",
     "verify_hash_chain",
 ]

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from appliance.evidence import AuthorityEntry, Indication, Report, SubIndication, TrustRefused
-from appliance.evidence.bundle import AlgorithmEnd
+from appliance.evidence import Indication, Report, SubIndication, TrustRefused
 from appliance.evidence_records import (
-    Renewal,
-    RenewalTree,
     expand,
     first_record,
     hash_tree_renewal,
@@ -25,71 +20,21 @@ from appliance.evidence_records import (
 )
 from firmware_tests.evidence.material import (
     DAY,
-    POLICY,
     T0,
-    Holder,
     World,
-    certify,
-    crl,
-    ess,
     seal,
     time_stamper,
-    token,
 )
+from firmware_tests.evidence.renewing import NOW, YEAR, Later, later_world, until
 
 PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indication.FAILED
 NO_POE = SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
 LETTER = b"a guarantee for thirty years"
-YEAR = timedelta(days=365)
-NOW = T0 + 3 * YEAR
-
-
-def until(when: datetime, algorithm: str = "sha256", below: int | None = None) -> AlgorithmEnd:
-    return AlgorithmEnd(algorithm=algorithm, below_bits=below, until=when.strftime("%Y-%m-%dT%H:%M:%SZ"))  # type: ignore[arg-type]
-
-
-@dataclass
-class Later:
-    """The world, and units whose tokens use SHA-512 and larger keys. All authorities sign with SHA-256, so what ends in
-    these tests is said of digests of tokens, or of keys; the path to an authority is of the bundle's own making."""
-
-    world: World
-    strong: Holder
-
-    def verify(self, *files: tuple[str, bytes], ends: Sequence[AlgorithmEnd] = (), now: datetime = NOW) -> Report:
-        return self.world.verify(*files, now=now, trust=self.world.trust(algorithms=list(ends)))
-
-    def stamp(self, digest: bytes, when: datetime, name: str = "sha512", holder: Holder | None = None) -> bytes:
-        imprint = {"hash_algorithm": {"algorithm": name}, "hashed_message": digest}
-        signing: dict[str, Any] = {"hash_name": "sha512"} if name == "sha512" else {}
-        who = holder or (self.strong if name == "sha512" else self.world.tsa)
-        if name == "sha512":
-            signing["attributes"] = {"signing_certificate_v2": ess(who.der, "sha512")}
-        return token(who, b"", when, info={"message_imprint": imprint, "policy": POLICY}, **signing)
-
-    def renew(self, renewals: Sequence[Renewal], when: datetime) -> list[bytes]:
-        tree = RenewalTree(renewals)
-        made = self.stamp(tree.root, when, tree.algorithm.name)
-        return [tree.renewed(index, made) for index in range(len(renewals))]
 
 
 @pytest.fixture(scope="module")
 def later(world: World) -> Later:
-    ca = certify("Strong TSA CA", ca=True, hash_name="sha512")
-    unit = time_stamper("Strong TSU", ca, key=ec.generate_private_key(ec.SECP521R1()), hash_name="sha512")
-
-    class Wider(World):
-        def authorities(self) -> list[AuthorityEntry]:
-            entry = AuthorityEntry(
-                certificate=base64.b64encode(ca.der).decode(), role="tsa", party="Strong", time_class="tsa",
-                policies=[POLICY],
-            )  # fmt: skip
-            return [*super().authorities(), entry]
-
-    fields = {name: getattr(world, name) for name in world.__dataclass_fields__}
-    wider = Wider(**fields)
-    wider = replace(wider, crls={**wider.crls, "strong.crl": crl(ca, until=T0 + 4000 * DAY)})
-    return Later(wider, unit)
+    return later_world(world)
 
 
 def digest(data: bytes, name: str = "sha512") -> bytes:
