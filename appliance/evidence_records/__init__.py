@@ -17,7 +17,7 @@ from appliance.evidence_records.renewal import (
     hash_tree_renewal,
     time_stamp_renewal,
 )
-from appliance.evidence_records.verify import verify_group, verify_hash_chain
+from appliance.evidence_records.verify import verify_group, verify_hash_chain, verify_links
 
 __all__ = [
     "MAX_LEAVES",
@@ -41,4 +41,5 @@ __all__ = [
     "time_stamp_renewal",
     "verify_group",
     "verify_hash_chain",
+    "verify_links",
 ]

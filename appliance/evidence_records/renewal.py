@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from appliance import der
 from appliance.algorithms import DigestAlgorithm, digest_algorithm
@@ -78,15 +79,21 @@ def hash_tree_renewal(encoded: bytes, hash_name: str, digests: Sequence[bytes]) 
 class RenewalTree:
     """The hash tree over many renewals of one algorithm. `root` is what the token must cover."""
 
-    def __init__(self, renewals: Sequence[Renewal]) -> None:
-        """Raises BatchRejected where there is none, too many, or more than one algorithm."""
-        if len({one.algorithm for one in renewals}) != 1:
-            raise BatchRejected("the renewals of one tree have one digest algorithm")
-        self._renewals = renewals
-        algorithm = renewals[0].algorithm
+    def __init__(self, hash_name: str, nodes: bytes) -> None:
+        """`nodes`: those of the renewals (`Renewal.node`), one after the other: what they are of need not be at hand.
+
+        Raises BatchRejected where there are none or too many, UnknownAlgorithm."""
         # Two files with the same bytes and the same record ask for the same node, which then serves both.
-        leaves, self._places = distinct(b"".join(one.node for one in renewals), algorithm.name)
-        self._tree = HashTree.build(leaves, algorithm.name)
+        leaves, self._places = distinct(nodes, hash_name)
+        self._tree = HashTree.build(leaves, hash_name)
+
+    @classmethod
+    def of(cls, renewals: Sequence[Renewal]) -> Self:
+        """The tree over these. Raises BatchRejected where there is none, too many, or more than one algorithm."""
+        names = {one.algorithm.name for one in renewals}
+        if len(names) != 1:
+            raise BatchRejected("the renewals of one tree have one digest algorithm")
+        return cls(names.pop(), b"".join(one.node for one in renewals))
 
     @property
     def algorithm(self) -> DigestAlgorithm:
@@ -98,13 +105,16 @@ class RenewalTree:
         """What the token must cover."""
         return self._tree.root
 
-    def renewed(self, index: int, token: bytes) -> bytes:
-        """The renewed record, DER, at this position. Raises EvidenceMismatch where the token covers something else,
-        EvidenceRejected where the record would become larger than any may be, IndexError."""
+    def renewed(self, index: int, renewal: Renewal, token: bytes) -> bytes:
+        """The renewed record, DER, of the renewal at this position. Raises EvidenceMismatch where it is another one or
+        the token covers something else, EvidenceRejected where the record would become larger than any may be,
+        IndexError."""
         imprint = token_imprint(token)
         if imprint.digest_algorithm != self.algorithm.oid or imprint.digest != self.root:
             raise EvidenceMismatch("the time-stamp does not cover the root of the tree")
-        renewal, size = self._renewals[index], self.algorithm.size
+        if renewal.algorithm != self.algorithm or renewal.node != self._tree.leaf(self._places[index]):
+            raise EvidenceMismatch("the tree has another renewal in this place")
+        size = self.algorithm.size
         siblings = self._tree.path(self._places[index])
         lists = [renewal.hashes, *((siblings[at : at + size],) for at in range(0, len(siblings), size))]
         encoded = b"".join(der.sequence(*map(der.octet_string, hashes)) for hashes in lists)

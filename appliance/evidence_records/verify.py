@@ -7,6 +7,7 @@ at the time of verification.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from appliance.algorithms import DigestAlgorithm
 from appliance.evidence_records.errors import EvidenceMismatch
@@ -39,6 +40,19 @@ def verify_group(record: EvidenceRecord, group: Sequence[Mapping[str, bytes]]) -
             verified.append(stamp)
             covered = {algorithm.digest(stamp.token)}
     return tuple(verified)
+
+
+def verify_links(record: EvidenceRecord) -> tuple[ArchiveTimeStamp, ...]:
+    """What can be said without the data: within each chain every time-stamp covers the one before it. Raises
+    EvidenceMismatch."""
+    for chain in record.chains:
+        for before, stamp in pairwise(chain):
+            if stamp.algorithm != before.algorithm:
+                raise EvidenceMismatch("the time-stamps of one chain use different digest algorithms")
+            if stamp.imprint.time_us < before.imprint.time_us:
+                raise EvidenceMismatch("a renewal is older than what it renews")
+            check_coverage(stamp, {before.algorithm.digest(before.token)})
+    return tuple(stamp for chain in record.chains for stamp in chain)
 
 
 def _leaves(record: EvidenceRecord, number: int, group: Sequence[Mapping[str, bytes]]) -> set[bytes]:

@@ -45,19 +45,21 @@ class Later:
     def verify(self, *files: tuple[str, bytes], ends: Sequence[AlgorithmEnd] = (), now: datetime = NOW) -> Report:
         return self.world.verify(*files, now=now, trust=self.world.trust(algorithms=list(ends)))
 
-    def stamp(self, digest: bytes, when: datetime, name: str = "sha512", holder: Holder | None = None) -> bytes:
+    def stamp(
+        self, digest: bytes, when: datetime, name: str = "sha512", holder: Holder | None = None, **info: Any
+    ) -> bytes:
         strong = name != "sha256"
         imprint = {"hash_algorithm": {"algorithm": DIGESTS[name].oid}, "hashed_message": digest}
         signing: dict[str, Any] = {"hash_name": "sha512"} if strong else {}
         who = holder or (self.strong if strong else self.world.tsa)
         if strong:
             signing["attributes"] = {"signing_certificate_v2": ess(who.der, "sha512")}
-        return token(who, b"", when, info={"message_imprint": imprint, "policy": POLICY}, **signing)
+        return token(who, b"", when, info={"message_imprint": imprint, "policy": POLICY, **info}, **signing)
 
     def renew(self, renewals: Sequence[Renewal], when: datetime) -> list[bytes]:
-        tree = RenewalTree(renewals)
+        tree = RenewalTree.of(renewals)
         made = self.stamp(tree.root, when, tree.algorithm.name)
-        return [tree.renewed(index, made) for index in range(len(renewals))]
+        return [tree.renewed(index, renewals[index], made) for index in range(len(renewals))]
 
 
 def later_world(world: World) -> Later:

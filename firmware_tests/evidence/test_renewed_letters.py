@@ -63,8 +63,8 @@ def renewed(content: bytes, when: datetime, name: str = "sha512", by: Holder | N
     wanted = renewal_of(content, name)
     if by is None:
         return renewed_container(content, name, later().renew([wanted], when)[0])
-    tree = RenewalTree([wanted])
-    return renewed_container(content, name, tree.renewed(0, later().stamp(tree.root, when, name, by)))
+    tree = RenewalTree.of([wanted])
+    return renewed_container(content, name, tree.renewed(0, wanted, later().stamp(tree.root, when, name, by)))
 
 
 def judge(content: bytes, ends: Sequence[AlgorithmEnd] = (), now: datetime = NOW) -> Report:

@@ -50,9 +50,9 @@ def stamped(holder: Holder, tree: RenewalTree, years: int) -> bytes:
 
 
 def renew(holder: Holder, renewals: Sequence[Renewal], years: int) -> list[bytes]:
-    tree = RenewalTree(renewals)
+    tree = RenewalTree.of(renewals)
     token = stamped(holder, tree, years)
-    return [tree.renewed(index, token) for index in range(len(renewals))]
+    return [tree.renewed(index, renewals[index], token) for index in range(len(renewals))]
 
 
 def first(holder: Holder, documents: Sequence[bytes], name: str = "sha256") -> list[bytes]:
@@ -90,13 +90,12 @@ def test_written_as_the_plain_version_writes_it(holder: Holder) -> None:
     older = plain.EvidenceRecord.load(old)["archive_time_stamp_sequence"].dump()
     leaf = digest("sha512", digest("sha512", DOCUMENTS[0]) + digest("sha512", older))
     other = digest("sha512", b"another file's")
-    tree = RenewalTree(
-        [hash_tree_renewal(old, "sha512", [digest("sha512", DOCUMENTS[0])]), first_record("sha512", [other])]
-    )
+    wanted = hash_tree_renewal(old, "sha512", [digest("sha512", DOCUMENTS[0])])
+    tree = RenewalTree.of([wanted, first_record("sha512", [other])])
     assert tree.root == digest("sha512", b"".join(sorted((leaf, other))))
     made = stamped(holder, tree, 3)
     chains = [[plain.archive_timestamp(token, [])], [plain.archive_timestamp(made, [[leaf], [other]])]]
-    assert tree.renewed(0, made) == plain.evidence_record(chains, ["sha256", "sha512"])
+    assert tree.renewed(0, wanted, made) == plain.evidence_record(chains, ["sha256", "sha512"])
 
 
 @pytest.mark.parametrize("name", ["sha384", "sha512", "sha3-512", "sm3"])
@@ -155,12 +154,14 @@ def test_what_cannot_be_renewed(holder: Holder) -> None:
     with pytest.raises(EvidenceRejected, match="not 4097"):
         first_record("sha256", [number.to_bytes(32, "big") for number in range(4097)])
     with pytest.raises(BatchRejected):
-        RenewalTree([])
+        RenewalTree.of([])
     with pytest.raises(BatchRejected):
-        RenewalTree([first_record("sha256", [bytes(32)]), first_record("sha512", [bytes(64)])])
-    tree = RenewalTree([time_stamp_renewal(record)])
-    with pytest.raises(EvidenceMismatch):
-        tree.renewed(0, make_token(holder, b"something else"))
+        RenewalTree.of([first_record("sha256", [bytes(32)]), first_record("sha512", [bytes(64)])])
+    tree = RenewalTree.of([time_stamp_renewal(record)])
+    with pytest.raises(EvidenceMismatch, match="does not cover the root"):
+        tree.renewed(0, time_stamp_renewal(record), make_token(holder, b"something else"))
+    with pytest.raises(EvidenceMismatch, match="another renewal in this place"):
+        tree.renewed(0, first_record("sha256", [bytes(32)]), stamped(holder, tree, 1))
     with pytest.raises(EvidenceRejected, match="more than 4194304 bytes"):
         parse_evidence_record(b"0" * (LARGEST_RECORD + 1))
 
@@ -183,9 +184,9 @@ def test_bouncycastle_takes_what_was_renewed(openssl_tsa, bouncycastle, tmp_path
     """Tokens by OpenSSL, all at the present: each renewal and each group, in every hash that OpenSSL stamps."""
 
     def made(renewals: Sequence[Renewal]) -> list[bytes]:
-        tree = RenewalTree(renewals)
+        tree = RenewalTree.of(renewals)
         token = openssl_tsa.token(tree.root, tree.algorithm.name)
-        return [tree.renewed(index, token) for index in range(len(renewals))]
+        return [tree.renewed(index, renewals[index], token) for index in range(len(renewals))]
 
     arguments: list[str | Path] = [str(int(time.time()) + 3600)]
     expected: list[bool] = []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from appliance.asic.errors import ManifestRefused
 from appliance.asic.names import MOST_RENEWALS, RenewalNames, read_name, renewal_names
 from appliance.asic.renewal import RenewalManifest, read_renewal_manifest
+from appliance.der import DerError
 from appliance.evidence import archives
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
@@ -160,9 +161,16 @@ def judge_renewals(
             journal, "The digests of the renewal", [Use(one.record.chains[-1][0].algorithm.name)]
         )
         by_others, by_any = archived.outside([one.names.record]), archived.trusted([one.names.record])
-        stamps = archives.judge_stamps(
-            journal, one.record, context, functools.partial(_time_of, by_others), _time_of(by_any)
-        )
+        try:
+            stamps = archives.judge_stamps(
+                journal, one.record, context, functools.partial(_time_of, by_others), _time_of(by_any)
+            )
+        except Refusal as refusal:
+            journal.add(refusal)
+            continue
+        except DerError as error:
+            journal.refuse("format", SubIndication.FORMAT_FAILURE, f"Malformed: {escape(str(error))}.")
+            continue
         journal.complete()
         if journal.indication is Indication.PASSED:
             archived.keep(named, stamps, accepted)
