@@ -63,7 +63,7 @@ class Later:
 
 
 def later_world(world: World) -> Later:
-    ca = certify("Strong TSA CA", ca=True, hash_name="sha512")
+    ca = certify("Strong TSA CA", ca=True, hash_name="sha512", key=ec.generate_private_key(ec.SECP521R1()))
     unit = time_stamper("Strong TSU", ca, key=ec.generate_private_key(ec.SECP521R1()), hash_name="sha512")
 
     class Wider(World):

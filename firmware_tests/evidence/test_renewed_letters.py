@@ -200,7 +200,7 @@ REFUTED: dict[str, Callable[[Entries], object]] = {
     ),
     "what is not there": lambda entries: entries.pop("META-INF/for-people.html"),
     "another hash in the manifest": lambda entries: entries.update(
-        {MANIFEST: entries[MANIFEST].replace(DIGEST_METHODS["sha512"].encode(), DIGEST_METHODS["sha3-512"].encode())}
+        {MANIFEST: entries[MANIFEST].replace(DIGEST_METHODS["sha512"].encode(), DIGEST_METHODS["sha384"].encode())}
     ),
     "an unknown hash": lambda entries: entries.update({MANIFEST: entries[MANIFEST].replace(b"#sha512", b"#md5")}),
     "a comment": lambda entries: entries.update({MANIFEST: entries[MANIFEST] + b"<!-- -->"}),
