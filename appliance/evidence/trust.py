@@ -34,6 +34,7 @@ from appliance.evidence.bundle import (
     LARGEST_BUNDLE,
     LARGEST_CRL,
     SIGNATURE,
+    AlgorithmEnd,
     AuthorityCompromise,
     AuthorityEntry,
     BundleDocument,
@@ -42,7 +43,7 @@ from appliance.evidence.bundle import (
     TimeClass,
     TrustRefused,
 )
-from appliance.evidence.canonical import NotCanonical, check_canonical
+from appliance.evidence.canonical import NotCanonical, check_canonical, read_json
 from appliance.evidence.certificates import Certificate, read_certificate
 from appliance.evidence.revocation import RevocationList, read_revocation_list
 from appliance.evidence.strength import NONE_ENDED, Algorithms, algorithms_of
@@ -142,6 +143,17 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         first_use=pin is None,
         algorithms=algorithms_of(document.algorithms or []),
     )
+
+
+def with_algorithms(bundle: TrustBundle, encoded: bytes) -> TrustBundle:
+    """The bundle with further ends of algorithms, which the verifier has from elsewhere: a JSON list of what the
+    bundle's own member `algorithms` holds. An earlier end counts, whoever says so. Raises TrustRefused."""
+    try:
+        read_json(encoded)
+        entries = msgspec.json.decode(encoded, type=list[AlgorithmEnd])
+    except (NotCanonical, msgspec.MsgspecError, RecursionError) as error:
+        raise TrustRefused(f"the list of algorithms is malformed: {escape(str(error))}") from None
+    return replace(bundle, algorithms=Algorithms((*bundle.algorithms.ends, *algorithms_of(entries).ends)))
 
 
 def read_version(encoded: bytes, signature: bytes) -> tuple[BundleDocument, bytes]:

@@ -108,19 +108,23 @@ def renew(
     try:
         signer = None if trust_key is None else read_public_key(trust_key.read_bytes())
         bundle = load_trust(trust or Home(home).trust, state or default_state(), signer)
-        now_us = time.time_ns() // 1000
+        now_us = _now_us()
         if not bundle.issued_us <= now_us <= bundle.expires_us:
             raise JobRefused("the trust bundle is not in force")
         context = Context(bundle, bundle.revocation_lists, (), now_us)
         with _job(job_path, files, Wanted(hash_name, originals, without_originals)) as job:
             with _progress() as progress:
-                run_job(job, context, authority, progress)
+                run_job(job, context, authority, progress, _now_us)
             status = _tell(job, as_json=as_json)
             job.remove()
     except (CinnabarError, OSError) as error:
         click.echo(f"nothing was done: {error}", err=True)
         sys.exit(NONE)
     sys.exit(status)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
 def _job(path: Path, files: Sequence[Path], wanted: Wanted) -> Job:

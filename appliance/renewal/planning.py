@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from appliance.algorithms import digest_algorithm
+from appliance.algorithms import DIGESTS, digest_algorithm
 from appliance.asic import renewal_of
 from appliance.asic.container import LARGEST_CONTAINER
 from appliance.asic.errors import ContainerRefused, EvidenceNotBuildable
@@ -129,10 +129,13 @@ def _original(path: Path, wanted: Wanted) -> Path | None:
     """What the record is of."""
     if wanted.without_originals:
         return None
-    original = (path.parent if wanted.originals is None else wanted.originals) / path.stem
-    if not original.is_file():
-        raise NotRenewed(Reason.MISSING_ORIGINAL, f"{quote(str(original))} is not there")
-    return original
+    directory, stem = path.parent if wanted.originals is None else wanted.originals, path.stem
+    # The second record of a file, under another hash, is FILE.HASH.ers (cinnabar bulk-stamp --also).
+    also = stem.rpartition(".")[0] if stem.rpartition(".")[2] in DIGESTS else ""
+    for name in (stem, also):
+        if name and (directory / name).is_file():
+            return directory / name
+    raise NotRenewed(Reason.MISSING_ORIGINAL, f"{quote(str(directory / stem))} is not there")
 
 
 def _record(encoded: bytes, original: Path | None, wanted: Wanted, context: Context) -> Renewal:

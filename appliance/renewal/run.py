@@ -37,12 +37,15 @@ _TOGETHER: Final = 64
 """Files of one transaction: after a crash as many are looked at again."""
 
 
-def run_job(job: Job, context: Context, authority: Callable[[], Authority], progress: Told) -> None:
-    """Do what is left of a job. `authority` is called where a token is needed. Raises AuthorityFailed and JobRefused,
-    before anything was written; what goes wrong with single files is entered in the job."""
+def run_job(
+    job: Job, context: Context, authority: Callable[[], Authority], progress: Told, clock: Callable[[], int]
+) -> None:
+    """Do what is left of a job. `authority` is called where a token is needed; `clock` tells the time then, in
+    microseconds. Raises AuthorityFailed and JobRefused, before anything was written; what goes wrong with single files
+    is entered in the job."""
     _plan(job, context, progress)
     trees = {name: _tree(job, name) for name in job.hashes()}
-    tokens = {name: _token(job, tree, context, authority) for name, tree in trees.items()}
+    tokens = {name: _token(job, tree, context, authority, clock) for name, tree in trees.items()}
     total = sum(job.counts().values())
     for name, tree in trees.items():
         _write(job, tree, tokens[name], lambda done: progress("writing", done, total))
@@ -76,7 +79,9 @@ def _renewal(hash_name: str, one: Ready, record: bytes | None) -> Renewal:
     return Renewal(digest_algorithm(hash_name), one.hashes, record, one.begins_chain)
 
 
-def _token(job: Job, tree: RenewalTree, context: Context, authority: Callable[[], Authority]) -> bytes:
+def _token(
+    job: Job, tree: RenewalTree, context: Context, authority: Callable[[], Authority], clock: Callable[[], int]
+) -> bytes:
     name = tree.algorithm.name
     kept = job.token(name)
     if kept is not None:
@@ -84,7 +89,7 @@ def _token(job: Job, tree: RenewalTree, context: Context, authority: Callable[[]
         if root != tree.root:
             raise JobRefused(f"{quote(str(job.path))} has a token over another tree")
         return token
-    token = stamp_of(authority(), tree.algorithm, tree.root, context)
+    token = stamp_of(authority(), tree.algorithm, tree.root, context, clock)
     job.stamped(name, tree.root, token)
     return token
 

@@ -24,6 +24,7 @@ from firmware_tests.evidence.material import (
     World,
     seal,
     time_stamper,
+    token,
 )
 from firmware_tests.evidence.renewing import NOW, YEAR, Later, later_world, until
 
@@ -138,6 +139,16 @@ def test_a_list_anybody_could_have_signed_does_not_count(later: Later) -> None:
     assert SubIndication.TRY_LATER in subs(without)
     unended = bare.verify(("letter", LETTER), ("letter.ers", group), *lists, now=NOW, trust=bare.trust())
     assert unended.indication is PASSED
+
+
+def test_lists_in_the_tokens_of_a_record_are_used(later: Later) -> None:
+    lists = list(later.world.crls.values())
+    made = token(later.world.tsa, LETTER, T0, crls=lists)
+    record = expand(digest(LETTER, "sha256"), b"", made)
+    bare = replace(later.world, crls={})
+    assert bare.verify(("letter", LETTER), ("letter.ers", record), now=NOW).indication is PASSED
+    without = expand(digest(LETTER, "sha256"), b"", token(later.world.tsa, LETTER, T0))
+    assert subs(bare.verify(("letter", LETTER), ("letter.ers", without), now=NOW)) >= {SubIndication.TRY_LATER}
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -284,6 +286,24 @@ def test_the_record_of_a_file_can_be_renewed_in_its_own_chain_too() -> None:
     assert judge(altered(lambda one: one.update({RECORD: longer})), strong).indication is PASSED
     assert [len(chain) for chain in parse_evidence_record(longer).chains] == [2, 1]
     assert world
+
+
+def test_bouncycastle_finds_every_entry_under_the_record(openssl_tsa, bouncycastle, tmp_path: Path) -> None:
+    """With a token by OpenSSL: a group of data objects as BouncyCastle knows them, and no other content."""
+    content = evidence(plain_letter())
+    wanted = renewal_of(content, "sha512")
+    tree = RenewalTree.of([wanted, renewal_of(evidence(letter_of_a_file()), "sha512")])
+    token = openssl_tsa.token(tree.root, "sha512")
+    entries = read_container(renewed_container(content, "sha512", tree.renewed(0, wanted, token)))
+    arguments: list[str | Path] = [str(int(time.time()) + 3600)]
+    for number, (name, one) in enumerate(entries.items()):
+        (tmp_path / f"{number}").write_bytes(one)
+        (tmp_path / f"{number}.name").write_text(name)
+        arguments += [tmp_path / "record", tmp_path / f"{number}"]
+    (tmp_path / "record").write_bytes(entries[RECORD])
+    verdicts = bouncycastle.run("EvidenceRecordVerify", *arguments)
+    # The record is over all but itself and its manifest.
+    assert [one == "ok" for one in verdicts] == [True] * (len(entries) - 2) + [False, False]
 
 
 def test_an_unzipped_file_has_what_the_manifest_names() -> None:

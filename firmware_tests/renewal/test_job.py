@@ -66,6 +66,10 @@ def context(later: Later, ends: Sequence[AlgorithmEnd] = (), when: timedelta = Y
     return Context(trust, trust.revocation_lists, (), microseconds(T0 + when) + 1_000_000)
 
 
+def then() -> int:
+    return microseconds(T0 + YEAR)
+
+
 def digest(data: bytes, name: str = "sha256") -> bytes:
     return hashlib.new(name.replace("sha3-", "sha3_"), data).digest()
 
@@ -89,7 +93,13 @@ def renewed(
 ) -> dict[str, Reason]:  # fmt: skip
     """Do a job; gives what was not renewed."""
     with Job.begin(path, wanted or Wanted("sha512"), files) as job:
-        run_job(job, context(authority.later, ends, authority.when), lambda: authority, lambda *_: None)
+        run_job(
+            job,
+            context(authority.later, ends, authority.when),
+            lambda: authority,
+            lambda *_: None,
+            lambda: microseconds(T0 + authority.when),
+        )
         failures = {one.path.name: one.reason for one in job.failures()}
         assert job.counts() == {
             state: count for state, count in (("done", len(files) - len(failures)), ("failed", len(failures))) if count
@@ -294,13 +304,13 @@ def test_an_interrupted_job_goes_on_with_the_token_that_it_has(later: Later, tmp
             return asked(request)
 
     with Job.begin(tmp_path / "job", Wanted("sha512"), files) as job, pytest.raises(Killed):
-        run_job(job, context(later), lambda: Dying(later), progress)
+        run_job(job, context(later), lambda: Dying(later), progress, then)
     again = Asked(later)
     found = Job.open(tmp_path / "job")
     assert found is not None
     with found as job:
         assert job.wanted == Wanted("sha512")
-        run_job(job, context(later), lambda: again, lambda *_: None)
+        run_job(job, context(later), lambda: again, lambda *_: None, then)
         assert job.counts() == {"done": len(files)}
     assert asked.times + again.times == 1
     for name in NAMES:
@@ -367,7 +377,7 @@ def test_authorities_that_lie(later: Later) -> None:
     }  # fmt: skip
     for said, change in cases.items():
         with pytest.raises(AuthorityFailed, match=said):
-            stamp_of(answering(change), sha512, wanted, around)
+            stamp_of(answering(change), sha512, wanted, around, then)
 
 
 def test_a_job_whose_authority_fails_has_written_nothing(later: Later, tmp_path: Path) -> None:
@@ -379,7 +389,7 @@ def test_a_job_whose_authority_fails_has_written_nothing(later: Later, tmp_path:
             raise AuthorityFailed("no answer")
 
     with Job.begin(tmp_path / "job", Wanted("sha512"), files) as job, pytest.raises(AuthorityFailed):
-        run_job(job, context(later), lambda: Failing(later), lambda *_: None)
+        run_job(job, context(later), lambda: Failing(later), lambda *_: None, then)
     assert [one.read_bytes() for one in files] == before
 
 
