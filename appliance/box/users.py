@@ -26,18 +26,21 @@ from hsm import Pkcs11Uri
 
 TOKEN_KINDS: Final = ("worker", "log", "keymaster", "audit")
 """Those that open tokens."""
-LATER_KINDS: Final = ("audit", "filer")
+LATER_KINDS: Final = ("audit", "filer", "anchorer")
 """Those that box.json of a box made earlier may name no user for: they run under the workers' then."""
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
-    # submits to the recorder; serves tiles and proofs; has documents read, and authorities asked
-    "worker": ("recorder", "log", "documents", "filer"),
+    # submits to the recorder; serves tiles and proofs; has documents read, and authorities asked; shows anchors
+    "worker": ("recorder", "log", "documents", "filer", "anchorer"),
     "log": ("recorder",),
+    # reads heads of the box's log, and has the follower sign
+    "anchorer": ("log",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
     # reads records, and puts on record who read them; reads tiles and proofs, and what workers may read of officers
     "audit": ("recorder", "log", "worker"),
-    # asks the workers for their metrics, which know it from the front by its user; has files that people bring verified
-    "management": ("front", "documents"),
+    # asks the workers for their metrics, which know it from the front by its user; has files that people bring
+    # verified; shows anchors
+    "management": ("front", "documents", "anchorer"),
 }
 """Whose groups each kind of process belongs to besides its own."""
 
@@ -121,7 +124,8 @@ def assign(settings: BoxSettings) -> ProcessUsers:
     unnamed = [name for name in LATER_KINDS if named[name] is None]
     if unnamed:
         numbers = msgspec.structs.replace(numbers, **dict.fromkeys(unnamed, numbers.worker))
-    running = [name for name in unnamed if name != "filer" or settings.filing_hosts]
+    idle = {"filer": not settings.filing_hosts, "anchorer": not settings.ledgers}
+    running = [name for name in unnamed if not idle.get(name)]
     if running:
         lent = {SHARED: f"{' and '.join(running)} under the workers' user: box.json names none for it"}
     missing = [name for name, number in named.items() if number is None and name not in LATER_KINDS]

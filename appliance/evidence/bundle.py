@@ -7,10 +7,11 @@ those bytes: ECDSA in DER with SHA-256, or SHA-384 on P-384; or Ed25519), the CR
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from appliance.anchors.profile import LedgerName, LedgerProfile, LedgerType
 from appliance.errors import CinnabarError
 
 BUNDLE = "bundle.json"
@@ -119,6 +120,21 @@ class AlgorithmEnd(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
     until: _Time
 
 
+class LedgerEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is trusted of a ledger that heads of the box's log are anchored on: its profile (docs/anchors.md)."""
+
+    name: LedgerName
+    rules: dict[str, Any]
+    """As the ledger's type has them."""
+    tolerance_s: Annotated[int, msgspec.Meta(ge=0, le=31_622_400)]
+    type: LedgerType
+
+    def profile(self) -> LedgerProfile:
+        """As judges take it."""
+        rules = msgspec.Raw(msgspec.json.encode(self.rules, order="sorted"))
+        return LedgerProfile(name=self.name, rules=rules, tolerance_s=self.tolerance_s, type=self.type)
+
+
 class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """bundle.json as it stands."""
 
@@ -144,3 +160,5 @@ class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Left out before the founding; bundles from before there were ceremonies have none."""
     algorithms: list[AlgorithmEnd] | msgspec.UnsetType = msgspec.UNSET
     """Left out as long as no algorithm has an end."""
+    ledgers: list[LedgerEntry] | msgspec.UnsetType = msgspec.UNSET
+    """Left out where nothing is anchored."""

@@ -199,8 +199,8 @@ class LogWriter:
         Raises LogForked, LogDamaged, or the error of a signer when no key of the log could sign.
         """
         integrator = self._writer()
-        if Head(integrator.size, integrator.root()) == self._published or integrator.size == 0:
-            return False
+        if integrator.size in (0, None if self._published is None else self._published.size):
+            return False  # a log only grows: as many entries are the same entries
         # What waits for the disk stands in threads: other logs go on meanwhile.
         new = await asyncio.to_thread(self._durable_head, integrator)
         signers = [signer for signer in self._signers if signer.key.signs(new.size)]

@@ -18,7 +18,7 @@ from appliance.evidence.letters.layout import Sealed
 from appliance.evidence.letters.renewals import Archived
 from appliance.evidence.openings import read_opening
 from appliance.evidence.recognise import Kind
-from appliance.evidence.rounds import Input, Round
+from appliance.evidence.rounds import AnchoredTime, Input, Round
 from appliance.evidence.strength import Use
 from appliance.evidence.subjects import NamedBytes, Subject
 from appliance.log.checkpoint import Checkpoint
@@ -52,10 +52,12 @@ class JudgedSeal:
 
 
 def judge_sealed(
-    sealed: Sealed, context: Context, accepted: frozenset[str], journal: Journal, archived: Archived
-) -> JudgedSeal:
+    sealed: Sealed, context: Context, accepted: frozenset[str], journal: Journal, archived: Archived,
+    anchored: Sequence[AnchoredTime] = (),
+) -> JudgedSeal:  # fmt: skip
     """Judge it. `accepted`: the classes of time that count; `journal`: of the event or package that it seals;
-    `archived`: what records over the file show of its entries."""
+    `archived`: what records over the file show of its entries; `anchored`: by when ledgers are shown to have held its
+    record."""
     inputs = [
         Input(_MANIFEST, Subject(NamedBytes(sealed.names.manifest, sealed.manifest)), Kind.DOCUMENT, []),
         Input(_SEAL, Subject(NamedBytes(sealed.names.seal, sealed.seal)), Kind.SEAL, [sealed.seal]),
@@ -65,7 +67,7 @@ def judge_sealed(
     if opening is not None:
         record_at = len(inputs)
         subject = Subject(NamedBytes(sealed.names.opening, opening))
-        inputs.append(Input(record_at, subject, Kind.OPENING, [opening]))
+        inputs.append(Input(record_at, subject, Kind.OPENING, [opening], tuple(anchored)))
     if sealed.evidence_record is not None:
         stamp_at = len(inputs)
         subject = Subject(NamedBytes(sealed.names.evidence_record, sealed.evidence_record))

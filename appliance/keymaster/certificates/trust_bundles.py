@@ -21,6 +21,7 @@ from appliance.evidence.bundle import (
     AuthorityEntry,
     BundleDocument,
     CeremonyTrust,
+    LedgerEntry,
     LogEntry,
     RevocationListEntry,
     TimeRules,
@@ -74,6 +75,7 @@ def make_bundle(
     successors: Sequence[bytes] | None = None,
     genesis: str | None = None,
     algorithms: Sequence[AlgorithmEnd] | None = None,
+    ledgers: Sequence[LedgerEntry] = (),
 ) -> dict[str, bytes]:
     """Make the next version of a bundle: file names relative to the trust directory, and what to write in them.
 
@@ -117,6 +119,7 @@ def make_bundle(
         time=TimeRules() if time is None else time,
         ceremonies=msgspec.UNSET if genesis is None else CeremonyTrust(genesis=genesis),
         algorithms=ends or msgspec.UNSET,
+        ledgers=list(ledgers) if ledgers else msgspec.UNSET,
     )
     encoded = rfc8785.dumps(msgspec.to_builtins(document))
     written |= dict(revocation_lists) | {SIGNATURE: sign(encoded), BUNDLE: encoded}
