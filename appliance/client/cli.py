@@ -49,8 +49,12 @@ SHORT_HELP = {
     "tamper": "Stop all signing and drop secrets, because of a tamper signal.",
     "veil": "Veil values for later opening by a code: encrypt, open, share, prove.",
     "verify": "Verify stamps, seals, evidence records, log proofs, exports and ceremonies offline.",
+    "witness": "Run a witness of transparency logs: make it, look at it, decide.",
 }
 """What the list shows without loading a command; a test holds it against the entry points."""
+
+EXTRAS = {"witness": "witness"}
+"""The extra that a command needs, where that is not the whole appliance."""
 
 
 class MissingPart(click.ClickException):
@@ -86,7 +90,8 @@ def load(found: EntryPoint) -> click.Command:
         if missing in {"appliance", "hsm", "provisioning", "mgmt_service"}:
             raise  # a fault of this distribution, not of its installation
         raise MissingPart(
-            f"`cinnabar {found.name}` needs {missing}, which is not installed: pip install 'cinnabar[appliance]'"
+            f"`cinnabar {found.name}` needs {missing}, which is not installed: "
+            f"pip install 'cinnabar[{EXTRAS.get(found.name, 'appliance')}]'"
         ) from None
     if not isinstance(command, click.Command):
         raise MissingPart(f"the entry point {found.name} is not a command")
