@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from appliance.errors import BadRequest
 
+class MalformedChainData(ValueError):
+    """RLP, a trie node, a transaction, a receipt or a header that is not of its format; the message says what.
 
-class MalformedChainData(BadRequest):
-    """RLP, a trie node, a transaction, a receipt or a header that is not of its format; the message says what."""
-
-    code = "malformed-chain-data"
-    title = "The chain's data is not well formed"
+    It reaches nobody outside: the judge refuses the receipt, and who speaks to a node asks another one.
+    """

@@ -15,8 +15,8 @@ from appliance.anchors.evm.trie import MAXIMUM_PROOF_NODES
 from appliance.anchors.judgement import AnchorRefused, Reason
 
 PROOF_BYTES: Final = 4 * 1024 * 1024
-MAXIMUM_HEADERS: Final = 1024
-"""On top of the anchor's block. Each costs a hash and, under Clique, a recovery of its signer: 60 us."""
+MAXIMUM_HEADERS: Final = 512
+"""On top of the anchor's block. Each costs a hash and, under Clique, a recovery of its signer: 80 us."""
 
 Nodes = Annotated[tuple[Hex, ...], msgspec.Meta(max_length=MAXIMUM_PROOF_NODES)]
 

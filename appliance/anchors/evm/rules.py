@@ -102,8 +102,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
     consensus: Consensus
     contract: ContractRules
-    depth: Annotated[int, msgspec.Meta(ge=0, le=1024)]
-    """How many blocks must stand on the anchor's."""
+    depth: Annotated[int, msgspec.Meta(ge=0, le=512)]
+    """How many blocks must stand on the anchor's. Not asked for where a trusted header shows it."""
     genesis: Hex32
     """The hash of block 0."""
     header_hash: HeaderHash
@@ -111,5 +111,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if isinstance(self.consensus, Validators) and self.header_hash not in SEALED:
             raise ValueError(f"headers of {self.header_hash} hold no seals of validators")
+        if isinstance(self.consensus, Validators) and self.header_hash is not HeaderHash.CLIQUE and self.depth:
+            raise ValueError(f"a block of {self.header_hash} is final once it is sealed: its depth is 0")
         if self.header_hash is HeaderHash.STATED and not isinstance(self.consensus, NodeAttests):
             raise ValueError("what a node states about its headers, it alone attests")

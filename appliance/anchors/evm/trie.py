@@ -29,9 +29,6 @@ _LEAF_FLAG, _ODD_FLAG = 2, 1
 class NotInTrie(MalformedChainData):
     """The nodes are no proof that the key stands under this root."""
 
-    code = "not-in-trie"
-    title = "The proof does not lead from the root to a value"
-
 
 def index_key(index: int) -> bytes:
     """The key of a block's transaction or receipt."""
