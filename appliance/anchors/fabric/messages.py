@@ -168,9 +168,34 @@ class Transaction(Message):
 
 
 @dataclass(frozen=True)
+class KVWrite(Message):
+    key: str = text(1)
+    is_delete: int = whole(2)
+    value: bytes = octets(3)
+
+
+@dataclass(frozen=True)
+class KVMetadataWrite(Message):
+    key: str = text(1)
+
+
+@dataclass(frozen=True)
+class KVRWSet(Message):
+    writes: tuple[KVWrite, ...] = many(3, KVWrite)
+    metadata_writes: tuple[KVMetadataWrite, ...] = many(4, KVMetadataWrite)
+
+
+@dataclass(frozen=True)
+class CollectionHashedReadWriteSet(Message):
+    collection_name: str = text(1)
+
+
+@dataclass(frozen=True)
 class NsReadWriteSet(Message):
     namespace: str = text(1)
     rwset: bytes = octets(2)
+    """A KVRWSet."""
+    collection_hashed_rwset: tuple[CollectionHashedReadWriteSet, ...] = many(3, CollectionHashedReadWriteSet)
 
 
 @dataclass(frozen=True)
@@ -227,3 +252,9 @@ class CommitStatusRequest(Message):
     transaction_id: str = text(1)
     channel_id: str = text(2)
     identity: bytes = octets(3)
+
+
+@dataclass(frozen=True)
+class SignedCommitStatusRequest(Message):
+    request: bytes = octets(1)
+    signature: bytes = octets(2)

@@ -24,6 +24,7 @@ _MODULES = (
     "peer.chaincode_pb2",
     "peer.transaction_pb2",
     "ledger.rwset.rwset_pb2",
+    "ledger.rwset.kvrwset.kv_rwset_pb2",
     "gateway.gateway_pb2",
 )
 FORMS = sorted(
@@ -85,6 +86,8 @@ def values(form: type[Message], depth: int = 3) -> st.SearchStrategy[Message]:
             members[field.name] = st.none() | values(inside, depth - 1)
         else:
             members[field.name] = st.lists(values(inside, depth - 1), max_size=3).map(tuple)
+    if form is messages.KVWrite:
+        members["is_delete"] = st.integers(0, 1)
     if form is messages.ChaincodeInput:
         members["is_init"] = st.integers(0, 1)
     if form is messages.ChaincodeSpec:
