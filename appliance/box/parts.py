@@ -99,6 +99,20 @@ def parts_of(
                 pulse=home.filer_socket,
             )
         )
+    if settings.ledgers:
+        askers = [peer for number in (who.worker, who.management) for peer in ("--peer", str(number))]
+        parts.append(
+            Part(
+                "anchorer",
+                module("appliance.anchorer", *(askers if who.worker is not None else ())),
+                who.anchorer,
+                groups("anchorer"),
+                1,
+                # Whoever signs waits for no ledger: heads stay in the outbox.
+                needed=False,
+                pulse=home.anchorer_socket,
+            )
+        )
     parts += [
         Part(
             f"api-{number}",
@@ -190,6 +204,12 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
         users.directory(directory, who.worker, 0o2750, group=who.front)
     users.directory(home.logs_compared.parent, who.log, 0o755)
     users.directory(home.filer_socket.parent, who.filer, 0o750)
+    users.directory(home.anchorer_socket.parent, who.anchorer, 0o750)
+    if settings.ledgers:
+        users.give(home.anchors, who.anchorer, create=True)
+        users.directory(home.anchors, who.anchorer, 0o700)
+        for name in [name for ledger in settings.ledgers for name in ledger.secret_files]:
+            users.give(home.root / name, who.anchorer)
     for path, user, mode in (
         (home.logs, who.log, 0o750),  # its group reads: workers serve tiles and proofs
         (home.exports, who.log, 0o711),  # others find only what they can name

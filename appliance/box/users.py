@@ -38,8 +38,9 @@ MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "keymaster": ("recorder", "log", "documents"),
     # reads records, and puts on record who read them; reads tiles and proofs, and what workers may read of officers
     "audit": ("recorder", "log", "worker"),
-    # asks the workers for their metrics, which know it from the front by its user; has files that people bring verified
-    "management": ("front", "documents"),
+    # asks the workers for their metrics, which know it from the front by its user; has files that people bring
+    # verified; shows anchors
+    "management": ("front", "documents", "anchorer"),
 }
 """Whose groups each kind of process belongs to besides its own."""
 

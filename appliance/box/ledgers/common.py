@@ -22,6 +22,11 @@ class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     step_s: Annotated[float, msgspec.Meta(ge=1, le=3_600)] = 60.0
     """Longest time of one step with this ledger, in seconds."""
 
+    @property
+    def secret_files(self) -> list[str]:
+        """Paths, relative to the home, of what the anchorer signs in with: its user's alone."""
+        return []
+
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account of a chain: a key on secp256k1 in a token, which signs that chain's transactions and nothing else."""

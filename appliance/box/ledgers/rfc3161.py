@@ -25,5 +25,12 @@ class Rfc3161LedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unkn
     """Authorities that stand in for each other, asked in their order."""
 
     authorities: Annotated[list[Rfc3161Authority], msgspec.Meta(min_length=1, max_length=16)]
+    revocation_lists: tuple[Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[^@#\s]+\Z", max_length=2_000)], ...] = ()
+    """Addresses of revocation lists, beside those that the authorities' certificates name: what was in force when a
+    stamp was made goes into its receipt."""
     timeout_s: Annotated[float, msgspec.Meta(ge=1, le=300)] = 10.0
     """Of one request to one authority; then the next is asked."""
+
+    @property
+    def secret_files(self) -> list[str]:
+        return [one.password_file for one in self.authorities if one.password_file is not None]
