@@ -6,13 +6,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.anchorer.ledger import Desk, Ledger, Surroundings
+from appliance.anchorer.ledger import Desk, Ledger, LedgerUnavailable, Surroundings
 from appliance.anchorer.rfc3161 import TimeStampLedger
 from appliance.anchors import AnchorRefused, LedgerProfile, Reason, read_profile
 from appliance.anchors.judging import rules_of
-from appliance.box.ledgers import LedgerSettings, Rfc3161LedgerSettings
+from appliance.box.ledgers import FabricLedgerSettings, LedgerSettings, Rfc3161LedgerSettings
 
-MAKERS: Final[Mapping[type, Callable[[Any, Surroundings], Ledger]]] = {Rfc3161LedgerSettings: TimeStampLedger}
+
+def _fabric(settings: FabricLedgerSettings, around: Surroundings) -> Ledger:
+    try:
+        from appliance.anchorer.fabric import FabricLedger  # noqa: PLC0415 - gRPC is installed with an extra
+    except ImportError as error:
+        raise LedgerUnavailable(f"install cinnabar[fabric]: {error}") from None
+    return FabricLedger(settings, around)
+
+
+MAKERS: Final[Mapping[type, Callable[[Any, Surroundings], Ledger]]] = {
+    FabricLedgerSettings: _fabric,
+    Rfc3161LedgerSettings: TimeStampLedger,
+}
 
 
 def open_ledger(settings: LedgerSettings, home: Path, desk: Desk) -> tuple[Ledger, LedgerProfile]:

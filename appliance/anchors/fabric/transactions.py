@@ -17,6 +17,7 @@ from typing import Final
 
 from appliance.anchors.fabric.messages import (
     ENDORSER_TRANSACTION,
+    Block,
     ChaincodeAction,
     ChaincodeActionPayload,
     ChaincodeEndorsedAction,
@@ -192,3 +193,22 @@ def read_endorsed(action: ChaincodeEndorsedAction) -> Endorsed:
         ChaincodeAction.decode(response.extension),
         action.endorsements,
     )
+
+
+def prepared(payload: bytes) -> Endorsed:
+    """What peers endorsed, out of the Payload that a Gateway prepared. Raises MalformedMessage."""
+    actions = Transaction.decode(Payload.decode(payload).data).actions
+    if len(actions) != 1:
+        raise MalformedMessage(f"{len(actions)} actions, where Fabric takes one")
+    action = ChaincodeActionPayload.decode(actions[0].payload).action
+    return read_endorsed(action or ChaincodeEndorsedAction())
+
+
+def place_of(block: bytes, wanted: str) -> int:
+    """Which of a Block's transactions has that id, the first: others are repetitions. Raises MalformedMessage."""
+    held = Block.decode(block).data
+    for place, data in enumerate(held.data if held is not None else ()):
+        header = Payload.decode(Envelope.decode(data).payload).header or Header()
+        if ChannelHeader.decode(header.channel_header).tx_id == wanted:
+            return place
+    raise MalformedMessage("the block does not hold the transaction")

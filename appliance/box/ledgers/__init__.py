@@ -5,8 +5,17 @@ appliance.anchors.
 """
 
 from appliance.box.ledgers.common import AccountSettings, LedgerCommon
+from appliance.box.ledgers.fabric import FabricGateway, FabricLedgerSettings
 from appliance.box.ledgers.rfc3161 import Rfc3161Authority, Rfc3161LedgerSettings
 
-LedgerSettings = Rfc3161LedgerSettings
+LedgerSettings = FabricLedgerSettings | Rfc3161LedgerSettings
 
-__all__ = ["AccountSettings", "LedgerCommon", "LedgerSettings", "Rfc3161Authority", "Rfc3161LedgerSettings"]
+__all__ = [
+    "AccountSettings",
+    "FabricGateway",
+    "FabricLedgerSettings",
+    "LedgerCommon",
+    "LedgerSettings",
+    "Rfc3161Authority",
+    "Rfc3161LedgerSettings",
+]

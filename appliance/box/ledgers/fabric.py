@@ -38,11 +38,11 @@ class FabricLedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unkno
     chaincode: _Name
     function: _Name
     """Function of the chaincode that takes an anchor."""
-    arguments: Annotated[list[str], msgspec.Meta(min_length=1, max_length=64)] = ["{commitment}", "{origin}", "{size}"]
+    arguments: Annotated[tuple[str, ...], msgspec.Meta(max_length=64)] = ("{commitment}", "{origin}", "{size}")
     """What it is called with: each of these, or a text of your own. The commitment is in hexadecimal, and must be
     among them."""
-    endorsing: list[_Name] = []
-    """MSP ids of the organisations that are to endorse; empty: those that the Gateway picks by the chaincode's policy."""
+    endorsing: tuple[_Name, ...] = ()
+    """MSP ids of the organisations that are to endorse; empty: the Gateway picks them by the chaincode's policy."""
     timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 15.0
     """Of one call of a Gateway."""
     poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=3_600)] = 5.0

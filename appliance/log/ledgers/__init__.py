@@ -5,17 +5,20 @@ TransactionMaker that builds the transaction from them and from box.json. `Reque
 `type`.
 """
 
+from appliance.log.ledgers.fabric import FabricRequest
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
-    Request,
     RequestCommon,
     RequestRefused,
     TransactionMaker,
     UnsignedTransaction,
 )
 
+Request = FabricRequest
+
 __all__ = [
     "CheckedCheckpoint",
+    "FabricRequest",
     "Request",
     "RequestCommon",
     "RequestRefused",

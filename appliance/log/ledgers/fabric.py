@@ -1,5 +1,5 @@
-"""What the desk signs for Hyperledger Fabric: the call that anchors, its transaction once peers endorsed it, and the two
-questions that follow: whether it was committed, and for its block.
+"""What the desk signs for Hyperledger Fabric: the call that anchors, its transaction once peers endorsed it, and the
+two questions that follow: whether it was committed, and for its block.
 
 The call is made of the settings and the checkpoint alone. A transaction is signed only around the answer to that very
 call, and only if what it changes is the chaincode's own.
@@ -80,7 +80,7 @@ class FabricTransaction(_Part, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class FabricStatus(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="status"):
-    """Sign the question what became of a transaction: gives a SignedCommitStatusRequest, good for any number of times."""
+    """Sign the question what became of a transaction: gives a SignedCommitStatusRequest, good for many times."""
 
     transaction: _TransactionId
 
@@ -93,10 +93,13 @@ class FabricBlock(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     transaction: _TransactionId
 
 
+FabricPart = FabricProposal | FabricTransaction | FabricStatus | FabricBlock
+
+
 class FabricRequest(RequestCommon, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="fabric"):
     certificate: Annotated[bytes, msgspec.Meta(max_length=16_384)]
     """Of the account's key, PEM."""
-    part: FabricProposal | FabricTransaction | FabricStatus | FabricBlock
+    part: FabricPart
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class FabricMessages:
     ) -> UnsignedMessage:
         """`public_key`: of the account, on P-256, compressed. Raises RequestRefused."""
         part = request.part
+        arguments: tuple[bytes, ...]
         creator = creator_of(settings.msp, _certificate(request.certificate, public_key))
         if isinstance(part, FabricStatus):
             asked = CommitStatusRequest(part.transaction, settings.channel, creator)

@@ -39,10 +39,6 @@ class RequestCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Signed note of a head of the box's log: what its commitment is made of."""
 
 
-Request = RequestCommon
-"""The union of all types' requests."""
-
-
 @dataclass(frozen=True)
 class CheckedCheckpoint:
     """A checkpoint that the desk has found to be signed by this box's own log."""
