@@ -4,14 +4,16 @@ A new type of ledger is one module here, one name in LedgerSettings, one module 
 appliance.anchors.
 """
 
+from appliance.box.ledgers.bitcoin import BitcoinLedgerSettings
 from appliance.box.ledgers.common import AccountSettings, LedgerCommon
 from appliance.box.ledgers.fabric import FabricGateway, FabricLedgerSettings
 from appliance.box.ledgers.rfc3161 import Rfc3161Authority, Rfc3161LedgerSettings
 
-LedgerSettings = FabricLedgerSettings | Rfc3161LedgerSettings
+LedgerSettings = BitcoinLedgerSettings | FabricLedgerSettings | Rfc3161LedgerSettings
 
 __all__ = [
     "AccountSettings",
+    "BitcoinLedgerSettings",
     "FabricGateway",
     "FabricLedgerSettings",
     "LedgerCommon",

@@ -5,7 +5,11 @@ TransactionMaker that builds the transaction from them and from box.json. `Reque
 `type`.
 """
 
-from appliance.log.ledgers.fabric import FabricRequest
+from collections.abc import Mapping
+from typing import Final
+
+from appliance.log.ledgers.bitcoin import BitcoinRequest, BitcoinTransactions
+from appliance.log.ledgers.fabric import FabricMessages, FabricRequest
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
     RequestCommon,
@@ -14,9 +18,17 @@ from appliance.log.ledgers.request import (
     UnsignedTransaction,
 )
 
-Request = FabricRequest
+Request = BitcoinRequest | FabricRequest
+
+MAKERS: Final[Mapping[type, TransactionMaker]] = {
+    BitcoinRequest: BitcoinTransactions(),
+    FabricRequest: FabricMessages(),
+}
+"""By the type of the request."""
 
 __all__ = [
+    "MAKERS",
+    "BitcoinRequest",
     "CheckedCheckpoint",
     "FabricRequest",
     "Request",
