@@ -87,17 +87,17 @@ class FabricLedger:
         return self._gateways[0]
 
     async def advance(self, work: Sequence[Work]) -> Sequence[Progress]:
-        """Of the anchors without a transaction only the newest goes on, which covers the others. Raises
+        """An anchor without a transaction goes on if it is the newest of all, which covers the others. Raises
         LedgerUnavailable with what each anchor met where none came further."""
         memories = {one.number: read_memory(one.memory) for one in work}
-        without = [number for number, memory in memories.items() if not memory.envelope]
+        newest = work[-1].number
         sent = [number for number, memory in memories.items() if memory.envelope]
-        stepped = frozenset((*without[-1:], *sent[-MOST_AT_ONCE:]))
+        stepped = frozenset((newest, *sent[-MOST_AT_ONCE:]))
         met = await asyncio.gather(*(self._try(one, memories[one.number]) for one in work if one.number in stepped))
         if met and all(isinstance(one, LedgerUnavailable) for one in met):
             raise LedgerUnavailable("; ".join(str(one) for one in met))
         found = dict(zip((one.number for one in work if one.number in stepped), met, strict=True))
-        return [self._came_to(one, found.get(one.number), without[-1:]) for one in work]
+        return [self._came_to(one, found.get(one.number), newest) for one in work]
 
     async def _try(self, work: Work, memory: Memory) -> Progress | LedgerUnavailable:
         try:
@@ -106,14 +106,14 @@ class FabricLedger:
             self._turn()
             return error
 
-    def _came_to(self, work: Work, met: Progress | LedgerUnavailable | None, asked_for: Sequence[int]) -> Progress:
+    def _came_to(self, work: Work, met: Progress | LedgerUnavailable | None, newest: int) -> Progress:
         if isinstance(met, Progress):
             return met
         if met is not None:
             return Progress(work.state, str(met), work.memory, self._settings.poll_s)
         if read_memory(work.memory).envelope:
             return Progress(work.state, "later anchors are asked about first", work.memory, self._settings.poll_s)
-        cause = f"anchor {asked_for[0]} is asked for, which covers it"
+        cause = f"anchor {newest} is asked for, which covers it"
         return Progress(work.state or State.SUBMITTED, cause, b"", LATER_S)
 
     async def close(self) -> None:
@@ -124,11 +124,11 @@ class FabricLedger:
         self._gateways.append(self._gateways.pop(0))
 
     async def _step(self, work: Work, memory: Memory) -> Progress:
-        if not memory.proposal:
-            return await self._propose(work, memory)
-        if not memory.answer:
-            return await self._have_endorsed(work, memory)
         if not memory.envelope:
+            if not memory.proposal:
+                return await self._propose(work, memory)
+            if not memory.answer:
+                return await self._have_endorsed(work, memory)
             return await self._sign(work, memory)
         if memory.block is None:
             return await self._follow(memory)

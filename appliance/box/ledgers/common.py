@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -31,6 +31,8 @@ class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account of a chain: a key on secp256k1 in a token, which signs that chain's transactions and nothing else."""
 
+    curve: ClassVar[Literal["secp256k1", "secp256r1"]] = "secp256k1"
+    """SEC 2's name; of the type, not of box.json."""
     token: str
     """Name of a token of box.json."""
     key_uri: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -23,11 +23,17 @@ class FabricGateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Name in its TLS certificate; None: the host of its address."""
 
 
+class FabricAccountSettings(AccountSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A member of an organisation: a key on P-256 in a token, which signs for this ledger and nothing else."""
+
+    curve: ClassVar[Literal["secp256k1", "secp256r1"]] = "secp256r1"
+
+
 class FabricLedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="fabric"):
     """A channel, a chaincode and the box's account there. Not yet run on a real network (docs/anchors-fabric.md)."""
 
-    account: AccountSettings
-    """A key on P-256, which signs proposals and transactions."""
+    account: FabricAccountSettings
+    """Signs proposals, transactions, and what is asked about them: four signatures an anchor."""
     certificate: _Path
     """Path, relative to the home, of the certificate of that key, PEM, which the organisation's CA issued."""
     msp: _Name

@@ -41,6 +41,8 @@ class Gateway(gateway_pb2_grpc.GatewayServicer):
         """By method: called with the context when all is done and nothing is answered yet."""
         self.lies: dict[str, Lie] = {}
         """By method: gives what is answered in place of the true answer."""
+        self.instead: dict[str, Any] = {}
+        """By method: what is answered, with nothing done."""
         self.ordering = True
         """Whether what is submitted is put into a block at once."""
         self.closed = threading.Event()
@@ -49,6 +51,8 @@ class Gateway(gateway_pb2_grpc.GatewayServicer):
         self.calls.append(method)
         if method in self.before:
             self.before[method](context)
+        if method in self.instead:
+            return self.instead[method]
         answer = do()
         if method in self.after:
             self.after[method](context)
