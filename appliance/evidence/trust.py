@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from appliance.anchors.profile import LedgerProfile
 from appliance.der import DerError
 from appliance.evidence.bundle import (
     BUNDLE,
@@ -98,6 +99,8 @@ class TrustBundle:
     witnesses: tuple[VerifierKey, ...]
     first_use: bool
     """Its signing key was believed because it was the first one seen."""
+    ledgers: Mapping[str, LedgerProfile] = field(default_factory=dict)
+    """What is trusted of each ledger, by its name."""
 
     def trusted_for(self, role: Role) -> tuple[Authority, ...]:
         """The certificate authorities of one role."""
@@ -137,6 +140,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         logs=_logs(document),
         witnesses=tuple(_verifier_key(entry.key, COSIGNATURE_V1) for entry in document.witnesses),
         first_use=pin is None,
+        ledgers=_ledgers(document),
     )
 
 
@@ -267,6 +271,14 @@ def _logs(document: BundleDocument) -> dict[str, tuple[LogKey, ...]]:
     for entry in document.logs:
         key = LogKey(_verifier_key(entry.key, ED25519), entry.first_size, entry.last_size)
         found[entry.origin] = (*found.get(entry.origin, ()), key)
+    return found
+
+
+def _ledgers(document: BundleDocument) -> dict[str, LedgerProfile]:
+    entries = document.ledgers if isinstance(document.ledgers, list) else []
+    found = {entry.name: entry.profile() for entry in entries}
+    if len(found) != len(entries):
+        raise TrustRefused("a ledger stands twice in the trust bundle")
     return found
 
 

@@ -20,6 +20,7 @@ from appliance.evidence.bundle import (
     AuthorityEntry,
     BundleDocument,
     CeremonyTrust,
+    LedgerEntry,
     LogEntry,
     RevocationListEntry,
     TimeRules,
@@ -72,6 +73,7 @@ def make_bundle(
     time: TimeRules | None = None,
     successors: Sequence[bytes] | None = None,
     genesis: str | None = None,
+    ledgers: Sequence[LedgerEntry] = (),
 ) -> dict[str, bytes]:
     """Make the next version of a bundle: file names relative to the trust directory, and what to write in them.
 
@@ -110,6 +112,7 @@ def make_bundle(
         witnesses=list(witnesses),
         time=TimeRules() if time is None else time,
         ceremonies=msgspec.UNSET if genesis is None else CeremonyTrust(genesis=genesis),
+        ledgers=list(ledgers) if ledgers else msgspec.UNSET,
     )
     encoded = rfc8785.dumps(msgspec.to_builtins(document))
     written |= dict(revocation_lists) | {SIGNATURE: sign(encoded), BUNDLE: encoded}
