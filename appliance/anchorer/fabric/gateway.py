@@ -39,13 +39,9 @@ _REFUSALS: Final = frozenset(
 class GatewayAway(LedgerUnavailable):
     """It does not answer, or not in time: what was asked may have been done."""
 
-    code = "fabric-gateway-away"
-
 
 class GatewayRefuses(LedgerUnavailable):
     """It answers, and does not do it."""
-
-    code = "fabric-gateway-refuses"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from appliance.anchors import canonical
+from appliance.anchors.fabric import NOT_YET_RUN
 from appliance.anchors.fabric.blocks import data_hash, header_hash, seals, validation_code
 from appliance.anchors.fabric.endorsing import check_answer, endorsers
 from appliance.anchors.fabric.identities import Member, Members, NotAMember
@@ -25,12 +26,10 @@ from appliance.anchors.fabric.wire import MalformedMessage
 from appliance.anchors.judgement import AnchorRefused, Judgement, Reason, Rule, Strength
 from appliance.anchors.receipt import RECEIPT_BYTES
 
-__all__ = ["BLOCK_BYTES", "NOT_YET_RUN", "FabricProof", "Rules", "judge", "write_proof"]
+__all__ = ["BLOCK_BYTES", "FabricProof", "Rules", "judge", "write_proof"]
 
 BLOCK_BYTES: Final = 2_900_000
 """Largest block that fits into a receipt, in base64 and with its checkpoint."""
-NOT_YET_RUN: Final = "Anchoring on Hyperledger Fabric has not yet run on a real network."
-"""Said wherever an anchor on Fabric is shown, until it has."""
 
 
 class FabricProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

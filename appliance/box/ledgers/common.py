@@ -10,6 +10,9 @@ import msgspec
 class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
     """Of each ledger, whatever its type."""
 
+    caveat: ClassVar[str] = ""
+    """What is to be said wherever a ledger of the type is shown; of the type, not of box.json."""
+
     name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")]
     """What receipts and profiles call it; unique on the box."""
     profile: str

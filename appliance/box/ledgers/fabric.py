@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from appliance.anchors.fabric import NOT_YET_RUN
 from appliance.box.ledgers.common import AccountSettings, LedgerCommon
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -32,6 +33,8 @@ class FabricAccountSettings(AccountSettings, frozen=True, kw_only=True, forbid_u
 class FabricLedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="fabric"):
     """A channel, a chaincode and the box's account there. Not yet run on a real network (docs/anchors-fabric.md)."""
 
+    caveat: ClassVar[str] = NOT_YET_RUN
+
     account: FabricAccountSettings
     """Signs proposals, transactions, and what is asked about them: four signatures an anchor."""
     certificate: _Path
@@ -41,7 +44,9 @@ class FabricLedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unkno
     gateways: Annotated[list[FabricGateway], msgspec.Meta(min_length=1, max_length=16)]
     """Peers that stand in for each other, asked in their order."""
     channel: _Name
+    """Name of the channel."""
     chaincode: _Name
+    """Name of the chaincode, as it is committed to the channel."""
     function: _Name
     """Function of the chaincode that takes an anchor."""
     arguments: Annotated[tuple[str, ...], msgspec.Meta(max_length=64)] = ("{commitment}", "{origin}", "{size}")
