@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from appliance.anchorer.fabric.gateway import Gateway, GatewayRefuses
+from appliance.anchorer.fabric.gateway import CommitStatus, Gateway, GatewayRefuses
 from appliance.anchorer.fabric.memory import Memory, read_memory, write_memory
 from appliance.anchorer.ledger import LedgerUnavailable, Progress, Surroundings, Work
 from appliance.anchors import AnchorRefused, Reason, Receipt, State
@@ -209,23 +209,28 @@ class FabricLedger:
     # --- from here on there is one transaction, and never another ----------------------------------------------------
 
     async def _follow(self, memory: Memory) -> Progress:
+        """Sent, and asked about; sent again, the same, once nobody has heard of it for long."""
         settings = self._settings
-        if self._clock_us() - memory.sent_us >= settings.send_again_s * 1_000_000:
-            await self._gateway.submit(settings.channel, memory.transaction, memory.envelope, settings.timeout_s)
-            made = replace(memory, sent_us=self._clock_us())
-            return self._submitted(made, f"transaction {memory.transaction} is with the orderers", 0.0)
-        found = await self._gateway.commit_status(memory.status, min(settings.poll_s, settings.timeout_s))
-        if found is None or found.code == DUPLICATE:
-            cause = f"transaction {memory.transaction} is with the orderers"
-            return self._submitted(memory, cause, settings.poll_s if found is not None else 0.0)
-        if found.code != 0:
-            self._turn()
-            denied = f"transaction {memory.transaction} was ordered and is invalid: {found.name}"
-            if memory.denials + 1 >= len(self._gateways):
-                return Progress(State.FAILED, denied, write_memory(memory), LATER_S)
-            return self._submitted(replace(memory, denials=memory.denials + 1), denied, 0.0)
-        made = replace(memory, block=found.block, denials=0)
-        return Progress(State.MINED, f"committed in block {found.block}", write_memory(made), 0.0)
+        waiting = f"transaction {memory.transaction} is with the orderers"
+        if memory.sent_us:
+            found = await self._gateway.commit_status(memory.status, min(settings.poll_s, settings.timeout_s))
+            if found is not None and found.code == 0:
+                made = replace(memory, block=found.block, denials=0)
+                return Progress(State.MINED, f"committed in block {found.block}", write_memory(made), 0.0)
+            if found is not None and found.code != DUPLICATE:
+                return self._denied(memory, found)
+            if self._clock_us() - memory.sent_us < settings.send_again_s * 1_000_000:
+                return self._submitted(memory, waiting, 0.0 if found is None else settings.poll_s)
+        await self._gateway.submit(settings.channel, memory.transaction, memory.envelope, settings.timeout_s)
+        return self._submitted(replace(memory, sent_us=self._clock_us()), waiting, 0.0)
+
+    def _denied(self, memory: Memory, found: CommitStatus) -> Progress:
+        """It was ordered, and peers count it as invalid: so one says. Every Gateway is asked before it is believed."""
+        self._turn()
+        cause = f"transaction {memory.transaction} was ordered and is invalid: {found.name}"
+        if memory.denials + 1 >= len(self._gateways):
+            return Progress(State.FAILED, cause, write_memory(memory), LATER_S)
+        return self._submitted(replace(memory, denials=memory.denials + 1), cause, 0.0)
 
     async def _ask_for_block(self, work: Work, memory: Memory) -> Progress:
         certificate = (self._home / self._settings.certificate).read_bytes()
