@@ -6,11 +6,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.anchorer.bitcoin.ledger import BitcoinLedger
+from appliance.anchorer.evm.ledger import EvmLedger
 from appliance.anchorer.ledger import Desk, Ledger, LedgerUnavailable, Surroundings
 from appliance.anchorer.rfc3161 import TimeStampLedger
 from appliance.anchors import AnchorRefused, LedgerProfile, Reason, read_profile
 from appliance.anchors.judging import rules_of
-from appliance.box.ledgers import FabricLedgerSettings, LedgerSettings, Rfc3161LedgerSettings
+from appliance.box.ledgers import (
+    BitcoinLedgerSettings,
+    EvmLedgerSettings,
+    FabricLedgerSettings,
+    LedgerSettings,
+    Rfc3161LedgerSettings,
+)
 
 
 def _fabric(settings: FabricLedgerSettings, around: Surroundings) -> Ledger:
@@ -22,6 +30,8 @@ def _fabric(settings: FabricLedgerSettings, around: Surroundings) -> Ledger:
 
 
 MAKERS: Final[Mapping[type, Callable[[Any, Surroundings], Ledger]]] = {
+    BitcoinLedgerSettings: BitcoinLedger,
+    EvmLedgerSettings: EvmLedger,
     FabricLedgerSettings: _fabric,
     Rfc3161LedgerSettings: TimeStampLedger,
 }

@@ -25,8 +25,8 @@ _MEMBERS = """The members of the JSON bodies. A request with another member is r
 """
 _PROBLEMS = """Beside what an endpoint lists, any request may meet `method-not-allowed` (the path is there, the method
 is not; `Allow` says which are), `not-found` (no endpoint of this listener has the path), `address-too-long`,
-`unsupported-http-version` and `too-many-requests` (of one address, by the front; where people look it is a page).
-On `applications` an unknown certificate is answered before all else, also on `/health`.
+`unsupported-http-version` and `too-many-requests` (of one address, or one IPv6 /64, by the front; where people look it
+is a page). On `applications` an unknown certificate is answered before all else, also on `/health`.
 """
 
 

@@ -24,6 +24,8 @@ from appliance.errors import CinnabarError
 
 CONNECTIONS_AN_ADDRESS = 512
 """Connections with a request under way that one address may have at one front."""
+NETWORK = 'map $binary_remote_addr $client_network { default $binary_remote_addr; "~(?s)^(?<net>.{8}).{8}\\z" $net; }\n'
+"""What limits go by: an IPv4 address, or the first 64 bits of an IPv6 address: one site has those below (RFC 6177)."""
 IDLE_SECONDS = 2
 """How long the front keeps an idle connection to a worker."""
 CERTIFICATE_HEADER = "X-Cinnabar-Client-Certificate"
@@ -263,14 +265,15 @@ def configuration(home: Home, name: str, servers: str) -> str:
         # An answer waits in memory, never in a file: it may hold what the box keeps encrypted.
         "    proxy_max_temp_file_size 0;\n"
         "    proxy_next_upstream error;\n"
-        "    limit_conn_zone $binary_remote_addr zone=connections:2m;\n"
+        f"    {NETWORK}"
+        "    limit_conn_zone $client_network zone=connections:2m;\n"
         f"    limit_conn connections {CONNECTIONS_AN_ADDRESS};\n"
         "    limit_conn_status 429;\n"
         "    limit_req_status 429;\n"
-        "    limit_req_zone $binary_remote_addr zone=public:4m rate=100r/s;\n"
-        "    limit_req_zone $binary_remote_addr zone=enrolment:1m rate=2r/s;\n"
-        "    limit_req_zone $binary_remote_addr zone=checks:1m rate=2r/s;\n"
-        "    limit_req_zone $binary_remote_addr zone=files:1m rate=1r/s;\n"
+        "    limit_req_zone $client_network zone=public:4m rate=100r/s;\n"
+        "    limit_req_zone $client_network zone=enrolment:1m rate=2r/s;\n"
+        "    limit_req_zone $client_network zone=checks:1m rate=2r/s;\n"
+        "    limit_req_zone $client_network zone=files:1m rate=1r/s;\n"
         "    limit_req_zone $ssl_client_fingerprint zone=renewal:1m rate=2r/s;\n"
         "    ssl_protocols TLSv1.2 TLSv1.3;\n"
         "    ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\n"

@@ -85,7 +85,7 @@ def management_configuration(home: Home, settings: BoxSettings, listener: Listen
         + _server(home, listener, approval_name(settings), home.approve_socket, LARGEST_STATEMENT, {DRAFT_PATH: DRAFTS})
     )
     drafts = upstream(home, DRAFTS, settings.workers)
-    zones = f"{drafts}    limit_req_zone $binary_remote_addr zone=people:4m rate=50r/s;\n"
+    zones = f"{drafts}    limit_req_zone $client_network zone=people:4m rate=50r/s;\n"
     return configuration(home, MANAGEMENT_FRONT, zones + servers)
 
 

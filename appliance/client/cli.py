@@ -15,6 +15,7 @@ GROUP = "cinnabar.commands"
 
 SHORT_HELP = {
     "adapter": "Check adapters of filings before officers sign them.",
+    "anchor": "Heads of the box's log on outside ledgers: list, show, ask for one, check receipts.",
     "approve-letter": "Read what an application wants approved, and sign it with a card.",
     "audit": "Read, search and export the logs of a box.",
     "backup": "Back a box up into one encrypted file.",
@@ -24,6 +25,7 @@ SHORT_HELP = {
     "console": "The box's own console: confirm officers, found the constitution, answer ceremonies.",
     "counts": "Show signatures made, recorded and dropped.",
     "enrol": "Get an application's first certificate, for a one-time secret.",
+    "evidence": "Renew evidence before its algorithms and certificates end.",
     "fees": "Show what events cost, make bills, and hold bills to the records.",
     "gateway": "Send signed and encrypted messages as a partner of a tenant.",
     "health": "Show how the box is.",
@@ -32,7 +34,7 @@ SHORT_HELP = {
     "kind": "Check kinds of letters, show their life cycle, compare two.",
     "letter": "Begin letters, have events happen to them, show them, fetch their evidence.",
     "limits": "Check and show limits of letters, and what they warned of.",
-    "log": "Check logs, and resume a restored box.",
+    "log": "Check logs, resume a restored box, watch a log from outside.",
     "log-fetch": "Fetch a log: checkpoint, tiles and entries.",
     "management": "Officers' pages: one-time links for their first sign-in.",
     "pins": "How each token's PIN is kept: in a file, sealed to the machine, or under officers' passphrases.",
@@ -49,8 +51,12 @@ SHORT_HELP = {
     "tamper": "Stop all signing and drop secrets, because of a tamper signal.",
     "veil": "Veil values for later opening by a code: encrypt, open, share, prove.",
     "verify": "Verify stamps, seals, evidence records, log proofs, exports and ceremonies offline.",
+    "witness": "Run a witness of transparency logs: make it, look at it, decide.",
 }
 """What the list shows without loading a command; a test holds it against the entry points."""
+
+EXTRAS = {"witness": "witness"}
+"""The extra that a command needs, where that is not the whole appliance."""
 
 
 class MissingPart(click.ClickException):
@@ -86,7 +92,8 @@ def load(found: EntryPoint) -> click.Command:
         if missing in {"appliance", "hsm", "provisioning", "mgmt_service"}:
             raise  # a fault of this distribution, not of its installation
         raise MissingPart(
-            f"`cinnabar {found.name}` needs {missing}, which is not installed: pip install 'cinnabar[appliance]'"
+            f"`cinnabar {found.name}` needs {missing}, which is not installed: "
+            f"pip install 'cinnabar[{EXTRAS.get(found.name, 'appliance')}]'"
         ) from None
     if not isinstance(command, click.Command):
         raise MissingPart(f"the entry point {found.name} is not a command")

@@ -35,8 +35,10 @@ class BoxLeafWriter:
         self._pending = self._openings.pending()
         self._found: int | None = None
         if self._pending is not None and all(self._settled(name) for name in self._pending.openings):
-            # Settled, and only the removal was lost to a power cut.
-            self._pending = None
+            # Settled, but for what makes it durable, or for the removal.
+            line = self._openings.latest(next(iter(self._pending.openings)))
+            self._found = line.index if line is not None else None
+            self.settle()
 
     def saw(self, entries: Sequence[bytes], end: int) -> None:
         """Entries of the box's log as they are integrated: is the pending leaf among them?"""

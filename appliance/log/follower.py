@@ -15,6 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -50,6 +51,8 @@ NEW_TRY_SECONDS = (1.0, 5.0, 30.0, 60.0)
 """How long a log goes without one of its keys, or unsigned, before it is tried again from the start."""
 UNEXPECTED_FAILURES = 3
 """Rounds that fail one after another, for another reason than an absent recorder, before the process ends."""
+LOGS_AT_ONCE = 16
+"""Tenants' logs whose heads are on their way to the disk at once."""
 ED25519_SCHEME = "ed25519"
 
 logger = structlog.get_logger("log")
@@ -198,15 +201,22 @@ class Follower:
                 logger.warning("tiles-mended", origin=writer.origin, files=len(mended), first=names)
 
     async def round(self) -> None:
-        """Integrate, sign and publish what is new."""
-        for writer in self._tenants.values():
-            if writer.ready:
-                with self._alone(writer.origin):
-                    await writer.integrate()
-                    await writer.sign_head()
+        """Integrate, sign and publish what is new: tenants' logs side by side, then the box's."""
+        at_once = asyncio.Semaphore(LOGS_AT_ONCE)
+        rounds = [self._round_of(writer, at_once) for writer in self._tenants.values() if writer.ready]
+        # None is left behind half-way: a signature that was made is recorded, whatever another log met.
+        for met in await asyncio.gather(*rounds, return_exceptions=True):
+            if met is not None:
+                raise met
         if self._box is not None and self._leaves is not None and self._box.ready:
             with self._alone(self._box.origin):
                 await self._round_of_box(self._box, self._leaves)
+
+    async def _round_of(self, writer: LogWriter, at_once: asyncio.Semaphore) -> None:
+        async with at_once:
+            with self._alone(writer.origin):
+                await writer.integrate()
+                await writer.sign_head()
 
     async def _round_of_box(self, box: LogWriter, leaves: BoxLeafWriter) -> None:
         await box.integrate()
@@ -238,6 +248,7 @@ def lock_history(home: Home, reason: str) -> None:
 
 async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None:
     """Follow the records until `stop`. Raises FollowerFailing when round after round fails."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOGS_AT_ONCE, "disk"))
     run = new_run_id()
     home.counters.mkdir(parents=True, exist_ok=True)
     only = _one_follower(home)

@@ -183,6 +183,15 @@ def sync_directory(path: str | Path) -> None:
         os.close(descriptor)
 
 
+def sync_file(path: str | Path) -> None:
+    """Make a file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class Owner(NamedTuple):
     """Whose a file is: numbers of user and group."""
 

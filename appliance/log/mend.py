@@ -100,7 +100,7 @@ class _Deriving(TileReader):
         first = index << height
         result = tree.fold(hashes)
         # A full tile is a complete subtree: the steps below its root are all within it.
-        for span in tree.inclusion_ranges(first, self._size)[height:]:
+        for span in tree.inclusion_ranges(first, self.size)[height:]:
             step = tree.range_root(span, self.subtree)
             result = tree.node_hash(result, step) if span[0] > first else tree.node_hash(step, result)
         if result != root:

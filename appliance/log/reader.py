@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,20 +44,22 @@ class Resource:
     """Tiles and bundles never change and may be cached for ever; a checkpoint for seconds."""
 
 
-class TileReader:
-    """Reads subtrees of the tree of one size, each tile file once. Serves one proof or one signature, then goes."""
+class SubtreeSource(ABC):
+    """Subtrees of the tree of one size, from its tiles, each read once. For one proof or signature, then it goes."""
 
-    def __init__(self, directory: Path, size: int) -> None:
-        self._directory = directory
-        self._size = size
+    def __init__(self, size: int) -> None:
+        self.size = size
         self._tiles: dict[tuple[int, int], bytes] = {}
 
+    @abstractmethod
+    def read(self, tile: Tile) -> bytes:
+        """The hashes of a tile, as many as its width. Raises LogDamaged where they are not to be had."""
+
     def tile(self, level: int, index: int) -> bytes:
-        """The hashes of a tile as this size has it. Raises LogDamaged when no file holds them."""
+        """The hashes of a tile as this size has it. Raises what `read` does."""
         found = self._tiles.get((level, index))
         if found is None:
-            width = tile_width(level, index, self._size)
-            found = read_tile(self._directory, Tile(level, index, width))
+            found = self.read(Tile(level, index, tile_width(level, index, self.size)))
             self._tiles[level, index] = found
         return found
 
@@ -70,10 +73,19 @@ class TileReader:
 
     def root(self) -> bytes:
         """Root of the tree of this size, from the rightmost tiles."""
-        return root_from_edges([b"" if tile.full else self.tile(int(tile.level), tile.index) for tile in self._edges()])
+        edges = tiles_of(self.size)
+        return root_from_edges([b"" if tile.full else self.tile(int(tile.level), tile.index) for tile in edges])
 
-    def _edges(self) -> list[Tile]:
-        return tiles_of(self._size)
+
+class TileReader(SubtreeSource):
+    """Out of the files of a log's directory."""
+
+    def __init__(self, directory: Path, size: int) -> None:
+        super().__init__(size)
+        self._directory = directory
+
+    def read(self, tile: Tile) -> bytes:
+        return read_tile(self._directory, tile)
 
 
 def root_from_edges(edges: list[bytes]) -> bytes:

@@ -163,17 +163,20 @@ def verify_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], 
         raise ProofInvalid(f"the path of leaf {index} does not lead to the root of the tree of {size}")
 
 
-def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, path: Sequence[bytes]) -> None:
-    """Raise ProofInvalid unless the tree (new, new_root) extends the tree (old, old_root)."""
+def roots_from_consistency(
+    old: int, old_root: bytes, new: int, new_root: bytes, path: Sequence[bytes]
+) -> tuple[bytes, bytes]:
+    """The roots of `old` and of `new` leaves that a consistency proof leads to. Raises ProofInvalid for a path of wrong
+    length.
+
+    The given roots stand for what the proof leaves out: the new one where it is empty, and the old one where the old
+    tree is complete, which is then the same as given.
+    """
     ranges = consistency_ranges(old, new)
     if len(ranges) != len(path) or any(len(step) != HASH_BYTES for step in path):
         raise ProofInvalid(f"the proof from {old} to {new} has {len(ranges)} hashes of 32 bytes, not {len(path)}")
     if not ranges:
-        if old_root != (EMPTY_ROOT if old == 0 else new_root):
-            raise ProofInvalid(f"two different roots for {old} leaves")
-        if new == 0 and new_root != EMPTY_ROOT:
-            raise ProofInvalid("the empty tree has another root")
-        return
+        return (EMPTY_ROOT if old == 0 else new_root), (EMPTY_ROOT if new == 0 else new_root)
     # Leaves below `old` are in the ranges that start below it: those rebuild the old root, all rebuild the new one.
     steps = list(zip(ranges, path, strict=True))
     if ranges[0][0] >= old:  # old is a power of two: the old tree is itself a complete subtree, not in the proof
@@ -187,7 +190,13 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pat
         else:
             old_result = node_hash(step, old_result)
             new_result = node_hash(step, new_result)
-    if old_result != old_root:
+    return old_result, new_result
+
+
+def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, path: Sequence[bytes]) -> None:
+    """Raise ProofInvalid unless the tree (new, new_root) extends the tree (old, old_root)."""
+    shown_old, shown_new = roots_from_consistency(old, old_root, new, new_root, path)
+    if shown_old != old_root:
         raise ProofInvalid(f"the proof does not lead to the old root, of {old} leaves")
-    if new_result != new_root:
+    if shown_new != new_root:
         raise ProofInvalid(f"the proof does not lead to the new root, of {new} leaves")

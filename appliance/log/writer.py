@@ -17,6 +17,7 @@ where the process was killed.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -198,14 +199,10 @@ class LogWriter:
         Raises LogForked, LogDamaged, or the error of a signer when no key of the log could sign.
         """
         integrator = self._writer()
-        if Head(integrator.size, integrator.root()) == self._published or integrator.size == 0:
-            return False
-        integrator.flush()
-        new = Head(integrator.size, TileReader(self.directory, integrator.size).root())
-        if new.root != integrator.root():
-            raise LogDamaged(f"the tiles of {self.origin} were changed on disk while they were written")
-        if new.size < self.head.size or TileReader(self.directory, self.head.size).root() != self.head.root:
-            raise LogForked(f"{self.origin}: a head of {new.size} would not extend the signed head of {self.head.size}")
+        if integrator.size in (0, None if self._published is None else self._published.size):
+            return False  # a log only grows: as many entries are the same entries
+        # What waits for the disk stands in threads: other logs go on meanwhile.
+        new = await asyncio.to_thread(self._durable_head, integrator)
         signers = [signer for signer in self._signers if signer.key.signs(new.size)]
         if not signers:
             raise LogForked(f"{self.origin} has no key that may sign a head of {new.size}")
@@ -213,12 +210,26 @@ class LogWriter:
         note, signer = await self._sign_note(Checkpoint(self.origin, new.size, new.root), signers, moment)
         self.head, self._head_time = new, moment
         signed_root = await self._sign_root(new, signer, moment)
-        write_export(self._exports, self.origin, note)
-        write_durably(self.directory / SIGNED_ROOT_FILE, signed_root.encode())
-        write_durably(self.directory / CHECKPOINT_FILE, note)
+        await asyncio.to_thread(self._publish, note, signed_root)
         integrator.signed_size = new.size
         self._published = new
         return True
+
+    def _durable_head(self, integrator: Integrator) -> Head:
+        """Rules 1 and 2. Raises LogForked, LogDamaged."""
+        integrator.flush()
+        new = Head(integrator.size, TileReader(self.directory, integrator.size).root())
+        if new.root != integrator.root():
+            raise LogDamaged(f"the tiles of {self.origin} were changed on disk while they were written")
+        if new.size < self.head.size or TileReader(self.directory, self.head.size).root() != self.head.root:
+            raise LogForked(f"{self.origin}: a head of {new.size} would not extend the signed head of {self.head.size}")
+        return new
+
+    def _publish(self, note: bytes, signed_root: SignedRoot) -> None:
+        """Rule 5."""
+        write_export(self._exports, self.origin, note)
+        write_durably(self.directory / SIGNED_ROOT_FILE, signed_root.encode())
+        write_durably(self.directory / CHECKPOINT_FILE, note)
 
     async def _sign_note(
         self, checkpoint: Checkpoint, signers: Sequence[LogSigner], moment: int

@@ -14,8 +14,10 @@ import httpx
 import msgspec
 import pytest
 
-from appliance.box.front import CERTIFICATE_HEADER, LISTENERS, PASSED_HEADERS, Listener, nginx_configuration
+from appliance.box import process
+from appliance.box.front import CERTIFICATE_HEADER, LISTENERS, NETWORK, PASSED_HEADERS, Listener, nginx_configuration
 from appliance.box.settings import read_settings, write_settings
+from firmware_tests.log.box import wait_for
 from firmware_tests.running import RunningBox
 
 
@@ -127,3 +129,36 @@ def test_a_body_over_every_limit_is_refused_by_the_front_in_the_same_words(box: 
         answer = client.post("/v1/stamps/bulk", content=bytes(size), headers={"content-type": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
     assert answer.json()["type"].endswith(":too-large")
+
+
+def test_all_addresses_of_a_site_share_its_limits(open_directory: Path) -> None:
+    """nginx itself, told by a header whose requests it sees; one address in four holds bytes that end a line."""
+    (open_directory / "nginx.conf").write_text(
+        f"pid {open_directory}/pid; error_log {open_directory}/error.log; daemon off; events {{}}\n"
+        f"http {{ access_log off; set_real_ip_from unix:; real_ip_header X-From; {NETWORK}"
+        "limit_req_zone $client_network zone=one:1m rate=1r/m; limit_req_status 429;\n"
+        f"server {{ listen unix:{open_directory}/back; return 204; }}\n"
+        f"server {{ listen unix:{open_directory}/front; limit_req zone=one;"
+        f" location / {{ proxy_pass http://unix:{open_directory}/back; }} }} }}\n"
+    )
+    asked = {
+        "2001:db8:1:2::1": 204, "2001:db8:1:2:ffff::9": 429, "2001:db8:1:3::1": 204,
+        "2001:db8:a0a:a0a:a0a::1": 204, "2001:db8:a0a:a0a::2": 429, "192.0.2.1": 204, "192.0.2.2": 204,
+    }  # fmt: skip
+    with subprocess.Popen(
+        [process.nginx(), "-c", str(open_directory / "nginx.conf"), "-p", str(open_directory)]
+    ) as nginx:
+        try:
+            transport = httpx.HTTPTransport(uds=str(open_directory / "front"), retries=5)
+            with httpx.Client(transport=transport, base_url="http://front") as client:
+                wait_for((open_directory / "front").exists, "nginx listens")
+                told = {address: client.get("/", headers={"X-From": address}).status_code for address in asked}
+        finally:
+            nginx.terminate()
+    assert told == asked
+
+
+def test_limits_go_by_sites_on_every_front(box: RunningBox) -> None:
+    assert set(re.findall(r"limit_(?:req|conn)_zone (\S+)", _configuration(box))) == {
+        "$client_network", "$ssl_client_fingerprint"
+    }  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from appliance.log.ledgers.bitcoin import BitcoinRequest, BitcoinTransactions
+from appliance.log.ledgers.evm import EvmRequest, EvmTransactions
 from appliance.log.ledgers.fabric import FabricMessages, FabricRequest
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
@@ -18,10 +19,11 @@ from appliance.log.ledgers.request import (
     UnsignedTransaction,
 )
 
-Request = BitcoinRequest | FabricRequest
+Request = BitcoinRequest | EvmRequest | FabricRequest
 
 MAKERS: Final[Mapping[type, TransactionMaker]] = {
     BitcoinRequest: BitcoinTransactions(),
+    EvmRequest: EvmTransactions(),
     FabricRequest: FabricMessages(),
 }
 """By the type of the request."""
@@ -30,6 +32,7 @@ __all__ = [
     "MAKERS",
     "BitcoinRequest",
     "CheckedCheckpoint",
+    "EvmRequest",
     "FabricRequest",
     "Request",
     "RequestCommon",

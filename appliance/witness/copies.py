@@ -1,0 +1,125 @@
+"""The state and its copy elsewhere, opened together: whichever knows more counts.
+
+A state directory that was put back as it was last week looks sound from inside. Its copy tells: it has seen more
+transactions. The state is then made equal to the copy, and that it was behind is told loudly. A copy that cannot be
+reached stops the witness: that is what it was configured for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from appliance.witness.errors import StateUnusable
+from appliance.witness.settings import WitnessSettings
+from appliance.witness.state import Change, Store
+
+_LOCK: Final = "lock"
+
+log = structlog.get_logger("witness")
+
+
+class States:
+    """The state, and its copy where there is one."""
+
+    def __init__(self, store: Store, copy: Store | None) -> None:
+        self.store = store
+        self._copy = copy
+        self._behind = False
+        """The copy lacks a change that the state has."""
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make changes durable in both. Raises sqlite3.Error, OSError, StateUnusable; then nothing of them may be
+        released."""
+        self.store.apply(changes)
+        if self._copy is None:
+            return
+        if self._behind:
+            self._copy.close()
+            self._copy = self.store.copy_to(self._copy.path.parent)
+            self._behind = False
+            return
+        self._behind = True
+        self._copy.apply(changes)
+        self._behind = False
+
+    def close(self) -> None:
+        self.store.close()
+        if self._copy is not None:
+            self._copy.close()
+
+
+@contextlib.contextmanager
+def open_states(settings: WitnessSettings) -> Iterator[States]:
+    """Open the state for this process alone. Raises StateUnusable."""
+    with alone(settings.state_directory):
+        states = _open(settings.state_directory, settings.copy_directory)
+        try:
+            yield states
+        finally:
+            states.close()
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Hold a state directory for this process. Raises StateUnusable."""
+    try:
+        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateUnusable(f"{directory}: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StateUnusable(f"another process uses {directory}: stop the witness first") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(directory: Path, elsewhere: Path | None) -> States:
+    store = Store.open(directory)
+    if elsewhere is None:
+        return States(store, None)
+    try:
+        copy = Store.open(elsewhere)
+    except StateUnusable:
+        store.close()
+        raise
+    try:
+        return _agreed(store, copy)
+    except BaseException:
+        store.close()
+        copy.close()
+        raise
+
+
+def _agreed(store: Store, copy: Store) -> States:
+    if store.identity != copy.identity:
+        raise StateUnusable(f"{copy.path} is the copy of another state than {store.path}")
+    behind = copy.sequence - store.sequence
+    if behind > 0:
+        # The state is written first, so that the copy is never ahead but where the state went back.
+        log.critical(
+            "state-rolled-back", control="FORK", state=str(store.path), copy=str(copy.path), transactions=behind
+        )
+        store.close()
+        return States(copy.copy_to(store.path.parent), copy)
+    if behind < 0:
+        if behind < -1:
+            log.error("copy-rolled-back", control="FORK", copy=str(copy.path), transactions=-behind)
+        copy.close()
+        return States(store, store.copy_to(copy.path.parent))
+    mine, others = store.remembered(), copy.remembered()
+    if {origin: head.note for origin, head in mine.heads.items()} != {
+        origin: head.note for origin, head in others.heads.items()
+    }:
+        raise StateUnusable(f"{store.path} and {copy.path} have seen as much and tell other heads")
+    return States(store, copy)

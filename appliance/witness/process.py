@@ -1,0 +1,59 @@
+"""The life of a witness: open, listen, serve, stop cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+
+import structlog
+
+from appliance.witness.commits import GroupCommit
+from appliance.witness.copies import open_states
+from appliance.witness.keys import open_keys
+from appliance.witness.looking import Looking
+from appliance.witness.server import WitnessServer, addresses_of
+from appliance.witness.service import Witness
+from appliance.witness.settings import WitnessSettings
+
+log = structlog.get_logger("witness")
+
+
+async def run_witness(settings: WitnessSettings, ready: Callable[[dict[str, str]], None]) -> None:
+    """Serve until SIGTERM or SIGINT. `ready` is told the address of each listener.
+
+    Raises SettingsFaults, StateUnusable, OSError before it serves.
+    """
+    os.umask(0o077)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with open_states(settings) as states:
+        cosigners = open_keys(settings)
+        remembered = states.store.remembered()
+        commits = GroupCommit(states.apply)
+        try:
+            witness = Witness(settings.logs, remembered, cosigners, commits)
+            server = WitnessServer(witness, Looking(settings, witness))
+            try:
+                bound = {
+                    name: await server.open(name, listen, settings.home) for name, listen in addresses_of(settings)
+                }
+                log.info("witness-ready", logs=len(witness.logs), **bound)
+                _tell_refused(witness)
+                ready(bound)
+                await stop.wait()
+            finally:
+                await server.stop()
+        finally:
+            commits.close()
+            cosigners.close()
+    log.info("witness-stopped", transactions=commits.transactions)
+
+
+def _tell_refused(witness: Witness) -> None:
+    for origin, tracked in witness.logs.items():
+        if tracked.refused is not None:
+            log.error("log-refused", control="FORK", origin=origin, cause=tracked.refused[0])

@@ -1,0 +1,198 @@
+"""The witness: a request is judged, the head signed, made durable, and only then released.
+
+Requests of one log are taken one after another, so that what is compared is what is stored; those of different logs
+share their transactions. Sign, then commit, then release: what was signed and not stored is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from appliance.log.checkpoint import Checkpoint
+from appliance.log.errors import MalformedNote, SignatureInvalid
+from appliance.log.note import VerifierKey, parse_note, verified_by
+from appliance.witness.commits import GroupCommit
+from appliance.witness.errors import (
+    ClockBehind,
+    Forked,
+    LogUnknown,
+    NotSigned,
+    Refusing,
+    StateLost,
+    StateUnusable,
+    StateUnwritable,
+    WitnessRefusal,
+)
+from appliance.witness.judging import Head, judge, signed_by_log
+from appliance.witness.keys import Cosigners
+from appliance.witness.request import AddCheckpoint, parse_request
+from appliance.witness.settings import WatchedLog
+from appliance.witness.state import Cause, Cosigned, ForkFound, LossFound, Remembered
+
+CLOCK_STEP_S: Final = 10
+"""How far the clock may be set back: so long a log keeps the time that it was told last. Beyond that it waits."""
+
+log = structlog.get_logger("witness")
+
+
+@dataclass
+class Tracked:
+    """A log, what is known of it, and what this process saw of it."""
+
+    watched: WatchedLog
+    head: Head | None
+    refused: tuple[Cause, int] | None
+    """Why nothing of it is cosigned, and since when."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    cosigned: int = 0
+    """Cosignatures in this life of the process."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    last_refusal: tuple[int, str] | None = None
+    """When, and why."""
+
+
+class Witness:
+    """See the module."""
+
+    def __init__(
+        self,
+        logs: Sequence[WatchedLog],
+        remembered: Remembered,
+        cosigners: Cosigners,
+        commits: GroupCommit,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """A log whose remembered head is not what its signatures say is refused, as one whose state was lost."""
+        self.cosigners = cosigners
+        self.commits = commits
+        self.after_loss = remembered.after_loss
+        self.unknown = 0
+        """Requests that name no known log, or are none."""
+        self._clock = clock
+        self.logs = {one.known.origin: self._tracked(one, remembered) for one in logs}
+
+    def _tracked(self, watched: WatchedLog, remembered: Remembered) -> Tracked:
+        origin = watched.known.origin
+        head = remembered.heads.get(origin)
+        refused = remembered.refused.get(origin)
+        if head is None and refused is None and remembered.after_loss and origin not in remembered.new:
+            refused = ("state-lost", int(self._clock()))
+        if head is not None:
+            try:
+                check_head(watched, head, self.cosigners.verifiers)
+            except StateUnusable as error:
+                log.critical("head-not-believed", control="FORK", origin=origin, problem=str(error))
+                refused = refused or ("state-lost", int(self._clock()))
+        return Tracked(watched, head, refused)
+
+    async def add_checkpoint(self, body: bytes) -> bytes:
+        """Our cosignature lines of the checkpoint in the body. Raises WitnessRefusal; awaits futures only."""
+        try:
+            request = parse_request(body)
+            tracked = self.logs.get(request.checkpoint.origin)
+            if tracked is None:
+                raise LogUnknown("no log of this origin was configured here")
+        except WitnessRefusal:
+            self.unknown += 1
+            raise
+        async with tracked.turn:
+            try:
+                return await self._add(tracked, request)
+            except WitnessRefusal as error:
+                tracked.refusals[error.reason] += 1
+                tracked.last_refusal = (int(self._clock()), error.reason)
+                raise
+
+    async def _add(self, tracked: Tracked, request: AddCheckpoint) -> bytes:
+        if tracked.refused is not None:
+            raise Refusing(_WHY[tracked.refused[0]])
+        known, head = tracked.watched.known, tracked.head
+        try:
+            note = judge(known, head, request, self.cosigners.verifiers)
+        except Forked as error:
+            await self._stop_for_fork(tracked, error)
+            raise
+        except StateLost as error:
+            await self._stop_for_loss(tracked, error)
+            raise
+        now = self._time(head)
+        if head is not None and now == head.time:
+            stored = parse_note(head.note)
+            if stored.text == note.text and self.cosigners.lines(stored):
+                return self.cosigners.lines(stored)
+        cosigned = await self.cosigners.cosign(note, now)
+        checkpoint = request.checkpoint
+        found = Head(checkpoint.size, checkpoint.root, now, cosigned.encode())
+        await self.commits.submit(Cosigned(known.origin, found))
+        tracked.head = found
+        tracked.cosigned += 1
+        return self.cosigners.lines(cosigned)
+
+    def _time(self, head: Head | None) -> int:
+        """The time to tell, in seconds; never before what was told of this log. Raises ClockBehind."""
+        now = int(self._clock())
+        if head is None or now >= head.time:
+            return now
+        if head.time - now > CLOCK_STEP_S:
+            log.error("clock-behind", control="TIME", seconds=head.time - now)
+            raise ClockBehind(f"the clock is {head.time - now} s behind the last cosignature of this log")
+        return head.time
+
+    async def _stop_for_fork(self, tracked: Tracked, error: Forked) -> None:
+        origin, now = tracked.watched.known.origin, int(self._clock())
+        # Refused at once, in memory, whatever the disk says; the journal has both heads, should it not take them.
+        tracked.refused = ("fork", now)
+        evidence = error.evidence
+        log.critical(
+            "log-forked",
+            control="FORK",
+            origin=origin,
+            problem=str(error),
+            first=evidence.first,
+            second=evidence.second,
+        )
+        await self._remember(ForkFound(origin, evidence.encode(), now))
+
+    async def _stop_for_loss(self, tracked: Tracked, error: StateLost) -> None:
+        origin, now = tracked.watched.known.origin, int(self._clock())
+        tracked.refused = ("state-lost", now)
+        log.critical("state-lost", control="FORK", origin=origin, problem=str(error))
+        await self._remember(LossFound(origin, now))
+
+    async def _remember(self, change: ForkFound | LossFound) -> None:
+        try:
+            await self.commits.submit(change)
+        except StateUnwritable as error:
+            log.critical("refusal-not-stored", control="FORK", origin=change.origin, error=str(error))
+
+
+_WHY: Final[dict[Cause, str]] = {
+    "fork": "the log has signed two histories",
+    "state-lost": "this witness has lost what it knew of the log",
+}
+
+
+def check_head(watched: WatchedLog, head: Head, ours: Sequence[VerifierKey]) -> None:
+    """Hold a remembered head to its signatures: the log's, or ours where the log's keys have changed since.
+
+    Raises StateUnusable.
+    """
+    origin = watched.known.origin
+    try:
+        note = parse_note(head.note)
+        signed = Checkpoint.parse(note.text)
+        if (signed.origin, signed.size, signed.root) != (origin, head.size, head.root):
+            raise StateUnusable(f"the head of {origin} in the state is not the one that was signed")
+        try:
+            signed_by_log(watched.known, note, signed)
+        except NotSigned:
+            verified_by(note, ours)
+    except (MalformedNote, SignatureInvalid) as error:
+        raise StateUnusable(f"the head of {origin} in the state is not to be believed: {error}") from None
