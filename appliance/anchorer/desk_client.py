@@ -21,7 +21,9 @@ class DeskUnavailable(Unavailable):
     title = "The log follower does not sign now"
 
 
-class _Client(CallClient):
+class DeskConnection(CallClient):
+    """One connection, not for several threads."""
+
     unavailable = DeskUnavailable
     patience = PATIENCE_SECONDS
 
@@ -48,5 +50,5 @@ class DeskClient:
         return request
 
     def _call(self, method: str, *arguments: object) -> Any:
-        with _Client(self._path) as client:
+        with DeskConnection(self._path) as client:
             return client.call(method, *arguments)
