@@ -45,6 +45,7 @@ class Methods:
             LedgerView(
                 name=name,
                 type=str(settings.__struct_config__.tag),
+                caveat=settings.caveat,
                 trouble=self._troubles.get(name) or self._runners[name].trouble,
                 open=len(self._outbox.open_anchors(name)),
                 newest=self._view(self._outbox.newest(name)),
