@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.anchorer.bitcoin import BitcoinLedger
+from appliance.anchorer.bitcoin.ledger import BitcoinLedger
+from appliance.anchorer.evm.ledger import EvmLedger
 from appliance.anchorer.ledger import Desk, Ledger, Surroundings
 from appliance.anchorer.rfc3161 import TimeStampLedger
 from appliance.anchors import AnchorRefused, LedgerProfile, Reason, read_profile
 from appliance.anchors.judging import rules_of
-from appliance.box.ledgers import BitcoinLedgerSettings, LedgerSettings, Rfc3161LedgerSettings
+from appliance.box.ledgers import BitcoinLedgerSettings, EvmLedgerSettings, LedgerSettings, Rfc3161LedgerSettings
 
 MAKERS: Final[Mapping[type, Callable[[Any, Surroundings], Ledger]]] = {
     BitcoinLedgerSettings: BitcoinLedger,
+    EvmLedgerSettings: EvmLedger,
     Rfc3161LedgerSettings: TimeStampLedger,
 }
 

@@ -18,8 +18,9 @@ LARGEST_NUMBER: Final = 2**53 - 1
 """The largest whole number that every reader of JSON keeps exactly (RFC 7493, section 2.2)."""
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
-Hex = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{2})*\Z")]
-"""Bytes, hexadecimal in lower case, without a prefix."""
+Hex = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{2})*+\Z")]
+"""Bytes, hexadecimal in lower case, without a prefix. The repetition is possessive: going back in a text of a megabyte
+takes 50 of memory."""
 Hex32 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """32 bytes."""
 

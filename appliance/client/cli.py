@@ -15,6 +15,7 @@ GROUP = "cinnabar.commands"
 
 SHORT_HELP = {
     "adapter": "Check adapters of filings before officers sign them.",
+    "anchor": "Heads of the box's log on outside ledgers: list, show, ask for one, check receipts.",
     "approve-letter": "Read what an application wants approved, and sign it with a card.",
     "audit": "Read, search and export the logs of a box.",
     "backup": "Back a box up into one encrypted file.",
@@ -24,6 +25,7 @@ SHORT_HELP = {
     "console": "The box's own console: confirm officers, found the constitution, answer ceremonies.",
     "counts": "Show signatures made, recorded and dropped.",
     "enrol": "Get an application's first certificate, for a one-time secret.",
+    "evidence": "Renew evidence before its algorithms and certificates end.",
     "fees": "Show what events cost, make bills, and hold bills to the records.",
     "gateway": "Send signed and encrypted messages as a partner of a tenant.",
     "health": "Show how the box is.",
@@ -32,7 +34,7 @@ SHORT_HELP = {
     "kind": "Check kinds of letters, show their life cycle, compare two.",
     "letter": "Begin letters, have events happen to them, show them, fetch their evidence.",
     "limits": "Check and show limits of letters, and what they warned of.",
-    "log": "Check logs, and resume a restored box.",
+    "log": "Check logs, resume a restored box, watch a log from outside.",
     "log-fetch": "Fetch a log: checkpoint, tiles and entries.",
     "management": "Officers' pages: one-time links for their first sign-in.",
     "pins": "How each token's PIN is kept: in a file, sealed to the machine, or under officers' passphrases.",

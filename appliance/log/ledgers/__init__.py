@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from appliance.log.ledgers.bitcoin import BitcoinRequest, BitcoinTransactions
+from appliance.log.ledgers.evm import EvmRequest, EvmTransactions
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
     RequestCommon,
@@ -17,15 +18,19 @@ from appliance.log.ledgers.request import (
     UnsignedTransaction,
 )
 
-Request = BitcoinRequest
+Request = BitcoinRequest | EvmRequest
 
-MAKERS: Final[Mapping[type, TransactionMaker]] = {BitcoinRequest: BitcoinTransactions()}
+MAKERS: Final[Mapping[type, TransactionMaker]] = {
+    BitcoinRequest: BitcoinTransactions(),
+    EvmRequest: EvmTransactions(),
+}
 """By the type of the request."""
 
 __all__ = [
     "MAKERS",
     "BitcoinRequest",
     "CheckedCheckpoint",
+    "EvmRequest",
     "Request",
     "RequestCommon",
     "RequestRefused",

@@ -84,7 +84,7 @@ export class CliqueChain {
 
   async #vm(block) {
     await this.states.setStateRoot(block.header.stateRoot);
-    return await createVM({ common: this.common, stateManager: this.states, blockchain: this.blockchain });
+    return await createVM({ common: this.common, stateManager: this.states, blockchain: this.blockchain, evmOpts: { cliqueSigner } });
   }
 
   /** What a call does on the state after the head, changing nothing. */
