@@ -1,5 +1,7 @@
-"""Makes the account of a chain in a box's token: `python -m firmware_tests.scenarios.make_account HOME LABEL`. A process
-of its own, for the token's module reads its configuration when it is loaded."""
+"""Makes the account of a chain in a box's token: `python -m firmware_tests.scenarios.make_account HOME LABEL`.
+
+A process of its own, for the token's module reads its configuration when it is loaded.
+"""
 
 from __future__ import annotations
 

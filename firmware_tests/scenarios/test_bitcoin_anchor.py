@@ -3,6 +3,7 @@ desk of the log follower, the rest by the anchorer; both die by kill -9 on the w
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -133,9 +134,9 @@ def test_a_boxs_head_becomes_final_through_deaths_and_a_reorganisation(
         time.sleep(0.3)
         assert time.monotonic() < deadline, newest(anchoring)
     final = wait_for(anchoring, "final")
-    assert [step.state for step in final.steps] == ["submitted", "mined", "submitted", "mined", "final"] or (
-        [step.state for step in final.steps] == ["submitted", "mined", "submitted", "final"]
-    )
+    states = [state for state, _ in itertools.groupby(step.state for step in final.steps if step.state != "due")]
+    assert states[:3] == ["submitted", "mined", "submitted"], states
+    assert states[-1] == "final", states
     with CallClient(anchoring.home.anchorer_socket) as client:
         receipt = read_receipt(msgspec.convert(client.call("receipt", "ltc", final.number), bytes))
     proof = msgspec.json.decode(bytes(receipt.proof), type=BitcoinProof)
