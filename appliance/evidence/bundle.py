@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.anchors.profile import LedgerName, LedgerProfile, LedgerType
 from appliance.errors import CinnabarError
+from appliance.log.witnesses import MOST_WITNESSES
 
 BUNDLE = "bundle.json"
 SIGNATURE = "bundle.json.sig"
@@ -90,6 +91,21 @@ class WitnessEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     key: _Text
     """Verifier key of C2SP signed-note, for cosignatures."""
+    revoked: _Time | msgspec.UnsetType = msgspec.UNSET
+    """Since when its key is, or may be, somebody else's: none of its cosignatures counts any more, whatever time they
+    state. Left out as long as nobody has declared it."""
+
+
+class CosigningEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which witnesses must have cosigned a log's head before it counts, up to a size of the log."""
+
+    origin: _Text
+    witnesses: list[_Text]
+    """Names of witnesses, each once; a witness that changed its key keeps its name."""
+    quorum: Annotated[int, msgspec.Meta(ge=0, le=MOST_WITNESSES)]
+    """How many of them; 0, and only where it names none: no head up to that size needs any."""
+    last_size: _Size | None = None
+    """Up to which size of the log it holds; null for the one in force. Where several hold, one of them is enough."""
 
 
 class TimeRules(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,6 +159,9 @@ class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     logs: list[LogEntry]
     witnesses: list[WitnessEntry] = []
     time: TimeRules = TimeRules()
+    cosigning: list[CosigningEntry] | msgspec.UnsetType = msgspec.UNSET
+    """By log, those of rising sizes. Left out where no log has such a policy; once it is there, witnesses count by it
+    alone."""
     ceremonies: CeremonyTrust | msgspec.UnsetType = msgspec.UNSET
     """Left out before the founding; bundles from before there were ceremonies have none."""
     ledgers: list[LedgerEntry] | msgspec.UnsetType = msgspec.UNSET

@@ -176,6 +176,7 @@ class Housekeeping:
             logs=wanted_logs(self._room.ledger, previous),
             witnesses=previous.witnesses,
             time=time_rules(previous, ledgers),
+            cosigning=previous.cosigning if isinstance(previous.cosigning, list) else None,
             genesis=self._room.constitutions.genesis or _genesis(previous),
             ledgers=ledgers,
         )

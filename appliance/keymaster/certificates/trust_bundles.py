@@ -20,6 +20,7 @@ from appliance.evidence.bundle import (
     AuthorityEntry,
     BundleDocument,
     CeremonyTrust,
+    CosigningEntry,
     LedgerEntry,
     LogEntry,
     RevocationListEntry,
@@ -71,6 +72,7 @@ def make_bundle(
     logs: Sequence[LogEntry],
     witnesses: Sequence[WitnessEntry] = (),
     time: TimeRules | None = None,
+    cosigning: Sequence[CosigningEntry] | None = None,
     successors: Sequence[bytes] | None = None,
     genesis: str | None = None,
     ledgers: Sequence[LedgerEntry] = (),
@@ -111,6 +113,7 @@ def make_bundle(
         logs=list(logs),
         witnesses=list(witnesses),
         time=TimeRules() if time is None else time,
+        cosigning=msgspec.UNSET if cosigning is None else list(cosigning),
         ceremonies=msgspec.UNSET if genesis is None else CeremonyTrust(genesis=genesis),
         ledgers=list(ledgers) if ledgers else msgspec.UNSET,
     )

@@ -83,7 +83,6 @@ def anchoring(open_directory: Path, tmp_path: Path) -> Iterator[tuple[RunningBox
     if box.running:
         box.kill()
     chain.stop()
-    Path("/tmp/evmnpm/out.txt").write_text(box.output.read_text())
 
 
 def test_a_box_anchors_its_log_and_the_chain_proves_it(
