@@ -156,6 +156,22 @@ class Home:
         return self.run / "log" / "ledger-desk.sock"
 
     @property
+    def cosigned(self) -> Path:
+        """Heads with their witnesses' cosignatures, one directory a log, named by the SHA-256 of its origin: the
+        cosigner writes, workers read."""
+        return self.root / "cosigned"
+
+    @property
+    def cosigner_socket(self) -> Path:
+        """Where the supervisor sees that the cosigner is not hung."""
+        return self.run / "cosigner" / "pulse.sock"
+
+    @property
+    def cosigner_word(self) -> Path:
+        """JSON: how each log's cosigning stands, and what witnesses answer."""
+        return self.run / "cosigner" / "word.json"
+
+    @property
     def audit(self) -> Path:
         """The audit process's own: an index of the logs, made anew at will, and how far syslog was confirmed."""
         return self.root / "audit"

@@ -15,6 +15,7 @@ GROUP = "cinnabar.commands"
 
 SHORT_HELP = {
     "adapter": "Check adapters of filings before officers sign them.",
+    "anchor": "Heads of the box's log on outside ledgers: list, show, ask for one, check receipts.",
     "approve-letter": "Read what an application wants approved, and sign it with a card.",
     "audit": "Read, search and export the logs of a box.",
     "backup": "Back a box up into one encrypted file.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from appliance.der import DerError
 from appliance.errors import CinnabarError
-from appliance.evidence import archives, cms, logs, openings
+from appliance.evidence import archives, cms, cosigning, logs, openings
 from appliance.evidence.contents import signed_content
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
@@ -35,6 +35,17 @@ class Input:
     subject: Subject
     kind: Kind
     objects: list[bytes] = field(repr=False)
+    anchored: tuple[AnchoredTime, ...] = ()
+    """Of an opening: what ledgers are shown to hold its commitment, judged before."""
+
+
+@dataclass(frozen=True)
+class AnchoredTime:
+    """A ledger shows that something existed no later than a time (microseconds)."""
+
+    time_us: int
+    by: str
+    """Which, in words."""
 
 
 @dataclass(frozen=True)
@@ -238,10 +249,13 @@ class Round:
         self._witness(item, journal, entry, included)
         journal.complete()
 
-    def _witness(self, item: Item, journal: Journal, entry: _Entry, included: logs.Included) -> None:
-        if included.witnessed is not None:
-            time_us, names = included.witnessed
-            journal.passed("witnesses", logs.witnessed_text(included.witnessed))
+    def _witness(
+        self, item: Item, journal: Journal, entry: _Entry, included: logs.Included, *, needed: bool = True
+    ) -> None:
+        """`needed`: whether the record depends on the policy of the log that it was found in."""
+        cosigning.tell(journal, included.cosigned, needed=needed)
+        if included.cosigned.shown is not None:
+            time_us, names = included.cosigned.shown
             item.shown.append(Shown(entry.index, time_us, "witness", names, entry.signature))
 
     def _opening(self, item: Item, encoded: bytes) -> None:
@@ -252,6 +266,8 @@ class Round:
         item.signatures.append(opening.record.signature_digest)
         self._find_in_log(item, journal, opening)
         self._find_in_box_log(item, journal, opening)
+        for held in self.inputs[item.index].anchored:
+            item.shown.append(Shown(item.index, held.time_us, "ledger", held.by, opening.record.signature_digest))
         own = {one.index for one in self.facts}
         if opening.artifact is not None and not openings.find(opening, self.facts):
             self._artifact(item, opening.artifact)
@@ -303,7 +319,7 @@ class Round:
             return
         journal.passed("box log", included.text)
         entry = _Entry(item.index, opening.commitment, opening.record.signature_digest)
-        self._witness(item, journal, entry, included)
+        self._witness(item, journal, entry, included, needed=False)
 
     def _find_in_log(self, item: Item, journal: Journal, opening: openings.Opening) -> None:
         if opening.tlog_proof is not None:

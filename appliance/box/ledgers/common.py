@@ -35,3 +35,6 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Name of a token of box.json."""
     key_uri: str
     """RFC 7512 URI path attributes of the key on that token."""
+    transactions_per_hour: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 120
+    """Most transactions that are signed with it in an hour, whatever is asked: with the highest fee of one, what can be
+    lost to an anchorer that was taken over, until somebody looks."""

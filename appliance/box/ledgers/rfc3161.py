@@ -13,7 +13,7 @@ class Rfc3161Authority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """One authority, reached over HTTP (RFC 3161, section 3.4)."""
 
     url: Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[^@#\s]+\Z", max_length=2_000)]
-    """Where it stamps."""
+    """Where it takes requests: http:// or https://, without a password."""
     ca: str | None = None
     """Path, relative to the home, of the CA certificates that its TLS certificate comes from; None: the system's."""
     password_file: str | None = None

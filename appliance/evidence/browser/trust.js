@@ -47,10 +47,18 @@ async function readTrust(files) {
     logs.push({ origin: one.origin, verifier: await readVerifierKey(one.key), first: one.first_size, last: one.last_size });
   }
   const witnesses = [];
-  for (const one of document.witnesses) witnesses.push(await readVerifierKey(one.key));
+  for (const one of document.witnesses) {
+    const revoked = one.revoked ?? null;
+    if (revoked !== null && !INSTANT.test(revoked)) refuse("a time in the trust bundle is none", "信任包中的时间无效");
+    witnesses.push({ ...(await readVerifierKey(one.key)), revoked: revoked === null ? null : Date.parse(revoked) });
+  }
+  if (new Set(witnesses.map((one) => hex(one.key))).size !== witnesses.length) {
+    refuse("a witness's key stands twice in the trust bundle", "信任包中有见证方密钥重复");
+  }
   if (logs.some((one) => one.verifier.type !== 1) || witnesses.some((one) => one.type !== 4)) refuse("a key in the trust bundle is of another kind", "信任包中的密钥类型不符");
   return {
     fingerprint, lists, authorities, logs, witnesses,
+    cosigning: readPolicies(document, witnesses, refuse),
     constitution: document.constitution,
     version: document.version,
     rehearsal: document.rehearsal,
@@ -59,6 +67,22 @@ async function readTrust(files) {
     accepted: document.time.accepted.filter((one) => one !== "box"),
     witnessesNeeded: document.time.witnesses,
   };
+}
+
+// By log, which witnesses must have cosigned its heads up to which sizes, the newest last; null: the bundle has no policies.
+function readPolicies(document, witnesses, refuse) {
+  if (document.cosigning === undefined) return null;
+  const found = new Map();
+  for (const { origin, witnesses: names, quorum, last_size: last } of document.cosigning) {
+    const before = found.get(origin) ?? [];
+    const known = names.every((name) => witnesses.some((one) => one.name === name)) && document.logs.some((one) => one.origin === origin);
+    const possible = new Set(names).size === names.length && quorum >= Math.min(names.length, 1) && quorum <= names.length;
+    const rising = before.length === 0 || (before.at(-1).last !== null && (last === null || last > before.at(-1).last));
+    if (!known || !possible || !rising) refuse("a policy on witnesses in the trust bundle cannot be", "信任包中的见证策略不成立");
+    found.set(origin, [...before, { names, quorum, last }]);
+  }
+  if ([...found.values()].some((rules) => rules.at(-1).last !== null)) refuse("a log that has policies has one in force", "有策略的日志须有一项有效策略");
+  return found;
 }
 
 async function signedBy(spki, signature, message) {

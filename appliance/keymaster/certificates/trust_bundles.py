@@ -20,6 +20,8 @@ from appliance.evidence.bundle import (
     AuthorityEntry,
     BundleDocument,
     CeremonyTrust,
+    CosigningEntry,
+    LedgerEntry,
     LogEntry,
     RevocationListEntry,
     TimeRules,
@@ -70,8 +72,10 @@ def make_bundle(
     logs: Sequence[LogEntry],
     witnesses: Sequence[WitnessEntry] = (),
     time: TimeRules | None = None,
+    cosigning: Sequence[CosigningEntry] | None = None,
     successors: Sequence[bytes] | None = None,
     genesis: str | None = None,
+    ledgers: Sequence[LedgerEntry] = (),
 ) -> dict[str, bytes]:
     """Make the next version of a bundle: file names relative to the trust directory, and what to write in them.
 
@@ -109,7 +113,9 @@ def make_bundle(
         logs=list(logs),
         witnesses=list(witnesses),
         time=TimeRules() if time is None else time,
+        cosigning=msgspec.UNSET if cosigning is None else list(cosigning),
         ceremonies=msgspec.UNSET if genesis is None else CeremonyTrust(genesis=genesis),
+        ledgers=list(ledgers) if ledgers else msgspec.UNSET,
     )
     encoded = rfc8785.dumps(msgspec.to_builtins(document))
     written |= dict(revocation_lists) | {SIGNATURE: sign(encoded), BUNDLE: encoded}

@@ -5,8 +5,11 @@ TransactionMaker that builds the transaction from them and from box.json. `Reque
 `type`.
 """
 
-from appliance.log.ledgers.bitcoin import BitcoinRequest
-from appliance.log.ledgers.evm import EvmRequest
+from collections.abc import Mapping
+from typing import Final
+
+from appliance.log.ledgers.bitcoin import BitcoinRequest, BitcoinTransactions
+from appliance.log.ledgers.evm import EvmRequest, EvmTransactions
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
     RequestCommon,
@@ -17,7 +20,14 @@ from appliance.log.ledgers.request import (
 
 Request = BitcoinRequest | EvmRequest
 
+MAKERS: Final[Mapping[type, TransactionMaker]] = {
+    BitcoinRequest: BitcoinTransactions(),
+    EvmRequest: EvmTransactions(),
+}
+"""By the type of the request."""
+
 __all__ = [
+    "MAKERS",
     "BitcoinRequest",
     "CheckedCheckpoint",
     "EvmRequest",
