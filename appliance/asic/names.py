@@ -53,7 +53,7 @@ MOST_KINDS: Final = 4
 
 Role = Literal[
     "mimetype", "letter", "page", "event", "beside", "manifest", "seal", "evidence-record", "evidence-manifest",
-    "opening", "proof", "disclosures", "court", "certificate", "crl", "ocsp", "kind",
+    "opening", "proof", "disclosures", "court", "certificate", "crl", "ocsp", "kind", "anchor",
 ]  # fmt: skip
 _TAIL = r"(?P<tail>(?:[0-9a-f]{32}-)?(?:[0-9]{4}|[1-9][0-9]{4,8}))"
 _ANY_TAIL = rf"(?:{_TAIL}|(?P<court>court))"
@@ -74,6 +74,7 @@ _PATTERNS: Final[list[tuple[Role, re.Pattern[str]]]] = [
     ("crl", re.compile(rf"META-INF/list-{_DIGEST}\.crl")),
     ("ocsp", re.compile(rf"META-INF/answer-{_DIGEST}\.ors")),
     ("kind", re.compile(rf"META-INF/kind-{_DIGEST}\.toml")),
+    ("anchor", re.compile(r"META-INF/anchor-(?P<name>[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?-[1-9][0-9]{0,18})\.json")),
 ]
 _FIXED: Final[dict[str, Role]] = {MIMETYPE: "mimetype", LETTER: "letter", PAGE: "page"}
 
@@ -110,7 +111,7 @@ class Entry(NamedTuple):
     """Of which event: its number, with the letter's id before it where that was split off; or `court`."""
     name: str = ""
     """Of what stands beside an event or in the court package: its own name. Of certificates, lists, answers
-    and kinds: SHA-256."""
+    and kinds: SHA-256. Of an anchor: its ledger and the size of the head."""
 
 
 def event_tail(number: int, split_off: str | None = None) -> str:
@@ -162,6 +163,11 @@ def list_name(digest: str) -> str:
 
 def answer_name(digest: str) -> str:
     return f"{META}answer-{digest}.ors"
+
+
+def anchor_name(ledger: str, size: int) -> str:
+    """Of an anchor: its ledger, and how many leaves the anchored head has."""
+    return f"{META}anchor-{ledger}-{size}.json"
 
 
 def kind_name(digest: str) -> str:

@@ -157,6 +157,21 @@ class Home:
         return self.run / "cosigner" / "word.json"
 
     @property
+    def anchors(self) -> Path:
+        """The anchorer's own: its outbox, with every anchor and its receipt."""
+        return self.root / "anchors"
+
+    @property
+    def anchorer_socket(self) -> Path:
+        """Where the anchorer shows its anchors, and is asked for one."""
+        return self.run / "anchorer" / "anchors.sock"
+
+    @property
+    def ledger_desk_socket(self) -> Path:
+        """Where the log follower signs transactions for ledgers; the anchorer only."""
+        return self.run / "log" / "ledger-desk.sock"
+
+    @property
     def audit(self) -> Path:
         """The audit process's own: an index of the logs, made anew at will, and how far syslog was confirmed."""
         return self.root / "audit"

@@ -112,6 +112,20 @@ def parts_of(
                 pulse=home.cosigner_socket,
             )
         )
+    if settings.ledgers:
+        askers = [peer for number in (who.worker, who.management) for peer in ("--peer", str(number))]
+        parts.append(
+            Part(
+                "anchorer",
+                module("appliance.anchorer", *(askers if who.worker is not None else ())),
+                who.anchorer,
+                groups("anchorer"),
+                1,
+                # Whoever signs waits for no ledger: heads stay in the outbox.
+                needed=False,
+                pulse=home.anchorer_socket,
+            )
+        )
     parts += [
         Part(
             f"api-{number}",
@@ -209,6 +223,12 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     # The follower's own group reads, whomever a token makes share its user: workers and cosigner read tiles.
     users.give(home.logs, who.log, group=users.own_groups.get("log"), create=True)
     users.directory(home.logs, who.log, 0o750, group=users.own_groups.get("log"))
+    users.directory(home.anchorer_socket.parent, who.anchorer, 0o750)
+    if settings.ledgers:
+        users.give(home.anchors, who.anchorer, create=True)
+        users.directory(home.anchors, who.anchorer, 0o700)
+        for name in [name for ledger in settings.ledgers for name in ledger.secret_files]:
+            users.give(home.root / name, who.anchorer)
     for path, user, mode in (
         (home.exports, who.log, 0o711),  # others find only what they can name
         (home.trust, who.keymaster, 0o755),  # public

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from appliance.box.ledgers import LedgerSettings
+
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
@@ -274,7 +276,7 @@ class LimitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
 class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numeric user ids, one for each kind of process, that they run under when the supervisor is root.
 
-    While one of them but `audit`, `filer` and `cosigner` is None, all run under the supervisor's own."""
+    While one of them but `audit`, `filer`, `cosigner` and `anchorer` is None, all run under the supervisor's own."""
 
     worker: int | None = None
     """API workers. Where a token is SoftHSM's, whose files one user alone can read, also the log follower, the
@@ -302,6 +304,9 @@ class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     cosigner: int | None = None
     """The cosigner, which has witnesses cosign the logs and holds nothing; None: the workers' user, and the status says
     so where a log names any witness."""
+    anchorer: int | None = None
+    """The anchorer, which speaks to ledgers and holds nothing secret but their passwords; None: the workers' user, and
+    the status says so where `ledgers` lists any."""
 
 
 class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -400,6 +405,8 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     filing_hosts: tuple[str, ...] = ()
     """HOST:PORT that tenants' adapters may file with; the filer speaks to nobody else, and is not started where none is
     listed (docs/filing.md)."""
+    ledgers: list[LedgerSettings] = []
+    """Where heads of the box's log are anchored (docs/anchors.md); the anchorer is not started where none is listed."""
     tokens: list[TokenSettings]
     tenants: list[TenantSettings]
     units: list[UnitSettings]

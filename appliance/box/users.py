@@ -26,20 +26,23 @@ from hsm import Pkcs11Uri
 
 TOKEN_KINDS: Final = ("worker", "log", "keymaster", "audit")
 """Those that open tokens."""
-LATER_KINDS: Final = ("audit", "filer", "cosigner")
+LATER_KINDS: Final = ("audit", "filer", "cosigner", "anchorer")
 """Those that box.json of a box made earlier may name no user for: they run under the workers' then."""
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
-    # submits to the recorder; serves tiles, proofs and cosigned heads; has documents read, and authorities asked
-    "worker": ("recorder", "log", "documents", "filer", "cosigner"),
+    # submits to the recorder; serves tiles, proofs and cosigned heads; has documents read, authorities asked, and anchors shown
+    "worker": ("recorder", "log", "documents", "filer", "cosigner", "anchorer"),
     "log": ("recorder",),
+    # reads heads of the box's log, and has the follower sign
+    "anchorer": ("log",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
     # reads records, and puts on record who read them; reads tiles and proofs, and what workers may read of officers
     "audit": ("recorder", "log", "worker", "cosigner"),
     # reads heads and tiles, for proofs that a log has only grown
     "cosigner": ("log",),
-    # asks the workers for their metrics, which know it from the front by its user; has files that people bring verified
-    "management": ("front", "documents"),
+    # asks the workers for their metrics, which know it from the front by its user; has files that people bring
+    # verified; shows anchors
+    "management": ("front", "documents", "anchorer"),
 }
 """Whose groups each kind of process belongs to besides its own."""
 
@@ -133,7 +136,7 @@ def assign(settings: BoxSettings) -> ProcessUsers:
     unnamed = [name for name in LATER_KINDS if named[name] is None]
     if unnamed:
         numbers = msgspec.structs.replace(numbers, **dict.fromkeys(unnamed, numbers.worker))
-    there = {"filer": settings.filing_hosts, "cosigner": has_witnesses(settings)}
+    there = {"filer": settings.filing_hosts, "cosigner": has_witnesses(settings), "anchorer": settings.ledgers}
     running = [name for name in unnamed if there.get(name, True)]
     if running:
         lent = {SHARED: f"{' and '.join(running)} under the workers' user: box.json names none for it"}

@@ -32,7 +32,7 @@ SHORT_HELP = {
     "kind": "Check kinds of letters, show their life cycle, compare two.",
     "letter": "Begin letters, have events happen to them, show them, fetch their evidence.",
     "limits": "Check and show limits of letters, and what they warned of.",
-    "log": "Check logs, and resume a restored box.",
+    "log": "Check logs, resume a restored box, watch a log from outside.",
     "log-fetch": "Fetch a log: checkpoint, tiles and entries.",
     "management": "Officers' pages: one-time links for their first sign-in.",
     "pins": "How each token's PIN is kept: in a file, sealed to the machine, or under officers' passphrases.",

@@ -7,10 +7,11 @@ those bytes: ECDSA in DER with SHA-256, or SHA-384 on P-384; or Ed25519), the CR
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from appliance.anchors.profile import LedgerName, LedgerProfile, LedgerType
 from appliance.errors import CinnabarError
 from appliance.log.witnesses import MOST_WITNESSES
 
@@ -122,6 +123,21 @@ class CeremonyTrust(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     """SHA-256 of the first constitution, as people compared it at the founding."""
 
 
+class LedgerEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is trusted of a ledger that heads of the box's log are anchored on: its profile (docs/anchors.md)."""
+
+    name: LedgerName
+    rules: dict[str, Any]
+    """As the ledger's type has them."""
+    tolerance_s: Annotated[int, msgspec.Meta(ge=0, le=31_622_400)]
+    type: LedgerType
+
+    def profile(self) -> LedgerProfile:
+        """As judges take it."""
+        rules = msgspec.Raw(msgspec.json.encode(self.rules, order="sorted"))
+        return LedgerProfile(name=self.name, rules=rules, tolerance_s=self.tolerance_s, type=self.type)
+
+
 class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """bundle.json as it stands."""
 
@@ -148,3 +164,5 @@ class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     alone."""
     ceremonies: CeremonyTrust | msgspec.UnsetType = msgspec.UNSET
     """Left out before the founding; bundles from before there were ceremonies have none."""
+    ledgers: list[LedgerEntry] | msgspec.UnsetType = msgspec.UNSET
+    """Left out where nothing is anchored."""

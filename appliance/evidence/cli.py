@@ -14,6 +14,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from appliance.anchors import read_profile
 from appliance.ceremonies import DocumentRefused
 from appliance.ceremonies.proposal import read_digest
 from appliance.errors import CinnabarError
@@ -150,6 +151,13 @@ def _write(path: Path, content: bytes) -> None:
     help="A kind's file, for letters whose evidence does not hold it: for titles, and to set their pages again.",
 )
 @click.option(
+    "--ledger",
+    "ledgers",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Profile of a ledger (docs/anchors.md), where the trust bundle has none or an older one.",
+)
+@click.option(
     "--write-page",
     type=click.Path(path_type=Path, dir_okay=False),
     is_eager=True,
@@ -171,6 +179,7 @@ def verify_command(
     as_json: bool,
     written: Path | None,
     kinds: tuple[Path, ...],
+    ledgers: tuple[Path, ...],
 ) -> None:
     """Verify evidence of letters, stamps, seals, evidence records, log proofs, audit exports and record bundles of
     ceremonies offline.
@@ -188,6 +197,7 @@ def verify_command(
         report = verify(
             [_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce, genesis=genesis,
             kinds=[read_kind(_read(path)) for path in kinds], set_page=set_page,
+            ledgers=[read_profile(_read(path)) for path in ledgers],
         )  # fmt: skip
         language = language or language_of(os.environ)
         if written is not None:

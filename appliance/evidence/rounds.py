@@ -35,6 +35,17 @@ class Input:
     subject: Subject
     kind: Kind
     objects: list[bytes] = field(repr=False)
+    anchored: tuple[AnchoredTime, ...] = ()
+    """Of an opening: what ledgers are shown to hold its commitment, judged before."""
+
+
+@dataclass(frozen=True)
+class AnchoredTime:
+    """A ledger shows that something existed no later than a time (microseconds)."""
+
+    time_us: int
+    by: str
+    """Which, in words."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +266,8 @@ class Round:
         item.signatures.append(opening.record.signature_digest)
         self._find_in_log(item, journal, opening)
         self._find_in_box_log(item, journal, opening)
+        for held in self.inputs[item.index].anchored:
+            item.shown.append(Shown(item.index, held.time_us, "ledger", held.by, opening.record.signature_digest))
         own = {one.index for one in self.facts}
         if opening.artifact is not None and not openings.find(opening, self.facts):
             self._artifact(item, opening.artifact)

@@ -6,6 +6,7 @@ also after its certificate has expired; and a later revocation only counts again
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.ber import definite
@@ -15,6 +16,7 @@ from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.chains import Moment, check_chain
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
+from appliance.evidence.revocation import RevocationWord
 from appliance.evidence.signatures import digest, digest_name, read_algorithm
 from appliance.evidence.signers import (
     check_attributes,
@@ -65,6 +67,18 @@ class Stamp:
     def signature(self) -> bytes:
         """The signature value of its one signer."""
         return self.signed_data.signers[0].signature
+
+
+@dataclass(frozen=True)
+class StampTerms:
+    """What tokens are judged by."""
+
+    trusted: Sequence[Authority]
+    """Authorities for time-stamps."""
+    lists: Sequence[RevocationWord]
+    others: Sequence[Certificate]
+    """Certificates that help."""
+    now_us: int
 
 
 @dataclass(frozen=True)
@@ -181,10 +195,18 @@ def judge_stamp(
     stamp: Stamp, context: Context, *, nonce: int | None = None, proven_us: int | None = None
 ) -> JudgedStamp:
     """Every check of a token but that of its imprint. `proven_us`: shown by someone else to have existed by then."""
+    terms = StampTerms(context.trust.trusted_for("tsa"), context.lists, context.others, context.now_us)
+    return judge_stamp_by(terms, stamp, nonce=nonce, proven_us=proven_us)
+
+
+def judge_stamp_by(
+    terms: StampTerms, stamp: Stamp, *, nonce: int | None = None, proven_us: int | None = None
+) -> JudgedStamp:
+    """As `judge_stamp`, by what somebody trusts who has no trust bundle."""
     journal = Journal()
     authority, name = None, "an unknown unit"
     try:
-        authority, name = _judge(journal, stamp, context, nonce, proven_us)
+        authority, name = _judge(journal, stamp, terms, nonce, proven_us)
     except Refusal as refusal:
         journal.add(refusal)
     except DerError as error:
@@ -195,13 +217,13 @@ def judge_stamp(
 def _judge(
     journal: Journal,
     stamp: Stamp,
-    context: Context,
+    terms: StampTerms,
     nonce: int | None,
     proven_us: int | None,
 ) -> tuple[Authority | None, str]:
     info, signed_data = stamp.info, stamp.signed_data
     signer = signed_data.signers[0]
-    candidates = (*readable_certificates(signed_data.certificates), *context.others)
+    candidates = (*readable_certificates(signed_data.certificates), *terms.others)
     certificate = signing_certificate(journal, signer, candidates)
     check_attributes(journal, signer, cms.TST_INFO)
     name, message_digest = signed_digest(signer)
@@ -209,7 +231,7 @@ def _judge(
     if digest(name, signed_data.content) != message_digest:
         raise Refusal("signature", SubIndication.HASH_FAILURE, "What the token states is not what was signed.")
     check_signer_signature(journal, signer, certificate)
-    _check_statement(journal, info, certificate, nonce, context.now_us)
+    _check_statement(journal, info, certificate, nonce, terms.now_us)
     if proven_us is not None and info.time_us - (info.accuracy_us or 0) > proven_us:
         journal.refuse(
             "stated time",
@@ -219,8 +241,7 @@ def _judge(
         )
     _check_purpose(journal, certificate, info)
     moment = Moment(info.time_us, "the time that the stamp states", claimed_by_signer=True, proven_us=proven_us)
-    trusted = context.trust.trusted_for("tsa")
-    authority = check_chain(journal, certificate, candidates, trusted, context.lists, moment, context.now_us)
+    authority = check_chain(journal, certificate, candidates, terms.trusted, terms.lists, moment, terms.now_us)
     if authority is not None:
         journal.expect(
             info.policy in authority.policies,

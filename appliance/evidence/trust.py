@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from appliance.anchors.profile import LedgerProfile
 from appliance.der import DerError
 from appliance.evidence.bundle import (
     BUNDLE,
@@ -114,6 +115,8 @@ class TrustBundle:
     """By the log's origin, the newest last; None: the bundle has no policies."""
     first_use: bool
     """Its signing key was believed because it was the first one seen."""
+    ledgers: Mapping[str, LedgerProfile] = field(default_factory=dict)
+    """What is trusted of each ledger, by its name."""
 
     def trusted_for(self, role: Role) -> tuple[Authority, ...]:
         """The certificate authorities of one role."""
@@ -158,6 +161,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         },
         cosigning=_cosigning(document),
         first_use=pin is None,
+        ledgers=_ledgers(document),
     )
 
 
@@ -324,6 +328,14 @@ def _cosigning(document: BundleDocument) -> dict[str, tuple[CosigningRule, ...]]
 
 def _until(rule: CosigningRule) -> float:
     return float("inf") if rule.last_size is None else rule.last_size
+
+
+def _ledgers(document: BundleDocument) -> dict[str, LedgerProfile]:
+    entries = document.ledgers if isinstance(document.ledgers, list) else []
+    found = {entry.name: entry.profile() for entry in entries}
+    if len(found) != len(entries):
+        raise TrustRefused("a ledger stands twice in the trust bundle")
+    return found
 
 
 def _verifier_key(text: str, kind: int) -> VerifierKey:

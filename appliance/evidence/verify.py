@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from appliance.anchors.profile import LedgerProfile
 from appliance.asic.container import LARGEST_CONTAINER
 from appliance.der import DerError
 from appliance.errors import BadRequest
@@ -58,6 +60,7 @@ def verify(
     genesis: str | None = None,
     kinds: Sequence[LoadedKind] = (),
     set_page: SetPage | None = None,
+    ledgers: Sequence[LedgerProfile] = (),
 ) -> Report:
     """Verify files together: each may be the document, the stamp, the seal or the proof of another.
 
@@ -65,13 +68,16 @@ def verify(
     stands for the signing time where nothing shows an earlier one (EN 319 102-1, clause 5.5). `digests` stand for
     documents that are not given; `nonce` is what every stamp must answer; `genesis` the SHA-256 of the constitution
     that ceremonies are followed from, where the trust bundle names none; `kinds` are those of letters whose file lacks
-    its kind's; `set_page` sets letters' pages again, so that they are compared with their events. Raises TooMuch;
+    its kind's; `set_page` sets letters' pages again, so that they are compared with their events; `ledgers` are
+    trusted beside those of the bundle, and instead of one of the same name. Raises TooMuch;
     whatever is wrong with a file stands in the report.
     """
     if len(files) + len(digests) > VERIFIED_FILES:
         raise TooMuch(f"more than {VERIFIED_FILES} files")
     inputs = _recognised(files, digests)
     context = _context(inputs, trust, now_us, nonce, genesis)
+    known = {**trust.ledgers, **{one.name: one for one in ledgers}}
+    context = replace(context, ledgers=known)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
     letters = _letters(inputs, context, accepted, kinds, set_page)
     alone: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis), **letters}

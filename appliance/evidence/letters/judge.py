@@ -26,6 +26,7 @@ from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Journal, Refusal, SubIndication, worst
+from appliance.evidence.letters.anchored import judge_anchors
 from appliance.evidence.letters.approvals import judge_approvals
 from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
 from appliance.evidence.letters.kinds import kinds_of
@@ -149,6 +150,7 @@ class _Work:
         self.accepted = accepted
         self.kinds = kinds_of(layout, kinds, judged.parts[0][1])
         self.setter = None if set_page is None else Setter(set_page)
+        self.anchored = judge_anchors(layout, context)
         self.disclosed: dict[str, Any] = {}
         self.hidden = 0
         self.files: dict[str, bytes] = {}
@@ -163,6 +165,7 @@ class _Work:
         return None if loaded is None else loaded.kind
 
     def judge(self) -> None:
+        self.judged.parts += self.anchored.parts
         facts = [
             self._event(step, sealed) for step, (_, sealed) in zip(self.line.steps, self.layout.events, strict=True)
         ]
@@ -195,6 +198,7 @@ class _Work:
             hidden=self.hidden,
             title_chain=holdings(self.line, kind),
             court=court,
+            ledgers=self.anchored.facts,
         )
 
     # --- one event ---------------------------------------------------------------------------------------------------
@@ -202,7 +206,7 @@ class _Work:
     def _event(self, step: Step, sealed: Sealed) -> EventFact:
         event = step.event
         journal = Journal()
-        found = judge_sealed(sealed, self.context, self.accepted, journal)
+        found = judge_sealed(sealed, self.context, self.accepted, journal, self.anchored.times.get(sealed.tail, ()))
         kind = self._kind(event.kind.digest)
         journal.passed(
             "manifest", f"{quote(sealed.names.event)} and {len(sealed.files)} file(s) beside it are, byte for byte, "

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.asic.anchor import MOST_ANCHORS
 from appliance.asic.container import read_container
 from appliance.asic.errors import ContainerRefused, ManifestRefused
 from appliance.asic.letter import About
@@ -74,6 +75,8 @@ class Layout:
     """OCSP answers."""
     kinds: dict[str, bytes] = field(default_factory=dict)
     """Files of kinds by their SHA-256, each named by an event."""
+    anchors: dict[str, bytes] = field(default_factory=dict)
+    """By ledger and size, as in the entry's name."""
     digests: frozenset[str] = frozenset()
     """SHA-256 of every file that a manifest names, hexadecimal."""
     page: bool = False
@@ -136,11 +139,15 @@ class _Reading:
             elif place.role == "kind":
                 self._named_by_digest(name, place)
                 layout.kinds[place.name] = self._entries[name]
+            elif place.role == "anchor":
+                layout.anchors[place.name] = self._entries[name]
             elif place.role in HELPERS:
                 self._named_by_digest(name, place)
                 helpers = {"certificate": layout.certificates, "crl": layout.lists, "ocsp": layout.answers}
                 helpers[place.role].append(self._entries[name])
         self._kinds_of_the_events(layout)
+        if len(layout.anchors) > MOST_ANCHORS:
+            self._refuse("There are more anchors than a box puts into a file.")
         layout.digests = frozenset(hashlib.sha256(self._entries[name]).hexdigest() for name in self._named)
         return layout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from appliance.evidence.items import Earliest, Item, Shown, earliest
 from appliance.evidence.letters.layout import Sealed
 from appliance.evidence.openings import read_opening
 from appliance.evidence.recognise import Kind
-from appliance.evidence.rounds import Input, Round
+from appliance.evidence.rounds import AnchoredTime, Input, Round
 from appliance.evidence.subjects import NamedBytes, Subject
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof
@@ -48,8 +49,12 @@ class JudgedSeal:
         return worst([journal.indication for _, journal in self.journals])
 
 
-def judge_sealed(sealed: Sealed, context: Context, accepted: frozenset[str], journal: Journal) -> JudgedSeal:
-    """Judge it. `accepted`: the classes of time that count; `journal`: of the event or package that it seals."""
+def judge_sealed(
+    sealed: Sealed, context: Context, accepted: frozenset[str], journal: Journal,
+    anchored: Sequence[AnchoredTime] = (),
+) -> JudgedSeal:  # fmt: skip
+    """Judge it. `accepted`: the classes of time that count; `journal`: of the event or package that it seals;
+    `anchored`: by when ledgers are shown to have held its record."""
     inputs = [
         Input(_MANIFEST, Subject(NamedBytes(sealed.names.manifest, sealed.manifest)), Kind.DOCUMENT, []),
         Input(_SEAL, Subject(NamedBytes(sealed.names.seal, sealed.seal)), Kind.SEAL, [sealed.seal]),
@@ -59,7 +64,7 @@ def judge_sealed(sealed: Sealed, context: Context, accepted: frozenset[str], jou
     if opening is not None:
         record_at = len(inputs)
         subject = Subject(NamedBytes(sealed.names.opening, opening))
-        inputs.append(Input(record_at, subject, Kind.OPENING, [opening]))
+        inputs.append(Input(record_at, subject, Kind.OPENING, [opening], tuple(anchored)))
     if sealed.evidence_record is not None:
         stamp_at = len(inputs)
         subject = Subject(NamedBytes(sealed.names.evidence_record, sealed.evidence_record))

@@ -21,6 +21,7 @@ from appliance.evidence.bundle import (
     BundleDocument,
     CeremonyTrust,
     CosigningEntry,
+    LedgerEntry,
     LogEntry,
     RevocationListEntry,
     TimeRules,
@@ -74,6 +75,7 @@ def make_bundle(
     cosigning: Sequence[CosigningEntry] | None = None,
     successors: Sequence[bytes] | None = None,
     genesis: str | None = None,
+    ledgers: Sequence[LedgerEntry] = (),
 ) -> dict[str, bytes]:
     """Make the next version of a bundle: file names relative to the trust directory, and what to write in them.
 
@@ -113,6 +115,7 @@ def make_bundle(
         time=TimeRules() if time is None else time,
         cosigning=msgspec.UNSET if cosigning is None else list(cosigning),
         ceremonies=msgspec.UNSET if genesis is None else CeremonyTrust(genesis=genesis),
+        ledgers=list(ledgers) if ledgers else msgspec.UNSET,
     )
     encoded = rfc8785.dumps(msgspec.to_builtins(document))
     written |= dict(revocation_lists) | {SIGNATURE: sign(encoded), BUNDLE: encoded}
