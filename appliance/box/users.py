@@ -29,7 +29,8 @@ TOKEN_KINDS: Final = ("worker", "log", "keymaster", "audit")
 LATER_KINDS: Final = ("audit", "filer", "cosigner", "anchorer")
 """Those that box.json of a box made earlier may name no user for: they run under the workers' then."""
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
-    # submits to the recorder; serves tiles, proofs and cosigned heads; has documents read, authorities asked, and anchors shown
+    # submits to the recorder; serves tiles, proofs and cosigned heads; has documents read, and authorities asked; shows
+    # anchors
     "worker": ("recorder", "log", "documents", "filer", "cosigner", "anchorer"),
     "log": ("recorder",),
     # reads heads of the box's log, and has the follower sign

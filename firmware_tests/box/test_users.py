@@ -159,7 +159,8 @@ def _can(box: RunningBox, part: str, path: Path, how: int) -> bool:
 
 
 _NAMED = (
-    "recorder", "log", "keymaster", "clock", "front", "documents", "audit", "management", "filer", "cosigner", "anchorer",
+    "recorder", "log", "keymaster", "clock", "front", "documents", "audit", "management", "filer", "cosigner",
+    "anchorer",
 )  # fmt: skip
 KINDS = {name: name for name in _NAMED} | {"worker": "api-0"}
 """A part of each kind."""
