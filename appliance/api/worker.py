@@ -14,6 +14,7 @@ from appliance.api.callers import Caller, Callers
 from appliance.api.errors import NotPermitted
 from appliance.api.filing.adapters import Adapters
 from appliance.api.gates import Gates
+from appliance.api.letters.anchoring import AnchorSource
 from appliance.api.letters.approvals import ApproverFiles
 from appliance.api.letters.kinds import Kinds
 from appliance.api.seal_objects import SealObjects
@@ -128,6 +129,8 @@ class Worker:
     """By what letters are filed with authorities, by tenant."""
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)
+    anchors: AnchorSource | None = field(init=False)
+    """None: the box has no ledgers."""
     description: bytes | None = None
     """The OpenAPI document, once somebody asked for it."""
 
@@ -138,6 +141,9 @@ class Worker:
         self.seal_objects = SealObjects(self.home)
         own = self.log_of(None)
         self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader, own.cosigned.covering))
+        self.anchors = None
+        if own is not None and self.settings.ledgers:
+            self.anchors = AnchorSource(own.reader, self.home.anchorer_socket)
 
     @property
     def stopping(self) -> bool:

@@ -11,6 +11,7 @@ import structlog
 
 import hsm
 from appliance.api.bodies import BodyCipher
+from appliance.api.letters.anchoring import AnchorSource
 from appliance.api.letters.approvals import ApproverFiles
 from appliance.api.letters.kinds import Kinds
 from appliance.audit.errors import NO_SUCH_LOG
@@ -75,6 +76,14 @@ class AuditRoom:
     def __post_init__(self) -> None:
         self.kinds = Kinds(self.home)
         self.approvers = ApproverFiles(self.home)
+
+    @property
+    def anchors(self) -> AnchorSource | None:
+        """Where anchors of the box's log are found; None: the box has no ledgers."""
+        box = next((log.origin for log in self.settings.logs if log.tenant is None), None)
+        if box is None or not self.settings.ledgers:
+            return None
+        return AnchorSource(LogReader(log_directory(self.home.logs, box)), self.home.anchorer_socket)
 
     def open_logs(self) -> None:
         """Open the content key of every tenant; the tokens are let go of again. Tenants that cannot be opened are told

@@ -301,12 +301,12 @@ class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     filer: int | None = None
     """The filer, which speaks to authorities and holds nothing; None: the workers' user, and the status says so where
     `filing_hosts` lists any."""
-    cosigner: int | None = None
-    """The cosigner, which has witnesses cosign the logs and holds nothing; None: the workers' user, and the status says
-    so where a log names any witness."""
     anchorer: int | None = None
     """The anchorer, which speaks to ledgers and holds nothing secret but their passwords; None: the workers' user, and
     the status says so where `ledgers` lists any."""
+    cosigner: int | None = None
+    """The cosigner, which has witnesses cosign the logs and holds nothing; None: the workers' user, and the status says
+    so where a log names any witness."""
 
 
 class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

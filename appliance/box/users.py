@@ -37,8 +37,9 @@ MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
     "anchorer": ("log",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
-    # reads records, and puts on record who read them; reads tiles and proofs, and what workers may read of officers
-    "audit": ("recorder", "log", "worker", "cosigner"),
+    # reads records, and puts on record who read them; reads tiles, proofs and anchors, and what workers may read of
+    # officers
+    "audit": ("recorder", "log", "worker", "cosigner", "anchorer"),
     # reads heads and tiles, for proofs that a log has only grown
     "cosigner": ("log",),
     # asks the workers for their metrics, which know it from the front by its user; has files that people bring
@@ -137,7 +138,11 @@ def assign(settings: BoxSettings) -> ProcessUsers:
     unnamed = [name for name in LATER_KINDS if named[name] is None]
     if unnamed:
         numbers = msgspec.structs.replace(numbers, **dict.fromkeys(unnamed, numbers.worker))
-    there = {"filer": settings.filing_hosts, "cosigner": has_witnesses(settings), "anchorer": settings.ledgers}
+    there = {
+        "filer": settings.filing_hosts,
+        "cosigner": has_witnesses(settings),
+        "anchorer": settings.ledgers,
+    }
     running = [name for name in unnamed if there.get(name, True)]
     if running:
         lent = {SHARED: f"{' and '.join(running)} under the workers' user: box.json names none for it"}

@@ -59,11 +59,16 @@ class BoxProofs:
 
         `entry`: the record's commitment, 32 bytes. Raises LogDamaged.
         """
-        leaf = self._opened(tenant, origin, lambda line: self._statement(line.opening).size > index)
+        leaf = self.covering(tenant, origin, index)
         if leaf is None:
             return None
         root = bytes.fromhex(leaf.statement.root)
         return BoxProof(tuple(log.audit_path(index, leaf.statement.size, root, entry)), leaf)
+
+    def covering(self, tenant: str, origin: str, index: int) -> OpenedLeaf | None:
+        """The first box leaf that covers the entry at `index` of the tenant's log; None before there is one. Raises
+        LogDamaged."""
+        return self._opened(tenant, origin, lambda line: self._statement(line.opening).size > index)
 
     def _opened(self, tenant: str, origin: str, holds: Callable[[Line], bool]) -> OpenedLeaf | None:
         try:

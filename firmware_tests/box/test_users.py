@@ -223,8 +223,8 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (home.worker_socket(0, "metrics"), {"front", "management"}),
         (home.documents_socket, {"worker", "keymaster", "management"}),
         (home.filer_socket, {"worker"}),
+        (home.anchorer_socket, {"worker", "management", "audit"}),
         (home.cosigner_socket, {"cosigner"}),
-        (home.anchorer_socket, {"worker", "management"}),
         (home.desk_socket, {"management"}),
         (home.enrol_socket, {"worker"}),
         (home.console_socket, set()),
@@ -365,13 +365,13 @@ def test_what_the_settings_and_the_tokens_make_of_users(box: RunningBox, apart: 
     assert assign(without).numbers == msgspec.structs.replace(NUMBERS, filer=NUMBERS.worker)
     assert "filer" in assign(without).weaknesses[SHARED]
     assert not assign(msgspec.structs.replace(without, filing_hosts=())).weaknesses, "there is none"
-    lent = assign(msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, cosigner=None)))
-    assert lent.numbers == msgspec.structs.replace(NUMBERS, cosigner=NUMBERS.worker)
-    assert "cosigner" in lent.weaknesses[SHARED]
     alone = msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, anchorer=None))
     assert assign(alone).numbers == msgspec.structs.replace(NUMBERS, anchorer=NUMBERS.worker)
     assert "anchorer" in assign(alone).weaknesses[SHARED]
     assert not assign(msgspec.structs.replace(alone, ledgers=[])).weaknesses, "there is none"
+    lent = assign(msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, cosigner=None)))
+    assert lent.numbers == msgspec.structs.replace(NUMBERS, cosigner=NUMBERS.worker)
+    assert "cosigner" in lent.weaknesses[SHARED]
 
 
 def test_the_page_names_the_users_and_groups_that_there_are() -> None:

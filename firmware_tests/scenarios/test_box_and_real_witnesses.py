@@ -1,4 +1,4 @@
-"""A box and three witnesses as institutions rack them, each a process of its own: the whole way, and after a restore."""
+"""A box and three witnesses as institutions rack them, each a process of its own: all the way, and after a restore."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 The file is the same bytes each time until the letter has another event: proofs are under the first head that covers
 their record and that witnesses cosigned, revocation lists and OCSP answers are those that were newest when the last
-event happened. Before there is such a head a proof is under the first checkpoint that covers its record: once it is
-there, the file changes one time. A read signs nothing.
+event happened, anchors the first of each ledger. Before there is such a head a proof is under the first checkpoint that
+covers its record: once it is there, the file changes one time; and so it does once another ledger's anchor is final. A
+read signs nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from appliance.api.bodies import Body, BodyCipher
+from appliance.api.letters.anchoring import AnchorSource, letter_anchors
 from appliance.api.letters.certificates_within import serials_within
 from appliance.api.letters.rows import letter_rows
 from appliance.asic import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
@@ -71,6 +73,8 @@ class LetterSource:
     """Names of the box's authorities, whose revocation lists go in."""
     kind_of: Callable[[str], LoadedKind]
     """A kind of the tenant's by its digest. Raises KindUnknown."""
+    anchors: AnchorSource | None = None
+    """None: the box has no ledgers."""
 
 
 async def letter_evidence(
@@ -87,8 +91,17 @@ async def letter_evidence(
     Raises what `read_chain` does, EvidenceNotBuildable, KindUnknown."""
     chain = await read_chain(source, letter) if chain is None else chain
     extras = await lasting(source, chain) if extras is None else extras
-    extras = msgspec.structs.replace(extras, disclosed=disclosed, court=court)
+    extras = msgspec.structs.replace(
+        extras, disclosed=disclosed, court=court, anchors=await anchors_of(source, chain, letter)
+    )
     return await asyncio.to_thread(letter_container, chain, extras, letter)
+
+
+async def anchors_of(source: LetterSource, chain: Sequence[EventFiles], letter: str) -> list[tuple[str, int, bytes]]:
+    """See letter_anchors. Raises LogDamaged."""
+    if source.anchors is None:
+        return []
+    return await letter_anchors(source.anchors, source.tenant, source.origin, source.log, chain, letter)
 
 
 async def lasting(source: LetterSource, chain: Sequence[EventFiles]) -> Extras:

@@ -39,6 +39,7 @@ def letter_source(worker: Worker, tenant: str) -> LetterSource:
         witnessed=log.witnessed,
         authorities=[one.name for one in worker.settings.authorities],
         kind_of=partial(worker.kinds.by_digest, tenant),
+        anchors=worker.anchors,
     )
 
 
