@@ -60,6 +60,11 @@ SCHEMES: dict[str, Scheme] = {
     )
 }
 
+SECP256K1_DIGEST = "ecdsa-secp256k1-digest"
+"""Not among SCHEMES: ECDSA over 32 bytes that are a digest already, as chains hash their transactions by rules of their
+own. Whoever uses it has made that digest from fields; nobody's bytes are signed so."""
+_OVER_DIGESTS = {SECP256K1_DIGEST: Scheme(SECP256K1_DIGEST, KeyKind.SECP256K1, "")}
+
 HMAC_SHA256 = "hmac-sha256"
 """Not a signature scheme: what a `hsm.mac.MacKey` makes (RFC 2104 with SHA-256)."""
 MAC_BYTES = 32
@@ -109,6 +114,8 @@ class SigningSpec:
 
 def scheme_named(name: str) -> Scheme:
     """The scheme of that name. Raises MechanismUnavailable."""
+    if name in _OVER_DIGESTS:
+        return _OVER_DIGESTS[name]
     try:
         return SCHEMES[name]
     except KeyError:
@@ -124,7 +131,7 @@ def choose(scheme_name: str, mechanisms: frozenset[int], *, lower_s: bool = Fals
     if lower_s and scheme.kind not in _EC_SIGNATURE_BYTES:
         raise MechanismUnavailable(f"low s is asked of {scheme_name}, which has no s")
     if scheme.kind in _EC_SIGNATURE_BYTES:
-        outside, inside = ck.CKM_ECDSA, _ECDSA_WITH_HASH[scheme.digest]
+        outside, inside = ck.CKM_ECDSA, _ECDSA_WITH_HASH.get(scheme.digest)
         parameter, prefix = None, b""
         finish = _low_s_to_der(CURVE_ORDERS[scheme.kind.value[1]]) if lower_s else ecdsa_signature_to_der
         size = _EC_SIGNATURE_BYTES[scheme.kind]
@@ -163,7 +170,15 @@ def _as_it_is(data: bytes) -> bytes:
     return data
 
 
+def _a_digest(data: bytes) -> bytes:
+    if len(data) != 32:
+        raise MechanismUnavailable("a digest of 32 bytes is signed, and nothing else")
+    return data
+
+
 def _digest(name: str, prefix: bytes) -> Callable[[bytes], bytes]:
+    if not name:
+        return _a_digest
     new = getattr(hashlib, name)
     if not prefix:
         return lambda message: new(message).digest()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from hsm import constants as ck
 from hsm.cryptoki import AttributeValue
@@ -135,7 +136,8 @@ def verify(public_key: PublicKey, scheme_name: str, message: bytes, signature: b
     scheme = scheme_named(scheme_name)
     try:
         if isinstance(public_key, ec.EllipticCurvePublicKey):
-            public_key.verify(signature, message, ec.ECDSA(_hash(scheme.digest)))
+            digest = _hash(scheme.digest) if scheme.digest else Prehashed(hashes.SHA256())
+            public_key.verify(signature, message, ec.ECDSA(digest))
         elif isinstance(public_key, rsa.RSAPublicKey):
             algorithm = _hash(scheme.digest)
             form: padding.AsymmetricPadding = (

@@ -6,8 +6,12 @@ import re
 from pathlib import Path
 
 import click
+import msgspec
 
 from appliance.box.options import home_option
+from appliance.box.settings import WitnessSettings
+from appliance.box.witnesses import WitnessesRefused
+from appliance.log import MalformedNote
 from provisioning.names import LONGEST_TENANT, REGISTRY, REVOCATION_URL, release_token
 from provisioning.rehearsal import AlreadyProvisioned, provision
 
@@ -15,6 +19,7 @@ _RELEASE = release_token("")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,200}}\Z){_LABEL}(?:\.{_LABEL})*")
 _TENANT_NAME = re.compile(rf"[a-z0-9](?:[a-z0-9-]{{0,{LONGEST_TENANT - 2}}}[a-z0-9])?")
+_WITNESS = re.compile(r"(?P<key>[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44})=(?P<url>\S+)")
 _FEDERATION = re.compile(r"(?P<name>[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)=(?P<tenants>[a-z0-9,-]+)")
 
 
@@ -46,6 +51,16 @@ def _federations(
     return federations or None
 
 
+def _witnesses(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> list[WitnessSettings]:
+    found = []
+    for value in values:
+        parts = _WITNESS.fullmatch(value)
+        if parts is None:
+            raise click.BadParameter(f"{value!r}: VKEY=URL, the key as NAME+KEYID+KEY")
+        found.append(WitnessSettings(key=parts["key"], url=parts["url"]))
+    return found
+
+
 def _host_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     # Passkeys are bound to a domain name: an IP address serves no officer (WebAuthn, section 5.1.3).
     if not _HOST_NAME.fullmatch(value) or value.rpartition(".")[2].isdigit():
@@ -66,6 +81,23 @@ def _host_name(_context: click.Context, _parameter: click.Parameter, value: str)
     help="NAME=TENANT,TENANT...: tenants that share a register of what is unique. Repeatable; if none, those that the "
     "kinds that ship name, of all tenants.",
 )
+@click.option(
+    "--witness",
+    "witnesses",
+    multiple=True,
+    callback=_witnesses,
+    help="VKEY=URL: a witness that cosigns every log's heads, by its verifier key and submission prefix. Repeatable.",
+)
+@click.option(
+    "--witness-quorum",
+    type=click.IntRange(1),
+    help="How many of the witnesses must cosign a head. Default: more than half of them.",
+)
+@click.option(
+    "--witness-ca",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="PEM file of CA certificates that the witnesses' TLS certificates come from. Default: the system's.",
+)
 @click.option("--name", default="rehearsal", show_default=True, help="The box's name.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="API worker processes.")
 @click.option(
@@ -85,12 +117,18 @@ def command(
     root: Path,
     tenants: tuple[str, ...],
     federations: dict[str, list[str]] | None,
+    witnesses: list[WitnessSettings],
+    witness_quorum: int | None,
+    witness_ca: Path | None,
     name: str,
     workers: int,
     revocation_url: str,
     host: str,
 ) -> None:
     """Make a rehearsal box on SoftHSM: tokens, keys, certificates, logs, and one application a tenant."""
+    if witness_ca is not None:
+        witnesses = [msgspec.structs.replace(one, ca=witness_ca.read_text()) for one in witnesses]
+    quorum = len(witnesses) // 2 + 1 if witness_quorum is None and witnesses else witness_quorum or 0
     try:
         made = provision(
             root,
@@ -100,11 +138,15 @@ def command(
             revocation_url=revocation_url,
             host=host,
             federations=federations,
+            witnesses=witnesses,
+            witness_quorum=quorum,
         )
-    except AlreadyProvisioned as error:
+    except (AlreadyProvisioned, WitnessesRefused, MalformedNote) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"A rehearsal box stands in {made.home.root}. What it signs has no legal effect, and says so.")
     click.echo(f"  trust for outside tools   {made.home.trust}")
     for application, certificate in made.applications.items():
         click.echo(f"  application {application:<14}{certificate} and {certificate.with_suffix('.key').name}")
+    if witnesses:
+        click.echo(f"  {quorum} of {len(witnesses)} witnesses cosign every log: enter trust/*.vkey there")
     click.echo(f"Next: cinnabar run --home {root}")

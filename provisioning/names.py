@@ -49,6 +49,8 @@ USERS = UserSettings(
     management=60617,
     audit=60618,
     filer=60619,
+    cosigner=60620,
+    anchorer=60621,
 )
 """Numbers for the box's processes: of a range that Debian gives nobody (policy, section 9.2.2: 60000 to 64999 are given
 on demand)."""

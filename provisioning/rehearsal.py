@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,12 +24,14 @@ from appliance.api.callers import public_certificate
 from appliance.box import settings as box
 from appliance.box.home import Home
 from appliance.box.process import write_file
-from appliance.evidence import AuthorityEntry, LogEntry
+from appliance.box.witnesses import known_witnesses
+from appliance.evidence import AuthorityEntry, CosigningEntry, LogEntry, TimeRules, WitnessEntry
 from appliance.keymaster.certificates import profiles, revocation
 from appliance.keymaster.certificates.trust_bundles import make_bundle
 from appliance.letters.kind import read_kind
 from appliance.letters.shipped import shipped
 from appliance.log import VerifierKey
+from appliance.log.witnesses import WitnessPolicy, by_name
 from appliance.recorder.counts import CallCounter, new_run_id
 from hsm import vault
 from hsm.agreement import AgreementKey, generate_agreement_key
@@ -70,6 +72,14 @@ class Provisioned:
     """Name of each application to its certificate file; the key stands beside it as .key."""
 
 
+class _TrustedWitnesses(TypedDict, total=False):
+    """What a trust bundle says of witnesses."""
+
+    witnesses: list[WitnessEntry]
+    cosigning: list[CosigningEntry]
+    time: TimeRules
+
+
 @dataclass(frozen=True)
 class _Unit:
     suffix: str
@@ -94,14 +104,22 @@ def provision(
     revocation_url: str = names.REVOCATION_URL,
     host: str = "localhost",
     federations: Mapping[str, Sequence[str]] | None = None,
+    witnesses: Sequence[box.WitnessSettings] = (),
+    witness_quorum: int = 0,
 ) -> Provisioned:
     """Make a rehearsal box under `root`; `revocation_url`: http://HOST:PORT, where clients will find CRLs and OCSP;
     `host`: the domain name that others know the box by; `federations`: names with their tenants, if they are not to be
-    of all tenants: one for rehearsals, and those that the kinds that ship name.
+    of all tenants: one for rehearsals, and those that the kinds that ship name; `witnesses`: of every log of the box,
+    `witness_quorum` of which must cosign a head.
 
-    Raises AlreadyProvisioned when there is one."""
+    Raises AlreadyProvisioned when there is one, WitnessesRefused where the witnesses cannot be."""
     shared = {name: list(tenants) for name in (names.FEDERATION, *_named())} if federations is None else federations
-    return _Provisioning(Home(root.resolve()), list(tenants), name, workers, revocation_url, host, shared).run()
+    keys = [witness.key for witness in known_witnesses(witnesses)]
+    policy = by_name(keys, [key.name for key in keys], witness_quorum)
+    place = Home(root.resolve())
+    return _Provisioning(
+        place, list(tenants), name, workers, revocation_url, host, shared, list(witnesses), policy
+    ).run()
 
 
 def _named() -> list[str]:
@@ -120,8 +138,12 @@ class _Provisioning:
         revocation_url: str,
         host: str,
         federations: Mapping[str, Sequence[str]],
+        witnesses: list[box.WitnessSettings],
+        policy: WitnessPolicy,
     ) -> None:
         self.home = home
+        self.witnesses = witnesses
+        self.policy = policy
         self.federations = federations
         self.revocation_url = revocation_url.rstrip("/")
         self.host = host
@@ -181,6 +203,7 @@ class _Provisioning:
             units=units,
             seal_keys=seal_keys,
             logs=[self._log("box", None), *(self._log(tenant, tenant) for tenant in self.tenants)],
+            witnesses=self.witnesses,
             authorities=authorities,
             federations=[self._federation(name, members) for name, members in self.federations.items()],
             users=names.USERS,
@@ -417,6 +440,8 @@ class _Provisioning:
             origin=origin,
             tenant=tenant,
             keys=[box.LogKeySettings(key_uri=f"pkcs11:object={label}-log-1", token=label, name=origin)],
+            witnesses=[key.name for key in self.policy.keys],
+            witness_quorum=self.policy.quorum,
         )
 
     def _application(self, tenant: str) -> Path:
@@ -456,8 +481,22 @@ class _Provisioning:
             authorities=[self._authority_entry(name, role) for name, role in _ROLES.items()],
             revocation_lists={f"{name}.crl": self.outputs[self.home.trust / f"{name}.crl"] for name in AUTHORITIES},
             logs=self.log_keys,
+            **self._trusted_witnesses(),
         )
         self.outputs |= {self.home.trust / file: content for file, content in bundle.items()}
+
+    def _trusted_witnesses(self) -> _TrustedWitnesses:
+        """Every log's policy on witnesses, whose word then counts for time."""
+        if not self.witnesses:
+            return {}
+        names = [key.name for key in self.policy.keys]
+        return {
+            "witnesses": [WitnessEntry(key=one.key) for one in self.witnesses],
+            "cosigning": [
+                CosigningEntry(origin=log.origin, witnesses=names, quorum=self.policy.quorum) for log in self.log_keys
+            ],
+            "time": TimeRules(accepted=["witness"]),
+        }
 
     def _authority_entry(self, name: str, role: Literal["tsa", "seal", "tls"]) -> AuthorityEntry:
         der = self.issuers[name].certificate.public_bytes(serialization.Encoding.DER)

@@ -11,14 +11,16 @@ import msgspec
 
 from appliance.api.messages import Request, Response
 from appliance.api.quotas import WARN_RATIO, uses
-from appliance.api.schemas import Health, KeyHealth, QuotaWarning, Weakness
+from appliance.api.schemas import CosigningHealth, Health, KeyHealth, QuotaWarning, Weakness, WitnessHealth
 from appliance.box.known_weaknesses import KnownWeakness
 from appliance.box.states import Work, permits
 from appliance.clock import TimeNotShown
+from appliance.cosigner.word import LogWord, read_word
 from hsm.mechanisms import HMAC_SHA256
 
 if TYPE_CHECKING:
     from appliance.api.worker import Worker
+    from appliance.box.settings import LogSettings
 
 _encode = msgspec.json.Encoder().encode
 
@@ -119,6 +121,38 @@ def _weaknesses(worker: Worker, keys: list[KeyHealth], tenant: str | None) -> li
     return found + _weak_mac_keys(worker, tenant)
 
 
+def _cosigning(worker: Worker, tenant: str | None) -> list[CosigningHealth]:
+    """Of the logs that have witnesses: one tenant's, or all."""
+    logs = [log for log in worker.settings.logs if log.witnesses and (tenant is None or log.tenant == tenant)]
+    if not logs:
+        return []
+    now = time.time()
+    word = read_word(worker.home.cosigner_word, now)
+    told = {} if word is None else {one.origin: one for one in word.logs}
+    return [_of_log(log, told.get(log.origin), now) for log in logs]
+
+
+def _of_log(log: LogSettings, word: LogWord | None, now: float) -> CosigningHealth:
+    if word is None:
+        problem = "the cosigner does not say how it is"
+        quorum = log.witness_quorum
+        return CosigningHealth(
+            origin=log.origin, quorum=quorum, size=0, cosigned=0, behind_s=0, problem=problem, witnesses=[]
+        )
+    return CosigningHealth(
+        origin=word.origin,
+        quorum=word.quorum,
+        size=word.size,
+        cosigned=word.cosigned,
+        behind_s=int(word.behind_s(now)),
+        problem=word.problem,
+        witnesses=[
+            WitnessHealth(name=one.name, size=one.size, trouble=one.trouble, detail=one.detail)
+            for one in word.witnesses
+        ],
+    )
+
+
 def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
     """The health as a tenant may see it; `everything` is for the box's own people, on the metrics listener."""
     state = worker.state.state()
@@ -129,6 +163,7 @@ def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
         return Health(live=True, ready=ready, state=state.label)
     keys = _keys(worker, None if everything else tenant)
     awaited = _awaited_tokens(worker, None if everything else tenant)
+    cosigning = _cosigning(worker, None if everything else tenant)
     return Health(
         live=True,
         ready=ready and clock == "shown",
@@ -138,6 +173,7 @@ def report(worker: Worker, tenant: str | None, *, everything: bool) -> Health:
         hsm="working" if all(key.usable for key in keys) and not awaited else "failing",
         keys=keys,
         weaknesses=_weaknesses(worker, keys, None if everything else tenant),
+        cosigning=cosigning or msgspec.UNSET,
     )
 
 

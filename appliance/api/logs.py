@@ -1,4 +1,4 @@
-"""GET /log/{origin}/...: a log's checkpoint, tiles and entries, as C2SP tlog-tiles wants them; and box openings.
+"""GET /log/{origin}/...: a log's heads, tiles and entries, as C2SP tlog-tiles wants them; and box openings.
 
 A tenant's own log is read on the applications listener; on the public one, the box's log and the logs that their
 tenants publish. A log that is another tenant's and a log that does not exist answer alike (control CHANNEL).
@@ -14,10 +14,11 @@ from appliance.api.application import query_of
 from appliance.api.messages import NO_STORE, Request, Response
 from appliance.api.schemas import BoxOpening
 from appliance.errors import NotFound
-from appliance.log import OpenedLeaf
+from appliance.log import NotYetIncluded, OpenedLeaf, Resource
+from appliance.log.cosigned import COSIGNED_FILE
 
 if TYPE_CHECKING:
-    from appliance.api.worker import BoxLog, Worker
+    from appliance.api.worker import BoxLog, HostedLog, Worker
 
 _IMMUTABLE = b"cache-control: public, max-age=31536000, immutable\r\n"
 _FRESH = b"cache-control: no-cache\r\n"
@@ -29,11 +30,23 @@ async def log_resource(worker: Worker, request: Request) -> Response:
     tenant = request.caller.tenant if request.caller is not None else None
     if hosted is None or not (hosted.published if tenant is None else hosted.tenant == tenant or hosted.published):
         raise NotFound("There is no such log here.")
-    resource = hosted.reader.resource(request.arguments["resource"])
+    path = request.arguments["resource"]
+    resource = _cosigned(hosted) if path == COSIGNED_FILE else hosted.reader.resource(path)
     cache = _IMMUTABLE if resource.immutable else _FRESH
     if tenant is not None and not hosted.published:
         cache = NO_STORE
     return Response(resource.content, resource.content_type.encode(), headers=cache)
+
+
+def _cosigned(hosted: HostedLog) -> Resource:
+    """Raises NotFound where a log has no witnesses, NotYetIncluded before the first head that has its quorum."""
+    try:
+        note = hosted.cosigned.latest()
+    except NotYetIncluded:
+        if hosted.witnessed:
+            raise
+        raise NotFound("The log has no witnesses.") from None
+    return Resource(note, "text/plain; charset=utf-8", immutable=False)
 
 
 async def log_openings(worker: Worker, request: Request) -> Response:

@@ -112,7 +112,7 @@ def _box_proof(worker: Worker, tenant: str, log: HostedLog, stored: StoredRecord
 def _proof(log: HostedLog, stored: StoredRecord) -> InclusionProof | None:
     """The proof of this record's own commitment. Raises LogDamaged: a proof that does not hold is not handed out."""
     try:
-        file = log.reader.tlog_proof(stored.index, entry=stored.commitment)
+        file = log.tlog_proof(stored.index, stored.commitment)
     except NotYetIncluded:
         return None
     proof = TlogProof.parse(file)

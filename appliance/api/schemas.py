@@ -211,7 +211,8 @@ class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
     hashes: list[str]
     """RFC 6962, section 2.1.1, hexadecimal, from the leaf upward."""
     checkpoint: str
-    """The signed note of the tree's head (C2SP tlog-checkpoint)."""
+    """The signed note of the tree's head (C2SP tlog-checkpoint): the first that witnesses cosigned and that covers the
+    record, with their cosignatures, where there is one; else the latest."""
     tlog_proof: str
     """All of this as one C2SP tlog-proof file."""
 
@@ -322,6 +323,36 @@ class QuotaWarning(msgspec.Struct, frozen=True, kw_only=True):
     percent: int
 
 
+class WitnessHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How one witness is with one log."""
+
+    name: str
+    size: int
+    """Of the last head that it cosigned."""
+    trouble: str | None
+    """silent, busy, unknown-log, unknown-key, malformed; about the log itself (control FORK): ahead, forked. Null: it
+    cosigns."""
+    detail: str
+    """The same in words."""
+
+
+class CosigningHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How a log that has witnesses is cosigned."""
+
+    origin: str
+    quorum: int
+    """How many of its witnesses must cosign a head."""
+    size: int
+    """Of its newest head."""
+    cosigned: int
+    """Of the largest head that has its quorum."""
+    behind_s: int
+    """How many seconds a head has waited for its quorum; 0: the newest one has it."""
+    problem: str | None
+    """What keeps the log from being cosigned at all; null: nothing."""
+    witnesses: list[WitnessHealth]
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the box is. Beyond `live`, `ready` and `state`, only a known caller is told, and of its own tenant alone."""
 
@@ -336,5 +367,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[KeyHealth] | UnsetType = UNSET
     weaknesses: list[Weakness] | UnsetType = UNSET
     """Those of the box, and of the caller's own keys."""
+    cosigning: list[CosigningHealth] | UnsetType = UNSET
+    """How the caller's own log is cosigned, if it has witnesses; on the metrics listener, every log."""
     quotas: list[QuotaWarning] | UnsetType = UNSET
     """What is nearly used up, of all tenants; on the metrics listener only."""

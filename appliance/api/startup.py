@@ -33,6 +33,7 @@ from appliance.documents import DocumentsClient
 from appliance.enrolment import Enroller
 from appliance.errors import CinnabarError
 from appliance.log import LogReader, log_directory
+from appliance.log.cosigned import CosignedHeads
 from appliance.recorder import CallCounter, RecorderClient, new_run_id
 from appliance.recorder.messages import Register
 from appliance.seals import SealProfile
@@ -358,6 +359,8 @@ class Opening:
                 log.tenant,
                 log.published or log.tenant is None,
                 LogReader(log_directory(self.home.logs, log.origin)),
+                CosignedHeads.of(self.home.cosigned, self.home.logs, log.origin),
+                bool(log.witnesses),
             )
             for log in self.settings.logs
         }

@@ -19,6 +19,9 @@ import msgspec
 from cryptography import x509
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from appliance.box.users import has_witnesses
+from appliance.cosigner.word import BEHIND_S
+from appliance.cosigner.word import read_word as read_cosigner_word
 from appliance.errors import CinnabarError
 from appliance.evidence.bundle import BUNDLE, BundleDocument
 from appliance.keymaster.word import read_word
@@ -66,6 +69,7 @@ def families(worker: Worker, recorded: Recorded) -> Iterator[Metric]:
     yield from _disk(worker, gauge)
     yield from _records(recorded, gauge)
     yield from _logs(worker, recorded, gauge)
+    yield from _witnesses(worker, gauge)
     yield from _keymaster(worker, label, gauge)
     yield gauge("cinnabar_box_certificate_days_left", "Of the CAs and the front.", _certificates(worker), "certificate")
     ends = worker.callers.ends()
@@ -117,6 +121,35 @@ def _logs(worker: Worker, recorded: Recorded, gauge: _Gauge) -> Iterator[Metric]
             ages.append(((origin,), max(0, now_us - at) / 1_000_000))
     yield gauge("cinnabar_checkpoint_age_seconds", "Of the newest one, of each log that is published.", ages, "log")
     yield gauge("cinnabar_leaves_unsigned", "Of all logs, not under a signed checkpoint yet.", [((), unsigned)])
+
+
+def _witnesses(worker: Worker, gauge: _Gauge) -> Iterator[Metric]:
+    now = time.time()
+    asked = has_witnesses(worker.settings)
+    word = read_cosigner_word(worker.home.cosigner_word, now) if asked else None
+    text = "Whether the cosigner said within ten seconds how it is, where any log has witnesses."
+    yield gauge("cinnabar_cosigner_answers", text, [((), word is not None)] if asked else [])
+    logs = [] if word is None else word.logs
+    shown = {log.origin for log in worker.logs.values() if log.published}
+    behind = [((log.origin,), log.behind_s(now)) for log in logs if log.origin in shown]
+    text = "How long a head of a published log has waited for its quorum of cosignatures."
+    yield gauge("cinnabar_cosigning_behind_seconds", text, behind, "log")
+    late = sum(log.behind_s(now) > BEHIND_S for log in logs)
+    text = "Logs that have waited for their quorum for a minute or longer."
+    yield gauge("cinnabar_logs_not_cosigned", text, [((), late)] if logs else [])
+    cosigns: dict[str, bool] = {}
+    doubts: dict[str, int] = {}
+    for one in [one for log in logs for one in log.witnesses]:
+        cosigns[one.name] = cosigns.get(one.name, True) and one.trouble is None
+        doubts[one.name] = doubts.get(one.name, 0) + one.doubts
+    samples = [((name,), float(well)) for name, well in cosigns.items()]
+    yield gauge("cinnabar_witness_cosigns", "Whether a witness cosigns every log that names it.", samples, "witness")
+    samples = [((name,), float(count)) for name, count in doubts.items()]
+    text = "Logs of which a witness says that it has seen another history, or a larger head (FORK)."
+    yield gauge("cinnabar_witness_doubts", text, samples, "witness")
+    wrong = sum(log.problem is not None for log in logs)
+    text = "Logs whose newest head does not extend the last cosigned one (FORK)."
+    yield gauge("cinnabar_logs_not_as_cosigned", text, [((), wrong)] if logs else [])
 
 
 def _keymaster(worker: Worker, label: str, gauge: _Gauge) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from appliance.api.callers import Caller, Callers
 from appliance.api.errors import NotPermitted
 from appliance.api.filing.adapters import Adapters
 from appliance.api.gates import Gates
+from appliance.api.letters.anchoring import AnchorSource
 from appliance.api.letters.approvals import ApproverFiles
 from appliance.api.letters.kinds import Kinds
 from appliance.api.seal_objects import SealObjects
@@ -24,6 +25,7 @@ from appliance.clock import Clock
 from appliance.enrolment import Enroller
 from appliance.errors import BadRequest
 from appliance.log import BoxProofs, LogReader
+from appliance.log.cosigned import CosignedHeads
 from appliance.store import Documents
 
 if TYPE_CHECKING:
@@ -53,6 +55,14 @@ class HostedLog:
     """None: the box's own."""
     published: bool
     reader: LogReader
+    cosigned: CosignedHeads
+    witnessed: bool
+    """Whether it has witnesses now."""
+
+    def tlog_proof(self, index: int, entry: bytes) -> bytes:
+        """The .tlog-proof of an entry: under the first head that witnesses cosigned and that covers it, where there is
+        one, else under the latest. Raises NotYetIncluded, LogDamaged."""
+        return self.reader.tlog_proof(index, entry=entry, note=self.cosigned.covering(index + 1))
 
 
 class BoxLog(NamedTuple):
@@ -119,6 +129,8 @@ class Worker:
     """By what letters are filed with authorities, by tenant."""
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)
+    anchors: AnchorSource | None = field(init=False)
+    """None: the box has no ledgers."""
     description: bytes | None = None
     """The OpenAPI document, once somebody asked for it."""
 
@@ -128,7 +140,10 @@ class Worker:
         self.stored = Documents(self.home.documents)
         self.seal_objects = SealObjects(self.home)
         own = self.log_of(None)
-        self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader))
+        self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader, own.cosigned.covering))
+        self.anchors = None
+        if own is not None and self.settings.ledgers:
+            self.anchors = AnchorSource(own.reader, self.home.anchorer_socket)
 
     @property
     def stopping(self) -> bool:

@@ -22,6 +22,7 @@ from appliance.asic.names import (
     LETTER,
     MOST_KINDS,
     PAGE,
+    anchor_name,
     answer_name,
     certificate_name,
     kind_name,
@@ -92,6 +93,8 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True):
     disclosed: Sequence[str] = ()
     """Names of hidden fields whose disclosures go in, for whoever the file is for; the others stay hidden."""
     court: CourtPackage | None = None
+    anchors: Sequence[tuple[str, int, bytes]] = ()
+    """Ledger, size of the anchored head, and what `appliance.asic.anchor` writes of it."""
     kinds: Sequence[LoadedKind] = ()
     """Those that the events name: their titles stand on the page for people, and whoever checks the file has them."""
 
@@ -133,6 +136,8 @@ def _entries(chain: Sequence[EventFiles], line: Line, extras: Extras) -> Iterato
     if extras.court is not None:
         yield from _court(extras.court, names_of(line.steps[-1].tail).event, helpers)
     yield from helpers.items()
+    for ledger, size, encoded in sorted(extras.anchors):
+        yield anchor_name(ledger, size), encoded
 
 
 def helper_entries(extras: Extras) -> Iterator[tuple[str, bytes]]:

@@ -177,8 +177,11 @@ def source_of(room: AuditRoom, audited: AuditedLog) -> LetterSource:
         cipher=audited.cipher,
         origin=audited.origin,
         log=audited.reader,
+        cosigned=audited.cosigned,
+        witnessed=audited.witnessed,
         authorities=[one.name for one in room.settings.authorities],
         kind_of=partial(room.kinds.by_digest, audited.name),
+        anchors=room.anchors,
     )
 
 

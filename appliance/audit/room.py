@@ -11,6 +11,7 @@ import structlog
 
 import hsm
 from appliance.api.bodies import BodyCipher
+from appliance.api.letters.anchoring import AnchorSource
 from appliance.api.letters.approvals import ApproverFiles
 from appliance.api.letters.kinds import Kinds
 from appliance.audit.errors import NO_SUCH_LOG
@@ -23,6 +24,7 @@ from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError, NotFound
 from appliance.log import LogReader, log_directory
+from appliance.log.cosigned import CosignedHeads
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG, Entry
 from appliance.recorder.readings import ReadingRecord, reading_entry
@@ -39,6 +41,9 @@ class AuditedLog:
     """The tenant's, or @box."""
     origin: str
     reader: LogReader
+    cosigned: CosignedHeads
+    witnessed: bool
+    """Whether it has witnesses now."""
     opener: Opener
     cipher: BodyCipher | None
     """None: the box's own, which is kept in clear."""
@@ -72,6 +77,14 @@ class AuditRoom:
         self.kinds = Kinds(self.home)
         self.approvers = ApproverFiles(self.home)
 
+    @property
+    def anchors(self) -> AnchorSource | None:
+        """Where anchors of the box's log are found; None: the box has no ledgers."""
+        box = next((log.origin for log in self.settings.logs if log.tenant is None), None)
+        if box is None or not self.settings.ledgers:
+            return None
+        return AnchorSource(LogReader(log_directory(self.home.logs, box)), self.home.anchorer_socket)
+
     def open_logs(self) -> None:
         """Open the content key of every tenant; the tokens are let go of again. Tenants that cannot be opened are told
         and left out."""
@@ -95,7 +108,10 @@ class AuditRoom:
                         continue
                 name = entry.tenant or BOX_LOG
                 reader = LogReader(log_directory(self.home.logs, entry.origin))
-                self.logs[name] = AuditedLog(name, entry.origin, reader, Opener(name, cipher), cipher)
+                cosigned = CosignedHeads.of(self.home.cosigned, self.home.logs, entry.origin)
+                self.logs[name] = AuditedLog(
+                    name, entry.origin, reader, cosigned, bool(entry.witnesses), Opener(name, cipher), cipher
+                )
         finally:
             for token in tokens.values():
                 token.close()

@@ -26,10 +26,11 @@ from appliance.box.settings import (
     TokenSettings,
     UnitSettings,
 )
+from appliance.box.witnesses import WitnessesRefused, read_witnesses
 from appliance.errors import BadRequest
 
 CHANGEABLE: Final = frozenset(
-    {"tokens", "tenants", "units", "seal_keys", "logs", "authorities", "federations", "limits", "records"},
+    {"tokens", "tenants", "units", "seal_keys", "logs", "witnesses", "authorities", "federations", "limits", "records"},
 )
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")
 
@@ -116,6 +117,10 @@ def check_settings(settings: BoxSettings) -> None:
     keyed = [*settings.units, *settings.seal_keys, *settings.authorities, *log_keys]
     responders = [authority.responder for authority in settings.authorities if authority.responder is not None]
     keyed += responders
+    try:
+        read_witnesses(settings)
+    except WitnessesRefused as error:
+        raise AdoptionRefused(str(error)) from None
     _check_letters(settings, tokens, {tenant.token for tenant in settings.tenants} | {key.token for key in keyed})
     for name in [tenant.token for tenant in settings.tenants] + [key.token for key in keyed]:
         if name not in tokens:

@@ -141,6 +141,37 @@ class Home:
         return self.run / "filer" / "errands.sock"
 
     @property
+    def anchors(self) -> Path:
+        """The anchorer's own: its outbox, with every anchor and its receipt."""
+        return self.root / "anchors"
+
+    @property
+    def anchorer_socket(self) -> Path:
+        """Where the anchorer shows its anchors, and is asked for one."""
+        return self.run / "anchorer" / "anchors.sock"
+
+    @property
+    def ledger_desk_socket(self) -> Path:
+        """Where the log follower signs transactions for ledgers; the anchorer only."""
+        return self.run / "log" / "ledger-desk.sock"
+
+    @property
+    def cosigned(self) -> Path:
+        """Heads with their witnesses' cosignatures, one directory a log, named by the SHA-256 of its origin: the
+        cosigner writes, workers read."""
+        return self.root / "cosigned"
+
+    @property
+    def cosigner_socket(self) -> Path:
+        """Where the supervisor sees that the cosigner is not hung."""
+        return self.run / "cosigner" / "pulse.sock"
+
+    @property
+    def cosigner_word(self) -> Path:
+        """JSON: how each log's cosigning stands, and what witnesses answer."""
+        return self.run / "cosigner" / "word.json"
+
+    @property
     def audit(self) -> Path:
         """The audit process's own: an index of the logs, made anew at will, and how far syslog was confirmed."""
         return self.root / "audit"

@@ -13,8 +13,8 @@ class KnownWeakness(enum.Enum):
     CLOCK_UNVERIFIED = ("clock-unverified", "nobody vouches for the times", "[showing the clock](#the-clock)")
     USERS_SHARED = (
         "users-shared",
-        "one user opens all tokens, or the audit process or the filer has none of its own",
-        "an HSM other than SoftHSM; `users.audit`, `users.filer`",
+        "one user opens all tokens, or the audit process, the filer, the cosigner or the anchorer has none of its own",
+        "an HSM other than SoftHSM; `users.audit`, `users.filer`, `users.cosigner`, `users.anchorer`",
     )
     USERS_NOT_SEPARATE = (
         "users-not-separate",

@@ -14,7 +14,7 @@ from appliance.box import process
 from appliance.box.front import pid_file
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
-from appliance.box.users import ProcessUsers, one_user_only
+from appliance.box.users import ProcessUsers, has_witnesses, one_user_only
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,33 @@ def parts_of(
                 # Whoever signs waits for no authority: letters stay in the outbox.
                 needed=False,
                 pulse=home.filer_socket,
+            )
+        )
+    if settings.ledgers:
+        askers = [peer for number in (who.worker, who.audit, who.management) for peer in ("--peer", str(number))]
+        parts.append(
+            Part(
+                "anchorer",
+                module("appliance.anchorer", *(askers if who.worker is not None else ())),
+                who.anchorer,
+                groups("anchorer"),
+                1,
+                # Whoever signs waits for no ledger: heads stay in the outbox.
+                needed=False,
+                pulse=home.anchorer_socket,
+            )
+        )
+    if has_witnesses(settings):
+        parts.append(
+            Part(
+                "cosigner",
+                module("appliance.cosigner"),
+                who.cosigner,
+                groups("cosigner"),
+                1,
+                # Whoever signs waits for no witness: what is not cosigned yet is so a moment later.
+                needed=False,
+                pulse=home.cosigner_socket,
             )
         )
     parts += [
@@ -190,8 +217,19 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
         users.directory(directory, who.worker, 0o2750, group=who.front)
     users.directory(home.logs_compared.parent, who.log, 0o755)
     users.directory(home.filer_socket.parent, who.filer, 0o750)
+    users.directory(home.anchorer_socket.parent, who.anchorer, 0o750)
+    if settings.ledgers:
+        users.give(home.anchors, who.anchorer, create=True)
+        users.directory(home.anchors, who.anchorer, 0o700)
+        for name in [name for ledger in settings.ledgers for name in ledger.secret_files]:
+            users.give(home.root / name, who.anchorer)
+    users.directory(home.cosigner_socket.parent, who.cosigner, 0o750)
+    users.give(home.cosigned, who.cosigner, create=True)
+    users.directory(home.cosigned, who.cosigner, 0o750)  # its group reads: workers hand out proofs under these heads
+    # The follower's own group reads, whomever a token makes share its user: workers and cosigner read tiles.
+    users.give(home.logs, who.log, group=users.own_groups.get("log"), create=True)
+    users.directory(home.logs, who.log, 0o750, group=users.own_groups.get("log"))
     for path, user, mode in (
-        (home.logs, who.log, 0o750),  # its group reads: workers serve tiles and proofs
         (home.exports, who.log, 0o711),  # others find only what they can name
         (home.trust, who.keymaster, 0o755),  # public
         (home.ocsp, who.keymaster, 0o755),  # public

@@ -29,7 +29,7 @@ from appliance.box.settings import BoxSettings
 from appliance.box.states import STATES, Cause, Work
 from appliance.errors import CinnabarError
 
-_WORDS = {str: "text", int: "number", bool: "true or false"}
+_WORDS = {str: "text", int: "number", float: "number", bool: "true or false"}
 _SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -74,9 +74,10 @@ def files() -> str:
 
 
 def member_texts(kind: type) -> dict[str, str]:
-    """The string that stands below each member of a class."""
+    """The string that stands below each member of a class, or of one that it is made of."""
+    above = [one for one in kind.__bases__ if issubclass(one, msgspec.Struct) and one is not msgspec.Struct]
+    found = {name: text for one in above for name, text in member_texts(one).items()}
     body = typing.cast("ast.ClassDef", ast.parse(inspect.getsource(kind)).body[0]).body
-    found = {}
     for member, following in itertools.pairwise(body):
         if (
             isinstance(member, ast.AnnAssign)
@@ -166,6 +167,8 @@ def settings_reference() -> str:
             (f"`{field.name}`", _TYPES.of(hints[field.name]), _default(field), _meaning(texts, field, hints))
             for field in msgspec.structs.fields(kind)
         ]
+        if (tag := kind.__struct_config__.tag) is not None:
+            rows.insert(0, (f"`{kind.__struct_config__.tag_field}`", f"`{tag}`", "**required**", "Tells it apart."))
         about = re.sub(r"\bNone\b", "null", one_line(kind.__dict__.get("__doc__")))
         parts.append(
             f"### {_title(kind)}\n\n"

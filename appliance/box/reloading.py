@@ -47,6 +47,9 @@ class Reloadable(Protocol):
     def runner(self, part: PartRunner) -> PartRunner:
         """A runner of the same part, not started."""
 
+    async def fit_parts(self) -> None:
+        """Start what the settings ask for and is not there, end what they do not ask for any more."""
+
     def reload_fronts(self) -> None:
         """Have the fronts read their configuration, made anew from the settings."""
 
@@ -101,6 +104,9 @@ class Reloading:
         if changed & {"tokens", "tenants", "logs"}:
             for name in ("log", "audit"):
                 await self._restart(name)
+        if changed & {"logs", "witnesses"}:
+            await self._restart("cosigner")
+            await box.fit_parts()
 
     def _tell(self, name: str, number: signal.Signals) -> None:
         for runner in self._box.runners:

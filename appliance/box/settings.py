@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from appliance.box.ledgers import LedgerSettings
+
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
@@ -121,9 +123,21 @@ class LogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     published: bool = False
     """Served on the public listener; the box's own log always is."""
     witnesses: list[str] = []
-    """Verifier keys (C2SP tlog-cosignature) of the witnesses that `cinnabar log resume` asks for, one each."""
+    """Names of witnesses above that cosign this log's heads; none: nobody does."""
     witness_quorum: int = 0
-    """How many of them must have cosigned the head that a restored box is resumed with."""
+    """How many of them must have cosigned a head before it counts as cosigned, and before a restored box is resumed
+    with it; at least one where any is named."""
+
+
+class WitnessSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An outside witness of logs (C2SP tlog-witness), known by the name in its key."""
+
+    key: str
+    """Verifier key for cosignatures (C2SP signed-note, type 0x04): NAME+KEYID+KEY."""
+    url: str
+    """Submission prefix: https://HOST[:PORT][/PATH]; http only where it is on this machine."""
+    ca: str | None = None
+    """CA certificates that its TLS certificate must come from, PEM; None: the system's."""
 
 
 class ReleaseKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -262,7 +276,7 @@ class LimitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=
 class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Numeric user ids, one for each kind of process, that they run under when the supervisor is root.
 
-    While one of them but `audit` and `filer` is None, all run under the supervisor's own."""
+    While one of them but `audit`, `filer`, `cosigner` and `anchorer` is None, all run under the supervisor's own."""
 
     worker: int | None = None
     """API workers. Where a token is SoftHSM's, whose files one user alone can read, also the log follower, the
@@ -287,6 +301,12 @@ class UserSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     filer: int | None = None
     """The filer, which speaks to authorities and holds nothing; None: the workers' user, and the status says so where
     `filing_hosts` lists any."""
+    anchorer: int | None = None
+    """The anchorer, which speaks to ledgers and holds nothing secret but their passwords; None: the workers' user, and
+    the status says so where `ledgers` lists any."""
+    cosigner: int | None = None
+    """The cosigner, which has witnesses cosign the logs and holds nothing; None: the workers' user, and the status says
+    so where a log names any witness."""
 
 
 class FrontSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -385,11 +405,15 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     filing_hosts: tuple[str, ...] = ()
     """HOST:PORT that tenants' adapters may file with; the filer speaks to nobody else, and is not started where none is
     listed (docs/filing.md)."""
+    ledgers: list[LedgerSettings] = []
+    """Where heads of the box's log are anchored (docs/anchors.md); the anchorer is not started where none is listed."""
     tokens: list[TokenSettings]
     tenants: list[TenantSettings]
     units: list[UnitSettings]
     seal_keys: list[SealKeySettings]
     logs: list[LogSettings]
+    witnesses: list[WitnessSettings] = []
+    """Those that logs may name; no log is sent to one that it does not name."""
     authorities: list[CertificateAuthoritySettings]
     federations: list[FederationSettings] = []
     clock: ClockSettings = ClockSettings()
@@ -406,6 +430,8 @@ class BoxSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     checkpoint_exports: str = "exports/checkpoints"
     """Where signed checkpoints are exported before they are published (control FORK): relative to the home, or an
     absolute path, which in production lies on a disk that is not restored together with the box."""
+    cosign_interval_ms: int = 1_000
+    """How often a log with a new head has its witnesses asked for cosignatures."""
     box_leaf_interval_s: int = 60
     """How often the box's log gets a leaf that covers every tenant."""
 

@@ -102,6 +102,7 @@ class Cause(enum.Enum):
     HISTORY_UNPROVEN = ("history-unproven", State.LOCKED)
     LOCKED_BY_OFFICER = ("locked-by-officer", State.LOCKED)
     KEYS_UNEXPLAINED = ("keys-unexplained", State.LOCKED)
+    LOG_DOUBTED = ("log-doubted", State.DEGRADED)
     TENANT_KEYS_UNEXPLAINED = ("tenant-keys-unexplained", State.DEGRADED)
     AWAITING_UNLOCK = ("awaiting-unlock", State.LOCKED)
     STARTING = ("starting", State.LOCKED)

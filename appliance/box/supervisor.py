@@ -38,8 +38,9 @@ from appliance.box.settings import BoxSettings
 from appliance.box.softhsm import TokenKeeper
 from appliance.box.states import Cause, State, StatePage, StateReport, decide
 from appliance.box.tamper import TamperGuard, read_latch
-from appliance.box.users import ProcessUsers
+from appliance.box.users import ProcessUsers, has_witnesses
 from appliance.box.weaknesses import weaknesses
+from appliance.cosigner.word import doubted_logs
 from appliance.keymaster.word import unexplained_tenants
 
 START_TIMEOUT_S = 30.0
@@ -312,6 +313,9 @@ class Supervisor:
         tampered = read_latch(self.home)
         if tampered is not None:
             causes[Cause.TAMPER_SIGNAL] = tampered
+        doubted = doubted_logs(self.home.cosigner_word) if has_witnesses(self.settings) else 0
+        if doubted:
+            causes[Cause.LOG_DOUBTED] = f"{doubted} logs of which a witness has seen another history, or one ahead"
         unexplained = unexplained_tenants(self.home.keymaster_word)
         if unexplained:
             causes[Cause.TENANT_KEYS_UNEXPLAINED] = f"{unexplained} suspended until a ceremony"
@@ -390,6 +394,21 @@ class Supervisor:
         self.pins = PinCopies(self.home, settings, self.users)
         self.pins.prepare()
         self.weaknesses = weaknesses(self.home, settings, self.users)
+
+    async def fit_parts(self) -> None:
+        """Part of adopting: what the settings ask for now, and did not before, is started; what they do not, ends."""
+        parts = parts_of(self.home, self.settings, self.users, self._sockets, self._history_settled)
+        wanted = {part.name: part for part in parts}
+        for runner in [one for one in self.runners if one.part.name not in wanted]:
+            self.runners.remove(runner)
+            if (asking := self._asking.pop(runner.part.name, None)) is not None:
+                asking.cancel()
+            await runner.stop()
+        for name in wanted.keys() - {runner.part.name for runner in self.runners}:
+            runner = PartRunner(wanted[name], process.environment(self.home, self.settings))
+            self.runners.append(runner)
+            runner.start()
+            self._begin_to_ask(runner)
 
     def swap(self, old: PartRunner, new: PartRunner) -> None:
         """Part of adopting: `new` keeps the part from now on."""

@@ -26,18 +26,25 @@ from hsm import Pkcs11Uri
 
 TOKEN_KINDS: Final = ("worker", "log", "keymaster", "audit")
 """Those that open tokens."""
-LATER_KINDS: Final = ("audit", "filer")
+LATER_KINDS: Final = ("audit", "filer", "cosigner", "anchorer")
 """Those that box.json of a box made earlier may name no user for: they run under the workers' then."""
 MEMBERSHIPS: Final[Mapping[str, tuple[str, ...]]] = {
-    # submits to the recorder; serves tiles and proofs; has documents read, and authorities asked
-    "worker": ("recorder", "log", "documents", "filer"),
+    # submits to the recorder; serves tiles, proofs and cosigned heads; has documents read, and authorities asked; shows
+    # anchors
+    "worker": ("recorder", "log", "documents", "filer", "cosigner", "anchorer"),
     "log": ("recorder",),
+    # reads heads of the box's log, and has the follower sign
+    "anchorer": ("log",),
     # records what it does; holds proposals to the log that they name; has transcripts set
     "keymaster": ("recorder", "log", "documents"),
-    # reads records, and puts on record who read them; reads tiles and proofs, and what workers may read of officers
-    "audit": ("recorder", "log", "worker"),
-    # asks the workers for their metrics, which know it from the front by its user; has files that people bring verified
-    "management": ("front", "documents"),
+    # reads records, and puts on record who read them; reads tiles, proofs and anchors, and what workers may read of
+    # officers
+    "audit": ("recorder", "log", "worker", "cosigner", "anchorer"),
+    # reads heads and tiles, for proofs that a log has only grown
+    "cosigner": ("log",),
+    # asks the workers for their metrics, which know it from the front by its user; has files that people bring
+    # verified; shows anchors
+    "management": ("front", "documents", "anchorer"),
 }
 """Whose groups each kind of process belongs to besides its own."""
 
@@ -68,9 +75,14 @@ class ProcessUsers:
         return None not in msgspec.structs.astuple(self.numbers)
 
     def groups(self, kind: str) -> tuple[int, ...]:
-        """Supplementary groups of a kind of process."""
-        numbers = [getattr(self.numbers, other) for other in MEMBERSHIPS.get(kind, ())]
-        return tuple(number for number in numbers if number is not None)
+        """Supplementary groups of a kind of process. Of one whose user it does not share, it enters the own group."""
+        mine = getattr(self.numbers, kind)
+        found = []
+        for other in MEMBERSHIPS.get(kind, ()):
+            number: int | None = getattr(self.numbers, other)
+            if number is not None:
+                found.append(number if number == mine else self.own_groups.get(other, number))
+        return tuple(found)
 
     def directory(self, path: Path, user: int | None, mode: int, *, group: int | None = None) -> None:
         """Make a directory (its parents must exist), or set owner and mode of one that stands."""
@@ -93,6 +105,11 @@ class ProcessUsers:
             for directory, names, files in os.walk(path):
                 for name in (*names, *files):
                     os.chown(Path(directory) / name, user, group, follow_symlinks=False)
+
+
+def has_witnesses(settings: BoxSettings) -> bool:
+    """Whether any log of the box has witnesses, so that there is a cosigner."""
+    return any(log.witnesses for log in settings.logs)
 
 
 def one_user_only(settings: BoxSettings) -> list[str]:
@@ -121,7 +138,12 @@ def assign(settings: BoxSettings) -> ProcessUsers:
     unnamed = [name for name in LATER_KINDS if named[name] is None]
     if unnamed:
         numbers = msgspec.structs.replace(numbers, **dict.fromkeys(unnamed, numbers.worker))
-    running = [name for name in unnamed if name != "filer" or settings.filing_hosts]
+    there = {
+        "filer": settings.filing_hosts,
+        "cosigner": has_witnesses(settings),
+        "anchorer": settings.ledgers,
+    }
+    running = [name for name in unnamed if there.get(name, True)]
     if running:
         lent = {SHARED: f"{' and '.join(running)} under the workers' user: box.json names none for it"}
     missing = [name for name, number in named.items() if number is None and name not in LATER_KINDS]

@@ -107,7 +107,8 @@ class CallServer:
         frames = FrameReader(self._limit)
         while data := await reader.read(_READ):
             for payload in frames.take(data):
-                writer.write(frame(await self._answer(peer, _calls.decode(payload))))
+                # An empty frame asks for nothing but another: whether this process still answers.
+                writer.write(frame(await self._answer(peer, _calls.decode(payload)) if payload else b""))
                 await writer.drain()
 
     async def _answer(self, peer: Peer, call: Call) -> bytes:

@@ -15,6 +15,7 @@ GROUP = "cinnabar.commands"
 
 SHORT_HELP = {
     "adapter": "Check adapters of filings before officers sign them.",
+    "anchor": "Heads of the box's log on outside ledgers: list, show, ask for one, check receipts.",
     "approve-letter": "Read what an application wants approved, and sign it with a card.",
     "audit": "Read, search and export the logs of a box.",
     "backup": "Back a box up into one encrypted file.",
@@ -24,6 +25,7 @@ SHORT_HELP = {
     "console": "The box's own console: confirm officers, found the constitution, answer ceremonies.",
     "counts": "Show signatures made, recorded and dropped.",
     "enrol": "Get an application's first certificate, for a one-time secret.",
+    "evidence": "Renew evidence before its algorithms and certificates end.",
     "fees": "Show what events cost, make bills, and hold bills to the records.",
     "gateway": "Send signed and encrypted messages as a partner of a tenant.",
     "health": "Show how the box is.",

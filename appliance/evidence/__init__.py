@@ -7,7 +7,7 @@
 Both functions are pure: equal arguments give equal results, whoever calls and whenever.
 """
 
-from appliance.evidence.bundle import AuthorityEntry, LogEntry, TimeRules, TrustRefused, WitnessEntry
+from appliance.evidence.bundle import AuthorityEntry, CosigningEntry, LogEntry, TimeRules, TrustRefused, WitnessEntry
 from appliance.evidence.findings import Check, Indication, SubIndication
 from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary
 from appliance.evidence.subjects import NamedBytes, NamedDigest
@@ -17,6 +17,7 @@ from appliance.evidence.verify import TooMuch, verify
 __all__ = [
     "AuthorityEntry",
     "Check",
+    "CosigningEntry",
     "FileReport",
     "Indication",
     "LogEntry",

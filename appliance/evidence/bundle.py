@@ -7,11 +7,13 @@ those bytes: ECDSA in DER with SHA-256, or SHA-384 on P-384; or Ed25519), the CR
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from appliance.anchors.profile import LedgerName, LedgerProfile, LedgerType
 from appliance.errors import CinnabarError
+from appliance.log.witnesses import MOST_WITNESSES
 
 BUNDLE = "bundle.json"
 SIGNATURE = "bundle.json.sig"
@@ -20,6 +22,10 @@ LARGEST_BUNDLE = 1024 * 1024
 LARGEST_CRL = 16 * 1024 * 1024
 
 Role = Literal["tsa", "seal", "tls"]
+AlgorithmName = Literal[
+    "sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512", "sm3", "rsa", "ecdsa", "ed25519", "ml-dsa",
+]  # fmt: skip
+"""Digests, and kinds of keys."""
 TimeClass = Literal["box", "tsa", "witness", "ledger"]
 """Who says a time: the box itself, another party's time-stamping authority, a log witness, an outside ledger."""
 
@@ -89,6 +95,21 @@ class WitnessEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     key: _Text
     """Verifier key of C2SP signed-note, for cosignatures."""
+    revoked: _Time | msgspec.UnsetType = msgspec.UNSET
+    """Since when its key is, or may be, somebody else's: none of its cosignatures counts any more, whatever time they
+    state. Left out as long as nobody has declared it."""
+
+
+class CosigningEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which witnesses must have cosigned a log's head before it counts, up to a size of the log."""
+
+    origin: _Text
+    witnesses: list[_Text]
+    """Names of witnesses, each once; a witness that changed its key keeps its name."""
+    quorum: Annotated[int, msgspec.Meta(ge=0, le=MOST_WITNESSES)]
+    """How many of them; 0, and only where it names none: no head up to that size needs any."""
+    last_size: _Size | None = None
+    """Up to which size of the log it holds; null for the one in force. Where several hold, one of them is enough."""
 
 
 class TimeRules(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,6 +125,30 @@ class CeremonyTrust(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     genesis: _Digest
     """SHA-256 of the first constitution, as people compared it at the founding."""
+
+
+class AlgorithmEnd(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Until when an algorithm may be relied on: what is not shown to have existed by then does not count any more."""
+
+    algorithm: AlgorithmName
+    below_bits: Annotated[int, msgspec.Meta(ge=1, le=65_536)] | None = None
+    """Only keys of fewer bits (rsa, ecdsa); null: all."""
+    until: _Time
+
+
+class LedgerEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is trusted of a ledger that heads of the box's log are anchored on: its profile (docs/anchors.md)."""
+
+    name: LedgerName
+    rules: dict[str, Any]
+    """As the ledger's type has them."""
+    tolerance_s: Annotated[int, msgspec.Meta(ge=0, le=31_622_400)]
+    type: LedgerType
+
+    def profile(self) -> LedgerProfile:
+        """As judges take it."""
+        rules = msgspec.Raw(msgspec.json.encode(self.rules, order="sorted"))
+        return LedgerProfile(name=self.name, rules=rules, tolerance_s=self.tolerance_s, type=self.type)
 
 
 class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,5 +172,12 @@ class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     logs: list[LogEntry]
     witnesses: list[WitnessEntry] = []
     time: TimeRules = TimeRules()
+    cosigning: list[CosigningEntry] | msgspec.UnsetType = msgspec.UNSET
+    """By log, those of rising sizes. Left out where no log has such a policy; once it is there, witnesses count by it
+    alone."""
     ceremonies: CeremonyTrust | msgspec.UnsetType = msgspec.UNSET
     """Left out before the founding; bundles from before there were ceremonies have none."""
+    algorithms: list[AlgorithmEnd] | msgspec.UnsetType = msgspec.UNSET
+    """Left out as long as no algorithm has an end."""
+    ledgers: list[LedgerEntry] | msgspec.UnsetType = msgspec.UNSET
+    """Left out where nothing is anchored."""

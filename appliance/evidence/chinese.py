@@ -225,6 +225,19 @@ TEXTS: Final[dict[str, str]] = {
         "日志 {1} 的第 {0} 条，处于其 {2} 条的已签名树根之下。",
     "{0} witness(es) of the log: {1}": "日志的 {0} 个见证方：{1}",
     "Seen no later than {0} by {1}.": "最迟在 {0} 被见到：{1}。",
+    "The cosignature of {0} counts for nothing: the trust bundle declares its key revoked since {1}.":
+        "{0} 的联署不计：信任包宣告其密钥自 {1} 起已吊销。",
+    "The cosignature of {0} counts for nothing: it does not hold.": "{0} 的联署不计：该联署不成立。",
+    "The cosignature of {0} counts for nothing: it is no witness of this log.":
+        "{0} 的联署不计：它不是此日志的见证方。",
+    "The signature of {0} counts for nothing: the trust bundle does not name its key.":
+        "{0} 的签名不计：信任包未列出其密钥。",
+    "So do {0} further signature(s) under the log's head.": "日志树头下另有 {0} 个签名亦不计。",
+    "{0} of the {1} witnesses that the trust bundle asks for have cosigned the log's head: ask the box for a proof "
+    "under a cosigned one.":
+        "信任包要求 {1} 个见证方，已联署日志树头的有 {0} 个：请向设备索取在已联署树头之下的证明。",
+    "{0} of {1} witnesses have cosigned this head: it shows no time.":
+        "要求 {1} 个见证方，已联署此树头的有 {0} 个：不能证明时间。",
     "Salt and record hash to the commitment that the log holds instead of them.":
         "盐与记录的哈希即为日志代存的承诺值。",
     "Salt and record do not hash to the commitment: one of them was changed.":

@@ -14,6 +14,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from appliance.anchors import read_profile
 from appliance.ceremonies import DocumentRefused
 from appliance.ceremonies.proposal import read_digest
 from appliance.errors import CinnabarError
@@ -29,6 +30,7 @@ from appliance.evidence.report import Report
 from appliance.evidence.signatures import DIGEST_OIDS, digest
 from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile
 from appliance.evidence.text import print_report
+from appliance.evidence.trust import with_algorithms
 from appliance.evidence.verify import verify
 from appliance.instants import microseconds
 from appliance.letters.kind import read_kind
@@ -123,6 +125,12 @@ def _write(path: Path, content: bytes) -> None:
     help="The founding that ceremonies are followed from: SHA-256 of the first constitution, hexadecimal, or its 24 "
     "words. Needed where the trust bundle names none.",
 )
+@click.option(
+    "--algorithms",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Until when algorithms may be relied on, beside what the trust bundle says: the member `algorithms` of a "
+    "bundle, as a JSON file.",
+)
 @click.option("--nonce", type=_NonceType(), help="Nonce of the request that the stamps must answer.")
 @click.option(
     "--at",
@@ -150,6 +158,13 @@ def _write(path: Path, content: bytes) -> None:
     help="A kind's file, for letters whose evidence does not hold it: for titles, and to set their pages again.",
 )
 @click.option(
+    "--ledger",
+    "ledgers",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Profile of a ledger (docs/anchors.md), where the trust bundle has none or an older one.",
+)
+@click.option(
     "--write-page",
     type=click.Path(path_type=Path, dir_okay=False),
     is_eager=True,
@@ -164,6 +179,7 @@ def verify_command(
     state: Path | None,
     digests: tuple[NamedDigest, ...],
     genesis: str | None,
+    algorithms: Path | None,
     nonce: int | None,
     at: datetime | None,
     brief: bool,
@@ -171,6 +187,7 @@ def verify_command(
     as_json: bool,
     written: Path | None,
     kinds: tuple[Path, ...],
+    ledgers: tuple[Path, ...],
 ) -> None:
     """Verify evidence of letters, stamps, seals, evidence records, log proofs, audit exports and record bundles of
     ceremonies offline.
@@ -185,9 +202,12 @@ def verify_command(
     try:
         key = None if trust_key is None else read_public_key(_read(trust_key))
         bundle = load_trust(trust, default_state() if state is None else state, key)
+        if algorithms is not None:
+            bundle = with_algorithms(bundle, _read(algorithms))
         report = verify(
             [_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce, genesis=genesis,
             kinds=[read_kind(_read(path)) for path in kinds], set_page=set_page,
+            ledgers=[read_profile(_read(path)) for path in ledgers],
         )  # fmt: skip
         language = language or language_of(os.environ)
         if written is not None:

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.evidence.certificates import spoken
+from appliance.evidence.cosigning import Cosigned, judge_cosignatures
 from appliance.evidence.findings import Refusal, SubIndication
 from appliance.evidence.trust import TrustBundle
 from appliance.log.box_proofs import verify_box_proof
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, SignatureInvalid
-from appliance.log.note import Note, VerifierKey, parse_note, verified_by
+from appliance.log.note import Note, parse_note
 from appliance.log.proofs import TlogProof, verify_tlog_proof
 from appliance.log.receipts import parse_receipt, verify_receipt
 from appliance.quoting import quote
-
-_SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Included:
     """Which of the candidates it is."""
     text: str
     """What was shown, in words."""
-    witnessed: tuple[int, str] | None
-    """Microseconds since the epoch by which enough witnesses saw the log, and their names."""
+    cosigned: Cosigned
+    """What the witnesses under its head come to."""
 
 
 def check_proof(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) -> Included | None:
@@ -57,7 +56,7 @@ def check_proof(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) ->
             f"Entry {proof.index} of the log {quote(origin)}, under its signed head of {checkpoint.size} entries: "
             "the log cannot drop or change it without contradicting its own signature."
         )
-        return Included(number, text, _witnessed(note, trust))
+        return Included(number, text, judge_cosignatures(note, origin, checkpoint.size, trust))
     return None
 
 
@@ -79,7 +78,7 @@ def check_box_proof(
         f"The box's own log commits to the log {quote(statement.origin)} of {statement.size} entries, this record "
         f"among them, as of {spoken(shown.time_us)} by the box's word. {found.text}"
     )
-    return Included(0, text, found.witnessed)
+    return Included(0, text, found.cosigned)
 
 
 def _not_led() -> Refusal:
@@ -102,38 +101,10 @@ def check_receipt(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) 
             except (ProofInvalid, SignatureInvalid):
                 continue
             text = f"Entry {receipt.index} of the log {quote(origin)}, under its signed root of {receipt.size} entries."
-            return Included(number, text, None)
+            # A receipt is of the log's root alone: no witness signs one.
+            nobody = Note(Checkpoint(origin, receipt.size, bytes(32)).text(), ())
+            return Included(number, text, judge_cosignatures(nobody, origin, receipt.size, trust))
     return None
-
-
-def _witnessed(note: Note, trust: TrustBundle) -> tuple[int, str] | None:
-    """The k-th earliest time among trusted witnesses, each counted once (C2SP tlog-cosignature)."""
-    times: list[tuple[int, str]] = []
-    for key in trust.witnesses:
-        seconds = _cosigned_at(note, key)
-        if seconds is not None:
-            times.append((seconds, key.name))
-    times.sort()
-    needed = trust.document.time.witnesses
-    if len(times) < needed:
-        return None
-    names = ", ".join(quote(name) for _, name in times[:needed])
-    # A cosignature's time is in whole seconds, so the entry is shown by the end of that second.
-    return (times[needed - 1][0] + 1) * _SECOND_US, f"{needed} witness(es) of the log: {names}"
-
-
-def _cosigned_at(note: Note, key: VerifierKey) -> int | None:
-    try:
-        verified_by(note, [key])
-    except SignatureInvalid:
-        return None
-    times = [
-        int.from_bytes(one.signature[:8], "big")
-        for one in note.signatures
-        if (one.name, one.key_id) == (key.name, key.key_id)
-    ]
-    # Beyond the year 9999 it is no time; a witness that says so is not believed.
-    return min((one for one in times if one < 253_402_300_799), default=None)
 
 
 def _malformed(text: str) -> Refusal:
@@ -146,8 +117,3 @@ def _not_signed(text: str) -> Refusal:
         SubIndication.SIG_CRYPTO_FAILURE,
         f"No key of the log that the trust bundle names for this size has signed its head ({quote(text)}).",
     )
-
-
-def witnessed_text(witnessed: tuple[int, str]) -> str:
-    """In words, for a check."""
-    return f"Seen no later than {spoken(witnessed[0])} by {witnessed[1]}."

@@ -6,6 +6,7 @@ also after its certificate has expired; and a later revocation only counts again
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.ber import definite
@@ -15,14 +16,17 @@ from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.chains import Moment, check_chain
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
+from appliance.evidence.revocation import RevocationWord
 from appliance.evidence.signatures import digest, digest_name, read_algorithm
 from appliance.evidence.signers import (
     check_attributes,
     check_signer_signature,
+    check_signer_strength,
     readable_certificates,
     signed_digest,
     signing_certificate,
 )
+from appliance.evidence.strength import NONE_ENDED, Algorithms, Relied
 from appliance.evidence.trust import Authority
 from appliance.quoting import escape
 
@@ -65,6 +69,20 @@ class Stamp:
     def signature(self) -> bytes:
         """The signature value of its one signer."""
         return self.signed_data.signers[0].signature
+
+
+@dataclass(frozen=True)
+class StampTerms:
+    """What tokens are judged by."""
+
+    trusted: Sequence[Authority]
+    """Authorities for time-stamps."""
+    lists: Sequence[RevocationWord]
+    others: Sequence[Certificate]
+    """Certificates that help."""
+    now_us: int
+    algorithms: Algorithms = NONE_ENDED
+    """Until when algorithms may be relied on."""
 
 
 @dataclass(frozen=True)
@@ -178,13 +196,28 @@ def _check_extensions(extensions: Reader) -> None:
 
 
 def judge_stamp(
-    stamp: Stamp, context: Context, *, nonce: int | None = None, proven_us: int | None = None
-) -> JudgedStamp:
-    """Every check of a token but that of its imprint. `proven_us`: shown by someone else to have existed by then."""
+    stamp: Stamp, context: Context, *, nonce: int | None = None, proven_us: int | None = None,
+    shown_us: int | None = None,
+) -> JudgedStamp:  # fmt: skip
+    """Every check of a token but that of its imprint. `proven_us`: shown by someone other than the box to have existed
+    by then; `shown_us`: by anyone whom the trust bundle believes, for the algorithms that it relies on."""
+    trust = context.trust
+    terms = StampTerms(
+        trust.trusted_for("tsa"), context.lists, context.others, context.now_us, algorithms=trust.algorithms
+    )
+    return judge_stamp_by(terms, stamp, nonce=nonce, proven_us=proven_us, shown_us=shown_us)
+
+
+def judge_stamp_by(
+    terms: StampTerms, stamp: Stamp, *, nonce: int | None = None, proven_us: int | None = None,
+    shown_us: int | None = None,
+) -> JudgedStamp:  # fmt: skip
+    """As `judge_stamp`, by what somebody trusts who has no trust bundle."""
     journal = Journal()
     authority, name = None, "an unknown unit"
+    relied = Relied(terms.algorithms, terms.now_us, proven_us).at(shown_us)
     try:
-        authority, name = _judge(journal, stamp, context, nonce, proven_us)
+        authority, name = _judge(journal, stamp, terms, nonce, proven_us, relied)
     except Refusal as refusal:
         journal.add(refusal)
     except DerError as error:
@@ -195,13 +228,14 @@ def judge_stamp(
 def _judge(
     journal: Journal,
     stamp: Stamp,
-    context: Context,
+    terms: StampTerms,
     nonce: int | None,
     proven_us: int | None,
+    relied: Relied,
 ) -> tuple[Authority | None, str]:
     info, signed_data = stamp.info, stamp.signed_data
     signer = signed_data.signers[0]
-    candidates = (*readable_certificates(signed_data.certificates), *context.others)
+    candidates = (*readable_certificates(signed_data.certificates), *terms.others)
     certificate = signing_certificate(journal, signer, candidates)
     check_attributes(journal, signer, cms.TST_INFO)
     name, message_digest = signed_digest(signer)
@@ -209,7 +243,8 @@ def _judge(
     if digest(name, signed_data.content) != message_digest:
         raise Refusal("signature", SubIndication.HASH_FAILURE, "What the token states is not what was signed.")
     check_signer_signature(journal, signer, certificate)
-    _check_statement(journal, info, certificate, nonce, context.now_us)
+    check_signer_strength(journal, relied, signer, certificate, "The time-stamp's signature")
+    _check_statement(journal, info, certificate, nonce, terms.now_us)
     if proven_us is not None and info.time_us - (info.accuracy_us or 0) > proven_us:
         journal.refuse(
             "stated time",
@@ -219,8 +254,7 @@ def _judge(
         )
     _check_purpose(journal, certificate, info)
     moment = Moment(info.time_us, "the time that the stamp states", claimed_by_signer=True, proven_us=proven_us)
-    trusted = context.trust.trusted_for("tsa")
-    authority = check_chain(journal, certificate, candidates, trusted, context.lists, moment, context.now_us)
+    authority = check_chain(journal, certificate, candidates, terms.trusted, terms.lists, moment, relied)
     if authority is not None:
         journal.expect(
             info.policy in authority.policies,

@@ -105,6 +105,11 @@ class _Printer:
             event, state = self._title(one.title, one.event), self._title(one.state_title, one.state)
             _line(self._console, f"    {number_of(one, letter)}  {one.at}  {event}  {state}{move}")
 
+        for ledger in letter.ledgers:
+            shown = f"  {ledger.existed_no_later_than}  {self._word(ledger.by)}" if ledger.by else ""
+            name = self._text("{0}: ", self._text("Ledger"))
+            _line(self._console, f"  {name}{ledger.ledger}  {self._text(ledger.strength)}{shown}")
+
     def _title(self, title: Title | None, name: str) -> str:
         return name if title is None else f"{title.en if self._language == 'en' else title.zh} ({name})"
 

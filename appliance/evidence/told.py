@@ -158,6 +158,17 @@ class _Teller:
         )
         for one in letter.events:
             yield from self._details(one, letter)
+        if letter.ledgers:
+            yield self._heading("Ledgers")
+            columns = ("Ledger", "Shown", "By", "Place", "Ledger's time", "Existed no later than")
+            rows = [
+                [
+                    one.ledger, f"{self._say(one.strength)}{': ' if one.reason else ''}{one.reason}",
+                    self._word(one.by), self._word(one.place), one.time, one.existed_no_later_than,
+                ]
+                for one in letter.ledgers
+            ]  # fmt: skip
+            yield Block(form="table", rows=[[self._say(one) for one in columns], *rows])
         if letter.court is not None:
             yield self._heading("Court package")
             yield Block(form="facts", rows=[[one.name, f"SHA-256 {one.sha256}"] for one in letter.court.parts])

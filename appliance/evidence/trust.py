@@ -7,7 +7,8 @@ The rules, in the order they are checked:
 3. that key is one the verifier already trusts: given, or pinned, or named as successor by a version it has seen;
 4. the version is not older than the highest seen, the same version is the same bytes, the next one names its digest;
 5. rehearsal stays rehearsal: the flag never changes, and names of logs and of the box's authorities say which it is;
-6. every CRL file is there with the digest that the bundle states.
+6. every CRL file is there with the digest that the bundle states;
+7. each witness's key stands once, and policies on witnesses can hold.
 
 Whether it has expired depends on the time of validation and is judged by `appliance.evidence.verify`.
 """
@@ -18,7 +19,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from appliance.anchors.profile import LedgerProfile
 from appliance.der import DerError
 from appliance.evidence.bundle import (
     BUNDLE,
@@ -34,6 +36,7 @@ from appliance.evidence.bundle import (
     LARGEST_BUNDLE,
     LARGEST_CRL,
     SIGNATURE,
+    AlgorithmEnd,
     AuthorityCompromise,
     AuthorityEntry,
     BundleDocument,
@@ -41,10 +44,12 @@ from appliance.evidence.bundle import (
     Role,
     TimeClass,
     TrustRefused,
+    WitnessEntry,
 )
-from appliance.evidence.canonical import NotCanonical, check_canonical
+from appliance.evidence.canonical import NotCanonical, check_canonical, read_json
 from appliance.evidence.certificates import Certificate, read_certificate
 from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.evidence.strength import NONE_ENDED, Algorithms, algorithms_of
 from appliance.instants import microseconds
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote
@@ -84,6 +89,15 @@ class Authority:
 
 
 @dataclass(frozen=True)
+class CosigningRule:
+    """Which witnesses must have cosigned a log's heads up to a size."""
+
+    witnesses: frozenset[str]
+    quorum: int
+    last_size: int | None
+
+
+@dataclass(frozen=True)
 class TrustBundle:
     """A bundle that was read, checked and believed."""
 
@@ -96,8 +110,17 @@ class TrustBundle:
     logs: Mapping[str, tuple[LogKey, ...]]
     """The keys of each trusted log, by its origin."""
     witnesses: tuple[VerifierKey, ...]
+    """Those whose cosignatures count."""
+    revoked_witnesses: Mapping[tuple[str, bytes], int]
+    """By name and key id, keys of witnesses that count for nothing any more, and since when, in microseconds."""
+    cosigning: Mapping[str, tuple[CosigningRule, ...]] | None
+    """By the log's origin, the newest last; None: the bundle has no policies."""
     first_use: bool
     """Its signing key was believed because it was the first one seen."""
+    algorithms: Algorithms = NONE_ENDED
+    """Until when algorithms may be relied on."""
+    ledgers: Mapping[str, LedgerProfile] = field(default_factory=dict)
+    """What is trusted of each ledger, by its name."""
 
     def trusted_for(self, role: Role) -> tuple[Authority, ...]:
         """The certificate authorities of one role."""
@@ -127,6 +150,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         raise TrustRefused("the trust bundle expires before it was issued")
     authorities = tuple(_authority(entry) for entry in document.authorities)
     _check_rehearsal(document, authorities)
+    keys = _witness_keys(document)
     return TrustBundle(
         document=document,
         digest=digest,
@@ -135,9 +159,26 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         authorities=authorities,
         revocation_lists=tuple(_revocation_list(files, entry) for entry in document.revocation_lists),
         logs=_logs(document),
-        witnesses=tuple(_verifier_key(entry.key, COSIGNATURE_V1) for entry in document.witnesses),
+        witnesses=tuple(key for key, entry in keys if entry.revoked is msgspec.UNSET),
+        revoked_witnesses={
+            (key.name, key.key_id): _instant(entry.revoked) for key, entry in keys if isinstance(entry.revoked, str)
+        },
+        cosigning=_cosigning(document),
         first_use=pin is None,
+        algorithms=algorithms_of(document.algorithms or []),
+        ledgers=_ledgers(document),
     )
+
+
+def with_algorithms(bundle: TrustBundle, encoded: bytes) -> TrustBundle:
+    """The bundle with further ends of algorithms, which the verifier has from elsewhere: a JSON list of what the
+    bundle's own member `algorithms` holds. An earlier end counts, whoever says so. Raises TrustRefused."""
+    try:
+        read_json(encoded)
+        entries = msgspec.json.decode(encoded, type=list[AlgorithmEnd])
+    except (NotCanonical, msgspec.MsgspecError, RecursionError) as error:
+        raise TrustRefused(f"the list of algorithms is malformed: {escape(str(error))}") from None
+    return replace(bundle, algorithms=Algorithms((*bundle.algorithms.ends, *algorithms_of(entries).ends)))
 
 
 def read_version(encoded: bytes, signature: bytes) -> tuple[BundleDocument, bytes]:
@@ -257,7 +298,7 @@ def _revocation_list(files: Mapping[str, bytes], entry: RevocationListEntry) -> 
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise TrustRefused(f"{quote(entry.file)} is not the revocation list that the trust bundle names")
     try:
-        return read_revocation_list(content)
+        return replace(read_revocation_list(content), shown_us=0)
     except DerError as error:
         raise TrustRefused(f"{quote(entry.file)} is malformed: {error}") from None
 
@@ -268,6 +309,49 @@ def _logs(document: BundleDocument) -> dict[str, tuple[LogKey, ...]]:
         key = LogKey(_verifier_key(entry.key, ED25519), entry.first_size, entry.last_size)
         found[entry.origin] = (*found.get(entry.origin, ()), key)
     return found
+
+
+def _ledgers(document: BundleDocument) -> dict[str, LedgerProfile]:
+    entries = document.ledgers if isinstance(document.ledgers, list) else []
+    found = {entry.name: entry.profile() for entry in entries}
+    if len(found) != len(entries):
+        raise TrustRefused("a ledger stands twice in the trust bundle")
+    return found
+
+
+def _witness_keys(document: BundleDocument) -> list[tuple[VerifierKey, WitnessEntry]]:
+    """Each key once: a cosignature does not say whose it is, so that one key under two names would count twice."""
+    found = [(_verifier_key(entry.key, COSIGNATURE_V1), entry) for entry in document.witnesses]
+    if len({key.public for key, _ in found}) != len(found):
+        raise TrustRefused("a witness's key stands twice in the trust bundle")
+    return found
+
+
+def _cosigning(document: BundleDocument) -> dict[str, tuple[CosigningRule, ...]] | None:
+    """Rule 7: policies that can hold, of logs and witnesses that the bundle names."""
+    if not isinstance(document.cosigning, list):
+        return None
+    logs = {entry.origin for entry in document.logs}
+    known = {_verifier_key(entry.key, COSIGNATURE_V1).name for entry in document.witnesses}
+    found: dict[str, tuple[CosigningRule, ...]] = {}
+    for entry in document.cosigning:
+        rule = CosigningRule(frozenset(entry.witnesses), entry.quorum, entry.last_size)
+        before = found.get(entry.origin, ())
+        if entry.origin not in logs or not rule.witnesses <= known:
+            raise TrustRefused(f"a policy of {quote(entry.origin)} names a log or witness that is not in the bundle")
+        least, most = (1 if rule.witnesses else 0), len(rule.witnesses)
+        if most != len(entry.witnesses) or not least <= rule.quorum <= most:
+            raise TrustRefused(f"a policy of {quote(entry.origin)} can never hold, or asks for nobody")
+        if before and not (_until(before[-1]) < _until(rule)):
+            raise TrustRefused(f"the policies of {quote(entry.origin)} are not by rising sizes")
+        found[entry.origin] = (*before, rule)
+    if any(rules[-1].last_size is not None for rules in found.values()):
+        raise TrustRefused("a log that has policies has one in force")
+    return found
+
+
+def _until(rule: CosigningRule) -> float:
+    return float("inf") if rule.last_size is None else rule.last_size
 
 
 def _verifier_key(text: str, kind: int) -> VerifierKey:

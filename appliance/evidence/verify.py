@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from appliance.anchors.profile import LedgerProfile
 from appliance.asic.container import LARGEST_CONTAINER
 from appliance.der import DerError
 from appliance.errors import BadRequest
@@ -30,6 +32,7 @@ from appliance.evidence.rounds import SUBJECTS_ONLY, Input, Round
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile, Subject
 from appliance.evidence.trust import TrustBundle
+from appliance.evidence_records import EvidenceRejected, parse_evidence_record
 from appliance.letters.kind import LoadedKind
 from appliance.limits import VERIFIED_FILES
 from appliance.quoting import escape
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from appliance.ceremonies.constitution import Constitution
 
 _BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
+_MOST_LISTS_IN_TOKENS = 64
 _HELPERS = frozenset((Kind.CERTIFICATE, Kind.REVOCATION_LIST))
 
 
@@ -58,6 +62,7 @@ def verify(
     genesis: str | None = None,
     kinds: Sequence[LoadedKind] = (),
     set_page: SetPage | None = None,
+    ledgers: Sequence[LedgerProfile] = (),
 ) -> Report:
     """Verify files together: each may be the document, the stamp, the seal or the proof of another.
 
@@ -65,13 +70,16 @@ def verify(
     stands for the signing time where nothing shows an earlier one (EN 319 102-1, clause 5.5). `digests` stand for
     documents that are not given; `nonce` is what every stamp must answer; `genesis` the SHA-256 of the constitution
     that ceremonies are followed from, where the trust bundle names none; `kinds` are those of letters whose file lacks
-    its kind's; `set_page` sets letters' pages again, so that they are compared with their events. Raises TooMuch;
+    its kind's; `set_page` sets letters' pages again, so that they are compared with their events; `ledgers` are
+    trusted beside those of the bundle, and instead of one of the same name. Raises TooMuch;
     whatever is wrong with a file stands in the report.
     """
     if len(files) + len(digests) > VERIFIED_FILES:
         raise TooMuch(f"more than {VERIFIED_FILES} files")
     inputs = _recognised(files, digests)
     context = _context(inputs, trust, now_us, nonce, genesis)
+    known = {**trust.ledgers, **{one.name: one for one in ledgers}}
+    context = replace(context, ledgers=known)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
     letters = _letters(inputs, context, accepted, kinds, set_page)
     alone: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis), **letters}
@@ -159,6 +167,8 @@ def _context(
         found = one.objects if one.kind is Kind.REVOCATION_LIST else []
         if one.kind in (Kind.SEAL, Kind.STAMP):
             found = _embedded_lists(one.objects[0])
+        if one.kind is Kind.EVIDENCE_RECORD:
+            found = _lists_in_tokens(one.objects[0])
         for encoded in found:
             try:
                 lists.append(read_revocation_list(encoded))
@@ -175,6 +185,16 @@ def _embedded_lists(encoded: bytes) -> list[bytes]:
         return list(cms.read_signed_data(encoded).crls)
     except DerError:
         return []
+
+
+def _lists_in_tokens(encoded: bytes) -> list[bytes]:
+    """Those that authorities, or who renewed a record, put into its tokens (RFC 4998, section 4.1)."""
+    try:
+        record = parse_evidence_record(encoded)
+    except EvidenceRejected:
+        return []
+    found = [one for chain in record.chains for stamp in chain for one in _embedded_lists(stamp.token)]
+    return list(dict.fromkeys(found))[:_MOST_LISTS_IN_TOKENS]
 
 
 # --- the report --------------------------------------------------------------------------------------------------

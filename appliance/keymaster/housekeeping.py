@@ -19,6 +19,7 @@ from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
 from appliance.keymaster.certificates.authorities import open_issuer
 from appliance.keymaster.certificates.front_certificate import FrontCertificate
+from appliance.keymaster.certificates.ledger_entries import says_ledgers, time_rules, wanted_ledgers
 from appliance.keymaster.certificates.ocsp import OcspAnswers
 from appliance.keymaster.certificates.profiles import Issuer, Revocation
 from appliance.keymaster.certificates.revocation import is_due, next_crl, publish, read_crl, reason_flag
@@ -134,7 +135,7 @@ class Housekeeping:
             return False
         if self._room.constitutions.genesis not in (None, _genesis(bundle)):
             return False
-        if not says_all(self._room, bundle):
+        if not says_all(self._room, bundle) or not says_ledgers(self._home.root, self._settings, bundle):
             return False
         named = {entry.file: entry.sha256 for entry in bundle.revocation_lists}
         return all(
@@ -153,6 +154,7 @@ class Housekeeping:
         previous = read_last(files).document
         # An authority that is gone has left its last CRL.
         left = {entry.file: files[entry.file] for entry in previous.revocation_lists if entry.file in files}
+        ledgers = wanted_ledgers(self._home.root, self._settings, previous)
         signed: list[bytes] = []
 
         def sign(encoded: bytes) -> bytes:
@@ -173,8 +175,10 @@ class Housekeeping:
             | {Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities},
             logs=wanted_logs(self._room.ledger, previous),
             witnesses=previous.witnesses,
-            time=previous.time,
+            time=time_rules(previous, ledgers),
+            cosigning=previous.cosigning if isinstance(previous.cosigning, list) else None,
             genesis=self._room.constitutions.genesis or _genesis(previous),
+            ledgers=ledgers,
         )
         await self._room.record_signature("certificate", DEVICE_KEY, "trust bundle", signed[0])
         for authority in self._settings.authorities:

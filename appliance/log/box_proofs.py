@@ -26,7 +26,7 @@ class OpenedLeaf:
     opening: Opening
     statement: TenantStatement
     tlog_proof: bytes
-    """Of the leaf, under the latest checkpoint of the box's log."""
+    """Of the leaf, under the first cosigned head of the box's log that covers it, else under its latest checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,10 @@ class BoxProof:
 class BoxProofs:
     """Of the box whose own log is given. What is handed out has been folded to its signed roots."""
 
-    def __init__(self, box: LogReader) -> None:
+    def __init__(self, box: LogReader, cosigned: Callable[[int], bytes | None] = lambda _: None) -> None:
+        """`cosigned` gives the first head of the box's log that witnesses cosigned and that has so many entries."""
         self._box = box
+        self._cosigned = cosigned
         self._openings = Openings(box.directory)
 
     def from_index(self, tenant: str, origin: str, index: int) -> OpenedLeaf | None:
@@ -57,11 +59,16 @@ class BoxProofs:
 
         `entry`: the record's commitment, 32 bytes. Raises LogDamaged.
         """
-        leaf = self._opened(tenant, origin, lambda line: self._statement(line.opening).size > index)
+        leaf = self.covering(tenant, origin, index)
         if leaf is None:
             return None
         root = bytes.fromhex(leaf.statement.root)
         return BoxProof(tuple(log.audit_path(index, leaf.statement.size, root, entry)), leaf)
+
+    def covering(self, tenant: str, origin: str, index: int) -> OpenedLeaf | None:
+        """The first box leaf that covers the entry at `index` of the tenant's log; None before there is one. Raises
+        LogDamaged."""
+        return self._opened(tenant, origin, lambda line: self._statement(line.opening).size > index)
 
     def _opened(self, tenant: str, origin: str, holds: Callable[[Line], bool]) -> OpenedLeaf | None:
         try:
@@ -77,7 +84,8 @@ class BoxProofs:
         if not isinstance(statement, TenantStatement) or statement.origin != origin:
             self._box.damaged(f"{self._box.directory}, opening of entry {line.index} for {tenant}: it is another's")
         try:
-            proof = self._box.tlog_proof(line.index, entry=line.opening.leaf.entry())
+            note = self._cosigned(line.index + 1)
+            proof = self._box.tlog_proof(line.index, entry=line.opening.leaf.entry(), note=note)
         except NotYetIncluded:
             return None
         return OpenedLeaf(line.index, line.opening, statement, proof)

@@ -18,6 +18,7 @@ import msgspec
 from appliance.box.home import Home
 from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
+from appliance.box.witnesses import WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.check_openings import check_openings
@@ -27,11 +28,11 @@ from appliance.log.errors import LogDamaged
 from appliance.log.exports import export_directory, export_file, read_export, write_export
 from appliance.log.integrator import owner_of, sync_directory
 from appliance.log.keys import KEYS_FILE, log_keys
-from appliance.log.note import VerifierKey
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
 from appliance.log.repair import LogRepair, next_steps
-from appliance.log.resume import Given, KnownLog, WitnessPolicy, check_resume
+from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.sources import deleted_records, open_records
+from appliance.log.witnesses import WitnessPolicy
 from appliance.monitor.cli import watch
 from appliance.recorder.messages import BOX_LOG
 
@@ -229,16 +230,17 @@ def resume(root: Path, files: tuple[Path, ...]) -> None:
         click.echo("The box is not locked.")
         return
     exports = export_directory(home.root, settings.checkpoint_exports)
+    try:
+        policies = read_witnesses(settings).policies
+    except WitnessesRefused as error:
+        _unusable(f"{home.settings}: {error}")
     logs = []
     for entry in settings.logs:
         keys, unreadable = _keys(log_directory(home.logs, entry.origin), entry)
         if unreadable is not None:
             _unusable(f"{unreadable.file}: {unreadable.problem}")
-        try:
-            witnesses = WitnessPolicy(tuple(map(VerifierKey.parse, entry.witnesses)), entry.witness_quorum)
-        except CinnabarError as error:
-            _unusable(f"{home.settings}: witnesses of {entry.origin}: {error}")
-        logs.append(KnownLog(entry.origin, entry.tenant or BOX_LOG, tuple(keys), witnesses))
+        policy = policies.get(entry.origin, WitnessPolicy())
+        logs.append(KnownLog(entry.origin, entry.tenant or BOX_LOG, tuple(keys), policy))
     try:
         with open_records(home) as records:
             if records is None:

@@ -34,6 +34,7 @@ from appliance.log.exports import export_directory
 from appliance.log.feed import RecorderFeed
 from appliance.log.integrator import write_durably
 from appliance.log.keys import log_keys, write_log_keys
+from appliance.log.ledger_desk import LedgerDesk
 from appliance.log.mend import mend_missing
 from appliance.log.note import VerifierKey
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
@@ -80,12 +81,14 @@ class OpenTokens:
         self._counter = counter
         self._open: dict[str, hsm.Token] = {}
 
-    def signing_key(self, token: str, key_uri: str) -> hsm.SigningKey:
-        """A log key. Raises hsm.HsmError."""
+    def signing_key(
+        self, token: str, key_uri: str, scheme: str = ED25519_SCHEME, *, lower_s: bool = False
+    ) -> hsm.SigningKey:
+        """A log key, or a chain account's. Raises hsm.HsmError."""
         opened = self._open.get(token)
         if opened is None:
             opened = self._open[token] = self._open_token(self._settings[token])
-        return opened.signing_key(hsm.Pkcs11Uri.parse(key_uri), ED25519_SCHEME)
+        return opened.signing_key(hsm.Pkcs11Uri.parse(key_uri), scheme, lower_s=lower_s)
 
     def _open_token(self, token: TokenSettings) -> hsm.Token:
         standby = None
@@ -252,13 +255,15 @@ async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None
     counter = CallCounter(home.counters, run)
     tokens = OpenTokens(home, settings, counter)
     client = await RecorderClient.connect(home.recorder_socket, run, counter.counts, on_dropped=counter.drop)
+    feed = RecorderFeed(client, counter.drop)
+    desk = LedgerDesk(home, settings, tokens, feed, counter.drop)
     try:
         try:
             with _environment(settings, home.root):
-                await _follow(
-                    home, settings, stop, lambda: Follower(home, settings, tokens, RecorderFeed(client, counter.drop))
-                )
+                await desk.start()
+                await _follow(home, settings, stop, lambda: Follower(home, settings, tokens, feed))
         finally:
+            await desk.stop()
             with contextlib.suppress(Unavailable):
                 await client.goodbye()
                 counter.close(remove=True)

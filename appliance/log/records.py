@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol
 
-RowKind = Literal["checkpoint", "receipt", "box-leaf"]
+RowKind = Literal["checkpoint", "receipt", "box-leaf", "chain-transaction"]
 
 
 class RecordedHead(NamedTuple):

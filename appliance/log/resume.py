@@ -15,42 +15,18 @@ follower, at every start, refuses to sign anything that does not extend it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from appliance.log import tree
 from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogForked, LogLocked, MalformedNote, SignatureInvalid
-from appliance.log.note import COSIGNATURE_V1, VerifierKey, parse_note, verified_by
+from appliance.log.note import parse_note
 from appliance.log.tiles import ENTRY_BYTES, WIDTH
+from appliance.log.witnesses import WitnessPolicy
 
 _READ_AT_ONCE = 256 * WIDTH
-
-
-@dataclass(frozen=True)
-class WitnessPolicy:
-    """Witnesses of a log (C2SP tlog-cosignature), and how many of them must have cosigned the largest head given.
-
-    Raises MalformedNote where the policy could never hold, or where a key is no witness's.
-    """
-
-    keys: tuple[VerifierKey, ...] = ()
-    quorum: int = 0
-
-    def __post_init__(self) -> None:
-        names = {key.name for key in self.keys if key.type == COSIGNATURE_V1}
-        if len(names) != len(self.keys):
-            raise MalformedNote("each witness has one cosignature key of its own")
-        if not 0 <= self.quorum <= len(names):
-            raise MalformedNote(f"{self.quorum} of {len(names)} witnesses cannot be")
-
-    def cosigners(self, note: bytes) -> set[str]:
-        """Names of the witnesses that cosigned a note. Raises MalformedNote; SignatureInvalid where a line fails."""
-        parsed = parse_note(note)
-        lines = {(line.name, line.key_id) for line in parsed.signatures}
-        present = [key for key in self.keys if (key.name, key.key_id) in lines]
-        return {key.name for key in verified_by(parsed, present)} if present else set()
 
 
 @dataclass(frozen=True)
@@ -61,7 +37,7 @@ class KnownLog:
     log: str
     """Its name at the recorder."""
     keys: tuple[LogKey, ...]
-    witnesses: WitnessPolicy = WitnessPolicy()
+    witnesses: WitnessPolicy = field(default_factory=WitnessPolicy)
 
 
 class Given(NamedTuple):

@@ -197,7 +197,9 @@ class RecorderClient:
 
     def housekeeping(
         self,
-        kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate", "ocsp"],
+        kind: Literal[
+            "checkpoint", "receipt", "box-leaf", "chain-transaction", "crl", "self-test", "certificate", "ocsp"
+        ],
         key: str,
         time: int,
         subject: str,

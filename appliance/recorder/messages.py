@@ -219,18 +219,19 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
     """A signature made for the box itself: checkpoint, crl, self-test. A durable row before it is released.
 
     One row a C_Sign: a checkpoint under two log keys is two rows, each a note with that key's line; "receipt" is the
-    COSE signature over an already recorded checkpoint's root. "box-leaf" is no signature and never counted as one:
-    the next leaf of the box's own log (subject: its origin), read with the box's other leaves (administrative records)
+    COSE signature over an already recorded checkpoint's root; "chain-transaction" one signature in a transaction for a
+    ledger, whose body is its place in it (a byte) and the raw transaction. "box-leaf" is none: the
+    next leaf of the box's own log (subject: its origin), read with the box's other leaves (administrative records)
     as those of tenant BOX_LOG. Its log entry is `body` where that is 32 bytes long, else SHA-256(body); its index in
     that log is answered.
     """
 
     ticket: int
-    kind: Literal["checkpoint", "receipt", "box-leaf", "crl", "self-test", "certificate", "ocsp"]
+    kind: Literal["checkpoint", "receipt", "box-leaf", "chain-transaction", "crl", "self-test", "certificate", "ocsp"]
     key: str
     time: Instant
     subject: str
-    """What it is about: a log's origin, a CA's name, a key's name.
+    """What it is about: a log's origin, a CA's name, a key's name, a ledger's name.
 
     A checkpoint is a compare-and-swap on its origin: a smaller size than recorded, another root for the recorded size,
     an older time, or more leaves than the log has, is refused (control FORK)."""

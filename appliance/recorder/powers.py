@@ -88,7 +88,7 @@ POWERS: Final[Mapping[str, Powers]] = {
     ),
     "log": Powers(
         frozenset((Goodbye,)),
-        frozenset(("checkpoint", "receipt", "box-leaf")),
+        frozenset(("checkpoint", "receipt", "box-leaf", "chain-transaction")),
         frozenset(("head", "housekeeping_after", "read_leaves", "totals")),
     ),
     "keymaster": Powers(

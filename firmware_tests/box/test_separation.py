@@ -78,7 +78,7 @@ def test_each_kind_of_process_has_a_user_and_only_the_groups_it_needs(box: Runni
     for name in box.processes():
         assert (own[name] == users[name]) is (name not in {"log", "keymaster", "audit"})
         mine = {"api-0", "api-1", "audit", "log", "keymaster"}
-        asks = {USERS.filer} if name.startswith("api-") else set()
+        asks = {USERS.cosigner, USERS.anchorer} | ({USERS.filer} if name.startswith("api-") else set())
         assert groups[name] <= (({recorder, worker, documents} | asks) if name in mine else set()), name
 
 

@@ -18,15 +18,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.box.ledgers import Rfc3161Authority
 from appliance.box.pins import PinCopies, pin_path, tokens_of
-from appliance.box.settings import BoxSettings, UserSettings, read_settings, write_settings
+from appliance.box.settings import BoxSettings, UserSettings, WitnessSettings, read_settings, write_settings
 from appliance.box.users import MEMBERSHIPS, NOT_SEPARATE, SHARED, ProcessUsers, assign, one_user_only
+from appliance.log import VerifierKey
+from appliance.log.note import COSIGNATURE_V1
+from firmware_tests.anchorer.outside import add_ledger, der_of, stamp_profile
 from firmware_tests.running import RunningBox, wait_until
 from hsm import PinFile, PinRefused, Pkcs11Uri
 from hsm.testing.softhsm import softhsm_module
 from provisioning.names import USERS
 
 SOURCE = Path(__file__).with_name("several_users.c")
+WITNESS = str(VerifierKey("witness.example", bytes(32), COSIGNATURE_V1))
 SAME_USER = {"api-1": "api-0", "open-front": "front", "management-front": "front"}
 """Parts that are of another one's kind."""
 NUMBERS = UserSettings(**dict(zip(UserSettings.__struct_fields__, range(60620, 60640), strict=False)))
@@ -48,7 +53,12 @@ def _open_as_anybody(box: RunningBox) -> None:
         for token in settings.tokens
     ]
     hosts = ("fund.example:443",)
-    changed = msgspec.structs.replace(settings, environment={}, tokens=tokens, filing_hosts=hosts)
+    witness = WitnessSettings(key=WITNESS, url="http://127.0.0.1:9")  # nobody answers there
+    name = VerifierKey.parse(WITNESS).name
+    logs = [msgspec.structs.replace(log, witnesses=[name], witness_quorum=1) for log in settings.logs]
+    changed = msgspec.structs.replace(
+        settings, environment={}, tokens=tokens, filing_hosts=hosts, witnesses=[witness], logs=logs
+    )
     write_settings(box.home.settings, changed)
     for directory, _, files in os.walk(box.home.tokens):
         Path(directory).chmod(0o777)
@@ -62,6 +72,8 @@ def apart(open_directory: Path) -> Iterator[RunningBox]:
     box = RunningBox(open_directory / "apart", "demo")
     box.provision()
     _open_as_anybody(box)
+    profile = stamp_profile("outside", [der_of(box.home.trust / "tsa-ca.pem")], ["1.2.3"])
+    add_ledger(box, profile, Rfc3161Authority(url="http://127.0.0.1:1/"))
     box.start("--metrics", "127.0.0.1:0", "--public", "127.0.0.1:0", management="127.0.0.1:0")
     yield box
     if box.running:
@@ -146,7 +158,10 @@ def _can(box: RunningBox, part: str, path: Path, how: int) -> bool:
     return _reached(box, part, [(str(path), how)])[0]
 
 
-_NAMED = ("recorder", "log", "keymaster", "clock", "front", "documents", "audit", "management", "filer")
+_NAMED = (
+    "recorder", "log", "keymaster", "clock", "front", "documents", "audit", "management", "filer", "cosigner",
+    "anchorer",
+)  # fmt: skip
 KINDS = {name: name for name in _NAMED} | {"worker": "api-0"}
 """A part of each kind."""
 
@@ -183,8 +198,12 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (pins["log"] / "box.pin", {"log"}),
         (pins["keymaster"] / "box.pin", {"keymaster"}),
         (pins["audit"] / "demo.pin", {"audit"}),
-        (checkpoint, {"log", "worker", "keymaster", "audit"}),
-        (home.exports / "checkpoints", {"log", "worker", "keymaster", "audit"}),  # signed heads, no secrets
+        (checkpoint, {"log", "worker", "keymaster", "audit", "cosigner", "anchorer"}),
+        (home.cosigned, {"cosigner", "worker", "audit"}),
+        (home.cosigner_word, {"cosigner", "worker", "audit"}),
+        (home.anchors / "outbox.sqlite", {"anchorer"}),
+        # signed heads, no secrets
+        (home.exports / "checkpoints", {"log", "worker", "keymaster", "audit", "cosigner", "anchorer"}),
         (home.front / "server.key", {"front"}),
         (home.marks / "demo-tsu", {"worker"}),
         (home.documents, {"worker"}),
@@ -204,6 +223,8 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (home.worker_socket(0, "metrics"), {"front", "management"}),
         (home.documents_socket, {"worker", "keymaster", "management"}),
         (home.filer_socket, {"worker"}),
+        (home.anchorer_socket, {"worker", "management", "audit"}),
+        (home.cosigner_socket, {"cosigner"}),
         (home.desk_socket, {"management"}),
         (home.enrol_socket, {"worker"}),
         (home.console_socket, set()),
@@ -222,7 +243,10 @@ def test_each_reaches_what_it_needs_and_nothing_else(apart: RunningBox) -> None:
         (home.exports / "checkpoints", {"log"}),
         (home.clock_page, {"clock"}),
         (home.audit_word, {"audit"}),
+        (home.cosigned, {"cosigner"}),
+        (home.cosigner_word.parent, {"cosigner"}),
         (home.audit, {"audit"}),
+        (home.anchors, {"anchorer"}),
         (home.management, {"management"}),
         (home.state_page, set()),
         (home.settings, set()),
@@ -341,6 +365,13 @@ def test_what_the_settings_and_the_tokens_make_of_users(box: RunningBox, apart: 
     assert assign(without).numbers == msgspec.structs.replace(NUMBERS, filer=NUMBERS.worker)
     assert "filer" in assign(without).weaknesses[SHARED]
     assert not assign(msgspec.structs.replace(without, filing_hosts=())).weaknesses, "there is none"
+    alone = msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, anchorer=None))
+    assert assign(alone).numbers == msgspec.structs.replace(NUMBERS, anchorer=NUMBERS.worker)
+    assert "anchorer" in assign(alone).weaknesses[SHARED]
+    assert not assign(msgspec.structs.replace(alone, ledgers=[])).weaknesses, "there is none"
+    lent = assign(msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, cosigner=None)))
+    assert lent.numbers == msgspec.structs.replace(NUMBERS, cosigner=NUMBERS.worker)
+    assert "cosigner" in lent.weaknesses[SHARED]
 
 
 def test_the_page_names_the_users_and_groups_that_there_are() -> None:

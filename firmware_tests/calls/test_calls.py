@@ -154,7 +154,6 @@ def test_anything_may_be_asked(served: Served, method: str, arguments: list[obje
 HOSTILE = [
     b"\xff\xff\xff\xff",
     (64 * 1024 + 1).to_bytes(4, "big"),
-    frame(b""),
     frame(b"\xc1"),
     frame(b"hello"),
     frame(DEEP),
@@ -173,6 +172,13 @@ def test_a_frame_that_is_no_call_ends_its_connection_only(served: Served, sent: 
         hostile.sendall(sent)
         assert hostile.recv(100) == b""
         assert client.call("plain", "still here") == "still here"
+
+
+def test_an_empty_frame_is_answered_by_another(served: Served) -> None:
+    with served.connect() as asking:
+        asking.sendall(frame(b"") + frame(msgspec.msgpack.encode([1, "plain", ["a"]])))
+        assert asking.recv(4) == frame(b"")
+        assert asking.recv(100)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hsm import MechanismUnavailable, SigningFailed
 from hsm import constants as ck
 from hsm.encodings import CURVE_ORDERS, ecdsa_signature_to_der, low_s, unwrap_octet_string
-from hsm.mechanisms import SCHEMES, choose
+from hsm.mechanisms import SCHEMES, SECP256K1_DIGEST, choose
 
 ALL = frozenset(value for name, value in vars(ck).items() if name.startswith("CKM_"))
 
@@ -108,3 +108,14 @@ def test_the_curve_orders_are_those_of_the_curves() -> None:
 def test_octet_strings_are_unwrapped(content: bytes) -> None:
     length = bytes([len(content)]) if len(content) < 128 else bytes([0x81, len(content)])
     assert unwrap_octet_string(b"\x04" + length + content) == content
+
+
+def test_a_digest_that_was_made_elsewhere_is_signed_as_it_is_and_nothing_else() -> None:
+    spec = choose(SECP256K1_DIGEST, ALL, lower_s=True)
+    assert (spec.mechanism, spec.prepare(bytes(range(32)))) == (ck.CKM_ECDSA, bytes(range(32)))
+    for message in (b"", b"a message", bytes(33), bytes(64)):
+        with pytest.raises(MechanismUnavailable):
+            spec.prepare(message)
+    with pytest.raises(MechanismUnavailable):
+        choose(SECP256K1_DIGEST, frozenset({ck.CKM_ECDSA_SHA256}))
+    assert SECP256K1_DIGEST not in SCHEMES, "no officer can make a seal key of it"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.box.settings import LogSettings
+from appliance.box.settings import LogSettings, WitnessSettings
 from appliance.errors import CinnabarError
 from appliance.log import tree
 from appliance.log.checkpoint import Checkpoint, LogKey
@@ -21,7 +21,8 @@ from appliance.log.cli import EXIT_DAMAGED, EXIT_SOUND, EXIT_UNUSABLE, log
 from appliance.log.errors import LogForked, LogLocked, MalformedNote, SignatureInvalid
 from appliance.log.exports import export_file
 from appliance.log.note import COSIGNATURE_V1, ED25519, NoteSignature, VerifierKey, cosigned_message, parse_note
-from appliance.log.resume import Given, KnownLog, WitnessPolicy, check_resume
+from appliance.log.resume import Given, KnownLog, check_resume
+from appliance.log.witnesses import WitnessPolicy
 from firmware_tests.log.box import BOX_ORIGIN, Box, origin_of, wait_for
 
 ORIGIN = "log.example/rehearsal/alfa"
@@ -186,14 +187,15 @@ def test_a_real_box_stays_locked_below_the_quorum(box: Box, tmp_path: Path) -> N
             kept[origin].write_bytes(path.read_bytes())
             path.unlink()
     box.home.history_lock.write_text("restored\n")
-    names = [str(signer.verifier) for signer in WITNESSES[:3]]
+    names = [signer.verifier.name for signer in WITNESSES[:3]]
+    known = [WitnessSettings(key=str(one.verifier), url="https://witness.example") for one in WITNESSES[:3]]
 
     def configure(witnesses: list[str], quorum: int) -> None:
         def changed(entry: LogSettings) -> LogSettings:
             return msgspec.structs.replace(entry, witnesses=witnesses, witness_quorum=quorum)
 
         logs = [changed(entry) if entry.tenant is None else entry for entry in box.settings.logs]
-        box.settings = msgspec.structs.replace(box.settings, logs=logs)
+        box.settings = msgspec.structs.replace(box.settings, logs=logs, witnesses=known)
         box.write()
 
     def run() -> tuple[int, str]:

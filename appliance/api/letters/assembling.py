@@ -1,8 +1,10 @@
 """A letter's evidence file out of what is durable, for whoever reads a tenant's records: workers, the audit process.
 
-The file is the same bytes each time until the letter has another event: proofs are under the first checkpoint that
-covers their record, revocation lists and OCSP answers are those that were newest when the last event happened. A read
-signs nothing.
+The file is the same bytes each time until the letter has another event: proofs are under the first head that covers
+their record and that witnesses cosigned, revocation lists and OCSP answers are those that were newest when the last
+event happened, anchors the first of each ledger. Before there is such a head a proof is under the first checkpoint that
+covers its record: once it is there, the file changes one time; and so it does once another ledger's anchor is final. A
+read signs nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from appliance.api.bodies import Body, BodyCipher
+from appliance.api.letters.anchoring import AnchorSource, letter_anchors
 from appliance.api.letters.certificates_within import serials_within
 from appliance.api.letters.rows import letter_rows
 from appliance.asic import CourtPackage, EventFiles, Extras, OpenedRecord, letter_container
@@ -25,6 +28,7 @@ from appliance.letters.event import read_event
 from appliance.letters.fields import moment
 from appliance.letters.kind import LoadedKind
 from appliance.log import LogReader, NotYetIncluded
+from appliance.log.cosigned import CosignedHeads
 
 if TYPE_CHECKING:
     from appliance.recorder import RecorderClient
@@ -61,10 +65,16 @@ class LetterSource:
     origin: str
     """Of the tenant's log."""
     log: LogReader
+    cosigned: CosignedHeads
+    """Of the same log."""
+    witnessed: bool
+    """Whether it has witnesses now."""
     authorities: Sequence[str]
     """Names of the box's authorities, whose revocation lists go in."""
     kind_of: Callable[[str], LoadedKind]
     """A kind of the tenant's by its digest. Raises KindUnknown."""
+    anchors: AnchorSource | None = None
+    """None: the box has no ledgers."""
 
 
 async def letter_evidence(
@@ -81,8 +91,17 @@ async def letter_evidence(
     Raises what `read_chain` does, EvidenceNotBuildable, KindUnknown."""
     chain = await read_chain(source, letter) if chain is None else chain
     extras = await lasting(source, chain) if extras is None else extras
-    extras = msgspec.structs.replace(extras, disclosed=disclosed, court=court)
+    extras = msgspec.structs.replace(
+        extras, disclosed=disclosed, court=court, anchors=await anchors_of(source, chain, letter)
+    )
     return await asyncio.to_thread(letter_container, chain, extras, letter)
+
+
+async def anchors_of(source: LetterSource, chain: Sequence[EventFiles], letter: str) -> list[tuple[str, int, bytes]]:
+    """See letter_anchors. Raises LogDamaged."""
+    if source.anchors is None:
+        return []
+    return await letter_anchors(source.anchors, source.tenant, source.origin, source.log, chain, letter)
 
 
 async def lasting(source: LetterSource, chain: Sequence[EventFiles]) -> Extras:
@@ -136,7 +155,9 @@ async def _event(source: LetterSource, row: list[Any]) -> EventFiles:
 async def proven(source: LetterSource, row: list[Any], opened: Body) -> OpenedRecord:
     """A record with its proof. `row`: as the recorder shows it. Raises EvidenceNotReady."""
     index, commitment = row[0], row[6]
-    note = await source.recorder.query("checkpoint_covering", source.origin, index + 1)
+    note = source.cosigned.covering(index + 1)
+    if note is None:
+        note = await source.recorder.query("checkpoint_covering", source.origin, index + 1)
     try:
         if note is None:
             raise NotYetIncluded(f"{index}")

@@ -35,8 +35,11 @@ def letter_source(worker: Worker, tenant: str) -> LetterSource:
         cipher=worker.cipher_of(tenant),
         origin=log.origin,
         log=log.reader,
+        cosigned=log.cosigned,
+        witnessed=log.witnessed,
         authorities=[one.name for one in worker.settings.authorities],
         kind_of=partial(worker.kinds.by_digest, tenant),
+        anchors=worker.anchors,
     )
 
 

@@ -115,28 +115,84 @@ async function checkProof(findings, proof, entry, context, box = false) {
   }
   if (!signed) findings.failed("log", "No key of the log that may sign at this size has signed its head.", "没有可在此规模签名的日志密钥签署其头。");
   else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
-  return signed && leads ? witnessed(proof, context) : null;
+  return signed && leads ? witnessed(findings, proof, context, box) : null;
 }
 
-async function witnessed(proof, context) {
-  const times = [];
-  for (const key of context.trust.witnesses) {
-    const at = await cosignedAt(proof, key);
-    if (at !== null) times.push([at, key.name]);
+// What the cosignatures under a head come to, entered as findings: who counts, whether they are enough, which time they
+// show. `box`: whether it is the box's own log, on whose policy no record depends.
+async function witnessed(findings, proof, context, box) {
+  const { trust } = context;
+  const times = new Map();
+  for (const key of trust.witnesses.filter((one) => one.revoked === null)) {
+    const at = await cosignedAt(proof.note.signatures, proof.note.text, key);
+    if (at !== null) times.set(key.name, Math.min(at, times.get(key.name) ?? at));
   }
-  times.sort((left, right) => left[0] - right[0]);
-  const needed = context.trust.witnessesNeeded;
-  if (times.length < needed) return null;
-  return { until: (times[needed - 1][0] + 1) * 1000, timeClass: "witness", by: times.slice(0, needed).map((one) => shown(one[1], 100)).join(", ") };
+  const rules = trust.cosigning === null ? [] : (trust.cosigning.get(proof.origin) ?? []).filter((one) => one.last === null || proof.size <= one.last);
+  await tellUncounted(findings, proof, trust, rules);
+  if (trust.cosigning === null) return earliest(findings, [seenBy(times, [...times.keys()], trust.witnessesNeeded)]);
+  const count = (rule) => rule.names.filter((name) => times.has(name)).length;
+  const fulfilled = rules.filter((rule) => count(rule) >= rule.quorum);
+  const last = rules.at(-1);
+  if (last && fulfilled.length === 0) {
+    const [had, asked] = [count(last), last.quorum];
+    const said = box
+      ? text(`${had} of ${asked} witnesses have cosigned this head: it shows no time.`, `要求 ${asked} 个见证方，已联署此树头的有 ${had} 个：不能证明时间。`)
+      : text(
+          `${had} of the ${asked} witnesses that the trust bundle asks for have cosigned the log's head: ask the box for a proof under a cosigned one.`,
+          `信任包要求 ${asked} 个见证方，已联署日志树头的有 ${had} 个：请向设备索取在已联署树头之下的证明。`,
+        );
+    findings.add(box ? "note" : "undecided", "witnesses", said);
+  }
+  return earliest(findings, fulfilled.map((rule) => seenBy(times, rule.names, rule.quorum)));
+}
+
+// The k-th earliest time among these witnesses; null where fewer than k have cosigned, or none need to.
+function seenBy(times, names, needed) {
+  const found = names.filter((name) => times.has(name)).map((name) => [times.get(name), name]);
+  if (needed < 1 || found.length < needed) return null;
+  const first = found.sort((left, right) => left[0] - right[0] || (left[1] < right[1] ? -1 : 1)).slice(0, needed);
+  return { until: (first.at(-1)[0] + 1) * 1000, timeClass: "witness", by: first.map((one) => shown(one[1], 100)).join(", ") };
+}
+
+function earliest(findings, seen) {
+  const found = seen.filter(Boolean).sort((left, right) => left.until - right.until)[0] ?? null;
+  if (found) findings.passed("witnesses", `Seen no later than ${spoken(found.until)} by ${found.by}.`, `最迟在 ${spoken(found.until)} 被见到：${found.by}。`);
+  return found;
+}
+
+// Lines that count for nothing: each is told, eight at most.
+async function tellUncounted(findings, proof, trust, rules) {
+  const names = new Set(rules.flatMap((rule) => rule.names));
+  const told = new Map();
+  for (const line of proof.note.signatures) {
+    const is = (key) => key.name === line.name && key.id === line.id;
+    if (trust.logs.some((one) => one.origin === proof.origin && is(one.verifier))) continue;
+    const key = trust.witnesses.find(is);
+    const who = shown(line.name, 200);
+    if (!key) {
+      told.set(`unknown ${who}`, text(`The signature of “${who}” counts for nothing: the trust bundle does not name its key.`, `“${who}”的签名不计：信任包未列出其密钥。`));
+    } else if (key.revoked !== null) {
+      const since = spoken(key.revoked);
+      const english = `The cosignature of “${who}” counts for nothing: the trust bundle declares its key revoked since ${since}.`;
+      told.set(`revoked ${who}`, text(english, `“${who}”的联署不计：信任包宣告其密钥自 ${since} 起已吊销。`));
+    } else if ((await cosignedAt([line], proof.note.text, key)) === null) {
+      told.set(`failing ${who}`, text(`The cosignature of “${who}” counts for nothing: it does not hold.`, `“${who}”的联署不计：该联署不成立。`));
+    } else if (trust.cosigning !== null && !names.has(line.name)) {
+      told.set(`foreign ${who}`, text(`The cosignature of “${who}” counts for nothing: it is no witness of this log.`, `“${who}”的联署不计：它不是此日志的见证方。`));
+    }
+  }
+  const all = [...told.values()];
+  for (const one of all.slice(0, 8)) findings.add("note", "witnesses", one);
+  if (all.length > 8) findings.note("witnesses", `So do ${all.length - 8} further signature(s) under the log's head.`, `日志树头下另有 ${all.length - 8} 个签名亦不计。`);
 }
 
 // When a witness saw the head, in seconds; null where it has not cosigned, or one of its cosignatures fails.
-async function cosignedAt(proof, key) {
+async function cosignedAt(signatures, said, key) {
   let earliest = null;
-  for (const one of proof.note.signatures.filter((found) => found.name === key.name && found.id === key.id)) {
+  for (const one of signatures.filter((found) => found.name === key.name && found.id === key.id)) {
     if (one.signature.length !== 72) return null;
     const at = new DataView(one.signature.buffer, one.signature.byteOffset).getBigUint64(0);
-    const message = utf8(`cosignature/v1\ntime ${at}\n${proof.note.text}`);
+    const message = utf8(`cosignature/v1\ntime ${at}\n${said}`);
     if (at >> 63n || !(await checkEd25519(key.key, one.signature.subarray(8), message))) return null;
     if (at < 253402300799n && (earliest === null || at < earliest)) earliest = at;
   }

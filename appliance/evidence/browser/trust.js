@@ -23,7 +23,8 @@ async function readTrust(files) {
     const found = files.get(entry.file);
     if (!found) refuse(`the revocation list ${shown(entry.file)} is not among the files`, `吊销列表 ${shown(entry.file)} 不在所选文件中`);
     if ((await sha256Hex(found)) !== entry.sha256) refuse(`${shown(entry.file)} is not the list that the bundle names`, `${shown(entry.file)} 不是信任包所列的吊销列表`);
-    lists.push(readList(found));
+    // The bundle names it by its digest, so it counts whatever it was signed with.
+    lists.push({ ...readList(found), shown: 0 });
   }
   const authorities = document.authorities.map((one) => ({
     certificate: readCertificate(fromBase64(one.certificate)),
@@ -47,10 +48,18 @@ async function readTrust(files) {
     logs.push({ origin: one.origin, verifier: await readVerifierKey(one.key), first: one.first_size, last: one.last_size });
   }
   const witnesses = [];
-  for (const one of document.witnesses) witnesses.push(await readVerifierKey(one.key));
+  for (const one of document.witnesses) {
+    const revoked = one.revoked ?? null;
+    if (revoked !== null && !INSTANT.test(revoked)) refuse("a time in the trust bundle is none", "信任包中的时间无效");
+    witnesses.push({ ...(await readVerifierKey(one.key)), revoked: revoked === null ? null : Date.parse(revoked) });
+  }
+  if (new Set(witnesses.map((one) => hex(one.key))).size !== witnesses.length) {
+    refuse("a witness's key stands twice in the trust bundle", "信任包中有见证方密钥重复");
+  }
   if (logs.some((one) => one.verifier.type !== 1) || witnesses.some((one) => one.type !== 4)) refuse("a key in the trust bundle is of another kind", "信任包中的密钥类型不符");
   return {
     fingerprint, lists, authorities, logs, witnesses,
+    cosigning: readPolicies(document, witnesses, refuse),
     constitution: document.constitution,
     version: document.version,
     rehearsal: document.rehearsal,
@@ -58,7 +67,37 @@ async function readTrust(files) {
     expires: Date.parse(document.expires),
     accepted: document.time.accepted.filter((one) => one !== "box"),
     witnessesNeeded: document.time.witnesses,
+    algorithms: readEnds(document.algorithms ?? [], refuse),
   };
+}
+
+// By log, which witnesses must have cosigned its heads up to which sizes, the newest last; null: the bundle has no policies.
+function readPolicies(document, witnesses, refuse) {
+  if (document.cosigning === undefined) return null;
+  const found = new Map();
+  for (const { origin, witnesses: names, quorum, last_size: last } of document.cosigning) {
+    const before = found.get(origin) ?? [];
+    const known = names.every((name) => witnesses.some((one) => one.name === name)) && document.logs.some((one) => one.origin === origin);
+    const possible = new Set(names).size === names.length && quorum >= Math.min(names.length, 1) && quorum <= names.length;
+    const rising = before.length === 0 || (before.at(-1).last !== null && (last === null || last > before.at(-1).last));
+    if (!known || !possible || !rising) refuse("a policy on witnesses in the trust bundle cannot be", "信任包中的见证策略不成立");
+    found.set(origin, [...before, { names, quorum, last }]);
+  }
+  if ([...found.values()].some((rules) => rules.at(-1).last !== null)) refuse("a log that has policies has one in force", "有策略的日志须有一项有效策略");
+  return found;
+}
+
+const ALGORITHMS = new Set(["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512", "sm3", "rsa", "ecdsa", "ed25519", "ml-dsa"]);
+
+// Until when algorithms may be relied on.
+function readEnds(entries, refuse) {
+  return entries.map((one) => {
+    const right =
+      hasMembers(one, ["algorithm", "below_bits", "until"]) && ALGORITHMS.has(one.algorithm) && INSTANT.test(one.until) &&
+      !Number.isNaN(Date.parse(one.until)) && (one.below_bits === null || (Number.isInteger(one.below_bits) && one.below_bits > 0));
+    if (!right) refuse("what the trust bundle says of algorithms is malformed", "信任包中关于算法的内容格式错误");
+    return { algorithm: one.algorithm, below: one.below_bits, until: Date.parse(one.until) };
+  });
 }
 
 async function signedBy(spki, signature, message) {

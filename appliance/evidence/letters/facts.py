@@ -128,6 +128,26 @@ class CourtFact(msgspec.Struct, frozen=True, kw_only=True):
     indication: Indication
 
 
+class LedgerFact(msgspec.Struct, frozen=True, kw_only=True):
+    """An anchor: a ledger that holds a head of the box's log under which every event's record stands."""
+
+    ledger: str
+    type: str
+    strength: str
+    """proven; attested: it rests on somebody's word; refused; unknown: the trust bundle has no profile of it."""
+    by: str
+    """The rule by which it is shown; empty: none."""
+    place: str
+    """Where in the ledger."""
+    time: str
+    """The ledger's own; empty: none is shown."""
+    existed_no_later_than: str
+    size: int
+    """Leaves of the box's log under the anchored head."""
+    reason: str
+    """Why it is refused: the reason's name, and in words."""
+
+
 class LetterFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The letter as the file shows it: up to its newest event in the file, not beyond."""
 
@@ -153,6 +173,8 @@ class LetterFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How many digests of hidden fields stand in the events without a disclosure in the file."""
     title_chain: list[Holding]
     court: CourtFact | None = None
+    ledgers: list[LedgerFact] = []
+    """Anchors in the file."""
 
 
 def number_of(event: EventFact, letter: LetterFacts) -> str:

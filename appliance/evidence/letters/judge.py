@@ -18,7 +18,7 @@ import msgspec
 import rfc8785
 
 from appliance.asic.chain import Line, Step, follow_line
-from appliance.asic.names import COURT_RECORD
+from appliance.asic.names import COURT_RECORD, read_name
 from appliance.der import DerError
 from appliance.evidence import cms
 from appliance.evidence.bundle import TimeClass
@@ -26,12 +26,14 @@ from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Journal, Refusal, SubIndication, worst
+from appliance.evidence.letters.anchored import judge_anchors
 from appliance.evidence.letters.approvals import judge_approvals
 from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
 from appliance.evidence.letters.kinds import kinds_of
 from appliance.evidence.letters.layout import Layout, Sealed, read_layout
 from appliance.evidence.letters.pages import SetPage, Setter, judge_page
 from appliance.evidence.letters.recorded import JudgedSeal, judge_sealed
+from appliance.evidence.letters.renewals import Archived, judge_renewals
 from appliance.evidence.letters.seal_objects import judge_seal_objects
 from appliance.evidence.letters.telling import (
     amount,
@@ -44,8 +46,8 @@ from appliance.evidence.letters.telling import (
     state_title,
     title,
 )
-from appliance.evidence.ocsp import read_ocsp_answer
-from appliance.evidence.revocation import RevocationWord, read_revocation_list
+from appliance.evidence.ocsp import OcspAnswer, read_ocsp_answer
+from appliance.evidence.revocation import RevocationList, RevocationWord, read_revocation_list
 from appliance.evidence.signers import readable_certificates
 from appliance.instants import microseconds
 from appliance.letters.envelope import read_envelope
@@ -117,8 +119,29 @@ def judge_letter(
             "replaces it.",
         )
     journal.complete()
-    _Work(judged, layout, line, _with_helpers(context, layout), accepted, kinds, set_page).judge()
+    context = _with_helpers(context, layout)
+    archived = judge_renewals(layout.renewals, layout.entries, context, accepted, judged.parts)
+    if layout.renewals:
+        context = replace(context, lists=_shown_lists(context.lists, layout, archived))
+    _Work(judged, layout, line, context, accepted, kinds, set_page, archived).judge()
     return judged
+
+
+def _shown_lists(words: Sequence[RevocationWord], layout: Layout, archived: Archived) -> tuple[RevocationWord, ...]:
+    """The lists and answers, those in the file with the time at which a record over it shows them."""
+    shown: dict[bytes, int] = {}
+    for name, content in layout.entries.items():
+        place, known = read_name(name), archived.trusted([name])
+        if place is not None and place.role in {"crl", "ocsp"} and known is not None:
+            with contextlib.suppress(DerError):
+                read = read_revocation_list(content) if place.role == "crl" else read_ocsp_answer(content)
+                shown[read.signed] = known.time_us
+    return tuple(
+        replace(one, shown_us=shown[one.signed])
+        if isinstance(one, RevocationList | OcspAnswer) and one.shown_us is None and one.signed in shown
+        else one
+        for one in words
+    )
 
 
 def _with_helpers(context: Context, layout: Layout) -> Context:
@@ -140,8 +163,9 @@ def _with_helpers(context: Context, layout: Layout) -> Context:
 class _Work:
     def __init__(
         self, judged: JudgedLetter, layout: Layout, line: Line, context: Context, accepted: frozenset[str],
-        kinds: Sequence[LoadedKind], set_page: SetPage | None,
+        kinds: Sequence[LoadedKind], set_page: SetPage | None, archived: Archived,
     ) -> None:  # fmt: skip
+        self.archived = archived
         self.judged = judged
         self.layout = layout
         self.line = line
@@ -149,6 +173,7 @@ class _Work:
         self.accepted = accepted
         self.kinds = kinds_of(layout, kinds, judged.parts[0][1])
         self.setter = None if set_page is None else Setter(set_page)
+        self.anchored = judge_anchors(layout, context)
         self.disclosed: dict[str, Any] = {}
         self.hidden = 0
         self.files: dict[str, bytes] = {}
@@ -163,6 +188,7 @@ class _Work:
         return None if loaded is None else loaded.kind
 
     def judge(self) -> None:
+        self.judged.parts += self.anchored.parts
         facts = [
             self._event(step, sealed) for step, (_, sealed) in zip(self.line.steps, self.layout.events, strict=True)
         ]
@@ -195,6 +221,7 @@ class _Work:
             hidden=self.hidden,
             title_chain=holdings(self.line, kind),
             court=court,
+            ledgers=self.anchored.facts,
         )
 
     # --- one event ---------------------------------------------------------------------------------------------------
@@ -202,7 +229,8 @@ class _Work:
     def _event(self, step: Step, sealed: Sealed) -> EventFact:
         event = step.event
         journal = Journal()
-        found = judge_sealed(sealed, self.context, self.accepted, journal)
+        anchored = self.anchored.times.get(sealed.tail, ())
+        found = judge_sealed(sealed, self.context, self.accepted, journal, self.archived, anchored)
         kind = self._kind(event.kind.digest)
         journal.passed(
             "manifest", f"{quote(sealed.names.event)} and {len(sealed.files)} file(s) beside it are, byte for byte, "
@@ -373,7 +401,7 @@ class _Work:
 
     def _court(self, sealed: Sealed) -> CourtFact:
         journal = Journal()
-        found = judge_sealed(sealed, self.context, self.accepted, journal)
+        found = judge_sealed(sealed, self.context, self.accepted, journal, self.archived)
         journal.passed("manifest", f"{len(sealed.files)} part(s), byte for byte those that the sealed manifest names.")
         tenant = self.line.steps[-1].event.actor.tenant
         if found.record is not None:

@@ -9,7 +9,7 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from appliance.asic import OpenedRecord, event_names, read_container, write_cont
 from appliance.asic.names import MOST_KINDS, kind_name
 from appliance.ceremonies import encode
 from appliance.ceremonies.constitution import ApprovalRules, Credential
-from appliance.evidence import Indication, LogEntry, read_bundle
+from appliance.evidence import CosigningEntry, Indication, LogEntry, WitnessEntry, read_bundle
 from appliance.evidence.browser import verifier_page
 from appliance.evidence.bundle import AuthorityCompromise
 from appliance.evidence.letters import LetterFacts
@@ -35,7 +35,7 @@ from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event, Ki
 from appliance.letters.kind import KIND_BYTES
 from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, root, subtree_reader
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
-from appliance.log.note import Note
+from appliance.log.note import Note, VerifierKey
 from firmware_tests.browsers import CHROMIUM, TIMEOUT_MS
 from firmware_tests.evidence import der_trees
 from firmware_tests.evidence.corpus import PACKED
@@ -68,6 +68,8 @@ CLIENT_AUTH: Final = x509.ExtendedKeyUsageOID.CLIENT_AUTH
 BOX_ORIGIN: Final = "box.rehearsal.example/log"
 SEAL, RECORD = event_names(1).seal, event_names(1).evidence_record
 Entries = dict[str, bytes]
+HOUR: Final = timedelta(hours=1)
+EARLY, LATER = T0 - HOUR, T0 + 5 * HOUR
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,11 @@ def with_box_log(world: World) -> World:
     return replace(world, logs=keys)
 
 
-def under_the_box_log(change: Callable[[dict[str, Any]], object] = len, **leaf: Any) -> bytes:
-    """A letter whose record is shown under the box's own log too. `change`: of the box proof; `leaf`: of the
-    statement."""
+def under_the_box_log(
+    change: Callable[[dict[str, Any]], object] = len, seen_by: Sequence[int] = (2,), **leaf: Any
+) -> bytes:
+    """A letter whose record is shown under the box's own log too. `change`: of the box proof; `seen_by`: after how many
+    hours witnesses saw that log's head; `leaf`: of the statement."""
     desk = office()
     desk.seal(DRAFT)
     (one,) = desk.chain()
@@ -161,7 +165,7 @@ def under_the_box_log(change: Callable[[dict[str, Any]], object] = len, **leaf: 
         "leaf": {
             "index": 5,
             "opening": made.openings["bank"].encode().decode(),
-            "tlog_proof": box_log().proof(made.leaf.entry(), [T0 + timedelta(hours=2)]).decode(),
+            "tlog_proof": box_log().proof(made.leaf.entry(), [T0 + hours * HOUR for hours in seen_by]).decode(),
         },
     }
     change(proof)
@@ -220,6 +224,35 @@ def resigned(number: int) -> Callable[[Entries], object]:
     return change
 
 
+def rule(quorum: int, numbers: Sequence[int], last: int | None = None, origin: str = LOG_ORIGIN) -> CosigningEntry:
+    names = [f"witness{number}.example" for number in numbers]
+    return CosigningEntry(origin=origin, witnesses=names, quorum=quorum, last_size=last)
+
+
+def policy(
+    quorum: int,
+    numbers: Sequence[int],
+    origin: str = LOG_ORIGIN,
+    *,
+    known: Sequence[int] = (0, 1, 2),
+    revoked: Sequence[int] = (),
+    before: Sequence[CosigningEntry] = (),
+    renamed: tuple[int, int] | None = None,
+    of_box: bool = False,
+) -> dict[str, Any]:
+    """What a bundle says of witnesses. `known`: those that it names; `renamed`: the key of the first is a further key
+    of the second; `of_box`: they are those of the box's log, whose keys are others."""
+    log = box_log() if of_box else surroundings()[1]
+    keys = [(number, key) for number, key in enumerate(log.names()) if number in known]
+    since = {number: LATER.strftime("%Y-%m-%dT%H:%M:%SZ") for number in revoked}
+    witnesses = [WitnessEntry(key=str(key), revoked=since.get(number, msgspec.UNSET)) for number, key in keys]
+    if renamed is not None:
+        first, second = renamed
+        further = VerifierKey(f"witness{second}.example", keys[first][1].public, keys[first][1].type)
+        witnesses[first] = WitnessEntry(key=str(further))
+    return {"witnesses": witnesses, "cosigning": [*before, rule(quorum, numbers, None, origin)]}
+
+
 def recorded(**facts: Any) -> bytes:
     desk = office()
     desk.seal(FIRST, change=lambda record: record.update(facts))
@@ -230,11 +263,11 @@ def late(**sealing: Any) -> bytes:
     return evidence(sealed(FIRST, **sealing))
 
 
-def seen(*when: datetime) -> bytes:
-    """A letter under a head of the log that witnesses saw then; its seal has no time-stamp."""
+def seen(*when: datetime | timedelta) -> bytes:
+    """A letter under a head of the log that witnesses saw then, or so long after it was made."""
     desk = office()
     desk.seal(FIRST)
-    return evidence(desk.chain(list(when)))
+    return evidence(desk.chain([T0 + one if isinstance(one, timedelta) else one for one in when]))
 
 
 def revoking(issuer: str, name: str, when: datetime, reason: x509.ReasonFlags | None) -> Callable[[World], World]:
@@ -390,7 +423,6 @@ def of_kinds(*kinds: bytes) -> bytes:
 
 
 KIND_ENTRY: Final = kind_name(BID_BOND.digest)
-EARLY, LATER = T0 - timedelta(hours=1), T0 + timedelta(hours=5)
 RESPONDERS: Final = {name: responder(getattr(surroundings()[0], name)) for name in ("tsa_ca", "seal_ca")}
 NO_LISTS: Final[dict[str, Any]] = {"revocation_lists": {}}
 Flags = x509.ReasonFlags
@@ -482,6 +514,61 @@ TABLE: Final[dict[str, Row]] = {
     ),
     "seen by witnesses": Row(PASSED, lambda: seen(T0 + timedelta(hours=1), T0 + timedelta(hours=2))),
     "a witness whose word fails": Row(PASSED, lambda: changed(seen(LATER, EARLY), resigned(2))),
+    # Policies on witnesses: who counts, and whether they are enough.
+    "cosigned by the quorum": Row(PASSED, lambda: seen(HOUR, 2 * HOUR), bundle=policy(2, (0, 1, 2))),
+    "cosigned by all": Row(PASSED, lambda: seen(3 * HOUR, HOUR, 2 * HOUR), bundle=policy(3, (0, 1, 2))),
+    "cosigned by too few": Row(UNDECIDED, lambda: seen(HOUR), bundle=policy(2, (0, 1, 2))),
+    "cosigned by nobody": Row(UNDECIDED, seen, bundle=policy(1, (0,))),
+    "cosigned by others": Row(UNDECIDED, lambda: seen(HOUR), bundle=policy(1, (1, 2))),
+    "cosigned by the quorum, and another": Row(PASSED, lambda: seen(HOUR, 2 * HOUR), bundle=policy(1, (1,))),
+    "cosigned by one who lies": Row(
+        UNDECIDED, lambda: changed(seen(HOUR, 2 * HOUR), resigned(2)), bundle=policy(2, (0, 1, 2))
+    ),
+    "cosigned by one who lies, and enough others": Row(
+        PASSED, lambda: changed(seen(HOUR, 2 * HOUR), resigned(2)), bundle=policy(1, (0, 1, 2))
+    ),
+    "cosigned by strangers": Row(UNDECIDED, lambda: seen(HOUR), bundle=policy(1, (1,), known=(1, 2))),
+    "cosigned by a stranger, and enough others": Row(
+        PASSED, lambda: seen(HOUR, 2 * HOUR), bundle=policy(1, (1,), known=(1, 2))
+    ),
+    "cosigned by a witness that was revoked": Row(
+        UNDECIDED, lambda: seen(HOUR, 2 * HOUR), bundle=policy(2, (0, 1), revoked=(1,))
+    ),
+    "cosigned by a witness that was revoked later": Row(
+        UNDECIDED, lambda: seen(HOUR), bundle=policy(1, (0, 1), revoked=(0,))
+    ),
+    "cosigned by a witness that was revoked, and enough others": Row(
+        PASSED, lambda: seen(HOUR, 2 * HOUR), bundle=policy(1, (0, 1), revoked=(0,))
+    ),
+    "cosigned by a revoked witness, without policies": Row(
+        PASSED, lambda: seen(HOUR), bundle=policy(1, (0,), revoked=(0,)) | {"cosigning": None}
+    ),
+    "of before there were witnesses": Row(PASSED, seen, bundle=policy(2, (0, 1, 2), before=[rule(0, (), 6)])),
+    "of after there were witnesses": Row(UNDECIDED, seen, bundle=policy(2, (0, 1, 2), before=[rule(0, (), 5)])),
+    "cosigned by the witnesses of before": Row(
+        PASSED, lambda: seen(HOUR), bundle=policy(2, (1, 2), before=[rule(1, (0,), 9)])
+    ),
+    "cosigned by the witnesses of before, too late": Row(
+        UNDECIDED, lambda: seen(HOUR), bundle=policy(2, (1, 2), before=[rule(1, (0,), 5)])
+    ),
+    "cosigned by those of two policies": Row(
+        PASSED, lambda: seen(4 * HOUR, HOUR), bundle=policy(1, (0, 2), before=[rule(2, (0, 1), 9)])
+    ),
+    "a policy of another log": Row(PASSED, lambda: seen(HOUR), with_box_log, bundle=policy(2, (0, 1), BOX_ORIGIN)),
+    "a policy that asks for nobody": Row(PASSED, lambda: seen(HOUR), bundle=policy(0, ())),
+    "a policy of the box's log that is not fulfilled": Row(
+        PASSED, under_the_box_log, with_box_log, bundle=policy(2, (0, 1), BOX_ORIGIN)
+    ),
+    "a policy of the box's log alone": Row(
+        PASSED,
+        lambda: under_the_box_log(seen_by=[4, 2]),
+        with_box_log,
+        bundle=policy(2, (0, 1), BOX_ORIGIN, of_box=True),
+    ),
+    "a witness's second key": Row(PASSED, lambda: seen(3 * HOUR, HOUR), bundle=policy(1, (0,), renamed=(1, 0))),
+    "a witness's two keys count once": Row(
+        UNDECIDED, lambda: seen(3 * HOUR, HOUR), bundle=policy(2, (0, 2), renamed=(1, 0))
+    ),
     "seen before it was": Row(UNDECIDED, lambda: seen(EARLY), with_box_log),
     # The box's own log.
     "under the box's log": Row(PASSED, under_the_box_log, with_box_log),
@@ -752,8 +839,10 @@ JUDGE: Final = """async ([trust, file, now]) => {
   const { indication, parts, letter } = await verifyEvidence(bytes(file), await readTrust(files), now);
   const checks = parts.flatMap((one) => one.findings.checks);
   const words = { passed: "TOTAL-PASSED", note: "INDETERMINATE", failed: "TOTAL-FAILED" };
+  const witnesses = checks.filter((one) => one.name === "witnesses");
   return {
     indication,
+    witnesses: witnesses.map((one) => [one.outcome, one.outcome === "passed" ? "" : one.said.en]),
     existed: letter?.events.at(-1).outside?.until ?? null,
     approvals: checks.filter((one) => one.name === "approval").map((one) => words[one.outcome]),
     pages: ["page for people", "page"].map((name) => checks.filter((one) => one.name === name)).map((found) =>
@@ -791,6 +880,9 @@ def test_both_say_the_same(page: Page, name: str) -> None:
     checks = [one for part in report.files[0].parts for one in part.checks]
     pages = [[one.outcome for one in checks if one.name == name] for name in ("page for people", "page")]
     assert pages == said["pages"]
+    cosigned = [[one.outcome, "" if one.outcome == "passed" else one.text] for one in checks if one.name == "witnesses"]
+    if row.expected is not FAILED:
+        assert cosigned == said["witnesses"]
     existed, letter = report.files[0].existed_no_later_than, report.files[0].letter
     if row.expected is PASSED:
         entries = read_container(content)

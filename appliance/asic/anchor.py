@@ -1,0 +1,68 @@
+"""One anchor in a letter's evidence: from the record of each event to a head of the box's log that a ledger holds.
+
+    record -> audit path -> tenant's head, in the opening -> box leaf -> head of the box's log -> receipt of the ledger
+
+Canonical JSON, one entry an anchor. All events go by one box leaf, the first that covers the newest of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from appliance.anchors import AnchorRefused, Reason, Receipt, read_receipt
+from appliance.anchors.canonical import Hex32, NotCanonical, Number, decode, encode
+from appliance.anchors.receipt import RECEIPT_BYTES
+from appliance.asic.errors import EvidenceNotBuildable
+
+ANCHOR_BYTES: Final = RECEIPT_BYTES + 4 * 1024 * 1024
+MOST_ANCHORS: Final = 32
+"""In one evidence file."""
+MOST_HASHES: Final = 64
+
+
+class AnchoredRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an event's record stands under the tenant's head."""
+
+    hashes: Annotated[list[Hex32], msgspec.Meta(max_length=MOST_HASHES)]
+    """Its audit path, leaf's sibling first (RFC 6962, section 2.1.1)."""
+    index: Number
+    """Of its leaf in the tenant's log."""
+
+
+class LetterAnchor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """META-INF/anchor-LEDGER-SIZE.json."""
+
+    format: Literal["cinnabar-letter-anchor/1"] = "cinnabar-letter-anchor/1"
+    opening: str
+    """The tenant's opening of a box leaf (docs/log.md), as the box hands it out."""
+    receipt: msgspec.Raw
+    """The ledger's receipt of the head in `tlog_proof` (docs/anchors.md)."""
+    records: dict[str, AnchoredRecord]
+    """By the tail of each event's names."""
+    tlog_proof: str
+    """Of the leaf, under the head that was anchored (C2SP tlog-proof)."""
+
+
+def read_anchor(encoded: bytes) -> tuple[LetterAnchor, Receipt]:
+    """An anchor and its receipt; nothing in it is believed yet. Raises AnchorRefused (MALFORMED)."""
+    try:
+        anchor = decode(encoded, LetterAnchor, ANCHOR_BYTES)
+    except NotCanonical as error:
+        raise AnchorRefused(Reason.MALFORMED, f"no anchor of a letter: {error}") from None
+    return anchor, read_receipt(bytes(anchor.receipt))
+
+
+def write_anchor(opening: bytes, tlog_proof: bytes, records: dict[str, AnchoredRecord], receipt: bytes) -> bytes:
+    """An anchor's canonical bytes. Raises EvidenceNotBuildable for one that could not be read again."""
+    encoded = encode(
+        LetterAnchor(
+            opening=opening.decode(), receipt=msgspec.Raw(receipt), records=records, tlog_proof=tlog_proof.decode()
+        )
+    )
+    try:
+        read_anchor(encoded)
+    except AnchorRefused as error:
+        raise EvidenceNotBuildable(str(error)) from None
+    return encoded

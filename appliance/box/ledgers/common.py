@@ -1,0 +1,40 @@
+"""What the settings of every ledger have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+
+class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """Of each ledger, whatever its type."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")]
+    """What receipts and profiles call it; unique on the box."""
+    profile: str
+    """Path, relative to the home, of its profile (docs/anchors.md): under it every receipt is judged before its anchor
+    is called final, and verifiers are given it."""
+    interval_s: Annotated[int, msgspec.Meta(ge=1)] = 3_600
+    """A new head of the box's log is anchored so often."""
+    records: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Sooner, once the box's log and those of its tenants have so many new records together; None: never sooner."""
+    step_s: Annotated[float, msgspec.Meta(ge=1, le=3_600)] = 60.0
+    """Longest time of one step with this ledger, in seconds."""
+
+    @property
+    def secret_files(self) -> list[str]:
+        """Paths, relative to the home, of what the anchorer signs in with: its user's alone."""
+        return []
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The account of a chain: a key on secp256k1 in a token, which signs that chain's transactions and nothing else."""
+
+    token: str
+    """Name of a token of box.json."""
+    key_uri: str
+    """RFC 7512 URI path attributes of the key on that token."""
+    transactions_per_hour: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 120
+    """Most transactions that are signed with it in an hour, whatever is asked: with the highest fee of one, what can be
+    lost to an anchorer that was taken over, until somebody looks."""

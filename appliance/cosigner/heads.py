@@ -1,0 +1,116 @@
+"""What the cosigner leaves on disk of one log: its cosigned heads, and how far each witness is. The only writer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from appliance.log.checkpoint import Checkpoint
+from appliance.log.cosigned import COSIGNED_FILE, HEADS, CosignedHead, CosignedHeads, decode_head, heads_file
+from appliance.log.errors import MalformedNote
+from appliance.log.integrator import sync_directory, write_durably
+from appliance.log.note import parse_note
+
+STATE_FILE: Final = "witnesses.json"
+HEADS_A_FILE: Final = 16_384
+
+logger = structlog.get_logger("cosigner")
+
+
+class WitnessState(msgspec.Struct, kw_only=True):
+    """How far a witness is with a log, as it said itself."""
+
+    size: int = 0
+    """Of the last head that it cosigned for us."""
+    time: int = 0
+    """When it said that it did, in seconds since the epoch."""
+    trouble: str | None = None
+    """A label of appliance.cosigner.protocol.Trouble; None: it does what it is asked."""
+    detail: str = ""
+    since: float = 0.0
+    """Since when the trouble lasts, in seconds since the epoch."""
+
+
+class HeadsWriter:
+    """The files of one log, below HOME/cosigned. A torn end, or a file that is behind another one, is put right."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        (directory / HEADS).mkdir(parents=True, exist_ok=True)
+        self._file: Path | None = None
+        self._lines = 0
+        self.last: CosignedHead | None = None
+        """The largest head that has its quorum."""
+        self._continue()
+
+    def _continue(self) -> None:
+        for first in reversed(CosignedHeads(self._directory, "", list).files()):
+            file = heads_file(self._directory, first)
+            whole = _cut_to_whole_lines(file)
+            if whole:
+                self._file, self._lines = file, whole.count(b"\n")
+                self.last = decode_head(whole[whole.rfind(b"\n", 0, -1) + 1 :])
+                break
+            file.unlink()
+        published = _published(self._directory / COSIGNED_FILE)
+        if published is not None and (self.last is None or published.size > self.last.size):
+            self._append(published)  # the files of heads were put back from an older copy
+        elif self.last is not None and published != self.last:
+            write_durably(self._directory / COSIGNED_FILE, self.last.note.encode())
+
+    def settle(self, size: int, note: bytes) -> None:
+        """A head has its quorum: it is kept, then published. Raises OSError; then it can be tried again."""
+        head = CosignedHead(size, note.decode())
+        if self.last is None or size > self.last.size:
+            self._append(head)
+        write_durably(self._directory / COSIGNED_FILE, head.note.encode())
+
+    def _append(self, head: CosignedHead) -> None:
+        new = self._file is None or self._lines >= HEADS_A_FILE
+        file = heads_file(self._directory, head.size) if new or self._file is None else self._file
+        with file.open("ab") as handle:
+            before = handle.tell()
+            try:
+                handle.write(msgspec.json.encode(head) + b"\n")
+                handle.flush()
+                os.fsync(handle.fileno())
+            except OSError:
+                handle.truncate(before)
+                raise
+        if new:
+            sync_directory(file.parent)
+            sync_directory(self._directory)
+        self._file, self._lines, self.last = file, 1 if new else self._lines + 1, head
+
+    def read_states(self) -> dict[str, WitnessState]:
+        """How far the witnesses were, by name. What cannot be read is asked for again."""
+        try:
+            return msgspec.json.decode((self._directory / STATE_FILE).read_bytes(), type=dict[str, WitnessState])
+        except (OSError, msgspec.MsgspecError):
+            return {}
+
+    def write_states(self, states: dict[str, WitnessState]) -> None:
+        """Raises OSError."""
+        write_durably(self._directory / STATE_FILE, msgspec.json.encode(states))
+
+
+def _cut_to_whole_lines(file: Path) -> bytes:
+    """A file of heads without the line that a power cut has torn."""
+    content = file.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        logger.warning("torn-line-dropped", file=str(file), bytes=len(content) - whole)
+        os.truncate(file, whole)
+    return content[:whole]
+
+
+def _published(path: Path) -> CosignedHead | None:
+    try:
+        note = path.read_bytes()
+        return CosignedHead(Checkpoint.parse(parse_note(note).text).size, note.decode())
+    except (FileNotFoundError, MalformedNote):
+        return None

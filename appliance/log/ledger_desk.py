@@ -1,0 +1,180 @@
+"""The desk at which the log follower signs transactions for ledgers (docs/decisions/0020-anchors-in-two-processes.md).
+
+The anchorer says what is to be built, in fields; it never hands over bytes to be signed. The desk finds the checkpoint
+signed by a key of the box's own log, builds the transaction within the bounds of box.json, and lets it go once each of
+its signatures is a durable row (control RECORD). A locked history signs nothing (control FORK).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+import hsm
+from appliance.anchors import commitment_of
+from appliance.box.home import Home
+from appliance.box.ledgers import AccountSettings, LedgerCommon
+from appliance.box.settings import BoxSettings
+from appliance.box.users import assign
+from appliance.calls.server import CallServer
+from appliance.errors import NotFound, Unavailable
+from appliance.log.checkpoint import open_checkpoint
+from appliance.log.errors import LogLocked, MalformedNote, SignatureInvalid
+from appliance.log.keys import read_log_keys
+from appliance.log.ledgers import MAKERS, CheckedCheckpoint, Request, RequestRefused
+from appliance.log.reader import log_directory
+from appliance.log.records import RowKind
+from hsm.mechanisms import SECP256K1_DIGEST
+
+ROW: Final[RowKind] = "chain-transaction"
+NOT_RECORDED: Final = "not-recorded"
+HOUR_SECONDS: Final = 3_600.0
+
+logger = structlog.get_logger("log")
+
+
+class Keys(Protocol):
+    """The tokens, opened when they are needed."""
+
+    def signing_key(self, token: str, key_uri: str, scheme: str, *, lower_s: bool) -> hsm.SigningKey:
+        """Raises hsm.HsmError."""
+
+
+class Rows(Protocol):
+    async def record(self, kind: RowKind, key: str, time: int, subject: str, body: bytes) -> None:
+        """Make a row durable; a refusal counts the signature as dropped."""
+
+
+def account_of(ledger: LedgerCommon) -> AccountSettings | None:
+    """The chain account of a ledger, where its type has one."""
+    account = getattr(ledger, "account", None)
+    return account if isinstance(account, AccountSettings) else None
+
+
+def desk_users(settings: BoxSettings) -> frozenset[int]:
+    """Who may have transactions signed: root and the anchorer; our own user only where the anchorer shares it."""
+    numbers = assign(settings).numbers
+    separate = numbers.anchorer is not None and os.geteuid() == numbers.log
+    return frozenset((0, numbers.anchorer if separate and numbers.anchorer is not None else os.geteuid()))
+
+
+class LedgerDesk:
+    """Signs for the ledgers of box.json that have an account."""
+
+    def __init__(
+        self, home: Home, settings: BoxSettings, keys: Keys, rows: Rows, count_drop: Callable[[str, int], None]
+    ) -> None:
+        """`count_drop`: told of signatures that were made and will not be released."""
+        self._home = home
+        self._ledgers = {one.name: one for one in settings.ledgers if account_of(one) is not None}
+        self._origin = next((log.origin for log in settings.logs if log.tenant is None), "")
+        self._keys = keys
+        self._rows = rows
+        self._count_drop = count_drop
+        self._signed: dict[str, deque[float]] = {name: deque() for name in self._ledgers}
+        self._users = desk_users(settings) if self._ledgers else frozenset()
+        self._server: CallServer | None = None
+        self._one = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Serve the anchorer, where any ledger has an account."""
+        if not self._ledgers:
+            return
+        self._home.ledger_desk_socket.parent.mkdir(parents=True, exist_ok=True)
+        self._server = CallServer("ledger-desk", {"sign": self.sign, "account": self.account}, self._users)
+        await self._server.start(self._home.ledger_desk_socket, 0o660)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+
+    async def account(self, ledger: str) -> bytes:
+        """The public key of a ledger's account, compressed, 33 bytes. Raises NotFound, hsm.HsmError."""
+        return _compressed(self._key(ledger))
+
+    async def sign(self, request: Request) -> bytes:
+        """The raw signed transaction. Raises RequestRefused, NotFound, LogLocked, Unavailable, hsm.HsmError."""
+        key = self._key(request.ledger)
+        settings = self._ledgers[request.ledger]
+        if request.__struct_config__.tag != settings.__struct_config__.tag:
+            raise RequestRefused(f"{request.ledger} is no ledger of the request's type")
+        if self._home.history_lock.exists():
+            raise LogLocked("the box's history is not shown to be the only one: nothing is signed")
+        checkpoint = self._checked(request.checkpoint)
+        async with self._one:
+            self._count(request.ledger)
+            unsigned = MAKERS[type(request)].make(request, checkpoint, settings, _compressed(key))
+            signatures = await self._signatures(key, unsigned.digests)
+            try:
+                raw = unsigned.signed(signatures)
+            except Exception:
+                self._count_drop(NOT_RECORDED, len(signatures))
+                raise
+            await self._record(request.ledger, raw, len(signatures))
+        logger.info("chain-transaction-signed", ledger=request.ledger, size=checkpoint.checkpoint.size)
+        return raw
+
+    def _key(self, ledger: str) -> hsm.SigningKey:
+        settings = self._ledgers.get(ledger)
+        account = None if settings is None else account_of(settings)
+        if account is None:
+            raise NotFound(f"no ledger {ledger[:64]!r} has an account")
+        return self._keys.signing_key(account.token, account.key_uri, SECP256K1_DIGEST, lower_s=True)
+
+    def _checked(self, note: bytes) -> CheckedCheckpoint:
+        """The checkpoint, where a key of the box's own log signed it. Raises RequestRefused."""
+        try:
+            known = read_log_keys(log_directory(self._home.logs, self._origin))
+            return CheckedCheckpoint(open_checkpoint(note, self._origin, known), commitment_of(note))
+        except (MalformedNote, SignatureInvalid) as error:
+            raise RequestRefused(f"the checkpoint is none of this box's: {error}") from None
+
+    def _count(self, ledger: str) -> None:
+        """One more transaction of this hour. Raises RequestRefused."""
+        account = account_of(self._ledgers[ledger])
+        assert account is not None  # noqa: S101 - only those with one are here
+        signed, now = self._signed[ledger], time.monotonic()
+        while signed and signed[0] < now - HOUR_SECONDS:
+            signed.popleft()
+        if len(signed) >= account.transactions_per_hour:
+            raise RequestRefused(f"{account.transactions_per_hour} transactions were signed within the hour")
+        signed.append(now)
+
+    async def _signatures(self, key: hsm.SigningKey, digests: Sequence[bytes]) -> list[bytes]:
+        """r and s of each, 64 bytes."""
+        made: list[bytes] = []
+        try:
+            for digest in digests:
+                r, s = decode_dss_signature(await key.sign_async(digest))
+                made.append(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+        except BaseException:
+            if made:
+                self._count_drop(NOT_RECORDED, len(made))
+            raise
+        return made
+
+    async def _record(self, ledger: str, raw: bytes, count: int) -> None:
+        moment = time.time_ns() // 1000
+        for place in range(count):
+            try:
+                await self._rows.record(ROW, ledger, moment, ledger, bytes((place,)) + raw)
+            except BaseException:
+                if count > place + 1:
+                    self._count_drop(NOT_RECORDED, count - place - 1)
+                raise
+
+
+def _compressed(key: hsm.SigningKey) -> bytes:
+    public = key.public_key
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        raise Unavailable("the account's key is not on secp256k1")
+    return public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)

@@ -1,0 +1,188 @@
+"""A whole box whose heads another box stamps: the outside authority is one of ours, reached over its listener."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.anchorer.client import AnchorerClient
+from appliance.anchorer.views import AnchorView
+from appliance.anchors import commitment_of, judge, read_profile, read_receipt
+from appliance.asic import read_container
+from appliance.audit.client import AuditClient
+from appliance.box.ledgers import Rfc3161Authority
+from appliance.box.settings import read_settings, write_settings
+from appliance.evidence import read_bundle
+from appliance.evidence.directory import read_directory
+from firmware_tests.anchorer.outside import add_ledger, der_of, stamp_profile
+from firmware_tests.letters.conftest import client_of
+from firmware_tests.letters.kinds import FIELDS, install
+from firmware_tests.letters.test_evidence_file import taken
+from firmware_tests.running import RunningBox, cinnabar, wait_until
+from provisioning.rehearsal import _UNITS
+
+POLICIES = list(_UNITS[0].policies)
+
+
+@dataclass
+class Pair:
+    box: RunningBox
+    outside: RunningBox
+    profile: Path
+
+    def anchors(self) -> list[AnchorView]:
+        with AnchorerClient(self.box.home.anchorer_socket) as client:
+            return client.anchors("outside")
+
+    def receipt(self, number: int) -> bytes:
+        with AnchorerClient(self.box.home.anchorer_socket) as client:
+            return client.receipt("outside", number)
+
+    def now(self) -> None:
+        with AnchorerClient(self.box.home.anchorer_socket) as client:
+            client.now("outside")
+
+    def final(self) -> list[AnchorView]:
+        return [one for one in self.anchors() if one.state == "final"]
+
+
+@pytest.fixture(scope="module")
+def pair(open_directory: Path) -> Iterator[Pair]:
+    outside = RunningBox(open_directory / "outside", "notary")
+    outside.provision()
+    outside.start("--tsa", "127.0.0.1:0", "--revocation", "127.0.0.1:0")
+    box = RunningBox(open_directory / "anchored", "demo")
+    box.provision()
+    install(box.home, "demo")
+    profile = stamp_profile("outside", [der_of(outside.home.trust / "tsa-ca.pem")], POLICIES, tolerance_s=1)
+    unit = next(one.name for one in read_settings(outside.home.settings).units if one.public)
+    authority = Rfc3161Authority(url=f"http://{outside.address('tsa')}/tsa/{unit}")
+    lists = (f"http://{outside.address('revocation')}/crl/tsa-ca.crl",)
+    place = add_ledger(box, profile, authority, revocation_lists=lists, interval_s=3_600)
+    settings = read_settings(box.home.settings)
+    write_settings(box.home.settings, msgspec.structs.replace(settings, box_leaf_interval_s=1))
+    box.start("--metrics", "127.0.0.1:0")
+    yield Pair(box, outside, place)
+    for one in (box, outside):
+        if one.running:
+            assert one.stop() == 0, one.said()
+
+
+def test_the_first_head_is_final_by_itself_and_its_receipt_holds_offline(pair: Pair) -> None:
+    wait_until(lambda: pair.box.home.anchorer_socket.exists() and bool(pair.final()), 30, "a final anchor")
+    anchor = pair.final()[-1]
+    assert [step.state for step in anchor.steps][-2:] == ["submitted", "final"]
+    receipt = read_receipt(pair.receipt(anchor.number))
+    profile = read_profile(pair.profile.read_bytes())
+    found = judge(receipt, commitment_of(receipt.checkpoint.encode()), profile, now_us=anchor.since_us)
+    assert found.strength == "proven"
+    assert anchor.commitment == commitment_of(receipt.checkpoint.encode()).hex()
+
+
+def test_an_anchor_on_request_and_the_anchorer_killed_in_between(pair: Pair) -> None:
+    before = pair.anchors()[0]
+    with pair.box.http() as client:
+        assert client.post("/v1/stamps", json={"digest": "cd" * 32}).status_code == 200
+    wait_until(lambda: _asked(pair) > before.number, 30, "an anchor on request")
+    dead = pair.box.processes()["anchorer"]
+    os.kill(dead, signal.SIGKILL)
+    wait_until(lambda: pair.box.processes().get("anchorer") not in (None, dead), 30, "another anchorer")
+    wait_until(lambda: _newest(pair) == "final", 40, "the newest anchor final")
+    states = {one.state for one in pair.anchors()}
+    assert states <= {"final", "superseded"}
+
+
+def _asked(pair: Pair) -> int:
+    pair.now()
+    return pair.anchors()[0].number
+
+
+def _newest(pair: Pair) -> str:
+    try:
+        return pair.anchors()[0].state
+    except Exception:  # noqa: BLE001 - it is being started
+        return ""
+
+
+def test_the_trust_bundle_names_the_ledger_and_a_hung_authority_stops_nothing(pair: Pair) -> None:
+    wait_until(lambda: "outside" in read_bundle(read_directory(pair.box.home.trust), None).ledgers, 30, "the bundle")
+    os.kill(pair.outside.supervisor, 0)
+    fronts = [pid for name, pid in pair.outside.processes().items() if name.endswith("front")]
+    for pid in fronts:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        pair.now()
+        with pair.box.http() as client:
+            for _ in range(20):
+                assert client.post("/v1/stamps", json={"digest": "ef" * 32}).status_code == 200
+    finally:
+        for pid in fronts:
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: _newest(pair) == "final", 60, "the newest anchor final")
+
+
+def test_the_command_shows_anchors_and_checks_a_receipt(pair: Pair, tmp_path: Path) -> None:
+    home = ("--home", str(pair.box.home.root))
+    shown = cinnabar("anchor", "list", *home)
+    assert shown.returncode == 0, shown.stderr
+    assert "outside" in shown.stdout
+    assert "final" in shown.stdout
+    number = str(pair.final()[0].number)
+    told = cinnabar("anchor", "show", "outside", number, *home)
+    assert "submitted" in told.stdout
+    assert cinnabar("anchor", "now", "outside", *home).returncode == 0
+    receipt = tmp_path / "receipt.json"
+    assert cinnabar("anchor", "export", "outside", number, str(receipt), *home).returncode == 0
+    verified = cinnabar("anchor", "verify", str(receipt), "--ledger", str(pair.profile))
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "proven" in verified.stdout
+    damaged = receipt.read_bytes().replace(b'"token":"M', b'"token":"N')
+    receipt.write_bytes(damaged)
+    refused = cinnabar("anchor", "verify", str(receipt), "--ledger", str(pair.profile))
+    assert refused.returncode == 1
+    assert "malformed" in refused.stdout + refused.stderr
+    unknown = cinnabar("anchor", "show", "nowhere", "1", *home)
+    assert unknown.returncode == 1
+    assert "nowhere" in unknown.stderr
+
+
+def test_a_letter_is_verified_offline_by_the_ledger_with_every_box_stopped(pair: Pair, tmp_path: Path) -> None:
+    with client_of(pair.box) as client:
+        letter = client.begin_letter("bid-bond", FIELDS | {"tender_code": uuid.uuid4().hex[:12]}).happened.letter
+        wait_until(lambda: _anchors_in(taken(client, letter), pair), 60, "the letter's anchor")
+        content = taken(client, letter)
+        assert content == taken(client, letter)
+        with AuditClient(pair.box.home.audit_socket) as audit:
+            assert audit.letter_evidence("demo", letter) == content
+    trust = tmp_path / "trust"
+    wait_until(lambda: "outside" in read_bundle(read_directory(pair.box.home.trust), None).ledgers, 30, "the bundle")
+    shutil.copytree(pair.box.home.trust, trust)
+    file = tmp_path / "letter.asice"
+    file.write_bytes(content)
+    assert pair.outside.stop() == 0
+    assert pair.box.stop() == 0
+    told = cinnabar("verify", str(file), "--trust", str(trust), "--state", str(tmp_path / "state"), "--json")
+    report = json.loads(told.stdout)
+    assert report["indication"] == "TOTAL-PASSED", told.stdout
+    shown = report["files"][0]
+    (ledger,) = shown["letter"]["ledgers"]
+    assert (ledger["ledger"], ledger["strength"], ledger["by"]) == ("outside", "proven", "time_stamp")
+    assert "outside" in shown["existed_no_later_than"]["by"]
+    chinese = cinnabar(
+        "verify", str(file), "--trust", str(trust), "--state", str(tmp_path / "state"), "--language", "zh-Hans"
+    )
+    assert "账本" in chinese.stdout
+
+
+def _anchors_in(content: bytes, pair: Pair) -> list[str]:
+    pair.now()
+    return [name for name in read_container(content) if name.startswith("META-INF/anchor-outside-")]

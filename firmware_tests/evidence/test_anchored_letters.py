@@ -1,0 +1,176 @@
+"""Anchors in a letter's evidence: what they show, and each wrong thing with its own verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from appliance.asic import read_container
+from appliance.asic.container import write_container
+from appliance.evidence import FileReport, Indication, NamedBytes, SubIndication, verify
+from appliance.evidence.bundle import TimeRules
+from appliance.evidence.letters.facts import LetterFacts
+from appliance.evidence.page import report_page
+from firmware_tests.evidence.anchors import (  # fmt: skip
+    LEDGER,
+    STAMPED,
+    anchor_of,
+    anchored_world,
+    box_log,
+    entry,
+    profile,
+    receipt,
+    trust,
+)
+from firmware_tests.evidence.letters import NOW, evidence, plain_letter, split_letter, surroundings
+from firmware_tests.evidence.material import certify, microseconds, time_stamper
+
+NAME = f"META-INF/anchor-{LEDGER}-6.json"
+
+
+def _judged(content: bytes, *, ledgers: Any = (), bundle: Any = None) -> FileReport:
+    report = verify([NamedBytes("letter.asice", content)], bundle or trust(), now_us=microseconds(NOW), ledgers=ledgers)
+    return report.files[0]
+
+
+def _facts(file: FileReport) -> LetterFacts:
+    assert isinstance(file.letter, LetterFacts)
+    return file.letter
+
+
+def _replaced(content: bytes, name: str, made: bytes) -> bytes:
+    entries = {**read_container(content), name: made}
+    return write_container((one, text) for one, text in entries.items() if one != "mimetype")
+
+
+def test_a_ledger_shows_by_when_every_event_of_the_letter_existed() -> None:
+    chain = plain_letter()
+    file = _judged(evidence(chain, anchors=[anchor_of(chain)]))
+    assert file.indication is Indication.PASSED, file.parts
+    (ledger,) = _facts(file).ledgers
+    assert (ledger.ledger, ledger.type, ledger.strength, ledger.by) == (LEDGER, "rfc3161", "proven", "time_stamp")
+    shown = file.existed_no_later_than
+    assert shown is not None
+    assert shown.time_us == microseconds(STAMPED) + 1_000_000
+    assert "ledger" in shown.by
+    assert LEDGER in shown.by
+    assert all(LEDGER in one.said_by for one in _facts(file).events)
+
+
+def test_the_same_holds_for_a_letter_that_was_split_off() -> None:
+    chain = split_letter()
+    file = _judged(evidence(chain, anchors=[anchor_of(chain)]))
+    assert file.indication is Indication.PASSED, file.parts
+    assert len(_facts(file).ledgers) == 1
+
+
+def test_a_ledger_that_nobody_trusts_counts_for_nothing_and_is_told() -> None:
+    chain = plain_letter()
+    content = evidence(chain, anchors=[anchor_of(chain)])
+    bundle = trust(profile("another"))
+    file = _judged(content, bundle=bundle)
+    assert file.indication is Indication.PASSED
+    assert [one.strength for one in _facts(file).ledgers] == ["unknown"]
+    assert file.existed_no_later_than is None
+    given = _judged(content, bundle=bundle, ledgers=[profile()])
+    assert [one.strength for one in _facts(given).ledgers] == ["proven"]
+    assert given.existed_no_later_than is not None
+
+
+def test_the_tolerance_of_the_profile_is_added() -> None:
+    chain = plain_letter()
+    file = _judged(evidence(chain, anchors=[anchor_of(chain)]), ledgers=[profile(tolerance_s=60)])
+    assert file.existed_no_later_than is not None
+    assert file.existed_no_later_than.time_us == microseconds(STAMPED) + 61_000_000
+
+
+def test_a_ledger_s_class_that_the_bundle_does_not_accept_tells_no_time() -> None:
+    chain = plain_letter()
+    world = replace(anchored_world(), time=TimeRules(accepted=["tsa"]))
+    file = _judged(evidence(chain, anchors=[anchor_of(chain)]), bundle=world.trust(ledgers=[entry(profile())]))
+    assert file.indication is Indication.PASSED
+    assert file.existed_no_later_than is None
+    assert [one.strength for one in _facts(file).ledgers] == ["proven"]
+
+
+def test_a_ledger_that_contradicts_the_event_leaves_it_undecided() -> None:
+    chain = plain_letter()
+    early = STAMPED - timedelta(days=1)
+    file = _judged(evidence(chain, anchors=[anchor_of(chain, when=early)]))
+    assert file.indication is Indication.INDETERMINATE
+    assert SubIndication.TIMESTAMP_ORDER_FAILURE in file.sub_indications
+
+
+def _foreign(chain: Any) -> tuple[str, int, bytes]:
+    other = certify("Other CA", ca=True)
+    return anchor_of(chain, unit=time_stamper("Other unit", other), ca=other)
+
+
+def _of_another_head(chain: Any) -> tuple[str, int, bytes]:
+    note = box_log().checkpoint([*box_log().entries, b"another leaf"], [])
+    return anchor_of(chain, of=receipt(note))
+
+
+def _of_another_letter(chain: Any) -> tuple[str, int, bytes]:
+    return anchor_of(plain_letter(4)[:3])
+
+
+@pytest.mark.parametrize(
+    ("make", "indication", "sub_indication", "words"),
+    [
+        (_foreign, Indication.INDETERMINATE, SubIndication.NO_POE, "stamp_foreign_authority"),
+        (_of_another_head, Indication.FAILED, SubIndication.HASH_FAILURE, "other_checkpoint"),
+        (lambda chain: anchor_of(chain, tails=["0001"]), Indication.FAILED, SubIndication.HASH_FAILURE, "other events"),
+        (
+            lambda chain: anchor_of(chain, tails=["0001", "0002", "0003"]),
+            Indication.FAILED, SubIndication.HASH_FAILURE, "does not lead",
+        ),
+        (lambda chain: (LEDGER, 7, anchor_of(chain)[2]), Indication.FAILED, SubIndication.FORMAT_FAILURE, "name"),
+        (lambda chain: ("other", 6, anchor_of(chain)[2]), Indication.FAILED, SubIndication.FORMAT_FAILURE, "name"),
+        (
+            lambda chain: (LEDGER, 6, anchor_of(chain)[2][:-1]),
+            Indication.FAILED, SubIndication.FORMAT_FAILURE, "Malformed",
+        ),
+    ],
+)  # fmt: skip
+def test_each_wrong_anchor_is_refused_for_its_own_reason(
+    make: Any, indication: Indication, sub_indication: SubIndication, words: str
+) -> None:
+    chain = plain_letter()
+    ledger, size, encoded = make(chain)
+    content = _replaced(evidence(chain), f"META-INF/anchor-{ledger}-{size}.json", encoded)
+    file = _judged(content)
+    assert file.indication is indication, file.parts
+    assert sub_indication in file.sub_indications
+    assert words in str([check.text for part in file.parts for check in part.checks])
+    assert file.existed_no_later_than is None
+
+
+def test_an_anchor_of_a_log_that_is_not_trusted_shows_nothing() -> None:
+    chain = plain_letter()
+    world, _ = surroundings()
+    file = _judged(evidence(chain, anchors=[anchor_of(chain)]), bundle=world.trust(), ledgers=[profile()])
+    assert file.indication is Indication.INDETERMINATE
+    assert SubIndication.NO_CERTIFICATE_CHAIN_FOUND in file.sub_indications
+    assert _facts(file).ledgers == []
+
+
+def test_more_anchors_than_a_box_gives_refute_the_file() -> None:
+    chain = plain_letter()
+    content = evidence(chain, anchors=[(LEDGER, size, b"{}") for size in range(1, 34)])
+    assert _judged(content).indication is Indication.FAILED
+
+
+def test_the_report_names_the_ledger_for_people_in_both_languages() -> None:
+    chain = plain_letter()
+    report = verify(
+        [NamedBytes("letter.asice", evidence(chain, anchors=[anchor_of(chain)]))], trust(), now_us=microseconds(NOW)
+    )
+    english, chinese = (report_page(report, language).decode() for language in ("en", "zh-Hans"))
+    assert "Ledgers" in english
+    assert "proven" in english
+    assert "账本" in chinese
+    assert "已证明" in chinese

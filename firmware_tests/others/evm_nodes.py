@@ -1,0 +1,181 @@
+"""Nodes of EVM chains: anvil, and a chain with Clique seals whose signers are processes (npm/clique-node.mjs)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import coincurve
+import httpx
+from Crypto.Hash import keccak
+
+_NPM = Path(__file__).parent / "npm"
+_START_SECONDS = 30.0
+ETHER = 10**18
+
+
+class RpcError(Exception):
+    """A node answered with an error."""
+
+
+class Node:
+    """A node, spoken to as any client would."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self._process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self._http = httpx.Client(timeout=30)
+
+    def __call__(self, method: str, *params: Any) -> Any:
+        """The result of a method. Raises RpcError."""
+        call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = self._http.post(self.url, json=call).json()
+        if "error" in answer:
+            raise RpcError(answer["error"]["message"])
+        return answer["result"]
+
+    def mined(self, transaction: str) -> dict[str, Any]:
+        """The receipt of a transaction, once the node tells it."""
+        for _ in range(500):
+            receipt = self("eth_getTransactionReceipt", transaction)
+            if receipt is not None:
+                assert isinstance(receipt, dict)
+                return receipt
+            time.sleep(0.01)
+        raise AssertionError(f"{transaction} is in no block")
+
+    def stop(self) -> None:
+        """Kill it, as a power cut does."""
+        self._http.close()
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def _started(command: Sequence[str], cwd: Path | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+class Anvil(Node):
+    """anvil on a free port. It mines each transaction at once unless `options` say otherwise."""
+
+    def __init__(self, *options: str) -> None:
+        program = _NPM / "node_modules" / ".bin" / "anvil"
+        if not program.exists():
+            raise FileNotFoundError("run: make var/setup/npm")
+        process = _started([str(program), "--port", "0", *options])
+        assert process.stdout is not None
+        heard = ""
+        for line in process.stdout:
+            heard += line
+            if line.startswith("Listening on "):
+                super().__init__(process, int(line.rpartition(":")[2]))
+                return
+        raise AssertionError(heard)
+
+
+def account_of(key: bytes) -> str:
+    """The address of a private key on secp256k1, as nodes write it."""
+    public = coincurve.PrivateKey(key).public_key.format(compressed=False)
+    return "0x" + keccak.new(digest_bits=256, data=public[1:]).digest()[-20:].hex()
+
+
+def signer_key(number: int) -> bytes:
+    """The key of a signer of test chains: known to everybody."""
+    return (0x5160_0000 + number).to_bytes(32, "big")
+
+
+class CliqueNode(Node):
+    """One node of a chain with Clique seals."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, Any]) -> None:
+        if not (_NPM / "node_modules" / "@ethereumjs").exists():
+            raise FileNotFoundError("run: make var/setup/npm")
+        path = directory / f"node-{time.monotonic_ns()}.json"
+        path.write_text(json.dumps(settings))
+        process = _started(["node", "clique-node.mjs", str(path)], _NPM)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith('{"port"'), line + process.stdout.read()
+        said = json.loads(line)
+        self.genesis: str = said["genesis"]
+        super().__init__(process, said["port"])
+
+    def seal(self, count: int = 1) -> None:
+        """Seal blocks by command."""
+        for _ in range(count):
+            self("test_seal")
+
+    @property
+    def height(self) -> int:
+        return int(self("eth_blockNumber"), 16)
+
+
+class CliqueChain:
+    """A chain of some signers, each a process of its own, all peers of each other."""
+
+    def __init__(
+        self,
+        directory: Path,
+        funded: Sequence[str],
+        *,
+        signers: int = 3,
+        chain_id: int = 61_337,
+        by_itself: bool = False,
+        hardfork: str = "london",
+        timestamp: int | None = None,
+    ) -> None:
+        """`funded`: accounts with 1,000 ether each. `by_itself`: a block a second; else blocks are sealed by command,
+        and their times run ahead of the clock by a second each, from an hour ago on."""
+        self._directory = directory
+        self._made: list[CliqueNode] = []
+        self.keys = [signer_key(number) for number in range(signers)]
+        self.signers = sorted(account_of(key) for key in self.keys)
+        self._settings: dict[str, Any] = {
+            "chainId": chain_id,
+            "signers": self.signers,
+            "alloc": {account: str(1000 * ETHER) for account in funded},
+            "period": 1,
+            "hardfork": hardfork,
+            "timestamp": int(time.time()) - 3_600 if timestamp is None else timestamp,
+            "sealing": "period" if by_itself else "command",
+        }
+        self.chain_id = chain_id
+        self.nodes = [self.node(key) for key in self.keys]
+        self.join(*self.nodes)
+
+    def node(self, key: bytes | None = None) -> CliqueNode:
+        """A further node, with nobody as its peer: of this signer, or of none."""
+        made = CliqueNode(self._directory, {**self._settings, **({"key": "0x" + key.hex()} if key else {})})
+        self._made.append(made)
+        return made
+
+    @property
+    def genesis(self) -> bytes:
+        return bytes.fromhex(self.nodes[0].genesis[2:])
+
+    def join(self, *nodes: CliqueNode) -> None:
+        """These have each other as peers, and nobody else."""
+        for _ in range(2):  # the first to hear of the others did not yet have what they hear of each other
+            for node in nodes:
+                node("test_peers", [other.url for other in nodes if other is not node])
+
+    def seal(self, count: int = 1, nodes: Sequence[CliqueNode] | None = None) -> None:
+        """Seal blocks by command, each by a signer of these nodes that may."""
+        among = self.nodes if nodes is None else nodes
+        for _ in range(count):
+            for node in sorted(among, key=lambda one: not one("test_may_seal", True)):
+                if node("test_may_seal", False):
+                    node.seal()
+                    break
+            else:
+                raise AssertionError("none of the signers may seal")
+
+    def stop(self) -> None:
+        for node in self._made:
+            node.stop()
