@@ -283,6 +283,7 @@ PURPOSES: Final = {
     "authority": _("Certificates"),
     "ocsp": _("Certificate status"),
     "release": _("Opening of veiled values"),
+    "account": _("Ledger account"),
 }
 NEXT: Final = {
     "rotate": _("Rotate"),
