@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import hsm
 from appliance.anchors import commitment_of
 from appliance.box.home import Home
-from appliance.box.ledgers import account_of
+from appliance.box.ledgers import AccountSettings, account_of
 from appliance.box.settings import BoxSettings
 from appliance.box.users import assign
 from appliance.calls.server import CallServer

@@ -140,7 +140,7 @@ class FabricLedger:
 
     async def _propose(self, work: Work, memory: Memory) -> Progress:
         nonce, moment = secrets.token_bytes(NONCE_BYTES), self._clock_us()
-        certificate = (self._home / self._settings.certificate).read_bytes()
+        certificate = self._certificate()
         part = FabricProposal(nonce=nonce, time_us=moment)
         signed = await self._desk.sign(self._request(work, certificate, part))
         made = Memory(
@@ -233,7 +233,7 @@ class FabricLedger:
         return self._submitted(replace(memory, denials=memory.denials + 1), cause, 0.0)
 
     async def _ask_for_block(self, work: Work, memory: Memory) -> Progress:
-        certificate = (self._home / self._settings.certificate).read_bytes()
+        certificate = self._certificate()
         nonce = secrets.token_bytes(NONCE_BYTES)
         part = FabricBlock(nonce=nonce, time_us=self._clock_us(), transaction=memory.transaction)
         query = await self._desk.sign(self._request(work, certificate, part))
@@ -267,6 +267,13 @@ class FabricLedger:
         proof = write_proof(block, place_of(block, memory.transaction))
         judge(proof, work.commitment, self._rules)
         return Receipt(checkpoint=work.checkpoint.decode(), ledger=self.name, proof=msgspec.Raw(proof), type="fabric")
+
+    def _certificate(self) -> bytes:
+        """Read anew each time, so that a renewed one needs no restart. Raises LedgerUnavailable."""
+        try:
+            return (self._home / self._settings.certificate).read_bytes()
+        except OSError as error:
+            raise LedgerUnavailable(f"{self._settings.certificate}: {error.strerror}") from None
 
     def _submitted(self, memory: Memory, cause: str, again_s: float) -> Progress:
         return Progress(State.SUBMITTED, cause, write_memory(memory), again_s)
