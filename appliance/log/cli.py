@@ -35,7 +35,7 @@ from appliance.log.repair import LogRepair, next_steps
 from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.sources import deleted_records, open_records
 from appliance.log.witnesses import WitnessPolicy
-from appliance.monitor.cli import watch
+from appliance.monitor.cli import fork, watch
 from appliance.recorder.messages import BOX_LOG
 
 EXIT_SOUND, EXIT_DAMAGED, EXIT_UNUSABLE = 0, 1, 2
@@ -49,6 +49,7 @@ def log() -> None:
 
 
 log.add_command(watch)
+log.add_command(fork)
 
 
 @log.command()
