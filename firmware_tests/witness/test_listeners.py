@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from appliance.log import VerifierKey, parse_note, verified_by
 from appliance.log.note import COSIGNATURE_V1
 from appliance.witness.texts import LANGUAGES
+from firmware_tests.running import wait_until
 from firmware_tests.witness.logs import TestLog
 from firmware_tests.witness.running import RunningWitness, log_table
 from hsm.keys import generate_key_pair
@@ -111,7 +112,7 @@ def connect(witness: RunningWitness) -> socket.socket:
 
 SHORT_TIMES = """
 from appliance.api import request_reader
-request_reader.HEAD_SECONDS = request_reader.BODY_SECONDS = request_reader.IDLE_SECONDS = 0.5
+request_reader.HEAD_SECONDS = request_reader.BODY_SECONDS = request_reader.IDLE_SECONDS = 2.0
 request_reader.BODY_BYTES_A_SECOND = 1 << 20
 """
 
@@ -129,7 +130,7 @@ def test_slow_peers_are_cut_off_and_hold_up_nobody(witness: RunningWitness, log:
     assert silent.recv(100) == b""
     assert halfway.recv(100).startswith(b"HTTP/1.1 408 ")
     assert dripping.recv(100).startswith(b"HTTP/1.1 408 ")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
     for one in (silent, halfway, dripping):
         one.close()
 
@@ -153,14 +154,13 @@ def test_no_more_connections_than_it_takes(witness: RunningWitness, log: TestLog
     with connect(witness) as fifth, contextlib.suppress(ConnectionResetError):
         assert fifth.recv(10) == b""
     held.pop().close()
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            assert witness.add(log.request(0)).status_code == 200
-            break
-        except httpx.RequestError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+
+    def taken() -> bool:
+        with contextlib.suppress(httpx.RequestError):
+            return witness.add(log.request(0)).status_code == 200
+        return False
+
+    wait_until(taken, 20, "a place")
     for one in held:
         one.close()
 
@@ -235,7 +235,8 @@ def test_what_programs_see(running: RunningWitness, log: TestLog) -> None:
     assert running.add(log.request(0)).status_code == 200
     assert running.add(log.request(3)).status_code == 409
     assert running.add(b"x").status_code == 400
-    time.sleep(1.1)  # an overview is shown again for a second
+    # An overview is shown again as it is for a second.
+    wait_until(lambda: running.look("/logs.json").json()["logs"][0]["refusals"], 20, "the next overview")
     seen = running.look("/logs.json").json()
     (one,) = seen["logs"]
     assert seen["format"] == "cinnabar-witness-view/1"
@@ -255,9 +256,9 @@ def test_a_log_that_says_nothing_is_shown_as_silent(witness: RunningWitness, log
     witness.configure([log_table(log) + "silent_after_s = 1\n"])
     witness.start()
     assert witness.add(log.request(0)).status_code == 200
-    deadline = time.monotonic() + 15
-    while json.loads(witness.command("show", "--json").stdout)["logs"][0]["state"] != "silent":
-        assert time.monotonic() < deadline
+    wait_until(
+        lambda: json.loads(witness.command("show", "--json").stdout)["logs"][0]["state"] == "silent", 60, "silence"
+    )
     assert witness.look("/health").status_code == 200
 
 
