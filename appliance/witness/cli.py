@@ -140,7 +140,8 @@ def show(home: Path, as_json: bool) -> None:
 def _view(settings: WitnessSettings) -> Overview:
     followed, now = read_followed(settings.follow_report), time.time()
     with contextlib.closing(Store.open(settings.state_directory, read_only=True)) as state:
-        remembered, counts, forks, keys = state.remembered(), state.cosigned(), state.forks(), state.keys
+        remembered, counts, keys = state.remembered(), state.cosigned(), state.keys
+        forks, decisions = state.forks(), state.decisions()
     logs = []
     for one in settings.logs:
         origin = one.known.origin
@@ -149,20 +150,23 @@ def _view(settings: WitnessSettings) -> Overview:
             refused = ("state-lost", int(now))
         seen = Seen(cosigned=counts.get(origin, 0))
         logs.append(log_view(one, head, refused, seen, followed.get(origin), now))
-    return overview(settings.title, keys, logs, forks)
+    return overview(settings.title, keys, logs, forks, decisions)
 
 
 def _print(view: Overview) -> None:
     for key in view.keys:
         click.echo(f"key  {escape(key)}")
-    for one in view.logs:
-        size = "no head yet" if one.size is None else f"{one.size:,} entries, cosigned {one.time}"
-        click.echo(f"{one.state:<10} {escape(one.title)}: {size}")
-        if one.published is not None and one.published.found != "cosigned":
-            click.echo(f"           published: {one.published.found} ({escape(one.published.detail)})")
+    for log in view.logs:
+        size = "no head yet" if log.size is None else f"{log.size:,} entries, cosigned {log.time}"
+        click.echo(f"{log.state:<10} {escape(log.title)}: {size}")
+        if log.published is not None and log.published.found != "cosigned":
+            click.echo(f"           published: {log.published.found} ({escape(log.published.detail)})")
     for fork in view.forks:
         decided = "open" if fork.decided is None else f"decided {fork.decided}: {escape(fork.reason or '')}"
         click.echo(f"FORK {fork.number} of {escape(fork.origin)}, found {fork.found}, {decided}")
+    for one in view.decisions:
+        size = "a new log" if one.size is None else f"goes on from {one.size:,} entries"
+        click.echo(f"DECIDED {one.time} {escape(one.origin)} {size}: {escape(one.reason)}")
 
 
 @witness.command("enter-checkpoint")

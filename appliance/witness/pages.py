@@ -31,6 +31,7 @@ def index_page(view: Overview, language: Language) -> bytes:
         *(_log_row(one, language) for one in view.logs),
         "</table>",
         _forks(view, language),
+        _decisions(view, language),
         f"<h2>{say(language, 'Keys of this witness')}</h2>",
         *(f"<p><code>{_text(key)}</code></p>" for key in view.keys),
         f'<p><a href="/logs.json">{say(language, "As JSON")}</a></p>',
@@ -91,6 +92,17 @@ def _forks(view: Overview, language: Language) -> str:
         for fork in view.forks
     )
     return f"{heading}{_table(language, ('Log', 'Found', 'Decided', 'evidence'), ())}{rows}</table>"
+
+
+def _decisions(view: Overview, language: Language) -> str:
+    if not view.decisions:
+        return ""
+    rows = "".join(
+        f"<tr><td>{_text(one.origin)}</td><td>{_text(one.time)}</td>{_number(one.size)}<td>{_text(one.reason)}</td></tr>"
+        for one in view.decisions
+    )
+    headings = ("Log", "Decided", "Entries", "Reason")
+    return f"<h2>{say(language, 'Decisions')}</h2>{_table(language, headings, (2,))}{rows}</table>"
 
 
 def _table(language: Language, headings: Iterable[str], numbers: Sequence[int]) -> str:

@@ -169,6 +169,11 @@ def test_a_fork_is_refused_loudly_until_a_person_decides(
     assert running.add(log.request(7)).status_code == 200
     (fork,) = running.look("/logs.json").json()["forks"]
     assert fork["reason"] == "the other one was a test"
+    (decision,) = running.look("/logs.json").json()["decisions"]
+    assert (decision["size"], decision["reason"]) == (7, "the other one was a test")
+    assert "the other one was a test" in running.command("show").stdout
+    for language in ("en", "zh-Hans"):
+        assert running.look(f"/?language={language}").text.count("the other one was a test") == 2
     assert running.look("/health").status_code == 200
 
 
@@ -202,7 +207,14 @@ def test_without_its_state_it_cosigns_nothing(running: RunningWitness, log: Test
     file.write_bytes(log.note(3).replace(b"alfa", b"beta"))
     assert running.command("enter-checkpoint", str(file), "--reason", "x").returncode == 2
     file.write_bytes(head)
-    assert running.command("enter-checkpoint", str(file), "--reason", "the disk was lost").returncode == 0
+    # Of several the largest counts; two of one size that differ are a fork, and none is taken.
+    older, rival = tmp_path / "older", tmp_path / "rival"
+    older.write_bytes(log.note(4))
+    rival.write_bytes(log.fork(2, 7).note())
+    both = running.command("enter-checkpoint", str(file), str(rival), "--reason", "x")
+    assert both.returncode == 2
+    assert "keep both" in both.stderr
+    assert running.command("enter-checkpoint", str(older), str(file), "--reason", "the disk was lost").returncode == 0
     running.start()
     assert running.add(log.request(0, 3)).text == "9\n"
     assert running.add(log.request(9)).status_code == 200
