@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from appliance.log import VerifierKey, parse_note, verified_by
 from appliance.log.note import COSIGNATURE_V1
 from appliance.witness.texts import LANGUAGES
+from firmware_tests.docs.pages import ROOT
 from firmware_tests.running import wait_until
 from firmware_tests.witness.logs import TestLog
 from firmware_tests.witness.running import RunningWitness, log_table
@@ -247,6 +248,9 @@ def test_what_programs_see(running: RunningWitness, log: TestLog) -> None:
     assert verified_by(parse_note(head), [log.verifier, running.verifier]) == [log.verifier, running.verifier]
     assert running.look("/health").json() == {"status": "sound"}
     metrics = running.look("/metrics").text
+    page = (ROOT / "docs" / "witness.md").read_text()
+    described = {name.removesuffix("_total") for name in re.findall(r"^# TYPE (\w+)", metrics, re.MULTILINE)}
+    assert {name.removesuffix("_total") for name in re.findall(r"`(cinnabar_witness_\w+)`", page)} == described
     assert 'cinnabar_witness_size{origin="log.example/rehearsal/alfa"} 7.0' in metrics
     assert 'cinnabar_witness_answers_total{listener="submission",status="200"} 1.0' in metrics
     assert "cinnabar_witness_unknown_total 1.0" in metrics
@@ -260,6 +264,20 @@ def test_a_log_that_says_nothing_is_shown_as_silent(witness: RunningWitness, log
         lambda: json.loads(witness.command("show", "--json").stdout)["logs"][0]["state"] == "silent", 60, "silence"
     )
     assert witness.look("/health").status_code == 200
+
+
+def test_journal_lines_in_the_page_are_journal_lines() -> None:
+    table = (ROOT / "docs" / "witness.md").read_text().partition("| Journal line |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z-]+)`", "\n".join(line.partition(" | ")[0] for line in table.splitlines())))
+    sources = "\n".join(path.read_text() for path in (ROOT / "appliance" / "witness").glob("*.py"))
+    told = set(re.findall(r"log\.(?:info|warning|error|critical|exception)\(\s*\"([a-z-]+)\"", sources))
+    assert named == told - {"request-failed", "log-cosigned"}
+
+
+def test_the_process_with_the_key_asks_nobody() -> None:
+    program = "import sys, appliance.witness.process\nprint({'httpx', 'httpcore', 'requests'} & sys.modules.keys())"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert shown.stdout == "set()\n"
 
 
 def test_it_needs_no_part_of_a_box() -> None:
@@ -285,7 +303,6 @@ sys.meta_path.insert(0, Missing())
 
 def test_it_runs_with_the_witness_extra_alone(witness: RunningWitness, log: TestLog) -> None:
     """What the other extras bring, and what only a box has, is not there."""
-    from firmware_tests.docs.pages import ROOT
     from firmware_tests.witness.running import python_with
 
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
