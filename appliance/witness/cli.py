@@ -15,7 +15,7 @@ import msgspec
 
 from appliance.errors import CinnabarError
 from appliance.log.checkpoint import Checkpoint
-from appliance.log.note import parse_note
+from appliance.log.note import VerifierKey, parse_note
 from appliance.quoting import escape
 from appliance.witness.copies import alone, open_states
 from appliance.witness.entering import enter, enter_new, largest
@@ -24,6 +24,7 @@ from appliance.witness.keys import open_keys
 from appliance.witness.making import make_copy, make_state, make_witness
 from appliance.witness.overview import Overview, Seen, log_view, overview, read_followed
 from appliance.witness.settings import FILE, WatchedLog, WitnessSettings, read_witness_settings
+from appliance.witness.standing import standing
 from appliance.witness.state import Store
 
 EXIT_SOUND, EXIT_REFUSING, EXIT_UNUSABLE = 0, 1, 2
@@ -142,12 +143,11 @@ def _view(settings: WitnessSettings) -> Overview:
     with contextlib.closing(Store.open(settings.state_directory, read_only=True)) as state:
         remembered, counts, keys = state.remembered(), state.cosigned(), state.keys
         forks, decisions = state.forks(), state.decisions()
+    ours = [VerifierKey.parse(key) for key in keys]
     logs = []
     for one in settings.logs:
         origin = one.known.origin
-        head, refused = remembered.heads.get(origin), remembered.refused.get(origin)
-        if head is None and refused is None and remembered.after_loss and origin not in remembered.new:
-            refused = ("state-lost", int(now))
+        head, refused, _ = standing(one, remembered, ours, int(now))
         seen = Seen(cosigned=counts.get(origin, 0))
         logs.append(log_view(one, head, refused, seen, followed.get(origin), now))
     return overview(settings.title, keys, logs, forks, decisions)

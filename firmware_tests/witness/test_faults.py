@@ -305,6 +305,14 @@ def test_a_flipped_bit_in_the_state_is_found(running: RunningWitness, log: TestL
     assert only_log(running)["state"] == "state-lost"
     assert running.add(log.request(3)).status_code == 503
     assert "head-not-believed" in running.said()
+    assert json.loads(running.command("show", "--json").stdout)["logs"][0]["state"] == "state-lost"
+    running.stop()
+    head = running.home / "head"
+    head.write_bytes(log.note())
+    entered = running.command("enter-checkpoint", str(head), "--reason", "a bit of the disk")
+    assert entered.returncode == 0, entered.stderr
+    running.start()
+    assert running.add(log.request(7)).status_code == 200
 
 
 @pytest.fixture
