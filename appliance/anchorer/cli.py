@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from appliance.anchorer.bitcoin import cli as bitcoin
 from appliance.anchorer.client import AnchorerClient
 from appliance.anchorer.views import AnchorView
 from appliance.anchors import AnchorRefused, commitment_of, judge, read_profile, read_receipt
@@ -118,6 +119,10 @@ def verify(receipt: Path, profile: Path) -> None:
     for one in found.notes:
         click.echo(f"  {escape(one)}")
     sys.exit(0 if found.strength == "proven" else 2)
+
+
+anchor_group.add_command(bitcoin.ots)
+anchor_group.add_command(bitcoin.txoutproof)
 
 
 def _line(anchor: AnchorView) -> str:
