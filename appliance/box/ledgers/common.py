@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 
 class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
     """Of each ledger, whatever its type."""
+
+    caveat: ClassVar[str] = ""
+    """What is to be said wherever a ledger of the type is shown; of the type, not of box.json."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")]
     """What receipts and profiles call it; unique on the box."""
@@ -31,6 +34,8 @@ class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account of a chain: a key on secp256k1 in a token, which signs that chain's transactions and nothing else."""
 
+    curve: ClassVar[Literal["secp256k1", "secp256r1"]] = "secp256k1"
+    """SEC 2's name; of the type, not of box.json."""
     token: str
     """Name of a token of box.json."""
     key_uri: str
@@ -38,3 +43,9 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     transactions_per_hour: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 120
     """Most transactions that are signed with it in an hour, whatever is asked: with the highest fee of one, what can be
     lost to an anchorer that was taken over, until somebody looks."""
+
+
+def account_of(ledger: LedgerCommon) -> AccountSettings | None:
+    """The chain account of a ledger, where its type has one."""
+    account = getattr(ledger, "account", None)
+    return account if isinstance(account, AccountSettings) else None
