@@ -11,6 +11,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from appliance.anchorer.bitcoin import cli as bitcoin
 from appliance.anchorer.client import AnchorerClient
 from appliance.anchorer.desk_client import DeskConnection
 from appliance.anchorer.views import AnchorView
@@ -134,6 +135,10 @@ def verify(receipt: Path, profile: Path) -> None:
     for one in found.notes:
         click.echo(f"  {escape(one)}")
     sys.exit(0 if found.strength == "proven" else 2)
+
+
+anchor_group.add_command(bitcoin.ots)
+anchor_group.add_command(bitcoin.txoutproof)
 
 
 def _line(anchor: AnchorView) -> str:

@@ -6,8 +6,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,14 +52,9 @@ def nodes(tmp_path: Path) -> Iterator[list[LitecoinNode]]:
 def anchoring(open_directory: Path, nodes: list[LitecoinNode]) -> Iterator[RunningBox]:
     """A box with that chain as its ledger, its account not yet paid."""
     box = RunningBox(open_directory / "anchoring")
-    box.provision()
-    subprocess.run(
-        (sys.executable, "-m", "firmware_tests.scenarios.make_account", str(box.home.root), "ltc-account"),
-        check=True,
-        timeout=60,
-    )
+    box.provision("--account", "ltc-account")
     place = box.home.root / "ledgers"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     (place / "ledger-ltc.json").write_bytes(write_profile(PROFILE))
     (place / "ltc-password").write_bytes(nodes[0].cookie.read_bytes())
     ledger = BitcoinLedgerSettings(

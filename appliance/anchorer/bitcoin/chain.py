@@ -93,6 +93,8 @@ class Chain:
     async def follow(self, since: int, watched: Collection[bytes]) -> None:
         """Take in blocks from height `since` on; after BLOCKS_A_STEP of them the next call goes on. Raises
         LedgerUnavailable."""
+        if self._blocks and min(self._blocks) > since:
+            self._blocks.clear()
         for height in [height for height in self._blocks if height < since]:
             del self._blocks[height]
         while (

@@ -69,6 +69,8 @@ class BitcoinLedger:
         """A node that no longer has a block as deep as finality is not followed: it was swapped, or the chain has left
         what was final, and a person decides which is true (docs/anchors-bitcoin.md). Raises OtherChain."""
         for point in {one.seen for one in anchors if one.seen is not None}:
+            if self._chain.node_height < point.height:
+                raise LedgerUnavailable(f"the node is behind, at block {self._chain.node_height} of {point.height}")
             if not await self._chain.has(point):
                 raise OtherChain(f"the node's chain no longer has block {point.height} ({shown(point.hash)})")
         deep = await self._chain.point(self._chain.node_height - self._rules.depth)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import ssl
 from decimal import Decimal, InvalidOperation
@@ -196,9 +197,10 @@ class Node:
         pool, network = await self._call("getmempoolinfo"), await self._call("getnetworkinfo")
         asked = [_member("getmempoolinfo", pool, "mempoolminfee"), _member("getnetworkinfo", network, "relayfee")]
         more = _amount("getnetworkinfo", _member("getnetworkinfo", network, "incrementalfee"))
-        estimate = await self._call("estimatesmartfee", 6)
-        if isinstance(estimate, dict) and "feerate" in estimate:
-            asked.append(estimate["feerate"])
+        with contextlib.suppress(NodeRefused):  # a node that relays no transactions of others estimates nothing
+            estimate = await self._call("estimatesmartfee", 6)
+            if isinstance(estimate, dict) and "feerate" in estimate:
+                asked.append(estimate["feerate"])
         return max(_amount("fee", one) for one in asked), more
 
 

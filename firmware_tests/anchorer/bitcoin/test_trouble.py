@@ -3,6 +3,7 @@ behind, nodes that stop, lag, or are another one than before. Each head is ancho
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -261,6 +262,24 @@ def test_a_node_swapped_for_one_on_a_fork_is_not_followed_until_a_person_says_so
     node.start()
     assert node.rpc == rpc
     stage.until(lambda: stage.state(number) is State.FINAL, node.mine)
+    assert once(node, stage)
+
+
+def test_a_node_that_begins_anew_is_waited_for(
+    node: LitecoinNode, peers: tuple[LitecoinNode, LitecoinNode], stage: Stage
+) -> None:
+    """Its blocks are fetched again: until it has what was final before, it is behind, and not on another chain."""
+    number = stage.due()
+    stage.until(lambda: stage.state(number) is State.MINED, node.mine)
+    node.join(*peers)
+    node.stop()
+    shutil.rmtree(node.directory / "regtest")
+    node.start()
+    with pytest.raises(LedgerUnavailable, match="behind") as told:
+        stage.step()
+    assert not isinstance(told.value, OtherChain)
+    node.join(*peers)
+    stage.until(lambda: stage.state(number) is State.FINAL, peers[0].mine)
     assert once(node, stage)
 
 
