@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from appliance.anchorer.account_cli import account
 from appliance.anchorer.client import AnchorerClient
 from appliance.anchorer.views import AnchorView
 from appliance.anchors import AnchorRefused, commitment_of, judge, read_profile, read_receipt
@@ -29,6 +30,9 @@ def _socket(home: Home) -> Path:
 @click.group("anchor")
 def anchor_group() -> None:
     """Heads of the box's log on outside ledgers (docs/anchors.md)."""
+
+
+anchor_group.add_command(account)
 
 
 @anchor_group.command("list")
