@@ -32,5 +32,10 @@ RENEWAL: Final[dict[str, str]] = {
         "{0} 列出了文件中没有的条目，或次序与文件不同。",
     "{0} names itself or its own record.": "{0} 列出了自身或其自己的记录。",
     "The file was renewed more often than one may be.": "文件的续期次数超过允许的次数。",
+    "Renewals": "续期",
+    "Hash": "哈希算法",
+    "Entries": "条目数",
+    "Said by": "声明方",
+    "Renewed at {0} under {1}, by {2}": "于 {0} 以 {1} 续期，依据{2}",
     "{0} with {1} bits": "{1} 位的 {0}",
 }  # fmt: skip

@@ -100,6 +100,11 @@ class _Printer:
         for name, value in rows:
             if value:
                 _line(self._console, f"  {self._text('{0}: ', self._text(name))}{value}")
+        for renewal in letter.renewals:
+            self._say(
+                "Renewed at {0} under {1}, by {2}", renewal.time or "?", renewal.hash, self._word(renewal.by) or "?",
+                indent="    ",
+            )  # fmt: skip
         for one in letter.events:
             move = f"  {self._text(one.move)} {one.amount}" if one.move else ""
             event, state = self._title(one.title, one.event), self._title(one.state_title, one.state)

@@ -169,6 +169,14 @@ class _Teller:
                 for one in letter.ledgers
             ]  # fmt: skip
             yield Block(form="table", rows=[[self._say(one) for one in columns], *rows])
+        if letter.renewals:
+            yield self._heading("Renewals")
+            head = [self._say(one) for one in ("Number", "Hash", "Entries", "Time", "Said by", "Verdict")]
+            rows = [
+                [str(one.number), one.hash, str(one.entries), one.time, self._word(one.by), one.indication.value]
+                for one in letter.renewals
+            ]
+            yield Block(form="table", rows=[head, *rows])
         if letter.court is not None:
             yield self._heading("Court package")
             yield Block(form="facts", rows=[[one.name, f"SHA-256 {one.sha256}"] for one in letter.court.parts])

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from rich.console import Console
 
 from appliance.asic import (
     EvidenceNotBuildable,
@@ -33,6 +34,9 @@ from appliance.asic.renewal import renewal_manifest
 from appliance.evidence import Indication, Report, SubIndication
 from appliance.evidence.bundle import AlgorithmEnd
 from appliance.evidence.held_letters import held_letter
+from appliance.evidence.language import Language
+from appliance.evidence.page import report_page
+from appliance.evidence.text import print_report
 from appliance.evidence_records import RenewalTree, hash_tree_renewal, parse_evidence_record, time_stamp_renewal
 from firmware_tests.evidence.letters import (
     Office,
@@ -95,6 +99,22 @@ def test_entries_are_added_and_none_is_altered() -> None:
     again = renewed(after, T0 + 2 * YEAR)
     assert list(read_container(again))[len(new) :] == list(renewal_names(2))
     assert judge(again).indication is PASSED
+
+
+@pytest.mark.parametrize("language", ["en", "zh-Hans"])
+def test_people_are_told_of_renewals(language: Language) -> None:
+    report = judge(renewed(once(), T0 + 2 * YEAR))
+    assert [(one.number, one.hash, one.time) for one in facts(report).renewals] == [
+        (1, "sha512", "2027-03-01 12:00:00 UTC"),
+        (2, "sha512", "2028-02-29 12:00:00 UTC"),
+    ]
+    page = report_page(report, language).decode()
+    for said in {"en": ("Renewals", "Entries"), "zh-Hans": ("续期", "条目数")}[language]:
+        assert said in page
+    assert "2028-02-29 12:00:00 UTC" in page
+    written = io.StringIO()
+    print_report(report, Console(file=written, width=200), language=language)
+    assert {"en": "Renewed at 2027-03-01", "zh-Hans": "于 2027-03-01"}[language] in written.getvalue()
 
 
 def test_who_else_has_seen_it_and_when() -> None:

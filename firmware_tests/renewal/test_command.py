@@ -127,8 +127,7 @@ def test_openssl_takes_the_token_of_a_renewal(box: RunningBox, tmp_path: Path) -
 def test_by_an_authority_at_an_address(box: RunningBox, tmp_path: Path) -> None:
     """The box's own listener for anybody (RFC 3161 over HTTP) stands for another authority."""
     files = stamped(box, tmp_path / "kept", 3)
-    unit = next(iter(json.loads(box.home.settings.read_text())["units"]))["name"]
-    url = f"http://{box.address('tsa')}/tsa/{unit}"
+    url = f"http://{box.address('tsa')}/tsa/demo-tsu-rsa"
     done = renew(box, tmp_path, "--to", "sha384", "--tsa", url, *(f"{path}.ers" for path in files))
     assert (done.returncode, done.stdout) == (0, "3 renewed, 0 not renewed\n"), done.stderr
 

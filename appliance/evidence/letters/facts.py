@@ -128,6 +128,21 @@ class CourtFact(msgspec.Struct, frozen=True, kw_only=True):
     indication: Indication
 
 
+class RenewalFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A record over the file as it was."""
+
+    number: int
+    hash: str
+    """Of its newest tree."""
+    entries: int
+    """Of the file, which it is over."""
+    time: str
+    """When its first time-stamp was made, by that one's word; empty: it holds for nothing."""
+    by: str
+    """Who says so."""
+    indication: Indication
+
+
 class LedgerFact(msgspec.Struct, frozen=True, kw_only=True):
     """An anchor: a ledger that holds a head of the box's log under which every event's record stands."""
 
@@ -174,6 +189,7 @@ class LetterFacts(msgspec.Struct, frozen=True, kw_only=True):
     title_chain: list[Holding]
     court: CourtFact | None = None
     ledgers: list[LedgerFact] = []
+    renewals: list[RenewalFact] = []
     """Anchors in the file."""
 
 

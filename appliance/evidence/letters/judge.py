@@ -222,6 +222,7 @@ class _Work:
             title_chain=holdings(self.line, kind),
             court=court,
             ledgers=self.anchored.facts,
+            renewals=self.archived.facts,
         )
 
     # --- one event ---------------------------------------------------------------------------------------------------

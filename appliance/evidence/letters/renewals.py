@@ -15,9 +15,11 @@ from appliance.asic.names import MOST_RENEWALS, RenewalNames, read_name, renewal
 from appliance.asic.renewal import RenewalManifest, read_renewal_manifest
 from appliance.der import DerError
 from appliance.evidence import archives
+from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.items import Shown
+from appliance.evidence.letters.facts import RenewalFact
 from appliance.evidence.signatures import digest
 from appliance.evidence.stamps import JudgedStamp
 from appliance.evidence.strength import Use
@@ -42,6 +44,7 @@ class Archived:
 
     _trusted: dict[str, Shown] = field(default_factory=dict)
     _outside: dict[str, Shown] = field(default_factory=dict)
+    facts: list[RenewalFact] = field(default_factory=list)
 
     def trusted(self, names: Iterable[str]) -> Shown | None:
         """By when all of these are shown, by anyone whom the trust bundle believes."""
@@ -130,6 +133,7 @@ def judge_renewals(
         return digests[name, hash_name]
 
     judged: list[tuple[str, Journal]] = []
+    first: dict[int, JudgedStamp] = {}
     for one in reversed(renewals):
         journal = Journal()
         judged.insert(0, (f"renewal {one.number} of the file", journal))
@@ -174,8 +178,23 @@ def judge_renewals(
         journal.complete()
         if journal.indication is Indication.PASSED:
             archived.keep(named, stamps, accepted)
+            first[one.number] = stamps[0]
     parts += judged
+    archived.facts += [
+        _fact(one, first.get(one.number), journal) for one, (_, journal) in zip(renewals, judged, strict=True)
+    ]
     return archived
+
+
+def _fact(one: Renewed, first: JudgedStamp | None, journal: Journal) -> RenewalFact:
+    return RenewalFact(
+        number=one.number,
+        hash=one.record.chains[-1][0].algorithm.name,
+        entries=len(one.manifest.references),
+        time="" if first is None else spoken(first.stamp.info.time_us),
+        by="" if first is None else f"a time-stamp by “{first.name}”",
+        indication=journal.indication,
+    )
 
 
 def _refuse(journal: Journal, text: str) -> None:
