@@ -388,6 +388,32 @@ def test_a_reorganisation_takes_an_anchor_back(anvil: Anvil, on_anvil: Place) ->
     driven(place, run)
 
 
+def test_a_reorganisation_takes_both_calls_of_an_anchor_back(anvil: Anvil, tmp_path: Path) -> None:
+    place = place_on_anvil(anvil, tmp_path, depth=8)
+    one = (1).to_bytes(32, "big")
+    voter = bytes.fromhex(account_of(place.key)[2:]).rjust(32, b"\0")
+    arguments = one + (64).to_bytes(32, "big") + one + voter
+    address = deploy(anvil, anvil("eth_accounts")[0], "VotedEvidence", arguments)
+    anvil("evm_setAutomine", False)
+    rules = ContractRules(address=address[2:].lower(), shape="evidence")
+    place = place.changed(contract=rules).ruled(contract=rules)
+
+    async def run(ledger: Driven) -> None:
+        anchor = ledger.anchor()
+        await ledger.until(lambda: anchor.state is State.MINED, lambda: anvil("evm_mine"))
+        memory = read_memory(anchor.memory)
+        both = [memory.earlier[0].hash, memory.newest.hash]
+        height = min(anvil.mined("0x" + name.hex())["blockNumber"] for name in both)
+        anvil("anvil_reorg", int(anvil("eth_blockNumber"), 16) - int(height, 16) + 1, [])
+        assert transactions_of(anvil, place) == 0
+        await ledger.until(lambda: anchor.state is State.FINAL, lambda: anvil("evm_mine"))
+        memory = read_memory(anchor.memory)
+        assert [memory.earlier[0].hash, memory.newest.hash] == both
+        assert transactions_of(anvil, place) == 2
+
+    driven(place, run)
+
+
 def test_a_call_that_would_fail_is_not_sent(anvil: Anvil, tmp_path: Path) -> None:
     place = place_on_anvil(anvil, tmp_path)
     one = (1).to_bytes(32, "big")
