@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class LetterDemo:
     run: Callable[..., str]
     refused: Callable[..., str]
     title: Callable[[str, str], None]
+    kept: dict[str, str] = field(default_factory=dict)
+    """Evidence files, each with its letter."""
 
     def install(self) -> None:
         """Put the demonstration's own kind beside the kinds that ship, before the box runs."""
@@ -62,9 +64,14 @@ class LetterDemo:
         self._bond()
         self._voucher()
 
+    def keep_evidence(self) -> None:
+        """One file a letter, with its witnesses' words and its ledgers' receipts."""
+        for name, letter in self.kept.items():
+            self.run("letter", "evidence", *self._home, letter, "--output", self._path(name))
+
     def _bond(self) -> None:
         self.title(
-            "6  A bid bond that nobody reads before the opening",
+            "A bid bond that nobody reads before the opening",
             "the bidder's name is encrypted to the box's HSM and to a bid code that the box has not",
         )
         opening = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=OPENING_S)
@@ -99,11 +106,11 @@ class LetterDemo:
         self._event(letter, "claim", {"claimed": money("500000.00"), "reason": "中标后未在规定期限内签订合同"})
         self._event(letter, "pay", {"paid": money("200000.00")})
         self._event(letter, "release", page=True)
-        self.run("letter", "evidence", *self._home, letter, "--output", self._path("bond.asice"))
+        self.kept["bond.asice"] = letter
 
     def _voucher(self) -> None:
         self.title(
-            "7  A credit voucher, split over three suppliers, financed once",
+            "A credit voucher, split over three suppliers, financed once",
             "the sum never changes; the same trade makes no second voucher, and no part is financed twice",
         )
         voucher: dict[str, Any] = {
@@ -132,7 +139,7 @@ class LetterDemo:
         given = ("--receipt", f"zhongdeng:RH-0000-0001={self.shown(receipt)}")
         self._event(first, "finance", {"rate": "0.0385"}, funder, given)
         self._event(first, "finance", {"rate": "0.0385"}, funder, given, type_=self.refused)
-        self.run("letter", "evidence", *self._home, first, "--output", self._path("voucher-part.asice"))
+        self.kept["voucher-part.asice"] = first
         self.run("letter", "list", *self._home)
 
     @property
