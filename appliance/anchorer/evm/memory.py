@@ -24,6 +24,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """When, in seconds since the epoch."""
     sent_s: float = 0.0
     """When it was first sent; 0: it was not, as far as is known."""
+    sent_at: int = 0
+    """The number of the newest block at that moment."""
 
     @cached_property
     def read(self) -> SignedTransaction:

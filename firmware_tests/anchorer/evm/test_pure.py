@@ -19,7 +19,7 @@ from appliance.anchors.evm.rules import ContractRules
 from appliance.anchors.evm.secp256k1 import address_of
 from appliance.anchors.evm.transactions import FeeMarketTransaction, LegacyTransaction, read_transaction
 from appliance.box.ledgers import LedgerSettings
-from appliance.box.ledgers.evm import EvmLedgerSettings
+from appliance.box.ledgers.evm import EvmEndpoint, EvmLedgerSettings
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.ledgers import RequestRefused
 from appliance.log.ledgers.evm import EvmRequest, EvmTransactions
@@ -194,3 +194,12 @@ def test_settings_that_cannot_be_meant_are_refused(member: str, value: object) -
     assert msgspec.convert(plain, LedgerSettings) == settings()
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({**plain, member: value}, LedgerSettings)
+
+
+def test_what_the_box_signs_in_with_is_named_once_for_its_owner() -> None:
+    endpoints = [
+        EvmEndpoint(url="https://a", token_file="secrets/a"),
+        EvmEndpoint(url="https://b", password_file="secrets/b"),
+        EvmEndpoint(url="https://c"),
+    ]
+    assert settings(endpoints=endpoints).secret_files == ["secrets/a", "secrets/b"]
