@@ -88,9 +88,10 @@ DIGESTS: dict[str, DigestAlgorithm] = {
         _digest("sha3-256", f"{_NIST_HASHES}.8", hashlib.sha3_256),
         _digest("sha3-384", f"{_NIST_HASHES}.9", hashlib.sha3_384),
         _digest("sha3-512", f"{_NIST_HASHES}.10", hashlib.sha3_512),
+        _digest("sm3", "1.2.156.10197.1.401", lambda data: hashlib.new("sm3", data)),
     )
 }
-"""Every digest by name. SHA-1 and SHA-224 are not among them."""
+"""Every digest by name. SHA-1 and SHA-224 are not among them. SM3 is GB/T 32905; no scheme below signs with it."""
 
 DIGESTS_BY_OID: dict[str, DigestAlgorithm] = {digest.oid: digest for digest in DIGESTS.values()}
 

@@ -16,6 +16,13 @@ from appliance.asic.manifest import (
     read_manifest,
 )
 from appliance.asic.names import ASIC_E, COURT_PARTS, COURT_RECORD, JSON_TYPE, EventNames, event_names
+from appliance.asic.renewal import (
+    RenewalManifest,
+    read_renewal_manifest,
+    renewal_manifest,
+    renewal_of,
+    renewed_container,
+)
 
 __all__ = [
     "ASIC_E",
@@ -33,6 +40,7 @@ __all__ = [
     "ManifestRefused",
     "OpenedRecord",
     "Reference",
+    "RenewalManifest",
     "Step",
     "court_manifest",
     "event_manifest",
@@ -42,5 +50,9 @@ __all__ = [
     "letter_container",
     "read_container",
     "read_manifest",
+    "read_renewal_manifest",
+    "renewal_manifest",
+    "renewal_of",
+    "renewed_container",
     "write_container",
 ]

@@ -20,7 +20,19 @@ from appliance.asic.names import COURT, SEAL_TYPE, event_tail, names_of
 
 _NAMESPACES = 'xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#"'
 _BEGIN = f'<?xml version="1.0" encoding="UTF-8"?>\n<asic:ASiCManifest {_NAMESPACES}>'
-_SHA256 = '"><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><ds:DigestValue>'
+_METHOD = '"><ds:DigestMethod Algorithm="'
+_VALUE = '"/><ds:DigestValue>'
+DIGEST_METHODS = {
+    "sha256": "http://www.w3.org/2001/04/xmlenc#sha256",
+    "sha384": "http://www.w3.org/2001/04/xmldsig-more#sha384",
+    "sha512": "http://www.w3.org/2001/04/xmlenc#sha512",
+    "sha3-256": "http://www.w3.org/2007/05/xmldsig-more#sha3-256",
+    "sha3-384": "http://www.w3.org/2007/05/xmldsig-more#sha3-384",
+    "sha3-512": "http://www.w3.org/2007/05/xmldsig-more#sha3-512",
+    "sm3": "urn:oid:1.2.156.10197.1.401",
+}
+"""RFC 9231, by the names of appliance.algorithms; SM3 has none there, so its object identifier stands (RFC 3061)."""
+_SHA256 = _METHOD + DIGEST_METHODS["sha256"] + _VALUE
 _NEXT = "</ds:DigestValue></asic:DataObjectReference>"
 _END = "</asic:ASiCManifest>\n"
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
@@ -40,7 +52,7 @@ class Reference(NamedTuple):
     name: str
     media_type: str
     digest: bytes
-    """SHA-256."""
+    """SHA-256; in the manifest of a renewal, by the hash that it names."""
 
 
 class Manifest(NamedTuple):
@@ -109,16 +121,19 @@ def _write(tail: str, files: Iterable[tuple[str, str, bytes]]) -> bytes:
     return write_manifest(names_of(tail).seal, SEAL_TYPE, files)
 
 
-def write_manifest(signature: str, signature_type: str, files: Iterable[tuple[str, str, bytes]]) -> bytes:
+def write_manifest(
+    signature: str, signature_type: str, files: Iterable[tuple[str, str, bytes]], hash_name: str = "sha256"
+) -> bytes:
     """Any manifest. `signature`: the entry that vouches for it, with its media type, which is plain, or empty where it
-    has none; `files` as of `event_manifest`."""
+    has none; `files` as of `event_manifest`, their digests by `hash_name`."""
+    method = _METHOD + DIGEST_METHODS[hash_name] + _VALUE
     media_type = f' MimeType="{signature_type}"' if signature_type else ""
     parts = [_BEGIN, f'<asic:SigReference URI="{_uri(signature)}"{media_type}/>']
     for name, media_type, digest in files:
         encoded = b2a_base64(digest, newline=False).decode("ascii")
         parts.append(
             f'<asic:DataObjectReference URI="{_uri(name)}" MimeType="{media_type.translate(_XML)}'
-            f"{_SHA256}{encoded}{_NEXT}"
+            f"{method}{encoded}{_NEXT}"
         )
     parts.append(_END)
     return "".join(parts).encode()

@@ -26,6 +26,9 @@ COURT: Final = "court"
 """The tail of the court package's manifest, and with a slash the folder of its parts."""
 COURT_RECORD: Final = "court"
 """Kind of a court package's record: the box's own word. What a tenant has sealed by itself is recorded as `seal`."""
+RENEWAL: Final = "renewal"
+"""Begins the tails of records over the file as it was, each with its manifest: renewal-0001, renewal-0002 ..."""
+MOST_RENEWALS: Final = 64
 COURT_PARTS: Final = {
     "approvals.json": JSON_TYPE,
     "certificate.html": "text/html",
@@ -53,10 +56,12 @@ MOST_KINDS: Final = 4
 
 Role = Literal[
     "mimetype", "letter", "page", "event", "beside", "manifest", "seal", "evidence-record", "evidence-manifest",
-    "opening", "proof", "disclosures", "court", "certificate", "crl", "ocsp", "kind", "anchor",
+    "opening", "proof", "disclosures", "court", "certificate", "crl", "ocsp", "kind", "anchor", "renewal",
+    "renewal-manifest",
 ]  # fmt: skip
 _TAIL = r"(?P<tail>(?:[0-9a-f]{32}-)?(?:[0-9]{4}|[1-9][0-9]{4,8}))"
 _ANY_TAIL = rf"(?:{_TAIL}|(?P<court>court))"
+_RENEWAL_TAIL = r"(?P<tail>renewal-(?!0000)[0-9]{4})"
 _NAME = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,127})"
 _DIGEST = r"(?P<name>[0-9a-f]{64})"
 _PATTERNS: Final[list[tuple[Role, re.Pattern[str]]]] = [
@@ -66,6 +71,8 @@ _PATTERNS: Final[list[tuple[Role, re.Pattern[str]]]] = [
     ("seal", re.compile(rf"META-INF/signature-{_ANY_TAIL}\.p7s")),
     ("evidence-record", re.compile(rf"META-INF/evidencerecord-{_TAIL}\.ers")),
     ("evidence-manifest", re.compile(rf"META-INF/ASiCEvidenceRecordManifest-{_TAIL}\.xml")),
+    ("renewal", re.compile(rf"META-INF/evidencerecord-{_RENEWAL_TAIL}\.ers")),
+    ("renewal-manifest", re.compile(rf"META-INF/ASiCEvidenceRecordManifest-{_RENEWAL_TAIL}\.xml")),
     ("opening", re.compile(rf"META-INF/opening-{_ANY_TAIL}\.json")),
     ("proof", re.compile(rf"META-INF/proof-{_ANY_TAIL}\.tlog-proof")),
     ("disclosures", re.compile(rf"META-INF/disclosures-{_TAIL}\.json")),
@@ -108,7 +115,8 @@ class Entry(NamedTuple):
 
     role: Role
     tail: str = ""
-    """Of which event: its number, with the letter's id before it where that was split off; or `court`."""
+    """Of which event: its number, with the letter's id before it where that was split off; or `court`; or of which
+    renewal."""
     name: str = ""
     """Of what stands beside an event or in the court package: its own name. Of certificates, lists, answers
     and kinds: SHA-256. Of an anchor: its ledger and the size of the head."""
@@ -151,6 +159,21 @@ def read_name(name: str) -> Entry | None:
             groups = found.groupdict()
             return Entry(role, groups.get("tail") or groups.get("court") or "", groups.get("name") or "")
     return None
+
+
+class RenewalNames(NamedTuple):
+    """The entries of one record over the file as it was."""
+
+    record: str
+    """The evidence record (RFC 4998), of a group: every entry that its manifest names."""
+    manifest: str
+    """The ASiCEvidenceRecordManifest (EN 319 162-1, clause 4.4.3.2, item 4), which names them."""
+
+
+def renewal_names(number: int) -> RenewalNames:
+    """The entries of a file's renewal, counted from 1."""
+    tail = f"{RENEWAL}-{number:04d}"
+    return RenewalNames(f"{META}evidencerecord-{tail}.ers", f"{META}ASiCEvidenceRecordManifest-{tail}.xml")
 
 
 def certificate_name(digest: str) -> str:

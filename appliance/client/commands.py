@@ -267,26 +267,42 @@ def seal_pdf(
 @click.command("bulk-stamp")
 @_FILES
 @_HASH
+@click.option(
+    "--also",
+    type=_HASHES,
+    help="Stamp a second digest of each file, by this stronger hash, under a token of its own: FILE.HASH.ers. Whoever "
+    "keeps digests alone can then do without the first hash when it ends.",
+)
 @_UNIT
 @_OUTPUT
 @_FORCE
 @connection_options
 def bulk_stamp(
-    client: Client, files: tuple[Path, ...], hash_name: str, unit: str | None, output: Path | None, force: bool
+    client: Client,
+    files: tuple[Path, ...],
+    hash_name: str,
+    also: str | None,
+    unit: str | None,
+    output: Path | None,
+    force: bool,
 ) -> None:
     """Stamp many FILES with one token for each 10,000: FILE.ers is each one's evidence record (RFC 4998)."""
-    _refuse_overwriting(files, output, (".ers",), force)
+    if also == hash_name:
+        raise click.UsageError("--also takes another hash than --hash")
+    wanted = {hash_name: ".ers"} | ({} if also is None else {also: f".{also}.ers"})
+    _refuse_overwriting(files, output, tuple(wanted.values()), force)
     with _progress() as progress:
-        digests = _digests(files, hash_name, progress)
-        task = progress.add_task("stamping", total=len(files))
-        for start in range(0, len(files), BATCH):
-            chunk = digests[start : start + BATCH]
-            batch = client.stamp_many(chunk, hash_name=cast("DigestName", hash_name), unit=unit)
-            for item in range(len(chunk)):
-                path = _beside(files[start + item], output, ".ers")
-                path.write_bytes(batch.evidence_record(item))
-                progress.advance(task)
-            click.echo(f"record {batch.record}: {len(batch)} evidence records under one token")
+        for name, suffix in wanted.items():
+            digests = _digests(files, name, progress)
+            task = progress.add_task("stamping", total=len(files))
+            for start in range(0, len(files), BATCH):
+                chunk = digests[start : start + BATCH]
+                batch = client.stamp_many(chunk, hash_name=cast("DigestName", name), unit=unit)
+                for item in range(len(chunk)):
+                    path = _beside(files[start + item], output, suffix)
+                    path.write_bytes(batch.evidence_record(item))
+                    progress.advance(task)
+                click.echo(f"record {batch.record}: {len(batch)} evidence records under one token")
 
 
 @click.command("bulk-seal")

@@ -22,6 +22,10 @@ LARGEST_BUNDLE = 1024 * 1024
 LARGEST_CRL = 16 * 1024 * 1024
 
 Role = Literal["tsa", "seal", "tls"]
+AlgorithmName = Literal[
+    "sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512", "sm3", "rsa", "ecdsa", "ed25519", "ml-dsa",
+]  # fmt: skip
+"""Digests, and kinds of keys."""
 TimeClass = Literal["box", "tsa", "witness", "ledger"]
 """Who says a time: the box itself, another party's time-stamping authority, a log witness, an outside ledger."""
 
@@ -123,6 +127,15 @@ class CeremonyTrust(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     """SHA-256 of the first constitution, as people compared it at the founding."""
 
 
+class AlgorithmEnd(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Until when an algorithm may be relied on: what is not shown to have existed by then does not count any more."""
+
+    algorithm: AlgorithmName
+    below_bits: Annotated[int, msgspec.Meta(ge=1, le=65_536)] | None = None
+    """Only keys of fewer bits (rsa, ecdsa); null: all."""
+    until: _Time
+
+
 class LedgerEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is trusted of a ledger that heads of the box's log are anchored on: its profile (docs/anchors.md)."""
 
@@ -164,5 +177,7 @@ class BundleDocument(_Part, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     alone."""
     ceremonies: CeremonyTrust | msgspec.UnsetType = msgspec.UNSET
     """Left out before the founding; bundles from before there were ceremonies have none."""
+    algorithms: list[AlgorithmEnd] | msgspec.UnsetType = msgspec.UNSET
+    """Left out as long as no algorithm has an end."""
     ledgers: list[LedgerEntry] | msgspec.UnsetType = msgspec.UNSET
     """Left out where nothing is anchored."""

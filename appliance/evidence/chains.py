@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from appliance.der import Reader
 from appliance.evidence.certificates import Certificate, find_path, spoken
 from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.evidence.revocation import HOLD, KEY_COMPROMISE_FREE, RevocationWord, Revoked, revocation_of
+from appliance.evidence.signatures import read_algorithm
+from appliance.evidence.strength import Relied, uses_of
 from appliance.evidence.trust import Authority
 
 
@@ -31,9 +35,10 @@ def check_chain(
     authorities: Sequence[Authority],
     lists: Sequence[RevocationWord],
     moment: Moment,
-    now_us: int,
+    relied: Relied,
 ) -> Authority | None:
-    """Enter the checks of one certificate; gives the authority that the path ends at, or None without a path."""
+    """Enter the checks of one certificate; gives the authority that the path ends at, or None without a path. `relied`:
+    when the certificates are shown to have existed, and the time of validation."""
     inside = _check_validity(journal, leaf, moment)
     # Where the certificate itself was out of its time the path is judged within it, so that the report says both.
     path_us = moment.time_us if inside else min(max(moment.time_us, leaf.not_before_us), leaf.not_after_us)
@@ -48,11 +53,15 @@ def check_chain(
         f"“{leaf.name}” was certified, through {len(path) - 1} signature(s), by “{authority.certificate.name}”, "
         "which the trust bundle names.",
     )
+    for lower, upper in pairwise(path):
+        body = Reader(lower.encoded).enter()
+        body.raw()
+        relied.check(journal, f"The certificate of “{lower.name}”", uses_of(upper.public_key, read_algorithm(body)))
     if authority.compromised_us is not None:
         _judge_compromise(journal, authority.certificate.name, authority.compromised_us, moment)
     for index in range(len(path) - 1):
         try:
-            revoked = revocation_of(path[index], path[index + 1], lists, path_us, now_us)
+            revoked = revocation_of(path[index], path[index + 1], lists, path_us, relied.now_us, relied.algorithms)
         except Refusal as refusal:
             journal.add(refusal)
             continue

@@ -30,6 +30,7 @@ from appliance.evidence.report import Report
 from appliance.evidence.signatures import DIGEST_OIDS, digest
 from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile
 from appliance.evidence.text import print_report
+from appliance.evidence.trust import with_algorithms
 from appliance.evidence.verify import verify
 from appliance.instants import microseconds
 from appliance.letters.kind import read_kind
@@ -124,6 +125,12 @@ def _write(path: Path, content: bytes) -> None:
     help="The founding that ceremonies are followed from: SHA-256 of the first constitution, hexadecimal, or its 24 "
     "words. Needed where the trust bundle names none.",
 )
+@click.option(
+    "--algorithms",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Until when algorithms may be relied on, beside what the trust bundle says: the member `algorithms` of a "
+    "bundle, as a JSON file.",
+)
 @click.option("--nonce", type=_NonceType(), help="Nonce of the request that the stamps must answer.")
 @click.option(
     "--at",
@@ -172,6 +179,7 @@ def verify_command(
     state: Path | None,
     digests: tuple[NamedDigest, ...],
     genesis: str | None,
+    algorithms: Path | None,
     nonce: int | None,
     at: datetime | None,
     brief: bool,
@@ -194,6 +202,8 @@ def verify_command(
     try:
         key = None if trust_key is None else read_public_key(_read(trust_key))
         bundle = load_trust(trust, default_state() if state is None else state, key)
+        if algorithms is not None:
+            bundle = with_algorithms(bundle, _read(algorithms))
         report = verify(
             [_named(path) for path in files], bundle, now_us=now_us, digests=digests, nonce=nonce, genesis=genesis,
             kinds=[read_kind(_read(path)) for path in kinds], set_page=set_page,

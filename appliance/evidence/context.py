@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from appliance.anchors.profile import LedgerProfile
 from appliance.evidence.certificates import Certificate
 from appliance.evidence.revocation import RevocationWord
+from appliance.evidence.strength import Relied
 from appliance.evidence.trust import TrustBundle
 
 if TYPE_CHECKING:
@@ -33,3 +34,7 @@ class Context:
     """SHA-256 that were given by hand, hexadecimal: what the verifier knows from elsewhere."""
     ledgers: Mapping[str, LedgerProfile] = field(default_factory=dict)
     """What is trusted of ledgers, by name: the trust bundle's, and those given by hand."""
+
+    def relied(self, shown_us: int | None = None) -> Relied:
+        """For what something relies on that is shown to have existed by a time; None: by nothing but now."""
+        return Relied(self.trust.algorithms, self.now_us, shown_us)

@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.asic import read_container
 from appliance.asic.errors import ContainerRefused
+from appliance.asic.names import RENEWAL
 from appliance.evidence.findings import Indication
 from appliance.evidence.letters import LetterFacts
 from appliance.evidence.subjects import NamedBytes
@@ -27,6 +28,9 @@ MOST_HELPERS: Final = 64
 certificate that a seal is made by."""
 MOST_TRIES: Final = 256
 """Approvals of such a file, each by as many cards as its events name of a person: each try costs a signature."""
+MOST_RECORDS: Final = 8
+"""Renewals of such a file: each is of all of it, and may have many time-stamps."""
+_RECORDS_BEGIN: Final = f"META-INF/evidencerecord-{RENEWAL}"
 _SEAL_ENDS: Final = ".p7s"
 _HELPER_ENDS: Final = (".cer", ".crl", ".ors", ".toml")
 
@@ -52,7 +56,7 @@ class _Keys(msgspec.Struct):
 
 def held_letter(content: bytes, trust: TrustBundle, now_us: int) -> HeldLetter | None:
     """`now_us`: microseconds since the epoch. None: the file is no evidence of a letter that passes, or of more than
-    `MOST_SEALS` seals, `MOST_HELPERS` helpers or `MOST_TRIES` tries of approvals."""
+    `MOST_SEALS` seals, `MOST_HELPERS` helpers, `MOST_RECORDS` renewals or `MOST_TRIES` tries of approvals."""
     try:
         names = read_container(content)
     except ContainerRefused:
@@ -61,7 +65,7 @@ def held_letter(content: bytes, trust: TrustBundle, now_us: int) -> HeldLetter |
         return None
     if sum(name.endswith(_HELPER_ENDS) for name in names) > MOST_HELPERS:
         return None
-    if _tries(names) > MOST_TRIES:
+    if sum(name.startswith(_RECORDS_BEGIN) for name in names) > MOST_RECORDS or _tries(names) > MOST_TRIES:
         return None
     report = verify([NamedBytes("letter.asice", content)], trust, now_us=now_us)
     facts = report.files[0].letter

@@ -11,11 +11,12 @@ from appliance.evidence.chinese import CHECKS, FRAME, KINDS, TEXTS
 from appliance.evidence.chinese_anchors import ANCHORS
 from appliance.evidence.chinese_ceremonies import CEREMONIES
 from appliance.evidence.chinese_letters import LABELS, LETTERS
+from appliance.evidence.chinese_renewal import RENEWAL
 
 Language = Literal["en", "zh-Hans"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh-Hans")
 
-CHINESE: Final[Mapping[str, str]] = LABELS | ANCHORS | LETTERS | CHECKS | KINDS | TEXTS | CEREMONIES | FRAME
+CHINESE: Final[Mapping[str, str]] = LABELS | ANCHORS | LETTERS | CHECKS | KINDS | TEXTS | CEREMONIES | RENEWAL | FRAME
 _BRACES: Final = re.compile(r"\{\d\}")
 _DEEPEST: Final = 3
 """Texts within texts: a seal's time-stamp that does not verify, for an algorithm that is not accepted."""

@@ -43,6 +43,7 @@ class OcspAnswer:
     algorithm: Algorithm
     signature: bytes = field(repr=False)
     responders: Sequence[Certificate] = field(repr=False)
+    shown_us: int | None = None
 
     def tells(self, certificate: Certificate, issuer: Certificate, words: Sequence[RevocationWord]) -> bool:
         """Of one certificate alone."""

@@ -14,6 +14,7 @@ from appliance.errors import CinnabarError
 from appliance.evidence.certificates import Certificate, read_certificate
 from appliance.evidence.chains import Moment, check_chain
 from appliance.evidence.findings import Indication, Journal, SubIndication
+from appliance.evidence.strength import Relied
 from appliance.evidence.trust import TrustBundle
 
 
@@ -50,7 +51,9 @@ def check_release_key(chain: Sequence[bytes], trust: TrustBundle, now_us: int) -
     own, journal = certificates[0], Journal()
     authorities = [one for one in trust.authorities if one.role == "seal"]
     moment = Moment(now_us, "now", claimed_by_signer=False)
-    check_chain(journal, own, certificates[1:], authorities, trust.revocation_lists, moment, now_us)
+    check_chain(
+        journal, own, certificates[1:], authorities, trust.revocation_lists, moment, Relied(trust.algorithms, now_us)
+    )
     _check_purpose(journal, own)
     journal.complete()
     if journal.indication is not Indication.PASSED:

@@ -17,6 +17,7 @@ from appliance.der import BIT_STRING, ENUMERATED, GENERALIZED_TIME, INTEGER, SEQ
 from appliance.evidence.certificates import Certificate, spoken
 from appliance.evidence.findings import Refusal, SubIndication
 from appliance.evidence.signatures import Algorithm, check_signature, read_algorithm
+from appliance.evidence.strength import Algorithms, Relied, uses_of
 
 KEY_COMPROMISE_FREE = frozenset((0, 3, 4, 5))
 """Reason codes after which earlier stamps stay good (RFC 3161, section 4): unspecified, affiliationChanged, superseded,
@@ -48,6 +49,17 @@ class RevocationWord(Protocol):
     @property
     def revoked(self) -> Mapping[int, Revoked]: ...
 
+    @property
+    def algorithm(self) -> Algorithm:
+        """Of its signature."""
+        ...
+
+    @property
+    def shown_us(self) -> int | None:
+        """By when it is shown to have existed, for what it was signed with; 0: the trust bundle names it by its digest,
+        so that it counts in any case."""
+        ...
+
     def tells(self, certificate: Certificate, issuer: Certificate, words: Sequence[RevocationWord]) -> bool:
         """Whether it is about this certificate, and genuine. `words`: all that is at hand."""
         ...
@@ -66,6 +78,7 @@ class RevocationList:
     signed: bytes = field(repr=False)
     algorithm: Algorithm
     signature: bytes = field(repr=False)
+    shown_us: int | None = None
 
     def tells(self, _certificate: Certificate, issuer: Certificate, _words: Sequence[RevocationWord] = ()) -> bool:
         """Of every certificate of its issuer."""
@@ -155,13 +168,21 @@ def _extensions(reader: Reader) -> list[tuple[str, bool, bytes]]:
 
 
 def revocation_of(
-    certificate: Certificate, issuer: Certificate, words: Sequence[RevocationWord], moment_us: int, now_us: int
-) -> Revoked | None:
+    certificate: Certificate, issuer: Certificate, words: Sequence[RevocationWord], moment_us: int, now_us: int,
+    algorithms: Algorithms,
+) -> Revoked | None:  # fmt: skip
     """What the issuer's lists, and answers, say of the certificate: None if it is not revoked, now or at the moment.
 
-    Raises Refusal (TRY_LATER) when none of the issuer answers for the moment. One from after `now` is not used.
+    Raises Refusal (TRY_LATER) when none of the issuer answers for the moment. One from after `now` is not used, nor one
+    whose signature anybody could have made by the time at which it is shown (`algorithms`).
     """
-    genuine = [one for one in words if one.this_update_us <= now_us and one.tells(certificate, issuer, words)]
+    genuine = [
+        one
+        for one in words
+        if one.this_update_us <= now_us
+        and one.tells(certificate, issuer, words)
+        and not Relied(algorithms, now_us, one.shown_us).ended(uses_of(issuer.public_key, one.algorithm))
+    ]
     if not any(_answers(one, moment_us) for one in genuine):
         raise Refusal(
             "revocation",

@@ -16,6 +16,7 @@ from appliance.evidence.openings import SignatureFacts
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.seals import JudgedSigner, judge_signer
 from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
+from appliance.evidence.strength import Use
 from appliance.evidence.subjects import NamedBytes, Subject, matching
 from appliance.evidence.trust import TrustBundle
 from appliance.evidence_records import CompactBatch
@@ -25,6 +26,8 @@ SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 _PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT))
 _LARGEST_ENTRY = 65_535  # C2SP tlog-tiles, entry bundles
 _SECOND_US = 1_000_000
+_LOGS_LEAN_ON = "sha256"
+"""RFC 6962; records, their openings and audit exports are bound by the same."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class _Entry:
 
 def _proven_us(where: Earliest, item: Item, signature: bytes) -> int | None:
     shown = where.of(item.index, fingerprint(signature))
+    return None if shown is None else shown.time_us
+
+
+def _whole_us(where: Earliest, index: int) -> int | None:
+    """When all of a file is shown to have existed."""
+    shown = where.files.get(index)
     return None if shown is None else shown.time_us
 
 
@@ -113,19 +122,33 @@ class Round:
                 journal.refuse("format", SubIndication.FORMAT_FAILURE, f"Malformed: {escape(str(error))}.")
             item.parts.append((title, journal))
 
+    def _cover(self, item: Item, journal: Journal, indexes: Sequence[int], *digests: str) -> None:
+        """Note what it binds by a digest. Where that has ended, whoever wants finds another file of the same digest, so
+        it binds only what is shown, by something else, to have existed before."""
+        uses = [Use(name) for name in digests]
+        for index in indexes:
+            what = f"The digest of “{escape(self.subjects[index].name)}”"
+            self.context.relied(_whole_us(self.trusted, index)).check(journal, what, uses)
+        item.cover(indexes)
+
+    def _lean(self, item: Item, journal: Journal) -> None:
+        """Of what stands on a log's hashes."""
+        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", [Use(_LOGS_LEAN_ON)])
+
     # --- stamps ------------------------------------------------------------------------------------------------------
 
     def _stamp(self, item: Item, encoded: bytes) -> None:
         stamp = read_stamp(encoded)
         proven_us = _proven_us(self.outside, item, stamp.signature)
-        judged = judge_stamp(stamp, self.context, nonce=self.context.nonce, proven_us=proven_us)
+        shown_us = _proven_us(self.trusted, item, stamp.signature)
+        judged = judge_stamp(stamp, self.context, nonce=self.context.nonce, proven_us=proven_us, shown_us=shown_us)
         info, journal = stamp.info, judged.journal
         covered = [i for i in matching(self.subjects, info.digest_name, info.imprint) if i != item.index]
         for index in covered:
             journal.passed("imprint", f"“{escape(self.subjects[index].name)}” is, byte for byte, what was stamped.")
         if not covered:
             item.missing.append(journal)
-        item.cover(covered)
+        self._cover(item, journal, covered, info.digest_name)
         item.parts.append(("time-stamp token (RFC 3161)", journal))
         item.signatures.append(fingerprint(stamp.signature))
         signer = stamp.signed_data.signers[0]
@@ -156,7 +179,8 @@ class Round:
         content = signed_content(signed_data, self.subjects)
         for number, signer in enumerate(signed_data.signers, 1):
             proven_us = _proven_us(self.trusted, item, signer.signature)
-            judged = judge_signer(self.context, signed_data, signer, content, self.subjects, proven_us)
+            whole_us = _whole_us(self.trusted, item.index)
+            judged = judge_signer(self.context, signed_data, signer, content, self.subjects, proven_us, whole_us)
             self._add_signer(item, judged, f"signer {number} of {len(signed_data.signers)}")
 
     def _add_signer(self, item: Item, judged: JudgedSigner, which: str) -> None:
@@ -166,7 +190,7 @@ class Round:
             SignatureFacts(item.index, judged.signature, judged.signed_bytes, name, value, judged.stated_us, _SECOND_US)
         )
         item.signatures.append(fingerprint(judged.signature))
-        item.cover(judged.subjects)
+        self._cover(item, judged.journal, judged.subjects, *([] if name is None else [name]))
         if judged.content_missing:
             item.missing.append(judged.journal)
         if judged.claimed_us is not None:
@@ -188,10 +212,11 @@ class Round:
             )
         if not covered:
             item.missing.append(journal)
-        item.cover(covered)
+        self._cover(item, journal, covered, record.chains[-1][0].algorithm.name)
         stamps = archives.judge_stamps(
-            journal, record, self.context, lambda stamp: _proven_us(self.outside, item, stamp.signature)
-        )
+            journal, record, self.context, lambda stamp: _proven_us(self.outside, item, stamp.signature),
+            _whole_us(self.trusted, item.index),
+        )  # fmt: skip
         journal.complete()
         for number, judged in enumerate(stamps):
             item.signatures.append(fingerprint(judged.stamp.signature))
@@ -242,8 +267,9 @@ class Round:
             return
         entry = others[included.entry]
         journal.passed("inclusion", f"“{escape(self.subjects[entry.index].name)}”: {included.text}")
+        self._lean(item, journal)
         if entry.signature is None:
-            item.cover([entry.index])
+            self._cover(item, journal, [entry.index], _LOGS_LEAN_ON)
         else:
             item.bind(entry.index, entry.signature)
         self._witness(item, journal, entry, included)
@@ -263,6 +289,7 @@ class Round:
         journal = Journal()
         item.parts.append(("record", journal))
         openings.describe(journal, opening)
+        self._lean(item, journal)
         item.signatures.append(opening.record.signature_digest)
         self._find_in_log(item, journal, opening)
         self._find_in_box_log(item, journal, opening)
@@ -275,7 +302,8 @@ class Round:
         self.facts = [one for one in self.facts if one.index in own]
         for one in found:
             item.bind(one.index, opening.record.signature_digest)
-        item.cover(matching(self.subjects, opening.record.content_hash, bytes.fromhex(opening.record.content_digest)))
+        covered = matching(self.subjects, opening.record.content_hash, bytes.fromhex(opening.record.content_digest))
+        self._cover(item, journal, covered, opening.record.content_hash)
         journal.complete()
         if journal.indication is Indication.PASSED:
             item.claimed.append((opening.record.time, "the record"))
@@ -350,6 +378,11 @@ class Round:
         for index, judged in self.alone.items():
             item = self.items[index]
             item.parts += judged.parts
+            if not isinstance(judged, JudgedFiles):
+                leaning = Journal()
+                self._lean(item, leaning)
+                leaning.complete()
+                item.parts += [("log", leaning)] if leaning.checks else []
             if judged.table is not None:
                 item.cover(matching(self.subjects, "sha256", bytes.fromhex(judged.table)))
             if judged.missing is not None:

@@ -21,11 +21,13 @@ from appliance.evidence.signatures import digest
 from appliance.evidence.signers import (
     check_attributes,
     check_signer_signature,
+    check_signer_strength,
     readable_certificates,
     signed_digest,
     signing_certificate,
 )
 from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
+from appliance.evidence.strength import Use
 from appliance.evidence.subjects import Subject
 from appliance.quoting import escape
 
@@ -63,11 +65,12 @@ def judge_signer(
     content: SignedContent,
     subjects: Sequence[Subject],
     proven_us: int | None,
+    whole_us: int | None = None,
 ) -> JudgedSigner:
     """Every check of one signer. `content`: what the seal is about; `proven_us`: when this very signature is shown by
-    other evidence to have existed."""
+    other evidence to have existed; `whole_us`: when the seal is, with all that hangs on it and lies in it."""
     journal = Journal()
-    state = _Work(context, signed_data, signer, journal)
+    state = _Work(context, signed_data, signer, journal, whole_us)
     try:
         state.judge(content, subjects, proven_us)
     except Refusal as refusal:
@@ -92,8 +95,12 @@ def judge_signer(
 class _Work:
     """The checks of one signer, and what they have found so far."""
 
-    def __init__(self, context: Context, signed_data: cms.SignedData, signer: cms.SignerInfo, journal: Journal) -> None:
+    def __init__(
+        self, context: Context, signed_data: cms.SignedData, signer: cms.SignerInfo, journal: Journal,
+        whole_us: int | None,
+    ) -> None:  # fmt: skip
         self.context = context
+        self.whole_us = whole_us
         self.signed_data = signed_data
         self.signer = signer
         self.journal = journal
@@ -116,10 +123,16 @@ class _Work:
         self._note_unsigned()
         best_us, source = self._best_signature_time(proven_us)
         self._check_order(proven_us)
+        relied = context.relied(best_us)
+        check_signer_strength(journal, relied, signer, certificate, "The seal's signature")
+        if self.signed_data.content is not None:
+            context.relied(self.whole_us).check(
+                journal, "The seal of the document inside it", [Use(signed_digest(signer)[0])]
+            )
         _check_purpose(journal, certificate)
         moment = Moment(best_us, source, claimed_by_signer=False, proven_us=proven_us)
         trusted = context.trust.trusted_for("seal")
-        authority = check_chain(journal, certificate, candidates, trusted, context.lists, moment, context.now_us)
+        authority = check_chain(journal, certificate, candidates, trusted, context.lists, moment, relied)
         self.anchored = authority is not None
         journal.complete()
 
@@ -184,8 +197,9 @@ class _Work:
         except (DerError, Refusal) as error:
             self._broken_time_stamp(escape(str(error)))
             return None
-        judged = judge_stamp(stamp, context)
+        judged = judge_stamp(stamp, context, shown_us=self.whole_us)
         info = stamp.info
+        context.relied(self.whole_us).check(judged.journal, "The time-stamp's digest", [Use(info.digest_name)])
         judged.journal.expect(
             digest(info.digest_name, self.signer.signature) == info.imprint,
             "imprint",

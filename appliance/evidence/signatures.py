@@ -26,6 +26,7 @@ DIGEST_NAMES = {
     "2.16.840.1.101.3.4.2.8": "sha3-256",
     "2.16.840.1.101.3.4.2.9": "sha3-384",
     "2.16.840.1.101.3.4.2.10": "sha3-512",
+    "1.2.156.10197.1.401": "sm3",
 }
 DIGEST_OIDS = {name: oid for oid, name in DIGEST_NAMES.items()}
 
@@ -143,6 +144,26 @@ def check_signature(
         ) from None
 
 
+def digest_of_signature(algorithm: Algorithm, message_digest: str | None = None) -> str | None:
+    """The digest that a signature algorithm names, or that goes with it (`message_digest`); None where it hashes by
+    itself, as Ed25519 and ML-DSA do. Raises Refusal, DerError."""
+    if algorithm.oid == _RSA_PSS:
+        return _pss_parameters(algorithm.parameters)[0]
+    if algorithm.oid == _RSA_ENCRYPTION:
+        return message_digest
+    return _ECDSA.get(algorithm.oid) or _RSA_PKCS1.get(algorithm.oid)
+
+
+def uses_of_key(public_key: bytes) -> list[tuple[str, int | None]]:
+    """The kind of a key, with its bits where it has kinds of several sizes."""
+    key = load_der_public_key(public_key)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return [("ecdsa", key.key_size)]
+    if isinstance(key, rsa.RSAPublicKey):
+        return [("rsa", key.key_size)]
+    return [("ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else "ml-dsa", None)]
+
+
 def check_key(public_key: bytes) -> None:
     """Whether `check_signature` takes signatures by this SubjectPublicKeyInfo. Raises Refusal."""
     try:
@@ -161,7 +182,7 @@ def check_key(public_key: bytes) -> None:
 def _check_rsa(
     key: rsa.RSAPublicKey, algorithm: Algorithm, message_digest: str | None, signature: bytes, message: bytes
 ) -> None:
-    if algorithm.oid == _RSA_ENCRYPTION and message_digest is not None:
+    if algorithm.oid == _RSA_ENCRYPTION and message_digest in _HASHES:
         key.verify(signature, message, padding.PKCS1v15(), _HASHES[message_digest])
     elif algorithm.oid in _RSA_PKCS1:
         _agrees(_RSA_PKCS1[algorithm.oid], message_digest)

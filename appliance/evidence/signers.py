@@ -13,6 +13,7 @@ from appliance.evidence import cms
 from appliance.evidence.certificates import Certificate, read_certificate
 from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.evidence.signatures import DIGEST_OIDS, Algorithm, check_signature, digest, digest_name, read_algorithm
+from appliance.evidence.strength import Relied, Use, uses_of
 
 
 def readable_certificates(encoded: Iterable[bytes]) -> tuple[Certificate, ...]:
@@ -119,3 +120,16 @@ def check_signer_signature(journal: Journal, signer: cms.SignerInfo, certificate
         signer.signed_bytes,
     )
     journal.passed("signature", f"The signature was made with the private key of “{certificate.name}”.")
+
+
+def check_signer_strength(
+    journal: Journal, relied: Relied, signer: cms.SignerInfo, certificate: Certificate, what: str
+) -> None:
+    """Whether what the signature relies on had not ended: key, digests of what was signed and of the attributes, and
+    the digest that binds the certificate. `what`: in words that begin a sentence."""
+    name = digest_name(signer.digest_algorithm, "signer")
+    uses = [*uses_of(certificate.public_key, signer.signature_algorithm, name), Use(name)]
+    if signer.signed.optional(cms.SIGNING_CERTIFICATE_V2, "signing-certificate-v2") is not None:
+        bound, _, _ = _first_ess_certificate(signer.signed)
+        uses.append(Use(digest_name(bound, "signing-certificate-v2 attribute")))
+    relied.check(journal, what, uses)

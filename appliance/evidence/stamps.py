@@ -21,10 +21,12 @@ from appliance.evidence.signatures import digest, digest_name, read_algorithm
 from appliance.evidence.signers import (
     check_attributes,
     check_signer_signature,
+    check_signer_strength,
     readable_certificates,
     signed_digest,
     signing_certificate,
 )
+from appliance.evidence.strength import NONE_ENDED, Algorithms, Relied
 from appliance.evidence.trust import Authority
 from appliance.quoting import escape
 
@@ -79,6 +81,8 @@ class StampTerms:
     others: Sequence[Certificate]
     """Certificates that help."""
     now_us: int
+    algorithms: Algorithms = NONE_ENDED
+    """Until when algorithms may be relied on."""
 
 
 @dataclass(frozen=True)
@@ -192,21 +196,28 @@ def _check_extensions(extensions: Reader) -> None:
 
 
 def judge_stamp(
-    stamp: Stamp, context: Context, *, nonce: int | None = None, proven_us: int | None = None
-) -> JudgedStamp:
-    """Every check of a token but that of its imprint. `proven_us`: shown by someone else to have existed by then."""
-    terms = StampTerms(context.trust.trusted_for("tsa"), context.lists, context.others, context.now_us)
-    return judge_stamp_by(terms, stamp, nonce=nonce, proven_us=proven_us)
+    stamp: Stamp, context: Context, *, nonce: int | None = None, proven_us: int | None = None,
+    shown_us: int | None = None,
+) -> JudgedStamp:  # fmt: skip
+    """Every check of a token but that of its imprint. `proven_us`: shown by someone other than the box to have existed
+    by then; `shown_us`: by anyone whom the trust bundle believes, for the algorithms that it relies on."""
+    trust = context.trust
+    terms = StampTerms(
+        trust.trusted_for("tsa"), context.lists, context.others, context.now_us, algorithms=trust.algorithms
+    )
+    return judge_stamp_by(terms, stamp, nonce=nonce, proven_us=proven_us, shown_us=shown_us)
 
 
 def judge_stamp_by(
-    terms: StampTerms, stamp: Stamp, *, nonce: int | None = None, proven_us: int | None = None
-) -> JudgedStamp:
+    terms: StampTerms, stamp: Stamp, *, nonce: int | None = None, proven_us: int | None = None,
+    shown_us: int | None = None,
+) -> JudgedStamp:  # fmt: skip
     """As `judge_stamp`, by what somebody trusts who has no trust bundle."""
     journal = Journal()
     authority, name = None, "an unknown unit"
+    relied = Relied(terms.algorithms, terms.now_us, proven_us).at(shown_us)
     try:
-        authority, name = _judge(journal, stamp, terms, nonce, proven_us)
+        authority, name = _judge(journal, stamp, terms, nonce, proven_us, relied)
     except Refusal as refusal:
         journal.add(refusal)
     except DerError as error:
@@ -220,6 +231,7 @@ def _judge(
     terms: StampTerms,
     nonce: int | None,
     proven_us: int | None,
+    relied: Relied,
 ) -> tuple[Authority | None, str]:
     info, signed_data = stamp.info, stamp.signed_data
     signer = signed_data.signers[0]
@@ -231,6 +243,7 @@ def _judge(
     if digest(name, signed_data.content) != message_digest:
         raise Refusal("signature", SubIndication.HASH_FAILURE, "What the token states is not what was signed.")
     check_signer_signature(journal, signer, certificate)
+    check_signer_strength(journal, relied, signer, certificate, "The time-stamp's signature")
     _check_statement(journal, info, certificate, nonce, terms.now_us)
     if proven_us is not None and info.time_us - (info.accuracy_us or 0) > proven_us:
         journal.refuse(
@@ -241,7 +254,7 @@ def _judge(
         )
     _check_purpose(journal, certificate, info)
     moment = Moment(info.time_us, "the time that the stamp states", claimed_by_signer=True, proven_us=proven_us)
-    authority = check_chain(journal, certificate, candidates, terms.trusted, terms.lists, moment, terms.now_us)
+    authority = check_chain(journal, certificate, candidates, terms.trusted, terms.lists, moment, relied)
     if authority is not None:
         journal.expect(
             info.policy in authority.policies,

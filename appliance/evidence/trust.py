@@ -19,7 +19,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -36,6 +36,7 @@ from appliance.evidence.bundle import (
     LARGEST_BUNDLE,
     LARGEST_CRL,
     SIGNATURE,
+    AlgorithmEnd,
     AuthorityCompromise,
     AuthorityEntry,
     BundleDocument,
@@ -45,9 +46,10 @@ from appliance.evidence.bundle import (
     TrustRefused,
     WitnessEntry,
 )
-from appliance.evidence.canonical import NotCanonical, check_canonical
+from appliance.evidence.canonical import NotCanonical, check_canonical, read_json
 from appliance.evidence.certificates import Certificate, read_certificate
 from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.evidence.strength import NONE_ENDED, Algorithms, algorithms_of
 from appliance.instants import microseconds
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote
@@ -115,6 +117,8 @@ class TrustBundle:
     """By the log's origin, the newest last; None: the bundle has no policies."""
     first_use: bool
     """Its signing key was believed because it was the first one seen."""
+    algorithms: Algorithms = NONE_ENDED
+    """Until when algorithms may be relied on."""
     ledgers: Mapping[str, LedgerProfile] = field(default_factory=dict)
     """What is trusted of each ledger, by its name."""
 
@@ -161,8 +165,20 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         },
         cosigning=_cosigning(document),
         first_use=pin is None,
+        algorithms=algorithms_of(document.algorithms or []),
         ledgers=_ledgers(document),
     )
+
+
+def with_algorithms(bundle: TrustBundle, encoded: bytes) -> TrustBundle:
+    """The bundle with further ends of algorithms, which the verifier has from elsewhere: a JSON list of what the
+    bundle's own member `algorithms` holds. An earlier end counts, whoever says so. Raises TrustRefused."""
+    try:
+        read_json(encoded)
+        entries = msgspec.json.decode(encoded, type=list[AlgorithmEnd])
+    except (NotCanonical, msgspec.MsgspecError, RecursionError) as error:
+        raise TrustRefused(f"the list of algorithms is malformed: {escape(str(error))}") from None
+    return replace(bundle, algorithms=Algorithms((*bundle.algorithms.ends, *algorithms_of(entries).ends)))
 
 
 def read_version(encoded: bytes, signature: bytes) -> tuple[BundleDocument, bytes]:
@@ -282,7 +298,7 @@ def _revocation_list(files: Mapping[str, bytes], entry: RevocationListEntry) -> 
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise TrustRefused(f"{quote(entry.file)} is not the revocation list that the trust bundle names")
     try:
-        return read_revocation_list(content)
+        return replace(read_revocation_list(content), shown_us=0)
     except DerError as error:
         raise TrustRefused(f"{quote(entry.file)} is malformed: {error}") from None
 

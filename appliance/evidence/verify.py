@@ -32,6 +32,7 @@ from appliance.evidence.rounds import SUBJECTS_ONLY, Input, Round
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.subjects import NamedBytes, NamedDigest, NamedFile, Subject
 from appliance.evidence.trust import TrustBundle
+from appliance.evidence_records import EvidenceRejected, parse_evidence_record
 from appliance.letters.kind import LoadedKind
 from appliance.limits import VERIFIED_FILES
 from appliance.quoting import escape
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from appliance.ceremonies.constitution import Constitution
 
 _BOX_AND_OTHERS = frozenset(("box", "tsa", "witness", "ledger"))
+_MOST_LISTS_IN_TOKENS = 64
 _HELPERS = frozenset((Kind.CERTIFICATE, Kind.REVOCATION_LIST))
 
 
@@ -165,6 +167,8 @@ def _context(
         found = one.objects if one.kind is Kind.REVOCATION_LIST else []
         if one.kind in (Kind.SEAL, Kind.STAMP):
             found = _embedded_lists(one.objects[0])
+        if one.kind is Kind.EVIDENCE_RECORD:
+            found = _lists_in_tokens(one.objects[0])
         for encoded in found:
             try:
                 lists.append(read_revocation_list(encoded))
@@ -181,6 +185,16 @@ def _embedded_lists(encoded: bytes) -> list[bytes]:
         return list(cms.read_signed_data(encoded).crls)
     except DerError:
         return []
+
+
+def _lists_in_tokens(encoded: bytes) -> list[bytes]:
+    """Those that authorities, or who renewed a record, put into its tokens (RFC 4998, section 4.1)."""
+    try:
+        record = parse_evidence_record(encoded)
+    except EvidenceRejected:
+        return []
+    found = [one for chain in record.chains for stamp in chain for one in _embedded_lists(stamp.token)]
+    return list(dict.fromkeys(found))[:_MOST_LISTS_IN_TOKENS]
 
 
 # --- the report --------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from appliance.token_imprint import TokenImprint, token_imprint
 MAX_ARCHIVE_TIMESTAMPS = 256
 MAX_LISTS = 64
 MAX_LIST_HASHES = 4096
+LARGEST_RECORD = 4 * 1024 * 1024
+"""Bytes. Each chain hashes all before it, so what a hostile record costs grows with its size times its chains."""
 
 _VERSION_1 = der.integer(1)
 
@@ -40,8 +42,9 @@ class EvidenceRecord:
     """Dotted OIDs, as the record lists them."""
     chains: tuple[tuple[ArchiveTimeStamp, ...], ...]
     """The ArchiveTimeStampSequence: chains in order, each with its ArchiveTimeStamps in order."""
-    encoded_chains: tuple[bytes, ...]
-    """DER of each chain, which renewals of the hash tree cover."""
+    older: tuple[bytes, ...]
+    """For each chain the digest, under its own algorithm, of the sequence of all chains before it, as the renewal that
+    began it covers them (section 5.2); of nothing for the first."""
 
 
 def expand(digest: bytes, path: bytes, token: bytes) -> bytes:
@@ -70,6 +73,8 @@ def parse_evidence_record(data: bytes) -> EvidenceRecord:
     cryptoInfos and attributes are allowed and not interpreted; encryptionInfo is refused, because such a record is
     about the encrypted form of the data.
     """
+    if len(data) > LARGEST_RECORD:
+        raise EvidenceRejected(f"the evidence record has more than {LARGEST_RECORD} bytes")
     try:
         return _parse(data)
     except DerError as error:
@@ -115,7 +120,11 @@ def _parse(data: bytes) -> EvidenceRecord:
         for stamp in chain_of:
             if stamp.algorithm.oid not in algorithms:
                 raise EvidenceRejected("an archive time-stamp uses a digest algorithm that the record does not list")
-    return EvidenceRecord(tuple(algorithms), tuple(chains), tuple(encoded))
+    older = [chains[0][0].algorithm.digest(b"")]
+    for number in range(1, len(chains)):
+        sequence_before = der.tlv(der.SEQUENCE, b"".join(encoded[:number]))
+        older.append(chains[number][0].algorithm.digest(sequence_before))
+    return EvidenceRecord(tuple(algorithms), tuple(chains), tuple(older))
 
 
 def _archive_timestamp(reader: Reader) -> ArchiveTimeStamp:

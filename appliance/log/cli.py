@@ -33,6 +33,7 @@ from appliance.log.repair import LogRepair, next_steps
 from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.sources import deleted_records, open_records
 from appliance.log.witnesses import WitnessPolicy
+from appliance.monitor.cli import watch
 from appliance.recorder.messages import BOX_LOG
 
 EXIT_SOUND, EXIT_DAMAGED, EXIT_UNUSABLE = 0, 1, 2
@@ -42,7 +43,10 @@ _home = home_option("The box's home.")
 
 @click.group()
 def log() -> None:
-    """Check and repair the box's logs; open a restored box again."""
+    """Check and repair the box's logs; open a restored box again; follow a log from outside."""
+
+
+log.add_command(watch)
 
 
 @log.command()

@@ -25,6 +25,33 @@ class SignedHead:
     """As it was signed."""
 
 
+@dataclass(frozen=True)
+class Past:
+    """What a signed head's tree was at a smaller size."""
+
+    root: bytes
+    path: list[bytes]
+    """Consistency proof (RFC 6962, section 2.1.2) from that size to the head's."""
+
+
+def past_of(head: Checkpoint, size: int, tiles: SubtreeSource) -> Past:
+    """The root that a signed head's tree had at `size`, at most its own. `tiles`: of that head.
+
+    Raises TilesWrong where the tiles do not lead to the signed root; and what reading tiles does.
+    """
+    if tiles.root() != head.root:
+        raise TilesWrong(f"the tiles of {head.size} entries do not have the root of the signed head")
+    if size == 0:
+        return Past(tree.EMPTY_ROOT, [])
+    path = [tree.range_root(span, tiles.subtree) for span in tree.consistency_ranges(size, head.size)]
+    root = tree.range_root((0, size), tiles.subtree)
+    try:
+        tree.verify_consistency(size, root, head.size, head.root, path)
+    except ProofInvalid as error:
+        raise TilesWrong(f"the tiles of {head.size} entries do not fit together: {error}") from None
+    return Past(root, path)
+
+
 def extension_proof(smaller: SignedHead, larger: SignedHead, tiles: SubtreeSource) -> list[bytes]:
     """The consistency proof (RFC 6962, section 2.1.2) from one head of a log to another, as large or larger.
 
@@ -36,17 +63,8 @@ def extension_proof(smaller: SignedHead, larger: SignedHead, tiles: SubtreeSourc
             detail = f"two heads of {old.size} entries have different roots"
             raise HistoryForked(detail, same_size(old.origin, smaller.note, larger.note))
         return []
-    if tiles.root() != new.root:
-        raise TilesWrong(f"the tiles of {new.size} entries do not have the root of the signed head")
-    if old.size == 0:
-        return []
-    path = [tree.range_root(span, tiles.subtree) for span in tree.consistency_ranges(old.size, new.size)]
-    past = tree.range_root((0, old.size), tiles.subtree)
-    try:
-        tree.verify_consistency(old.size, past, new.size, new.root, path)
-    except ProofInvalid as error:
-        raise TilesWrong(f"the tiles of {new.size} entries do not fit together: {error}") from None
-    if past != old.root:
+    past = past_of(new, old.size, tiles)
+    if past.root != old.root:
         detail = f"the head of {new.size} entries has another past of {old.size} than was signed before"
-        raise HistoryForked(detail, other_past(old.origin, smaller.note, larger.note, past, path))
-    return path
+        raise HistoryForked(detail, other_past(old.origin, smaller.note, larger.note, past.root, past.path))
+    return past.path

@@ -74,10 +74,19 @@ class PublishedLog:
 
     def fetch(self, resource: str, most: int) -> bytes:
         """A resource below the prefix, of at most so many bytes. Raises NotPublished."""
+        found = self.fetch_if_there(resource, most)
+        if found is None:
+            raise NotPublished(f"{resource}: status 404")
+        return found
+
+    def fetch_if_there(self, resource: str, most: int) -> bytes | None:
+        """A resource, or None where the server says that there is none. Raises NotPublished."""
         url = f"{self._prefix}/{resource}"
         deadline = time.monotonic() + FETCH_SECONDS
         try:
             with self._client.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
+                if answer.status_code == 404:
+                    return None
                 if answer.status_code != 200:
                     raise NotPublished(f"{resource}: status {answer.status_code}")
                 received = b""

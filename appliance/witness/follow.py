@@ -87,7 +87,7 @@ class Follower:
         except TilesWrong as error:
             return _found("tiles-wrong", size, error)
         except HistoryForked as error:
-            return _found("forked", size, error, error.evidence.encode().decode())
+            return _found("forked", size, error, error.evidence.decode())
         except CinnabarError as error:
             return _found("refused", size, error)
 

@@ -84,6 +84,7 @@ def certify(
     key_usage: str = "digital_signature",
     path_length: int | None = 0,
     serial: int | None = None,
+    hash_name: str = "sha256",
 ) -> Holder:
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Cinnabar rehearsal"),
@@ -112,7 +113,8 @@ def certify(
     for extension, critical in extra:
         builder = builder.add_extension(extension, critical)
     signer = key if issuer is None else issuer.key
-    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    made = hashes.SHA512() if hash_name == "sha512" else hashes.SHA256()
+    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else made
     return Holder(key, builder.sign(signer, digest))
 
 

@@ -133,6 +133,7 @@ class CliqueChain:
         """`funded`: accounts with 1,000 ether each. `by_itself`: a block a second; else blocks are sealed by command,
         and their times run ahead of the clock by a second each, from an hour ago on."""
         self._directory = directory
+        self._made: list[CliqueNode] = []
         self.keys = [signer_key(number) for number in range(signers)]
         self.signers = sorted(account_of(key) for key in self.keys)
         self._settings: dict[str, Any] = {
@@ -150,7 +151,9 @@ class CliqueChain:
 
     def node(self, key: bytes | None = None) -> CliqueNode:
         """A further node, with nobody as its peer: of this signer, or of none."""
-        return CliqueNode(self._directory, {**self._settings, **({"key": "0x" + key.hex()} if key else {})})
+        made = CliqueNode(self._directory, {**self._settings, **({"key": "0x" + key.hex()} if key else {})})
+        self._made.append(made)
+        return made
 
     @property
     def genesis(self) -> bytes:
@@ -174,5 +177,5 @@ class CliqueChain:
                 raise AssertionError("none of the signers may seal")
 
     def stop(self) -> None:
-        for node in self.nodes:
+        for node in self._made:
             node.stop()

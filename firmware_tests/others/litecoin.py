@@ -23,6 +23,7 @@ server=1
 txindex=0
 dbcache=4
 maxmempool=5
+mempoolreplacement={replacement}
 par=1
 [regtest]
 port={port}
@@ -51,11 +52,13 @@ class LitecoinRefused(Exception):
 class LitecoinNode:
     """One node in a directory of its own, with a wallet that mines."""
 
-    def __init__(self, directory: Path, rpc: int | None = None) -> None:
-        """`rpc`: the port of its JSON-RPC, to stand in another one's place; None: a free one."""
+    def __init__(self, directory: Path, rpc: int | None = None, *, replaces: bool = True) -> None:
+        """`rpc`: the port of its JSON-RPC, to stand in another one's place; None: a free one. `replaces`: whether it
+        takes a transaction that replaces one that waits; by default this version does not."""
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._given = rpc
+        self._replaces = replaces
         self.port = 0
         self.rpc = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +76,8 @@ class LitecoinNode:
         """Start and wait until it answers. A port that somebody else took meanwhile is given up for another."""
         for _ in range(_TRIES):
             self.port, self.rpc = _free_port(), self._given or self.rpc or _free_port()
-            (self.directory / "litecoin.conf").write_text(_SETTINGS.format(port=self.port, rpc=self.rpc))
+            settings = _SETTINGS.format(port=self.port, rpc=self.rpc, replacement=int(self._replaces))
+            (self.directory / "litecoin.conf").write_text(settings)
             with (self.directory / "output").open("ab") as output:
                 self._process = subprocess.Popen(
                     ("litecoind", f"-datadir={self.directory}"), stdout=output, stderr=output

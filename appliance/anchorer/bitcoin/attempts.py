@@ -70,36 +70,43 @@ class Attempts:
     async def tend(self, one: OpenAnchor, anchors: Sequence[OpenAnchor], now: float) -> str:
         """None of the attempts is in a block: see that one waits for it, or that another one can. Returns why it
         stands as it does."""
-        newest = one.attempts[-1]
-        if await self._node.waits(newest.txid):
-            self._sent.add(newest.txid)
-            one.missing = {}
-            if now - newest.made < self._settings.raise_after_s:
-                return f"{shown(newest.txid)} waits to be taken into a block"
-            return await self._replace(one, anchors, now)
-        refusals = []
+        refusal = ""
         for attempt in reversed(one.attempts):
-            if attempt is not newest and await self._node.waits(attempt.txid):
+            if await self._node.waits(attempt.txid):
+                self._sent.add(one.attempts[-1].txid)
                 one.missing = {}
-                break
-            try:
-                self._sent.add(attempt.txid)
-                await self._node.send(attempt.transaction.encode())
-            except NodeRefused as error:
-                refusals.append(error.text)
-            else:
+                return await self._waits(one, attempt, anchors, now)
+        for attempt in reversed(one.attempts):
+            taken = await self._send(attempt)
+            if taken is None:
                 one.missing = {}
                 return f"{shown(attempt.txid)} was sent"
-        else:
-            return await self._refused(one, anchors, refusals[0], now)
-        return f"{shown(attempt.txid)} waits; its replacement is refused: {escape(refusals[0])}"
+            refusal = refusal or taken
+        return await self._refused(one, anchors, refusal, now)
 
-    async def _replace(self, one: OpenAnchor, anchors: Sequence[OpenAnchor], now: float) -> str:
-        """The same coins once more, with a higher fee."""
+    async def _send(self, attempt: Attempt) -> str | None:
+        """Why the node does not take it; None: it did."""
+        self._sent.add(attempt.txid)
+        try:
+            await self._node.send(attempt.transaction.encode())
+        except NodeRefused as error:
+            return escape(error.text)
+        return None
+
+    async def _waits(self, one: OpenAnchor, attempt: Attempt, anchors: Sequence[OpenAnchor], now: float) -> str:
+        """An attempt waits for its block. Whatever replaces it takes its change away, so none does while a later anchor
+        spends that."""
         newest = one.attempts[-1]
-        waits = f"{shown(newest.txid)} waits to be taken into a block"
-        if any(other.spends(attempt.change.at) for other in anchors for attempt in one.attempts):
+        waits = f"{shown(attempt.txid)} waits to be taken into a block"
+        if any(other.spends(attempt.change.at) for other in anchors):
             return f"{waits}; a later anchor spends its change"
+        if attempt is not newest:
+            refusal = await self._send(newest)
+            if refusal is None:
+                return f"{shown(newest.txid)} was sent and replaces {shown(attempt.txid)}"
+            return f"{waits}; the node does not take its replacement: {refusal}"
+        if now - newest.made < self._settings.raise_after_s:
+            return waits
         rate, more = await self._node.fee_rates()
         fee = self._purse.raised(newest.fee, newest.coins, rate, more)
         if fee is None:
@@ -121,15 +128,15 @@ class Attempts:
             one.missing = {}
             return f"its coins were spent by others; {await self.begin(one, anchors, now)}"
         if one.missing:
-            return f"a coin of it was spent by another transaction, which is not final yet ({escape(refusal)})"
+            return f"a coin of it was spent by another transaction, which is not final yet ({refusal})"
         newest = one.attempts[-1]
         true = [await self._node.coin(coin.at, waiting=True) for coin in newest.coins]
         if any(coin is None for coin in true):
-            return f"a coin of it is not there, or another transaction that waits spends it ({escape(refusal)})"
+            return f"a coin of it is not there, or another transaction that waits spends it ({refusal})"
         coins = [coin[0] for coin in true if coin is not None]
         rate, more = await self._node.fee_rates()
         fee = self._purse.raised(newest.fee, coins, rate, more)
         if coins == list(newest.coins) and (fee is None or "fee" not in refusal):
-            return f"the node does not take it: {escape(refusal)}"
+            return f"the node does not take it: {refusal}"
         await self._sign(one, await self._desk.account(self._settings.name), coins, fee or newest.fee, now)
-        return f"signed again, as the node did not take it: {escape(refusal)}"
+        return f"signed again, as the node did not take it: {refusal}"

@@ -82,7 +82,9 @@ class Node:
     async def _exchange(self, method: str, parameters: tuple[object, ...]) -> tuple[int, bytes]:
         if self._client is None:
             verify: ssl.SSLContext | bool = True if self._ca is None else ssl.create_default_context(cafile=self._ca)
-            self._client = httpx.AsyncClient(timeout=self._timeout_s, trust_env=False, verify=verify)
+            # A node that is told to stop waits for connections that are kept open.
+            single = httpx.Limits(max_keepalive_connections=0)
+            self._client = httpx.AsyncClient(timeout=self._timeout_s, trust_env=False, verify=verify, limits=single)
         call = {"jsonrpc": "1.0", "id": 0, "method": method, "params": parameters}
         password = (await asyncio.to_thread(self._password_file.read_bytes)).strip()
         headers = {

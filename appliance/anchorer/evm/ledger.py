@@ -46,7 +46,6 @@ class EvmLedger:
         view = await nodes.view()
         memories = [read_memory(one.memory) for one in work]
         under_way = [memory for memory in memories if memory.attempts]
-        due = [one.number for one, memory in zip(work, memories, strict=True) if _is_due(one, memory)]
         look = Round(
             settings=self._settings,
             rules=self._rules,
@@ -58,8 +57,8 @@ class EvmLedger:
         )
         progress = []
         for one, memory in zip(work, memories, strict=True):
-            if _is_due(one, memory) and one.number != due[-1]:
-                progress.append(self._waits(one, "a later head is due, and is anchored in its place"))
+            if _is_due(one, memory) and one is not work[-1]:
+                progress.append(self._waits(one, "a later head is anchored, which covers this one"))
             elif not memory.attempts and len(under_way) >= MOST_UNDER_WAY:
                 progress.append(self._waits(one, f"{len(under_way)} earlier ones wait for a block"))
             else:

@@ -42,7 +42,7 @@ class BitcoinProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The block's first transaction, without witness."""
     coinbase_branch: _Branch
     count: Annotated[int, msgspec.Meta(ge=1, le=MOST_TRANSACTIONS)]
-    """Transactions in the block."""
+    """Transactions in the block, as far as the branches show it: blocks of several sizes may have the same."""
     genesis: Hex32
     """The chain's first block, as the node that gave the proof names it."""
     headers: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]*\Z", max_length=2 * HEADER_BYTES * MOST_HEADERS)]

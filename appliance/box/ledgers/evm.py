@@ -42,7 +42,7 @@ class EvmLedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unknown_
     """Most wei for one gas that a transaction may ever offer."""
     maximum_priority_fee_per_gas: Wei = 2_000_000_000
     """Most wei of it for whoever makes the block; of no meaning to legacy transactions."""
-    gas: Annotated[int, msgspec.Meta(ge=21_000, le=10_000_000)] = 300_000
+    gas: Annotated[int, msgspec.Meta(ge=21_000, le=10_000_000)] = 500_000
     """Most gas that a transaction may take; with the highest fee, what an anchor costs at most."""
     replace_after_s: Annotated[float, msgspec.Meta(ge=1)] = 180.0
     """A transaction that no block has taken for so long is replaced by the same with a higher fee."""

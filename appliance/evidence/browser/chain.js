@@ -1,6 +1,6 @@
 // Whether a signer's certificate counted at a moment: its validity, its path to the trust bundle, its revocation. A moment
 // is { time, claimed, proven }: whether only the signer claims it, as a time-stamp does; and when others show that the
-// signature existed, or null.
+// signature existed, or null; and `relied`, when anybody whom the trust bundle believes does, for algorithms that ended.
 
 const UNDERSTOOD = new Set(["2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.32"]);
 // Reasons after which earlier time-stamps stay good (RFC 3161, section 4). A missing one is not among them.
@@ -88,6 +88,10 @@ async function checkChain(findings, who, leaf, pool, role, moment, context) {
     `${who.en}: “${leaf.name}” was certified by “${path.anchor.certificate.name}”, which the trust bundle names.`,
     `${who.zh}：“${leaf.name}”由信任包所列的“${path.anchor.certificate.name}”认证。`,
   );
+  for (let place = 0; place + 1 < path.links.length; place += 1) {
+    const what = text(`The certificate of “${path.links[place].name}”`, `“${path.links[place].name}”的证书`);
+    checkStrength(findings, what, usesOf(path.links[place + 1].spki, path.links[place].algorithm), moment.relied ?? null, context);
+  }
   if (path.anchor.compromised !== null) judgeCompromise(findings, who, path.anchor, moment);
   for (let place = 0; place + 1 < path.links.length; place += 1) {
     await checkRevocation(findings, who, path.links[place], path.links[place + 1], at, moment, place === 0, context);
@@ -136,9 +140,11 @@ async function isAnswer(answer, certificate, issuer, lists, context) {
 // none of them answers for the moment. Everything counts but a hold, which ends when a later one drops it.
 async function revocationOf(certificate, issuer, at, context) {
   const genuine = [];
-  for (const list of context.lists) if (await isList(list, issuer, context)) genuine.push(list);
+  // Not one that anybody could have signed by the time at which it is shown.
+  const counts = (one) => !hasEnded(usesOf(issuer.spki, one.algorithm), one.shown ?? context.now, context);
+  for (const list of context.lists) if ((await isList(list, issuer, context)) && counts(list)) genuine.push(list);
   const lists = [...genuine];
-  for (const answer of context.answers) if (await isAnswer(answer, certificate, issuer, lists, context)) genuine.push(answer);
+  for (const answer of context.answers) if ((await isAnswer(answer, certificate, issuer, lists, context)) && counts(answer)) genuine.push(answer);
   if (!genuine.some((one) => one.from >= at || (one.until !== null && at <= one.until))) return undefined;
   const newest = genuine.reduce((left, right) => (right.from > left.from ? right : left));
   const found = genuine.map((one) => one.revoked.get(certificate.serial)).filter((one) => one && one.reason !== HOLD);

@@ -63,6 +63,15 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
   return right && holds ? certificate : null;
 }
 
+// What a signer's signature relies on: key, digests of what was signed and of the attributes, and the digest that binds the
+// certificate.
+function signerUses(signer, certificate) {
+  const ess = members(members(members(signer.attributes.get(SIGNING_CERTIFICATE_V2))[0])[0]);
+  const bound = ess[0]?.tag === 0x30 ? hashOf(ess[0]) : "SHA-256";
+  const uses = [...usesOf(certificate.spki, signer.algorithm, signer.hash), { name: NAMES[signer.hash] }, { name: NAMES[bound] }];
+  return uses.filter((one, place) => uses.findIndex((other) => other.name === one.name) === place);
+}
+
 // What a time-stamp states (TSTInfo, RFC 3161, section 2.4.2).
 function readInfo(encoded) {
   const [version, policy, imprint, serial, generated, ...rest] = members(sole(encoded));
@@ -96,19 +105,22 @@ function isKeysTime(certificate, at) {
   return bounds.every((one) => (one.tag === 0x80 ? at >= time({ ...one, tag: 0x18 }) : at <= time({ ...one, tag: 0x18 })));
 }
 
-// A time-stamp over what has the digest that `digestOf` gives. Gives { until, timeClass, by } or null; it counts where all
-// of its checks passed.
-async function checkStamp(findings, who, encoded, digestOf, context) {
+// A time-stamp over what has the digest that `digestOf` gives. Gives { until, timeClass, party, by } or null; it counts where
+// all of its checks passed. `known`: when others show that it existed, and when anybody does; what it is `over`, in words.
+async function checkStamp(findings, who, encoded, digestOf, context, known = {}) {
+  const { proven = null, shown = null, over = text("this very signature", "此签名") } = known;
+  const relied = proven === null || (shown !== null && shown < proven) ? shown : proven;
   const signedData = readSignedData(encoded);
   if (signedData.type !== TST_INFO || !signedData.content || signedData.signers.length !== 1) throw malformed();
   const info = readInfo(signedData.content);
   findings.expect(
     equal(await digestOf(info.hash), info.imprint), "imprint",
-    text(`${who.en}: it is over this very signature.`, `${who.zh}：它所涵盖的正是此签名。`),
-    text(`${who.en}: it is over something else than this signature.`, `${who.zh}：它所涵盖的不是此签名。`),
+    text(`${who.en}: it is over ${over.en}.`, `${who.zh}：它所涵盖的正是${over.zh}。`),
+    text(`${who.en}: it is over something else than ${over.en}.`, `${who.zh}：它所涵盖的不是${over.zh}。`),
   );
   const certificate = await checkSigner(findings, who, signedData, signedData.signers[0], signedData.content, context.certificates);
   if (!certificate) return null;
+  checkStrength(findings, text("The time-stamp's signature", "时间戳的签名"), signerUses(signedData.signers[0], certificate), relied, context);
   const { serial, authority } = info;
   const odd =
     serial[0] & 0x80 || serial.every((byte) => byte === 0) || serial.length > 21 || (serial.length === 21 && serial[0]) || info.critical ||
@@ -120,7 +132,7 @@ async function checkStamp(findings, who, encoded, digestOf, context) {
     (certificate.usage === null || certificate.usage & 0xc0) && isKeysTime(certificate, info.at);
   if (!able) findings.undecided("purpose", `${who.en}: “${certificate.name}” may not stamp time.`, `${who.zh}：“${certificate.name}”不得签发时间戳。`);
   const pool = [...signedData.certificates, ...context.certificates];
-  const anchor = await checkChain(findings, who, certificate, pool, "tsa", { time: info.at, claimed: true, proven: null }, context);
+  const anchor = await checkChain(findings, who, certificate, pool, "tsa", { time: info.at, claimed: true, proven, relied }, context);
   if (!anchor) return null;
   if (!anchor.policies.includes(info.policy)) {
     findings.undecided("policy", `${who.en}: the trust bundle does not accept its policy.`, `${who.zh}：信任包不接受其策略。`);
@@ -128,10 +140,10 @@ async function checkStamp(findings, who, encoded, digestOf, context) {
   const until = Math.ceil(info.at + info.accuracy);
   findings.passed(
     "signature time-stamp",
-    `${who.en}: the signature existed no later than ${spoken(until)}, says “${certificate.name}”.`,
-    `${who.zh}：据“${certificate.name}”，该签名最迟存在于 ${spoken(until)}。`,
+    `${who.en}: what it is over existed no later than ${spoken(until)}, says “${certificate.name}”.`,
+    `${who.zh}：据“${certificate.name}”，其所涵盖的内容最迟存在于 ${spoken(until)}。`,
   );
-  return { until, timeClass: anchor.timeClass, by: certificate.name };
+  return { until, timeClass: anchor.timeClass, party: anchor.party, by: certificate.name };
 }
 
 const before = (left, right) => {
@@ -206,7 +218,8 @@ async function findToken(findings, signer, seal, evidenceRecord) {
 }
 
 // A seal over a manifest and its time-stamp; who made it is judged by `checkSealer`, once it is known what else dates it.
-async function checkSeal(findings, encoded, manifest, context, evidenceRecord) {
+// `archived`: by when records over the file show it, with its manifest; null: they do not.
+async function checkSeal(findings, encoded, manifest, context, evidenceRecord, archived) {
   const signedData = readSignedData(encoded);
   if (signedData.content !== null || signedData.signers.length !== 1) throw malformed();
   const signer = signedData.signers[0];
@@ -219,7 +232,10 @@ async function checkSeal(findings, encoded, manifest, context, evidenceRecord) {
   if (!stamping) return found;
   const stamped = new Findings();
   try {
-    const stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context);
+    const shown = archived?.until ?? null;
+    const imprint = HASHES[imprintId(stamping.token)];
+    if (imprint) checkStrength(stamped, text("The time-stamp's digest", "时间戳的摘要"), [{ name: NAMES[imprint] }], shown, context);
+    const stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context, { shown });
     if (stamped.indication === "TOTAL-PASSED") found.stamp = stamp;
   } catch (error) {
     const outcome = error instanceof Unable ? "undecided" : "failed";
@@ -240,7 +256,8 @@ async function checkSealer(findings, found, shownUntil, context) {
   }
   const at = Math.min(context.now, ...shownUntil);
   const pool = [...signedData.certificates, ...context.certificates];
-  const moment = { time: at, claimed: false, proven: shownUntil.length ? at : null };
+  const moment = { time: at, claimed: false, proven: shownUntil.length ? at : null, relied: at };
+  checkStrength(findings, text("The seal's signature", "签章的签名"), signerUses(signedData.signers[0], certificate), at, context);
   const anchor = await checkChain(findings, SEAL, certificate, pool, "seal", moment, context);
   found.signer = anchor ? certificate.name : null;
   found.claimedSigner = certificate.name;

@@ -10,6 +10,8 @@ const ROLES = [
   ["seal", new RegExp(`^META-INF/signature-(?:${TAIL}|(court))\\.p7s$`)],
   ["evidence-record", new RegExp(`^META-INF/evidencerecord-${TAIL}\\.ers$`)],
   ["evidence-manifest", new RegExp(`^META-INF/ASiCEvidenceRecordManifest-${TAIL}\\.xml$`)],
+  ["renewal", /^META-INF\/evidencerecord-(renewal-(?!0000)[0-9]{4})\.ers$/],
+  ["renewal-manifest", /^META-INF\/ASiCEvidenceRecordManifest-(renewal-(?!0000)[0-9]{4})\.xml$/],
   ["opening", new RegExp(`^META-INF/opening-(?:${TAIL}|(court))\\.json$`)],
   ["proof", new RegExp(`^META-INF/proof-(?:${TAIL}|(court))\\.tlog-proof$`)],
   ["disclosures", new RegExp(`^META-INF/disclosures-${TAIL}\\.json$`)],

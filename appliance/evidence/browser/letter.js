@@ -134,7 +134,7 @@ async function readLayout(findings, data) {
     `${entries.size} entries, nothing between or after them; each is named by a sealed manifest or proves itself.`,
     `${entries.size} 个条目，条目之间和之后没有其他内容；每一条目均列于已签章的清单，或可自证。`,
   );
-  return { entries, places, about: about.letter, tails, references };
+  return { entries, places, about: about.letter, tails, references, renewals: readRenewals(entries, places) };
 }
 
 async function readLine(layout) {
@@ -227,21 +227,24 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
 }
 
 // One seal with its time-stamp and its record. Gives { seal, record, times }: those by which it is shown to have existed.
-async function checkSealed(findings, layout, tail, event, context, kind) {
+async function checkSealed(findings, layout, tail, event, context, kind, archived) {
   const names = namesOf(tail);
+  const shown = shownBy(archived, [...layout.places].filter(([, place]) => place.tail === tail).map(([name]) => name));
+  const chained = text("The manifest and the chain of events", "清单与事件链");
+  checkStrength(findings, chained, [{ name: "sha256" }], shown.trusted?.until ?? null, context);
   const [ofSeal, ofRecord] = [new Findings(), new Findings()];
   let seal = null;
   let record = null;
   let times = [];
   try {
-    seal = await checkSeal(ofSeal, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord));
+    seal = await checkSeal(ofSeal, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord), shown.trusted);
     try {
       record = await checkRecord(ofRecord, layout, tail, event, seal, context, kind);
     } catch (error) {
       ofRecord.add(...outcomeOf(error));
     }
     // Only what passes by itself dates the rest.
-    times = [seal.stamp, ...(ofRecord.indication === "TOTAL-PASSED" ? record.witnesses : [])].filter(Boolean);
+    times = [seal.stamp, shown.trusted, shown.outside, ...(ofRecord.indication === "TOTAL-PASSED" ? record.witnesses : [])].filter(Boolean);
     await checkSealer(ofSeal, seal, times.map((one) => one.until), context);
   } catch (error) {
     ofSeal.add(...outcomeOf(error));
@@ -285,20 +288,32 @@ async function verifyEvidence(data, trust, now) {
   const helpers = (role) => [...layout.places].filter(([, place]) => place.role === role).map(([name]) => layout.entries.get(name));
   const context = { trust, now, certificates: [], lists: [...(trust?.lists ?? [])], answers: [] };
   for (const one of helpers("certificate")) readQuietly(() => context.certificates.push(readCertificate(one)));
-  for (const one of helpers("crl")) readQuietly(() => context.lists.push(readList(one)));
-  for (const one of helpers("ocsp")) readQuietly(() => context.answers.push(readAnswer(one)));
+  const namedIn = new Map();
+  const helpersRead = (role, read, into) => {
+    for (const [name] of [...layout.places].filter(([, place]) => place.role === role)) {
+      readQuietly(() => {
+        const made = read(layout.entries.get(name));
+        namedIn.set(made, name);
+        into.push(made);
+      });
+    }
+  };
+  helpersRead("crl", readList, context.lists);
+  helpersRead("ocsp", readAnswer, context.answers);
   for (const tail of layout.tails) {
     readQuietly(() => {
       for (const one of readSignedData(layout.entries.get(namesOf(tail).seal)).lists) readQuietly(() => context.lists.push(readList(one)));
     });
   }
+  const archived = await judgeRenewals(parts, layout, context);
+  for (const [made, name] of namedIn) made.shown = archived.get(name)?.trusted?.until;
   const events = [];
   const places = new Map();
   const envelopes = { files: new Map(), sealed: new Map() };
   for (const step of line.steps) {
     const found = new Findings();
     const event = step.event;
-    const { seal, record, times } = await checkSealed(found, layout, step.tail, event, context, "letter");
+    const { seal, record, times } = await checkSealed(found, layout, step.tail, event, context, "letter", archived);
     const at = Date.parse(event.at);
     const outside = times.filter((one) => trust?.accepted.includes(one.timeClass)).sort((left, right) => left.until - right.until)[0];
     const earliest = Math.min(...times.filter((one) => one === seal.stamp || one === outside).map((one) => one.until));
@@ -321,7 +336,7 @@ async function verifyEvidence(data, trust, now) {
   }
   if (layout.tails.includes("court")) {
     const found = new Findings();
-    await checkSealed(found, layout, "court", line.steps[line.steps.length - 1].event, context, "court");
+    await checkSealed(found, layout, "court", line.steps[line.steps.length - 1].event, context, "court", archived);
     const newest = namesOf(line.steps[line.steps.length - 1].tail).event;
     const covered = [...layout.references.get("court").keys()].filter((name) => layout.places.get(name).role === "event");
     if (covered.join() !== newest) found.failed("content", "The court package was sealed for another event.", "司法证据包所签章的是另一事件。");

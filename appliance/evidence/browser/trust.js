@@ -23,7 +23,8 @@ async function readTrust(files) {
     const found = files.get(entry.file);
     if (!found) refuse(`the revocation list ${shown(entry.file)} is not among the files`, `吊销列表 ${shown(entry.file)} 不在所选文件中`);
     if ((await sha256Hex(found)) !== entry.sha256) refuse(`${shown(entry.file)} is not the list that the bundle names`, `${shown(entry.file)} 不是信任包所列的吊销列表`);
-    lists.push(readList(found));
+    // The bundle names it by its digest, so it counts whatever it was signed with.
+    lists.push({ ...readList(found), shown: 0 });
   }
   const authorities = document.authorities.map((one) => ({
     certificate: readCertificate(fromBase64(one.certificate)),
@@ -66,6 +67,7 @@ async function readTrust(files) {
     expires: Date.parse(document.expires),
     accepted: document.time.accepted.filter((one) => one !== "box"),
     witnessesNeeded: document.time.witnesses,
+    algorithms: readEnds(document.algorithms ?? [], refuse),
   };
 }
 
@@ -83,6 +85,19 @@ function readPolicies(document, witnesses, refuse) {
   }
   if ([...found.values()].some((rules) => rules.at(-1).last !== null)) refuse("a log that has policies has one in force", "有策略的日志须有一项有效策略");
   return found;
+}
+
+const ALGORITHMS = new Set(["sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512", "sm3", "rsa", "ecdsa", "ed25519", "ml-dsa"]);
+
+// Until when algorithms may be relied on.
+function readEnds(entries, refuse) {
+  return entries.map((one) => {
+    const right =
+      hasMembers(one, ["algorithm", "below_bits", "until"]) && ALGORITHMS.has(one.algorithm) && INSTANT.test(one.until) &&
+      !Number.isNaN(Date.parse(one.until)) && (one.below_bits === null || (Number.isInteger(one.below_bits) && one.below_bits > 0));
+    if (!right) refuse("what the trust bundle says of algorithms is malformed", "信任包中关于算法的内容格式错误");
+    return { algorithm: one.algorithm, below: one.below_bits, until: Date.parse(one.until) };
+  });
 }
 
 async function signedBy(spki, signature, message) {

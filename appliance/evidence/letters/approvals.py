@@ -22,7 +22,13 @@ from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.letters.facts import ApprovalFact, place_of
 from appliance.evidence.signatures import digest
-from appliance.evidence.signers import check_signer_signature, names_certificate, readable_certificates, signed_digest
+from appliance.evidence.signers import (
+    check_signer_signature,
+    check_signer_strength,
+    names_certificate,
+    readable_certificates,
+    signed_digest,
+)
 from appliance.letters.event import Approval, Event
 from appliance.quoting import escape, quote
 
@@ -189,12 +195,14 @@ def _card(encoded: bytes, text: bytes, context: Context, proven_us: int | None, 
         )
         return ""
     check_signer_signature(found, signer, certificate)
+    relied = context.relied(proven_us)
+    check_signer_strength(found, relied, signer, certificate, "The card's signature")
     moment = Moment(
         context.now_us if proven_us is None else proven_us, "the time of the event", claimed_by_signer=False,
         proven_us=proven_us,
     )  # fmt: skip
     trusted = context.trust.trusted_for("seal")
-    check_chain(found, certificate, candidates, trusted, context.lists, moment, context.now_us)
+    check_chain(found, certificate, candidates, trusted, context.lists, moment, relied)
     return certificate.name
 
 

@@ -18,7 +18,7 @@ import msgspec
 import rfc8785
 
 from appliance.asic.chain import Line, Step, follow_line
-from appliance.asic.names import COURT_RECORD
+from appliance.asic.names import COURT_RECORD, read_name
 from appliance.der import DerError
 from appliance.evidence import cms
 from appliance.evidence.bundle import TimeClass
@@ -33,6 +33,7 @@ from appliance.evidence.letters.kinds import kinds_of
 from appliance.evidence.letters.layout import Layout, Sealed, read_layout
 from appliance.evidence.letters.pages import SetPage, Setter, judge_page
 from appliance.evidence.letters.recorded import JudgedSeal, judge_sealed
+from appliance.evidence.letters.renewals import Archived, judge_renewals
 from appliance.evidence.letters.seal_objects import judge_seal_objects
 from appliance.evidence.letters.telling import (
     amount,
@@ -45,8 +46,8 @@ from appliance.evidence.letters.telling import (
     state_title,
     title,
 )
-from appliance.evidence.ocsp import read_ocsp_answer
-from appliance.evidence.revocation import RevocationWord, read_revocation_list
+from appliance.evidence.ocsp import OcspAnswer, read_ocsp_answer
+from appliance.evidence.revocation import RevocationList, RevocationWord, read_revocation_list
 from appliance.evidence.signers import readable_certificates
 from appliance.instants import microseconds
 from appliance.letters.envelope import read_envelope
@@ -118,8 +119,29 @@ def judge_letter(
             "replaces it.",
         )
     journal.complete()
-    _Work(judged, layout, line, _with_helpers(context, layout), accepted, kinds, set_page).judge()
+    context = _with_helpers(context, layout)
+    archived = judge_renewals(layout.renewals, layout.entries, context, accepted, judged.parts)
+    if layout.renewals:
+        context = replace(context, lists=_shown_lists(context.lists, layout, archived))
+    _Work(judged, layout, line, context, accepted, kinds, set_page, archived).judge()
     return judged
+
+
+def _shown_lists(words: Sequence[RevocationWord], layout: Layout, archived: Archived) -> tuple[RevocationWord, ...]:
+    """The lists and answers, those in the file with the time at which a record over it shows them."""
+    shown: dict[bytes, int] = {}
+    for name, content in layout.entries.items():
+        place, known = read_name(name), archived.trusted([name])
+        if place is not None and place.role in {"crl", "ocsp"} and known is not None:
+            with contextlib.suppress(DerError):
+                read = read_revocation_list(content) if place.role == "crl" else read_ocsp_answer(content)
+                shown[read.signed] = known.time_us
+    return tuple(
+        replace(one, shown_us=shown[one.signed])
+        if isinstance(one, RevocationList | OcspAnswer) and one.shown_us is None and one.signed in shown
+        else one
+        for one in words
+    )
 
 
 def _with_helpers(context: Context, layout: Layout) -> Context:
@@ -141,8 +163,9 @@ def _with_helpers(context: Context, layout: Layout) -> Context:
 class _Work:
     def __init__(
         self, judged: JudgedLetter, layout: Layout, line: Line, context: Context, accepted: frozenset[str],
-        kinds: Sequence[LoadedKind], set_page: SetPage | None,
+        kinds: Sequence[LoadedKind], set_page: SetPage | None, archived: Archived,
     ) -> None:  # fmt: skip
+        self.archived = archived
         self.judged = judged
         self.layout = layout
         self.line = line
@@ -206,7 +229,8 @@ class _Work:
     def _event(self, step: Step, sealed: Sealed) -> EventFact:
         event = step.event
         journal = Journal()
-        found = judge_sealed(sealed, self.context, self.accepted, journal, self.anchored.times.get(sealed.tail, ()))
+        anchored = self.anchored.times.get(sealed.tail, ())
+        found = judge_sealed(sealed, self.context, self.accepted, journal, self.archived, anchored)
         kind = self._kind(event.kind.digest)
         journal.passed(
             "manifest", f"{quote(sealed.names.event)} and {len(sealed.files)} file(s) beside it are, byte for byte, "
@@ -377,7 +401,7 @@ class _Work:
 
     def _court(self, sealed: Sealed) -> CourtFact:
         journal = Journal()
-        found = judge_sealed(sealed, self.context, self.accepted, journal)
+        found = judge_sealed(sealed, self.context, self.accepted, journal, self.archived)
         journal.passed("manifest", f"{len(sealed.files)} part(s), byte for byte those that the sealed manifest names.")
         tenant = self.line.steps[-1].event.actor.tenant
         if found.record is not None:

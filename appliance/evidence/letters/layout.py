@@ -32,6 +32,7 @@ from appliance.asic.names import (
 )
 from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.findings import Journal, Refusal, SubIndication
+from appliance.evidence.letters.renewals import Renewed, read_renewals
 from appliance.letters.errors import EventDamaged
 from appliance.letters.event import Event, read_event
 from appliance.letters.kind import KIND_BYTES
@@ -57,6 +58,8 @@ class Sealed:
     """By name without the folder: what stands beside the event, or the parts of the court package."""
     evidence_record: bytes | None = None
     """Over the seal (RFC 4998)."""
+    entries: tuple[str, ...] = ()
+    """Names of all entries that it consists of, itself among them."""
 
 
 @dataclass
@@ -81,6 +84,10 @@ class Layout:
     """SHA-256 of every file that a manifest names, hexadecimal."""
     page: bool = False
     """Whether it holds a page for people, which nothing vouches for."""
+    entries: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """All of it, by name."""
+    renewals: list[Renewed] = field(default_factory=list)
+    """Records over the file as it was, the first one first."""
 
 
 def read_layout(content: bytes, journal: Journal) -> Layout | None:
@@ -119,7 +126,7 @@ class _Reading:
                 self._refuse(f"The entry {quote(name)} is none that an evidence file has.")
             else:
                 self._places[name] = place
-        layout = Layout(self._about(), page=PAGE in self._entries)
+        layout = Layout(self._about(), page=PAGE in self._entries, entries=self._entries)
         tails = [place.tail for place in self._places.values() if place.role == "manifest"]
         parsed: dict[str, tuple[Event, Sealed]] = {}
         for tail in tails:
@@ -133,6 +140,7 @@ class _Reading:
         self._outside(set(tails))
         layout.events = _ordered(parsed)
         self._court_names_the_newest(layout)
+        layout.renewals = read_renewals(self._entries, self._journal)
         for name, place in self._places.items():
             if place.role == "disclosures":
                 layout.disclosures[place.tail] = self._entries[name]
@@ -183,6 +191,7 @@ class _Reading:
         return Sealed(
             tail, names, entries[names.manifest], entries[names.seal], entries.get(names.opening),
             entries.get(names.proof), files, self._evidence_record(names, tail),
+            tuple(one for one, place in self._places.items() if place.tail == tail),
         )  # fmt: skip
 
     def _evidence_record(self, names: EventNames, tail: str) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -15,9 +15,11 @@ from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, SubIndication, worst
 from appliance.evidence.items import Earliest, Item, Shown, earliest
 from appliance.evidence.letters.layout import Sealed
+from appliance.evidence.letters.renewals import Archived
 from appliance.evidence.openings import read_opening
 from appliance.evidence.recognise import Kind
 from appliance.evidence.rounds import AnchoredTime, Input, Round
+from appliance.evidence.strength import Use
 from appliance.evidence.subjects import NamedBytes, Subject
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof
@@ -50,11 +52,12 @@ class JudgedSeal:
 
 
 def judge_sealed(
-    sealed: Sealed, context: Context, accepted: frozenset[str], journal: Journal,
+    sealed: Sealed, context: Context, accepted: frozenset[str], journal: Journal, archived: Archived,
     anchored: Sequence[AnchoredTime] = (),
 ) -> JudgedSeal:  # fmt: skip
     """Judge it. `accepted`: the classes of time that count; `journal`: of the event or package that it seals;
-    `anchored`: by when ledgers are shown to have held its record."""
+    `archived`: what records over the file show of its entries; `anchored`: by when ledgers are shown to have held its
+    record."""
     inputs = [
         Input(_MANIFEST, Subject(NamedBytes(sealed.names.manifest, sealed.manifest)), Kind.DOCUMENT, []),
         Input(_SEAL, Subject(NamedBytes(sealed.names.seal, sealed.seal)), Kind.SEAL, [sealed.seal]),
@@ -69,10 +72,16 @@ def judge_sealed(
         stamp_at = len(inputs)
         subject = Subject(NamedBytes(sealed.names.evidence_record, sealed.evidence_record))
         inputs.append(Input(stamp_at, subject, Kind.EVIDENCE_RECORD, [sealed.evidence_record]))
-    items = Round(inputs, context, Earliest(), Earliest(), {}).judge()
-    trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, accepted)
+    before, by_others = archived.trusted(sealed.entries), archived.outside(sealed.entries)
+    what = "The manifest and the chain of events"
+    context.relied(None if before is None else before.time_us).check(journal, what, [Use("sha256")])
+    trusted, outside = _with(Earliest(), before, inputs), _with(Earliest(), by_others, inputs)
     items = Round(inputs, context, trusted, outside, {}).judge()
-    trusted, outside = earliest(items, _BOX_AND_OTHERS), earliest(items, accepted)
+    trusted = _with(earliest(items, _BOX_AND_OTHERS), before, inputs)
+    outside = _with(earliest(items, accepted), by_others, inputs)
+    items = Round(inputs, context, trusted, outside, {}).judge()
+    trusted = _with(earliest(items, _BOX_AND_OTHERS), before, inputs)
+    outside = _with(earliest(items, accepted), by_others, inputs)
     if _MANIFEST not in items[_SEAL].covers:
         journal.refuse("seal", SubIndication.HASH_FAILURE, "The seal does not show that it is over this manifest.")
     _refuse_several(sealed, journal)
@@ -101,6 +110,14 @@ def judge_sealed(
         trusted_us=None if known is None else known.time_us,
         outside=outside.files.get(_MANIFEST),
     )
+
+
+def _with(known: Earliest, shown: Shown | None, inputs: Sequence[Input]) -> Earliest:
+    """What is known, and that all of the inputs are shown by a record over the file."""
+    if shown is not None:
+        for one in inputs:
+            known.keep(replace(shown, target=one.index))
+    return known
 
 
 def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None, str]:

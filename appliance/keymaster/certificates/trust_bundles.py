@@ -17,6 +17,7 @@ from appliance.evidence.bundle import (
     BUNDLE,
     HISTORY,
     SIGNATURE,
+    AlgorithmEnd,
     AuthorityEntry,
     BundleDocument,
     CeremonyTrust,
@@ -75,24 +76,29 @@ def make_bundle(
     cosigning: Sequence[CosigningEntry] | None = None,
     successors: Sequence[bytes] | None = None,
     genesis: str | None = None,
+    algorithms: Sequence[AlgorithmEnd] | None = None,
     ledgers: Sequence[LedgerEntry] = (),
 ) -> dict[str, bytes]:
     """Make the next version of a bundle: file names relative to the trust directory, and what to write in them.
 
     `signer` is the SubjectPublicKeyInfo (DER) of the key behind `sign`, which takes the bytes of bundle.json and gives
     the raw signature. `previous` is the directory as it is now (None for version 1); its bundle moves into history.
-    `successors` defaults to the same signer. `genesis`: SHA-256 of the first constitution, once there is one. The
+    `successors` defaults to the same signer. `genesis`: SHA-256 of the first constitution, once there is one.
+    `algorithms`: until when each may be relied on; None: as the version before has it. The
     result has been read back: it raises TrustRefused rather than make a bundle that verifiers would refuse. Write the
     files in the order given, so that readers never see a bundle whose
     parts are missing; the signature and the bundle cannot be replaced in one step, so readers retry once.
     """
     written: dict[str, bytes] = {}
+    ends = list(algorithms or ())
     version, digest, constitution, pin = 1, None, hashlib.sha256(signer).hexdigest(), None
     history: dict[str, bytes] = {}
     if previous is not None:
         before = read_last(previous)
         version, digest, constitution = before.document.version + 1, before.pin.digest, before.document.constitution
         pin = before.pin
+        if algorithms is None:
+            ends = list(before.document.algorithms or ())
         history = {name: content for name, content in previous.items() if name.startswith(f"{HISTORY}/")}
         written[f"{HISTORY}/{before.document.version}.json"] = before.encoded
         written[f"{HISTORY}/{before.document.version}.json.sig"] = before.signature
@@ -115,6 +121,7 @@ def make_bundle(
         time=TimeRules() if time is None else time,
         cosigning=msgspec.UNSET if cosigning is None else list(cosigning),
         ceremonies=msgspec.UNSET if genesis is None else CeremonyTrust(genesis=genesis),
+        algorithms=ends or msgspec.UNSET,
         ledgers=list(ledgers) if ledgers else msgspec.UNSET,
     )
     encoded = rfc8785.dumps(msgspec.to_builtins(document))

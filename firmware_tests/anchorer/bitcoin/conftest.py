@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,10 +22,23 @@ def node(tmp_path: Path) -> Iterator[LitecoinNode]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, node: LitecoinNode) -> Iterator[Stage]:
+def make(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Makes ledgers, which are closed at the end."""
+    made: list[Stage] = []
+
+    def ledger(node: LitecoinNode, **settings: object) -> Stage:
+        made.append(Stage(tmp_path, node, **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield ledger
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def stage(node: LitecoinNode, make: Callable[..., Stage]) -> Stage:
     """A ledger on that node, its account paid two coins that are deep enough."""
-    made = Stage(tmp_path, node)
+    made = make(node)
     node.pay(made.address, ("1", "1"))
     node.mine(3)
-    yield made
-    made.close()
+    return made

@@ -122,10 +122,10 @@ class Stage:
     def address(self) -> str:
         return address_of("rltc", witness_program(self.desk.public_key))
 
-    def due(self) -> int:
-        """One more head is to be anchored."""
+    def due(self, size: int | None = None) -> int:
+        """One more head is to be anchored, of `size` leaves: as many as its number, where nothing else is said."""
         number = len(self.work) + 1
-        note = checkpoint(number)
+        note = checkpoint(size or number)
         self.work[number] = Work(number, note, commitment_of(note), None, b"")
         self.told[number] = []
         return number

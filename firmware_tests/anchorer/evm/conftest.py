@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,8 +59,11 @@ def clique(tmp_path: Path) -> Iterator[CliqueChain]:
     chain.stop()
 
 
-def place_on_clique(chain: CliqueChain, home: Path, depth: int = DEPTH) -> Place:
-    address = deploy_raw(chain.nodes[0], CLIQUE_KEY, chain.chain_id, "CommitmentAnchors", chain.seal)
+def place_on_clique(
+    chain: CliqueChain, home: Path, depth: int = DEPTH, seal: Callable[[], object] | None = None
+) -> Place:
+    """`seal`: how a block comes to be on this chain; by command where nothing is said."""
+    address = deploy_raw(chain.nodes[0], CLIQUE_KEY, chain.chain_id, "CommitmentAnchors", seal or chain.seal)
     contract = ContractRules(address=address[2:].lower(), shape="event")
     signers = tuple(one[2:] for one in chain.signers)
     rules = Rules(

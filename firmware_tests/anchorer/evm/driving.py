@@ -92,14 +92,15 @@ class Anchor:
 class Driven:
     """A ledger with the anchors that are open on it."""
 
-    def __init__(self, make: Callable[[], Ledger]) -> None:
+    def __init__(self, make: Callable[[], Ledger], first_size: int = 7) -> None:
         self._make = make
+        self._first_size = first_size
         self.ledger = make()
         self.anchors: list[Anchor] = []
 
     def anchor(self) -> Anchor:
         """A new anchor, due."""
-        made = Anchor(len(self.anchors) + 1, note(len(self.anchors) + 7))
+        made = Anchor(len(self.anchors) + 1, note(len(self.anchors) + self._first_size))
         self.anchors.append(made)
         return made
 
@@ -168,9 +169,11 @@ class Place:
         """The same with other rules."""
         return Place(self.settings, msgspec.structs.replace(self.rules, **members), self.home, self.key)
 
-    def driven(self, desk: HeldDesk | None = None, clock: Callable[[], float] = time.time) -> Driven:
+    def driven(
+        self, desk: HeldDesk | None = None, clock: Callable[[], float] = time.time, first_size: int = 7
+    ) -> Driven:
         used = desk or HeldDesk(self.settings, self.key)
-        return Driven(lambda: EvmLedger(self.settings, Surroundings(self.home, self.profile, used), clock))
+        return Driven(lambda: EvmLedger(self.settings, Surroundings(self.home, self.profile, used), clock), first_size)
 
 
 def deploy(node: Node, sender: str, contract: str, arguments: bytes = b"") -> str:
@@ -184,7 +187,7 @@ def deploy(node: Node, sender: str, contract: str, arguments: bytes = b"") -> st
 
 
 def deploy_raw(
-    node: CliqueNode, key: bytes, chain_id: int, contract: str, seal: Callable[[], None], nonce: int = 0
+    node: CliqueNode, key: bytes, chain_id: int, contract: str, seal: Callable[[], object], nonce: int = 0
 ) -> str:
     """A contract by a signed transaction, as any tool does it: its address."""
     code = bytes.fromhex(BUILT[contract]["bytecode"].removeprefix("0x"))

@@ -1,0 +1,200 @@
+"""One log, looked at once: its head, its consistency with what was seen before, its witnesses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from appliance.log.checkpoint import LogKey, open_checkpoint
+from appliance.log.errors import MalformedNote, SignatureInvalid
+from appliance.log.note import Note, VerifierKey, parse_note, verified_by
+from appliance.log.reader import SubtreeSource
+from appliance.monitor.alarms import Telling, cleared, raised
+from appliance.monitor.errors import Alarming, HeadNotSigned, NotCosigned, NotPublished, Rewound, Silent, TilesWrong
+from appliance.monitor.extending import SignedHead, extension_proof
+from appliance.monitor.published import PublishedLog, PublishedTiles
+from appliance.monitor.state import LogState, MonitorState
+
+CHECKPOINT: Final = "checkpoint"
+COSIGNED: Final = "cosigned-checkpoint"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A log, and what is expected of it."""
+
+    origin: str
+    keys: tuple[LogKey, ...]
+    witnesses: tuple[VerifierKey, ...] = ()
+    quorum: int = 0
+    """How many of the witnesses must have cosigned a head."""
+    silent_after_s: float = 3_600.0
+    idle_after_s: float | None = None
+    """How long it may show nothing new; None: for ever."""
+
+
+class LogWatcher:
+    """Looks at one log, and remembers."""
+
+    def __init__(
+        self,
+        watched: Watched,
+        published: PublishedLog,
+        store: MonitorState,
+        telling: Telling,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises MonitorStateUnusable."""
+        self.watched = watched
+        self.published = published
+        self._store = store
+        self._telling = telling
+        self._clock = clock
+        self.state = store.read(watched.origin)
+        if self.state.looked == 0.0:
+            self.state = msgspec.structs.replace(self.state, looked=clock())
+        self.head = None if self.state.head is None else self._opened(self.state.head.encode())
+
+    def look(self) -> bool:
+        """Look once; whether the log could be read. What is wrong is told and remembered."""
+        try:
+            self._step(self._look_at_head)
+            self._step(self._look_at_witnesses)
+        except NotPublished as error:
+            self.unreachable(error)
+            return False
+        self._replace(looked=self._clock())
+        self._check_silence()
+        self._save()
+        return True
+
+    def unreachable(self, error: NotPublished) -> None:
+        """Something of the log could not be read."""
+        self._telling.say("unreachable", self.watched.origin, problem=str(error))
+        self._check_silence()
+        self._save()
+
+    def note(self, error: Alarming) -> None:
+        """Tell and remember what another look found wrong with this log."""
+        self.state = raised(self.state, error, self._store, self._telling)
+
+    def right(self, *codes: str) -> None:
+        """These were found right."""
+        self.state = cleared(self.state, codes, self._telling)
+
+    def keep(self, state: LogState) -> None:
+        self.state = state
+        self._save()
+
+    def _step(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Alarming as error:
+            self.note(error)
+
+    def _look_at_head(self) -> None:
+        found = self._fetched(CHECKPOINT)
+        self.right(HeadNotSigned.code)
+        if self.head is None:
+            tiles = self._tiles(found)
+            if found.checkpoint.size and tiles.root() != found.checkpoint.root:
+                raise TilesWrong(f"the tiles of {found.checkpoint.size} entries do not have the signed root")
+            self._grown(found)
+            return
+        if found.checkpoint.size < self.head.checkpoint.size:
+            self._look_back(found, self.head)
+            return
+        extension_proof(self.head, found, self._tiles(found))
+        self.right(TilesWrong.code, Rewound.code)
+        if found.checkpoint.size > self.head.checkpoint.size:
+            self._grown(found)
+
+    def _look_back(self, found: SignedHead, known: SignedHead) -> None:
+        """The head is smaller than one that was seen: whether it is before that one, the tiles of that one tell."""
+        text = f"a head of {found.checkpoint.size} entries is published after one of {known.checkpoint.size}"
+        try:
+            extension_proof(found, known, self._tiles(known))
+        except (NotPublished, TilesWrong):
+            raise Rewound(f"{text}, whose tiles are not there any more") from None
+        raise Rewound(text)
+
+    def _look_at_witnesses(self) -> None:
+        """The largest head that has its witnesses: on the same history, and not left behind."""
+        watched, head = self.watched, self.head
+        if not watched.quorum or head is None:
+            return
+        try:
+            found = self._fetched(COSIGNED)
+        except NotPublished as error:
+            raise NotCosigned(f"no cosigned head is published ({error})") from None
+        cosigners = cosigned_by(parse_note(found.note), watched.witnesses)
+        if len(cosigners) < watched.quorum:
+            names = ", ".join(sorted(cosigners)) or "nobody"
+            raise NotCosigned(f"the cosigned head has {len(cosigners)} of {watched.quorum} witnesses: {names}")
+        if found.checkpoint.size > head.checkpoint.size:
+            extension_proof(head, found, self._tiles(found))
+            self._grown(found)
+        else:
+            extension_proof(found, head, self._tiles(head))
+        before = self.state.cosigned_size
+        size = found.checkpoint.size
+        if before is not None and size < before:
+            raise NotCosigned(f"the cosigned head has {size} entries, after one of {before}")
+        behind = self.state.uncosigned
+        newest = self.head.checkpoint.size if self.head is not None else 0
+        self._replace(cosigned_size=size, uncosigned=None if size >= newest else newest)
+        if behind is not None and size < behind:
+            raise NotCosigned(f"the head of {behind} entries, seen a look ago, still lacks its witnesses")
+        self.right(NotCosigned.code)
+
+    def _fetched(self, name: str) -> SignedHead:
+        data = self.published.checkpoint(name)
+        try:
+            return self._opened(data)
+        except (MalformedNote, SignatureInvalid) as error:
+            raise HeadNotSigned(f"{name}: {error}") from None
+
+    def _opened(self, data: bytes) -> SignedHead:
+        return SignedHead(open_checkpoint(data, self.watched.origin, self.watched.keys), data)
+
+    def _tiles(self, head: SignedHead) -> SubtreeSource:
+        return PublishedTiles(self.published, head.checkpoint.size)
+
+    def _grown(self, found: SignedHead) -> None:
+        """It extends what was seen: from here on it is held to this head."""
+        self.head = found
+        self._replace(head=found.note.decode(), grown=self._clock())
+        self._save()
+        checkpoint = found.checkpoint
+        self._telling.say("head", self.watched.origin, size=checkpoint.size, root=checkpoint.root.hex())
+
+    def _check_silence(self) -> None:
+        now, watched = self._clock(), self.watched
+        if now - self.state.looked > watched.silent_after_s:
+            self.note(Silent(f"it could not be read for {watched.silent_after_s:g} s"))
+        elif watched.idle_after_s is not None and self.state.grown and now - self.state.grown > watched.idle_after_s:
+            self.note(Silent(f"it has shown nothing new for {watched.idle_after_s:g} s"))
+        else:
+            self.right(Silent.code)
+
+    def _replace(self, **values: object) -> None:
+        self.state = msgspec.structs.replace(self.state, **values)
+
+    def _save(self) -> None:
+        self._store.write(self.state)
+
+
+def cosigned_by(note: Note, witnesses: Sequence[VerifierKey]) -> set[str]:
+    """Names of the witnesses that cosigned a note; a line in a witness's name that fails is nobody's."""
+    found = set()
+    for key in witnesses:
+        try:
+            verified_by(note, [key])
+        except SignatureInvalid:
+            continue
+        found.add(key.name)
+    return found
