@@ -287,6 +287,13 @@ def test_extra_data_that_is_not_of_clique(extra: str) -> None:
         (clique_signers_named(read), clique_signer(read))
 
 
+def test_half_a_signer_is_none() -> None:
+    read = read_header(GOERLI_5102442)
+    odd = read_header(read.with_extra_data(bytes(32 + 10) + read.extra_data[-65:]))
+    with pytest.raises(MalformedChainData, match="addresses of 20 bytes"):
+        clique_signers_named(odd)
+
+
 def test_extra_data_that_is_not_of_ibft2_or_qbft() -> None:
     for extra in ("", "c0", "c480808080", "00" * 97, rlp.encode([b"", b"", b"", b"", b""]).hex()):
         read = read_header(header(parent="00" * 32, number=1, timestamp=1, extra=extra))
