@@ -73,7 +73,7 @@ def pair(open_directory: Path) -> Iterator[Pair]:
     place = add_ledger(box, profile, authority, revocation_lists=lists, interval_s=3_600)
     settings = read_settings(box.home.settings)
     chain = msgspec.structs.replace(LEDGER, profile="ledgers/nowhere.json")  # it cannot be begun, and stops no other
-    ledgers = [*settings.ledgers, chain]
+    ledgers = [*settings.ledgers, chain, msgspec.structs.replace(chain, name="chain-2")]  # with the same account
     write_settings(box.home.settings, msgspec.structs.replace(settings, box_leaf_interval_s=1, ledgers=ledgers))
     box.start("--metrics", "127.0.0.1:0")
     yield Pair(box, outside, place)

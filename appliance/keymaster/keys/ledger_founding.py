@@ -104,7 +104,7 @@ def _ask(room: Room, name: str, wanted: list[_Used]) -> tuple[list[TokenObject],
     """Every object, and each used key's id and public key. Blocks."""
     token = room.user_token(name)
     objects = list_objects(token)
-    found = []
+    found: list[tuple[_Used, bytes, Any]] = []
     for used in wanted:
         uri = hsm.Pkcs11Uri.parse(used.uri)
         private = [
@@ -115,7 +115,9 @@ def _ask(room: Room, name: str, wanted: list[_Used]) -> tuple[list[TokenObject],
             and (uri.object is None or one.label == uri.object)
         ]
         if len(private) == 1:
-            found.append((used, private[0].id, public_key_in(token, uri, used.scheme)))
+            # Several settings may use one key, such as ledgers that share an account: it is written down once.
+            if all(private[0].id != cka_id for _, cka_id, _ in found):
+                found.append((used, private[0].id, public_key_in(token, uri, used.scheme)))
         else:
             log.warning("key-not-found", token=name, key=used.label)
     return objects, found
