@@ -18,8 +18,6 @@ NONCE_BYTES = 32
 
 _VERSION_1 = b"\x02\x01\x01"
 _CERT_REQ = der.ENCODED_TRUE
-_SHORTEST_HEAD = 17
-_LONGEST_HEAD = 19
 
 
 class StampRequest(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +57,7 @@ class RequestDecoder:
             for digest in digests
             for head in imprint_heads(digest)
         }
+        self._head_lengths = sorted({len(head) for head in self._heads}, reverse=True)
 
     def decode(self, data: bytes) -> StampRequest:
         """The request, or StampRejected. Extensions are always refused: the box knows none."""
@@ -82,10 +81,11 @@ class RequestDecoder:
         position = start + 3
         if data[start:position] != _VERSION_1:
             return None
-        found = self._heads.get(data[position : position + _LONGEST_HEAD]) or self._heads.get(
-            data[position : position + _SHORTEST_HEAD]
-        )
-        if found is None:
+        for length in self._head_lengths:
+            found = self._heads.get(data[position : position + length])
+            if found is not None:
+                break
+        else:
             return None
         name, digest_at, imprint_size = found
         stop = position + imprint_size
