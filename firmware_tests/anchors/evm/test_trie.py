@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from appliance.anchors.evm import rlp
 from appliance.anchors.evm.errors import MalformedChainData
 from appliance.anchors.evm.keccak import keccak256
-from appliance.anchors.evm.trie import EMPTY_ROOT, MAXIMUM_PROOF_NODES, NotInTrie, Trie, index_key, prove
+from appliance.anchors.evm.trie import (
+    EMPTY_ROOT,
+    MAXIMUM_NODE_BYTES,
+    MAXIMUM_PROOF_NODES,
+    NotInTrie,
+    Trie,
+    index_key,
+    prove,
+)
 from firmware_tests.others.npm import node
 
 # Of github.com/ethereum/tests, TrieTests/trietest.json, what is left once the deletions in it are done.
@@ -141,6 +149,12 @@ def test_nodes_that_no_trie_has(encoded: bytes) -> None:
 def test_a_proof_of_very_many_nodes_is_not_looked_at() -> None:
     with pytest.raises(NotInTrie, match="nodes, at most"):
         prove(bytes(32), b"\x80", [b""] * (MAXIMUM_PROOF_NODES + 1))
+
+
+def test_a_very_large_node_is_not_hashed() -> None:
+    large = rlp.encode([b"\x20\x80", bytes(MAXIMUM_NODE_BYTES)])
+    with pytest.raises(NotInTrie, match="bytes, at most"):
+        prove(keccak256(large), b"\x80", [large])
 
 
 def test_another_library_makes_the_same_roots_and_takes_our_proofs_and_we_take_its(tmp_path: Path) -> None:
