@@ -25,7 +25,7 @@ from rich.table import Table
 from appliance.box.cli import BADLY
 from appliance.box.home import Home
 from provisioning.demo_letters import LetterDemo
-from provisioning.demo_outside import Outside
+from provisioning.demo_outside import ACCOUNT, Outside
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -70,7 +70,7 @@ class Demo:
         self._title("Three witnesses", "other institutions, who cosign a log's heads only while the log merely grows")
         witnesses = outside.make_witnesses()
         self._title("A rehearsal box", "tokens, keys, CAs, logs and one application, made on SoftHSM")
-        self._cinnabar("provision", "--home", self._shown(self.home.root), *witnesses)
+        self._cinnabar("provision", "--home", self._shown(self.home.root), *witnesses, "--account", ACCOUNT)
         outside.start_witnesses()
         self._title(
             "Two chains that the box does not run",

@@ -22,6 +22,7 @@ LETTERS_URL = "https://localhost:8445/letters"
 """Where the public listener answers once it is turned on (`cinnabar run --public 127.0.0.1:8445`)."""
 OPENING_S = 15
 """How soon the bids of the demonstration are opened: long enough to show that it is too early before."""
+ORDER = "RH-2026-000412"
 BENEFICIARY = {"name": "广州市公共资源交易中心", "id": "12440100MB2C00000A"}
 BIDDER = {"name": "华南市政建设有限公司", "id": "91440101MA5CXXXX1K"}
 DEBTOR = {"name": "国机汽车股份有限公司", "id": "91110000100000001A"}
@@ -74,9 +75,17 @@ class LetterDemo:
             "A bid bond that nobody reads before the opening",
             "the bidder's name is encrypted to the box's HSM and to a bid code that the box has not",
         )
+        bidder = self._file("bidder.json", BIDDER)
+        key, code, envelope = (self._path(name) for name in ("release-key.pem", "bid-code.txt", "bidder.envelope"))
+        self.run("veil", "key", *self._home, *self._trust, "--output", key)
+        self.run(
+            "veil", "encrypt", bidder, "--release-key", key, *self._trust, "--tenant", TENANT, "--kind",
+            self.shown(self.kind_file), "--field", "bidder", "--reference", ORDER,
+            "--code-file", code, "--output", envelope,
+        )  # fmt: skip
         opening = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=OPENING_S)
         order = {
-            "order_number": "RH-2026-000412",
+            "order_number": ORDER,
             "tender_code": "GD-2026-0412",
             "project": "广州市第三污水处理厂扩建工程",
             "beneficiary": BENEFICIARY,
@@ -84,14 +93,7 @@ class LetterDemo:
             "opening": opening.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "valid_until": "2099-12-31",
         }
-        fields, bidder = self._file("bond.json", order), self._file("bidder.json", BIDDER)
-        key, code, envelope = (self._path(name) for name in ("release-key.pem", "bid-code.txt", "bidder.envelope"))
-        self.run("veil", "key", *self._home, *self._trust, "--output", key)
-        self.run(
-            "veil", "encrypt", bidder, "--release-key", key, *self._trust, "--tenant", TENANT, "--kind",
-            self.shown(self.kind_file), "--field", "bidder", "--reference", str(order["order_number"]),
-            "--code-file", code, "--output", envelope,
-        )  # fmt: skip
+        fields = self._file("bond.json", order)
         page = ("--document", "--seen", SEAL, "--output", self.shown(self.letters))
         said = self.run(
             "letter", "begin", *self._home, "veiled-bid-bond", fields, "--envelope", f"bidder={envelope}", *page

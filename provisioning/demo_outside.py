@@ -7,6 +7,7 @@ an anchor; anvil seals nothing, so that its anchors are attested by the node alo
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -19,9 +20,10 @@ from typing import Any, Final
 import coincurve
 import httpx
 import msgspec
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec.structs import replace
 
+import hsm
 from appliance.anchors import LedgerProfile, canonical, write_profile
 from appliance.anchors.evm.headers import HeaderHash
 from appliance.anchors.evm.rules import Consensus, ContractRules, NodeAttests, Rules, Validators, ValidatorSet
@@ -31,7 +33,7 @@ from appliance.box.home import Home
 from appliance.box.ledgers.common import AccountSettings
 from appliance.box.ledgers.evm import EvmEndpoint, EvmLedgerSettings
 from appliance.box.settings import read_settings, write_settings
-from provisioning.rehearsal import LEDGER_ACCOUNT, LEDGER_KEY
+from provisioning.tokens import SOFTHSM_VARIABLE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PROGRAMS: Final = ROOT / "firmware_tests" / "others" / "npm"
@@ -40,6 +42,9 @@ BUILT: Final = ROOT / "appliance" / "anchors" / "evm" / "contracts" / "built.jso
 WITNESSES: Final = (("supervisor", "Supervision centre"), ("mediator", "Mediation chamber"), ("auditor", "Auditor"))
 LEDGERS: Final = ("consortium", "laboratory")
 """What receipts call the chain with seals, and the one without."""
+ACCOUNT: Final = "ledger-account"
+ACCOUNT_KEY: Final = f"pkcs11:object={ACCOUNT}"
+ACCOUNT_SCHEME: Final = "ecdsa-secp256k1-sha256"
 DEPTH: Final = 3
 ETHER: Final = 10**18
 GWEI: Final = 10**9
@@ -147,9 +152,15 @@ class Outside:
 
     def _account(self) -> str:
         """The address of the box's account, whose key stays in its token."""
-        public = serialization.load_pem_public_key((self.home.root / LEDGER_ACCOUNT).read_bytes())
-        point = public.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-        return address_of(point).hex()
+        os.environ[SOFTHSM_VARIABLE] = str(self.home.tokens / "softhsm2.conf")
+        settings = next(one for one in read_settings(self.home.settings).tokens if one.name == "box")
+        pin = hsm.PinFile(self.home.root / settings.pin_file)
+        token = hsm.open_token(hsm.Pkcs11Uri.parse(settings.uri), pin, hsm.LaneSettings())
+        try:
+            key = token.signing_key(hsm.Pkcs11Uri.parse(ACCOUNT_KEY), ACCOUNT_SCHEME)
+            return address_of(key.public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)).hex()
+        finally:
+            token.close()
 
     def _clique_node(self, number: int, common: dict[str, Any], key: coincurve.PrivateKey) -> _Node:
         settings = self.root / "chain" / f"signer-{number}.json"
@@ -196,12 +207,13 @@ class Outside:
         )
         path = f"ledgers/ledger-{name}.json"
         profile = LedgerProfile(name=name, rules=msgspec.Raw(canonical.encode(rules)), tolerance_s=30, type="evm")
+        (self.home.root / path).parent.mkdir(exist_ok=True)
         (self.home.root / path).write_bytes(write_profile(profile))
         ledger = EvmLedgerSettings(
             name=name,
             profile=path,
             endpoints=[EvmEndpoint(url=one.url) for one in nodes],
-            account=AccountSettings(token="box", key_uri=LEDGER_KEY),
+            account=AccountSettings(token="box", key_uri=ACCOUNT_KEY),
             chain_id=chain_id,
             contract=contract,
             maximum_fee_per_gas=200 * GWEI,
