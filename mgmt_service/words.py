@@ -217,6 +217,7 @@ ACTIONS: Final = {
     "register-seal": _("Register a seal"),
     "withdraw-seal": _("Withdraw a seal"),
     "install-adapter": _("Install an adapter for filings"),
+    "set-witnesses": _("Set the witnesses of a log"),
     "set-partner": _("Set a partner"),
     "approve-update": _("Approve an update"),
     "recover-from-tamper": _("Recover from tamper"),

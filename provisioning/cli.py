@@ -17,6 +17,7 @@ from provisioning.rehearsal import AlreadyProvisioned, provision
 
 _RELEASE = release_token("")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ACCOUNT_SCHEMES = {"": "ecdsa-secp256k1-sha256", "p256": "ecdsa-p256-sha256"}
 _ACCOUNT_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}-account")
 _HOST_NAME = re.compile(rf"(?=.{{1,200}}\Z){_LABEL}(?:\.{_LABEL})*")
 _TENANT_NAME = re.compile(rf"[a-z0-9](?:[a-z0-9-]{{0,{LONGEST_TENANT - 2}}}[a-z0-9])?")
@@ -62,11 +63,16 @@ def _witnesses(_context: click.Context, _parameter: click.Parameter, values: tup
     return found
 
 
-def _account_names(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    for name in value:
-        if not _ACCOUNT_NAME.fullmatch(name) or value.count(name) > 1:
+def _accounts(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in value:
+        name, _, curve = one.partition(":")
+        if not _ACCOUNT_NAME.fullmatch(name) or name in found:
             raise click.BadParameter(f"{name!r}: lower-case letters, digits, hyphens, then -account; each once")
-    return value
+        if curve not in _ACCOUNT_SCHEMES:
+            raise click.BadParameter(f"{curve!r}: p256, or nothing, which is secp256k1")
+        found[name] = _ACCOUNT_SCHEMES[curve]
+    return found
 
 
 def _host_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -110,9 +116,9 @@ def _host_name(_context: click.Context, _parameter: click.Parameter, value: str)
     "--account",
     "accounts",
     multiple=True,
-    callback=_account_names,
+    callback=_accounts,
     help="NAME-account: a key on secp256k1 for an account on a ledger (docs/anchors.md), which box.json then names as "
-    "pkcs11:object=NAME-account on the token box. Repeatable.",
+    "pkcs11:object=NAME-account on the token box; NAME-account:p256 makes it on P-256, for Fabric. Repeatable.",
 )
 @click.option("--name", default="rehearsal", show_default=True, help="The box's name.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="API worker processes.")
@@ -136,7 +142,7 @@ def command(
     witnesses: list[WitnessSettings],
     witness_quorum: int | None,
     witness_ca: Path | None,
-    accounts: tuple[str, ...],
+    accounts: dict[str, str],
     name: str,
     workers: int,
     revocation_url: str,

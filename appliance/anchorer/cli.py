@@ -11,6 +11,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from appliance.anchorer.account_cli import account
 from appliance.anchorer.bitcoin import cli as bitcoin
 from appliance.anchorer.client import AnchorerClient
 from appliance.anchorer.desk_client import DeskConnection
@@ -33,6 +34,9 @@ def _socket(home: Home) -> Path:
 @click.group("anchor")
 def anchor_group() -> None:
     """Heads of the box's log on outside ledgers (docs/anchors.md)."""
+
+
+anchor_group.add_command(account)
 
 
 @anchor_group.command("list")

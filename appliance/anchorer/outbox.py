@@ -18,6 +18,8 @@ from appliance.anchorer.ledger import Progress, Work
 from appliance.anchors import Judgement, State, check_transition, write_receipt
 from appliance.errors import NotFound
 
+FILE: Final = "outbox.sqlite"
+"""Below the anchorer's directory."""
 MEMORY_BYTES: Final = 1024 * 1024
 """Largest memory of a ledger for one anchor."""
 CAUSE_CHARACTERS: Final = 300

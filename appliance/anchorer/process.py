@@ -14,7 +14,7 @@ from appliance.anchorer.desk_client import DeskClient
 from appliance.anchorer.heads import Heads
 from appliance.anchorer.ledgers import open_ledger
 from appliance.anchorer.methods import Methods
-from appliance.anchorer.outbox import Outbox
+from appliance.anchorer.outbox import FILE, Outbox
 from appliance.anchorer.running import LedgerRunner
 from appliance.anchorer.word import EVERY_SECONDS, AnchorerWord, write_word
 from appliance.box.home import Home
@@ -36,7 +36,7 @@ async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     home.anchors.mkdir(mode=0o700, exist_ok=True)
-    outbox = Outbox(home.anchors / "outbox.sqlite")
+    outbox = Outbox(home.anchors / FILE)
     runners, troubles = _runners(home, settings, outbox)
     methods = Methods(settings, outbox, runners, troubles)
     server = CallServer("anchorer", methods.table(), (users or frozenset({os.geteuid()})) | {0})

@@ -46,6 +46,8 @@ class LedgerAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
+    caveat: str
+    """What is to be said of its type, such as that it has not run on a real network yet; empty: nothing."""
     answers: bool
     """Whether the last step with it succeeded."""
     newest: AnchorAnswer | None

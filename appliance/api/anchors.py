@@ -54,6 +54,7 @@ def _ledger(view: LedgerView) -> LedgerAnswer:
     return LedgerAnswer(
         name=view.name,
         type=view.type,
+        caveat=view.caveat,
         answers=not view.trouble,
         newest=None if view.newest is None else _anchor(view.newest),
         final=None if view.final is None else _anchor(view.final),

@@ -73,7 +73,7 @@ from appliance.errors import NotFound
 from appliance.evidence import Report
 from appliance.evidence_records import BatchRejected
 from appliance.letters.errors import SealObjectRefused
-from appliance.log import LogDamaged
+from appliance.log import LogDamaged, NotYetIncluded
 from appliance.pdf import PdfRefused
 from appliance.recorder.errors import (
     Archived,
@@ -374,7 +374,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
             ),
         ),
         answers=(Answer(200, "The resource.", (Body(MEDIA_TEXT), Body(MEDIA_BYTES))),),
-        errors=(NotFound, LogDamaged),
+        errors=(NotFound, NotYetIncluded, LogDamaged),
     ),
     Endpoint(
         method="GET",

@@ -10,6 +10,7 @@ Not in it: HOME/run, and exported checkpoints, which must never come back with t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -23,6 +24,7 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from appliance.anchorer.outbox import FILE as OUTBOX
 from appliance.backup.errors import BackupFailed
 from appliance.backup.stream import EncryptingWriter
 from appliance.box.home import Home
@@ -94,11 +96,33 @@ class _Backup:
                 self._add(log / name, may_be_gone=True)
             self._add_tree(log, may_be_gone=True, without={log / CHECKPOINT_FILE, log / SIGNED_ROOT_FILE})
         for path in sorted(home.root.iterdir()):
-            if path not in {home.logs, home.records, home.documents}:
+            if path not in {home.logs, home.records, home.documents, home.anchors}:
                 self._add_tree(path)
+        self._add_anchors()
         self._add_records()
         self._add_tree(home.documents, without={home.documents / "incoming"})
         return Made(self._files, self._bytes)
+
+    def _add_anchors(self) -> None:
+        """The anchorer's outbox as one snapshot, while it is written."""
+        outbox = self._home.anchors / OUTBOX
+        own = {outbox.with_name(f"{OUTBOX}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")}
+        if self._home.anchors.exists():
+            self._add_tree(self._home.anchors, without=own)
+        if not outbox.exists():
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            copied = Path(scratch) / OUTBOX
+            try:
+                with (
+                    contextlib.closing(sqlite3.connect(outbox)) as live,
+                    contextlib.closing(sqlite3.connect(copied)) as snapshot,
+                ):
+                    live.backup(snapshot)
+            except sqlite3.Error as error:
+                raise BackupFailed(f"the outbox of anchors could not be copied: {error}") from error
+            with copied.open("rb") as file:
+                self._add_file(outbox.relative_to(self._home.root).as_posix(), file, outbox.stat())
 
     def _add_records(self) -> None:
         """The database as one snapshot, then sealed segments, which never change."""

@@ -226,6 +226,11 @@ class Home:
         return self.keymaster / "approved-updates"
 
     @property
+    def witness_policies(self) -> Path:
+        """JSON: the witnesses of logs as ceremonies decided, which the trust bundle says."""
+        return self.keymaster / "witness-policies.json"
+
+    @property
     def policies(self) -> Path:
         """Approval policies of tenants' letters, TENANT/NAME/VERSION.json: the keymaster writes, workers read."""
         return self.root / "policies"

@@ -19,6 +19,7 @@ from appliance.letter_limits.files import FILE_BYTES
 from appliance.letters.kind import KIND_BYTES
 from appliance.letters.kind import Name as KindName
 from appliance.letters.seal_types import SealType, Side
+from appliance.log.witnesses import MOST_WITNESSES
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
 Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
@@ -428,6 +429,20 @@ class InstallAdapter(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fie
     """The adapter's file, whole."""
 
 
+class SetWitnesses(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-witnesses"):
+    """Who cosigns the heads of a log, and how many of them must: docs/log.md. All of it anew."""
+
+    witnesses: Annotated[list[Text], msgspec.Meta(max_length=MOST_WITNESSES)]
+    """VKEY=URL of each: its verifier key for cosignatures, and its submission prefix. None: nobody cosigns any more."""
+    witness_authorities: Annotated[list[Base64], msgspec.Meta(max_length=MOST_CERTIFICATES)] = []
+    """DER: CA certificates that the witnesses' TLS certificates come from; none: the system's."""
+    needed: Annotated[int, msgspec.Meta(ge=0, le=MOST_WITNESSES)]
+    """How many must cosign a head; 0 only without witnesses."""
+    revoked: Annotated[list[Text], msgspec.Meta(max_length=MOST_WITNESSES)] = []
+    """Verifier keys of earlier witnesses that are, or may be, somebody else's: none of their cosignatures counts any
+    more, for ever."""
+
+
 class SetPartner(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-partner"):
     """What a partner of a tenant may send to its message gateway, and how: docs/gateway.md. All of it anew."""
 
@@ -544,7 +559,7 @@ Action = (
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
     | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
     | SetApprovalPolicy | InstallKind | SetPartner | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper
-    | Unlock | InstallAdapter
+    | Unlock | InstallAdapter | SetWitnesses
     | SetLetterTerms | StopIssuing | ResumeIssuing
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

@@ -51,7 +51,7 @@ _WRITTEN = frozenset(
 """Members whose text a person wrote freely."""
 
 
-_CERTIFICATES = frozenset(("chain", "attestation_roots", "sign_certificates"))
+_CERTIFICATES = frozenset(("chain", "attestation_roots", "sign_certificates", "witness_authorities"))
 """Members that are lists of certificates."""
 
 

@@ -184,6 +184,11 @@ SENTENCES: Final[dict[str, Pair]] = {
         "Let {owner} issue letters of kind {kind} again.",
         "恢复{owner}新开种类 {kind} 的函件。",
     ),
+    "set-witnesses": (
+        "From now on {needed} of the witnesses below must cosign each head of the log of {owner}. Those that are not "
+        "there are asked no more.",
+        "此后{owner}的日志的每个树头须由下列见证方中的 {needed} 个联署。未列出的不再请求。",
+    ),
     "install-adapter": (
         "File letters of {owner} with an authority by this adapter. Its host is one that the box's settings allow.",
         "按此适配器将{owner}的函件报送主管机构；其主机须在本机设置的许可之列。",
@@ -273,6 +278,10 @@ LABELS: Final[dict[str, Pair]] = {
     "federation": ("Federation", "联合登记"),
     "file": ("Kind of letter: its file", "函件种类文件"),
     "terms": ("Limits or fees: the file", "限额或收费文件"),
+    "witnesses": ("Witnesses, by key and address", "见证方（密钥与地址）"),
+    "witness_authorities": ("CAs of the witnesses' TLS certificates", "见证方 TLS 证书的颁发机构"),
+    "needed": ("How many must cosign", "须联署的个数"),
+    "revoked": ("Keys whose cosignatures count no more", "联署不再计入的密钥"),
     "finding": ("What was found", "检查结果"),
     "for_backup": ("May leave the token for a backup", "可导出备份"),
     "format": ("Format", "格式"),

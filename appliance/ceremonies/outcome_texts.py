@@ -105,6 +105,8 @@ LABELS: Final[Mapping[str, Pair]] = {
     "token": ("Token", "令牌"),
     "letters": ("Kind of letter", "函件种类"),
     "terms": ("What was set", "设定内容"),
+    "witnesses": ("Witnesses", "见证方"),
+    "needed": ("Must cosign", "须联署的个数"),
     "true": ("Set", "已设置"),
     "trust_bundle": ("Version of the trust bundle", "信任包版本"),
     "unshared_keys": ("Keys that wait for the first token", "须等待主令牌恢复的密钥"),

@@ -427,6 +427,14 @@ def health(client: Client, as_json: bool) -> None:
         for key in answer.keys or []:
             working = "usable" if key.usable else "not usable"
             click.echo(f"  {key.name}: {working}, signs for {key.certificate_days_left} more days")
+        for log in answer.cosigning or []:
+            behind = f", behind for {log.behind_s} s" if log.behind_s else ""
+            click.echo(f"  log {log.origin}: {log.cosigned} of {log.size} entries cosigned{behind}")
+            for line in [log.problem] if log.problem else []:
+                click.echo(f"    {line}")
+            for one in log.witnesses:
+                said = "cosigns" if one.trouble is None else f"{one.trouble}, {one.detail}"
+                click.echo(f"    witness {one.name}: {said}")
         for weakness in answer.weaknesses or []:
             click.echo(f"  weaker: {weakness.detail} ({weakness.name})")
     if not answer.ready:

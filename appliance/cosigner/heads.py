@@ -16,7 +16,9 @@ from appliance.log.integrator import sync_directory, write_durably
 from appliance.log.note import parse_note
 
 STATE_FILE: Final = "witnesses.json"
-HEADS_A_FILE: Final = 16_384
+FILE_BYTES: Final = 8 * 1024 * 1024
+"""A file of heads is followed by another once it is so large."""
+_LONGEST_LINE: Final = 65_536
 
 logger = structlog.get_logger("cosigner")
 
@@ -42,7 +44,6 @@ class HeadsWriter:
         self._directory = directory
         (directory / HEADS).mkdir(parents=True, exist_ok=True)
         self._file: Path | None = None
-        self._lines = 0
         self.last: CosignedHead | None = None
         """The largest head that has its quorum."""
         self._continue()
@@ -50,10 +51,9 @@ class HeadsWriter:
     def _continue(self) -> None:
         for first in reversed(CosignedHeads(self._directory, "", list).files()):
             file = heads_file(self._directory, first)
-            whole = _cut_to_whole_lines(file)
-            if whole:
-                self._file, self._lines = file, whole.count(b"\n")
-                self.last = decode_head(whole[whole.rfind(b"\n", 0, -1) + 1 :])
+            self.last = _last_whole(file)
+            if self.last is not None:
+                self._file = file
                 break
             file.unlink()
         published = _published(self._directory / COSIGNED_FILE)
@@ -70,8 +70,9 @@ class HeadsWriter:
         write_durably(self._directory / COSIGNED_FILE, head.note.encode())
 
     def _append(self, head: CosignedHead) -> None:
-        new = self._file is None or self._lines >= HEADS_A_FILE
-        file = heads_file(self._directory, head.size) if new or self._file is None else self._file
+        current = self._file
+        new = current is None or current.stat().st_size >= FILE_BYTES
+        file = heads_file(self._directory, head.size) if new or current is None else current
         with file.open("ab") as handle:
             before = handle.tell()
             try:
@@ -84,7 +85,7 @@ class HeadsWriter:
         if new:
             sync_directory(file.parent)
             sync_directory(self._directory)
-        self._file, self._lines, self.last = file, 1 if new else self._lines + 1, head
+        self._file, self.last = file, head
 
     def read_states(self) -> dict[str, WitnessState]:
         """How far the witnesses were, by name. What cannot be read is asked for again."""
@@ -98,14 +99,18 @@ class HeadsWriter:
         write_durably(self._directory / STATE_FILE, msgspec.json.encode(states))
 
 
-def _cut_to_whole_lines(file: Path) -> bytes:
-    """A file of heads without the line that a power cut has torn."""
-    content = file.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        logger.warning("torn-line-dropped", file=str(file), bytes=len(content) - whole)
-        os.truncate(file, whole)
-    return content[:whole]
+def _last_whole(file: Path) -> CosignedHead | None:
+    """The last head of a file, which loses the line that a power cut has torn; None: it has none."""
+    while size := file.stat().st_size:
+        with file.open("rb") as handle:
+            start = handle.seek(max(0, size - 2 * _LONGEST_LINE))
+            tail = handle.read()
+        whole = tail.rfind(b"\n") + 1
+        if whole == len(tail):
+            return decode_head(tail[tail.rfind(b"\n", 0, whole - 1) + 1 :])
+        logger.warning("torn-line-dropped", file=str(file), bytes=len(tail) - whole)
+        os.truncate(file, start + whole)
+    return None
 
 
 def _published(path: Path) -> CosignedHead | None:

@@ -25,6 +25,12 @@ from appliance.keymaster.certificates.profiles import Issuer, Revocation
 from appliance.keymaster.certificates.revocation import is_due, next_crl, publish, read_crl, reason_flag
 from appliance.keymaster.certificates.trust_bundles import make_bundle, read_last, write_bundle
 from appliance.keymaster.certificates.trust_changes import says_all, wanted_authorities, wanted_logs
+from appliance.keymaster.certificates.witness_policies import (
+    read_policies,
+    wanted_cosigning,
+    wanted_witnesses,
+    with_witnesses_time,
+)
 from appliance.keymaster.context import TRANSIENT, Room
 from appliance.keymaster.keys.ledger_watch import stopped_tenants
 from appliance.keymaster.word import KeymasterWord, write_word
@@ -155,6 +161,8 @@ class Housekeeping:
         # An authority that is gone has left its last CRL.
         left = {entry.file: files[entry.file] for entry in previous.revocation_lists if entry.file in files}
         ledgers = wanted_ledgers(self._home.root, self._settings, previous)
+        policies = read_policies(self._home.witness_policies)
+        cosigning = wanted_cosigning(policies, previous)
         signed: list[bytes] = []
 
         def sign(encoded: bytes) -> bytes:
@@ -174,9 +182,9 @@ class Housekeeping:
             revocation_lists=left
             | {Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities},
             logs=wanted_logs(self._room.ledger, previous),
-            witnesses=previous.witnesses,
-            time=time_rules(previous, ledgers),
-            cosigning=previous.cosigning if isinstance(previous.cosigning, list) else None,
+            witnesses=wanted_witnesses(policies, previous),
+            time=with_witnesses_time(time_rules(previous, ledgers), cosigning),
+            cosigning=cosigning,
             genesis=self._room.constitutions.genesis or _genesis(previous),
             ledgers=ledgers,
         )

@@ -52,11 +52,10 @@ class Telling:
 
 
 def raised(state: LogState, error: Alarming, store: MonitorState, telling: Telling) -> LogState:
-    """The state with an alarm, which is told where it is new."""
-    evidence = store.keep(error.code, error.evidence) if error.evidence else None
-    known = state.alarms.get(error.code)
-    if known is not None and (known.evidence == evidence or error.code not in STAY):
+    """The state with an alarm, which is told where it is new. What shows it is kept once: one pair proves a fork."""
+    if error.code in state.alarms:
         return state
+    evidence = store.keep(error.code, error.evidence) if error.evidence else None
     alarm = OpenAlarm(since=time.time(), detail=str(error), evidence=evidence)
     changed = msgspec.structs.replace(state, alarms={**state.alarms, error.code: alarm})
     store.write(changed)  # before it is told: a monitor that dies meanwhile does not forget

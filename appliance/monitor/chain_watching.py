@@ -8,7 +8,7 @@ import msgspec
 
 from appliance.log.checkpoint import open_checkpoint
 from appliance.monitor.chain import LARGEST_ANSWER, check_head_of, check_opening
-from appliance.monitor.errors import Alarming, NotPublished
+from appliance.monitor.errors import Alarming, NotPublished, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles
 from appliance.monitor.watching import LogWatcher
@@ -29,11 +29,11 @@ class ChainWatcher:
         """Check what is new of the chain; whether it could be read."""
         try:
             self._look()
-        except Alarming as error:
-            self._own.note(error)
-        except NotPublished as error:
+        except (NotPublished, TilesWrong) as error:  # what the tiles should show cannot be seen now
             self._own.unreachable(error)
             return False
+        except Alarming as error:
+            self._own.note(error)
         return True
 
     def _look(self) -> None:
@@ -66,6 +66,8 @@ class ChainWatcher:
         smaller, larger = sorted((found, head), key=lambda one: one.checkpoint.size)
         try:
             extension_proof(smaller, larger, PublishedTiles(self._box.published, larger.checkpoint.size))
+        except TilesWrong:
+            raise
         except Alarming as error:
             self._box.note(error)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from appliance.errors import CinnabarError
 from appliance.log.checkpoint import LogKey, open_checkpoint
 from appliance.log.errors import MalformedNote, SignatureInvalid
 from appliance.log.note import Note, VerifierKey, parse_note, verified_by
@@ -21,6 +22,8 @@ from appliance.monitor.state import LogState, MonitorState
 
 CHECKPOINT: Final = "checkpoint"
 COSIGNED: Final = "cosigned-checkpoint"
+_OF_HEAD: Final = {TilesWrong.code, Rewound.code}
+"""What a look at the head finds, and finds right again."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,20 @@ class LogWatcher:
     def look(self) -> bool:
         """Look once; whether the log could be read. What is wrong is told and remembered."""
         try:
-            self._step(self._look_at_head)
-            self._step(self._look_at_witnesses)
+            of_head = self._step(self._look_at_head)
+            of_witnesses = self._step(self._look_at_witnesses)
         except NotPublished as error:
             self.unreachable(error)
             return False
+        right = {HeadNotSigned.code} | (_OF_HEAD if of_head is None else set())
+        right |= {NotCosigned.code} if of_witnesses is None else set()
+        self.state = cleared(self.state, sorted(right - {of_head, of_witnesses}), self._telling)
         self._replace(looked=self._clock())
         self._check_silence()
         self._save()
         return True
 
-    def unreachable(self, error: NotPublished) -> None:
+    def unreachable(self, error: CinnabarError) -> None:
         """Something of the log could not be read."""
         self._telling.say("unreachable", self.watched.origin, problem=str(error))
         self._check_silence()
@@ -82,23 +88,21 @@ class LogWatcher:
         """Tell and remember what another look found wrong with this log."""
         self.state = raised(self.state, error, self._store, self._telling)
 
-    def right(self, *codes: str) -> None:
-        """These were found right."""
-        self.state = cleared(self.state, codes, self._telling)
-
     def keep(self, state: LogState) -> None:
         self.state = state
         self._save()
 
-    def _step(self, step: Callable[[], None]) -> None:
+    def _step(self, step: Callable[[], None]) -> str | None:
+        """The alarm that it came to, if any."""
         try:
             step()
         except Alarming as error:
             self.note(error)
+            return error.code
+        return None
 
     def _look_at_head(self) -> None:
         found = self._fetched(CHECKPOINT)
-        self.right(HeadNotSigned.code)
         if self.head is None:
             tiles = self._tiles(found)
             if found.checkpoint.size and tiles.root() != found.checkpoint.root:
@@ -109,7 +113,6 @@ class LogWatcher:
             self._look_back(found, self.head)
             return
         extension_proof(self.head, found, self._tiles(found))
-        self.right(TilesWrong.code, Rewound.code)
         if found.checkpoint.size > self.head.checkpoint.size:
             self._grown(found)
 
@@ -131,6 +134,8 @@ class LogWatcher:
             found = self._fetched(COSIGNED)
         except NotPublished as error:
             raise NotCosigned(f"no cosigned head is published ({error})") from None
+        except HeadNotSigned as error:
+            raise NotCosigned(str(error)) from None
         cosigners = cosigned_by(parse_note(found.note), watched.witnesses)
         if len(cosigners) < watched.quorum:
             names = ", ".join(sorted(cosigners)) or "nobody"
@@ -149,7 +154,6 @@ class LogWatcher:
         self._replace(cosigned_size=size, uncosigned=None if size >= newest else newest)
         if behind is not None and size < behind:
             raise NotCosigned(f"the head of {behind} entries, seen a look ago, still lacks its witnesses")
-        self.right(NotCosigned.code)
 
     def _fetched(self, name: str) -> SignedHead:
         data = self.published.checkpoint(name)
@@ -179,7 +183,7 @@ class LogWatcher:
         elif watched.idle_after_s is not None and self.state.grown and now - self.state.grown > watched.idle_after_s:
             self.note(Silent(f"it has shown nothing new for {watched.idle_after_s:g} s"))
         else:
-            self.right(Silent.code)
+            self.state = cleared(self.state, [Silent.code], self._telling)
 
     def _replace(self, **values: object) -> None:
         self.state = msgspec.structs.replace(self.state, **values)

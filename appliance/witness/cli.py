@@ -15,7 +15,7 @@ import msgspec
 
 from appliance.errors import CinnabarError
 from appliance.log.checkpoint import Checkpoint
-from appliance.log.note import parse_note
+from appliance.log.note import VerifierKey, parse_note
 from appliance.quoting import escape
 from appliance.witness.copies import alone, open_states
 from appliance.witness.entering import enter, enter_new, largest
@@ -24,6 +24,7 @@ from appliance.witness.keys import open_keys
 from appliance.witness.making import make_copy, make_state, make_witness
 from appliance.witness.overview import Overview, Seen, log_view, overview, read_followed
 from appliance.witness.settings import FILE, WatchedLog, WitnessSettings, read_witness_settings
+from appliance.witness.standing import standing
 from appliance.witness.state import Store
 
 EXIT_SOUND, EXIT_REFUSING, EXIT_UNUSABLE = 0, 1, 2
@@ -140,29 +141,32 @@ def show(home: Path, as_json: bool) -> None:
 def _view(settings: WitnessSettings) -> Overview:
     followed, now = read_followed(settings.follow_report), time.time()
     with contextlib.closing(Store.open(settings.state_directory, read_only=True)) as state:
-        remembered, counts, forks, keys = state.remembered(), state.cosigned(), state.forks(), state.keys
+        remembered, counts, keys = state.remembered(), state.cosigned(), state.keys
+        forks, decisions = state.forks(), state.decisions()
+    ours = [VerifierKey.parse(key) for key in keys]
     logs = []
     for one in settings.logs:
         origin = one.known.origin
-        head, refused = remembered.heads.get(origin), remembered.refused.get(origin)
-        if head is None and refused is None and remembered.after_loss and origin not in remembered.new:
-            refused = ("state-lost", int(now))
+        head, refused, _ = standing(one, remembered, ours, int(now))
         seen = Seen(cosigned=counts.get(origin, 0))
         logs.append(log_view(one, head, refused, seen, followed.get(origin), now))
-    return overview(settings.title, keys, logs, forks)
+    return overview(settings.title, keys, logs, forks, decisions)
 
 
 def _print(view: Overview) -> None:
     for key in view.keys:
         click.echo(f"key  {escape(key)}")
-    for one in view.logs:
-        size = "no head yet" if one.size is None else f"{one.size:,} entries, cosigned {one.time}"
-        click.echo(f"{one.state:<10} {escape(one.title)}: {size}")
-        if one.published is not None and one.published.found != "cosigned":
-            click.echo(f"           published: {one.published.found} ({escape(one.published.detail)})")
+    for log in view.logs:
+        size = "no head yet" if log.size is None else f"{log.size:,} entries, cosigned {log.time}"
+        click.echo(f"{log.state:<10} {escape(log.title)}: {size}")
+        if log.published is not None and log.published.found != "cosigned":
+            click.echo(f"           published: {log.published.found} ({escape(log.published.detail)})")
     for fork in view.forks:
         decided = "open" if fork.decided is None else f"decided {fork.decided}: {escape(fork.reason or '')}"
         click.echo(f"FORK {fork.number} of {escape(fork.origin)}, found {fork.found}, {decided}")
+    for one in view.decisions:
+        size = "a new log" if one.size is None else f"goes on from {one.size:,} entries"
+        click.echo(f"DECIDED {one.time} {escape(one.origin)} {size}: {escape(one.reason)}")
 
 
 @witness.command("enter-checkpoint")

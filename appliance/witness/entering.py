@@ -18,6 +18,7 @@ from appliance.log.note import Note, NoteSignature, VerifierKey, parse_note, ver
 from appliance.witness.judging import Head, signed_by_log
 from appliance.witness.keys import Cosigners
 from appliance.witness.settings import WatchedLog
+from appliance.witness.standing import standing
 from appliance.witness.state import Entered, Remembered
 
 
@@ -46,16 +47,15 @@ def enter(
         raise NotEntered(f"it is of the log {checkpoint.origin!r}")
     signed = signed_by_log(watched.known, note, checkpoint)
     ours = _ours(note, cosigners.verifiers)
-    head = remembered.heads.get(origin)
-    cause = remembered.refused.get(origin)
+    head, refused, _ = standing(watched, remembered, cosigners.verifiers, at)
     if head is not None:
-        if cause is None:
+        if refused is None:
             raise NotEntered(
                 f"nothing is to be decided: the log stands at {head.size} entries and shows by itself more"
             )
         if (checkpoint.size, checkpoint.root) == (head.size, head.root):
             return Entered(origin, head, at, reason)
-        if cause[0] == "fork":
+        if refused[0] == "fork":
             raise NotEntered(
                 f"this witness has cosigned a head of {head.size} entries: it goes on from that one, or not at all"
             )

@@ -69,10 +69,12 @@ class Follower:
             found = {one.known.origin: look for one, look in zip(self._logs, looks, strict=True)}
         for origin, now in found.items():
             earlier = before.get(origin)
+            if earlier is not None and earlier.found == now.found:
+                continue  # told already
             if now.found != "cosigned":
                 tell = log.critical if now.found == "forked" else log.warning
                 tell(f"log-{now.found}", origin=origin, size=now.size, problem=now.detail, evidence=now.evidence)
-            elif earlier is not None and earlier.found != "cosigned":
+            elif earlier is not None:
                 log.info("log-cosigned", origin=origin, size=now.size)
         write_durably(self._settings.follow_report, msgspec.json.encode(found))
         return found

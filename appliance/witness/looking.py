@@ -81,8 +81,9 @@ class Looking:
             for origin, tracked in self._witness.logs.items()
         ]
         with self._state() as state:
-            forks = state.forks()
-        return overview(self._settings.title, [str(key) for key in self._witness.cosigners.verifiers], logs, forks)
+            forks, decisions = state.forks(), state.decisions()
+        keys = [str(key) for key in self._witness.cosigners.verifiers]
+        return overview(self._settings.title, keys, logs, forks, decisions)
 
     @contextlib.contextmanager
     def _state(self) -> Iterator[Store]:

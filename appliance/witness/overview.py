@@ -15,7 +15,7 @@ from appliance.instants import rfc3339
 from appliance.witness.follow_report import FollowedLog
 from appliance.witness.judging import Head
 from appliance.witness.settings import WatchedLog
-from appliance.witness.state import Cause, Fork
+from appliance.witness.state import Cause, Decision, Fork
 
 LogState = Literal["current", "silent", "not-seen", "forked", "state-lost"]
 BAD: frozenset[LogState] = frozenset(("forked", "state-lost"))
@@ -59,6 +59,16 @@ class ForkView(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the evidence below the monitoring prefix."""
 
 
+class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person entered about a log that was refused."""
+
+    origin: str
+    size: int | None
+    """Of the head that it goes on from; null: it was let in as a new log."""
+    time: str
+    reason: str
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     format: Literal["cinnabar-witness-view/1"] = "cinnabar-witness-view/1"
     title: str | None
@@ -69,6 +79,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """refusing: a log has forked, or what was known of it is lost."""
     logs: list[LogView]
     forks: list[ForkView]
+    decisions: list[DecisionView]
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +129,13 @@ def log_view(
     )
 
 
-def overview(title: str | None, keys: Sequence[str], logs: Sequence[LogView], forks: Sequence[Fork]) -> Overview:
+def overview(
+    title: str | None,
+    keys: Sequence[str],
+    logs: Sequence[LogView],
+    forks: Sequence[Fork],
+    decisions: Sequence[Decision],
+) -> Overview:
     bad = any(one.state in BAD for one in logs)
     return Overview(
         title=title,
@@ -127,6 +144,9 @@ def overview(title: str | None, keys: Sequence[str], logs: Sequence[LogView], fo
         status="refusing" if bad else "sound",
         logs=sorted(logs, key=lambda one: (one.state not in BAD, one.title)),
         forks=[fork_view(fork) for fork in forks],
+        decisions=[
+            DecisionView(origin=one.origin, size=one.size, time=told(one.time), reason=one.reason) for one in decisions
+        ],
     )
 
 

@@ -15,8 +15,13 @@ _STYLE: Final = """
 body{font:16px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #ccc;
 vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}code{overflow-wrap:anywhere}
-.bad{background:#fbe3e1}.bad strong{color:#8a1008}.warn{background:#fff4d6}small{color:#555}nav a{margin-right:1rem}
+.bad{background:#fbe3e1}.bad strong{color:#8a1008}.warn{background:#fff4d6}
+:focus-visible{outline:3px solid #1257c4;outline-offset:2px}.wide{overflow-x:auto}a{color:#8e2318}
+small{color:#555}nav a{margin-right:1rem}
 """
+
+
+_END: Final = "</table></div>"
 
 
 def index_page(view: Overview, language: Language) -> bytes:
@@ -29,8 +34,9 @@ def index_page(view: Overview, language: Language) -> bytes:
         f"<p{' class=bad' if view.status != 'sound' else ''}>{say(language, first)}</p>",
         _table(language, ("Log", "State", "Entries", "Last cosigned", "Cosigned", "Refused", "Published"), (2, 4, 5)),
         *(_log_row(one, language) for one in view.logs),
-        "</table>",
+        _END,
         _forks(view, language),
+        _decisions(view, language),
         f"<h2>{say(language, 'Keys of this witness')}</h2>",
         *(f"<p><code>{_text(key)}</code></p>" for key in view.keys),
         f'<p><a href="/logs.json">{say(language, "As JSON")}</a></p>',
@@ -42,10 +48,10 @@ def log_page(view: Overview, one: LogView, days: Sequence[tuple[int, int, int]],
     """One log, day by day. `days`: day since the epoch, entries at its end, heads cosigned."""
     refusals = ", ".join(f"{_text(reason)}: {count}" for reason, count in sorted(one.refusals.items()))
     body = [
-        f'<nav><a href="/?language={language}">{say(language, "All logs")}</a></nav>',
+        f'<p><a href="/?language={language}">{say(language, "All logs")}</a></p>',
         _table(language, ("Log", "State", "Entries", "Last cosigned", "Cosigned", "Refused", "Published"), (2, 4, 5)),
         _log_row(one, language),
-        "</table>",
+        _END,
     ]
     if one.root is not None:
         body.append(f"<p>{say(language, 'Root')}: <code>{_text(one.root)}</code></p>")
@@ -58,7 +64,7 @@ def log_page(view: Overview, one: LogView, days: Sequence[tuple[int, int, int]],
         f"<tr><td>{epoch + datetime.timedelta(days=day)}</td>{_number(size)}{_number(count)}</tr>"
         for day, size, count in days
     ]
-    body.append("</table>")
+    body.append(_END)
     return _page(one.title, body, language, view.time)
 
 
@@ -90,15 +96,27 @@ def _forks(view: Overview, language: Language) -> str:
         f'<td><a href="{fork.evidence}">{say(language, "evidence")}</a></td></tr>'
         for fork in view.forks
     )
-    return f"{heading}{_table(language, ('Log', 'Found', 'Decided', 'evidence'), ())}{rows}</table>"
+    return f"{heading}{_table(language, ('Log', 'Found', 'Decided', 'evidence'), ())}{rows}{_END}"
+
+
+def _decisions(view: Overview, language: Language) -> str:
+    if not view.decisions:
+        return ""
+    rows = "".join(
+        f"<tr><td>{_text(one.origin)}</td><td>{_text(one.time)}</td>{_number(one.size)}<td>{_text(one.reason)}</td></tr>"
+        for one in view.decisions
+    )
+    headings = ("Log", "Decided", "Entries", "Reason")
+    return f"<h2>{say(language, 'Decisions')}</h2>{_table(language, headings, (2,))}{rows}{_END}"
 
 
 def _table(language: Language, headings: Iterable[str], numbers: Sequence[int]) -> str:
+    first, *_ = headings = tuple(headings)
     cells = "".join(
         f"<th{' class=n' if place in numbers else ''} scope=col>{say(language, heading)}</th>"
         for place, heading in enumerate(headings)
     )
-    return f"<table><tr>{cells}</tr>"
+    return f'<div class=wide role=region tabindex=0 aria-label="{say(language, first)}"><table><tr>{cells}</tr>'
 
 
 def _number(value: int | None) -> str:

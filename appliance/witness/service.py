@@ -15,25 +15,22 @@ from typing import Final
 
 import structlog
 
-from appliance.log.checkpoint import Checkpoint
-from appliance.log.errors import MalformedNote, SignatureInvalid
-from appliance.log.note import VerifierKey, parse_note, verified_by
+from appliance.log.note import parse_note
 from appliance.witness.commits import GroupCommit
 from appliance.witness.errors import (
     ClockBehind,
     Forked,
     LogUnknown,
-    NotSigned,
     Refusing,
     StateLost,
-    StateUnusable,
     StateUnwritable,
     WitnessRefusal,
 )
-from appliance.witness.judging import Head, judge, signed_by_log
+from appliance.witness.judging import Head, judge
 from appliance.witness.keys import Cosigners
 from appliance.witness.request import AddCheckpoint, parse_request
 from appliance.witness.settings import WatchedLog
+from appliance.witness.standing import standing
 from appliance.witness.state import Cause, Cosigned, ForkFound, LossFound, Remembered
 
 CLOCK_STEP_S: Final = 10
@@ -82,18 +79,11 @@ class Witness:
         self.logs = {one.known.origin: self._tracked(one, remembered) for one in logs}
 
     def _tracked(self, watched: WatchedLog, remembered: Remembered) -> Tracked:
-        origin = watched.known.origin
-        head = remembered.heads.get(origin)
-        refused = remembered.refused.get(origin)
-        if head is None and refused is None and remembered.after_loss and origin not in remembered.new:
-            refused = ("state-lost", int(self._clock()))
-        if head is not None:
-            try:
-                check_head(watched, head, self.cosigners.verifiers)
-            except StateUnusable as error:
-                log.critical("head-not-believed", control="FORK", origin=origin, problem=str(error))
-                refused = refused or ("state-lost", int(self._clock()))
-        return Tracked(watched, head, refused)
+        stands = standing(watched, remembered, self.cosigners.verifiers, int(self._clock()))
+        if stands.problem is not None:
+            origin = watched.known.origin
+            log.critical("head-not-believed", control="FORK", origin=origin, problem=stands.problem)
+        return Tracked(watched, stands.head, stands.refused)
 
     async def add_checkpoint(self, body: bytes) -> bytes:
         """Our cosignature lines of the checkpoint in the body. Raises WitnessRefusal; awaits futures only."""
@@ -182,22 +172,3 @@ _WHY: Final[dict[Cause, str]] = {
     "fork": "the log has signed two histories",
     "state-lost": "this witness has lost what it knew of the log",
 }
-
-
-def check_head(watched: WatchedLog, head: Head, ours: Sequence[VerifierKey]) -> None:
-    """Hold a remembered head to its signatures: the log's, or ours where the log's keys have changed since.
-
-    Raises StateUnusable.
-    """
-    origin = watched.known.origin
-    try:
-        note = parse_note(head.note)
-        signed = Checkpoint.parse(note.text)
-        if (signed.origin, signed.size, signed.root) != (origin, head.size, head.root):
-            raise StateUnusable(f"the head of {origin} in the state is not the one that was signed")
-        try:
-            signed_by_log(watched.known, note, signed)
-        except NotSigned:
-            verified_by(note, ours)
-    except (MalformedNote, SignatureInvalid) as error:
-        raise StateUnusable(f"the head of {origin} in the state is not to be believed: {error}") from None

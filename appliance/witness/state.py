@@ -98,6 +98,17 @@ class Fork:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What a person entered."""
+
+    origin: str
+    size: int | None
+    """Of the head that the log goes on from; None: it is a new log."""
+    time: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Remembered:
     """All that stands in the state about heads."""
 
@@ -211,6 +222,11 @@ class Store:
             "SELECT number, origin, found, evidence, decided, reason FROM forks ORDER BY number"
         )
         return [Fork(*row) for row in rows]
+
+    def decisions(self) -> list[Decision]:
+        """Everything that persons ever entered, oldest first."""
+        rows = self._connection.execute("SELECT origin, size, time, reason FROM entered ORDER BY number")
+        return [Decision(*row) for row in rows]
 
     def cosigned(self) -> dict[str, int]:
         """How often a head of each log was cosigned."""

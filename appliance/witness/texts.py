@@ -35,6 +35,8 @@ _CHINESE: Final[Mapping[str, str]] = {
     "Found": "发现时间",
     "Decided": "决定",
     "open": "未决",
+    "Decisions": "人工决定",
+    "Reason": "理由",
     "evidence": "证据",
     "Keys of this witness": "本见证方的密钥",
     "As of": "截至",

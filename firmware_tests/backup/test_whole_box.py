@@ -14,6 +14,9 @@ from typing import BinaryIO, cast
 import pytest
 from click.testing import CliRunner, Result
 
+from appliance.anchorer.ledger import Progress
+from appliance.anchorer.outbox import FILE, Outbox
+from appliance.anchors import State
 from appliance.backup import DecryptingReader, EncryptingWriter, HomeNotEmpty, read_backup
 from appliance.backup import stream as stream_module
 from appliance.backup.archive import MANIFEST
@@ -25,6 +28,7 @@ from appliance.log.cli import EXIT_DAMAGED, EXIT_SOUND, log
 from appliance.log.exports import export_file
 from appliance.log.keys import read_log_keys
 from appliance.recorder.admin import AdminClient
+from firmware_tests.anchorer.made import head
 from firmware_tests.log.box import BOX_ORIGIN, Box, origin_of, running_box, wait_for
 from hsm.testing.softhsm import SoftHsm
 
@@ -263,6 +267,20 @@ def test_consistent_while_running(box: Box, tmp_path: Path, passphrase: Path) ->
         assert result.exit_code == EXIT_SOUND, result.output
         assert "locked, awaiting log resume" in result.output
         assert "compared with the records" in result.output
+
+
+def test_the_outbox_of_anchors_comes_whole_while_it_is_written(box: Box, tmp_path: Path, passphrase: Path) -> None:
+    box.home.anchors.mkdir()
+    outbox = Outbox(box.home.anchors / FILE)
+    for size in range(1, 40):  # in the write-ahead log, which a copy of the files would not fit to
+        anchor = outbox.make_due("made", head(size), "because", size)
+        outbox.store(anchor, Progress(State.SUBMITTED, "sent", b"tx %d" % size, 0), size)
+    assert run_backup(box, tmp_path / "a.backup", passphrase).exit_code == 0
+    home = Home(tmp_path / "restored")
+    assert run_restore(tmp_path / "a.backup", home.root, passphrase).exit_code == 0
+    restored = Outbox(home.anchors / FILE)
+    assert restored.open_anchors("made") == outbox.open_anchors("made")
+    assert sorted(path.name for path in home.anchors.iterdir() if "-" not in path.name) == [FILE]
 
 
 def test_modes_and_contents_come_back(box: Box, tmp_path: Path, passphrase: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_first_head_that_covers_is_found_in_any_files(
 
     log, made = notes
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heads_module, "HEADS_A_FILE", a_file)
+        patch.setattr(heads_module, "FILE_BYTES", a_file * 300)
         place = Path(name)
         ordered = sorted(sizes)
         for at, size in enumerate(ordered):
@@ -59,7 +59,7 @@ def test_the_first_head_that_covers_is_found_in_any_files(
         writer = HeadsWriter(place)
         assert writer.last is not None
         assert writer.last.size == ordered[-1]
-        assert len(reader.files()) == -(-len(ordered) // a_file)
+        assert len(ordered) <= 2 * a_file or len(reader.files()) > 1
 
 
 def test_a_published_head_never_goes_back(notes: tuple[GrowingLog, dict[int, bytes]], tmp_path: Path) -> None:

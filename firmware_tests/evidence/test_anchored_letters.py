@@ -7,8 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from appliance.anchors import AnchorRefused
 from appliance.asic import read_container
+from appliance.asic.anchor import read_anchor, with_anchors
 from appliance.asic.container import write_container
 from appliance.evidence import FileReport, Indication, NamedBytes, SubIndication, verify
 from appliance.evidence.bundle import TimeRules
@@ -174,3 +178,36 @@ def test_the_report_names_the_ledger_for_people_in_both_languages() -> None:
     assert "proven" in english
     assert "账本" in chinese
     assert "已证明" in chinese
+
+
+CHAIN = plain_letter(1)
+HONEST = anchor_of(CHAIN)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_any_changed_byte_of_an_anchor_refutes_it_or_shows_the_same(data: st.DataObject) -> None:
+    """Whoever adds an anchor, or changes one, cannot make it show an earlier time."""
+    ledger, size, encoded = HONEST
+    at = data.draw(st.integers(0, len(encoded) - 1))
+    changed = encoded[:at] + bytes([encoded[at] ^ data.draw(st.integers(1, 255))]) + encoded[at + 1 :]
+    file = _judged(_replaced(evidence(CHAIN), f"META-INF/anchor-{ledger}-{size}.json", changed))
+    if file.indication is Indication.PASSED and file.existed_no_later_than is not None:
+        assert file.existed_no_later_than.time_us == microseconds(STAMPED) + 1_000_000
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_no_anchor(content: bytes) -> None:
+    with pytest.raises(AnchorRefused):
+        read_anchor(content)
+
+
+def test_further_anchors_alter_nothing_that_stands_there() -> None:
+    content = evidence(CHAIN)
+    made, added = with_anchors(content, {NAME: HONEST[2]})
+    assert added == [NAME]
+    before, after = read_container(content), read_container(made)
+    assert {name: after[name] for name in before} == before
+    assert list(after)[: len(before)] == list(before)
+    assert with_anchors(made, {NAME: b"another"}) == (made, [])
+    assert _judged(made).indication is Indication.PASSED

@@ -102,6 +102,39 @@ def test_one_may_stop_and_comes_back_with_its_memory(box: RunningBox, three: lis
     wait_until(lambda: size_at(three[1], origin) >= reached, 90, "it has caught up")
 
 
+def test_a_tenant_watches_under_the_policy_of_the_trust_bundle(
+    box: RunningBox, three: list[RunningWitness], tmp_path: Path
+) -> None:
+    """From outside, with the tenant's certificate: growth, the quorum, and the box's commitments."""
+    own, of_box = origin_of(box, "demo"), origin_of(box, None)
+    certificate, key = box.credentials("demo")
+
+    def look() -> tuple[int, set[str]]:
+        """Exit status of a look, and the alarms that are open after it."""
+        ran = cinnabar(
+            "log", "watch", f"{box.url}/log/{own}", "--state", str(tmp_path), "--once", "--origin", own,
+            "--trust", str(box.home.trust), "--openings", box.url, "--box-origin", of_box,
+            "--cert", str(certificate), "--cert-key", str(key), "--ca", str(box.home.trust / "box-ca.pem"),
+        )  # fmt: skip
+        states = [json.loads(file.read_bytes()) for file in tmp_path.glob("*.json")]
+        return ran.returncode, {alarm for state in states for alarm in state.get("alarms", {})}
+
+    def stamp() -> None:
+        with box.http() as http:
+            assert http.post("/v1/stamps", json=STAMP).status_code == 200
+
+    wait_until(lambda: look() == (0, set()), 60, "a sound log")
+    three[0].kill()
+    stamp()
+    wait_until(lambda: look() == (0, set()), 60, "one of three may stop")
+    three[1].kill()
+    stamp()
+    wait_until(lambda: look() == (1, {"head-not-cosigned"}), 60, "the quorum is missed")
+    three[0].start()
+    three[1].start()
+    wait_until(lambda: look() == (0, set()), 120, "it is there again")
+
+
 def test_a_restored_box_is_opened_by_what_they_say(
     box: RunningBox, three: list[RunningWitness], tmp_path: Path
 ) -> None:

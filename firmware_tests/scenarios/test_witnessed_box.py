@@ -231,6 +231,9 @@ def test_a_witness_that_stops_is_told_and_stops_nothing(box: RunningBox, three: 
             assert own["origin"] == origin_of(box, "demo"), "of the caller's own log alone (CHANNEL)"
             assert (own["quorum"], own["problem"]) == (2, None)
             assert health["state"] == "operational"
+            said = cinnabar("health", "--home", str(box.home.root), "--as", "demo-app").stdout
+            assert f"witness {name}: silent" in said
+            assert f"witness {three[1].name}: cosigns" in said
             seen = _metrics(box)
             assert seen["cinnabar_witness_cosigns", name] == 0
             assert seen["cinnabar_witness_cosigns", three[1].name] == 1

@@ -169,6 +169,11 @@ def test_a_fork_is_refused_loudly_until_a_person_decides(
     assert running.add(log.request(7)).status_code == 200
     (fork,) = running.look("/logs.json").json()["forks"]
     assert fork["reason"] == "the other one was a test"
+    (decision,) = running.look("/logs.json").json()["decisions"]
+    assert (decision["size"], decision["reason"]) == (7, "the other one was a test")
+    assert "the other one was a test" in running.command("show").stdout
+    for language in ("en", "zh-Hans"):
+        assert running.look(f"/?language={language}").text.count("the other one was a test") == 2
     assert running.look("/health").status_code == 200
 
 
@@ -202,7 +207,14 @@ def test_without_its_state_it_cosigns_nothing(running: RunningWitness, log: Test
     file.write_bytes(log.note(3).replace(b"alfa", b"beta"))
     assert running.command("enter-checkpoint", str(file), "--reason", "x").returncode == 2
     file.write_bytes(head)
-    assert running.command("enter-checkpoint", str(file), "--reason", "the disk was lost").returncode == 0
+    # Of several the largest counts; two of one size that differ are a fork, and none is taken.
+    older, rival = tmp_path / "older", tmp_path / "rival"
+    older.write_bytes(log.note(4))
+    rival.write_bytes(log.fork(2, 7).note())
+    both = running.command("enter-checkpoint", str(file), str(rival), "--reason", "x")
+    assert both.returncode == 2
+    assert "keep both" in both.stderr
+    assert running.command("enter-checkpoint", str(older), str(file), "--reason", "the disk was lost").returncode == 0
     running.start()
     assert running.add(log.request(0, 3)).text == "9\n"
     assert running.add(log.request(9)).status_code == 200
@@ -293,6 +305,14 @@ def test_a_flipped_bit_in_the_state_is_found(running: RunningWitness, log: TestL
     assert only_log(running)["state"] == "state-lost"
     assert running.add(log.request(3)).status_code == 503
     assert "head-not-believed" in running.said()
+    assert json.loads(running.command("show", "--json").stdout)["logs"][0]["state"] == "state-lost"
+    running.stop()
+    head = running.home / "head"
+    head.write_bytes(log.note())
+    entered = running.command("enter-checkpoint", str(head), "--reason", "a bit of the disk")
+    assert entered.returncode == 0, entered.stderr
+    running.start()
+    assert running.add(log.request(7)).status_code == 200
 
 
 @pytest.fixture
@@ -337,38 +357,39 @@ def test_a_full_disk_cosigns_nothing_and_loses_nothing(small_disk: Path, log: Te
 CLOCK = """
 import time
 from pathlib import Path
-offset = Path({offset!r})
-real = time.time
-time.time = lambda: real() + float(offset.read_text())
+clock = Path({clock!r})
+time.time = lambda: float(clock.read_text())
 """
+AHEAD = 2_500_000_000
+"""Seconds since the epoch: when this clock has nothing true about it any more."""
 
 
 def test_a_clock_that_is_set_back(witness: RunningWitness, log: TestLog, tmp_path: Path) -> None:
     """Control TIME: times of one log never run backwards."""
-    offset = tmp_path / "offset"
-    offset.write_text("1000")
+    clock = tmp_path / "clock"
+    program = python_with(CLOCK.format(clock=str(clock)))
+    clock.write_text(str(AHEAD))
     witness.configure([log_table(log)])
-    witness.start(python_with(CLOCK.format(offset=str(offset))))
-    ahead = time_of(witness.add(log.request(0)))
+    witness.start(program)
+    assert time_of(witness.add(log.request(0))) == AHEAD
     log.grow(2)
-    offset.write_text("996")
+    clock.write_text(str(AHEAD - 10))
     answer = witness.add(log.request(7))
-    assert (answer.status_code, time_of(answer)) == (200, ahead)
-    offset.write_text("0")
+    assert (answer.status_code, time_of(answer)) == (200, AHEAD)
+    clock.write_text(str(AHEAD - 11))
     answer = witness.add(log.request(9))
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert "clock" in answer.text
-    # Nor by a restart.
+    # Nor by a restart, with the machine's own clock.
     witness.stop()
     witness.start()
     assert witness.add(log.request(9)).status_code == 503
     witness.stop()
-    witness.start(python_with(CLOCK.format(offset=str(offset))))
-    offset.write_text("1001")
+    clock.write_text(str(AHEAD + 3))
+    witness.start(program)
     answer = witness.add(log.request(9))
-    assert answer.status_code == 200
-    assert time_of(answer) >= ahead
+    assert (answer.status_code, time_of(answer)) == (200, AHEAD + 3)
 
 
 def test_one_process_at_a_time(running: RunningWitness) -> None:

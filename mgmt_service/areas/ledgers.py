@@ -35,6 +35,8 @@ class AnchorLine(msgspec.Struct, frozen=True):
 class LedgerPart(msgspec.Struct, frozen=True):
     name: str
     type: str
+    untried: bool
+    """Whether its type has not run on a real network yet."""
     trouble: str
     """Why the last step with it failed; empty: it did not."""
     open: int
@@ -61,7 +63,8 @@ def ledgers(context: Context) -> Ledgers:
 
 
 def _part(ledger: LedgerView, anchors: list[AnchorView]) -> LedgerPart:
-    return LedgerPart(ledger.name, ledger.type, ledger.trouble, ledger.open, [_line(one) for one in anchors])
+    lines = [_line(one) for one in anchors]
+    return LedgerPart(ledger.name, ledger.type, bool(ledger.caveat), ledger.trouble, ledger.open, lines)
 
 
 def _line(anchor: AnchorView) -> AnchorLine:

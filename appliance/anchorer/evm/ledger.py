@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from appliance.anchorer.evm.errors import NodeFailed
+from appliance.anchorer.evm.errors import MemoryDamaged, NodeFailed
 from appliance.anchorer.evm.fees import TooDear
 from appliance.anchorer.evm.memory import Memory, read_memory
 from appliance.anchorer.evm.nodes import Nodes
@@ -44,8 +44,8 @@ class EvmLedger:
         """One step of each open anchor. Raises LedgerUnavailable where no node of the chain answers."""
         nodes = self._opened()
         view = await nodes.view()
-        memories = [read_memory(one.memory) for one in work]
-        under_way = [memory for memory in memories if memory.attempts]
+        memories = [_remembered(one) for one in work]
+        under_way = [memory for memory in memories if isinstance(memory, Memory) and memory.attempts]
         look = Round(
             settings=self._settings,
             rules=self._rules,
@@ -57,7 +57,9 @@ class EvmLedger:
         )
         progress = []
         for one, memory in zip(work, memories, strict=True):
-            if _is_due(one, memory) and one is not work[-1]:
+            if isinstance(memory, str):
+                progress.append(self._waits(one, memory))
+            elif one.state is None and not memory.attempts and one is not work[-1]:
                 progress.append(self._waits(one, "a later head is anchored, which covers this one"))
             elif not memory.attempts and len(under_way) >= MOST_UNDER_WAY:
                 progress.append(self._waits(one, f"{len(under_way)} earlier ones wait for a block"))
@@ -92,5 +94,9 @@ class EvmLedger:
             self._nodes = None
 
 
-def _is_due(work: Work, memory: Memory) -> bool:
-    return work.state is None and not memory.attempts
+def _remembered(work: Work) -> Memory | str:
+    """What is remembered of an anchor, or what is wrong with it: that one alone stands still then."""
+    try:
+        return read_memory(work.memory)
+    except MemoryDamaged as error:
+        return str(error)

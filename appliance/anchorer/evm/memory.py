@@ -24,12 +24,18 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """When, in seconds since the epoch."""
     sent_s: float = 0.0
     """When it was first sent; 0: it was not, as far as is known."""
+    sent_at: int = 0
+    """The number of the newest block at that moment."""
 
     @cached_property
     def read(self) -> SignedTransaction:
-        """What it says. Raises MemoryDamaged."""
+        """What it says."""
+        return read_transaction(self.raw)
+
+    def check(self) -> None:
+        """Raises MemoryDamaged where it is no transaction."""
         try:
-            return read_transaction(self.raw)
+            _ = self.read
         except MalformedChainData as error:
             raise MemoryDamaged(f"a transaction that was signed cannot be read: {error}") from None
 
@@ -79,9 +85,12 @@ def read_memory(encoded: bytes) -> Memory:
     if not encoded:
         return Memory()
     try:
-        return _decode(encoded)
-    except msgspec.MsgspecError as error:
+        memory = _decode(encoded)
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise MemoryDamaged(f"what is remembered of an anchor cannot be read: {error}") from None
+    for attempt in (*memory.attempts, *memory.earlier):
+        attempt.check()
+    return memory
 
 
 def write_memory(memory: Memory) -> bytes:

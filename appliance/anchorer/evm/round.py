@@ -143,10 +143,13 @@ class Round:
         if mined > newest.nonce:
             return self._taken(memory, left)
         memory = msgspec.structs.replace(memory, taken_at=0)
-        if self.now_s - newest.sent_s >= self.settings.replace_after_s and mined == newest.nonce:
+        old = self.now_s - newest.sent_s >= self.settings.replace_after_s
+        # A chain that makes no blocks takes none for a higher fee either.
+        if old and mined == newest.nonce and self.view.height > newest.sent_at:
             replaced = await self._replace(work, memory)
             if replaced is not None:
                 return replaced
+            left += "no more may be offered for it; "
         for attempt in (*memory.earlier, newest):
             known = await self.view.node.call("eth_getTransactionByHash", shown(attempt.hash))
             if bytes(known) == b"null":
@@ -175,7 +178,7 @@ class Round:
             known = any(one in error.message.lower() for one in _KNOWN)
             cause = f"{shown(sent.hash)} waits for a block" if known else str(error)
         if not sent.sent_s:
-            now_sent = msgspec.structs.replace(sent, sent_s=self.now_s)
+            now_sent = msgspec.structs.replace(sent, sent_s=self.now_s, sent_at=self.view.height)
             memory = msgspec.structs.replace(memory, attempts=(*memory.attempts[:-1], now_sent))
         return self._to(State.SUBMITTED, memory, left + cause)
 
@@ -190,7 +193,10 @@ class Round:
     async def _replace(self, work: Work, memory: Memory) -> Progress | None:
         """Have the same signed for a higher fee; None: the settings do not allow it."""
         before = memory.newest
-        raised = fees.raised(self.settings, before.fees, await self._fees())
+        try:
+            raised = fees.raised(self.settings, before.fees, await self._fees())
+        except TooDear:
+            return None
         if raised is None or len(memory.attempts) >= MOST_ATTEMPTS:
             return None
         if before.sender != address_of(await self.surroundings.desk.account(self.settings.name)):

@@ -41,6 +41,7 @@ from appliance.anchors.fabric.transactions import (
 from appliance.anchors.fabric.wire import MalformedMessage
 from appliance.anchors.judging import rules_of
 from appliance.box.ledgers.fabric import FabricLedgerSettings
+from appliance.errors import CinnabarError
 from appliance.log.ledgers import RequestRefused
 from appliance.log.ledgers.fabric import (
     FabricBlock,
@@ -88,25 +89,28 @@ class FabricLedger:
 
     async def advance(self, work: Sequence[Work]) -> Sequence[Progress]:
         """An anchor without a transaction goes on if it is the newest of all, which covers the others. Raises
-        LedgerUnavailable with what each anchor met where none came further."""
+        LedgerUnavailable with what each anchor met where none came further; of a single anchor, whatever that met."""
         memories = {one.number: read_memory(one.memory) for one in work}
         newest = work[-1].number
         sent = [number for number, memory in memories.items() if memory.envelope]
         stepped = frozenset((newest, *sent[-MOST_AT_ONCE:]))
         met = await asyncio.gather(*(self._try(one, memories[one.number]) for one in work if one.number in stepped))
-        if met and all(isinstance(one, LedgerUnavailable) for one in met):
-            raise LedgerUnavailable("; ".join(str(one) for one in met))
+        troubles = [one for one in met if isinstance(one, CinnabarError)]
+        if len(troubles) == len(met):
+            raise troubles[0] if len(troubles) == 1 else LedgerUnavailable("; ".join(map(str, troubles)))
         found = dict(zip((one.number for one in work if one.number in stepped), met, strict=True))
         return [self._came_to(one, found.get(one.number), newest) for one in work]
 
-    async def _try(self, work: Work, memory: Memory) -> Progress | LedgerUnavailable:
+    async def _try(self, work: Work, memory: Memory) -> Progress | CinnabarError:
         try:
             return await self._step(work, memory)
         except LedgerUnavailable as error:
             self._turn()
             return error
+        except CinnabarError as error:  # the log follower's: of this anchor alone
+            return error
 
-    def _came_to(self, work: Work, met: Progress | LedgerUnavailable | None, newest: int) -> Progress:
+    def _came_to(self, work: Work, met: Progress | CinnabarError | None, newest: int) -> Progress:
         if isinstance(met, Progress):
             return met
         if met is not None:
@@ -140,7 +144,7 @@ class FabricLedger:
 
     async def _propose(self, work: Work, memory: Memory) -> Progress:
         nonce, moment = secrets.token_bytes(NONCE_BYTES), self._clock_us()
-        certificate = (self._home / self._settings.certificate).read_bytes()
+        certificate = self._certificate()
         part = FabricProposal(nonce=nonce, time_us=moment)
         signed = await self._desk.sign(self._request(work, certificate, part))
         made = Memory(
@@ -233,7 +237,7 @@ class FabricLedger:
         return self._submitted(replace(memory, denials=memory.denials + 1), cause, 0.0)
 
     async def _ask_for_block(self, work: Work, memory: Memory) -> Progress:
-        certificate = (self._home / self._settings.certificate).read_bytes()
+        certificate = self._certificate()
         nonce = secrets.token_bytes(NONCE_BYTES)
         part = FabricBlock(nonce=nonce, time_us=self._clock_us(), transaction=memory.transaction)
         query = await self._desk.sign(self._request(work, certificate, part))
@@ -252,21 +256,29 @@ class FabricLedger:
             made = replace(memory, block=None, query=b"", sent_us=self._clock_us())
             return Progress(State.SUBMITTED, str(error), write_memory(made), self._settings.poll_s)
         try:
-            receipt = self._receipt(work, memory, block)
+            receipt, place = self._receipt(work, memory, block)
         except (AnchorRefused, MalformedMessage) as error:
             reason = error.reason if isinstance(error, AnchorRefused) else Reason.MALFORMED
             raise LedgerUnavailable(
                 f"{gateway.address}: the block does not prove the anchor: {reason}: {error}"
             ) from None
-        return Progress(State.FINAL, f"block {memory.block} by {gateway.address}", b"", 0.0, receipt)
+        return Progress(State.FINAL, f"{place}, by {gateway.address}", b"", 0.0, receipt)
 
-    def _receipt(self, work: Work, memory: Memory, block: bytes) -> Receipt:
-        """Raises AnchorRefused, MalformedMessage."""
+    def _receipt(self, work: Work, memory: Memory, block: bytes) -> tuple[Receipt, str]:
+        """The receipt, and where the anchor stands by it. Raises AnchorRefused, MalformedMessage."""
         if len(block) > BLOCK_BYTES:
             raise MalformedMessage(f"a block of {len(block)} bytes does not fit into a receipt")
         proof = write_proof(block, place_of(block, memory.transaction))
-        judge(proof, work.commitment, self._rules)
-        return Receipt(checkpoint=work.checkpoint.decode(), ledger=self.name, proof=msgspec.Raw(proof), type="fabric")
+        place = judge(proof, work.commitment, self._rules).place
+        checkpoint = work.checkpoint.decode()
+        return Receipt(checkpoint=checkpoint, ledger=self.name, proof=msgspec.Raw(proof), type="fabric"), place
+
+    def _certificate(self) -> bytes:
+        """Read anew each time, so that a renewed one needs no restart. Raises LedgerUnavailable."""
+        try:
+            return (self._home / self._settings.certificate).read_bytes()
+        except OSError as error:
+            raise LedgerUnavailable(f"{self._settings.certificate}: {error.strerror}") from None
 
     def _submitted(self, memory: Memory, cause: str, again_s: float) -> Progress:
         return Progress(State.SUBMITTED, cause, write_memory(memory), again_s)

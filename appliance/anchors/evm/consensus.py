@@ -38,14 +38,14 @@ def check_clique(headers: Sequence[Header], validators: Validators) -> int:
         named = clique_signers_named(header)
         if named and named != members:
             raise _other_validators(header)
-        limit = len(members) // 2 + 1
+        half = len(members) // 2
         signer = clique_signer(header)
         if signer not in members:
             raise AnchorRefused(EvmReason.FOREIGN_SEAL, f"block {header.number} is sealed by {signer.hex()}")
-        if signer in signers[len(signers) - limit + 1 :]:
+        if signer in signers[max(0, len(signers) - half) :]:
             raise AnchorRefused(EvmReason.REPEATED_SEAL, f"{signer.hex()} sealed block {header.number} out of turn")
         signers.append(signer)
-        needed = max(needed, limit)
+        needed = max(needed, half + 1)
     distinct = len(set(signers))
     if distinct < needed:
         raise AnchorRefused(EvmReason.TOO_FEW_SEALS, f"{distinct} signers stand behind the block, {needed} are needed")

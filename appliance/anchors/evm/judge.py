@@ -41,8 +41,6 @@ def _judge(proof: Proof, commitment: bytes, rules: Rules) -> Judgement:
     receipt = read_receipt(bytes.fromhex(proof.receipt))
     if isinstance(proof.block, StatedBlock):
         return _judge_stated(proof, proof.block, signed, receipt, commitment, rules)
-    if rules.header_hash is HeaderHash.STATED:
-        raise AnchorRefused(Reason.MALFORMED, "a header, from a chain whose headers are not of Ethereum's form")
     headers = [read_header(bytes.fromhex(each)) for each in (proof.block, *proof.headers)]
     hashes = link(headers, rules.header_hash)
     _check_in_block(proof, headers[0])

@@ -45,8 +45,8 @@ from appliance.anchors.fabric.wire import MalformedMessage
 NONCE_BYTES: Final = 24
 """Random, fresh for each transaction."""
 MOST_ENDORSEMENTS: Final = 256
-_GOLANG: Final = 1
-"""ChaincodeSpec.type; peers go by the chaincode's own definition."""
+_NODE: Final = 2
+"""ChaincodeSpec.type, as the published clients write it; peers go by the chaincode's own definition."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -90,7 +90,7 @@ class Call:
 
     def payload(self) -> bytes:
         """A ChaincodeProposalPayload."""
-        spec = ChaincodeSpec(_GOLANG, ChaincodeID(name=self.chaincode), ChaincodeInput(tuple(self.arguments)))
+        spec = ChaincodeSpec(_NODE, ChaincodeID(name=self.chaincode), ChaincodeInput(tuple(self.arguments)))
         return ChaincodeProposalPayload(ChaincodeInvocationSpec(spec).encode()).encode()
 
     def proposal(self) -> bytes:

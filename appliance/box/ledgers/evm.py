@@ -45,7 +45,8 @@ class EvmLedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unknown_
     gas: Annotated[int, msgspec.Meta(ge=21_000, le=10_000_000)] = 500_000
     """Most gas that a transaction may take; with the highest fee, what an anchor costs at most."""
     replace_after_s: Annotated[float, msgspec.Meta(ge=1)] = 180.0
-    """A transaction that no block has taken for so long is replaced by the same with a higher fee."""
+    """A transaction that no block has taken for so long, though there were some, is replaced by the same with a higher
+    fee."""
     poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=3_600)] = 5.0
     """Seconds between two looks at the chain."""
     agreeing: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1

@@ -50,7 +50,7 @@ _FAMILIES: Final[dict[str, tuple[str, ...]]] = {
     "authority": ("ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-pkcs1-sha256", "rsa-pkcs1-sha384"),
     "ocsp": ("ecdsa-p", "rsa-pkcs1-"),
     "release": (RELEASE_SCHEME,),
-    "account": ("ecdsa-secp256k1-sha256",),
+    "account": ("ecdsa-secp256k1-sha256", "ecdsa-p256-sha256"),
 }
 """What each purpose can be done with. What authorities and responders sign must be read by every verifier: ECDSA on
 P-256 and P-384, and RSA with PKCS #1 v1.5 (RFC 5754), whose keys here have 3072 bits."""

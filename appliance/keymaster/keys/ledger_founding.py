@@ -35,8 +35,8 @@ from hsm.public_keys import public_key_der
 log = structlog.get_logger("keymaster")
 
 
-ACCOUNT_SCHEME = "ecdsa-secp256k1-sha256"
-"""Of a key that is an account on a chain: its curve; what is signed with it are digests of transactions."""
+_ACCOUNT_SCHEMES = {"secp256k1": "ecdsa-secp256k1-sha256", "secp256r1": "ecdsa-p256-sha256"}
+"""Of a key that is an account on a ledger, by its curve; what is signed with it are digests of transactions."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,8 @@ def _used(room: Room) -> list[_Used]:
         account = account_of(ledger)
         if account is not None:
             label = hsm.Pkcs11Uri.parse(account.key_uri).object or f"{ledger.name}-account"
-            used.append(
-                _Used(account.token, label, account.key_uri, ACCOUNT_SCHEME, "account", None, None, Activation())
-            )
+            scheme = _ACCOUNT_SCHEMES[account.curve]
+            used.append(_Used(account.token, label, account.key_uri, scheme, "account", None, None, Activation()))
     for entry in settings.logs:
         for number, log_key in enumerate(entry.keys, 1):
             uri = hsm.Pkcs11Uri.parse(log_key.key_uri)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.anchorer.evm import fees
 from appliance.anchorer.evm.memory import read_memory
 from appliance.anchors import Rule, State, Strength, commitment_of, judge
 from appliance.anchors.evm.rules import ContractRules
-from appliance.box.ledgers.evm import EvmLedgerSettings
 from firmware_tests.anchorer.evm.conftest import place_on_anvil
 from firmware_tests.anchorer.evm.driving import GWEI, Anchor, Driven, HeldDesk, Place, deploy
 from firmware_tests.others.evm_nodes import ETHER, Anvil, account_of
@@ -175,6 +175,12 @@ def test_a_dropped_transaction_is_sent_again_the_same(anvil: Anvil, on_anvil: Pl
     driven(on_anvil, run)
 
 
+def passed_by(anvil: Anvil, anchor: Anchor) -> None:
+    """A block that does not take an anchor's transaction."""
+    anvil("anvil_dropTransaction", of(anchor))
+    anvil("evm_mine")
+
+
 class Clock:
     """Time that a test sets."""
 
@@ -199,6 +205,9 @@ def test_a_stuck_transaction_is_replaced_by_a_dearer_one(anvil: Anvil, on_anvil:
         await ledger.step()
         assert len(read_memory(anchor.memory).attempts) == 1
         clock.now += 2
+        await ledger.step()
+        assert len(read_memory(anchor.memory).attempts) == 1, "there was no block that could have taken it"
+        passed_by(anvil, anchor)
         await ledger.step()
         attempts = read_memory(anchor.memory).attempts
         assert len(attempts) == 2
@@ -226,8 +235,11 @@ def test_whichever_of_two_is_mined_is_the_anchor(anvil: Anvil, on_anvil: Place) 
         await ledger.until(lambda: anchor.state is State.SUBMITTED)
         first = of(anchor)
         clock.now += 1_000
+        passed_by(anvil, anchor)
+        raw = read_memory(anchor.memory).newest.raw
         await ledger.step()
         assert of(anchor) != first
+        anvil("eth_sendRawTransaction", "0x" + raw.hex())  # another node had it still
         anvil("evm_mine")
         await ledger.until(lambda: anchor.state is State.FINAL, lambda: anvil("evm_mine"))
         assert anvil("eth_getTransactionByHash", first)["blockHash"] is not None
@@ -239,8 +251,6 @@ def test_whichever_of_two_is_mined_is_the_anchor(anvil: Anvil, on_anvil: Place) 
 def test_fees_stay_below_the_limits_however_long_it_takes(anvil: Anvil, on_anvil: Place) -> None:
     anvil("evm_setAutomine", False)
     clock = Clock()
-    most = EvmLedgerSettings.__struct_fields__
-    assert "maximum_fee_per_gas" in most
     place = on_anvil.changed(maximum_fee_per_gas=6 * GWEI, maximum_priority_fee_per_gas=3 * GWEI)
 
     async def run(ledger: Driven) -> None:
@@ -248,11 +258,14 @@ def test_fees_stay_below_the_limits_however_long_it_takes(anvil: Anvil, on_anvil
         for _ in range(60):
             await ledger.step()
             clock.now += 200
+            if anchor.state is State.SUBMITTED:
+                passed_by(anvil, anchor)
         attempts = read_memory(anchor.memory).attempts
         assert 2 <= len(attempts) < 30
         assert all(one.fees.fee <= 6 * GWEI and one.fees.tip <= 3 * GWEI for one in attempts)
-        assert anchor.history[-1][1].endswith("waits for a block")
-        assert "6000000000" in anchor.causes or attempts[-1].fees.fee > 5 * GWEI
+        assert anchor.history[-1][1].startswith("no more may be offered for it")
+        raised = fees.raised(place.settings, attempts[-1].fees, attempts[-1].fees)
+        assert raised is None, "the limits were reached"
 
     driven(place, run, clock)
 
@@ -388,6 +401,32 @@ def test_a_reorganisation_takes_an_anchor_back(anvil: Anvil, on_anvil: Place) ->
     driven(place, run)
 
 
+def test_a_reorganisation_takes_both_calls_of_an_anchor_back(anvil: Anvil, tmp_path: Path) -> None:
+    place = place_on_anvil(anvil, tmp_path, depth=8)
+    one = (1).to_bytes(32, "big")
+    voter = bytes.fromhex(account_of(place.key)[2:]).rjust(32, b"\0")
+    arguments = one + (64).to_bytes(32, "big") + one + voter
+    address = deploy(anvil, anvil("eth_accounts")[0], "VotedEvidence", arguments)
+    anvil("evm_setAutomine", False)
+    rules = ContractRules(address=address[2:].lower(), shape="evidence")
+    place = place.changed(contract=rules).ruled(contract=rules)
+
+    async def run(ledger: Driven) -> None:
+        anchor = ledger.anchor()
+        await ledger.until(lambda: anchor.state is State.MINED, lambda: anvil("evm_mine"))
+        memory = read_memory(anchor.memory)
+        both = [memory.earlier[0].hash, memory.newest.hash]
+        height = min(anvil.mined("0x" + name.hex())["blockNumber"] for name in both)
+        anvil("anvil_reorg", int(anvil("eth_blockNumber"), 16) - int(height, 16) + 1, [])
+        assert transactions_of(anvil, place) == 0
+        await ledger.until(lambda: anchor.state is State.FINAL, lambda: anvil("evm_mine"))
+        memory = read_memory(anchor.memory)
+        assert [memory.earlier[0].hash, memory.newest.hash] == both
+        assert transactions_of(anvil, place) == 2
+
+    driven(place, run)
+
+
 def test_a_call_that_would_fail_is_not_sent(anvil: Anvil, tmp_path: Path) -> None:
     place = place_on_anvil(anvil, tmp_path)
     one = (1).to_bytes(32, "big")
@@ -439,6 +478,7 @@ def test_a_new_key_goes_on_where_the_old_one_stood(anvil: Anvil, on_anvil: Place
         await before.close()
         after = place.driven(HeldDesk(place.settings, key), clock)
         after.anchors = before.anchors
+        passed_by(anvil, waiting)
         clock.now += 10_000  # too old by far: but a transaction of the old key cannot be replaced any more
         following = after.anchor()
         await after.until(lambda: not after.open, lambda: anvil("evm_mine"))

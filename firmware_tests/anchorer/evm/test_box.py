@@ -22,7 +22,7 @@ from appliance.box.settings import read_settings, write_settings
 from appliance.calls.client import CallClient
 from firmware_tests.anchorer.evm.conftest import CLIQUE_KEY, place_on_clique
 from firmware_tests.others.evm_nodes import CliqueChain, account_of
-from firmware_tests.running import RunningBox, wait_until
+from firmware_tests.running import RunningBox, cinnabar, wait_until
 
 _MAKE = """
 import sys
@@ -100,6 +100,14 @@ def test_a_box_anchors_its_log_and_the_chain_proves_it(
         return found
 
     wait_until(lambda: newest()["state"] not in ("none", "due"), 60, "an anchor")
+    told = cinnabar("anchor", "account", "chain", "--home", str(box.home.root))
+    assert told.returncode == 0, told.stderr
+    (address,) = msgspec.json.decode(profile.rules)["accounts"]
+    assert f"account 0x{address}; in the profile's rules {address}" in told.stdout
+    assert f"chain {chain.chain_id}, 99" in told.stdout
+    refused = cinnabar("anchor", "account", "other", "--home", str(box.home.root))
+    assert refused.returncode != 0
+    assert "no ledger" in refused.stderr
     chain.nodes[0].stop()  # a signer may stop at any time, and it is the first endpoint
     wait_until(lambda: newest()["state"] == "final", 120, "a final anchor")
     shown = newest()

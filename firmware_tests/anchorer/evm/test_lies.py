@@ -299,13 +299,16 @@ def test_lies_in_turn_end_when_the_node_is_honest_again(clique: CliqueChain, on_
     asyncio.run(run())
 
 
-def test_what_is_remembered_and_damaged_is_told(on_clique: Place) -> None:
+@pytest.mark.parametrize("memory", [b"\xc1", msgspec.msgpack.encode({"attempts": [[b"\xc0", 1.0, 1.0]]})])
+def test_an_anchor_whose_memory_is_damaged_stands_alone(clique: CliqueChain, on_clique: Place, memory: bytes) -> None:
     async def run() -> None:
         driven = on_clique.driven()
-        anchor = driven.anchor()
-        anchor.memory = msgspec.msgpack.encode({"attempts": [[b"\xc0", 1.0, 1.0]]})
-        with pytest.raises(CinnabarError, match="cannot be read"):
-            await driven.step()
+        damaged = driven.anchor()
+        damaged.memory = memory
+        following = driven.anchor()
+        await driven.until(lambda: following.state is State.FINAL, clique.seal)
+        assert damaged.state is None
+        assert "cannot be read" in damaged.causes
         await driven.close()
 
     asyncio.run(run())

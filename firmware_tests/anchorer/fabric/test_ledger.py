@@ -277,6 +277,17 @@ def test_one_anchor_in_trouble_does_not_keep_another_back(site: Site, work: Work
     assert valid(site, newer) == 1
 
 
+def test_an_anchor_that_gets_no_signature_does_not_keep_another_back(site: Site, work: Work) -> None:
+    older = until(site, work, State.MINED)
+    older = site.again(older, step(site.ledger(), older)[0])  # its question is signed
+    foreign = head(6)
+    newer = replace(site.work(2, note=foreign.checkpoint), commitment=foreign.commitment)
+    first, second = step(site.ledger(), older, newer)
+    assert first.state is State.FINAL
+    assert (second.state, second.memory) == (None, b"")
+    assert "none of this box" in second.cause
+
+
 # --- lies -------------------------------------------------------------------------------------------------------------
 
 
@@ -366,6 +377,48 @@ def test_a_gateway_that_says_committed_too_early_is_asked_again(site: Site, work
     site.gateway.ordering = True
     until(site, back, State.FINAL)
     assert valid(site, work) == 1
+
+
+def test_a_false_number_of_its_block_is_corrected_by_the_block(site: Site, work: Work) -> None:
+    def lie(answer: Any) -> Any:
+        answer.block_number += 1_000
+        return answer
+
+    site.gateway.lies["CommitStatus"] = lie
+    mined = until(site, work, State.MINED)
+    number = site.network.index[read_memory(mined.memory).transaction][0]
+    assert read_memory(mined.memory).block == number + 1_000
+    _, progress = followed(site, mined, State.FINAL)
+    assert progress.receipt is not None
+    assert judged(site, work, progress.receipt).place.startswith(f"block {number} (0x")
+    assert f"block {number} " in progress.cause
+
+
+def test_a_repetition_that_is_told_of_is_no_failure(site: Site, work: Work) -> None:
+    code = transaction_pb2.TxValidationCode.DUPLICATE_TXID
+    now = work
+    while not read_memory(now.memory).sent_us:
+        now = site.again(now, step(site.ledger(), now)[0])
+    site.gateway.instead["CommitStatus"] = gateway_pb2.CommitStatusResponse(result=code, block_number=3)
+    (progress,) = step(site.ledger(send_again_s=3_600), now)
+    assert progress.state is State.SUBMITTED
+    site.gateway.instead.clear()
+    until(site, now, State.FINAL)
+    assert valid(site, work) == 1
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xff", b"\x0a\x00" * 1_000])
+def test_bytes_that_are_no_block_are_never_final(site: Site, work: Work, payload: bytes) -> None:
+    mined = until(site, work, State.MINED)
+    asked = site.again(mined, step(site.ledger(), mined)[0])
+
+    def lie(answer: Any) -> Any:
+        answer.result.payload = payload
+        return answer
+
+    site.gateway.lies["Evaluate"] = lie
+    with pytest.raises(LedgerUnavailable, match="malformed"):
+        step(site.ledger(), asked)
 
 
 def _block(change: Callable[[Any], None]) -> Callable[[Any], Any]:

@@ -12,15 +12,18 @@ from cryptography import x509
 from appliance.anchorer.cli import anchor_group
 from appliance.anchorer.methods import Methods
 from appliance.anchorer.outbox import Outbox
+from appliance.anchorer.views import LedgerView
 from appliance.anchors import canonical, write_receipt
 from appliance.anchors.fabric import NOT_YET_RUN
 from appliance.anchors.receipt import Receipt
+from appliance.api import anchors as api_anchors
 from firmware_tests.anchorer.fabric.site import LEDGER, Site
 from firmware_tests.anchors.fabric.made import anchored
 from firmware_tests.anchors.fabric.network import Network
 from firmware_tests.anchors.fabric.test_judge import COMMITMENT
 from firmware_tests.anchors.test_core import NOTE
 from firmware_tests.log.box import BOX_ORIGIN, wait_for
+from mgmt_service.areas import ledgers
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -33,6 +36,15 @@ def test_the_ledgers_view_says_so(site: Site, tmp_path: Path) -> None:
     finally:
         outbox.close()
     assert (view.type, view.caveat) == ("fabric", NOT_YET_RUN)
+
+
+def test_the_api_and_the_officers_page_say_so() -> None:
+    view = LedgerView(name=LEDGER, type="fabric", caveat=NOT_YET_RUN, trouble="", open=0, newest=None, final=None)
+    assert api_anchors._ledger(view).caveat == NOT_YET_RUN
+    tried = msgspec.structs.replace(view, type="rfc3161", caveat="")
+    assert [ledgers._part(one, []).untried for one in (view, tried)] == [True, False]
+    page = (Path(ledgers.__file__).parents[1] / "templates/box/ledgers.html").read_text(encoding="utf-8")
+    assert "{% if one.untried %}" in page
 
 
 def test_the_command_line_says_so_of_a_running_anchorer(site: Site) -> None:

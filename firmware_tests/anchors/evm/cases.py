@@ -103,6 +103,14 @@ def _shapes() -> list[Case]:
     ]
     moved = changed(proof(Chain(CLIQUE), Anchor(data)), contract=elsewhere)
     made.append(Case("call data to another address", moved, rules(CLIQUE, elsewhere), EvmReason.OTHER_CONTRACT))
+    calls = (
+        Call(arguments=("commitment",), function="ask(bytes32)"),
+        Call(arguments=("commitment",), function="keep(bytes32)"),
+    )
+    twice = ContractRules(address=CONTRACT.hex(), shape=Shape(calls=calls))
+    last, first = proof(Chain(CLIQUE), Anchor(twice)), proof(Chain(CLIQUE), Anchor(twice, step=0))
+    made.append(Case("the last of two calls", last, rules(CLIQUE, twice), "proven"))
+    made.append(Case("the first of two calls", first, rules(CLIQUE, twice), Reason.OTHER_COMMITMENT))
     failed = proof(Chain(CLIQUE), Anchor(data, status=0))
     made.append(Case("call data that failed", failed, rules(CLIQUE, data), EvmReason.FAILED_TRANSACTION))
     strange = proof(Chain(CLIQUE), Anchor(data, OTHER_COMMITMENT))
@@ -200,6 +208,14 @@ def _seals() -> list[Case]:
     add("a signer before its turn", Chain(CLIQUE, (101, 102, 101, 103)), EvmReason.REPEATED_SEAL)
     add("two signers of four", Chain(CLIQUE), EvmReason.TOO_FEW_SEALS, changed(rules(CLIQUE), depth=0), on_top=1)
     add("three signers of four", Chain(CLIQUE), "proven", on_top=2)
+    many = tuple(range(201, 210))
+    nine = changed(rules(CLIQUE), consensus=listed((0, many)))
+    add("five signers of nine", Chain(CLIQUE, many), "proven", nine, on_top=4)
+    add("four signers of nine", Chain(CLIQUE, many), EvmReason.TOO_FEW_SEALS, nine, on_top=3)
+    early = (201, 202, 203, 201, 204, 205, 206)
+    add("one of nine three blocks later", Chain(CLIQUE, early), EvmReason.REPEATED_SEAL, nine, on_top=6)
+    again = (201, 202, 203, 204, 205, 201, 206)
+    add("one of nine five blocks later", Chain(CLIQUE, again), "proven", nine, on_top=6)
     add("an epoch that names its signers", Chain(CLIQUE, named=VALIDATORS), "proven")
     add("an epoch that names others", Chain(CLIQUE, named=(*VALIDATORS, FOREIGN)), EvmReason.OTHER_VALIDATORS)
     for rule in (IBFT2, QBFT):

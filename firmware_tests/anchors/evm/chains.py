@@ -168,12 +168,14 @@ class Anchor:
     status: int = 1
     logs: tuple[Log, ...] | None = None
     """None: the one log that the contract emits."""
+    step: int = -1
+    """Which of the calls it is; the last one."""
 
     @property
     def raw(self) -> bytes:
         shape = self.contract.described
         to = address(self.sender) if self.contract.address is None else bytes.fromhex(self.contract.address)
-        return raw_transaction(self.sender, to, shape.call_data(shape.steps - 1, self.commitment), self.chain_id)
+        return raw_transaction(self.sender, to, shape.call_data(self.step, self.commitment), self.chain_id)
 
     @property
     def receipt(self) -> bytes:
