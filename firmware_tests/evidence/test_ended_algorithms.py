@@ -9,9 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from appliance.evidence import Indication, Report, SubIndication, TrustRefused
+from appliance.evidence.findings import Journal
+from appliance.evidence.items import Item, Shown, earliest
+from appliance.evidence.recognise import Kind
 from appliance.evidence_records import (
     expand,
     first_record,
@@ -22,6 +26,7 @@ from firmware_tests.evidence.material import (
     DAY,
     T0,
     World,
+    crl,
     seal,
     time_stamper,
     token,
@@ -124,6 +129,35 @@ def test_a_seal_is_saved_likewise(later: Later) -> None:
     alone = later.renew([first_record("sha512", [digest(inside)])], T0 + YEAR)[0]
     assert NO_POE in subs(later.verify(("letter.p7m", inside), ends=ends))
     assert later.verify(("letter.p7m", inside), ("letter.p7m.ers", alone), ends=ends).indication is PASSED
+
+
+def test_a_time_stamp_put_into_a_seal_later_is_not_as_old_as_the_seals_signature(later: Later) -> None:
+    """What shows a signature shows nothing of what hangs on it unsigned: here another party's stamp over the signature
+    value alone, as a log's record is, against one over the whole seal."""
+    tainted = later.world.with_crl(
+        "tsa-ca.crl",
+        crl(
+            later.world.tsa_ca, [(later.world.tsa, T0 + YEAR, x509.ReasonFlags.key_compromise)],
+            issued=T0 + YEAR + DAY, until=T0 + 5 * YEAR,
+        ),
+    )  # fmt: skip
+    made = seal(later.world.sealer, LETTER, stamped_by=later.world.tsa)
+    over_all = later.renew([first_record("sha512", [digest(made)])], T0 + DAY)[0]
+    files = [("letter", LETTER), ("letter.p7s", made)]
+    saved = tainted.verify(*files, ("letter.p7s.ers", over_all), now=NOW)
+    assert saved.indication is PASSED, saved
+    assert tainted.verify(*files, now=NOW).indication is UNDECIDED
+    item = Item(0, Kind.SEAL, signatures=["ab"])
+    item.parts.append(("seal", passing()))
+    item.shown.append(Shown(0, 5, "witness", "w", "ab"))
+    found = earliest([item], frozenset(("witness",)))
+    assert (found.files[0].time_us, found.whole) == (5, {})
+
+
+def passing() -> Journal:
+    journal = Journal()
+    journal.complete()
+    return journal
 
 
 def test_a_list_anybody_could_have_signed_does_not_count(later: Later) -> None:

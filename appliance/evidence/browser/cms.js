@@ -218,7 +218,7 @@ async function findToken(findings, signer, seal, evidenceRecord) {
 }
 
 // A seal over a manifest and its time-stamp; who made it is judged by `checkSealer`, once it is known what else dates it.
-// `archived`: by when records over the file show it, with its manifest; null: they do not.
+// `archived`: by when records over the file show it, with its manifest: { trusted, outside }.
 async function checkSeal(findings, encoded, manifest, context, evidenceRecord, archived) {
   const signedData = readSignedData(encoded);
   if (signedData.content !== null || signedData.signers.length !== 1) throw malformed();
@@ -232,10 +232,10 @@ async function checkSeal(findings, encoded, manifest, context, evidenceRecord, a
   if (!stamping) return found;
   const stamped = new Findings();
   try {
-    const shown = archived?.until ?? null;
+    const shown = archived.trusted?.until ?? null;
     const imprint = HASHES[imprintId(stamping.token)];
     if (imprint) checkStrength(stamped, text("The time-stamp's digest", "时间戳的摘要"), [{ name: NAMES[imprint] }], shown, context);
-    const stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context, { shown });
+    const stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context, { shown, proven: archived.outside?.until ?? null });
     if (stamped.indication === "TOTAL-PASSED") found.stamp = stamp;
   } catch (error) {
     const outcome = error instanceof Unable ? "undecided" : "failed";

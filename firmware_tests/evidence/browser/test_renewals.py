@@ -122,6 +122,13 @@ TABLE: Final[dict[str, Row]] = {
     "before the events, by its word": Row(UNDECIDED, lambda: renewed(bare(), T0 - DAY)),
     "to come": Row(UNDECIDED, lambda: renewed(bare(), NOW + DAY)),
     "of a unit that was compromised later": Row(UNDECIDED, bare, (), tainted),
+    "of a unit that was compromised later, renewed by another party": Row(PASSED, once, (), tainted),
+    "of a unit that was compromised later, renewed by another party after that": Row(
+        UNDECIDED, lambda: renewed(bare(), T0 + 2 * YEAR + DAY), (), tainted
+    ),
+    "stamped together, by a unit that was compromised later, renewed by another party": Row(
+        PASSED, lambda: renewed(evidence(letter_of_a_file()), T0 + YEAR), (), tainted
+    ),
     **{f"refuted: {name}": Row(FAILED, lambda change=change: altered(change)) for name, change in REFUTED.items()},
 }
 """Renewals under SHA-3 and SM3 are not in it: no browser has these."""
