@@ -74,5 +74,5 @@ sbom: var/sbom/bin/cyclonedx-py     ## Write var/cinnabar.cdx.json: each locked 
 	  -o var/cinnabar.cdx.json && echo var/cinnabar.cdx.json
 
 lock: $(VENV)/ready                 ## Resolve the dependencies anew into requirements.lock
-	@$(VENV)/bin/pip-compile -q --extra appliance --extra management --extra dev --generate-hashes --strip-extras --allow-unsafe \
+	@$(VENV)/bin/pip-compile -q --extra appliance --extra fabric --extra management --extra dev --generate-hashes --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock pyproject.toml

@@ -63,7 +63,12 @@ SCHEMES: dict[str, Scheme] = {
 SECP256K1_DIGEST = "ecdsa-secp256k1-digest"
 """Not among SCHEMES: ECDSA over 32 bytes that are a digest already, as chains hash their transactions by rules of their
 own. Whoever uses it has made that digest from fields; nobody's bytes are signed so."""
-_OVER_DIGESTS = {SECP256K1_DIGEST: Scheme(SECP256K1_DIGEST, KeyKind.SECP256K1, "")}
+P256_DIGEST = "ecdsa-p256-digest"
+"""The same on P-256."""
+_OVER_DIGESTS = {
+    SECP256K1_DIGEST: Scheme(SECP256K1_DIGEST, KeyKind.SECP256K1, ""),
+    P256_DIGEST: Scheme(P256_DIGEST, KeyKind.P256, ""),
+}
 
 HMAC_SHA256 = "hmac-sha256"
 """Not a signature scheme: what a `hsm.mac.MacKey` makes (RFC 2104 with SHA-256)."""

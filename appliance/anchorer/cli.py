@@ -8,8 +8,11 @@ from pathlib import Path
 
 import click
 import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.anchorer.client import AnchorerClient
+from appliance.anchorer.desk_client import DeskConnection
 from appliance.anchorer.views import AnchorView
 from appliance.anchors import AnchorRefused, commitment_of, judge, read_profile, read_receipt
 from appliance.box.home import Home
@@ -47,6 +50,7 @@ def list_(root: Path, ledger: str | None, limit: int, as_json: bool) -> None:
     lines = []
     for one in ledgers:
         lines.append(f"{one.name} ({one.type}): {one.open} open" + (f"; {escape(one.trouble)}" if one.trouble else ""))
+        lines += [f"  {one.caveat}"] if one.caveat else []
         lines += [f"  {told}" for told in dict.fromkeys(map(_line, filter(None, (one.newest, one.final))))]
     _print(ledgers, lines or ["box.json lists no ledger"], as_json=as_json)
 
@@ -73,6 +77,18 @@ def now(ledger: str, root: Path) -> None:
     with connected(AnchorerClient, root, _socket) as client:
         client.now(ledger)
     click.echo(f"{ledger}: the newest head is anchored next, if it is not yet. `cinnabar anchor list` shows it.")
+
+
+@anchor_group.command("request")
+@click.argument("ledger")
+@click.option("--name", required=True, help="The subject's common name.")
+@_HOME
+def request(ledger: str, name: str, root: Path) -> None:
+    """Print a certification request (PKCS#10, PEM) for the box's account on LEDGER, where members have certificates."""
+    with connected(DeskConnection, root, lambda home: home.ledger_desk_socket) as desk:
+        encoded: bytes = desk.call("certificate_request", ledger, name)
+    made = x509.load_der_x509_csr(encoded)
+    click.echo(made.public_bytes(Encoding.PEM).decode(), nl=False)
 
 
 @anchor_group.command("export")

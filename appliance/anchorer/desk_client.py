@@ -21,7 +21,9 @@ class DeskUnavailable(Unavailable):
     title = "The log follower does not sign now"
 
 
-class _Client(CallClient):
+class DeskConnection(CallClient):
+    """One connection, not for several threads."""
+
     unavailable = DeskUnavailable
     patience = PATIENCE_SECONDS
 
@@ -42,6 +44,11 @@ class DeskClient:
         key: bytes = await asyncio.to_thread(self._call, "account", ledger)
         return key
 
-    def _call(self, method: str, argument: object) -> Any:
-        with _Client(self._path) as client:
-            return client.call(method, argument)
+    async def certificate_request(self, ledger: str, name: str) -> bytes:
+        """A certification request for the account, DER. Raises RequestRefused, NotFound, Unavailable."""
+        request: bytes = await asyncio.to_thread(self._call, "certificate_request", ledger, name)
+        return request
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        with DeskConnection(self._path) as client:
+            return client.call(method, *arguments)

@@ -8,15 +8,31 @@ from typing import Any, Final
 
 from appliance.anchorer.bitcoin.ledger import BitcoinLedger
 from appliance.anchorer.evm.ledger import EvmLedger
-from appliance.anchorer.ledger import Desk, Ledger, Surroundings
+from appliance.anchorer.ledger import Desk, Ledger, LedgerUnavailable, Surroundings
 from appliance.anchorer.rfc3161 import TimeStampLedger
 from appliance.anchors import AnchorRefused, LedgerProfile, Reason, read_profile
 from appliance.anchors.judging import rules_of
-from appliance.box.ledgers import BitcoinLedgerSettings, EvmLedgerSettings, LedgerSettings, Rfc3161LedgerSettings
+from appliance.box.ledgers import (
+    BitcoinLedgerSettings,
+    EvmLedgerSettings,
+    FabricLedgerSettings,
+    LedgerSettings,
+    Rfc3161LedgerSettings,
+)
+
+
+def _fabric(settings: FabricLedgerSettings, around: Surroundings) -> Ledger:
+    try:
+        from appliance.anchorer.fabric import FabricLedger  # noqa: PLC0415 - gRPC is installed with an extra
+    except ImportError as error:
+        raise LedgerUnavailable(f"install cinnabar[fabric]: {error}") from None
+    return FabricLedger(settings, around)
+
 
 MAKERS: Final[Mapping[type, Callable[[Any, Surroundings], Ledger]]] = {
     BitcoinLedgerSettings: BitcoinLedger,
     EvmLedgerSettings: EvmLedger,
+    FabricLedgerSettings: _fabric,
     Rfc3161LedgerSettings: TimeStampLedger,
 }
 

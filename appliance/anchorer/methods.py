@@ -45,6 +45,7 @@ class Methods:
             LedgerView(
                 name=name,
                 type=str(settings.__struct_config__.tag),
+                caveat=settings.caveat,
                 trouble=self._troubles.get(name) or self._runners[name].trouble,
                 open=len(self._outbox.open_anchors(name)),
                 newest=self._view(self._outbox.newest(name)),
@@ -70,8 +71,9 @@ class Methods:
         return self._outbox.receipt(ledger, number)
 
     async def covering(self, size: Number) -> list[tuple[AnchorView, bytes]]:
-        """Of each ledger the first final anchor of a head with at least so many leaves, with its receipt."""
-        found = [self._outbox.covering(name, size) for name in self._settings]
+        """Of each ledger, also one that is no longer used, the first final anchor of a head with at least so many
+        leaves, with its receipt."""
+        found = [self._outbox.covering(name, size) for name in self._outbox.ledgers()]
         return [
             (anchor_view(one, self._outbox.steps(one.ledger, one.number)), self._outbox.receipt(one.ledger, one.number))
             for one in found

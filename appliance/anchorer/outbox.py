@@ -166,6 +166,10 @@ class Outbox:
         """The first final anchor of the ledger whose head has at least so many leaves: it covers what they cover."""
         return self._one("ledger = ? AND state = 'final' AND size >= ? ORDER BY size LIMIT 1", ledger, size)
 
+    def ledgers(self) -> list[str]:
+        """Every ledger that anything was ever anchored on."""
+        return [name for (name,) in self._connection.execute("SELECT DISTINCT ledger FROM anchors ORDER BY ledger")]
+
     def last_final(self, ledger: str) -> Anchor | None:
         return self._one("ledger = ? AND state = 'final' ORDER BY number DESC LIMIT 1", ledger)
 

@@ -49,6 +49,8 @@ class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
+    caveat: str
+    """What is to be said of its type; empty: nothing."""
     trouble: str
     """Why its last step failed; empty: it did not."""
     open: int

@@ -24,7 +24,7 @@ from appliance.anchors.profile import PROFILE_BYTES, LedgerProfile
 from appliance.anchors.receipt import Receipt
 from appliance.log.errors import MalformedNote
 
-TYPES: Final = ("bitcoin", "evm", "rfc3161")
+TYPES: Final = ("bitcoin", "evm", "fabric", "rfc3161")
 """Types of ledger that have a judge."""
 
 

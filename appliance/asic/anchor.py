@@ -7,6 +7,7 @@ Canonical JSON, one entry an anchor. All events go by one box leaf, the first th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -14,7 +15,9 @@ import msgspec
 from appliance.anchors import AnchorRefused, Reason, Receipt, read_receipt
 from appliance.anchors.canonical import Hex32, NotCanonical, Number, decode, encode
 from appliance.anchors.receipt import RECEIPT_BYTES
+from appliance.asic.container import read_container, write_container
 from appliance.asic.errors import EvidenceNotBuildable
+from appliance.asic.names import MIMETYPE
 
 ANCHOR_BYTES: Final = RECEIPT_BYTES + 4 * 1024 * 1024
 MOST_ANCHORS: Final = 32
@@ -52,6 +55,17 @@ def read_anchor(encoded: bytes) -> tuple[LetterAnchor, Receipt]:
     except NotCanonical as error:
         raise AnchorRefused(Reason.MALFORMED, f"no anchor of a letter: {error}") from None
     return anchor, read_receipt(bytes(anchor.receipt))
+
+
+def with_anchors(container: bytes, anchors: Mapping[str, bytes]) -> tuple[bytes, list[str]]:
+    """An evidence file with further anchors, by the names of their entries, and which of them it lacked. What stands in
+    it stays as it is. Raises ContainerRefused, EvidenceNotBuildable."""
+    entries = read_container(container)
+    further = {name: content for name, content in sorted(anchors.items()) if name not in entries}
+    there = [(name, content) for name, content in entries.items() if name != MIMETYPE]
+    if not further:
+        return container, []
+    return write_container([*there, *further.items()]), list(further)
 
 
 def write_anchor(opening: bytes, tlog_proof: bytes, records: dict[str, AnchoredRecord], receipt: bytes) -> bytes:

@@ -135,6 +135,7 @@ class AsyncClient:
     ask_register = sends_async(letter_calls.ask_register)
     evidence = sends_async(letter_calls.evidence)
     court_evidence = sends_async(letter_calls.court_evidence)
+    evidence_anchors = sends_async(letter_calls.evidence_anchors)
     release_key = sends_async(letter_calls.release_key)
     keep_letter_draft = sends_async(draft_calls.keep_letter_draft)
     keep_event_draft = sends_async(draft_calls.keep_event_draft)

@@ -145,6 +145,13 @@ def evidence(letter_id: str, *, disclose: Sequence[str] = ()) -> Call[bytes]:
     return Call("GET", f"/v1/evidence/{quote(letter_id, safe='')}", raw_answer, query=query)
 
 
+def evidence_anchors(letter_id: str, *, events: int | None = None) -> Call[schemas.LetterAnchors]:
+    """A letter's anchors that are final by now; `events`: how many events the file holds that they are for."""
+    query = {} if events is None else {"events": str(events)}
+    path = f"/v1/evidence/{quote(letter_id, safe='')}/anchors"
+    return Call("GET", path, json_answer(schemas.LetterAnchors), query=query)
+
+
 def court_evidence(letter_id: str, *, disclose: Sequence[str] = ()) -> Call[bytes]:
     """A letter's evidence with a package for a court, ASiC-E; each time it is sealed and recorded anew."""
     query = {"disclose": ",".join(disclose)} if disclose else {}

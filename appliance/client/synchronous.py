@@ -133,6 +133,7 @@ class Client:
     ask_register = sends(letter_calls.ask_register)
     evidence = sends(letter_calls.evidence)
     court_evidence = sends(letter_calls.court_evidence)
+    evidence_anchors = sends(letter_calls.evidence_anchors)
     release_key = sends(letter_calls.release_key)
     keep_letter_draft = sends(draft_calls.keep_letter_draft)
     keep_event_draft = sends(draft_calls.keep_event_draft)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
 from appliance.box.witnesses import WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
+from appliance.log.asking import ask_witnesses
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.check_openings import check_openings
 from appliance.log.checkpoint import LogKey
@@ -33,7 +35,7 @@ from appliance.log.repair import LogRepair, next_steps
 from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.sources import deleted_records, open_records
 from appliance.log.witnesses import WitnessPolicy
-from appliance.monitor.cli import watch
+from appliance.monitor.cli import fork, watch
 from appliance.recorder.messages import BOX_LOG
 
 EXIT_SOUND, EXIT_DAMAGED, EXIT_UNUSABLE = 0, 1, 2
@@ -47,6 +49,7 @@ def log() -> None:
 
 
 log.add_command(watch)
+log.add_command(fork)
 
 
 @log.command()
@@ -218,10 +221,17 @@ def _print(report: LogReport) -> None:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     multiple=True,
     required=True,
-    help="The last exported checkpoint of a log; once for every log.",
+    help="The last exported checkpoint of a log, or a head that its witnesses show; each log once at least.",
 )
-def resume(root: Path, files: tuple[Path, ...]) -> None:
+@click.option(
+    "--ask/--no-ask",
+    default=True,
+    help="Ask the logs' witnesses whether these heads are the newest; without, their cosignatures stand in the files.",
+)
+def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
     """Open a locked box again, if the last exported checkpoints lie on its history.
+
+    Where a log has witnesses, its quorum must have cosigned the largest head: they are asked to, now.
 
     Exit codes: 0 opened, 1 it stays locked, 2 it could not be decided.
     """
@@ -231,7 +241,7 @@ def resume(root: Path, files: tuple[Path, ...]) -> None:
         return
     exports = export_directory(home.root, settings.checkpoint_exports)
     try:
-        policies = read_witnesses(settings).policies
+        witnesses = read_witnesses(settings)
     except WitnessesRefused as error:
         _unusable(f"{home.settings}: {error}")
     logs = []
@@ -239,7 +249,7 @@ def resume(root: Path, files: tuple[Path, ...]) -> None:
         keys, unreadable = _keys(log_directory(home.logs, entry.origin), entry)
         if unreadable is not None:
             _unusable(f"{unreadable.file}: {unreadable.problem}")
-        policy = policies.get(entry.origin, WitnessPolicy())
+        policy = witnesses.policies.get(entry.origin, WitnessPolicy())
         logs.append(KnownLog(entry.origin, entry.tenant or BOX_LOG, tuple(keys), policy))
     try:
         with open_records(home) as records:
@@ -251,6 +261,14 @@ def resume(root: Path, files: tuple[Path, ...]) -> None:
                 note = read_export(exports, entry.origin)
                 if note is not None:
                     given.append(Given(str(export_file(exports, entry.origin)), note))
+            if ask:
+                # Nobody is asked about a head that does not lie on the records.
+                check_resume([replace(log, witnesses=WitnessPolicy()) for log in logs], given, records)
+                for log in logs:
+                    asked = asyncio.run(ask_witnesses(log, witnesses.known, given, records))
+                    given += asked.given
+                    for line in asked.told:
+                        click.echo(line)
             resumed = check_resume(logs, given, records)
     except CinnabarError as error:
         click.echo(f"The box stays locked ({error.control or 'FORK'}): {error}", err=True)

@@ -12,9 +12,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 
+import msgspec
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -33,13 +36,20 @@ from appliance.log.keys import read_log_keys
 from appliance.log.ledgers import MAKERS, CheckedCheckpoint, Request, RequestRefused
 from appliance.log.reader import log_directory
 from appliance.log.records import RowKind
-from hsm.mechanisms import SECP256K1_DIGEST
+from hsm.mechanisms import P256_DIGEST, SECP256K1_DIGEST
+from hsm.x509 import private_key
 
 ROW: Final[RowKind] = "chain-transaction"
 NOT_RECORDED: Final = "not-recorded"
 HOUR_SECONDS: Final = 3_600.0
 
+REQUEST_SCHEME: Final = "ecdsa-p256-sha256"
+_SCHEMES: Final = {"secp256k1": SECP256K1_DIGEST, "secp256r1": P256_DIGEST}
+
 logger = structlog.get_logger("log")
+
+
+_CommonName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]  # RFC 5280, appendix A.1: ub-common-name
 
 
 class Keys(Protocol):
@@ -90,7 +100,11 @@ class LedgerDesk:
         if not self._ledgers:
             return
         self._home.ledger_desk_socket.parent.mkdir(parents=True, exist_ok=True)
-        self._server = CallServer("ledger-desk", {"sign": self.sign, "account": self.account}, self._users)
+        self._server = CallServer(
+            "ledger-desk",
+            {"sign": self.sign, "account": self.account, "certificate_request": self.certificate_request},
+            self._users,
+        )
         await self._server.start(self._home.ledger_desk_socket, 0o660)
 
     async def stop(self) -> None:
@@ -123,12 +137,32 @@ class LedgerDesk:
         logger.info("chain-transaction-signed", ledger=request.ledger, size=checkpoint.checkpoint.size)
         return raw
 
-    def _key(self, ledger: str) -> hsm.SigningKey:
+    async def certificate_request(self, ledger: str, name: _CommonName) -> bytes:
+        """A certification request (PKCS#10, RFC 2986), DER, for a ledger whose network knows members by certificates;
+        `name`: the subject's common name. Raises RequestRefused, NotFound, Unavailable, hsm.HsmError."""
+        account = self._account(ledger)
+        if account.curve != "secp256r1":
+            raise RequestRefused(f"accounts of the type of {ledger} have no certificates")
+        key = self._keys.signing_key(account.token, account.key_uri, REQUEST_SCHEME, lower_s=False)
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        async with self._one:
+            self._count(ledger)
+            builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+            raw = builder.sign(private_key(key), hashes.SHA256()).public_bytes(Encoding.DER)
+            await self._record(ledger, raw, 1)
+        logger.info("certificate-requested", ledger=ledger, name=name)
+        return raw
+
+    def _account(self, ledger: str) -> AccountSettings:
         settings = self._ledgers.get(ledger)
         account = None if settings is None else account_of(settings)
         if account is None:
             raise NotFound(f"no ledger {ledger[:64]!r} has an account")
-        return self._keys.signing_key(account.token, account.key_uri, SECP256K1_DIGEST, lower_s=True)
+        return account
+
+    def _key(self, ledger: str) -> hsm.SigningKey:
+        account = self._account(ledger)
+        return self._keys.signing_key(account.token, account.key_uri, _SCHEMES[account.curve], lower_s=True)
 
     def _checked(self, note: bytes) -> CheckedCheckpoint:
         """The checkpoint, where a key of the box's own log signed it. Raises RequestRefused."""
@@ -176,5 +210,5 @@ class LedgerDesk:
 def _compressed(key: hsm.SigningKey) -> bytes:
     public = key.public_key
     if not isinstance(public, ec.EllipticCurvePublicKey):
-        raise Unavailable("the account's key is not on secp256k1")
+        raise Unavailable("the account's key is on no curve")
     return public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)

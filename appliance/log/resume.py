@@ -108,7 +108,7 @@ def _check_witnesses(log: KnownLog, largest: Checkpoint, files: Sequence[Given])
 
 def _hold(log: KnownLog, heads: Sequence[tuple[int, bytes, str]], records: RecordSource) -> None:
     """Each head, by rising size, must be the root of the recorded entries up to its size."""
-    root_at = _roots(lambda first, limit: records.leaves(log.log, first, limit))
+    root_at = roots(lambda first, limit: records.leaves(log.log, first, limit))
     for size, expected, name in heads:
         found, root = root_at(size)
         if found < size:
@@ -123,8 +123,8 @@ def _hold(log: KnownLog, heads: Sequence[tuple[int, bytes, str]], records: Recor
             )
 
 
-def _roots(read: Callable[[int, int], bytes]) -> Callable[[int], tuple[int, bytes]]:
-    """Gives (entries found, root) at rising sizes, reading every entry once."""
+def roots(read: Callable[[int, int], bytes]) -> Callable[[int], tuple[int, bytes]]:
+    """Gives (entries found, root) at rising sizes, reading every entry once. `read` takes index and limit."""
     stack: list[tuple[int, bytes]] = []  # complete subtrees from the left: (width, hash)
     count = 0
 

@@ -37,6 +37,43 @@ class _KeyType(click.ParamType[VerifierKey]):
             self.fail(str(error), param, ctx)
 
 
+@click.command("fork")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--trust", type=_path, help="Trust directory of the box: the keys of its logs.")
+@click.option("--key", "keys", type=_KeyType(), multiple=True, help="Verifier key of the log, in place of --trust.")
+@click.option("--state", type=_path, help="Where the highest trust bundle is kept; as for `cinnabar verify`.")
+def fork(file: Path, trust: Path | None, keys: tuple[VerifierKey, ...], state: Path | None) -> None:
+    """Check evidence of a fork, offline: that the log signed two histories.
+
+    Exit codes: 0 it did, 1 the file does not show it, 2 it could not be checked.
+    """
+    from appliance.evidence.directory import default_state  # noqa: PLC0415 - only this command needs its parts
+    from appliance.log.forks import LARGEST_EVIDENCE, ForkEvidence, verify_fork  # noqa: PLC0415
+    from appliance.monitor.expected import Expected  # noqa: PLC0415
+
+    try:
+        with file.open("rb") as opened:
+            evidence = ForkEvidence.parse(opened.read(LARGEST_EVIDENCE + 1))
+    except (CinnabarError, OSError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_ALARM)
+    try:
+        known = Expected(trust, state or default_state(), evidence.origin, keys).watched().keys
+    except (CinnabarError, OSError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_UNREADABLE)
+    try:
+        first, second = verify_fork(evidence, known)
+    except CinnabarError as error:
+        click.echo(f"{error.title}: {error}", err=True)
+        sys.exit(EXIT_ALARM)
+    click.echo(f"The log {escape(evidence.origin)} has signed two histories:")
+    for head in (first, second):
+        click.echo(f"  {head.size:,} entries, root {head.root.hex()}")
+    if first.size != second.size:
+        click.echo(f"  whose first {first.size:,} entries are others than those of the smaller head.")
+
+
 @click.command("watch")
 @click.argument("url")
 @click.option("--state", type=_path, required=True, help="Directory of what was seen: the monitor's memory. Keep it.")

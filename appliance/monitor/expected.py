@@ -48,7 +48,7 @@ class Expected:
         keys = tuple(LogKey(key) for key in self.keys) or _keys(bundle, origin)
         if not keys or any(key.verifier.type != ED25519 for key in keys):
             raise NothingExpected(f"no key of the log {origin} is given, by --key or by --trust")
-        witnesses, quorum = self._policy(bundle)
+        witnesses, quorum = self._policy(bundle, origin)
         return Watched(
             origin,
             keys,
@@ -58,11 +58,16 @@ class Expected:
             idle_after_s=self.idle_after_s,
         )
 
-    def _policy(self, bundle: TrustBundle | None) -> tuple[tuple[VerifierKey, ...], int]:
-        """The witnesses and how many of them must cosign: all that were given by hand, as many as a bundle wants."""
+    def _policy(self, bundle: TrustBundle | None, origin: str) -> tuple[tuple[VerifierKey, ...], int]:
+        """The witnesses and how many of them must cosign: all that were given by hand, or as a bundle has it."""
         found: Sequence[VerifierKey] = self.witnesses
         quorum = len(found)
-        if not found and bundle is not None and bundle.witnesses:
+        if not found and bundle is not None and bundle.cosigning is not None:
+            rules = bundle.cosigning.get(origin, ())
+            if rules:
+                found = [key for key in bundle.witnesses if key.name in rules[-1].witnesses]
+                quorum = rules[-1].quorum
+        elif not found and bundle is not None and bundle.witnesses:
             found, quorum = bundle.witnesses, min(bundle.document.time.witnesses, len(bundle.witnesses))
         if any(key.type != COSIGNATURE_V1 for key in found):
             raise NothingExpected("a witness's key is of type 4 (C2SP tlog-cosignature)")

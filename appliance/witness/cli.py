@@ -18,7 +18,7 @@ from appliance.log.checkpoint import Checkpoint
 from appliance.log.note import parse_note
 from appliance.quoting import escape
 from appliance.witness.copies import alone, open_states
-from appliance.witness.entering import enter, enter_new
+from appliance.witness.entering import enter, enter_new, largest
 from appliance.witness.errors import SettingsFaults
 from appliance.witness.keys import open_keys
 from appliance.witness.making import make_copy, make_state, make_witness
@@ -138,12 +138,9 @@ def show(home: Path, as_json: bool) -> None:
 
 
 def _view(settings: WitnessSettings) -> Overview:
-    cosigners = open_keys(settings)
-    keys = [str(key) for key in cosigners.verifiers]
-    cosigners.close()
     followed, now = read_followed(settings.follow_report), time.time()
     with contextlib.closing(Store.open(settings.state_directory, read_only=True)) as state:
-        remembered, counts, forks = state.remembered(), state.cosigned(), state.forks()
+        remembered, counts, forks, keys = state.remembered(), state.cosigned(), state.forks(), state.keys
     logs = []
     for one in settings.logs:
         origin = one.known.origin
@@ -186,7 +183,8 @@ def enter_checkpoint(home: Path, files: tuple[Path, ...], new_logs: tuple[str, .
         logs = {one.known.origin: one for one in settings.logs}
         with open_states(settings) as states, contextlib.closing(open_keys(settings)) as cosigners:
             remembered = states.store.remembered()
-            changes = [enter(_log(logs, data), remembered, data, cosigners, reason) for data in map(_read, files)]
+            found = [enter(_log(logs, data), remembered, data, cosigners, reason) for data in map(_read, files)]
+            changes = largest(found)
             changes += [enter_new(_named(logs, origin), remembered, reason) for origin in new_logs]
             states.apply(changes)
     for change in changes:

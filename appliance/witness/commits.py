@@ -65,6 +65,9 @@ class GroupCommit:
         except (sqlite3.Error, OSError, StateUnusable) as error:
             failure = str(error)
             log.error("state-unwritable", control="FORK", changes=len(batch), error=failure)
+        except Exception as error:  # whoever waits is told, whatever it was
+            failure = type(error).__name__
+            log.exception("state-unwritable", control="FORK", changes=len(batch))
         self.failing = failure is not None
         self._loop.call_soon_threadsafe(_settle, batch, failure)
 

@@ -75,6 +75,20 @@ def enter_new(watched: WatchedLog, remembered: Remembered, reason: str, now: int
     return Entered(origin, None, int(time.time()) if now is None else now, reason)
 
 
+def largest(entered: Sequence[Entered]) -> list[Entered]:
+    """Of several heads of a log the largest. Raises NotEntered where two of one size are not the same: a fork."""
+    found: dict[str, Entered] = {}
+    for one in entered:
+        other = found.setdefault(one.origin, one)
+        if one.head is None or other.head is None:
+            continue
+        if one.head.size == other.head.size and one.head.root != other.head.root:
+            raise NotEntered(f"two heads of {one.head.size} entries of {one.origin} have different roots: keep both")
+        if one.head.size > other.head.size:
+            found[one.origin] = one
+    return list(found.values())
+
+
 def _ours(note: Note, ours: Sequence[VerifierKey]) -> list[NoteSignature]:
     """Cosignatures of ours that hold; others in our name are nobody's."""
     found = []

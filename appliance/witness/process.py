@@ -16,6 +16,7 @@ from appliance.witness.looking import Looking
 from appliance.witness.server import WitnessServer, addresses_of
 from appliance.witness.service import Witness
 from appliance.witness.settings import WitnessSettings
+from appliance.witness.state import KeysInUse
 
 log = structlog.get_logger("witness")
 
@@ -32,10 +33,13 @@ async def run_witness(settings: WitnessSettings, ready: Callable[[dict[str, str]
         loop.add_signal_handler(number, stop.set)
     with open_states(settings) as states:
         cosigners = open_keys(settings)
-        remembered = states.store.remembered()
+        remembered, known_keys = states.store.remembered(), states.store.keys
         commits = GroupCommit(states.apply)
         try:
             witness = Witness(settings.logs, remembered, cosigners, commits)
+            keys = tuple(str(key) for key in cosigners.verifiers)
+            if keys != known_keys:
+                await commits.submit(KeysInUse(keys))
             server = WitnessServer(witness, Looking(settings, witness))
             try:
                 bound = {

@@ -30,10 +30,6 @@ class AddCheckpoint:
     note: Note
     checkpoint: Checkpoint
 
-    def encode(self) -> bytes:
-        """The body."""
-        return encode_request(self.old, self.proof, self.note.encode())
-
 
 def encode_request(old: int, proof: Sequence[bytes], note: bytes) -> bytes:
     """The body of a request for a signed checkpoint."""

@@ -157,8 +157,8 @@ class WitnessServer(Connections):
         if path == "/logs.json":
             return Response(msgspec.json.encode(looking.overview()))
         if path == "/health":
-            view = looking.overview()
-            return Response(msgspec.json.encode({"status": view.status}), status=200 if view.status == "sound" else 503)
+            status = "unwritable" if self._witness.commits.failing else looking.overview().status
+            return Response(msgspec.json.encode({"status": status}), status=200 if status == "sound" else 503)
         if path == "/metrics":
             return Response(metrics(self._witness, self.answers, self.connections), _TEXT)
         if found := _LOG.fullmatch(path):

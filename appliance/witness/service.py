@@ -38,6 +38,7 @@ from appliance.witness.state import Cause, Cosigned, ForkFound, LossFound, Remem
 
 CLOCK_STEP_S: Final = 10
 """How far the clock may be set back: so long a log keeps the time that it was told last. Beyond that it waits."""
+TELL_AGAIN_S: Final = 60.0
 
 log = structlog.get_logger("witness")
 
@@ -56,6 +57,8 @@ class Tracked:
     refusals: Counter[str] = field(default_factory=Counter)
     last_refusal: tuple[int, str] | None = None
     """When, and why."""
+    clock_told: float = float("-inf")
+    """Of the monotonic clock: when the journal was told last that the clock is behind."""
 
 
 class Witness:
@@ -122,7 +125,7 @@ class Witness:
         except StateLost as error:
             await self._stop_for_loss(tracked, error)
             raise
-        now = self._time(head)
+        now = self._time(tracked)
         if head is not None and now == head.time:
             stored = parse_note(head.note)
             if stored.text == note.text and self.cosigners.lines(stored):
@@ -135,13 +138,15 @@ class Witness:
         tracked.cosigned += 1
         return self.cosigners.lines(cosigned)
 
-    def _time(self, head: Head | None) -> int:
+    def _time(self, tracked: Tracked) -> int:
         """The time to tell, in seconds; never before what was told of this log. Raises ClockBehind."""
-        now = int(self._clock())
+        now, head = int(self._clock()), tracked.head
         if head is None or now >= head.time:
             return now
         if head.time - now > CLOCK_STEP_S:
-            log.error("clock-behind", control="TIME", seconds=head.time - now)
+            if time.monotonic() > tracked.clock_told + TELL_AGAIN_S:
+                tracked.clock_told = time.monotonic()
+                log.error("clock-behind", control="TIME", origin=tracked.watched.known.origin, seconds=head.time - now)
             raise ClockBehind(f"the clock is {head.time - now} s behind the last cosignature of this log")
         return head.time
 

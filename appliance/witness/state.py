@@ -78,7 +78,13 @@ class Entered(NamedTuple):
     reason: str
 
 
-Change = Cosigned | ForkFound | LossFound | Entered
+class KeysInUse(NamedTuple):
+    """The verifier keys that this witness cosigns with, for those who look at its files."""
+
+    keys: tuple[str, ...]
+
+
+Change = Cosigned | ForkFound | LossFound | Entered | KeysInUse
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,12 @@ class Store:
     def sequence(self) -> int:
         """How many transactions it has seen."""
         return int(str(self._meta("sequence")))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The verifier keys of its last start; none before the first."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'keys'").fetchone()
+        return () if row is None else tuple(str(row[0]).split("\n"))
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make changes durable, all or none. Raises sqlite3.Error."""
@@ -264,6 +276,8 @@ def _apply(connection: sqlite3.Connection, change: Change) -> None:
         case ForkFound(origin, evidence, time):
             connection.execute("INSERT INTO forks (origin, found, evidence) VALUES (?, ?, ?)", (origin, time, evidence))
             _refuse(connection, origin, "fork", time)
+        case KeysInUse(keys):
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('keys', ?)", ("\n".join(keys),))
         case LossFound(origin, time):
             _refuse(connection, origin, "state-lost", time)
         case Entered(origin, entered, time, reason):

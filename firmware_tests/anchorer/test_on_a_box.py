@@ -158,6 +158,7 @@ def test_the_command_shows_anchors_and_checks_a_receipt(pair: Pair, tmp_path: Pa
 def test_a_letter_is_verified_offline_by_the_ledger_with_every_box_stopped(pair: Pair, tmp_path: Path) -> None:
     with client_of(pair.box) as client:
         letter = client.begin_letter("bid-bond", FIELDS | {"tender_code": uuid.uuid4().hex[:12]}).happened.letter
+        older = taken(client, letter)
         wait_until(lambda: _anchors_in(taken(client, letter), pair), 60, "the letter's anchor")
         content = taken(client, letter)
         assert content == taken(client, letter)
@@ -167,7 +168,15 @@ def test_a_letter_is_verified_offline_by_the_ledger_with_every_box_stopped(pair:
     wait_until(lambda: "outside" in read_bundle(read_directory(pair.box.home.trust), None).ledgers, 30, "the bundle")
     shutil.copytree(pair.box.home.trust, trust)
     file = tmp_path / "letter.asice"
-    file.write_bytes(content)
+    file.write_bytes(older)
+    for said in ("added", "nothing new"):
+        refreshed = cinnabar("evidence", "refresh", str(file), "--home", str(pair.box.home.root))
+        assert refreshed.returncode == 0, refreshed.stderr
+        if not _anchors_of(older):  # else it was final before the first file was taken
+            assert said in refreshed.stdout
+    made, before = read_container(file.read_bytes()), read_container(older)
+    assert {name: made[name] for name in before} == before, "what stood there is as it was"
+    assert _anchors_of(file.read_bytes()) == _anchors_of(content)
     assert pair.outside.stop() == 0
     assert pair.box.stop() == 0
     told = cinnabar("verify", str(file), "--trust", str(trust), "--state", str(tmp_path / "state"), "--json")
@@ -185,4 +194,8 @@ def test_a_letter_is_verified_offline_by_the_ledger_with_every_box_stopped(pair:
 
 def _anchors_in(content: bytes, pair: Pair) -> list[str]:
     pair.now()
+    return _anchors_of(content)
+
+
+def _anchors_of(content: bytes) -> list[str]:
     return [name for name in read_container(content) if name.startswith("META-INF/anchor-outside-")]

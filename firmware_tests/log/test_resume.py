@@ -200,7 +200,7 @@ def test_a_real_box_stays_locked_below_the_quorum(box: Box, tmp_path: Path) -> N
 
     def run() -> tuple[int, str]:
         files = [argument for path in kept.values() for argument in ("--checkpoint", str(path))]
-        result = CliRunner().invoke(log, ["resume", "--home", str(box.home.root), *files])
+        result = CliRunner().invoke(log, ["resume", "--no-ask", "--home", str(box.home.root), *files])
         return result.exit_code, result.output
 
     for witnesses, quorum in (([*names, "nonsense"], 1), (names, 4)):

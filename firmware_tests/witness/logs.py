@@ -20,8 +20,8 @@ class TestLog:
     __test__ = False
 
     origin: str
-    entries: list[bytes] = field(default_factory=list)
-    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    entries: list[bytes] = field(default_factory=list, repr=False)
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
 
     def grow(self, count: int, mark: str = "") -> TestLog:
         first = len(self.entries)

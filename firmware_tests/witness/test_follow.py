@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from appliance.log import LogKey
 from appliance.log.forks import ForkEvidence, verify_fork
 from firmware_tests.witness.logs import TestLog
 from firmware_tests.witness.published import PublishingServer, publish
-from firmware_tests.witness.running import RunningWitness, log_table
+from firmware_tests.witness.running import RunningWitness, log_table, python_with
 
 
 class Followed:
@@ -120,3 +122,47 @@ def test_what_a_server_may_do_to_it(followed: Followed) -> None:
     assert followed.follow()[0] == 0
     followed.witness.stop()
     assert followed.follow()[1]["found"] == "refused"
+
+
+HURRIED = """
+from appliance.monitor import published
+published.FETCH_SECONDS = 1.0
+"""
+
+
+def test_a_supervisor_follows_many_boxes_and_one_that_hangs_delays_none(
+    witness: RunningWitness, tmp_path: Path
+) -> None:
+    """Control FORK: a box that hangs, or sends a byte at a time, keeps nobody from seeing what the others show."""
+    logs = [TestLog(f"log.example/rehearsal/box-{number}").grow(100 + number) for number in range(6)]
+    servers = []
+    for number, log in enumerate(logs):
+        publish(log, tmp_path / str(number))
+        servers.append(PublishingServer(tmp_path / str(number)))
+
+    def hang(_: str, true: bytes | None) -> bytes | None:
+        time.sleep(3)
+        return true
+
+    try:
+        servers[2].lie = servers[4].lie = hang
+        witness.configure([log_table(log, url=server.url) for log, server in zip(logs, servers, strict=True)])
+        witness.start()
+        text = witness.settings.read_text()
+        witness.settings.write_text(f'{text}\n[follow]\nwitness = "{witness.url()}"\n')
+        ran = subprocess.run(
+            [*python_with(HURRIED), "witness", "follow", "--home", str(witness.home), "--once"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert ran.returncode == 1, ran.stderr
+        report = json.loads((witness.home / "follow.json").read_bytes())
+        found = [report[log.origin]["found"] for log in logs]
+        assert found == ["cosigned", "cosigned", "unreachable", "cosigned", "unreachable", "cosigned"]
+        page = witness.look("/?language=zh-Hans").text
+        assert page.count("无法访问") == 2
+    finally:
+        for server in servers:
+            server.close()

@@ -6,11 +6,13 @@ import contextlib
 import datetime
 import html.parser
 import json
+import re
 import socket
 import ssl
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -268,3 +270,32 @@ def test_it_needs_no_part_of_a_box() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     assert shown.stdout == "[] []\n"
+
+
+ALONE = """
+import sys
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition('.')[0] in {missing!r}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_it_runs_with_the_witness_extra_alone(witness: RunningWitness, log: TestLog) -> None:
+    """What the other extras bring, and what only a box has, is not there."""
+    from firmware_tests.docs.pages import ROOT
+    from firmware_tests.witness.running import python_with
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {
+        extra: {re.split(r"[<>=\[]", one)[0] for one in extras[extra]}
+        for extra in ("appliance", "management", "witness")
+    }
+    missing = {name.replace("-", "_") for name in (names["appliance"] | names["management"]) - names["witness"]}
+    assert {"uvloop", "flask", "typst"} <= missing
+    witness.configure([log_table(log)])
+    witness.start(python_with(ALONE.format(missing=missing | {"hsm"})))
+    assert witness.add(log.request(0)).status_code == 200
+    assert witness.look("/").status_code == 200
+    assert witness.stop() == 0

@@ -9,9 +9,11 @@ from appliance.anchorer.bitcoin.memory import Attempt, OpenAnchor
 from appliance.anchorer.bitcoin.node import Node, NodeRefused
 from appliance.anchorer.bitcoin.purse import Purse
 from appliance.anchorer.ledger import Desk, LedgerUnavailable
+from appliance.anchors.bitcoin.address import address_of
 from appliance.anchors.bitcoin.anchor_transaction import Coin, anchor_transaction
 from appliance.anchors.bitcoin.encoding import shown
 from appliance.anchors.bitcoin.errors import MalformedBitcoin
+from appliance.anchors.bitcoin.scripts import witness_program
 from appliance.anchors.bitcoin.transaction import parse_transaction
 from appliance.box.ledgers.bitcoin import BitcoinLedgerSettings
 from appliance.log.ledgers.bitcoin import BitcoinCoin, BitcoinRequest
@@ -48,7 +50,8 @@ class Attempts:
         rate, _ = await self._node.fee_rates()
         paid = await self._purse.pay(public_key, one.work.commitment, own, taken, rate)
         if paid is None:
-            return "the account has no coins that are enough and as deep in the chain as finality"
+            address = address_of(self._settings.address_prefix, witness_program(public_key))
+            return f"{address}, the account, has no coins that are enough and as deep in the chain as finality"
         one.since = max(1, self._chain.node_height + 1 - self._depth)
         await self._sign(one, public_key, *paid, now)
         return "signed; it is sent at the next step"

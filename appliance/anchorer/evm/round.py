@@ -106,7 +106,7 @@ class Round:
         place = f"block {mined.height} ({shown(mined.block)})"
         if self._on_top(mined) < needed:
             failed = "" if mined.succeeded else "; the transaction failed in it"
-            return self._to(State.MINED, memory, f"{place}, {self._on_top(mined)} of {needed} blocks on top{failed}")
+            return self._to(State.MINED, memory, f"{place}; final with {needed} blocks on top{failed}")
         if self.settings.agreeing > 1:
             agreeing = await self.nodes.agreeing(mined.height, mined.block)
             if agreeing < self.settings.agreeing:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from appliance.api.application import query_of
-from appliance.api.letters.assembling import EvidenceNotReady, LetterSource, letter_evidence
+from appliance.api.letters.assembling import EvidenceNotReady, LetterSource, anchors_of, letter_evidence, read_chain
+from appliance.api.letters.schemas import LetterAnchorAnswer, LetterAnchors
 from appliance.api.messages import NO_STORE, Request, Response
 from appliance.asic import ASIC_E
 from appliance.errors import NotFound
@@ -22,6 +25,21 @@ async def evidence(worker: Worker, request: Request) -> Response:
     file = await letter_evidence(letter_source(worker, tenant), letter, disclosed)
     headers = NO_STORE + b'content-disposition: attachment; filename="%s.asice"\r\n' % letter.encode()
     return Response(file, ASIC_E.encode(), headers=headers)
+
+
+async def anchors(worker: Worker, request: Request) -> Response:
+    """GET /v1/evidence/{letter}/anchors: those of the events that an older file holds."""
+    tenant, letter = request.known_caller.tenant, request.arguments["letter"]
+    source = letter_source(worker, tenant)
+    chain = await read_chain(source, letter)
+    events = int(query_of(request).get("events", str(len(chain))))
+    if events > len(chain):
+        raise NotFound("the letter has not so many events")
+    found = await anchors_of(source, chain[:events], letter)
+    answer = LetterAnchors(
+        anchors=[LetterAnchorAnswer(ledger=ledger, size=size, anchor=encoded) for ledger, size, encoded in found]
+    )
+    return Response(msgspec.json.encode(answer), headers=NO_STORE)
 
 
 def letter_source(worker: Worker, tenant: str) -> LetterSource:
@@ -43,4 +61,4 @@ def letter_source(worker: Worker, tenant: str) -> LetterSource:
     )
 
 
-__all__ = ["EvidenceNotReady", "evidence", "letter_source"]
+__all__ = ["EvidenceNotReady", "anchors", "evidence", "letter_source"]

@@ -215,3 +215,19 @@ class ReleaseKey(msgspec.Struct, frozen=True, kw_only=True):
     chain: list[bytes]
     """Its certificate and its issuer's, DER: an authority of the trust bundle says whose key it is, and until when.
     Senders check it before they veil anything."""
+
+
+class LetterAnchorAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An anchor of a letter, as its evidence file has it: META-INF/anchor-LEDGER-SIZE.json."""
+
+    ledger: str
+    size: int
+    """Leaves of the box's log under the anchored head."""
+    anchor: bytes
+    """The entry's content."""
+
+
+class LetterAnchors(msgspec.Struct, frozen=True, kw_only=True):
+    """Of each ledger the first final anchor that covers the events."""
+
+    anchors: list[LetterAnchorAnswer]

@@ -23,7 +23,7 @@ from appliance.api.letters.events import (
     letters,
     release_key,
 )
-from appliance.api.letters.evidence import EvidenceNotReady, evidence
+from appliance.api.letters.evidence import EvidenceNotReady, anchors, evidence
 from appliance.api.letters.public import (
     FILE_BYTES,
     MEDIA_FORM,
@@ -49,6 +49,7 @@ from appliance.api.letters.schemas import (
     Draft,
     EventRequest,
     Letter,
+    LetterAnchors,
     LetterAnswer,
     LetterEvents,
     LetterPage,
@@ -232,6 +233,23 @@ LETTERS: Final[tuple[Endpoint, ...]] = (
         parameters=(Parameter("letter", "[0-9a-f]{32}", "Id of a letter.", "0" * 32),),
         query=(Parameter("disclose", "[a-z0-9_,]{1,1000}", "Hidden fields to disclose, by name.", "bidder"),),
         answers=(Answer(200, "The evidence file.", (Body(ASIC_E),)),),
+        errors=(NotFound, *OUT_OF_ARCHIVE, EvidenceTooLarge, EvidenceNotReady, LogDamaged, *_READING),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/evidence/{letter}/anchors",
+        listeners=APPLICATIONS,
+        handler=anchors,
+        summary="A letter's anchors, for an older evidence file",
+        description=(
+            "Of each ledger that the box anchors its log on, the first final anchor that covers the letter's first "
+            "`events` events, counted with those of letters that it was split off from: what `cinnabar evidence "
+            "refresh` adds to a file. They tell nothing of other tenants."
+        ),
+        work=Work.READ,
+        parameters=(Parameter("letter", "[0-9a-f]{32}", "Id of a letter.", "0" * 32),),
+        query=(Parameter("events", "[1-9][0-9]{0,5}", "How many events the file holds; all, if left out.", "1"),),
+        answers=(Answer(200, "The anchors.", json_of(LetterAnchors)),),
         errors=(NotFound, *OUT_OF_ARCHIVE, EvidenceTooLarge, EvidenceNotReady, LogDamaged, *_READING),
     ),
     Endpoint(

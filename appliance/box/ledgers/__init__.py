@@ -7,15 +7,18 @@ appliance.anchors.
 from appliance.box.ledgers.bitcoin import BitcoinLedgerSettings
 from appliance.box.ledgers.common import AccountSettings, LedgerCommon
 from appliance.box.ledgers.evm import EvmEndpoint, EvmLedgerSettings
+from appliance.box.ledgers.fabric import FabricGateway, FabricLedgerSettings
 from appliance.box.ledgers.rfc3161 import Rfc3161Authority, Rfc3161LedgerSettings
 
-LedgerSettings = BitcoinLedgerSettings | EvmLedgerSettings | Rfc3161LedgerSettings
+LedgerSettings = BitcoinLedgerSettings | EvmLedgerSettings | FabricLedgerSettings | Rfc3161LedgerSettings
 
 __all__ = [
     "AccountSettings",
     "BitcoinLedgerSettings",
     "EvmEndpoint",
     "EvmLedgerSettings",
+    "FabricGateway",
+    "FabricLedgerSettings",
     "LedgerCommon",
     "LedgerSettings",
     "Rfc3161Authority",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated
 
 import msgspec
@@ -39,3 +40,8 @@ class BitcoinLedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unkn
     """An anchor that is in no block for so long is sent again with a higher fee."""
     unconfirmed: Annotated[int, msgspec.Meta(ge=1, le=20)] = 4
     """Most anchors that are in no block at the same time; each may spend the change of the one before it."""
+
+    @property
+    def secret_files(self) -> list[str]:
+        # A node's own file, elsewhere, stays the node's.
+        return [] if PurePath(self.password_file).is_absolute() else [self.password_file]

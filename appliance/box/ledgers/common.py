@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 
 class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
     """Of each ledger, whatever its type."""
+
+    caveat: ClassVar[str] = ""
+    """What is to be said wherever a ledger of the type is shown; of the type, not of box.json."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")]
     """What receipts and profiles call it; unique on the box."""
@@ -31,6 +34,8 @@ class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account of a chain: a key on secp256k1 in a token, which signs that chain's transactions and nothing else."""
 
+    curve: ClassVar[Literal["secp256k1", "secp256r1"]] = "secp256k1"
+    """SEC 2's name; of the type, not of box.json."""
     token: str
     """Name of a token of box.json."""
     key_uri: str

@@ -52,3 +52,8 @@ class EvmLedgerSettings(LedgerCommon, frozen=True, kw_only=True, forbid_unknown_
     """How many of the endpoints must show an anchor's block before it is final."""
     timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 15.0
     """Of one call to one endpoint; then the next is asked."""
+
+    @property
+    def secret_files(self) -> list[str]:
+        named = [name for one in self.endpoints for name in (one.password_file, one.token_file)]
+        return [name for name in named if name is not None]

@@ -15,7 +15,8 @@ from typing import Final
 from mnemonic import Mnemonic
 
 SCRIPTS: Final = (
-    "base", "container", "der", "strength", "chain", "cms", "renewals", "log", "trust", "approvals", "letter",
+    "base", "container", "der", "strength", "chain", "cms", "renewals", "log", "trust", "approvals",
+    "anchors", "letter",
 )  # fmt: skip
 """In the order in which they need each other; the page's own comes last."""
 _PLACE: Final = Path(__file__).parent

@@ -20,6 +20,7 @@ const ROLES = [
   ["crl", /^META-INF\/list-([0-9a-f]{64})\.crl$/],
   ["ocsp", /^META-INF\/answer-([0-9a-f]{64})\.ors$/],
   ["kind", /^META-INF\/kind-([0-9a-f]{64})\.toml$/],
+  ["anchor", /^META-INF\/anchor-([a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?-[1-9][0-9]{0,18})\.json$/],
   ["letter", /^META-INF\/letter\.json$/],
   ["page", /^META-INF\/for-people\.html$/],
 ];
@@ -104,7 +105,7 @@ function readName(name) {
     const found = pattern.exec(name);
     if (!found) continue;
     if (role === "court") return { role, tail: "court", name: found[1] };
-    if (HELPERS.has(role)) return { role, tail: "", name: found[1] };
+    if (HELPERS.has(role) || role === "anchor") return { role, tail: "", name: found[1] };
     return { role, tail: found[1] ?? found[2] ?? "", name: found[2] ?? "" };
   }
   return null;

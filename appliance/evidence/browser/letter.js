@@ -342,6 +342,7 @@ async function verifyEvidence(data, trust, now) {
     if (covered.join() !== newest) found.failed("content", "The court package was sealed for another event.", "司法证据包所签章的是另一事件。");
     parts.push({ title: text("court package", "司法证据包"), findings: found });
   }
+  parts.push(...(await judgeAnchors(layout, context)));
   const indications = parts.map((one) => one.findings.indication);
   const indication = ["TOTAL-FAILED", "INDETERMINATE"].find((one) => indications.includes(one)) ?? "TOTAL-PASSED";
   return { indication, parts, letter: { state: line.state, events, about: layout.about } };

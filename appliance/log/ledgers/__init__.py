@@ -10,6 +10,7 @@ from typing import Final
 
 from appliance.log.ledgers.bitcoin import BitcoinRequest, BitcoinTransactions
 from appliance.log.ledgers.evm import EvmRequest, EvmTransactions
+from appliance.log.ledgers.fabric import FabricMessages, FabricRequest
 from appliance.log.ledgers.request import (
     CheckedCheckpoint,
     RequestCommon,
@@ -18,11 +19,12 @@ from appliance.log.ledgers.request import (
     UnsignedTransaction,
 )
 
-Request = BitcoinRequest | EvmRequest
+Request = BitcoinRequest | EvmRequest | FabricRequest
 
 MAKERS: Final[Mapping[type, TransactionMaker]] = {
     BitcoinRequest: BitcoinTransactions(),
     EvmRequest: EvmTransactions(),
+    FabricRequest: FabricMessages(),
 }
 """By the type of the request."""
 
@@ -31,6 +33,7 @@ __all__ = [
     "BitcoinRequest",
     "CheckedCheckpoint",
     "EvmRequest",
+    "FabricRequest",
     "Request",
     "RequestCommon",
     "RequestRefused",

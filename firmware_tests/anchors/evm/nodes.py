@@ -17,7 +17,7 @@ from appliance.anchors.evm.transactions import FeeMarketTransaction, LegacyTrans
 from appliance.anchors.evm.trie import Trie, index_key
 from firmware_tests.others.evm_nodes import CliqueChain, CliqueNode, Node
 
-_GAS = 3_000_000
+_GAS, _GAS_TO_CREATE = 1_000_000, 3_000_000
 _FEE = 10**10
 
 
@@ -42,10 +42,15 @@ class Account:
         """The address of a private key."""
         return address_of(key.public_key.format())
 
-    def send(self, to: bytes, data: bytes, legacy: bool = False) -> str:
-        """The hash of a transaction that is in a block by now."""
-        nonce = int(self.node("eth_getTransactionCount", "0x" + self.address.hex(), "latest"), 16)
-        common: dict[str, Any] = {"chain_id": self.chain_id, "nonce": nonce, "gas": _GAS, "to": to, "data": data}
+    @property
+    def nonce(self) -> int:
+        """The next one."""
+        return int(self.node("eth_getTransactionCount", "0x" + self.address.hex(), "pending"), 16)
+
+    def submit(self, to: bytes, data: bytes, legacy: bool = False) -> str:
+        """The hash of a transaction that waits for a block."""
+        gas = _GAS if to else _GAS_TO_CREATE
+        common: dict[str, Any] = {"chain_id": self.chain_id, "nonce": self.nonce, "gas": gas, "to": to, "data": data}
         transaction: Transaction
         if legacy:
             transaction = LegacyTransaction(gas_price=_FEE, **common)
@@ -55,15 +60,24 @@ class Account:
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
         raw = transaction.signed(r, s, signature[64])
         name: str = self.node("eth_sendRawTransaction", "0x" + raw.hex())
+        return name
+
+    def seal(self) -> None:
+        """A block with what waits."""
         if isinstance(self._chain, CliqueChain):
             self._chain.seal()
         else:
             self.node("evm_mine")
+
+    def send(self, to: bytes, data: bytes, legacy: bool = False) -> str:
+        """The hash of a transaction that is in a block by now."""
+        name = self.submit(to, data, legacy)
+        self.seal()
         return name
 
-    def deploy(self, bytecode: bytes) -> bytes:
+    def deploy(self, bytecode: bytes, legacy: bool = False) -> bytes:
         """The address of a contract that was created."""
-        found = self.node("eth_getTransactionReceipt", self.send(b"", bytecode))
+        found = self.node("eth_getTransactionReceipt", self.send(b"", bytecode, legacy))
         assert found["status"] == "0x1"
         return bytes.fromhex(found["contractAddress"][2:])
 

@@ -36,8 +36,9 @@ from firmware_tests.others.evm_nodes import Anvil, CliqueChain, Node
 from firmware_tests.others.npm import node as npm
 
 COMMITMENT = hashlib.sha256(b"the text of a checkpoint").digest()
-# The first account of the mnemonic that anvil starts with, known to everybody.
+# The first accounts of the mnemonic that anvil starts with, known to everybody.
 FUNDED = PrivateKey(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
+SECOND_FUNDED = PrivateKey(bytes.fromhex("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"))
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +77,14 @@ def check_block(node: Node, number: str) -> None:
     assert Trie.of_list(receipts(node, block)).root == header.receipts_root
 
 
-def deployed(account: Account, shape: Named) -> ContractRules:
+def deployed(account: Account, shape: Named, legacy: bool = False) -> ContractRules:
     """A contract of this shape on the account's chain."""
     if shape == "calldata":
         return ContractRules(address=None, shape=shape)
     voters = (32).to_bytes(32, "big") * 2 + (1).to_bytes(32, "big") + bytes(12) + account.address
     more = (1).to_bytes(32, "big") + (64).to_bytes(32, "big") + voters[64:] if shape == "evidence" else b""
     name = {"event": "CommitmentAnchors", "evidence": "VotedEvidence", "cmevi": "CmeviEvidence"}[shape]
-    return ContractRules(address=account.deploy(built(name) + more).hex(), shape=shape)
+    return ContractRules(address=account.deploy(built(name) + more, legacy).hex(), shape=shape)
 
 
 def anchor(account: Account, contract: ContractRules, commitment: bytes, legacy: bool = False) -> str:
@@ -186,6 +187,96 @@ def test_evidence_needs_its_votes(anvil: Anvil) -> None:
     assert anvil("eth_getTransactionReceipt", again)["status"] == "0x0"
 
 
+def test_the_last_vote_is_the_anchor_whoever_casts_it(anvil: Anvil) -> None:
+    account = Account(FUNDED, anvil)
+    other = Account(SECOND_FUNDED, anvil)
+    voters = (account.address, other.address)
+    arguments = b"".join(
+        [
+            (2).to_bytes(32, "big"),
+            (64).to_bytes(32, "big"),
+            (2).to_bytes(32, "big"),
+            *(bytes(12) + each for each in voters),
+        ]
+    )
+    contract = ContractRules(address=account.deploy(built("VotedEvidence") + arguments).hex(), shape="evidence")
+    own = anchor(account, contract, COMMITMENT)
+    assert contract.address is not None
+    address, shape = bytes.fromhex(contract.address), contract.described
+    last = other.send(address, shape.call_data(1, COMMITMENT))
+    under = rules(account, contract, NodeAttests(), HeaderHash.ETHEREUM)
+    both = msgspec.structs.replace(under, accounts=tuple(each.hex() for each in voters))
+
+    def verdict(name: str, accepted: Rules) -> str:
+        try:
+            return str(judge(write_proof(make_proof(anvil, name, contract, 0)), COMMITMENT, accepted).strength)
+        except AnchorRefused as refused:
+            return str(refused.reason)
+
+    assert verdict(own, both) == EvmReason.OTHER_EVENT
+    assert verdict(last, both) == Strength.ATTESTED
+    assert verdict(last, under) == EvmReason.FOREIGN_ACCOUNT
+
+
+# From the one whose receipts have a status on.
+HARDFORKS = ("byzantium", "istanbul", "berlin", "london", "paris", "shanghai", "cancun", "prague", "osaka")
+
+
+@pytest.mark.parametrize("hardfork", HARDFORKS)
+def test_a_full_block_of_each_fork_is_rebuilt_and_each_of_its_anchors_proved(hardfork: str) -> None:
+    node = Anvil("--no-mining", "--hardfork", hardfork)
+    try:
+        account = Account(FUNDED, node)
+        old = HARDFORKS.index(hardfork) < HARDFORKS.index("london")
+        contract = ContractRules(address=None, shape="calldata")
+        commitments = [hashlib.sha256(bytes([at])).digest() for at in range(20)]
+        names = [
+            account.submit(account.address, each, legacy=old or at % 3 == 0) for at, each in enumerate(commitments)
+        ]
+        account.seal()
+        check_block(node, "latest")
+        block = node("eth_getBlockByNumber", "latest", False)
+        assert len(block["transactions"]) == 20
+        itself = TrustedHeaders(headers=(TrustedHeader(hash=block["hash"][2:], number=int(block["number"], 16)),))
+        under = rules(account, contract, itself, HeaderHash.ETHEREUM)
+        for name, commitment in zip(names, commitments, strict=True):
+            proof = write_proof(make_proof(node, name, contract, 0))
+            assert judge(proof, commitment, under).by is Rule.TRUSTED_HEADER
+    finally:
+        node.stop()
+
+
+@pytest.mark.parametrize("hardfork", ["istanbul", "london"])
+def test_a_full_block_with_a_clique_seal_is_rebuilt_and_each_of_its_anchors_proved(
+    hardfork: str, tmp_path: Path
+) -> None:
+    chain = CliqueChain(tmp_path, ["0x" + Account.address_of(FUNDED).hex()], hardfork=hardfork)
+    try:
+        account = Account(FUNDED, chain)
+        contract = deployed(account, "event", legacy=hardfork == "istanbul")
+        assert contract.address is not None
+        commitments = [hashlib.sha256(bytes([at])).digest() for at in range(20)]
+        names = [
+            account.submit(
+                bytes.fromhex(contract.address),
+                contract.described.call_data(0, each),
+                legacy=hardfork == "istanbul" or at % 3 == 0,
+            )
+            for at, each in enumerate(commitments)
+        ]
+        chain.seal(2)
+        for number in (1, 2, 3):
+            check_block(chain.nodes[0], hex(number))
+        members = tuple(sorted(signer[2:] for signer in chain.signers))
+        listed = Validators(sets=(ValidatorSet(addresses=members, from_block=0),))
+        under = rules(account, contract, listed, HeaderHash.CLIQUE, depth=1)
+        for name, commitment in zip(names, commitments, strict=True):
+            proof = write_proof(make_proof(chain.nodes[0], name, contract, 1))
+            assert judge(proof, commitment, under).by is Rule.VALIDATOR_SEALS
+    finally:
+        chain.stop()
+
+
 def test_clique_seals_prove_an_anchor(clique: CliqueChain) -> None:
     account = Account(FUNDED, clique)
     contract = deployed(account, "event")
@@ -224,7 +315,7 @@ def test_a_chain_with_the_same_id_and_another_genesis_is_another_chain(clique: C
     try:
         there = Account(FUNDED, other)
         # The same account in the same state creates its contract at the same address.
-        for _ in range(int(account.node("eth_getTransactionCount", "0x" + account.address.hex(), "latest"), 16) - 1):
+        for _ in range(account.nonce - 1):
             there.send(account.address, b"")
         assert deployed(there, "event") == contract
         name = anchor(there, contract, COMMITMENT)

@@ -37,7 +37,7 @@ from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, roo
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
 from appliance.log.note import Note, VerifierKey
 from firmware_tests.browsers import CHROMIUM, TIMEOUT_MS
-from firmware_tests.evidence import der_trees
+from firmware_tests.evidence import anchors, der_trees
 from firmware_tests.evidence.corpus import PACKED
 from firmware_tests.evidence.der_trees import Node
 from firmware_tests.evidence.letters import (
@@ -427,7 +427,49 @@ RESPONDERS: Final = {name: responder(getattr(surroundings()[0], name)) for name 
 NO_LISTS: Final[dict[str, Any]] = {"revocation_lists": {}}
 Flags = x509.ReasonFlags
 
+
+def anchored(make: Callable[[Any], tuple[str, int, bytes]] = anchors.anchor_of) -> bytes:
+    """Three events, and an anchor as a test has it."""
+    chain = plain_letter()
+    ledger, size, encoded = make(chain)
+    return changed(evidence(chain), lambda one: one.update({f"META-INF/anchor-{ledger}-{size}.json": encoded}))
+
+
+def with_ledger(world: World) -> World:
+    key = LogEntry(origin=anchors.BOX_ORIGIN, key=str(anchors.box_log().verifier))
+    return replace(world, logs=(*world.logs, key))
+
+
+LEDGERS: Final[dict[str, Any]] = {"ledgers": [anchors.entry(anchors.profile())]}
+
 TABLE: Final[dict[str, Row]] = {
+    # Anchors: what leads to the ledger. Its own proof only the program judges.
+    "an anchor": Row(PASSED, anchored, with_ledger, LEDGERS),
+    "an anchor on a ledger that nobody trusts": Row(PASSED, anchored, with_ledger),
+    "an anchor under a log that nobody trusts": Row(UNDECIDED, anchored, bundle=LEDGERS),
+    "an anchor of other events": Row(
+        FAILED, lambda: anchored(lambda chain: anchors.anchor_of(chain, tails=["0001"])), with_ledger, LEDGERS
+    ),
+    "an anchor of other records": Row(
+        FAILED,
+        lambda: anchored(lambda chain: anchors.anchor_of(chain, tails=["0001", "0002", "0003"])),
+        with_ledger,
+        LEDGERS,
+    ),
+    "an anchor called another": Row(
+        FAILED, lambda: anchored(lambda chain: ("other", 6, anchors.anchor_of(chain)[2])), with_ledger, LEDGERS
+    ),
+    "an anchor of another head": Row(
+        FAILED,
+        lambda: anchored(
+            lambda chain: anchors.anchor_of(chain, of=anchors.receipt(anchors.box_log().checkpoint([b"other"], [])))
+        ),
+        with_ledger,
+        LEDGERS,
+    ),
+    "an anchor cut off": Row(
+        FAILED, lambda: anchored(lambda chain: (anchors.LEDGER, 6, anchors.anchor_of(chain)[2][:-1])), with_ledger
+    ),
     # Files as they came.
     "three events": Row(PASSED, good),
     "a part of a split": Row(PASSED, lambda: evidence(split_letter(2))),

@@ -28,7 +28,6 @@ from firmware_tests.scenarios.systems.terms import put_in_force
 not_yet(
     "P1", "K3", "the hashes stand in each tenant's log; logging them on a consortium's ledger comes with the anchors"
 )
-not_yet("P1", "K18", "supervision centres as independent witnesses of the logs come with the anchors")
 not_yet("P1", "K15", "that an asker stands admitted is looked after by officers, who give roles; no question names it")
 not_yet("P1", "K14", "range and membership proofs over shared data come with the privacy proofs")
 

@@ -2,6 +2,9 @@
 // and the Go checksum database's own packages: golang.org/x/mod/sumdb/note and tlog. Nothing of the appliance is in it.
 //
 //	witnesscheck SUBMISSION-URL ORIGIN LOG-SEED-HEX WITNESS-KEY SIZE...
+//	witnesscheck evidence FILE LOG-KEY
+//
+// With "evidence" a file that shows two histories of a log is checked, by its format in docs/witness.md alone.
 //
 // The log is made here: entry n is the decimal n. Each SIZE, rising, is submitted with a consistency proof that tlog makes;
 // its cosignature is verified. Then the witness must refuse what it should: a wrong proof, another size, another history.
@@ -14,6 +17,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -122,7 +126,54 @@ func (c *client) submit(old int64, proof tlog.TreeProof, text string) (int, stri
 	return answer.StatusCode, string(content), answer.Header.Get("Content-Type"), string(signed)
 }
 
+// head opens a signed checkpoint of the log.
+func head(message, origin string, verifier note.Verifier) tlog.Tree {
+	opened, err := note.Open([]byte(message), note.VerifierList(verifier))
+	check(err)
+	lines := strings.Split(opened.Text, "\n")
+	require(lines[0] == origin, "a head is of %s", lines[0])
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	check(err)
+	root, err := tlog.ParseHash(lines[2])
+	check(err)
+	return tlog.Tree{N: size, Hash: root}
+}
+
+func evidence(file, key string) {
+	data, err := os.ReadFile(file)
+	check(err)
+	var found struct {
+		First, Second, Format, Origin string
+		Root                          string `json:"first_root_in_second"`
+		Proof                         []string
+	}
+	check(json.Unmarshal(data, &found))
+	require(found.Format == "cinnabar-fork-evidence/1", "the format is %s", found.Format)
+	verifier, err := note.NewVerifier(key)
+	check(err)
+	first, second := head(found.First, found.Origin, verifier), head(found.Second, found.Origin, verifier)
+	if first.N == second.N {
+		require(first.Hash != second.Hash, "both heads are the same")
+	} else {
+		other, err := tlog.ParseHash(found.Root)
+		check(err)
+		require(other != first.Hash, "the second head's tree begins with the first's")
+		var path tlog.TreeProof
+		for _, step := range found.Proof {
+			hash, err := tlog.ParseHash(step)
+			check(err)
+			path = append(path, hash)
+		}
+		check(tlog.CheckTree(path, second.N, second.Hash, first.N, other))
+	}
+	fmt.Printf("%s has two histories: %d and %d entries\n", found.Origin, first.N, second.N)
+}
+
 func main() {
+	if os.Args[1] == "evidence" {
+		evidence(os.Args[2], os.Args[3])
+		return
+	}
 	url, origin := os.Args[1], os.Args[2]
 	seed, err := hex.DecodeString(os.Args[3])
 	check(err)
