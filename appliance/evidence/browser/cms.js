@@ -66,9 +66,12 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
 // What a signer's signature relies on: key, digests of what was signed and of the attributes, and the digest that binds the
 // certificate.
 function signerUses(signer, certificate) {
-  const ess = members(members(members(signer.attributes.get(SIGNING_CERTIFICATE_V2))[0])[0]);
-  const bound = ess[0]?.tag === 0x30 ? hashOf(ess[0]) : "SHA-256";
-  const uses = [...usesOf(certificate.spki, signer.algorithm, signer.hash), { name: NAMES[signer.hash] }, { name: NAMES[bound] }];
+  const uses = [...usesOf(certificate.spki, signer.algorithm, signer.hash), { name: NAMES[signer.hash] }];
+  const named = signer.attributes.get(SIGNING_CERTIFICATE_V2);
+  if (named) {
+    const ess = members(members(members(named)[0])[0]);
+    uses.push({ name: NAMES[ess[0]?.tag === 0x30 ? hashOf(ess[0]) : "SHA-256"] });
+  }
   return uses.filter((one, place) => uses.findIndex((other) => other.name === one.name) === place);
 }
 
