@@ -23,9 +23,9 @@ var/setup/test: provisioning/packages-test.txt var/setup/run
 	@mkdir -p $(@D) && touch $@
 
 # Libraries that are not ours: only what the lock file names, by its hashes.
-var/setup/npm: firmware_tests/others/npm/package-lock.json var/setup/test
+var/setup/npm: firmware_tests/others/npm/package-lock.json var/setup/run
 	@# Debian's nodejs comes without npm, others' with it, and the two packages exclude each other.
-	@command -v npm >/dev/null || provisioning/install-packages <(echo npm)
+	@command -v npm >/dev/null || provisioning/install-packages <(printf 'nodejs\nnpm\n')
 	@npm ci --silent --no-fund --no-audit --prefix firmware_tests/others/npm
 	@mkdir -p $(@D) && touch $@
 
@@ -37,7 +37,7 @@ $(VENV)/ready: requirements.lock pyproject.toml | var/setup/run
 	  $(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: var/setup/run $(VENV)/ready   ## Provision a rehearsal box, seal, stamp, log and verify a letter; leaves everything in var/demo
+demo: var/setup/run var/setup/npm $(VENV)/ready   ## Provision a rehearsal box; seal, stamp, log, witness, anchor and verify a letter; leaves everything in var/demo
 	@$(PYTHON) -P -m provisioning.demo --home var/demo
 
 run: var/setup/run $(VENV)/ready    ## Keep a box up in the foreground (HOME_DIR=var/box, API=127.0.0.1:8443, LISTEN="--tsa ...")

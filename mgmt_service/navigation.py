@@ -31,6 +31,7 @@ ENTRIES: Final = [
     Entry("/audit", _("Audit"), AUDIT),
     Entry("/officers", _("Officers"), EVERYONE),
     Entry("/supervision", _("Supervision"), EVERYONE),
+    Entry("/ledgers", _("Ledgers"), EVERYONE, box_only=True),
     Entry("/verify", _("Verify files"), EVERYONE),
     Entry("/sign-ins", _("Sign-ins"), AUDIT),
     Entry("/settings", _("Settings"), EVERYONE, box_only=True),

@@ -276,6 +276,15 @@ SEAL_TYPES: Final = {
     "guarantee": _("Seal for guarantees"),
     "legal-representative": _("Seal of the legal representative"),
 }
+ANCHOR_STATES: Final = {
+    "due": (_("Due"), "plain"),
+    "submitted": (_("Submitted to the ledger"), "plain"),
+    "mined": (_("In a block, not final yet"), "plain"),
+    "final": (_("Final"), "good"),
+    "superseded": (_("Covered by a later anchor"), "plain"),
+    "failed": (_("Failed"), "bad"),
+}
+ANCHOR_STRENGTHS: Final = {"proven": _("proven"), "attested": _("attested, not proven")}
 PURPOSES: Final = {
     "seal": _("Seals"),
     "stamp": _("Time-stamps"),
@@ -283,6 +292,7 @@ PURPOSES: Final = {
     "authority": _("Certificates"),
     "ocsp": _("Certificate status"),
     "release": _("Opening of veiled values"),
+    "account": _("Ledger account"),
 }
 NEXT: Final = {
     "rotate": _("Rotate"),
@@ -506,6 +516,8 @@ def wbr(text: str) -> Markup:
 def install(app: Flask) -> None:
     app.jinja_env.filters.update(scope_name=scope_name, wbr=wbr, action_name=action_name, days=days)
     app.jinja_env.globals.update(
+        ANCHOR_STATES=ANCHOR_STATES,
+        ANCHOR_STRENGTHS=ANCHOR_STRENGTHS,
         CEREMONY_STATES=CEREMONY_STATES,
         VERBS=VERBS,
         EVENTS=EVENTS,

@@ -17,6 +17,7 @@ from provisioning.rehearsal import AlreadyProvisioned, provision
 
 _RELEASE = release_token("")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ACCOUNT_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}-account")
 _HOST_NAME = re.compile(rf"(?=.{{1,200}}\Z){_LABEL}(?:\.{_LABEL})*")
 _TENANT_NAME = re.compile(rf"[a-z0-9](?:[a-z0-9-]{{0,{LONGEST_TENANT - 2}}}[a-z0-9])?")
 _WITNESS = re.compile(r"(?P<key>[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44})=(?P<url>\S+)")
@@ -61,6 +62,13 @@ def _witnesses(_context: click.Context, _parameter: click.Parameter, values: tup
     return found
 
 
+def _account_names(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not _ACCOUNT_NAME.fullmatch(name) or value.count(name) > 1:
+            raise click.BadParameter(f"{name!r}: lower-case letters, digits, hyphens, then -account; each once")
+    return value
+
+
 def _host_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     # Passkeys are bound to a domain name: an IP address serves no officer (WebAuthn, section 5.1.3).
     if not _HOST_NAME.fullmatch(value) or value.rpartition(".")[2].isdigit():
@@ -98,6 +106,14 @@ def _host_name(_context: click.Context, _parameter: click.Parameter, value: str)
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="PEM file of CA certificates that the witnesses' TLS certificates come from. Default: the system's.",
 )
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    callback=_account_names,
+    help="NAME-account: a key on secp256k1 for an account on a ledger (docs/anchors.md), which box.json then names as "
+    "pkcs11:object=NAME-account on the token box. Repeatable.",
+)
 @click.option("--name", default="rehearsal", show_default=True, help="The box's name.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="API worker processes.")
 @click.option(
@@ -120,6 +136,7 @@ def command(
     witnesses: list[WitnessSettings],
     witness_quorum: int | None,
     witness_ca: Path | None,
+    accounts: tuple[str, ...],
     name: str,
     workers: int,
     revocation_url: str,
@@ -140,6 +157,7 @@ def command(
             federations=federations,
             witnesses=witnesses,
             witness_quorum=quorum,
+            accounts=accounts,
         )
     except (AlreadyProvisioned, WitnessesRefused, MalformedNote) as error:
         raise click.ClickException(str(error)) from error

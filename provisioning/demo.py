@@ -25,6 +25,7 @@ from rich.table import Table
 from appliance.box.cli import BADLY
 from appliance.box.home import Home
 from provisioning.demo_letters import LetterDemo
+from provisioning.demo_outside import ACCOUNT, Outside
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -35,7 +36,8 @@ KIND = EXAMPLES / "veiled-bid-bond.toml"
 
 RUNNING = (
     "front, two workers (api), recorder, log, clock, keymaster, documents (reads and sets files that others made) and "
-    "audit, each its own process; the officers' pages (management) come in 11"
+    "audit, each its own process; cosigner and anchorer, the two that speak to parties outside; the officers' pages "
+    "(management) come last"
 )
 
 console = Console(highlight=False, soft_wrap=True)
@@ -54,24 +56,51 @@ class Demo:
         self.letters = root / "letters"
         self.living = root / "living"
         self.program = str(Path(sys.executable).parent / "cinnabar")
+        self._titles = 0
 
     def run(self) -> None:
         self._fresh()
-        self._title("1  A rehearsal box", "tokens, keys, CAs, logs and one application, made on SoftHSM")
-        self._cinnabar("provision", "--home", self._shown(self.home.root))
+        outside = Outside(self.root, self.home, self.program, self._shown, self._cinnabar)
+        try:
+            self._run_all(outside)
+        finally:
+            outside.stop()
+
+    def _run_all(self, outside: Outside) -> None:
+        self._title("Three witnesses", "other institutions, who cosign a log's heads only while the log merely grows")
+        witnesses = outside.make_witnesses()
+        self._title("A rehearsal box", "tokens, keys, CAs, logs and one application, made on SoftHSM")
+        self._cinnabar("provision", "--home", self._shown(self.home.root), *witnesses, "--account", ACCOUNT)
+        outside.start_witnesses()
+        self._title(
+            "Two chains that the box does not run",
+            "one with three signers, whose seals prove (Clique), and one that seals nothing (anvil); somebody deploys "
+            "the contract and funds the box's account, whose key stays in its token",
+        )
+        outside.start_chains()
+        console.print(
+            f"Named in {self._shown(self.home.settings)} under [bold]ledgers[/]; what verifiers trust of them stands "
+            f"in {self._shown(self.home.root / 'ledgers')}/. docs/anchors-evm.md connects yours.\n"
+        )
         living = LetterDemo(self.home, self.living, KIND, self._shown, self._cinnabar, self._refused, self._title)
         living.install()
         living.name()
-        self._title("2  The box runs", RUNNING)
+        self._title("The box runs", RUNNING)
         box = self.start()
         try:
             self._use()
             living.show()
+            self._title(
+                "On the ledgers", "one transaction with 32 bytes commits to every record of every tenant of the box"
+            )
+            outside.wait_until_final()
+            living.keep_evidence()
         except BaseException:
             box.send_signal(signal.SIGINT)
             raise
         self.stop(box)
-        console.print("The box is stopped now. Everything below works without it.")
+        outside.stop()
+        console.print("The box, the witnesses and the chains are stopped now. Everything below works without them.")
         self._verify()
         self._summary()
         self._officers()
@@ -122,14 +151,12 @@ class Demo:
         home = ("--home", self._shown(self.home.root))
         letters = [self._shown(self.letters / name) for name in ("bid-bond.json", "bid-bond.pdf")]
         self._title(
-            "3  Sealed letters", "the tenant's seal key signs in the HSM; each seal carries a time-stamp (CAdES B-T)"
+            "Sealed letters", "the tenant's seal key signs in the HSM; each seal carries a time-stamp (CAdES B-T)"
         )
         self._cinnabar("seal", *home, *letters)
-        self._title("4  A time-stamp", "RFC 3161, from the tenant's time-stamping unit")
+        self._title("A time-stamp", "RFC 3161, from the tenant's time-stamping unit")
         self._cinnabar("stamp", *home, letters[1])
-        self._title(
-            f"5  {BATCH:,} files at once", "one token over a hash tree; an RFC 4998 evidence record for each file"
-        )
+        self._title(f"{BATCH:,} files at once", "one token over a hash tree; an RFC 4998 evidence record for each file")
         batch = self.root / "batch"
         batch.mkdir()
         for number in range(BATCH):
@@ -145,7 +172,7 @@ class Demo:
         state = ("--state", self._shown(self.root / "verifier"))
         kept = " ".join(state)
         letters = self._shown(self.letters)
-        self._title("8  Verified offline", "from the files and the trust directory alone")
+        self._title("Verified offline", "from the files and the trust directory alone")
         every = sorted(str(path) for path in self.letters.iterdir())
         letter = [name for name in every if "/bid-bond.json" in name]
         self._cinnabar(
@@ -174,7 +201,7 @@ class Demo:
             "verify", "--trust", trust, *state,
             *(self._shown(self.living / name) for name in ("bond.asice", "voucher-part.asice")),
         )  # fmt: skip
-        self._title("9  Verified by a tool that is not ours", "OpenSSL knows nothing of Cinnabar")
+        self._title("Verified by a tool that is not ours", "OpenSSL knows nothing of Cinnabar")
         for name in ("bid-bond.json", "bid-bond.pdf"):
             self._tool(
                 "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any",
@@ -185,7 +212,7 @@ class Demo:
             "openssl", "ts", "-verify", "-token_in", "-in", f"{letters}/bid-bond.pdf.tst",
             "-data", f"{letters}/bid-bond.pdf", "-CAfile", f"{trust}/tsa-ca.pem",
         )  # fmt: skip
-        self._title("10  The log, derived anew", "every tile and root from the entries, every checkpoint's signature")
+        self._title("The log, derived anew", "every tile and root from the entries, every checkpoint's signature")
         self._cinnabar("log", "check", "--home", self._shown(self.home.root))
 
     def _summary(self) -> None:
@@ -246,7 +273,7 @@ class Demo:
 
     def _officers(self) -> None:
         """Last, so that it stands at the bottom: where officers begin. The box need not run for the link to be made."""
-        self._title("11  The officers' pages", "who makes keys from now on: officers, by ceremonies in a browser")
+        self._title("The officers' pages", "who makes keys from now on: officers, by ceremonies in a browser")
         box = self._shown(self.home.root)
         said = self._cinnabar("management", "invite", "--home", box, "ann", "Ann")
         origin = said.rpartition("https://")[2].partition("/enrol/")[0]
@@ -282,9 +309,9 @@ class Demo:
             raise DemoFailed(f"exit status {done.returncode}: {shown}")
         return done.stdout
 
-    @staticmethod
-    def _title(title: str, what: str) -> None:
-        console.rule(f"[bold]{title}[/]", align="left")
+    def _title(self, title: str, what: str) -> None:
+        self._titles += 1
+        console.rule(f"[bold]{self._titles}  {title}[/]", align="left")
         console.print(f"[dim]{what[:1].upper()}{what[1:]}.[/]\n")
 
     @staticmethod

@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ LETTERS_URL = "https://localhost:8445/letters"
 """Where the public listener answers once it is turned on (`cinnabar run --public 127.0.0.1:8445`)."""
 OPENING_S = 15
 """How soon the bids of the demonstration are opened: long enough to show that it is too early before."""
+ORDER = "RH-2026-000412"
 BENEFICIARY = {"name": "广州市公共资源交易中心", "id": "12440100MB2C00000A"}
 BIDDER = {"name": "华南市政建设有限公司", "id": "91440101MA5CXXXX1K"}
 DEBTOR = {"name": "国机汽车股份有限公司", "id": "91110000100000001A"}
@@ -43,6 +44,8 @@ class LetterDemo:
     run: Callable[..., str]
     refused: Callable[..., str]
     title: Callable[[str, str], None]
+    kept: dict[str, str] = field(default_factory=dict)
+    """Evidence files, each with its letter."""
 
     def install(self) -> None:
         """Put the demonstration's own kind beside the kinds that ship, before the box runs."""
@@ -62,14 +65,27 @@ class LetterDemo:
         self._bond()
         self._voucher()
 
+    def keep_evidence(self) -> None:
+        """One file a letter, with its witnesses' words and its ledgers' receipts."""
+        for name, letter in self.kept.items():
+            self.run("letter", "evidence", *self._home, letter, "--output", self._path(name))
+
     def _bond(self) -> None:
         self.title(
-            "6  A bid bond that nobody reads before the opening",
+            "A bid bond that nobody reads before the opening",
             "the bidder's name is encrypted to the box's HSM and to a bid code that the box has not",
         )
+        bidder = self._file("bidder.json", BIDDER)
+        key, code, envelope = (self._path(name) for name in ("release-key.pem", "bid-code.txt", "bidder.envelope"))
+        self.run("veil", "key", *self._home, *self._trust, "--output", key)
+        self.run(
+            "veil", "encrypt", bidder, "--release-key", key, *self._trust, "--tenant", TENANT, "--kind",
+            self.shown(self.kind_file), "--field", "bidder", "--reference", ORDER,
+            "--code-file", code, "--output", envelope,
+        )  # fmt: skip
         opening = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=OPENING_S)
         order = {
-            "order_number": "RH-2026-000412",
+            "order_number": ORDER,
             "tender_code": "GD-2026-0412",
             "project": "广州市第三污水处理厂扩建工程",
             "beneficiary": BENEFICIARY,
@@ -77,14 +93,7 @@ class LetterDemo:
             "opening": opening.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "valid_until": "2099-12-31",
         }
-        fields, bidder = self._file("bond.json", order), self._file("bidder.json", BIDDER)
-        key, code, envelope = (self._path(name) for name in ("release-key.pem", "bid-code.txt", "bidder.envelope"))
-        self.run("veil", "key", *self._home, *self._trust, "--output", key)
-        self.run(
-            "veil", "encrypt", bidder, "--release-key", key, *self._trust, "--tenant", TENANT, "--kind",
-            self.shown(self.kind_file), "--field", "bidder", "--reference", str(order["order_number"]),
-            "--code-file", code, "--output", envelope,
-        )  # fmt: skip
+        fields = self._file("bond.json", order)
         page = ("--document", "--seen", SEAL, "--output", self.shown(self.letters))
         said = self.run(
             "letter", "begin", *self._home, "veiled-bid-bond", fields, "--envelope", f"bidder={envelope}", *page
@@ -99,11 +108,11 @@ class LetterDemo:
         self._event(letter, "claim", {"claimed": money("500000.00"), "reason": "中标后未在规定期限内签订合同"})
         self._event(letter, "pay", {"paid": money("200000.00")})
         self._event(letter, "release", page=True)
-        self.run("letter", "evidence", *self._home, letter, "--output", self._path("bond.asice"))
+        self.kept["bond.asice"] = letter
 
     def _voucher(self) -> None:
         self.title(
-            "7  A credit voucher, split over three suppliers, financed once",
+            "A credit voucher, split over three suppliers, financed once",
             "the sum never changes; the same trade makes no second voucher, and no part is financed twice",
         )
         voucher: dict[str, Any] = {
@@ -132,7 +141,7 @@ class LetterDemo:
         given = ("--receipt", f"zhongdeng:RH-0000-0001={self.shown(receipt)}")
         self._event(first, "finance", {"rate": "0.0385"}, funder, given)
         self._event(first, "finance", {"rate": "0.0385"}, funder, given, type_=self.refused)
-        self.run("letter", "evidence", *self._home, first, "--output", self._path("voucher-part.asice"))
+        self.kept["voucher-part.asice"] = first
         self.run("letter", "list", *self._home)
 
     @property

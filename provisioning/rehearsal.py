@@ -106,11 +106,13 @@ def provision(
     federations: Mapping[str, Sequence[str]] | None = None,
     witnesses: Sequence[box.WitnessSettings] = (),
     witness_quorum: int = 0,
+    accounts: Sequence[str] = (),
 ) -> Provisioned:
     """Make a rehearsal box under `root`; `revocation_url`: http://HOST:PORT, where clients will find CRLs and OCSP;
     `host`: the domain name that others know the box by; `federations`: names with their tenants, if they are not to be
     of all tenants: one for rehearsals, and those that the kinds that ship name; `witnesses`: of every log of the box,
-    `witness_quorum` of which must cosign a head.
+    `witness_quorum` of which must cosign a head; `accounts`: names of keys on secp256k1 in the box's token, for
+    accounts on ledgers.
 
     Raises AlreadyProvisioned when there is one, WitnessesRefused where the witnesses cannot be."""
     shared = {name: list(tenants) for name in (names.FEDERATION, *_named())} if federations is None else federations
@@ -118,7 +120,7 @@ def provision(
     policy = by_name(keys, [key.name for key in keys], witness_quorum)
     place = Home(root.resolve())
     return _Provisioning(
-        place, list(tenants), name, workers, revocation_url, host, shared, list(witnesses), policy
+        place, list(tenants), name, workers, revocation_url, host, shared, list(witnesses), policy, accounts
     ).run()
 
 
@@ -140,8 +142,10 @@ class _Provisioning:
         federations: Mapping[str, Sequence[str]],
         witnesses: list[box.WitnessSettings],
         policy: WitnessPolicy,
+        accounts: Sequence[str],
     ) -> None:
         self.home = home
+        self.accounts = accounts
         self.witnesses = witnesses
         self.policy = policy
         self.federations = federations
@@ -188,6 +192,8 @@ class _Provisioning:
     def _make(self, counter: CallCounter) -> Provisioned:
         authorities = [self._authority(name) for name in AUTHORITIES]
         self._server()
+        for label in self.accounts:
+            generate_key_pair(self.open["box"], label, "ecdsa-secp256k1-sha256")
         units, seal_keys = [], []
         for tenant in self.tenants:
             units += [self._unit(tenant, unit) for unit in _UNITS]

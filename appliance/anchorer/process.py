@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
+import time
 
 import structlog
 
@@ -14,6 +16,7 @@ from appliance.anchorer.ledgers import open_ledger
 from appliance.anchorer.methods import Methods
 from appliance.anchorer.outbox import Outbox
 from appliance.anchorer.running import LedgerRunner
+from appliance.anchorer.word import EVERY_SECONDS, AnchorerWord, write_word
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
@@ -40,6 +43,7 @@ async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> Non
     home.anchorer_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     await server.start(home.anchorer_socket, 0o660)
     tasks = [asyncio.create_task(runner.run(), name=name) for name, runner in runners.items()]
+    tasks.append(asyncio.create_task(_tell(home, methods), name="word"))
     say_ready()
     log.info("anchorer-ready", ledgers=sorted(runners))
     await stop.wait()
@@ -52,6 +56,16 @@ async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> Non
         await asyncio.wait([asyncio.ensure_future(runner.ledger.close())], timeout=STOP_SECONDS)
     outbox.close()
     log.info("anchorer-stopped")
+
+
+async def _tell(home: Home, methods: Methods) -> None:
+    """Write the word, again and again."""
+    while True:
+        try:
+            write_word(home.anchorer_word, AnchorerWord(time=time.time(), ledgers=await methods.ledgers()))
+        except (OSError, sqlite3.Error) as error:
+            log.warning("word-not-written", error=type(error).__name__)
+        await asyncio.sleep(EVERY_SECONDS)
 
 
 def _runners(home: Home, settings: BoxSettings, outbox: Outbox) -> tuple[dict[str, LedgerRunner], dict[str, str]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from appliance.anchorer.client import AnchorerUnavailable
+from appliance.api.anchor_schemas import AnchorAnswer, LedgersAnswer
+from appliance.api.anchors import anchor, anchor_receipt, ledgers
 from appliance.api.bodies import BodyDamaged
 from appliance.api.bulk_seals import MEDIA_SEALS, jobs, seals_bulk
 from appliance.api.bulk_stamps import MEDIA_BATCH, MEDIA_DIGESTS, evidence_record, stamps_bulk
@@ -89,6 +92,8 @@ from appliance.seals import (
 from appliance.verify_request import VerifyRequest
 
 _UNIT = Parameter("unit", "[a-z0-9][a-z0-9.-]{0,62}", "Name of a time-stamping unit.", "demo-tsu")
+_LEDGER = Parameter("ledger", "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", "Name of a ledger.", "outside")
+_NUMBER = Parameter("number", "[1-9][0-9]{0,15}", "Number of an anchor of that ledger.", "1")
 _RECORD = Parameter("record", "[0-9a-f]{44}", "Id of the batch's record.", "0" * 44)
 _HASH = Parameter("hash", "sha256|sha384|sha512|sha3-256|sha3-384|sha3-512", "Hash of a binary body.", "sha256")
 _WAIT = "`Prefer: wait=N` waits up to N seconds, at most 60 (RFC 7240)."
@@ -309,6 +314,44 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         answers=(Answer(200, "The report.", json_of(Report)),),
         errors=(TrustUnavailable, *OF_DOCUMENTS),
         reads_body=False,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/anchors",
+        listeners=APPLICATIONS,
+        handler=ledgers,
+        summary="The ledgers that the box's log is anchored on",
+        description=(
+            "Each with its newest anchor and its newest final one. A head of the box's log commits to every tenant's "
+            "log ([anchors.md](anchors.md)), so the answer is the same for each of them."
+        ),
+        work=Work.READ,
+        answers=(Answer(200, "The ledgers.", json_of(LedgersAnswer)),),
+        errors=(AnchorerUnavailable,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/anchors/{ledger}/{number}",
+        listeners=APPLICATIONS,
+        handler=anchor,
+        summary="One anchor",
+        description="Every state that it came to, with its time.",
+        work=Work.READ,
+        parameters=(_LEDGER, _NUMBER),
+        answers=(Answer(200, "The anchor.", json_of(AnchorAnswer)),),
+        errors=(NotFound, AnchorerUnavailable),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/anchors/{ledger}/{number}/receipt",
+        listeners=APPLICATIONS,
+        handler=anchor_receipt,
+        summary="The receipt of a final anchor",
+        description="Canonical JSON, cinnabar-anchor-receipt/1; `cinnabar anchor verify` checks it offline.",
+        work=Work.READ,
+        parameters=(_LEDGER, _NUMBER),
+        answers=(Answer(200, "The receipt.", (Body(MEDIA_JSON, None, "Canonical JSON."),)),),
+        errors=(NotFound, AnchorerUnavailable),
     ),
     Endpoint(
         method="GET",

@@ -19,6 +19,7 @@ import msgspec
 from cryptography import x509
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from appliance.anchorer.word import read_word as read_anchorer_word
 from appliance.box.users import has_witnesses
 from appliance.cosigner.word import BEHIND_S
 from appliance.cosigner.word import read_word as read_cosigner_word
@@ -70,6 +71,7 @@ def families(worker: Worker, recorded: Recorded) -> Iterator[Metric]:
     yield from _records(recorded, gauge)
     yield from _logs(worker, recorded, gauge)
     yield from _witnesses(worker, gauge)
+    yield from _ledgers(worker, gauge)
     yield from _keymaster(worker, label, gauge)
     yield gauge("cinnabar_box_certificate_days_left", "Of the CAs and the front.", _certificates(worker), "certificate")
     ends = worker.callers.ends()
@@ -121,6 +123,22 @@ def _logs(worker: Worker, recorded: Recorded, gauge: _Gauge) -> Iterator[Metric]
             ages.append(((origin,), max(0, now_us - at) / 1_000_000))
     yield gauge("cinnabar_checkpoint_age_seconds", "Of the newest one, of each log that is published.", ages, "log")
     yield gauge("cinnabar_leaves_unsigned", "Of all logs, not under a signed checkpoint yet.", [((), unsigned)])
+
+
+def _ledgers(worker: Worker, gauge: _Gauge) -> Iterator[Metric]:
+    now = time.time()
+    asked = bool(worker.settings.ledgers)
+    word = read_anchorer_word(worker.home.anchorer_word, now) if asked else None
+    text = "Whether the anchorer said within fifteen seconds how it is, where box.json lists ledgers."
+    yield gauge("cinnabar_anchorer_answers", text, [((), word is not None)] if asked else [])
+    ledgers = [] if word is None else word.ledgers
+    trouble = [((one.name,), bool(one.trouble)) for one in ledgers]
+    yield gauge("cinnabar_ledger_in_trouble", "Whether the last step with a ledger failed.", trouble, "ledger")
+    text = "Anchors of a ledger that are neither final nor superseded nor failed."
+    yield gauge("cinnabar_ledger_open_anchors", text, [((one.name,), one.open) for one in ledgers], "ledger")
+    text = "Seconds since an anchor of a ledger last became final."
+    since = [((one.name,), now - one.final.since_us / 1_000_000) for one in ledgers if one.final is not None]
+    yield gauge("cinnabar_ledger_final_age_seconds", text, since, "ledger")
 
 
 def _witnesses(worker: Worker, gauge: _Gauge) -> Iterator[Metric]:

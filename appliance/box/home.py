@@ -151,6 +151,11 @@ class Home:
         return self.run / "anchorer" / "anchors.sock"
 
     @property
+    def anchorer_word(self) -> Path:
+        """JSON: how each ledger stands, for the metrics."""
+        return self.run / "anchorer" / "word.json"
+
+    @property
     def ledger_desk_socket(self) -> Path:
         """Where the log follower signs transactions for ledgers; the anchorer only."""
         return self.run / "log" / "ledger-desk.sock"

@@ -222,7 +222,9 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
         users.give(home.anchors, who.anchorer, create=True)
         users.directory(home.anchors, who.anchorer, 0o700)
         for name in [name for ledger in settings.ledgers for name in ledger.secret_files]:
-            users.give(home.root / name, who.anchorer)
+            # One that is not there, or a node's own outside of the home, is the anchorer's to tell of.
+            if not Path(name).is_absolute() and (home.root / name).exists():
+                users.give(home.root / name, who.anchorer)
     users.directory(home.cosigner_socket.parent, who.cosigner, 0o750)
     users.give(home.cosigned, who.cosigner, create=True)
     users.directory(home.cosigned, who.cosigner, 0o750)  # its group reads: workers hand out proofs under these heads

@@ -22,7 +22,7 @@ from appliance.letters.seal_types import SealType, Side
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
 Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-Purpose = Literal["seal", "stamp", "log", "authority", "ocsp", "release"]
+Purpose = Literal["seal", "stamp", "log", "authority", "ocsp", "release", "account"]
 Scheme = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9-]{1,40}\Z")]
 """A scheme of hsm.mechanisms; of a release key, which signs nothing: ecdh-p256."""
 MOST_NAMES = 256

@@ -363,6 +363,7 @@ MEANINGS: Final[dict[tuple[str, str], Pair]] = {
     ("purpose", "log"): ("heads of logs", "日志检查点"),
     ("purpose", "authority"): ("certificates", "签发证书"),
     ("purpose", "ocsp"): ("answers about certificates", "证书状态应答"),
+    ("purpose", "account"): ("transactions of one account on an outside ledger", "外部账本上一个账户的交易"),
     ("purpose", "release"): (
         "opening what was veiled for later; what the old key opens stays openable when another follows it",
         "打开日后开封的密封内容；由新密钥接替后，旧密钥仍可打开此前的内容",

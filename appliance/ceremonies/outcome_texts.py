@@ -158,6 +158,7 @@ VALUES: Final[Mapping[tuple[str, str], Pair]] = {
     ("purpose", "log"): ("Log heads", "日志头"),
     ("purpose", "authority"): ("Certificates", "证书"),
     ("purpose", "ocsp"): ("Certificate status", "证书状态"),
+    ("purpose", "account"): ("Ledger account", "账本账户"),
     ("purpose", "release"): ("Opening of veiled values", "密封内容开封"),
     ("permissions", "*"): ("every seal key and unit of the tenant", "该租户的所有印章密钥和时间戳单元"),
     ("log", "@box"): ("the box", "本机"),

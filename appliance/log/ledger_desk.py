@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import hsm
 from appliance.anchors import commitment_of
 from appliance.box.home import Home
-from appliance.box.ledgers import AccountSettings, LedgerCommon
+from appliance.box.ledgers import AccountSettings, account_of
 from appliance.box.settings import BoxSettings
 from appliance.box.users import assign
 from appliance.calls.server import CallServer
@@ -62,12 +62,6 @@ class Keys(Protocol):
 class Rows(Protocol):
     async def record(self, kind: RowKind, key: str, time: int, subject: str, body: bytes) -> None:
         """Make a row durable; a refusal counts the signature as dropped."""
-
-
-def account_of(ledger: LedgerCommon) -> AccountSettings | None:
-    """The chain account of a ledger, where its type has one."""
-    account = getattr(ledger, "account", None)
-    return account if isinstance(account, AccountSettings) else None
 
 
 def desk_users(settings: BoxSettings) -> frozenset[int]:

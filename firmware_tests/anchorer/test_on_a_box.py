@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import msgspec
 import pytest
 
 from appliance.anchorer.client import AnchorerClient
+from appliance.anchorer.desk_client import DeskClient
 from appliance.anchorer.views import AnchorView
 from appliance.anchors import commitment_of, judge, read_profile, read_receipt
 from appliance.asic import read_container
@@ -27,6 +29,7 @@ from firmware_tests.anchorer.outside import add_ledger, der_of, stamp_profile
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import FIELDS, install
 from firmware_tests.letters.test_evidence_file import taken
+from firmware_tests.log.test_ledger_desk import LEDGER
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 from provisioning.rehearsal import _UNITS
 
@@ -61,7 +64,7 @@ def pair(open_directory: Path) -> Iterator[Pair]:
     outside.provision()
     outside.start("--tsa", "127.0.0.1:0", "--revocation", "127.0.0.1:0")
     box = RunningBox(open_directory / "anchored", "demo")
-    box.provision()
+    box.provision("--account=chain-account")
     install(box.home, "demo")
     profile = stamp_profile("outside", [der_of(outside.home.trust / "tsa-ca.pem")], POLICIES, tolerance_s=1)
     unit = next(one.name for one in read_settings(outside.home.settings).units if one.public)
@@ -69,7 +72,9 @@ def pair(open_directory: Path) -> Iterator[Pair]:
     lists = (f"http://{outside.address('revocation')}/crl/tsa-ca.crl",)
     place = add_ledger(box, profile, authority, revocation_lists=lists, interval_s=3_600)
     settings = read_settings(box.home.settings)
-    write_settings(box.home.settings, msgspec.structs.replace(settings, box_leaf_interval_s=1))
+    chain = msgspec.structs.replace(LEDGER, profile="ledgers/nowhere.json")  # it cannot be begun, and stops no other
+    ledgers = [*settings.ledgers, chain]
+    write_settings(box.home.settings, msgspec.structs.replace(settings, box_leaf_interval_s=1, ledgers=ledgers))
     box.start("--metrics", "127.0.0.1:0")
     yield Pair(box, outside, place)
     for one in (box, outside):
@@ -111,6 +116,16 @@ def _newest(pair: Pair) -> str:
         return pair.anchors()[0].state
     except Exception:  # noqa: BLE001 - it is being started
         return ""
+
+
+def test_a_ledger_that_cannot_be_begun_is_told_and_its_account_is_in_the_token(pair: Pair) -> None:
+    with AnchorerClient(pair.box.home.anchorer_socket) as client:
+        troubles = {one.name: one.trouble for one in client.ledgers()}
+    assert "nowhere.json" in troubles["chain"]
+    key = asyncio.run(DeskClient(pair.box.home.ledger_desk_socket).account("chain"))
+    assert len(key) == 33
+    with pair.box.http() as client:
+        assert client.post("/v1/stamps", json={"digest": "aa" * 32}).status_code == 200, "no key is unexplained"
 
 
 def test_the_trust_bundle_names_the_ledger_and_a_hung_authority_stops_nothing(pair: Pair) -> None:

@@ -18,10 +18,12 @@ import pytest
 
 from appliance.base64url import from_base64url
 from appliance.box.home import Home
+from appliance.box.ledgers import Rfc3161Authority
 from appliance.ceremonies import Action, QuorumMissing, encode
 from appliance.client import Client, Credentials
 from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console.client import ConsoleClient
+from firmware_tests.anchorer.outside import add_ledger, der_of, stamp_profile
 from firmware_tests.letters.kinds import install
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
@@ -54,6 +56,9 @@ class ManagedBox:
     def start(self, *options: str) -> None:
         if not self.home.settings.exists():
             self.running.provision()
+            trusted = der_of(self.running.home.trust / "tsa-ca.pem")
+            nobody = Rfc3161Authority(url="http://127.0.0.1:1/", password_file="ledgers/password")
+            add_ledger(self.running, stamp_profile("outside", [trusted], ["1.2.3"]), nobody)
             for tenant in self.running.tenants:
                 install(self.home, tenant)
         self.running.start(*options, management="127.0.0.1:0")

@@ -324,6 +324,24 @@ def test_settings_tell_no_secret(managed: ManagedBox, ann: Visitor, dora: Visito
     assert get(ann, "/updates")["updates"] == []
 
 
+def test_ledgers_are_shown_with_the_states_of_their_anchors(managed: ManagedBox, ann: Visitor, dora: Visitor) -> None:
+    ann.sign_in()
+    wait_until(lambda: bool(_ledger(ann)["trouble"]), 30, "the first try")
+    ledger = _ledger(ann)
+    assert (ledger["name"], ledger["type"]) == ("outside", "rfc3161")
+    assert [one["state"] for one in ledger["anchors"]] == ["submitted"]
+    page = ann.get("/ledgers", headers={"accept-language": "zh-CN"}).text
+    assert "账本" in page
+    assert "已提交账本" in page
+    assert "outside" in page
+    assert dora.get("/api/v1/ledgers").status_code == 403
+
+
+def _ledger(visitor: Visitor) -> Any:
+    (ledger,) = get(visitor, "/ledgers")["ledgers"]
+    return ledger
+
+
 def test_sign_ins_are_told_to_one_s_own_scopes(managed: ManagedBox, ann: Visitor, dora: Visitor) -> None:
     forger = managed.visitor()
     forger.passkey = ann.passkey

@@ -30,7 +30,18 @@ BY_CEREMONY = {
     "authorities": "create-authority",
 }
 """Members of the settings that a ceremony changes, and the one that does. Others are changed at the box itself."""
-_HIDDEN = frozenset({"pin_file", "standby_pin_file", "tsa_passwords", "syslog_key", "data_key", "environment"})
+_HIDDEN = frozenset(
+    {
+        "pin_file",
+        "standby_pin_file",
+        "tsa_passwords",
+        "syslog_key",
+        "data_key",
+        "environment",
+        "password_file",
+        "token_file",
+    }
+)
 """Paths of secrets, and what could be one."""
 VISITS = 200
 

@@ -5,7 +5,7 @@ appliance.anchors.
 """
 
 from appliance.box.ledgers.bitcoin import BitcoinLedgerSettings
-from appliance.box.ledgers.common import AccountSettings, LedgerCommon
+from appliance.box.ledgers.common import AccountSettings, LedgerCommon, account_of
 from appliance.box.ledgers.evm import EvmEndpoint, EvmLedgerSettings
 from appliance.box.ledgers.fabric import FabricGateway, FabricLedgerSettings
 from appliance.box.ledgers.rfc3161 import Rfc3161Authority, Rfc3161LedgerSettings
@@ -23,4 +23,5 @@ __all__ = [
     "LedgerSettings",
     "Rfc3161Authority",
     "Rfc3161LedgerSettings",
+    "account_of",
 ]

@@ -43,3 +43,9 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     transactions_per_hour: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 120
     """Most transactions that are signed with it in an hour, whatever is asked: with the highest fee of one, what can be
     lost to an anchorer that was taken over, until somebody looks."""
+
+
+def account_of(ledger: LedgerCommon) -> AccountSettings | None:
+    """The chain account of a ledger, where its type has one."""
+    account = getattr(ledger, "account", None)
+    return account if isinstance(account, AccountSettings) else None

@@ -59,6 +59,8 @@ async def may_activate(room: Room, proposal: Proposal, action: ActivateKey) -> N
         return  # done by an earlier run
     after(state, "activate")
     purpose = key.purpose if key is not None else _purpose_in(proposal, action)
+    if purpose == "account":
+        raise KeyStateRefused("the account of a ledger is used as soon as box.json names its key")
     if purpose != "log" and not (key is not None and key.certificates) and not _certified_in(proposal, action):
         raise KeyStateRefused("the key has no certificate yet")
     if (purpose == "stamp") is not bool(action.policies):

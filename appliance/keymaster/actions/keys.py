@@ -50,6 +50,7 @@ _FAMILIES: Final[dict[str, tuple[str, ...]]] = {
     "authority": ("ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-pkcs1-sha256", "rsa-pkcs1-sha384"),
     "ocsp": ("ecdsa-p", "rsa-pkcs1-"),
     "release": (RELEASE_SCHEME,),
+    "account": ("ecdsa-secp256k1-sha256",),
 }
 """What each purpose can be done with. What authorities and responders sign must be read by every verifier: ECDSA on
 P-256 and P-384, and RSA with PKCS #1 v1.5 (RFC 5754), whose keys here have 3072 bits."""
@@ -70,8 +71,8 @@ async def may_generate(room: Room, proposal: Proposal, action: GenerateKey) -> N
         check_token(room.settings, proposal, action.tenant, action.token)
     if action.scheme not in {*SCHEMES, RELEASE_SCHEME} or not action.scheme.startswith(_FAMILIES[action.purpose]):
         raise DocumentRefused(f"a key of scheme {action.scheme} cannot be used for: {action.purpose}")
-    if action.purpose in {"authority", "ocsp"} and action.tenant is not None:
-        raise DocumentRefused("authorities and their responders are the box's own")
+    if action.purpose in {"authority", "ocsp", "account"} and action.tenant is not None:
+        raise DocumentRefused("authorities, their responders and accounts on ledgers are the box's own")
     if action.purpose in {"seal", "stamp"} and action.tenant is None:
         raise DocumentRefused("seal keys and units are a tenant's")
     if instant(action.until) <= datetime.datetime.now(datetime.UTC):

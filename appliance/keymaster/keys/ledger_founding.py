@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import hsm
+from appliance.box.ledgers import account_of
 from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.evidence.bundle import TrustRefused
@@ -32,6 +33,10 @@ from hsm.inventory import TokenObject, list_objects
 from hsm.public_keys import public_key_der
 
 log = structlog.get_logger("keymaster")
+
+
+ACCOUNT_SCHEME = "ecdsa-secp256k1-sha256"
+"""Of a key that is an account on a chain: its curve; what is signed with it are digests of transactions."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,13 @@ def _used(room: Room) -> list[_Used]:
             )
             for key in tenant.release_keys
         ]
+    for ledger in settings.ledgers:
+        account = account_of(ledger)
+        if account is not None:
+            label = hsm.Pkcs11Uri.parse(account.key_uri).object or f"{ledger.name}-account"
+            used.append(
+                _Used(account.token, label, account.key_uri, ACCOUNT_SCHEME, "account", None, None, Activation())
+            )
     for entry in settings.logs:
         for number, log_key in enumerate(entry.keys, 1):
             uri = hsm.Pkcs11Uri.parse(log_key.key_uri)

@@ -1,0 +1,78 @@
+"""Outside ledgers on which heads of the box's log are anchored: how each stands. Read-only (docs/anchors.md)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from appliance.anchorer.client import AnchorerClient, AnchorerUnavailable
+from appliance.anchorer.views import AnchorView, LedgerView
+from appliance.ceremonies import BOX
+from mgmt_service.access import Access, Area, Fixed
+from mgmt_service.dispatch import Context
+from mgmt_service.roles import EVERYONE
+
+area = Area("ledgers")
+SHOWN = 10
+"""Anchors of each ledger, the newest."""
+MICROSECONDS = 1_000_000
+
+
+class AnchorLine(msgspec.Struct, frozen=True):
+    """One anchor. Times in seconds since the epoch."""
+
+    number: int
+    state: str
+    since: float
+    cause: str
+    size: int
+    superseded_by: int | None
+    strength: str
+    """proven, attested, or empty before it is final."""
+    ledger_time: float | None
+    place: str
+
+
+class LedgerPart(msgspec.Struct, frozen=True):
+    name: str
+    type: str
+    trouble: str
+    """Why the last step with it failed; empty: it did not."""
+    open: int
+    anchors: list[AnchorLine]
+
+
+class Ledgers(msgspec.Struct, frozen=True):
+    ledgers: list[LedgerPart]
+    anchorer: str
+    """working, silent, or none where the box has no ledgers."""
+
+
+@area.read("/ledgers", access=Access(roles=EVERYONE, scope=Fixed(BOX)), gives=Ledgers, template="box/ledgers.html")
+def ledgers(context: Context) -> Ledgers:
+    """The box's ledgers, each with its newest anchors and their states."""
+    if not context.services.settings().ledgers:
+        return Ledgers([], "none")
+    try:
+        with AnchorerClient(context.services.home.anchorer_socket) as client:
+            parts = [_part(one, client.anchors(one.name, None, SHOWN)) for one in client.ledgers()]
+    except AnchorerUnavailable:
+        return Ledgers([], "silent")
+    return Ledgers(parts, "working")
+
+
+def _part(ledger: LedgerView, anchors: list[AnchorView]) -> LedgerPart:
+    return LedgerPart(ledger.name, ledger.type, ledger.trouble, ledger.open, [_line(one) for one in anchors])
+
+
+def _line(anchor: AnchorView) -> AnchorLine:
+    return AnchorLine(
+        number=anchor.number,
+        state=anchor.state,
+        since=anchor.since_us / MICROSECONDS,
+        cause=anchor.cause,
+        size=anchor.size,
+        superseded_by=anchor.superseded_by,
+        strength=anchor.strength or "",
+        ledger_time=None if anchor.time_us is None else anchor.time_us / MICROSECONDS,
+        place=anchor.place or "",
+    )
