@@ -12,7 +12,7 @@ from appliance.anchorer.evm.account import account_lines
 from appliance.anchors.bitcoin.address import address_of
 from appliance.anchors.bitcoin.scripts import witness_program
 from appliance.box.home import Home
-from appliance.box.ledgers import BitcoinLedgerSettings, EvmLedgerSettings
+from appliance.box.ledgers import BitcoinLedgerSettings, EvmLedgerSettings, FabricLedgerSettings
 from appliance.box.options import home_option
 from appliance.box.settings import read_settings
 from appliance.errors import CinnabarError
@@ -28,6 +28,10 @@ def account(ledger: str, root: Path) -> None:
     home = Home(root.resolve())
     try:
         settings = next((one for one in read_settings(home.settings).ledgers if one.name == ledger), None)
+        if isinstance(settings, FabricLedgerSettings):
+            raise click.ClickException(
+                f"{ledger} knows its members by certificates: `cinnabar anchor request` asks for one"
+            )
         if not isinstance(settings, BitcoinLedgerSettings | EvmLedgerSettings):
             raise click.ClickException(f"box.json lists no ledger {escape(ledger)} that has an account")
         key = asyncio.run(DeskClient(home.ledger_desk_socket).account(ledger))

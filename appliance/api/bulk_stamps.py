@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,11 +18,11 @@ from appliance.api.application import query_of
 from appliance.api.endpoints import MEDIA_JSON
 from appliance.api.messages import Request, Response
 from appliance.api.records import read_body
-from appliance.api.schemas import BulkStamp, BulkStampItem, BulkStampRequest
+from appliance.api.schemas import BulkStamp, BulkStampItem, BulkStampRequest, SecondStamp
 from appliance.api.stamps import decode_record
 from appliance.api.texts import idempotency_of
 from appliance.calls.problems import problem_of
-from appliance.errors import NotFound
+from appliance.errors import BadRequest, NotFound
 from appliance.evidence_records import BatchRejected, CompactBatch, HashTree, distinct
 from appliance.instants import rfc3339
 from appliance.record import Record
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from appliance.api.callers import Caller
     from appliance.api.units import StampingUnit
     from appliance.api.worker import Worker
+    from appliance.recorder.messages import Idempotency
 
 MEDIA_DIGESTS: Final = "application/vnd.cinnabar.digests"
 """The digests of a batch, one after the other, all of one hash algorithm."""
@@ -70,22 +71,61 @@ async def stamps_bulk(worker: Worker, request: Request) -> Response:
     if len(digests) > worker.settings.limits.bulk_items * size:
         raise BatchRejected(f"A batch has at most {worker.settings.limits.bulk_items} digests.")
     unit = worker.unit_for(caller, unit_name)
-    leaves, positions = distinct(digests, hash_name)
-    await asyncio.sleep(0)  # let single stamps through between the steps of a large batch
-    tree = HashTree.build(leaves, hash_name)
-    await asyncio.sleep(0)
+    trees, places = [], []
+    for joined, name in [(digests, hash_name), *_second(request, refused, compact=compact)]:
+        leaves, positions = distinct(joined, name)
+        await asyncio.sleep(0)  # let single stamps through between the steps of a large batch
+        trees.append(HashTree.build(leaves, name))
+        places.append(positions)
+        await asyncio.sleep(0)
     await worker.gates.check_room(worker.recorder, caller, unit.name, idempotency)
-    signed, batch, time_us = await stamp_tree(worker, caller, unit, tree, policy)
-    replayed = await signing.commit(worker, caller, [signed], idempotency, (unit.name, time_us))
-    if replayed is None:
-        answered = _Answered(signed.entry.record_id, decode_record(signed.record), batch)
-    else:
-        first = replayed.entries[0]
-        body = unit.cipher.open(first.record_id, first.body)
-        answered = _Answered(first.record_id, decode_record(body.record), CompactBatch.decode(body.artifact))
+    answered = await _stamped(worker, caller, unit, trees, policy, idempotency)
+    if len(answered) != len(trees):
+        raise BadRequest("The request with this idempotency key had other digests.")
     if compact:
-        return Response(_compact(answered), MEDIA_BATCH.encode())
-    return Response(await _answer(answered, positions, refused, paths))
+        return Response(_compact(answered[0]), MEDIA_BATCH.encode())
+    second = None if len(answered) == 1 else (answered[1], places[1])
+    return Response(await _answer(answered[0], places[0], refused, paths, second))
+
+
+def _second(request: Request, refused: dict[int, BatchRejected], *, compact: bool) -> list[tuple[bytes, str]]:
+    """The second digests of a request, concatenated, with their hash. Raises BatchRejected, BadRequest."""
+    asked = request.document if request.media_type == MEDIA_JSON else None
+    if not isinstance(asked, BulkStampRequest) or asked.second is None:
+        return []
+    second = asked.second
+    if compact:
+        raise BadRequest("Second digests are answered in JSON.")
+    if second.hash == asked.hash or len(second.digests) != len(asked.digests) or refused:
+        raise BatchRejected("Second digests are of another hash, one for each of the first, none of which is refused.")
+    joined, wrong = _sized(second.digests, second.hash)
+    if wrong:
+        raise next(iter(wrong.values()))
+    return [(joined, second.hash)]
+
+
+async def _stamped(
+    worker: Worker, caller: Caller, unit: StampingUnit, trees: list[HashTree], policy: str | None,
+    idempotency: Idempotency | None,
+) -> list[_Answered]:  # fmt: skip
+    """A token over each tree, all on record in one transaction; or what was answered before."""
+    made: list[tuple[signing.Signed, CompactBatch, int]] = []
+    try:
+        for tree in trees:
+            made.append(await stamp_tree(worker, caller, unit, tree, policy))
+    except BaseException:
+        if made:
+            worker.counter.drop("stamp-unfinished", len(made))
+        raise
+    signed = [one for one, _, _ in made]
+    replayed = await signing.commit(worker, caller, signed, idempotency, (unit.name, made[-1][2]))
+    if replayed is None:
+        return [_Answered(one.entry.record_id, decode_record(one.record), batch) for one, batch, _ in made]
+    bodies = [(one.record_id, unit.cipher.open(one.record_id, one.body)) for one in replayed.entries]
+    return [
+        _Answered(record_id, decode_record(body.record), CompactBatch.decode(body.artifact))
+        for record_id, body in bodies
+    ]
 
 
 async def stamp_tree(
@@ -143,9 +183,31 @@ def _compact(answered: _Answered) -> bytes:
     )
 
 
-async def _answer(answered: _Answered, positions: list[int], refused: dict[int, BatchRejected], paths: bool) -> bytes:
+async def _answer(
+    answered: _Answered, positions: list[int], refused: dict[int, BatchRejected], paths: bool,
+    second: tuple[_Answered, list[int]] | None,
+) -> bytes:  # fmt: skip
     """The JSON of a BulkStamp. Ten thousand paths take a tenth of a second: others have a turn after every few."""
+    items = await _items(answered, positions, refused, paths)
+    # `items` is the last member, so the pieces go in before the closing bracket.
+    head = _encode(BulkStamp(**_facts(answered))).removesuffix(b"]}")
+    if second is not None:
+        beside = _encode(SecondStamp(**_facts(second[0]))).removesuffix(b"]}")
+        beside += await _items(*second, {}, paths) + b"]}"
+        head = head.removesuffix(b'"items":[') + b'"second":' + beside + b',"items":['
+    return head + items + b"]}"
+
+
+def _facts(answered: _Answered) -> dict[str, Any]:
     record, tree = answered.record, answered.batch.tree
+    return {
+        "record": answered.record_id.hex(), "unit": record.key, "time": rfc3339(record.time),
+        "serial": record.serial or "", "policy": record.policy or "", "hash": tree.algorithm.name,
+        "count": tree.count, "root": tree.root.hex(), "token": answered.batch.token, "items": [],
+    }  # fmt: skip
+
+
+async def _items(answered: _Answered, positions: list[int], refused: dict[int, BatchRejected], paths: bool) -> bytes:
     leaves = iter(positions)
     items = len(positions) + len(refused)
     rendered: list[bytes] = []
@@ -155,22 +217,7 @@ async def _answer(answered: _Answered, positions: list[int], refused: dict[int, 
         ]
         rendered.append(_encode(some)[1:-1])
         await asyncio.sleep(0)
-    head = _encode(
-        BulkStamp(
-            record=answered.record_id.hex(),
-            unit=record.key,
-            time=rfc3339(record.time),
-            serial=record.serial or "",
-            policy=record.policy or "",
-            hash=tree.algorithm.name,
-            count=tree.count,
-            root=tree.root.hex(),
-            token=answered.batch.token,
-            items=[],
-        )
-    )
-    # `items` is the last member, so the pieces go in before the closing bracket.
-    return head.removesuffix(b"]}") + b",".join(rendered) + b"]}"
+    return b",".join(rendered)
 
 
 def _item(

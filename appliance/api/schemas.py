@@ -62,6 +62,15 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """TimeStampToken, DER (RFC 3161, section 2.4.2)."""
 
 
+class SecondDigests(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Digests of the same documents by another hash, in the same order."""
+
+    digests: Annotated[list[Hex], Meta(min_length=1, max_length=10_000)]
+    """Lower-case hexadecimal, all as long as `hash` makes them."""
+    hash: DigestName
+    """Another hash than the first one."""
+
+
 class BulkStampRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Ask for one time-stamp over many digests of one hash algorithm."""
 
@@ -75,10 +84,32 @@ class BulkStampRequest(_Strict, frozen=True, kw_only=True, forbid_unknown_fields
     """The policy that the stamp must be issued under; the unit's default if left out."""
     paths: bool = True
     """Whether each item's path stands in the answer; a client that keeps its digests can compute them."""
+    second: SecondDigests | None = None
+    """Stamped by a tree and a token of their own, at once with the first: who keeps digests and no documents cannot
+    renew the first tree when its hash ends (RFC 4998), and has the second then."""
 
 
 class BulkStamp(msgspec.Struct, frozen=True, kw_only=True):
     """One token over the root of a hash tree, and where each digest stands in it."""
+
+    record: RecordId
+    unit: str
+    time: Time
+    serial: str
+    policy: str
+    hash: str
+    count: int
+    """Leaves of the tree: the distinct digests."""
+    root: str
+    """Root of the tree, which the token covers, hexadecimal."""
+    token: bytes
+    second: SecondStamp | UnsetType = UNSET
+    """Of the second digests, where there were any."""
+    items: list[BulkStampItem]
+
+
+class SecondStamp(msgspec.Struct, frozen=True, kw_only=True):
+    """The token over the second digests, and where each stands."""
 
     record: RecordId
     unit: str

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from appliance.evidence.bundle import TimeClass
 from appliance.evidence.findings import Indication, Journal, worst
 from appliance.evidence.recognise import Kind
+
+_K = TypeVar("_K")
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ class Earliest:
     """The earliest times shown: of files as wholes, and of single signatures in them."""
 
     files: dict[int, Shown] = field(default_factory=dict)
+    whole: dict[int, Shown] = field(default_factory=dict)
+    """Of files whose every byte is shown. A file all of whose signatures are shown is not among them: what hangs on a
+    signature unsigned, as its time-stamp does, may have come later."""
     signatures: dict[tuple[int, str], Shown] = field(default_factory=dict)
 
     def of(self, index: int, signature: str) -> Shown | None:
@@ -105,20 +110,21 @@ class Earliest:
         found = [one for one in (self.signatures.get((index, signature)), self.files.get(index)) if one is not None]
         return min(found, key=_time, default=None)
 
-    def keep(self, shown: Shown) -> bool:
-        """Enter it if nothing earlier is known. Gives whether it was entered."""
-        held = (
-            self.files.get(shown.target)
-            if shown.signature is None
-            else self.signatures.get((shown.target, shown.signature))
-        )
-        if held is not None and held.time_us <= shown.time_us:
-            return False
-        if shown.signature is None:
-            self.files[shown.target] = shown
-        else:
-            self.signatures[shown.target, shown.signature] = shown
-        return True
+    def keep(self, shown: Shown, *, whole: bool = True) -> bool:
+        """Enter it if nothing earlier is known. Gives whether it was entered. `whole`: where no signature is named,
+        whether every byte is shown."""
+        if shown.signature is not None:
+            return _enter(self.signatures, (shown.target, shown.signature), shown)
+        entered = _enter(self.files, shown.target, shown)
+        return (whole and _enter(self.whole, shown.target, shown)) or entered
+
+
+def _enter(known: dict[_K, Shown], key: _K, shown: Shown) -> bool:
+    held = known.get(key)
+    if held is not None and held.time_us <= shown.time_us:
+        return False
+    known[key] = shown
+    return True
 
 
 def earliest(items: Sequence[Item], accepted: frozenset[str]) -> Earliest:
@@ -131,26 +137,27 @@ def earliest(items: Sequence[Item], accepted: frozenset[str]) -> Earliest:
                 known.keep(shown)
     changed = True
     while changed:
-        changed = any([known.keep(shown) for item in passed for shown in _following(item, known)])
+        changed = any([known.keep(shown, whole=whole) for item in passed for shown, whole in _following(item, known)])
     return known
 
 
-def _following(item: Item, known: Earliest) -> list[Shown]:
-    """What follows from the times known of one file and of its signatures."""
-    following: list[Shown] = []
+def _following(item: Item, known: Earliest) -> list[tuple[Shown, bool]]:
+    """What follows from the times known of one file and of its signatures, each with whether every byte is shown."""
+    following: list[tuple[Shown, bool]] = []
     own = [known.of(item.index, signature) for signature in item.signatures]
     times = [one for one in (known.files.get(item.index), *own) if one is not None]
     if own and None not in own:
         # Several signatures are all there only when the last of them is.
-        following.append(replace(max((one for one in own if one), key=_time), target=item.index, signature=None))
+        last = max((one for one in own if one), key=_time)
+        following.append((replace(last, target=item.index, signature=None), False))
     if times:
         # If one of its signatures existed then, so did the document whose digest that signature holds.
         first = min(times, key=_time)
-        following += [replace(first, target=target, signature=None) for target in item.covers]
+        following += [(replace(first, target=target, signature=None), True) for target in item.covers]
     for target, signature in item.binds:
         shown = known.of(item.index, signature)
         if shown is not None:
-            following.append(replace(shown, target=target, signature=signature))
+            following.append((replace(shown, target=target, signature=signature), True))
     return following
 
 

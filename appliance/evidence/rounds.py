@@ -14,7 +14,7 @@ from appliance.evidence.findings import Indication, Journal, Refusal, SubIndicat
 from appliance.evidence.items import Earliest, Item, JudgedAlone, JudgedFiles, Shown, fingerprint
 from appliance.evidence.openings import SignatureFacts
 from appliance.evidence.recognise import Kind, recognise
-from appliance.evidence.seals import JudgedSigner, judge_signer
+from appliance.evidence.seals import JudgedSigner, WholeSeal, judge_signer
 from appliance.evidence.stamps import JudgedStamp, judge_stamp, read_stamp
 from appliance.evidence.strength import Use
 from appliance.evidence.subjects import NamedBytes, Subject, matching
@@ -67,8 +67,8 @@ def _proven_us(where: Earliest, item: Item, signature: bytes) -> int | None:
 
 
 def _whole_us(where: Earliest, index: int) -> int | None:
-    """When all of a file is shown to have existed."""
-    shown = where.files.get(index)
+    """When every byte of a file is shown to have existed."""
+    shown = where.whole.get(index)
     return None if shown is None else shown.time_us
 
 
@@ -179,8 +179,8 @@ class Round:
         content = signed_content(signed_data, self.subjects)
         for number, signer in enumerate(signed_data.signers, 1):
             proven_us = _proven_us(self.trusted, item, signer.signature)
-            whole_us = _whole_us(self.trusted, item.index)
-            judged = judge_signer(self.context, signed_data, signer, content, self.subjects, proven_us, whole_us)
+            whole = WholeSeal(_whole_us(self.trusted, item.index), _whole_us(self.outside, item.index))
+            judged = judge_signer(self.context, signed_data, signer, content, self.subjects, proven_us, whole)
             self._add_signer(item, judged, f"signer {number} of {len(signed_data.signers)}")
 
     def _add_signer(self, item: Item, judged: JudgedSigner, which: str) -> None:

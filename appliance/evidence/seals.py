@@ -35,6 +35,16 @@ _SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True)
+class WholeSeal:
+    """When every byte of a seal is shown to have existed, its time-stamps among them."""
+
+    shown_us: int | None = None
+    """By anyone whom the trust bundle believes."""
+    proven_us: int | None = None
+    """By parties other than the box."""
+
+
+@dataclass(frozen=True)
 class JudgedSigner:
     """One signer of a seal."""
 
@@ -65,12 +75,12 @@ def judge_signer(
     content: SignedContent,
     subjects: Sequence[Subject],
     proven_us: int | None,
-    whole_us: int | None = None,
+    whole: WholeSeal = WholeSeal(),
 ) -> JudgedSigner:
     """Every check of one signer. `content`: what the seal is about; `proven_us`: when this very signature is shown by
-    other evidence to have existed; `whole_us`: when the seal is, with all that hangs on it and lies in it."""
+    other evidence to have existed; `whole`: when the seal is, with all that hangs on it and lies in it."""
     journal = Journal()
-    state = _Work(context, signed_data, signer, journal, whole_us)
+    state = _Work(context, signed_data, signer, journal, whole)
     try:
         state.judge(content, subjects, proven_us)
     except Refusal as refusal:
@@ -97,10 +107,10 @@ class _Work:
 
     def __init__(
         self, context: Context, signed_data: cms.SignedData, signer: cms.SignerInfo, journal: Journal,
-        whole_us: int | None,
+        whole: WholeSeal,
     ) -> None:  # fmt: skip
         self.context = context
-        self.whole_us = whole_us
+        self.whole = whole
         self.signed_data = signed_data
         self.signer = signer
         self.journal = journal
@@ -126,7 +136,7 @@ class _Work:
         relied = context.relied(best_us)
         check_signer_strength(journal, relied, signer, certificate, "The seal's signature")
         if self.signed_data.content is not None:
-            context.relied(self.whole_us).check(
+            context.relied(self.whole.shown_us).check(
                 journal, "The seal of the document inside it", [Use(signed_digest(signer)[0])]
             )
         _check_purpose(journal, certificate)
@@ -197,9 +207,9 @@ class _Work:
         except (DerError, Refusal) as error:
             self._broken_time_stamp(escape(str(error)))
             return None
-        judged = judge_stamp(stamp, context, shown_us=self.whole_us)
+        judged = judge_stamp(stamp, context, proven_us=self.whole.proven_us, shown_us=self.whole.shown_us)
         info = stamp.info
-        context.relied(self.whole_us).check(judged.journal, "The time-stamp's digest", [Use(info.digest_name)])
+        context.relied(self.whole.shown_us).check(judged.journal, "The time-stamp's digest", [Use(info.digest_name)])
         judged.journal.expect(
             digest(info.digest_name, self.signer.signature) == info.imprint,
             "imprint",

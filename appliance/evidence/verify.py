@@ -25,6 +25,7 @@ from appliance.evidence.findings import Indication, Journal, SubIndication, wors
 from appliance.evidence.items import Earliest, Item, JudgedAlone, earliest
 from appliance.evidence.letters.judge import JudgedLetter, judge_letter
 from appliance.evidence.letters.pages import SetPage
+from appliance.evidence.letters.renewals import Archived
 from appliance.evidence.recognise import Kind, recognise
 from appliance.evidence.report import FileReport, Part, Report, TimeWord, TrustSummary, merged
 from appliance.evidence.revocation import RevocationList, read_revocation_list
@@ -81,8 +82,10 @@ def verify(
     known = {**trust.ledgers, **{one.name: one for one in ledgers}}
     context = replace(context, ledgers=known)
     accepted = frozenset(trust.document.time.accepted) - {"box"}
-    letters = _letters(inputs, context, accepted, kinds, set_page)
-    alone: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis), **letters}
+    others: dict[int, JudgedAlone] = {**_exports(inputs, trust), **_ceremonies(inputs, trust, genesis)}
+    given = _shown_of_letters(inputs, context, accepted, others)
+    letters = _letters(inputs, context, accepted, kinds, set_page, given)
+    alone: dict[int, JudgedAlone] = {**others, **letters}
     items = Round(inputs, context, Earliest(), Earliest(), alone).judge()
     items = Round(inputs, context, earliest(items, _BOX_AND_OTHERS), earliest(items, accepted), alone).judge()
     return _report(inputs, items, context, accepted, letters)
@@ -130,18 +133,30 @@ def _ceremonies(inputs: Sequence[Input], trust: TrustBundle, genesis: str | None
     return {one.index: judge_bundle(one.objects[0], trust, genesis) for one in found}
 
 
+def _shown_of_letters(
+    inputs: Sequence[Input], context: Context, accepted: frozenset[str], others: Mapping[int, JudgedAlone]
+) -> dict[int, Archived]:
+    """When whole files of letters are shown to have existed, by stamps and records over them among the other files."""
+    letters = [one.index for one in inputs if one.kind is Kind.LETTER]
+    if len(letters) == len(inputs):
+        return {}
+    items = Round(inputs, context, Earliest(), Earliest(), others).judge()
+    trusted, outside = earliest(items, _BOX_AND_OTHERS).whole, earliest(items, accepted).whole
+    return {index: Archived(trusted.get(index), outside.get(index)) for index in letters}
+
+
 def _letters(
     inputs: Sequence[Input], context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind],
-    set_page: SetPage | None,
+    set_page: SetPage | None, given: Mapping[int, Archived],
 ) -> dict[int, JudgedLetter]:  # fmt: skip
-    """Evidence of letters, by their places: each is whole by itself."""
+    """Evidence of letters, by their places. `given`: when each whole file is shown to have existed."""
     judged: dict[int, JudgedLetter] = {}
     for one in inputs:
         stream = one.subject.stream() if one.kind is Kind.LETTER else None
         if stream is not None:
             with stream:
                 content = stream.read(LARGEST_CONTAINER + 1)
-                judged[one.index] = judge_letter(content, context, accepted, kinds, set_page)
+                judged[one.index] = judge_letter(content, context, accepted, kinds, set_page, given.get(one.index))
     return judged
 
 

@@ -99,21 +99,81 @@ def read(path: Path) -> bytes:
     return content
 
 
-def plan(path: Path, wanted: Wanted, context: Context) -> Planned:
-    """Judge a file at the time of the context and say what it needs. Raises NotRenewed."""
-    content, form = read(path), form_of(path)
-    assert form is not None  # noqa: S101 - read saw to it
-    try:
-        if form == "letter":
-            renewal = _letter(path.name, content, wanted, context)
-        else:
-            if form == "token" and target_of(path).exists():
-                raise NotRenewed(Reason.RECORD_THERE, f"{quote(target_of(path).name)} is there: renew that")
-            encoded = record_of(form, content)
-            renewal = _record(encoded, _original(path, wanted), wanted, context)
-    except (EvidenceRejected, ContainerRefused, EvidenceNotBuildable, DerError, Refusal) as error:
-        raise NotRenewed(Reason.NOT_EVIDENCE, str(error)) from None
-    return Planned(form, hashlib.sha256(content).digest(), renewal)
+class Planner:
+    """Judges files at the time of one context. Records of one batch share their tokens, which are judged once."""
+
+    def __init__(self, wanted: Wanted, context: Context) -> None:
+        self._wanted = wanted
+        self._context = context
+        self._judged: dict[bytes, NotRenewed | None] = {}
+        """By digest of all that is judged of a record apart from its trees: None where it passes."""
+
+    def plan(self, path: Path) -> Planned:
+        """What a file needs. Raises NotRenewed."""
+        content, form = read(path), form_of(path)
+        assert form is not None  # noqa: S101 - read saw to it
+        try:
+            if form == "letter":
+                renewal = self._letter(path.name, content)
+            else:
+                if form == "token" and target_of(path).exists():
+                    raise NotRenewed(Reason.RECORD_THERE, f"{quote(target_of(path).name)} is there: renew that")
+                renewal = self._record(record_of(form, content), self._original(path))
+        except (EvidenceRejected, ContainerRefused, EvidenceNotBuildable, DerError, Refusal) as error:
+            raise NotRenewed(Reason.NOT_EVIDENCE, str(error)) from None
+        return Planned(form, hashlib.sha256(content).digest(), renewal)
+
+    def _original(self, path: Path) -> Path | None:
+        """What the record is of."""
+        wanted = self._wanted
+        if wanted.without_originals:
+            return None
+        directory, stem = path.parent if wanted.originals is None else wanted.originals, path.stem
+        # The second record of a file, under another hash, is FILE.HASH.ers (cinnabar bulk-stamp --also).
+        also = stem.rpartition(".")[0] if stem.rpartition(".")[2] in DIGESTS else ""
+        for name in (stem, also):
+            if name and (directory / name).is_file():
+                return directory / name
+        raise NotRenewed(Reason.MISSING_ORIGINAL, f"{quote(str(directory / stem))} is not there")
+
+    def _record(self, encoded: bytes, original: Path | None) -> Renewal:
+        record = parse_evidence_record(encoded)
+        if sum(map(len, record.chains)) >= MAX_ARCHIVE_TIMESTAMPS:
+            raise NotRenewed(Reason.RENEWED_TOO_OFTEN, f"it has {MAX_ARCHIVE_TIMESTAMPS} time-stamps")
+        last = record.chains[-1][0].algorithm.name
+        hash_name = self._wanted.hash_name or last
+        names = {chain[0].algorithm.name for chain in record.chains} | {hash_name}
+        digests = None if original is None else _digests(original, names)
+        _check_trees(record, digests)
+        self._check_tokens(record)
+        if hash_name == last:
+            return time_stamp_renewal(encoded)
+        if digests is None:
+            raise NotRenewed(Reason.MISSING_ORIGINAL, f"its tree is of {last}: another hash needs the original")
+        return hash_tree_renewal(encoded, hash_name, [digests[hash_name]])
+
+    def _check_tokens(self, record: EvidenceRecord) -> None:
+        key = hashlib.sha256()
+        for chain in record.chains:
+            key.update(f"chain of {len(chain)}\n".encode())
+            for stamp in chain:
+                key.update(hashlib.sha256(stamp.token).digest())
+        place = key.digest()
+        if place not in self._judged:
+            journal = Journal()
+            judge_stamps(journal, record, self._context, lambda _: None)
+            journal.complete()
+            passed = journal.indication is Indication.PASSED
+            self._judged[place] = None if passed else _not_passed(journal.checks)
+        refused = self._judged[place]
+        if refused is not None:
+            raise NotRenewed(refused.reason, str(refused))
+
+    def _letter(self, name: str, content: bytes) -> Renewal:
+        report = verify([NamedBytes(name, content)], self._context.trust, now_us=self._context.now_us)
+        if report.indication is not Indication.PASSED:
+            raise _not_passed([check for part in report.files[0].parts for check in part.checks])
+        return renewal_of(content, self._wanted.hash_name or LETTERS_HASH)
 
 
 def record_of(form: Form, content: bytes) -> bytes:
@@ -125,36 +185,7 @@ def record_of(form: Form, content: bytes) -> bytes:
     return expand(stamp.info.imprint, b"", stamp.encoded)
 
 
-def _original(path: Path, wanted: Wanted) -> Path | None:
-    """What the record is of."""
-    if wanted.without_originals:
-        return None
-    directory, stem = path.parent if wanted.originals is None else wanted.originals, path.stem
-    # The second record of a file, under another hash, is FILE.HASH.ers (cinnabar bulk-stamp --also).
-    also = stem.rpartition(".")[0] if stem.rpartition(".")[2] in DIGESTS else ""
-    for name in (stem, also):
-        if name and (directory / name).is_file():
-            return directory / name
-    raise NotRenewed(Reason.MISSING_ORIGINAL, f"{quote(str(directory / stem))} is not there")
-
-
-def _record(encoded: bytes, original: Path | None, wanted: Wanted, context: Context) -> Renewal:
-    record = parse_evidence_record(encoded)
-    if sum(map(len, record.chains)) >= MAX_ARCHIVE_TIMESTAMPS:
-        raise NotRenewed(Reason.RENEWED_TOO_OFTEN, f"it has {MAX_ARCHIVE_TIMESTAMPS} time-stamps")
-    last = record.chains[-1][0].algorithm.name
-    hash_name = wanted.hash_name or last
-    names = {chain[0].algorithm.name for chain in record.chains} | {hash_name}
-    digests = {} if original is None else _digests(original, names)
-    _check_record(record, digests if original is not None else None, context)
-    if hash_name == last:
-        return time_stamp_renewal(encoded)
-    if original is None:
-        raise NotRenewed(Reason.MISSING_ORIGINAL, f"its tree is of {last}: another hash needs the original")
-    return hash_tree_renewal(encoded, hash_name, [digests[hash_name]])
-
-
-def _check_record(record: EvidenceRecord, digests: Mapping[str, bytes] | None, context: Context) -> None:
+def _check_trees(record: EvidenceRecord, digests: Mapping[str, bytes] | None) -> None:
     try:
         if digests is None:
             verify_links(record)
@@ -162,18 +193,6 @@ def _check_record(record: EvidenceRecord, digests: Mapping[str, bytes] | None, c
             verify_hash_chain(record, digests)
     except EvidenceMismatch as error:
         raise NotRenewed(Reason.CHANGED_ORIGINAL, f"the record does not prove the file beside it: {error}") from None
-    journal = Journal()
-    judge_stamps(journal, record, context, lambda _: None)
-    journal.complete()
-    if journal.indication is not Indication.PASSED:
-        raise _not_passed(journal.checks)
-
-
-def _letter(name: str, content: bytes, wanted: Wanted, context: Context) -> Renewal:
-    report = verify([NamedBytes(name, content)], context.trust, now_us=context.now_us)
-    if report.indication is not Indication.PASSED:
-        raise _not_passed([check for part in report.files[0].parts for check in part.checks])
-    return renewal_of(content, wanted.hash_name or LETTERS_HASH)
 
 
 def _not_passed(checks: Iterable[Check]) -> NotRenewed:

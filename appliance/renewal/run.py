@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +27,7 @@ from appliance.quoting import quote
 from appliance.renewal.authority import Authority, stamp_of
 from appliance.renewal.errors import JobRefused, NotRenewed, Reason
 from appliance.renewal.job import Failed, Job, Ready
-from appliance.renewal.planning import Planned, form_of, plan, read, record_of, target_of
+from appliance.renewal.planning import Planned, Planner, form_of, read, record_of, target_of
 
 Told = Callable[[str, int, int], None]
 """What is being done, how many are done, of how many."""
@@ -52,14 +50,14 @@ def run_job(
 
 
 def _plan(job: Job, context: Context, progress: Told) -> None:
-    wanted, counts = job.wanted, job.counts()
+    planner, counts = Planner(job.wanted, context), job.counts()
     total = sum(counts.values())
     done = total - counts.get("waiting", 0)
     while waiting := job.waiting(_TOGETHER):
         found: list[tuple[int, Planned | Failed]] = []
         for item in waiting:
             try:
-                found.append((item.number, plan(item.path, wanted, context)))
+                found.append((item.number, planner.plan(item.path)))
             except NotRenewed as error:
                 found.append((item.number, Failed(item.path, error.reason, str(error))))
             done += 1
@@ -95,18 +93,19 @@ def _token(
 
 
 def _write(job: Job, tree: RenewalTree, token: bytes, progress: Callable[[int], None]) -> None:
-    left, written = job.unwritten(), list[int]()
+    left, written = job.unwritten(), list[tuple[int, Path]]()
     name = tree.algorithm.name
     ready = list(job.in_tree(name, tree.algorithm.size))
     for place, one in enumerate(ready):
         if one.number in left:
             try:
                 _write_one(tree, place, one, token)
-                written.append(one.number)
+                written.append((one.number, one.path))
             except NotRenewed as error:
                 job.failed(one.number, error.reason, str(error))
         if len(written) == _TOGETHER or place == len(ready) - 1:
-            job.done(written)
+            _sync({target_of(ready_path).resolve().parent for _, ready_path in written})
+            job.done(number for number, _ in written)
             written.clear()
         progress(place + 1)
 
@@ -130,7 +129,7 @@ def _write_one(tree: RenewalTree, place: int, one: Ready, token: bytes) -> None:
     except (EvidenceRejected, EvidenceMismatch, EvidenceNotBuildable, ContainerRefused, DerError, Refusal) as error:
         raise NotRenewed(Reason.NOT_WRITTEN, str(error)) from None
     try:
-        replace_file(target, renewed)
+        _replace(target, renewed, hashlib.sha256(token).hexdigest()[:16])
     except OSError as error:
         raise NotRenewed(Reason.NOT_WRITTEN, error.strerror or "it cannot be written") from None
 
@@ -148,27 +147,28 @@ def _holds(path: Path, token: bytes) -> bool:
         return False
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in the place of another, whole or not at all, and on disk; its mode stays. Raises OSError."""
+def _replace(path: Path, content: bytes, mark: str) -> None:
+    """Write a file in the place of another, whole or not at all; its mode stays, and a link to it. `mark`: of the job,
+    so that what one left behind that died here is written over when it goes on. Raises OSError."""
+    path = path.resolve()
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    with _beside(path) as (descriptor, temporary):
-        with os.fdopen(descriptor, "wb") as file:
+    temporary = path.with_name(f".{path.name}.{mark}")
+    try:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
     finally:
-        os.close(directory)
+        temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[tuple[int, Path]]:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        yield descriptor, Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+def _sync(directories: Iterable[Path]) -> None:
+    """Have the names of files on disk."""
+    for directory in directories:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

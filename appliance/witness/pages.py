@@ -136,7 +136,8 @@ def _page(title: str, body: Iterable[str], language: Language, time: str) -> byt
     )
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{_text(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+        f"<style>{_STYLE}</style></head><body>"
         f"<nav>{others}</nav><main><h1>{_text(title)}</h1>{''.join(body)}</main>"
         f"<footer><small>{say(language, 'As of')} {_text(time)}. {say(language, 'Times are UTC.')}</small></footer>"
         "</body></html>"

@@ -43,9 +43,9 @@ _SIZE: Final = b"text/x.tlog.size"
 _HTML: Final = b"text/html; charset=utf-8"
 _PAGE_HEADERS: Final = (
     NO_STORE
-    + b"content-security-policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    b"frame-ancestors 'none'\r\nx-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
-    b"vary: accept-language\r\n"
+    + b"content-security-policy: default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    b"form-action 'none'; frame-ancestors 'none'\r\nx-content-type-options: nosniff\r\n"
+    b"referrer-policy: no-referrer\r\nvary: accept-language\r\n"
 )
 _LOG: Final = re.compile(r"/log/([0-9a-f]{64})(/checkpoint)?")
 _FORK: Final = re.compile(r"/forks/([1-9][0-9]{0,8})\.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.client.retries import new_idempotency_key
-from appliance.evidence_records import parse_evidence_record
+from appliance.evidence_records import expand, parse_evidence_record, verify_hash_chain
 
 DIGEST = hashlib.sha256(b"letter").hexdigest()
 QUERY = {"Content-Type": "application/timestamp-query"}
@@ -211,6 +211,40 @@ def test_binary_batches(box) -> None:
     assert box.request("POST", "/v1/stamps/bulk?hash=md5", digests, headers=media).status == 422
     assert box.request("POST", "/v1/stamps/bulk?other=1", digests, headers=media).status == 400
     assert box.request("POST", "/v1/stamps/bulk", b"", headers=media).status == 400
+
+
+def test_a_second_digest_of_each_document_is_stamped_at_once(box) -> None:
+    """Two trees, two tokens, two records, in one transaction; the same again for the same idempotency key."""
+    documents = [b"deed 1", b"deed 2", b"deed 2", b"deed 3"]
+    first = [hashlib.sha256(one).hexdigest() for one in documents]
+    second = [hashlib.sha512(one).hexdigest() for one in documents]
+    asked = {"digests": first, "second": {"digests": second, "hash": "sha512"}}
+    keyed = {"Idempotency-Key": new_idempotency_key()}
+    reply = box.request("POST", "/v1/stamps/bulk", asked, headers=keyed)
+    assert reply.status == 200, reply.body
+    answer = reply.json()
+    beside = answer["second"]
+    assert (answer["hash"], answer["count"], beside["hash"], beside["count"]) == ("sha256", 3, "sha512", 3)
+    assert len({answer["record"], beside["record"]}) == 2
+    for made, digests, name in ((answer, first, "sha256"), (beside, second, "sha512")):
+        token = base64.b64decode(made["token"])
+        for item, digest in zip(made["items"], digests, strict=True):
+            record = expand(bytes.fromhex(digest), bytes.fromhex("".join(item["path"])), token)
+            verify_hash_chain(parse_evidence_record(record), {name: bytes.fromhex(digest)})
+    assert box.request("POST", "/v1/stamps/bulk", asked, headers=keyed).json() == answer
+    made = box.request("GET", f"/v1/stamps/bulk/{beside['record']}/1")
+    verify_hash_chain(parse_evidence_record(made.body), {"sha512": bytes.fromhex(second[1])})
+    wrong = {
+        "the same hash": {"digests": first, "hash": "sha256"},
+        "fewer": {"digests": second[1:], "hash": "sha512"},
+        "of another length": {"digests": first, "hash": "sha512"},
+    }
+    for why, given in wrong.items():
+        assert code(box.request("POST", "/v1/stamps/bulk", {**asked, "second": given})) == "batch-rejected", why
+    media = {"Accept": "application/vnd.cinnabar.batch"}
+    assert code(box.request("POST", "/v1/stamps/bulk", asked, headers=media)) == "bad-request"
+    other = {**asked, "second": None}
+    assert box.request("POST", "/v1/stamps/bulk", other, headers=keyed).status in {400, 409, 422}
 
 
 def test_bulk_seals_with_a_verdict_each(box) -> None:

@@ -9,19 +9,27 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance.evidence import Indication, Report, SubIndication, TrustRefused
+from appliance.evidence.findings import Journal
+from appliance.evidence.items import Item, Shown, earliest
+from appliance.evidence.recognise import Kind
 from appliance.evidence_records import (
     expand,
     first_record,
     hash_tree_renewal,
+    parse_evidence_record,
     time_stamp_renewal,
 )
 from firmware_tests.evidence.material import (
     DAY,
     T0,
     World,
+    crl,
     seal,
     time_stamper,
     token,
@@ -126,14 +134,43 @@ def test_a_seal_is_saved_likewise(later: Later) -> None:
     assert later.verify(("letter.p7m", inside), ("letter.p7m.ers", alone), ends=ends).indication is PASSED
 
 
+def test_a_time_stamp_put_into_a_seal_later_is_not_as_old_as_the_seals_signature(later: Later) -> None:
+    """What shows a signature shows nothing of what hangs on it unsigned: here another party's stamp over the signature
+    value alone, as a log's record is, against one over the whole seal."""
+    tainted = later.world.with_crl(
+        "tsa-ca.crl",
+        crl(
+            later.world.tsa_ca, [(later.world.tsa, T0 + YEAR, x509.ReasonFlags.key_compromise)],
+            issued=T0 + YEAR + DAY, until=T0 + 5 * YEAR,
+        ),
+    )  # fmt: skip
+    made = seal(later.world.sealer, LETTER, stamped_by=later.world.tsa)
+    over_all = later.renew([first_record("sha512", [digest(made)])], T0 + DAY)[0]
+    files = [("letter", LETTER), ("letter.p7s", made)]
+    saved = tainted.verify(*files, ("letter.p7s.ers", over_all), now=NOW)
+    assert saved.indication is PASSED, saved
+    assert tainted.verify(*files, now=NOW).indication is UNDECIDED
+    item = Item(0, Kind.SEAL, signatures=["ab"])
+    item.parts.append(("seal", passing()))
+    item.shown.append(Shown(0, 5, "witness", "w", "ab"))
+    found = earliest([item], frozenset(("witness",)))
+    assert (found.files[0].time_us, found.whole) == (5, {})
+
+
+def passing() -> Journal:
+    journal = Journal()
+    journal.complete()
+    return journal
+
+
 def test_a_list_anybody_could_have_signed_does_not_count(later: Later) -> None:
     """Lists that the bundle names by digest do: it vouches for them."""
     ends = [until(T0 + 2 * YEAR)]
     group = later.renew([first_record("sha512", [digest(LETTER)])], T0 + YEAR)[0]
     bare = replace(later.world, crls={})
     lists = [(name, content) for name, content in later.world.crls.items()]
-    for given, expected in (([], PASSED), (ends, PASSED)):
-        assert later.verify(("letter", LETTER), ("letter.ers", group), ends=given).indication is expected
+    for known in ([], ends):
+        assert later.verify(("letter", LETTER), ("letter.ers", group), ends=known).indication is PASSED
     without = bare.verify(("letter", LETTER), ("letter.ers", group), *lists, now=NOW, trust=bare.trust(algorithms=ends))
     assert without.indication is UNDECIDED
     assert SubIndication.TRY_LATER in subs(without)
@@ -149,6 +186,30 @@ def test_lists_in_the_tokens_of_a_record_are_used(later: Later) -> None:
     assert bare.verify(("letter", LETTER), ("letter.ers", record), now=NOW).indication is PASSED
     without = expand(digest(LETTER, "sha256"), b"", token(later.world.tsa, LETTER, T0))
     assert subs(bare.verify(("letter", LETTER), ("letter.ers", without), now=NOW)) >= {SubIndication.TRY_LATER}
+
+
+@pytest.fixture(scope="module")
+def renewed_twice(later: Later) -> bytes:
+    record = later.renew([time_stamp_renewal(old_record(later)), first_record("sha256", [bytes(32)])], T0 + DAY)[0]
+    again = hash_tree_renewal(record, "sha512", [digest(LETTER)])
+    return later.renew([again, first_record("sha512", [bytes(64)])], T0 + YEAR)[0]
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_any_flipped_byte_of_a_renewed_record_refutes_it_or_changes_nothing(
+    later: Later, renewed_twice: bytes, data: st.DataObject
+) -> None:
+    """All but what CMS says twice in the newest token, which its signature does not cover: older ones are hashed."""
+    changed = bytearray(renewed_twice)
+    at = data.draw(st.integers(0, len(changed) - 1))
+    changed[at] ^= data.draw(st.integers(1, 255))
+    report = later.verify(("letter", LETTER), ("letter.ers", bytes(changed)), ends=[until(T0 + 2 * YEAR)])
+    if report.indication is PASSED:
+        newest = parse_evidence_record(renewed_twice).chains[-1][-1].token
+        assert at >= len(renewed_twice) - len(newest)
+        good = later.verify(("letter", LETTER), ("letter.ers", renewed_twice), ends=[until(T0 + 2 * YEAR)])
+        assert report.files[0].existed_no_later_than == good.files[0].existed_no_later_than
 
 
 @pytest.mark.parametrize(

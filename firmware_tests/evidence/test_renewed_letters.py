@@ -37,7 +37,13 @@ from appliance.evidence.held_letters import held_letter
 from appliance.evidence.language import Language
 from appliance.evidence.page import report_page
 from appliance.evidence.text import print_report
-from appliance.evidence_records import RenewalTree, hash_tree_renewal, parse_evidence_record, time_stamp_renewal
+from appliance.evidence_records import (
+    RenewalTree,
+    first_record,
+    hash_tree_renewal,
+    parse_evidence_record,
+    time_stamp_renewal,
+)
 from firmware_tests.evidence.letters import (
     Office,
     check,
@@ -126,6 +132,24 @@ def test_who_else_has_seen_it_and_when() -> None:
     assert report.indication is PASSED
     titles = [part.title for part in report.files[0].parts]
     assert titles[1] == "renewal 1 of the file"
+
+
+def test_a_record_or_a_stamp_over_the_whole_file_beside_it_does_the_same() -> None:
+    """Whoever keeps files as they came, with records of their own beside them."""
+    content = evidence(plain_letter())
+    ends = [until(T0 + 2 * YEAR)]
+    wanted = [first_record("sha512", [hashlib.sha512(content).digest()])]
+    record = later().renew(wanted, T0 + YEAR)[0]
+    stamp = later().stamp(hashlib.sha512(content).digest(), T0 + YEAR)
+    trust = later().world.trust(algorithms=ends)
+    for name, beside in (("letter.asice.ers", record), ("letter.asice.tst", stamp)):
+        report = check(content, (name, beside), now=NOW, trust=trust)
+        assert report.indication is PASSED, reasons(report)
+        assert report.files[1].covers == ["letter.asice"]
+    late = later().renew(wanted, T0 + 2 * YEAR + DAY)[0]
+    assert check(content, ("letter.asice.ers", late), now=NOW, trust=trust).indication is UNDECIDED
+    other = later().renew([first_record("sha512", [bytes(64)])], T0 + YEAR)[0]
+    assert check(content, ("letter.asice.ers", other), now=NOW, trust=trust).indication is not PASSED
 
 
 @pytest.mark.parametrize("chain", [plain_letter, letter_of_a_file, split_letter])

@@ -13,7 +13,7 @@ begun: the others are covered by it. Rules that hold whatever the node says:
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 import structlog
 
@@ -89,31 +89,34 @@ class BitcoinLedger:
         if left is not None:
             logger.warning("anchor-left-behind", ledger=self.name, anchor=one.work.number, block=left.height)
             one.mined = None
-        cause = await self._attempts.tend(one, anchors, time.time())
+        cause = await self._told(self._attempts.tend(one, anchors, time.time()))
         if left is not None:
             cause = f"block {left.height} ({shown(left.hash)}) left the chain; {cause}"
         return self._progress(one, State.SUBMITTED, cause, again_s=0 if self._attempts.unsent(one) else None)
 
     async def _begin(self, one: OpenAnchor, anchors: Sequence[OpenAnchor]) -> Progress:
         if any(other.work.number > one.work.number for other in anchors):
-            return self._progress(one, None, "a newer head is anchored and covers this one")
+            return self._progress(one, one.work.state, "a newer head is anchored and covers this one")
         waiting = [
             other
             for other in anchors
             if other.attempts and all(self._chain.find(a.txid) is None for a in other.attempts)
         ]
         if len(waiting) >= self._settings.unconfirmed:
-            return self._progress(one, None, f"{len(waiting)} earlier anchors are in no block yet")
+            return self._progress(one, one.work.state, f"{len(waiting)} earlier anchors are in no block yet")
+        cause = await self._told(self._attempts.begin(one, anchors, time.time()))
+        if not one.attempts:
+            return self._progress(one, one.work.state, cause)
+        return self._progress(one, State.SUBMITTED, cause, again_s=0)
+
+    async def _told(self, step: Coroutine[None, None, str]) -> str:
+        """What a step came to. A refusal by the desk concerns its anchor: what else is under way goes on."""
         try:
-            cause = await self._attempts.begin(one, anchors, time.time())
+            return await step
         except LedgerUnavailable:
             raise
         except CinnabarError as error:
-            # The desk's refusal concerns this anchor; what is under way goes on.
-            return self._progress(one, None, str(error))
-        return self._progress(
-            one, State.SUBMITTED if one.attempts else None, cause, again_s=0 if one.attempts else None
-        )
+            return str(error)
 
     async def _stands(self, one: OpenAnchor, txid: bytes, height: int) -> Progress:
         attempt = next(attempt for attempt in one.attempts if attempt.txid == txid)

@@ -245,7 +245,8 @@ async function checkTrustedCard(found, encoded, draft, context, provenAt) {
     text(`Made with the private key of “${certificate.name}”.`, `由“${certificate.name}”的私钥作出。`),
     text(`Not made with the private key of “${certificate.name}”.`, `不是由“${certificate.name}”的私钥作出。`),
   );
-  const moment = { time: provenAt ?? context.now, claimed: false, proven: provenAt };
+  checkStrength(found, text("The card's signature", "卡片的签名"), signerUses(signer, certificate), provenAt, context);
+  const moment = { time: provenAt ?? context.now, claimed: false, proven: provenAt, relied: provenAt };
   await checkChain(found, who, certificate, pool, "seal", moment, context);
   return certificate.name;
 }

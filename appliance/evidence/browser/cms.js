@@ -66,9 +66,12 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
 // What a signer's signature relies on: key, digests of what was signed and of the attributes, and the digest that binds the
 // certificate.
 function signerUses(signer, certificate) {
-  const ess = members(members(members(signer.attributes.get(SIGNING_CERTIFICATE_V2))[0])[0]);
-  const bound = ess[0]?.tag === 0x30 ? hashOf(ess[0]) : "SHA-256";
-  const uses = [...usesOf(certificate.spki, signer.algorithm, signer.hash), { name: NAMES[signer.hash] }, { name: NAMES[bound] }];
+  const uses = [...usesOf(certificate.spki, signer.algorithm, signer.hash), { name: NAMES[signer.hash] }];
+  const named = signer.attributes.get(SIGNING_CERTIFICATE_V2);
+  if (named) {
+    const ess = members(members(members(named)[0])[0]);
+    uses.push({ name: NAMES[ess[0]?.tag === 0x30 ? hashOf(ess[0]) : "SHA-256"] });
+  }
   return uses.filter((one, place) => uses.findIndex((other) => other.name === one.name) === place);
 }
 
@@ -218,7 +221,7 @@ async function findToken(findings, signer, seal, evidenceRecord) {
 }
 
 // A seal over a manifest and its time-stamp; who made it is judged by `checkSealer`, once it is known what else dates it.
-// `archived`: by when records over the file show it, with its manifest; null: they do not.
+// `archived`: by when records over the file show it, with its manifest: { trusted, outside }.
 async function checkSeal(findings, encoded, manifest, context, evidenceRecord, archived) {
   const signedData = readSignedData(encoded);
   if (signedData.content !== null || signedData.signers.length !== 1) throw malformed();
@@ -232,10 +235,10 @@ async function checkSeal(findings, encoded, manifest, context, evidenceRecord, a
   if (!stamping) return found;
   const stamped = new Findings();
   try {
-    const shown = archived?.until ?? null;
+    const shown = archived.trusted?.until ?? null;
     const imprint = HASHES[imprintId(stamping.token)];
     if (imprint) checkStrength(stamped, text("The time-stamp's digest", "时间戳的摘要"), [{ name: NAMES[imprint] }], shown, context);
-    const stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context, { shown });
+    const stamp = await checkStamp(stamped, STAMP, stamping.token, stamping.digestOf, context, { shown, proven: archived.outside?.until ?? null });
     if (stamped.indication === "TOTAL-PASSED") found.stamp = stamp;
   } catch (error) {
     const outcome = error instanceof Unable ? "undecided" : "failed";

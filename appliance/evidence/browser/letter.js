@@ -237,7 +237,7 @@ async function checkSealed(findings, layout, tail, event, context, kind, archive
   let record = null;
   let times = [];
   try {
-    seal = await checkSeal(ofSeal, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord), shown.trusted);
+    seal = await checkSeal(ofSeal, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord), shown);
     try {
       record = await checkRecord(ofRecord, layout, tail, event, seal, context, kind);
     } catch (error) {

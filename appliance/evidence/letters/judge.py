@@ -80,10 +80,11 @@ class JudgedLetter:
 
 def judge_letter(
     content: bytes, context: Context, accepted: frozenset[str], kinds: Sequence[LoadedKind] = (),
-    set_page: SetPage | None = None,
+    set_page: SetPage | None = None, archived: Archived | None = None,
 ) -> JudgedLetter:  # fmt: skip
     """Judge a file. `accepted`: the classes of time that count; `kinds`: files of kinds that the file may lack, for
-    titles and pages; `set_page`: sets pages again, None: they are not compared."""
+    titles and pages; `set_page`: sets pages again, None: they are not compared; `archived`: what files beside it show
+    of all of it."""
     judged = JudgedLetter()
     journal = Journal()
     judged.parts.append(("evidence of a letter", journal))
@@ -120,8 +121,9 @@ def judge_letter(
         )
     journal.complete()
     context = _with_helpers(context, layout)
-    archived = judge_renewals(layout.renewals, layout.entries, context, accepted, judged.parts)
-    if layout.renewals:
+    archived = archived or Archived()
+    judge_renewals(layout.renewals, layout.entries, context, accepted, judged.parts, archived)
+    if archived.tells:
         context = replace(context, lists=_shown_lists(context.lists, layout, archived))
     _Work(judged, layout, line, context, accepted, kinds, set_page, archived).judge()
     return judged

@@ -42,17 +42,26 @@ class Renewed:
 class Archived:
     """By when entries are shown to have existed."""
 
+    all_trusted: Shown | None = None
+    """By when all of the file is, by stamps and records beside it, of anyone whom the trust bundle believes."""
+    all_outside: Shown | None = None
+    """The same by parties other than the box, of an accepted class."""
     _trusted: dict[str, Shown] = field(default_factory=dict)
     _outside: dict[str, Shown] = field(default_factory=dict)
     facts: list[RenewalFact] = field(default_factory=list)
 
     def trusted(self, names: Iterable[str]) -> Shown | None:
         """By when all of these are shown, by anyone whom the trust bundle believes."""
-        return _last(self._trusted, names)
+        return _last(self._trusted, names, self.all_trusted)
 
     def outside(self, names: Iterable[str]) -> Shown | None:
         """The same by parties other than the box, of an accepted class."""
-        return _last(self._outside, names)
+        return _last(self._outside, names, self.all_outside)
+
+    @property
+    def tells(self) -> bool:
+        """Whether anything is shown."""
+        return bool(self._trusted) or self.all_trusted is not None
 
     def keep(self, names: Iterable[str], stamps: Sequence[JudgedStamp], accepted: frozenset[str]) -> None:
         """Enter what a renewal's time-stamps show; all of them hold."""
@@ -69,8 +78,8 @@ class Archived:
                 found[name] = min(first, found.get(name, first), key=_time)
 
 
-def _last(found: Mapping[str, Shown], names: Iterable[str]) -> Shown | None:
-    times = [found.get(name) for name in names]
+def _last(found: Mapping[str, Shown], names: Iterable[str], whole: Shown | None) -> Shown | None:
+    times = [min((one for one in (found.get(name), whole) if one), key=_time, default=None) for name in names]
     known = [one for one in times if one is not None]
     return max(known, key=_time) if known and len(known) == len(times) else None
 
@@ -121,10 +130,10 @@ def read_renewals(entries: Mapping[str, bytes], journal: Journal) -> list[Renewe
 
 def judge_renewals(
     renewals: Sequence[Renewed], entries: Mapping[str, bytes], context: Context, accepted: frozenset[str],
-    parts: list[tuple[str, Journal]],
-) -> Archived:  # fmt: skip
-    """Judge them, the newest first. `accepted`: the classes of time that count; enters a part for each in `parts`."""
-    archived = Archived()
+    parts: list[tuple[str, Journal]], archived: Archived,
+) -> None:  # fmt: skip
+    """Judge them, the newest first. `accepted`: the classes of time that count. Enters a part for each in `parts`, and
+    what they show in `archived`."""
     digests: dict[tuple[str, str], bytes] = {}
 
     def digest_of(name: str, hash_name: str) -> bytes:
@@ -183,7 +192,6 @@ def judge_renewals(
     archived.facts += [
         _fact(one, first.get(one.number), journal) for one, (_, journal) in zip(renewals, judged, strict=True)
     ]
-    return archived
 
 
 def _fact(one: Renewed, first: JudgedStamp | None, journal: Journal) -> RenewalFact:

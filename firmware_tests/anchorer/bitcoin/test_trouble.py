@@ -14,6 +14,7 @@ from appliance.anchorer.bitcoin.chain import OtherChain
 from appliance.anchorer.ledger import LedgerUnavailable
 from appliance.anchors import State
 from appliance.anchors.bitcoin.encoding import shown
+from appliance.log.ledgers import RequestRefused
 from firmware_tests.anchorer.bitcoin.stage import REGTEST, Stage, anchors_in
 from firmware_tests.others.litecoin import LitecoinNode
 
@@ -131,6 +132,46 @@ def test_a_coin_that_somebody_else_spends_is_given_up_only_when_that_is_final(
     stage.until(lambda: stage.state(number) is State.FINAL, node.mine)
     assert len(stage.desk.signed) == 2
     assert once(node, stage)
+
+
+def test_an_account_whose_only_coin_was_spent_elsewhere_waits_to_be_paid(
+    node: LitecoinNode, make: Callable[..., Stage]
+) -> None:
+    """The other transaction leaves too little change for another anchor."""
+    stage, thief = make(node, least_change=100_000_000), make(node)
+    node.pay(stage.address, ("1.000005",))
+    node.mine(3)
+    number = stage.due()
+    stage.step()
+    theft = thief.due(1_000)
+    thief.step()
+    thief.step()
+    thief.until(lambda: thief.state(theft) is State.FINAL, lambda: (node.mine(), stage.step()))
+    stage.until(lambda: "has no coins" in stage.told[number][-1][1], node.mine)
+    stage.step()
+    assert stage.state(number) is State.SUBMITTED  # it was, so it is not due again
+    node.pay(stage.address, ("2",))
+    stage.until(lambda: stage.state(number) is State.FINAL, node.mine)
+    assert once(node, stage)
+
+
+def test_what_the_desk_refuses_keeps_nothing_else_from_becoming_final(
+    node: LitecoinNode, make: Callable[..., Stage]
+) -> None:
+    stage = make(node)
+    node.pay(stage.address, ("1", "1"))
+    node.mine(3)
+    first = stage.due()
+    stage.until(lambda: stage.state(first) is State.MINED, node.mine)
+    second = stage.due()
+
+    async def refuses(_: object) -> bytes:
+        raise RequestRefused("enough for this hour")
+
+    stage.desk.sign = refuses  # type: ignore[method-assign]
+    stage.until(lambda: stage.state(first) is State.FINAL, node.mine)
+    assert stage.work[second].state is None
+    assert stage.told[second][-1] == (None, "enough for this hour")
 
 
 def test_a_transaction_that_stays_behind_is_replaced_with_a_higher_fee(

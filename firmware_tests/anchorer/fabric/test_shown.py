@@ -85,6 +85,9 @@ def test_a_certification_request_is_printed(site: Site) -> None:
     request = x509.load_pem_x509_csr(ran.output.encode())
     assert request.is_signature_valid
     assert request.public_key() == site.network.client.certificate.public_key()
+    account = CliRunner().invoke(anchor_group, ["account", LEDGER, "--home", str(site.home)])
+    assert account.exit_code == 1
+    assert "cinnabar anchor request" in account.output
     refused = CliRunner().invoke(anchor_group, ["request", "other", "--name", "x", "--home", str(site.home)])
     assert refused.exit_code == 1
     assert "no ledger 'other' has an account" in refused.output

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from appliance.anchors.evm import rlp
 from appliance.anchors.evm.errors import MalformedChainData
 from appliance.anchors.evm.keccak import keccak256
-from appliance.anchors.evm.trie import EMPTY_ROOT, MAXIMUM_PROOF_NODES, NotInTrie, Trie, index_key, prove
+from appliance.anchors.evm.trie import (
+    EMPTY_ROOT,
+    MAXIMUM_NODE_BYTES,
+    MAXIMUM_PROOF_NODES,
+    NotInTrie,
+    Trie,
+    index_key,
+    prove,
+)
 from firmware_tests.others.npm import node
 
 # Of github.com/ethereum/tests, TrieTests/trietest.json, what is left once the deletions in it are done.
@@ -122,7 +130,8 @@ HOSTILE = {
     "a path with a flag that is none": extension("4180", b"value"),
     "a path whose padding is not zero": extension("2180", b"value"),
     "a path of no bytes": extension("", b"value"),
-    "three items": rlp.encode([b"\x20", b"value", b""]),
+    "three items": rlp.encode([b"\x20\x80", b"value", b""]),
+    "one item": rlp.encode([b"\x20\x80"]),
     "a branch of sixteen": rlp.encode([b""] * 16),
     "a branch whose value is a list": rlp.encode([b""] * 8 + [[b"\x20", [b"value"]]] + [b""] * 8),
     "a node in place that is longer than a hash": rlp.encode([b""] * 8 + [[b"\x30", b"v" * 40]] + [b""] * 8),
@@ -138,9 +147,51 @@ def test_nodes_that_no_trie_has(encoded: bytes) -> None:
         prove(keccak256(encoded), b"\x80", [encoded])
 
 
+def test_an_extension_is_followed_along_its_own_path_alone() -> None:
+    trie = Trie({b"\x12\x34": bytes(40), b"\x12\x56": bytes([1]) * 40})
+    proof = trie.proof(b"\x12\x34")
+    assert prove(trie.root, b"\x12\x34", proof) == bytes(40)
+    for key in (b"\x13\x34", b"\x92\x34", b"\x12", b"\x34"):
+        with pytest.raises(NotInTrie):
+            prove(trie.root, key, proof)
+
+
+def test_an_extension_of_no_length_is_none() -> None:
+    leaf = extension("2080", b"v" * 40)
+    above = extension("00", keccak256(leaf))
+    with pytest.raises(NotInTrie, match="another way"):
+        prove(keccak256(above), b"\x80", [above, leaf])
+
+
+@pytest.mark.parametrize(("size", "holds"), [(31, True), (32, False)])
+def test_a_node_stands_in_place_only_where_it_is_shorter_than_a_hash(size: int, holds: bool) -> None:
+    value = b"v" * (size - 3)
+    leaf: list[rlp.Encodable] = [b"\x30", value]
+    assert len(rlp.encode(leaf)) == size
+    branch = rlp.encode([b""] * 8 + [leaf] + [b""] * 8)
+    if holds:
+        assert prove(keccak256(branch), b"\x80", [branch]) == value
+    else:
+        with pytest.raises(NotInTrie, match="inside another"):
+            prove(keccak256(branch), b"\x80", [branch])
+
+
+def test_a_trie_has_no_empty_values_and_proofs_of_its_own_keys_alone() -> None:
+    with pytest.raises(ValueError, match="not there"):
+        Trie({b"key": b""})
+    with pytest.raises(KeyError):
+        Trie({b"key": b"value"}).proof(b"other")
+
+
 def test_a_proof_of_very_many_nodes_is_not_looked_at() -> None:
     with pytest.raises(NotInTrie, match="nodes, at most"):
         prove(bytes(32), b"\x80", [b""] * (MAXIMUM_PROOF_NODES + 1))
+
+
+def test_a_very_large_node_is_not_hashed() -> None:
+    large = rlp.encode([b"\x20\x80", bytes(MAXIMUM_NODE_BYTES)])
+    with pytest.raises(NotInTrie, match="bytes, at most"):
+        prove(keccak256(large), b"\x80", [large])
 
 
 def test_another_library_makes_the_same_roots_and_takes_our_proofs_and_we_take_its(tmp_path: Path) -> None:

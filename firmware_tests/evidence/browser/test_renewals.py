@@ -18,8 +18,9 @@ from appliance.asic import read_container, write_container
 from appliance.asic.names import renewal_names
 from appliance.evidence import Indication, read_bundle
 from appliance.evidence.bundle import AlgorithmEnd
+from appliance.evidence.letters import LetterFacts
 from appliance.evidence_records import hash_tree_renewal, time_stamp_renewal
-from firmware_tests.evidence.browser.test_agreement import JUDGE, page
+from firmware_tests.evidence.browser.test_agreement import CARD, JUDGE, TEXT, approved, by_card, card_credential, page
 from firmware_tests.evidence.letters import Office, check, evidence, letter_of_a_file, plain_letter, story, surroundings
 from firmware_tests.evidence.material import DAY, T0, World, certify, crl, microseconds, time_stamper
 from firmware_tests.evidence.renewing import NOW, YEAR, until
@@ -122,6 +123,13 @@ TABLE: Final[dict[str, Row]] = {
     "before the events, by its word": Row(UNDECIDED, lambda: renewed(bare(), T0 - DAY)),
     "to come": Row(UNDECIDED, lambda: renewed(bare(), NOW + DAY)),
     "of a unit that was compromised later": Row(UNDECIDED, bare, (), tainted),
+    "of a unit that was compromised later, renewed by another party": Row(PASSED, once, (), tainted),
+    "of a unit that was compromised later, renewed by another party after that": Row(
+        UNDECIDED, lambda: renewed(bare(), T0 + 2 * YEAR + DAY), (), tainted
+    ),
+    "stamped together, by a unit that was compromised later, renewed by another party": Row(
+        PASSED, lambda: renewed(evidence(letter_of_a_file()), T0 + YEAR), (), tainted
+    ),
     **{f"refuted: {name}": Row(FAILED, lambda change=change: altered(change)) for name, change in REFUTED.items()},
 }
 """Renewals under SHA-3 and SM3 are not in it: no browser has these."""
@@ -140,6 +148,20 @@ def test_both_say_the_same(page: Page, name: str) -> None:
     existed = report.files[0].existed_no_later_than
     if row.expected is PASSED:
         assert said["existed"] == (None if existed is None else existed.time_us // 1000)
+
+
+@pytest.mark.parametrize("ended", [T0 - DAY, T0 + 2 * YEAR])
+def test_approvals_by_cards_are_held_to_ended_algorithms_in_both(page: Page, ended: datetime) -> None:
+    content = renewed(approved(by_card(CARD, TEXT), credentials=[card_credential(CARD)]), T0 + YEAR)
+    files = later().world.bundle_files(algorithms=[until(ended, "ecdsa", 300)])
+    report = check(content, trust=read_bundle(files, None), now=NOW)
+    encoded = {name: base64.b64encode(one).decode() for name, one in files.items()}
+    said = page.evaluate(JUDGE, [encoded, base64.b64encode(content).decode(), microseconds(NOW) // 1000])
+    letter = report.files[0].letter
+    assert isinstance(letter, LetterFacts)
+    expected = PASSED if ended > T0 else UNDECIDED
+    assert ([one.indication for one in letter.events[0].approvals], said["approvals"]) == ([expected], [expected.value])
+    assert (report.indication.value, said["indication"]) == (expected.value, expected.value)
 
 
 @pytest.mark.parametrize("name", ["sha3-512", "sm3"])
