@@ -123,4 +123,5 @@ def _proof(log: HostedLog, stored: StoredRecord) -> InclusionProof | None:
         hashes=[node.hex() for node in proof.path],
         checkpoint=proof.checkpoint.decode(),
         tlog_proof=file.decode(),
+        cosigned=log.cosigned.covering(stored.index + 1) is not None if log.witnessed else None,
     )

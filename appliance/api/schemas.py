@@ -246,6 +246,8 @@ class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
     record, with their cosignatures, where there is one; else the latest."""
     tlog_proof: str
     """All of this as one C2SP tlog-proof file."""
+    cosigned: bool | None = None
+    """Whether witnesses cosigned the head, as many as the log asks for; null where it has none."""
 
 
 class BoxOpening(msgspec.Struct, frozen=True, kw_only=True):
@@ -289,6 +291,11 @@ class RecordAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Null until the log has integrated the record, a second or so."""
     box_proof: BoxProof | None = None
     """Null until the box's own log has its next leaf over all tenants, a minute or so."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether it has its proof, under a cosigned head where the log has witnesses."""
+        return self.proof is not None and self.proof.cosigned is not False
 
 
 class KeyHealth(msgspec.Struct, frozen=True, kw_only=True):

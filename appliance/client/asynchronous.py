@@ -116,7 +116,7 @@ class AsyncClient:
         deadline = asyncio.get_running_loop().time() + wait_for_proof_s
         while True:
             answer = await self.send(calls.record(record_id))
-            if answer.proof is not None or asyncio.get_running_loop().time() >= deadline:
+            if answer.proved or asyncio.get_running_loop().time() >= deadline:
                 return answer
             await asyncio.sleep(0.1)
 

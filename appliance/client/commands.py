@@ -15,7 +15,7 @@ from appliance.client.options import as_given, connection_options, id_of
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from appliance.api.schemas import DigestName
+    from appliance.api.schemas import DigestName, RecordAnswer
     from appliance.client.synchronous import Client
 
 _FILES = click.argument(
@@ -93,13 +93,16 @@ def _record(client: Client, record_id: str, target: Path, wait_s: float) -> None
         client.record(record_id, wait_for_proof_s=wait_s)
     content = client.record_file(record_id)
     _write(target, content)
-    if msgspec.json.decode(content, type=RecordAnswer).proof is None:
-        _no_proof_yet(record_id, target.parent, wait_s)
+    _tell_what_lacks(msgspec.json.decode(content, type=RecordAnswer), target.parent, wait_s)
 
 
-def _no_proof_yet(record_id: str, directory: Path, wait_s: float) -> None:
-    again = " ".join(["cinnabar record", record_id, "--output", shlex.quote(str(directory)), *as_given()])
-    click.echo(f"no proof yet within {wait_s:g} s; fetch it later: {again}", err=True)
+def _tell_what_lacks(answer: RecordAnswer, directory: Path, wait_s: float) -> None:
+    """Where a record was written without its whole proof."""
+    if answer.proved:
+        return
+    again = " ".join(["cinnabar record", answer.record, "--output", shlex.quote(str(directory)), *as_given()])
+    what = "no proof yet" if answer.proof is None else "witnesses have not cosigned the proof's head yet"
+    click.echo(f"{what} within {wait_s:g} s; fetch it later: {again}", err=True)
 
 
 _WITH_RECORD = click.option(
@@ -111,7 +114,7 @@ _WAIT = click.option(
     type=click.FloatRange(0),
     default=5.0,
     show_default=True,
-    help="Seconds to wait for the record's proof: the log is signed about once a second.",
+    help="Seconds to wait for the record's proof: the log is signed, and cosigned, about once a second.",
 )
 
 
@@ -374,8 +377,7 @@ def record(client: Client, record_id: str, output: Path | None, wait_s: float) -
         _write(_beside(Path(record_id), output, suffix), answer.artifact)
     if answer.proof is not None:
         _write(_beside(Path(record_id), output, ".tlog-proof"), answer.proof.tlog_proof.encode())
-    else:
-        _no_proof_yet(record_id, output, wait_s)
+    _tell_what_lacks(answer, output, wait_s)
 
 
 @click.command("job")

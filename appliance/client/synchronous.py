@@ -110,11 +110,12 @@ class Client:
     job = sends(calls.job)
 
     def record(self, record_id: str, *, wait_for_proof_s: float = 0.0) -> schemas.RecordAnswer:
-        """A record of this tenant; with `wait_for_proof_s`, asked again until the log has it or that time is over."""
+        """A record of this tenant; with `wait_for_proof_s`, asked again until the log has it, cosigned where it has
+        witnesses, or that time is over."""
         deadline = time.monotonic() + wait_for_proof_s
         while True:
             answer = self.send(calls.record(record_id))
-            if answer.proof is not None or time.monotonic() >= deadline:
+            if answer.proved or time.monotonic() >= deadline:
                 return answer
             time.sleep(0.1)
 
