@@ -70,7 +70,8 @@ class Demo:
         self._title("Three witnesses", "other institutions, who cosign a log's heads only while the log merely grows")
         witnesses = outside.make_witnesses()
         self._title("A rehearsal box", "tokens, keys, CAs, logs and one application, made on SoftHSM")
-        self._cinnabar("provision", "--home", self._shown(self.home.root), *witnesses, "--account", ACCOUNT)
+        outside_of_it = (*witnesses, "--witness-quorum", "3", "--account", ACCOUNT)
+        self._cinnabar("provision", "--home", self._shown(self.home.root), *outside_of_it)
         outside.start_witnesses()
         self._title(
             "Two chains that the box does not run",
@@ -93,7 +94,7 @@ class Demo:
             self._title(
                 "On the ledgers", "one transaction with 32 bytes commits to every record of every tenant of the box"
             )
-            outside.wait_until_final()
+            outside.anchor(living.kept["bond.asice"])
             living.keep_evidence()
         except BaseException:
             box.send_signal(signal.SIGINT)

@@ -111,7 +111,7 @@ class _Printer:
             _line(self._console, f"    {number_of(one, letter)}  {one.at}  {event}  {state}{move}")
 
         for ledger in letter.ledgers:
-            shown = f"  {ledger.existed_no_later_than}  {self._word(ledger.by)}" if ledger.by else ""
+            shown = f"  {ledger.existed_no_later_than}  {self._word(ledger.by.replace('_', ' '))}" if ledger.by else ""
             name = self._text("{0}: ", self._text("Ledger"))
             _line(self._console, f"  {name}{ledger.ledger}  {self._text(ledger.strength)}{shown}")
 

@@ -164,7 +164,7 @@ class _Teller:
             rows = [
                 [
                     one.ledger, f"{self._say(one.strength)}{': ' if one.reason else ''}{one.reason}",
-                    self._word(one.by), self._word(one.place), one.time, one.existed_no_later_than,
+                    self._word(one.by.replace("_", " ")), self._word(one.place), one.time, one.existed_no_later_than,
                 ]
                 for one in letter.ledgers
             ]  # fmt: skip
@@ -173,7 +173,14 @@ class _Teller:
             yield self._heading("Renewals")
             head = [self._say(one) for one in ("Number", "Hash", "Entries", "Time", "Said by", "Verdict")]
             rows = [
-                [str(one.number), one.hash, str(one.entries), one.time, self._word(one.by), one.indication.value]
+                [
+                    str(one.number),
+                    one.hash,
+                    str(one.entries),
+                    one.time,
+                    self._word(one.by.replace("_", " ")),
+                    one.indication.value,
+                ]
                 for one in letter.renewals
             ]
             yield Block(form="table", rows=[head, *rows])

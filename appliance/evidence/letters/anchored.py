@@ -135,12 +135,13 @@ def _in_ledger(
         reason = f"{error.reason}: {escape(str(error))}"
         journal.refuse("ledger", _sub_indication(error), f"The receipt of {named} is refused, {reason}.")
         return msgspec.structs.replace(fact, strength="refused", reason=reason), None
+    by = str(judgement.by).replace("_", " ")
     words = f"{escape(judgement.place)}, at {spoken(judgement.time_us)}; the head existed no later than "
     words += f"{spoken(judgement.no_later_us)}"
     if judgement.strength is Strength.PROVEN:
-        journal.passed("ledger", f"It is proven that {named} holds the head ({judgement.by}): {words}.")
+        journal.passed("ledger", f"It is proven that {named} holds the head ({by}): {words}.")
     else:
-        text = f"It is attested, not proven, that {named} holds the head ({judgement.by}): {words}."
+        text = f"It is attested, not proven, that {named} holds the head ({by}): {words}."
         journal.note("ledger", text)
     for one in judgement.notes:
         journal.note("ledger", escape(one))
