@@ -173,14 +173,7 @@ class _Teller:
             yield self._heading("Renewals")
             head = [self._say(one) for one in ("Number", "Hash", "Entries", "Time", "Said by", "Verdict")]
             rows = [
-                [
-                    str(one.number),
-                    one.hash,
-                    str(one.entries),
-                    one.time,
-                    self._word(one.by.replace("_", " ")),
-                    one.indication.value,
-                ]
+                [str(one.number), one.hash, str(one.entries), one.time, self._word(one.by), one.indication.value]
                 for one in letter.renewals
             ]
             yield Block(form="table", rows=[head, *rows])
