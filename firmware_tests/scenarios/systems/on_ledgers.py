@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import rfc8785
 from Crypto.Hash import keccak
 
 from appliance.anchorer.client import AnchorerClient
@@ -75,19 +76,26 @@ class Kept:
         return self._with(ledger, name, entry)
 
     def with_receipt_changed(self, ledger: str, member: str) -> bytes:
-        """The file with one digit of a member of the receipt's proof another one."""
+        """The file with one digit of a part of the receipt's proof another one; of the last node where it is a trie's."""
         name, entry = self.anchor(ledger)
-        value = self.receipt(ledger)["proof"][member]
-        middle = len(value) // 2
-        changed = value[:middle] + ("0" if value[middle] != "0" else "1") + value[middle + 1 :]
-        assert entry.count(value.encode()) == 1
-        return self._with(ledger, name, entry.replace(value.encode(), changed.encode()))
+        said = json.loads(entry)
+        proof = said["receipt"]["proof"]
+        if isinstance(proof[member], list):
+            proof[member][-1] = _changed(proof[member][-1])
+        else:
+            proof[member] = _changed(proof[member])
+        return self._with(ledger, name, rfc8785.dumps(said))
 
     def _with(self, ledger: str, name: str, entry: bytes) -> bytes:
         entries = read_container(self.file)
         return write_container(
             (name, entry) if _is_anchor(old, ledger) else (old, content) for old, content in entries.items()
         )
+
+
+def _changed(digits: str) -> str:
+    middle = len(digits) // 2
+    return digits[:middle] + ("0" if digits[middle] != "0" else "1") + digits[middle + 1 :]
 
 
 def _is_anchor(name: str, ledger: str) -> bool:

@@ -226,8 +226,8 @@ def split_voucher(house: House) -> Steps:
     client = house.platform
     letter = issued(client, client, "800000.00")
     second = firm("二级供应商锻造厂")
-    part = client.letter_event(letter, "transfer", data=parts(("500000.00", second))).parts[0]
     yield client, letter, {}
+    part = client.letter_event(letter, "transfer", data=parts(("500000.00", second))).parts[0]
     yield client, part, {"holder": second["name"]}
 
 
@@ -265,6 +265,26 @@ STORIES: dict[str, Story] = {
 def deposits(open_directory: Path, tmp_path_factory: pytest.TempPathFactory, office: Office) -> Deposits:
     """Every story told; the box and both chains have stopped."""
     return deposited(open_directory, tmp_path_factory.mktemp("chains"), office, STORIES)
+
+
+def test_a8_a_ledger_s_certificate(deposits: Deposits, tmp_path: Path) -> None:
+    (kept, other), reader = deposits.steps["A8"], deposits.reader(tmp_path)
+
+    with shows(
+        "A8", "K3", "An outside chain is proven to hold it, by transaction, block and its time, offline, without a node"
+    ):
+        told = reader.shown(kept, CONSORTIUM)
+        assert (told.height > 0, len(told.transaction), len(told.block)) == (True, 66, 66)
+
+    with shows("A8", "K3", "An altered inclusion proof, an altered transaction or another letter's anchor is refused"):
+        for member in ("transaction", "transaction_proof", "receipt_proof"):
+            assert reader.judged(kept.with_receipt_changed(CONSORTIUM, member)) != "TOTAL-PASSED", member
+        assert reader.judged(kept.with_anchor_of(other, CONSORTIUM)) == "TOTAL-FAILED"
+
+    with shows("A8", "K3", "A chain with another beginning, or sealed by others than those trusted, proves nothing"):
+        assert reader.refused(kept, CONSORTIUM, genesis="00" * 32) == "wrong_genesis"
+        others = {**reader.rules(CONSORTIUM)["consensus"], "sets": [{"addresses": ["ab" * 20], "from_block": 0}]}
+        assert reader.refused(kept, CONSORTIUM, consensus=others) == "foreign_seal"
 
 
 def test_c14_on_two_chains(deposits: Deposits, tmp_path: Path) -> None:
@@ -334,6 +354,27 @@ def test_a2_each_step_on_a_ledger(deposits: Deposits, tmp_path: Path) -> None:
         assert reader.judged(granted.with_anchor_of(applied, CONSORTIUM)) == "TOTAL-FAILED"
 
 
+def test_c9_batches_on_a_ledger(deposits: Deposits, tmp_path: Path) -> None:
+    (kept,), reader = deposits.steps["C9"], deposits.reader(tmp_path)
+
+    with shows("C9", "K3", "The batch's digest is on an outside chain; readings changed by one are another batch"):
+        assert reader.proven(kept, CONSORTIUM)
+        readings = kept.facts["readings"]
+        assert digest(readings).encode() in kept.file
+        assert digest(readings[:-3] + b"0kg").encode() not in kept.file
+        assert reader.judged(kept.with_receipt_changed(CONSORTIUM, "transaction")) != "TOTAL-PASSED"
+
+
+def test_c17_the_tape_s_root_on_a_ledger(deposits: Deposits, tmp_path: Path) -> None:
+    (kept,), reader = deposits.steps["C17"], deposits.reader(tmp_path)
+
+    with shows("C17", "K3", "The tape's root is on two outside chains, at the times of their blocks; altered, on none"):
+        assert reader.proven(kept, *LEDGERS)
+        assert kept.facts["root"].encode() in kept.file
+        for ledger in LEDGERS:
+            assert reader.judged(kept.with_receipt_changed(ledger, "receipt_proof")) != "TOTAL-PASSED"
+
+
 def test_c21_the_administration_s_and_the_bank_s_chain(deposits: Deposits, tmp_path: Path) -> None:
     (approval, payment), reader = deposits.steps["C21"], deposits.reader(tmp_path)
 
@@ -358,6 +399,17 @@ def test_c5_contracts_on_a_ledger(deposits: Deposits, tmp_path: Path) -> None:
         assert reader.shown(half, CONSORTIUM).height < reader.shown(signed, CONSORTIUM).height
         assert signed.facts["document"].encode() in signed.file
         assert reader.judged(signed.with_anchor_of(half, CONSORTIUM)) == "TOTAL-FAILED"
+
+
+def test_c1_vouchers_on_a_ledger(deposits: Deposits, tmp_path: Path) -> None:
+    (whole, part), reader = deposits.steps["C1"], deposits.reader(tmp_path)
+
+    with shows("C1", "K3", "Voucher and part are each proven on an outside chain, which tells nothing of its holder"):
+        assert reader.proven(whole, CONSORTIUM)
+        assert reader.proven(part, CONSORTIUM)
+        holder = part.facts["holder"].encode()
+        assert holder.hex() not in part.receipt(CONSORTIUM)["proof"]["transaction"]
+        assert reader.judged(part.with_anchor_of(whole, CONSORTIUM)) == "TOTAL-FAILED"
 
 
 def test_c13_authorisation_on_a_consortium_s_ledger(deposits: Deposits, tmp_path: Path) -> None:
