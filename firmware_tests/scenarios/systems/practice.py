@@ -213,15 +213,16 @@ class Offline:
     def __init__(self, trust: Path, directory: Path) -> None:
         self._trust, self._directory = trust, directory
 
-    def verify(self, *files: bytes) -> dict[str, Any]:
-        """The report on the files together."""
+    def verify(self, *files: bytes, ledgers: Sequence[Path] = ()) -> dict[str, Any]:
+        """The report on the files together. `ledgers`: profiles that go before the trust bundle's."""
         paths = []
         for place, content in enumerate(files):
             path = self._directory / f"{place}-{hashlib.sha256(content).hexdigest()[:8]}"
             path.write_bytes(content)
             paths.append(str(path))
         state = str(self._directory / "state")
-        done = cinnabar("verify", *paths, "--trust", str(self._trust), "--state", state, "--json")
+        given = [f"--ledger={path}" for path in ledgers]
+        done = cinnabar("verify", *paths, "--trust", str(self._trust), "--state", state, "--json", *given)
         report: dict[str, Any] = json.loads(done.stdout)
         return report
 

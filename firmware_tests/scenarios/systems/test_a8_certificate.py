@@ -15,7 +15,6 @@ from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import not_yet, shows
 from firmware_tests.scenarios.systems.practice import Offline, day, firm, moment, number, printed, story, yuan
 
-not_yet("A8", "K3", "the certificate of an outside ledger (transaction, block, inclusion proof) comes with the anchors")
 not_yet("A8", "K19", "difficult to lose: a second box and its re-synchronisation come with the fleet")
 
 

@@ -17,7 +17,6 @@ from firmware_tests.scenarios.systems.practice import (
     refuses,
 )
 
-not_yet("C13", "K3", "authorisations on a consortium's ledger come with the anchors")
 not_yet("C13", "K14", "proofs about a fact without showing it (a range, a membership) come with the privacy proofs")
 
 

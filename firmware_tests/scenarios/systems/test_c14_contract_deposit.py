@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
@@ -21,8 +21,6 @@ from firmware_tests.scenarios.systems.practice import (
     story,
     yuan,
 )
-
-not_yet("C14", "K3", "deposits on the judicial chain, with its receipt, come with the anchors")
 
 
 def test_c14_deposited_step_by_step(platform: Client, office: Office, offline: Offline, tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from firmware_tests.scenarios.systems.practice import (
     yuan,
 )
 
-not_yet("C17", "K3", "the tape's root on an outside ledger comes with the anchors")
 not_yet("C17", "K17", "SM2, SM3 and SM4 come with the national suite")
 
 

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from appliance.client import Client
 from firmware_tests.running import RunningBox
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.members import Member
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.overseers import Overseer
@@ -25,8 +25,6 @@ from firmware_tests.scenarios.systems.practice import (
     story,
     yuan,
 )
-
-not_yet("C18", "K3", "transaction id, block hash and height of each step come with the anchors")
 
 
 def test_c18_syndicate_and_issue(

@@ -11,7 +11,6 @@ from firmware_tests.scenarios.systems.practice import Offline, firm, happened, r
 from firmware_tests.scenarios.systems.vouchers import issued, parts, total, voucher
 
 not_yet("C1", "K14", "zero-knowledge proofs that amounts balance without being shown come with the privacy proofs")
-not_yet("C1", "K3", "anchors of the vouchers on an outside ledger come with the anchors")
 
 
 def test_c1_split_over_tiers(

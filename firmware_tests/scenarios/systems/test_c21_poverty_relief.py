@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import firm, happened, number, refuses, story, yuan
 from firmware_tests.scenarios.systems.public_funds import LEVELS, allocation, contract, instruction
-
-not_yet("C21", "K3", "the administration's chain and the bank's chain as two outside ledgers come with the anchors")
 
 
 def test_c21_approval_joined_to_payment(platform: Client, office: Office) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.desks import SECOND_TIER
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import day, digest, firm, fresh, moment, number, refuses, yuan
 from firmware_tests.scenarios.systems.vouchers import parts, voucher
-
-not_yet("C5", "K3", "contracts on an outside ledger come with the anchors")
 
 
 def test_c5_order_promise_guarantor_loan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.client import Client
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
@@ -17,8 +17,6 @@ from firmware_tests.scenarios.systems.practice import (
     refuses,
     story,
 )
-
-not_yet("C7", "K3", "records on several chains come with the anchors; the other chain's reference is kept as text")
 
 
 def test_c7_verified_jointly_used_once(bank: Client, second_bank: Client, office: Office, offline: Offline) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from appliance.ceremonies.actions import HoldCertificate
 from appliance.client import Client
 from firmware_tests.mgmt_service.managed import ManagedBox
-from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.claims import shows
 from firmware_tests.scenarios.systems.members import Member
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
@@ -24,7 +24,6 @@ from firmware_tests.scenarios.systems.practice import (
     story,
 )
 
-not_yet("C9", "K3", "anchors of the batches on an outside ledger come with the anchors")
 
 
 def test_c9_telemetry_of_a_pledge(

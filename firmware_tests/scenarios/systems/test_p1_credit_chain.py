@@ -25,9 +25,6 @@ from firmware_tests.scenarios.systems.practice import (
 )
 from firmware_tests.scenarios.systems.terms import put_in_force
 
-not_yet(
-    "P1", "K3", "the hashes stand in each tenant's log; logging them on a consortium's ledger comes with the anchors"
-)
 not_yet("P1", "K15", "that an asker stands admitted is looked after by officers, who give roles; no question names it")
 not_yet("P1", "K14", "range and membership proofs over shared data come with the privacy proofs")
 
