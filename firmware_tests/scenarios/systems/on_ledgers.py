@@ -76,7 +76,7 @@ class Kept:
         return self._with(ledger, name, entry)
 
     def with_receipt_changed(self, ledger: str, member: str) -> bytes:
-        """The file with one digit of a part of the receipt's proof another one; of the last node where it is a trie's."""
+        """The file with one digit of a part of the receipt's proof changed; of a trie's, in its last node."""
         name, entry = self.anchor(ledger)
         said = json.loads(entry)
         proof = said["receipt"]["proof"]
