@@ -76,7 +76,7 @@ class Kept:
         return self._with(ledger, name, entry)
 
     def with_receipt_changed(self, ledger: str, member: str) -> bytes:
-        """The file with one digit of a part of the receipt's proof another one; of the last node where it is a trie's."""
+        """The file with one digit of a part of the receipt's proof another one; of a trie's proof in its last node."""
         name, entry = self.anchor(ledger)
         said = json.loads(entry)
         proof = said["receipt"]["proof"]
@@ -144,6 +144,14 @@ class Reader:
     def judged(self, file: bytes) -> str:
         """The verdict on a file."""
         return str(self._offline.verify(file)["indication"])
+
+    def cause(self, file: bytes, ledger: str) -> str:
+        """The reason for which a receipt in a file is refused."""
+        report = self._offline.verify(file)
+        assert report["indication"] == "INDETERMINATE"
+        fact = _fact(report, ledger)
+        assert fact["strength"] == "refused"
+        return str(fact["reason"]).partition(":")[0]
 
     def refused(self, kept: Kept, ledger: str, **rules: Any) -> str:
         """The reason for which the ledger's receipt is refused by a reader whose profile of it says so instead."""

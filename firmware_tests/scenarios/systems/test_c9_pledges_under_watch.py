@@ -25,7 +25,6 @@ from firmware_tests.scenarios.systems.practice import (
 )
 
 
-
 def test_c9_telemetry_of_a_pledge(
     bank: Client,
     second_bank: Client,
