@@ -189,11 +189,11 @@ async function catchUp(peer) {
   for (const raw of raws ?? []) await alone(() => chain.take(hexToBytes(raw)).catch(() => {}));
 }
 
-/** A signer in turn seals when the period is over; one out of turn waits a little longer, so that it comes second. */
+/** A signer in turn seals when the period is over; one out of turn waits for longer than a busy machine delays the other: two at once part the chain. */
 async function sealAtTimes() {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 50));
-    const due = (Number(chain.head.header.timestamp) + settings.period) * 1000 + (chain.inTurn ? 0 : 300 + Math.random() * 300);
+    const due = (Number(chain.head.header.timestamp) + settings.period) * 1000 + (chain.inTurn ? 0 : 1500 + Math.random() * 1500);
     if (!sealing || Date.now() < due || !chain.mayFollow) continue;
     const raw = await alone(async () => (Date.now() >= due && chain.mayFollow ? bytesToHex(await chain.seal()) : undefined)).catch(() => undefined);
     if (raw) for (const peer of peers) void tell(peer, 'peer_block', raw, own);

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class Kept:
         return self._with(ledger, name, entry)
 
     def with_receipt_changed(self, ledger: str, member: str) -> bytes:
-        """The file with one digit of a part of the receipt's proof changed; of a trie's, in its last node."""
+        """The file with one digit of a part of the receipt's proof another one; of a trie's proof in its last node."""
         name, entry = self.anchor(ledger)
         said = json.loads(entry)
         proof = said["receipt"]["proof"]
@@ -145,6 +145,14 @@ class Reader:
         """The verdict on a file."""
         return str(self._offline.verify(file)["indication"])
 
+    def cause(self, file: bytes, ledger: str) -> str:
+        """The reason for which a receipt in a file is refused."""
+        report = self._offline.verify(file)
+        assert report["indication"] == "INDETERMINATE"
+        fact = _fact(report, ledger)
+        assert fact["strength"] == "refused"
+        return str(fact["reason"]).partition(":")[0]
+
     def refused(self, kept: Kept, ledger: str, **rules: Any) -> str:
         """The reason for which the ledger's receipt is refused by a reader whose profile of it says so instead."""
         profile = self._deposits.profiles[ledger]
@@ -198,9 +206,7 @@ def deposited(directory: Path, chains_in: Path, office: Office, stories: Mapping
             place = chains_in / name
             place.mkdir()
             funded = [account_of(CLIQUE_KEY), "0x" + account.hex()]
-            chain = chains[name] = CliqueChain(
-                place, funded, chain_id=chain_id, by_itself=True, timestamp=int(time.time())
-            )
+            chain = chains[name] = CliqueChain(place, funded, chain_id=chain_id, timestamp=int(time.time()))
             profiles[name] = _connect(box.home.root, name, chain, account)
         made.start()
         with made.console() as console:
@@ -209,7 +215,9 @@ def deposited(directory: Path, chains_in: Path, office: Office, stories: Mapping
         wait_until(lambda: all((box.home.policies / tenant / FILE).exists() for tenant in TENANTS))
         with made.client("guarantor") as guarantor, made.client("bank") as bank, made.client("platform") as platform:
             house = House(guarantor, bank, platform, office)
-            steps = _run({row: story(house) for row, story in stories.items()}, box.home.anchorer_socket)
+            steps = _run(
+                {row: story(house) for row, story in stories.items()}, box.home.anchorer_socket, [*chains.values()]
+            )
         wait_until(lambda: set(LEDGERS) <= set(read_bundle(read_directory(box.home.trust), None).ledgers), 30)
         result = Deposits(box.home.trust, profiles, steps)
         for kept in (one for several in steps.values() for one in several):
@@ -223,7 +231,7 @@ def deposited(directory: Path, chains_in: Path, office: Office, stories: Mapping
         assert made.stop() == 0, box.said()
 
 
-def _run(stories: Mapping[str, Steps], anchorer: Path) -> dict[str, list[Kept]]:
+def _run(stories: Mapping[str, Steps], anchorer: Path, chains: Sequence[CliqueChain]) -> dict[str, list[Kept]]:
     """All stories a step at a time, so that one anchor serves all of them."""
     steps: dict[str, list[Kept]] = {row: [] for row in stories}
     going = dict(stories)
@@ -247,7 +255,9 @@ def _run(stories: Mapping[str, Steps], anchorer: Path) -> dict[str, list[Kept]]:
                     for ledger in desk.ledgers():
                         if not ledger.open:
                             desk.now(ledger.name)
-                time.sleep(0.5)
+                for chain in chains:
+                    chain.seal()  # in turn, by command: signers that race on a busy machine may part for good
+                time.sleep(1.05)  # no block's time runs ahead of the clock
     return steps
 
 
@@ -257,7 +267,7 @@ def _troubles(anchorer: Path) -> str:
 
 
 def _connect(home: Path, name: str, chain: CliqueChain, account: bytes) -> LedgerProfile:
-    place = place_on_clique(chain, home, seal=lambda: None).ruled(accounts=(account.hex(),))
+    place = place_on_clique(chain, home, seal=chain.seal).ruled(accounts=(account.hex(),))
     path = f"ledgers/ledger-{name}.json"
     ledger = place.changed(
         name=name,
