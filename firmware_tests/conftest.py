@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyhanko.sign.ades.asn1_util  # noqa: F401 - names attributes for asn1crypto, which it must do before that is used
 import pytest
 
 from firmware_tests.others.bouncycastle import BouncyCastle

@@ -215,7 +215,7 @@ def test_the_box_s_log_forks_behind_the_chain(lying: LyingBox) -> None:
 
 
 def test_a_tenant_watches_a_real_box(open_directory: Path) -> None:
-    box = RunningBox(open_directory / "watched")
+    box = RunningBox(open_directory / "monitored")
     box.provision()
     settings = msgspec.structs.replace(read_settings(box.home.settings), box_leaf_interval_s=1)
     write_settings(box.home.settings, settings)

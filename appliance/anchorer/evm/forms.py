@@ -15,6 +15,8 @@ from appliance.anchors.evm import rlp
 from appliance.anchors.evm.receipts import Log, TransactionReceipt
 
 Quantity = Annotated[str, msgspec.Meta(pattern=r"\A0x[0-9a-fA-F]{1,64}\Z")]
+BlockNumber = Annotated[str, msgspec.Meta(pattern=r"\A0x[0-9a-fA-F]{1,13}\Z")]
+"""A QUANTITY below 2^52: no chain is as long."""
 Data = Annotated[str, msgspec.Meta(pattern=r"\A0x(?:[0-9a-fA-F]{2})*+\Z")]
 Hash = Annotated[str, msgspec.Meta(pattern=r"\A0x[0-9a-fA-F]{64}\Z")]
 Address = Annotated[str, msgspec.Meta(pattern=r"\A0x[0-9a-fA-F]{40}\Z")]
@@ -54,7 +56,7 @@ class BlockForm(_Form, frozen=True, rename="camel"):
     receipts_root: Hash
     logs_bloom: Data
     difficulty: Quantity
-    number: Quantity
+    number: BlockNumber
     gas_limit: Quantity
     gas_used: Quantity
     timestamp: Quantity
@@ -169,7 +171,7 @@ class ReceiptForm(_Form, frozen=True, rename="camel"):
     transaction_index: Quantity | None
     block_hash: Hash | None
     """None: of a transaction that still waits, as some nodes tell."""
-    block_number: Quantity | None
+    block_number: BlockNumber | None
     cumulative_gas_used: Quantity
     logs: list[_LogForm]
     status: Quantity | None = None
