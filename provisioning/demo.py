@@ -258,6 +258,14 @@ class Demo:
                 "What the verifier remembers: whose trust bundle it believed, and the newest it saw, so that an older "
                 "one, or another's, is refused.",
             ),
+            (
+                "witnesses/",
+                "Three witnesses: settings, key (SECRET, each its own institution's) and what each has seen.",
+            ),
+            (
+                "chain/",
+                "The chains' settings with their signers' keys, of this demonstration alone; the blocks are gone.",
+            ),
             ("box.log", "What the box's processes said of this run."),
         )
         for name, meaning in rows:
