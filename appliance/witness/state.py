@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from appliance.log.integrator import sync_directory, sync_file
 from appliance.witness.errors import StateUnusable
 from appliance.witness.judging import Head
 
@@ -144,7 +145,7 @@ class Store:
             connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         for place in (directory, directory.parent):
-            _sync(place)
+            sync_directory(place)
         return store
 
     @classmethod
@@ -251,11 +252,11 @@ class Store:
         finally:
             target.close()
         scratch.chmod(0o600)
-        _sync(scratch)
+        sync_file(scratch)
         for name in (f"{FILE}-wal", f"{FILE}-shm"):
             (directory / name).unlink(missing_ok=True)
         scratch.rename(path)
-        _sync(directory)
+        sync_directory(directory)
         return Store.open(directory)
 
     def _meta(self, name: str) -> object:
@@ -332,11 +333,3 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
     return connection
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
