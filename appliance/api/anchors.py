@@ -12,6 +12,7 @@ from appliance.anchorer.client import AnchorerClient
 from appliance.anchorer.views import AnchorView, LedgerView
 from appliance.api.anchor_schemas import AnchorAnswer, AnchorStep, LedgerAnswer, LedgersAnswer
 from appliance.api.messages import NO_STORE, Request, Response
+from appliance.errors import NotFound
 from appliance.instants import rfc3339
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def ledgers(worker: Worker, _request: Request) -> Response:
     """GET /v1/anchors"""
-    found = await _asked(worker, AnchorerClient.ledgers) if worker.anchors is not None else []
+    found = await _asked(worker, AnchorerClient.ledgers) if worker.settings.ledgers else []
     return Response(_encode(LedgersAnswer(ledgers=[_ledger(one) for one in found])), headers=NO_STORE)
 
 
@@ -42,6 +43,8 @@ async def anchor_receipt(worker: Worker, request: Request) -> Response:
 
 async def _asked(worker: Worker, ask: Callable[[AnchorerClient], _Found]) -> _Found:
     """What the anchorer answers. Raises AnchorerUnavailable, NotFound."""
+    if not worker.settings.ledgers:
+        raise NotFound("this box has no ledgers")
 
     def asked() -> _Found:
         with AnchorerClient(worker.home.anchorer_socket) as client:
