@@ -25,8 +25,9 @@ from appliance.audit.opening import CLEAR_KINDS
 from appliance.audit.room import AuditedLog, AuditRoom
 from appliance.audit.source import StoredRow
 from appliance.audit.syslog import message
-from appliance.box.audit_word import AuditWord, write_word
+from appliance.box.audit_word import AuditWord
 from appliance.box.settings import AuditSettings
+from appliance.box.words import write_word
 from appliance.errors import CinnabarError
 from appliance.files import write_file
 

@@ -13,8 +13,9 @@ import pytest
 
 from appliance.audit.source import StoredRow
 from appliance.audit.syslog import message
-from appliance.box.audit_word import AuditWord, not_kept, write_word
+from appliance.box.audit_word import AuditWord, not_kept
 from appliance.box.settings import AuditSettings
+from appliance.box.words import write_word
 from appliance.recorder.admin import AdminClient
 from firmware_tests.audit.auditing import AuditBox
 from firmware_tests.audit.receiver import NAME, Receiver, make_certificate, structured
