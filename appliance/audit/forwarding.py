@@ -89,6 +89,7 @@ class Forwarder:
                 write_word(
                     self._room.home.audit_word,
                     AuditWord(backlog=self.backlog(), receiver=receiver, time=time.time()),
+                    0o644,
                 )
             await asyncio.sleep(PAUSE_S)
 
