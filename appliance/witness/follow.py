@@ -22,7 +22,7 @@ from appliance.log.checkpoint import open_checkpoint
 from appliance.log.errors import MalformedNote, SignatureInvalid
 from appliance.monitor.errors import HistoryForked, NotPublished, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
-from appliance.monitor.published import PublishedLog, PublishedTiles, tls_context
+from appliance.monitor.published import PublishedLog, PublishedTiles, client_context
 from appliance.witness.follow_report import FollowedLog, Found
 from appliance.witness.judging import Head
 from appliance.witness.overview import read_followed, told
@@ -55,7 +55,7 @@ class Follower:
         )
 
     def _context(self, ca: str | None) -> ssl.SSLContext | None:
-        return None if ca is None else tls_context(self._settings.path(ca))
+        return None if ca is None else client_context(self._settings.path(ca))
 
     def close(self) -> None:
         self._witness.close()
