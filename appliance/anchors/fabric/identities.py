@@ -49,6 +49,12 @@ class Member:
     until: datetime
     """When the first certificate of its path ends."""
 
+    @property
+    def bits(self) -> int | None:
+        """Of its key."""
+        key = self.certificate.public_key()
+        return key.key_size if isinstance(key, ec.EllipticCurvePublicKey) else None
+
     def signed(self, message: bytes, signature: bytes) -> bool:
         """Whether this member signed the message: ECDSA over SHA-256 with s in the lower half, as Fabric takes it."""
         key = self.certificate.public_key()
