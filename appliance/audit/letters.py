@@ -181,6 +181,7 @@ def source_of(room: AuditRoom, audited: AuditedLog) -> LetterSource:
         witnessed=audited.witnessed,
         authorities=[one.name for one in room.settings.authorities],
         kind_of=partial(room.kinds.by_digest, audited.name),
+        rehearsal=room.settings.rehearsal,
         anchors=room.anchors,
     )
 
