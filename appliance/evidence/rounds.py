@@ -26,7 +26,7 @@ SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 _PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT))
 _LARGEST_ENTRY = 65_535  # C2SP tlog-tiles, entry bundles
 _SECOND_US = 1_000_000
-_LOGS_LEAN_ON = "sha256"
+LOGS_LEAN_ON = "sha256"
 """RFC 6962; records, their openings and audit exports are bound by the same."""
 
 
@@ -133,7 +133,7 @@ class Round:
 
     def _lean(self, item: Item, journal: Journal) -> None:
         """Of what stands on a log's hashes."""
-        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", [Use(_LOGS_LEAN_ON)])
+        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", [Use(LOGS_LEAN_ON)])
 
     # --- stamps ------------------------------------------------------------------------------------------------------
 
@@ -269,7 +269,7 @@ class Round:
         journal.passed("inclusion", f"“{escape(self.subjects[entry.index].name)}”: {included.text}")
         self._lean(item, journal)
         if entry.signature is None:
-            self._cover(item, journal, [entry.index], _LOGS_LEAN_ON)
+            self._cover(item, journal, [entry.index], LOGS_LEAN_ON)
         else:
             item.bind(entry.index, entry.signature)
         self._witness(item, journal, entry, included)

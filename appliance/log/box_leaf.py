@@ -19,7 +19,7 @@ import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -32,6 +32,8 @@ MINIMUM_WIDTH = 16
 """Commitments in the smallest tree. A wider one has the next power of two, so paths tell no more than that."""
 NO_COMMITMENT = "0" * 64
 _MAXIMUM_OPENING = 65_536
+_LATEST_US: Final = 253_402_300_799_999_999
+"""The year 9999 ends: nobody can tell people a later time."""
 
 
 class TenantStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +71,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     format: Literal["cinnabar-box-leaf/1"] = "cinnabar-box-leaf/1"
     root: str
-    time: int
+    time: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_US)]
     """Microseconds since the epoch, as the box claims."""
 
     def canonical(self) -> bytes:

@@ -32,6 +32,7 @@ from appliance.log import (
     sign_note,
     sign_root,
     subtree_reader,
+    tree,
     verified_by,
     verify_receipt,
     verify_tlog_proof,
@@ -221,3 +222,55 @@ def test_any_text_as_verifier_key_or_opening(text: str) -> None:
         VerifierKey.parse(text)
     with contextlib.suppress(MalformedProof, ProofInvalid):
         verify_opening(parse_opening(text.encode(errors="replace")))
+
+
+PROTECTED = cbor2.dumps({1: -8, 4: b"log+00000000", 395: 1})
+
+
+def receipt_of(proof: bytes, protected: bytes = PROTECTED, beside: object = None) -> bytes:
+    unprotected = {396: {-1: [proof]}} if beside is None else beside
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, unprotected, None, bytes(64)]))
+
+
+@pytest.mark.parametrize("where", ["size", "index"])
+def test_a_receipt_of_a_tree_that_nobody_can_have(where: str) -> None:
+    """A size of 60,000 bytes had the walk to the root make as many ranges as it has bits, each of two such numbers."""
+    large = (1 << 480_000) - 1
+    proof = cbor2.dumps([large, 0, []] if where == "size" else [7, large, []])
+    with pytest.raises(MalformedProof):
+        parse_receipt(receipt_of(proof))
+    with pytest.raises(ProofInvalid):
+        tree.inclusion_ranges(0, 1 << 63)
+    with pytest.raises(ProofInvalid):
+        tree.consistency_ranges(1, 1 << 63)
+    assert len(tree.inclusion_ranges(0, (1 << 63) - 1)) == 63
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        cbor2.CBORTag(35, "(?i)" + "[\u0001-\uffff]" * 9),  # a regular expression, which a general reader compiles
+        cbor2.CBORTag(36, "From: somebody"),
+        cbor2.CBORTag(4, [1 << 60, 1]),
+        cbor2.CBORTag(2, bytes([1]) * 9),
+        cbor2.CBORTag(28, []),
+        1.5,
+        True,
+    ],
+    ids=["expression", "mail", "decimal", "big", "shared", "float", "bool"],
+)
+def test_a_receipt_has_no_items_but_those_of_its_form(item: object) -> None:
+    for whole in (receipt_of(cbor2.dumps([7, item, []])), receipt_of(b"", beside={396: item}), cbor2.dumps(item)):
+        with pytest.raises(MalformedProof):
+            parse_receipt(whole)
+    with pytest.raises(MalformedProof):
+        verify_receipt(parse_receipt(receipt_of(cbor2.dumps([7, 1, []]), protected=cbor2.dumps(item))), b"", [])
+
+
+def test_a_box_leaf_has_a_time_that_can_be_told() -> None:
+    for time in (-1, 253_402_300_800_000_000, 10**30):
+        with pytest.raises(MalformedProof):
+            parse_opening(
+                b'{"leaf":{"format":"cinnabar-box-leaf/1","root":"","time":%d},"path":[],"position":0,"salt":"",'
+                b'"statement":{},"width":16}' % time
+            )

@@ -1,7 +1,8 @@
 """Anchors in a letter's evidence: from each event's record to a head of the box's log, and that head in a ledger.
 
 What does not lead there, or is in another form, refutes the file. A receipt that a ledger's judge refuses leaves the
-file undecided: nobody's seal covers the receipt, and it shows nothing. A ledger that the verifier does not know is
+file undecided: nobody's seal covers the receipt, and it shows nothing. So does one that relies on an algorithm that
+has ended, where no record over the file shows that it was there before. A ledger that the verifier does not know is
 told, and counts for nothing.
 """
 
@@ -13,15 +14,18 @@ import msgspec
 
 from appliance.anchors import AnchorRefused, Judgement, Reason, Receipt, Strength, commitment_of, judge
 from appliance.asic.anchor import LetterAnchor, read_anchor
+from appliance.asic.names import ANCHOR
 from appliance.evidence.canonical import NotCanonical
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
-from appliance.evidence.findings import Journal, Refusal, SubIndication
+from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.letters.facts import LedgerFact
 from appliance.evidence.letters.layout import Layout
+from appliance.evidence.letters.renewals import Archived
 from appliance.evidence.logs import check_box_proof
 from appliance.evidence.openings import read_opening
-from appliance.evidence.rounds import AnchoredTime
+from appliance.evidence.rounds import LOGS_LEAN_ON, AnchoredTime
+from appliance.evidence.strength import Use
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof
 from appliance.log.note import parse_note
@@ -45,8 +49,8 @@ class JudgedAnchors:
     """By the tail of each event: when ledgers are proven to have held its record."""
 
 
-def judge_anchors(layout: Layout, context: Context) -> JudgedAnchors:
-    """Every anchor in the file, each by itself."""
+def judge_anchors(layout: Layout, context: Context, archived: Archived) -> JudgedAnchors:
+    """Every anchor in the file, each by itself. `archived`: what records over the file show of its entries."""
     judged = JudgedAnchors()
     entries = {sealed.tail: sealed.opening for _, sealed in layout.events}
     for name, encoded in sorted(layout.anchors.items()):
@@ -62,11 +66,16 @@ def judge_anchors(layout: Layout, context: Context) -> JudgedAnchors:
             continue
         if not _leads(anchor, entries, context, journal):
             continue
-        found = _in_ledger(receipt, anchor, head, context, journal)
-        judged.facts.append(found[0])
+        fact, judgement = _in_ledger(receipt, anchor, head, context, journal)
+        judged.facts.append(fact)
+        shown = archived.trusted([f"{ANCHOR}{name}.json"])
+        relied = context.relied(None if shown is None else shown.time_us)
+        relied.check(journal, "The log", [Use(LOGS_LEAN_ON)])
+        if judgement is not None:
+            relied.check(journal, "The ledger's receipt", [Use(*one) for one in judgement.relies_on])
         journal.complete()
-        judgement = found[1]
-        if judgement is not None and judgement.strength is Strength.PROVEN:
+        held = journal.indication is Indication.PASSED
+        if held and judgement is not None and judgement.strength is Strength.PROVEN:
             by = f"the ledger {quote(receipt.ledger)}, {escape(judgement.place)}"
             for tail in anchor.records:
                 judged.times.setdefault(tail, []).append(AnchoredTime(judgement.no_later_us, by))
@@ -130,7 +139,7 @@ def _in_ledger(
         journal.note("ledger", f"Nothing is trusted of {named}: its receipt was not looked at.")
         return fact, None
     try:
-        judgement = judge(receipt, commitment_of(note), profile, now_us=context.now_us)
+        judgement = judge(receipt, commitment_of(note), profile, now_us=context.now_us, revocations=context.lists)
     except AnchorRefused as error:
         reason = f"{error.reason}: {escape(str(error))}"
         journal.refuse("ledger", _sub_indication(error), f"The receipt of {named} is refused, {reason}.")
