@@ -17,8 +17,9 @@ class Findings {
   constructor() {
     this.checks = [];
   }
-  add(outcome, name, said) {
-    this.checks.push({ outcome, name, said });
+  // `cause`: the sub-indication of EN 319 102-1, where a check may fail for several.
+  add(outcome, name, said, cause = null) {
+    this.checks.push({ outcome, name, said, cause });
   }
   passed(name, en, zh) {
     this.add("passed", name, text(en, zh));
@@ -26,8 +27,8 @@ class Findings {
   note(name, en, zh) {
     this.add("note", name, text(en, zh));
   }
-  undecided(name, en, zh) {
-    this.add("undecided", name, text(en, zh));
+  undecided(name, en, zh, cause = null) {
+    this.add("undecided", name, text(en, zh), cause);
   }
   failed(name, en, zh) {
     this.add("failed", name, text(en, zh));
@@ -67,8 +68,10 @@ function fromUtf8(bytes) {
 }
 
 function fromHex(said) {
-  if (typeof said !== "string" || !/^(?:[0-9a-f]{2})*$/.test(said)) throw new Broken("not hexadecimal", "不是十六进制");
-  return Uint8Array.from(said.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+  if (typeof said !== "string" || said.length % 2 || !/^[0-9a-f]*$/.test(said)) throw new Broken("not hexadecimal", "不是十六进制");
+  const made = new Uint8Array(said.length / 2);
+  for (let at = 0; at < made.length; at += 1) made[at] = parseInt(said.slice(2 * at, 2 * at + 2), 16);
+  return made;
 }
 
 function fromBase64(said) {

@@ -88,6 +88,11 @@ async function checkProof(findings, proof, entry, context, box = false) {
     findings.add(outcome, "log", text("The trust bundle does not name this log.", "信任包未列出此日志。"));
     return null;
   }
+  return (await isIncluded(findings, proof, entry, context, outcome)) ? witnessed(findings, proof, context, box) : null;
+}
+
+// Whether the entry stands in the log, under a head that the log's key has signed; entered as findings.
+async function isIncluded(findings, proof, entry, context, outcome = "undecided") {
   const root = await rootOf(entry, proof.index, proof.size, proof.path);
   const leads = root !== null && equal(root, proof.root);
   const where = text(
@@ -97,7 +102,7 @@ async function checkProof(findings, proof, entry, context, box = false) {
   findings.expect(leads, "inclusion", where, text("The proof does not lead from this record to the log.", "证明不能从此记录通向日志。"));
   if (!context.trust) {
     findings.add(outcome, "log", text("Without a trust bundle nothing tells whose log it is.", "没有信任包，无从判断这是谁的日志。"));
-    return null;
+    return false;
   }
   const keys = context.trust.logs.filter(
     (one) => one.origin === proof.origin && proof.size >= one.first && (one.last === null || proof.size <= one.last),
@@ -108,14 +113,14 @@ async function checkProof(findings, proof, entry, context, box = false) {
     for (const one of proof.note.signatures.filter((found) => found.name === verifier.name && found.id === verifier.id)) {
       if (!(await checkEd25519(verifier.key, one.signature, message))) {
         findings.failed("log", "The signature of the log's head fails.", "日志头的签名不成立。");
-        return null;
+        return false;
       }
       signed = true;
     }
   }
   if (!signed) findings.failed("log", "No key of the log that may sign at this size has signed its head.", "没有可在此规模签名的日志密钥签署其头。");
   else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
-  return signed && leads ? witnessed(findings, proof, context, box) : null;
+  return signed && leads;
 }
 
 // What the cosignatures under a head come to, entered as findings: who counts, whether they are enough, which time they
@@ -204,6 +209,12 @@ const HEX32 = /^[0-9a-f]{64}$/;
 // The record under the box's own log (appliance.log.box_leaf): from the record to a head of the tenant's log, from that to
 // the leaf that commits to it, from the leaf to the box's log. Gives the time by which enough witnesses saw that.
 async function checkBoxProof(findings, opening, commitment, context) {
+  const shows = await leadsToBoxLog(findings, opening, commitment);
+  return shows && checkProof(findings, shows.proof, shows.entry, context, true);
+}
+
+// As far as the leaf: { proof, entry }, or null where it does not lead there.
+async function leadsToBoxLog(findings, opening, commitment) {
   const { hashes, leaf } = opening.box_proof ?? {};
   const broken = () => new Broken("the box proof is malformed", "设备证明格式错误");
   if (!Array.isArray(hashes) || !isObject(leaf) || !Number.isSafeInteger(opening.index) || opening.index < 0) throw broken();
@@ -238,5 +249,5 @@ async function checkBoxProof(findings, opening, commitment, context) {
   );
   if (!leads) return null;
   const entry = await sha256(utf8(JSON.stringify({ format: made.format, root: made.root, time: made.time })));
-  return checkProof(findings, readProof(utf8(leaf.tlog_proof)), entry, context, true);
+  return { proof: readProof(utf8(leaf.tlog_proof)), entry };
 }
