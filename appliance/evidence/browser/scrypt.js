@@ -1,6 +1,6 @@
-// scrypt (RFC 7914) as Litecoin takes it: N = 1024, r = 1, p = 1, 32 bytes, the header being password and salt.
+// scrypt (RFC 7914) with r = 1 and p = 1. Litecoin takes N = 1024 and 32 bytes, the header being password and salt.
 
-const SCRYPT_STEPS = 1024;
+const LITECOIN_STEPS = 1024;
 const SCRYPT_WORDS = 32;
 
 async function pbkdf2(password, salt, size) {
@@ -27,30 +27,30 @@ function salsa(left, right, mixed) {
   for (let at = 0; at < 16; at += 1) left[at] += mixed[at];
 }
 
-// Mix words as a memory-hard function does (sections 4 and 5), with r = 1: two blocks.
-function scryptMix(words) {
+// Mix two blocks of words (sections 4 and 5). `steps`: N, a power of two.
+function scryptMix(words, steps) {
   const mixed = new Int32Array(16);
   const [first, second] = [words.subarray(0, 16), words.subarray(16)];
   const block = () => {
     salsa(first, second, mixed);
     salsa(second, first, mixed);
   };
-  const held = new Int32Array(SCRYPT_STEPS * SCRYPT_WORDS);
-  for (let step = 0; step < SCRYPT_STEPS; step += 1) {
+  const held = new Int32Array(steps * SCRYPT_WORDS);
+  for (let step = 0; step < steps; step += 1) {
     held.set(words, step * SCRYPT_WORDS);
     block();
   }
-  for (let step = 0; step < SCRYPT_STEPS; step += 1) {
-    const from = (second[0] & (SCRYPT_STEPS - 1)) * SCRYPT_WORDS;
+  for (let step = 0; step < steps; step += 1) {
+    const from = (second[0] & (steps - 1)) * SCRYPT_WORDS;
     for (let at = 0; at < SCRYPT_WORDS; at += 1) words[at] ^= held[from + at];
     block();
   }
 }
 
-async function scrypt(password, salt, size = 32) {
+async function scrypt(password, salt, steps = LITECOIN_STEPS, size = 32) {
   const view = new DataView((await pbkdf2(password, salt, 4 * SCRYPT_WORDS)).buffer);
   const words = Int32Array.from({ length: SCRYPT_WORDS }, (_, at) => view.getInt32(4 * at, true));
-  scryptMix(words);
+  scryptMix(words, steps);
   for (const [at, word] of words.entries()) view.setInt32(4 * at, word, true);
   return pbkdf2(password, new Uint8Array(view.buffer), size);
 }

@@ -5,11 +5,11 @@ globalThis.crypto ??= require("node:crypto").webcrypto;
 const RULES = fs.readFileSync(process.argv[2], "utf8");
 const NAMES = [
   "readTrust", "verifyEvidence", "inWords", "EVENT_MEMBERS", "readCanonical", "shown", "printAmount", "parseAmount", "DIGITS", "Broken", "AnchorRefused", "Unable",
-  "judgeLedgerProof", "keccak256", "recoverAddress", "readRlp", "writeRlp", "proveInTrie", "scrypt", "fromHex", "hex",
+  "judgeLedgerProof", "keccak256", "recoverAddress", "readRlp", "writeRlp", "proveInTrie", "scrypt", "salsa", "fromHex", "hex",
 ];
 const {
   readTrust, verifyEvidence, inWords, EVENT_MEMBERS, readCanonical, shown, printAmount, parseAmount, DIGITS, Broken, AnchorRefused, Unable,
-  judgeLedgerProof, keccak256, recoverAddress, readRlp, writeRlp, proveInTrie, scrypt, fromHex, hex,
+  judgeLedgerProof, keccak256, recoverAddress, readRlp, writeRlp, proveInTrie, scrypt, salsa, fromHex, hex,
 } = new Function(`${RULES}; return { ${NAMES.join(", ")} };`)();
 const bytes = (said) => new Uint8Array(Buffer.from(said, "base64"));
 const commands = {
@@ -55,7 +55,13 @@ const commands = {
     return { item: told(item), again: hex(writeRlp(item)) };
   },
   trie: ({ root, key, nodes }) => hex(proveInTrie(fromHex(root), fromHex(key), nodes.map(fromHex))),
-  scrypt: async ({ password, salt, size }) => hex(await scrypt(fromHex(password), fromHex(salt), size)),
+  scrypt: async ({ password, salt, steps, size }) => hex(await scrypt(fromHex(password), fromHex(salt), steps, size)),
+  // Salsa20/8 of 64 bytes, after which zeroes are added (RFC 7914, section 8).
+  salsa({ data }) {
+    const words = new Int32Array(fromHex(data).buffer);
+    salsa(words, new Int32Array(16), new Int32Array(16));
+    return hex(new Uint8Array(words.buffer));
+  },
   words: ({ fingerprint, words }) => inWords(fingerprint, words),
   members: () => EVENT_MEMBERS,
   digits: () => [...DIGITS],

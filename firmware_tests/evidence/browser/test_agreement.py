@@ -22,14 +22,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from playwright.sync_api import Page, sync_playwright
 
+from appliance.anchors import Reason
 from appliance.asic import OpenedRecord, event_names, read_container, write_container
 from appliance.asic.names import MOST_KINDS, kind_name
 from appliance.ceremonies import encode
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.evidence import CosigningEntry, Indication, LogEntry, WitnessEntry, read_bundle
 from appliance.evidence.browser import verifier_page
-from appliance.evidence.bundle import AuthorityCompromise
+from appliance.evidence.bundle import AuthorityCompromise, TimeRules
 from appliance.evidence.letters import LetterFacts
+from appliance.evidence.letters.facts import LedgerFact
 from appliance.letters.approvers import Approver, Approvers
 from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event, KindReference
 from appliance.letters.kind import KIND_BYTES
@@ -37,9 +39,10 @@ from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, roo
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
 from appliance.log.note import Note, VerifierKey
 from firmware_tests.browsers import CHROMIUM, TIMEOUT_MS
-from firmware_tests.evidence import anchors, der_trees
+from firmware_tests.evidence import anchors, der_trees, ledgers
 from firmware_tests.evidence.corpus import PACKED
 from firmware_tests.evidence.der_trees import Node
+from firmware_tests.evidence.ledgers import OnLedger
 from firmware_tests.evidence.letters import (
     LETTER,
     NOW,
@@ -442,8 +445,21 @@ def with_ledger(world: World) -> World:
 
 LEDGERS: Final[dict[str, Any]] = {"ledgers": [anchors.entry(anchors.profile())]}
 
+REFUTING: Final = (Reason.MALFORMED, Reason.OTHER_CHECKPOINT, Reason.OTHER_COMMITMENT)
+
+
+def on_ledger(one: OnLedger) -> Row:
+    """A letter whose head stands on a ledger, and what that comes to."""
+    verdict = PASSED if one.verdict in ("proven", "attested") else FAILED if one.verdict in REFUTING else UNDECIDED
+    bundle = {"ledgers": [anchors.entry(one.profile())], "time": TimeRules(accepted=["ledger"])}
+    content = functools.partial(anchors.anchor_of, of=one.receipt, ledger=one.type)
+    return Row(verdict, lambda: anchored(content), with_ledger, bundle)
+
+
 TABLE: Final[dict[str, Row]] = {
-    # Anchors: what leads to the ledger. Its own proof only the program judges.
+    # What ledgers hold.
+    **{f"on {name}": on_ledger(one) for name, one in ledgers.table().items()},
+    # Anchors: what leads to the ledger.
     "an anchor": Row(PASSED, anchored, with_ledger, LEDGERS),
     "an anchor on a ledger that nobody trusts": Row(PASSED, anchored, with_ledger),
     "an anchor under a log that nobody trusts": Row(UNDECIDED, anchored, bundle=LEDGERS),
@@ -886,6 +902,10 @@ JUDGE: Final = """async ([trust, file, now]) => {
     indication,
     witnesses: witnesses.map((one) => [one.outcome, one.outcome === "passed" ? "" : one.said.en]),
     existed: letter?.events.at(-1).outside?.until ?? null,
+    ledgers: (letter?.ledgers ?? []).map(({ ledger, strength, by, place, time, until, reason }) => [
+      ledger, strength, by ?? "", place?.en ?? "", ...[time, until].map((one) => (one === null ? "" : spoken(one))),
+      reason?.en.split(":")[0] ?? "",
+    ]),
     approvals: checks.filter((one) => one.name === "approval").map((one) => words[one.outcome]),
     pages: ["page for people", "page"].map((name) => checks.filter((one) => one.name === name)).map((found) =>
       found.map((one) => one.outcome)),
@@ -909,6 +929,23 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         browser.close()
 
 
+def _told(one: LedgerFact) -> list[str]:
+    reason = one.reason.split(":")[0]
+    return [one.ledger, one.strength, one.by, one.place, one.time, one.existed_no_later_than, reason]
+
+
+@pytest.mark.parametrize(("name", "one"), ledgers.table().items(), ids=ledgers.table())
+def test_the_table_says_what_judges_say(name: str, one: OnLedger) -> None:
+    row = TABLE[f"on {name}"]
+    report = check(row.content(), trust=read_bundle(row.world(surroundings()[0]).bundle_files(**row.bundle), None))
+    letter = report.files[0].letter
+    assert isinstance(letter, LetterFacts)
+    (found,) = letter.ledgers
+    assert (found.reason.split(":")[0] or found.strength) == one.verdict
+    existed = report.files[0].existed_no_later_than
+    assert (existed is not None and one.type in existed.by) == (one.verdict == "proven")
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_both_say_the_same(page: Page, name: str) -> None:
     row = TABLE[name]
@@ -926,6 +963,8 @@ def test_both_say_the_same(page: Page, name: str) -> None:
     if row.expected is not FAILED:
         assert cosigned == said["witnesses"]
     existed, letter = report.files[0].existed_no_later_than, report.files[0].letter
+    if isinstance(letter, LetterFacts):
+        assert [_told(one) for one in letter.ledgers] == said["ledgers"]
     if row.expected is PASSED:
         entries = read_container(content)
         assert pages[0] == ["note"] * ("META-INF/for-people.html" in entries)

@@ -134,8 +134,9 @@ def test_work_proves_or_is_attested_or_is_none(ask: Ask, work: Any) -> None:
     made = block(work=work, on_top=12)
     proof = encoded(made.proof())
     shown = bitcoin.shown(made.chain[1].hash)
+    other_work: Any = "scrypt" if work == "sha256d" else "sha256d"
     table = {
-        "proven": rules(work), "attested": rules(work, least_work=None), "no_work": rules("scrypt" if work == "sha256d" else "sha256d"),
+        "proven": rules(work), "attested": rules(work, least_work=None), "no_work": rules(other_work),
         "wrong_target": rules(work, easiest_bits="1d00ffff"), "rules_unreadable": rules(work, easiest_bits="00000000"),
         "too_few_headers": rules(work, depth=100), "wrong_genesis": rules(work, genesis="22" * 32),
     }  # fmt: skip

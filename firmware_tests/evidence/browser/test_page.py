@@ -216,7 +216,7 @@ def test_the_page_is_the_same_each_time_and_brings_its_policy() -> None:
     page = verifier_page()
     assert page == verifier_page()
     text = page.decode()
-    assert len(page) < 200_000
+    assert len(page) < 320_000
     assert text.count("<script>") == text.count("</script>") == 1
     assert "default-src 'none'" in text
     for forbidden in ("innerHTML", "eval(", "http://www.w3.org/1999", "src=", "@import", "fetch(", "localStorage"):
