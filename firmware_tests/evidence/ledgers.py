@@ -55,11 +55,11 @@ class OnLedger:
         made = LedgerProfile(name=self.type, rules=encoded, tolerance_s=60, type=self.type)
         return msgspec.structs.replace(made, **self.changes)
 
-    def receipt(self, note: bytes) -> bytes:
-        """Of a signed head."""
+    def receipt(self, note: bytes, ledger: str = "") -> bytes:
+        """Of a signed head. `ledger`: as the receipt calls it, if another name than its type's."""
         proof = msgspec.Raw(self.proof(commitment_of(note)))
         kind = self.stated or self.type
-        return write_receipt(Receipt(checkpoint=note.decode(), ledger=self.type, proof=proof, type=kind))
+        return write_receipt(Receipt(checkpoint=note.decode(), ledger=ledger or self.type, proof=proof, type=kind))
 
 
 # --- EVM chains -------------------------------------------------------------------------------------------------------

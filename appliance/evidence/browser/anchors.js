@@ -107,22 +107,32 @@ async function leadsToHead(findings, layout, anchor, context) {
     return false;
   }
   for (const tail of tails) {
-    const bytes = layout.entries.get(namesOf(tail).opening);
-    if (!bytes) {
-      findings.undecided("records", `The record of event ${tail} is not in the file.`, `事件 ${tail} 的记录不在文件中。`);
-      return false;
-    }
-    const opening = readCanonical(bytes);
-    const commitment = await sha256(concat(utf8("cinnabar record v1\n"), fromHex(opening.salt), utf8(opening.content)));
-    const { hashes, index } = anchor.records[tail];
-    const leaf = { opening: anchor.opening, tlog_proof: anchor.tlog_proof };
-    const shows = await leadsToBoxLog(findings, { index, box_proof: { hashes, leaf } }, commitment);
-    if (shows === null) return false;
-    if (!context.trust?.logs.some((one) => one.origin === shows.proof.origin)) {
-      findings.undecided("records", "The trust bundle does not name the box's log.", "信任包未列出设备的日志。");
-      return false;
-    }
-    if (!(await isIncluded(findings, shows.proof, shows.entry, context))) return false;
+    const found = new Findings();
+    const leads = await leadsFromEvent(found, layout, tail, anchor, context);
+    // One line an event where it leads there, else each cause.
+    const all = (language, between) => found.checks.map(({ said }) => said[language]).join(between);
+    const lines = leads ? [{ outcome: "passed", said: text(all("en", " "), all("zh", "")) }] : found.checks.filter((one) => one.outcome !== "passed");
+    for (const { outcome, said } of lines) findings.add(outcome, "records", text(`Event ${tail}: ${said.en}`, `事件 ${tail}：${said.zh}`));
+    if (!leads) return false;
   }
   return true;
+}
+
+async function leadsFromEvent(findings, layout, tail, anchor, context) {
+  const bytes = layout.entries.get(namesOf(tail).opening);
+  if (!bytes) {
+    findings.undecided("records", "The record is not in the file.", "记录不在文件中。");
+    return false;
+  }
+  const opening = readCanonical(bytes);
+  const commitment = await sha256(concat(utf8("cinnabar record v1\n"), fromHex(opening.salt), utf8(opening.content)));
+  const { hashes, index } = anchor.records[tail];
+  const leaf = { opening: anchor.opening, tlog_proof: anchor.tlog_proof };
+  const shows = await leadsToBoxLog(findings, { index, box_proof: { hashes, leaf } }, commitment);
+  if (shows === null) return false;
+  if (!context.trust?.logs.some((one) => one.origin === shows.proof.origin)) {
+    findings.undecided("records", "The trust bundle does not name the box's log.", "信任包未列出设备的日志。");
+    return false;
+  }
+  return isIncluded(findings, shows.proof, shows.entry, context);
 }

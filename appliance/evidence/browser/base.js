@@ -77,7 +77,9 @@ function fromHex(said) {
 function fromBase64(said) {
   let decoded;
   try {
-    decoded = Uint8Array.from(atob(said), (character) => character.charCodeAt(0));
+    const characters = atob(said);
+    decoded = new Uint8Array(characters.length);
+    for (let at = 0; at < decoded.length; at += 1) decoded[at] = characters.charCodeAt(at);
   } catch {
     throw new Broken("not base64", "不是 base64");
   }
@@ -85,7 +87,11 @@ function fromBase64(said) {
   return decoded;
 }
 
-const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+function toBase64(bytes) {
+  let characters = "";
+  for (let at = 0; at < bytes.length; at += 8192) characters += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(characters);
+}
 const toBase64url = (bytes) => toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
 function fromBase64url(said) {

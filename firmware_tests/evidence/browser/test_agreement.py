@@ -20,9 +20,11 @@ import pytest
 import rfc8785
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from playwright.sync_api import Page, sync_playwright
 
-from appliance.anchors import Reason
+from appliance.anchors import Reason, canonical
 from appliance.asic import OpenedRecord, event_names, read_container, write_container
 from appliance.asic.names import MOST_KINDS, kind_name
 from appliance.ceremonies import encode
@@ -38,6 +40,8 @@ from appliance.letters.kind import KIND_BYTES
 from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, root, subtree_reader
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
 from appliance.log.note import Note, VerifierKey
+from firmware_tests.anchors.evm import chains as evm_chains
+from firmware_tests.anchors.evm import test_judge as evm_cost
 from firmware_tests.browsers import CHROMIUM, TIMEOUT_MS
 from firmware_tests.evidence import anchors, der_trees, ledgers
 from firmware_tests.evidence.corpus import PACKED
@@ -974,3 +978,89 @@ def test_both_say_the_same(page: Page, name: str) -> None:
         assert isinstance(letter, LetterFacts)
         found = [one.indication for one in letter.events[0].approvals]
         assert (found, said["approvals"]) == (list(row.approvals), [one.value for one in row.approvals]), said
+
+
+# --- anchors damaged at random, and hostile ones ----------------------------------------------------------------------
+
+DAMAGED_ANCHORS: Final = {
+    "a stamp": OnLedger(lambda _: b"", anchors.rules(), "proven"),
+    **{name: ledgers.table()[name] for name in ("evm: honest, qbft", "bitcoin: honest, scrypt", "fabric: honest")},
+}
+CHAIN: Final = plain_letter(1)
+
+
+@functools.cache
+def damageable(name: str) -> tuple[bytes, str, dict[str, bytes]]:
+    """A letter of one event, its anchor's entry, and a bundle that knows the ledger."""
+    one = DAMAGED_ANCHORS[name]
+    stamp = name == "a stamp"
+    ledger, size, encoded = anchors.anchor_of(CHAIN, **({} if stamp else {"of": one.receipt, "ledger": one.type}))
+    entries = [anchors.entry(anchors.profile() if stamp else one.profile())]
+    files = with_ledger(surroundings()[0]).bundle_files(ledgers=entries, time=TimeRules(accepted=["ledger"]))
+    return evidence(CHAIN, anchors=[(ledger, size, encoded)]), f"META-INF/anchor-{ledger}-{size}.json", files
+
+
+@pytest.mark.parametrize("name", DAMAGED_ANCHORS)
+def test_both_say_the_same_of_an_anchor_damaged_at_random(page: Page, name: str) -> None:
+    content, entry, files = damageable(name)
+    encoded = {one: base64.b64encode(held).decode() for one, held in files.items()}
+    trust = read_bundle(files, None)
+    honest = read_container(content)[entry]
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(0, len(honest) - 1), st.integers(0, 255), st.sampled_from(["change", "drop", "add", "cut"]))
+    @example(0, honest[0], "change")
+    def compare(at: int, byte: int, how: str) -> None:
+        kept = {"change": honest[at + 1 :], "drop": honest[at + 1 :], "add": honest[at:], "cut": b""}[how]
+        damaged = honest[:at] + (bytes([byte]) if how in ("change", "add") else b"") + kept
+        made = changed(content, lambda one: one.update({entry: damaged}))
+        file = check(made, trust=trust).files[0]
+        said = page.evaluate(JUDGE, [encoded, base64.b64encode(made).decode(), microseconds(NOW) // 1000])
+        assert isinstance(file.letter, LetterFacts)
+        told = [_told(one) for one in file.letter.ledgers]
+        if [one[1] for one in said["ledgers"]] != ["undecided"]:  # what this browser cannot check, and says so
+            assert (file.indication.value, told) == (said["indication"], said["ledgers"])
+        else:
+            assert file.indication is UNDECIDED
+            assert said["indication"] == UNDECIDED
+
+    compare()
+
+
+TICKING: Final = """async (given) => {
+  const ticks = { longest: 0, last: performance.now() };
+  const timer = setInterval(() => {
+    ticks.longest = Math.max(ticks.longest, performance.now() - ticks.last);
+    ticks.last = performance.now();
+  }, 5);
+  const said = await (JUDGE)(given);
+  clearInterval(timer);
+  return { indication: said.indication, reasons: said.ledgers.map((one) => one[6] || one[1]), longest: ticks.longest };
+}"""
+LONGEST_PAUSE_MS: Final = 3000
+"""Under the load of other tests; alone it is a tenth of that."""
+
+
+def test_hostile_receipts_do_not_hold_up_the_page(page: Page) -> None:
+    """As many headers and as much data as a receipt may have, on several ledgers at once."""
+    made: dict[str, tuple[Any, Any]] = {
+        "headers": (lambda _: evm_cost.many_headers(), evm_chains.rules(evm_cost.CLIQUE)),
+        "large": (lambda _: evm_cost.large_headers(), evm_chains.rules(evm_cost.CLIQUE)),
+        "nodes": (lambda _: evm_cost.large_nodes(), evm_chains.rules(evm_cost.CLIQUE)),
+        "logs": (lambda _: evm_cost.a_large_receipt(), evm_chains.rules(evm_cost.CLIQUE)),
+    }
+    entries, held = [], []
+    for name, (proof, under) in made.items():
+        one = OnLedger(lambda commitment, proof=proof: canonical.encode(proof(commitment)), under, "", {"name": name})  # type: ignore[misc]
+        entries.append(anchors.entry(one.profile()))
+        held.append(anchors.anchor_of(CHAIN, of=functools.partial(one.receipt, ledger=name), ledger=name))
+    content = evidence(CHAIN, anchors=held)
+    files = with_ledger(surroundings()[0]).bundle_files(ledgers=entries)
+    report = check(content, trust=read_bundle(files, None)).files[0]
+    assert isinstance(report.letter, LetterFacts)
+    encoded = {one: base64.b64encode(each).decode() for one, each in files.items()}
+    given = [encoded, base64.b64encode(content).decode(), microseconds(NOW) // 1000]
+    said = page.evaluate(TICKING.replace("JUDGE", JUDGE), given)
+    assert said["indication"] == report.indication.value
+    assert said["reasons"] == [one.reason.split(":")[0] or one.strength for one in report.letter.ledgers]
+    assert said["longest"] < LONGEST_PAUSE_MS
