@@ -25,8 +25,8 @@ function readAnchor(bytes) {
 }
 
 // Each anchor in the file by itself: parts of the report, facts of ledgers, and by each event's tail the times by which ledgers
-// are proven to have held its record.
-async function judgeAnchors(layout, context) {
+// are proven to have held its record. `archived`: what records over the file show of its entries.
+async function judgeAnchors(layout, context, archived) {
   const judged = { parts: [], ledgers: [], times: new Map() };
   const names = [...layout.places].filter(([, place]) => place.role === "anchor").map(([name, place]) => [name, place.name]);
   for (const [name, ledgerAndSize] of names.sort()) {
@@ -34,7 +34,8 @@ async function judgeAnchors(layout, context) {
     const ledger = shown(ledgerAndSize.replace(/-[0-9]+$/, ""), 80);
     judged.parts.push({ title: text(`anchor on ${ledger}`, `账本 ${ledger} 上的锚定`), findings });
     try {
-      await judgeAnchor(findings, layout, layout.entries.get(name), ledgerAndSize, context, judged);
+      const before = shownBy(archived, [name]).trusted?.until ?? null;
+      await judgeAnchor(findings, layout, layout.entries.get(name), ledgerAndSize, { ...context, before }, judged);
     } catch (error) {
       findings.add(error instanceof Unable ? "undecided" : "failed", "anchor", text(`${saidBy(error).en}.`, `${saidBy(error).zh}。`));
     }
@@ -43,6 +44,7 @@ async function judgeAnchors(layout, context) {
   return judged;
 }
 
+// `context.before`: when a record over the file shows that the anchor was there.
 async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, judged) {
   const anchor = readAnchor(encoded);
   const { receipt } = anchor;
@@ -55,18 +57,30 @@ async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, ju
   if (!named || !(await leadsToHead(findings, layout, anchor, context))) return;
   const fact = { ledger: receipt.ledger, strength: "unknown", by: null, place: null, time: null, until: null, reason: null };
   judged.ledgers.push(fact);
+  const found = await judgeInLedger(findings, receipt, proof, fact, context);
+  checkStrength(findings, text("The log", "日志"), [{ name: "sha256" }], context.before, context);
+  if (found) checkStrength(findings, text("The ledger's receipt", "账本的回执"), found.reliesOn, context.before, context);
+  if (found?.strength !== "proven" || findings.indication !== "TOTAL-PASSED") return;
+  for (const tail of Object.keys(anchor.records)) {
+    const shows = { until: fact.until, timeClass: "ledger", party: "another", by: `${receipt.ledger}, ${found.place.en}` };
+    judged.times.set(tail, [...(judged.times.get(tail) ?? []), shows]);
+  }
+}
+
+// What the ledger's judge says, entered as findings and into the fact; null where it says nothing, or refuses.
+async function judgeInLedger(findings, receipt, proof, fact, context) {
   const ledger = text(`the ledger “${receipt.ledger}”`, `账本“${receipt.ledger}”`);
   const profile = context.trust.ledgers.get(receipt.ledger);
   if (!profile) {
     findings.note("ledger", `Nothing is trusted of ${ledger.en}: its receipt was not looked at.`, `未信任${ledger.zh}：未查验其回执。`);
-    return;
+    return null;
   }
   let found;
   try {
-    found = await judgeReceipt(receipt, await sha256(utf8(proof.note.text)), profile, context.now);
+    found = await judgeReceipt(receipt, await sha256(utf8(proof.note.text)), profile, context);
   } catch (error) {
     Object.assign(fact, refusedLedger(findings, ledger, error));
-    return;
+    return null;
   }
   const { strength, by, place, time } = found;
   const until = Math.ceil(found.latest);
@@ -77,14 +91,11 @@ async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, ju
   const rule = BY_WORDS[by];
   if (strength === "proven") {
     findings.passed("ledger", `It is proven that ${ledger.en} holds the head (${rule.en}): ${en}.`, `已证明${ledger.zh}载有该日志头（${rule.zh}）：${zh}。`);
-    for (const tail of Object.keys(anchor.records)) {
-      const shows = { until, timeClass: "ledger", party: "another", by: `${receipt.ledger}, ${place.en}` };
-      judged.times.set(tail, [...(judged.times.get(tail) ?? []), shows]);
-    }
   } else {
     findings.note("ledger", `It is attested, not proven, that ${ledger.en} holds the head (${rule.en}): ${en}.`, `${ledger.zh}载有该日志头一事仅有声明，未经证明（${rule.zh}）：${zh}。`);
   }
   for (const one of found.notes) findings.add("note", "ledger", one);
+  return found;
 }
 
 // What is said of a receipt that shows nothing: refused for a reason, or beyond what this browser can check.
@@ -134,5 +145,7 @@ async function leadsFromEvent(findings, layout, tail, anchor, context) {
     findings.undecided("records", "The trust bundle does not name the box's log.", "信任包未列出设备的日志。");
     return false;
   }
-  return isIncluded(findings, shows.proof, shows.entry, context);
+  let place = null;
+  readQuietly(() => (place = readProof(layout.entries.get(namesOf(tail).proof))));
+  return (await isIncluded(findings, shows.proof, shows.entry, context)) && isOneHistory(findings, shows, place);
 }

@@ -16,6 +16,8 @@ const saidBy = (error) => (error instanceof Broken ? error.text : text("malforme
 class Findings {
   constructor() {
     this.checks = [];
+    // Algorithms that its object relies on, whether or not they have ended.
+    this.reliedOn = [];
   }
   // `cause`: the sub-indication of EN 319 102-1, where a check may fail for several.
   add(outcome, name, said, cause = null) {

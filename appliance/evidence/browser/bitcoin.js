@@ -134,7 +134,8 @@ async function judgeBitcoin(said, commitment, rules) {
   const hashed = hashShown(chain[0].hash);
   const height = heightIn(first);
   const place = height === null ? text(`block ${hashed}`, `区块 ${hashed}`) : text(`block ${height} (${hashed})`, `区块 ${height} (${hashed})`);
-  return { ...weighed, ...atOnce(chain[0].time * 1000), place };
+  // Its tree and the names of its blocks; scrypt has no name in a trust bundle.
+  return { ...weighed, ...atOnce(chain[0].time * 1000), place, reliesOn: [{ name: "sha256" }] };
 }
 
 // OP_RETURN and one push of 32 bytes.

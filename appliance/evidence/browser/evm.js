@@ -68,7 +68,11 @@ async function judgeChain(proof, commitment, rules) {
   if (by !== "trusted_header" && onTop < rules.depth) {
     refuseAnchor("not_deep_enough", `${onTop} blocks stand on the anchor's, not ${rules.depth}`, `锚定区块之上有 ${onTop} 个区块，而非 ${rules.depth} 个`);
   }
-  return { strength, by, ...atOnce(Number(headers[0].timestamp) * 1000), place: blockPlace(headers[0].number, hex(hashes[0])), notes: [note] };
+  return {
+    strength, by, ...atOnce(Number(headers[0].timestamp) * 1000), place: blockPlace(headers[0].number, hex(hashes[0])), notes: [note],
+    // secp256k1. Keccak-256, by which blocks name each other, has no name in a trust bundle.
+    reliesOn: by === "validator_seals" ? [{ name: "ecdsa", bits: 256 }] : [],
+  };
 }
 
 const blockPlace = (number, hashed) => text(`block ${number} (0x${hashed})`, `区块 ${number} (0x${hashed})`);
@@ -113,7 +117,7 @@ function judgeStated(proof, transaction, receipt, commitment, rules) {
     "The transaction is signed by the account; that it is in the block, and when that was, is the node's word.",
     "交易由该账户签名；其在区块之内及其时间，仅为节点的说法。",
   );
-  return { strength: "attested", by: "node", ...atOnce(timestamp * 1000), place: blockPlace(number, hash), notes: [note] };
+  return { strength: "attested", by: "node", ...atOnce(timestamp * 1000), place: blockPlace(number, hash), notes: [note], reliesOn: [] };
 }
 
 async function weighBlocks(headers, hashes, rules) {

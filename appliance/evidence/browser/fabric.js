@@ -83,6 +83,7 @@ async function judgeFabricBlock(block, place, commitment, rules, members) {
     strength: sealed.length ? "proven" : "attested", by: sealed.length ? "validator_seals" : "node", time: transaction.moment,
     latest: rules.time_window_s === null ? ends : transaction.moment + rules.time_window_s * 1000,
     place: text(`block ${where}, transaction ${id}`, `区块 ${where}，交易 ${id}`), notes: fabricNotes(rules, signers, sealed),
+    reliesOn: [{ name: "sha256" }, ...[...signers, ...sealed].map(({ curve }) => ({ name: "ecdsa", bits: BITS[curve] }))],
   };
 }
 

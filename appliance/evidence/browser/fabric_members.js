@@ -39,7 +39,7 @@ function fromPem(said) {
   return fromBase64(found[1].replace(/\s/g, ""));
 }
 
-// Who holds a certificate, at a moment in milliseconds: { msp, certificate, until }, the last when its path ends.
+// Who holds a certificate, at a moment in milliseconds: { msp, certificate, curve, until }, the last when its path ends.
 async function memberOf(members, msp, certificate, moment, part) {
   const known = members.msps.get(msp);
   const name = shown(msp, 80);
@@ -53,7 +53,7 @@ async function memberOf(members, msp, certificate, moment, part) {
   if (!path.every((one) => one.notBefore <= moment && moment <= one.notAfter)) {
     throw notAMember(`a certificate of ${name} is not valid at the transaction's time`, `${name} 的证书在交易时间不在有效期内`);
   }
-  return { msp, certificate, until: Math.min(...path.map((one) => one.notAfter)) };
+  return { msp, certificate, curve: curveOf(certificate), until: Math.min(...path.map((one) => one.notAfter)) };
 }
 
 // From a certificate to a root, or null.
@@ -74,11 +74,17 @@ function unitsOf(certificate) {
   return sets.flatMap((set) => members(set, 0x31).map((one) => fields(one, 2)).filter(([type]) => oid(type) === "2.5.4.11").map(([, value]) => new TextDecoder().decode(value.content)));
 }
 
-// Whether a member signed a message: ECDSA over SHA-256 with s in the lower half, as Fabric takes it.
-async function memberSigned({ certificate }, message, signature) {
+// On which curve the holder's key is; null: on none that this page knows.
+function curveOf(certificate) {
   const kind = members(fields(sole(certificate.spki), 2)[0]);
-  const [curve, size] = (oid(kind[0]) === "1.2.840.10045.2.1" && kind[1] && CURVES[oid(kind[1])]) || [];
+  const known = oid(kind[0]) === "1.2.840.10045.2.1" && kind[1] && CURVES[oid(kind[1])];
+  return known ? known[0] : null;
+}
+
+// Whether a member signed a message: ECDSA over SHA-256 with s in the lower half, as Fabric takes it.
+async function memberSigned({ certificate, curve }, message, signature) {
   if (!Object.hasOwn(GROUP_ORDERS, curve ?? "")) return false;
+  const size = BITS[curve] / 8;
   let raw;
   try {
     raw = rawEcdsa(signature, size);

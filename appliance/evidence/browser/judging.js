@@ -1,6 +1,6 @@
 // Receipts of ledgers, judged as appliance.anchors.judging does: by the profile that the trust bundle has, for one commitment.
-// A judgement is { strength, by, time, latest, place, notes }, in milliseconds: the ledger's own time of the anchor, and the
-// latest at which it may have been made by what the ledger itself states.
+// A judgement is { strength, by, time, latest, place, notes, reliesOn }, in milliseconds: the ledger's own time of the anchor, and
+// the latest at which it may have been made by what the ledger itself states; `reliesOn`: algorithms as endOf takes them.
 
 const MOST_CHECKPOINT = 65536;
 const LARGEST_RECEIPT = 4 * 1024 * 1024;
@@ -53,8 +53,9 @@ async function rest() {
   rested = performance.now();
 }
 
-// What a receipt shows of a commitment under a profile. Throws AnchorRefused, or Unable where this browser lacks what it takes.
-async function judgeReceipt(receipt, commitment, profile, now) {
+// What a receipt shows of a commitment under a profile. `known`: { now, lists, answers }, what is known of revocations beside the
+// receipt. Throws AnchorRefused, or Unable where this browser lacks what it takes.
+async function judgeReceipt(receipt, commitment, profile, known) {
   if (receipt.type !== profile.type) {
     refuseAnchor("other_type", `the receipt is of type ${receipt.type}, the ledger ${profile.type}`, `回执的类型为 ${receipt.type}，账本为 ${profile.type}`);
   }
@@ -68,9 +69,9 @@ async function judgeReceipt(receipt, commitment, profile, now) {
     refuseAnchor("malformed", "the receipt's checkpoint is malformed", "回执的日志头格式错误");
   }
   if (!equal(stated, commitment)) refuseAnchor("other_checkpoint", "the receipt is about another checkpoint", "回执涉及另一日志头");
-  const found = await judgeLedgerProof(profile.type, receipt.proof, commitment, profile.rules);
+  const found = await judgeLedgerProof(profile.type, receipt.proof, commitment, profile.rules, known);
   const allowed = profile.tolerance_s * 1000;
-  if (2 * found.time - found.latest - allowed > now) {
+  if (2 * found.time - found.latest - allowed > known.now) {
     refuseAnchor("time_to_come", `the time of ${found.place.en} lies after the time of validation`, `${found.place.zh}的时间晚于验证时间`);
   }
   return { ...found, latest: found.latest + allowed };
@@ -80,10 +81,10 @@ async function judgeReceipt(receipt, commitment, profile, now) {
 const atOnce = (time) => ({ time, latest: time });
 
 // By a type's own judge. `rules`: of the profile, not yet looked at.
-async function judgeLedgerProof(type, proof, commitment, rules) {
+async function judgeLedgerProof(type, proof, commitment, rules, known) {
   const judges = { bitcoin: [isBitcoinRules, judgeBitcoin], evm: [isEvmRules, judgeEvm], fabric: [isFabricRules, judgeFabric], rfc3161: [isStampRules, judgeStampAnchor] };
   if (!Object.hasOwn(judges, type)) refuseAnchor("unknown_type", `there is no judge of ledgers of type ${type}`, `没有 ${type} 类账本的判定方法`);
   const [is, judge] = judges[type];
   if (!is(rules)) refuseAnchor("rules_unreadable", "the rules in the profile are not those of its type", "配置中的规则不符合其类型");
-  return judge(proof, commitment, rules);
+  return judge(proof, commitment, rules, known);
 }

@@ -225,7 +225,7 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
     if (opening.index !== undefined && opening.index !== place.index) throw damaged("opening and proof name different entries", "开启件与证明指明了不同的日志项");
     witnesses.push(await checkProof(findings, place, commitment, context));
   } else findings.undecided("inclusion", "Nothing proves that the record stands in a log.", "没有材料证明记录在日志中。");
-  if ((opening.box_proof ?? null) !== null) witnesses.push(await checkBoxProof(findings, opening, commitment, context));
+  if ((opening.box_proof ?? null) !== null) witnesses.push(await checkBoxProof(findings, opening, commitment, context, place));
   return { index: place?.index ?? null, origin: place?.origin ?? null, witnesses: witnesses.filter(Boolean) };
 }
 
@@ -312,7 +312,7 @@ async function verifyEvidence(data, trust, now) {
   }
   const archived = await judgeRenewals(parts, layout, context);
   for (const [made, name] of namedIn) made.shown = archived.get(name)?.trusted?.until;
-  const anchored = await judgeAnchors(layout, context);
+  const anchored = await judgeAnchors(layout, context, archived);
   parts.push(...anchored.parts);
   const events = [];
   const places = new Map();

@@ -81,14 +81,15 @@ async function rootOf(entry, index, size, path) {
 }
 
 // Whether the entry stands in a log that the trust bundle names. Gives the time by which enough witnesses saw it. `box`:
-// whether it is the box's own log, which a trust bundle need not name.
-async function checkProof(findings, proof, entry, context, box = false) {
+// whether it is the box's own log, which a trust bundle need not name; `further`: what must hold beside.
+async function checkProof(findings, proof, entry, context, box = false, further = () => true) {
   const outcome = box ? "note" : "undecided";
   if (context.trust && !context.trust.logs.some((one) => one.origin === proof.origin)) {
     findings.add(outcome, "log", text("The trust bundle does not name this log.", "信任包未列出此日志。"));
     return null;
   }
-  return (await isIncluded(findings, proof, entry, context, outcome)) ? witnessed(findings, proof, context, box) : null;
+  const holds = (await isIncluded(findings, proof, entry, context, outcome)) && further();
+  return holds ? witnessed(findings, proof, context, box) : null;
 }
 
 // Whether the entry stands in the log, under a head that the log's key has signed; entered as findings.
@@ -134,7 +135,7 @@ async function witnessed(findings, proof, context, box) {
   }
   const rules = trust.cosigning === null ? [] : (trust.cosigning.get(proof.origin) ?? []).filter((one) => one.last === null || proof.size <= one.last);
   await tellUncounted(findings, proof, trust, rules);
-  if (trust.cosigning === null) return earliest(findings, [seenBy(times, [...times.keys()], trust.witnessesNeeded)]);
+  if (trust.cosigning === null) return earliest(findings, [seenBy(times, [...times.keys()], trust.witnessesNeeded)], context);
   const count = (rule) => rule.names.filter((name) => times.has(name)).length;
   const fulfilled = rules.filter((rule) => count(rule) >= rule.quorum);
   const last = rules.at(-1);
@@ -148,7 +149,7 @@ async function witnessed(findings, proof, context, box) {
         );
     findings.add(box ? "note" : "undecided", "witnesses", said);
   }
-  return earliest(findings, fulfilled.map((rule) => seenBy(times, rule.names, rule.quorum)));
+  return earliest(findings, fulfilled.map((rule) => seenBy(times, rule.names, rule.quorum)), context);
 }
 
 // The k-th earliest time among these witnesses; null where fewer than k have cosigned, or none need to.
@@ -159,8 +160,12 @@ function seenBy(times, names, needed) {
   return { until: (first.at(-1)[0] + 1) * 1000, timeClass: "witness", by: first.map((one) => shown(one[1], 100)).join(", ") };
 }
 
-function earliest(findings, seen) {
+function earliest(findings, seen, context) {
   const found = seen.filter(Boolean).sort((left, right) => left.until - right.until)[0] ?? null;
+  if (found && found.until > context.now + 1000) {
+    findings.note("witnesses", "The cosignatures state a time that is still to come, so they show none.", "共签声明的时间尚未到来，因此不证明任何时间。");
+    return null;
+  }
   if (found) findings.passed("witnesses", `Seen no later than ${spoken(found.until)} by ${found.by}.`, `最迟在 ${spoken(found.until)} 被见到：${found.by}。`);
   return found;
 }
@@ -207,13 +212,25 @@ async function cosignedAt(signatures, said, key) {
 const HEX32 = /^[0-9a-f]{64}$/;
 
 // The record under the box's own log (appliance.log.box_leaf): from the record to a head of the tenant's log, from that to
-// the leaf that commits to it, from the leaf to the box's log. Gives the time by which enough witnesses saw that.
-async function checkBoxProof(findings, opening, commitment, context) {
+// the leaf that commits to it, from the leaf to the box's log. `place`: what the record's own log proof says, or null. Gives
+// the time by which enough witnesses saw that.
+async function checkBoxProof(findings, opening, commitment, context, place) {
   const shows = await leadsToBoxLog(findings, opening, commitment);
-  return shows && checkProof(findings, shows.proof, shows.entry, context, true);
+  return shows && checkProof(findings, shows.proof, shows.entry, context, true, () => isOneHistory(findings, shows, place));
 }
 
-// As far as the leaf: { proof, entry }, or null where it does not lead there.
+// Whether the tenant's log, as the box's own log commits to it, is that of the record's own log proof; entered where not.
+function isOneHistory(findings, { statement, index }, place) {
+  const elsewhere = place && (place.origin !== statement.origin || place.index !== index);
+  if (!elsewhere && !(place?.size === statement.size && !equal(place.root, fromHex(statement.root)))) return true;
+  findings.undecided(
+    "box log", "Contradiction: the tenant's log, as the box's own log commits to it, is another than that of the log proof: it has two histories.",
+    "矛盾：设备自身的日志所承诺的租户日志不同于日志证明所指的日志：该日志有两个历史。",
+  );
+  return false;
+}
+
+// As far as the leaf: { proof, entry, statement, index }, or null where it does not lead there.
 async function leadsToBoxLog(findings, opening, commitment) {
   const { hashes, leaf } = opening.box_proof ?? {};
   const broken = () => new Broken("the box proof is malformed", "设备证明格式错误");
@@ -228,7 +245,7 @@ async function leadsToBoxLog(findings, opening, commitment) {
   const { leaf: made, path, position, salt, statement, width } = opened ?? {};
   const right =
     hasMembers(opened, ["format", "leaf", "path", "position", "salt", "statement", "width"]) && opened.format === "cinnabar-box-opening/1" &&
-    hasMembers(made, ["format", "root", "time"]) && made.format === "cinnabar-box-leaf/1" && Number.isSafeInteger(made.time) &&
+    hasMembers(made, ["format", "root", "time"]) && made.format === "cinnabar-box-leaf/1" && Number.isSafeInteger(made.time) && made.time >= 0 &&
     Array.isArray(path) && [...path, ...hashes, salt, made.root].every((one) => HEX32.test(one)) && Number.isSafeInteger(position) && position >= 0 &&
     Number.isSafeInteger(width) && width >= 16 && width <= 2 ** 32 && Number.isInteger(Math.log2(width)) &&
     hasMembers(statement, ["format", "origin", "previous", "root", "size"]) && statement.format === "cinnabar-tenant-head/1" &&
@@ -249,5 +266,5 @@ async function leadsToBoxLog(findings, opening, commitment) {
   );
   if (!leads) return null;
   const entry = await sha256(utf8(JSON.stringify({ format: made.format, root: made.root, time: made.time })));
-  return { proof: readProof(utf8(leaf.tlog_proof)), entry };
+  return { proof: readProof(utf8(leaf.tlog_proof)), entry, statement, index: opening.index };
 }

@@ -14,7 +14,7 @@ const STAMP_REASONS = {
   "certificate validity": "stamp_out_of_validity", policy: "stamp_policy", revocation: "stamp_revoked",
 };
 
-async function judgeStampAnchor(said, commitment, rules) {
+async function judgeStampAnchor(said, commitment, rules, known) {
   const proof = readLedgerProof(said, isStampProof);
   const readAs = (reason, en, zh, read) => {
     try {
@@ -32,8 +32,9 @@ async function judgeStampAnchor(said, commitment, rules) {
   const authorities = readAs("rules_unreadable", "an authority of the profile", "配置中的机构", () => rules.authorities.map(readStampAuthority));
   const certificates = readAs("malformed", "a certificate in the receipt", "回执中的证书", () => proof.certificates.map((one) => readCertificate(fromBase64(one))));
   // Profile and receipt stand by themselves: a list that is in the receipt had come out when it was made.
-  const now = Math.max(info.at + info.accuracy, ...lists.map((one) => one.from));
-  const context = { trust: { authorities, algorithms: [] }, now, certificates, lists, answers: [] };
+  // What is known beside them tells what was revoked since.
+  const now = Math.max(known.now, info.at + info.accuracy, ...lists.map((one) => one.from));
+  const context = { trust: { authorities, algorithms: [] }, now, certificates, lists: [...lists, ...known.lists], answers: known.answers };
   const findings = new Findings();
   const over = text("the head", "该日志头");
   let stamp;
@@ -51,6 +52,7 @@ async function judgeStampAnchor(said, commitment, rules) {
   return {
     strength: "proven", by: "time_stamp", time: info.at, latest: info.at + info.accuracy,
     place: text(`time-stamp ${serial} of “${stamp.by}”`, `“${stamp.by}”的时间戳 ${serial}`),
+    reliesOn: [{ name: "sha256" }, ...findings.reliedOn],
     notes: info.stated ? [] : [text("The time-stamp states no accuracy.", "时间戳未声明精度。")],
   };
 }

@@ -35,8 +35,8 @@ const commands = {
   async ledger({ type, proof, commitment, rules }) {
     const begun = performance.now();
     try {
-      const found = await judgeLedgerProof(type, proof, fromHex(commitment), rules);
-      return { ...found, place: found.place.en, notes: found.notes.map((one) => one.en), spent: performance.now() - begun };
+      const found = await judgeLedgerProof(type, proof, fromHex(commitment), rules, { now: 0, lists: [], answers: [] });
+      return { ...found, place: found.place.en, notes: found.notes.map((one) => one.en), relies: found.reliesOn.map(({ name, bits }) => [name, bits ?? null]), spent: performance.now() - begun };
     } catch (error) {
       if (error instanceof Unable) return { reason: "unable", said: error.text.en };
       if (!(error instanceof AnchorRefused)) throw error;

@@ -62,6 +62,7 @@ def program(one: Proof) -> dict[str, Any]:
     return {
         "strength": str(found.strength), "by": str(found.by), "time": found.time_us / 1000,
         "latest": found.no_later_us / 1000, "place": found.place, "notes": list(found.notes),
+        "relies": sorted({str(one) for one in map(tuple, found.relies_on)}),
     }  # fmt: skip
 
 
@@ -74,7 +75,8 @@ def page(ask: Ask, one: Proof) -> dict[str, Any]:
         assert not found.get("chinese", "").isascii() or found["reason"] == "unable"
         return {"reason": found["reason"]}
     found.pop("spent")
-    return dict(found)
+    found.pop("reliesOn")
+    return {**found, "relies": sorted({str(tuple(one)) for one in found["relies"]})}
 
 
 def same(ask: Ask, one: Proof) -> dict[str, Any]:
