@@ -10,7 +10,7 @@ function readAnchor(bytes) {
   const anchor = readCanonical(bytes);
   const right =
     hasMembers(anchor, ["format", "opening", "receipt", "records", "tlog_proof"]) && anchor.format === ANCHOR_FORMAT &&
-    [anchor.opening, anchor.tlog_proof].every((one) => typeof one === "string") && isObject(anchor.records) &&
+    [anchor.opening, anchor.tlog_proof].every((one) => typeof one === "string") && anchor.tlog_proof.length <= 131072 && isObject(anchor.records) &&
     hasMembers(anchor.receipt, ["checkpoint", "format", "ledger", "proof", "type"]) && anchor.receipt.format === RECEIPT_FORMAT &&
     [anchor.receipt.checkpoint, anchor.receipt.ledger, anchor.receipt.type].every((one) => typeof one === "string") && isObject(anchor.receipt.proof) &&
     Object.values(anchor.records).every(
