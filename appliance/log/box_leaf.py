@@ -161,14 +161,17 @@ def verify_opening(opening: Opening) -> TenantStatement | BoxStatement:
     leaf = tree.leaf_hash(opening.commitment())
     path = [_unhex(step) for step in opening.path]
     tree.verify_inclusion(opening.position, opening.width, leaf, path, _unhex(opening.leaf.root))
-    try:
-        return msgspec.json.decode(opening.statement, type=TenantStatement)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return msgspec.json.decode(opening.statement, type=BoxStatement)
-    except (ValueError, RecursionError):
-        raise MalformedProof("the opened statement is of no known format") from None
+    forms: tuple[type[TenantStatement | BoxStatement], ...] = (TenantStatement, BoxStatement)
+    for form in forms:
+        try:
+            statement = msgspec.json.decode(opening.statement, type=form)
+        except (ValueError, RecursionError):
+            continue
+        # What is committed to are bytes: were a member there twice, readers could take it for different heads.
+        if msgspec.json.encode(statement, order="sorted") != bytes(opening.statement):
+            raise MalformedProof("the opened statement is not canonical JSON")
+        return statement
+    raise MalformedProof("the opened statement is of no known format")
 
 
 def _unhex(text: str) -> bytes:

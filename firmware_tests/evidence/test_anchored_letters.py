@@ -167,6 +167,12 @@ def _of_another_head(chain: Any) -> tuple[str, int, bytes]:
     return anchor_of(chain, of=receipt(note))
 
 
+def _of_another_history(chain: Any, *more: bytes) -> tuple[str, int, bytes]:
+    """The box's log commits to another log of the tenant than the one in which the letter's proofs are."""
+    _, tenant = surroundings()
+    return anchor_of(chain, entries_before=[b"another", *tenant.entries[1:], *more])
+
+
 def _of_another_letter(chain: Any) -> tuple[str, int, bytes]:
     return anchor_of(plain_letter(4)[:3])
 
@@ -180,6 +186,15 @@ def _of_another_letter(chain: Any) -> tuple[str, int, bytes]:
         (
             lambda chain: anchor_of(chain, tails=["0001", "0002", "0003"]),
             Indication.FAILED, SubIndication.HASH_FAILURE, "does not lead",
+        ),
+        (
+            lambda chain: _of_another_history(chain, b"one more"),
+            Indication.INDETERMINATE, SubIndication.SIG_CONSTRAINTS_FAILURE, "in another place",
+        ),
+        (_of_another_history, Indication.INDETERMINATE, SubIndication.SIG_CONSTRAINTS_FAILURE, "of the same size"),
+        (
+            lambda chain: anchor_of(chain, origin="log.rehearsal.example/other"),
+            Indication.INDETERMINATE, SubIndication.SIG_CONSTRAINTS_FAILURE, "in another place",
         ),
         (lambda chain: (LEDGER, 7, anchor_of(chain)[2]), Indication.FAILED, SubIndication.FORMAT_FAILURE, "name"),
         (lambda chain: ("other", 6, anchor_of(chain)[2]), Indication.FAILED, SubIndication.FORMAT_FAILURE, "name"),
@@ -227,6 +242,19 @@ def test_the_report_names_the_ledger_for_people_in_both_languages() -> None:
     assert "proven" in english
     assert "账本" in chinese
     assert "已证明" in chinese
+    assert "of “Ledger unit, Cinnabar rehearsal”" in english
+    assert "“Ledger unit, Cinnabar rehearsal”的时间戳" in chinese
+    assert "⟨U+" not in english + chinese
+
+
+def test_a_refusal_names_whom_it_is_about_once_quoted() -> None:
+    chain = plain_letter()
+    report = verify(
+        [NamedBytes("letter.asice", evidence(chain, anchors=[_foreign(chain)]))], trust(), now_us=microseconds(NOW)
+    )
+    english = report_page(report, "en").decode()
+    assert "stamp_foreign_authority: No path leads from “Other unit, Cinnabar rehearsal”" in english
+    assert "⟨U+" not in english
 
 
 CHAIN = plain_letter(1)

@@ -6,6 +6,7 @@ import base64
 import contextlib
 
 import cbor2
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -37,7 +38,7 @@ from appliance.log import (
     verify_receipt,
     verify_tlog_proof,
 )
-from appliance.log.box_leaf import parse_opening, verify_opening
+from appliance.log.box_leaf import Leaf, Opening, TenantStatement, commitment, parse_opening, verify_opening
 from appliance.log.note import COSIGNATURE_V1, cosigned_message
 
 ORIGIN = "log.example/rehearsal/alfa"
@@ -265,6 +266,30 @@ def test_a_receipt_has_no_items_but_those_of_its_form(item: object) -> None:
             parse_receipt(whole)
     with pytest.raises(MalformedProof):
         verify_receipt(parse_receipt(receipt_of(cbor2.dumps([7, 1, []]), protected=cbor2.dumps(item))), b"", [])
+
+
+def test_a_statement_of_a_box_leaf_has_one_spelling() -> None:
+    """What is committed to are bytes: with a member in them twice, one reader finds one head, and another the other."""
+    statement = TenantStatement(origin=ORIGIN, previous="00" * 32, root=ROOT.hex(), size=9)
+    good = msgspec.json.encode(statement, order="sorted")
+    assert _opened(good) == statement
+    for other in (
+        good.replace(b'"size":9', b'"size":9,"size":9'),
+        good.replace(b":", b": "),
+        good.replace(b"log", b"l\\u006fg"),
+    ):
+        with pytest.raises(MalformedProof, match="not canonical"):
+            _opened(other)
+
+
+def _opened(statement: bytes) -> object:
+    salt = bytes(32)
+    leaves = [leaf_hash(commitment(salt, statement)), *(leaf_hash(bytes([one])) for one in range(15))]
+    path = [one.hex() for one in inclusion_proof(0, 16, subtree_reader(leaves))]
+    leaf = Leaf(root=root(leaves).hex(), time=0)
+    return verify_opening(
+        Opening(leaf=leaf, path=path, position=0, salt=salt.hex(), statement=msgspec.Raw(statement), width=16)
+    )
 
 
 def test_a_box_leaf_has_a_time_that_can_be_told() -> None:

@@ -20,9 +20,9 @@ from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.letters.facts import LedgerFact
-from appliance.evidence.letters.layout import Layout
+from appliance.evidence.letters.layout import Layout, Sealed
 from appliance.evidence.letters.renewals import Archived
-from appliance.evidence.logs import check_box_proof
+from appliance.evidence.logs import check_box_proof, place_of
 from appliance.evidence.openings import read_opening
 from appliance.evidence.rounds import LOGS_LEAN_ON, AnchoredTime
 from appliance.evidence.strength import Use
@@ -52,7 +52,7 @@ class JudgedAnchors:
 def judge_anchors(layout: Layout, context: Context, archived: Archived) -> JudgedAnchors:
     """Every anchor in the file, each by itself. `archived`: what records over the file show of its entries."""
     judged = JudgedAnchors()
-    entries = {sealed.tail: sealed.opening for _, sealed in layout.events}
+    entries = {sealed.tail: sealed for _, sealed in layout.events}
     for name, encoded in sorted(layout.anchors.items()):
         journal = Journal()
         judged.parts.append((f"anchor on {name.rpartition('-')[0]}", journal))
@@ -76,7 +76,7 @@ def judge_anchors(layout: Layout, context: Context, archived: Archived) -> Judge
         journal.complete()
         held = journal.indication is Indication.PASSED
         if held and judgement is not None and judgement.strength is Strength.PROVEN:
-            by = f"the ledger {quote(receipt.ledger)}, {escape(judgement.place)}"
+            by = f"the ledger {quote(receipt.ledger)}, {judgement.place}"
             for tail in anchor.records:
                 judged.times.setdefault(tail, []).append(AnchoredTime(judgement.no_later_us, by))
     return judged
@@ -100,21 +100,22 @@ def _is_named(name: str, receipt: Receipt, head: Checkpoint, journal: Journal) -
     )
 
 
-def _leads(anchor: LetterAnchor, openings: dict[str, bytes | None], context: Context, journal: Journal) -> bool:
+def _leads(anchor: LetterAnchor, events: dict[str, Sealed], context: Context, journal: Journal) -> bool:
     """Whether every event's record leads to the head; what else it names, or lacks, refutes it."""
-    if set(anchor.records) != set(openings):
+    if set(anchor.records) != set(events):
         journal.refuse("records", SubIndication.HASH_FAILURE, "It is about other events than those of this file.")
         return False
     for tail, place in sorted(anchor.records.items()):
-        opening = openings[tail]
+        opening, proof = events[tail].opening, events[tail].proof
         try:
             if opening is None:
                 raise Refusal("records", SubIndication.NO_POE, f"The record of event {tail} is not in the file.")
             path = tuple(bytes.fromhex(one) for one in place.hashes)
             commitment = read_opening(opening).commitment
             shown = check_box_proof(
-                anchor.opening.encode(), anchor.tlog_proof.encode(), place.index, path, commitment, context.trust
-            )
+                anchor.opening.encode(), anchor.tlog_proof.encode(), place.index, path, commitment, context.trust,
+                None if proof is None else place_of(proof),
+            )  # fmt: skip
         except Refusal as refusal:
             journal.refuse("records", refusal.sub_indication, refusal.text)
             return False
@@ -141,11 +142,11 @@ def _in_ledger(
     try:
         judgement = judge(receipt, commitment_of(note), profile, now_us=context.now_us, revocations=context.lists)
     except AnchorRefused as error:
-        reason = f"{error.reason}: {escape(str(error))}"
+        reason = f"{error.reason}: {error}"  # what it copied of the receipt is quoted
         journal.refuse("ledger", _sub_indication(error), f"The receipt of {named} is refused, {reason}.")
         return msgspec.structs.replace(fact, strength="refused", reason=reason), None
     by = str(judgement.by).replace("_", " ")
-    words = f"{escape(judgement.place)}, at {spoken(judgement.time_us)}; the head existed no later than "
+    words = f"{judgement.place}, at {spoken(judgement.time_us)}; the head existed no later than "
     words += f"{spoken(judgement.no_later_us)}"
     if judgement.strength is Strength.PROVEN:
         journal.passed("ledger", f"It is proven that {named} holds the head ({by}): {words}.")
@@ -155,7 +156,7 @@ def _in_ledger(
     for one in judgement.notes:
         journal.note("ledger", escape(one))
     fact = msgspec.structs.replace(
-        fact, strength=str(judgement.strength), by=str(judgement.by), place=escape(judgement.place),
+        fact, strength=str(judgement.strength), by=str(judgement.by), place=judgement.place,
         time=spoken(judgement.time_us), existed_no_later_than=spoken(judgement.no_later_us),
     )  # fmt: skip
     return fact, judgement
