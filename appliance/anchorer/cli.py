@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -33,7 +34,10 @@ def _socket(home: Home) -> Path:
 
 @click.group("anchor")
 def anchor_group() -> None:
-    """Heads of the box's log on outside ledgers (docs/anchors.md)."""
+    """Heads of the box's log on outside ledgers (docs/anchors.md).
+
+    verify, ots and txoutproof read files alone; the others ask the running box of --home, as root or its own users.
+    """
 
 
 anchor_group.add_command(account)
@@ -54,7 +58,9 @@ def list_(root: Path, ledger: str | None, limit: int, as_json: bool) -> None:
         ledgers = client.ledgers()
     lines = []
     for one in ledgers:
-        lines.append(f"{one.name} ({one.type}): {one.open} open" + (f"; {escape(one.trouble)}" if one.trouble else ""))
+        again = "tried again" if one.begun else "mend it and start the box anew"
+        trouble = f"; {escape(one.trouble)}: {again}" if one.trouble else ""
+        lines.append(f"{one.name} ({one.type}): {one.open} open{trouble}")
         lines += [f"  {one.caveat}"] if one.caveat else []
         lines += [f"  {told}" for told in dict.fromkeys(map(_line, filter(None, (one.newest, one.final))))]
     _print(ledgers, lines or ["box.json lists no ledger"], as_json=as_json)
@@ -78,10 +84,17 @@ def show(ledger: str, number: int, root: Path, as_json: bool) -> None:
 @click.argument("ledger")
 @_HOME
 def now(ledger: str, root: Path) -> None:
-    """Have the newest head anchored on LEDGER as soon as may be."""
+    """Have the newest head anchored on LEDGER as soon as may be.
+
+    A signature is under the box's head once that has its tenant's next leaf: a minute after it was made, if box.json
+    says nothing else (`box_leaf_interval_s`).
+    """
     with connected(AnchorerClient, root, _socket) as client:
         client.now(ledger)
-    click.echo(f"{ledger}: the newest head is anchored next, if it is not yet. `cinnabar anchor list` shows it.")
+    click.echo(
+        f"{ledger}: the newest head of the box's log is anchored next, if it is not yet; signatures of the last minute"
+        " may come under the one after it. `cinnabar anchor list` shows how it stands."
+    )
 
 
 @anchor_group.command("request")
@@ -112,7 +125,21 @@ def export(ledger: str, number: int, file: Path, root: Path) -> None:
     click.echo(f"{file}: {len(receipt)} bytes. Check it with `cinnabar anchor verify`.")
 
 
-@anchor_group.command("verify")
+class _WronglyCalled(click.UsageError):
+    exit_code = 1
+
+
+class _OwnStatuses(click.Command):
+    """A command whose exit status 2 says something else than that it was called wrongly: that is 1 here."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **named)
+        except click.UsageError as error:
+            raise _WronglyCalled(error.format_message(), error.ctx) from None
+
+
+@anchor_group.command("verify", cls=_OwnStatuses)
 @click.argument("receipt", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
     "--ledger",
@@ -123,7 +150,7 @@ def export(ledger: str, number: int, file: Path, root: Path) -> None:
 )
 def verify(receipt: Path, profile: Path) -> None:
     """Check a RECEIPT offline: does the ledger hold the head in it? Whose head it is, the log's keys say (`cinnabar
-    verify` looks at them too). Exit status: 0 proven, 2 attested only, 1 refused."""
+    verify` looks at them too). Exit status: 0 proven, 2 attested only, 1 refused, or not looked at."""
     try:
         read = read_receipt(receipt.read_bytes())
         trusted = read_profile(profile.read_bytes())
@@ -151,8 +178,8 @@ def _line(anchor: AnchorView) -> str:
         what += f", {anchor.strength}"
     if anchor.superseded_by is not None:
         what += f" by {anchor.superseded_by}"
-    place = f" in {escape(anchor.place)}" if anchor.place else ""
-    return f"{what}, head of {anchor.size} entries{place}, since {rfc3339(anchor.since_us)} ({escape(anchor.cause)})"
+    where = f"in {escape(anchor.place)}" if anchor.place else escape(anchor.cause)
+    return f"{what} since {rfc3339(anchor.since_us)}, head of {anchor.size} entries, {where}"
 
 
 def _print(value: object, lines: list[str], *, as_json: bool) -> None:

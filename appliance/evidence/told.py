@@ -164,7 +164,8 @@ class _Teller:
             rows = [
                 [
                     one.ledger, f"{self._say(one.strength)}{': ' if one.reason else ''}{one.reason}",
-                    self._word(one.by.replace("_", " ")), self._word(one.place), one.time, one.existed_no_later_than,
+                    self._word(one.by.replace("_", " ")), self._word(one.place), one.time,
+                    one.existed_no_later_than or self._say("not shown"),
                 ]
                 for one in letter.ledgers
             ]  # fmt: skip

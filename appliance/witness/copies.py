@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from appliance.witness.errors import StateUnusable
+from appliance.witness.errors import LOST, StateUnusable
 from appliance.witness.settings import WitnessSettings
 from appliance.witness.state import Change, Store
 
@@ -72,7 +72,8 @@ def alone(directory: Path) -> Iterator[None]:
     try:
         descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateUnusable(f"{directory}: {error.strerror}") from None
+        lost = f". {LOST}" if isinstance(error, FileNotFoundError) else ""
+        raise StateUnusable(f"{directory}: {error.strerror}{lost}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

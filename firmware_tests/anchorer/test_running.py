@@ -205,7 +205,7 @@ def test_an_outage_ends_and_everything_is_covered(outbox: Outbox, tmp_path: Path
             await asyncio.sleep(0.3)
             heads.now = head(size)
             runner.request()
-        assert runner.trouble.startswith("LedgerUnavailable: nobody")
+        assert runner.trouble == "nobody is there (ledger-unavailable)"
         away = False
         runner._rest_until = 0.0
         deadline = time.monotonic() + 30

@@ -84,7 +84,7 @@ def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
         by=Rule.TIME_STAMP,
         time_us=stamp.info.time_us,
         tolerance_us=stamp.info.accuracy_us or 0,
-        place=f"time-stamp {serial} of “{judged.name}”",
+        place=f"time-stamp {serial} by {judged.name}",
         notes=() if stamp.info.accuracy_us is not None else ("The time-stamp states no accuracy.",),
     )
 
