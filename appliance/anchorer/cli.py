@@ -102,7 +102,10 @@ def now(ledger: str, root: Path) -> None:
 @click.option("--name", required=True, help="The subject's common name.")
 @_HOME
 def request(ledger: str, name: str, root: Path) -> None:
-    """Print a certification request (PKCS#10, PEM) for the box's account on LEDGER, where members have certificates."""
+    """Print a certification request.
+
+    PKCS#10, PEM: for the box's account on LEDGER, where members have certificates (Fabric).
+    """
     with connected(DeskConnection, root, lambda home: home.ledger_desk_socket) as desk:
         encoded: bytes = desk.call("certificate_request", ledger, name)
     made = x509.load_der_x509_csr(encoded)
@@ -149,8 +152,11 @@ class _OwnStatuses(click.Command):
     help="Profile of the ledger: what you trust of it. Never take it from where the receipt is from.",
 )
 def verify(receipt: Path, profile: Path) -> None:
-    """Check a RECEIPT offline: does the ledger hold the head in it? Whose head it is, the log's keys say (`cinnabar
-    verify` looks at them too). Exit status: 0 proven, 2 attested only, 1 refused, or not looked at."""
+    """Check a RECEIPT offline.
+
+    Does the ledger hold the head in it? Whose head it is, the log's keys say (`cinnabar verify` looks at them too).
+    Exit status: 0 proven, 2 attested only, 1 refused, or not looked at.
+    """
     try:
         read = read_receipt(receipt.read_bytes())
         trusted = read_profile(profile.read_bytes())

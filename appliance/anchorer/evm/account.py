@@ -36,7 +36,8 @@ async def account_lines(settings: EvmLedgerSettings, home: Path, public_key: byt
         try:
             lines.append(await _told(node, settings, address, most))
         except (NodeFailed, NodeRefused) as error:
-            lines.append(f"{node.name}: {error}")
+            said = str(error)
+            lines.append(said if said.startswith(node.name) else f"{node.name}: {said}")
         finally:
             await node.close()
     lines.append(

@@ -105,7 +105,7 @@ def test_a_box_anchors_its_log_and_the_chain_proves_it(
     assert told.returncode == 0, told.stderr
     (address,) = msgspec.json.decode(profile.rules)["accounts"]
     assert f"account 0x{address}; in the profile's rules {address}" in told.stdout
-    assert told.stdout.count(f"; genesis {chain.genesis.hex()}") == 3, told.stdout
+    assert f"; genesis {chain.genesis.hex()}\n" in told.stdout
     assert re.search(rf"chain {chain.chain_id}, (99\.\d+|100) of its coin", told.stdout), told.stdout
     refused = cinnabar("anchor", "account", "other", "--home", str(box.home.root))
     assert refused.returncode != 0
