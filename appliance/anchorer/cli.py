@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from appliance.anchorer.views import AnchorView
 from appliance.anchors import AnchorRefused, commitment_of, judge, read_profile, read_receipt
 from appliance.box.home import Home
 from appliance.box.options import connected, home_option
-from appliance.instants import rfc3339
+from appliance.instants import now_us, rfc3339
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.note import parse_note
 from appliance.quoting import escape
@@ -161,12 +160,12 @@ def verify(receipt: Path, profile: Path) -> None:
         read = read_receipt(receipt.read_bytes())
         trusted = read_profile(profile.read_bytes())
         note = read.checkpoint.encode()
-        found = judge(read, commitment_of(note), trusted, now_us=time.time_ns() // 1000)
+        found = judge(read, commitment_of(note), trusted, now_us=now_us())
     except AnchorRefused as error:
         click.echo(f"refused ({error.reason}): {escape(str(error))}")
         sys.exit(1)
     head = Checkpoint.parse(parse_note(note).text)
-    click.echo(f"{found.strength} by {found.by}: {escape(read.ledger)}, {escape(found.place)}")
+    click.echo(f"{found.strength} by {found.by}: {read.ledger}, {found.place}")
     click.echo(f"  head of {escape(head.origin)} with {head.size} entries, commitment {commitment_of(note).hex()}")
     click.echo(f"  ledger's time {rfc3339(found.time_us)}, existed no later than {rfc3339(found.no_later_us)}")
     for one in found.notes:
@@ -184,7 +183,7 @@ def _line(anchor: AnchorView) -> str:
         what += f", {anchor.strength}"
     if anchor.superseded_by is not None:
         what += f" by {anchor.superseded_by}"
-    where = f"in {escape(anchor.place)}" if anchor.place else escape(anchor.cause)
+    where = f"in {anchor.place}" if anchor.place else escape(anchor.cause)
     return f"{what} since {rfc3339(anchor.since_us)}, head of {anchor.size} entries, {where}"
 
 

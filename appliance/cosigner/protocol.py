@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from appliance.log.checkpoint import MAXIMUM_SIZE
 from appliance.log.errors import MalformedNote
 from appliance.log.note import Note, NoteSignature, VerifierKey, parse_note
+from appliance.log.tree import MAXIMUM_SIZE
 from appliance.log.witnesses import cosigned_at
 
 SIZE_TYPE: Final = "text/x.tlog.size"

@@ -164,8 +164,7 @@ class _Teller:
             rows = [
                 [
                     one.ledger, f"{self._say(one.strength)}{': ' if one.reason else ''}{one.reason}",
-                    self._word(one.by.replace("_", " ")), self._word(one.place), one.time,
-                    one.existed_no_later_than or self._say("not shown"),
+                    self._word(one.by.replace("_", " ")), self._word(one.place), one.time, one.existed_no_later_than,
                 ]
                 for one in letter.ledgers
             ]  # fmt: skip
@@ -184,7 +183,9 @@ class _Teller:
 
     def _field(self, field: FieldFact) -> list[str]:
         form = "" if field.form == "clear" else f" [{self._say(field.form)}]"
-        return [self._title(field.title, field.name) + form, field.value]
+        shown = field.value_titles
+        value = field.value if shown is None else shown.en if self.language == "en" else shown.zh
+        return [self._title(field.title, field.name) + form, value]
 
     def _fields(self, fields: list[FieldFact]) -> str:
         return "; ".join(" = ".join(self._field(one)) for one in fields)
