@@ -142,6 +142,22 @@ class Node:
         method = "getrawtransaction"
         return _bytes(method, await self._call(method, shown(txid), False, shown(block)))
 
+    async def maker(self, at: OutPoint) -> bytes:
+        """The transaction that made an output which the chain has not spent, or that waits itself. Raises NodeRefused
+        where the node no longer has it."""
+        method = "gettxout"
+        told = await self._call(method, shown(at.txid), at.index, False)
+        if told is None:
+            return _bytes("getrawtransaction", await self._call("getrawtransaction", shown(at.txid), False))
+        depth = _member(method, told, "confirmations")
+        tip = await self.height_of(_hash(method, _member(method, told, "bestblock")))
+        if not isinstance(depth, int) or tip is None:
+            raise LedgerUnavailable(f"{method}: the answer is not of its form, or the chain moved on")
+        block = await self.block_at(tip + 1 - depth)
+        if block is None:
+            raise LedgerUnavailable(f"{method}: the chain moved on while it was looked at")
+        return await self.transaction_in(block, at.txid)
+
     async def waits(self, txid: bytes) -> bool:
         """Whether the transaction waits to be taken into a block."""
         try:
