@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import signal
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,6 +170,34 @@ def test_the_command_shows_anchors_and_checks_a_receipt(pair: Pair, tmp_path: Pa
     unknown = cinnabar("anchor", "show", "nowhere", "1", *home)
     assert unknown.returncode == 1
     assert "nowhere" in unknown.stderr
+
+
+def _status(pair: Pair) -> int:
+    with pair.box.http() as client:
+        return client.get("/v1/anchors").status_code
+
+
+def test_a_stopped_anchorer_delays_no_evidence_and_no_stamp(pair: Pair) -> None:
+    with client_of(pair.box) as client:
+        letter = client.begin_letter("bid-bond", FIELDS | {"tender_code": uuid.uuid4().hex[:12]}).happened.letter
+        taken(client, letter)  # once its record is under a head
+        stopped = pair.box.processes()["anchorer"]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with ThreadPoolExecutor(12) as threads, pair.box.http() as http:
+                files = [threads.submit(taken, client, letter) for _ in range(12)]
+                asked = [threads.submit(http.get, "/v1/anchors") for _ in range(12)]
+                assert http.post("/v1/stamps", json={"digest": "0f" * 32}).status_code == 200
+                assert {one.result().status_code for one in asked} == {503}
+                assert all(one.result() for one in files)
+            waited = time.monotonic() - started
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+    # Each would have waited five seconds for itself, six at a time.
+    assert waited < 15, waited
+    for _ in range(4 * 12):  # every worker has found out that it answers again
+        wait_until(lambda: _status(pair) == 200, 30, "the anchorer's answers")
 
 
 def test_a_letter_is_verified_offline_by_the_ledger_with_every_box_stopped(pair: Pair, tmp_path: Path) -> None:
