@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
 
 import structlog
 
@@ -21,26 +24,54 @@ from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
 from appliance.calls.server import CallServer
-from appliance.errors import CinnabarError
+from appliance.errors import CinnabarError, Conflict
 
 log = structlog.get_logger("anchorer")
 
 STOP_SECONDS = 5.0
+LOCK = "lock"
+
+
+class AnchorerRunning(Conflict):
+    """Another anchorer works with this home: two would each have the same anchors signed and sent."""
+
+    code = "anchorer-running"
+    title = "Another anchorer works with this home"
 
 
 async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> None:
-    """Run until SIGTERM or SIGINT. `users`: who may connect beside root; none: where all share our user, that."""
+    """Run until SIGTERM or SIGINT. `users`: who may connect beside root; none: where all share our user, that. Raises
+    AnchorerRunning."""
     os.umask(0o027)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    home.anchorer_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with _alone(home):
+        await _serve(home, settings, users, stop)
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Hold the outbox for this process. Raises AnchorerRunning."""
+    descriptor = os.open(home.anchorer_socket.parent / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AnchorerRunning(f"another process anchors for {home.root}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _serve(home: Home, settings: BoxSettings, users: frozenset[int], stop: asyncio.Event) -> None:
     home.anchors.mkdir(mode=0o700, exist_ok=True)
     outbox = Outbox(home.anchors / FILE)
     runners, troubles = _runners(home, settings, outbox)
     methods = Methods(settings, outbox, runners, troubles)
     server = CallServer("anchorer", methods.table(), (users or frozenset({os.geteuid()})) | {0})
-    home.anchorer_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     await server.start(home.anchorer_socket, 0o660)
     tasks = [asyncio.create_task(runner.run(), name=name) for name, runner in runners.items()]
     tasks.append(asyncio.create_task(_tell(home, methods), name="word"))

@@ -104,12 +104,12 @@ class LedgerRunner:
         progress = await self._advance(works)
         if len(progress) != len(works):
             raise LedgerMisbehaves(f"{len(progress)} answers about {len(works)} anchors")
-        refused: list[CinnabarError] = []
+        refused: list[CinnabarError | sqlite3.Error] = []
         for anchor, one in zip(works, progress, strict=True):
             self._again[anchor.number] = time.monotonic() + max(SHORTEST_SECONDS, one.again_s)
             try:
                 self._take(anchor, one)
-            except CinnabarError as error:  # of this anchor alone: what came of the others is kept
+            except (CinnabarError, sqlite3.Error) as error:  # of this anchor alone: what came of the others is kept
                 refused.append(error)
         if refused:
             raise refused[0]

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -170,6 +172,16 @@ def test_the_command_shows_anchors_and_checks_a_receipt(pair: Pair, tmp_path: Pa
     unknown = cinnabar("anchor", "show", "nowhere", "1", *home)
     assert unknown.returncode == 1
     assert "nowhere" in unknown.stderr
+
+
+def test_a_second_anchorer_for_the_same_home_does_not_begin(pair: Pair) -> None:
+    running = pair.box.processes()["anchorer"]
+    command = (sys.executable, "-m", "appliance.anchorer", "--home", str(pair.box.home.root))
+    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert second.returncode != 0
+    assert "another process anchors" in second.stderr
+    assert pair.box.processes()["anchorer"] == running
+    assert pair.anchors()
 
 
 def _status(pair: Pair) -> int:

@@ -131,7 +131,7 @@ class Attempts:
             if refusal is None:
                 return f"{shown(newest.txid)} was sent and replaces {shown(attempt.txid)}"
             return f"{waits}; the node does not take its replacement: {refusal}"
-        if now - newest.made < self._settings.raise_after_s:
+        if abs(now - newest.made) < self._settings.raise_after_s:  # also by a clock that was set back
             return waits
         rate, more = await self._node.fee_rates()
         fee = self._purse.raised(newest.fee, newest.coins, rate, more)

@@ -14,8 +14,10 @@ from appliance.anchors import AnchorRefused, Receipt, State
 from appliance.anchors.judging import rules_of
 from appliance.anchors.rfc3161 import write_proof
 from appliance.anchors.rfc3161.judge import Rules, judge
+from appliance.anchors.rfc3161.proof import decoded
 from appliance.box.ledgers import Rfc3161LedgerSettings
 from appliance.der import DerError
+from appliance.evidence.certificates import read_certificate
 from appliance.evidence.revocation import read_revocation_list
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.stamps import Stamp
@@ -33,6 +35,7 @@ class TimeStampLedger:
         self.name = settings.name
         self._settings = settings
         self._rules = rules
+        self._trusted = [read_certificate(decoded(one.certificate)) for one in rules.authorities]
         self._authorities = [StampAuthority(one, around.home, settings.timeout_s) for one in settings.authorities]
 
     async def advance(self, work: Sequence[Work]) -> Sequence[Progress]:
@@ -55,19 +58,21 @@ class TimeStampLedger:
                     stamp = await authority.stamp(work.commitment)
                 receipt = await self._receipt(work, stamp)
             except LedgerUnavailable as error:
-                troubles.append(f"{authority.url}: {error}")
+                troubles.append(f"{authority.name}: {error}")
             except AnchorRefused as error:
-                troubles.append(f"{authority.url}: {error.reason}: {error}")
+                troubles.append(f"{authority.name}: {error.reason}: {error}")
             except TimeoutError:
-                troubles.append(f"{authority.url}: no answer in {self._settings.timeout_s:g} s")
+                troubles.append(f"{authority.name}: no answer in {self._settings.timeout_s:g} s")
             else:
-                return Progress(State.FINAL, f"stamped by {authority.url}", b"", 0.0, receipt)
+                return Progress(State.FINAL, f"stamped by {authority.name}", b"", 0.0, receipt)
         raise LedgerUnavailable("; ".join(troubles))
 
     async def _receipt(self, work: Work, stamp: Stamp) -> Receipt:
         """The receipt of a token that the judge takes. Raises AnchorRefused, LedgerUnavailable."""
         certificates = readable_certificates(stamp.signed_data.certificates)
-        addresses = list_addresses(certificates, self._settings.revocation_lists)
+        addresses = await asyncio.to_thread(
+            list_addresses, certificates, self._trusted, self._settings.revocation_lists
+        )
         lists: list[bytes] = []
         troubles: list[str] = []
         for address in addresses:
