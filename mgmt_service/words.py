@@ -218,6 +218,7 @@ ACTIONS: Final = {
     "withdraw-seal": _("Withdraw a seal"),
     "install-adapter": _("Install an adapter for filings"),
     "set-witnesses": _("Set the witnesses of a log"),
+    "set-algorithm-ends": _("Say until when algorithms may be relied on"),
     "set-partner": _("Set a partner"),
     "approve-update": _("Approve an update"),
     "recover-from-tamper": _("Recover from tamper"),

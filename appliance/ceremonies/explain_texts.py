@@ -189,6 +189,11 @@ SENTENCES: Final[dict[str, Pair]] = {
         "there are asked no more.",
         "此后{owner}的日志的每个树头须由下列见证方中的 {needed} 个联署。未列出的不再请求。",
     ),
+    "set-algorithm-ends": (
+        "Tell verifiers, in the trust bundle, until when they may rely on the algorithms below. No other has an end "
+        "any more. What nothing shows to have existed before an end does not pass after it.",
+        "在信任包中告知验证方下列算法可信赖至何时；未列出的算法不再有截止时间。到截止时间仍无证明其先已存在者，不再通过验证。",
+    ),
     "install-adapter": (
         "File letters of {owner} with an authority by this adapter. Its host is one that the box's settings allow.",
         "按此适配器将{owner}的函件报送主管机构；其主机须在本机设置的许可之列。",
@@ -248,6 +253,7 @@ LABELS: Final[dict[str, Pair]] = {
     "actions": ("Actions", "操作"),
     "adapter": ("Adapter", "适配器"),
     "after_approval": ("After approval", "批准之后"),
+    "algorithms": ("Algorithms, each with its end", "算法及其截止时间"),
     "answer_key": ("Key that signs answers", "签署应答的密钥"),
     "application": ("Application", "应用"),
     "applications": ("Applications that may use it", "可使用它的应用"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance.der import DerError
 from appliance.errors import CinnabarError
@@ -26,7 +26,7 @@ SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 _PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT))
 _LARGEST_ENTRY = 65_535  # C2SP tlog-tiles, entry bundles
 _SECOND_US = 1_000_000
-_LOGS_LEAN_ON = "sha256"
+LOGS_LEAN_ON = "sha256"
 """RFC 6962; records, their openings and audit exports are bound by the same."""
 
 
@@ -133,7 +133,7 @@ class Round:
 
     def _lean(self, item: Item, journal: Journal) -> None:
         """Of what stands on a log's hashes."""
-        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", [Use(_LOGS_LEAN_ON)])
+        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", [Use(LOGS_LEAN_ON)])
 
     # --- stamps ------------------------------------------------------------------------------------------------------
 
@@ -269,7 +269,7 @@ class Round:
         journal.passed("inclusion", f"“{escape(self.subjects[entry.index].name)}”: {included.text}")
         self._lean(item, journal)
         if entry.signature is None:
-            self._cover(item, journal, [entry.index], _LOGS_LEAN_ON)
+            self._cover(item, journal, [entry.index], LOGS_LEAN_ON)
         else:
             item.bind(entry.index, entry.signature)
         self._witness(item, journal, entry, included)
@@ -279,9 +279,13 @@ class Round:
         self, item: Item, journal: Journal, entry: _Entry, included: logs.Included, *, needed: bool = True
     ) -> None:
         """`needed`: whether the record depends on the policy of the log that it was found in."""
-        cosigning.tell(journal, included.cosigned, needed=needed)
-        if included.cosigned.shown is not None:
-            time_us, names = included.cosigned.shown
+        cosigned = included.cosigned
+        if cosigned.shown is not None and cosigned.shown[0] > self.context.now_us + _SECOND_US:
+            journal.note("witnesses", "The cosignatures state a time that is still to come, so they show none.")
+            cosigned = replace(cosigned, shown=None)
+        cosigning.tell(journal, cosigned, needed=needed)
+        if cosigned.shown is not None:
+            time_us, names = cosigned.shown
             item.shown.append(Shown(entry.index, time_us, "witness", names, entry.signature))
 
     def _opening(self, item: Item, encoded: bytes) -> None:
@@ -337,8 +341,9 @@ class Round:
             return
         try:
             included = logs.check_box_proof(
-                proof.opening, proof.tlog_proof, proof.index, proof.path, opening.commitment, self.context.trust
-            )
+                proof.opening, proof.tlog_proof, proof.index, proof.path, opening.commitment, self.context.trust,
+                None if opening.tlog_proof is None else logs.place_of(opening.tlog_proof),
+            )  # fmt: skip
         except Refusal as refusal:
             if refusal.sub_indication is SubIndication.NO_CERTIFICATE_CHAIN_FOUND:
                 journal.note("box log", f"Not looked at. {refusal.text}")  # the record's own log is what must be known

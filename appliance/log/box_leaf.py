@@ -19,7 +19,7 @@ import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -32,6 +32,8 @@ MINIMUM_WIDTH = 16
 """Commitments in the smallest tree. A wider one has the next power of two, so paths tell no more than that."""
 NO_COMMITMENT = "0" * 64
 _MAXIMUM_OPENING = 65_536
+_LATEST_US: Final = 253_402_300_799_999_999
+"""The year 9999 ends: nobody can tell people a later time."""
 
 
 class TenantStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +71,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     format: Literal["cinnabar-box-leaf/1"] = "cinnabar-box-leaf/1"
     root: str
-    time: int
+    time: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_US)]
     """Microseconds since the epoch, as the box claims."""
 
     def canonical(self) -> bytes:
@@ -159,14 +161,17 @@ def verify_opening(opening: Opening) -> TenantStatement | BoxStatement:
     leaf = tree.leaf_hash(opening.commitment())
     path = [_unhex(step) for step in opening.path]
     tree.verify_inclusion(opening.position, opening.width, leaf, path, _unhex(opening.leaf.root))
-    try:
-        return msgspec.json.decode(opening.statement, type=TenantStatement)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return msgspec.json.decode(opening.statement, type=BoxStatement)
-    except (ValueError, RecursionError):
-        raise MalformedProof("the opened statement is of no known format") from None
+    forms: tuple[type[TenantStatement | BoxStatement], ...] = (TenantStatement, BoxStatement)
+    for form in forms:
+        try:
+            statement = msgspec.json.decode(opening.statement, type=form)
+        except (ValueError, RecursionError):
+            continue
+        # What is committed to are bytes: were a member there twice, readers could take it for different heads.
+        if msgspec.json.encode(statement, order="sorted") != bytes(opening.statement):
+            raise MalformedProof("the opened statement is not canonical JSON")
+        return statement
+    raise MalformedProof("the opened statement is of no known format")
 
 
 def _unhex(text: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +12,9 @@ import msgspec
 from appliance.errors import CinnabarError
 from appliance.log.checkpoint import LogKey, open_checkpoint
 from appliance.log.errors import MalformedNote, SignatureInvalid
-from appliance.log.note import Note, VerifierKey, parse_note, verified_by
+from appliance.log.note import VerifierKey, parse_note
 from appliance.log.reader import SubtreeSource
+from appliance.log.witnesses import cosigned_times
 from appliance.monitor.alarms import Telling, cleared, raised, retold, saved
 from appliance.monitor.errors import Alarming, HeadNotSigned, NotCosigned, NotPublished, Rewound, Silent, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
@@ -138,7 +139,7 @@ class LogWatcher:
             raise NotCosigned(f"no cosigned head is published ({error})") from None
         except HeadNotSigned as error:
             raise NotCosigned(str(error)) from None
-        cosigners = cosigned_by(parse_note(found.note), watched.witnesses)
+        cosigners = cosigned_times(parse_note(found.note), watched.witnesses)
         if len(cosigners) < watched.quorum:
             names = ", ".join(sorted(cosigners)) or "nobody"
             raise NotCosigned(f"the cosigned head has {len(cosigners)} of {watched.quorum} witnesses: {names}")
@@ -194,15 +195,3 @@ class LogWatcher:
 
     def _save(self) -> None:
         saved(self.state, self._store, self._telling)
-
-
-def cosigned_by(note: Note, witnesses: Sequence[VerifierKey]) -> set[str]:
-    """Names of the witnesses that cosigned a note; a line in a witness's name that fails is nobody's."""
-    found = set()
-    for key in witnesses:
-        try:
-            verified_by(note, [key])
-        except SignatureInvalid:
-            continue
-        found.add(key.name)
-    return found

@@ -18,6 +18,7 @@ from appliance.errors import Unavailable
 from appliance.evidence.bundle import AuthorityCompromise, AuthorityEntry, BundleDocument, LogEntry, TrustRefused
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
+from appliance.keymaster.certificates.algorithm_ends import read_ends, says_ends
 from appliance.keymaster.certificates.witness_policies import read_policies, says_witnesses
 from appliance.keymaster.context import Room
 from appliance.keymaster.keys.ledger import KeyLedger
@@ -82,6 +83,7 @@ def says_all(room: Room, document: BundleDocument) -> bool:
     """Whether a bundle says what it must."""
     authorities = wanted_authorities(room.home.root, room.settings, room.ledger, document)
     same = authorities == list(document.authorities) and wanted_logs(room.ledger, document) == list(document.logs)
+    same = same and says_ends(read_ends(room.home.algorithm_ends), document)
     return same and says_witnesses(read_policies(room.home.witness_policies), document)
 
 
