@@ -18,8 +18,9 @@ from appliance.anchorer.evm.errors import NodeFailed, NodeRefused
 from appliance.box.ledgers.evm import EvmEndpoint
 from appliance.quoting import quote
 
-ANSWER_BYTES: Final = 32 * 1024 * 1024
-"""Largest answer that is read: a full block with its receipts is some megabytes."""
+ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""Largest answer that is read: a full block with its receipts is some megabytes. What is made to be hard to read in it
+keeps the other ledgers waiting for two or three seconds at most."""
 SECRET_BYTES: Final = 4096
 MOST_CALLS: Final = 64
 """Calls in one batch."""
