@@ -44,6 +44,9 @@ from hsm.x509 import private_key
 ROW: Final[RowKind] = "chain-transaction"
 NOT_RECORDED: Final = "not-recorded"
 HOUR_SECONDS: Final = 3_600.0
+SLOW_SECONDS: Final = 0.2
+AWAY_SECONDS: Final = 30.0
+"""How long a token is left alone that took longer than that to fail."""
 COUNTS_FILE: Final = "ledger-desk.json"
 """Beside the logs."""
 
@@ -88,6 +91,7 @@ class LedgerDesk:
         self._keys = keys
         self._rows = rows
         self._count_drop = count_drop
+        self._away: dict[str, float] = {}
         self._counts = home.logs / COUNTS_FILE
         self._signed = _read_counts(self._counts)
         """When transactions were signed, in seconds since the epoch, by account."""
@@ -164,8 +168,18 @@ class LedgerDesk:
         return account
 
     def _key(self, ledger: str) -> hsm.SigningKey:
+        """Raises Unavailable, hsm.HsmError."""
         account = self._account(ledger)
-        return self._keys.signing_key(account.token, account.key_uri, _SCHEMES[account.curve], lower_s=True)
+        started = time.monotonic()
+        if started < self._away.get(account.token, started):
+            raise Unavailable(f"the token {account.token} did not open a moment ago")
+        try:
+            return self._keys.signing_key(account.token, account.key_uri, _SCHEMES[account.curve], lower_s=True)
+        except hsm.HsmError:
+            # All logs wait for it meanwhile: an account's token that is away must not be waited for at each call.
+            if time.monotonic() - started > SLOW_SECONDS:
+                self._away[account.token] = time.monotonic() + AWAY_SECONDS
+            raise
 
     def _checked(self, note: bytes) -> CheckedCheckpoint:
         """The checkpoint, where a key of the box's own log signed it. Raises RequestRefused."""

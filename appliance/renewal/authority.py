@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 import ssl
@@ -76,20 +77,26 @@ def http_authority(url: str, ca: Path | None = None, password_file: Path | None 
     if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
         raise AuthorityFailed(f"{quote(url)} is no address of an authority, which is https://HOST/PATH")
 
+    async def asked(request: bytes) -> bytes:
+        received = bytearray()
+        async with (
+            asyncio.timeout(TIMEOUT_S),  # as a whole: each read has its own too, and there may be any number of them
+            httpx.AsyncClient(verify=verify, timeout=TIMEOUT_S, trust_env=False) as client,
+            client.stream("POST", address, content=request, headers=headers) as answer,
+        ):
+            if answer.status_code != 200:
+                raise AuthorityFailed(f"{quote(url)} answers with HTTP status {answer.status_code}")
+            async for piece in answer.aiter_raw():
+                received += piece
+                if len(received) > ANSWER_BYTES:
+                    raise AuthorityFailed(f"{quote(url)} answers with more than {ANSWER_BYTES} bytes")
+        return bytes(received)
+
     def ask(request: bytes) -> bytes:
         try:
-            with (
-                httpx.Client(verify=verify, timeout=TIMEOUT_S, trust_env=False) as client,
-                client.stream("POST", address, content=request, headers=headers) as answer,
-            ):
-                if answer.status_code != 200:
-                    raise AuthorityFailed(f"{quote(url)} answers with HTTP status {answer.status_code}")
-                received = b""
-                for piece in answer.iter_raw():
-                    received += piece
-                    if len(received) > ANSWER_BYTES:
-                        raise AuthorityFailed(f"{quote(url)} answers with more than {ANSWER_BYTES} bytes")
-                return received
+            return asyncio.run(asked(request))
+        except TimeoutError:
+            raise AuthorityFailed(f"{quote(url)} does not answer within {TIMEOUT_S:g} s") from None
         except httpx.HTTPError as error:
             raise AuthorityFailed(f"{quote(url)} does not answer: {type(error).__name__}: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 
+import hsm
 from appliance.anchors.bitcoin.signing import HALF_ORDER
 from appliance.box.home import Home
 from appliance.box.ledgers import BitcoinLedgerSettings
 from appliance.box.settings import LogSettings
 from appliance.calls.sockets import Peer
+from appliance.errors import Unavailable
 from appliance.log.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from appliance.log.errors import LogLocked
 from appliance.log.keys import write_log_keys
@@ -111,8 +114,6 @@ def test_the_hours_count_outlives_the_desk_and_is_of_the_account(place: Place) -
 def test_a_clock_that_ran_ahead_blocks_an_account_for_an_hour_and_not_for_ever(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import time
-
     now = [time.time() + 10 * 365 * 86_400]
     monkeypatch.setattr("appliance.log.ledger_desk.time.time", lambda: now[0])
 
@@ -171,3 +172,21 @@ def test_the_anchorer_has_no_certificate_asked_for(place: Place) -> None:
     stranger = Peer(user=os.geteuid() + 4_711, group=1, process=1)
     with pytest.raises(RequestRefused, match="only root"):
         asyncio.run(place.desk().certificate_request(stranger, "chain", "Somebody else"))
+
+
+def test_a_token_that_is_away_holds_up_the_logs_once_and_not_at_each_call(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object, **__: object) -> Key:
+        time.sleep(0.3)
+        raise hsm.TokenUnavailable("not connected")
+
+    monkeypatch.setattr(place, "signing_key", slow)
+    desk = place.desk()
+    started = time.monotonic()
+    with pytest.raises(hsm.TokenUnavailable):
+        asyncio.run(desk.account("chain"))
+    for _ in range(20):
+        with pytest.raises(Unavailable, match="a moment ago"):
+            asyncio.run(desk.account("chain"))
+    assert time.monotonic() - started < 3
