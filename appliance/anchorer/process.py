@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,12 +18,14 @@ from appliance.anchorer.ledgers import open_ledger
 from appliance.anchorer.methods import Methods
 from appliance.anchorer.outbox import FILE, Outbox
 from appliance.anchorer.running import LedgerRunner
-from appliance.anchorer.word import EVERY_SECONDS, AnchorerWord, write_word
+from appliance.anchorer.word import EVERY_SECONDS, AnchorerWord
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
+from appliance.box.words import write_word
 from appliance.calls.server import CallServer
 from appliance.errors import CinnabarError, Conflict
+from appliance.stopping import stop_event
 
 log = structlog.get_logger("anchorer")
 
@@ -43,10 +44,7 @@ async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> Non
     """Run until SIGTERM or SIGINT. `users`: who may connect beside root; none: where all share our user, that. Raises
     AnchorerRunning."""
     os.umask(0o027)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     home.anchorer_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     with _alone(home):
         await _serve(home, settings, users, stop)

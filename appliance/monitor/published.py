@@ -15,6 +15,7 @@ from appliance.log.reader import SubtreeSource
 from appliance.log.tiles import WIDTH, Tile
 from appliance.log.tree import HASH_BYTES
 from appliance.monitor.errors import NotPublished
+from appliance.outward import IDENTITY, AnswerRefused, body_of, tls_context
 
 FETCH_SECONDS: Final = 20.0
 """For one resource, from the first byte to the last."""
@@ -22,19 +23,18 @@ LOOK_SECONDS: Final = 300.0
 """For one look at a log: what a server that is slow with everything can delay the next one by."""
 
 
-def tls_context(ca: Path | None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+def client_context(ca: Path | None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
     """Trusts one CA, or where none is given the machine's; shows a client certificate where there is one.
 
     Raises NotPublished, which names the file.
     """
     try:
-        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        context = tls_context(ca)
         if certificate is not None:
             context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         names = ", ".join(str(path) for path in (ca, certificate, key) if path is not None)
         raise NotPublished(f"{names}: {getattr(error, 'reason', None) or error.strerror}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
@@ -107,25 +107,21 @@ class PublishedLog:
             return self._runner.run(self._fetch(resource, most, seconds))
         except TimeoutError:
             raise NotPublished(f"{resource} takes longer than {seconds:.0f} s") from None
+        except AnswerRefused as error:
+            raise NotPublished(f"{resource}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise NotPublished(f"{resource}: {type(error).__name__}") from None
 
     async def _fetch(self, resource: str, most: int, seconds: float) -> bytes | None:
-        headers = {"accept-encoding": "identity"}
         async with (
             asyncio.timeout(seconds),
-            self._client.stream("GET", f"{self._prefix}/{resource}", headers=headers) as answer,
+            self._client.stream("GET", f"{self._prefix}/{resource}", headers=IDENTITY) as answer,
         ):
             if answer.status_code == 404:
                 return None
             if answer.status_code != 200:
                 raise NotPublished(f"{resource}: status {answer.status_code}")
-            received = bytearray()
-            async for piece in answer.aiter_raw():
-                received += piece
-                if len(received) > most:
-                    raise NotPublished(f"{resource} has more than {most} bytes")
-            return bytes(received)
+            return await body_of(answer, most)
 
 
 class PublishedTiles(SubtreeSource):

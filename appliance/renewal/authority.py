@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
-import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from appliance.der import DerError
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Refusal
 from appliance.evidence.stamps import judge_stamp, read_stamp
+from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_of, tls_context
 from appliance.quoting import quote
 from appliance.renewal.errors import AuthorityFailed
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES: Final = 256 * 1024
 TIMEOUT_S: Final = 60.0
+"""Of a request, from its first byte to the last of its answer."""
 APART_US: Final = 10_000_000
 """How far the authority's clock may be ahead of this machine's."""
 _NONCE_BYTES: Final = 16
@@ -67,18 +67,16 @@ def http_authority(url: str, ca: Path | None = None, password_file: Path | None 
 
     try:
         address = httpx.URL(url)
-        verify = ssl.create_default_context(cafile=None if ca is None else str(ca))
-        headers = {"content-type": "application/timestamp-query", "accept-encoding": "identity"}
+        verify = tls_context(ca)
+        headers = IDENTITY | {"content-type": "application/timestamp-query"}
         if password_file is not None:
-            encoded = base64.b64encode(password_file.read_bytes().strip()).decode()
-            headers["authorization"] = f"Basic {encoded}"
-    except (httpx.InvalidURL, OSError) as error:
+            headers["authorization"] = basic_authorization(password_file)
+    except (httpx.InvalidURL, OSError, ValueError) as error:
         raise AuthorityFailed(f"{quote(url)}: {type(error).__name__}") from None
     if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
         raise AuthorityFailed(f"{quote(url)} is no address of an authority, which is https://HOST/PATH")
 
     async def asked(request: bytes) -> bytes:
-        received = bytearray()
         async with (
             asyncio.timeout(TIMEOUT_S),  # as a whole: each read has its own too, and there may be any number of them
             httpx.AsyncClient(verify=verify, timeout=TIMEOUT_S, trust_env=False) as client,
@@ -86,17 +84,15 @@ def http_authority(url: str, ca: Path | None = None, password_file: Path | None 
         ):
             if answer.status_code != 200:
                 raise AuthorityFailed(f"{quote(url)} answers with HTTP status {answer.status_code}")
-            async for piece in answer.aiter_raw():
-                received += piece
-                if len(received) > ANSWER_BYTES:
-                    raise AuthorityFailed(f"{quote(url)} answers with more than {ANSWER_BYTES} bytes")
-        return bytes(received)
+            return await body_of(answer, ANSWER_BYTES)
 
     def ask(request: bytes) -> bytes:
         try:
             return asyncio.run(asked(request))
         except TimeoutError:
             raise AuthorityFailed(f"{quote(url)} does not answer within {TIMEOUT_S:g} s") from None
+        except AnswerRefused as error:
+            raise AuthorityFailed(f"{quote(url)}: {error}") from None
         except httpx.HTTPError as error:
             raise AuthorityFailed(f"{quote(url)} does not answer: {type(error).__name__}: {error}") from None
 
