@@ -39,14 +39,18 @@ class AnchorerAsking:
         self._trying: asyncio.Task[None] | None = None
 
     async def ask(self, ask: Callable[[AnchorerClient], _Found]) -> _Found:
-        """What it answers. Raises AnchorerUnavailable, and what the call does."""
+        """What it answers. Raises AnchorerUnavailable, also where it is too slow for as many as ask; and what the call
+        does."""
+        latest = time.monotonic() + CALL_SECONDS
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._asked, ask)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._asked, ask, latest)
         finally:
             if self._silent and self._trying is None:
                 self._trying = asyncio.create_task(self._until_it_answers())
 
-    def _asked(self, ask: Callable[[AnchorerClient], _Found]) -> _Found:
+    def _asked(self, ask: Callable[[AnchorerClient], _Found], latest: float) -> _Found:
+        if time.monotonic() > latest:
+            raise AnchorerUnavailable("others wait for its answers")
         if self._silent:  # as was found while this call waited for a thread, too
             raise AnchorerUnavailable("it did not answer a moment ago")
         return self._call(ask)

@@ -153,6 +153,26 @@ def test_once_it_answers_again_it_is_asked_again(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_slow_anchorer_is_waited_for_by_as_many_as_it_can_answer_in_time(
+    hostile: Callable[[Callable[[socket.socket], None]], Path],
+) -> None:
+    def slow(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.recv(65_536)
+            time.sleep(0.8 * CALL_SECONDS)
+            connection.sendall(frame(msgspec.msgpack.encode([1, True, []])))
+
+    asking = AnchorerAsking(hostile(slow))
+
+    async def run() -> list[object]:
+        return await asyncio.gather(*(asking.ask(AnchorerClient.ledgers) for _ in range(40)), return_exceptions=True)
+
+    started = time.monotonic()
+    found = asyncio.run(run())
+    assert time.monotonic() - started < 4 * CALL_SECONDS
+    assert {type(one) for one in found} == {list, AnchorerUnavailable}
+
+
 @pytest.mark.parametrize("value", [7, [[1, 2]], {"a": 1}, [["x", b""]]])
 def test_an_answer_of_another_form_is_none(
     hostile: Callable[[Callable[[socket.socket], None]], Path], value: object
