@@ -30,7 +30,6 @@ from appliance.stopping import stop_event
 log = structlog.get_logger("anchorer")
 
 STOP_SECONDS = 5.0
-LOCK = "lock"
 
 
 class AnchorerRunning(Conflict):
@@ -53,7 +52,8 @@ async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> Non
 @contextlib.contextmanager
 def _alone(home: Home) -> Iterator[None]:
     """Hold the outbox for this process. Raises AnchorerRunning."""
-    descriptor = os.open(home.anchorer_socket.parent / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # The directory itself: a file that root made, trying something, would be in the way of the anchorer's user.
+    descriptor = os.open(home.anchorer_socket.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
