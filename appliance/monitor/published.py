@@ -44,13 +44,14 @@ class PublishedLog:
     What is fetched has its time as a whole. A client that gives each read its own would wait for ever for a server that
     sends a byte now and then, or informational answers (RFC 9110, section 15.2) without end."""
 
-    def __init__(self, prefix: str, context: ssl.SSLContext | None = None, fetch_s: float = FETCH_SECONDS) -> None:
+    def __init__(self, prefix: str, context: ssl.SSLContext | None = None, fetch_s: float | None = None) -> None:
+        """`fetch_s`: for one resource; FETCH_SECONDS if left out."""
         self._prefix = prefix.rstrip("/")
         verify: ssl.SSLContext | bool = True if context is None else context
-        self._fetch_s = fetch_s
+        self._fetch_s = FETCH_SECONDS if fetch_s is None else fetch_s
         self._ends = float("inf")
         self._runner = asyncio.Runner()
-        self._client = httpx.AsyncClient(verify=verify, timeout=fetch_s, trust_env=False, follow_redirects=False)
+        self._client = httpx.AsyncClient(verify=verify, timeout=self._fetch_s, trust_env=False, follow_redirects=False)
 
     def __enter__(self) -> Self:
         return self
