@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import ssl
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +20,7 @@ SECRET_BYTES: Final = 4096
 
 
 class AnswerRefused(ValueError):
-    """An answer is larger, or takes longer, than was bargained for. The message says which."""
+    """An answer is larger than was bargained for."""
 
 
 def tls_context(ca: Path | None = None, *, pem: str | None = None) -> ssl.SSLContext:
@@ -48,26 +47,12 @@ def read_secret(file: Path) -> bytes:
 
 
 async def body_of(answer: httpx.Response, limit: int) -> bytes:
-    """The body of a streamed answer, at most `limit` bytes; how long it may take is the caller's to bound. Raises
-    AnswerRefused, httpx.HTTPError."""
+    """The body of a streamed answer, at most `limit` bytes. How long the whole may take, headers included, the caller
+    bounds with asyncio.timeout: a client without a loop bounds single reads alone, and a server that sends a byte now
+    and then, or informational answers without end, is waited for for ever. Raises AnswerRefused, httpx.HTTPError."""
     received = bytearray()
     async for piece in answer.aiter_raw():
-        _take(received, piece, limit)
+        received += piece
+        if len(received) > limit:
+            raise AnswerRefused(f"the answer is too large: more than {limit} bytes")
     return bytes(received)
-
-
-def body_within(answer: httpx.Response, limit: int, deadline: float) -> bytes:
-    """The same without a loop of events. `deadline`: of the monotonic clock; a server that sends a byte now and then
-    keeps nobody for longer than the client's own timeout beyond it."""
-    received = bytearray()
-    for piece in answer.iter_raw():
-        _take(received, piece, limit)
-        if time.monotonic() > deadline:
-            raise AnswerRefused("the answer takes too long")
-    return bytes(received)
-
-
-def _take(received: bytearray, piece: bytes, limit: int) -> None:
-    received += piece
-    if len(received) > limit:
-        raise AnswerRefused(f"the answer is too large: more than {limit} bytes")

@@ -24,6 +24,8 @@ FILE: Final = "outbox.sqlite"
 MEMORY_BYTES: Final = 1024 * 1024
 """Largest memory of a ledger for one anchor."""
 CAUSE_CHARACTERS: Final = 300
+STEPS_KEPT: Final = 100
+"""States of one anchor that stay on record: the first, and the newest of the others."""
 
 _OPEN_STATES: Final = ", ".join(f"'{state}'" for state in State if state in OPEN)
 _OPEN: Final = f"(state IS NULL OR state IN ({_OPEN_STATES}))"
@@ -114,7 +116,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Step:
-    """An anchor came to a state, at a time (microseconds), for a cause."""
+    """An anchor came to a state, at a time (microseconds). The cause is that of its last look in that state."""
 
     state: State
     time_us: int
@@ -188,7 +190,7 @@ class Outbox:
         return receipt
 
     def steps(self, ledger: str, number: int) -> list[Step]:
-        """Every state that an anchor came to, in order."""
+        """The states that an anchor came to, in order."""
         rows = self._connection.execute(
             "SELECT state, time_us, cause FROM steps WHERE ledger = ? AND number = ? ORDER BY step", (ledger, number)
         )
@@ -225,8 +227,14 @@ class Outbox:
                 "UPDATE anchors SET state = ?, since_us = ?, cause = ?, memory = ? WHERE ledger = ? AND number = ?",
                 (progress.state, now_us if moved else anchor.since_us, cause, progress.memory, *where),
             )
-            if progress.state is not None and (moved or cause != anchor.cause):
+            if progress.state is not None and moved:
                 self._step(*where, progress.state, now_us, cause)
+            elif cause != anchor.cause:
+                self._connection.execute(
+                    "UPDATE steps SET cause = ?1 WHERE ledger = ?2 AND number = ?3 AND step ="
+                    " (SELECT MAX(step) FROM steps WHERE ledger = ?2 AND number = ?3)",
+                    (cause, *where),
+                )
             if judgement is not None and progress.receipt is not None:
                 self._connection.execute(
                     "UPDATE anchors SET receipt = ?, strength = ?, time_us = ?, no_later_us = ?, place = ?"
@@ -260,9 +268,17 @@ class Outbox:
             self._step(anchor.ledger, anchor.number, State.SUPERSEDED, now_us, cause)
 
     def _step(self, ledger: str, number: int, state: State, now_us: int, cause: str) -> None:
+        where = (ledger, number)
         self._connection.execute(
-            "INSERT INTO steps SELECT ?, ?, COUNT(*), ?, ?, ? FROM steps WHERE ledger = ? AND number = ?",
-            (ledger, number, state, now_us, cause, ledger, number),
+            "INSERT INTO steps SELECT ?, ?, COALESCE(MAX(step) + 1, 0), ?, ?, ? FROM steps"
+            " WHERE ledger = ? AND number = ?",
+            (*where, state, now_us, cause, *where),
+        )
+        # A chain, or a node, that takes a block back and gives it again without end fills no disk.
+        self._connection.execute(
+            "DELETE FROM steps WHERE ledger = ?1 AND number = ?2 AND step > 0 AND step <="
+            " (SELECT MAX(step) FROM steps WHERE ledger = ?1 AND number = ?2) - ?3",
+            (*where, STEPS_KEPT - 1),
         )
 
     def _all(self, where: str, *values: Any) -> list[Anchor]:

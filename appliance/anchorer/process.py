@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 
 import structlog
 
@@ -21,7 +24,7 @@ from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
 from appliance.box.words import write_word
 from appliance.calls.server import CallServer
-from appliance.errors import CinnabarError
+from appliance.errors import CinnabarError, Conflict
 from appliance.stopping import stop_event
 
 log = structlog.get_logger("anchorer")
@@ -29,16 +32,44 @@ log = structlog.get_logger("anchorer")
 STOP_SECONDS = 5.0
 
 
+class AnchorerRunning(Conflict):
+    """Another anchorer works with this home: two would each have the same anchors signed and sent."""
+
+    code = "anchorer-running"
+    title = "Another anchorer works with this home"
+
+
 async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> None:
-    """Run until SIGTERM or SIGINT. `users`: who may connect beside root; none: where all share our user, that."""
+    """Run until SIGTERM or SIGINT. `users`: who may connect beside root; none: where all share our user, that. Raises
+    AnchorerRunning."""
     os.umask(0o027)
     stop = stop_event()
+    home.anchorer_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with _alone(home):
+        await _serve(home, settings, users, stop)
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Hold the outbox for this process. Raises AnchorerRunning."""
+    # The directory itself: a file that root made, trying something, would be in the way of the anchorer's user.
+    descriptor = os.open(home.anchorer_socket.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AnchorerRunning(f"another process anchors for {home.root}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _serve(home: Home, settings: BoxSettings, users: frozenset[int], stop: asyncio.Event) -> None:
     home.anchors.mkdir(mode=0o700, exist_ok=True)
     outbox = Outbox(home.anchors / FILE)
     runners, troubles = _runners(home, settings, outbox)
     methods = Methods(settings, outbox, runners, troubles)
     server = CallServer("anchorer", methods.table(), (users or frozenset({os.geteuid()})) | {0})
-    home.anchorer_socket.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     await server.start(home.anchorer_socket, 0o660)
     tasks = [asyncio.create_task(runner.run(), name=name) for name, runner in runners.items()]
     tasks.append(asyncio.create_task(_tell(home, methods), name="word"))

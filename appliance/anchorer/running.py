@@ -17,7 +17,7 @@ import structlog
 
 from appliance.anchorer.heads import Heads
 from appliance.anchorer.ledger import Ledger, Progress
-from appliance.anchorer.outbox import MEMORY_BYTES, Anchor, Outbox
+from appliance.anchorer.outbox import MEMORY_BYTES, Anchor, Head, Outbox
 from appliance.anchorer.schedule import why_due
 from appliance.anchors import AnchorRefused, Judgement, LedgerProfile, State, check_transition, commitment_of, judge
 from appliance.box.ledgers import LedgerCommon
@@ -59,8 +59,8 @@ class LedgerRunner:
         self.ledger = ledger
         self.settings = settings
         self.profile = profile
-        self.trouble = ""
-        """Why the last step failed, in words; empty: it did not."""
+        self._failure = ""
+        self._doubt = ""
         self._outbox = outbox
         self._heads = heads
         self._clock_us = clock_us
@@ -70,6 +70,11 @@ class LedgerRunner:
         self._pause = 0.0
         self._rest_until = float("-inf")
         self._left: asyncio.Task[Sequence[Progress]] | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Why the log is in doubt, or why the last step failed, in words; empty: neither."""
+        return self._doubt or self._failure
 
     def request(self) -> None:
         """Anchor the newest head as soon as may be."""
@@ -101,16 +106,16 @@ class LedgerRunner:
         progress = await self._advance(works)
         if len(progress) != len(works):
             raise LedgerMisbehaves(f"{len(progress)} answers about {len(works)} anchors")
-        refused: list[CinnabarError] = []
+        refused: list[CinnabarError | sqlite3.Error] = []
         for anchor, one in zip(works, progress, strict=True):
             self._again[anchor.number] = time.monotonic() + max(SHORTEST_SECONDS, one.again_s)
             try:
                 self._take(anchor, one)
-            except CinnabarError as error:  # of this anchor alone: what came of the others is kept
+            except (CinnabarError, sqlite3.Error) as error:  # of this anchor alone: what came of the others is kept
                 refused.append(error)
         if refused:
             raise refused[0]
-        self.trouble, self._pause = "", 0.0
+        self._failure, self._pause = "", 0.0
 
     def _make_due(self) -> None:
         name = self.settings.name
@@ -118,6 +123,7 @@ class LedgerRunner:
         if head is None:
             return
         newest = self._outbox.newest(name)
+        self._hold_to(head, newest)
         count = len(self._outbox.open_anchors(name))
         moment = self._clock_us()
         cause = why_due(head, newest, count, self.settings, moment, requested=self._requested)
@@ -126,6 +132,18 @@ class LedgerRunner:
             log.info("anchor-due", ledger=name, number=made.number, size=made.size, cause=cause)
         # Asked for while nothing is new: the newest anchor is what was asked for.
         self._requested = False
+
+    def _hold_to(self, head: Head, newest: Anchor | None) -> None:
+        """A log that is smaller than what was anchored of it, or another, was rolled back or has two histories (control
+        FORK). It is told; the anchors go on, as they show what was."""
+        doubt = ""
+        if newest is not None and head.size < newest.size:
+            doubt = f"the box's log has {head.size} entries, and anchor {newest.number} is of {newest.size}"
+        elif newest is not None and head.size == newest.size and head.commitment != newest.commitment:
+            doubt = f"the box's log of {head.size} entries is another than anchor {newest.number} is of"
+        if doubt and doubt != self._doubt:
+            log.critical("log-not-as-anchored", control="FORK", ledger=self.settings.name, problem=doubt)
+        self._doubt = doubt
 
     async def _advance(self, works: Sequence[Anchor]) -> Sequence[Progress]:
         if self._left is not None and not self._left.done():
@@ -177,9 +195,9 @@ class LedgerRunner:
     def _failed(self, trouble: str) -> None:
         self._pause = min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, 2 * self._pause))
         self._rest_until = time.monotonic() + self._pause
-        if trouble != self.trouble:
+        if trouble != self._failure:
             log.warning("ledger-in-trouble", ledger=self.settings.name, error=trouble)
-        self.trouble = trouble
+        self._failure = trouble
 
 
 def told(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -45,12 +44,7 @@ async def _asked(worker: Worker, ask: Callable[[AnchorerClient], _Found]) -> _Fo
     """What the anchorer answers. Raises AnchorerUnavailable, NotFound."""
     if not worker.settings.ledgers:
         raise NotFound("this box has no ledgers")
-
-    def asked() -> _Found:
-        with AnchorerClient(worker.home.anchorer_socket) as client:
-            return ask(client)
-
-    return await asyncio.to_thread(asked)
+    return await worker.anchorer.ask(ask)
 
 
 def _ledger(view: LedgerView) -> LedgerAnswer:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from appliance.anchorer.asking import AnchorerAsking
 from appliance.api.awaited import Awaited, AwaitedKey, not_open
 from appliance.api.bodies import BodyCipher
 from appliance.api.callers import Caller, Callers
@@ -129,6 +130,7 @@ class Worker:
     """By what letters are filed with authorities, by tenant."""
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)
+    anchorer: AnchorerAsking = field(init=False)
     anchors: AnchorSource | None = field(init=False)
     """None: the box has no ledgers."""
     description: bytes | None = None
@@ -141,9 +143,10 @@ class Worker:
         self.seal_objects = SealObjects(self.home)
         own = self.log_of(None)
         self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader, own.cosigned.covering))
+        self.anchorer = AnchorerAsking(self.home.anchorer_socket)
         self.anchors = None
         if own is not None and self.settings.ledgers:
-            self.anchors = AnchorSource(own.reader, self.home.anchorer_socket)
+            self.anchors = AnchorSource(own.origin, own.reader, self.anchorer)
 
     @property
     def stopping(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 
 import hsm
+from appliance.anchorer.asking import AnchorerAsking
 from appliance.api.bodies import BodyCipher
 from appliance.api.letters.anchoring import AnchorSource
 from appliance.api.letters.approvals import ApproverFiles
@@ -70,20 +71,19 @@ class AuditRoom:
     logs: dict[str, AuditedLog] = field(default_factory=dict)
     kinds: Kinds = field(init=False)
     approvers: ApproverFiles = field(init=False)
+    anchors: AnchorSource | None = field(init=False)
+    """Where anchors of the box's log are found; None: the box has no ledgers."""
     _read: float = 0.0
     _catching_up: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.kinds = Kinds(self.home)
         self.approvers = ApproverFiles(self.home)
-
-    @property
-    def anchors(self) -> AnchorSource | None:
-        """Where anchors of the box's log are found; None: the box has no ledgers."""
+        self.anchors = None
         box = next((log.origin for log in self.settings.logs if log.tenant is None), None)
-        if box is None or not self.settings.ledgers:
-            return None
-        return AnchorSource(LogReader(log_directory(self.home.logs, box)), self.home.anchorer_socket)
+        if box is not None and self.settings.ledgers:
+            reader = LogReader(log_directory(self.home.logs, box))
+            self.anchors = AnchorSource(box, reader, AnchorerAsking(self.home.anchorer_socket))
 
     def open_logs(self) -> None:
         """Open the content key of every tenant; the tokens are let go of again. Tenants that cannot be opened are told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
@@ -27,10 +28,14 @@ class Connection:
     patience: ClassVar[float] = 60.0
     """Seconds that it may be silent."""
 
+    dripping: ClassVar[bool] = True
+    """Whether an answer may take longer than that as long as something of it comes; False: it is whole by then."""
+
     def __init__(self, path: Path, patience: float | None = None) -> None:
         """Raises `unavailable`."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(self.patience if patience is None else patience)
+        self._patience = self.patience if patience is None else patience
+        self._socket.settimeout(self._patience)
         self._frames = FrameReader()
         self._ticket = 0
         try:
@@ -55,8 +60,12 @@ class Connection:
     def exchange(self, payload: bytes, find: Callable[[bytes], _Found | None]) -> _Found:
         """Send a frame, and give what `find` makes of the first frame in which it finds something."""
         try:
+            self._socket.settimeout(self._patience)
+            ends = time.monotonic() + self._patience
             self._socket.sendall(frame(payload))
             while data := self._socket.recv(_READ):
+                if not self.dripping:
+                    self._socket.settimeout(max(0.001, ends - time.monotonic()))
                 for received in self._frames.take(data):
                     found = find(received)
                     if found is not None:

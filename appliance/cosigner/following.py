@@ -130,6 +130,8 @@ class LogCosigning:
         now = time.monotonic()
         for name, state in self._states.items():
             done = name in current.lines or (current.settled and state.size >= current.head.size)
+            # It has a larger head of ours, as it says: it is asked about that one, and not again about this.
+            done = done or current.head.size < state.size <= self._newest
             line = self._witnesses[name]
             if done or name in self._busy or now < self._again[name] or line.waiting_s:
                 continue

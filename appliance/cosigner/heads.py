@@ -73,14 +73,16 @@ class HeadsWriter:
         current = self._file
         new = current is None or current.stat().st_size >= FILE_BYTES
         file = heads_file(self._directory, head.size) if new or current is None else current
-        with file.open("ab") as handle:
-            before = handle.tell()
+        # Without a buffer: one that could not be emptied is in the way when the file is cut to what it was.
+        with file.open("ab", buffering=0) as handle:
+            before = os.fstat(handle.fileno()).st_size
             try:
-                handle.write(msgspec.json.encode(head) + b"\n")
-                handle.flush()
+                left = memoryview(msgspec.json.encode(head) + b"\n")
+                while left:
+                    left = left[handle.write(left) :]
                 os.fsync(handle.fileno())
             except OSError:
-                handle.truncate(before)
+                os.ftruncate(handle.fileno(), before)
                 raise
         if new:
             sync_directory(file.parent)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Final, Protocol
 
 import msgspec
@@ -29,7 +29,9 @@ from appliance.box.ledgers import AccountSettings, account_of
 from appliance.box.settings import BoxSettings
 from appliance.box.users import assign
 from appliance.calls.server import CallServer
+from appliance.calls.sockets import Peer
 from appliance.errors import NotFound, Unavailable
+from appliance.files import write_durably
 from appliance.log.checkpoint import open_checkpoint
 from appliance.log.errors import LogLocked, MalformedNote, SignatureInvalid
 from appliance.log.keys import read_log_keys
@@ -42,6 +44,11 @@ from hsm.x509 import private_key
 ROW: Final[RowKind] = "chain-transaction"
 NOT_RECORDED: Final = "not-recorded"
 HOUR_SECONDS: Final = 3_600.0
+SLOW_SECONDS: Final = 0.2
+AWAY_SECONDS: Final = 30.0
+"""How long a token is left alone that took longer than that to fail."""
+COUNTS_FILE: Final = "ledger-desk.json"
+"""Beside the logs."""
 
 REQUEST_SCHEME: Final = "ecdsa-p256-sha256"
 _SCHEMES: Final = {"secp256k1": SECP256K1_DIGEST, "secp256r1": P256_DIGEST}
@@ -84,7 +91,10 @@ class LedgerDesk:
         self._keys = keys
         self._rows = rows
         self._count_drop = count_drop
-        self._signed: dict[str, deque[float]] = {name: deque() for name in self._ledgers}
+        self._away: dict[str, float] = {}
+        self._counts = home.logs / COUNTS_FILE
+        self._signed = _read_counts(self._counts)
+        """When transactions were signed, in seconds since the epoch, by account."""
         self._users = desk_users(settings) if self._ledgers else frozenset()
         self._server: CallServer | None = None
         self._one = asyncio.Lock()
@@ -115,12 +125,12 @@ class LedgerDesk:
         settings = self._ledgers[request.ledger]
         if request.__struct_config__.tag != settings.__struct_config__.tag:
             raise RequestRefused(f"{request.ledger} is no ledger of the request's type")
-        if self._home.history_lock.exists():
-            raise LogLocked("the box's history is not shown to be the only one: nothing is signed")
         checkpoint = self._checked(request.checkpoint)
+        unsigned = MAKERS[type(request)].make(request, checkpoint, settings, _compressed(key))
         async with self._one:
-            self._count(request.ledger)
-            unsigned = MAKERS[type(request)].make(request, checkpoint, settings, _compressed(key))
+            if self._home.history_lock.exists():  # looked at in its turn: others may have been signed meanwhile
+                raise LogLocked("the box's history is not shown to be the only one: nothing is signed")
+            await self._count(request.ledger)
             signatures = await self._signatures(key, unsigned.digests)
             try:
                 raw = unsigned.signed(signatures)
@@ -131,16 +141,19 @@ class LedgerDesk:
         logger.info("chain-transaction-signed", ledger=request.ledger, size=checkpoint.checkpoint.size)
         return raw
 
-    async def certificate_request(self, ledger: str, name: _CommonName) -> bytes:
+    async def certificate_request(self, peer: Peer, ledger: str, name: _CommonName) -> bytes:
         """A certification request (PKCS#10, RFC 2986), DER, for a ledger whose network knows members by certificates;
-        `name`: the subject's common name. Raises RequestRefused, NotFound, Unavailable, hsm.HsmError."""
+        `name`: the subject's common name. A person asks, as root or as this process's own user: the anchorer names no
+        subjects. Raises RequestRefused, NotFound, Unavailable, hsm.HsmError."""
+        if peer.user not in (0, os.geteuid()):
+            raise RequestRefused("only root asks for certificates")
         account = self._account(ledger)
         if account.curve != "secp256r1":
             raise RequestRefused(f"accounts of the type of {ledger} have no certificates")
         key = self._keys.signing_key(account.token, account.key_uri, REQUEST_SCHEME, lower_s=False)
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         async with self._one:
-            self._count(ledger)
+            await self._count(ledger)
             builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
             raw = builder.sign(private_key(key), hashes.SHA256()).public_bytes(Encoding.DER)
             await self._record(ledger, raw, 1)
@@ -155,8 +168,18 @@ class LedgerDesk:
         return account
 
     def _key(self, ledger: str) -> hsm.SigningKey:
+        """Raises Unavailable, hsm.HsmError."""
         account = self._account(ledger)
-        return self._keys.signing_key(account.token, account.key_uri, _SCHEMES[account.curve], lower_s=True)
+        started = time.monotonic()
+        if started < self._away.get(account.token, started):
+            raise Unavailable(f"the token {account.token} did not open a moment ago")
+        try:
+            return self._keys.signing_key(account.token, account.key_uri, _SCHEMES[account.curve], lower_s=True)
+        except hsm.HsmError:
+            # All logs wait for it meanwhile: an account's token that is away must not be waited for at each call.
+            if time.monotonic() - started > SLOW_SECONDS:
+                self._away[account.token] = time.monotonic() + AWAY_SECONDS
+            raise
 
     def _checked(self, note: bytes) -> CheckedCheckpoint:
         """The checkpoint, where a key of the box's own log signed it. Raises RequestRefused."""
@@ -166,16 +189,18 @@ class LedgerDesk:
         except (MalformedNote, SignatureInvalid) as error:
             raise RequestRefused(f"the checkpoint is none of this box's: {error}") from None
 
-    def _count(self, ledger: str) -> None:
-        """One more transaction of this hour. Raises RequestRefused."""
+    async def _count(self, ledger: str) -> None:
+        """One more transaction of the account in this hour, on disk before it is signed: a restart forgets none. Raises
+        RequestRefused, OSError."""
         account = account_of(self._ledgers[ledger])
         assert account is not None  # noqa: S101 - only those with one are here
-        signed, now = self._signed[ledger], time.monotonic()
-        while signed and signed[0] < now - HOUR_SECONDS:
-            signed.popleft()
+        now, name = time.time(), f"{account.token} {account.key_uri}"
+        # A time to come is from a clock that was set back since: it counts as now.
+        signed = [min(at, now) for at in self._signed.get(name, ()) if at > now - HOUR_SECONDS]
         if len(signed) >= account.transactions_per_hour:
             raise RequestRefused(f"{account.transactions_per_hour} transactions were signed within the hour")
-        signed.append(now)
+        self._signed[name] = [*signed, now]
+        await asyncio.to_thread(write_durably, self._counts, msgspec.json.encode(self._signed))
 
     async def _signatures(self, key: hsm.SigningKey, digests: Sequence[bytes]) -> list[bytes]:
         """r and s of each, 64 bytes."""
@@ -199,6 +224,16 @@ class LedgerDesk:
                 if count > place + 1:
                     self._count_drop(NOT_RECORDED, count - place - 1)
                 raise
+
+
+def _read_counts(file: Path) -> dict[str, list[float]]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, list[float]])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:  # whoever can spoil it here signs by himself
+        logger.error("ledger-desk-counts-lost", error=type(error).__name__)
+        return {}
 
 
 def _compressed(key: hsm.SigningKey) -> bytes:

@@ -38,7 +38,10 @@ class ChainWatcher:
 
     def _look(self) -> None:
         tiles: PublishedTiles | None = None
+        self._api.begin_look()
         for _ in range(MOST_A_LOOK):
+            if self._api.look_over:
+                return
             before = self._own.state.chain
             answer = self._fetch(0 if before is None else before.index + 1)
             if answer is None:

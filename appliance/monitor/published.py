@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from pathlib import Path
@@ -14,10 +15,12 @@ from appliance.log.reader import SubtreeSource
 from appliance.log.tiles import WIDTH, Tile
 from appliance.log.tree import HASH_BYTES
 from appliance.monitor.errors import NotPublished
-from appliance.outward import IDENTITY, AnswerRefused, body_within, tls_context
+from appliance.outward import IDENTITY, AnswerRefused, body_of, tls_context
 
 FETCH_SECONDS: Final = 20.0
 """For one resource, from the first byte to the last."""
+LOOK_SECONDS: Final = 300.0
+"""For one look at a log: what a server that is slow with everything can delay the next one by."""
 
 
 def client_context(ca: Path | None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
@@ -36,12 +39,19 @@ def client_context(ca: Path | None, certificate: Path | None = None, key: Path |
 
 
 class PublishedLog:
-    """A log under a prefix; a context manager."""
+    """A log under a prefix; a context manager, for one thread that runs no event loop.
 
-    def __init__(self, prefix: str, context: ssl.SSLContext | None = None) -> None:
+    What is fetched has its time as a whole. A client that gives each read its own would wait for ever for a server that
+    sends a byte now and then, or informational answers (RFC 9110, section 15.2) without end."""
+
+    def __init__(self, prefix: str, context: ssl.SSLContext | None = None, fetch_s: float | None = None) -> None:
+        """`fetch_s`: for one resource; FETCH_SECONDS if left out."""
         self._prefix = prefix.rstrip("/")
         verify: ssl.SSLContext | bool = True if context is None else context
-        self._client = httpx.Client(verify=verify, timeout=FETCH_SECONDS, trust_env=False, follow_redirects=False)
+        self._fetch_s = FETCH_SECONDS if fetch_s is None else fetch_s
+        self._ends = float("inf")
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(verify=verify, timeout=self._fetch_s, trust_env=False, follow_redirects=False)
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +60,17 @@ class PublishedLog:
         self.close()
 
     def close(self) -> None:
-        self._client.close()
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    def begin_look(self) -> None:
+        """From here on all that is fetched has LOOK_SECONDS together."""
+        self._ends = time.monotonic() + LOOK_SECONDS
+
+    @property
+    def look_over(self) -> bool:
+        """Whether they have passed."""
+        return time.monotonic() >= self._ends
 
     def checkpoint(self, name: str = "checkpoint") -> bytes:
         """The signed head as it is published now. Raises NotPublished."""
@@ -81,21 +101,30 @@ class PublishedLog:
 
     def fetch_if_there(self, resource: str, most: int) -> bytes | None:
         """A resource, or None where the server says that there is none. Raises NotPublished."""
-        url = f"{self._prefix}/{resource}"
-        deadline = time.monotonic() + FETCH_SECONDS
+        seconds = min(self._fetch_s, self._ends - time.monotonic())
+        if seconds <= 0:
+            raise NotPublished(f"{resource}: the whole look takes longer than {LOOK_SECONDS:.0f} s")
         try:
-            with self._client.stream("GET", url, headers=IDENTITY) as answer:
-                if answer.status_code == 404:
-                    return None
-                if answer.status_code != 200:
-                    raise NotPublished(f"{resource}: status {answer.status_code}")
-                return body_within(answer, most, deadline)
+            return self._runner.run(self._fetch(resource, most, seconds))
+        except TimeoutError:
+            raise NotPublished(f"{resource} takes longer than {seconds:.0f} s") from None
         except AnswerRefused as error:
             raise NotPublished(f"{resource}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise NotPublished(f"{resource}: the server's certificate is not of the CA that is trusted") from None
             raise NotPublished(f"{resource}: {type(error).__name__}") from None
+
+    async def _fetch(self, resource: str, most: int, seconds: float) -> bytes | None:
+        async with (
+            asyncio.timeout(seconds),
+            self._client.stream("GET", f"{self._prefix}/{resource}", headers=IDENTITY) as answer,
+        ):
+            if answer.status_code == 404:
+                return None
+            if answer.status_code != 200:
+                raise NotPublished(f"{resource}: status {answer.status_code}")
+            return await body_of(answer, most)
 
 
 class PublishedTiles(SubtreeSource):

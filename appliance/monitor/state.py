@@ -32,6 +32,9 @@ class OpenAlarm(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     evidence: str | None = None
     """File beside the state."""
+    control: str | None = None
+    told: bool = True
+    """Whether it was told, and the command did what it should; else it is told again at the next look."""
 
 
 class ChainPoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from appliance.log.errors import MalformedNote, SignatureInvalid
 from appliance.log.note import VerifierKey, parse_note
 from appliance.log.reader import SubtreeSource
 from appliance.log.witnesses import cosigned_times
-from appliance.monitor.alarms import Telling, cleared, raised
+from appliance.monitor.alarms import Telling, cleared, raised, retold, saved
 from appliance.monitor.errors import Alarming, HeadNotSigned, NotCosigned, NotPublished, Rewound, Silent, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles
@@ -65,6 +65,8 @@ class LogWatcher:
 
     def look(self) -> bool:
         """Look once; whether the log could be read. What is wrong is told and remembered."""
+        self.published.begin_look()
+        self.state = retold(self.state, self._store, self._telling)
         try:
             of_head = self._step(self._look_at_head)
             of_witnesses = self._step(self._look_at_witnesses)
@@ -179,6 +181,8 @@ class LogWatcher:
 
     def _check_silence(self) -> None:
         now, watched = self._clock(), self.watched
+        # A clock that was set back puts no alarm off: silence counts from then on.
+        self._replace(looked=min(self.state.looked, now), grown=min(self.state.grown, now))
         if now - self.state.looked > watched.silent_after_s:
             self.note(Silent(f"it could not be read for {watched.silent_after_s:g} s"))
         elif watched.idle_after_s is not None and self.state.grown and now - self.state.grown > watched.idle_after_s:
@@ -190,4 +194,4 @@ class LogWatcher:
         self.state = msgspec.structs.replace(self.state, **values)
 
     def _save(self) -> None:
-        self._store.write(self.state)
+        saved(self.state, self._store, self._telling)

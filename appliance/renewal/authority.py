@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from appliance.der import DerError
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Refusal
 from appliance.evidence.stamps import judge_stamp, read_stamp
-from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_within, tls_context
+from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_of, tls_context
 from appliance.quoting import quote
 from appliance.renewal.errors import AuthorityFailed
 
@@ -76,16 +76,21 @@ def http_authority(url: str, ca: Path | None = None, password_file: Path | None 
     if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
         raise AuthorityFailed(f"{quote(url)} is no address of an authority, which is https://HOST/PATH")
 
+    async def asked(request: bytes) -> bytes:
+        async with (
+            asyncio.timeout(TIMEOUT_S),  # as a whole: each read has its own too, and there may be any number of them
+            httpx.AsyncClient(verify=verify, timeout=TIMEOUT_S, trust_env=False) as client,
+            client.stream("POST", address, content=request, headers=headers) as answer,
+        ):
+            if answer.status_code != 200:
+                raise AuthorityFailed(f"{quote(url)} answers with HTTP status {answer.status_code}")
+            return await body_of(answer, ANSWER_BYTES)
+
     def ask(request: bytes) -> bytes:
-        deadline = time.monotonic() + TIMEOUT_S
         try:
-            with (
-                httpx.Client(verify=verify, timeout=TIMEOUT_S, trust_env=False) as client,
-                client.stream("POST", address, content=request, headers=headers) as answer,
-            ):
-                if answer.status_code != 200:
-                    raise AuthorityFailed(f"{quote(url)} answers with HTTP status {answer.status_code}")
-                return body_within(answer, ANSWER_BYTES, deadline)
+            return asyncio.run(asked(request))
+        except TimeoutError:
+            raise AuthorityFailed(f"{quote(url)} does not answer within {TIMEOUT_S:g} s") from None
         except AnswerRefused as error:
             raise AuthorityFailed(f"{quote(url)}: {error}") from None
         except httpx.HTTPError as error:

@@ -82,6 +82,7 @@ class Follower:
         size: int | None = None
         try:
             with PublishedLog(watched.settings.url or "", self._contexts[watched.known.origin]) as published:
+                published.begin_look()
                 note = published.checkpoint()
                 checkpoint = open_checkpoint(note, watched.known.origin, watched.known.keys)
                 size = checkpoint.size

@@ -41,6 +41,7 @@ class OutsideAuthority:
         span = {"not_before": now - 8 * DAY, "not_after": now + 90 * DAY}
         self._directory = directory
         self.asked = 0
+        self.fetched = 0
         self.habit = ""
         self.authorization: str | None = None
         authority = self
@@ -55,6 +56,7 @@ class OutsideAuthority:
                 authority._answer(self, self.rfile.read(int(self.headers["content-length"])))
 
             def do_GET(self) -> None:
+                authority.fetched += 1
                 self.send_response(404 if authority.habit == "no list" else 200)
                 self.end_headers()
                 self.wfile.write(b"" if authority.habit == "no list" else authority.list)
@@ -86,6 +88,11 @@ class OutsideAuthority:
         (directory / "serial").write_text("01\n")
         self._lock = threading.Lock()
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def put_beside_its_tokens(self, *certificates: x509.Certificate) -> None:
+        """Certificates that go with each token from now on."""
+        (self._directory / "more.pem").write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in certificates))
+        (self._directory / "tsa.cnf").write_text(f"{_SETTINGS}certs = more.pem\n")
 
     def close(self) -> None:
         self.habit = "closing"

@@ -7,8 +7,12 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,6 +205,44 @@ def test_a_home_without_a_box_is_told(tmp_path: Path, words: str) -> None:
     assert refused.returncode == 1
     assert "box.json" in refused.stderr
     assert refused.stderr.count("\n") == 1, refused.stderr
+
+
+def test_a_second_anchorer_for_the_same_home_does_not_begin(pair: Pair) -> None:
+    running = pair.box.processes()["anchorer"]
+    command = (sys.executable, "-m", "appliance.anchorer", "--home", str(pair.box.home.root))
+    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert second.returncode != 0
+    assert "another process anchors" in second.stderr
+    assert pair.box.processes()["anchorer"] == running
+    assert pair.anchors()
+
+
+def _status(pair: Pair) -> int:
+    with pair.box.http() as client:
+        return client.get("/v1/anchors").status_code
+
+
+def test_a_stopped_anchorer_delays_no_evidence_and_no_stamp(pair: Pair) -> None:
+    with client_of(pair.box) as client:
+        letter = client.begin_letter("bid-bond", FIELDS | {"tender_code": uuid.uuid4().hex[:12]}).happened.letter
+        taken(client, letter)  # once its record is under a head
+        stopped = pair.box.processes()["anchorer"]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with ThreadPoolExecutor(12) as threads, pair.box.http() as http:
+                files = [threads.submit(taken, client, letter) for _ in range(12)]
+                asked = [threads.submit(http.get, "/v1/anchors") for _ in range(12)]
+                assert http.post("/v1/stamps", json={"digest": "0f" * 32}).status_code == 200
+                assert {one.result().status_code for one in asked} == {503}
+                assert all(one.result() for one in files)
+            waited = time.monotonic() - started
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+    # Each would have waited five seconds for itself, six at a time.
+    assert waited < 15, waited
+    for _ in range(4 * 12):  # every worker has found out that it answers again
+        wait_until(lambda: _status(pair) == 200, 30, "the anchorer's answers")
 
 
 def test_a_letter_is_verified_offline_by_the_ledger_with_every_box_stopped(pair: Pair, tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.anchorer.ledger import Progress
-from appliance.anchorer.outbox import Anchor, Outbox
+from appliance.anchorer.outbox import STEPS_KEPT, Anchor, Outbox
+from appliance.anchorer.process import AnchorerRunning, _alone
 from appliance.anchorer.schedule import AFTER_FAILURE_S, MOST_OPEN, why_due
 from appliance.anchors import Judgement, Rule, State, Strength
 from appliance.anchors.states import OPEN, TRANSITIONS, ImpossibleTransition
+from appliance.box.home import Home
 from appliance.errors import NotFound
 from firmware_tests.anchorer import made
 from firmware_tests.anchorer.made import head, receipt
@@ -93,6 +95,34 @@ def test_each_state_stands_with_its_time_and_cause_and_survives(outbox: Outbox, 
     assert b'"ledger":"made"' in reopened.receipt("made", 1)
     with pytest.raises(NotFound):
         reopened.receipt("made", 2)
+
+
+def test_a_ledger_that_says_something_else_each_time_fills_no_disk(outbox: Outbox) -> None:
+    """A node's words stand in causes, and a node can take a block back and give it again without end."""
+    anchor = _go(outbox, outbox.make_due("made", head(5), "c", 1), State.SUBMITTED, at=10)
+    for moment in range(20, 520):
+        outbox.store(anchor, Progress(State.SUBMITTED, f"error {moment}", b"", 0), moment)
+        anchor = outbox.anchor("made", 1)
+    (step,) = outbox.steps("made", 1)
+    assert (step.time_us, step.cause, anchor.cause, anchor.since_us) == (10, "error 519", "error 519", 10)
+    for moment in range(600, 1_000, 2):
+        anchor = _go(outbox, anchor, State.MINED, at=moment)
+        anchor = _go(outbox, anchor, State.SUBMITTED, at=moment + 1)
+    steps = outbox.steps("made", 1)
+    assert len(steps) == STEPS_KEPT
+    assert steps[0].time_us == 10
+    assert [one.time_us for one in steps[1:]] == list(range(1_000 - STEPS_KEPT + 1, 1_000))
+    anchor = _go(outbox, anchor, State.MINED, State.FINAL, at=2_000)
+    assert [step.state for step in outbox.steps("made", 1)][-2:] == [State.MINED, State.FINAL]
+
+
+def test_two_anchorers_never_work_with_one_home(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.anchorer_socket.parent.mkdir(parents=True)
+    with _alone(home), pytest.raises(AnchorerRunning), _alone(home):
+        raise AssertionError
+    with _alone(home):
+        pass
 
 
 def test_an_impossible_step_leaves_everything_as_it_was(outbox: Outbox) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
 
 from appliance.anchorer.ledger import Ledger, LedgerUnavailable, Work
 from appliance.anchorer.ledgers import open_ledger
@@ -26,6 +27,7 @@ from appliance.box.ledgers import Rfc3161Authority, Rfc3161LedgerSettings
 from firmware_tests.anchorer.authority import OPENSSL_POLICY, OutsideAuthority
 from firmware_tests.anchorer.made import Heads, head
 from firmware_tests.anchorer.outside import stamp_profile
+from firmware_tests.evidence.material import certify, time_stamper
 
 NOBODY: Any = None
 
@@ -112,12 +114,12 @@ def test_where_one_authority_fails_the_next_is_asked(
         first.close()
     (progress,) = asyncio.run(ledger.advance([_work()]))
     assert progress.state is State.FINAL
-    assert progress.cause == f"stamped by {second.url}"
+    assert progress.cause == f"stamped by {second.url.removesuffix('/tsa')}"
     second.habit = "status 500"
     with pytest.raises(LedgerUnavailable) as away:
         asyncio.run(ledger.advance([_work()]))
-    assert first.url in str(away.value)
-    assert second.url in str(away.value)
+    assert first.url.removesuffix("/tsa") in str(away.value)
+    assert second.url.removesuffix("/tsa") in str(away.value)
 
 
 def test_only_the_newest_of_several_heads_is_stamped(tmp_path: Path, authorities: list[OutsideAuthority]) -> None:
@@ -139,6 +141,40 @@ def test_it_signs_in_with_basic_and_tells_nobody(
     with pytest.raises(LedgerUnavailable) as away:
         asyncio.run(ledger.advance([_work()]))
     assert "s3cret" not in str(away.value) + caplog.text
+
+
+def test_the_path_of_an_address_which_may_be_a_secret_is_told_nowhere(
+    tmp_path: Path, authorities: list[OutsideAuthority]
+) -> None:
+    asked = [Rfc3161Authority(url=f"{authorities[0].url}/S3CRET?key=S3CRET")]
+    ledger, _, _ = _opened(tmp_path, authorities, authorities=asked)
+    (progress,) = asyncio.run(ledger.advance([_work()]))
+    assert progress.state is State.FINAL
+    for habit in ("status 500", "garbage", "rejection", "redirect", "another request"):
+        authorities[0].habit = habit
+        with pytest.raises(LedgerUnavailable) as away:
+            asyncio.run(ledger.advance([_work()]))
+        assert "S3CRET" not in progress.cause + str(away.value)
+
+
+def test_certificates_that_nobody_trusted_issued_have_nothing_fetched(
+    tmp_path: Path, authorities: list[OutsideAuthority]
+) -> None:
+    """Beside its token an authority, or whoever answers in its place, puts certificates that name addresses inside."""
+    first, inside = authorities
+    names = x509.DistributionPoint([x509.UniformResourceIdentifier(inside.list_url)], None, None, None)
+    named = (x509.CRLDistributionPoints([names]), False)
+    broken = (x509.UnrecognizedExtension(x509.OID_CRL_DISTRIBUTION_POINTS, b"\x30\x03\x02\x01\x05"), False)
+    stranger = certify("Stranger CA", ca=True, extra=[named])
+    borrowed = certify("First CA", ca=True, extra=[named])  # the name of the trusted one, and not its key
+    below = time_stamper("Below", borrowed, extra=[named])
+    first.put_beside_its_tokens(
+        stranger.certificate, borrowed.certificate, below.certificate, certify("Broken", extra=[broken]).certificate
+    )
+    ledger, _, _ = _opened(tmp_path, [first])
+    (progress,) = asyncio.run(ledger.advance([_work()]))
+    assert progress.state is State.FINAL
+    assert (first.fetched, inside.fetched) == (1, 0)
 
 
 def test_a_list_that_no_certificate_names_may_be_given_by_hand(
@@ -196,7 +232,7 @@ def test_where_a_responder_does_not_tell_well_the_next_authority_is_asked(
         responding.revoked_since = datetime.now(UTC) - timedelta(days=1)
     ledger, _, _ = _opened(tmp_path, [responding, authorities[1]])
     (progress,) = asyncio.run(ledger.advance([_work()]))
-    assert progress.cause == f"stamped by {authorities[1].url}"
+    assert progress.cause == f"stamped by {authorities[1].url.removesuffix('/tsa')}"
     assert (responding.asked, responding.told, authorities[1].told) == (1, 1, 0)
     authorities[1].habit = "status 500"
     reason = StampReason.REVOKED if habit == "revoked" else StampReason.REVOCATION_UNKNOWN

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from appliance.anchorer.outbox import Head, Outbox
 from appliance.anchorer.running import LedgerMisbehaves, LedgerRunner
 from appliance.anchors import AnchorRefused, State, read_receipt
 from appliance.anchors.states import ImpossibleTransition
+from appliance.box.ledgers import LedgerCommon
 from firmware_tests.anchorer import made
 from firmware_tests.anchorer.made import PROFILE, Careful, Heads, Scripted, head, receipt
 
@@ -222,3 +224,32 @@ def test_an_outage_ends_and_everything_is_covered(outbox: Outbox, tmp_path: Path
 
     asyncio.run(story())
     assert {one.state for one in outbox.anchors("made", None, 99)} <= {State.FINAL, State.SUPERSEDED}
+
+
+def test_a_log_that_is_not_what_was_anchored_of_it_is_told_loudly_and_its_anchors_go_on(
+    outbox: Outbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A box that was put back from an old copy, with the outbox of today (control FORK)."""
+
+    async def script(work: Sequence[Work]) -> Sequence[Progress]:
+        return [Progress(State.SUBMITTED, "sent", b"m", 0.0) for _ in work]
+
+    heads = Heads(head(9))
+    runner = LedgerRunner(Scripted(script), LedgerCommon(name="made", profile="p"), PROFILE, outbox, heads)  # type: ignore[arg-type]
+    asyncio.run(runner.once())
+    assert runner.trouble == ""
+    for now, told in (
+        (head(5), "5 entries, and anchor 1 is of 9"),
+        (replace(head(9), commitment=bytes(32)), "another than anchor 1 is of"),
+    ):
+        heads.now = now
+        for _ in range(2):
+            asyncio.run(runner.once())
+        assert told in runner.trouble
+        said = capsys.readouterr().out
+        assert said.count("log-not-as-anchored") == 1
+        assert "FORK" in said
+    assert [one.state for one in outbox.anchors("made", None, 10)] == [State.SUBMITTED]
+    heads.now = head(12)
+    asyncio.run(runner.once())
+    assert runner.trouble == ""

@@ -20,7 +20,7 @@ from appliance.box.witnesses import WitnessesRefused, read_witnesses
 from appliance.cosigner import heads as heads_module
 from appliance.cosigner.heads import HeadsWriter
 from appliance.cosigner.word import read_cosigner_word
-from appliance.log.cosigned import COSIGNED_FILE, HEADS, CosignedHeads, first_in, heads_file
+from appliance.log.cosigned import COSIGNED_FILE, HEADS, CosignedHeads, decode_head, first_in, heads_file
 from firmware_tests.cosigner.growing import ORIGIN, GrowingLog
 from firmware_tests.cosigner.places import Place, cosigning, until, word_of
 from firmware_tests.cosigner.witness import Witness
@@ -129,6 +129,44 @@ def test_a_full_disk_is_waited_for(three: list[Witness], tmp_path: Path) -> None
         assert writer.last.size == place.log.size
     finally:
         subprocess.run(("umount", str(disk)), check=True)
+
+
+def test_a_line_that_a_full_disk_cut_short_spoils_no_later_one(
+    notes: tuple[GrowingLog, dict[int, bytes]], tmp_path: Path
+) -> None:
+    """A disk takes the beginning of a line and then no more: what is written later stands on a line of its own."""
+    log, made = notes
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)), check=True)
+    try:
+        writer = HeadsWriter(disk)
+        settled = [1]
+        writer.settle(1, made[1])
+        for size in range(2, 50):
+            with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+                while True:
+                    filler.write(bytes(512))
+            with contextlib.suppress(OSError):
+                writer.settle(size, made[size])
+                settled.append(size)
+            (disk / "filler").unlink()
+            if settled[-1] != size and size % 3 == 0:
+                writer.settle(size, made[size])
+                settled.append(size)
+        assert len(settled) > 10
+        assert writer.last is not None
+        kept = {head for file in (disk / HEADS).iterdir() for head in map(_size_of, file.read_bytes().splitlines())}
+        assert set(settled) <= kept
+        reader = CosignedHeads(disk, ORIGIN, lambda: log.keys)
+        for wanted in range(1, settled[-1] + 1):
+            assert reader.covering(wanted) == made[min(size for size in kept if size >= wanted)]
+    finally:
+        subprocess.run(("umount", "-l", str(disk)), check=True)
+
+
+def _size_of(line: bytes) -> int:
+    return int(decode_head(line + b"\n").size)
 
 
 def test_kill_at_any_moment(three: list[Witness], tmp_path: Path) -> None:

@@ -71,6 +71,23 @@ def test_a_witness_that_lies_is_told_of_and_stops_nobody(three: list[Witness], t
     asyncio.run(run())
 
 
+def test_a_witness_that_says_it_is_further_is_not_asked_over_and_over(three: list[Witness], tmp_path: Path) -> None:
+    """While another one hangs, the head stays; and one that names the size of the next is not asked about this."""
+    three[0].lasting, three[1].lasting = "hang", "size:6"
+    place = Place(tmp_path, three, quorum=3)
+
+    async def run() -> None:
+        async with cosigning(place, call_s=3.0) as cosigner:
+            place.log.grow(5)
+            await until(lambda: three[1].answered, "it is asked about the head of 5")
+            place.log.grow(1)
+            await until(lambda: word_of(cosigner).size == 6, "the head of 6 is seen")
+            await asyncio.sleep(1.5)  # while the first one hangs
+            assert len(three[1].answered) < 10
+
+    asyncio.run(run())
+
+
 def test_lines_of_other_keys_are_left_out(three: list[Witness], tmp_path: Path) -> None:
     three[0].lasting = "other-key"
     place = Place(tmp_path, three, quorum=3)

@@ -18,6 +18,9 @@ from coincurve import PublicKey
 
 from appliance.anchorer.desk_client import DeskClient, DeskUnavailable
 from appliance.anchors import commitment_of
+from appliance.anchors.bitcoin.encoding import shown
+from appliance.anchors.bitcoin.scripts import payment_script
+from appliance.anchors.bitcoin.transaction import Input, OutPoint, Output, Transaction
 from appliance.box.ledgers import AccountSettings, BitcoinLedgerSettings, Rfc3161Authority, Rfc3161LedgerSettings
 from appliance.calls.client import CallClient
 from appliance.errors import BadRequest, NotFound
@@ -60,8 +63,18 @@ def desk(box: Box) -> DeskClient:
 
 def _request(box: Box, coins: int = 1, **changed: Any) -> BitcoinRequest:
     note = LogReader(box.directory(BOX_ORIGIN)).checkpoint()
-    spent = [BitcoinCoin(txid="ab" * 32, index=index, amount=1_000_000) for index in range(coins)]
+    spent = [BitcoinCoin(txid="ab" * 32, index=0, amount=1_000_000)] if coins == 1 else _shown(box, coins)
     return BitcoinRequest(**{"ledger": "chain", "checkpoint": note, "coins": spent, "fee": 500, **changed})
+
+
+def _shown(box: Box, coins: int) -> list[BitcoinCoin]:
+    """Coins of the account with the transaction that made them."""
+    script = payment_script(asyncio.run(DeskClient(box.home.ledger_desk_socket).account("chain")))
+    paid = Transaction((Input(OutPoint(bytes(32), 0)),), tuple(Output(1_000_000, script) for _ in range(coins)))
+    return [
+        BitcoinCoin(txid=shown(paid.txid), index=index, amount=1_000_000, made_by=paid.stripped())
+        for index in range(coins)
+    ]
 
 
 def _rows(box: Box) -> list[bytes]:

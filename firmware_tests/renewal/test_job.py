@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -391,6 +394,29 @@ def test_a_job_whose_authority_fails_has_written_nothing(later: Later, tmp_path:
     with Job.begin(tmp_path / "job", Wanted("sha512"), files) as job, pytest.raises(AuthorityFailed):
         run_job(job, context(later), lambda: Failing(later), lambda *_: None, then)
     assert [one.read_bytes() for one in files] == before
+
+
+def test_an_authority_that_answers_without_end_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.renewal.authority.TIMEOUT_S", 1.0)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+                while True:
+                    connection.sendall(b"a")
+                    time.sleep(0.1)
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    started = time.monotonic()
+    with pytest.raises(AuthorityFailed, match="within 1 s"):
+        http_authority(f"http://127.0.0.1:{listener.getsockname()[1]}/")(b"request")
+    assert time.monotonic() - started < 10
+    dripping.join(20)
+    listener.close()
 
 
 def test_addresses_that_are_none(tmp_path: Path) -> None:

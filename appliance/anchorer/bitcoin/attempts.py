@@ -16,8 +16,17 @@ from appliance.anchors.bitcoin.errors import MalformedBitcoin
 from appliance.anchors.bitcoin.scripts import witness_program
 from appliance.anchors.bitcoin.transaction import parse_transaction
 from appliance.box.ledgers.bitcoin import BitcoinLedgerSettings
+from appliance.errors import Conflict
 from appliance.log.ledgers.bitcoin import BitcoinCoin, BitcoinRequest
 from appliance.quoting import escape
+
+
+class CoinsNotShown(Conflict):
+    """Coins that are too small alone cannot be spent together: what made one of them cannot be shown to the desk. One
+    coin that is enough by itself needs no showing."""
+
+    code = "ledger-coins-not-shown"
+    title = "The account's coins are too small one by one, and cannot be put together"
 
 
 class Attempts:
@@ -58,7 +67,10 @@ class Attempts:
 
     async def _sign(self, one: OpenAnchor, public_key: bytes, coins: Sequence[Coin], fee: int, now: float) -> None:
         """One more attempt. Raises RequestRefused, Unavailable."""
-        asked = [BitcoinCoin(txid=shown(coin.at.txid), index=coin.at.index, amount=coin.amount) for coin in coins]
+        asked = [
+            BitcoinCoin(txid=shown(coin.at.txid), index=coin.at.index, amount=coin.amount, made_by=made_by)
+            for coin, made_by in zip(coins, await self._makers(coins), strict=True)
+        ]
         request = BitcoinRequest(ledger=self._settings.name, checkpoint=one.work.checkpoint, coins=asked, fee=fee)
         raw = await self._desk.sign(request)
         try:
@@ -69,6 +81,17 @@ class Attempts:
         if made.txid != meant.txid:
             raise LedgerUnavailable("the desk signed another transaction than was asked for")
         one.attempts.append(Attempt(made, tuple(coins), now))
+
+    async def _makers(self, coins: Sequence[Coin]) -> list[bytes]:
+        """What the desk wants to see of several coins: the transactions that made them. Raises CoinsNotShown."""
+        if len(coins) == 1:
+            return [b""]
+        try:
+            return [parse_transaction(await self._node.maker(coin.at)).stripped() for coin in coins]
+        except NodeRefused as error:
+            raise CoinsNotShown(f"the node no longer has what made them: {escape(error.text)}") from None
+        except MalformedBitcoin as error:
+            raise CoinsNotShown(str(error)) from None
 
     async def tend(self, one: OpenAnchor, anchors: Sequence[OpenAnchor], now: float) -> str:
         """None of the attempts is in a block: see that one waits for it, or that another one can. Returns why it
@@ -108,7 +131,7 @@ class Attempts:
             if refusal is None:
                 return f"{shown(newest.txid)} was sent and replaces {shown(attempt.txid)}"
             return f"{waits}; the node does not take its replacement: {refusal}"
-        if now - newest.made < self._settings.raise_after_s:
+        if abs(now - newest.made) < self._settings.raise_after_s:  # also by a clock that was set back
             return waits
         rate, more = await self._node.fee_rates()
         fee = self._purse.raised(newest.fee, newest.coins, rate, more)

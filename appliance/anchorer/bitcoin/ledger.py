@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Coroutine, Sequence
 
+import msgspec
 import structlog
 
 from appliance.anchorer.bitcoin.attempts import Attempts
@@ -25,6 +26,7 @@ from appliance.anchorer.bitcoin.receipts import receipt_of
 from appliance.anchorer.ledger import LedgerUnavailable, Progress, Surroundings, Work
 from appliance.anchors import AnchorRefused, Receipt, State, Strength
 from appliance.anchors.bitcoin.encoding import shown
+from appliance.anchors.bitcoin.errors import MalformedBitcoin
 from appliance.anchors.bitcoin.judge import Rules, judge
 from appliance.anchors.judging import rules_of
 from appliance.box.ledgers.bitcoin import BitcoinLedgerSettings
@@ -53,7 +55,16 @@ class BitcoinLedger:
 
     async def advance(self, work: Sequence[Work]) -> Sequence[Progress]:
         """One step of each. Raises LedgerUnavailable."""
-        anchors = [OpenAnchor.of(one) for one in work]
+        kept = [_remembered(one) for one in work]
+        anchors = [one for one in kept if one is not None]
+        found = iter(await self._advance(anchors) if anchors else ())
+        return [self._damaged(one) if known is None else next(found) for one, known in zip(work, kept, strict=True)]
+
+    def _damaged(self, work: Work) -> Progress:
+        cause = "what is remembered of it is no memory of this type of ledger"
+        return Progress(work.state, cause, work.memory, self._settings.poll_s)
+
+    async def _advance(self, anchors: Sequence[OpenAnchor]) -> Sequence[Progress]:
         await self._chain.look()
         await self._hold_to_what_was_seen(anchors)
         begun = [one for one in anchors if one.attempts]
@@ -150,3 +161,11 @@ class BitcoinLedger:
     ) -> Progress:
         wait = self._settings.poll_s if again_s is None else again_s
         return Progress(state, cause, one.encode(), wait, receipt)
+
+
+def _remembered(work: Work) -> OpenAnchor | None:
+    """None: another type of ledger left it, or it is damaged. That anchor alone stands still."""
+    try:
+        return OpenAnchor.of(work)
+    except (msgspec.MsgspecError, MalformedBitcoin, ValueError):
+        return None

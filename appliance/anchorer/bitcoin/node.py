@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import httpx
+import msgspec
 
 from appliance.anchorer.ledger import LedgerUnavailable
 from appliance.anchors.bitcoin.anchor_transaction import Coin
@@ -23,8 +23,9 @@ from appliance.anchors.bitcoin.transaction import OutPoint
 from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_of, tls_context
 from appliance.quoting import escape
 
-ANSWER_BYTES: Final = 32 * 1024 * 1024
-"""Largest answer: the ids of a block's transactions, or a search of a well-filled account."""
+ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""Largest answer: the ids of a block's transactions, or a search of a well-filled account. It is held to its form while
+it is read, so that what a lying node has read in vain keeps the other ledgers waiting for less than a second."""
 SMALLEST_UNITS: Final = 100_000_000
 """In one coin."""
 NO_SUCH_BLOCK: Final = (-5, -8)
@@ -32,7 +33,79 @@ NO_SUCH_BLOCK: Final = (-5, -8)
 ALREADY_IN_CHAIN: Final = -27
 COINBASE_MATURITY: Final = 100
 """Blocks before coins that a block created may be spent."""
-MOST_COINS_LISTED: Final = 100_000
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: int
+    message: str
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    result: msgspec.Raw
+    error: _Error | None
+
+
+class _Placed(msgspec.Struct, frozen=True):
+    """getblockheader."""
+
+    height: Annotated[int, msgspec.Meta(ge=0)]
+    confirmations: int
+
+
+class _Block(msgspec.Struct, frozen=True):
+    """getblock."""
+
+    tx: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class _Script(msgspec.Struct, frozen=True):
+    hex: str
+
+
+class _Output(msgspec.Struct, frozen=True, rename="camel"):
+    """gettxout."""
+
+    bestblock: str
+    confirmations: int
+    value: Decimal
+    script_pub_key: _Script
+    coinbase: bool
+
+
+class _Unspent(msgspec.Struct, frozen=True):
+    txid: str
+    vout: Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+    amount: Decimal
+    height: int
+
+
+class _Scanned(msgspec.Struct, frozen=True):
+    """scantxoutset."""
+
+    unspents: list[_Unspent]
+
+
+class _Pool(msgspec.Struct, frozen=True):
+    """getmempoolinfo."""
+
+    mempoolminfee: Decimal
+
+
+class _Network(msgspec.Struct, frozen=True):
+    """getnetworkinfo."""
+
+    relayfee: Decimal
+    incrementalfee: Decimal
+
+
+class _Estimate(msgspec.Struct, frozen=True):
+    """estimatesmartfee."""
+
+    feerate: Decimal | None = None
+
+
+_Form = TypeVar("_Form")
+_answer = msgspec.json.Decoder(_Answer)
 
 
 class NodeRefused(LedgerUnavailable):
@@ -59,8 +132,8 @@ class Node:
             await self._client.aclose()
             self._client = None
 
-    async def _call(self, method: str, *parameters: object) -> Any:
-        """The answer's result. Raises LedgerUnavailable, NodeRefused."""
+    async def _call(self, form: type[_Form], method: str, *parameters: object) -> _Form:
+        """The answer's result, of that form. Raises LedgerUnavailable, NodeRefused."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 status, body = await self._exchange(method, parameters)
@@ -73,13 +146,15 @@ class Node:
         if status == 401:
             raise LedgerUnavailable(f"{method}: the node does not take the user and password")
         try:
-            answer = json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
-            failure = answer["error"]
-            if failure is None:
-                return answer["result"]
-            raise NodeRefused(method, int(failure["code"]), str(failure["message"]))
-        except (ValueError, TypeError, KeyError, RecursionError):
+            answer = _answer.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             raise LedgerUnavailable(f"{method}: the answer (HTTP {status}) is no JSON-RPC") from None
+        if answer.error is not None:
+            raise NodeRefused(method, answer.error.code, answer.error.message)
+        try:
+            return msgspec.json.decode(answer.result, type=form)
+        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+            raise LedgerUnavailable(f"{method}: the answer is not of its form") from None
 
     async def _exchange(self, method: str, parameters: tuple[object, ...]) -> tuple[int, bytes]:
         if self._client is None:
@@ -95,12 +170,12 @@ class Node:
 
     async def tip(self) -> bytes:
         """The hash of the last block of the node's best chain."""
-        return _hash("getbestblockhash", await self._call("getbestblockhash"))
+        return _hash("getbestblockhash", await self._call(str, "getbestblockhash"))
 
     async def block_at(self, height: int) -> bytes | None:
         """The hash of the block of the best chain at this height; None above its tip."""
         try:
-            return _hash("getblockhash", await self._call("getblockhash", height))
+            return _hash("getblockhash", await self._call(str, "getblockhash", height))
         except NodeRefused as error:
             if error.number in NO_SUCH_BLOCK:
                 return None
@@ -109,36 +184,43 @@ class Node:
     async def height_of(self, block: bytes) -> int | None:
         """The height of a block of the best chain; None where the node does not know it, or has it elsewhere."""
         try:
-            told = await self._call("getblockheader", shown(block))
+            told = await self._call(_Placed, "getblockheader", shown(block))
         except NodeRefused as error:
             if error.number in NO_SUCH_BLOCK:
                 return None
             raise
-        height, depth = _member("getblockheader", told, "height"), _member("getblockheader", told, "confirmations")
-        if not isinstance(height, int) or not isinstance(depth, int) or height < 0:
-            raise LedgerUnavailable("getblockheader: the answer is not of its form")
-        return height if depth > 0 else None
+        return told.height if told.confirmations > 0 else None
 
     async def header(self, block: bytes) -> bytes:
         """A block's header, 80 bytes if it is one."""
-        return _bytes("getblockheader", await self._call("getblockheader", shown(block), False))
+        return _bytes("getblockheader", await self._call(str, "getblockheader", shown(block), False))
 
     async def transactions(self, block: bytes) -> list[bytes]:
         """The ids of a block's transactions, in order."""
-        listed = _member("getblock", await self._call("getblock", shown(block), 1), "tx")
-        if not isinstance(listed, list) or not listed:
-            raise LedgerUnavailable("getblock: the answer is not of its form")
-        return [_hash("getblock", one) for one in listed]
+        told = await self._call(_Block, "getblock", shown(block), 1)
+        return [_hash("getblock", one) for one in told.tx]
 
     async def transaction_in(self, block: bytes, txid: bytes) -> bytes:
         """A transaction of a block, as the node writes it."""
         method = "getrawtransaction"
-        return _bytes(method, await self._call(method, shown(txid), False, shown(block)))
+        return _bytes(method, await self._call(str, method, shown(txid), False, shown(block)))
+
+    async def maker(self, at: OutPoint) -> bytes:
+        """The transaction that made an output which the chain has not spent, or that waits itself. Raises NodeRefused
+        where the node no longer has it."""
+        told = await self._output(at, waiting=False)
+        if told is None:
+            return _bytes("getrawtransaction", await self._call(str, "getrawtransaction", shown(at.txid), False))
+        tip = await self.height_of(_hash("gettxout", told.bestblock))
+        block = None if tip is None else await self.block_at(tip + 1 - told.confirmations)
+        if block is None:
+            raise LedgerUnavailable("gettxout: the chain moved on while it was looked at")
+        return await self.transaction_in(block, at.txid)
 
     async def waits(self, txid: bytes) -> bool:
         """Whether the transaction waits to be taken into a block."""
         try:
-            await self._call("getmempoolentry", shown(txid))
+            await self._call(msgspec.Raw, "getmempoolentry", shown(txid))
         except NodeRefused as error:
             if error.number in NO_SUCH_BLOCK:
                 return False
@@ -150,85 +232,65 @@ class Node:
         block created); else None.
 
         `waiting`: with what waits to be taken into a block, both what it makes and what it spends."""
-        told = await self._call("gettxout", shown(at.txid), at.index, waiting)
+        told = await self._output(at, waiting=waiting)
         if told is None:
             return None
-        script, depth = _member("gettxout", told, "scriptPubKey"), _member("gettxout", told, "confirmations")
-        if not isinstance(depth, int):
-            raise LedgerUnavailable("gettxout: the answer is not of its form")
-        if _member("gettxout", told, "coinbase"):
-            depth = max(0, depth - COINBASE_MATURITY)
-        coin = Coin(at, _amount("gettxout", _member("gettxout", told, "value")))
-        return coin, _bytes("gettxout", _member("gettxout", script, "hex")), depth
+        depth = max(0, told.confirmations - COINBASE_MATURITY) if told.coinbase else told.confirmations
+        return Coin(at, _amount("gettxout", told.value)), _bytes("gettxout", told.script_pub_key.hex), depth
+
+    async def _output(self, at: OutPoint, *, waiting: bool) -> _Output | None:
+        form: Any = _Output | None
+        found: _Output | None = await self._call(form, "gettxout", shown(at.txid), at.index, waiting)
+        return found
 
     async def coins_of(self, script: bytes) -> list[tuple[Coin, int]]:
         """All confirmed outputs with this script, each with its block's height. Searches the whole set of outputs."""
         method = "scantxoutset"
-        told = await self._call(method, "start", [f"raw({script.hex()})"])
-        listed = _member(method, told, "unspents")
-        if not isinstance(listed, list) or len(listed) > MOST_COINS_LISTED:
-            raise LedgerUnavailable(f"{method}: the answer is not of its form")
-        found = []
-        for one in listed:
-            index, height = _member(method, one, "vout"), _member(method, one, "height")
-            if not isinstance(index, int) or not isinstance(height, int) or not 0 <= index < 1 << 32:
-                raise LedgerUnavailable(f"{method}: the answer is not of its form")
-            at = OutPoint(_hash(method, _member(method, one, "txid")), index)
-            found.append((Coin(at, _amount(method, _member(method, one, "amount"))), height))
-        return found
+        told = await self._call(_Scanned, method, "start", [f"raw({script.hex()})"])
+        return [
+            (Coin(OutPoint(_hash(method, one.txid), one.vout), _amount(method, one.amount)), one.height)
+            for one in told.unspents
+        ]
 
     async def send(self, raw: bytes) -> None:
         """Give a transaction to the node, which passes it on. Raises NodeRefused where it does not take it."""
         try:
-            await self._call("sendrawtransaction", raw.hex())
+            await self._call(msgspec.Raw, "sendrawtransaction", raw.hex())
         except NodeRefused as error:
             if error.number != ALREADY_IN_CHAIN:
                 raise
 
     async def fee_rates(self) -> tuple[int, int]:
         """What the node asks for 1,000 virtual bytes at present, and by how much a replacement must pay more."""
-        pool, network = await self._call("getmempoolinfo"), await self._call("getnetworkinfo")
-        asked = [_member("getmempoolinfo", pool, "mempoolminfee"), _member("getnetworkinfo", network, "relayfee")]
-        more = _amount("getnetworkinfo", _member("getnetworkinfo", network, "incrementalfee"))
+        pool, network = await self._call(_Pool, "getmempoolinfo"), await self._call(_Network, "getnetworkinfo")
+        asked = [pool.mempoolminfee, network.relayfee]
         with contextlib.suppress(NodeRefused):  # a node that relays no transactions of others estimates nothing
-            estimate = await self._call("estimatesmartfee", 6)
-            if isinstance(estimate, dict) and "feerate" in estimate:
-                asked.append(estimate["feerate"])
-        return max(_amount("fee", one) for one in asked), more
+            estimate = await self._call(_Estimate, "estimatesmartfee", 6)
+            if estimate.feerate is not None:
+                asked.append(estimate.feerate)
+        return max(_amount("fee", one) for one in asked), _amount("getnetworkinfo", network.incrementalfee)
 
 
-def _no_constant(_: str) -> Any:
-    raise ValueError
-
-
-def _member(method: str, value: object, name: str) -> Any:
-    if not isinstance(value, dict) or name not in value:
-        raise LedgerUnavailable(f"{method}: the answer has no {name}")
-    return value[name]
-
-
-def _hash(method: str, value: object) -> bytes:
+def _hash(method: str, value: str) -> bytes:
     try:
-        return from_shown(str(value))
+        return from_shown(value)
     except MalformedBitcoin:
         raise LedgerUnavailable(f"{method}: the answer is no hash") from None
 
 
-def _bytes(method: str, value: object) -> bytes:
+def _bytes(method: str, value: str) -> bytes:
     try:
-        return unhex(str(value))
+        return unhex(value)
     except MalformedBitcoin:
         raise LedgerUnavailable(f"{method}: the answer is not hexadecimal") from None
 
 
-def _amount(method: str, value: object) -> int:
+def _amount(method: str, value: Decimal) -> int:
     """In the smallest unit, exactly."""
     try:
-        if not isinstance(value, (int, Decimal)) or isinstance(value, bool):
-            raise ValueError
-        units = Decimal(value) * SMALLEST_UNITS
+        units = value * SMALLEST_UNITS
         if units != units.to_integral_value() or not 0 <= units <= 2**53:
             raise ValueError
-    except (ValueError, InvalidOperation):
+    except (ValueError, ArithmeticError):
         raise LedgerUnavailable(f"{method}: an amount is none") from None
     return int(units)

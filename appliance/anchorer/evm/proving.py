@@ -84,7 +84,8 @@ async def _receipts(node: Node, block: BlockForm) -> list[ReceiptForm]:
     except NodeRefused:
         found = None
     if found is None:
-        calls = [Call("eth_getTransactionReceipt", (one.hash,)) for one in _forms(node, block)]
+        forms = await asyncio.to_thread(_forms, node, block)
+        calls = [Call("eth_getTransactionReceipt", (one.hash,)) for one in forms]
         found = []
         for call, result in zip(calls, await node.calls(calls), strict=True):
             if isinstance(result, NodeRefused):
@@ -106,13 +107,15 @@ def _forms(node: Node, block: BlockForm) -> list[TransactionForm]:
 
 async def _transactions(node: Node, block: BlockForm) -> list[bytes]:
     """All transactions of a block, raw."""
-    raws = []
-    for form in _forms(node, block):
-        raw = form.raw()
-        if raw is None or keccak256(raw) != data(form.hash):
-            raw = await _raw(node, form)
-        raws.append(raw)
-    return raws
+    # On a thread: of a block that a node made up to be large this takes seconds, and other ledgers go on meanwhile.
+    made = await asyncio.to_thread(lambda: [(form, _made(form)) for form in _forms(node, block)])
+    return [await _raw(node, form) if raw is None else raw for form, raw in made]
+
+
+def _made(form: TransactionForm) -> bytes | None:
+    """A transaction from what the node tells of it; None where that does not give its hash."""
+    raw = form.raw()
+    return raw if raw is not None and keccak256(raw) == data(form.hash) else None
 
 
 async def _raw(node: Node, form: TransactionForm) -> bytes:

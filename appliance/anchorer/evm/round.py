@@ -143,7 +143,7 @@ class Round:
         if mined > newest.nonce:
             return self._taken(memory, left)
         memory = msgspec.structs.replace(memory, taken_at=0)
-        old = self.now_s - newest.sent_s >= self.settings.replace_after_s
+        old = abs(self.now_s - newest.sent_s) >= self.settings.replace_after_s  # also by a clock that was set back
         # A chain that makes no blocks takes none for a higher fee either.
         if old and mined == newest.nonce and self.view.height > newest.sent_at:
             replaced = await self._replace(work, memory)

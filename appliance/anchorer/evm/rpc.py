@@ -18,8 +18,9 @@ from appliance.box.ledgers.evm import EvmEndpoint
 from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_of, read_secret, tls_context
 from appliance.quoting import quote
 
-ANSWER_BYTES: Final = 32 * 1024 * 1024
-"""Largest answer that is read: a full block with its receipts is some megabytes."""
+ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""Largest answer that is read: a full block with its receipts is some megabytes. What is made to be hard to read in it
+keeps the other ledgers waiting for two or three seconds at most."""
 MOST_CALLS: Final = 64
 """Calls in one batch."""
 MESSAGE_CHARACTERS: Final = 200

@@ -86,8 +86,10 @@ class FabricLedger:
     async def advance(self, work: Sequence[Work]) -> Sequence[Progress]:
         """An anchor without a transaction goes on if it is the newest of all, which covers the others. Raises
         LedgerUnavailable with what each anchor met where none came further; of a single anchor, whatever that met."""
-        memories = {one.number: read_memory(one.memory) for one in work}
-        newest = work[-1].number
+        memories = {one.number: memory for one in work if (memory := _remembered(one)) is not None}
+        if not memories:
+            return [self._came_to(one, None, work[-1].number) for one in work]
+        newest = max(memories)
         sent = [number for number, memory in memories.items() if memory.envelope]
         stepped = frozenset((newest, *sent[-MOST_AT_ONCE:]))
         met = await asyncio.gather(*(self._try(one, memories[one.number]) for one in work if one.number in stepped))
@@ -111,7 +113,11 @@ class FabricLedger:
             return met
         if met is not None:
             return Progress(work.state, str(met), work.memory, self._settings.poll_s)
-        if read_memory(work.memory).envelope:
+        memory = _remembered(work)
+        if memory is None:
+            cause = "what is remembered of it is no memory of this type of ledger"
+            return Progress(work.state, cause, work.memory, LATER_S)
+        if memory.envelope:
             return Progress(work.state, "later anchors are asked about first", work.memory, self._settings.poll_s)
         cause = f"anchor {newest} is asked for, which covers it"
         return Progress(work.state or State.SUBMITTED, cause, b"", LATER_S)
@@ -219,7 +225,8 @@ class FabricLedger:
                 return Progress(State.MINED, f"committed in block {found.block}", write_memory(made), 0.0)
             if found is not None and found.code != DUPLICATE:
                 return self._denied(memory, found)
-            if self._clock_us() - memory.sent_us < settings.send_again_s * 1_000_000:
+            # Also by a clock that was set back.
+            if abs(self._clock_us() - memory.sent_us) < settings.send_again_s * 1_000_000:
                 return self._submitted(memory, waiting, 0.0 if found is None else settings.poll_s)
         await self._gateway.submit(settings.channel, memory.transaction, memory.envelope, settings.timeout_s)
         return self._submitted(replace(memory, sent_us=self._clock_us()), waiting, 0.0)
@@ -281,6 +288,14 @@ class FabricLedger:
 
     def _request(self, work: Work, certificate: bytes, part: FabricPart) -> FabricRequest:
         return FabricRequest(ledger=self.name, checkpoint=work.checkpoint, certificate=certificate, part=part)
+
+
+def _remembered(work: Work) -> Memory | None:
+    """None: another type of ledger left it, or it is damaged. That anchor alone stands still."""
+    try:
+        return read_memory(work.memory)
+    except (msgspec.MsgspecError, ValueError):
+        return None
 
 
 def _signer(signed: bytes) -> SignatureHeader:

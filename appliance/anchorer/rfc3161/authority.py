@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -38,6 +39,9 @@ class StampAuthority:
 
     def __init__(self, settings: Rfc3161Authority, home: Path, timeout_s: float) -> None:
         self.url = settings.url
+        parts = urlsplit(settings.url)
+        self.name = f"{parts.scheme}://{parts.netloc}"
+        """What may be told of it: its path may be a secret."""
         self._settings = settings
         self._home = home
         self._timeout_s = timeout_s

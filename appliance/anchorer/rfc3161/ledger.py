@@ -31,6 +31,7 @@ class TimeStampLedger:
         self.name = settings.name
         self._settings = settings
         self._rules = rules
+        self._trusted = [one.certificate for one in authorities_of(rules)]
         self._authorities = [StampAuthority(one, around.home, settings.timeout_s) for one in settings.authorities]
 
     async def advance(self, work: Sequence[Work]) -> Sequence[Progress]:
@@ -53,23 +54,20 @@ class TimeStampLedger:
                     stamp = await authority.stamp(work.commitment)
                 receipt = await self._receipt(work, stamp)
             except LedgerUnavailable as error:
-                troubles.append(f"{authority.url}: {error}")
+                troubles.append(f"{authority.name}: {error}")
             except AnchorRefused as error:
-                troubles.append(f"{authority.url}: {error.reason}: {error}")
+                troubles.append(f"{authority.name}: {error.reason}: {error}")
             except TimeoutError:
-                troubles.append(f"{authority.url}: no answer in {self._settings.timeout_s:g} s")
+                troubles.append(f"{authority.name}: no answer in {self._settings.timeout_s:g} s")
             else:
-                return Progress(State.FINAL, f"stamped by {authority.url}", b"", 0.0, receipt)
+                return Progress(State.FINAL, f"stamped by {authority.name}", b"", 0.0, receipt)
         raise LedgerUnavailable("; ".join(troubles))
 
     async def _receipt(self, work: Work, stamp: Stamp) -> Receipt:
         """The receipt of a token that the judge takes. Raises AnchorRefused, LedgerUnavailable."""
         certificates = readable_certificates(stamp.signed_data.certificates)
         found = await find_revocation(
-            certificates,
-            [*certificates, *(one.certificate for one in authorities_of(self._rules))],
-            self._settings.revocation_lists,
-            self._settings.timeout_s,
+            certificates, self._trusted, self._settings.revocation_lists, self._settings.timeout_s
         )
         proof = write_proof(stamp.encoded, [], found.lists, found.answers)
         try:

@@ -15,7 +15,7 @@ from cryptography.x509 import ocsp
 from appliance.anchorer.ledger import LedgerUnavailable
 from appliance.anchorer.rfc3161.authority import fetch_answer, fetch_list
 from appliance.der import DerError
-from appliance.evidence.certificates import Certificate
+from appliance.evidence.certificates import ASN1_TROUBLE, Certificate, certified
 from appliance.evidence.ocsp import read_ocsp_answer
 from appliance.evidence.revocation import read_revocation_list
 
@@ -32,11 +32,14 @@ class Found:
 
 
 async def find_revocation(
-    certificates: Sequence[Certificate], issuers: Sequence[Certificate], more: Sequence[str], timeout_s: float
+    certificates: Sequence[Certificate], trusted: Sequence[Certificate], more: Sequence[str], timeout_s: float
 ) -> Found:
-    """The lists of a token's certificates, and an OCSP answer about each whose issuer has none. `issuers`: certificates
-    of authorities beside the token's own; `more`: addresses of lists, given by hand. Each request takes `timeout_s` at
-    most."""
+    """The lists of a token's certificates, and an OCSP answer about each whose issuer has none. `trusted`: certificates
+    of authorities; `more`: addresses of lists, given by hand. Each request takes `timeout_s` at most.
+
+    Only certificates that a trusted one issued, or one of these that it did, are asked: whoever answers in an
+    authority's place can put any certificate beside a token, and would have the box fetch any address inside."""
+    certificates = await asyncio.to_thread(certified, certificates, trusted)
     found, answered = Found(), set()
     for address in list_addresses(certificates, more):
         try:
@@ -49,7 +52,7 @@ async def find_revocation(
         except (TimeoutError, DerError) as error:
             found.troubles.append(f"the revocation list at {address}: {type(error).__name__}")
     unanswered = [one for one in certificates if one.issuer not in answered and one.issuer != one.subject]
-    for address, request in _questions(unanswered, issuers):
+    for address, request in _questions(unanswered, [*certificates, *trusted]):
         try:
             async with asyncio.timeout(timeout_s):
                 one = await fetch_answer(address, request, timeout_s)
@@ -67,12 +70,13 @@ def list_addresses(certificates: Iterable[Certificate], more: Sequence[str]) -> 
     4.2.1.13), after those given by hand; each once, at most eight."""
     found = list(more)
     for certificate in certificates:
-        points = certificate.parsed.crl_distribution_points_value
-        for point in points or ():
-            name = point["distribution_point"]
-            if name.name != "full_name":
-                continue
-            found += [one.native for one in name.chosen if one.name == "uniform_resource_identifier"]
+        try:
+            points = certificate.parsed.crl_distribution_points_value or ()
+            names = [point["distribution_point"] for point in points]
+            full = [one for name in names if name.name == "full_name" for one in name.chosen]
+            found += [one.native for one in full if one.name == "uniform_resource_identifier"]
+        except ASN1_TROUBLE:
+            continue
     return _plain(found)[:MOST_LISTS]
 
 
@@ -80,7 +84,10 @@ def _questions(certificates: Sequence[Certificate], issuers: Sequence[Certificat
     """Whom to ask about each certificate that names a responder (RFC 5280, section 4.2.2.1), and in which words: an
     OCSPRequest without a nonce, its certificate named by SHA-1, as every responder takes it (RFC 5019, section 2.1)."""
     for certificate in certificates[:MOST_LISTS]:
-        addresses = _plain(certificate.parsed.ocsp_urls)
+        try:
+            addresses = _plain(certificate.parsed.ocsp_urls)
+        except ASN1_TROUBLE:
+            continue
         issuer = next((one for one in issuers if one.subject == certificate.issuer), None)
         if not addresses or issuer is None:
             continue

@@ -1,8 +1,9 @@
 """What is signed of a transaction that spends pay-to-witness-public-key-hash outputs (BIP 143), and what the signature
 becomes.
 
-The digest commits to the amount of every output that is spent: a node that lied about an amount gets a transaction that
-no node takes, never one that pays more in fees than was meant.
+The digest of an input commits to the amount of the output that this input spends, and of no other: who lies about the
+amount of a single coin gets a transaction that no node takes. Of several coins the amounts have to be shown otherwise
+(appliance.log.ledgers.bitcoin).
 """
 
 from __future__ import annotations

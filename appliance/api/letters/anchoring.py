@@ -8,73 +8,129 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from appliance.anchorer.client import AnchorerClient, AnchorerUnavailable
-from appliance.anchors import read_receipt
+import structlog
+
+from appliance.anchorer.asking import AnchorerAsking
+from appliance.anchorer.client import AnchorerUnavailable
+from appliance.anchorer.views import AnchorView
+from appliance.anchors import AnchorRefused, read_receipt
 from appliance.asic import EventFiles
 from appliance.asic.anchor import AnchoredRecord, write_anchor
 from appliance.asic.chain import follow_line
+from appliance.errors import CinnabarError
 from appliance.letters.event import read_event
-from appliance.log import BoxProofs, Checkpoint, LogReader, NotYetIncluded, parse_note
+from appliance.log import BoxProofs, LogReader, MalformedNote, NotYetIncluded
+from appliance.log.box_proofs import OpenedLeaf
+from appliance.log.checkpoint import open_checkpoint
+from appliance.log.errors import SignatureInvalid
+from appliance.log.keys import read_log_keys
 from appliance.record import commitment
+
+log = structlog.get_logger("api")
+
+
+@dataclass(frozen=True)
+class CoveringReceipt:
+    """A receipt about a head that the box's log signed."""
+
+    ledger: str
+    size: int
+    """Leaves under the head."""
+    note: bytes
+    """The signed checkpoint."""
+    encoded: bytes
+    """The receipt."""
 
 
 @dataclass(frozen=True)
 class AnchorSource:
     """Where anchors of the box's log are found."""
 
+    origin: str
+    """Of the box's own log."""
     box: LogReader
-    """The box's own log."""
-    socket: Path
-    """The anchorer's."""
+    """The same log."""
+    anchorer: AnchorerAsking
 
-    def covering(self, size: int) -> list[bytes]:
-        """Receipts, one a ledger at most; none where the anchorer does not answer."""
-        with contextlib.suppress(AnchorerUnavailable), AnchorerClient(self.socket) as client:
-            return [receipt for _, receipt in client.covering(size)]
-        return []
+    async def covering(self, size: int) -> list[CoveringReceipt]:
+        """Receipts of heads of the box's log, one a ledger at most; none where the anchorer does not answer."""
+        try:
+            found = await self.anchorer.ask(lambda client: client.covering(size))
+        except AnchorerUnavailable:
+            return []
+        except CinnabarError as error:  # whatever it answers, the file is made
+            log.error("receipts-not-used", error=f"{type(error).__name__}: {error}")
+            return []
+        return await asyncio.to_thread(self._checked, found)
+
+    def _checked(self, found: Sequence[tuple[AnchorView, bytes]]) -> list[CoveringReceipt]:
+        """Those that are about a head of the box's log: what the anchorer says, it may say wrongly."""
+        keys = read_log_keys(self.box.directory)
+        receipts: dict[str, CoveringReceipt] = {}
+        for anchor, encoded in found:
+            try:
+                receipt = read_receipt(encoded)
+                note = receipt.checkpoint.encode()
+                head = open_checkpoint(note, self.origin, keys)
+            except (AnchorRefused, MalformedNote, SignatureInvalid) as error:
+                log.error("receipt-not-used", ledger=anchor.ledger, number=anchor.number, error=type(error).__name__)
+            else:
+                receipts.setdefault(receipt.ledger, CoveringReceipt(receipt.ledger, head.size, note, encoded))
+        return list(receipts.values())
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the events of a letter stand."""
+
+    leaf: OpenedLeaf
+    """The box leaf that covers the newest."""
+    events: Mapping[str, tuple[int | None, EventFiles]]
+    """Index in the tenant's log, by the event's tail."""
 
 
 async def letter_anchors(
     source: AnchorSource, tenant: str, origin: str, log: LogReader, chain: Sequence[EventFiles], letter: str
 ) -> list[tuple[str, int, bytes]]:
     """Ledger, size of the anchored head, and the anchor, of each ledger that has one. Raises LogDamaged."""
-    return await asyncio.to_thread(_letter_anchors, source, tenant, origin, log, chain, letter)
-
-
-def _letter_anchors(
-    source: AnchorSource, tenant: str, origin: str, log: LogReader, chain: Sequence[EventFiles], letter: str
-) -> list[tuple[str, int, bytes]]:
-    line = follow_line([read_event(one.artifact.event) for one in chain], letter)
-    places = {step.tail: (one.opened.index, one) for step, one in zip(line.steps, chain, strict=True)}
-    newest = max(index for index, _ in places.values() if index is not None)
-    leaf = BoxProofs(source.box).covering(tenant, origin, newest)
-    if leaf is None:
+    places = await asyncio.to_thread(_places, source.box, tenant, origin, chain, letter)
+    receipts = [] if places is None else await source.covering(places.leaf.index + 1)
+    if places is None or not receipts:
         return []
+    return await asyncio.to_thread(_anchors, source.box, log, places, receipts)
+
+
+def _places(box: LogReader, tenant: str, origin: str, chain: Sequence[EventFiles], letter: str) -> _Places | None:
+    line = follow_line([read_event(one.artifact.event) for one in chain], letter)
+    events = {step.tail: (one.opened.index, one) for step, one in zip(line.steps, chain, strict=True)}
+    newest = max(index for index, _ in events.values() if index is not None)
+    leaf = BoxProofs(box).covering(tenant, origin, newest)
+    return None if leaf is None else _Places(leaf, events)
+
+
+def _anchors(
+    box: LogReader, log: LogReader, places: _Places, receipts: Sequence[CoveringReceipt]
+) -> list[tuple[str, int, bytes]]:
+    leaf = places.leaf
     root = bytes.fromhex(leaf.statement.root)
-    records: dict[str, AnchoredRecord] = {}
-    found: list[tuple[str, int, bytes]] = []
-    for encoded in source.covering(leaf.index + 1):
-        if not records:
-            records = {
-                tail: AnchoredRecord(
-                    index=index or 0,
-                    hashes=[
-                        one.hex()
-                        for one in log.audit_path(
-                            index or 0, leaf.statement.size, root, commitment(files.opened.salt, files.opened.record)
-                        )
-                    ],
+    records = {
+        tail: AnchoredRecord(
+            index=index or 0,
+            hashes=[
+                one.hex()
+                for one in log.audit_path(
+                    index or 0, leaf.statement.size, root, commitment(files.opened.salt, files.opened.record)
                 )
-                for tail, (index, files) in places.items()
-            }
-        receipt = read_receipt(encoded)
-        note = receipt.checkpoint.encode()
+            ],
+        )
+        for tail, (index, files) in places.events.items()
+    }
+    found: list[tuple[str, int, bytes]] = []
+    for one in receipts:
         with contextlib.suppress(NotYetIncluded):
-            proof = source.box.tlog_proof(leaf.index, entry=leaf.opening.leaf.entry(), note=note)
-            size = Checkpoint.parse(parse_note(note).text).size
-            found.append((receipt.ledger, size, write_anchor(leaf.opening.encode(), proof, records, encoded)))
+            proof = box.tlog_proof(leaf.index, entry=leaf.opening.leaf.entry(), note=one.note)
+            found.append((one.ledger, one.size, write_anchor(leaf.opening.encode(), proof, records, one.encoded)))
     return found

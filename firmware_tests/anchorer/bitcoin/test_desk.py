@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.anchors.bitcoin.anchor_transaction import MOST_COINS
+from appliance.anchors.bitcoin.encoding import shown
 from appliance.anchors.bitcoin.scripts import commitments_of, payment_script
 from appliance.anchors.bitcoin.signing import signature_digest
-from appliance.anchors.bitcoin.transaction import parse_transaction
+from appliance.anchors.bitcoin.transaction import Input, OutPoint, Output, Transaction, parse_transaction
 from appliance.box.ledgers import AccountSettings, BitcoinLedgerSettings
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.ledgers import BitcoinRequest, CheckedCheckpoint, RequestRefused
@@ -33,9 +34,19 @@ SETTINGS = BitcoinLedgerSettings(
 )
 
 
+def maker(amounts: dict[int, int]) -> Transaction:
+    """A transaction that pays the account these amounts, by their indexes."""
+    outputs = [Output(amounts.get(at, 1), payment_script(PUBLIC_KEY)) for at in range(max(amounts) + 1)]
+    return Transaction((Input(OutPoint(bytes(32), 0)),), tuple(outputs))
+
+
 def request(coins: list[tuple[int, int]], fee: int) -> BitcoinRequest:
-    """Coins as index and amount."""
-    asked = [BitcoinCoin(txid="ab" * 32, index=index, amount=amount) for index, amount in coins]
+    """Coins as index and amount, all of one transaction."""
+    made = maker(dict(coins))
+    asked = [
+        BitcoinCoin(txid=shown(made.txid), index=index, amount=amount, made_by=made.stripped())
+        for index, amount in coins
+    ]
     return BitcoinRequest(ledger="ltc", checkpoint=b"", coins=asked, fee=fee)
 
 
@@ -61,7 +72,7 @@ def test_what_is_made_is_an_anchor_within_the_settings_and_nothing_else(coins: l
     data, change = made.outputs
     assert (data.amount, change.amount, change.script) == (0, total - fee, payment_script(PUBLIC_KEY))
     assert [(one.spends.txid.hex(), one.spends.index) for one in made.inputs] == [
-        ("ab" * 32, index) for index, _ in coins
+        (maker(dict(coins)).txid.hex(), index) for index, _ in coins
     ]
     for place, (one, (_, amount)) in enumerate(zip(made.inputs, coins, strict=True)):
         signature, key = one.witness
@@ -91,3 +102,44 @@ def test_a_request_of_another_form_is_none(changed: dict[str, object]) -> None:
     assert msgspec.convert(good, BitcoinRequest) == request([(0, 9_000)], 500)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({**good, **changed}, BitcoinRequest)
+
+
+def test_signatures_over_lies_about_other_coins_never_make_a_transaction_that_pays_a_coin_as_its_fee() -> None:
+    """CVE-2020-14199: each signature commits to the amount of its own coin. Two requests of the same inputs and
+    outputs, each true about one coin and false about the other, would give a transaction whose fee is a whole coin."""
+    true = request([(0, 1_000_000), (1, 1_000_000)], 500)
+    first, second = true.coins
+    small = 2_000
+    for lying in (
+        [first, msgspec.structs.replace(second, amount=small)],
+        [msgspec.structs.replace(first, amount=small), second],
+    ):
+        with pytest.raises(RequestRefused, match="not of 2000"):
+            make(msgspec.structs.replace(true, coins=lying))
+    make(true)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"made_by": b""}, "is not shown"),
+        ({"made_by": b"\0" * 90}, "is not shown"),
+        ({"made_by": maker({0: 1_000_000}).stripped()}, "did not make"),
+        ({"index": 2}, "did not make"),
+        ({"amount": 999_999}, "another's, or not of"),
+    ],
+)
+def test_several_coins_come_with_what_made_them(changed: dict[str, object], reason: str) -> None:
+    true = request([(0, 1_000_000), (1, 1_000_000)], 500)
+    lying = [true.coins[0], msgspec.structs.replace(true.coins[1], **changed)]
+    with pytest.raises(RequestRefused, match=reason):
+        make(msgspec.structs.replace(true, coins=lying))
+    make(msgspec.structs.replace(true, coins=[msgspec.structs.replace(true.coins[0], made_by=b"")]))
+
+
+def test_a_coin_of_another_script_is_not_spent_with_others() -> None:
+    others = Transaction((Input(OutPoint(bytes(32), 0)),), (Output(9_000, payment_script(b"\2" + bytes(32))),))
+    true = request([(0, 1_000_000), (1, 1_000_000)], 500)
+    foreign = BitcoinCoin(txid=shown(others.txid), index=0, amount=9_000, made_by=others.stripped())
+    with pytest.raises(RequestRefused, match="another's"):
+        make(msgspec.structs.replace(true, coins=[true.coins[0], foreign]))

@@ -4,7 +4,9 @@ behind, nodes that stop, lag, or are another one than before. Each head is ancho
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -346,3 +348,33 @@ def test_a_node_that_lags_is_not_taken_for_one_that_lost_the_anchor(
     behind.until(lambda: behind.state(number) is State.FINAL, node.mine)
     assert behind.desk.signed == []
     assert once(node, behind)
+
+
+def test_an_anchor_of_another_type_of_ledger_by_the_same_name_holds_up_no_other(
+    node: LitecoinNode, stage: Stage
+) -> None:
+    """box.json gave the name to another ledger while an anchor was open: what that one remembered is no memory here."""
+    left = stage.due()
+    stage.work[left] = replace(stage.work[left], state=State.SUBMITTED, memory=b"\x93another ledger's")
+    number = stage.due()
+    stage.until(lambda: stage.state(number) is State.FINAL, node.mine)
+    assert stage.state(left) is State.SUPERSEDED
+    assert "no memory" in stage.told[left][0][1]
+    stage.work[left] = replace(stage.work[left], state=State.SUBMITTED)
+    (alone,) = stage.step()
+    assert "no memory" in alone.cause
+
+
+def test_a_clock_that_was_set_back_keeps_no_fee_from_being_raised(
+    node: LitecoinNode, make: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make(node, raise_after_s=3_600.0)
+    node.pay(stage.address, ("1", "1"))
+    node.mine(3)
+    true = time.time
+    monkeypatch.setattr("appliance.anchorer.bitcoin.ledger.time.time", lambda: true() + 365 * 86_400)
+    stage.due()
+    stage.until(lambda: len(stage.desk.signed) == 1)
+    stage.step()
+    monkeypatch.setattr("appliance.anchorer.bitcoin.ledger.time.time", true)
+    stage.until(lambda: len(stage.desk.signed) == 2)

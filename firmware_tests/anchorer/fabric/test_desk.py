@@ -21,6 +21,7 @@ from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.peer import chaincode_pb2, proposal_pb2, proposal_response_pb2
 
+from appliance.anchorer.desk_client import DeskConnection
 from appliance.anchors import commitment_of
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.ledgers import CheckedCheckpoint, RequestRefused
@@ -233,7 +234,8 @@ def test_arguments_without_the_commitment_anchor_nothing(site: Site) -> None:
 
 def test_a_certification_request_is_signed_by_the_account(site: Site) -> None:
     before = len(rows(site))
-    request = x509.load_der_x509_csr(asyncio.run(site.desk.certificate_request(LEDGER, "cinnabar 朱砂")))
+    with DeskConnection(site.box.home.ledger_desk_socket) as desk:
+        request = x509.load_der_x509_csr(desk.call("certificate_request", LEDGER, "cinnabar 朱砂"))
     assert request.is_signature_valid
     assert request.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value == "cinnabar 朱砂"
     assert request.public_key() == site.network.client.certificate.public_key()

@@ -506,3 +506,18 @@ def test_a_head_that_is_none_of_the_boxs_gets_no_signature(site: Site) -> None:
     work = replace(site.work(note=foreign.checkpoint), commitment=foreign.commitment)
     with pytest.raises(RequestRefused):
         step(site.ledger(), work)
+
+
+def test_an_anchor_of_another_type_of_ledger_by_the_same_name_holds_up_no_other(site: Site, work: Work) -> None:
+    left = replace(work, number=1, state=State.SUBMITTED, memory=b"\x93another ledger's")
+    now = replace(work, number=2)
+    for _ in range(40):
+        stays, progress = step(site.ledger(), left, now)
+        assert stays.state is State.SUBMITTED
+        assert "no memory" in stays.cause
+        now = site.again(now, progress)
+        if now.state is State.FINAL:
+            break
+    assert now.state is State.FINAL
+    (alone,) = step(site.ledger(), left)
+    assert "no memory" in alone.cause
