@@ -32,7 +32,7 @@ from appliance.clock.reading import system_ns
 from appliance.documents import DocumentsClient
 from appliance.enrolment import Enroller
 from appliance.errors import CinnabarError
-from appliance.log import LogReader, log_directory
+from appliance.log import LogReader
 from appliance.log.cosigned import CosignedHeads
 from appliance.recorder import CallCounter, RecorderClient, new_run_id
 from appliance.recorder.messages import Register
@@ -358,7 +358,7 @@ class Opening:
                 log.origin,
                 log.tenant,
                 log.published or log.tenant is None,
-                LogReader(log_directory(self.home.logs, log.origin)),
+                LogReader.of(self.home.logs, log.origin),
                 CosignedHeads.of(self.home.cosigned, self.home.logs, log.origin),
                 bool(log.witnesses),
             )

@@ -245,7 +245,7 @@ class Exports:
 
     async def _write(self, export: Export, writer: JsonLinesExport, note: bytes, head: Checkpoint) -> None:
         room, audited = self._room, export.audited
-        tiles = TileReader(audited.reader.directory, head.size)
+        tiles = TileReader(audited.reader.directory, head.size, audited.reader.hashing)
         proof = make_range_proof(export.first, export.end, head.size, tiles.subtree)
         root = RangeRoot(export.first, proof.before)
         writer.begin(

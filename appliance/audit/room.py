@@ -23,7 +23,7 @@ from appliance.box.home import Home
 from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError, NotFound
-from appliance.log import LogReader, log_directory
+from appliance.log import LogReader
 from appliance.log.cosigned import CosignedHeads
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG, Entry
@@ -83,7 +83,7 @@ class AuditRoom:
         box = next((log.origin for log in self.settings.logs if log.tenant is None), None)
         if box is None or not self.settings.ledgers:
             return None
-        return AnchorSource(LogReader(log_directory(self.home.logs, box)), self.home.anchorer_socket)
+        return AnchorSource(LogReader.of(self.home.logs, box), self.home.anchorer_socket)
 
     def open_logs(self) -> None:
         """Open the content key of every tenant; the tokens are let go of again. Tenants that cannot be opened are told
@@ -107,7 +107,7 @@ class AuditRoom:
                         log.error("tenant-not-opened", tenant=entry.tenant, error=type(error).__name__)
                         continue
                 name = entry.tenant or BOX_LOG
-                reader = LogReader(log_directory(self.home.logs, entry.origin))
+                reader = LogReader.of(self.home.logs, entry.origin)
                 cosigned = CosignedHeads.of(self.home.cosigned, self.home.logs, entry.origin)
                 self.logs[name] = AuditedLog(
                     name, entry.origin, reader, cosigned, bool(entry.witnesses), Opener(name, cipher), cipher

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import rfc8785
@@ -113,7 +114,7 @@ def _opened(one: LogRecord, origin: str, trust: TrustBundle) -> CeremonyRecord:
         raise Refusal(
             "records", SubIndication.FORMAT_FAILURE, f"The record of {quote(one.event)} says more than it may."
         )
-    included = check_proof(encoded, [commitment(bytes.fromhex(one.salt), content)], trust)
+    included = check_proof(encoded, [partial(commitment, bytes.fromhex(one.salt), content)], trust)
     if included is None or of != origin or proof.index != one.index:
         raise Refusal(
             "records",

@@ -55,6 +55,7 @@ KINDS: Final[dict[str, str]] = {
     "evidence record": "证据记录",
     "log proof": "日志证明",
     "log receipt": "日志回执",
+    "log continuation": "日志接续",
     "record opening": "记录开启件",
     "record bundle of a ceremony": "仪式记录包",
     "certificate": "证书",

@@ -17,6 +17,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
 import msgspec
@@ -35,7 +36,7 @@ from appliance.log.errors import MalformedNote, MalformedProof
 from appliance.log.note import parse_note
 from appliance.log.proofs import TlogProof
 from appliance.quoting import quote
-from appliance.record import COMMITMENT_PREFIX, SALT_BYTES
+from appliance.record import SALT_BYTES, commitment
 
 _SMALL_MEMBER = 1024 * 1024
 _MEMBERS = (lines.MIMETYPE_FILE, lines.ENTRIES_FILE, lines.MANIFEST_FILE, lines.RECORD_FILE)
@@ -115,8 +116,7 @@ def _judge_record(
         origin = Checkpoint.parse(parse_note(proof.checkpoint).text).origin
     except (NotCanonical, msgspec.MsgspecError, ValueError, MalformedProof, MalformedNote) as error:
         raise malformed(f"the box's record of it: {error}") from None
-    entry = hashlib.sha256(COMMITMENT_PREFIX + salt + content).digest()
-    included = check_proof(line.tlog_proof.encode(), [entry], trust)
+    included = check_proof(line.tlog_proof.encode(), [partial(commitment, salt, content)], trust)
     if included is None or origin != header.origin or len(salt) != SALT_BYTES:
         raise failed("selection", "The log does not have the box's record of this export.")
     agree = (
@@ -191,7 +191,7 @@ def _judge_table(stream: IO[bytes], table: IO[bytes] | None, judged: JudgedExpor
     journal = Journal()
     judged.parts.append(("table", journal))
     stream.seek(0)
-    leaves = leaves_of(stream)
+    leaves = leaves_of(stream, reading.hashing.size)
     table.seek(0)
     text = io.TextIOWrapper(io.BufferedReader(_Kept(table)), "utf-8", newline="")
     rows = csv.reader(text, strict=True)
@@ -203,7 +203,7 @@ def _judge_table(stream: IO[bytes], table: IO[bytes] | None, judged: JudgedExpor
         for row in rows:
             index, salt, content = int(row[0]), row[6], lines.uncell(row[7]).encode()
             leaf = next((value for place, value in leaves if place == index), None)
-            if leaf != lines.leaf_of(bytes.fromhex(salt), content):
+            if leaf != lines.leaf_of(bytes.fromhex(salt), content, reading.hashing):
                 raise failed("table", f"The row of entry {index} is not what the log has there.")
             shown += 1
         if shown != reading.shown:

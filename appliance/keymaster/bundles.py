@@ -43,7 +43,7 @@ from appliance.errors import Conflict
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import JournalContradicted
 from appliance.keymaster.journal import EntryRow, ProposalRow, StepRow
-from appliance.log import LogReader, log_directory
+from appliance.log import LogReader
 from appliance.log.errors import NotYetIncluded
 from appliance.record import commitment
 
@@ -229,8 +229,8 @@ class Bundles:
         return Records(records=found)
 
     async def _proof(self, entry: EntryRow, leaf: int) -> bytes:
-        reader = LogReader(log_directory(self._room.home.logs, self._origin(entry.log)))
-        wanted = commitment(entry.salt, entry.record)
+        reader = LogReader.of(self._room.home.logs, self._origin(entry.log))
+        wanted = commitment(entry.salt, entry.record, reader.hashing)
         ends = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             try:

@@ -12,6 +12,7 @@ from appliance.monitor.errors import Alarming, NotPublished, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles
 from appliance.monitor.watching import LogWatcher
+from appliance.tree_hash import hash_of
 
 MOST_A_LOOK: Final = 1_000
 """Openings that are checked at one look; the next goes on."""
@@ -52,7 +53,7 @@ class ChainWatcher:
                 return
             if before is None or checked.point.size > before.size:
                 if tiles is None:
-                    tiles = PublishedTiles(self._own.published, head.checkpoint.size)
+                    tiles = PublishedTiles(self._own.published, head.checkpoint.size, hash_of(self._own.watched.origin))
                 check_head_of(checked.point, head, tiles, answer)
             self._own.keep(msgspec.structs.replace(self._own.state, chain=checked.point))
 
@@ -65,7 +66,8 @@ class ChainWatcher:
             return
         smaller, larger = sorted((found, head), key=lambda one: one.checkpoint.size)
         try:
-            extension_proof(smaller, larger, PublishedTiles(self._box.published, larger.checkpoint.size))
+            tiles = PublishedTiles(self._box.published, larger.checkpoint.size, hash_of(watched.origin))
+            extension_proof(smaller, larger, tiles)
         except TilesWrong:
             raise
         except Alarming as error:

@@ -19,6 +19,7 @@ from appliance.monitor.errors import Alarming, HeadNotSigned, NotCosigned, NotPu
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles
 from appliance.monitor.state import LogState, MonitorState
+from appliance.tree_hash import hash_of
 
 CHECKPOINT: Final = "checkpoint"
 COSIGNED: Final = "cosigned-checkpoint"
@@ -166,7 +167,7 @@ class LogWatcher:
         return SignedHead(open_checkpoint(data, self.watched.origin, self.watched.keys), data)
 
     def _tiles(self, head: SignedHead) -> SubtreeSource:
-        return PublishedTiles(self.published, head.checkpoint.size)
+        return PublishedTiles(self.published, head.checkpoint.size, hash_of(head.checkpoint.origin))
 
     def _grown(self, found: SignedHead) -> None:
         """It extends what was seen: from here on it is held to this head."""
