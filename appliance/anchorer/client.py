@@ -41,9 +41,9 @@ class AnchorerClient(CallClient):
         receipt: bytes = self.call("receipt", ledger, number)
         return receipt
 
-    def covering(self, size: int) -> list[tuple[AnchorView, bytes]]:
-        """Of each ledger the first final anchor of a head with at least so many leaves, with its receipt."""
-        return msgspec.convert(self.call("covering", size), list[tuple[AnchorView, bytes]])
+    def covering(self, size: int, origin: str) -> list[tuple[AnchorView, bytes]]:
+        """Of each ledger the first final anchor of a head of this log with so many leaves or more, with its receipt."""
+        return msgspec.convert(self.call("covering", size, origin), list[tuple[AnchorView, bytes]])
 
     def now(self, ledger: str) -> None:
         """Anchor the newest head as soon as may be. Raises NotFound."""

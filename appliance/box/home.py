@@ -231,6 +231,11 @@ class Home:
         return self.keymaster / "witness-policies.json"
 
     @property
+    def log_renewals(self) -> Path:
+        """JSON: under which hashes officers decided that logs go on; the trust bundle names no others."""
+        return self.keymaster / "log-renewals.json"
+
+    @property
     def policies(self) -> Path:
         """Approval policies of tenants' letters, TENANT/NAME/VERSION.json: the keymaster writes, workers read."""
         return self.root / "policies"

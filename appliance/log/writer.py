@@ -83,7 +83,8 @@ class LogWriter:
         self._keys = keys
         self._signers = signers
         self._exports = exports
-        self._records = records
+        self.records = records
+        """As this log has them."""
         self._saw = saw
         self._integrator: Integrator | None = None
         self.hashing = hash_of(origin)
@@ -109,7 +110,7 @@ class LogWriter:
         Raises LogForked when a head that was signed, exported or published contradicts the records or is ahead of
         them, LogDamaged when a file under a signed head is damaged.
         """
-        recorded = await self._records.head(self.origin)
+        recorded = await self.records.head(self.origin)
         if recorded is not None:
             self.head, self._head_time = Head(recorded.size, recorded.root), recorded.time
         exported = self._read(read_export(self._exports, self.origin), "exported")
@@ -188,7 +189,7 @@ class LogWriter:
     async def _integrate(self, integrator: Integrator, until: int | None) -> None:
         while until is None or integrator.size < until:
             limit = LEAVES_A_READ if until is None else min(LEAVES_A_READ, until - integrator.size)
-            packed = await self._records.leaves(self.log, integrator.size, limit)
+            packed = await self.records.leaves(self.log, integrator.size, limit)
             width = self.hashing.size
             entries = [packed[at : at + width] for at in range(0, len(packed), width)]
             integrator.append(entries)
@@ -254,7 +255,7 @@ class LogWriter:
             line = NoteSignature(verifier.name, verifier.key_id, signature)
             alone = Note(text, (line,))
             verified_by(alone, [verifier])
-            await self._records.record("checkpoint", signer.name, moment, self.origin, alone.encode())
+            await self.records.record("checkpoint", signer.name, moment, self.origin, alone.encode())
             lines.append(line)
             able.append(signer)
         if not able:
@@ -265,7 +266,7 @@ class LogWriter:
         """The COSE signature for receipts; its head is already recorded."""
         protected, message = prepare_root(head.root, signer.key.verifier, self.hashing)
         signed = SignedRoot(head.size, head.root, protected, await signer.sign(message))
-        await self._records.record("receipt", signer.name, moment, self.origin, signed.encode())
+        await self.records.record("receipt", signer.name, moment, self.origin, signed.encode())
         return signed
 
     def close(self) -> None:
