@@ -13,6 +13,7 @@ import msgspec
 
 import hsm
 from appliance.box import tpm
+from appliance.box.holding import AlreadyRunning, hold_home
 from appliance.box.home import Home
 from appliance.box.locked_pins import (
     PASSPHRASE_MINIMUM,
@@ -30,7 +31,6 @@ from appliance.box.options import home_option
 from appliance.box.pin_opening import locked_path, pin_names
 from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings, TokenSettings, read_settings, write_settings
-from appliance.box.supervisor import AlreadyRunning, hold_home
 from appliance.errors import CinnabarError
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import itertools
 import os
 import shutil
@@ -24,6 +23,7 @@ from appliance.box import front_certificate, process
 from appliance.box.audit_word import not_kept
 from appliance.box.control import AdoptionFailed, ControlServer, read_locks
 from appliance.box.front import FRONTS
+from appliance.box.holding import hold_home
 from appliance.box.home import Home
 from appliance.box.keeping import LOOP_RESTARTS, PartRunner
 from appliance.box.listeners import Addresses, bind_fronts, write_fronts
@@ -56,21 +56,6 @@ SILENCES = 3
 """Unanswered questions in a row (each waits four seconds) after which a part counts as hung and is ended."""
 
 log = structlog.get_logger("supervisor")
-
-
-class AlreadyRunning(Exception):
-    """A box runs in this home already."""
-
-
-def hold_home(home: Home) -> int:
-    """Hold the home for this process, until it ends or closes the descriptor. Raises AlreadyRunning."""
-    descriptor = os.open(home.root / ".running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise AlreadyRunning(f"A box runs in {home.root} already.") from None
-    return descriptor
 
 
 class Supervisor:

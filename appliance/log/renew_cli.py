@@ -13,11 +13,11 @@ from typing import NoReturn
 import click
 import msgspec
 
+from appliance.box.holding import AlreadyRunning, hold_home
 from appliance.box.home import Home
 from appliance.box.options import home_option
 from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
-from appliance.box.supervisor import AlreadyRunning, hold_home
 from appliance.box.witnesses import Witnesses, WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
 from appliance.keymaster.certificates.log_renewals import decided_hashes
