@@ -164,7 +164,8 @@ class Housekeeping:
         ledgers = wanted_ledgers(self._home.root, self._settings, previous)
         policies = read_policies(self._home.witness_policies)
         decided = decided_hashes(self._home.log_renewals, governed=self._room.constitutions.governed)
-        cosigning = wanted_cosigning(policies, previous)
+        logs = wanted_logs(self._settings, self._room.ledger, decided, previous)
+        cosigning = wanted_cosigning(policies, previous, logs)
         signed: list[bytes] = []
 
         def sign(encoded: bytes) -> bytes:
@@ -183,7 +184,7 @@ class Housekeeping:
             authorities=wanted_authorities(self._home.root, self._settings, self._room.ledger, previous),
             revocation_lists=left
             | {Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities},
-            logs=wanted_logs(self._settings, self._room.ledger, decided, previous),
+            logs=logs,
             witnesses=wanted_witnesses(policies, previous),
             time=with_witnesses_time(time_rules(previous, ledgers), cosigning),
             cosigning=cosigning,

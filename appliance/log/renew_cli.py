@@ -27,6 +27,9 @@ from appliance.log.checkpoint import merge_notes
 from appliance.log.eras import EraSource, eras_of, first_entry, name_of
 from appliance.log.exports import export_directory
 from appliance.log.integrator import owner_of
+from appliance.log.keys import read_log_keys
+from appliance.log.note import VerifierKey
+from appliance.log.reader import log_directory
 from appliance.log.renewal import LastHead, NotRenewable, Place, lacking, last_head, prepare, renewed_settings
 from appliance.log.resume import Given, KnownLog
 from appliance.log.sources import FileSource, open_records
@@ -72,6 +75,7 @@ def renew(root: Path, name: str, *, ask: bool) -> None:
         text = msgspec.json.format(msgspec.json.encode(following), indent=2) + b"\n"
         write_file(home.settings, text, home.settings.stat().st_mode & 0o777)
         sync_directory(home.root)
+        _tell_keys(home, following)
     except CinnabarError as error:
         click.echo(f"Nothing was changed: {error}", err=True)
         sys.exit(EXIT_REFUSED)
@@ -82,6 +86,17 @@ def renew(root: Path, name: str, *, ask: bool) -> None:
     for log in following.logs:
         click.echo(f"{log.ended[-1].origin} ended at {log.ended[-1].size:,} entries; {log.origin} goes on from it.")
     click.echo("Start the box. Enter the new origins and keys (trust/*.vkey) at witnesses and monitors.")
+
+
+def _tell_keys(home: Home, settings: BoxSettings) -> None:
+    """The new logs' verifier keys, for those who configure them by hand, in the files that had the old ones'."""
+    for log in settings.logs:
+        ended = log.ended[-1]
+        going_on = {key.key_uri for key in log.keys}
+        published = zip(ended.keys, read_log_keys(log_directory(home.logs, ended.origin)), strict=False)
+        known = [key.verifier for entry, key in published if entry.key_uri in going_on]
+        lines = [f"{VerifierKey(log.origin, one.public)}\n" for one in known]
+        write_file(home.trust / f"{log.tenant or 'box'}-log.vkey", "".join(lines).encode())
 
 
 def _check_decided(home: Home, hashing: TreeHash) -> None:

@@ -42,6 +42,14 @@ class CheckedOpening(msgspec.Struct, frozen=True, kw_only=True):
     """The signed head of the box's log that it was shown under, verbatim."""
 
 
+def opening_origin(answer: bytes) -> str | None:
+    """Of which log of a box an opening is said to be; None: it cannot be read."""
+    try:
+        return msgspec.json.decode(answer, type=BoxOpening).origin
+    except (ValueError, RecursionError):
+        return None
+
+
 def check_opening(
     answer: bytes, before: ChainPoint | None, origin: str, box_origin: str, box_keys: tuple[LogKey, ...]
 ) -> CheckedOpening:

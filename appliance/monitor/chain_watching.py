@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from appliance.log.checkpoint import open_checkpoint
-from appliance.monitor.chain import LARGEST_ANSWER, check_head_of, check_opening
+from appliance.monitor.chain import LARGEST_ANSWER, check_head_of, check_opening, opening_origin
 from appliance.monitor.errors import Alarming, NotPublished, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles
@@ -45,6 +45,9 @@ class ChainWatcher:
             if answer is None:
                 return
             box = self._box.watched
+            ended = self._box.state.goes_on
+            if ended is not None and opening_origin(answer) == ended.origin:
+                return  # all that the ended log of the box holds of it was followed
             checked = check_opening(answer, before, self._own.watched.origin, box.origin, box.keys)
             self._hold_box(checked.box_head)
             head = self._own.head

@@ -91,7 +91,7 @@ def says_all(room: Room, document: BundleDocument) -> bool:
     decided = decided_hashes(room.home.log_renewals, governed=room.constitutions.governed)
     logs = wanted_logs(room.settings, room.ledger, decided, document)
     same = authorities == list(document.authorities) and logs == list(document.logs)
-    return same and says_witnesses(read_policies(room.home.witness_policies), document)
+    return same and says_witnesses(read_policies(room.home.witness_policies), document, logs)
 
 
 async def trust_published(room: Room) -> int:
