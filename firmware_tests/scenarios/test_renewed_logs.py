@@ -19,7 +19,9 @@ from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import TrustBundle, read_bundle
 from appliance.log import LogReader, log_directory
 from appliance.log.eras import SUCCESSOR_FILE
+from appliance.log.keys import read_log_keys
 from appliance.tree_hash import hash_of
+from firmware_tests.others.golang import Go
 from firmware_tests.running import CLI, RunningBox, cinnabar, wait_until
 
 
@@ -156,6 +158,59 @@ def test_the_old_log_is_served_and_ends(office: Office) -> None:
             assert len(tile.content) == 2 + hash_of(origin).size
     ended = LogReader.of(box.home.logs, settings.ended[0].origin)
     assert f"\n{settings.ended[0].size}\n" in ended.checkpoint().decode()
+
+
+def test_go_verifies_both_logs_and_the_way_between(office: Office, tmp_path: Path) -> None:
+    box = office.box
+    go = Go(tmp_path)
+    log = next(log for log in read_settings(box.home.settings).logs if log.tenant == "demo")
+    old, new = (log_directory(box.home.logs, origin) for origin in (log.ended[0].origin, log.origin))
+    keys = [str(read_log_keys(directory)[0].verifier) for directory in (new, old)]
+    assert (box.home.trust / "demo-log.vkey").read_text() == f"{keys[0]}\n"
+    found = go.run("renewedlog", new, keys[0], old, keys[1])
+    assert found.returncode == 0, found.stdout
+    assert found.stdout.startswith(f"log {log.origin} ")
+    assert found.stdout.endswith(f" goes on from {log.ended[0].origin} {log.ended[0].size}\n")
+    kept, made = office.record(office.place / "before.txt"), office.record(office.place / "after.txt")
+    proof, continuation = tmp_path / "after.tlog-proof", tmp_path / "continuation.json"
+    proof.write_text(made["proof"]["tlog_proof"])
+    found = go.run("renewedlog", "proof", proof, made["commitment"], keys[0])
+    assert found.stdout.startswith(f"proof {log.origin} {made['index']} "), found.stdout
+    continuation.write_text(kept["continuation"])
+    found = go.run("renewedlog", "continuation", continuation, kept["commitment"], keys[1], keys[0])
+    assert found.stdout.startswith(f"continuation {log.ended[0].origin} {kept['index']} to {log.origin} "), found.stdout
+    assert go.run("renewedlog", "continuation", continuation, "00" * 32, keys[1], keys[0]).returncode == 1
+    assert go.run("renewedlog", "proof", proof, "00" * 64, keys[0]).returncode == 1
+
+
+def test_whoever_watches_the_old_log_is_told_where_it_goes_on(office: Office, tmp_path: Path) -> None:
+    box = office.box
+    log = next(log for log in read_settings(box.home.settings).logs if log.tenant == "demo")
+    key = str(read_log_keys(log_directory(box.home.logs, log.ended[0].origin))[0].verifier)
+    certificate, secret = box.credentials("demo")
+    told = []
+    for _ in range(2):
+        watched = cinnabar(
+            "log", "watch", f"{box.url}/log/{log.ended[0].origin}", "--state", str(tmp_path / "state"), "--key", key,
+            "--ca", str(box.home.trust / "box-ca.pem"), "--cert", str(certificate), "--cert-key", str(secret),
+            "--once", "--idle-after", "0.001",
+        )  # fmt: skip
+        assert watched.returncode == 0, watched.stdout + watched.stderr
+        told += [json.loads(line) for line in watched.stdout.splitlines()]
+    ended = [line for line in told if line["event"] == "ended"]
+    assert [(line["size"], line["goes_on"]) for line in ended] == [(log.ended[0].size, log.origin)]
+
+
+def test_an_opening_is_refreshed_with_the_way_on(office: Office) -> None:
+    box = office.box
+    file = office.place / "before.txt.tst.record.json"
+    whole = json.loads(file.read_bytes())
+    file.write_text(json.dumps({**whole, "continuation": None}))
+    for said in ("continuation added", "nothing new"):
+        refreshed = cinnabar("evidence", "refresh", "--home", str(box.home.root), "--as", "demo-app", str(file))
+        assert refreshed.returncode == 0, refreshed.stderr
+        assert said in refreshed.stdout
+    assert office.verified(office.place / "before.txt")[0] == 0
 
 
 def test_a_renewed_box_starts_again_and_again(office: Office) -> None:
