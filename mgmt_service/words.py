@@ -219,6 +219,7 @@ ACTIONS: Final = {
     "install-adapter": _("Install an adapter for filings"),
     "set-witnesses": _("Set the witnesses of a log"),
     "renew-logs": _("Renew the logs under another hash"),
+    "set-algorithm-ends": _("Say until when algorithms may be relied on"),
     "set-partner": _("Set a partner"),
     "approve-update": _("Approve an update"),
     "recover-from-tamper": _("Recover from tamper"),

@@ -23,9 +23,9 @@ import hsm
 from appliance.api.callers import public_certificate
 from appliance.box import settings as box
 from appliance.box.home import Home
-from appliance.box.process import write_file
 from appliance.box.witnesses import known_witnesses
 from appliance.evidence import AuthorityEntry, CosigningEntry, LogEntry, TimeRules, WitnessEntry
+from appliance.files import write_file
 from appliance.keymaster.certificates import profiles, revocation
 from appliance.keymaster.certificates.trust_bundles import make_bundle
 from appliance.letters.kind import read_kind

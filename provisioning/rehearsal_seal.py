@@ -13,9 +13,9 @@ from typing import Final
 import typst
 
 from appliance.box.home import Home
-from appliance.box.process import write_file
 from appliance.ceremonies import encode
 from appliance.documents.letters import fonts
+from appliance.files import write_file
 from appliance.letters.seal_object import SealObject
 
 NAME: Final = "rehearsal"

@@ -44,11 +44,6 @@ class DeskClient:
         key: bytes = await asyncio.to_thread(self._call, "account", ledger)
         return key
 
-    async def certificate_request(self, ledger: str, name: str) -> bytes:
-        """A certification request for the account, DER. Raises RequestRefused, NotFound, Unavailable."""
-        request: bytes = await asyncio.to_thread(self._call, "certificate_request", ledger, name)
-        return request
-
     def _call(self, method: str, *arguments: object) -> Any:
         with DeskConnection(self._path) as client:
             return client.call(method, *arguments)

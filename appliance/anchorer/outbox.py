@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from appliance.anchorer.ledger import Progress, Work
 from appliance.anchors import Judgement, State, check_transition, write_receipt
+from appliance.anchors.states import OPEN
 from appliance.errors import NotFound
 
 FILE: Final = "outbox.sqlite"
@@ -24,7 +25,9 @@ MEMORY_BYTES: Final = 1024 * 1024
 """Largest memory of a ledger for one anchor."""
 CAUSE_CHARACTERS: Final = 300
 
-_SCHEMA: Final = """
+_OPEN_STATES: Final = ", ".join(f"'{state}'" for state in State if state in OPEN)
+_OPEN: Final = f"(state IS NULL OR state IN ({_OPEN_STATES}))"
+_SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS anchors (
     ledger TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -56,14 +59,13 @@ CREATE TABLE IF NOT EXISTS steps (
     PRIMARY KEY (ledger, number, step)
 );
 CREATE INDEX IF NOT EXISTS open_anchors ON anchors (ledger, number)
-    WHERE state IS NULL OR state IN ('submitted', 'mined');
+    WHERE {_OPEN};
 CREATE INDEX IF NOT EXISTS final_anchors ON anchors (ledger, size) WHERE state = 'final';
 """
 _COLUMNS: Final = (
     "ledger, number, checkpoint, commitment, size, records, due_us, state, since_us, cause, memory, superseded_by, "
     "strength, time_us, no_later_us, place"
 )
-_OPEN: Final = "(state IS NULL OR state IN ('submitted', 'mined'))"
 
 
 def _origin(checkpoint: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from appliance.anchorer.views import LedgerView
-from appliance.box import process
+from appliance.files import write_file
 
 EVERY_SECONDS: Final = 2.0
 LIFETIME_SECONDS: Final = 15.0
@@ -27,7 +27,7 @@ class AnchorerWord(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_word(path: Path, word: AnchorerWord) -> None:
     """Replace the word as a whole; its directory says who may read it."""
-    process.write_file(path, msgspec.json.encode(word), 0o640)
+    write_file(path, msgspec.json.encode(word), 0o640)
 
 
 def read_word(path: Path, now: float | None = None) -> AnchorerWord | None:

@@ -7,7 +7,7 @@ docs/anchors.md explains. A ledger's own formats stand in a room of its own, nam
 """
 
 from appliance.anchors.commitment import COMMITMENT_BYTES, commitment_of
-from appliance.anchors.judgement import AnchorRefused, Judgement, Reason, Rule, Strength
+from appliance.anchors.judgement import AnchorRefused, Judgement, Known, Reason, Rule, Strength
 from appliance.anchors.judging import judge
 from appliance.anchors.profile import LedgerProfile, read_profile, write_profile
 from appliance.anchors.receipt import Receipt, read_receipt, write_receipt
@@ -17,6 +17,7 @@ __all__ = [
     "COMMITMENT_BYTES",
     "AnchorRefused",
     "Judgement",
+    "Known",
     "LedgerProfile",
     "Reason",
     "Receipt",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from appliance.errors import CinnabarError
 
@@ -65,6 +67,19 @@ class AnchorRefused(CinnabarError):
 
 
 @dataclass(frozen=True)
+class Known:
+    """What a verifier knows beside a receipt and its profile."""
+
+    now_us: int = 0
+    """The time of validation."""
+    revocations: Sequence[Any] = ()
+    """Lists and answers (appliance.evidence.revocation.RevocationWord): a receipt has those of its own day."""
+
+
+NOTHING_KNOWN: Final = Known()
+
+
+@dataclass(frozen=True)
 class Judgement:
     """A receipt that holds, and what it shows. Times in microseconds since the epoch."""
 
@@ -79,6 +94,9 @@ class Judgement:
     which `appliance.anchors.judging` adds what the profile allows."""
     notes: tuple[str, ...] = ()
     """What else a reader should know, as sentences."""
+    relies_on: tuple[tuple[str, int | None], ...] = ()
+    """Algorithms that trust bundles may say the end of, as they name them, with the bits of a key: once one has ended,
+    anybody may be able to make such a receipt."""
 
     @property
     def no_later_us(self) -> int:

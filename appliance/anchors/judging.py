@@ -3,7 +3,7 @@
 A type TYPE of ledger has the module appliance.anchors.TYPE.judge with
 
     class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...   # of the profile
-    def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement: ...                # raises AnchorRefused
+    def judge(proof: bytes, commitment: bytes, rules: Rules, known: Known) -> Judgement: ...   # raises AnchorRefused
 
 Both are pure. A type's judge is loaded when the first receipt of that type is judged: whoever verifies a time-stamp
 needs no curve of a chain.
@@ -12,6 +12,7 @@ needs no curve of a chain.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
@@ -19,7 +20,7 @@ import msgspec
 
 from appliance.anchors import canonical
 from appliance.anchors.commitment import commitment_of
-from appliance.anchors.judgement import AnchorRefused, Judgement, Reason
+from appliance.anchors.judgement import AnchorRefused, Judgement, Known, Reason
 from appliance.anchors.profile import PROFILE_BYTES, LedgerProfile
 from appliance.anchors.receipt import Receipt
 from appliance.log.errors import MalformedNote
@@ -33,13 +34,15 @@ class TypeJudge(Protocol):
 
     Rules: type[msgspec.Struct]
 
-    def judge(self, proof: bytes, commitment: bytes, rules: Any) -> Judgement:
+    def judge(self, proof: bytes, commitment: bytes, rules: Any, _known: Known = ..., /) -> Judgement:
         """What this proof shows of the commitment under these Rules. Raises AnchorRefused."""
 
 
-def judge(receipt: Receipt, commitment: bytes, profile: LedgerProfile, *, now_us: int) -> Judgement:
+def judge(
+    receipt: Receipt, commitment: bytes, profile: LedgerProfile, *, now_us: int, revocations: Sequence[Any] = ()
+) -> Judgement:
     """What a receipt shows of a commitment (32 bytes) under a profile. `now_us`: the time of validation, microseconds
-    since the epoch. Raises AnchorRefused."""
+    since the epoch; `revocations`: as `Known` has them. Raises AnchorRefused."""
     if receipt.type != profile.type:
         raise AnchorRefused(Reason.OTHER_TYPE, f"the receipt is of type {receipt.type}, the ledger {profile.type}")
     if receipt.ledger != profile.name:
@@ -51,7 +54,7 @@ def judge(receipt: Receipt, commitment: bytes, profile: LedgerProfile, *, now_us
     if stated != commitment:
         raise AnchorRefused(Reason.OTHER_CHECKPOINT, "the receipt is about another checkpoint")
     module = judge_of(profile.type)
-    found = module.judge(bytes(receipt.proof), commitment, rules_of(profile))
+    found = module.judge(bytes(receipt.proof), commitment, rules_of(profile), Known(now_us, revocations))
     if found.time_us - found.tolerance_us - profile.tolerance_s * 1_000_000 > now_us:
         raise AnchorRefused(Reason.TIME_TO_COME, f"the time of {found.place} lies after the time of validation")
     return replace(found, tolerance_us=found.tolerance_us + profile.tolerance_s * 1_000_000)

@@ -29,6 +29,8 @@ COURT_RECORD: Final = "court"
 RENEWAL: Final = "renewal"
 """Begins the tails of records over the file as it was, each with its manifest: renewal-0001, renewal-0002 ..."""
 MOST_RENEWALS: Final = 64
+ANCHOR: Final = META + "anchor-"
+"""Begins the names of anchors."""
 COURT_PARTS: Final = {
     "approvals.json": JSON_TYPE,
     "certificate.html": "text/html",
@@ -190,7 +192,7 @@ def answer_name(digest: str) -> str:
 
 def anchor_name(ledger: str, size: int) -> str:
     """Of an anchor: its ledger, and how many leaves the anchored head has."""
-    return f"{META}anchor-{ledger}-{size}.json"
+    return f"{ANCHOR}{ledger}-{size}.json"
 
 
 def kind_name(digest: str) -> str:

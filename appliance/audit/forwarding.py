@@ -25,10 +25,10 @@ from appliance.audit.opening import CLEAR_KINDS
 from appliance.audit.room import AuditedLog, AuditRoom
 from appliance.audit.source import StoredRow
 from appliance.audit.syslog import message
-from appliance.box import process
 from appliance.box.audit_word import AuditWord, write_word
 from appliance.box.settings import AuditSettings
 from appliance.errors import CinnabarError
+from appliance.files import write_file
 
 BATCH = 2_000
 TIMEOUT_S = 10.0
@@ -125,7 +125,7 @@ class Forwarder:
             )
             await asyncio.get_running_loop().run_in_executor(None, self._send, data)
             self._cursors[audited.name] = leaves[-1] + 1
-            process.write_file(self._file, msgspec.json.encode(self._cursors), 0o600)
+            write_file(self._file, msgspec.json.encode(self._cursors), 0o600)
             sent += len(rows)
         self._sent += sent
         return sent, failing

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.box import process
 from appliance.box.settings import AuditSettings
+from appliance.files import write_file
 
 LIFETIME_S = 10.0
 """How long a word is believed."""
@@ -30,7 +30,7 @@ class AuditWord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_word(path: Path, word: AuditWord) -> None:
-    process.write_file(path, msgspec.json.encode(word))
+    write_file(path, msgspec.json.encode(word))
 
 
 def not_kept(path: Path, settings: AuditSettings, now: float | None = None) -> str | None:

@@ -12,7 +12,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-from appliance.box import process
 from appliance.box.adoption import AdoptionRefused, read_adoption
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
@@ -20,6 +19,7 @@ from appliance.box.states import Cause
 from appliance.calls.client import CallClient
 from appliance.calls.server import CallServer, Method
 from appliance.errors import Conflict, Unavailable
+from appliance.files import sync_directory, write_file
 
 LOCKS: Final = {cause.label: cause for cause in (Cause.LOCKED_BY_OFFICER, Cause.KEYS_UNEXPLAINED)}
 """Causes that lock the box until it is unlocked, also over a restart."""
@@ -108,13 +108,13 @@ class ControlServer:
         said = {found.label: text for found, text in read_locks(self._box.home).items()}
         # The file's time is when the box was last locked: what is found again every minute is no new finding.
         if cause not in said or cause != Cause.KEYS_UNEXPLAINED.label:
-            process.write_file(self._box.home.lock, msgspec.json.encode(said | {cause: detail[:200]}))
-        process.sync_directory(self._box.home.root)
+            write_file(self._box.home.lock, msgspec.json.encode(said | {cause: detail[:200]}))
+        sync_directory(self._box.home.root)
         self._box.publish()
 
     async def unlock(self) -> None:
         self._box.home.lock.unlink(missing_ok=True)
-        process.sync_directory(self._box.home.root)
+        sync_directory(self._box.home.root)
         self._box.publish()
 
     async def locks(self) -> dict[str, str]:
@@ -143,8 +143,8 @@ class ControlServer:
         if known is not None and known != content:
             raise SecretKept(f"another {name} stands there")
         if known is None:
-            process.write_file(path, content, 0o600)
-            process.sync_directory(path.parent)
+            write_file(path, content, 0o600)
+            sync_directory(path.parent)
 
 
 class ControlClient(CallClient):

@@ -8,9 +8,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from appliance.box import process
 from appliance.box.home import Home
 from appliance.errors import BadRequest
+from appliance.files import sync_directory, write_file
 
 PEM_BYTES: Final = 64 * 1024
 
@@ -48,10 +48,10 @@ def check(home: Home, chain: bytes, key: bytes) -> None:
 
 def replace(home: Home, chain: bytes, key: bytes) -> list[Path]:
     """Put certificate and key in the place of what was; the files as they stand."""
-    process.write_file(home.front / "next.key", key, 0o600)
-    process.sync_directory(home.front)
-    process.write_file(home.front / "next.crt", chain)
-    process.sync_directory(home.front)
+    write_file(home.front / "next.key", key, 0o600)
+    sync_directory(home.front)
+    write_file(home.front / "next.crt", chain)
+    sync_directory(home.front)
     finish(home)
     return [home.front / "server.key", home.front / "server.crt"]
 
@@ -63,5 +63,5 @@ def finish(home: Home) -> None:
         if key.exists():
             key.replace(home.front / "server.key")
         chain.replace(home.front / "server.crt")
-        process.sync_directory(home.front)
+        sync_directory(home.front)
     key.unlink(missing_ok=True)

@@ -236,6 +236,11 @@ class Home:
         return self.keymaster / "log-renewals.json"
 
     @property
+    def algorithm_ends(self) -> Path:
+        """JSON: until when algorithms may be relied on, as a ceremony decided, which the trust bundle says."""
+        return self.keymaster / "algorithm-ends.json"
+
+    @property
     def policies(self) -> Path:
         """Approval policies of tenants' letters, TENANT/NAME/VERSION.json: the keymaster writes, workers read."""
         return self.root / "policies"

@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from appliance.box.home import Home
-from appliance.box.process import write_file
 from appliance.errors import Unavailable
+from appliance.files import write_file
 
 PREFIX = "cinnabar-pins-"
 PLACES = ("/run", "/dev/shm")  # noqa: S108 - made by mkdtemp, and only where it is in memory

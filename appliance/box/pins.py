@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.box.home import Home
-from appliance.box.process import write_file
 from appliance.box.settings import BoxSettings, TokenSettings
 from appliance.box.users import TOKEN_KINDS, ProcessUsers
+from appliance.files import write_file
 
 REFUSED_SUFFIX = ".refused"
 

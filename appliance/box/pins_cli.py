@@ -29,9 +29,9 @@ from appliance.box.locked_pins import (
 )
 from appliance.box.options import home_option
 from appliance.box.pin_opening import locked_path, pin_names
-from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings, TokenSettings, read_settings, write_settings
 from appliance.errors import CinnabarError
+from appliance.files import sync_directory, write_file
 
 
 @click.group()

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from appliance.box.home import Home
@@ -105,24 +104,3 @@ def _is_member(path: Path, group: int, name: str = "") -> bool:
     except (OSError, ValueError):
         return False
     return state not in {"Z", "X"} and int(number) == group and head.endswith(f"({name}" if name else "")
-
-
-def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    scratch.replace(path)
-
-
-def sync_directory(path: Path) -> None:
-    """Have a directory's entries on disk: files that were moved into it or taken away."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

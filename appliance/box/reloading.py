@@ -17,12 +17,12 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from appliance.box import process
 from appliance.box.adoption import CHANGEABLE, check_adoption
 from appliance.box.control import AdoptionFailed
 from appliance.box.home import Home
 from appliance.box.keeping import PartRunner
 from appliance.box.settings import BoxSettings, read_settings
+from appliance.files import sync_directory, write_file
 
 START_TIMEOUT_S = 60.0
 LEAVE_TIMEOUT_S = 30.0
@@ -88,8 +88,8 @@ class Reloading:
 
     def _write(self, settings: BoxSettings) -> None:
         text = msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n"
-        process.write_file(self._box.home.settings, text)
-        process.sync_directory(self._box.home.root)
+        write_file(self._box.home.settings, text)
+        sync_directory(self._box.home.root)
 
     async def _go_over(self, old: BoxSettings, new: BoxSettings) -> None:
         box = self._box

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from appliance.box.home import Home
-from appliance.box.process import write_file
+from appliance.files import write_file
 
 VARIABLE = "SOFTHSM2_CONF"
 TOKEN_FILE = "token.object"

@@ -41,6 +41,7 @@ from appliance.box.tamper import TamperGuard, read_latch
 from appliance.box.users import ProcessUsers, has_witnesses
 from appliance.box.weaknesses import weaknesses
 from appliance.cosigner.word import doubted_logs
+from appliance.files import write_file
 from appliance.keymaster.word import unexplained_tenants
 
 START_TIMEOUT_S = 30.0
@@ -146,7 +147,7 @@ class Supervisor:
                 await self._first_vitals()
                 self._phase = None
                 self.publish()
-                process.write_file(self.home.addresses, msgspec.json.encode(self._addresses))
+                write_file(self.home.addresses, msgspec.json.encode(self._addresses))
                 on_ready(self._addresses)
                 for runner in self.runners:
                     self._begin_to_ask(runner)
@@ -318,7 +319,7 @@ class Supervisor:
         }
         if processes != self._shown_processes:
             self._shown_processes = processes
-            process.write_file(self.home.processes, msgspec.json.encode(processes))
+            write_file(self.home.processes, msgspec.json.encode(processes))
         state = decide(causes)
         if state is not self._state:
             self._state, self._since = state, int(time.time())

@@ -17,10 +17,10 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from appliance.box import process
 from appliance.box.home import Home
 from appliance.box.keeping import PartRunner
 from appliance.errors import CinnabarError
+from appliance.files import sync_directory, write_file
 
 STOPPED: Final = frozenset({"log", "audit"})
 """Parts that open tokens and are of no use without: they stay down."""
@@ -46,10 +46,10 @@ def latch(home: Home, signal: str) -> None:
         return
     made = Latch(signal=signal[:DETAIL_CHARACTERS], time=int(time.time()))
     try:
-        process.write_file(home.tamper_latch, msgspec.json.encode(made))
+        write_file(home.tamper_latch, msgspec.json.encode(made))
     except OSError:
         home.tamper_latch.touch()  # a full disk has room for a name, and a latch that cannot be read is one
-    process.sync_directory(home.root)
+    sync_directory(home.root)
 
 
 def read_latch(home: Home) -> str | None:
@@ -121,7 +121,7 @@ class TamperGuard:
         """The ceremony was held: the latch goes, and everything comes back."""
         home = self._box.home
         home.tamper_latch.unlink(missing_ok=True)
-        process.sync_directory(home.root)
+        sync_directory(home.root)
         if self.holds:
             self.holds = False
             # Not waited for: officers may have to open the PINs, and the box is locked until they have.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from appliance.box.process import sync_directory, write_file
+from appliance.files import sync_directory, write_file
 
 
 def names_of(root: Path, tenant: str) -> list[str]:

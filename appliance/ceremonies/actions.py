@@ -451,6 +451,25 @@ class RenewLogs(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of the new logs' trees."""
 
 
+AlgorithmEnd = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A(?:(?:rsa|ecdsa)(?:<[1-9][0-9]{0,4})?|(?:sha|sha3-)(?:256|384|512)|sm3|ed25519|ml-dsa)"
+        r"=[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z\Z"
+    ),
+]
+"""ALGORITHM=TIME, or ALGORITHM<BITS=TIME for keys of fewer bits alone."""
+MOST_ENDS = 64
+
+
+class SetAlgorithmEnds(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-algorithm-ends"):
+    """Until when verifiers may rely on algorithms, as the trust bundle tells them: docs/trust.md. All of it anew."""
+
+    algorithms: Annotated[list[AlgorithmEnd], msgspec.Meta(max_length=MOST_ENDS)]
+    """`sha256=2035-12-31T23:59:59Z`; `rsa<3000=2028-12-31T23:59:59Z` for keys of fewer bits (`rsa`, `ecdsa`). Empty: no
+    algorithm has an end."""
+
+
 class SetPartner(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set-partner"):
     """What a partner of a tenant may send to its message gateway, and how: docs/gateway.md. All of it anew."""
 
@@ -567,7 +586,7 @@ Action = (
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
     | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
     | SetApprovalPolicy | InstallKind | SetPartner | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper
-    | Unlock | InstallAdapter | SetWitnesses | RenewLogs
+    | Unlock | InstallAdapter | SetWitnesses | SetAlgorithmEnds | RenewLogs
     | SetLetterTerms | StopIssuing | ResumeIssuing
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

@@ -195,6 +195,11 @@ SENTENCES: Final[dict[str, Pair]] = {
         "准许本机及其各租户的日志改用散列算法 {hash} 接续：原日志各自终止，新日志以其首条承诺原日志的全部内容。"
         "由能接触已停机设备的人员以命令执行，至多一次。",
     ),
+    "set-algorithm-ends": (
+        "Tell verifiers, in the trust bundle, until when they may rely on the algorithms below. No other has an end "
+        "any more. What nothing shows to have existed before an end does not pass after it.",
+        "在信任包中告知验证方下列算法可信赖至何时；未列出的算法不再有截止时间。到截止时间仍无证明其先已存在者，不再通过验证。",
+    ),
     "install-adapter": (
         "File letters of {owner} with an authority by this adapter. Its host is one that the box's settings allow.",
         "按此适配器将{owner}的函件报送主管机构；其主机须在本机设置的许可之列。",
@@ -254,6 +259,7 @@ LABELS: Final[dict[str, Pair]] = {
     "actions": ("Actions", "操作"),
     "adapter": ("Adapter", "适配器"),
     "after_approval": ("After approval", "批准之后"),
+    "algorithms": ("Algorithms, each with its end", "算法及其截止时间"),
     "answer_key": ("Key that signs answers", "签署应答的密钥"),
     "application": ("Application", "应用"),
     "applications": ("Applications that may use it", "可使用它的应用"),

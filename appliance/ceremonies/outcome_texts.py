@@ -14,6 +14,7 @@ from appliance.ceremonies.explain_texts import Pair
 LABELS: Final[Mapping[str, Pair]] = {
     "adapter": ("Adapter", "适配器"),
     "affected": ("What it signed since then", "此后签署的内容"),
+    "algorithms": ("Algorithms, each with its end", "算法及其截止时间"),
     "always_sensitive": ("Its value could never be read", "其值从未可读出"),
     "application": ("Application", "应用"),
     "applications": ("Applications that may use it", "可使用它的应用"),

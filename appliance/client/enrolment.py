@@ -12,7 +12,6 @@ import contextlib
 import datetime
 import hashlib
 import hmac
-import os
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from cryptography.x509.oid import NameOID
 
 from appliance.client.connection import check_address, show_certificate, unreachable
 from appliance.client.errors import ApiError, NothingListens, NotTrusted, NotUnderstood, Refused, refusal
+from appliance.files import write_durably
 
 PATH: Final = "/.well-known/est/"
 _TIMEOUT_S: Final = 40.0
@@ -94,8 +94,8 @@ def enrol(
     with _key_for_request(files) as key:
         answer = _ask(url, context, "POST", "simpleenroll", _request(key, files.name, hosts), (user, secret))
     made = _check(answer, key, ca)
-    _write(files.ca, ca.public_bytes(Encoding.PEM))
-    _write(files.certificate, made.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
+    write_durably(files.ca, ca.public_bytes(Encoding.PEM))
+    write_durably(files.certificate, made.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
     return made
 
 
@@ -113,7 +113,7 @@ def renew(url: str, files: Files, *, client: Files | None = None) -> x509.Certif
     with _key_for_request(following) as key:
         answer = _ask(url, context, "POST", "simplereenroll", _request(key, common, _hosts(current)))
     made = _check(answer, key, ca)
-    _write(following.certificate, made.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
+    write_durably(following.certificate, made.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
     finish(files)
     return made
 
@@ -166,25 +166,8 @@ def _key(files: Files) -> ec.EllipticCurvePrivateKey:
             raise ValueError(f"{files.key} is not one of this command's keys")
         return found
     made = ec.generate_private_key(ec.SECP256R1())
-    _write(files.key, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+    write_durably(files.key, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
     return made
-
-
-def _write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """All or nothing, on disk when this returns."""
-    beside = path.with_name(f"{path.name}.part")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _request(key: ec.EllipticCurvePrivateKey, name: str, hosts: Sequence[str]) -> bytes:

@@ -6,7 +6,6 @@ renewed how it goes on in the one that succeeds it.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from appliance.asic.anchor import with_anchors
 from appliance.asic.letter import About
 from appliance.asic.names import LETTER, anchor_name, read_name
 from appliance.client.options import connection_options
+from appliance.files import write_file
 
 if TYPE_CHECKING:
     from appliance.client.synchronous import Client
@@ -57,7 +57,7 @@ def refresh(files: tuple[Path, ...], client: Client) -> None:
         except (ContainerRefused, EvidenceNotBuildable) as error:
             raise click.ClickException(f"{file}: {error}") from None
         if added:
-            _replace(file, made)
+            write_file(file, made, file.stat().st_mode & 0o777)
         ledgers = ", ".join(sorted(one.ledger for one in answer.anchors if anchor_name(one.ledger, one.size) in added))
         click.echo(f"{file}: anchors on {ledgers} added" if added else f"{file}: nothing new")
 
@@ -84,14 +84,5 @@ def _refresh_opening(client: Client, file: Path, content: bytes) -> None:
         raise click.ClickException(f"{file}: the box has another record under this name")
     added = [name for name in _PROOFS if getattr(before, name) is None and getattr(after, name) is not None]
     if added:
-        _replace(file, made)
+        write_file(file, made, file.stat().st_mode & 0o777)
     click.echo(f"{file}: {', '.join(_PROOFS[name] for name in added)} added" if added else f"{file}: nothing new")
-
-
-def _replace(file: Path, content: bytes) -> None:
-    scratch = file.with_name(f".{file.name}.new")
-    with scratch.open("wb") as made:
-        made.write(content)
-        made.flush()
-        os.fsync(made.fileno())
-    scratch.replace(file)

@@ -10,8 +10,9 @@ from typing import Final
 import httpx
 
 from appliance.box.witnesses import Witness
-from appliance.cosigner.protocol import ANSWER_BYTES, Answer, Refused, Trouble, read_answer, request_body
+from appliance.cosigner.protocol import ANSWER_BYTES, Answer, Refused, Trouble, read_answer
 from appliance.log.note import Note
+from appliance.witness.request import encode_request
 
 CALL_SECONDS: Final = 10.0
 """Of one call, from the first byte to the last."""
@@ -46,7 +47,7 @@ class WitnessLine:
                 return Refused(Trouble.SILENT, "it did not answer another log")
             try:
                 async with asyncio.timeout(self._call_s):
-                    status, kind, body = await self._post(request_body(old, path, note.encode()))
+                    status, kind, body = await self._post(encode_request(old, path, note.encode()))
             except TimeoutError:
                 answer: Answer = Refused(Trouble.SILENT, f"no answer within {self._call_s:g} s")
             except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:

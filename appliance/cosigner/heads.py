@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 import structlog
 
+from appliance.files import sync_directory, write_durably
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.cosigned import COSIGNED_FILE, HEADS, CosignedHead, CosignedHeads, decode_head, heads_file
 from appliance.log.errors import MalformedNote
-from appliance.log.integrator import sync_directory, write_durably
 from appliance.log.note import parse_note
 
 STATE_FILE: Final = "witnesses.json"

@@ -1,17 +1,15 @@
-"""One call of add-checkpoint (C2SP tlog-witness) as bytes: what is sent, and what the answer means. Pure."""
+"""What a witness's answer to add-checkpoint (C2SP tlog-witness) means. Pure."""
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from appliance.log.checkpoint import MAXIMUM_SIZE
 from appliance.log.errors import MalformedNote
 from appliance.log.note import Note, NoteSignature, VerifierKey, parse_note
+from appliance.log.tree import MAXIMUM_SIZE
 from appliance.log.witnesses import cosigned_at
 
 SIZE_TYPE: Final = "text/x.tlog.size"
@@ -74,12 +72,6 @@ class Refused:
 
 
 Answer = Cosigned | AtSize | Refused
-
-
-def request_body(old: int, path: Sequence[bytes], note: bytes) -> bytes:
-    """What is posted: the size of the last head that the witness has, the consistency proof from it, the new head."""
-    lines = [b"old %d" % old, *map(base64.b64encode, path), b""]
-    return b"".join(line + b"\n" for line in lines) + note
 
 
 def read_answer(status: int, kind: str, body: bytes, note: Note, key: VerifierKey, old: int, size: int) -> Answer:

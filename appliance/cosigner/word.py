@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.box import process
+from appliance.files import write_file
 
 LIFETIME_S: Final = 10.0
 """How long a word is believed."""
@@ -62,7 +62,7 @@ class CosignerWord(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_word(path: Path, word: CosignerWord) -> None:
     """Replace the word as a whole; its directory says who may read it."""
-    process.write_file(path, msgspec.json.encode(word), 0o640)
+    write_file(path, msgspec.json.encode(word), 0o640)
 
 
 def read_word(path: Path, now: float | None = None) -> CosignerWord | None:

@@ -17,6 +17,7 @@ RENEWAL: Final[dict[str, str]] = {
     "The certificate of “{0}”": "“{0}”的证书",
     "The digest of “{0}”": "“{0}”的摘要",
     "The log": "日志",
+    "The ledger's receipt": "账本的回执",
     "The evidence record's hash tree": "证据记录的哈希树",
     "The manifest and the chain of events": "清单与事件链",
     "The digests of the renewal": "续期的摘要",

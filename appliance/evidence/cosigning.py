@@ -15,7 +15,7 @@ from appliance.evidence.certificates import spoken
 from appliance.evidence.findings import Journal, SubIndication
 from appliance.evidence.trust import CosigningRule, TrustBundle
 from appliance.log.note import Note, NoteSignature
-from appliance.log.witnesses import cosigned_at
+from appliance.log.witnesses import cosigned_at, cosigned_times
 from appliance.quoting import quote
 
 _SECOND_US = 1_000_000
@@ -48,11 +48,7 @@ class Cosigned:
 
 def judge_cosignatures(note: Note, origin: str, size: int, trust: TrustBundle) -> Cosigned:
     """Of a head whose own signature was verified."""
-    times: dict[str, int] = {}
-    for key in trust.witnesses:
-        at = cosigned_at(note, key)
-        if at is not None:  # of several keys of one witness the earliest counts
-            times[key.name] = min(at, times.get(key.name, at))
+    times = cosigned_times(note, trust.witnesses)
     rules = _rules(origin, size, trust)
     own = None if trust.cosigning is None else frozenset(name for rule in rules for name in rule.witnesses)
     uncounted = tuple(_uncounted(note, origin, own, trust))

@@ -88,6 +88,8 @@ class Journal:
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
+        self.relied_on: list[tuple[str, int | None]] = []
+        """Algorithms, with bits of keys, that its object relies on, whether or not they have ended."""
         self._complete = False
 
     def passed(self, name: str, text: str) -> None:

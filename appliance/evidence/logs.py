@@ -70,10 +70,32 @@ def check_proof(encoded: bytes, entries: Sequence[Entry], trust: TrustBundle) ->
     return None
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a log proof says that an entry stands, and under which head."""
+
+    origin: str
+    index: int
+    size: int
+    root: bytes
+
+
+def place_of(tlog_proof: bytes) -> Place | None:
+    """What a proof says; whether it holds is judged elsewhere. None where it cannot be read."""
+    try:
+        proof = TlogProof.parse(tlog_proof)
+        head = Checkpoint.parse(parse_note(proof.checkpoint).text)
+    except (MalformedNote, MalformedProof):
+        return None
+    return Place(head.origin, proof.index, head.size, head.root)
+
+
 def check_box_proof(
-    opening: bytes, tlog_proof: bytes, index: int, path: tuple[bytes, ...], entry: Entry, trust: TrustBundle
-) -> Included:
-    """Check that the box's own log commits to a head of the tenant's log that holds the entry. Raises Refusal."""
+    opening: bytes, tlog_proof: bytes, index: int, path: tuple[bytes, ...], entry: Entry, trust: TrustBundle,
+    place: Place | None,
+) -> Included:  # fmt: skip
+    """Check that the box's own log commits to a head of the tenant's log that holds the entry. `place`: where the
+    entry's own log proof has it; else, or under another head of one size, the log has two histories. Raises Refusal."""
     try:
         hashing = hash_of(Checkpoint.parse(parse_note(TlogProof.parse(tlog_proof).checkpoint).text).origin)
         shown = verify_box_proof(opening, index, path, entry, hashing)
@@ -85,11 +107,23 @@ def check_box_proof(
     if found is None:
         raise _not_led()
     statement = shown.statement
+    if place is not None:
+        if (statement.origin, index) != (place.origin, place.index):
+            raise _two_histories("has this record in another place than its log proof")
+        if statement.size == place.size and bytes.fromhex(statement.root) != place.root:
+            raise _two_histories("has another head of the same size than its log proof")
     text = (
         f"The box's own log commits to the log {quote(statement.origin)} of {statement.size} entries, this record "
         f"among them, as of {spoken(shown.time_us)} by the box's word. {found.text}"
     )
     return Included(0, text, found.cosigned, found.hashing)
+
+
+def _two_histories(text: str) -> Refusal:
+    return Refusal(
+        "box log", SubIndication.SIG_CONSTRAINTS_FAILURE,
+        f"Contradiction: the tenant's log, as the box's own log commits to it, {text}: it has two histories.",
+    )  # fmt: skip
 
 
 def _not_led() -> Refusal:

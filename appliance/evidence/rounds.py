@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from appliance.der import DerError
@@ -28,7 +28,7 @@ SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 _PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT, Kind.CONTINUATION))
 _LARGEST_ENTRY = 65_535  # C2SP tlog-tiles, entry bundles
 _SECOND_US = 1_000_000
-_RECORDS_LEAN_ON = "sha256"
+LOGS_LEAN_ON = "sha256"
 """By it records name signatures, and audit exports what is in them, whatever the hash of the log's tree is."""
 
 
@@ -294,9 +294,13 @@ class Round:
         self, item: Item, journal: Journal, entry: _Entry, included: logs.Included, *, needed: bool = True
     ) -> None:
         """`needed`: whether the record depends on the policy of the log that it was found in."""
-        cosigning.tell(journal, included.cosigned, needed=needed)
-        if included.cosigned.shown is not None:
-            time_us, names = included.cosigned.shown
+        cosigned = included.cosigned
+        if cosigned.shown is not None and cosigned.shown[0] > self.context.now_us + _SECOND_US:
+            journal.note("witnesses", "The cosignatures state a time that is still to come, so they show none.")
+            cosigned = replace(cosigned, shown=None)
+        cosigning.tell(journal, cosigned, needed=needed)
+        if cosigned.shown is not None:
+            time_us, names = cosigned.shown
             item.shown.append(Shown(entry.index, time_us, "witness", names, entry.signature))
 
     def _opening(self, item: Item, encoded: bytes) -> None:
@@ -304,7 +308,7 @@ class Round:
         journal = Journal()
         item.parts.append(("record", journal))
         openings.describe(journal, opening)
-        self._lean(item, journal, _RECORDS_LEAN_ON)
+        self._lean(item, journal, LOGS_LEAN_ON)
         item.signatures.append(opening.record.signature_digest)
         self._find_in_log(item, journal, opening)
         self._find_in_box_log(item, journal, opening)
@@ -352,8 +356,9 @@ class Round:
             return
         try:
             included = logs.check_box_proof(
-                proof.opening, proof.tlog_proof, proof.index, proof.path, opening.commitment, self.context.trust
-            )
+                proof.opening, proof.tlog_proof, proof.index, proof.path, opening.commitment, self.context.trust,
+                None if opening.tlog_proof is None else logs.place_of(opening.tlog_proof),
+            )  # fmt: skip
         except Refusal as refusal:
             if refusal.sub_indication is SubIndication.NO_CERTIFICATE_CHAIN_FOUND:
                 journal.note("box log", f"Not looked at. {refusal.text}")  # the record's own log is what must be known
@@ -404,7 +409,7 @@ class Round:
             )
             return
         journal.passed("inclusion", included.text)
-        if leaning and included.hashing.name != _RECORDS_LEAN_ON:
+        if leaning and included.hashing.name != LOGS_LEAN_ON:
             self._lean(item, journal, included.hashing.name)
         entry = _Entry(item.index, opening.commitment, opening.record.signature_digest)
         self._witness(item, journal, entry, included)
@@ -415,7 +420,7 @@ class Round:
             item.parts += judged.parts
             if not isinstance(judged, JudgedFiles):
                 leaning = Journal()
-                self._lean(item, leaning, _RECORDS_LEAN_ON)
+                self._lean(item, leaning, LOGS_LEAN_ON)
                 leaning.complete()
                 item.parts += [("log", leaning)] if leaning.checks else []
             if judged.table is not None:

@@ -111,6 +111,7 @@ class Relied:
     def check(self, journal: Journal, what: str, uses: Iterable[Use]) -> None:
         """Enter what has ended. `what`: in words that begin a sentence."""
         for use in dict.fromkeys(uses):
+            journal.relied_on.append(use)
             until_us = self.algorithms.until_us(use)
             if until_us is None or self.now_us <= until_us:
                 continue

@@ -9,7 +9,8 @@ The rules, in the order they are checked:
 5. rehearsal stays rehearsal: the flag never changes, and names of logs and of the box's authorities say which it is;
 6. every CRL file is there with the digest that the bundle states;
 7. each witness's key stands once, and policies on witnesses can hold;
-8. a log that succeeds another one follows one that has ended, under another hash, and is the only one to.
+8. the box does not speak for others: no witness has a log's key, no ledger of time-stamps an authority of the box's;
+9. a log that succeeds another one follows one that has ended, under another hash, and is the only one to.
 
 Whether it has expired depends on the time of validation and is judged by `appliance.evidence.verify`.
 """
@@ -157,6 +158,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
     _check_rehearsal(document, authorities)
     keys = _witness_keys(document)
     logs = _logs(document)
+    _check_others(document, authorities)
     return TrustBundle(
         document=document,
         digest=digest,
@@ -319,7 +321,7 @@ def _logs(document: BundleDocument) -> dict[str, tuple[LogKey, ...]]:
 
 
 def _succeeds(document: BundleDocument, logs: Mapping[str, tuple[LogKey, ...]]) -> dict[str, str]:
-    """Rule 8."""
+    """Rule 9."""
     found: dict[str, str] = {}
     for entry in document.logs:
         if not isinstance(entry.succeeds, str):
@@ -361,6 +363,28 @@ def _witness_keys(document: BundleDocument) -> list[tuple[VerifierKey, WitnessEn
     if len({key.public for key, _ in found}) != len(found):
         raise TrustRefused("a witness's key stands twice in the trust bundle")
     return found
+
+
+def _check_others(document: BundleDocument, authorities: Sequence[Authority]) -> None:
+    """Rule 8: the box's own word, called a witness's or a ledger's, would count as somebody else's."""
+    logs = {_verifier_key(entry.key, ED25519).public for entry in document.logs}
+    if any(_verifier_key(entry.key, COSIGNATURE_V1).public in logs for entry in document.witnesses):
+        raise TrustRefused("a witness has the key of a log: nobody is a witness of himself")
+    own = {one.certificate.public_key for one in authorities if one.party == "box"}
+    for entry in document.ledgers if isinstance(document.ledgers, list) else []:
+        listed = entry.rules.get("authorities") if entry.type == "rfc3161" else None
+        for one in listed if isinstance(listed, list) else []:
+            encoded = one.get("certificate") if isinstance(one, dict) else None
+            if isinstance(encoded, str) and _public_key(encoded) in own:
+                raise TrustRefused(f"the ledger {quote(entry.name)} has an authority of the box's own")
+
+
+def _public_key(encoded: str) -> bytes | None:
+    """Of a certificate in base64; None for one that cannot be read, which its ledger's judge refuses."""
+    try:
+        return read_certificate(_decode(encoded)).public_key
+    except (DerError, TrustRefused):
+        return None
 
 
 def _cosigning(document: BundleDocument) -> dict[str, tuple[CosigningRule, ...]] | None:

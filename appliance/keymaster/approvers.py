@@ -15,10 +15,10 @@ import msgspec
 import structlog
 
 from appliance.box.home import Home
-from appliance.box.process import sync_directory, write_file
 from appliance.box.versions import names_of, version_files
 from appliance.ceremonies import Constitution, DocumentRefused, decode, digest, encode
 from appliance.ceremonies.actions import ApprovalTier
+from appliance.files import sync_directory, write_file
 from appliance.keymaster.context import Room
 from appliance.letters.approvers import FILE, Approver, Approvers, PolicyInForce
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.box.process import write_file
 from appliance.ceremonies import bundle as form
 from appliance.ceremonies import encode, instant, read_proposal
 from appliance.ceremonies.bundle import (
@@ -40,6 +39,7 @@ from appliance.ceremonies.records import CeremonyRecord
 from appliance.ceremonies.statements import ReceivedStatement
 from appliance.documents import RENDER, DocumentsClient, RenderRequest
 from appliance.errors import Conflict
+from appliance.files import write_file
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import JournalContradicted
 from appliance.keymaster.journal import EntryRow, ProposalRow, StepRow

@@ -17,6 +17,7 @@ from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
 from appliance.evidence.bundle import BundleDocument, CeremonyTrust, TrustRefused
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
+from appliance.keymaster.certificates.algorithm_ends import read_ends
 from appliance.keymaster.certificates.authorities import open_issuer
 from appliance.keymaster.certificates.front_certificate import FrontCertificate
 from appliance.keymaster.certificates.ledger_entries import says_ledgers, time_rules, wanted_ledgers
@@ -189,6 +190,7 @@ class Housekeeping:
             time=with_witnesses_time(time_rules(previous, ledgers), cosigning),
             cosigning=cosigning,
             genesis=self._room.constitutions.genesis or _genesis(previous),
+            algorithms=read_ends(self._home.algorithm_ends),
             ledgers=ledgers,
         )
         await self._room.record_signature("certificate", DEVICE_KEY, "trust bundle", signed[0])

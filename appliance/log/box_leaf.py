@@ -20,7 +20,7 @@ import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -35,6 +35,8 @@ MINIMUM_WIDTH = 16
 NO_COMMITMENT = "0" * 64
 """What the first commitment binds, under a hash of 32 bytes."""
 _MAXIMUM_OPENING = 65_536
+_LATEST_US: Final = 253_402_300_799_999_999
+"""The year 9999 ends: nobody can tell people a later time."""
 
 
 class TenantStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +74,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     format: Literal["cinnabar-box-leaf/1"] = "cinnabar-box-leaf/1"
     root: str
-    time: int
+    time: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_US)]
     """Microseconds since the epoch, as the box claims."""
 
     def canonical(self) -> bytes:
@@ -171,14 +173,17 @@ def verify_opening(opening: Opening, hashing: TreeHash = SHA256) -> TenantStatem
     path = [_unhex(step, hashing.size) for step in opening.path]
     leaf_root = _unhex(opening.leaf.root, hashing.size)
     tree.verify_inclusion(opening.position, opening.width, leaf, path, leaf_root, hashing)
-    try:
-        return msgspec.json.decode(opening.statement, type=TenantStatement)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return msgspec.json.decode(opening.statement, type=BoxStatement)
-    except (ValueError, RecursionError):
-        raise MalformedProof("the opened statement is of no known format") from None
+    forms: tuple[type[TenantStatement | BoxStatement], ...] = (TenantStatement, BoxStatement)
+    for form in forms:
+        try:
+            statement = msgspec.json.decode(opening.statement, type=form)
+        except (ValueError, RecursionError):
+            continue
+        # What is committed to are bytes: were a member there twice, readers could take it for different heads.
+        if msgspec.json.encode(statement, order="sorted") != bytes(opening.statement):
+            raise MalformedProof("the opened statement is not canonical JSON")
+        return statement
+    raise MalformedProof("the opened statement is of no known format")
 
 
 def _unhex(text: str, size: int) -> bytes:

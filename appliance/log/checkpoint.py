@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from appliance.log.errors import MalformedNote, SignatureInvalid
 from appliance.log.note import Note, Sign, VerifierKey, decode_base64, parse_note, sign_note, verified_by
+from appliance.log.tree import MAXIMUM_SIZE
 from appliance.tree_hash import hash_of
 
-MAXIMUM_SIZE = 2**63 - 1
 _DECIMAL = re.compile(rb"0|[1-9][0-9]{0,18}")
 
 

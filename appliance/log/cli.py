@@ -21,6 +21,7 @@ from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
 from appliance.box.witnesses import Witnesses, WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
+from appliance.files import owner_of, sync_directory
 from appliance.log.asking import ask_witnesses
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.check_openings import check_openings
@@ -30,7 +31,6 @@ from appliance.log.derive import Finding
 from appliance.log.eras import Era, EraSource, LinesSource, eras_of, first_entry, line_of
 from appliance.log.errors import LogDamaged
 from appliance.log.exports import export_directory, export_file, read_export, write_export
-from appliance.log.integrator import owner_of, sync_directory
 from appliance.log.keys import KEYS_FILE, log_keys
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
 from appliance.log.renew_cli import renew

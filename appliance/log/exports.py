@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from appliance.log.integrator import Owner, write_durably
+from appliance.files import Owner, write_durably
 
 
 def export_directory(home: Path, setting: str) -> Path:

@@ -27,13 +27,13 @@ from appliance.box.pins import pin_path
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, LogSettings, TokenSettings
 from appliance.errors import CinnabarError, Unavailable
+from appliance.files import write_durably
 from appliance.log.box_writer import BoxLeafWriter, TenantHead
 from appliance.log.checkpoint import LogKey
 from appliance.log.eras import EraRecords, eras_of, first_entry
 from appliance.log.errors import LogDamaged, LogForked, LogLocked
 from appliance.log.exports import export_directory
 from appliance.log.feed import RecorderFeed
-from appliance.log.integrator import write_durably
 from appliance.log.keys import log_keys, write_log_keys
 from appliance.log.ledger_desk import LedgerDesk
 from appliance.log.mend import mend_missing

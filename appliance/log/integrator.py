@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from appliance.files import sync_directory
 from appliance.log import tree
 from appliance.log.errors import LogDamaged
 from appliance.log.reader import TileReader, read_tile, root_from_edges
@@ -174,59 +174,3 @@ def _remove_partials(directory: Path) -> None:
     for file in partials:
         file.unlink()
     directory.rmdir()
-
-
-def sync_directory(path: str | Path) -> None:
-    """Make names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_file(path: str | Path) -> None:
-    """Make a file's content durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-class Owner(NamedTuple):
-    """Whose a file is: numbers of user and group."""
-
-    user: int
-    group: int
-
-
-def owner_of(directory: Path) -> Owner:
-    """Who is to own what root writes for the process whose directory this is."""
-    status = directory.stat()
-    return Owner(status.st_uid, status.st_gid)
-
-
-def write_durably(path: Path, content: bytes, owner: Owner | None = None) -> None:
-    """Replace a file as a whole: content durable before the name, the name before the return.
-
-    `owner` becomes that of the file and of each directory made for it; only root can give to others.
-    """
-    _make_directories(path.parent, owner)
-    descriptor = _write_beside(str(path), content)
-    try:
-        if owner is not None:
-            os.fchown(descriptor, *owner)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    path.with_name(f"{path.name}.new").rename(path)
-    sync_directory(path.parent)
-
-
-def _make_directories(path: Path, owner: Owner | None) -> None:
-    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
-    for directory in reversed(missing):
-        directory.mkdir(exist_ok=True)
-        if owner is not None:
-            os.chown(directory, *owner)

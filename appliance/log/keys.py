@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from appliance.box.settings import LogSettings
+from appliance.files import write_durably
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import LogDamaged
-from appliance.log.integrator import write_durably
 from appliance.log.note import VerifierKey
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
+from appliance.files import write_durably
 from appliance.log import tree
 from appliance.log.errors import LogDamaged, MalformedProof
-from appliance.log.integrator import Integrator, write_durably
+from appliance.log.integrator import Integrator
 from appliance.log.reader import TileReader, read_tile
 from appliance.log.tiles import HEIGHT, LENGTH_BYTES, WIDTH, Tile, decode_bundle, encode_bundle
 from appliance.tree_hash import SHA256, TreeHash

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.files import sync_directory, sync_file, write_durably
 from appliance.log.box_leaf import Leaf, Opening
 from appliance.log.errors import LogDamaged
-from appliance.log.integrator import sync_directory, sync_file, write_durably
 
 LEAVES_A_FILE = 1_024
 FLUSHES_AT_ONCE = 16

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from appliance.files import Owner, write_durably
 from appliance.log import tree
 from appliance.log.errors import LogDamaged, MalformedProof
-from appliance.log.integrator import Owner, write_durably
 from appliance.log.reader import SubtreeSource, read_tile, root_from_edges
 from appliance.log.tiles import WIDTH, Tile, decode_bundle, tile_width
 from appliance.tree_hash import TreeHash, hash_of

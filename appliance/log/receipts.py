@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 
 import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from appliance.log import tree
+from appliance.log.cbor import Tagged, read_item
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedProof, SignatureInvalid
 from appliance.log.note import Sign, VerifierKey
@@ -56,7 +56,7 @@ class SignedRoot:
     @classmethod
     def decode(cls, data: bytes) -> SignedRoot:
         """Read what `encode` wrote. Raises MalformedProof."""
-        match _load(data):
+        match read_item(data):
             case [int(size), bytes(root), bytes(protected), bytes(signature)] if len(root) <= LARGEST_HASH:
                 return cls(size, root, protected, signature)
         raise MalformedProof("not a signed root")
@@ -95,8 +95,8 @@ def parse_receipt(data: bytes) -> Receipt:
     """Read a receipt with one inclusion proof. Raises MalformedProof."""
     if len(data) > MAXIMUM_RECEIPT_BYTES:
         raise MalformedProof(f"a receipt of more than {MAXIMUM_RECEIPT_BYTES} bytes")
-    message = _load(data)
-    if not isinstance(message, cbor2.CBORTag) or message.tag != _COSE_SIGN1:
+    message = read_item(data)
+    if not isinstance(message, Tagged) or message.tag != _COSE_SIGN1:
         raise MalformedProof("a receipt is a tagged COSE_Sign1")
     match message.value:
         case [bytes(protected), Mapping() as unprotected, None, bytes(signature)]:
@@ -105,16 +105,13 @@ def parse_receipt(data: bytes) -> Receipt:
         case _:
             raise MalformedProof("a receipt is a COSE_Sign1 with a detached payload")
     match proofs:
-        case Mapping() if isinstance(inclusion := proofs.get(_INCLUSION), list | tuple) and len(inclusion) == 1:
-            proof = _load(inclusion[0]) if isinstance(inclusion[0], bytes) else None
+        case Mapping() if isinstance(inclusion := proofs.get(_INCLUSION), list) and len(inclusion) == 1:
+            proof = read_item(inclusion[0]) if isinstance(inclusion[0], bytes) else None
         case _:
             raise MalformedProof("a receipt of inclusion has one inclusion proof")
     match proof:
         case [int(size), int(index), [*path]] if all(isinstance(step, bytes) for step in path):
-            if type(size) is type(index) is int:
-                return Receipt(
-                    size, index, tuple(step for step in path if isinstance(step, bytes)), protected, signature
-                )
+            return Receipt(size, index, tuple(step for step in path if isinstance(step, bytes)), protected, signature)
     raise MalformedProof("the receipt's inclusion proof is not of its format")
 
 
@@ -146,21 +143,9 @@ def verify_signed_root(signed: SignedRoot, keys: Iterable[LogKey], hashing: Tree
 
 def _read_header(protected: bytes) -> tuple[bytes, int]:
     """The `kid` of a protected header, whose algorithm must be ours, and its tree's number. Raises MalformedProof."""
-    match _load(protected):
+    match read_item(protected):
         case Mapping() as header if header.get(_ALGORITHM) == _EDDSA:
             key_id, structure = header.get(_KEY_ID), header.get(_VDS)
             if isinstance(key_id, bytes) and isinstance(structure, int) and structure in _TREES.values():
                 return key_id, structure
     raise MalformedProof("the signature is not EdDSA over a tree of RFC 9162, or names no key")
-
-
-def _load(data: bytes) -> object:
-    """Exactly one CBOR item, without surprises."""
-    stream = BytesIO(data)
-    try:
-        value: object = cbor2.load(stream)
-    except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError, ArithmeticError) as error:
-        raise MalformedProof("not CBOR") from error
-    if stream.read(1):
-        raise MalformedProof("bytes after the CBOR item")
-    return value

@@ -16,17 +16,16 @@ import msgspec
 from appliance.box.holding import AlreadyRunning, hold_home
 from appliance.box.home import Home
 from appliance.box.options import home_option
-from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
 from appliance.box.witnesses import Witnesses, WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
+from appliance.files import owner_of, sync_directory, write_file
 from appliance.keymaster.certificates.log_renewals import decided_hashes
 from appliance.log.asking import ask_witnesses
 from appliance.log.check import RecordSource
 from appliance.log.checkpoint import merge_notes
 from appliance.log.eras import EraSource, eras_of, first_entry, name_of
 from appliance.log.exports import export_directory
-from appliance.log.integrator import owner_of
 from appliance.log.keys import read_log_keys
 from appliance.log.note import VerifierKey
 from appliance.log.reader import log_directory

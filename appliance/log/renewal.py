@@ -24,12 +24,12 @@ import msgspec
 
 from appliance.box.settings import BoxSettings, EndedLogSettings, LogSettings
 from appliance.errors import Conflict
+from appliance.files import Owner, write_durably
 from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, merge_notes, open_checkpoint
 from appliance.log.eras import SUCCESSOR_FILE, EraSource, eras_of, first_entry, name_of
 from appliance.log.errors import LogDamaged, MalformedNote, SignatureInvalid
 from appliance.log.exports import read_export
-from appliance.log.integrator import Owner, write_durably
 from appliance.log.keys import log_keys
 from appliance.log.openings import Openings
 from appliance.log.predecessor import write_predecessor

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from appliance.files import Owner, write_durably
 from appliance.log import tree
 from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogDamaged, MalformedNote, MalformedProof, SignatureInvalid
 from appliance.log.exports import read_export
-from appliance.log.integrator import Owner, write_durably
 from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE
 from appliance.log.receipts import SignedRoot, verify_signed_root
 from appliance.log.tiles import LENGTH_BYTES, WIDTH, Tile, decode_bundle, encode_bundle

@@ -13,6 +13,9 @@ from appliance.log.errors import ProofInvalid
 from appliance.tree_hash import SHA256, TreeHash
 
 HASH_BYTES = SHA256.size
+MAXIMUM_SIZE = 2**63 - 1
+"""Leaves of a tree. Sizes come out of what strangers hand in, and a walk through a tree takes as many steps, each with
+numbers as long, as its size has bits."""
 EMPTY_ROOT = SHA256.empty_root
 """Root of the tree without leaves (RFC 6962, section 2.1), under SHA-256."""
 
@@ -81,11 +84,17 @@ def _split(start: int, end: int) -> int:
     return start + (1 << ((end - start - 1).bit_length() - 1))
 
 
+def _check_size(size: int) -> None:
+    if size > MAXIMUM_SIZE:
+        raise ProofInvalid("no tree has 2^63 leaves or more")
+
+
 def inclusion_ranges(index: int, size: int) -> list[Range]:
     """The ranges whose roots make the audit path of leaf `index` in a tree of `size`, leaf's sibling first.
 
     Raises ProofInvalid when the tree has no such leaf (RFC 6962, section 2.1.1).
     """
+    _check_size(size)
     if not 0 <= index < size:
         raise ProofInvalid(f"a tree of {size} leaves has no leaf {index}")
     path: list[Range] = []
@@ -107,6 +116,7 @@ def consistency_ranges(old: int, new: int) -> list[Range]:
 
     Empty for old == 0 and old == new. Raises ProofInvalid for old > new.
     """
+    _check_size(new)
     if not 0 <= old <= new:
         raise ProofInvalid(f"a tree of {new} leaves cannot extend one of {old}")
     if old in (0, new):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from appliance.log.errors import MalformedNote, SignatureInvalid
@@ -31,9 +31,15 @@ def cosigned_at(note: Note, key: VerifierKey) -> int | None:
     return min((one for one in times if one < LATEST_S), default=None)
 
 
-def kth_earliest(times: Mapping[str, int], count: int) -> int | None:
-    """The time by which `count` witnesses had seen a head, by the name of each; None: fewer did."""
-    return sorted(times.values())[count - 1] if 0 < count <= len(times) else None
+def cosigned_times(note: Note, keys: Iterable[VerifierKey]) -> dict[str, int]:
+    """By name, when each witness that cosigned a head says that it saw it, in seconds since the epoch: of several keys
+    of one witness the earliest counts. A line in a witness's name that fails is nobody's."""
+    times: dict[str, int] = {}
+    for key in keys:
+        at = cosigned_at(note, key)
+        if at is not None:
+            times[key.name] = min(at, times.get(key.name, at))
+    return times
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,6 @@ class WitnessPolicy:
         lines = {(line.name, line.key_id) for line in parsed.signatures}
         present = [key for key in self.keys if (key.name, key.key_id) in lines]
         return {key.name for key in verified_by(parsed, present)} if present else set()
-
-    def times(self, note: Note) -> dict[str, int]:
-        """By name, when each witness that cosigned says that it saw the head, in seconds since the epoch."""
-        found = {key.name: cosigned_at(note, key) for key in self.keys}
-        return {name: at for name, at in found.items() if at is not None}
 
 
 def by_name(keys: Sequence[VerifierKey], names: Sequence[str], quorum: int) -> WitnessPolicy:

@@ -26,10 +26,11 @@ from typing import NamedTuple
 
 import structlog
 
+from appliance.files import write_durably
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogDamaged, LogForked, LogLocked, MalformedNote, SignatureInvalid
 from appliance.log.exports import read_export, write_export
-from appliance.log.integrator import Integrator, write_durably
+from appliance.log.integrator import Integrator
 from appliance.log.note import Note, NoteSignature, verified_by
 from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE, TileReader
 from appliance.log.receipts import SignedRoot, prepare_root

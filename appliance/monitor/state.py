@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from appliance.errors import CinnabarError
-from appliance.log.integrator import write_durably
+from appliance.files import write_durably
 from appliance.monitor.ending import GoesOn
 
 _LOCK: Final = ".watching"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,10 +12,11 @@ import msgspec
 from appliance.errors import CinnabarError
 from appliance.log.checkpoint import LogKey, open_checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof, SignatureInvalid
-from appliance.log.note import Note, VerifierKey, parse_note, verified_by
+from appliance.log.note import VerifierKey, parse_note
 from appliance.log.reader import SubtreeSource
 from appliance.log.successor import LARGEST_CONTINUATION
 from appliance.log.tiles import LENGTH_BYTES, WIDTH, Tile, decode_bundle
+from appliance.log.witnesses import cosigned_times
 from appliance.monitor.alarms import Telling, cleared, raised
 from appliance.monitor.ending import check_ending
 from appliance.monitor.errors import (
@@ -153,7 +154,7 @@ class LogWatcher:
             raise NotCosigned(f"no cosigned head is published ({error})") from None
         except HeadNotSigned as error:
             raise NotCosigned(str(error)) from None
-        cosigners = cosigned_by(parse_note(found.note), watched.witnesses)
+        cosigners = cosigned_times(parse_note(found.note), watched.witnesses)
         if len(cosigners) < watched.quorum:
             names = ", ".join(sorted(cosigners)) or "nobody"
             raise NotCosigned(f"the cosigned head has {len(cosigners)} of {watched.quorum} witnesses: {names}")
@@ -235,15 +236,3 @@ class LogWatcher:
 
     def _save(self) -> None:
         self._store.write(self.state)
-
-
-def cosigned_by(note: Note, witnesses: Sequence[VerifierKey]) -> set[str]:
-    """Names of the witnesses that cosigned a note; a line in a witness's name that fails is nobody's."""
-    found = set()
-    for key in witnesses:
-        try:
-            verified_by(note, [key])
-        except SignatureInvalid:
-            continue
-        found.add(key.name)
-    return found

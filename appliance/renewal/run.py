@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from appliance.evidence_records import (
     RenewalTree,
     parse_evidence_record,
 )
+from appliance.files import sync_directory, write_file
 from appliance.quoting import quote
 from appliance.renewal.authority import Authority, stamp_of
 from appliance.renewal.errors import JobRefused, NotRenewed, Reason
@@ -104,7 +104,8 @@ def _write(job: Job, tree: RenewalTree, token: bytes, progress: Callable[[int], 
             except NotRenewed as error:
                 job.failed(one.number, error.reason, str(error))
         if len(written) == _TOGETHER or place == len(ready) - 1:
-            _sync({target_of(ready_path).resolve().parent for _, ready_path in written})
+            for directory in {target_of(ready_path).resolve().parent for _, ready_path in written}:
+                sync_directory(directory)
             job.done(number for number, _ in written)
             written.clear()
         progress(place + 1)
@@ -152,23 +153,4 @@ def _replace(path: Path, content: bytes, mark: str) -> None:
     so that what one left behind that died here is written over when it goes on. Raises OSError."""
     path = path.resolve()
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    temporary = path.with_name(f".{path.name}.{mark}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync(directories: Iterable[Path]) -> None:
-    """Have the names of files on disk."""
-    for directory in directories:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    write_file(path, content, mode, scratch=path.with_name(f".{path.name}.{mark}"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from appliance.box.home import Home
+from appliance.files import sync_directory, sync_file
 from appliance.store import records
 from appliance.store.schema import open_reader
 
@@ -40,10 +41,6 @@ def copy(home: Home, target: Path) -> Copied:
     finally:
         destination.close()
         source.close()
-    for name in (path, target):
-        descriptor = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    sync_file(path)
+    sync_directory(target)
     return Copied(path, [home.root / file for file in files])

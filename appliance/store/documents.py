@@ -15,6 +15,7 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from appliance.errors import CinnabarError, NotFound
+from appliance.files import sync_directory
 
 DIGEST_BYTES = 32
 _READ_BYTES = 1024 * 1024
@@ -67,7 +68,7 @@ class Documents:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _flush_directory(target.parent)
+        sync_directory(target.parent)
         return digest
 
     def read(self, digest: bytes) -> bytes:
@@ -114,12 +115,4 @@ class Documents:
         for path in (directory.parent, directory):
             if not path.is_dir():
                 path.mkdir(mode=0o700, exist_ok=True)
-                _flush_directory(path.parent)
-
-
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+                sync_directory(path.parent)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from appliance.errors import CinnabarError
+from appliance.files import sync_directory
 from appliance.store import records
 from appliance.store.records import Segment
 
@@ -111,11 +112,7 @@ def export_segment(
     if count != segment.last_sequence - segment.first_sequence + 1:
         raise SegmentDamaged(f"segment {segment.number} has {count} records")
     temporary.replace(path)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(directory)
     return path, hasher.digest()
 
 

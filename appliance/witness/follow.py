@@ -17,10 +17,10 @@ import msgspec
 import structlog
 
 from appliance.errors import CinnabarError
+from appliance.files import write_durably
 from appliance.instants import rfc3339
 from appliance.log.checkpoint import open_checkpoint
 from appliance.log.errors import MalformedNote, SignatureInvalid
-from appliance.log.integrator import write_durably
 from appliance.monitor.errors import HistoryForked, NotPublished, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles, tls_context

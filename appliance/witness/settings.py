@@ -11,9 +11,10 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from appliance.log.checkpoint import MAXIMUM_SIZE, LogKey
+from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote
 from appliance.log.note import COSIGNATURE_V1, ED25519, VerifierKey
+from appliance.log.tree import MAXIMUM_SIZE
 from appliance.witness.errors import SettingsFaults
 from appliance.witness.judging import KnownLog
 

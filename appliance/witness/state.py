@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from appliance.log.integrator import sync_directory, sync_file
+from appliance.files import sync_directory, sync_file
 from appliance.witness.errors import StateUnusable
 from appliance.witness.judging import Head
 

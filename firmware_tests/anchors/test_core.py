@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from appliance.anchors import (
     AnchorRefused,
     Judgement,
+    Known,
     LedgerProfile,
     Reason,
     Receipt,
@@ -145,7 +146,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A type of ledger whose judge takes every proof, and keeps what it was asked."""
     asked: list[Any] = []
 
-    def takes(proof: bytes, commitment: bytes, rules: _Rules) -> Judgement:
+    def takes(proof: bytes, commitment: bytes, rules: _Rules, known: Known) -> Judgement:
+        assert known.now_us
         asked.append((proof, commitment, rules))
         return Judgement(Strength.PROVEN, Rule.PROOF_OF_WORK, NOON_US, "block 9", tolerance_us=5, notes=("a",))
 

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.files import write_durably
 from appliance.log import Integrator, LogReader, TileReader, VerifierKey, sign_checkpoint, sign_root
 from appliance.log.check import check_log
 from appliance.log.checkpoint import Checkpoint, LogKey
 from appliance.log.exports import write_export
-from appliance.log.integrator import write_durably
 from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE
 
 ORIGIN = "log.example/bench"

@@ -34,11 +34,12 @@ import msgspec
 import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.files import write_durably
 from appliance.log import tree
 from appliance.log.box_leaf import TenantStatement, make_box_leaf, verify_opening
 from appliance.log.box_proofs import BoxProofs
 from appliance.log.checkpoint import Checkpoint, LogKey, sign_checkpoint
-from appliance.log.integrator import Integrator, write_durably
+from appliance.log.integrator import Integrator
 from appliance.log.note import VerifierKey
 from appliance.log.openings import Openings, Pending
 from appliance.log.proofs import TlogProof, verify_tlog_proof

@@ -167,6 +167,11 @@ class Home:
         done, cpu, _, _ = self._spent[what]
         return cpu / done * 1e6
 
+    def seconds(self, what: str) -> float:
+        """The clock's time an append."""
+        done, _, _, seconds = self._spent[what]
+        return seconds / done
+
     def show(self, what: str, **more: object) -> None:
         done, _, theirs, seconds = self._spent[what]
         shown = {
@@ -186,7 +191,8 @@ class Home:
 
 
 def compare(homes: list[Recorder], families: list[int], appends: int, cpu_seconds: Callable[[int], float]) -> None:
-    """One JSON line a measurement, then ratios of the recorder's CPU, which a busy machine changes least.
+    """One JSON line a measurement, then ratios: of growth by the clock and by the recorder's CPU, which a busy machine
+    changes least.
 
     Each family is at a recorder of its own, and they take turns, so that what the machine does meanwhile meets all."""
     with contextlib.ExitStack() as stack:
@@ -214,7 +220,8 @@ def compare(homes: list[Recorder], families: list[int], appends: int, cpu_second
                 home.show(what, parts=parts)
         ratios = {"issue_by_plain": first.cost("issue") / first.cost("plain")}
         for what in MOVES:
-            ratios[f"{what}_grown"] = opened[-1].cost(what) / first.cost(what)
+            ratios[f"{what}_grown"] = opened[-1].seconds(what) / first.seconds(what)
+            ratios[f"{what}_grown_processor"] = opened[-1].cost(what) / first.cost(what)
         print(json.dumps({"bench": "recorder-letters", **{name: round(ratio, 2) for name, ratio in ratios.items()}}))
 
 

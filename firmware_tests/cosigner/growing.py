@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.files import write_durably
 from appliance.log import Checkpoint, Integrator, LogKey, VerifierKey, sign_checkpoint
-from appliance.log.integrator import write_durably
 from appliance.log.keys import write_log_keys
 from appliance.log.reader import CHECKPOINT_FILE
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.cosigner.protocol import AtSize, Cosigned, Refused, Trouble, read_answer, request_body
+from appliance.cosigner.protocol import AtSize, Cosigned, Refused, Trouble, read_answer
 from appliance.cosigner.word import doubted_logs
 from appliance.log import VerifierKey, parse_note
 from appliance.log.note import COSIGNATURE_V1
+from appliance.witness.request import encode_request
 from firmware_tests.cosigner.growing import ORIGIN, GrowingLog
 from firmware_tests.cosigner.places import Place, cosigning, trouble, until, word_of
 from firmware_tests.cosigner.witness import Witness
@@ -213,7 +214,7 @@ def test_whatever_comes_is_an_answer(status: int, kind: str, body: bytes, old: i
 @given(old=st.integers(0, 3), hashes=st.lists(st.binary(min_size=32, max_size=32), max_size=5))
 def test_the_request_is_as_the_specification_has_it(old: int, hashes: list[bytes]) -> None:
     note = b"log.example\n1\nroot\n\n"
-    lines = request_body(old, hashes, note).split(b"\n")
+    lines = encode_request(old, hashes, note).split(b"\n")
     assert lines[0] == b"old %d" % old
     assert len(lines[1]) == (44 if hashes else 0)
     assert lines[1 + len(hashes)] == b""

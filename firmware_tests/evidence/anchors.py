@@ -74,14 +74,16 @@ def receipt(note: bytes, when: datetime = STAMPED, ledger: str = LEDGER, unit: H
 
 def anchor_of(
     chain: Sequence[EventFiles], letter: str | None = None, *, of: bytes | None = None, origin: str = ORIGIN,
-    tails: Sequence[str] | None = None, **stamping: Any,
+    tails: Sequence[str] | None = None, entries_before: Sequence[bytes] | None = None, **stamping: Any,
 ) -> tuple[str, int, bytes]:  # fmt: skip
-    """As Extras take it. `of`: another receipt than the head's own."""
+    """As Extras take it. `of`: another receipt than the head's own; `entries_before`: what the tenant's log has before
+    the letter, where that is another history than the one of the letter's proofs."""
     _, tenant = surroundings()
     events = [read_event(one.artifact.event) for one in chain]
     line = follow_line(events, letter or events[-1].letter)
     commitments = [commitment(one.opened.salt, one.opened.record) for one in chain]
-    hashes = [leaf_hash(one) for one in [*tenant.entries, *commitments]]
+    before = tenant.entries if entries_before is None else entries_before
+    hashes = [leaf_hash(one) for one in [*before, *commitments]]
     read, size = subtree_reader(hashes), len(hashes)
     statement = TenantStatement(origin=origin, previous="00" * 32, root=root(hashes).hex(), size=size)
     leaf = make_box_leaf({"bank": statement}, microseconds(T0 + timedelta(hours=1)))
@@ -91,8 +93,8 @@ def anchor_of(
     note = log.checkpoint(entries, [])
     records = {
         step.tail: AnchoredRecord(
-            index=len(tenant.entries) + place,
-            hashes=[one.hex() for one in inclusion_proof(len(tenant.entries) + place, size, read)],
+            index=len(before) + place,
+            hashes=[one.hex() for one in inclusion_proof(len(before) + place, size, read)],
         )
         for place, step in enumerate(line.steps)
     }

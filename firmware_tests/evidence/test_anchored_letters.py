@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,13 +15,16 @@ from appliance.anchors import AnchorRefused
 from appliance.asic import read_container
 from appliance.asic.anchor import read_anchor, with_anchors
 from appliance.asic.container import write_container
+from appliance.asic.renewal import renewal_of, renewed_container
 from appliance.evidence import FileReport, Indication, NamedBytes, SubIndication, verify
 from appliance.evidence.bundle import TimeRules
 from appliance.evidence.letters.facts import LetterFacts
 from appliance.evidence.page import report_page
 from firmware_tests.evidence.anchors import (  # fmt: skip
+    CA,
     LEDGER,
     STAMPED,
+    UNIT,
     anchor_of,
     anchored_world,
     box_log,
@@ -30,7 +34,9 @@ from firmware_tests.evidence.anchors import (  # fmt: skip
     trust,
 )
 from firmware_tests.evidence.letters import NOW, evidence, plain_letter, split_letter, surroundings
-from firmware_tests.evidence.material import certify, microseconds, time_stamper
+from firmware_tests.evidence.material import DAY, T0, certify, crl, microseconds, time_stamper
+from firmware_tests.evidence.renewing import NOW as LATE
+from firmware_tests.evidence.renewing import YEAR, later_world, until
 
 NAME = f"META-INF/anchor-{LEDGER}-6.json"
 
@@ -108,6 +114,49 @@ def test_a_ledger_that_contradicts_the_event_leaves_it_undecided() -> None:
     assert SubIndication.TIMESTAMP_ORDER_FAILURE in file.sub_indications
 
 
+def test_a_unit_that_a_later_list_revokes_shows_nothing_any_more() -> None:
+    """A receipt holds the lists of its own day; a verifier may have later ones."""
+    chain = plain_letter()
+    content = evidence(chain, anchors=[anchor_of(chain)])
+    for reason, indication in (
+        (x509.ReasonFlags.key_compromise, Indication.INDETERMINATE),
+        (x509.ReasonFlags.superseded, Indication.PASSED),
+    ):
+        later = crl(CA, [(UNIT, STAMPED + DAY, reason)], issued=STAMPED + 2 * DAY)
+        given = [NamedBytes("letter.asice", content), NamedBytes("later.crl", later)]
+        report = verify(given, trust(), now_us=microseconds(STAMPED + 3 * DAY))
+        assert report.files[0].indication is indication, report.files[0].parts
+        assert (report.files[0].existed_no_later_than is None) is (indication is not Indication.PASSED)
+
+
+@pytest.mark.parametrize(("algorithm", "below"), [("sha256", None), ("ecdsa", 300)])
+def test_an_anchor_relies_on_what_had_not_ended_when_it_was_there(algorithm: str, below: int | None) -> None:
+    """Whoever breaks an ended algorithm makes anchors of any time: one counts that a record over the file shows to have
+    been there before, and no other."""
+    chain = plain_letter()
+    bare = evidence(chain)
+    name, anchor = NAME, anchor_of(chain)[2]
+    later = later_world(anchored_world())
+    bundle = later.world.trust(algorithms=[until(T0 + 2 * YEAR, algorithm, below)], ledgers=[entry(profile())])
+
+    def renewed(content: bytes, when: Any) -> bytes:
+        made = later.renew([renewal_of(content, "sha512")], when)[0]
+        return renewed_container(content, "sha512", made)
+
+    def judged(content: bytes) -> FileReport:
+        given = [NamedBytes("letter.asice", content)]
+        return verify(given, bundle, now_us=microseconds(LATE)).files[0]
+
+    before = judged(renewed(with_anchors(bare, {name: anchor})[0], T0 + YEAR))
+    assert before.indication is Indication.PASSED, before.parts
+    assert before.existed_no_later_than is not None
+    assert "ledger" in before.existed_no_later_than.by
+    after = judged(with_anchors(renewed(bare, T0 + YEAR), {name: anchor})[0])
+    assert after.indication is Indication.INDETERMINATE
+    assert SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE in after.sub_indications
+    assert judged(renewed(bare, T0 + YEAR)).indication is Indication.PASSED
+
+
 def _foreign(chain: Any) -> tuple[str, int, bytes]:
     other = certify("Other CA", ca=True)
     return anchor_of(chain, unit=time_stamper("Other unit", other), ca=other)
@@ -116,6 +165,12 @@ def _foreign(chain: Any) -> tuple[str, int, bytes]:
 def _of_another_head(chain: Any) -> tuple[str, int, bytes]:
     note = box_log().checkpoint([*box_log().entries, b"another leaf"], [])
     return anchor_of(chain, of=receipt(note))
+
+
+def _of_another_history(chain: Any, *more: bytes) -> tuple[str, int, bytes]:
+    """The box's log commits to another log of the tenant than the one in which the letter's proofs are."""
+    _, tenant = surroundings()
+    return anchor_of(chain, entries_before=[b"another", *tenant.entries[1:], *more])
 
 
 def _of_another_letter(chain: Any) -> tuple[str, int, bytes]:
@@ -131,6 +186,15 @@ def _of_another_letter(chain: Any) -> tuple[str, int, bytes]:
         (
             lambda chain: anchor_of(chain, tails=["0001", "0002", "0003"]),
             Indication.FAILED, SubIndication.HASH_FAILURE, "does not lead",
+        ),
+        (
+            lambda chain: _of_another_history(chain, b"one more"),
+            Indication.INDETERMINATE, SubIndication.SIG_CONSTRAINTS_FAILURE, "in another place",
+        ),
+        (_of_another_history, Indication.INDETERMINATE, SubIndication.SIG_CONSTRAINTS_FAILURE, "of the same size"),
+        (
+            lambda chain: anchor_of(chain, origin="log.rehearsal.example/other"),
+            Indication.INDETERMINATE, SubIndication.SIG_CONSTRAINTS_FAILURE, "in another place",
         ),
         (lambda chain: (LEDGER, 7, anchor_of(chain)[2]), Indication.FAILED, SubIndication.FORMAT_FAILURE, "name"),
         (lambda chain: ("other", 6, anchor_of(chain)[2]), Indication.FAILED, SubIndication.FORMAT_FAILURE, "name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.evidence import CosigningEntry, LogEntry, TrustRefused, WitnessEntry, read_bundle
+from appliance.evidence.bundle import LedgerEntry
 from appliance.evidence.cosigning import judge_cosignatures
 from appliance.log import Checkpoint, VerifierKey, parse_note
 from appliance.log.note import COSIGNATURE_V1
@@ -27,7 +29,7 @@ from firmware_tests.evidence.logs import (
     record_of,
     refused,
 )
-from firmware_tests.evidence.material import T0, World, microseconds, token
+from firmware_tests.evidence.material import DAY, POLICY, T0, World, microseconds, token
 from firmware_tests.evidence.test_trust import resigned
 
 HOUR = timedelta(hours=1)
@@ -68,6 +70,43 @@ def test_a_key_counts_once_whatever_it_is_called(logged: World, log: Log) -> Non
     twin = WitnessEntry(key=str(VerifierKey("twin.example", first.public, COSIGNATURE_V1)))
     with pytest.raises(TrustRefused, match="stands twice"):
         logged.trust(witnesses=[*logged.witnesses, twin])
+
+
+def test_the_box_is_no_witness_of_itself(logged: World, log: Log) -> None:
+    twin = WitnessEntry(key=str(VerifierKey("witness.example", log.verifier.public, COSIGNATURE_V1)))
+    with pytest.raises(TrustRefused, match="the key of a log"):
+        logged.trust(witnesses=[*logged.witnesses, twin])
+
+
+@pytest.mark.parametrize("own", ["tsa_ca", "foreign_ca"])
+def test_the_box_s_own_stamps_are_no_ledger(logged: World, own: str) -> None:
+    """Else its own word would count as that of an outside ledger."""
+    listed = base64.b64encode(getattr(logged, own).der).decode()
+    rules = {"authorities": [{"certificate": listed, "policies": [POLICY]}]}
+    entry = LedgerEntry(name="outside", rules=rules, tolerance_s=0, type="rfc3161")
+    if own == "foreign_ca":
+        assert set(logged.trust(ledgers=[entry]).ledgers) == {"outside"}
+    else:
+        with pytest.raises(TrustRefused, match="authority of the box's own"):
+            logged.trust(ledgers=[entry])
+    strange = LedgerEntry(
+        name="outside", rules={"authorities": [{"certificate": "??"}, 7]}, tolerance_s=0, type="rfc3161"
+    )
+    assert set(logged.trust(ledgers=[strange]).ledgers) == {"outside"}
+
+
+def test_cosignatures_of_a_time_to_come_count_and_show_none(logged: World, log: Log) -> None:
+    encoded = token(logged.tsa, b'{"amount":"1.00"}')
+    record = record_of(encoded)
+    for seen, shown in (([T0 + 90 * DAY], False), ([T0 + 90 * DAY, T0 + HOUR], False), ([T0 + HOUR] * 2, True)):
+        opened = opening(record, log.proof(entry_of(record), seen), encoded)
+        report = logged.verify(
+            ("bond.json", b'{"amount":"1.00"}'),
+            ("record.json", opened),
+            trust=logged.trust(cosigning=[rule(len(seen))]),
+        )
+        assert report.indication is PASSED
+        assert (report.files[0].existed_no_later_than is not None) is shown
 
 
 def test_a_bundle_without_policies_is_what_it_was(logged: World) -> None:

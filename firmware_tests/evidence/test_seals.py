@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -100,6 +102,32 @@ def test_signature_by_another_key(world: World) -> None:
 def test_certificate_of_an_authority_that_is_not_in_the_bundle(world: World) -> None:
     other = certify("Bank of Examples", certify("Another CA", ca=True))
     refused(judge(world, seal(other, DOCUMENT)), Sub.NO_CERTIFICATE_CHAIN_FOUND)
+
+
+def test_certificates_that_name_each_other_as_their_issuer(world: World) -> None:
+    """Nine of them took a minute, each further one ten times as long: they are tried in every order."""
+    first = certify("Knot", ca=True, path_length=None)
+    knot = [certify("Knot", first, ca=True, key=first.key, path_length=None) for _ in range(24)]
+    begun = time.process_time()
+    strange = certify("Bank of Examples", first)
+    beside = [one.der for one in (first, *knot)]
+    encoded = seal(strange, DOCUMENT, certificates=[strange.der, *beside])
+    refused(judge(world, encoded), Sub.NO_CERTIFICATE_CHAIN_FOUND)
+    encoded = seal(world.sealer, DOCUMENT, certificates=[world.sealer.der, *beside])
+    assert judge(world, encoded).indication is PASSED
+    assert time.process_time() - begun < 5
+
+
+def test_a_path_through_authorities_that_lie_beside_it(world: World) -> None:
+    top = certify("Seal CA", ca=True, path_length=3)
+    upper = certify("Upper CA", top, ca=True, path_length=2)
+    lower = certify("Lower CA", upper, ca=True)
+    sealer = certify("Bank of Examples", lower)
+    named = replace(world, seal_ca=top, crls={f"{n}.crl": crl(one) for n, one in enumerate((top, upper, lower))})
+    encoded = seal(sealer, DOCUMENT, certificates=[lower.der, sealer.der, upper.der])
+    assert judge(named, encoded).indication is PASSED
+    for given in ([lower.der, sealer.der], [sealer.der, upper.der], [sealer.der]):
+        refused(judge(named, seal(sealer, DOCUMENT, certificates=given)), Sub.NO_CERTIFICATE_CHAIN_FOUND)
 
 
 @pytest.mark.parametrize("name", ["signing_certificate_v2", "message_digest", "content_type"])

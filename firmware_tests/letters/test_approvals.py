@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from appliance.api.letters.approvals import ApproverFiles
 from appliance.api.letters.kept import DraftSource, Kept, Standing, approvals_with, which_are_stale
 from appliance.box.home import Home
-from appliance.box.process import write_file
 from appliance.ceremonies import encode
 from appliance.ceremonies.actions import ApprovalTier
 from appliance.ceremonies.constitution import ApprovalRules
+from appliance.files import write_file
 from appliance.letters.approvals import check_complete, check_given, next_to_sign, what_is_missing, what_is_needed
 from appliance.letters.approvers import FILE, Approver, Approvers, PolicyInForce
 from appliance.letters.draft_words import read_approval_text, read_draft_text

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.files import write_durably
 from appliance.log import Integrator, LogKey, VerifierKey, sign_checkpoint, sign_root
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.exports import write_export
-from appliance.log.integrator import write_durably
 from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE
 
 ORIGIN = "log.example/rehearsal/made"

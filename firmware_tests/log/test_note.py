@@ -6,6 +6,7 @@ import base64
 import contextlib
 
 import cbor2
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -32,11 +33,12 @@ from appliance.log import (
     sign_note,
     sign_root,
     subtree_reader,
+    tree,
     verified_by,
     verify_receipt,
     verify_tlog_proof,
 )
-from appliance.log.box_leaf import parse_opening, verify_opening
+from appliance.log.box_leaf import Leaf, Opening, TenantStatement, commitment, parse_opening, verify_opening
 from appliance.log.note import COSIGNATURE_V1, cosigned_message
 
 ORIGIN = "log.example/rehearsal/alfa"
@@ -221,3 +223,79 @@ def test_any_text_as_verifier_key_or_opening(text: str) -> None:
         VerifierKey.parse(text)
     with contextlib.suppress(MalformedProof, ProofInvalid):
         verify_opening(parse_opening(text.encode(errors="replace")))
+
+
+PROTECTED = cbor2.dumps({1: -8, 4: b"log+00000000", 395: 1})
+
+
+def receipt_of(proof: bytes, protected: bytes = PROTECTED, beside: object = None) -> bytes:
+    unprotected = {396: {-1: [proof]}} if beside is None else beside
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, unprotected, None, bytes(64)]))
+
+
+@pytest.mark.parametrize("where", ["size", "index"])
+def test_a_receipt_of_a_tree_that_nobody_can_have(where: str) -> None:
+    """A size of 60,000 bytes had the walk to the root make as many ranges as it has bits, each of two such numbers."""
+    large = (1 << 480_000) - 1
+    proof = cbor2.dumps([large, 0, []] if where == "size" else [7, large, []])
+    with pytest.raises(MalformedProof):
+        parse_receipt(receipt_of(proof))
+    with pytest.raises(ProofInvalid):
+        tree.inclusion_ranges(0, 1 << 63)
+    with pytest.raises(ProofInvalid):
+        tree.consistency_ranges(1, 1 << 63)
+    assert len(tree.inclusion_ranges(0, (1 << 63) - 1)) == 63
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        cbor2.CBORTag(35, "(?i)" + "[\u0001-\uffff]" * 9),  # a regular expression, which a general reader compiles
+        cbor2.CBORTag(36, "From: somebody"),
+        cbor2.CBORTag(4, [1 << 60, 1]),
+        cbor2.CBORTag(2, bytes([1]) * 9),
+        cbor2.CBORTag(28, []),
+        1.5,
+        True,
+    ],
+    ids=["expression", "mail", "decimal", "big", "shared", "float", "bool"],
+)
+def test_a_receipt_has_no_items_but_those_of_its_form(item: object) -> None:
+    for whole in (receipt_of(cbor2.dumps([7, item, []])), receipt_of(b"", beside={396: item}), cbor2.dumps(item)):
+        with pytest.raises(MalformedProof):
+            parse_receipt(whole)
+    with pytest.raises(MalformedProof):
+        verify_receipt(parse_receipt(receipt_of(cbor2.dumps([7, 1, []]), protected=cbor2.dumps(item))), b"", [])
+
+
+def test_a_statement_of_a_box_leaf_has_one_spelling() -> None:
+    """What is committed to are bytes: with a member in them twice, one reader finds one head, and another the other."""
+    statement = TenantStatement(origin=ORIGIN, previous="00" * 32, root=ROOT.hex(), size=9)
+    good = msgspec.json.encode(statement, order="sorted")
+    assert _opened(good) == statement
+    for other in (
+        good.replace(b'"size":9', b'"size":9,"size":9'),
+        good.replace(b":", b": "),
+        good.replace(b"log", b"l\\u006fg"),
+    ):
+        with pytest.raises(MalformedProof, match="not canonical"):
+            _opened(other)
+
+
+def _opened(statement: bytes) -> object:
+    salt = bytes(32)
+    leaves = [leaf_hash(commitment(salt, statement)), *(leaf_hash(bytes([one])) for one in range(15))]
+    path = [one.hex() for one in inclusion_proof(0, 16, subtree_reader(leaves))]
+    leaf = Leaf(root=root(leaves).hex(), time=0)
+    return verify_opening(
+        Opening(leaf=leaf, path=path, position=0, salt=salt.hex(), statement=msgspec.Raw(statement), width=16)
+    )
+
+
+def test_a_box_leaf_has_a_time_that_can_be_told() -> None:
+    for time in (-1, 253_402_300_800_000_000, 10**30):
+        with pytest.raises(MalformedProof):
+            parse_opening(
+                b'{"leaf":{"format":"cinnabar-box-leaf/1","root":"","time":%d},"path":[],"position":0,"salt":"",'
+                b'"statement":{},"width":16}' % time
+            )

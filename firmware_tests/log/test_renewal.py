@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from appliance.box.settings import EndedLogSettings, LogKeySettings, LogSettings
 from appliance.errors import NotFound
+from appliance.files import write_durably
 from appliance.log import Integrator, LogKey, LogReader, VerifierKey, log_directory, sign_checkpoint
 from appliance.log.check_successor import check_successor
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.eras import SUCCESSOR_FILE, EraSource, era_of, eras_of, read_successor
 from appliance.log.errors import LogDamaged
 from appliance.log.exports import write_export
-from appliance.log.integrator import write_durably
 from appliance.log.keys import write_log_keys
 from appliance.log.lines import Line
 from appliance.log.predecessor import PREDECESSOR, PredecessorTiles, write_predecessor

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from appliance.files import write_durably
 from appliance.log import Integrator, LogKey, LogReader, TileReader, VerifierKey, tree
 from appliance.log.box_leaf import TenantStatement, make_box_leaf, verify_opening
 from appliance.log.checkpoint import Checkpoint, sign_checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, SignatureInvalid
-from appliance.log.integrator import write_durably
 from appliance.log.note import parse_note
 from appliance.log.proofs import TlogProof, verify_tlog_proof
 from appliance.log.range_proof import make_range_proof, verify_range

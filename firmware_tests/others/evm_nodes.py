@@ -1,4 +1,5 @@
-"""Nodes of EVM chains: anvil, and a chain with Clique seals whose signers are processes (npm/clique-node.mjs)."""
+"""Nodes of EVM chains: anvil, and chains with Clique seals whose signers are processes: of @ethereumjs/client
+(npm/client-node.mjs), and of a program of ours that seals by command too (npm/clique-node.mjs)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import httpx
 from Crypto.Hash import keccak
 
 _NPM = Path(__file__).parent / "npm"
-_START_SECONDS = 30.0
+_MINED_SECONDS = 30.0
 ETHER = 10**18
 
 
@@ -40,7 +41,8 @@ class Node:
 
     def mined(self, transaction: str) -> dict[str, Any]:
         """The receipt of a transaction, once the node tells it."""
-        for _ in range(500):
+        late = time.monotonic() + _MINED_SECONDS
+        while time.monotonic() < late:
             receipt = self("eth_getTransactionReceipt", transaction)
             if receipt is not None:
                 assert isinstance(receipt, dict)
@@ -53,12 +55,23 @@ class Node:
         self._http.close()
         self._process.kill()
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for end in (self._process.stdin, self._process.stdout):
+            if end is not None:
+                end.close()
 
 
 def _started(command: Sequence[str], cwd: Path | None = None) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+
+
+def _first_line(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What a node of npm/ says once it serves."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith('{"port"'), line + process.stdout.read()
+    said: dict[str, Any] = json.loads(line)
+    return said
 
 
 class Anvil(Node):
@@ -99,10 +112,7 @@ class CliqueNode(Node):
         path = directory / f"node-{time.monotonic_ns()}.json"
         path.write_text(json.dumps(settings))
         process = _started(["node", "clique-node.mjs", str(path)], _NPM)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith('{"port"'), line + process.stdout.read()
-        said = json.loads(line)
+        said = _first_line(process)
         self.genesis: str = said["genesis"]
         super().__init__(process, said["port"])
 
@@ -178,4 +188,74 @@ class CliqueChain:
 
     def stop(self) -> None:
         for node in self._made:
+            node.stop()
+
+
+class ClientNode(Node):
+    """A signer on @ethereumjs/client, which has nobody as its peer yet. Its process has been started."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        said = _first_line(process)
+        self.genesis: str = said["genesis"]
+        self.as_peer = {"id": said["id"], "peerPort": said["peerPort"]}
+        super().__init__(process, said["port"])
+
+    def meet(self, others: Sequence[ClientNode]) -> None:
+        """Have these as peers, and nobody else."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([other.as_peer for other in others]) + "\n")
+        self._process.stdin.flush()
+
+    @property
+    def height(self) -> int:
+        return int(self("eth_blockNumber"), 16)
+
+
+class ClientChain:
+    """A chain of some signers on @ethereumjs/client, each a process of its own, all peers of each other. A block a
+    second while all of them run; a signer that is away has its turns taken a second or two later."""
+
+    def __init__(self, directory: Path, funded: Sequence[str], *, signers: int = 3, chain_id: int = 61_338) -> None:
+        """`funded`: accounts with 1,000 ether each."""
+        if not (_NPM / "node_modules" / "@ethereumjs" / "client").exists():
+            raise FileNotFoundError("run: make var/setup/npm")
+        keys = [signer_key(number) for number in range(signers)]
+        self.signers = sorted(account_of(key) for key in keys)
+        self.chain_id = chain_id
+        settings: dict[str, Any] = {
+            "chainId": chain_id,
+            "signers": self.signers,
+            "alloc": {account: str(1000 * ETHER) for account in funded},
+            "period": 1,
+            "timestamp": int(time.time()) - 10,
+        }
+        processes = []
+        for number, key in enumerate(keys):
+            path = directory / f"client-{number}.json"
+            path.write_text(json.dumps({**settings, "key": "0x" + key.hex()}))
+            processes.append(_started(["node", "client-node.mjs", str(path)], _NPM))
+        self.nodes = [ClientNode(process) for process in processes]
+        self.join(*self.nodes)
+        self.seal()  # before the first block its nodes take no transactions
+
+    @property
+    def genesis(self) -> bytes:
+        return bytes.fromhex(self.nodes[0].genesis[2:])
+
+    def join(self, *nodes: ClientNode) -> None:
+        """These have each other as peers, and nobody else."""
+        for node in nodes:
+            node.meet([other for other in nodes if other is not node])
+
+    def seal(self, count: int = 1, nodes: Sequence[ClientNode] | None = None) -> None:
+        """Wait until the chain of these nodes has that many blocks more, which its signers seal by themselves."""
+        among = self.nodes if nodes is None else nodes
+        aim = max(node.height for node in among) + count
+        late = time.monotonic() + _MINED_SECONDS * count
+        while min(node.height for node in among) < aim:
+            assert time.monotonic() < late, [node.height for node in among]
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        for node in self.nodes:
             node.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from appliance.anchors.bitcoin.errors import MalformedBitcoin
@@ -14,48 +14,20 @@ _CHECKSUM: Final = 6
 
 
 def address_of(prefix: str, program: bytes) -> str:
-    """The address of a version 0 witness program of 20 bytes. `prefix`: the chain's, such as bc, ltc or rltc."""
+    """The address of a version 0 witness program of 20 bytes. `prefix`: the chain's, such as bc, ltc or rltc. Raises
+    MalformedBitcoin."""
     if len(program) != _PROGRAM_BYTES:
         raise MalformedBitcoin("a witness program of a public key has 20 bytes")
-    values = [0, *_regrouped(program, 8, 5)]
+    values = [0, *_in_fives(program)]
     check = _polymod([*_expanded(prefix), *values, *[0] * _CHECKSUM]) ^ 1
     values += [check >> 5 * (_CHECKSUM - 1 - place) & 31 for place in range(_CHECKSUM)]
     return f"{prefix}1{''.join(_ALPHABET[value] for value in values)}"
 
 
-def program_of(prefix: str, address: str) -> bytes:
-    """The witness program of such an address. Raises MalformedBitcoin, also for another chain's."""
-    if address != address.lower():
-        if address != address.upper():
-            raise MalformedBitcoin("an address is in one case")
-        address = address.lower()
-    start, _, data = address.rpartition("1")
-    if start != prefix:
-        raise MalformedBitcoin(f"the address is not of the chain of {prefix}")
-    try:
-        values = [_ALPHABET.index(character) for character in data]
-    except ValueError:
-        raise MalformedBitcoin("an address has a character that bech32 does not know") from None
-    if len(values) < _CHECKSUM + 1 or _polymod([*_expanded(prefix), *values]) != 1:
-        raise MalformedBitcoin("the address's checksum fails")
-    program = bytes(_regrouped(values[1:-_CHECKSUM], 5, 8))
-    # Written again, it is the same: so padding and length are as they must be.
-    if values[0] != 0 or len(program) != _PROGRAM_BYTES or address_of(prefix, program) != address:
-        raise MalformedBitcoin("the address is not one of a public key's hash")
-    return program
-
-
-def _regrouped(values: Iterable[int], size: int, into: int) -> list[int]:
-    """Bits of groups of `size`, in groups of `into`; towards fives, the last is filled with zeroes."""
-    held, bits, found = 0, 0, []
-    for value in values:
-        held, bits = (held << size | value) & 0xFFF, bits + size
-        while bits >= into:
-            bits -= into
-            found.append(held >> bits & (1 << into) - 1)
-    if into < size and bits:
-        found.append(held << into - bits & (1 << into) - 1)
-    return found
+def _in_fives(program: bytes) -> list[int]:
+    """Its bits in groups of five, the first bits first; a program's 160 bits leave none over."""
+    bits = int.from_bytes(program, "big")
+    return [bits >> shift & 31 for shift in range(8 * _PROGRAM_BYTES - 5, -1, -5)]
 
 
 def _expanded(prefix: str) -> list[int]:

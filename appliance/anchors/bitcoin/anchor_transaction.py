@@ -33,8 +33,8 @@ class Coin:
 
 
 def anchor_size(coins: int) -> int:
-    """The virtual size, in bytes, of an anchor that spends so many coins; up to a byte or two less where signatures are
-    short."""
+    """The virtual size of an anchor that spends so many coins, in bytes of which a witness's count a quarter (BIP 141);
+    up to a byte or two less where signatures are short."""
     return (_OUTSIDE_WEIGHT + coins * _INPUT_WEIGHT + 3) // 4
 
 

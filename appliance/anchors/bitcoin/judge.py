@@ -29,10 +29,13 @@ from appliance.anchors.bitcoin.proof import PROOF_BYTES, BitcoinProof, place_of
 from appliance.anchors.bitcoin.scripts import commitments_of
 from appliance.anchors.bitcoin.transaction import NODE_BYTES, Transaction
 from appliance.anchors.canonical import Hex32
-from appliance.anchors.judgement import AnchorRefused, Judgement, Reason, Rule, Strength
+from appliance.anchors.judgement import NOTHING_KNOWN, AnchorRefused, Judgement, Known, Reason, Rule, Strength
 
 MOST_DEPTH: Final = 144
 """Headers whose work is computed for one receipt: 144 of scrypt take less than 0.1 s."""
+
+_RELIES_ON: Final = (("sha256", None),)
+"""Its tree and the names of its blocks; of scrypt, which has no name in a trust bundle, the work is made."""
 
 
 class BitcoinReason(enum.StrEnum):
@@ -74,7 +77,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which hash of a header is held against its target: sha256d of Bitcoin, scrypt of Litecoin."""
 
 
-def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
+def judge(proof: bytes, commitment: bytes, rules: Rules, _known: Known = NOTHING_KNOWN) -> Judgement:
     """What a proof shows of a commitment (32 bytes). Raises AnchorRefused. Takes less than 0.2 s and 16 MiB."""
     try:
         read = canonical.decode(proof, BitcoinProof, PROOF_BYTES)
@@ -89,7 +92,9 @@ def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
         if after.parent != before.hash:
             raise AnchorRefused(BitcoinReason.BROKEN_CHAIN, "a header on top does not name the one before it")
     strength, by, notes = _weigh(chain, rules)
-    return Judgement(strength, by, chain[0].time * 1_000_000, place_of(chain[0], first), notes=notes)
+    return Judgement(
+        strength, by, chain[0].time * 1_000_000, place_of(chain[0], first), notes=notes, relies_on=_RELIES_ON
+    )
 
 
 def _check_commitment(anchor: Transaction, commitment: bytes) -> None:

@@ -93,11 +93,6 @@ class Transaction:
         return sha256d(self.stripped())
 
     @property
-    def virtual_size(self) -> int:
-        """Bytes that fees are counted by (BIP 141): a witness's count a quarter."""
-        return (3 * len(self.stripped()) + len(self.encode()) + 3) // 4
-
-    @property
     def is_coinbase(self) -> bool:
         return len(self.inputs) == 1 and self.inputs[0].spends == OutPoint(bytes(32), _COINBASE_INDEX)
 

@@ -15,14 +15,16 @@ from appliance.anchors.evm.receipts import TransactionReceipt, read_receipt
 from appliance.anchors.evm.rules import NodeAttests, Rules, TrustedHeaders, Validators
 from appliance.anchors.evm.transactions import SignedTransaction, read_transaction
 from appliance.anchors.evm.trie import NotInTrie, index_key
-from appliance.anchors.judgement import AnchorRefused, Judgement, Reason, Rule, Strength
+from appliance.anchors.judgement import NOTHING_KNOWN, AnchorRefused, Judgement, Known, Reason, Rule, Strength
 
 __all__ = ["Rules", "judge"]
 
 _US = 1_000_000
+_SEALS_RELY_ON = (("ecdsa", 256),)
+"""secp256k1. Keccak-256, by which blocks name each other, has no name in a trust bundle."""
 
 
-def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
+def judge(proof: bytes, commitment: bytes, rules: Rules, _known: Known = NOTHING_KNOWN) -> Judgement:
     """What the proof shows of a commitment (32 bytes) under a chain's rules. Raises AnchorRefused."""
     read = read_proof(proof)
     try:
@@ -111,6 +113,7 @@ def _by_consensus(headers: Sequence[Header], hashes: Sequence[bytes], rules: Rul
         time_us=headers[0].timestamp * _US,
         place=f"block {headers[0].number} (0x{hashes[0].hex()})",
         notes=(note,),
+        relies_on=_SEALS_RELY_ON if by is Rule.VALIDATOR_SEALS else (),
     )
 
 

@@ -19,9 +19,6 @@ Encodable: TypeAlias = "bytes | Sequence[Encodable]"
 MAXIMUM_ITEMS = 4096
 MAXIMUM_DEPTH = 8
 
-EMPTY_STRING = b"\x80"
-EMPTY_LIST = b"\xc0"
-
 
 def encode(item: Encodable) -> bytes:
     """The one encoding of an item."""
@@ -30,12 +27,6 @@ def encode(item: Encodable) -> bytes:
             return item
         return _head(0x80, len(item)) + item
     content = b"".join(map(encode, item))
-    return _head(0xC0, len(content)) + content
-
-
-def list_of(encoded: Sequence[bytes]) -> bytes:
-    """A list of items that are encoded already."""
-    content = b"".join(encoded)
     return _head(0xC0, len(content)) + content
 
 

@@ -49,6 +49,12 @@ class Member:
     until: datetime
     """When the first certificate of its path ends."""
 
+    @property
+    def bits(self) -> int | None:
+        """Of its key."""
+        key = self.certificate.public_key()
+        return key.key_size if isinstance(key, ec.EllipticCurvePublicKey) else None
+
     def signed(self, message: bytes, signature: bytes) -> bool:
         """Whether this member signed the message: ECDSA over SHA-256 with s in the lower half, as Fabric takes it."""
         key = self.certificate.public_key()
@@ -79,14 +85,14 @@ class Members:
         try:
             identity = SerializedIdentity.decode(serialized)
             certificate = x509.load_pem_x509_certificate(identity.id_bytes)
-        except (MalformedMessage, ValueError):
+        except (MalformedMessage, ValueError, x509.InvalidVersion):  # the last is no ValueError
             raise NotAMember("the identity cannot be read") from None
         return self.holder(identity.mspid, certificate, moment, part)
 
     def check_consenters(self, consenters: Sequence[Consenter]) -> None:
         """Raises ValueError for a certificate that cannot be read, and for a number that stands twice."""
         for one in consenters:
-            x509.load_der_x509_certificate(one.certificate)
+            _certificate(one.certificate)
         if len({one.id for one in consenters}) != len(consenters):
             raise ValueError("a consenter's number stands twice")
 
@@ -98,13 +104,21 @@ class Members:
         return known.member(certificate, moment, part)
 
 
+def _certificate(encoded: bytes) -> x509.Certificate:
+    """Raises ValueError."""
+    try:
+        return x509.load_der_x509_certificate(encoded)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
+
+
 class _Authorities:
     def __init__(self, msp: Msp) -> None:
         self._name = msp.name
         self._node_ous = msp.node_ous
         self._revoked = frozenset(msp.revoked)
-        self._roots = [x509.load_der_x509_certificate(one) for one in msp.roots]
-        self._intermediates = [x509.load_der_x509_certificate(one) for one in msp.intermediates]
+        self._roots = [_certificate(one) for one in msp.roots]
+        self._intermediates = [_certificate(one) for one in msp.intermediates]
 
     def member(self, certificate: x509.Certificate, moment: datetime, part: Part | None) -> Member:
         path = self._path(certificate, LONGEST_PATH - 1)

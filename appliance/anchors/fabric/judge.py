@@ -23,7 +23,7 @@ from appliance.anchors.fabric.transactions import (
     transaction_id,
 )
 from appliance.anchors.fabric.wire import MalformedMessage
-from appliance.anchors.judgement import AnchorRefused, Judgement, Reason, Rule, Strength
+from appliance.anchors.judgement import NOTHING_KNOWN, AnchorRefused, Judgement, Known, Reason, Rule, Strength
 from appliance.anchors.receipt import RECEIPT_BYTES
 
 __all__ = ["BLOCK_BYTES", "FabricProof", "Rules", "judge", "write_proof"]
@@ -46,7 +46,7 @@ def write_proof(block: bytes, place: int) -> bytes:
     return canonical.encode(FabricProof(block=block, place=place))
 
 
-def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
+def judge(proof: bytes, commitment: bytes, rules: Rules, _known: Known = NOTHING_KNOWN) -> Judgement:
     """What a block shows of a commitment. Raises AnchorRefused."""
     try:
         members = Members(rules.msps)
@@ -82,6 +82,7 @@ def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
         place=f"block {header.number} (0x{header_hash(header).hex()}), transaction {transaction.channel.tx_id}",
         tolerance_us=_tolerance_us(rules, time_us, [*signers, *sealed]),
         notes=_notes(rules, signers, sealed),
+        relies_on=(("sha256", None), *(("ecdsa", one.bits) for one in (*signers, *sealed))),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from appliance.anchors.judgement import AnchorRefused, Judgement, Reason, Rule, Strength
+from appliance.anchors.judgement import NOTHING_KNOWN, AnchorRefused, Judgement, Known, Reason, Rule, Strength
 from appliance.anchors.rfc3161.proof import StampProof, decoded, read_proof
 from appliance.der import DerError
 from appliance.evidence.certificates import Certificate, read_certificate
@@ -69,13 +69,14 @@ _BY_SUB_INDICATION = {
 }
 
 
-def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
-    """What a time-stamp shows of a commitment. Raises AnchorRefused."""
+def judge(proof: bytes, commitment: bytes, rules: Rules, known: Known = NOTHING_KNOWN) -> Judgement:
+    """What a time-stamp shows of a commitment. `known`: with revocation lists of later days, which tell
+    what was revoked since. Raises AnchorRefused."""
     read = read_proof(proof)
     stamp = _stamp(read)
     if stamp.info.digest_name != "sha256" or stamp.info.imprint != commitment:
         raise AnchorRefused(Reason.OTHER_COMMITMENT, "the time-stamp is over something else than the checkpoint's text")
-    judged = judge_stamp_by(_terms(read, stamp, rules), stamp)
+    judged = judge_stamp_by(_terms(read, stamp, rules, known), stamp)
     if judged.indication.exit_code != 0:
         raise _refused(judged.journal)
     serial = f"{stamp.info.serial:x}"
@@ -86,6 +87,7 @@ def judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
         tolerance_us=stamp.info.accuracy_us or 0,
         place=f"time-stamp {serial} of “{judged.name}”",
         notes=() if stamp.info.accuracy_us is not None else ("The time-stamp states no accuracy.",),
+        relies_on=(("sha256", None), *judged.journal.relied_on),
     )
 
 
@@ -98,13 +100,13 @@ def _stamp(proof: StampProof) -> Stamp:
         raise AnchorRefused(Reason.MALFORMED, f"the time-stamp: {error}") from None
 
 
-def _terms(proof: StampProof, stamp: Stamp, rules: Rules) -> StampTerms:
+def _terms(proof: StampProof, stamp: Stamp, rules: Rules, known: Known) -> StampTerms:
     lists = [_list(one) for one in proof.revocation_lists]
     # The profile and the receipt stand by themselves: a list that is in the receipt had come out when it was made.
-    now_us = max([stamp.info.latest_us, *(one.this_update_us for one in lists)])
+    now_us = max([known.now_us, stamp.info.latest_us, *(one.this_update_us for one in lists)])
     return StampTerms(
         trusted=[_authority(one) for one in rules.authorities],
-        lists=lists,
+        lists=[*lists, *known.revocations],
         others=[_certificate(one) for one in proof.certificates],
         now_us=now_us,
     )

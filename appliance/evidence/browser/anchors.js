@@ -21,7 +21,7 @@ function readAnchor(bytes) {
 }
 
 // Each anchor in the file, as parts of the report.
-async function judgeAnchors(layout, context) {
+async function judgeAnchors(layout, context, archived) {
   const parts = [];
   const names = [...layout.places].filter(([, place]) => place.role === "anchor").map(([name, place]) => [name, place.name]);
   for (const [name, ledgerAndSize] of names.sort()) {
@@ -31,6 +31,8 @@ async function judgeAnchors(layout, context) {
     if (names.length > MOST_ANCHORS) findings.failed("anchor", "There are more anchors than a box puts into a file.", "锚定多于设备写入文件的数量。");
     try {
       await judgeAnchor(findings, layout, readAnchor(layout.entries.get(name)), ledgerAndSize, context);
+      const before = shownBy(archived, [name]).trusted?.until ?? null;
+      checkStrength(findings, text("The log", "日志"), [{ name: "sha256" }], before, context);
     } catch (error) {
       findings.failed("anchor", `${saidBy(error).en}.`, `${saidBy(error).zh}。`);
     }
@@ -56,6 +58,7 @@ async function judgeAnchor(findings, layout, anchor, ledgerAndSize, context) {
   }
   for (const tail of tails) {
     const bytes = layout.entries.get(namesOf(tail).opening);
+    const own = layout.entries.get(namesOf(tail).proof);
     if (!bytes) {
       findings.undecided("records", "A record is not in the file.", "某项记录不在文件中。");
       return;
@@ -64,7 +67,7 @@ async function judgeAnchor(findings, layout, anchor, ledgerAndSize, context) {
     const commitment = await sha256(concat(utf8("cinnabar record v1\n"), fromHex(opening.salt), utf8(opening.content)));
     const { hashes, index } = anchor.records[tail];
     const leaf = { opening: anchor.opening, tlog_proof: anchor.tlog_proof };
-    await checkBoxProof(findings, { index, box_proof: { hashes, leaf } }, commitment, context);
+    await checkBoxProof(findings, { index, box_proof: { hashes, leaf } }, commitment, context, own ? readProof(own) : null);
   }
   if (readNote(anchor.receipt.checkpoint).text !== proof.note.text) {
     findings.failed("ledger", "The ledger's receipt is about another head.", "账本的回执涉及另一日志头。");

@@ -222,7 +222,7 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
     if (opening.index !== undefined && opening.index !== place.index) throw damaged("opening and proof name different entries", "开启件与证明指明了不同的日志项");
     witnesses.push(await checkProof(findings, place, commitment, context));
   } else findings.undecided("inclusion", "Nothing proves that the record stands in a log.", "没有材料证明记录在日志中。");
-  if ((opening.box_proof ?? null) !== null) witnesses.push(await checkBoxProof(findings, opening, commitment, context));
+  if ((opening.box_proof ?? null) !== null) witnesses.push(await checkBoxProof(findings, opening, commitment, context, place));
   return { index: place?.index ?? null, origin: place?.origin ?? null, witnesses: witnesses.filter(Boolean) };
 }
 
@@ -342,7 +342,7 @@ async function verifyEvidence(data, trust, now) {
     if (covered.join() !== newest) found.failed("content", "The court package was sealed for another event.", "司法证据包所签章的是另一事件。");
     parts.push({ title: text("court package", "司法证据包"), findings: found });
   }
-  parts.push(...(await judgeAnchors(layout, context)));
+  parts.push(...(await judgeAnchors(layout, context, archived)));
   const indications = parts.map((one) => one.findings.indication);
   const indication = ["TOTAL-FAILED", "INDETERMINATE"].find((one) => indications.includes(one)) ?? "TOTAL-PASSED";
   return { indication, parts, letter: { state: line.state, events, about: layout.about } };

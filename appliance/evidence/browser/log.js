@@ -129,7 +129,7 @@ async function witnessed(findings, proof, context, box) {
   }
   const rules = trust.cosigning === null ? [] : (trust.cosigning.get(proof.origin) ?? []).filter((one) => one.last === null || proof.size <= one.last);
   await tellUncounted(findings, proof, trust, rules);
-  if (trust.cosigning === null) return earliest(findings, [seenBy(times, [...times.keys()], trust.witnessesNeeded)]);
+  if (trust.cosigning === null) return earliest(findings, [seenBy(times, [...times.keys()], trust.witnessesNeeded)], context);
   const count = (rule) => rule.names.filter((name) => times.has(name)).length;
   const fulfilled = rules.filter((rule) => count(rule) >= rule.quorum);
   const last = rules.at(-1);
@@ -143,7 +143,7 @@ async function witnessed(findings, proof, context, box) {
         );
     findings.add(box ? "note" : "undecided", "witnesses", said);
   }
-  return earliest(findings, fulfilled.map((rule) => seenBy(times, rule.names, rule.quorum)));
+  return earliest(findings, fulfilled.map((rule) => seenBy(times, rule.names, rule.quorum)), context);
 }
 
 // The k-th earliest time among these witnesses; null where fewer than k have cosigned, or none need to.
@@ -154,8 +154,12 @@ function seenBy(times, names, needed) {
   return { until: (first.at(-1)[0] + 1) * 1000, timeClass: "witness", by: first.map((one) => shown(one[1], 100)).join(", ") };
 }
 
-function earliest(findings, seen) {
+function earliest(findings, seen, context) {
   const found = seen.filter(Boolean).sort((left, right) => left.until - right.until)[0] ?? null;
+  if (found && found.until > context.now + 1000) {
+    findings.note("witnesses", "The cosignatures state a time that is still to come, so they show none.", "共签声明的时间尚未到来，因此不证明任何时间。");
+    return null;
+  }
   if (found) findings.passed("witnesses", `Seen no later than ${spoken(found.until)} by ${found.by}.`, `最迟在 ${spoken(found.until)} 被见到：${found.by}。`);
   return found;
 }
@@ -202,8 +206,9 @@ async function cosignedAt(signatures, said, key) {
 const HEX32 = /^[0-9a-f]{64}$/;
 
 // The record under the box's own log (appliance.log.box_leaf): from the record to a head of the tenant's log, from that to
-// the leaf that commits to it, from the leaf to the box's log. Gives the time by which enough witnesses saw that.
-async function checkBoxProof(findings, opening, commitment, context) {
+// the leaf that commits to it, from the leaf to the box's log. `place`: what the record's own log proof says, or null; where
+// the two differ the log has two histories. Gives the time by which enough witnesses saw that.
+async function checkBoxProof(findings, opening, commitment, context, place) {
   const { hashes, leaf } = opening.box_proof ?? {};
   const broken = () => new Broken("the box proof is malformed", "设备证明格式错误");
   if (!Array.isArray(hashes) || !isObject(leaf) || !Number.isSafeInteger(opening.index) || opening.index < 0) throw broken();
@@ -237,6 +242,14 @@ async function checkBoxProof(findings, opening, commitment, context) {
     text("The box proof does not lead from this record to the box's own log.", "设备证明不能从此记录通向设备自身的日志。"),
   );
   if (!leads) return null;
+  const elsewhere = place && (place.origin !== statement.origin || place.index !== opening.index);
+  if (elsewhere || (place?.size === statement.size && !equal(place.root, fromHex(statement.root)))) {
+    findings.undecided(
+      "box log", "Contradiction: the tenant's log, as the box's own log commits to it, is another than that of the log proof: it has two histories.",
+      "矛盾：设备自身的日志所承诺的租户日志不同于日志证明所指的日志：该日志有两个历史。",
+    );
+    return null;
+  }
   const entry = await sha256(utf8(JSON.stringify({ format: made.format, root: made.root, time: made.time })));
   return checkProof(findings, readProof(utf8(leaf.tlog_proof)), entry, context, true);
 }

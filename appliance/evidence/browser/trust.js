@@ -56,6 +56,17 @@ async function readTrust(files) {
   if (new Set(witnesses.map((one) => hex(one.key))).size !== witnesses.length) {
     refuse("a witness's key stands twice in the trust bundle", "信任包中有见证方密钥重复");
   }
+  if (witnesses.some((one) => logs.some((log) => equal(log.verifier.key, one.key)))) {
+    refuse("a witness in the trust bundle has the key of a log", "信任包中的见证方使用了日志的密钥");
+  }
+  const own = authorities.filter((one) => one.party === "box").map((one) => one.certificate.spki);
+  for (const ledger of (document.ledgers ?? []).filter((one) => one.type === "rfc3161")) {
+    for (const one of ledger.rules.authorities ?? []) {
+      let listed = null;
+      readQuietly(() => (listed = readCertificate(fromBase64(one.certificate)).spki));
+      if (listed && own.some((spki) => equal(spki, listed))) refuse("a ledger in the trust bundle has an authority of the box's own", "信任包中的账本使用了设备自身的机构");
+    }
+  }
   if (logs.some((one) => one.verifier.type !== 1) || witnesses.some((one) => one.type !== 4)) refuse("a key in the trust bundle is of another kind", "信任包中的密钥类型不符");
   return {
     fingerprint, lists, authorities, logs, witnesses,

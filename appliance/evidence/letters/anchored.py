@@ -1,7 +1,8 @@
 """Anchors in a letter's evidence: from each event's record to a head of the box's log, and that head in a ledger.
 
 What does not lead there, or is in another form, refutes the file. A receipt that a ledger's judge refuses leaves the
-file undecided: nobody's seal covers the receipt, and it shows nothing. A ledger that the verifier does not know is
+file undecided: nobody's seal covers the receipt, and it shows nothing. So does one that relies on an algorithm that
+has ended, where no record over the file shows that it was there before. A ledger that the verifier does not know is
 told, and counts for nothing.
 """
 
@@ -13,15 +14,18 @@ import msgspec
 
 from appliance.anchors import AnchorRefused, Judgement, Reason, Receipt, Strength, commitment_of, judge
 from appliance.asic.anchor import LetterAnchor, read_anchor
+from appliance.asic.names import ANCHOR
 from appliance.evidence.canonical import NotCanonical
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
-from appliance.evidence.findings import Journal, Refusal, SubIndication
+from appliance.evidence.findings import Indication, Journal, Refusal, SubIndication
 from appliance.evidence.letters.facts import LedgerFact
-from appliance.evidence.letters.layout import Layout
-from appliance.evidence.logs import check_box_proof
+from appliance.evidence.letters.layout import Layout, Sealed
+from appliance.evidence.letters.renewals import Archived
+from appliance.evidence.logs import check_box_proof, place_of
 from appliance.evidence.openings import read_opening
-from appliance.evidence.rounds import AnchoredTime
+from appliance.evidence.rounds import LOGS_LEAN_ON, AnchoredTime
+from appliance.evidence.strength import Use
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof
 from appliance.log.note import parse_note
@@ -45,10 +49,10 @@ class JudgedAnchors:
     """By the tail of each event: when ledgers are proven to have held its record."""
 
 
-def judge_anchors(layout: Layout, context: Context) -> JudgedAnchors:
-    """Every anchor in the file, each by itself."""
+def judge_anchors(layout: Layout, context: Context, archived: Archived) -> JudgedAnchors:
+    """Every anchor in the file, each by itself. `archived`: what records over the file show of its entries."""
     judged = JudgedAnchors()
-    entries = {sealed.tail: sealed.opening for _, sealed in layout.events}
+    entries = {sealed.tail: sealed for _, sealed in layout.events}
     for name, encoded in sorted(layout.anchors.items()):
         journal = Journal()
         judged.parts.append((f"anchor on {name.rpartition('-')[0]}", journal))
@@ -62,11 +66,16 @@ def judge_anchors(layout: Layout, context: Context) -> JudgedAnchors:
             continue
         if not _leads(anchor, entries, context, journal):
             continue
-        found = _in_ledger(receipt, anchor, head, context, journal)
-        judged.facts.append(found[0])
+        fact, judgement = _in_ledger(receipt, anchor, head, context, journal)
+        judged.facts.append(fact)
+        shown = archived.trusted([f"{ANCHOR}{name}.json"])
+        relied = context.relied(None if shown is None else shown.time_us)
+        relied.check(journal, "The log", [Use(LOGS_LEAN_ON)])
+        if judgement is not None:
+            relied.check(journal, "The ledger's receipt", [Use(*one) for one in judgement.relies_on])
         journal.complete()
-        judgement = found[1]
-        if judgement is not None and judgement.strength is Strength.PROVEN:
+        held = journal.indication is Indication.PASSED
+        if held and judgement is not None and judgement.strength is Strength.PROVEN:
             by = f"the ledger {quote(receipt.ledger)}, {escape(judgement.place)}"
             for tail in anchor.records:
                 judged.times.setdefault(tail, []).append(AnchoredTime(judgement.no_later_us, by))
@@ -91,21 +100,22 @@ def _is_named(name: str, receipt: Receipt, head: Checkpoint, journal: Journal) -
     )
 
 
-def _leads(anchor: LetterAnchor, openings: dict[str, bytes | None], context: Context, journal: Journal) -> bool:
+def _leads(anchor: LetterAnchor, events: dict[str, Sealed], context: Context, journal: Journal) -> bool:
     """Whether every event's record leads to the head; what else it names, or lacks, refutes it."""
-    if set(anchor.records) != set(openings):
+    if set(anchor.records) != set(events):
         journal.refuse("records", SubIndication.HASH_FAILURE, "It is about other events than those of this file.")
         return False
     for tail, place in sorted(anchor.records.items()):
-        opening = openings[tail]
+        opening, proof = events[tail].opening, events[tail].proof
         try:
             if opening is None:
                 raise Refusal("records", SubIndication.NO_POE, f"The record of event {tail} is not in the file.")
             path = tuple(bytes.fromhex(one) for one in place.hashes)
             commitment = read_opening(opening).commitment
             shown = check_box_proof(
-                anchor.opening.encode(), anchor.tlog_proof.encode(), place.index, path, commitment, context.trust
-            )
+                anchor.opening.encode(), anchor.tlog_proof.encode(), place.index, path, commitment, context.trust,
+                None if proof is None else place_of(proof),
+            )  # fmt: skip
         except Refusal as refusal:
             journal.refuse("records", refusal.sub_indication, refusal.text)
             return False
@@ -130,7 +140,7 @@ def _in_ledger(
         journal.note("ledger", f"Nothing is trusted of {named}: its receipt was not looked at.")
         return fact, None
     try:
-        judgement = judge(receipt, commitment_of(note), profile, now_us=context.now_us)
+        judgement = judge(receipt, commitment_of(note), profile, now_us=context.now_us, revocations=context.lists)
     except AnchorRefused as error:
         reason = f"{error.reason}: {escape(str(error))}"
         journal.refuse("ledger", _sub_indication(error), f"The receipt of {named} is refused, {reason}.")

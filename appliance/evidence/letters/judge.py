@@ -175,7 +175,7 @@ class _Work:
         self.accepted = accepted
         self.kinds = kinds_of(layout, kinds, judged.parts[0][1])
         self.setter = None if set_page is None else Setter(set_page)
-        self.anchored = judge_anchors(layout, context)
+        self.anchored = judge_anchors(layout, context, archived)
         self.disclosed: dict[str, Any] = {}
         self.hidden = 0
         self.files: dict[str, bytes] = {}

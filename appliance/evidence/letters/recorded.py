@@ -16,15 +16,12 @@ from appliance.evidence.findings import Indication, Journal, SubIndication, wors
 from appliance.evidence.items import Earliest, Item, Shown, earliest
 from appliance.evidence.letters.layout import Sealed
 from appliance.evidence.letters.renewals import Archived
+from appliance.evidence.logs import place_of
 from appliance.evidence.openings import read_opening
 from appliance.evidence.recognise import Kind
 from appliance.evidence.rounds import AnchoredTime, Input, Round
 from appliance.evidence.strength import Use
 from appliance.evidence.subjects import NamedBytes, Subject
-from appliance.log.checkpoint import Checkpoint
-from appliance.log.errors import MalformedNote, MalformedProof
-from appliance.log.note import parse_note
-from appliance.log.proofs import TlogProof
 from appliance.quoting import escape
 
 _BOX_AND_OTHERS: Final = frozenset(("box", "tsa", "witness", "ledger"))
@@ -135,7 +132,8 @@ def _opening(sealed: Sealed, journal: Journal) -> tuple[bytes | None, int | None
         return None, None, ""
     if sealed.proof is None:
         return sealed.opening, None, ""
-    index, origin = _place(sealed.proof)
+    place = place_of(sealed.proof)
+    index, origin = (None, "") if place is None else (place.index, place.origin)
     stated = value.get("index", index)
     if isinstance(stated, bool) or stated != index:
         journal.refuse("record", SubIndication.FORMAT_FAILURE, "The opening and the proof name different entries.")
@@ -163,15 +161,6 @@ def _refuse_several(sealed: Sealed, journal: Journal) -> None:
                 "signature time-stamp", SubIndication.SIG_CONSTRAINTS_FAILURE,
                 "The seal has several time-stamps, which no seal of a box has.",
             )  # fmt: skip
-
-
-def _place(proof: bytes) -> tuple[int | None, str]:
-    """Index and origin that a proof states; whether it holds is judged elsewhere."""
-    try:
-        parsed = TlogProof.parse(proof)
-        return parsed.index, Checkpoint.parse(parse_note(parsed.checkpoint).text).origin
-    except (MalformedNote, MalformedProof):
-        return None, ""
 
 
 def _signers(item: Item) -> list[str]:

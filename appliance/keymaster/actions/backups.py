@@ -16,12 +16,12 @@ from typing import Any
 
 import hsm
 from appliance.box.pins import pin_path
-from appliance.box.process import write_file
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import DocumentRefused, Proposal, encode, instant_text
 from appliance.ceremonies.actions import BackUpKeys, RestoreKeys
 from appliance.ceremonies.constitution import Person
 from appliance.errors import Conflict
+from appliance.files import write_file
 from appliance.keymaster.context import ExecutionContext, Room, token_settings
 from appliance.keymaster.keys import envelopes
 from appliance.keymaster.keys.backups import (

@@ -11,11 +11,11 @@ from typing import Literal
 
 import msgspec
 
-from appliance.box.process import sync_directory, write_file
 from appliance.box.states import Cause
 from appliance.ceremonies import Proposal, encode, instant_text
 from appliance.ceremonies.actions import ApproveUpdate, Lock, RecoverFromTamper, Stop, Unlock
 from appliance.errors import Conflict
+from appliance.files import sync_directory, write_file
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger_watch import last_found, settle_owner
 from appliance.keymaster.registry import StepResult, answers, executor

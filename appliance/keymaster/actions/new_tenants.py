@@ -15,12 +15,12 @@ import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import hsm
-from appliance.box.process import write_file
 from appliance.box.settings import BoxSettings, LogKeySettings, LogSettings, TenantSettings, TokenSettings
 from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import CreateTenant, InitialiseToken
 from appliance.errors import Conflict
 from appliance.evidence import LogEntry
+from appliance.files import write_file
 from appliance.keymaster import register
 from appliance.keymaster.certificates.naming import check_registered
 from appliance.keymaster.certificates.trust_changes import trust_published

@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 import hsm
-from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings, CertificateAuthoritySettings
 from appliance.errors import NotFound
+from appliance.files import sync_directory, write_file
 from appliance.keymaster.certificates.profiles import Issuer
 from appliance.keymaster.context import Room
 from appliance.keymaster.keys.states import KeyStateRefused

@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from appliance.box import process
 from appliance.box.settings import BoxSettings, EndedLogSettings, LogSettings
 from appliance.evidence.bundle import LogEntry
+from appliance.files import sync_directory, write_file
 from appliance.keymaster.keys.ledger import KeyLedger, LedgerKey
 from appliance.keymaster.keys.log_entries import is_entry_of, verifier_named
 from appliance.log.eras import eras_of
@@ -37,8 +37,8 @@ def read_renewals(path: Path) -> LogRenewals:
 
 def write_renewals(path: Path, renewals: LogRenewals) -> None:
     """Durably, as a whole."""
-    process.write_file(path, msgspec.json.encode(renewals), 0o600)
-    process.sync_directory(path.parent)
+    write_file(path, msgspec.json.encode(renewals), 0o600)
+    sync_directory(path.parent)
 
 
 def decided_hashes(path: Path, *, governed: bool) -> frozenset[str]:

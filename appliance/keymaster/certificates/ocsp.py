@@ -20,8 +20,8 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 import hsm
-from appliance.box.process import write_file
 from appliance.box.settings import CertificateAuthoritySettings, ResponderSettings
+from appliance.files import write_file
 from appliance.keymaster.certificates import profiles
 from appliance.keymaster.certificates.authorities import keep_issued
 from appliance.keymaster.certificates.profiles import Issuer, Revocation

@@ -11,8 +11,8 @@ from pathlib import Path
 from cryptography import x509
 
 from appliance.box.home import Home
-from appliance.box.process import write_file
 from appliance.box.settings import CertificateAuthoritySettings
+from appliance.files import write_file
 from appliance.keymaster.certificates.profiles import Issuer, Revocation, revocation_list
 
 _REASONS = {

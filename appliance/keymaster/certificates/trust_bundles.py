@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 import rfc8785
 
-from appliance.box import process
 from appliance.evidence.bundle import (
     BUNDLE,
     HISTORY,
@@ -30,6 +29,7 @@ from appliance.evidence.bundle import (
     WitnessEntry,
 )
 from appliance.evidence.trust import Pin, file_of, read_bundle, read_version
+from appliance.files import write_file
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def write_bundle(directory: Path, files: Mapping[str, bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.parent != directory:
             path.parent.chmod(0o755)  # all of it is public: document workers read it, whatever our umask is
-        process.write_file(path, content)
+        write_file(path, content)
 
 
 def _timestamp(moment: datetime) -> str:

@@ -19,6 +19,7 @@ from appliance.errors import Unavailable
 from appliance.evidence.bundle import AuthorityCompromise, AuthorityEntry, BundleDocument, LogEntry, TrustRefused
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
+from appliance.keymaster.certificates.algorithm_ends import read_ends, says_ends
 from appliance.keymaster.certificates.log_renewals import decided_hashes, renewed_logs
 from appliance.keymaster.certificates.witness_policies import read_policies, says_witnesses
 from appliance.keymaster.context import Room
@@ -91,6 +92,7 @@ def says_all(room: Room, document: BundleDocument) -> bool:
     decided = decided_hashes(room.home.log_renewals, governed=room.constitutions.governed)
     logs = wanted_logs(room.settings, room.ledger, decided, document)
     same = authorities == list(document.authorities) and logs == list(document.logs)
+    same = same and says_ends(read_ends(room.home.algorithm_ends), document)
     return same and says_witnesses(read_policies(room.home.witness_policies), document, logs)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.box import process
 from appliance.evidence.bundle import BundleDocument, CosigningEntry, LogEntry, TimeRules, WitnessEntry
+from appliance.files import sync_directory, write_file
 from appliance.log.note import VerifierKey
 
 
@@ -43,8 +43,8 @@ def read_policies(path: Path) -> WitnessPolicies:
 
 def write_policies(path: Path, policies: WitnessPolicies) -> None:
     """Durably, as a whole."""
-    process.write_file(path, msgspec.json.encode(policies), 0o600)
-    process.sync_directory(path.parent)
+    write_file(path, msgspec.json.encode(policies), 0o600)
+    sync_directory(path.parent)
 
 
 def wanted_witnesses(policies: WitnessPolicies, previous: BundleDocument) -> list[WitnessEntry]:

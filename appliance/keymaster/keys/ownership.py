@@ -8,11 +8,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from appliance.box.home import Home
-from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings, TenantSettings
 from appliance.ceremonies import Proposal
 from appliance.ceremonies.actions import CreateTenant, InitialiseToken
 from appliance.errors import Conflict, NotFound
+from appliance.files import sync_directory, write_file
 from appliance.keymaster.context import ExecutionContext
 
 REHEARSAL_NAME = "REHEARSAL "

@@ -16,10 +16,10 @@ from pathlib import Path
 import structlog
 
 import hsm
-from appliance.box.process import write_file
 from appliance.ceremonies import Constitution, DocumentRefused, QuorumMissing, SuccessionRefused, decode, encode
 from appliance.ceremonies.chain import VERSION_BYTES, ConstitutionVersion, check_chain
 from appliance.errors import NotFound
+from appliance.files import write_file
 from appliance.keymaster.errors import ConstitutionRefused, NoConstitution
 from appliance.keymaster.journal import Journal
 from hsm.data_objects import DataObject, create_data_object, read_data_objects

@@ -13,12 +13,12 @@ import re
 
 from appliance.box.home import Home
 from appliance.box.management_front import approval_name, approval_origin
-from appliance.box.process import sync_directory, write_file
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import DocumentRefused, decode, encode
 from appliance.ceremonies.constitution import LONGEST_HOURS, ApprovalRules, check_rules
 from appliance.certificate_reading import read_certificate
 from appliance.errors import Conflict
+from appliance.files import sync_directory, write_file
 from appliance.keymaster.context import Room
 
 _MODEL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

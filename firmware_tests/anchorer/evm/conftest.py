@@ -11,7 +11,7 @@ import pytest
 from appliance.anchors.evm.headers import HeaderHash
 from appliance.anchors.evm.rules import ContractRules, NodeAttests, Rules, Validators, ValidatorSet
 from firmware_tests.anchorer.evm.driving import Place, deploy, deploy_raw, settings_of
-from firmware_tests.others.evm_nodes import ETHER, Anvil, CliqueChain, account_of
+from firmware_tests.others.evm_nodes import ETHER, Anvil, ClientChain, CliqueChain, account_of
 
 DEPTH = 3
 
@@ -60,7 +60,7 @@ def clique(tmp_path: Path) -> Iterator[CliqueChain]:
 
 
 def place_on_clique(
-    chain: CliqueChain, home: Path, depth: int = DEPTH, seal: Callable[[], object] | None = None
+    chain: CliqueChain | ClientChain, home: Path, depth: int = DEPTH, seal: Callable[[], object] | None = None
 ) -> Place:
     """`seal`: how a block comes to be on this chain; by command where nothing is said."""
     address = deploy_raw(chain.nodes[0], CLIQUE_KEY, chain.chain_id, "CommitmentAnchors", seal or chain.seal)

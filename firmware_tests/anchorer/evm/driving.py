@@ -27,7 +27,7 @@ from appliance.log.checkpoint import Checkpoint, sign_checkpoint
 from appliance.log.ledgers.evm import EvmRequest, EvmTransactions
 from appliance.log.ledgers.request import CheckedCheckpoint
 from appliance.log.note import VerifierKey
-from firmware_tests.others.evm_nodes import CliqueNode, Node, account_of
+from firmware_tests.others.evm_nodes import Node, account_of
 
 ORIGIN = "log.example/rehearsal/box"
 GWEI = 10**9
@@ -186,9 +186,7 @@ def deploy(node: Node, sender: str, contract: str, arguments: bytes = b"") -> st
     return address
 
 
-def deploy_raw(
-    node: CliqueNode, key: bytes, chain_id: int, contract: str, seal: Callable[[], object], nonce: int = 0
-) -> str:
+def deploy_raw(node: Node, key: bytes, chain_id: int, contract: str, seal: Callable[[], object], nonce: int = 0) -> str:
     """A contract by a signed transaction, as any tool does it: its address."""
     code = bytes.fromhex(BUILT[contract]["bytecode"].removeprefix("0x"))
     made = LegacyTransaction(chain_id=chain_id, nonce=nonce, gas_price=5 * GWEI, gas=3_000_000, to=b"", data=code)

@@ -1,5 +1,5 @@
-"""A whole box anchors on a chain with Clique seals: its account's key is in the token, the log follower signs, the
-anchorer sends, and the receipt is proven with the chain stopped."""
+"""A whole box anchors on a chain with Clique seals, of @ethereumjs/client and of our nodes: its account's key is in the
+token, the log follower signs, the anchorer sends, and the receipt is proven with the chain stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from appliance.box.ledgers.common import AccountSettings
 from appliance.box.settings import read_settings, write_settings
 from appliance.calls.client import CallClient
 from firmware_tests.anchorer.evm.conftest import CLIQUE_KEY, place_on_clique
-from firmware_tests.others.evm_nodes import CliqueChain, account_of
+from firmware_tests.others.evm_nodes import ClientChain, CliqueChain, account_of
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 
 _MAKE = """
@@ -65,15 +65,18 @@ class Anchorer(CallClient):
     """The anchorer's socket."""
 
 
-@pytest.fixture
-def anchoring(
-    open_directory: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[tuple[RunningBox, CliqueChain, LedgerProfile]]:
-    """A box whose account is funded on a chain that seals by itself."""
+Anchoring = tuple[RunningBox, CliqueChain | ClientChain, LedgerProfile]
+
+
+@pytest.fixture(params=["ours"])
+def anchoring(open_directory: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Anchoring]:
+    """A box whose account is funded on a chain that seals by itself: our nodes, or @ethereumjs/client ("client")."""
     box = RunningBox(open_directory / f"evm-{request.node.name[-20:]}")
     box.provision()
     account = made_account(box)
-    chain = CliqueChain(tmp_path, [account_of(CLIQUE_KEY), "0x" + account.hex()], by_itself=True)
+    funded = [account_of(CLIQUE_KEY), "0x" + account.hex()]
+    chain: CliqueChain | ClientChain
+    chain = CliqueChain(tmp_path, funded, by_itself=True) if request.param == "ours" else ClientChain(tmp_path, funded)
     place = place_on_clique(chain, tmp_path, seal=lambda: None).ruled(accounts=(account.hex(),))
     token = AccountSettings(token=box_token(box), key_uri="pkcs11:object=chain-account")
     ledger = place.changed(account=token, poll_s=0.3).settings
@@ -88,9 +91,8 @@ def anchoring(
     chain.stop()
 
 
-def test_a_box_anchors_its_log_and_the_chain_proves_it(
-    anchoring: tuple[RunningBox, CliqueChain, LedgerProfile],
-) -> None:
+@pytest.mark.parametrize("anchoring", ["client"], indirect=True)
+def test_a_box_anchors_its_log_and_the_chain_proves_it(anchoring: Anchoring) -> None:
     box, chain, profile = anchoring
     box.start()
 
@@ -105,7 +107,7 @@ def test_a_box_anchors_its_log_and_the_chain_proves_it(
     assert told.returncode == 0, told.stderr
     (address,) = msgspec.json.decode(profile.rules)["accounts"]
     assert f"account 0x{address}; in the profile's rules {address}" in told.stdout
-    assert re.search(rf"chain {chain.chain_id}, (99\.\d+|100) of its coin", told.stdout), told.stdout
+    assert re.search(rf"chain {chain.chain_id}, (999\.\d+|1000) of its coin", told.stdout), told.stdout
     refused = cinnabar("anchor", "account", "other", "--home", str(box.home.root))
     assert refused.returncode != 0
     assert "no ledger" in refused.stderr
@@ -123,9 +125,7 @@ def test_a_box_anchors_its_log_and_the_chain_proves_it(
     assert found.strength is Strength.PROVEN
 
 
-def test_a_box_killed_while_it_anchors_goes_on_and_anchors_once(
-    anchoring: tuple[RunningBox, CliqueChain, LedgerProfile],
-) -> None:
+def test_a_box_killed_while_it_anchors_goes_on_and_anchors_once(anchoring: Anchoring) -> None:
     box, chain, profile = anchoring
 
     def newest() -> dict[str, Any]:

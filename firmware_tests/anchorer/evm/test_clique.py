@@ -16,7 +16,7 @@ from appliance.anchors.evm.rules import Validators, ValidatorSet
 from appliance.box.ledgers.evm import EvmEndpoint
 from firmware_tests.anchorer.evm.conftest import CLIQUE_KEY, place_on_clique
 from firmware_tests.anchorer.evm.driving import Anchor, Place
-from firmware_tests.others.evm_nodes import CliqueChain, CliqueNode, account_of
+from firmware_tests.others.evm_nodes import ClientChain, CliqueChain, CliqueNode, account_of
 
 FAR_US = 4_000_000_000_000_000
 
@@ -214,22 +214,31 @@ def test_all_nodes_away_and_back(clique: CliqueChain, on_clique: Place) -> None:
     asyncio.run(run())
 
 
-@pytest.fixture
-def by_itself(tmp_path: Path) -> Iterator[CliqueChain]:
-    chain = CliqueChain(tmp_path, [account_of(CLIQUE_KEY)], by_itself=True)
+@pytest.fixture(params=["ours", "client"])
+def by_itself(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CliqueChain | ClientChain]:
+    """A chain that seals by itself: of our nodes, or of @ethereumjs/client."""
+    funded = [account_of(CLIQUE_KEY)]
+    chain: CliqueChain | ClientChain
+    chain = CliqueChain(tmp_path, funded, by_itself=True) if request.param == "ours" else ClientChain(tmp_path, funded)
     yield chain
     chain.stop()
 
 
-def test_a_chain_that_seals_by_itself_goes_on_without_one_signer(by_itself: CliqueChain, tmp_path: Path) -> None:
+def test_a_chain_that_seals_by_itself_goes_on_without_one_signer(
+    by_itself: CliqueChain | ClientChain, tmp_path: Path
+) -> None:
+    # Whatever it is asked for, the receipt of the contract's transaction is waited for.
+    place = place_on_clique(by_itself, tmp_path, seal=lambda: None)
+
     async def run() -> None:
-        # Whatever it is asked for, the receipt of the contract's transaction is waited for.
-        driven = place_on_clique(by_itself, tmp_path, seal=lambda: None).driven()
+        driven = place.driven()
         anchor = driven.anchor()
         await driven.until(lambda: anchor.state is State.SUBMITTED)
-        by_itself.nodes[2].stop()
-        await driven.until(lambda: anchor.state is State.FINAL, pause_s=0.2, steps=200)
+        by_itself.nodes[0].stop()  # the first endpoint, too
+        await driven.until(lambda: anchor.state is State.FINAL, pause_s=0.2, steps=300)
         await driven.close()
+        found = judged(anchor, place)
+        assert (found.strength, found.by) == (Strength.PROVEN, Rule.VALIDATOR_SEALS)
 
     asyncio.run(run())
 

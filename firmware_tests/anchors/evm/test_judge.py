@@ -181,21 +181,21 @@ def many_logs() -> Proof:
 
 
 def many_items() -> Proof:
-    return changed(honest(CLIQUE), receipt=(b"\x02" + rlp.list_of([b"\x01"] * 260_000)).hex())
+    return changed(honest(CLIQUE), receipt=(b"\x02" + rlp.encode([b"\x01"] * 260_000)).hex())
 
 
 def many_items_in_a_transaction() -> Proof:
-    return changed(honest(CLIQUE), transaction=rlp.list_of([b"\x01"] * (MAXIMUM_TRANSACTION_BYTES - 10)).hex())
+    return changed(honest(CLIQUE), transaction=rlp.encode([b"\x01"] * (MAXIMUM_TRANSACTION_BYTES - 10)).hex())
 
 
 def many_items_in_a_header() -> Proof:
-    return changed(honest(CLIQUE), block=rlp.list_of([b"\x01"] * 65_000).hex())
+    return changed(honest(CLIQUE), block=rlp.encode([b"\x01"] * 65_000).hex())
 
 
 def many_items_in_extra_data() -> Proof:
     good = honest(QBFT)
     fields = rlp.decode_list(bytes.fromhex(str(good.block)))
-    spoilt = rlp.encode([*fields[:12], rlp.list_of([b"\x01"] * 60_000), *fields[13:]])
+    spoilt = rlp.encode([*fields[:12], rlp.encode([b"\x01"] * 60_000), *fields[13:]])
     return changed(good, headers=(spoilt.hex(),) * 30)
 
 

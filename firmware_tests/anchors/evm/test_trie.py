@@ -54,9 +54,9 @@ def test_published_roots(entries: Mapping[str, str], root: str) -> None:
 
 
 def test_a_trie_of_nothing() -> None:
-    assert Trie.of_list([]).root == EMPTY_ROOT == keccak256(rlp.EMPTY_STRING)
+    assert Trie.of_list([]).root == EMPTY_ROOT == keccak256(rlp.encode(b""))
     with pytest.raises(MalformedChainData):
-        prove(EMPTY_ROOT, index_key(0), [rlp.EMPTY_STRING])
+        prove(EMPTY_ROOT, index_key(0), [rlp.encode(b"")])
 
 
 values = st.binary(min_size=1, max_size=80)

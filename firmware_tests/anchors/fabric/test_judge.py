@@ -10,13 +10,16 @@ import copy
 import hashlib
 import itertools
 import secrets
+import ssl
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 from fabric_protos.common import common_pb2
+from fabric_protos.msp import identities_pb2
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +36,7 @@ from appliance.anchors import (
     judge,
 )
 from appliance.anchors.fabric import blocks, messages
+from appliance.anchors.fabric.identities import Members, NotAMember
 from appliance.anchors.fabric.judge import FabricProof, write_proof
 from appliance.anchors.fabric.judge import judge as judge_proof
 from appliance.anchors.fabric.messages import BlockHeader
@@ -356,6 +360,22 @@ def test_profiles_that_cannot_be_read_are_refused(network: Network, honest: Anch
     broken = msgspec.structs.replace(rules, msps=[msgspec.structs.replace(rules.msps[0], roots=[b"no certificate"])])
     for one in (twice, broken):
         assert refused(honest.proof, one) is Reason.RULES_UNREADABLE
+
+
+def _of_no_version(certificate: bytes) -> bytes:
+    """X.509 knows the versions 1 to 3."""
+    return certificate.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x6a", 1)
+
+
+def test_certificates_of_a_version_that_there_is_not(network: Network, honest: Anchored) -> None:
+    rules = network.rules()
+    der = ssl.PEM_cert_to_DER_cert(identities_pb2.SerializedIdentity.FromString(honest.call.creator).id_bytes.decode())
+    pem = ssl.DER_cert_to_PEM_cert(_of_no_version(der)).encode()
+    named = identities_pb2.SerializedIdentity(mspid=rules.msps[0].name, id_bytes=pem).SerializeToString()
+    with pytest.raises(NotAMember):
+        Members(rules.msps).identity(named, datetime.now(UTC))
+    broken = msgspec.structs.replace(rules.msps[0], roots=[_of_no_version(rules.msps[0].roots[0])])
+    assert refused(honest.proof, msgspec.structs.replace(rules, msps=[broken])) is Reason.RULES_UNREADABLE
 
 
 def test_any_changed_byte_of_what_is_signed_is_refused_or_changes_nothing(network: Network, honest: Anchored) -> None:

@@ -28,7 +28,7 @@ from appliance.ceremonies import encode
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.evidence import CosigningEntry, Indication, LogEntry, WitnessEntry, read_bundle
 from appliance.evidence.browser import verifier_page
-from appliance.evidence.bundle import AuthorityCompromise
+from appliance.evidence.bundle import AlgorithmEnd, AuthorityCompromise
 from appliance.evidence.letters import LetterFacts
 from appliance.letters.approvers import Approver, Approvers
 from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event, KindReference
@@ -435,6 +435,13 @@ def anchored(make: Callable[[Any], tuple[str, int, bytes]] = anchors.anchor_of) 
     return changed(evidence(chain), lambda one: one.update({f"META-INF/anchor-{ledger}-{size}.json": encoded}))
 
 
+def of_a_history(more: str) -> bytes:
+    """An anchor under another history of the tenant's log than the one in which the letter's proofs are."""
+    first, *others = surroundings()[1].entries
+    before = [first[::-1] + b"another", *([b"one more"] if more else []), *others]
+    return anchored(lambda chain: anchors.anchor_of(chain, entries_before=before))
+
+
 def with_ledger(world: World) -> World:
     key = LogEntry(origin=anchors.BOX_ORIGIN, key=str(anchors.box_log().verifier))
     return replace(world, logs=(*world.logs, key))
@@ -467,6 +474,17 @@ TABLE: Final[dict[str, Row]] = {
         with_ledger,
         LEDGERS,
     ),
+    "an anchor under which a record stands in another place": Row(
+        UNDECIDED, lambda: of_a_history("0"), with_ledger, LEDGERS
+    ),
+    "an anchor of another head of the same size": Row(UNDECIDED, lambda: of_a_history(""), with_ledger, LEDGERS),
+    "an anchor once its log's hash has ended": Row(
+        UNDECIDED,
+        anchored,
+        with_ledger,
+        LEDGERS | {"algorithms": [AlgorithmEnd(algorithm="sha256", until=f"{T0:%Y-%m-%dT%H:%M:%SZ}")]},
+    ),
+    "a cosignature of a time that is still to come": Row(PASSED, lambda: seen(NOW + timedelta(days=400))),
     "an anchor cut off": Row(
         FAILED, lambda: anchored(lambda chain: (anchors.LEDGER, 6, anchors.anchor_of(chain)[2][:-1])), with_ledger
     ),
