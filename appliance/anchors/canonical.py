@@ -12,6 +12,8 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
+from appliance.quoting import escape
+
 Form = TypeVar("Form", bound=msgspec.Struct)
 
 LARGEST_NUMBER: Final = 2**53 - 1
@@ -40,10 +42,11 @@ def decode(encoded: bytes, form: type[Form], limit: int) -> Form:
     if len(encoded) > limit:
         raise NotCanonical(f"{len(encoded)} bytes, at most {limit} are taken")
     try:
+        encoded.decode()  # of what stands in a msgspec.Raw, too, which msgspec does not look at
         value = msgspec.json.decode(encoded, type=form)
         again = encode(value)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise NotCanonical(str(error)[:200]) from None
+        raise NotCanonical(escape(str(error))) from None  # msgspec copies names of members
     if again != encoded:
         raise NotCanonical("not in the canonical form of RFC 8785")
     return value

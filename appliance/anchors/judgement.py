@@ -88,7 +88,7 @@ class Judgement:
     time_us: int
     """The ledger's own time of the anchor: of its block, or of its time-stamp."""
     place: str
-    """Where it stands in the ledger, in words: block 123 (0x...)."""
+    """Where it stands in the ledger, in words: block 123 (0x...). What is copied into it is quoted, or is digits."""
     tolerance_us: int = 0
     """How much later than that the anchor may have been made: what the ledger itself states (a stamp's accuracy), to
     which `appliance.anchors.judging` adds what the profile allows."""

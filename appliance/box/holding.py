@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-
 from appliance.box.home import Home
+from appliance.files import lock_file
 
 
 class AlreadyRunning(Exception):
@@ -14,10 +12,7 @@ class AlreadyRunning(Exception):
 
 def hold_home(home: Home) -> int:
     """Hold the home for this process, until it ends or closes the descriptor. Raises AlreadyRunning."""
-    descriptor = os.open(home.root / ".running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock_file(home.root / ".running")
     except BlockingIOError:
-        os.close(descriptor)
         raise AlreadyRunning(f"A box runs in {home.root} already.") from None
-    return descriptor

@@ -38,6 +38,30 @@ ANCHORS: Final[dict[str, str]] = {
     "The time-stamp states no accuracy.": "时间戳未声明精度。",
     "time-stamp {0} of “{1}”": "“{1}”的时间戳 {0}",
     "block {0}": "区块 {0}",
+    "block {0}, transaction {1}": "区块 {0}，交易 {1}",
+    "{0} signers stand behind the block.": "{0} 个签名者为该区块背书。",
+    "{0} validators committed to the block.": "{0} 个验证者确认了该区块。",
+    "Block {0}, which the profile trusts, is this block.": "配置所信任的区块 {0} 即此区块。",
+    "Block {0}, which the profile trusts, descends from this block.": "配置所信任的区块 {0} 是此区块的后代。",
+    "No block that the profile trusts descends from this one.": "配置所信任的区块均不是此区块的后代。",
+    "That the block is the chain's is the node's word.": "该区块属于该链，仅为节点的说法。",
+    "The transaction is signed by the account; that it is in the block, and when that was, is the node's word.":
+        "交易由该账户签名；其在区块之内及其时间，仅为节点的说法。",
+    "The block {0} is trusted.": "区块 {0} 受信任。",
+    "Its headers took about 2^{0} hashes.": "其区块头约耗费 2^{0} 次哈希。",
+    "Its headers took about 2^{0} hashes, fewer than the profile asks for.":
+        "其区块头约耗费 2^{0} 次哈希，少于配置的要求。",
+    "The profile lets no work prove: on this chain anybody can make blocks.":
+        "配置不以工作量为证明：此链上任何人均可制作区块。",
+    "Anchoring on Hyperledger Fabric has not yet run on a real network.":
+        "在 Hyperledger Fabric 上的锚定尚未在真实网络上运行过。",
+    "Endorsed by peers of {0}. That it was valid when it was committed is a peer's word.":
+        "由 {0} 的节点背书。其提交时有效，仅为某一节点的说法。",
+    "One orderer may sign in the name of all: that there is no other block of that number is its word.":
+        "一个排序节点可代表全体签署：该编号没有其他区块，仅为其说法。",
+    "The time is the word of whoever anchored: no organisation looked at it. What the signatures show is only that it "
+    "was made before the first of the signers' certificates ended.":
+        "时间仅为锚定方的说法：没有组织核对过。签名只能证明它作于签名者证书中最早到期者到期之前。",
     "time stamp": "时间戳",
     "proof of work": "工作量证明",
     "validator seals": "验证者封签",

@@ -16,7 +16,7 @@ import msgspec
 from appliance.box.holding import AlreadyRunning, hold_home
 from appliance.box.home import Home
 from appliance.box.options import home_option
-from appliance.box.settings import BoxSettings, LogSettings, read_settings
+from appliance.box.settings import BoxSettings, LogSettings, encode_settings, read_settings
 from appliance.box.witnesses import Witnesses, WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
 from appliance.files import owner_of, sync_directory, write_file
@@ -71,8 +71,7 @@ def renew(root: Path, name: str, *, ask: bool) -> None:
             return
         _check_decided(home, hashing)
         following = _renewed(home, settings, hashing, witnesses, ask=ask)
-        text = msgspec.json.format(msgspec.json.encode(following), indent=2) + b"\n"
-        write_file(home.settings, text, home.settings.stat().st_mode & 0o777)
+        write_file(home.settings, encode_settings(following), home.settings.stat().st_mode & 0o777)
         sync_directory(home.root)
         _tell_keys(home, following)
     except CinnabarError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,8 @@ from firmware_tests.evidence.logs import Log
 from firmware_tests.evidence.material import POLICY, T0, Holder, World, certify, crl, microseconds, time_stamper, token
 from firmware_tests.evidence.test_logs import ORIGIN
 
+Receipts: TypeAlias = Callable[[bytes], bytes]
+"""What makes a receipt of a signed head."""
 BOX_ORIGIN = "box.rehearsal.example/log"
 LEDGER = "outside"
 STAMPED = T0 + timedelta(hours=2)
@@ -73,11 +75,12 @@ def receipt(note: bytes, when: datetime = STAMPED, ledger: str = LEDGER, unit: H
 
 
 def anchor_of(
-    chain: Sequence[EventFiles], letter: str | None = None, *, of: bytes | None = None, origin: str = ORIGIN,
+    chain: Sequence[EventFiles], letter: str | None = None, *, of: bytes | Receipts | None = None, origin: str = ORIGIN,
     tails: Sequence[str] | None = None, entries_before: Sequence[bytes] | None = None, **stamping: Any,
 ) -> tuple[str, int, bytes]:  # fmt: skip
-    """As Extras take it. `of`: another receipt than the head's own; `entries_before`: what the tenant's log has before
-    the letter, where that is another history than the one of the letter's proofs."""
+    """As Extras take it. `of`: another receipt than the head's own stamp, or what makes one of the head;
+    `entries_before`: what the tenant's log has before the letter, where that is another history than the one of the
+    letter's proofs."""
     _, tenant = surroundings()
     events = [read_event(one.artifact.event) for one in chain]
     line = follow_line(events, letter or events[-1].letter)
@@ -101,8 +104,9 @@ def anchor_of(
     if tails is not None:
         records = {tail: next(iter(records.values())) for tail in tails}
     proof = TlogProof(5, tuple(path), note).encode()
-    encoded = write_anchor(leaf.openings["bank"].encode(), proof, records, of or receipt(note, **stamping))
-    return stamping.get("ledger", LEDGER), 6, encoded
+    ledger = stamping.get("ledger", LEDGER)
+    held = of(note) if callable(of) else of or receipt(note, **stamping)
+    return ledger, 6, write_anchor(leaf.openings["bank"].encode(), proof, records, held)
 
 
 __all__ = ["BOX_ORIGIN", "CA", "LEDGER", "STAMPED", "UNIT", "anchor_of", "commitment_of", "profile", "receipt", "trust"]

@@ -242,6 +242,19 @@ def test_the_report_names_the_ledger_for_people_in_both_languages() -> None:
     assert "proven" in english
     assert "账本" in chinese
     assert "已证明" in chinese
+    assert "of “Ledger unit, Cinnabar rehearsal”" in english
+    assert "“Ledger unit, Cinnabar rehearsal”的时间戳" in chinese
+    assert "⟨U+" not in english + chinese
+
+
+def test_a_refusal_names_whom_it_is_about_once_quoted() -> None:
+    chain = plain_letter()
+    report = verify(
+        [NamedBytes("letter.asice", evidence(chain, anchors=[_foreign(chain)]))], trust(), now_us=microseconds(NOW)
+    )
+    english = report_page(report, "en").decode()
+    assert "stamp_foreign_authority: No path leads from “Other unit, Cinnabar rehearsal”" in english
+    assert "⟨U+" not in english
 
 
 CHAIN = plain_letter(1)

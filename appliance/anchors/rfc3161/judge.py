@@ -95,7 +95,8 @@ def _stamp(proof: StampProof) -> Stamp:
     try:
         return read_stamp(decoded(proof.token))
     except Refusal as error:
-        raise AnchorRefused(StampReason.AUTHORITY_REFUSED, error.text) from None
+        refused = error.sub_indication is SubIndication.FORMAT_FAILURE  # an answer; else of what the token states
+        raise AnchorRefused(StampReason.AUTHORITY_REFUSED if refused else StampReason.CONSTRAINTS, error.text) from None
     except DerError as error:
         raise AnchorRefused(Reason.MALFORMED, f"the time-stamp: {error}") from None
 

@@ -47,8 +47,11 @@ def write_proof(token: bytes, certificates: Sequence[bytes], revocation_lists: S
 
 
 def decoded(text: str) -> bytes:
-    """Raises AnchorRefused (MALFORMED)."""
+    """The bytes that a text is the one spelling of. Raises AnchorRefused (MALFORMED)."""
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise AnchorRefused(Reason.MALFORMED, "base64 in a proof by a time-stamp is malformed") from None
+        data = b""
+    if base64.b64encode(data).decode() != text:
+        raise AnchorRefused(Reason.MALFORMED, "base64 in a proof by a time-stamp is malformed")
+    return data

@@ -10,21 +10,28 @@ import base64
 import hashlib
 import json
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from mnemonic import Mnemonic
 
+from appliance.anchors import canonical
+from appliance.anchors.evm.shapes import Named, named_shape
+
 SCRIPTS: Final = (
-    "base", "container", "der", "strength", "chain", "cms", "renewals", "log", "trust", "approvals",
-    "anchors", "letter",
+    "base", "forms", "container", "der", "strength", "chain", "cms", "renewals", "log", "judging", "trust", "approvals",
+    "keccak", "secp256k1", "rlp", "evm_transaction", "evm_block", "evm_contract", "evm", "scrypt", "bitcoin",
+    "protobuf", "fabric_members", "fabric", "stamp_anchor", "anchors", "letter",
 )  # fmt: skip
 """In the order in which they need each other; the page's own comes last."""
 _PLACE: Final = Path(__file__).parent
 
 
 def rules() -> str:
-    """The scripts that judge, without the page: they run wherever WebCrypto is."""
-    return "".join((_PLACE / f"{name}.js").read_text() for name in SCRIPTS)
+    """The scripts that judge, without the page: they run wherever WebCrypto is. First of them the shapes of contracts
+    that come with the box, as the program has them."""
+    shapes = {name: json.loads(canonical.encode(named_shape(name))) for name in get_args(Named)}
+    scripts = [(_PLACE / f"{name}.js").read_text() for name in SCRIPTS]
+    return scripts[0] + f"const SHAPES = {json.dumps(shapes)};\n" + "".join(scripts[1:])
 
 
 def verifier_page() -> bytes:

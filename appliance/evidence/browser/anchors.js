@@ -1,85 +1,155 @@
-// Anchors: from each event's record to a head of the box's log that a ledger holds (docs/letter-evidence.md). What leads to
-// that head is checked here; the ledger's own proof is not: the page knows no chains, and says so.
+// Anchors: from each event's record to a head of the box's log, and that head in a ledger (docs/letter-evidence.md). What does
+// not lead there, or is in another form, refutes the file. A receipt that a ledger's judge refuses leaves it undecided:
+// nobody's seal covers the receipt, and it shows nothing. A ledger that the bundle does not name is told, and counts for nothing.
 
 const MOST_ANCHORS = 32;
-const ANCHOR_FORMAT = "cinnabar-letter-anchor/1";
-const RECEIPT_FORMAT = "cinnabar-anchor-receipt/1";
+const LARGEST_ANCHOR = LARGEST_RECEIPT + 4 * 1024 * 1024;
+const BY_WORDS = {
+  time_stamp: text("time stamp", "时间戳"), proof_of_work: text("proof of work", "工作量证明"), validator_seals: text("validator seals", "验证者封签"),
+  trusted_header: text("trusted header", "受信任的区块头"), node: text("node", "节点的声明"),
+};
+// Refusals that show that the receipt was altered, or is of something else.
+const ALTERED = ["malformed", "other_checkpoint", "other_commitment"];
+
+const isAnchor = isRecord({
+  format: isOne("cinnabar-letter-anchor/1"), opening: isText(), receipt: isObject, tlog_proof: isText(),
+  records: (value) => isObject(value) && Object.values(value).every(isRecord({ hashes: isListOf(isHex32, 64), index: isNumber() })),
+});
 
 function readAnchor(bytes) {
-  const malformed = () => new Broken("an anchor is malformed", "锚定格式错误");
-  const anchor = readCanonical(bytes);
-  const right =
-    hasMembers(anchor, ["format", "opening", "receipt", "records", "tlog_proof"]) && anchor.format === ANCHOR_FORMAT &&
-    [anchor.opening, anchor.tlog_proof].every((one) => typeof one === "string") && isObject(anchor.records) &&
-    hasMembers(anchor.receipt, ["checkpoint", "format", "ledger", "proof", "type"]) && anchor.receipt.format === RECEIPT_FORMAT &&
-    [anchor.receipt.checkpoint, anchor.receipt.ledger, anchor.receipt.type].every((one) => typeof one === "string") && isObject(anchor.receipt.proof) &&
-    Object.values(anchor.records).every(
-      (one) => hasMembers(one, ["hashes", "index"]) && Number.isSafeInteger(one.index) && one.index >= 0 && Array.isArray(one.hashes) && one.hashes.length <= 64,
-    );
-  if (!right) throw malformed();
-  return anchor;
+  const malformedAnchor = () => new Broken("no anchor of a letter", "不是函件的锚定");
+  if (bytes.length > LARGEST_ANCHOR) throw malformedAnchor();
+  const { value, inner } = readAround(fromUtf8(bytes), "receipt");
+  if (!isAnchor(value)) throw malformedAnchor();
+  return { ...value, receipt: readReceipt(inner) };
 }
 
-// Each anchor in the file, as parts of the report.
+// Each anchor in the file by itself: parts of the report, facts of ledgers, and by each event's tail the times by which ledgers
+// are proven to have held its record. `archived`: what records over the file show of its entries.
 async function judgeAnchors(layout, context, archived) {
-  const parts = [];
+  const judged = { parts: [], ledgers: [], times: new Map() };
   const names = [...layout.places].filter(([, place]) => place.role === "anchor").map(([name, place]) => [name, place.name]);
   for (const [name, ledgerAndSize] of names.sort()) {
     const findings = new Findings();
     const ledger = shown(ledgerAndSize.replace(/-[0-9]+$/, ""), 80);
-    parts.push({ title: text(`anchor on ${ledger}`, `账本 ${ledger} 上的锚定`), findings });
-    if (names.length > MOST_ANCHORS) findings.failed("anchor", "There are more anchors than a box puts into a file.", "锚定多于设备写入文件的数量。");
+    judged.parts.push({ title: text(`anchor on ${ledger}`, `账本 ${ledger} 上的锚定`), findings });
     try {
-      await judgeAnchor(findings, layout, readAnchor(layout.entries.get(name)), ledgerAndSize, context);
       const before = shownBy(archived, [name]).trusted?.until ?? null;
-      checkStrength(findings, text("The log", "日志"), [{ name: "sha256" }], before, context);
+      await judgeAnchor(findings, layout, layout.entries.get(name), ledgerAndSize, { ...context, before }, judged);
     } catch (error) {
-      findings.failed("anchor", `${saidBy(error).en}.`, `${saidBy(error).zh}。`);
+      findings.add(error instanceof Unable ? "undecided" : "failed", "anchor", text(`${saidBy(error).en}.`, `${saidBy(error).zh}。`));
     }
+    await rest();
   }
-  return parts;
+  return judged;
 }
 
-async function judgeAnchor(findings, layout, anchor, ledgerAndSize, context) {
+// `context.before`: when a record over the file shows that the anchor was there.
+async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, judged) {
+  const anchor = readAnchor(encoded);
+  const { receipt } = anchor;
   const proof = readProof(utf8(anchor.tlog_proof));
   if (proof.anotherHash) {
     tellAnotherHash(findings);
     return;
   }
-  findings.expect(
-    ledgerAndSize === `${anchor.receipt.ledger}-${proof.size}`, "name",
+  const named = findings.expect(
+    ledgerAndSize === `${receipt.ledger}-${proof.size}`, "name",
     text("It is about the ledger and the head that its name says.", "它涉及其名称所指的账本与日志头。"),
     text("Its name is of another ledger or head than what is in it.", "其名称所指的账本或日志头与其内容不符。"),
   );
-  const tails = layout.tails.filter((one) => one !== "court");
-  if (Object.keys(anchor.records).sort().join() !== [...tails].sort().join()) {
-    findings.failed("records", "It is about other events than those of this file.", "它涉及的事件不是本文件中的事件。");
-    return;
+  if (!named || !(await leadsToHead(findings, layout, anchor, context))) return;
+  const fact = { ledger: receipt.ledger, strength: "unknown", by: null, place: null, time: null, until: null, reason: null };
+  judged.ledgers.push(fact);
+  const found = await judgeInLedger(findings, receipt, proof, fact, context);
+  checkStrength(findings, text("The log", "日志"), [{ name: "sha256" }], context.before, context);
+  if (found) checkStrength(findings, text("The ledger's receipt", "账本的回执"), found.reliesOn, context.before, context);
+  if (found?.strength !== "proven" || findings.indication !== "TOTAL-PASSED") return;
+  for (const tail of Object.keys(anchor.records)) {
+    const shows = { until: fact.until, timeClass: "ledger", party: "another", by: `${receipt.ledger}, ${found.place.en}` };
+    judged.times.set(tail, [...(judged.times.get(tail) ?? []), shows]);
   }
-  if (!context.trust?.logs.some((one) => one.origin === proof.origin)) {
-    findings.undecided("records", "The trust bundle does not name the box's log.", "信任包未列出设备的日志。");
-    return;
+}
+
+// What the ledger's judge says, entered as findings and into the fact; null where it says nothing, or refuses.
+async function judgeInLedger(findings, receipt, proof, fact, context) {
+  const ledger = text(`the ledger “${receipt.ledger}”`, `账本“${receipt.ledger}”`);
+  const profile = context.trust.ledgers.get(receipt.ledger);
+  if (!profile) {
+    findings.note("ledger", `Nothing is trusted of ${ledger.en}: its receipt was not looked at.`, `未信任${ledger.zh}：未查验其回执。`);
+    return null;
+  }
+  let found;
+  try {
+    found = await judgeReceipt(receipt, await sha256(utf8(proof.note.text)), profile, context);
+  } catch (error) {
+    Object.assign(fact, refusedLedger(findings, ledger, error));
+    return null;
+  }
+  const { strength, by, place, time } = found;
+  const until = Math.ceil(found.latest);
+  Object.assign(fact, { strength, by, place, time, until });
+  const [en, zh] = [
+    `${place.en}, at ${spoken(time)}; the head existed no later than ${spoken(until)}`, `${place.zh}，时间 ${spoken(time)}；该日志头最迟存在于 ${spoken(until)}`,
+  ];
+  const rule = BY_WORDS[by];
+  if (strength === "proven") {
+    findings.passed("ledger", `It is proven that ${ledger.en} holds the head (${rule.en}): ${en}.`, `已证明${ledger.zh}载有该日志头（${rule.zh}）：${zh}。`);
+  } else {
+    findings.note("ledger", `It is attested, not proven, that ${ledger.en} holds the head (${rule.en}): ${en}.`, `${ledger.zh}载有该日志头一事仅有声明，未经证明（${rule.zh}）：${zh}。`);
+  }
+  for (const one of found.notes) findings.add("note", "ledger", one);
+  return found;
+}
+
+// What is said of a receipt that shows nothing: refused for a reason, or beyond what this browser can check.
+function refusedLedger(findings, ledger, error) {
+  if (!(error instanceof AnchorRefused)) {
+    findings.undecided("ledger", `The receipt of ${ledger.en} cannot be judged here: ${saidBy(error).en} cinnabar verify may.`, `此处无法判定${ledger.zh}的回执：${saidBy(error).zh} cinnabar verify 或可判定。`);
+    return { strength: "undecided" };
+  }
+  const [en, zh] = [error.text.en, error.text.zh].map((said) => `${error.reason}: ${shown(said)}`);
+  const outcome = ALTERED.includes(error.reason) ? "failed" : "undecided";
+  findings.add(outcome, "ledger", text(`The receipt of ${ledger.en} is refused, ${en}.`, `${ledger.zh}的回执被拒绝，${zh}。`));
+  return { strength: "refused", reason: text(en, zh) };
+}
+
+// Whether every event's record leads to the head; what else the anchor names, or lacks, refutes it.
+async function leadsToHead(findings, layout, anchor, context) {
+  const tails = layout.tails.filter((one) => one !== "court").sort();
+  if (Object.keys(anchor.records).sort().join() !== tails.join()) {
+    findings.failed("records", "It is about other events than those of this file.", "它涉及的事件不是本文件中的事件。");
+    return false;
   }
   for (const tail of tails) {
-    const bytes = layout.entries.get(namesOf(tail).opening);
-    const own = layout.entries.get(namesOf(tail).proof);
-    if (!bytes) {
-      findings.undecided("records", "A record is not in the file.", "某项记录不在文件中。");
-      return;
-    }
-    const opening = readCanonical(bytes);
-    const commitment = await sha256(concat(utf8("cinnabar record v1\n"), fromHex(opening.salt), utf8(opening.content)));
-    const { hashes, index } = anchor.records[tail];
-    const leaf = { opening: anchor.opening, tlog_proof: anchor.tlog_proof };
-    await checkBoxProof(findings, { index, box_proof: { hashes, leaf } }, commitment, context, own ? readProof(own) : null);
+    const found = new Findings();
+    const leads = await leadsFromEvent(found, layout, tail, anchor, context);
+    // One line an event where it leads there, else each cause.
+    const all = (language, between) => found.checks.map(({ said }) => said[language]).join(between);
+    const lines = leads ? [{ outcome: "passed", said: text(all("en", " "), all("zh", "")) }] : found.checks.filter((one) => one.outcome !== "passed");
+    for (const { outcome, said } of lines) findings.add(outcome, "records", text(`Event ${tail}: ${said.en}`, `事件 ${tail}：${said.zh}`));
+    if (!leads) return false;
   }
-  if (readNote(anchor.receipt.checkpoint).text !== proof.note.text) {
-    findings.failed("ledger", "The ledger's receipt is about another head.", "账本的回执涉及另一日志头。");
-    return;
+  return true;
+}
+
+async function leadsFromEvent(findings, layout, tail, anchor, context) {
+  const bytes = layout.entries.get(namesOf(tail).opening);
+  if (!bytes) {
+    findings.undecided("records", "The record is not in the file.", "记录不在文件中。");
+    return false;
   }
-  const ledger = shown(anchor.receipt.ledger, 80);
-  findings.note(
-    "ledger", `The receipt of the ledger ${ledger} was not judged here: cinnabar verify does.`,
-    `此处未查验账本 ${ledger} 的回执：cinnabar verify 会作查验。`,
-  );
+  const opening = readCanonical(bytes);
+  const commitment = await sha256(concat(utf8("cinnabar record v1\n"), fromHex(opening.salt), utf8(opening.content)));
+  const { hashes, index } = anchor.records[tail];
+  const leaf = { opening: anchor.opening, tlog_proof: anchor.tlog_proof };
+  const shows = await leadsToBoxLog(findings, { index, box_proof: { hashes, leaf } }, commitment);
+  if (shows === null) return false;
+  if (!context.trust?.logs.some((one) => one.origin === shows.proof.origin)) {
+    findings.undecided("records", "The trust bundle does not name the box's log.", "信任包未列出设备的日志。");
+    return false;
+  }
+  let place = null;
+  readQuietly(() => (place = readProof(layout.entries.get(namesOf(tail).proof))));
+  return (await isIncluded(findings, shows.proof, shows.entry, context)) && isOneHistory(findings, shows, place);
 }

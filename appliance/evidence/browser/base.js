@@ -16,9 +16,12 @@ const saidBy = (error) => (error instanceof Broken ? error.text : text("malforme
 class Findings {
   constructor() {
     this.checks = [];
+    // Algorithms that its object relies on, whether or not they have ended.
+    this.reliedOn = [];
   }
-  add(outcome, name, said) {
-    this.checks.push({ outcome, name, said });
+  // `cause`: the sub-indication of EN 319 102-1, where a check may fail for several.
+  add(outcome, name, said, cause = null) {
+    this.checks.push({ outcome, name, said, cause });
   }
   passed(name, en, zh) {
     this.add("passed", name, text(en, zh));
@@ -26,8 +29,8 @@ class Findings {
   note(name, en, zh) {
     this.add("note", name, text(en, zh));
   }
-  undecided(name, en, zh) {
-    this.add("undecided", name, text(en, zh));
+  undecided(name, en, zh, cause = null) {
+    this.add("undecided", name, text(en, zh), cause);
   }
   failed(name, en, zh) {
     this.add("failed", name, text(en, zh));
@@ -67,14 +70,18 @@ function fromUtf8(bytes) {
 }
 
 function fromHex(said) {
-  if (typeof said !== "string" || !/^(?:[0-9a-f]{2})*$/.test(said)) throw new Broken("not hexadecimal", "不是十六进制");
-  return Uint8Array.from(said.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+  if (typeof said !== "string" || said.length % 2 || !/^[0-9a-f]*$/.test(said)) throw new Broken("not hexadecimal", "不是十六进制");
+  const made = new Uint8Array(said.length / 2);
+  for (let at = 0; at < made.length; at += 1) made[at] = parseInt(said.slice(2 * at, 2 * at + 2), 16);
+  return made;
 }
 
 function fromBase64(said) {
   let decoded;
   try {
-    decoded = Uint8Array.from(atob(said), (character) => character.charCodeAt(0));
+    const characters = atob(said);
+    decoded = new Uint8Array(characters.length);
+    for (let at = 0; at < decoded.length; at += 1) decoded[at] = characters.charCodeAt(at);
   } catch {
     throw new Broken("not base64", "不是 base64");
   }
@@ -82,7 +89,11 @@ function fromBase64(said) {
   return decoded;
 }
 
-const toBase64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+function toBase64(bytes) {
+  let characters = "";
+  for (let at = 0; at < bytes.length; at += 8192) characters += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(characters);
+}
 const toBase64url = (bytes) => toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
 function fromBase64url(said) {

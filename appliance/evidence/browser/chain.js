@@ -73,7 +73,7 @@ async function checkChain(findings, who, leaf, pool, role, moment, context) {
     findings.undecided(
       "certificate path",
       `${who.en}: no path leads from “${leaf.name}” to an authority that the trust bundle names.`,
-      `${who.zh}：没有路径从“${leaf.name}”通向信任包所列的机构。`,
+      `${who.zh}：没有路径从“${leaf.name}”通向信任包所列的机构。`, "NO_CERTIFICATE_CHAIN_FOUND",
     );
     return null;
   }
@@ -156,7 +156,7 @@ async function checkRevocation(findings, who, certificate, issuer, at, moment, i
   const entry = await revocationOf(certificate, issuer, at, context);
   const name = `“${certificate.name}”`;
   if (entry === undefined) {
-    findings.undecided("revocation", `${who.en}: no revocation list or OCSP answer tells of ${name} at ${spoken(at)}.`, `${who.zh}：没有吊销列表或 OCSP 应答说明${name}在 ${spoken(at)} 的状态。`);
+    findings.undecided("revocation", `${who.en}: no revocation list or OCSP answer tells of ${name} at ${spoken(at)}.`, `${who.zh}：没有吊销列表或 OCSP 应答说明${name}在 ${spoken(at)} 的状态。`, "TRY_LATER");
     return;
   }
   if (entry === null) {
@@ -168,7 +168,7 @@ async function checkRevocation(findings, who, certificate, issuer, at, moment, i
   const provenBefore = moment.proven !== null && moment.proven < entry.when;
   const harmless = HARMLESS_REASONS.has(entry.reason);
   if (entry.reason === HOLD) {
-    findings.undecided("revocation", `${who.en}: ${name} is on hold since ${said}.`, `${who.zh}：${name}自 ${said} 起被暂停。`);
+    findings.undecided("revocation", `${who.en}: ${name} is on hold since ${said}.`, `${who.zh}：${name}自 ${said} 起被暂停。`, "TRY_LATER");
   } else if (isLeaf && moment.claimed && !before) {
     findings.failed("revocation", `${who.en}: ${name} was revoked at ${said}, and the time that it states is not earlier.`, `${who.zh}：${name}已于 ${said} 被吊销，而其声明的时间不早于此。`);
   } else if (isLeaf ? (!moment.claimed || harmless || provenBefore) && (before || provenBefore) : before && (!moment.claimed || harmless || provenBefore)) {

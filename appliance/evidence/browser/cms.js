@@ -47,6 +47,7 @@ async function checkSigner(findings, who, signedData, signer, message, others) {
   if (!type || !stated || oid(type) !== signedData.type) throw malformed();
   if (!protects(signer)) {
     findings.undecided("signed attributes", `${who.en}: the algorithms that were signed are not those that it states.`, `${who.zh}：所签的算法不是其声明的算法。`);
+    return null;
   }
   const right = equal(await digest(signer.hash, message), content(stated, 0x04));
   findings.expect(
@@ -96,7 +97,7 @@ function readInfo(encoded) {
   if (wides.length) throw malformed();
   return {
     policy: oid(policy), hash: hashOf(algorithm), imprint: content(hashed, 0x04), serial: integer(serial), at: time(generated), accuracy: wide,
-    ordering, nonce, authority: authority && sole(authority.content),
+    stated: accuracy !== null, ordering, nonce, authority: authority && sole(authority.content),
     critical: (extensions ? members(extensions, 0xa1) : []).map((one) => members(one)).some(([type, flag]) => flag.tag === 0x01 && oid(type) !== "1.3.6.1.5.5.7.1.3"),
   };
 }

@@ -104,7 +104,11 @@ function time(node) {
   let year = Number(found[1]);
   if (node.tag === 0x17) year += year < 50 ? 2000 : 1900;
   const fraction = found[7] ? Number(`0${found[7]}`) * 1000 : 0;
-  return Date.UTC(year, Number(found[2]) - 1, ...found.slice(3, 7).map(Number)) + fraction;
+  const at = Date.UTC(year, Number(found[2]) - 1, ...found.slice(3, 7).map(Number));
+  // A day or an hour that there is none of would be carried over.
+  const again = new Date(at).toISOString().replace(/\D/g, "").slice(0, 14);
+  if (!again.endsWith(found.slice(2, 7).join("")) || !again.startsWith(String(year).padStart(4, "0"))) throw malformed();
+  return at + fraction;
 }
 
 const HASHES = {
@@ -263,7 +267,7 @@ function readList(bytes) {
   const parts = members(tbs);
   if (parts[0].tag === 0x02) integer(parts.shift(), 1);
   const [inner, issuer, thisUpdate, ...rest] = parts;
-  if (!equal(inner.raw, algorithm.raw)) throw malformed();
+  if (!equal(inner.raw, algorithm.raw) || issuer?.tag !== 0x30) throw malformed();
   const until = rest.length && (rest[0].tag === 0x17 || rest[0].tag === 0x18) ? time(rest.shift()) : null;
   const revoked = new Map();
   let plain = true;

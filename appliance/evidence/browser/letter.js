@@ -129,6 +129,9 @@ async function readLayout(findings, data) {
     if (["seal", "evidence-record", "evidence-manifest", "opening", "proof", "disclosures"].includes(role) && !tails.includes(tail)) throw damaged(`${name} belongs to no manifest`, `${name} 不属于任何清单`);
     if (HELPERS.has(role) && (await sha256Hex(entries.get(name))) !== own) throw damaged(`${name} is not what its name says`, `${name} 的内容与其名称不符`);
   }
+  if ([...places.values()].filter((place) => place.role === "anchor").length > MOST_ANCHORS) {
+    throw damaged("there are more anchors than a box puts into a file", "锚定多于设备写入文件的数量");
+  }
   findings.passed(
     "container",
     `${entries.size} entries, nothing between or after them; each is named by a sealed manifest or proves itself.`,
@@ -231,7 +234,8 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
 }
 
 // One seal with its time-stamp and its record. Gives { seal, record, times }: those by which it is shown to have existed.
-async function checkSealed(findings, layout, tail, event, context, kind, archived) {
+// `anchored`: by when ledgers are proven to have held the record.
+async function checkSealed(findings, layout, tail, event, context, kind, archived, anchored = []) {
   const names = namesOf(tail);
   const shown = shownBy(archived, [...layout.places].filter(([, place]) => place.tail === tail).map(([name]) => name));
   const chained = text("The manifest and the chain of events", "清单与事件链");
@@ -248,7 +252,8 @@ async function checkSealed(findings, layout, tail, event, context, kind, archive
       ofRecord.add(...outcomeOf(error));
     }
     // Only what passes by itself dates the rest.
-    times = [seal.stamp, shown.trusted, shown.outside, ...(ofRecord.indication === "TOTAL-PASSED" ? record.witnesses : [])].filter(Boolean);
+    const logged = ofRecord.indication === "TOTAL-PASSED" ? [...record.witnesses, ...anchored] : [];
+    times = [seal.stamp, shown.trusted, shown.outside, ...logged].filter(Boolean);
     await checkSealer(ofSeal, seal, times.map((one) => one.until), context);
   } catch (error) {
     ofSeal.add(...outcomeOf(error));
@@ -311,13 +316,15 @@ async function verifyEvidence(data, trust, now) {
   }
   const archived = await judgeRenewals(parts, layout, context);
   for (const [made, name] of namedIn) made.shown = archived.get(name)?.trusted?.until;
+  const anchored = await judgeAnchors(layout, context, archived);
+  parts.push(...anchored.parts);
   const events = [];
   const places = new Map();
   const envelopes = { files: new Map(), sealed: new Map() };
   for (const step of line.steps) {
     const found = new Findings();
     const event = step.event;
-    const { seal, record, times } = await checkSealed(found, layout, step.tail, event, context, "letter", archived);
+    const { seal, record, times } = await checkSealed(found, layout, step.tail, event, context, "letter", archived, anchored.times.get(step.tail));
     const at = Date.parse(event.at);
     const outside = times.filter((one) => trust?.accepted.includes(one.timeClass)).sort((left, right) => left.until - right.until)[0];
     const earliest = Math.min(...times.filter((one) => one === seal.stamp || one === outside).map((one) => one.until));
@@ -346,10 +353,9 @@ async function verifyEvidence(data, trust, now) {
     if (covered.join() !== newest) found.failed("content", "The court package was sealed for another event.", "司法证据包所签章的是另一事件。");
     parts.push({ title: text("court package", "司法证据包"), findings: found });
   }
-  parts.push(...(await judgeAnchors(layout, context, archived)));
   const indications = parts.map((one) => one.findings.indication);
   const indication = ["TOTAL-FAILED", "INDETERMINATE"].find((one) => indications.includes(one)) ?? "TOTAL-PASSED";
-  return { indication, parts, letter: { state: line.state, events, about: layout.about } };
+  return { indication, parts, letter: { state: line.state, events, about: layout.about, ledgers: anchored.ledgers } };
 }
 
 async function checkBeside(findings, layout, step, envelopes) {

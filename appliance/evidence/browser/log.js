@@ -92,13 +92,19 @@ async function rootOf(entry, index, size, path) {
 }
 
 // Whether the entry stands in a log that the trust bundle names. Gives the time by which enough witnesses saw it. `box`:
-// whether it is the box's own log, which a trust bundle need not name.
-async function checkProof(findings, proof, entry, context, box = false) {
+// whether it is the box's own log, which a trust bundle need not name; `further`: what must hold beside.
+async function checkProof(findings, proof, entry, context, box = false, further = () => true) {
   const outcome = box ? "note" : "undecided";
   if (context.trust && !context.trust.logs.some((one) => one.origin === proof.origin)) {
     findings.add(outcome, "log", text("The trust bundle does not name this log.", "信任包未列出此日志。"));
     return null;
   }
+  const holds = (await isIncluded(findings, proof, entry, context, outcome)) && further();
+  return holds ? witnessed(findings, proof, context, box) : null;
+}
+
+// Whether the entry stands in the log, under a head that the log's key has signed; entered as findings.
+async function isIncluded(findings, proof, entry, context, outcome = "undecided") {
   const root = await rootOf(entry, proof.index, proof.size, proof.path);
   const leads = root !== null && equal(root, proof.root);
   const where = text(
@@ -108,7 +114,7 @@ async function checkProof(findings, proof, entry, context, box = false) {
   findings.expect(leads, "inclusion", where, text("The proof does not lead from this record to the log.", "证明不能从此记录通向日志。"));
   if (!context.trust) {
     findings.add(outcome, "log", text("Without a trust bundle nothing tells whose log it is.", "没有信任包，无从判断这是谁的日志。"));
-    return null;
+    return false;
   }
   const keys = context.trust.logs.filter(
     (one) => one.origin === proof.origin && proof.size >= one.first && (one.last === null || proof.size <= one.last),
@@ -119,14 +125,14 @@ async function checkProof(findings, proof, entry, context, box = false) {
     for (const one of proof.note.signatures.filter((found) => found.name === verifier.name && found.id === verifier.id)) {
       if (!(await checkEd25519(verifier.key, one.signature, message))) {
         findings.failed("log", "The signature of the log's head fails.", "日志头的签名不成立。");
-        return null;
+        return false;
       }
       signed = true;
     }
   }
   if (!signed) findings.failed("log", "No key of the log that may sign at this size has signed its head.", "没有可在此规模签名的日志密钥签署其头。");
   else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
-  return signed && leads ? witnessed(findings, proof, context, box) : null;
+  return signed && leads;
 }
 
 // What the cosignatures under a head come to, entered as findings: who counts, whether they are enough, which time they
@@ -217,9 +223,26 @@ async function cosignedAt(signatures, said, key) {
 const HEX32 = /^[0-9a-f]{64}$/;
 
 // The record under the box's own log (appliance.log.box_leaf): from the record to a head of the tenant's log, from that to
-// the leaf that commits to it, from the leaf to the box's log. `place`: what the record's own log proof says, or null; where
-// the two differ the log has two histories. Gives the time by which enough witnesses saw that.
+// the leaf that commits to it, from the leaf to the box's log. `place`: what the record's own log proof says, or null. Gives
+// the time by which enough witnesses saw that.
 async function checkBoxProof(findings, opening, commitment, context, place) {
+  const shows = await leadsToBoxLog(findings, opening, commitment);
+  return shows && checkProof(findings, shows.proof, shows.entry, context, true, () => isOneHistory(findings, shows, place));
+}
+
+// Whether the tenant's log, as the box's own log commits to it, is that of the record's own log proof; entered where not.
+function isOneHistory(findings, { statement, index }, place) {
+  const elsewhere = place && (place.origin !== statement.origin || place.index !== index);
+  if (!elsewhere && !(place?.size === statement.size && !equal(place.root, fromHex(statement.root)))) return true;
+  findings.undecided(
+    "box log", "Contradiction: the tenant's log, as the box's own log commits to it, is another than that of the log proof: it has two histories.",
+    "矛盾：设备自身的日志所承诺的租户日志不同于日志证明所指的日志：该日志有两个历史。",
+  );
+  return false;
+}
+
+// As far as the leaf: { proof, entry, statement, index }, or null where it does not lead there.
+async function leadsToBoxLog(findings, opening, commitment) {
   const { hashes, leaf } = opening.box_proof ?? {};
   const broken = () => new Broken("the box proof is malformed", "设备证明格式错误");
   if (!Array.isArray(hashes) || !isObject(leaf) || !Number.isSafeInteger(opening.index) || opening.index < 0) throw broken();
@@ -233,7 +256,7 @@ async function checkBoxProof(findings, opening, commitment, context, place) {
   const { leaf: made, path, position, salt, statement, width } = opened ?? {};
   const right =
     hasMembers(opened, ["format", "leaf", "path", "position", "salt", "statement", "width"]) && opened.format === "cinnabar-box-opening/1" &&
-    hasMembers(made, ["format", "root", "time"]) && made.format === "cinnabar-box-leaf/1" && Number.isSafeInteger(made.time) &&
+    hasMembers(made, ["format", "root", "time"]) && made.format === "cinnabar-box-leaf/1" && Number.isSafeInteger(made.time) && made.time >= 0 &&
     Array.isArray(path) && [...path, ...hashes, salt, made.root].every((one) => HEX32.test(one)) && Number.isSafeInteger(position) && position >= 0 &&
     Number.isSafeInteger(width) && width >= 16 && width <= 2 ** 32 && Number.isInteger(Math.log2(width)) &&
     hasMembers(statement, ["format", "origin", "previous", "root", "size"]) && statement.format === "cinnabar-tenant-head/1" &&
@@ -253,14 +276,6 @@ async function checkBoxProof(findings, opening, commitment, context, place) {
     text("The box proof does not lead from this record to the box's own log.", "设备证明不能从此记录通向设备自身的日志。"),
   );
   if (!leads) return null;
-  const elsewhere = place && (place.origin !== statement.origin || place.index !== opening.index);
-  if (elsewhere || (place?.size === statement.size && !equal(place.root, fromHex(statement.root)))) {
-    findings.undecided(
-      "box log", "Contradiction: the tenant's log, as the box's own log commits to it, is another than that of the log proof: it has two histories.",
-      "矛盾：设备自身的日志所承诺的租户日志不同于日志证明所指的日志：该日志有两个历史。",
-    );
-    return null;
-  }
   const entry = await sha256(utf8(JSON.stringify({ format: made.format, root: made.root, time: made.time })));
-  return checkProof(findings, readProof(utf8(leaf.tlog_proof)), entry, context, true);
+  return { proof: readProof(utf8(leaf.tlog_proof)), entry, statement, index: opening.index };
 }

@@ -30,6 +30,8 @@ const SAID = {
   kind: text("Kind", "种类"),
   state: text("State", "状态"),
   balance: text("Balance", "余额"),
+  yes: text("yes", "是"),
+  no: text("no", "否"),
   origin: text("Split off from", "拆分自"),
   sealedBy: text("Sealed by", "签章方"),
   nobody: text("not shown", "未能证明"),
@@ -38,6 +40,13 @@ const SAID = {
   onlyBox: text("nobody but the box says so", "除设备外无人证明"),
   events: text("Events", "事件"),
   approvals: text("Approvals", "审批"),
+  ledgers: text("Ledgers", "账本"),
+  ledger: text("Ledger", "账本"),
+  shownHow: text("Shown", "证明程度"),
+  rule: text("By", "依据"),
+  place: text("Place", "位置"),
+  ledgerTime: text("Ledger’s time", "账本时间"),
+  checking: text("Checking…", "正在检查…"),
   event: text("Event", "事件"),
   value: text("Value", "金额"),
   by: text("Asked by", "申请方"),
@@ -52,6 +61,11 @@ const MOVED = {
   open: text("open", "设立"), raise: text("raise", "增加"), lower: text("lower", "减少"), close: text("close", "结清"),
   split: text("split", "拆分"),
 };
+const STRENGTHS = {
+  proven: text("proven", "已证明"), attested: text("attested", "仅有声明"), refused: text("refused", "被拒绝"), unknown: text("unknown", "未知"),
+  undecided: text("not judged here", "此处未判定"),
+};
+const STRENGTH_COLOURS = { proven: "passed", attested: "", refused: "undecided", unknown: "", undecided: "undecided" };
 const SIGNS = { passed: "✓", undecided: "?", failed: "✗", note: "·" };
 const COLOURS = { "TOTAL-PASSED": "passed", INDETERMINATE: "undecided", "TOTAL-FAILED": "failed" };
 const LARGEST = 512 * 1024 * 1024;
@@ -87,7 +101,9 @@ const line = (value) =>
           : Object.keys(value).join() === "name"
             ? line(value.name)
             : Object.keys(value).map((name) => `${name}: ${line(value[name])}`).join(", ")
-    : String(value);
+    : typeof value === "boolean"
+      ? say(value ? SAID.yes : SAID.no)
+      : String(value);
 
 async function showTrust() {
   const place = document.getElementById("trust-said");
@@ -104,6 +120,13 @@ async function showTrust() {
     make("p", `SHA-256 ${fingerprint}`, "code soft"),
     ...(rehearsal ? [make("p", say(SAID.rehearsal), "undecided")] : []),
   );
+}
+
+// What stands there was of another file or another bundle.
+function showWaiting() {
+  const place = document.getElementById("result");
+  place.hidden = false;
+  place.replaceChildren(make("p", say(SAID.checking), "soft"));
 }
 
 function showResult() {
@@ -154,10 +177,20 @@ function showLetter(place, letter, indication) {
     make("span", found, COLOURS[found]),
   ]);
   place.append(make("h3", say(SAID.events)), table(told, "told", head));
+  if (letter.ledgers.length) showLedgers(place, letter.ledgers);
   const approvals = page.result.parts.flatMap((part) =>
     part.findings.checks.filter((one) => one.name === "approval").map((one) => make("li", `${SIGNS[one.outcome]} ${say(part.title)}: ${say(one.said)}`, one.outcome)),
   );
   if (approvals.length) place.append(make("h3", say(SAID.approvals)), make("ul", approvals));
+}
+
+function showLedgers(place, ledgers) {
+  const head = [SAID.ledger, SAID.shownHow, SAID.rule, SAID.place, SAID.ledgerTime, SAID.existed].map(say);
+  const rows = ledgers.map(({ ledger, strength, by, place: where, time, until, reason }) => [
+    ledger, make("span", `${say(STRENGTHS[strength])}${reason ? `: ${say(reason)}` : ""}`, STRENGTH_COLOURS[strength]),
+    by === null ? "" : say(BY_WORDS[by]), where === null ? "" : say(where), ...[time, until].map((one) => (one === null ? "" : spoken(one))),
+  ]);
+  place.append(make("h3", say(SAID.ledgers)), table(rows, "told ledgers", head));
 }
 
 async function showAll() {
@@ -170,6 +203,7 @@ async function showAll() {
 
 async function judge() {
   const turn = (page.turn += 1);
+  if (page.data) showWaiting();
   const result = page.data ? await verifyEvidence(page.data, page.trust, Date.now()) : null;
   if (turn !== page.turn) return;
   page.result = result;

@@ -34,6 +34,7 @@ const hasEnded = (uses, relied, context) => uses.some((use) => endOf(use, contex
 // Enter what has ended by now. `relied`: when what uses it is shown to have existed; null: by nothing but now.
 function checkStrength(findings, what, uses, relied, context) {
   const at = relied === null ? context.now : Math.min(relied, context.now);
+  findings.reliedOn.push(...uses);
   for (const use of uses) {
     const until = endOf(use, context);
     if (until === null || context.now <= until) continue;

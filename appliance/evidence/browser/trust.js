@@ -61,7 +61,7 @@ async function readTrust(files) {
   }
   const own = authorities.filter((one) => one.party === "box").map((one) => one.certificate.spki);
   for (const ledger of (document.ledgers ?? []).filter((one) => one.type === "rfc3161")) {
-    for (const one of ledger.rules.authorities ?? []) {
+    for (const one of Array.isArray(ledger.rules?.authorities) ? ledger.rules.authorities : []) {
       let listed = null;
       readQuietly(() => (listed = readCertificate(fromBase64(one.certificate)).spki));
       if (listed && own.some((spki) => equal(spki, listed))) refuse("a ledger in the trust bundle has an authority of the box's own", "信任包中的账本使用了设备自身的机构");
@@ -79,7 +79,17 @@ async function readTrust(files) {
     accepted: document.time.accepted.filter((one) => one !== "box"),
     witnessesNeeded: document.time.witnesses,
     algorithms: readEnds(document.algorithms ?? [], refuse),
+    ledgers: readLedgers(document.ledgers ?? [], refuse),
   };
+}
+
+// What is trusted of ledgers, by name. Their rules are looked at when a receipt is judged.
+function readLedgers(entries, refuse) {
+  const is = isRecord({ name: isText(LEDGER_NAME), rules: isObject, tolerance_s: isNumber(0, MOST_TOLERANCE), type: isText(LEDGER_TYPE) });
+  if (!isListOf(is)(entries)) refuse("what the trust bundle says of ledgers is malformed", "信任包中关于账本的内容格式错误");
+  const found = new Map(entries.map((one) => [one.name, one]));
+  if (found.size !== entries.length) refuse("a ledger stands twice in the trust bundle", "信任包中有账本重复");
+  return found;
 }
 
 // By log, which witnesses must have cosigned its heads up to which sizes, the newest last; null: the bundle has no policies.

@@ -76,7 +76,7 @@ def judge_anchors(layout: Layout, context: Context, archived: Archived) -> Judge
         journal.complete()
         held = journal.indication is Indication.PASSED
         if held and judgement is not None and judgement.strength is Strength.PROVEN:
-            by = f"the ledger {quote(receipt.ledger)}, {escape(judgement.place)}"
+            by = f"the ledger {quote(receipt.ledger)}, {judgement.place}"
             for tail in anchor.records:
                 judged.times.setdefault(tail, []).append(AnchoredTime(judgement.no_later_us, by))
     return judged
@@ -142,11 +142,11 @@ def _in_ledger(
     try:
         judgement = judge(receipt, commitment_of(note), profile, now_us=context.now_us, revocations=context.lists)
     except AnchorRefused as error:
-        reason = f"{error.reason}: {escape(str(error))}"
+        reason = f"{error.reason}: {error}"  # what it copied of the receipt is quoted
         journal.refuse("ledger", _sub_indication(error), f"The receipt of {named} is refused, {reason}.")
         return msgspec.structs.replace(fact, strength="refused", reason=reason), None
     by = str(judgement.by).replace("_", " ")
-    words = f"{escape(judgement.place)}, at {spoken(judgement.time_us)}; the head existed no later than "
+    words = f"{judgement.place}, at {spoken(judgement.time_us)}; the head existed no later than "
     words += f"{spoken(judgement.no_later_us)}"
     if judgement.strength is Strength.PROVEN:
         journal.passed("ledger", f"It is proven that {named} holds the head ({by}): {words}.")
@@ -156,7 +156,7 @@ def _in_ledger(
     for one in judgement.notes:
         journal.note("ledger", escape(one))
     fact = msgspec.structs.replace(
-        fact, strength=str(judgement.strength), by=str(judgement.by), place=escape(judgement.place),
+        fact, strength=str(judgement.strength), by=str(judgement.by), place=judgement.place,
         time=spoken(judgement.time_us), existed_no_later_than=spoken(judgement.no_later_us),
     )  # fmt: skip
     return fact, judgement

@@ -105,11 +105,12 @@ def block(
     bits: int = EASY,
     commitment: bytes = COMMITMENT,
     height: int | None = 123,
+    time: int = TIME,
 ) -> Made:
     """A block of `count` transactions with an anchor at `index`, and blocks on top."""
     transactions = [coinbase(height), *(other(n) for n in range(1, count))]
     transactions[index] = anchor(commitment)
-    chain = [mined(root_of([one.txid for one in transactions]), from_shown(GENESIS), bits=bits, work=work)]
+    chain = [mined(root_of([one.txid for one in transactions]), from_shown(GENESIS), bits=bits, time=time, work=work)]
     for n in range(on_top):
-        chain.append(mined(hashlib.sha256(bytes([n])).digest(), chain[-1].hash, bits=bits, work=work))
+        chain.append(mined(hashlib.sha256(bytes([n])).digest(), chain[-1].hash, bits=bits, time=time, work=work))
     return Made(tuple(transactions), index, tuple(chain))

@@ -17,14 +17,21 @@ from firmware_tests.anchors.fabric.network import CHAINCODE, CHANNEL, FUNCTION, 
 ORIGIN, SIZE = "log.example/rehearsal/box", 7
 
 
-def call(network: Network, commitment: bytes, *, function: str = FUNCTION, nonce: bytes | None = None) -> Call:
+def call(
+    network: Network,
+    commitment: bytes,
+    *,
+    function: str = FUNCTION,
+    nonce: bytes | None = None,
+    time_us: int | None = None,
+) -> Call:
     return Call(
         CHANNEL,
         CHAINCODE,
         (function.encode(), commitment.hex().encode(), ORIGIN.encode(), str(SIZE).encode()),
         network.client.serialized,
         secrets.token_bytes(24) if nonce is None else nonce,
-        time.time_ns() // 1000,
+        time.time_ns() // 1000 if time_us is None else time_us,
     )
 
 
@@ -53,14 +60,19 @@ def envelope(network: Network, payload: bytes) -> common_pb2.Envelope:
 
 
 def anchored(
-    network: Network, commitment: bytes, *, peers: list[Identity] | None = None, neighbours: int = 1
+    network: Network,
+    commitment: bytes,
+    *,
+    peers: list[Identity] | None = None,
+    neighbours: int = 1,
+    time_us: int | None = None,
 ) -> Anchored:
     """An anchor in a block with other transactions around it."""
     others = []
     for _ in range(2 * neighbours):
-        another = call(network, secrets.token_bytes(32))
+        another = call(network, secrets.token_bytes(32), time_us=time_us)
         others.append(envelope(network, another.transaction(*endorsed(network, another))))
-    made = call(network, commitment)
+    made = call(network, commitment, time_us=time_us)
     response, endorsements = endorsed(network, made, peers)
     own = envelope(network, made.transaction(response, endorsements))
     block = network.order(*others[:neighbours], own, *others[neighbours:])

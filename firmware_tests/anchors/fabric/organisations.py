@@ -50,9 +50,11 @@ class Identity:
 class Organisation:
     """An organisation with a root CA, and an intermediate one that issues where `intermediate`."""
 
-    def __init__(self, msp: str, *, intermediate: bool = False, days: int = 3650) -> None:
+    def __init__(
+        self, msp: str, *, intermediate: bool = False, days: int = 3650, begin: datetime | None = None
+    ) -> None:
         self.msp = msp
-        self.begin, self.days = datetime.now(UTC) - timedelta(days=30), days
+        self.begin, self.days = begin or datetime.now(UTC) - timedelta(days=30), days
         self._root_key = ec.generate_private_key(ec.SECP256R1())
         self.root = self._certificate(_name(f"ca.{msp}"), self._root_key.public_key(), ca=True)
         self._issuer, self._key = self.root, self._root_key

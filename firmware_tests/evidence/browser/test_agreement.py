@@ -20,26 +20,33 @@ import pytest
 import rfc8785
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from playwright.sync_api import Page, sync_playwright
 
+from appliance.anchors import Reason, canonical
 from appliance.asic import OpenedRecord, event_names, read_container, write_container
 from appliance.asic.names import MOST_KINDS, kind_name
 from appliance.ceremonies import encode
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.evidence import CosigningEntry, Indication, LogEntry, WitnessEntry, read_bundle
 from appliance.evidence.browser import verifier_page
-from appliance.evidence.bundle import AlgorithmEnd, AuthorityCompromise
+from appliance.evidence.bundle import AlgorithmEnd, AuthorityCompromise, TimeRules
 from appliance.evidence.letters import LetterFacts
+from appliance.evidence.letters.facts import LedgerFact
 from appliance.letters.approvers import Approver, Approvers
 from appliance.letters.event import APPROVERS, Approval, ApprovalStep, Event, KindReference
 from appliance.letters.kind import KIND_BYTES
 from appliance.log import TlogProof, inclusion_proof, leaf_hash, parse_note, root, subtree_reader
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, make_box_leaf
 from appliance.log.note import Note, VerifierKey
+from firmware_tests.anchors.evm import chains as evm_chains
+from firmware_tests.anchors.evm import test_judge as evm_cost
 from firmware_tests.browsers import CHROMIUM, TIMEOUT_MS
-from firmware_tests.evidence import anchors, der_trees
+from firmware_tests.evidence import anchors, der_trees, ledgers
 from firmware_tests.evidence.corpus import PACKED
 from firmware_tests.evidence.der_trees import Node
+from firmware_tests.evidence.ledgers import OnLedger
 from firmware_tests.evidence.letters import (
     LETTER,
     NOW,
@@ -449,8 +456,21 @@ def with_ledger(world: World) -> World:
 
 LEDGERS: Final[dict[str, Any]] = {"ledgers": [anchors.entry(anchors.profile())]}
 
+REFUTING: Final = (Reason.MALFORMED, Reason.OTHER_CHECKPOINT, Reason.OTHER_COMMITMENT)
+
+
+def on_ledger(one: OnLedger) -> Row:
+    """A letter whose head stands on a ledger, and what that comes to."""
+    verdict = PASSED if one.verdict in ("proven", "attested") else FAILED if one.verdict in REFUTING else UNDECIDED
+    bundle = {"ledgers": [anchors.entry(one.profile())], "time": TimeRules(accepted=["ledger"])}
+    content = functools.partial(anchors.anchor_of, of=one.receipt, ledger=one.type)
+    return Row(verdict, lambda: anchored(content), with_ledger, bundle)
+
+
 TABLE: Final[dict[str, Row]] = {
-    # Anchors: what leads to the ledger. Its own proof only the program judges.
+    # What ledgers hold.
+    **{f"on {name}": on_ledger(one) for name, one in ledgers.table().items()},
+    # Anchors: what leads to the ledger.
     "an anchor": Row(PASSED, anchored, with_ledger, LEDGERS),
     "an anchor on a ledger that nobody trusts": Row(PASSED, anchored, with_ledger),
     "an anchor under a log that nobody trusts": Row(UNDECIDED, anchored, bundle=LEDGERS),
@@ -904,6 +924,10 @@ JUDGE: Final = """async ([trust, file, now]) => {
     indication,
     witnesses: witnesses.map((one) => [one.outcome, one.outcome === "passed" ? "" : one.said.en]),
     existed: letter?.events.at(-1).outside?.until ?? null,
+    ledgers: (letter?.ledgers ?? []).map(({ ledger, strength, by, place, time, until, reason }) => [
+      ledger, strength, by ?? "", place?.en ?? "", ...[time, until].map((one) => (one === null ? "" : spoken(one))),
+      reason?.en.split(":")[0] ?? "",
+    ]),
     approvals: checks.filter((one) => one.name === "approval").map((one) => words[one.outcome]),
     pages: ["page for people", "page"].map((name) => checks.filter((one) => one.name === name)).map((found) =>
       found.map((one) => one.outcome)),
@@ -927,6 +951,23 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         browser.close()
 
 
+def _told(one: LedgerFact) -> list[str]:
+    reason = one.reason.split(":")[0]
+    return [one.ledger, one.strength, one.by, one.place, one.time, one.existed_no_later_than, reason]
+
+
+@pytest.mark.parametrize(("name", "one"), ledgers.table().items(), ids=ledgers.table())
+def test_the_table_says_what_judges_say(name: str, one: OnLedger) -> None:
+    row = TABLE[f"on {name}"]
+    report = check(row.content(), trust=read_bundle(row.world(surroundings()[0]).bundle_files(**row.bundle), None))
+    letter = report.files[0].letter
+    assert isinstance(letter, LetterFacts)
+    (found,) = letter.ledgers
+    assert (found.reason.split(":")[0] or found.strength) == one.verdict
+    existed = report.files[0].existed_no_later_than
+    assert (existed is not None and one.type in existed.by) == (one.verdict == "proven")
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_both_say_the_same(page: Page, name: str) -> None:
     row = TABLE[name]
@@ -944,6 +985,8 @@ def test_both_say_the_same(page: Page, name: str) -> None:
     if row.expected is not FAILED:
         assert cosigned == said["witnesses"]
     existed, letter = report.files[0].existed_no_later_than, report.files[0].letter
+    if isinstance(letter, LetterFacts):
+        assert [_told(one) for one in letter.ledgers] == said["ledgers"]
     if row.expected is PASSED:
         entries = read_container(content)
         assert pages[0] == ["note"] * ("META-INF/for-people.html" in entries)
@@ -953,3 +996,89 @@ def test_both_say_the_same(page: Page, name: str) -> None:
         assert isinstance(letter, LetterFacts)
         found = [one.indication for one in letter.events[0].approvals]
         assert (found, said["approvals"]) == (list(row.approvals), [one.value for one in row.approvals]), said
+
+
+# --- anchors damaged at random, and hostile ones ----------------------------------------------------------------------
+
+DAMAGED_ANCHORS: Final = {
+    "a stamp": OnLedger(lambda _: b"", anchors.rules(), "proven"),
+    **{name: ledgers.table()[name] for name in ("evm: honest, qbft", "bitcoin: honest, scrypt", "fabric: honest")},
+}
+CHAIN: Final = plain_letter(1)
+
+
+@functools.cache
+def damageable(name: str) -> tuple[bytes, str, dict[str, bytes]]:
+    """A letter of one event, its anchor's entry, and a bundle that knows the ledger."""
+    one = DAMAGED_ANCHORS[name]
+    stamp = name == "a stamp"
+    ledger, size, encoded = anchors.anchor_of(CHAIN, **({} if stamp else {"of": one.receipt, "ledger": one.type}))
+    entries = [anchors.entry(anchors.profile() if stamp else one.profile())]
+    files = with_ledger(surroundings()[0]).bundle_files(ledgers=entries, time=TimeRules(accepted=["ledger"]))
+    return evidence(CHAIN, anchors=[(ledger, size, encoded)]), f"META-INF/anchor-{ledger}-{size}.json", files
+
+
+@pytest.mark.parametrize("name", DAMAGED_ANCHORS)
+def test_both_say_the_same_of_an_anchor_damaged_at_random(page: Page, name: str) -> None:
+    content, entry, files = damageable(name)
+    encoded = {one: base64.b64encode(held).decode() for one, held in files.items()}
+    trust = read_bundle(files, None)
+    honest = read_container(content)[entry]
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(0, len(honest) - 1), st.integers(0, 255), st.sampled_from(["change", "drop", "add", "cut"]))
+    @example(0, honest[0], "change")
+    def compare(at: int, byte: int, how: str) -> None:
+        kept = {"change": honest[at + 1 :], "drop": honest[at + 1 :], "add": honest[at:], "cut": b""}[how]
+        damaged = honest[:at] + (bytes([byte]) if how in ("change", "add") else b"") + kept
+        made = changed(content, lambda one: one.update({entry: damaged}))
+        file = check(made, trust=trust).files[0]
+        said = page.evaluate(JUDGE, [encoded, base64.b64encode(made).decode(), microseconds(NOW) // 1000])
+        assert isinstance(file.letter, LetterFacts)
+        told = [_told(one) for one in file.letter.ledgers]
+        if [one[1] for one in said["ledgers"]] != ["undecided"]:  # what this browser cannot check, and says so
+            assert (file.indication.value, told) == (said["indication"], said["ledgers"])
+        else:
+            assert file.indication is UNDECIDED
+            assert said["indication"] == UNDECIDED
+
+    compare()
+
+
+TICKING: Final = """async (given) => {
+  const ticks = { longest: 0, last: performance.now() };
+  const timer = setInterval(() => {
+    ticks.longest = Math.max(ticks.longest, performance.now() - ticks.last);
+    ticks.last = performance.now();
+  }, 5);
+  const said = await (JUDGE)(given);
+  clearInterval(timer);
+  return { indication: said.indication, reasons: said.ledgers.map((one) => one[6] || one[1]), longest: ticks.longest };
+}"""
+LONGEST_PAUSE_MS: Final = 3000
+"""Under the load of other tests; alone it is a tenth of that."""
+
+
+def test_hostile_receipts_do_not_hold_up_the_page(page: Page) -> None:
+    """As many headers and as much data as a receipt may have, on several ledgers at once."""
+    made: dict[str, tuple[Any, Any]] = {
+        "headers": (lambda _: evm_cost.many_headers(), evm_chains.rules(evm_cost.CLIQUE)),
+        "large": (lambda _: evm_cost.large_headers(), evm_chains.rules(evm_cost.CLIQUE)),
+        "nodes": (lambda _: evm_cost.large_nodes(), evm_chains.rules(evm_cost.CLIQUE)),
+        "logs": (lambda _: evm_cost.a_large_receipt(), evm_chains.rules(evm_cost.CLIQUE)),
+    }
+    entries, held = [], []
+    for name, (proof, under) in made.items():
+        one = OnLedger(lambda commitment, proof=proof: canonical.encode(proof(commitment)), under, "", {"name": name})  # type: ignore[misc]
+        entries.append(anchors.entry(one.profile()))
+        held.append(anchors.anchor_of(CHAIN, of=functools.partial(one.receipt, ledger=name), ledger=name))
+    content = evidence(CHAIN, anchors=held)
+    files = with_ledger(surroundings()[0]).bundle_files(ledgers=entries)
+    report = check(content, trust=read_bundle(files, None)).files[0]
+    assert isinstance(report.letter, LetterFacts)
+    encoded = {one: base64.b64encode(each).decode() for one, each in files.items()}
+    given = [encoded, base64.b64encode(content).decode(), microseconds(NOW) // 1000]
+    said = page.evaluate(TICKING.replace("JUDGE", JUDGE), given)
+    assert said["indication"] == report.indication.value
+    assert said["reasons"] == [one.reason.split(":")[0] or one.strength for one in report.letter.ledgers]
+    assert said["longest"] < LONGEST_PAUSE_MS
