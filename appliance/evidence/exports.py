@@ -119,7 +119,7 @@ def _judge_record(
     included = check_proof(line.tlog_proof.encode(), [partial(commitment, salt, content)], trust)
     same = origin == header.origin
     # Where the log was renewed since, the record stands in the one that goes on from it.
-    if included is None or not (same or _goes_on(header.origin, origin, trust)) or len(salt) != SALT_BYTES:
+    if included is None or trust.renewals_between(header.origin, origin) is None or len(salt) != SALT_BYTES:
         raise failed("selection", "The log does not have the box's record of this export.")
     agree = (
         facts.action == lines.MADE
@@ -183,16 +183,6 @@ def _check_layout(stream: IO[bytes], container: zipfile.ZipFile, members: list[z
         at += 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little") + member.compress_size
     if at != container.start_dir or container.comment:
         raise malformed("the container has something that is no member")
-
-
-def _goes_on(ended: str, origin: str, trust: TrustBundle) -> bool:
-    """Whether one log goes on from another, which has ended, as the trust bundle says."""
-    before: str | None = origin
-    for _ in range(len(trust.succeeds)):
-        before = trust.succeeds.get(before or "")
-        if before == ended:
-            return True
-    return False
 
 
 def _judge_table(stream: IO[bytes], table: IO[bytes] | None, judged: JudgedExport, reading: Reading) -> None:

@@ -132,6 +132,11 @@ class TrustBundle:
         """The certificate authorities of one role."""
         return tuple(one for one in self.authorities if one.role == role)
 
+    def renewals_between(self, ended: str, origin: str) -> int | None:
+        """How often a log was renewed until it was `origin`: 0 where both are one; None: it does not go on from it."""
+        line = _line(origin, self.succeeds)
+        return line.index(ended) if ended in line else None
+
     @property
     def signer(self) -> str:
         """Fingerprint of the key that signed it: SHA-256 of its SubjectPublicKeyInfo, hexadecimal."""
