@@ -3,19 +3,21 @@
 The record is canonical JSON (RFC 8785). Only ASCII strings and integers occur in it and its members are declared
 in sorted order, so that the encoder's plain output already is the canonical form; a test holds it to that.
 
-    commitment = SHA-256("cinnabar record v1\\n" || salt || record)      salt: 32 random bytes
-    leaf hash  = SHA-256(0x00 || commitment)                              RFC 6962, section 2.1
+    commitment = H("cinnabar record v1\\n" || salt || record)            salt: 32 random bytes
+    leaf hash  = H(0x00 || commitment)                                    RFC 6962, section 2.1
 
-The 32-byte commitment is the log entry. It tells nothing about the record to whoever lacks the salt.
+H is the hash of the tenant's log (appliance.tree_hash): SHA-256 until that log is renewed. The commitment is the log
+entry. It tells nothing about the record to whoever lacks the salt.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 
 import msgspec
+
+from appliance.tree_hash import SHA256, TreeHash
 
 COMMITMENT_PREFIX = b"cinnabar record v1\n"
 SALT_BYTES = 32
@@ -66,9 +68,9 @@ def _encode(record: Record) -> bytes:
     return _encoder.encode(record)
 
 
-def commitment(salt: bytes, record: bytes) -> bytes:
-    """The 32-byte log entry for a record in canonical JSON. `salt` is 32 bytes."""
-    return hashlib.sha256(COMMITMENT_PREFIX + salt + record).digest()
+def commitment(salt: bytes, record: bytes, hashing: TreeHash = SHA256) -> bytes:
+    """The log entry for a record in canonical JSON, under the hash of the log. `salt` is 32 bytes."""
+    return hashing.digest(COMMITMENT_PREFIX + salt + record)
 
 
 def new_record_id(now_us: int | None = None) -> bytes:

@@ -43,9 +43,9 @@ class AnchorerClient(CallClient):
         """Of a final anchor, encoded. Raises NotFound."""
         return self._asked(bytes, "receipt", ledger, number)
 
-    def covering(self, size: int) -> list[tuple[AnchorView, bytes]]:
-        """Of each ledger the first final anchor of a head with at least so many leaves, with its receipt."""
-        return self._asked(list[tuple[AnchorView, bytes]], "covering", size)
+    def covering(self, size: int, origin: str) -> list[tuple[AnchorView, bytes]]:
+        """Of each ledger the first final anchor of a head of this log with so many leaves or more, with its receipt."""
+        return self._asked(list[tuple[AnchorView, bytes]], "covering", size, origin)
 
     def now(self, ledger: str) -> None:
         """Anchor the newest head as soon as may be. Raises NotFound."""

@@ -10,7 +10,7 @@ from appliance.anchorer.outbox import Head
 from appliance.anchors import commitment_of
 from appliance.box.settings import BoxSettings
 from appliance.errors import Unavailable
-from appliance.log import Checkpoint, LogReader, MalformedNote, NotYetIncluded, log_directory, parse_note
+from appliance.log import Checkpoint, LogReader, MalformedNote, NotYetIncluded, parse_note
 
 KEEP_SECONDS: Final = 1.0
 """How long what was read is used again, by all ledgers together."""
@@ -20,9 +20,9 @@ class Heads:
     """The newest head of the box's log, with how many records all logs have."""
 
     def __init__(self, logs: Path, settings: BoxSettings) -> None:
-        self._box = [LogReader(log_directory(logs, log.origin)) for log in settings.logs if log.tenant is None]
+        self._box = [LogReader.of(logs, log.origin) for log in settings.logs if log.tenant is None]
         counted = any(ledger.records is not None for ledger in settings.ledgers)
-        self._all = [LogReader(log_directory(logs, log.origin)) for log in settings.logs] if counted else []
+        self._all = [LogReader.of(logs, log.origin) for log in settings.logs] if counted else []
         self._read = float("-inf")
         self._head: Head | None = None
 

@@ -73,10 +73,10 @@ class Methods:
         self._ever_known(ledger)
         return self._outbox.receipt(ledger, number)
 
-    async def covering(self, size: Number) -> list[tuple[AnchorView, bytes]]:
-        """Of each ledger, also one that is no longer used, the first final anchor of a head with at least so many
-        leaves, with its receipt."""
-        found = [self._outbox.covering(name, size) for name in self._outbox.ledgers()]
+    async def covering(self, size: Number, origin: str) -> list[tuple[AnchorView, bytes]]:
+        """Of each ledger, also one that is no longer used, the first final anchor of a head of this log with so many
+        leaves or more, with its receipt."""
+        found = [self._outbox.covering(name, size, origin) for name in self._outbox.ledgers()]
         return [
             (anchor_view(one, self._outbox.steps(one.ledger, one.number)), self._outbox.receipt(one.ledger, one.number))
             for one in found

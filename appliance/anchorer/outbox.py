@@ -70,6 +70,11 @@ _COLUMNS: Final = (
 )
 
 
+def _origin(checkpoint: bytes) -> str:
+    """The first line of a checkpoint (C2SP tlog-checkpoint)."""
+    return checkpoint.partition(b"\n")[0].decode(errors="replace")
+
+
 @dataclass(frozen=True)
 class Head:
     """A head of the box's log, as it may be anchored."""
@@ -81,6 +86,11 @@ class Head:
     """Leaves of the box's log."""
     records: int
     """Records under all logs of the box together; 0 where no ledger asks for them."""
+
+    @property
+    def origin(self) -> str:
+        """Of the log that it is of: the box's, or the one before it under another hash."""
+        return _origin(self.checkpoint)
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,11 @@ class Anchor:
     time_us: int | None
     no_later_us: int | None
     place: str | None
+
+    @property
+    def origin(self) -> str:
+        """Of the log of its head."""
+        return _origin(self.checkpoint)
 
     def work(self) -> Work:
         """What its ledger is given."""
@@ -168,9 +183,14 @@ class Outbox:
             raise NotFound(f"{ledger} has no anchor {number}")
         return found
 
-    def covering(self, ledger: str, size: int) -> Anchor | None:
-        """The first final anchor of the ledger whose head has at least so many leaves: it covers what they cover."""
-        return self._one("ledger = ? AND state = 'final' AND size >= ? ORDER BY size LIMIT 1", ledger, size)
+    def covering(self, ledger: str, size: int, origin: str | None = None) -> Anchor | None:
+        """The first final anchor of the ledger whose head has at least so many leaves: it covers what they cover.
+        `origin`: of which log, where the box's was renewed."""
+        line = b"" if origin is None else origin.encode() + b"\n"
+        return self._one(
+            "ledger = ? AND state = 'final' AND size >= ? AND substr(checkpoint, 1, ?) = ? ORDER BY size LIMIT 1",
+            ledger, size, len(line), line,
+        )  # fmt: skip
 
     def ledgers(self) -> list[str]:
         """Every ledger that anything was ever anchored on."""
@@ -258,7 +278,7 @@ class Outbox:
             final.number,
             final.size,
         )
-        for anchor in older:
+        for anchor in [one for one in older if one.origin == final.origin]:
             cause = f"anchor {final.number} is final and covers it"
             self._connection.execute(
                 "UPDATE anchors SET state = 'superseded', since_us = ?, cause = ?, superseded_by = ?"

@@ -18,10 +18,12 @@ def why_due(
     head: Head, newest: Anchor | None, open_count: int, settings: LedgerCommon, now_us: int, *, requested: bool
 ) -> str | None:
     """Why a new anchor of this head is due, in words; None: it is not."""
-    if newest is not None and (head.size <= newest.size or open_count >= MOST_OPEN):
+    if newest is not None and ((head.origin == newest.origin and head.size <= newest.size) or open_count >= MOST_OPEN):
         return None
     if newest is None:
         return "the first on this ledger"
+    if head.origin != newest.origin:
+        return "the first of the log that the box's goes on in"
     if requested:
         return "on request"
     # A clock that was set back puts nothing off for longer than the interval.

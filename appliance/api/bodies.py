@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance.errors import CinnabarError
+from appliance.tree_hash import SHA256, TreeHash
 
 LIFE_BYTES = 16
 NONCE_BYTES = 12
@@ -49,7 +50,9 @@ _decode = msgspec.msgpack.Decoder(Body).decode
 class BodyCipher:
     """Closes and opens the bodies of one tenant in one process; a fork must not copy it. `content_key`: 32 bytes."""
 
-    def __init__(self, tenant: str, content_key: bytes) -> None:
+    def __init__(self, tenant: str, content_key: bytes, hashing: TreeHash = SHA256) -> None:
+        """`hashing`: that of the tenant's log, by which its records are committed to."""
+        self.hashing = hashing
         self._prefix = tenant.encode() + b"|"
         self._life = os.urandom(LIFE_BYTES)
         self._content_key = content_key

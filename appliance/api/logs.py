@@ -16,10 +16,13 @@ from appliance.api.schemas import BoxOpening
 from appliance.errors import NotFound
 from appliance.log import NotYetIncluded, OpenedLeaf, Resource
 from appliance.log.cosigned import COSIGNED_FILE
+from appliance.log.lines import Placed
+from appliance.log.predecessor import entries_of
 
 if TYPE_CHECKING:
     from appliance.api.worker import BoxLog, HostedLog, Worker
 
+CONTINUATION = "continuation"
 _IMMUTABLE = b"cache-control: public, max-age=31536000, immutable\r\n"
 _FRESH = b"cache-control: no-cache\r\n"
 
@@ -31,11 +34,27 @@ async def log_resource(worker: Worker, request: Request) -> Response:
     if hosted is None or not (hosted.published if tenant is None else hosted.tenant == tenant or hosted.published):
         raise NotFound("There is no such log here.")
     path = request.arguments["resource"]
-    resource = _cosigned(hosted) if path == COSIGNED_FILE else hosted.reader.resource(path)
+    if path == CONTINUATION:
+        resource = _continuation(worker, hosted)
+    else:
+        resource = _cosigned(hosted) if path == COSIGNED_FILE else hosted.reader.resource(path)
     cache = _IMMUTABLE if resource.immutable else _FRESH
     if tenant is not None and not hosted.published:
         cache = NO_STORE
     return Response(resource.content, resource.content_type.encode(), headers=cache)
+
+
+def _continuation(worker: Worker, hosted: HostedLog) -> Resource:
+    """How the first entry of a log that was renewed goes on: so followers learn where. Raises NotFound for others."""
+    line = worker.line_of(hosted.tenant)
+    log = None if line is None else next((one for one in line.logs if one.origin == hosted.origin), None)
+    if line is None or log is None or log.era.size is None:
+        raise NotFound("The log goes on.")
+    entry = entries_of(log.reader.directory, log.era.size, 0, log.era.hashing)[0]
+    found = line.continuation(Placed(log, 0), entry)
+    if found is None:
+        raise NotYetIncluded("The log that succeeds it has no head yet.")
+    return Resource(found, "application/json", immutable=False)
 
 
 def _cosigned(hosted: HostedLog) -> Resource:

@@ -14,10 +14,12 @@ from appliance.api.logs import box_opening
 from appliance.api.messages import Request, Response
 from appliance.api.record_reads import RecordReads
 from appliance.api.schemas import BoxProof, InclusionProof, RecordAnswer
-from appliance.log import Checkpoint, NotYetIncluded, TlogProof, parse_note
+from appliance.api.worker import BoxLog
+from appliance.log import BoxProofs, Checkpoint, NotYetIncluded, TlogProof, parse_note
+from appliance.log.lines import Placed
 
 if TYPE_CHECKING:
-    from appliance.api.worker import HostedLog, Worker
+    from appliance.api.worker import Worker
 
 _encode = msgspec.json.Encoder().encode
 _plain = msgspec.msgpack.Decoder(Body).decode
@@ -83,45 +85,52 @@ def _shown(worker: Worker, tenant: str, row: list[object]) -> bytes:
         raise not_open()  # with its profile alone are the kept bytes those that were handed out
     if stored.kind == "stamp" and unit is not None:
         artifact = unit.restored(artifact, certificates=True)
-    log = worker.log_of(tenant)
+    line = worker.line_of(tenant)
+    placed = None if line is None else line.place(stored.index)
+    continuation = None if line is None or placed is None else line.continuation(placed, stored.commitment)
     answer = RecordAnswer(
         record=stored.record_id.hex(),
         content=stored.body.record.decode(),
         salt=stored.body.salt.hex(),
         commitment=stored.commitment.hex(),
-        index=stored.index,
+        index=stored.index if placed is None else placed.index,
         artifact=artifact,
         artifact_type=ARTIFACT_TYPES.get(stored.kind, "application/octet-stream"),
-        proof=None if log is None else _proof(log, stored),
-        box_proof=None if log is None else _box_proof(worker, tenant, log, stored),
+        proof=None if placed is None else _proof(placed, stored, witnessed=worker.witnessed(tenant)),
+        box_proof=None if placed is None else _box_proof(worker, tenant, placed, stored),
+        continuation=None if continuation is None else continuation.decode(),
     )
     return _encode(answer)
 
 
-def _box_proof(worker: Worker, tenant: str, log: HostedLog, stored: StoredRecord) -> BoxProof | None:
-    """The record under the box's log. Raises LogDamaged, as `_proof`."""
-    box = worker.box_log
-    if box is None:
+def _box_proof(worker: Worker, tenant: str, placed: Placed, stored: StoredRecord) -> BoxProof | None:
+    """The record under the box's log, whichever committed to the record's. Raises LogDamaged, as `_proof`."""
+    boxes, own, log = worker.line_of(None), worker.line_of(tenant), placed.log
+    beside = None if boxes is None or own is None else boxes.beside(own, log)
+    if beside is None:
         return None
-    found = box.openings.of_record(tenant, log.origin, log.reader, stored.index, stored.commitment)
+    openings = BoxProofs(beside.reader, beside.cosigned.covering)
+    found = openings.of_record(tenant, log.origin, log.reader, placed.index, stored.commitment)
     if found is None:
         return None
-    return BoxProof(hashes=[node.hex() for node in found.path], leaf=box_opening(box, found.leaf))
+    leaf = box_opening(BoxLog(beside.origin, openings), found.leaf)
+    return BoxProof(hashes=[node.hex() for node in found.path], leaf=leaf)
 
 
-def _proof(log: HostedLog, stored: StoredRecord) -> InclusionProof | None:
+def _proof(placed: Placed, stored: StoredRecord, *, witnessed: bool) -> InclusionProof | None:
     """The proof of this record's own commitment. Raises LogDamaged: a proof that does not hold is not handed out."""
+    log = placed.log
     try:
-        file = log.tlog_proof(stored.index, stored.commitment)
+        file = log.tlog_proof(placed.index, stored.commitment)
     except NotYetIncluded:
         return None
     proof = TlogProof.parse(file)
     return InclusionProof(
         origin=log.origin,
-        index=stored.index,
+        index=placed.index,
         tree_size=Checkpoint.parse(parse_note(proof.checkpoint).text).size,
         hashes=[node.hex() for node in proof.path],
         checkpoint=proof.checkpoint.decode(),
         tlog_proof=file.decode(),
-        cosigned=log.cosigned.covering(stored.index + 1) is not None if log.witnessed else None,
+        cosigned=log.cosigned.covering(placed.index + 1) is not None if witnessed else None,
     )

@@ -281,7 +281,7 @@ class RecordAnswer(msgspec.Struct, frozen=True, kw_only=True):
     salt: str
     """32 bytes, hexadecimal."""
     commitment: str
-    """SHA-256 over the domain, the salt and the record: the log's entry, hexadecimal."""
+    """Hash, by that of the log, over the domain, the salt and the record: the log's entry, hexadecimal."""
     index: int
     """Leaf index in the tenant's log."""
     artifact: bytes
@@ -291,6 +291,8 @@ class RecordAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Null until the log has integrated the record, a second or so."""
     box_proof: BoxProof | None = None
     """Null until the box's own log has its next leaf over all tenants, a minute or so."""
+    continuation: str | None = None
+    """Of a record whose log was renewed: how it goes on in the log that succeeds it, canonical JSON. Null else."""
 
     @property
     def proved(self) -> bool:

@@ -70,7 +70,7 @@ def record_signature(
     salt = os.urandom(SALT_BYTES)
     record_id = new_record_id()
     body = cipher.close(record_id, Body(salt, record, artifact))
-    return Signed(Entry(record_id, kind, key, time_us, commitment(salt, record), body), record)
+    return Signed(Entry(record_id, kind, key, time_us, commitment(salt, record, cipher.hashing), body), record)
 
 
 async def commit(

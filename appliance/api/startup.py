@@ -32,12 +32,14 @@ from appliance.clock.reading import system_ns
 from appliance.documents import DocumentsClient
 from appliance.enrolment import Enroller
 from appliance.errors import CinnabarError
-from appliance.log import LogReader, log_directory
+from appliance.log import LogReader
 from appliance.log.cosigned import CosignedHeads
+from appliance.log.eras import eras_of
 from appliance.recorder import CallCounter, RecorderClient, new_run_id
 from appliance.recorder.messages import Register
 from appliance.seals import SealProfile
 from appliance.timestamps import HighWaterMark, TimeStampUnit, UnitProfile, check_unit_certificate
+from appliance.tree_hash import SHA256, hash_of
 from hsm import LaneSettings, MacKey, PinFile, Pkcs11Uri, Token, open_token, vault
 from hsm.agreement import AgreementKey
 from hsm.errors import (
@@ -195,7 +197,8 @@ class Opening:
 
             def step(name: str = tenant.name, token: str = tenant.token, path: str = tenant.data_key) -> None:
                 wrapped = (self.home.root / path).read_bytes()
-                self.ciphers[name] = BodyCipher(name, vault.open_content_key(self.tokens[token], wrapped))
+                hashing = next((hash_of(log.origin) for log in self.settings.logs if log.tenant == name), SHA256)
+                self.ciphers[name] = BodyCipher(name, vault.open_content_key(self.tokens[token], wrapped), hashing)
 
             self.attempt(f"tenant {tenant.name}", tenant.token, step, tenant.name)
             if tenant.uniqueness_key is not None:
@@ -354,15 +357,17 @@ class Opening:
 
     def logs(self) -> dict[str, HostedLog]:
         return {
-            log.origin: HostedLog(
-                log.origin,
+            era.origin: HostedLog(
+                era.origin,
                 log.tenant,
                 log.published or log.tenant is None,
-                LogReader(log_directory(self.home.logs, log.origin)),
-                CosignedHeads.of(self.home.cosigned, self.home.logs, log.origin),
+                LogReader.of(self.home.logs, era.origin),
+                CosignedHeads.of(self.home.cosigned, self.home.logs, era.origin),
                 bool(log.witnesses),
+                era.size is None,
             )
             for log in self.settings.logs
+            for era in eras_of(log)
         }
 
     def revocation_lists(self) -> dict[str, Path]:

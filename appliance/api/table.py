@@ -361,15 +361,17 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         summary="A log's checkpoint, tiles and entries",
         description=(
             "C2SP tlog-tiles. Own and published logs on `applications`, published ones on `public`. A log that has "
-            "witnesses also has a `cosigned-checkpoint`: the largest head with its quorum of cosignatures."
+            "witnesses also has a `cosigned-checkpoint`: the largest head with its quorum of cosignatures; one that "
+            "was renewed has a `continuation`: how its first entry goes on in the log that succeeds it."
         ),
         work=Work.READ,
         parameters=(
             Parameter("origin", "[!-~]{1,200}?", "Origin of the log; it may hold slashes.", "example.invalid/demo"),
             Parameter(
                 "resource",
-                r"checkpoint|cosigned-checkpoint|tile/(?:[0-9]{1,2}|entries)/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[0-9]{1,3})?",
-                "checkpoint, cosigned-checkpoint, tile/L/N, tile/entries/N, the last two with .p/W where partial.",
+                r"checkpoint|cosigned-checkpoint|continuation|tile/(?:[0-9]{1,2}|entries)/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[0-9]{1,3})?",
+                "checkpoint, cosigned-checkpoint, continuation, tile/L/N, tile/entries/N, the last two with .p/W where "
+                "partial.",
                 "checkpoint",
             ),
         ),

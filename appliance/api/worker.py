@@ -27,6 +27,7 @@ from appliance.enrolment import Enroller
 from appliance.errors import BadRequest
 from appliance.log import BoxProofs, LogReader
 from appliance.log.cosigned import CosignedHeads
+from appliance.log.lines import Line
 from appliance.store import Documents
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class HostedLog:
     cosigned: CosignedHeads
     witnessed: bool
     """Whether it has witnesses now."""
+    goes_on: bool = True
+    """It was not renewed."""
 
     def tlog_proof(self, index: int, entry: bytes) -> bytes:
         """The .tlog-proof of an entry: under the first head that witnesses cosigned and that covers it, where there is
@@ -131,6 +134,8 @@ class Worker:
     hub: Hub = field(init=False)
     box_log: BoxLog | None = field(init=False)
     anchorer: AnchorerAsking = field(init=False)
+    lines: dict[str | None, Line] = field(init=False)
+    """By tenant, None for the box's own."""
     anchors: AnchorSource | None = field(init=False)
     """None: the box has no ledgers."""
     description: bytes | None = None
@@ -144,17 +149,27 @@ class Worker:
         own = self.log_of(None)
         self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader, own.cosigned.covering))
         self.anchorer = AnchorerAsking(self.home.anchorer_socket)
+        self.lines = {log.tenant: Line(self.home.logs, self.home.cosigned, log) for log in self.settings.logs}
         self.anchors = None
         if own is not None and self.settings.ledgers:
-            self.anchors = AnchorSource(own.origin, own.reader, self.anchorer)
+            self.anchors = AnchorSource(self.lines[None], self.anchorer)
 
     @property
     def stopping(self) -> bool:
         return self.hub.stopping
 
     def log_of(self, tenant: str | None) -> HostedLog | None:
-        """The log of a tenant; of None, the box's own."""
-        return next((log for log in self.logs.values() if log.tenant == tenant), None)
+        """The log of a tenant that goes on; of None, the box's own."""
+        return next((log for log in self.logs.values() if log.tenant == tenant and log.goes_on), None)
+
+    def witnessed(self, tenant: str | None) -> bool:
+        """Whether the log of a tenant has witnesses now."""
+        log = self.log_of(tenant)
+        return log is not None and log.witnessed
+
+    def line_of(self, tenant: str | None) -> Line | None:
+        """Every log that a tenant has had; of None, the box's own."""
+        return self.lines.get(tenant)
 
     def cipher_of(self, tenant: str) -> BodyCipher:
         """The cipher of a tenant of this box. Raises hsm.errors.TokenUnavailable while its token does not open."""

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from appliance.anchors import AnchorRefused, Reason, Receipt, read_receipt
-from appliance.anchors.canonical import Hex32, NotCanonical, Number, decode, encode
+from appliance.anchors.canonical import NotCanonical, Number, decode, encode
 from appliance.anchors.receipt import RECEIPT_BYTES
 from appliance.asic.container import read_container, write_container
 from appliance.asic.errors import EvidenceNotBuildable
@@ -23,6 +23,8 @@ ANCHOR_BYTES: Final = RECEIPT_BYTES + 4 * 1024 * 1024
 MOST_ANCHORS: Final = 32
 """In one evidence file."""
 MOST_HASHES: Final = 64
+TreeHex = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{64}){1,2}\Z")]
+"""A hash of a log's tree."""
 _OPENING_CHARACTERS: Final = 65_536
 _PROOF_CHARACTERS: Final = 131_072
 """A note with 64 signatures and a path of 63 hashes are below 30,000. Each event's record is led to it anew."""
@@ -31,7 +33,7 @@ _PROOF_CHARACTERS: Final = 131_072
 class AnchoredRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where an event's record stands under the tenant's head."""
 
-    hashes: Annotated[list[Hex32], msgspec.Meta(max_length=MOST_HASHES)]
+    hashes: Annotated[list[TreeHex], msgspec.Meta(max_length=MOST_HASHES)]
     """Its audit path, leaf's sibling first (RFC 6962, section 2.1.1)."""
     index: Number
     """Of its leaf in the tenant's log."""

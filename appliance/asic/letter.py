@@ -37,6 +37,7 @@ from appliance.letters.errors import EventDamaged
 from appliance.letters.event import read_event
 from appliance.letters.kind import LoadedKind
 from appliance.record import commitment
+from appliance.tree_hash import hash_of
 
 FORMAT = "cinnabar-letter-evidence/1"
 
@@ -60,6 +61,13 @@ class OpenedRecord(msgspec.Struct, frozen=True, kw_only=True):
     """C2SP .tlog-proof with its checkpoint; None: not in a signed head yet."""
     box_proof: Mapping[str, Any] | None = None
     """Under the box's own log: `hashes` and `leaf`, as GET /v1/records/{id} answers them."""
+    log: str = ""
+    """Origin of the log in which it stands, which names the hash of its commitment; empty: SHA-256."""
+
+    @property
+    def commitment(self) -> bytes:
+        """Its entry in the log."""
+        return commitment(self.salt, self.record, hash_of(self.log))
 
 
 class EventFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +177,7 @@ def _sealed(
         yield names.evidence_record, evidence_record
         yield names.evidence_manifest, evidence_record_manifest(tail, hashlib.sha256(seal).digest())
     value: dict[str, Any] = {
-        "commitment": commitment(opened.salt, opened.record).hex(),
+        "commitment": opened.commitment.hex(),
         "content": opened.record.decode(),
         "salt": opened.salt.hex(),
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from appliance.errors import CinnabarError
 from appliance.evidence.export_lines import EndLine, ExportLine, Form, RecordLine
 from appliance.log import LogDamaged, NotYetIncluded, TileReader, parse_note
 from appliance.log.checkpoint import Checkpoint
+from appliance.log.lines import LineLog
 from appliance.log.range_proof import RangeProof, RangeRoot, make_range_proof
 from appliance.recorder.readings import ReadingRecord
 
@@ -84,14 +84,25 @@ class Export:
     state: State = "running"
     problem: str = ""
     first: int = 0
+    """Records [first, end), by their numbers."""
     end: int = 0
     done: int = 0
     shown: int = 0
     withheld: int = 0
+    log: LineLog = field(init=False)
+    """In which they stand: the line's newest, until it begins."""
     files: list[Path] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.log = self.audited.line.newest
+
+    @property
+    def leaves(self) -> tuple[int, int]:
+        """The range as its log has it."""
+        return self.first - self.log.era.base, self.end - self.log.era.base
 
     def view(self) -> ExportView:
         made = self.state == "made"
@@ -102,8 +113,8 @@ class Export:
             filter=self.wanted.text_of(),
             state=self.state,
             problem=self.problem,
-            first=self.first,
-            end=self.end,
+            first=self.leaves[0],
+            end=self.leaves[1],
             done=self.done,
             shown=self.shown,
             withheld=self.withheld,
@@ -159,12 +170,15 @@ class Exports:
 
     async def _begin(self, export: Export) -> None:
         room, audited, wanted = self._room, export.audited, export.wanted
-        note = audited.reader.checkpoint()
-        head = Checkpoint.parse(parse_note(note).text)
-        while await room.catch_up(audited.name, 5.0) < head.size:
+        newest = audited.line.newest
+        covered = newest.era.base + Checkpoint.parse(parse_note(newest.reader.checkpoint()).text).size
+        while await room.catch_up(audited.name, 5.0) < covered:
             await asyncio.sleep(0)
         first, end = room.index.span(audited.name, wanted.since, wanted.until)
-        export.first, export.end = min(first, head.size), min(end, head.size)
+        export.first, export.end = min(first, covered), min(end, covered)
+        export.log = _log_of(audited, export.first, export.end)
+        note = export.log.reader.checkpoint()
+        head = Checkpoint.parse(parse_note(note).text)
         await room.record(self._record(export, "export-begun", export.end - export.first))
         export.task = asyncio.create_task(self._run(export, note, head), name=f"export-{export.name}")
 
@@ -208,10 +222,10 @@ class Exports:
         return ReadingRecord(
             action=action,
             count=count,
-            end=export.end,
+            end=export.leaves[1],
             export=export.name,
             filter=export.wanted.text_of(),
-            first=export.first,
+            first=export.leaves[0],
             person=export.asker.person,
             tenant=export.audited.name,
             time=time.time_ns() // 1000,
@@ -245,20 +259,21 @@ class Exports:
 
     async def _write(self, export: Export, writer: JsonLinesExport, note: bytes, head: Checkpoint) -> None:
         room, audited = self._room, export.audited
-        tiles = TileReader(audited.reader.directory, head.size)
-        proof = make_range_proof(export.first, export.end, head.size, tiles.subtree)
-        root = RangeRoot(export.first, proof.before)
+        reader, (first, end) = export.log.reader, export.leaves
+        tiles = TileReader(reader.directory, head.size, reader.hashing)
+        proof = make_range_proof(first, end, head.size, tiles.subtree)
+        root = RangeRoot(first, proof.before, reader.hashing)
         writer.begin(
             ExportLine(
                 before=[value.hex() for value in proof.before],
                 box=room.settings.box_id,
-                end=export.end,
+                end=end,
                 export=export.name,
                 filter=msgspec.Raw(export.wanted.text_of().encode()),
-                first=export.first,
+                first=first,
                 form=export.form,
                 log=audited.name,
-                origin=audited.origin,
+                origin=export.log.origin,
                 rehearsal=room.settings.rehearsal,
                 time=export.begun,
             )
@@ -287,7 +302,7 @@ class Exports:
 
     @staticmethod
     def _check(export: Export, root: RangeRoot, proof: RangeProof, head: Checkpoint) -> None:
-        if root.size != export.end or root.root(head.size, proof.after) != head.root:
+        if root.size != export.leaves[1] or root.root(head.size, proof.after) != head.root:
             raise LogDamaged("the records do not lead to the log's signed head: cinnabar log check")
 
     @staticmethod
@@ -295,7 +310,8 @@ class Exports:
         deadline = time.monotonic() + COVERED_SECONDS
         while True:
             try:
-                return audited.reader.tlog_proof(index, entry=commitment).decode()
+                placed = audited.line.place(index)
+                return placed.log.reader.tlog_proof(placed.index, entry=commitment).decode()
             except NotYetIncluded:
                 if time.monotonic() > deadline:
                     raise
@@ -325,22 +341,27 @@ class Exports:
     async def _withhold(self, export: Export, writer: JsonLinesExport, root: RangeRoot, first: int, end: int) -> None:
         for begin in range(first, end, 65_536):
             stop = min(end, begin + 65_536)
-            packed = await self._room.source.commitments(export.audited.name, begin, stop)
-            sha256 = hashlib.sha256
-            hashes = b"".join([sha256(b"\x00" + packed[n : n + 32]).digest() for n in range(0, len(packed), 32)])
+            new, width = export.log.era.hashing.new, export.log.era.hashing.size
+            packed = await self._room.source.commitments(export.audited.name, begin, stop, width)
+            leaves = [new(b"\x00" + packed[n : n + width]).digest() for n in range(0, len(packed), width)]
+            hashes = b"".join(leaves)
             root.add(hashes)
-            writer.withheld(begin, hashes)
+            writer.withheld(begin - export.log.era.base, hashes)
             export.withheld += stop - begin
             export.done = stop - export.first
 
     @staticmethod
     def _portion(export: Export, writer: JsonLinesExport, root: RangeRoot, rows: list[PlainRow]) -> None:
         """The hot path: open, hold to the leaf, hand to the writer; runs of what is asked for and of what is not."""
-        wanted, sha256, open_record = export.wanted, hashlib.sha256, export.audited.opener.open
-        hashes = b"".join([sha256(b"\x00" + row[6]).digest() for row in rows])
+        wanted, open_record = export.wanted, export.audited.opener.open
+        hashing, base = export.log.era.hashing, export.log.era.base
+        new, width = hashing.new, hashing.size
+        hashes = b"".join([new(b"\x00" + row[6]).digest() for row in rows])
         root.add(hashes)
         if not wanted.by_head and wanted.since is None and wanted.until is None and not wanted.text:
-            taken = [(*row[:6], *open_record(row[0], row[1], row[3], row[6], row[7])[:2]) for row in rows]
+            taken = [
+                (row[0] - base, *row[1:6], *open_record(row[0], row[1], row[3], row[6], row[7])[:2]) for row in rows
+            ]
             writer.entries(taken, hashes)
             export.shown += len(taken)
             return
@@ -354,12 +375,23 @@ class Exports:
             if opened is not None and text and text not in opened[1].decode().casefold():
                 opened = None
             if (opened is not None) != shown and number > begin:
-                _put(export, writer, rows[begin][0], run, hashes[begin * 32 : number * 32])
+                _put(export, writer, rows[begin][0] - base, run, hashes[begin * width : number * width])
                 run, begin = [], number
             shown = opened is not None
             if opened is not None:
-                run.append((row[0], row[1], row[2], row[3], row[4], row[5], opened[0], opened[1]))
-        _put(export, writer, rows[begin][0], run, hashes[begin * 32 :])
+                run.append((row[0] - base, row[1], row[2], row[3], row[4], row[5], opened[0], opened[1]))
+        _put(export, writer, rows[begin][0] - base, run, hashes[begin * width :])
+
+
+def _log_of(audited: AuditedLog, first: int, end: int) -> LineLog:
+    """The one log in which records [first, end) stand. Raises FilterRefused where they stand in several."""
+    line = audited.line
+    log = line.newest if end <= first else line.place(end - 1).log
+    if first < end and line.place(first).log != log:
+        raise FilterRefused(
+            f"the log was renewed: ask for what stands in {log.origin}, and for what came before, apart (since, until)"
+        )
+    return log
 
 
 def _put(
@@ -374,4 +406,4 @@ def _put(
         export.shown += len(run)
     else:
         writer.withheld(first, hashes)
-        export.withheld += len(hashes) // 32
+        export.withheld += len(hashes) // export.log.era.hashing.size

@@ -49,7 +49,7 @@ class Methods:
         return [
             {
                 "log": audited.name,
-                "origin": audited.origin,
+                "origin": audited.line.newest.origin,
                 "size": await self._room.source.size(audited.name),
                 "indexed": self._room.index.size(audited.name),
                 "checkpoint": _head(audited),
@@ -149,7 +149,7 @@ class Methods:
 def _head(audited: AuditedLog) -> str | None:
     """The newest published checkpoint, None before the first."""
     try:
-        return audited.reader.checkpoint().decode()
+        return audited.line.newest.reader.checkpoint().decode()
     except NotYetIncluded:
         return None
 

@@ -227,8 +227,9 @@ async def entry(room: AuditRoom, asker: Asker, audited: AuditedLog, which: int |
     if row.kind not in CLEAR_KINDS and row.kind != BOX_LEAF:
         wanted = msgspec.json.encode({"record": row.record_id.hex()}).decode()
         await room.tell(asker, audited, wanted, row.leaf, row.leaf + 1, 1)
+    placed = audited.line.place(row.leaf)
     try:
-        proof = audited.reader.tlog_proof(row.leaf, entry=row.commitment).decode()
+        proof = placed.log.reader.tlog_proof(placed.index, entry=row.commitment).decode()
     except NotYetIncluded:
         proof = None
     artifact = handed_out(room.home, room.settings, row.kind, row.key, artifact)
@@ -237,11 +238,11 @@ async def entry(room: AuditRoom, asker: Asker, audited: AuditedLog, which: int |
         entry=view,
         salt=salt.hex(),
         artifact=artifact,
-        origin=audited.origin,
+        origin=placed.log.origin,
         tlog_proof=proof,
         opening=opening(
             record=view.record, kind=view.kind, content=_text(content), salt=salt.hex(), commitment=view.commitment,
-            index=view.index, artifact=artifact, origin=audited.origin, tlog_proof=proof,
+            index=placed.index, artifact=artifact, origin=placed.log.origin, tlog_proof=proof,
         ),
     )  # fmt: skip
 

@@ -24,8 +24,7 @@ from appliance.box.home import Home
 from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.errors import CinnabarError, NotFound
-from appliance.log import LogReader, log_directory
-from appliance.log.cosigned import CosignedHeads
+from appliance.log.lines import Line
 from appliance.recorder.errors import RecorderUnavailable
 from appliance.recorder.messages import BOX_LOG, Entry
 from appliance.recorder.readings import ReadingRecord, reading_entry
@@ -40,9 +39,8 @@ class AuditedLog:
 
     name: str
     """The tenant's, or @box."""
-    origin: str
-    reader: LogReader
-    cosigned: CosignedHeads
+    line: Line
+    """Its logs: it may have been renewed."""
     witnessed: bool
     """Whether it has witnesses now."""
     opener: Opener
@@ -71,19 +69,22 @@ class AuditRoom:
     logs: dict[str, AuditedLog] = field(default_factory=dict)
     kinds: Kinds = field(init=False)
     approvers: ApproverFiles = field(init=False)
-    anchors: AnchorSource | None = field(init=False)
-    """Where anchors of the box's log are found; None: the box has no ledgers."""
+    anchorer: AnchorerAsking = field(init=False)
     _read: float = 0.0
     _catching_up: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.kinds = Kinds(self.home)
         self.approvers = ApproverFiles(self.home)
-        self.anchors = None
-        box = next((log.origin for log in self.settings.logs if log.tenant is None), None)
-        if box is not None and self.settings.ledgers:
-            reader = LogReader(log_directory(self.home.logs, box))
-            self.anchors = AnchorSource(box, reader, AnchorerAsking(self.home.anchorer_socket))
+        self.anchorer = AnchorerAsking(self.home.anchorer_socket)
+
+    @property
+    def anchors(self) -> AnchorSource | None:
+        """Where anchors of the box's log are found; None: the box has no ledgers."""
+        box = next((log for log in self.settings.logs if log.tenant is None), None)
+        if box is None or not self.settings.ledgers:
+            return None
+        return AnchorSource(Line(self.home.logs, self.home.cosigned, box), self.anchorer)
 
     def open_logs(self) -> None:
         """Open the content key of every tenant; the tokens are let go of again. Tenants that cannot be opened are told
@@ -107,11 +108,9 @@ class AuditRoom:
                         log.error("tenant-not-opened", tenant=entry.tenant, error=type(error).__name__)
                         continue
                 name = entry.tenant or BOX_LOG
-                reader = LogReader(log_directory(self.home.logs, entry.origin))
-                cosigned = CosignedHeads.of(self.home.cosigned, self.home.logs, entry.origin)
-                self.logs[name] = AuditedLog(
-                    name, entry.origin, reader, cosigned, bool(entry.witnesses), Opener(name, cipher), cipher
-                )
+                line = Line(self.home.logs, self.home.cosigned, entry)
+                opener = Opener(name, cipher, line.eras)
+                self.logs[name] = AuditedLog(name, line, bool(entry.witnesses), opener, cipher)
         finally:
             for token in tokens.values():
                 token.close()
@@ -161,7 +160,7 @@ class AuditRoom:
 
     async def record(self, record: ReadingRecord) -> tuple[int, bytes, Entry]:
         """Leaf index, salt and entry of the record, once it is on disk."""
-        made, salt = reading_entry(record)
+        made, salt = reading_entry(record, self.logs[record.tenant].line.newest.era.hashing)
         committed = await self.source.recorder.reading(record.tenant, made)
         return committed.first_index, salt, made
 

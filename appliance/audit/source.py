@@ -53,15 +53,15 @@ class RecordSource:
         """(leaf, application, kind, key, time) of leaves [first, first + limit) that are not archived."""
         return _heads.decode(await self.recorder.query("record_heads", log, first, limit))
 
-    async def commitments(self, log: str, first: int, end: int) -> bytes:
-        """Commitments of leaves [first, end), packed, archived ones too."""
+    async def commitments(self, log: str, first: int, end: int, width: int) -> bytes:
+        """Commitments of leaves [first, end) of one log, packed, archived ones too; `width`: bytes of its hash."""
         parts: list[bytes] = []
         while first < end:
             part: bytes = await self.recorder.query("read_leaves", log, first, min(end - first, 65_536))
             if not part:
                 raise SegmentDamaged(f"the records have no leaf {first} of {log}")
             parts.append(part)
-            first += len(part) // 32
+            first += len(part) // width
         return b"".join(parts)
 
     async def picked(self, log: str, leaves: Sequence[int]) -> list[StoredRow]:

@@ -19,6 +19,7 @@ import msgspec
 from appliance.asic.names import ASIC_E
 from appliance.evidence import export_lines as lines
 from appliance.evidence.export_lines import EndLine, ExportLine, Form, RecordLine
+from appliance.tree_hash import hash_of
 
 MODE = 0o640
 SUFFIXES: dict[Form, str] = {"asice": ".asice", "csv": ".csv", "jsonl": ".jsonl"}
@@ -60,6 +61,7 @@ class JsonLinesExport:
         self.files = [self._made.path]
 
     def begin(self, header: ExportLine) -> None:
+        self._width = hash_of(header.origin).size
         self.lines(lines.encode_line(header))
 
     def lines(self, data: bytes) -> None:
@@ -72,7 +74,7 @@ class JsonLinesExport:
         self.lines(b"".join([encode(row[0], row[3], row[1], row[6], row[7]) for row in opened]))
 
     def withheld(self, first: int, hashes: bytes) -> None:
-        self.lines(lines.withheld_lines(first, hashes))
+        self.lines(lines.withheld_lines(first, hashes, self._width))
 
     def end(self, line: EndLine) -> bytes:
         """The last line but one. Gives the digest."""

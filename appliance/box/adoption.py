@@ -79,6 +79,10 @@ def _check_kept(current: BoxSettings, following: BoxSettings) -> None:
     for log in following.logs:
         if owners.get(log.origin, log.tenant) != log.tenant:
             raise AdoptionRefused(f"the log {log.origin} is another tenant's")
+    lines = {log.origin: (log.base, log.ended) for log in current.logs}
+    for log in following.logs:
+        if lines.get(log.origin, (0, [])) != (log.base, log.ended):
+            raise AdoptionRefused(f"the log {log.origin} is renewed on a stopped box (cinnabar log renew)")
     missing = owners.keys() - {log.origin for log in following.logs}
     if missing or tenants.keys() - {tenant.name for tenant in following.tenants}:
         raise AdoptionRefused("a tenant and its log never go away")

@@ -12,11 +12,12 @@ import click
 import msgspec
 
 from appliance.box import journal
+from appliance.box.holding import AlreadyRunning
 from appliance.box.home import Home
 from appliance.box.listeners import Addresses
 from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, read_settings
-from appliance.box.supervisor import AlreadyRunning, Supervisor
+from appliance.box.supervisor import Supervisor
 from appliance.box.users import resolve_users
 from appliance.errors import CinnabarError
 

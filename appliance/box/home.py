@@ -231,6 +231,11 @@ class Home:
         return self.keymaster / "witness-policies.json"
 
     @property
+    def log_renewals(self) -> Path:
+        """JSON: under which hashes officers decided that logs go on; the trust bundle names no others."""
+        return self.keymaster / "log-renewals.json"
+
+    @property
     def algorithm_ends(self) -> Path:
         """JSON: until when algorithms may be relied on, as a ceremony decided, which the trust bundle says."""
         return self.keymaster / "algorithm-ends.json"

@@ -13,6 +13,7 @@ import msgspec
 
 import hsm
 from appliance.box import tpm
+from appliance.box.holding import AlreadyRunning, hold_home
 from appliance.box.home import Home
 from appliance.box.locked_pins import (
     PASSPHRASE_MINIMUM,
@@ -29,7 +30,6 @@ from appliance.box.locked_pins import (
 from appliance.box.options import home_option
 from appliance.box.pin_opening import locked_path, pin_names
 from appliance.box.settings import BoxSettings, TokenSettings, encode_settings, read_settings
-from appliance.box.supervisor import AlreadyRunning, hold_home
 from appliance.errors import CinnabarError
 from appliance.files import sync_directory, write_file
 

@@ -114,6 +114,18 @@ class LogKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields
     """Last tree size that this key signs; None while it is in use."""
 
 
+class EndedLogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A log that was renewed (`cinnabar log renew`): another one goes on from it, and it never has another entry."""
+
+    origin: str
+    keys: list[LogKeySettings]
+    """Every key that signed its checkpoints."""
+    size: int
+    """Its entries."""
+    base: int = 0
+    """As below."""
+
+
 class LogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: str
     """The log's origin (C2SP tlog-checkpoint): a URL without a scheme."""
@@ -128,6 +140,11 @@ class LogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     witness_quorum: int = 0
     """How many of them must have cosigned a head before it counts as cosigned, and before a restored box is resumed
     with it; at least one where any is named."""
+    base: int = 0
+    """Number of a record less its index in this log: 0, but in a log that succeeds another one, where the first index
+    is that of the leaf which commits to that one."""
+    ended: list[EndedLogSettings] = []
+    """The logs before this one, the first one first; the last of them is the one that this one succeeds."""
 
 
 class WitnessSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from appliance.box import front_certificate, process
 from appliance.box.audit_word import not_kept
 from appliance.box.control import AdoptionFailed, ControlServer, read_locks
 from appliance.box.front import FRONTS
+from appliance.box.holding import hold_home
 from appliance.box.home import Home
 from appliance.box.keeping import LOOP_RESTARTS, PartRunner
 from appliance.box.listeners import Addresses, bind_fronts, write_fronts
@@ -40,7 +41,7 @@ from appliance.box.tamper import TamperGuard, read_latch
 from appliance.box.users import ProcessUsers, has_witnesses
 from appliance.box.weaknesses import weaknesses
 from appliance.cosigner.word import doubted_logs
-from appliance.files import lock_file, write_file
+from appliance.files import write_file
 from appliance.keymaster.word import unexplained_tenants
 
 START_TIMEOUT_S = 30.0
@@ -56,18 +57,6 @@ SILENCES = 3
 """Unanswered questions in a row (each waits four seconds) after which a part counts as hung and is ended."""
 
 log = structlog.get_logger("supervisor")
-
-
-class AlreadyRunning(Exception):
-    """A box runs in this home already."""
-
-
-def hold_home(home: Home) -> int:
-    """Hold the home for this process, until it ends or closes the descriptor. Raises AlreadyRunning."""
-    try:
-        return lock_file(home.root / ".running")
-    except BlockingIOError:
-        raise AlreadyRunning(f"A box runs in {home.root} already.") from None
 
 
 class Supervisor:

@@ -443,6 +443,14 @@ class SetWitnesses(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_field
     more, for ever."""
 
 
+class RenewLogs(_BoxAction, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="renew-logs"):
+    """That every log of the box, the tenants' too, goes on under another hash once somebody stops the box and gives the
+    command `cinnabar log renew`: docs/log.md. Without it verifiers are told of no such log."""
+
+    hash: Literal["sha512", "sm3"]
+    """Of the new logs' trees."""
+
+
 AlgorithmEnd = Annotated[
     str,
     msgspec.Meta(
@@ -578,7 +586,7 @@ Action = (
     | CreateTenant | RenameTenant | SetQuota | ResumeTenant | EnrolApplication | EnrolCertificate | ResumeApplication
     | CreateFederation | AdmitToFederation | JoinFederation | LeaveFederation
     | SetApprovalPolicy | InstallKind | SetPartner | RegisterSeal | WithdrawSeal | ApproveUpdate | RecoverFromTamper
-    | Unlock | InstallAdapter | SetWitnesses | SetAlgorithmEnds
+    | Unlock | InstallAdapter | SetWitnesses | SetAlgorithmEnds | RenewLogs
     | SetLetterTerms | StopIssuing | ResumeIssuing
     | SuspendKey | DeactivateKey | HoldCertificate | SuspendApplication | SuspendTenant | Lock | Stop
 )  # fmt: skip

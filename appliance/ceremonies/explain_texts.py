@@ -189,6 +189,12 @@ SENTENCES: Final[dict[str, Pair]] = {
         "there are asked no more.",
         "此后{owner}的日志的每个树头须由下列见证方中的 {needed} 个联署。未列出的不再请求。",
     ),
+    "renew-logs": (
+        "Let every log of the box and of its tenants go on under the hash {hash}: each ends, and another one begins "
+        "that commits to all of it. Somebody with access to the stopped box does it by command, once or never.",
+        "准许本机及其各租户的日志改用散列算法 {hash} 接续：原日志各自终止，新日志以其首条承诺原日志的全部内容。"
+        "由能接触已停机设备的人员以命令执行，至多一次。",
+    ),
     "set-algorithm-ends": (
         "Tell verifiers, in the trust bundle, until when they may rely on the algorithms below. No other has an end "
         "any more. What nothing shows to have existed before an end does not pass after it.",

@@ -106,14 +106,14 @@ def _check_own_record(journal: Journal, found: Documents, trust: TrustBundle) ->
         last = max((one.index for one in found.records.records if one.log == log), default=-1)
         if len(records) != 1:
             raise failed("box's record", f"The log {quote(log)} has not one record of this bundle.")
-        index, record = records[0]
+        place, record = records[0]
         if (record.event, record.proposal, record.artifact) != ("bundle", found.digest, wanted):
             raise changed("box's record", "The box's record is of another bundle: something in this one is changed.")
-        if record.time < found.transcript.ended or index <= last:
+        if record.time < found.transcript.ended or (place.renewals == 0 and place.entry <= last):
             raise failed("box's record", "The box's record of the bundle is older than what it holds.")
         journal.passed(
             "box's record",
-            f"The log {quote(log)} has, as its entry {index}, that the box made exactly this bundle at "
+            f"The log {quote(log)} has, as its entry {place.entry}, that the box made exactly this bundle at "
             f"{spoken(record.time)}.",
         )
 
@@ -216,7 +216,7 @@ def _judge_logs(journal: Journal, found: Documents, trust: TrustBundle) -> None:
     for log, records in shown.items():
         if [record for _, record in records] != expected:
             raise changed("records", f"The log {quote(log)} tells of other events than the transcript.")
-        first, last = records[0][0], records[-1][0]
+        first, last = records[0][0].entry, records[-1][0].entry
         if found.proposal.audit.size > first and found.proposal.audit.origin in {
             one.origin for one in found.transcript.logs if one.log == log
         }:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import rfc8785
@@ -71,28 +73,39 @@ def own_event(transcript: Transcript) -> str:
     return f"bundle/{last.attempt}-{transcript.state}-{later}" if later else f"bundle/{last.attempt}"
 
 
+class RecordPlace(NamedTuple):
+    """Where a record stands. Places follow each other as the records do."""
+
+    renewals: int
+    """How often the log of the ceremony had been renewed by then."""
+    entry: int
+
+
 def judge_records(
     records: Records, transcript: Transcript, trust: TrustBundle
-) -> dict[str, list[tuple[int, CeremonyRecord]]]:
-    """The records of each log of the transcript, by index; each is opened and stands under a signed head of that log.
+) -> dict[str, list[tuple[RecordPlace, CeremonyRecord]]]:
+    """The records of each log of the transcript, by place; each is opened and stands under a signed head of that log.
 
     Raises Refusal."""
     origins = {one.log: one.origin for one in transcript.logs}
     if len(origins) != len(transcript.logs) or len(set(origins.values())) != len(origins):
         raise Refusal("records", SubIndication.FORMAT_FAILURE, "The transcript names a log twice.")
-    shown: dict[str, list[tuple[int, CeremonyRecord]]] = {name: [] for name in origins}
+    shown: dict[str, list[tuple[RecordPlace, CeremonyRecord]]] = {name: [] for name in origins}
     for one in records.records:
         if one.log not in origins:
             raise Refusal("records", SubIndication.FORMAT_FAILURE, f"{quote(one.log)} is no log of the ceremony.")
-        shown[one.log].append((one.index, _opened(one, origins[one.log], trust)))
+        record, renewals = _opened(one, origins[one.log], trust)
+        shown[one.log].append((RecordPlace(renewals, one.index), record))
     for found in shown.values():
-        indexes = [index for index, _ in found]
-        if indexes != sorted(set(indexes)):
+        places = [place for place, _ in found]
+        if places != sorted(set(places)):
             raise Refusal("records", SubIndication.HASH_FAILURE, "The records do not follow each other in the log.")
     return shown
 
 
-def _opened(one: LogRecord, origin: str, trust: TrustBundle) -> CeremonyRecord:
+def _opened(one: LogRecord, origin: str, trust: TrustBundle) -> tuple[CeremonyRecord, int]:
+    """A record, and how often the log had been renewed by then since the ceremony: the box's record of a bundle comes
+    when somebody asks for it. Raises Refusal."""
     content = rfc8785.dumps(one.record)
     encoded = one.tlog_proof.encode()
     try:
@@ -113,11 +126,12 @@ def _opened(one: LogRecord, origin: str, trust: TrustBundle) -> CeremonyRecord:
         raise Refusal(
             "records", SubIndication.FORMAT_FAILURE, f"The record of {quote(one.event)} says more than it may."
         )
-    included = check_proof(encoded, [commitment(bytes.fromhex(one.salt), content)], trust)
-    if included is None or of != origin or proof.index != one.index:
+    included = check_proof(encoded, [partial(commitment, bytes.fromhex(one.salt), content)], trust)
+    renewals = trust.renewals_between(origin, of)
+    if included is None or renewals is None or proof.index != one.index:
         raise Refusal(
             "records",
             SubIndication.HASH_FAILURE,
             f"The log {quote(origin)} does not have the record of {quote(one.event)}.",
         )
-    return record
+    return record, renewals

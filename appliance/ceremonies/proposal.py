@@ -39,7 +39,8 @@ class AuditHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     origin: Text
     size: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-    root: Digest
+    root: Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{64}){1,2}\Z")]
+    """Hexadecimal, of the log's hash."""
 
 
 class ScopeQuorum(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

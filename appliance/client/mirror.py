@@ -9,6 +9,7 @@ from typing import Literal
 from appliance.client.errors import NotUnderstood
 from appliance.log import Checkpoint, Tile, TileReader, parse_note
 from appliance.log.tiles import WIDTH
+from appliance.tree_hash import hash_of
 
 
 def mirror_log(fetch: Callable[[str], bytes], directory: Path, progress: Callable[[int, int], None]) -> int:
@@ -26,7 +27,7 @@ def mirror_log(fetch: Callable[[str], bytes], directory: Path, progress: Callabl
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(fetch(tile.path()))
-    if checkpoint.size and TileReader(directory, checkpoint.size).root() != checkpoint.root:
+    if checkpoint.size and TileReader(directory, checkpoint.size, hash_of(checkpoint.origin)).root() != checkpoint.root:
         raise NotUnderstood("the tiles do not have the root that the checkpoint says")
     (directory / "checkpoint").write_bytes(note)
     progress(len(wanted), len(wanted))

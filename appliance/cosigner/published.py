@@ -14,6 +14,7 @@ from appliance.log.errors import LogDamaged, MalformedNote, ProofInvalid, Signat
 from appliance.log.keys import read_log_keys
 from appliance.log.note import Note, parse_note
 from appliance.log.reader import CHECKPOINT_FILE, TileReader
+from appliance.tree_hash import hash_of
 
 
 class PublishedLog:
@@ -46,11 +47,12 @@ class PublishedLog:
 
         Raises LogDamaged where the tiles do not give one that holds.
         """
-        tiles = TileReader(self._directory, head.size)
+        hashing = hash_of(self._origin)
+        tiles = TileReader(self._directory, head.size, hashing)
         try:
-            known = TileReader(self._directory, old).root() if old_root is None else old_root
-            path = tree.consistency_proof(old, head.size, tiles.subtree)
-            tree.verify_consistency(old, known, head.size, head.root, path)
+            known = TileReader(self._directory, old, hashing).root() if old_root is None else old_root
+            path = tree.consistency_proof(old, head.size, tiles.subtree, hashing)
+            tree.verify_consistency(old, known, head.size, head.root, path, hashing)
         except ProofInvalid as error:
             raise LogDamaged(f"{self._directory}, from {old} to {head.size} entries: {error}") from None
         return tuple(path)

@@ -88,6 +88,9 @@ class LogEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Verifier key of C2SP signed-note: NAME+HASH+KEY."""
     first_size: _Size = 0
     last_size: _Size | None = None
+    succeeds: _Text | msgspec.UnsetType = msgspec.UNSET
+    """Origin of the log that this one goes on from under another hash (docs/log.md): that one has ended, and this one's
+    first entry commits to all of it. Left out in a log that succeeds none."""
 
 
 class WitnessEntry(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):

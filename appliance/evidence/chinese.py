@@ -55,6 +55,7 @@ KINDS: Final[dict[str, str]] = {
     "evidence record": "证据记录",
     "log proof": "日志证明",
     "log receipt": "日志回执",
+    "log continuation": "日志接续",
     "record opening": "记录开启件",
     "record bundle of a ceremony": "仪式记录包",
     "certificate": "证书",
@@ -221,6 +222,12 @@ TEXTS: Final[dict[str, str]] = {
     "The box's own log commits to the log {0} of {1} entries, this record among them, as of {2} by the box's word. {3}":
         "据设备所述，截至 {2}，设备自身日志承诺了含 {1} 条的日志 {0}，此记录在其中。{3}",
     "The box proof does not lead from this record to the box's own log.": "设备证明不能从此记录通向设备自身日志。",
+    "The trust bundle does not name {0} as a log that succeeds another one.":
+        "信任包未将 {0} 列为接续另一日志的日志。",
+    "Entry {0} of the log {1}, which ended at {2} entries: the log {3} succeeds it and commits to every entry of it "
+    "under {4}, under its signed head of {5} entries.":
+        "日志 {1} 的第 {0} 条；该日志止于 {2} 条：日志 {3} 接续它，并以 {4} 承诺其全部条目，"
+        "处于其 {5} 条的已签名树头之下。",
     "Entry {0} of the log {1}, under its signed root of {2} entries.":
         "日志 {1} 的第 {0} 条，处于其 {2} 条的已签名树根之下。",
     "{0} witness(es) of the log: {1}": "日志的 {0} 个见证方：{1}",

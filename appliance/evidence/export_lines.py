@@ -12,7 +12,6 @@ Entries and withheld leaves follow each other in the order of the log, without a
 from __future__ import annotations
 
 import base64
-import hashlib
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,6 +19,7 @@ import msgspec
 from appliance.asic.manifest import write_manifest
 from appliance.asic.names import JSON_TYPE, MIMETYPE
 from appliance.record import COMMITMENT_PREFIX
+from appliance.tree_hash import SHA256, TreeHash
 
 FIRST_BYTES = b'{"type":"export",'
 LEAVES_A_LINE = 4_096
@@ -34,7 +34,7 @@ MIMETYPE_FILE = MIMETYPE
 TABLE_COLUMNS = ("index", "time", "kind", "key", "application", "record", "salt", "content")
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Hash = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{64}){1,2}\Z")]
 Form = Literal["asice", "csv", "jsonl"]
 
 
@@ -117,21 +117,21 @@ def encode_entry(index: int, kind: str, record_id: bytes, salt: bytes, content: 
     )  # fmt: skip
 
 
-def withheld_lines(first: int, hashes: bytes) -> bytes:
-    """The lines for a run of leaf hashes."""
-    step = LEAVES_A_LINE * 32
+def withheld_lines(first: int, hashes: bytes, width: int = SHA256.size) -> bytes:
+    """The lines for a run of leaf hashes, `width` bytes each."""
+    step = LEAVES_A_LINE * width
     return b"".join(
         encode_line(
-            WithheldLine(index=first + at // 32, leaves=base64.b64encode(hashes[at : at + step]).decode("ascii"))
+            WithheldLine(index=first + at // width, leaves=base64.b64encode(hashes[at : at + step]).decode("ascii"))
         )
         for at in range(0, len(hashes), step)
     )
 
 
-def leaf_of(salt: bytes, content: bytes) -> bytes:
+def leaf_of(salt: bytes, content: bytes, hashing: TreeHash = SHA256) -> bytes:
     """The leaf hash of a record, or of a box leaf where there is no salt."""
-    entry = hashlib.sha256(COMMITMENT_PREFIX + salt + content if salt else content).digest()
-    return hashlib.sha256(b"\x00" + entry).digest()
+    entry = hashing.digest(COMMITMENT_PREFIX + salt + content if salt else content)
+    return hashing.digest(b"\x00" + entry)
 
 
 # The table: RFC 4180, for people and spreadsheets

@@ -20,6 +20,7 @@ from appliance.log.errors import MalformedNote, ProofInvalid, SignatureInvalid
 from appliance.log.range_proof import RangeRoot
 from appliance.quoting import escape, quote
 from appliance.record import SALT_BYTES
+from appliance.tree_hash import SHA256, hash_of
 
 _SIGNED_RECORD = "cinnabar-record/1"
 
@@ -36,6 +37,8 @@ class Reading:
         self.digest = ""
         """SHA-256 of the lines up to the end line."""
         self.shown = self.withheld = 0
+        self.hashing = SHA256
+        """Of the log that the export is of."""
 
     def read(self, stream: IO[bytes]) -> RecordLine | None:
         """Check everything up to the end line; gives the record line that follows it, if any. Raises Refusal."""
@@ -56,7 +59,7 @@ class Reading:
                 header, root = self._begin(line)
                 continue
             if isinstance(line, EntryLine):
-                at = root.size + len(waiting) // 32
+                at = root.size + len(waiting) // self.hashing.size
                 if line.index != at:
                     raise failed("range", f"Entry {line.index} stands where entry {at} must.")
                 waiting += self._leaf(line, header)
@@ -71,7 +74,7 @@ class Reading:
                     raise failed("range", f"Leaf {line.index} stands where leaf {root.size} must.")
                 hashes = _base64(line.leaves)
                 root.add(hashes)
-                self.withheld += len(hashes) // 32
+                self.withheld += len(hashes) // self.hashing.size
             elif isinstance(line, EndLine):
                 root.add(bytes(waiting))
                 self.end = line
@@ -86,11 +89,11 @@ class Reading:
     def _begin(self, line: object) -> tuple[ExportLine, RangeRoot]:
         if not isinstance(line, ExportLine):
             raise malformed("it does not begin with its description")
-        self.header = line
+        self.header, self.hashing = line, hash_of(line.origin)
         if line.end < line.first:
             raise malformed("its range ends before it begins")
         try:
-            return line, RangeRoot(line.first, [bytes.fromhex(value) for value in line.before])
+            return line, RangeRoot(line.first, [bytes.fromhex(value) for value in line.before], self.hashing)
         except ProofInvalid as error:
             raise failed("range", f"{escape(str(error))}.") from None
 
@@ -107,7 +110,7 @@ class Reading:
             raise failed("record", f"Entry {line.index} is of another tenant than the log.")
         if said.format == _SIGNED_RECORD and said.kind != line.kind:
             raise failed("record", f"Entry {line.index} is called a {quote(line.kind)} and says that it is another.")
-        return lines.leaf_of(salt, content)
+        return lines.leaf_of(salt, content, self.hashing)
 
     def _finish(self, header: ExportLine, root: RangeRoot, end: EndLine) -> None:
         if root.size != header.end:
@@ -153,14 +156,14 @@ _said = msgspec.json.Decoder(_Said)
 _NOTHING = _Said()
 
 
-def leaves_of(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Place and leaf hash, in order, of a file that has been checked."""
+def leaves_of(stream: IO[bytes], width: int) -> Iterator[tuple[int, bytes]]:
+    """Place and leaf hash, of `width` bytes, in order, of a file that has been checked."""
     for data in _lines(stream):
         line = _decode(data)
         if isinstance(line, WithheldLine):
             hashes = _base64(line.leaves)
-            for at in range(0, len(hashes), 32):
-                yield line.index + at // 32, hashes[at : at + 32]
+            for at in range(0, len(hashes), width):
+                yield line.index + at // width, hashes[at : at + width]
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:

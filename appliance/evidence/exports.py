@@ -17,6 +17,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
 import msgspec
@@ -35,7 +36,7 @@ from appliance.log.errors import MalformedNote, MalformedProof
 from appliance.log.note import parse_note
 from appliance.log.proofs import TlogProof
 from appliance.quoting import quote
-from appliance.record import COMMITMENT_PREFIX, SALT_BYTES
+from appliance.record import SALT_BYTES, commitment
 
 _SMALL_MEMBER = 1024 * 1024
 _MEMBERS = (lines.MIMETYPE_FILE, lines.ENTRIES_FILE, lines.MANIFEST_FILE, lines.RECORD_FILE)
@@ -115,9 +116,10 @@ def _judge_record(
         origin = Checkpoint.parse(parse_note(proof.checkpoint).text).origin
     except (NotCanonical, msgspec.MsgspecError, ValueError, MalformedProof, MalformedNote) as error:
         raise malformed(f"the box's record of it: {error}") from None
-    entry = hashlib.sha256(COMMITMENT_PREFIX + salt + content).digest()
-    included = check_proof(line.tlog_proof.encode(), [entry], trust)
-    if included is None or origin != header.origin or len(salt) != SALT_BYTES:
+    included = check_proof(line.tlog_proof.encode(), [partial(commitment, salt, content)], trust)
+    same = origin == header.origin
+    # Where the log was renewed since, the record stands in the one that goes on from it.
+    if included is None or trust.renewals_between(header.origin, origin) is None or len(salt) != SALT_BYTES:
         raise failed("selection", "The log does not have the box's record of this export.")
     agree = (
         facts.action == lines.MADE
@@ -125,7 +127,7 @@ def _judge_record(
         and (facts.tenant, facts.export) == (header.log, header.export)
         and (facts.first, facts.end, facts.count) == (header.first, header.end, reading.shown)
         and facts.filter.encode() == bytes(header.filter)
-        and proof.index >= header.end
+        and (proof.index >= header.end or not same)
     )
     if not agree:
         raise failed("selection", "The box's record is of another export.")
@@ -191,7 +193,7 @@ def _judge_table(stream: IO[bytes], table: IO[bytes] | None, judged: JudgedExpor
     journal = Journal()
     judged.parts.append(("table", journal))
     stream.seek(0)
-    leaves = leaves_of(stream)
+    leaves = leaves_of(stream, reading.hashing.size)
     table.seek(0)
     text = io.TextIOWrapper(io.BufferedReader(_Kept(table)), "utf-8", newline="")
     rows = csv.reader(text, strict=True)
@@ -203,7 +205,7 @@ def _judge_table(stream: IO[bytes], table: IO[bytes] | None, judged: JudgedExpor
         for row in rows:
             index, salt, content = int(row[0]), row[6], lines.uncell(row[7]).encode()
             leaf = next((value for place, value in leaves if place == index), None)
-            if leaf != lines.leaf_of(bytes.fromhex(salt), content):
+            if leaf != lines.leaf_of(bytes.fromhex(salt), content, reading.hashing):
                 raise failed("table", f"The row of entry {index} is not what the log has there.")
             shown += 1
         if shown != reading.shown:

@@ -1,8 +1,11 @@
-"""Proofs that an entry stands in a log: C2SP .tlog-proof files and COSE receipts (RFC 9942), under trusted log keys."""
+"""Proofs that an entry stands in a log: C2SP .tlog-proof files and COSE receipts (RFC 9942), under trusted log keys.
+
+Continuations lead an entry of a log that was renewed to the log that succeeds it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.evidence.certificates import spoken
@@ -15,7 +18,12 @@ from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, Si
 from appliance.log.note import Note, parse_note
 from appliance.log.proofs import TlogProof, verify_tlog_proof
 from appliance.log.receipts import parse_receipt, verify_receipt
+from appliance.log.successor import Continuation, verify_continuation
 from appliance.quoting import quote
+from appliance.tree_hash import TreeHash, hash_of
+
+Entry = Callable[[TreeHash], bytes]
+"""What may stand in a log: a commitment is another one under each hash, a file is the same under all."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +36,11 @@ class Included:
     """What was shown, in words."""
     cosigned: Cosigned
     """What the witnesses under its head come to."""
+    hashing: TreeHash
+    """Of the log whose head shows it."""
 
 
-def check_proof(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) -> Included | None:
+def check_proof(encoded: bytes, entries: Sequence[Entry], trust: TrustBundle) -> Included | None:
     """Check a .tlog-proof for one of the entries; None if it is sound but of another entry. Raises Refusal."""
     try:
         proof = TlogProof.parse(encoded)
@@ -45,7 +55,7 @@ def check_proof(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) ->
         )
     for number, entry in enumerate(entries):
         try:
-            checkpoint = verify_tlog_proof(proof, entry, origin, keys)
+            checkpoint = verify_tlog_proof(proof, entry(hash_of(origin)), origin, keys)
         except ProofInvalid:
             continue
         except SignatureInvalid as error:
@@ -56,7 +66,7 @@ def check_proof(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) ->
             f"Entry {proof.index} of the log {quote(origin)}, under its signed head of {checkpoint.size} entries: "
             "the log cannot drop or change it without contradicting its own signature."
         )
-        return Included(number, text, judge_cosignatures(note, origin, checkpoint.size, trust))
+        return Included(number, text, judge_cosignatures(note, origin, checkpoint.size, trust), hash_of(origin))
     return None
 
 
@@ -81,18 +91,19 @@ def place_of(tlog_proof: bytes) -> Place | None:
 
 
 def check_box_proof(
-    opening: bytes, tlog_proof: bytes, index: int, path: tuple[bytes, ...], entry: bytes, trust: TrustBundle,
+    opening: bytes, tlog_proof: bytes, index: int, path: tuple[bytes, ...], entry: Entry, trust: TrustBundle,
     place: Place | None,
 ) -> Included:  # fmt: skip
     """Check that the box's own log commits to a head of the tenant's log that holds the entry. `place`: where the
     entry's own log proof has it; else, or under another head of one size, the log has two histories. Raises Refusal."""
     try:
-        shown = verify_box_proof(opening, index, path, entry)
-    except MalformedProof as error:
+        hashing = hash_of(Checkpoint.parse(parse_note(TlogProof.parse(tlog_proof).checkpoint).text).origin)
+        shown = verify_box_proof(opening, index, path, entry, hashing)
+    except (MalformedNote, MalformedProof) as error:
         raise _malformed(str(error)) from None
     except ProofInvalid:
         raise _not_led() from None
-    found = check_proof(tlog_proof, [shown.entry], trust)
+    found = check_proof(tlog_proof, [lambda _: shown.entry], trust)
     if found is None:
         raise _not_led()
     statement = shown.statement
@@ -105,7 +116,7 @@ def check_box_proof(
         f"The box's own log commits to the log {quote(statement.origin)} of {statement.size} entries, this record "
         f"among them, as of {spoken(shown.time_us)} by the box's word. {found.text}"
     )
-    return Included(0, text, found.cosigned)
+    return Included(0, text, found.cosigned, found.hashing)
 
 
 def _two_histories(text: str) -> Refusal:
@@ -121,7 +132,7 @@ def _not_led() -> Refusal:
     )
 
 
-def check_receipt(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) -> Included | None:
+def check_receipt(encoded: bytes, entries: Sequence[Entry], trust: TrustBundle) -> Included | None:
     """Check a COSE receipt of inclusion for one of the entries; None if no entry fits. Raises Refusal."""
     try:
         receipt = parse_receipt(encoded)
@@ -131,13 +142,48 @@ def check_receipt(encoded: bytes, entries: Sequence[bytes], trust: TrustBundle) 
         for origin, keys in trust.logs.items():
             try:
                 # A receipt signs no origin: only the key's name says which log it is of (C2SP tlog-checkpoint).
-                verify_receipt(receipt, entry, [key for key in keys if key.verifier.name == origin])
+                own = [key for key in keys if key.verifier.name == origin]
+                verify_receipt(receipt, entry(hash_of(origin)), own, hash_of(origin))
             except (ProofInvalid, SignatureInvalid):
                 continue
             text = f"Entry {receipt.index} of the log {quote(origin)}, under its signed root of {receipt.size} entries."
             # A receipt is of the log's root alone: no witness signs one.
-            nobody = Note(Checkpoint(origin, receipt.size, bytes(32)).text(), ())
-            return Included(number, text, judge_cosignatures(nobody, origin, receipt.size, trust))
+            nobody = Note(Checkpoint(origin, receipt.size, b"").text(), ())
+            cosigned = judge_cosignatures(nobody, origin, receipt.size, trust)
+            return Included(number, text, cosigned, hash_of(origin))
+    return None
+
+
+def check_continuation(encoded: bytes, entries: Sequence[Entry], trust: TrustBundle) -> Included | None:
+    """Check a continuation for one of the entries, of a log that the bundle says to have ended; None if it is sound but
+    of another entry. Raises Refusal."""
+    try:
+        continuation = Continuation.parse(encoded)
+    except MalformedProof as error:
+        raise _malformed(str(error)) from None
+    origin = trust.succeeds.get(continuation.steps[0].origin)
+    if origin is None:
+        raise Refusal(
+            "log",
+            SubIndication.NO_CERTIFICATE_CHAIN_FOUND,
+            f"The trust bundle does not name {quote(continuation.steps[0].origin)} as a log that succeeds another one.",
+        )
+    for number, entry in enumerate(entries):
+        try:
+            found = verify_continuation(continuation, entry(hash_of(origin)), origin, trust.logs, trust.succeeds)
+        except ProofInvalid:
+            continue
+        except SignatureInvalid as error:
+            raise _not_signed(str(error)) from None
+        except (MalformedNote, MalformedProof) as error:
+            raise _malformed(str(error)) from None
+        cosigned = judge_cosignatures(found.note, found.origin, found.head.size, trust)
+        text = (
+            f"Entry {found.index} of the log {quote(origin)}, which ended at {found.ended[0].size} entries: the log "
+            f"{quote(found.origin)} succeeds it and commits to every entry of it under {hash_of(found.origin).name}, "
+            f"under its signed head of {found.head.size} entries."
+        )
+        return Included(number, text, cosigned, hash_of(found.origin))
     return None
 
 

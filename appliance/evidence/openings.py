@@ -1,6 +1,6 @@
 """Record openings: the JSON that the box answers for a record (GET /v1/records/{id}), against log and signature.
 
-The log holds only the commitment, SHA-256 over domain, salt and record (appliance.record). An opening shows salt and
+The log holds only the commitment, a hash over domain, salt and record (appliance.record). An opening shows salt and
 record, so that anyone can compute the commitment, find it in the log, and compare what the record says with the stamp
 or seal that was handed out.
 """
@@ -23,10 +23,11 @@ from appliance.evidence.findings import Journal, Refusal, SubIndication
 from appliance.evidence.signatures import DIGEST_OIDS
 from appliance.quoting import escape, quote
 from appliance.record import SALT_BYTES, Record, commitment
+from appliance.tree_hash import TREE_HASHES, TreeHash
 
 _SECOND_US = 1_000_000
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2}){1,64}", re.ASCII)
-_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_HASH = re.compile(r"(?:[0-9a-f]{64}){1,2}", re.ASCII)
 _LATEST_US = 253_402_300_799 * _SECOND_US
 
 
@@ -62,11 +63,22 @@ class Opening:
     """An opening taken apart; the commitment is computed, never taken from the file."""
 
     record: Record
-    commitment: bytes
+    salt: bytes
     stated_commitment: bytes
     artifact: bytes | None
     tlog_proof: bytes | None
     box_proof: BoxProof | None = None
+    continuation: bytes | None = None
+    """Where the record's log was renewed: how it goes on (appliance.log.successor)."""
+
+    def commitment(self, hashing: TreeHash) -> bytes:
+        """The record's entry in a log of this hash."""
+        return commitment(self.salt, self.record.canonical(), hashing)
+
+    @property
+    def hashing(self) -> TreeHash | None:
+        """The hash under which it states its commitment; None: salt and record give another one."""
+        return next((one for one in TREE_HASHES if self.commitment(one) == self.stated_commitment), None)
 
 
 def read_opening(encoded: bytes) -> Opening:
@@ -91,11 +103,12 @@ def read_opening(encoded: bytes) -> Opening:
         raise _malformed("salt, format or time of the record is out of its range")
     return Opening(
         record=record,
-        commitment=commitment(salt, content),
+        salt=salt,
         stated_commitment=stated,
         artifact=_optional_bytes(value),
         tlog_proof=_optional_proof(value),
         box_proof=_optional_box_proof(value),
+        continuation=_optional_continuation(value),
     )
 
 
@@ -132,6 +145,16 @@ def _optional_proof(value: dict[str, Any]) -> bytes | None:
         raise _malformed("the proof is not text") from None
 
 
+def _optional_continuation(value: dict[str, Any]) -> bytes | None:
+    found = value.get("continuation")
+    if found is None:
+        return None
+    try:
+        return _text(value, "continuation").encode()
+    except UnicodeEncodeError:
+        raise _malformed("the continuation is not text") from None
+
+
 def _optional_box_proof(value: dict[str, Any]) -> BoxProof | None:
     proof = value.get("box_proof")
     if proof is None:
@@ -141,7 +164,7 @@ def _optional_box_proof(value: dict[str, Any]) -> BoxProof | None:
     if not isinstance(hashes, list) or not isinstance(index, int) or isinstance(index, bool) or index < 0:
         raise _malformed("the box proof lacks its hashes, or the record its index")
     if not all(isinstance(one, str) and _HASH.fullmatch(one) for one in hashes):
-        raise _malformed("a hash of the box proof is not 32 bytes in lower-case hexadecimal")
+        raise _malformed("a hash of the box proof is not one in lower-case hexadecimal")
     try:
         path = tuple(bytes.fromhex(one) for one in hashes)
         return BoxProof(index, path, _text(leaf, "opening").encode(), _text(leaf, "tlog_proof").encode())
@@ -157,7 +180,7 @@ def describe(journal: Journal, opening: Opening) -> None:
     """Enter what the record says, and whether it is what was committed to."""
     record = opening.record
     journal.expect(
-        opening.commitment == opening.stated_commitment,
+        opening.hashing is not None,
         "commitment",
         "Salt and record hash to the commitment that the log holds instead of them.",
         SubIndication.HASH_FAILURE,

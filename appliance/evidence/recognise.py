@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import PurePath
 
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     EVIDENCE_RECORD = "evidence record"
     LOG_PROOF = "log proof"
     RECEIPT = "log receipt"
+    CONTINUATION = "log continuation"
     OPENING = "record opening"
     EXPORT = "audit export"
     CEREMONY = "record bundle of a ceremony"
@@ -60,6 +62,7 @@ _PEM_KINDS = {
 }
 _COSE_SIGN1 = b"\xd2\x84"
 _PROOF = b"c2sp.org/tlog-proof@"
+_CONTINUATION = re.compile(rb'\{"format":"cinnabar-log-continuation/')
 
 
 def recognise(file: NamedBytes | NamedFile) -> tuple[Kind, list[bytes]]:
@@ -83,6 +86,8 @@ def recognise(file: NamedBytes | NamedFile) -> tuple[Kind, list[bytes]]:
         return Kind.LOG_PROOF, [content]
     if content.startswith(_COSE_SIGN1):
         return Kind.RECEIPT, [content]
+    if _CONTINUATION.match(content):
+        return Kind.CONTINUATION, [content]
     if content.startswith(b"{") and _is_opening(content):
         return Kind.OPENING, [content]
     kind = _recognise_der(content) if content.startswith(b"0") else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from appliance.der import DerError
 from appliance.errors import CinnabarError
@@ -21,13 +22,17 @@ from appliance.evidence.subjects import NamedBytes, Subject, matching
 from appliance.evidence.trust import TrustBundle
 from appliance.evidence_records import CompactBatch
 from appliance.quoting import escape
+from appliance.tree_hash import TreeHash
 
 SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
-_PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT))
+_PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT, Kind.CONTINUATION))
 _LARGEST_ENTRY = 65_535  # C2SP tlog-tiles, entry bundles
 _SECOND_US = 1_000_000
 LOGS_LEAN_ON = "sha256"
-"""RFC 6962; records, their openings and audit exports are bound by the same."""
+"""By it records name signatures, and audit exports what is in them, whatever the hash of the log's tree is."""
+
+
+_Check = Callable[[bytes, Sequence[logs.Entry], TrustBundle], logs.Included | None]
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,14 @@ class _Entry:
     """What may stand in a log."""
 
     index: int
-    content: bytes
+    content: logs.Entry
     signature: str | None = None
     """Fingerprint of the signature that a commitment binds; None for a file that stands in the log as it is."""
+
+
+def _as_it_is(content: bytes, _: TreeHash) -> bytes:
+    """A file that stands in a log is the same under every hash."""
+    return content
 
 
 def _proven_us(where: Earliest, item: Item, signature: bytes) -> int | None:
@@ -101,6 +111,9 @@ class Round:
         entries = self._entries()
         self._each(Kind.LOG_PROOF, lambda item, encoded: self._proof(item, encoded, entries, logs.check_proof))
         self._each(Kind.RECEIPT, lambda item, encoded: self._proof(item, encoded, entries, logs.check_receipt))
+        self._each(
+            Kind.CONTINUATION, lambda item, encoded: self._proof(item, encoded, entries, logs.check_continuation)
+        )
         self._each(Kind.OPENING, self._opening)
         self._alone()
         self._judge_missing()
@@ -131,9 +144,10 @@ class Round:
             self.context.relied(_whole_us(self.trusted, index)).check(journal, what, uses)
         item.cover(indexes)
 
-    def _lean(self, item: Item, journal: Journal) -> None:
-        """Of what stands on a log's hashes."""
-        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", [Use(LOGS_LEAN_ON)])
+    def _lean(self, item: Item, journal: Journal, *hashes: str) -> None:
+        """Of what stands on a log's hashes, or on a record's."""
+        uses = [Use(name) for name in hashes]
+        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", uses)
 
     # --- stamps ------------------------------------------------------------------------------------------------------
 
@@ -244,7 +258,8 @@ class Round:
                     continue
                 entries.append(_Entry(one.index, opening.commitment, opening.record.signature_digest))
             elif isinstance(one.subject.source, NamedBytes) and len(one.subject.source.content) <= _LARGEST_ENTRY:
-                entries.append(_Entry(one.index, one.subject.source.content))
+                content = one.subject.source.content
+                entries.append(_Entry(one.index, partial(_as_it_is, content)))
         return entries
 
     def _proof(
@@ -252,7 +267,7 @@ class Round:
         item: Item,
         encoded: bytes,
         entries: Sequence[_Entry],
-        check: Callable[[bytes, Sequence[bytes], TrustBundle], logs.Included | None],
+        check: _Check,
     ) -> None:
         journal = Journal()
         item.parts.append((item.kind.value, journal))
@@ -267,9 +282,9 @@ class Round:
             return
         entry = others[included.entry]
         journal.passed("inclusion", f"“{escape(self.subjects[entry.index].name)}”: {included.text}")
-        self._lean(item, journal)
+        self._lean(item, journal, included.hashing.name)
         if entry.signature is None:
-            self._cover(item, journal, [entry.index], LOGS_LEAN_ON)
+            self._cover(item, journal, [entry.index], included.hashing.name)
         else:
             item.bind(entry.index, entry.signature)
         self._witness(item, journal, entry, included)
@@ -293,7 +308,7 @@ class Round:
         journal = Journal()
         item.parts.append(("record", journal))
         openings.describe(journal, opening)
-        self._lean(item, journal)
+        self._lean(item, journal, LOGS_LEAN_ON)
         item.signatures.append(opening.record.signature_digest)
         self._find_in_log(item, journal, opening)
         self._find_in_box_log(item, journal, opening)
@@ -355,20 +370,13 @@ class Round:
         self._witness(item, journal, entry, included, needed=False)
 
     def _find_in_log(self, item: Item, journal: Journal, opening: openings.Opening) -> None:
-        if opening.tlog_proof is not None:
-            try:
-                included = logs.check_proof(opening.tlog_proof, [opening.commitment], self.context.trust)
-            except Refusal as refusal:
-                journal.add(refusal)
-                return
-            if included is None:
-                journal.refuse(
-                    "inclusion", SubIndication.HASH_FAILURE, "The proof does not lead from this record to the log."
-                )
-                return
-            journal.passed("inclusion", included.text)
-            entry = _Entry(item.index, opening.commitment, opening.record.signature_digest)
-            self._witness(item, journal, entry, included)
+        if opening.tlog_proof is not None or opening.continuation is not None:
+            if opening.tlog_proof is not None:
+                # How the log goes on stands without the hash of the log as it was.
+                leaning = opening.continuation is None
+                self._find(item, journal, opening, opening.tlog_proof, logs.check_proof, leaning=leaning)
+            if opening.continuation is not None:
+                self._find(item, journal, opening, opening.continuation, logs.check_continuation)
         elif any(
             other.kind in _PROOFS and item.index in other.speaks_about and other.indication is Indication.PASSED
             for other in self.items
@@ -379,13 +387,40 @@ class Round:
                 "inclusion", SubIndication.NO_POE, "Nothing given proves that the record stands in a trusted log."
             )
 
+    def _find(
+        self,
+        item: Item,
+        journal: Journal,
+        opening: openings.Opening,
+        encoded: bytes,
+        check: _Check,
+        *,
+        leaning: bool = True,
+    ) -> None:
+        """Find the record by what its opening brings. `leaning`: on the hash of the log in which that finds it."""
+        try:
+            included = check(encoded, [opening.commitment], self.context.trust)
+        except Refusal as refusal:
+            journal.add(refusal)
+            return
+        if included is None:
+            journal.refuse(
+                "inclusion", SubIndication.HASH_FAILURE, "The proof does not lead from this record to the log."
+            )
+            return
+        journal.passed("inclusion", included.text)
+        if leaning and included.hashing.name != LOGS_LEAN_ON:
+            self._lean(item, journal, included.hashing.name)
+        entry = _Entry(item.index, opening.commitment, opening.record.signature_digest)
+        self._witness(item, journal, entry, included)
+
     def _alone(self) -> None:
         for index, judged in self.alone.items():
             item = self.items[index]
             item.parts += judged.parts
             if not isinstance(judged, JudgedFiles):
                 leaning = Journal()
-                self._lean(item, leaning)
+                self._lean(item, leaning, LOGS_LEAN_ON)
                 leaning.complete()
                 item.parts += [("log", leaning)] if leaning.checks else []
             if judged.table is not None:

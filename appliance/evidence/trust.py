@@ -9,7 +9,8 @@ The rules, in the order they are checked:
 5. rehearsal stays rehearsal: the flag never changes, and names of logs and of the box's authorities say which it is;
 6. every CRL file is there with the digest that the bundle states;
 7. each witness's key stands once, and policies on witnesses can hold;
-8. the box does not speak for others: no witness has a log's key, no ledger of time-stamps an authority of the box's.
+8. the box does not speak for others: no witness has a log's key, no ledger of time-stamps an authority of the box's;
+9. a log that succeeds another one follows one that has ended, under another hash, and is the only one to.
 
 Whether it has expired depends on the time of validation and is judged by `appliance.evidence.verify`.
 """
@@ -55,7 +56,9 @@ from appliance.instants import microseconds
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote
 from appliance.log.note import COSIGNATURE_V1, ED25519, VerifierKey
+from appliance.log.successor import last_size
 from appliance.quoting import escape, quote
+from appliance.tree_hash import hash_of
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,17 @@ class TrustBundle:
     """Until when algorithms may be relied on."""
     ledgers: Mapping[str, LedgerProfile] = field(default_factory=dict)
     """What is trusted of each ledger, by its name."""
+    succeeds: Mapping[str, str] = field(default_factory=dict)
+    """By the origin of each log that goes on from another one: that one's origin."""
 
     def trusted_for(self, role: Role) -> tuple[Authority, ...]:
         """The certificate authorities of one role."""
         return tuple(one for one in self.authorities if one.role == role)
+
+    def renewals_between(self, ended: str, origin: str) -> int | None:
+        """How often a log was renewed until it was `origin`: 0 where both are one; None: it does not go on from it."""
+        line = _line(origin, self.succeeds)
+        return line.index(ended) if ended in line else None
 
     @property
     def signer(self) -> str:
@@ -152,6 +162,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
     authorities = tuple(_authority(entry) for entry in document.authorities)
     _check_rehearsal(document, authorities)
     keys = _witness_keys(document)
+    logs = _logs(document)
     _check_others(document, authorities)
     return TrustBundle(
         document=document,
@@ -160,7 +171,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         expires_us=expires,
         authorities=authorities,
         revocation_lists=tuple(_revocation_list(files, entry) for entry in document.revocation_lists),
-        logs=_logs(document),
+        logs=logs,
         witnesses=tuple(key for key, entry in keys if entry.revoked is msgspec.UNSET),
         revoked_witnesses={
             (key.name, key.key_id): _instant(entry.revoked) for key, entry in keys if isinstance(entry.revoked, str)
@@ -169,6 +180,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
         first_use=pin is None,
         algorithms=algorithms_of(document.algorithms or []),
         ledgers=_ledgers(document),
+        succeeds=_succeeds(document, logs),
     )
 
 
@@ -311,6 +323,35 @@ def _logs(document: BundleDocument) -> dict[str, tuple[LogKey, ...]]:
         key = LogKey(_verifier_key(entry.key, ED25519), entry.first_size, entry.last_size)
         found[entry.origin] = (*found.get(entry.origin, ()), key)
     return found
+
+
+def _succeeds(document: BundleDocument, logs: Mapping[str, tuple[LogKey, ...]]) -> dict[str, str]:
+    """Rule 9."""
+    found: dict[str, str] = {}
+    for entry in document.logs:
+        if not isinstance(entry.succeeds, str):
+            continue
+        if found.setdefault(entry.origin, entry.succeeds) != entry.succeeds:
+            raise TrustRefused(f"the log {quote(entry.origin)} succeeds two others in the trust bundle")
+    for origin, before in found.items():
+        if last_size(logs.get(before, ())) is None:
+            raise TrustRefused(f"the log {quote(origin)} succeeds one that the trust bundle does not name as ended")
+        if hash_of(origin) == hash_of(before):
+            raise TrustRefused(f"the log {quote(origin)} succeeds one under the same hash")
+    if len(set(found.values())) != len(found):
+        raise TrustRefused("two logs in the trust bundle succeed the same one")
+    for origin in found:
+        if origin in _line(origin, found)[1:]:
+            raise TrustRefused(f"the log {quote(origin)} succeeds itself in the trust bundle")
+    return found
+
+
+def _line(origin: str, succeeds: Mapping[str, str]) -> list[str]:
+    """A log and those before it, as far as they are followed without meeting one twice."""
+    line = [origin]
+    while (before := succeeds.get(line[-1])) is not None and len(line) <= len(succeeds):
+        line.append(before)
+    return line
 
 
 def _ledgers(document: BundleDocument) -> dict[str, LedgerProfile]:

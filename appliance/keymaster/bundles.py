@@ -44,8 +44,8 @@ from appliance.files import write_file
 from appliance.keymaster.engine import Engine
 from appliance.keymaster.errors import JournalContradicted
 from appliance.keymaster.journal import EntryRow, ProposalRow, StepRow
-from appliance.log import LogReader, log_directory
 from appliance.log.errors import NotYetIncluded
+from appliance.log.lines import Line
 from appliance.record import commitment
 
 PATIENCE_S = 20.0
@@ -178,7 +178,7 @@ class Bundles:
             proposal=row.digest,
             state=row.state,  # type: ignore[arg-type]  # one that has ended
             law=law.digest,
-            logs=[LogOrigin(log=name, origin=self._origin(name)) for name in logs],
+            logs=[LogOrigin(log=name, origin=self._origin(name, entries)) for name in logs],
             submitted=events["submitted"].time,
             attempts=attempts,
             ended=records[-1].time,
@@ -207,8 +207,16 @@ class Bundles:
 
     # Logs
 
-    def _origin(self, log: str) -> str:
-        return next(one.origin for one in self._room.settings.logs if (one.tenant or "@box") == log)
+    def _origin(self, log: str, entries: list[EntryRow]) -> str:
+        """Of the log in which the ceremony ended: it may have been renewed since."""
+        numbers = [entry.leaf for entry in entries if entry.log == log and entry.leaf is not None]
+        line = self._line(log)
+        return line.place(max(numbers)).log.origin if numbers else line.newest.origin
+
+    def _line(self, log: str) -> Line:
+        home = self._room.home
+        settings = next(one for one in self._room.settings.logs if (one.tenant or "@box") == log)
+        return Line(home.logs, home.cosigned, settings)
 
     async def _opened(self, entries: list[EntryRow]) -> Records:
         """Every entry with its proof under the newest signed head of its log. Raises NotYetIncluded."""
@@ -221,7 +229,7 @@ class Bundles:
                 LogRecord(
                     log=entry.log,
                     event=entry.event,
-                    index=entry.leaf,
+                    index=self._line(entry.log).place(entry.leaf).index,
                     record=msgspec.json.decode(entry.record),
                     salt=entry.salt.hex(),
                     tlog_proof=proof.decode(),
@@ -230,12 +238,13 @@ class Bundles:
         return Records(records=found)
 
     async def _proof(self, entry: EntryRow, leaf: int) -> bytes:
-        reader = LogReader(log_directory(self._room.home.logs, self._origin(entry.log)))
-        wanted = commitment(entry.salt, entry.record)
+        placed = self._line(entry.log).place(leaf)
+        reader, index = placed.log.reader, placed.index
+        wanted = commitment(entry.salt, entry.record, reader.hashing)
         ends = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             try:
-                return await asyncio.to_thread(reader.tlog_proof, leaf, entry=wanted)
+                return await asyncio.to_thread(reader.tlog_proof, index, entry=wanted)
             except NotYetIncluded:
                 if asyncio.get_running_loop().time() > ends:
                     raise

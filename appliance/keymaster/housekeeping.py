@@ -21,6 +21,7 @@ from appliance.keymaster.certificates.algorithm_ends import read_ends
 from appliance.keymaster.certificates.authorities import open_issuer
 from appliance.keymaster.certificates.front_certificate import FrontCertificate
 from appliance.keymaster.certificates.ledger_entries import says_ledgers, time_rules, wanted_ledgers
+from appliance.keymaster.certificates.log_renewals import decided_hashes
 from appliance.keymaster.certificates.ocsp import OcspAnswers
 from appliance.keymaster.certificates.profiles import Issuer, Revocation
 from appliance.keymaster.certificates.revocation import is_due, next_crl, publish, read_crl, reason_flag
@@ -163,7 +164,9 @@ class Housekeeping:
         left = {entry.file: files[entry.file] for entry in previous.revocation_lists if entry.file in files}
         ledgers = wanted_ledgers(self._home.root, self._settings, previous)
         policies = read_policies(self._home.witness_policies)
-        cosigning = wanted_cosigning(policies, previous)
+        decided = decided_hashes(self._home.log_renewals, governed=self._room.constitutions.governed)
+        logs = wanted_logs(self._settings, self._room.ledger, decided, previous)
+        cosigning = wanted_cosigning(policies, previous, logs)
         signed: list[bytes] = []
 
         def sign(encoded: bytes) -> bytes:
@@ -182,7 +185,7 @@ class Housekeeping:
             authorities=wanted_authorities(self._home.root, self._settings, self._room.ledger, previous),
             revocation_lists=left
             | {Path(authority.crl).name: lists[authority.name] for authority in self._settings.authorities},
-            logs=wanted_logs(self._room.ledger, previous),
+            logs=logs,
             witnesses=wanted_witnesses(policies, previous),
             time=with_witnesses_time(time_rules(previous, ledgers), cosigning),
             cosigning=cosigning,

@@ -21,6 +21,7 @@ from appliance.log.checkpoint import Checkpoint, open_checkpoint
 from appliance.log.errors import LogForked
 from appliance.log.note import Note, parse_note
 from appliance.log.resume import Given, KnownLog, roots
+from appliance.tree_hash import hash_of
 
 _SIZES_TOLD = 3
 
@@ -99,7 +100,7 @@ def consistency_from_records(log: KnownLog, old: int, new: int, records: RecordS
     """The consistency proof between two sizes, from the recorded entries. Raises LogForked where they are missing."""
     path = []
     for start, end in tree.consistency_ranges(old, new):
-        found, root = roots(partial(_from, records, log.log, start))(end - start)
+        found, root = roots(partial(_from, records, log.log, start), hash_of(log.origin))(end - start)
         if found < end - start:
             raise LogForked(f"the records of {log.origin} end before entry {end}")
         path.append(root)

@@ -6,15 +6,16 @@ order; the root is the leaf. A tenant that is given its opening can prove its he
 neither how many tenants there are nor anything of theirs (control CHANNEL).
 
     statement  = canonical JSON (RFC 8785)
-    commitment = SHA-256("cinnabar box leaf v1\\n" || salt || statement)       salt: 32 random bytes
+    commitment = H("cinnabar box leaf v1\\n" || salt || statement)             salt: 32 random bytes
     root       = RFC 6962 root over the commitments as entries
     leaf       = canonical JSON of format, root and time
-    log entry  = SHA-256(leaf)
+    log entry  = H(leaf)
+
+H is the hash of the box's log (appliance.tree_hash): SHA-256 until that log is renewed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections.abc import Mapping
@@ -25,12 +26,14 @@ import msgspec
 
 from appliance.log import tree
 from appliance.log.errors import MalformedProof, ProofInvalid
+from appliance.tree_hash import SHA256, TreeHash
 
 COMMITMENT_PREFIX = b"cinnabar box leaf v1\n"
 SALT_BYTES = 32
 MINIMUM_WIDTH = 16
 """Commitments in the smallest tree. A wider one has the next power of two, so paths tell no more than that."""
 NO_COMMITMENT = "0" * 64
+"""What the first commitment binds, under a hash of 32 bytes."""
 _MAXIMUM_OPENING = 65_536
 _LATEST_US: Final = 253_402_300_799_999_999
 """The year 9999 ends: nobody can tell people a later time."""
@@ -42,7 +45,7 @@ class TenantStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     format: Literal["cinnabar-tenant-head/1"] = "cinnabar-tenant-head/1"
     origin: str
     previous: str
-    """The tenant's commitment under the box leaf before this one; 64 zeroes in the first."""
+    """The tenant's commitment under the box leaf before this one; zeroes in the first under a box's log."""
     root: str
     size: int
     """Signed head of the tenant's log: 0 and the root of the empty tree before its first checkpoint."""
@@ -57,7 +60,7 @@ class BoxStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     housekeeping: dict[str, int]
     """Rows by kind since the leaf before."""
     housekeeping_digest: str
-    """SHA-256 chain over those rows, in order, begun with 32 zero bytes: see docs/log.md."""
+    """Chain of hashes over those rows, in order, begun with zero bytes: see docs/log.md."""
     housekeeping_last: int
     """Number of the last row that is counted."""
     previous: str
@@ -77,9 +80,9 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def canonical(self) -> bytes:
         return msgspec.json.encode(self)
 
-    def entry(self) -> bytes:
-        """The log entry, 32 bytes."""
-        return hashlib.sha256(self.canonical()).digest()
+    def entry(self, hashing: TreeHash = SHA256) -> bytes:
+        """The log entry."""
+        return hashing.digest(self.canonical())
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,17 +96,22 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     statement: msgspec.Raw
     width: int
 
-    def commitment(self) -> bytes:
-        return commitment(_unhex(self.salt), bytes(self.statement))
+    def commitment(self, hashing: TreeHash = SHA256) -> bytes:
+        return commitment(_unhex(self.salt, SALT_BYTES), bytes(self.statement), hashing)
 
     def encode(self) -> bytes:
         """As JSON in one line."""
         return msgspec.json.encode(self)
 
 
-def commitment(salt: bytes, statement: bytes) -> bytes:
-    """32 bytes; tells nothing about the statement to whoever lacks the salt."""
-    return hashlib.sha256(COMMITMENT_PREFIX + salt + statement).digest()
+def no_commitment(hashing: TreeHash) -> str:
+    """What the first commitment under a box's log binds."""
+    return "00" * hashing.size
+
+
+def commitment(salt: bytes, statement: bytes, hashing: TreeHash = SHA256) -> bytes:
+    """Tells nothing about the statement to whoever lacks the salt."""
+    return hashing.digest(COMMITMENT_PREFIX + salt + statement)
 
 
 @dataclass(frozen=True)
@@ -113,24 +121,26 @@ class BoxLeaf:
     """By the name under which the statement was given."""
 
 
-def make_box_leaf(statements: Mapping[str, TenantStatement | BoxStatement], time: int) -> BoxLeaf:
+def make_box_leaf(
+    statements: Mapping[str, TenantStatement | BoxStatement], time: int, hashing: TreeHash = SHA256
+) -> BoxLeaf:
     """Commit to every statement under one fresh root. `time` in microseconds since the epoch."""
     width = max(MINIMUM_WIDTH, 1 << (len(statements) - 1).bit_length())
     positions = random.SystemRandom().sample(range(width), len(statements))
-    leaves = [tree.leaf_hash(os.urandom(tree.HASH_BYTES)) for _ in range(width)]
+    leaves = [tree.leaf_hash(os.urandom(hashing.size), hashing) for _ in range(width)]
     opened: dict[str, tuple[int, bytes, bytes]] = {}
     for (name, statement), position in zip(statements.items(), positions, strict=True):
         salt, encoded = os.urandom(SALT_BYTES), msgspec.json.encode(statement, order="sorted")
-        leaves[position] = tree.leaf_hash(commitment(salt, encoded))
+        leaves[position] = tree.leaf_hash(commitment(salt, encoded, hashing), hashing)
         opened[name] = (position, salt, encoded)
-    leaf = Leaf(root=tree.root(leaves).hex(), time=time)
-    read = tree.subtree_reader(leaves)
+    leaf = Leaf(root=tree.root(leaves, hashing).hex(), time=time)
+    read = tree.subtree_reader(leaves, hashing)
     return BoxLeaf(
         leaf,
         {
             name: Opening(
                 leaf=leaf,
-                path=[step.hex() for step in tree.inclusion_proof(position, width, read)],
+                path=[step.hex() for step in tree.inclusion_proof(position, width, read, hashing)],
                 position=position,
                 salt=salt.hex(),
                 statement=msgspec.Raw(encoded),
@@ -151,16 +161,18 @@ def parse_opening(data: bytes) -> Opening:
         raise MalformedProof(f"not an opening of a box leaf: {error}") from None
 
 
-def verify_opening(opening: Opening) -> TenantStatement | BoxStatement:
-    """The statement that the box committed to under `opening.leaf`, whose entry must then be shown in the box's log.
+def verify_opening(opening: Opening, hashing: TreeHash = SHA256) -> TenantStatement | BoxStatement:
+    """The statement that the box committed to under `opening.leaf`, whose entry must then be shown in the box's log,
+    of which `hashing` is.
 
     Raises MalformedProof or ProofInvalid.
     """
     if not MINIMUM_WIDTH <= opening.width <= 1 << 32 or opening.width & (opening.width - 1):
         raise ProofInvalid(f"a box leaf has a power of two of commitments, at least {MINIMUM_WIDTH}")
-    leaf = tree.leaf_hash(opening.commitment())
-    path = [_unhex(step) for step in opening.path]
-    tree.verify_inclusion(opening.position, opening.width, leaf, path, _unhex(opening.leaf.root))
+    leaf = tree.leaf_hash(opening.commitment(hashing), hashing)
+    path = [_unhex(step, hashing.size) for step in opening.path]
+    leaf_root = _unhex(opening.leaf.root, hashing.size)
+    tree.verify_inclusion(opening.position, opening.width, leaf, path, leaf_root, hashing)
     forms: tuple[type[TenantStatement | BoxStatement], ...] = (TenantStatement, BoxStatement)
     for form in forms:
         try:
@@ -174,11 +186,11 @@ def verify_opening(opening: Opening) -> TenantStatement | BoxStatement:
     raise MalformedProof("the opened statement is of no known format")
 
 
-def _unhex(text: str) -> bytes:
+def _unhex(text: str, size: int) -> bytes:
     try:
         data = bytes.fromhex(text)
     except ValueError:
         raise MalformedProof("not hexadecimal") from None
-    if len(data) != 32 or text != data.hex():
-        raise MalformedProof("not 32 bytes in lower-case hexadecimal")
+    if len(data) != size or text != data.hex():
+        raise MalformedProof(f"not {size} bytes in lower-case hexadecimal")
     return data

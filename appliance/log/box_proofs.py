@@ -16,6 +16,7 @@ from appliance.log.box_leaf import Opening, TenantStatement, parse_opening, veri
 from appliance.log.errors import LogDamaged, MalformedProof, NotYetIncluded, ProofInvalid
 from appliance.log.openings import Line, Openings
 from appliance.log.reader import LogReader
+from appliance.tree_hash import TreeHash, hash_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class BoxProofs:
     def of_record(self, tenant: str, origin: str, log: LogReader, index: int, entry: bytes) -> BoxProof | None:
         """The first box leaf that covers a record, at `index` of the tenant's log; None before there is one.
 
-        `entry`: the record's commitment, 32 bytes. Raises LogDamaged.
+        `entry`: the record's commitment. Raises LogDamaged.
         """
         leaf = self.covering(tenant, origin, index)
         if leaf is None:
@@ -78,14 +79,14 @@ class BoxProofs:
         if line is None:
             return None
         try:
-            statement = verify_opening(line.opening)
+            statement = verify_opening(line.opening, self._box.hashing)
         except (MalformedProof, ProofInvalid) as error:
             self._box.damaged(f"{self._box.directory}, opening of entry {line.index} for {tenant}: {error}")
         if not isinstance(statement, TenantStatement) or statement.origin != origin:
             self._box.damaged(f"{self._box.directory}, opening of entry {line.index} for {tenant}: it is another's")
         try:
             note = self._cosigned(line.index + 1)
-            proof = self._box.tlog_proof(line.index, entry=line.opening.leaf.entry(), note=note)
+            proof = self._box.tlog_proof(line.index, entry=line.opening.leaf.entry(self._box.hashing), note=note)
         except NotYetIncluded:
             return None
         return OpenedLeaf(line.index, line.opening, statement, proof)
@@ -103,23 +104,28 @@ class ShownLeaf:
 
     statement: TenantStatement
     entry: bytes
-    """The leaf's entry in the box's log, 32 bytes."""
+    """The leaf's entry in the box's log."""
     time_us: int
     """As the box claims."""
 
 
-def verify_box_proof(opening: bytes, index: int, path: tuple[bytes, ...], entry: bytes) -> ShownLeaf:
+def verify_box_proof(
+    opening: bytes, index: int, path: tuple[bytes, ...], entry: Callable[[TreeHash], bytes], hashing: TreeHash
+) -> ShownLeaf:
     """Fold a record's commitment to the tenant's head, and that head to the box leaf, whose entry is given back.
+
+    `entry` gives the commitment under the hash of the tenant's log; `hashing` is that of the box's.
 
     Raises MalformedProof or ProofInvalid. The entry must then be shown in the box's log.
     """
     opened = parse_opening(opening)
-    statement = verify_opening(opened)
+    statement = verify_opening(opened, hashing)
     if not isinstance(statement, TenantStatement):
         raise ProofInvalid("the opening is not a tenant's")
     try:
         root = bytes.fromhex(statement.root)
     except ValueError:
         raise MalformedProof("the statement's root is not hexadecimal") from None
-    tree.verify_inclusion(index, statement.size, tree.leaf_hash(entry), path, root)
-    return ShownLeaf(statement, opened.leaf.entry(), opened.leaf.time)
+    own = hash_of(statement.origin)
+    tree.verify_inclusion(index, statement.size, tree.leaf_hash(entry(own), own), path, root, own)
+    return ShownLeaf(statement, opened.leaf.entry(hashing), opened.leaf.time)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from appliance.log.box_leaf import NO_COMMITMENT, BoxStatement, TenantStatement, make_box_leaf
+from appliance.log.box_leaf import BoxStatement, TenantStatement, make_box_leaf, no_commitment
 from appliance.log.openings import Openings, Pending
 from appliance.log.records import HousekeepingRow, Records
 from appliance.log.writer import Head
 from appliance.recorder.messages import BOX_LOG
+from appliance.tree_hash import SHA256, TreeHash, hash_of
 
 _ROWS_A_READ = 1_000
 
@@ -30,6 +30,7 @@ class BoxLeafWriter:
     def __init__(self, origin: str, directory: Path, records: Records) -> None:
         """`origin` and `directory` are those of the box's log."""
         self._origin = origin
+        self._hashing = hash_of(origin)
         self._records = records
         self._openings = Openings(directory)
         self._pending = self._openings.pending()
@@ -44,7 +45,7 @@ class BoxLeafWriter:
         """Entries of the box's log as they are integrated: is the pending leaf among them?"""
         if self._pending is None or self._found is not None:
             return
-        entry = self._pending.leaf.entry()
+        entry = self._pending.leaf.entry(self._hashing)
         start = end - len(entries)
         if end > self._pending.after and entry in entries:
             self._found = start + entries.index(entry)
@@ -69,7 +70,7 @@ class BoxLeafWriter:
                 for name, tenant in heads.items()
             }
             statements[BOX_LOG] = await self._summary(previous[BOX_LOG], sorted(heads))
-            made = make_box_leaf(statements, time.time_ns() // 1000)
+            made = make_box_leaf(statements, time.time_ns() // 1000, self._hashing)
             self._pending = Pending(after=box_size, leaf=made.leaf, openings=made.openings)
             self._openings.write_pending(self._pending)
         leaf = self._pending.leaf
@@ -81,7 +82,7 @@ class BoxLeafWriter:
 
     def _previous(self, name: str) -> str:
         line = self._openings.latest(name)
-        return NO_COMMITMENT if line is None else line.opening.commitment().hex()
+        return no_commitment(self._hashing) if line is None else line.opening.commitment(self._hashing).hex()
 
     async def _summary(self, previous: str, tenants: list[str]) -> BoxStatement:
         line = self._openings.latest(BOX_LOG)
@@ -89,11 +90,11 @@ class BoxLeafWriter:
         if line is not None:
             last = msgspec.json.decode(line.opening.statement, type=BoxStatement).housekeeping_last
         kinds: dict[str, int] = {}
-        digest = bytes(32)
+        digest = bytes(self._hashing.size)
         while rows := await self._records.housekeeping(last, _ROWS_A_READ):
             for row in rows:
                 kinds[row.kind] = kinds.get(row.kind, 0) + 1
-                digest = chain_row(digest, row)
+                digest = chain_row(digest, row, self._hashing)
             last = rows[-1].number
         return BoxStatement(
             counts=await self._records.totals(),
@@ -105,7 +106,7 @@ class BoxLeafWriter:
         )
 
 
-def chain_row(digest: bytes, row: HousekeepingRow) -> bytes:
-    """SHA-256(digest || row), the row as a canonical JSON array of number, kind, key, time, subject, SHA-256(body)."""
-    fields = [row.number, row.kind, row.key, row.time, row.subject, hashlib.sha256(row.body).hexdigest()]
-    return hashlib.sha256(digest + msgspec.json.encode(fields)).digest()
+def chain_row(digest: bytes, row: HousekeepingRow, hashing: TreeHash = SHA256) -> bytes:
+    """H(digest || row), the row as a canonical JSON array of number, kind, key, time, subject, H(body)."""
+    fields = [row.number, row.kind, row.key, row.time, row.subject, hashing.digest(row.body).hex()]
+    return hashing.digest(digest + msgspec.json.encode(fields))

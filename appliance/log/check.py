@@ -20,7 +20,8 @@ from appliance.log.exports import export_file
 from appliance.log.note import parse_note
 from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE, TileReader
 from appliance.log.receipts import SignedRoot, verify_signed_root
-from appliance.log.tiles import ENTRY_BYTES, WIDTH
+from appliance.log.tiles import WIDTH
+from appliance.tree_hash import TreeHash, hash_of
 
 _READ_AT_ONCE = 256 * WIDTH
 
@@ -75,8 +76,9 @@ def check_log(
         report.notes.append("locked, awaiting log resume")
     # The head first: a running follower may publish more while the tiles are read, never less.
     head = _read_head(report, directory / CHECKPOINT_FILE, keys)
-    derivation = Derivation(directory)
-    recorded = None if records is None else _bundles(records, log)
+    hashing = hash_of(origin)
+    derivation = Derivation(directory, hashing)
+    recorded = None if records is None else _bundles(records, log, hashing)
     root = derivation.run(report.size, recorded, progress)
     derivation.judge(entries_are_right=head is None or root == head.root)
     report.entries, report.files = derivation.entries, derivation.files
@@ -97,13 +99,13 @@ def _find(report: LogReport, path: Path, problem: str) -> None:
     report.findings.append(Finding(str(path), problem))
 
 
-def _bundles(records: RecordSource, log: str) -> Iterator[bytes]:
+def _bundles(records: RecordSource, log: str, hashing: TreeHash) -> Iterator[bytes]:
     """The recorded entries, packed, a bundle at a time."""
     at = 0
     while packed := records.leaves(log, at, _READ_AT_ONCE):
-        for start in range(0, len(packed), WIDTH * ENTRY_BYTES):
-            yield packed[start : start + WIDTH * ENTRY_BYTES]
-        at += len(packed) // ENTRY_BYTES
+        for start in range(0, len(packed), WIDTH * hashing.size):
+            yield packed[start : start + WIDTH * hashing.size]
+        at += len(packed) // hashing.size
         if at % WIDTH:
             return
 
@@ -145,7 +147,7 @@ def _check_export(report: LogReport, path: Path, head: Checkpoint, keys: list[Lo
 def _check_signed_root(report: LogReport, path: Path, head: Checkpoint, keys: list[LogKey]) -> None:
     try:
         signed = SignedRoot.decode(path.read_bytes())
-        verify_signed_root(signed, keys)
+        verify_signed_root(signed, keys, hash_of(report.origin))
     except FileNotFoundError:
         _find(report, path, "is missing")
         return
@@ -157,7 +159,8 @@ def _check_signed_root(report: LogReport, path: Path, head: Checkpoint, keys: li
     else:
         # The signature covers the root alone, so the size is held to the tiles: a running follower may be a head ahead.
         try:
-            matches = signed.size > head.size and TileReader(path.parent, signed.size).root() == signed.root
+            tiles = TileReader(path.parent, signed.size, hash_of(report.origin))
+            matches = signed.size > head.size and tiles.root() == signed.root
         except LogDamaged:
             matches = False
     if not matches:

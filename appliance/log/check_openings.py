@@ -11,25 +11,31 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.log.box_leaf import NO_COMMITMENT, BoxStatement, TenantStatement, verify_opening
+from appliance.log.box_leaf import BoxStatement, TenantStatement, no_commitment, verify_opening
 from appliance.log.derive import Finding
 from appliance.log.errors import LogDamaged, MalformedProof, ProofInvalid
 from appliance.log.openings import LEAVES_A_FILE, Line, Openings
 from appliance.log.reader import TileReader, log_directory, read_tile
-from appliance.log.tiles import ENTRY_BYTES, WIDTH, Tile, decode_bundle, tile_width
+from appliance.log.tiles import WIDTH, Tile, decode_bundle, tile_width
 from appliance.recorder.messages import BOX_LOG
+from appliance.tree_hash import SHA256, TreeHash, hash_of
 
 
 def check_openings(
-    directory: Path, size: int, tenants: Mapping[str, str], recorded: Callable[[int], bytes | None]
+    directory: Path,
+    size: int,
+    tenants: Mapping[str, str],
+    recorded: Callable[[int], bytes | None],
+    hashing: TreeHash = SHA256,
 ) -> list[Finding]:
     """Check the openings below the directory of the box's log, whose published head has `size` entries.
 
     `tenants`: the origin of each tenant's log, by the tenant's name. `recorded`: an entry of the box's log beyond that
-    head, 32 bytes; empty where there is none, None where the records cannot be read. Works beside a running follower.
+    head; empty where there is none, None where the records cannot be read. `hashing`: that of the
+    box's log. Works beside a running follower.
     """
     openings = Openings(directory)
-    entries = _Entries(directory, size, recorded)
+    entries = _Entries(directory, size, recorded, hashing)
     chains = {name: _Chain(openings, name, tenants.get(name), entries) for name in openings.names()}
     findings = [finding for chain in chains.values() for finding in chain.check()]
     newest = max((chain.last for chain in chains.values()), default=-1)
@@ -50,7 +56,7 @@ def check_openings(
 
 def _check_head(file: Path, statement: TenantStatement, log: Path) -> Iterator[Finding]:
     try:
-        root = TileReader(log, statement.size).root()
+        root = TileReader(log, statement.size, hash_of(statement.origin)).root()
     except LogDamaged:
         return  # the check of that log names the file
     if root.hex() != statement.root:
@@ -69,7 +75,8 @@ class _Chain:
         self.file: Path | None = None
         self.last = -1
         self.statement: TenantStatement | BoxStatement | None = None
-        self._previous = NO_COMMITMENT
+        self._hashing = entries.hashing
+        self._previous = no_commitment(self._hashing)
         self._named: dict[str, int] | None = None
         """The box's own: the last leaf under which each tenant's log came; None where that is not told."""
 
@@ -111,21 +118,21 @@ class _Chain:
             line = msgspec.json.decode(encoded, type=Line)
             if msgspec.json.encode(line) != encoded:
                 return "is not as the box writes it"
-            statement = verify_opening(line.opening)
+            statement = verify_opening(line.opening, self._hashing)
         except (ValueError, RecursionError, MalformedProof, ProofInvalid) as error:
             return str(error)
         problem = self._place(file, line) or self._follows(statement)
         self.last, self.statement = line.index, statement
         if isinstance(statement, BoxStatement) and isinstance(statement.tenants, list):
             self._named = (self._named or {}) | dict.fromkeys(statement.tenants, line.index)
-        self._previous = line.opening.commitment().hex()
+        self._previous = line.opening.commitment(self._hashing).hex()
         return problem
 
     def _place(self, file: Path, line: Line) -> str | None:
         if line.index <= self.last or f"{line.index // LEAVES_A_FILE:012d}" != file.stem:
             return f"entry {line.index} does not belong here"
         entry = self._entries.at(line.index)
-        if entry is not None and entry != line.opening.leaf.entry():
+        if entry is not None and entry != line.opening.leaf.entry(self._hashing):
             return f"is not of entry {line.index} of the box's log"
         return None
 
@@ -145,7 +152,8 @@ class _Chain:
 class _Entries:
     """Entries of the box's log: from its bundles up to the head, beyond it from the records."""
 
-    def __init__(self, directory: Path, size: int, recorded: Callable[[int], bytes | None]) -> None:
+    def __init__(self, directory: Path, size: int, recorded: Callable[[int], bytes | None], hashing: TreeHash) -> None:
+        self.hashing = hashing
         self._directory = directory
         self._size = size
         self._recorded = recorded
@@ -160,8 +168,8 @@ class _Entries:
             # A bundle that is damaged is named by the check of the log itself.
             try:
                 tile = Tile("entries", number, tile_width(0, number, self._size))
-                self._bundles[number] = decode_bundle(read_tile(self._directory, tile))
+                self._bundles[number] = decode_bundle(read_tile(self._directory, tile, self.hashing))
             except (LogDamaged, MalformedProof):
                 self._bundles[number] = []
         bundle = self._bundles[number]
-        return bundle[place] if place < len(bundle) and len(bundle[place]) == ENTRY_BYTES else None
+        return bundle[place] if place < len(bundle) and len(bundle[place]) == self.hashing.size else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from appliance.log.errors import MalformedNote, SignatureInvalid
 from appliance.log.note import Note, Sign, VerifierKey, decode_base64, parse_note, sign_note, verified_by
 from appliance.log.tree import MAXIMUM_SIZE
+from appliance.tree_hash import hash_of
 
 _DECIMAL = re.compile(rb"0|[1-9][0-9]{0,18}")
 
@@ -22,7 +23,7 @@ class Checkpoint:
     size: int
     """Number of leaves."""
     root: bytes
-    """32 bytes."""
+    """Of the bytes of the log's hash, which the origin names (appliance.tree_hash)."""
     extensions: tuple[str, ...] = ()
 
     def text(self) -> bytes:
@@ -38,12 +39,12 @@ class Checkpoint:
             raise MalformedNote("a checkpoint has at least three lines, none of them empty")
         size = parse_decimal(lines[1])
         tree_root = decode_base64(lines[2].decode(errors="replace"))
-        if len(tree_root) != 32:
-            raise MalformedNote("a checkpoint's root is 32 bytes")
         try:
             origin, *extensions = [line.decode() for line in (lines[0], *lines[3:-1])]
         except UnicodeDecodeError:
             raise MalformedNote("a checkpoint is UTF-8") from None
+        if len(tree_root) != (width := hash_of(origin).size):
+            raise MalformedNote(f"a checkpoint's root is {width} bytes")
         return cls(origin, size, tree_root, tuple(extensions))
 
 

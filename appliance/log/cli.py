@@ -19,18 +19,21 @@ import msgspec
 from appliance.box.home import Home
 from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
-from appliance.box.witnesses import WitnessesRefused, read_witnesses
+from appliance.box.witnesses import Witnesses, WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
 from appliance.files import owner_of, sync_directory
 from appliance.log.asking import ask_witnesses
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.check_openings import check_openings
+from appliance.log.check_successor import check_successor
 from appliance.log.checkpoint import LogKey
 from appliance.log.derive import Finding
+from appliance.log.eras import Era, EraSource, LinesSource, eras_of, first_entry, line_of
 from appliance.log.errors import LogDamaged
 from appliance.log.exports import export_directory, export_file, read_export, write_export
 from appliance.log.keys import KEYS_FILE, log_keys
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
+from appliance.log.renew_cli import renew
 from appliance.log.repair import LogRepair, next_steps
 from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.sources import deleted_records, open_records
@@ -50,6 +53,7 @@ def log() -> None:
 
 log.add_command(watch)
 log.add_command(fork)
+log.add_command(renew)
 
 
 @log.command()
@@ -65,7 +69,7 @@ def check(root: Path, tenant: str | None, as_json: bool) -> None:
     chosen = _chosen(settings, tenant)
     try:
         with open_records(home) as records:
-            reports = [_check_one(home, settings, entry, records) for entry in chosen]
+            reports = [report for entry in chosen for report in _check_line(home, settings, entry, records)]
     except (CinnabarError, OSError) as error:
         _unusable(str(error))
     if as_json:
@@ -95,7 +99,8 @@ def repair(root: Path, tenant: str | None) -> None:
     try:
         with open_records(home) as records, _alone(home) as alone:
             for entry in _chosen(settings, tenant):
-                reports.append(_repair_one(home, settings, entry, records, alone=alone))
+                for era in eras_of(entry):
+                    reports.append(_repair_one(home, settings, entry, era, records, alone=alone))
     except (CinnabarError, OSError) as error:
         _unusable(str(error))
     for report in reports:
@@ -104,17 +109,18 @@ def repair(root: Path, tenant: str | None) -> None:
 
 
 def _repair_one(
-    home: Home, settings: BoxSettings, entry: LogSettings, records: RecordSource | None, *, alone: bool
+    home: Home, settings: BoxSettings, entry: LogSettings, era: Era, records: RecordSource | None, *, alone: bool
 ) -> LogReport:
-    report = _check_one(home, settings, entry, records)
+    report = _check_one(home, settings, entry, era, records)
     if report.sound:
         return report
-    directory = log_directory(home.logs, entry.origin)
-    keys, _ = _keys(directory, entry)
+    directory = log_directory(home.logs, era.origin)
+    keys, _ = _keys(directory, _one_of(entry, era))
     exports = export_directory(home.root, settings.checkpoint_exports)
     owner = owner_of(home.logs) if os.geteuid() == 0 else None
     log = entry.tenant or BOX_LOG
-    mending = LogRepair(entry.origin, log, directory, exports, keys, records, owner, alone=alone)
+    mine = _of_era(home, records, era)
+    mending = LogRepair(era.origin, log, directory, exports, keys, mine, owner, alone=alone)
     try:
         mending.run()
     except LogDamaged as error:
@@ -122,7 +128,7 @@ def _repair_one(
     finally:
         for line in mending.done:
             click.echo(line)
-    return _check_one(home, settings, entry, records)
+    return _check_one(home, settings, entry, era, records)
 
 
 @contextlib.contextmanager
@@ -151,17 +157,42 @@ def _chosen(settings: BoxSettings, tenant: str | None) -> list[LogSettings]:
     return chosen
 
 
-def _check_one(home: Home, settings: BoxSettings, entry: LogSettings, records: RecordSource | None) -> LogReport:
-    directory = log_directory(home.logs, entry.origin)
-    keys, unreadable = _keys(directory, entry)
-    with _progress(entry.origin) as progress:
+def _check_line(
+    home: Home, settings: BoxSettings, entry: LogSettings, records: RecordSource | None
+) -> Iterator[LogReport]:
+    """A log, those that it goes on from, and that it does."""
+    before: Era | None = None
+    for era in eras_of(entry):
+        report = _check_one(home, settings, entry, era, records)
+        if before is not None:
+            keys, _ = _keys(log_directory(home.logs, before.origin), _one_of(entry, before))
+            report.findings += check_successor(home.logs, before, keys, era)
+        yield report
+        before = era
+
+
+def _one_of(entry: LogSettings, era: Era) -> LogSettings:
+    return next(one for one in line_of(entry) if one.origin == era.origin)
+
+
+def _of_era(home: Home, records: RecordSource | None, era: Era) -> RecordSource | None:
+    return None if records is None else EraSource(records, era, first_entry(home.logs, era))
+
+
+def _check_one(
+    home: Home, settings: BoxSettings, entry: LogSettings, era: Era, records: RecordSource | None
+) -> LogReport:
+    directory = log_directory(home.logs, era.origin)
+    keys, unreadable = _keys(directory, _one_of(entry, era))
+    mine = _of_era(home, records, era)
+    with _progress(era.origin) as progress:
         report = check_log(
-            entry.origin,
+            era.origin,
             entry.tenant or BOX_LOG,
             directory,
             export_directory(home.root, settings.checkpoint_exports),
             keys,
-            records,
+            mine,
             progress,
             locked=home.history_lock.exists(),
         )
@@ -171,12 +202,15 @@ def _check_one(home: Home, settings: BoxSettings, entry: LogSettings, records: R
     if gone is not None:
         report.findings.append(Finding(str(gone), "is missing: the records that the signed head is of"))
     if entry.tenant is None:
-        tenants = {log.tenant: log.origin for log in settings.logs if log.tenant is not None}
+        from_the_end = len(eras_of(entry)) - eras_of(entry).index(era)
+        lines = {log.tenant: eras_of(log) for log in settings.logs if log.tenant is not None}
+        # Logs are renewed together: those that were there while this one was are as far from the end of their lines.
+        tenants = {name: line[-from_the_end].origin for name, line in lines.items() if from_the_end <= len(line)}
 
         def recorded(index: int) -> bytes | None:
-            return None if records is None else records.leaves(BOX_LOG, index, 1)
+            return None if mine is None else mine.leaves(BOX_LOG, index, 1)
 
-        report.findings += check_openings(directory, report.size, tenants, recorded)
+        report.findings += check_openings(directory, report.size, tenants, recorded, era.hashing)
     return report
 
 
@@ -244,20 +278,16 @@ def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
         witnesses = read_witnesses(settings)
     except WitnessesRefused as error:
         _unusable(f"{home.settings}: {error}")
-    logs = []
-    for entry in settings.logs:
-        keys, unreadable = _keys(log_directory(home.logs, entry.origin), entry)
-        if unreadable is not None:
-            _unusable(f"{unreadable.file}: {unreadable.problem}")
-        policy = witnesses.policies.get(entry.origin, WitnessPolicy())
-        logs.append(KnownLog(entry.origin, entry.tenant or BOX_LOG, tuple(keys), policy))
     try:
-        with open_records(home) as records:
-            if records is None:
+        with open_records(home) as found:
+            if found is None:
                 _unusable("The records cannot be read by this user.")
+            records = LinesSource(home.logs, settings, found)
+            entries = [one for entry in settings.logs for one in _signed(entry, records)]
+            logs = [_known(home, entry, witnesses) for entry in entries]
             given = [Given(str(file), file.read_bytes()) for file in files]
             # What stands where checkpoints are exported was not restored with the box: it counts as well.
-            for entry in settings.logs:
+            for entry in entries:
                 note = read_export(exports, entry.origin)
                 if note is not None:
                     given.append(Given(str(export_file(exports, entry.origin)), note))
@@ -288,6 +318,20 @@ def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
         _unusable(f"The box stays locked: {error}")
     click.echo(f"The box is open again: {len(resumed.checkpoints)} checkpoints lie on its history.")
     click.echo("A running box goes on by itself within seconds.")
+
+
+def _signed(entry: LogSettings, records: RecordSource) -> list[LogSettings]:
+    """The logs of a line that a box is held to: the one that goes on, and the one before it until that was signed."""
+    line = line_of(entry)
+    return line[-2:] if records.head(entry.origin) is None else line[-1:]
+
+
+def _known(home: Home, entry: LogSettings, witnesses: Witnesses) -> KnownLog:
+    keys, unreadable = _keys(log_directory(home.logs, entry.origin), entry)
+    if unreadable is not None:
+        _unusable(f"{unreadable.file}: {unreadable.problem}")
+    policy = witnesses.policies.get(entry.origin, WitnessPolicy())
+    return KnownLog(entry.origin, entry.origin, tuple(keys), policy)
 
 
 def _open(root: Path) -> tuple[Home, BoxSettings]:

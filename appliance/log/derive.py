@@ -14,7 +14,8 @@ from pathlib import Path
 from appliance.log import tree
 from appliance.log.errors import MalformedProof
 from appliance.log.reader import root_from_edges
-from appliance.log.tiles import ENTRY_BYTES, HEIGHT, WIDTH, Tile, decode_bundle
+from appliance.log.tiles import HEIGHT, LENGTH_BYTES, WIDTH, Tile, decode_bundle
+from appliance.tree_hash import SHA256, TreeHash
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Derivation:
     """The tree that the bundles of a directory give."""
 
     directory: Path
+    hashing: TreeHash = SHA256
     entries: int = 0
     """Entries found."""
     files: int = 0
@@ -52,7 +54,7 @@ class Derivation:
         `recorded` gives each bundle's entries, packed, as the records have them. `progress` is told of entries.
         """
         self._scan()
-        root = tree.EMPTY_ROOT if size == 0 else b""
+        root = self.hashing.empty_root if size == 0 else b""
         index = 0
         while ("entries", index) in self._found or (0, index) in self._found:
             first = index * WIDTH
@@ -126,7 +128,7 @@ class Derivation:
                 except FileNotFoundError:
                     self._find(path, "has gone while the log was checked")
                     continue
-                content = content[: width * (tree.HASH_BYTES if level != "entries" else ENTRY_BYTES + 2)]
+                content = content[: width * (self.hashing.size + (LENGTH_BYTES if level == "entries" else 0))]
             self.files += 1
             yield path, width, content
 
@@ -142,30 +144,38 @@ class Derivation:
                 entries = decode_bundle(content)
             except MalformedProof:
                 entries = []
-            if len(entries) != width or any(len(entry) != ENTRY_BYTES for entry in entries):
-                self._find(path, f"is not a bundle of {width} entries of {ENTRY_BYTES} bytes")
+            if len(entries) != width or any(len(entry) != self.hashing.size for entry in entries):
+                self._find(path, f"is not a bundle of {width} entries of {self.hashing.size} bytes")
             elif not widest:
                 widest = entries
                 self._compare(path, index, entries, recorded)
-            elif entries != widest[:width] and self._tile_itself(index)[:width] != [*map(tree.leaf_hash, entries)]:
+            elif entries != widest[:width] and self._tile_itself(index)[:width] != self._leaves(entries):
                 self._find(path, "differs from the wider bundle of the same entries")
         if widest:
-            return [tree.leaf_hash(entry) for entry in widest]
+            return self._leaves(widest)
         self._find(self.directory / Tile("entries", index).path(), "cannot be read; its tile is taken instead")
         return self._tile_itself(index)
+
+    def _leaves(self, entries: list[bytes]) -> list[bytes]:
+        return [tree.leaf_hash(entry, self.hashing) for entry in entries]
 
     def _tile_itself(self, index: int) -> list[bytes]:
         widths = self._found.get((0, index), [])
         if not widths:
             return []
         content = (self.directory / Tile(0, index, max(widths)).path()).read_bytes()
-        return [content[at : at + tree.HASH_BYTES] for at in range(0, len(content), tree.HASH_BYTES)]
+        return self._cut(content)
+
+    def _cut(self, packed: bytes) -> list[bytes]:
+        """Packed hashes, or entries, which have as many bytes."""
+        width = self.hashing.size
+        return [packed[at : at + width] for at in range(0, len(packed), width)]
 
     def _compare(self, path: Path, index: int, entries: list[bytes], recorded: bytes | None) -> None:
         packed = b"".join(entries)
         if recorded is None or recorded[: len(packed)] == packed:
             return
-        there = [recorded[at : at + ENTRY_BYTES] for at in range(0, len(recorded), ENTRY_BYTES)]
+        there = self._cut(recorded)
         place = next((n for n, (a, b) in enumerate(zip(entries, there, strict=False)) if a != b), len(there))
         self._find(path, f"entry {index * WIDTH + place} differs from the records")
 
@@ -178,7 +188,7 @@ class Derivation:
             if level + 1 == len(self._levels):
                 self._levels.append([])
             self._levels[level] = []
-            self._levels[level + 1].append(tree.fold(b"".join(hashes)))
+            self._levels[level + 1].append(tree.fold(b"".join(hashes), self.hashing))
             level, at = level + 1, at // WIDTH
 
     def _hold(self, level: int, index: int, hashes: list[bytes]) -> None:
@@ -187,12 +197,12 @@ class Derivation:
         covered = 0
         for path, width, content in self._contents(level, index):
             covered = max(covered, width)
-            length = width * tree.HASH_BYTES
+            length = width * self.hashing.size
             if len(content) != length:
                 self._find(path, f"has {len(content)} bytes, not {length}")
             elif (shared := min(length, len(derived))) and content[:shared] != derived[:shared]:
-                steps = range(0, shared, tree.HASH_BYTES)
-                wrong = [at // tree.HASH_BYTES for at in steps if content[at : at + 32] != derived[at : at + 32]]
+                pairs = zip(self._cut(content[:shared]), self._cut(derived[:shared]), strict=True)
+                wrong = [slot for slot, (there, right) in enumerate(pairs) if there != right]
                 self._differences[level].append(_Difference(path, frozenset(index * WIDTH + slot for slot in wrong)))
         if covered == 0:
             self._find(self.directory / Tile(level, index, len(hashes)).path(), "is missing")
@@ -202,28 +212,25 @@ class Derivation:
         above = [list(level) for level in self._levels[1:]]
         edges = [list(last)]
         if len(last) == WIDTH:
-            edges, carried = [[]], tree.fold(b"".join(last))
+            edges, carried = [[]], tree.fold(b"".join(last), self.hashing)
             for level in above:
                 level.append(carried)
                 if len(level) < WIDTH:
                     break
-                carried = tree.fold(b"".join(level))
+                carried = tree.fold(b"".join(level), self.hashing)
                 level.clear()
             else:
                 above.append([carried])
-        return root_from_edges([b"".join(level) for level in (*edges, *above)])
+        return root_from_edges([b"".join(level) for level in (*edges, *above)], self.hashing)
 
     def _fits_above(self, difference: _Difference, index: int) -> bool:
         """Does the leaf tile, as its file has it, fit the tile above? At the right edge there is none to ask."""
         content = difference.path.read_bytes()
-        if len(content) != WIDTH * tree.HASH_BYTES:
+        size = self.hashing.size
+        if len(content) != WIDTH * size:
             return True
         above, slot = divmod(index, WIDTH)
         full = self.directory / Tile(1, above).path()
         candidates = [full, *(full.parent / f"{full.name}.p").glob("*")]
-        fold = tree.fold(content)
-        return any(
-            path.read_bytes()[slot * tree.HASH_BYTES : (slot + 1) * tree.HASH_BYTES] == fold
-            for path in candidates
-            if path.is_file()
-        )
+        fold = tree.fold(content, self.hashing)
+        return any(path.read_bytes()[slot * size : (slot + 1) * size] == fold for path in candidates if path.is_file())

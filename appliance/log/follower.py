@@ -28,6 +28,7 @@ from appliance.errors import CinnabarError, Unavailable
 from appliance.files import lock_file, write_durably
 from appliance.log.box_writer import BoxLeafWriter, TenantHead
 from appliance.log.checkpoint import LogKey
+from appliance.log.eras import EraRecords, eras_of, first_entry
 from appliance.log.errors import LogDamaged, LogForked, LogLocked
 from appliance.log.exports import export_directory
 from appliance.log.feed import RecorderFeed
@@ -50,6 +51,8 @@ NEW_TRY_SECONDS = (1.0, 5.0, 30.0, 60.0)
 """How long a log goes without one of its keys, or unsigned, before it is tried again from the start."""
 UNEXPECTED_FAILURES = 3
 """Rounds that fail one after another, for another reason than an absent recorder, before the process ends."""
+LAST_ROUND_SECONDS = 5.0
+"""For the round before the process ends."""
 LOGS_AT_ONCE = 16
 """Tenants' logs whose heads are on their way to the disk at once."""
 ED25519_SCHEME = "ed25519"
@@ -153,14 +156,16 @@ class Follower:
             raise KeyMissing(f"no key of {log.origin} can be used")
         if len(keys) == len(log.keys):
             write_log_keys(directory, log.origin, keys)
+        era = eras_of(log)[-1]
+        records = EraRecords(self._records, era, first_entry(self._home.logs, era))
         if log.tenant is None:
-            self._leaves = BoxLeafWriter(log.origin, directory, self._records)
+            self._leaves = BoxLeafWriter(log.origin, directory, records)
             self._box = LogWriter(
-                log.origin, BOX_LOG, keys, signers, directory, self._exports, self._records, self._leaves.saw
+                log.origin, BOX_LOG, keys, signers, directory, self._exports, records, self._leaves.saw
             )
         else:
             self._tenants[log.tenant] = LogWriter(
-                log.origin, log.tenant, keys, signers, directory, self._exports, self._records
+                log.origin, log.tenant, keys, signers, directory, self._exports, records
             )
 
     @contextlib.contextmanager
@@ -189,8 +194,8 @@ class Follower:
     async def _mend(self, writer: LogWriter) -> None:
         """Files under the head that have gone are derived again. Where they cannot be, the log goes on without them."""
         try:
-            leaves = functools.partial(self._records.leaves, writer.log)
-            mended = await mend_missing(writer.directory, *writer.head, leaves)
+            leaves = functools.partial(writer.records.leaves, writer.log)
+            mended = await mend_missing(writer.directory, *writer.head, leaves, writer.hashing)
         except LogDamaged as error:
             tell = logger.bind(origin=writer.origin, control=error.control)
             tell.error("log-damaged", problem=str(error), next="cinnabar log repair")
@@ -317,7 +322,19 @@ async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: 
                     raise FollowerFailing(f"{failures} rounds failed one after another: {error}") from error
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0.0, delay - (time.monotonic() - started)))
+    await _last_round(follower)
     _closed(follower)
+
+
+async def _last_round(follower: Follower | None) -> None:
+    """What was recorded before a box is stopped comes under a head: `cinnabar log renew` asks for that."""
+    if follower is None:
+        return
+    try:
+        async with asyncio.timeout(LAST_ROUND_SECONDS):
+            await follower.round()
+    except (CinnabarError, hsm.HsmError, OSError, TimeoutError) as error:
+        logger.warning("log-last-round-failed", error=f"{type(error).__name__}: {error}")
 
 
 async def _recovered(follower: Follower) -> Follower:

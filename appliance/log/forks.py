@@ -21,6 +21,7 @@ from appliance.log import tree
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid
 from appliance.log.note import decode_base64
+from appliance.tree_hash import hash_of
 
 LARGEST_EVIDENCE = 4 * 1024 * 1024
 _MOST_STEPS = 63
@@ -94,5 +95,5 @@ def verify_fork(evidence: ForkEvidence, keys: Iterable[LogKey]) -> tuple[Checkpo
         raise ProofInvalid("the proof is not base64") from None
     if other == first.root:
         raise ProofInvalid("the second head's tree begins with the first's")
-    tree.verify_consistency(first.size, other, second.size, second.root, path)
+    tree.verify_consistency(first.size, other, second.size, second.root, path, hash_of(evidence.origin))
     return first, second

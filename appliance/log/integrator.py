@@ -7,7 +7,6 @@ a reader sees a whole tile or none after any crash; what a signed head covers is
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +15,18 @@ from appliance.files import sync_directory
 from appliance.log import tree
 from appliance.log.errors import LogDamaged
 from appliance.log.reader import TileReader, read_tile, root_from_edges
-from appliance.log.tiles import ENTRY_BYTES, HEIGHT, WIDTH, Tile, encode_bundle, tiles_of
+from appliance.log.tiles import HEIGHT, WIDTH, Tile, encode_bundle, tiles_of
+from appliance.tree_hash import SHA256, TreeHash
 
-_TILE_BYTES = WIDTH * tree.HASH_BYTES
 _OPEN_FILES = 256
 
 
 class Integrator:
     """The one writer of a log's tiles. `size` counts the entries integrated; `flush` makes them durable."""
 
-    def __init__(self, directory: Path, size: int = 0, signed_size: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, size: int = 0, signed_size: int | None = None, hashing: TreeHash = SHA256
+    ) -> None:
         """Continue a log whose tiles of `size` are on disk. Raises LogDamaged when they are not.
 
         `signed_size` is that of the last signed head, `size` where not given; with size 0 the tiles are derived anew.
@@ -33,20 +34,21 @@ class Integrator:
         self.directory = directory
         self.size = size
         self.signed_size = size if signed_size is None else signed_size
-        reader = TileReader(directory, size)
+        self.hashing = hashing
+        reader = TileReader(directory, size, hashing)
         self._levels = [
             bytearray() if tile.full else bytearray(reader.tile(int(tile.level), tile.index)) for tile in tiles_of(size)
         ]
         self._bundle = bytearray()
         if width := size % WIDTH:
-            self._bundle += read_tile(directory, Tile("entries", size // WIDTH, width))
+            self._bundle += read_tile(directory, Tile("entries", size // WIDTH, width), hashing)
         self._written: list[tuple[int, str]] = []
         self._directories: set[str] = set()
         self._known_directories: set[str] = set()
         self._obsolete: list[str] = []
 
     def append(self, entries: Sequence[bytes]) -> None:
-        """Add entries, 32 bytes each, in order. Raises LogDamaged where a signed tile says otherwise."""
+        """Add entries, each of the bytes of a hash, in order. Raises LogDamaged where a signed tile says otherwise."""
         at = 0
         while at < len(entries):
             chunk = entries[at : at + WIDTH - self.size % WIDTH]
@@ -55,11 +57,11 @@ class Integrator:
 
     def _append_chunk(self, entries: Sequence[bytes]) -> None:
         """Add entries that end at or before the end of the rightmost tile."""
-        if not all(len(entry) == ENTRY_BYTES for entry in entries):
-            raise ValueError(f"an entry of the log has {ENTRY_BYTES} bytes")
-        sha256 = hashlib.sha256
+        new, width = self.hashing.new, self.hashing.size
+        if not all(len(entry) == width for entry in entries):
+            raise ValueError(f"an entry of the log has {width} bytes")
         self._bundle += encode_bundle(entries)
-        self._push(0, b"".join([sha256(b"\x00" + entry).digest() for entry in entries]))
+        self._push(0, b"".join([new(b"\x00" + entry).digest() for entry in entries]))
         self.size += len(entries)
         if self.size % WIDTH == 0:
             self._write(Tile("entries", self.size // WIDTH - 1), bytes(self._bundle))
@@ -73,17 +75,17 @@ class Integrator:
 
     def _complete(self) -> None:
         """Write every tile that has become full, and push its root to the level above."""
-        level = 0
-        while level < len(self._levels) and len(self._levels[level]) == _TILE_BYTES:
+        level, full = 0, WIDTH * self.hashing.size
+        while level < len(self._levels) and len(self._levels[level]) == full:
             hashes = bytes(self._levels[level])
             self._write(Tile(level, (self.size >> (HEIGHT * (level + 1))) - 1), hashes)
             self._levels[level].clear()
-            self._push(level + 1, tree.fold(hashes))
+            self._push(level + 1, tree.fold(hashes, self.hashing))
             level += 1
 
     def root(self) -> bytes:
         """Root of the tree of `size`."""
-        return root_from_edges([bytes(hashes) for hashes in self._levels])
+        return root_from_edges([bytes(hashes) for hashes in self._levels], self.hashing)
 
     def flush(self) -> None:
         """Make the tree of `size` durable: every full tile so far and the partial ones, contents before names."""

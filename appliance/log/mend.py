@@ -13,26 +13,27 @@ from appliance.log import tree
 from appliance.log.errors import LogDamaged, MalformedProof
 from appliance.log.integrator import Integrator
 from appliance.log.reader import TileReader, read_tile
-from appliance.log.tiles import BUNDLED_ENTRY_BYTES, ENTRY_BYTES, HEIGHT, WIDTH, Tile, decode_bundle, encode_bundle
+from appliance.log.tiles import HEIGHT, LENGTH_BYTES, WIDTH, Tile, decode_bundle, encode_bundle
+from appliance.tree_hash import SHA256, TreeHash
 
 _AT_ONCE = 4_096
 """Files derived in memory; where more are missing, the whole log is derived again from the records."""
 _READ_AT_ONCE = 64 * WIDTH
 
 Leaves = Callable[[int, int], Awaitable[bytes]]
-"""(first, limit) -> that many recorded entries or fewer, packed, 32 bytes each."""
+"""(first, limit) -> that many recorded entries or fewer, packed."""
 
 
-def missing_tiles(directory: Path, size: int) -> list[Tile]:
+def missing_tiles(directory: Path, size: int, hashing: TreeHash = SHA256) -> list[Tile]:
     """The full tiles and bundles of the tree of `size` that have no file of their length; contents are not read."""
     found = []
     for index in range(size // WIDTH):
-        if not _stands(directory, Tile("entries", index), WIDTH * BUNDLED_ENTRY_BYTES):
+        if not _stands(directory, Tile("entries", index), WIDTH * (LENGTH_BYTES + hashing.size)):
             found.append(Tile("entries", index))
     level = 0
     while full := size >> (HEIGHT * (level + 1)):
         tiles = (Tile(level, index) for index in range(full))
-        found += [tile for tile in tiles if not _stands(directory, tile, WIDTH * tree.HASH_BYTES)]
+        found += [tile for tile in tiles if not _stands(directory, tile, WIDTH * hashing.size)]
         level += 1
     return found
 
@@ -45,13 +46,18 @@ def _stands(directory: Path, tile: Tile, length: int) -> bool:
 
 
 def derive_tiles(
-    directory: Path, size: int, root: bytes, missing: Iterable[Tile], bundles: Mapping[int, bytes]
+    directory: Path,
+    size: int,
+    root: bytes,
+    missing: Iterable[Tile],
+    bundles: Mapping[int, bytes],
+    hashing: TreeHash = SHA256,
 ) -> dict[Tile, bytes]:
     """The contents of missing full tiles, each held to the root of the tree of `size`.
 
     `bundles` has the missing entry bundles. Raises LogDamaged when what is there does not give that root.
     """
-    reader = _Deriving(directory, size, frozenset(missing), bundles)
+    reader = _Deriving(directory, size, frozenset(missing), bundles, hashing)
     contents = {}
     for tile in reader.missing:
         leaf = tile.level == "entries"
@@ -63,8 +69,10 @@ def derive_tiles(
 class _Deriving(TileReader):
     """Reads tiles, and derives those that are missing from what stands below them."""
 
-    def __init__(self, directory: Path, size: int, missing: frozenset[Tile], bundles: Mapping[int, bytes]) -> None:
-        super().__init__(directory, size)
+    def __init__(
+        self, directory: Path, size: int, missing: frozenset[Tile], bundles: Mapping[int, bytes], hashing: TreeHash
+    ) -> None:
+        super().__init__(directory, size, hashing)
         self.missing = missing
         self._bundles = bundles
 
@@ -86,7 +94,7 @@ class _Deriving(TileReader):
             entries = decode_bundle(read_tile(self._directory, tile))
         except MalformedProof:
             entries = []
-        if [len(entry) for entry in entries] != [ENTRY_BYTES] * WIDTH:
+        if [len(entry) for entry in entries] != [self.hashing.size] * WIDTH:
             raise LogDamaged(f"{self._directory / tile.path()} is no bundle of {WIDTH} entries")
         return entries
 
@@ -94,51 +102,55 @@ class _Deriving(TileReader):
         """The full tile leads to the root. Its bundle, where that is missing too, is the tile's entries."""
         hashes = self.tile(level, index)
         if level == 0 and index in self._bundles:
-            given = b"".join(map(tree.leaf_hash, decode_bundle(self._bundles[index])))
+            entries = decode_bundle(self._bundles[index])
+            given = b"".join([tree.leaf_hash(entry, self.hashing) for entry in entries])
             if given != hashes:
                 raise LogDamaged(f"the records do not give {self._directory / Tile(0, index).path()}")
         height = HEIGHT * (level + 1)
         first = index << height
-        result = tree.fold(hashes)
+        result = tree.fold(hashes, self.hashing)
         # A full tile is a complete subtree: the steps below its root are all within it.
         for span in tree.inclusion_ranges(first, self.size)[height:]:
-            step = tree.range_root(span, self.subtree)
-            result = tree.node_hash(result, step) if span[0] > first else tree.node_hash(step, result)
+            step = tree.range_root(span, self.subtree, self.hashing)
+            left, right = (result, step) if span[0] > first else (step, result)
+            result = tree.node_hash(left, right, self.hashing)
         if result != root:
             path = self._directory / Tile(level, index).path()
             raise LogDamaged(f"what {path} is derived from does not give the signed root")
 
 
-async def mend_missing(directory: Path, size: int, root: bytes, leaves: Leaves) -> list[Tile]:
+async def mend_missing(
+    directory: Path, size: int, root: bytes, leaves: Leaves, hashing: TreeHash = SHA256
+) -> list[Tile]:
     """Write the full tiles that are missing under the signed head; returns which. Raises LogDamaged.
 
     For the log's one writer at its start. A missing bundle is taken from the records.
     """
-    missing = missing_tiles(directory, size)
+    missing = missing_tiles(directory, size, hashing)
     if len(missing) > _AT_ONCE:
-        await _derive_anew(directory, size, root, leaves)
+        await _derive_anew(directory, size, root, leaves, hashing)
         return missing
     bundles = {}
     for tile in missing:
         if tile.level == "entries":
             packed = await leaves(tile.index * WIDTH, WIDTH)
-            if len(packed) != WIDTH * ENTRY_BYTES:
+            if len(packed) != WIDTH * hashing.size:
                 raise LogDamaged(f"the records lack entries of {directory / tile.path()}")
-            bundles[tile.index] = bundle_of(packed)
-    for tile, content in derive_tiles(directory, size, root, missing, bundles).items():
+            bundles[tile.index] = encode_bundle(_cut(packed, hashing))
+    for tile, content in derive_tiles(directory, size, root, missing, bundles, hashing).items():
         write_durably(directory / tile.path(), content)
     return missing
 
 
-async def _derive_anew(directory: Path, size: int, root: bytes, leaves: Leaves) -> None:
+async def _derive_anew(directory: Path, size: int, root: bytes, leaves: Leaves, hashing: TreeHash) -> None:
     """Everything again from the records; a file that is there and differs is not replaced, but named."""
-    integrator = Integrator(directory, 0, signed_size=size)
+    integrator = Integrator(directory, 0, signed_size=size, hashing=hashing)
     try:
         while integrator.size < size:
             packed = await leaves(integrator.size, min(_READ_AT_ONCE, size - integrator.size))
             if not packed:
                 break
-            integrator.append([packed[at : at + ENTRY_BYTES] for at in range(0, len(packed), ENTRY_BYTES)])
+            integrator.append(_cut(packed, hashing))
         if integrator.size != size or integrator.root() != root:
             raise LogDamaged(f"the records do not give the signed root of {directory}")
         integrator.flush()
@@ -146,6 +158,5 @@ async def _derive_anew(directory: Path, size: int, root: bytes, leaves: Leaves) 
         integrator.close()
 
 
-def bundle_of(packed: bytes) -> bytes:
-    """The entry bundle of packed entries, 32 bytes each."""
-    return encode_bundle(packed[at : at + ENTRY_BYTES] for at in range(0, len(packed), ENTRY_BYTES))
+def _cut(packed: bytes, hashing: TreeHash) -> list[bytes]:
+    return [packed[at : at + hashing.size] for at in range(0, len(packed), hashing.size)]

@@ -10,6 +10,7 @@ from appliance.log import tree
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint, parse_decimal
 from appliance.log.errors import MalformedNote, MalformedProof
 from appliance.log.note import decode_base64
+from appliance.tree_hash import LARGEST_HASH, hash_of
 
 _FIRST_LINE = b"c2sp.org/tlog-proof@v1"
 _MAXIMUM_PATH = 63
@@ -20,7 +21,7 @@ MAXIMUM_PROOF_BYTES = 1_000_000
 class TlogProof:
     index: int
     path: tuple[bytes, ...]
-    """The audit path, leaf's sibling first; 32 bytes each."""
+    """The audit path, leaf's sibling first; each of the bytes of the log's hash."""
     checkpoint: bytes
     """The signed checkpoint, verbatim."""
     extra: bytes | None = None
@@ -52,8 +53,8 @@ class TlogProof:
             path = tuple(decode_base64(line.decode()) for line in lines[1:])
         except (MalformedNote, UnicodeDecodeError):
             raise MalformedProof("a line of the tlog-proof is not of its format") from None
-        if len(path) > _MAXIMUM_PATH or any(len(step) != tree.HASH_BYTES for step in path):
-            raise MalformedProof("an audit path has at most 63 hashes of 32 bytes")
+        if len(path) > _MAXIMUM_PATH or any(not 0 < len(step) <= LARGEST_HASH for step in path):
+            raise MalformedProof(f"an audit path has at most 63 hashes of at most {LARGEST_HASH} bytes")
         return cls(index, path, checkpoint, extra)
 
 
@@ -63,5 +64,7 @@ def verify_tlog_proof(proof: TlogProof, entry: bytes, origin: str, keys: Iterabl
     Raises MalformedNote, SignatureInvalid or ProofInvalid.
     """
     checkpoint = open_checkpoint(proof.checkpoint, origin, keys)
-    tree.verify_inclusion(proof.index, checkpoint.size, tree.leaf_hash(entry), proof.path, checkpoint.root)
+    hashing = hash_of(origin)
+    leaf = tree.leaf_hash(entry, hashing)
+    tree.verify_inclusion(proof.index, checkpoint.size, leaf, proof.path, checkpoint.root, hashing)
     return checkpoint

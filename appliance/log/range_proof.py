@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from appliance.log.errors import ProofInvalid
-from appliance.log.tree import EMPTY_ROOT, HASH_BYTES, ReadSubtree, fold, node_hash
+from appliance.log.tree import ReadSubtree, fold, node_hash
+from appliance.tree_hash import SHA256, TreeHash
 
 _BLOCK_LEVEL = 8
 _BLOCK = 1 << _BLOCK_LEVEL
@@ -20,7 +21,7 @@ _BLOCK = 1 << _BLOCK_LEVEL
 
 @dataclass(frozen=True)
 class RangeProof:
-    """Leaves [start, end) of the tree of `size`: what lies beside them, 32 bytes each, from left to right."""
+    """Leaves [start, end) of the tree of `size`: what lies beside them, a hash each, from left to right."""
 
     start: int
     end: int
@@ -69,26 +70,28 @@ def make_range_proof(start: int, end: int, size: int, read: ReadSubtree) -> Rang
 class RangeRoot:
     """Adds leaf hashes up to a root, in their order, in bounded memory. Give `before`, the leaves, then `after`."""
 
-    def __init__(self, start: int, before: Sequence[bytes]) -> None:
+    def __init__(self, start: int, before: Sequence[bytes], hashing: TreeHash = SHA256) -> None:
         """Raises ProofInvalid when `before` is not what lies before `start`."""
         places = subtrees_before(start)
         if start < 0 or len(places) != len(before):
             raise ProofInvalid(f"{len(places)} hashes lie before leaf {start}, not {len(before)}")
         self.size = start
         """Leaves so far."""
+        self._hashing = hashing
         self._stack: list[tuple[int, bytes]] = []
         self._waiting = bytearray()
         for (level, _), value in zip(places, before, strict=True):
-            self._stack.append((level, _checked(value)))
+            self._stack.append((level, _checked(value, hashing)))
 
     def add(self, leaf_hashes: bytes) -> None:
-        """The next leaves' hashes, 32 bytes each, any number of them. Raises ProofInvalid for a torn one."""
-        if len(leaf_hashes) % HASH_BYTES:
-            raise ProofInvalid("a leaf hash has 32 bytes")
-        self.size += len(leaf_hashes) // HASH_BYTES
+        """The next leaves' hashes, packed, any number of them. Raises ProofInvalid for a torn one."""
+        width = self._hashing.size
+        if len(leaf_hashes) % width:
+            raise ProofInvalid(f"a leaf hash has {width} bytes")
+        self.size += len(leaf_hashes) // width
         self._waiting += leaf_hashes
         # Gathered, so that most of the tree is folded a level at a time.
-        if len(self._waiting) >= _BLOCK * HASH_BYTES:
+        if len(self._waiting) >= _BLOCK * width:
             self._settle()
 
     def root(self, size: int, after: Sequence[bytes]) -> bytes:
@@ -98,50 +101,51 @@ class RangeRoot:
             raise ProofInvalid(f"{len(places)} hashes lie between leaf {self.size} and {size}, not {len(after)}")
         self._settle()
         for (level, _), value in zip(places, after, strict=True):
-            self._push(level, _checked(value))
+            self._push(level, _checked(value, self._hashing))
         result = b""
         for _, value in reversed(self._stack):
-            result = node_hash(value, result) if result else value
-        return result or EMPTY_ROOT
+            result = node_hash(value, result, self._hashing) if result else value
+        return result or self._hashing.empty_root
 
     def _settle(self) -> None:
         """Fold what waits into the stack: whole blocks at once, single leaves at the two ends."""
         waiting, at = bytes(self._waiting), 0
-        first = self.size - len(waiting) // HASH_BYTES
+        width = self._hashing.size
+        first = self.size - len(waiting) // width
         self._waiting.clear()
         while at < len(waiting):
-            place = first + at // HASH_BYTES
-            left = (len(waiting) - at) // HASH_BYTES
+            place = first + at // width
+            left = (len(waiting) - at) // width
             level = min(left.bit_length() - 1, (place & -place).bit_length() - 1 if place else 63, _BLOCK_LEVEL)
-            end = at + (HASH_BYTES << level)
-            self._push(level, fold(waiting[at:end]))
+            end = at + (width << level)
+            self._push(level, fold(waiting[at:end], self._hashing))
             at = end
 
     def _push(self, level: int, value: bytes) -> None:
         stack = self._stack
         while stack and stack[-1][0] == level:
-            value = node_hash(stack.pop()[1], value)
+            value = node_hash(stack.pop()[1], value, self._hashing)
             level += 1
         stack.append((level, value))
 
 
-def root_of_range(proof: RangeProof, leaf_hashes: Iterable[bytes]) -> bytes:
+def root_of_range(proof: RangeProof, leaf_hashes: Iterable[bytes], hashing: TreeHash = SHA256) -> bytes:
     """The root that a proof and the leaf hashes of its range lead to. Raises ProofInvalid where they do not fit."""
-    adding = RangeRoot(proof.start, proof.before)
+    adding = RangeRoot(proof.start, proof.before, hashing)
     for value in leaf_hashes:
-        adding.add(_checked(value))
+        adding.add(_checked(value, hashing))
     if adding.size != proof.end:
         raise ProofInvalid(f"{adding.size - proof.start} leaf hashes, not {proof.end - proof.start}")
     return adding.root(proof.size, proof.after)
 
 
-def verify_range(proof: RangeProof, leaf_hashes: Iterable[bytes], tree_root: bytes) -> None:
+def verify_range(proof: RangeProof, leaf_hashes: Iterable[bytes], tree_root: bytes, hashing: TreeHash = SHA256) -> None:
     """Raise ProofInvalid unless these are leaves [start, end) of the tree of `size` with `tree_root`."""
-    if root_of_range(proof, leaf_hashes) != tree_root:
+    if root_of_range(proof, leaf_hashes, hashing) != tree_root:
         raise ProofInvalid(f"leaves {proof.start} to {proof.end} do not lead to the root of the tree of {proof.size}")
 
 
-def _checked(value: bytes) -> bytes:
-    if len(value) != HASH_BYTES:
-        raise ProofInvalid("a hash has 32 bytes")
+def _checked(value: bytes, hashing: TreeHash) -> bytes:
+    if len(value) != hashing.size:
+        raise ProofInvalid(f"a hash has {hashing.size} bytes")
     return value

@@ -20,7 +20,8 @@ from appliance.log.errors import LogDamaged, MalformedNote, MalformedProof, NotY
 from appliance.log.note import parse_note
 from appliance.log.proofs import TlogProof
 from appliance.log.receipts import SignedRoot, make_receipt
-from appliance.log.tiles import BUNDLED_ENTRY_BYTES, HEIGHT, WIDTH, Tile, tile_width, tiles_of
+from appliance.log.tiles import HEIGHT, LENGTH_BYTES, WIDTH, Tile, tile_width, tiles_of
+from appliance.tree_hash import SHA256, TreeHash, hash_of
 
 CHECKPOINT_FILE = "checkpoint"
 SIGNED_ROOT_FILE = "signed-root"
@@ -47,8 +48,9 @@ class Resource:
 class SubtreeSource(ABC):
     """Subtrees of the tree of one size, from its tiles, each read once. For one proof or signature, then it goes."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, hashing: TreeHash = SHA256) -> None:
         self.size = size
+        self.hashing = hashing
         self._tiles: dict[tuple[int, int], bytes] = {}
 
     @abstractmethod
@@ -69,26 +71,28 @@ class SubtreeSource(ABC):
         first = index << height
         tile_index, at = divmod(first, WIDTH)
         hashes = self.tile(tile_level, tile_index)
-        return tree.fold(hashes[at * 32 : (at + (1 << height)) * 32])
+        width = self.hashing.size
+        return tree.fold(hashes[at * width : (at + (1 << height)) * width], self.hashing)
 
     def root(self) -> bytes:
         """Root of the tree of this size, from the rightmost tiles."""
         edges = tiles_of(self.size)
-        return root_from_edges([b"" if tile.full else self.tile(int(tile.level), tile.index) for tile in edges])
+        partial = [b"" if tile.full else self.tile(int(tile.level), tile.index) for tile in edges]
+        return root_from_edges(partial, self.hashing)
 
 
 class TileReader(SubtreeSource):
     """Out of the files of a log's directory."""
 
-    def __init__(self, directory: Path, size: int) -> None:
-        super().__init__(size)
+    def __init__(self, directory: Path, size: int, hashing: TreeHash = SHA256) -> None:
+        super().__init__(size, hashing)
         self._directory = directory
 
     def read(self, tile: Tile) -> bytes:
-        return read_tile(self._directory, tile)
+        return read_tile(self._directory, tile, self.hashing)
 
 
-def root_from_edges(edges: list[bytes]) -> bytes:
+def root_from_edges(edges: list[bytes], hashing: TreeHash = SHA256) -> bytes:
     """Root from the partial tile of each level, lowest first; empty where the level's rightmost tile is full.
 
     What lies below a level is one ragged subtree at the right of that level's hashes.
@@ -96,17 +100,17 @@ def root_from_edges(edges: list[bytes]) -> bytes:
     result = b""
     for hashes in edges:
         if hashes or result:
-            result = tree.fold(hashes + result)
-    return result or tree.EMPTY_ROOT
+            result = tree.fold(hashes + result, hashing)
+    return result or hashing.empty_root
 
 
-def read_tile(directory: Path, tile: Tile) -> bytes:
+def read_tile(directory: Path, tile: Tile, hashing: TreeHash = SHA256) -> bytes:
     """A tile's or bundle's bytes: the file itself, else the front of a wider file of the same tile.
 
     A partial tile is the front of every wider one, so the narrower files may be dropped when the tile is full.
     Raises LogDamaged when there is no such file or it is too short.
     """
-    unit = BUNDLED_ENTRY_BYTES if tile.level == "entries" else tree.HASH_BYTES
+    unit = hashing.size + (LENGTH_BYTES if tile.level == "entries" else 0)
     path = directory / tile.path()
     try:
         data = path.read_bytes()
@@ -134,9 +138,15 @@ def _wider(directory: Path, tile: Tile) -> bytes:
 class LogReader:
     """A published log: what the API serves of it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, hashing: TreeHash = SHA256) -> None:
         self.directory = directory
+        self.hashing = hashing
         self._told = float("-inf")
+
+    @classmethod
+    def of(cls, logs: Path, origin: str) -> LogReader:
+        """The log of this origin below the directory of a box's logs."""
+        return cls(log_directory(logs, origin), hash_of(origin))
 
     def checkpoint(self) -> bytes:
         """The latest published checkpoint, a signed note. Raises NotYetIncluded before the first."""
@@ -150,16 +160,17 @@ class LogReader:
         if path == CHECKPOINT_FILE:
             return Resource(self.checkpoint(), "text/plain; charset=utf-8", immutable=False)
         try:
-            return Resource(read_tile(self.directory, Tile.parse(path)), "application/octet-stream", immutable=True)
+            content = read_tile(self.directory, Tile.parse(path), self.hashing)
         except (MalformedProof, LogDamaged):
             raise NotFound("the log has nothing at this path") from None
+        return Resource(content, "application/octet-stream", immutable=True)
 
     def tlog_proof(
         self, index: int, extra: bytes | None = None, *, entry: bytes | None = None, note: bytes | None = None
     ) -> bytes:
         """The .tlog-proof of the entry at `index` under a checkpoint; it holds, or is not handed out.
 
-        `entry` is the entry as the caller has it, 32 bytes; without one, it is taken as the tiles have it. `note`: a
+        `entry` is the entry as the caller has it; without one, it is taken as the tiles have it. `note`: a
         checkpoint of this log that was signed, the latest if left out. Raises NotYetIncluded, or LogDamaged when the
         tiles do not lead from the entry to the checkpoint's root.
         """
@@ -185,10 +196,11 @@ class LogReader:
         Held to the roots that the rightmost tiles of both sizes give.
         """
         ranges = tree.consistency_ranges(old, new)
-        tiles = TileReader(self.directory, new)
+        tiles, hashing = TileReader(self.directory, new, self.hashing), self.hashing
         try:
-            path = [tree.range_root(span, tiles.subtree) for span in ranges]
-            tree.verify_consistency(old, TileReader(self.directory, old).root(), new, tiles.root(), path)
+            path = [tree.range_root(span, tiles.subtree, hashing) for span in ranges]
+            before = TileReader(self.directory, old, hashing).root()
+            tree.verify_consistency(old, before, new, tiles.root(), path, hashing)
         except (LogDamaged, ProofInvalid) as error:
             self.damaged(f"{self.directory}, from {old} to {new} entries: {error}")
         return path
@@ -197,11 +209,11 @@ class LogReader:
         """The audit path of an entry to a signed root, folded to it. Raises NotYetIncluded or LogDamaged."""
         if index >= size:
             raise NotYetIncluded(f"entry {index} is not under the latest checkpoint, of {size}")
-        tiles = TileReader(self.directory, size)
+        tiles, hashing = TileReader(self.directory, size, self.hashing), self.hashing
         try:
-            path = tree.inclusion_proof(index, size, tiles.subtree)
-            leaf = tiles.subtree(0, index) if entry is None else tree.leaf_hash(entry)
-            tree.verify_inclusion(index, size, leaf, path, root)
+            path = tree.inclusion_proof(index, size, tiles.subtree, hashing)
+            leaf = tiles.subtree(0, index) if entry is None else tree.leaf_hash(entry, hashing)
+            tree.verify_inclusion(index, size, leaf, path, root, hashing)
         except (LogDamaged, ProofInvalid) as error:
             self.damaged(f"{self.directory}, entry {index}: {error}")
         return path

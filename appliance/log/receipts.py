@@ -18,11 +18,13 @@ from appliance.log.cbor import Tagged, read_item
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedProof, SignatureInvalid
 from appliance.log.note import Sign, VerifierKey
+from appliance.tree_hash import LARGEST_HASH, SHA256, SHA512, SM3, TreeHash
 
 _ALGORITHM, _KEY_ID = 1, 4
 _EDDSA = -8
 _VDS, _VDP, _INCLUSION = 395, 396, -1
-_RFC9162_SHA256 = 1
+_TREES = {SHA256.name: 1, SHA512.name: -65_537, SM3.name: -65_538}
+"""Verifiable data structures: RFC9162_SHA256 is registered, the others are ours: none but SHA-256 has a number yet."""
 _COSE_SIGN1 = 18
 MAXIMUM_RECEIPT_BYTES = 65_536
 
@@ -44,7 +46,7 @@ class SignedRoot:
     size: int
     root: bytes
     protected: bytes
-    """The protected header, encoded: alg EdDSA (-8), kid, vds RFC9162_SHA256 (1)."""
+    """The protected header, encoded: alg EdDSA (-8), kid, vds RFC9162_SHA256 (1) or that of the log's hash."""
     signature: bytes
 
     def encode(self) -> bytes:
@@ -55,20 +57,20 @@ class SignedRoot:
     def decode(cls, data: bytes) -> SignedRoot:
         """Read what `encode` wrote. Raises MalformedProof."""
         match read_item(data):
-            case [int(size), bytes(root), bytes(protected), bytes(signature)] if len(root) == tree.HASH_BYTES:
+            case [int(size), bytes(root), bytes(protected), bytes(signature)] if len(root) <= LARGEST_HASH:
                 return cls(size, root, protected, signature)
         raise MalformedProof("not a signed root")
 
 
-def prepare_root(root: bytes, key: VerifierKey) -> tuple[bytes, bytes]:
+def prepare_root(root: bytes, key: VerifierKey, hashing: TreeHash = SHA256) -> tuple[bytes, bytes]:
     """(protected header, message to sign) for a log key's COSE signature over a root."""
-    protected = cbor2.dumps({_ALGORITHM: _EDDSA, _KEY_ID: _key_id(key), _VDS: _RFC9162_SHA256})
+    protected = cbor2.dumps({_ALGORITHM: _EDDSA, _KEY_ID: _key_id(key), _VDS: _TREES[hashing.name]})
     return protected, _to_be_signed(protected, root)
 
 
-def sign_root(size: int, root: bytes, key: VerifierKey, sign: Sign) -> SignedRoot:
+def sign_root(size: int, root: bytes, key: VerifierKey, sign: Sign, hashing: TreeHash = SHA256) -> SignedRoot:
     """Sign a root with a log key: one call of `sign`."""
-    protected, message = prepare_root(root, key)
+    protected, message = prepare_root(root, key, hashing)
     return SignedRoot(size, root, protected, sign(message))
 
 
@@ -113,23 +115,24 @@ def parse_receipt(data: bytes) -> Receipt:
     raise MalformedProof("the receipt's inclusion proof is not of its format")
 
 
-def verify_receipt(receipt: Receipt, entry: bytes, keys: Iterable[LogKey]) -> bytes:
+def verify_receipt(receipt: Receipt, entry: bytes, keys: Iterable[LogKey], hashing: TreeHash = SHA256) -> bytes:
     """Verify a receipt of inclusion; returns the root it shows. First the proof, then the signature (section 5.2.1).
 
     Raises ProofInvalid or SignatureInvalid. A COSE signature covers the root alone: which keys may sign at which size
     is checked against the size that the proof names.
     """
-    root = tree.root_from_inclusion(receipt.index, receipt.size, tree.leaf_hash(entry), receipt.path)
-    verify_signed_root(SignedRoot(receipt.size, root, receipt.protected, receipt.signature), keys)
+    leaf = tree.leaf_hash(entry, hashing)
+    root = tree.root_from_inclusion(receipt.index, receipt.size, leaf, receipt.path, hashing)
+    verify_signed_root(SignedRoot(receipt.size, root, receipt.protected, receipt.signature), keys, hashing)
     return root
 
 
-def verify_signed_root(signed: SignedRoot, keys: Iterable[LogKey]) -> None:
+def verify_signed_root(signed: SignedRoot, keys: Iterable[LogKey], hashing: TreeHash = SHA256) -> None:
     """Raise SignatureInvalid unless a key of the log that may sign at this size signed this root."""
-    key_id = _read_header(signed.protected)
+    key_id, structure = _read_header(signed.protected)
     message = _to_be_signed(signed.protected, signed.root)
     for key in keys:
-        if _key_id(key.verifier) == key_id and key.signs(signed.size):
+        if _key_id(key.verifier) == key_id and key.signs(signed.size) and structure == _TREES[hashing.name]:
             try:
                 Ed25519PublicKey.from_public_bytes(key.verifier.public).verify(signed.signature, message)
             except InvalidSignature:
@@ -138,11 +141,11 @@ def verify_signed_root(signed: SignedRoot, keys: Iterable[LogKey]) -> None:
     raise SignatureInvalid("no known key of the log signed the root that this leads to")
 
 
-def _read_header(protected: bytes) -> bytes:
-    """The `kid` of a protected header, whose algorithms must be ours. Raises MalformedProof."""
+def _read_header(protected: bytes) -> tuple[bytes, int]:
+    """The `kid` of a protected header, whose algorithm must be ours, and its tree's number. Raises MalformedProof."""
     match read_item(protected):
-        case Mapping() as header if (header.get(_ALGORITHM), header.get(_VDS)) == (_EDDSA, _RFC9162_SHA256):
-            key_id = header.get(_KEY_ID)
-            if isinstance(key_id, bytes):
-                return key_id
-    raise MalformedProof("the signature is not EdDSA over an RFC9162_SHA256 tree, or names no key")
+        case Mapping() as header if header.get(_ALGORITHM) == _EDDSA:
+            key_id, structure = header.get(_KEY_ID), header.get(_VDS)
+            if isinstance(key_id, bytes) and isinstance(structure, int) and structure in _TREES.values():
+                return key_id, structure
+    raise MalformedProof("the signature is not EdDSA over a tree of RFC 9162, or names no key")

@@ -18,10 +18,10 @@ from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogDamaged, MalformedNote, MalformedProof, SignatureInvalid
 from appliance.log.exports import read_export
-from appliance.log.mend import bundle_of
 from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE
 from appliance.log.receipts import SignedRoot, verify_signed_root
-from appliance.log.tiles import BUNDLED_ENTRY_BYTES, ENTRY_BYTES, WIDTH, Tile, decode_bundle
+from appliance.log.tiles import LENGTH_BYTES, WIDTH, Tile, decode_bundle, encode_bundle
+from appliance.tree_hash import hash_of
 
 
 class LogRepair:
@@ -40,6 +40,7 @@ class LogRepair:
         alone: bool = True,
     ) -> None:
         self._origin = origin
+        self._hashing = hash_of(origin)
         self._log = log
         self._directory = directory
         self._keys = keys
@@ -83,8 +84,11 @@ class LogRepair:
     def _sources(self, head: Checkpoint) -> bool:
         """Which choice of entries gives the signed root: the tiles' (True), or the records' alone (False)."""
         for by_tiles in (True, False):
-            roots = [tree.root(map(tree.leaf_hash, entries)) for entries in self._entries(head.size, by_tiles=by_tiles)]
-            if tree.fold(b"".join(roots)) == head.root:
+            roots = [
+                tree.root(self._leaves(entries), self._hashing)
+                for entries in self._entries(head.size, by_tiles=by_tiles)
+            ]
+            if tree.fold(b"".join(roots), self._hashing) == head.root:
                 return by_tiles
         raise LogDamaged(
             f"neither the bundles nor the records of {self._origin} give the root of its signed head of "
@@ -105,10 +109,10 @@ class LogRepair:
     def _bundle(self, index: int, width: int) -> list[bytes] | None:
         for content in self._wide_enough(Tile("entries", index), width):
             try:
-                entries = decode_bundle(content[: width * BUNDLED_ENTRY_BYTES])
+                entries = decode_bundle(content[: width * (LENGTH_BYTES + self._hashing.size)])
             except MalformedProof:
                 continue
-            if [len(entry) for entry in entries] == [ENTRY_BYTES] * width:
+            if [len(entry) for entry in entries] == [self._hashing.size] * width:
                 return entries
         return None
 
@@ -116,20 +120,25 @@ class LogRepair:
         if self._records is None:
             return None
         packed = self._records.leaves(self._log, index * WIDTH, width)
-        entries = [packed[at : at + ENTRY_BYTES] for at in range(0, len(packed), ENTRY_BYTES)]
+        size = self._hashing.size
+        entries = [packed[at : at + size] for at in range(0, len(packed), size)]
         return entries if len(entries) == width else None
 
     def _tiles_agree(self, index: int, entries: list[bytes]) -> bool:
         """Do the leaf tile or the tile above say the same as these entries?"""
-        hashes = b"".join(map(tree.leaf_hash, entries))
+        hashes = b"".join(self._leaves(entries))
         if any(content.startswith(hashes) for content in self._wide_enough(Tile(0, index), len(entries))):
             return True
         above, slot = divmod(index, WIDTH)
-        at = slot * tree.HASH_BYTES
+        size = self._hashing.size
+        at = slot * size
         return len(entries) == WIDTH and any(
-            content[at : at + tree.HASH_BYTES] == tree.fold(hashes)
+            content[at : at + size] == tree.fold(hashes, self._hashing)
             for content in self._wide_enough(Tile(1, above), slot + 1)
         )
+
+    def _leaves(self, entries: list[bytes]) -> list[bytes]:
+        return [tree.leaf_hash(entry, self._hashing) for entry in entries]
 
     def _wide_enough(self, full: Tile, width: int) -> Iterator[bytes]:
         for found in self._files(full):
@@ -149,17 +158,17 @@ class LogRepair:
     def _write(self, head: Checkpoint, by_tiles: bool) -> None:
         hashes: list[bytes] = []
         for index, entries in enumerate(self._entries(head.size, by_tiles=by_tiles)):
-            self._put(Tile("entries", index, len(entries)), bundle_of(b"".join(entries)))
-            leaves = b"".join(map(tree.leaf_hash, entries))
+            self._put(Tile("entries", index, len(entries)), encode_bundle(entries))
+            leaves = b"".join(self._leaves(entries))
             self._put(Tile(0, index, len(entries)), leaves)
             if len(entries) == WIDTH:
-                hashes.append(tree.fold(leaves))
+                hashes.append(tree.fold(leaves, self._hashing))
         level = 1
         while hashes:
             tiles = [hashes[at : at + WIDTH] for at in range(0, len(hashes), WIDTH)]
             for index, tile in enumerate(tiles):
                 self._put(Tile(level, index, len(tile)), b"".join(tile))
-            hashes = [tree.fold(b"".join(tile)) for tile in tiles if len(tile) == WIDTH]
+            hashes = [tree.fold(b"".join(tile), self._hashing) for tile in tiles if len(tile) == WIDTH]
             level += 1
 
     def _put(self, tile: Tile, content: bytes) -> None:
@@ -200,7 +209,7 @@ class LogRepair:
     def _is_over(self, content: bytes, head: Checkpoint) -> bool:
         try:
             signed = SignedRoot.decode(content)
-            verify_signed_root(signed, self._keys)
+            verify_signed_root(signed, self._keys, self._hashing)
         except (MalformedProof, SignatureInvalid):
             return False
         return (signed.size, signed.root) == (head.size, head.root)

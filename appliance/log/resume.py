@@ -23,8 +23,9 @@ from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogForked, LogLocked, MalformedNote, SignatureInvalid
 from appliance.log.note import parse_note
-from appliance.log.tiles import ENTRY_BYTES, WIDTH
+from appliance.log.tiles import WIDTH
 from appliance.log.witnesses import WitnessPolicy
+from appliance.tree_hash import SHA256, TreeHash, hash_of
 
 _READ_AT_ONCE = 256 * WIDTH
 
@@ -108,7 +109,7 @@ def _check_witnesses(log: KnownLog, largest: Checkpoint, files: Sequence[Given])
 
 def _hold(log: KnownLog, heads: Sequence[tuple[int, bytes, str]], records: RecordSource) -> None:
     """Each head, by rising size, must be the root of the recorded entries up to its size."""
-    root_at = roots(lambda first, limit: records.leaves(log.log, first, limit))
+    root_at = roots(lambda first, limit: records.leaves(log.log, first, limit), hash_of(log.origin))
     for size, expected, name in heads:
         found, root = root_at(size)
         if found < size:
@@ -123,15 +124,15 @@ def _hold(log: KnownLog, heads: Sequence[tuple[int, bytes, str]], records: Recor
             )
 
 
-def roots(read: Callable[[int, int], bytes]) -> Callable[[int], tuple[int, bytes]]:
+def roots(read: Callable[[int, int], bytes], hashing: TreeHash = SHA256) -> Callable[[int], tuple[int, bytes]]:
     """Gives (entries found, root) at rising sizes, reading every entry once. `read` takes index and limit."""
     stack: list[tuple[int, bytes]] = []  # complete subtrees from the left: (width, hash)
     count = 0
 
     def push(entry: bytes) -> None:
-        width, right = 1, tree.leaf_hash(entry)
+        width, right = 1, tree.leaf_hash(entry, hashing)
         while stack and stack[-1][0] == width:
-            right = tree.node_hash(stack.pop()[1], right)
+            right = tree.node_hash(stack.pop()[1], right, hashing)
             width *= 2
         stack.append((width, right))
 
@@ -141,12 +142,12 @@ def roots(read: Callable[[int, int], bytes]) -> Callable[[int], tuple[int, bytes
             packed = read(count, min(_READ_AT_ONCE, size - count))
             if not packed:
                 break
-            for at in range(0, len(packed), ENTRY_BYTES):
-                push(packed[at : at + ENTRY_BYTES])
-            count += len(packed) // ENTRY_BYTES
+            for at in range(0, len(packed), hashing.size):
+                push(packed[at : at + hashing.size])
+            count += len(packed) // hashing.size
         root = b""
         for _, left in reversed(stack):
-            root = tree.node_hash(left, root) if root else left
-        return count, root or tree.EMPTY_ROOT
+            root = tree.node_hash(left, root, hashing) if root else left
+        return count, root or hashing.empty_root
 
     return root_at

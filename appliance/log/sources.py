@@ -11,8 +11,9 @@ from appliance.box.home import Home
 from appliance.errors import NotFound
 from appliance.log.check import RecordSource
 from appliance.recorder.admin import AdminClient
+from appliance.recorder.administration import GOVERNED
 from appliance.recorder.errors import RecorderUnavailable
-from appliance.store import records, rows, schema
+from appliance.store import records, rows, schema, usage
 
 
 class SocketSource:
@@ -46,6 +47,10 @@ class FileSource:
     def head(self, origin: str) -> tuple[int, bytes] | None:
         found = rows.read_head(self._connection, origin)
         return None if found is None else (found[0], found[1])
+
+    def governed(self) -> bool:
+        """Whether the box has officers."""
+        return usage.read_flag(self._connection, GOVERNED)
 
 
 def deleted_records(home: Home) -> Path | None:

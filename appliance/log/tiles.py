@@ -12,9 +12,8 @@ from appliance.log.errors import MalformedProof
 HEIGHT = 8
 WIDTH = 256
 """Hashes in a full tile, entries in a full bundle."""
-ENTRY_BYTES = 32
-"""Every entry of a box's logs is a commitment."""
-BUNDLED_ENTRY_BYTES = 2 + ENTRY_BYTES
+LENGTH_BYTES = 2
+"""Of an entry's length, before it in a bundle."""
 _NUMBER = r"(?:x[0-9]{3}/)*[0-9]{3}"
 _PATH = re.compile(rf"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/({_NUMBER})(?:\.p/([1-9][0-9]{{0,2}}))?")
 _MAXIMUM_PATH = 120

@@ -35,8 +35,7 @@ from appliance.log.note import Note, NoteSignature, verified_by
 from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE, TileReader
 from appliance.log.receipts import SignedRoot, prepare_root
 from appliance.log.records import Records
-from appliance.log.tiles import ENTRY_BYTES
-from appliance.log.tree import EMPTY_ROOT
+from appliance.tree_hash import hash_of
 
 LEAVES_A_READ = 16_384
 
@@ -85,10 +84,12 @@ class LogWriter:
         self._keys = keys
         self._signers = signers
         self._exports = exports
-        self._records = records
+        self.records = records
+        """As this log has them."""
         self._saw = saw
         self._integrator: Integrator | None = None
-        self.head = Head(0, EMPTY_ROOT)
+        self.hashing = hash_of(origin)
+        self.head = Head(0, self.hashing.empty_root)
         """The last signed head."""
         self._head_time = 0
         self._published: Head | None = None
@@ -110,7 +111,7 @@ class LogWriter:
         Raises LogForked when a head that was signed, exported or published contradicts the records or is ahead of
         them, LogDamaged when a file under a signed head is damaged.
         """
-        recorded = await self._records.head(self.origin)
+        recorded = await self.records.head(self.origin)
         if recorded is not None:
             self.head, self._head_time = Head(recorded.size, recorded.root), recorded.time
         exported = self._read(read_export(self._exports, self.origin), "exported")
@@ -142,13 +143,13 @@ class LogWriter:
         """An integrator at the last recorded head: from its tiles, else derived anew from the records."""
         size, root = self.head
         try:
-            if TileReader(self.directory, size).root() == root:
-                return Integrator(self.directory, size)
+            if self._tiles(size).root() == root:
+                return Integrator(self.directory, size, hashing=self.hashing)
             reason = "the tiles have another root"
         except LogDamaged as error:
             reason = str(error)
         logger.warning("tiles-derived-anew", origin=self.origin, size=size, reason=reason)
-        integrator = Integrator(self.directory, 0, signed_size=size)
+        integrator = Integrator(self.directory, 0, signed_size=size, hashing=self.hashing)
         await self._integrate(integrator, size)
         if integrator.size != size or integrator.root() != root:
             raise LogForked(f"the records of {self.origin} do not give the root of its recorded head of {size}")
@@ -166,10 +167,13 @@ class LogWriter:
                     "a ceremony decides"
                 )
             integrator.flush()
-        if TileReader(self.directory, other.size).root() != other.root:
+        if self._tiles(other.size).root() != other.root:
             raise LogForked(f"the {name} head of {self.origin}, of {other.size}, contradicts the records")
         if other.size > self.head.size:
             self.head = other
+
+    def _tiles(self, size: int) -> TileReader:
+        return TileReader(self.directory, size, self.hashing)
 
     def _writer(self) -> Integrator:
         if self._integrator is None:
@@ -186,8 +190,9 @@ class LogWriter:
     async def _integrate(self, integrator: Integrator, until: int | None) -> None:
         while until is None or integrator.size < until:
             limit = LEAVES_A_READ if until is None else min(LEAVES_A_READ, until - integrator.size)
-            packed = await self._records.leaves(self.log, integrator.size, limit)
-            entries = [packed[at : at + ENTRY_BYTES] for at in range(0, len(packed), ENTRY_BYTES)]
+            packed = await self.records.leaves(self.log, integrator.size, limit)
+            width = self.hashing.size
+            entries = [packed[at : at + width] for at in range(0, len(packed), width)]
             integrator.append(entries)
             if self._saw is not None:
                 self._saw(entries, integrator.size)
@@ -219,10 +224,10 @@ class LogWriter:
     def _durable_head(self, integrator: Integrator) -> Head:
         """Rules 1 and 2. Raises LogForked, LogDamaged."""
         integrator.flush()
-        new = Head(integrator.size, TileReader(self.directory, integrator.size).root())
+        new = Head(integrator.size, self._tiles(integrator.size).root())
         if new.root != integrator.root():
             raise LogDamaged(f"the tiles of {self.origin} were changed on disk while they were written")
-        if new.size < self.head.size or TileReader(self.directory, self.head.size).root() != self.head.root:
+        if new.size < self.head.size or self._tiles(self.head.size).root() != self.head.root:
             raise LogForked(f"{self.origin}: a head of {new.size} would not extend the signed head of {self.head.size}")
         return new
 
@@ -251,7 +256,7 @@ class LogWriter:
             line = NoteSignature(verifier.name, verifier.key_id, signature)
             alone = Note(text, (line,))
             verified_by(alone, [verifier])
-            await self._records.record("checkpoint", signer.name, moment, self.origin, alone.encode())
+            await self.records.record("checkpoint", signer.name, moment, self.origin, alone.encode())
             lines.append(line)
             able.append(signer)
         if not able:
@@ -260,9 +265,9 @@ class LogWriter:
 
     async def _sign_root(self, head: Head, signer: LogSigner, moment: int) -> SignedRoot:
         """The COSE signature for receipts; its head is already recorded."""
-        protected, message = prepare_root(head.root, signer.key.verifier)
+        protected, message = prepare_root(head.root, signer.key.verifier, self.hashing)
         signed = SignedRoot(head.size, head.root, protected, await signer.sign(message))
-        await self._records.record("receipt", signer.name, moment, self.origin, signed.encode())
+        await self.records.record("receipt", signer.name, moment, self.origin, signed.encode())
         return signed
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, parse_opening, verify_opening
+from appliance.log.box_leaf import TenantStatement, no_commitment, parse_opening, verify_opening
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, SignatureInvalid
 from appliance.log.proofs import TlogProof, verify_tlog_proof
@@ -19,6 +19,7 @@ from appliance.log.reader import SubtreeSource
 from appliance.monitor.errors import ChainBroken
 from appliance.monitor.extending import SignedHead, past_of
 from appliance.monitor.state import ChainPoint
+from appliance.tree_hash import hash_of
 
 LARGEST_ANSWER: Final = 256 * 1024
 
@@ -41,6 +42,14 @@ class CheckedOpening(msgspec.Struct, frozen=True, kw_only=True):
     """The signed head of the box's log that it was shown under, verbatim."""
 
 
+def opening_origin(answer: bytes) -> str | None:
+    """Of which log of a box an opening is said to be; None: it cannot be read."""
+    try:
+        return msgspec.json.decode(answer, type=BoxOpening).origin
+    except (ValueError, RecursionError):
+        return None
+
+
 def check_opening(
     answer: bytes, before: ChainPoint | None, origin: str, box_origin: str, box_keys: tuple[LogKey, ...]
 ) -> CheckedOpening:
@@ -61,17 +70,19 @@ def _check(
     if found.origin != box_origin:
         raise ProofInvalid(f"it is of the box log {found.origin!r}")
     opening = parse_opening(found.opening.encode())
-    statement = verify_opening(opening)
+    hashing = hash_of(box_origin)
+    statement = verify_opening(opening, hashing)
     if not isinstance(statement, TenantStatement) or statement.origin != origin:
         raise ProofInvalid("it opens another's commitment")
     proof = TlogProof.parse(found.tlog_proof.encode())
     if proof.index != found.index:
         raise ProofInvalid(f"its proof is of entry {proof.index}, not of {found.index}")
-    verify_tlog_proof(proof, opening.leaf.entry(), box_origin, box_keys)
-    _follows(found.index, statement, opening.leaf.time, before)
+    verify_tlog_proof(proof, opening.leaf.entry(hashing), box_origin, box_keys)
+    expected = no_commitment(hashing) if before is None else before.commitment
+    _follows(found.index, statement, opening.leaf.time, before, expected)
     point = ChainPoint(
         index=found.index,
-        commitment=opening.commitment().hex(),
+        commitment=opening.commitment(hashing).hex(),
         size=statement.size,
         root=statement.root,
         time_us=opening.leaf.time,
@@ -79,8 +90,7 @@ def _check(
     return CheckedOpening(point=point, box_head=proof.checkpoint)
 
 
-def _follows(index: int, statement: TenantStatement, time_us: int, before: ChainPoint | None) -> None:
-    expected = NO_COMMITMENT if before is None else before.commitment
+def _follows(index: int, statement: TenantStatement, time_us: int, before: ChainPoint | None, expected: str) -> None:
     if statement.previous != expected:
         raise ProofInvalid("it does not follow the opening before it: one is missing, or there are two chains")
     if before is None:

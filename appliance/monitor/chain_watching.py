@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 
 from appliance.log.checkpoint import open_checkpoint
-from appliance.monitor.chain import LARGEST_ANSWER, check_head_of, check_opening
+from appliance.monitor.chain import LARGEST_ANSWER, check_head_of, check_opening, opening_origin
 from appliance.monitor.errors import Alarming, NotPublished, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles
 from appliance.monitor.watching import LogWatcher
+from appliance.tree_hash import hash_of
 
 MOST_A_LOOK: Final = 1_000
 """Openings that are checked at one look; the next goes on."""
@@ -47,6 +48,9 @@ class ChainWatcher:
             if answer is None:
                 return
             box = self._box.watched
+            ended = self._box.state.goes_on
+            if ended is not None and opening_origin(answer) == ended.origin:
+                return  # all that the ended log of the box holds of it was followed
             checked = check_opening(answer, before, self._own.watched.origin, box.origin, box.keys)
             self._hold_box(checked.box_head)
             head = self._own.head
@@ -55,7 +59,7 @@ class ChainWatcher:
                 return
             if before is None or checked.point.size > before.size:
                 if tiles is None:
-                    tiles = PublishedTiles(self._own.published, head.checkpoint.size)
+                    tiles = PublishedTiles(self._own.published, head.checkpoint.size, hash_of(self._own.watched.origin))
                 check_head_of(checked.point, head, tiles, answer)
             self._own.keep(msgspec.structs.replace(self._own.state, chain=checked.point))
 
@@ -68,7 +72,8 @@ class ChainWatcher:
             return
         smaller, larger = sorted((found, head), key=lambda one: one.checkpoint.size)
         try:
-            extension_proof(smaller, larger, PublishedTiles(self._box.published, larger.checkpoint.size))
+            tiles = PublishedTiles(self._box.published, larger.checkpoint.size, hash_of(watched.origin))
+            extension_proof(smaller, larger, tiles)
         except TilesWrong:
             raise
         except Alarming as error:

@@ -71,6 +71,18 @@ class Silent(Alarming):
     title = "The log is silent"
 
 
+class SuccessorWrong(Alarming):
+    """What is published of the log that goes on from this one does not hold, or there are two such logs."""
+
+    code = "successor-wrong"
+    control = "FORK"
+    title = "The log's successor does not hold"
+
+    def __init__(self, detail: str, evidence: bytes = b"") -> None:
+        super().__init__(detail)
+        self.evidence = evidence
+
+
 class ChainBroken(Alarming):
     """The box's commitments to a tenant's heads do not follow each other, or contradict what the logs show."""
 

@@ -42,11 +42,12 @@ def past_of(head: Checkpoint, size: int, tiles: SubtreeSource) -> Past:
     if tiles.root() != head.root:
         raise TilesWrong(f"the tiles of {head.size} entries do not have the root of the signed head")
     if size == 0:
-        return Past(tree.EMPTY_ROOT, [])
-    path = [tree.range_root(span, tiles.subtree) for span in tree.consistency_ranges(size, head.size)]
-    root = tree.range_root((0, size), tiles.subtree)
+        return Past(tiles.hashing.empty_root, [])
+    hashing = tiles.hashing
+    path = [tree.range_root(span, tiles.subtree, hashing) for span in tree.consistency_ranges(size, head.size)]
+    root = tree.range_root((0, size), tiles.subtree, hashing)
     try:
-        tree.verify_consistency(size, root, head.size, head.root, path)
+        tree.verify_consistency(size, root, head.size, head.root, path, hashing)
     except ProofInvalid as error:
         raise TilesWrong(f"the tiles of {head.size} entries do not fit together: {error}") from None
     return Past(root, path)

@@ -13,9 +13,9 @@ import httpx
 from appliance.log.note import MAXIMUM_NOTE_BYTES
 from appliance.log.reader import SubtreeSource
 from appliance.log.tiles import WIDTH, Tile
-from appliance.log.tree import HASH_BYTES
 from appliance.monitor.errors import NotPublished
 from appliance.outward import IDENTITY, AnswerRefused, body_of, tls_context
+from appliance.tree_hash import SHA256, TreeHash
 
 FETCH_SECONDS: Final = 20.0
 """For one resource, from the first byte to the last."""
@@ -76,18 +76,19 @@ class PublishedLog:
         """The signed head as it is published now. Raises NotPublished."""
         return self.fetch(name, MAXIMUM_NOTE_BYTES)
 
-    def tile(self, tile: Tile) -> bytes:
+    def tile(self, tile: Tile, hashing: TreeHash = SHA256) -> bytes:
         """The hashes of a tile, as many as its width; cut from the full one where the partial one is gone.
 
         Raises NotPublished.
         """
+        most = WIDTH * hashing.size
         try:
-            found = self.fetch(tile.path(), WIDTH * HASH_BYTES)
+            found = self.fetch(tile.path(), most)
         except NotPublished:
             if tile.full:
                 raise
-            found = self.fetch(Tile(tile.level, tile.index).path(), WIDTH * HASH_BYTES)
-        wanted = tile.width * HASH_BYTES
+            found = self.fetch(Tile(tile.level, tile.index).path(), most)
+        wanted = tile.width * hashing.size
         if len(found) < wanted:
             raise NotPublished(f"{tile.path()} has {len(found)} bytes, not {wanted}")
         return found[:wanted]
@@ -130,9 +131,9 @@ class PublishedLog:
 class PublishedTiles(SubtreeSource):
     """Subtrees of a published log at one size. Raises NotPublished where LogDamaged is told of files."""
 
-    def __init__(self, log: PublishedLog, size: int) -> None:
-        super().__init__(size)
+    def __init__(self, log: PublishedLog, size: int, hashing: TreeHash = SHA256) -> None:
+        super().__init__(size, hashing)
         self._log = log
 
     def read(self, tile: Tile) -> bytes:
-        return self._log.tile(tile)
+        return self._log.tile(tile, self.hashing)

@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.errors import CinnabarError
 from appliance.files import lock_file, write_durably
+from appliance.monitor.ending import GoesOn
 
 _LOCK: Final = ".watching"
 
@@ -65,6 +66,8 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True):
     uncosigned: int | None = None
     """Of the newest head at the last look, where it had not its witnesses yet."""
     chain: ChainPoint | None = None
+    goes_on: GoesOn | None = None
+    """In which log, where this one has ended."""
     alarms: dict[str, OpenAlarm] = {}
     """By code."""
 

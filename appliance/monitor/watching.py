@@ -11,18 +11,33 @@ import msgspec
 
 from appliance.errors import CinnabarError
 from appliance.log.checkpoint import LogKey, open_checkpoint
-from appliance.log.errors import MalformedNote, SignatureInvalid
+from appliance.log.errors import MalformedNote, MalformedProof, SignatureInvalid
 from appliance.log.note import VerifierKey, parse_note
 from appliance.log.reader import SubtreeSource
+from appliance.log.successor import LARGEST_CONTINUATION
+from appliance.log.tiles import LENGTH_BYTES, WIDTH, Tile, decode_bundle
 from appliance.log.witnesses import cosigned_times
 from appliance.monitor.alarms import Telling, cleared, raised, retold, saved
-from appliance.monitor.errors import Alarming, HeadNotSigned, NotCosigned, NotPublished, Rewound, Silent, TilesWrong
+from appliance.monitor.ending import check_ending
+from appliance.monitor.errors import (
+    Alarming,
+    HeadNotSigned,
+    NotCosigned,
+    NotPublished,
+    Rewound,
+    Silent,
+    SuccessorWrong,
+    TilesWrong,
+)
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles
 from appliance.monitor.state import LogState, MonitorState
+from appliance.tree_hash import hash_of
 
 CHECKPOINT: Final = "checkpoint"
 COSIGNED: Final = "cosigned-checkpoint"
+CONTINUATION: Final = "continuation"
+"""How the log's first entry goes on, where the log was renewed (appliance.log.successor)."""
 _OF_HEAD: Final = {TilesWrong.code, Rewound.code}
 """What a look at the head finds, and finds right again."""
 
@@ -70,12 +85,14 @@ class LogWatcher:
         try:
             of_head = self._step(self._look_at_head)
             of_witnesses = self._step(self._look_at_witnesses)
+            of_ending = self._step(self._look_at_ending)
         except NotPublished as error:
             self.unreachable(error)
             return False
         right = {HeadNotSigned.code} | (_OF_HEAD if of_head is None else set())
         right |= {NotCosigned.code} if of_witnesses is None else set()
-        self.state = cleared(self.state, sorted(right - {of_head, of_witnesses}), self._telling)
+        right |= {SuccessorWrong.code} if of_ending is None else set()
+        self.state = cleared(self.state, sorted(right - {of_head, of_witnesses, of_ending}), self._telling)
         self._replace(looked=self._clock())
         self._check_silence()
         self._save()
@@ -158,6 +175,29 @@ class LogWatcher:
         if behind is not None and size < behind:
             raise NotCosigned(f"the head of {behind} entries, seen a look ago, still lacks its witnesses")
 
+    def _look_at_ending(self) -> None:
+        """Whether it has ended, and where it goes on."""
+        if self.head is None or self.head.checkpoint.size == 0:
+            return
+        published = self.published.fetch_if_there(CONTINUATION, LARGEST_CONTINUATION)
+        before = self.state.goes_on
+        if published is None:
+            if before is not None:
+                raise SuccessorWrong(f"it went on in {before.origin}, and does not say so any more")
+            return
+        hashing = hash_of(self.watched.origin)
+        width = min(WIDTH, self.head.checkpoint.size)
+        bundle = self.published.fetch(Tile("entries", 0, width).path(), WIDTH * (LENGTH_BYTES + hashing.size))
+        try:
+            entry = decode_bundle(bundle)[0]
+        except (MalformedProof, IndexError):
+            raise TilesWrong("the first bundle of entries cannot be read") from None
+        found = check_ending(published, entry, self.watched.origin, self.watched.keys, self.head, before)
+        if before is None:
+            self._telling.say("ended", self.watched.origin, size=found.size, goes_on=found.origin)
+            self._replace(goes_on=found)
+            self._save()
+
     def _fetched(self, name: str) -> SignedHead:
         data = self.published.checkpoint(name)
         try:
@@ -169,7 +209,7 @@ class LogWatcher:
         return SignedHead(open_checkpoint(data, self.watched.origin, self.watched.keys), data)
 
     def _tiles(self, head: SignedHead) -> SubtreeSource:
-        return PublishedTiles(self.published, head.checkpoint.size)
+        return PublishedTiles(self.published, head.checkpoint.size, hash_of(head.checkpoint.origin))
 
     def _grown(self, found: SignedHead) -> None:
         """It extends what was seen: from here on it is held to this head."""
@@ -185,7 +225,12 @@ class LogWatcher:
         self._replace(looked=min(self.state.looked, now), grown=min(self.state.grown, now))
         if now - self.state.looked > watched.silent_after_s:
             self.note(Silent(f"it could not be read for {watched.silent_after_s:g} s"))
-        elif watched.idle_after_s is not None and self.state.grown and now - self.state.grown > watched.idle_after_s:
+        elif (
+            watched.idle_after_s is not None
+            and self.state.goes_on is None
+            and self.state.grown
+            and now - self.state.grown > watched.idle_after_s
+        ):
             self.note(Silent(f"it has shown nothing new for {watched.idle_after_s:g} s"))
         else:
             self.state = cleared(self.state, [Silent.code], self._telling)

@@ -25,6 +25,7 @@ from appliance.recorder.errors import Governed, Unknown
 from appliance.recorder.messages import BOX_LOG, Count, Entry, KeyState, Query
 from appliance.recorder.terms import SetIssuing, SetLetterTerms, set_issuing, set_terms
 from appliance.store import rows, usage
+from appliance.tree_hash import TreeHash
 
 State = Literal["active", "suspended", "revoked"]
 CertificateState = Literal["held", "revoked", "released"]
@@ -350,8 +351,8 @@ def _set_state(connection: sqlite3.Connection, tenant: int, change: SetState, no
     return change.tenant if change.application is not None else BOX_LOG
 
 
-def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
-    """The log entry of a change."""
+def administrative_entry(change: Change, user: int, now_us: int, hashing: TreeHash) -> Entry:
+    """The log entry of a change, in a log of this hash."""
     used = change if isinstance(change, SetKeyState) and change.state == "active" else None
     record = AdministrativeRecord(
         action=_action(change),
@@ -376,7 +377,7 @@ def administrative_entry(change: Change, user: int, now_us: int) -> Entry:
         time=now_us,
         user=user,
     )
-    return clear_entry(record, now_us)
+    return clear_entry(record, now_us, hashing)
 
 
 def _action(change: Change) -> str:
@@ -390,8 +391,8 @@ def _action(change: Change) -> str:
     return tag if prefix is None else f"{prefix}{change.state}"  # type: ignore[union-attr]
 
 
-def ceremony_entry(command: CeremonyEntry) -> Entry:
-    """The log entry of a ceremony's event. Raises BadRequest."""
+def ceremony_entry(command: CeremonyEntry, hashing: TreeHash) -> Entry:
+    """The log entry of a ceremony's event, in a log of this hash. Raises BadRequest."""
     if len(command.record_id) != RECORD_ID_BYTES or len(command.salt) != SALT_BYTES or not command.record:
         raise BadRequest(f"a record id has {RECORD_ID_BYTES} bytes and a salt {SALT_BYTES}")
     if len(command.record) + len(command.artifact) > CEREMONY_LIMIT:
@@ -402,17 +403,17 @@ def ceremony_entry(command: CeremonyEntry) -> Entry:
         "ceremony",
         command.event[:NAME_LIMIT],
         command.time,
-        commitment(command.salt, command.record),
+        commitment(command.salt, command.record, hashing),
         body,
     )
 
 
-def clear_entry(record: msgspec.Struct, now_us: int) -> Entry:
-    """An entry whose body is in clear: msgpack [salt, record, b""]."""
+def clear_entry(record: msgspec.Struct, now_us: int, hashing: TreeHash) -> Entry:
+    """An entry whose body is in clear, msgpack [salt, record, b""], in a log of this hash."""
     canonical = msgspec.json.encode(record)
     salt = os.urandom(SALT_BYTES)
     body = msgspec.msgpack.encode([salt, canonical, b""])
-    return Entry(new_record_id(now_us), "administration", "", now_us, commitment(salt, canonical), body)
+    return Entry(new_record_id(now_us), "administration", "", now_us, commitment(salt, canonical, hashing), body)
 
 
 def _or_unset(value: int | None) -> int | msgspec.UnsetType:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from appliance.errors import BadRequest
 from appliance.recorder import errors, rules
 from appliance.recorder.messages import BOX_LOG, LOG_KEY, Answer, Committed, Entry, Housekeeping
-from appliance.store import records, rows
+from appliance.store import rows
+from appliance.tree_hash import hash_of
 
 if TYPE_CHECKING:
     from appliance.recorder.transaction import Run, Transaction
@@ -62,7 +63,7 @@ def check_head(transaction: Transaction, command: Housekeeping) -> rules.Head:
     rules.check_checkpoint(
         None if recorded is None else rules.Head(offered.origin, *recorded[:3]),
         offered,
-        transaction.ground.sizes.get(number, 0),
+        transaction.ground.sizes.get(number, 0) - transaction.ground.logs.base(offered.origin),
     )
     return offered
 
@@ -70,7 +71,8 @@ def check_head(transaction: Transaction, command: Housekeeping) -> rules.Head:
 def box_leaf(transaction: Transaction, command: Housekeeping) -> Answer:
     """The next leaf of the box's own log, once."""
     body = command.body
-    commitment = body if len(body) == records.COMMITMENT_BYTES else hashlib.sha256(body).digest()
+    hashing = hash_of(command.subject)
+    commitment = body if len(body) == hashing.size else hashing.digest(body)
     # The id is made from the content, so that a leaf submitted again after a lost connection is found.
     identity = hashlib.sha256(command.subject.encode() + b"\n" + body).digest()[:16]
     entry = Entry(

@@ -20,6 +20,7 @@ import structlog
 from appliance.errors import CinnabarError
 from appliance.recorder.administration import SegmentRecord, clear_entry
 from appliance.recorder.errors import ReadOnly
+from appliance.recorder.messages import BOX_LOG
 from appliance.recorder.server import Server
 from appliance.recorder.writer import Writer
 from appliance.store import keys, rows, schema
@@ -180,7 +181,8 @@ class Keeper:
                 (name, digest, segment.number),
             )
 
-        self._in_writer(lambda: self._writer.note(clear_entry(record, now), mark))
+        entry = clear_entry(record, now, self._writer.ground.logs.hashing(BOX_LOG))
+        self._in_writer(lambda: self._writer.note(entry, mark))
         log.info("segment-exported", number=segment.number, digest=digest.hex())
         return True
 

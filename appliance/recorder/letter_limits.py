@@ -24,6 +24,7 @@ from appliance.recorder import errors
 from appliance.recorder.administration import clear_entry
 from appliance.recorder.messages import Effect, Entry, LetterStep, MessageTaken, Notice, Tally, ValueMove
 from appliance.store import limits as store
+from appliance.tree_hash import TreeHash
 
 REFUSALS = (errors.Taken, errors.ValueExceeded, errors.TallyExceeded)
 """What is counted as refused: something is taken, used up, or at its limit. Not: a head that moved."""
@@ -79,13 +80,13 @@ class LetterNotice(msgspec.Struct, frozen=True, kw_only=True):
     used: int
 
 
-def notice_entry(notice: Notice, now_us: int) -> Entry:
-    """The leaf that a notice leaves."""
+def notice_entry(notice: Notice, now_us: int, hashing: TreeHash) -> Entry:
+    """The leaf that a notice leaves, in a log of this hash."""
     record = LetterNotice(
         action=notice.what, most=notice.most, subject=notice.subject, threshold=notice.threshold, time=now_us,
         used=notice.used,
     )  # fmt: skip
-    return clear_entry(record, now_us)
+    return clear_entry(record, now_us, hashing)
 
 
 def check_issuing(stopped: Callable[[str], str | None], effects: Sequence[Effect]) -> None:

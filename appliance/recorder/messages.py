@@ -222,8 +222,8 @@ class Housekeeping(msgspec.Struct, array_like=True, frozen=True, tag="housekeepi
     COSE signature over an already recorded checkpoint's root; "chain-transaction" one signature in a transaction for a
     ledger, whose body is its place in it (a byte) and the raw transaction. "box-leaf" is none: the
     next leaf of the box's own log (subject: its origin), read with the box's other leaves (administrative records)
-    as those of tenant BOX_LOG. Its log entry is `body` where that is 32 bytes long, else SHA-256(body); its index in
-    that log is answered.
+    as those of tenant BOX_LOG. Its log entry is `body` where that is as long as a hash, else the hash of `body`, by the
+    log's hash; its index in that log is answered.
     """
 
     ticket: int

@@ -29,6 +29,7 @@ def writer_settings(settings: BoxSettings) -> WriterSettings:
     return WriterSettings(
         window_ms=settings.limits.idempotency_window_hours * 3_600_000,
         logs={entry.origin: BOX_LOG if entry.tenant is None else entry.tenant for entry in settings.logs},
+        bases={entry.origin: entry.base for entry in settings.logs},
         segment_bytes=settings.records.segment_bytes,
         segment_us=settings.records.segment_hours * 3_600_000_000,
     )

@@ -98,7 +98,7 @@ class Queries(
         return records.tree_size(self.connection, self._tenant(tenant))
 
     def query_read_leaves(self, tenant: str, first: int, limit: int) -> bytes:
-        """Packed commitments, 32 bytes each, of leaves [first, first + limit), as many as there are, at most 65536."""
+        """Packed commitments of one length, of leaves [first, first + limit), as many as there are, at most 65536."""
         return records.read_commitments(
             self.connection, self._tenant(tenant), _number(first), min(_number(limit), LEAVES_LIMIT)
         )

@@ -16,6 +16,7 @@ from appliance.errors import BadRequest, NotFound
 from appliance.record import SALT_BYTES, commitment, new_record_id
 from appliance.recorder import errors
 from appliance.recorder.messages import Answer, Committed, Entry, Reading
+from appliance.tree_hash import SHA256, TreeHash
 
 if TYPE_CHECKING:
     from appliance.recorder.transaction import Run, Transaction
@@ -53,11 +54,13 @@ class ReadingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return msgspec.json.encode(self)
 
 
-def reading_entry(record: ReadingRecord) -> tuple[Entry, bytes]:
-    """The log entry of a reading, and its salt."""
+def reading_entry(record: ReadingRecord, hashing: TreeHash = SHA256) -> tuple[Entry, bytes]:
+    """The log entry of a reading, in a log of this hash, and its salt."""
     canonical, salt = record.canonical(), os.urandom(SALT_BYTES)
     body = msgspec.msgpack.encode([salt, canonical, b""])
-    made = Entry(new_record_id(record.time), "administration", "", record.time, commitment(salt, canonical), body)
+    made = Entry(
+        new_record_id(record.time), "administration", "", record.time, commitment(salt, canonical, hashing), body
+    )
     return made, salt
 
 
@@ -66,7 +69,7 @@ def reading(transaction: Transaction, _run: Run, command: Reading) -> Answer:
     tenant = transaction.ground.callers.tenants.get(command.log)
     if tenant is None:
         raise NotFound("there is no such log")
-    _check(command)
+    _check(command, transaction.ground.logs.hashing(command.log))
     if transaction.careful:
         found = transaction.already(tenant.number, [command.entry])
         if found is not None:
@@ -79,7 +82,7 @@ def reading(transaction: Transaction, _run: Run, command: Reading) -> Answer:
     return Committed(command.ticket, transaction.add(tenant.number, 0, [command.entry]))
 
 
-def _check(command: Reading) -> None:
+def _check(command: Reading, hashing: TreeHash) -> None:
     """Nothing but a reading of this very log comes in this way."""
     made = command.entry
     try:
@@ -88,7 +91,7 @@ def _check(command: Reading) -> None:
     except msgspec.MsgspecError:
         raise BadRequest("the entry is not the record of a reading") from None
     whole = record.canonical() == canonical and record.tenant == command.log and not artifact
-    bound = len(salt) == SALT_BYTES and commitment(salt, canonical) == made.commitment
+    bound = len(salt) == SALT_BYTES and commitment(salt, canonical, hashing) == made.commitment
     if not whole or not bound or (made.kind, made.key, made.time) != ("administration", "", record.time):
         raise BadRequest("the entry is not the record of a reading of this log")
     if len(made.record_id) != 22:

@@ -18,6 +18,7 @@ from appliance.recorder.errors import (
     IdempotencyKeyExpired,
     IdempotencyKeyInvalid,
 )
+from appliance.tree_hash import hash_of
 
 AHEAD_MS = 5 * 60 * 1000
 ID_AGE_MS = 60 * 60 * 1000
@@ -58,7 +59,7 @@ def read_checkpoint(note: bytes, time: int) -> Head:
             raise ValueError(size)
     except (ValueError, IndexError, binascii.Error) as error:
         raise BadRequest("the checkpoint cannot be read") from error
-    if len(root) != 32 or not origin:
+    if len(root) != hash_of(origin).size or not origin:
         raise BadRequest("the checkpoint cannot be read")
     return Head(origin, int(size), root, time)
 

@@ -23,6 +23,7 @@ from appliance.recorder.letter_limits import notice_entry
 from appliance.recorder.letter_shapes import LETTER
 from appliance.recorder.letters import Book, LetterGround
 from appliance.recorder.limits import Limits, Taken
+from appliance.recorder.log_places import LogPlaces
 from appliance.recorder.messages import (
     Answer,
     Append,
@@ -105,8 +106,7 @@ class Ground:
     """Tree size by tenant number."""
     hours: set[int]
     window_ms: int
-    logs: dict[str, str]
-    """Tenant (or BOX_LOG) by log origin."""
+    logs: LogPlaces
     limits: Limits = field(default_factory=Limits)
     letters: LetterGround = field(default_factory=LetterGround)
     leases: dict[bytes, tuple[str, float]] = field(default_factory=dict)
@@ -246,10 +246,11 @@ class Transaction:
         return caller
 
     def check_entries(self, entries: list[Entry], caller: Caller, kinds: frozenset[str] = PLAIN_KINDS) -> None:
+        width = self.ground.logs.hashing(caller.tenant).size
         for entry in entries:
             record_id = entry.record_id
-            if len(record_id) != RECORD_ID_BYTES or len(entry.commitment) != records.COMMITMENT_BYTES:
-                raise BadRequest("a record id has 22 bytes and a commitment 32")
+            if len(record_id) != RECORD_ID_BYTES or len(entry.commitment) != width:
+                raise BadRequest(f"a record id has 22 bytes and a commitment {width}")
             self.check_id(record_id)
             if entry.kind not in kinds:
                 if entry.kind == LETTER:
@@ -373,7 +374,8 @@ class Transaction:
         """Write what was accepted; the caller commits."""
         connection, ground = self.connection, self.ground
         for tenant, notice in self.letters.notices:
-            self.add(tenant, 0, [notice_entry(notice, self.now_us)])
+            hashing = self.ground.logs.hashing_of_number(tenant, self.ground.callers)
+            self.add(tenant, 0, [notice_entry(notice, self.now_us, hashing)])
         if self.pending:
             segment = ground.segments[-1].number
             sequence = ground.next_sequence

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -18,6 +18,7 @@ from appliance.recorder.counts import Counts
 from appliance.recorder.letter_limits import Terms
 from appliance.recorder.letters import LetterGround
 from appliance.recorder.limits import Limits, Quota, Used
+from appliance.recorder.log_places import LogPlaces
 from appliance.recorder.messages import BOX_LOG, Answer, Command, Committed, Entry, KeyEntry, Refused
 from appliance.recorder.register import Callers, Certificate, TenantState
 from appliance.recorder.transaction import Ground, Run, Transaction
@@ -41,6 +42,8 @@ class WriterSettings:
     window_ms: int
     logs: dict[str, str]
     """Tenant, or BOX_LOG, by origin."""
+    bases: dict[str, int] = field(default_factory=dict)
+    """By origin: number of a record less its index in the log; 0 where none is given."""
     segment_bytes: int = 4 * 1024**3
     segment_us: int = DAY_US
 
@@ -79,7 +82,7 @@ class Writer:
     def adopt(self, settings: WriterSettings) -> None:
         """Other settings hold from the next transaction on."""
         self.settings = settings
-        self.ground.logs, self.ground.window_ms = settings.logs, settings.window_ms
+        self.ground.logs, self.ground.window_ms = LogPlaces(settings.logs, settings.bases), settings.window_ms
 
     # Start
 
@@ -101,7 +104,7 @@ class Writer:
             sizes={t.number: records.tree_size(connection, t.number) for t in callers.tenants.values()},
             hours=keys.hours(connection),
             window_ms=self.settings.window_ms,
-            logs=self.settings.logs,
+            logs=LogPlaces(self.settings.logs, self.settings.bases),
             limits=self._counted_limits(),
             letters=LetterGround.read(connection),
         )
@@ -235,7 +238,7 @@ class Writer:
             if log is None:
                 return
             number = rows.tenant_number(connection, log)
-            entry = administration.administrative_entry(change, user, now_us)
+            entry = administration.administrative_entry(change, user, now_us, self.ground.logs.hashing(log))
             transaction.add(0 if number is None else number, 0, [entry])
             transaction.write([])
 
@@ -264,7 +267,7 @@ class Writer:
             number = rows.tenant_number(connection, command.log)
             if number is None:
                 raise errors.Unknown(f"there is no log of {command.log}")
-            entry = administration.ceremony_entry(command)
+            entry = administration.ceremony_entry(command, self.ground.logs.hashing(command.log))
             found = transaction.already(number, [entry])
             if found is not None:
                 leaf = found

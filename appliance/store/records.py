@@ -125,7 +125,7 @@ def id_bounds(connection: sqlite3.Connection, segment: int) -> tuple[bytes | Non
 
 
 def read_commitments(connection: sqlite3.Connection, tenant: int, first: int, limit: int) -> bytes:
-    """Commitments of leaves [first, first + limit), as many as there are, packed, 32 bytes each."""
+    """Commitments of leaves [first, first + limit), packed: as many as there are of the first one's length."""
     base = tenant << LEAF_BITS
     if first < 0 or first >= LEAF_LIMIT or limit <= 0:
         return b""
@@ -136,13 +136,17 @@ def read_commitments(connection: sqlite3.Connection, tenant: int, first: int, li
     if start is None:
         return b""
     parts: list[bytes] = []
+    width = 0
     for position, count, commitments in connection.execute(
         "SELECT position, count, commitments FROM leaves WHERE position >= ? AND position < ? ORDER BY position",
         (start[0], min(base + first + limit, base + LEAF_LIMIT)),
     ):
         begin = max(0, base + first - position)
         end = min(count, base + first + limit - position)
-        parts.append(commitments[begin * COMMITMENT_BYTES : end * COMMITMENT_BYTES])
+        each = len(commitments) // count
+        if each != (width := width or each):
+            break  # another log has begun, under another hash
+        parts.append(commitments[begin * width : end * width])
     return b"".join(parts)
 
 

@@ -23,6 +23,7 @@ from appliance.log.errors import MalformedNote, SignatureInvalid
 from appliance.monitor.errors import HistoryForked, NotPublished, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
 from appliance.monitor.published import PublishedLog, PublishedTiles, client_context
+from appliance.tree_hash import hash_of
 from appliance.witness.follow_report import FollowedLog, Found
 from appliance.witness.judging import Head
 from appliance.witness.overview import read_followed, told
@@ -104,7 +105,7 @@ class Follower:
             known = _signed(watched, head)
             # A server that lags may have the tiles of the larger head: they tell whether this one is before it.
             with contextlib.suppress(NotPublished, TilesWrong):
-                extension_proof(now, known, PublishedTiles(published, head.size))
+                extension_proof(now, known, PublishedTiles(published, head.size, hash_of(watched.known.origin)))
             return FollowedLog(
                 found="behind",
                 time=_now(),
@@ -113,7 +114,7 @@ class Follower:
             )
         proof: list[bytes] = []
         if head is not None:
-            tiles = PublishedTiles(published, now.checkpoint.size)
+            tiles = PublishedTiles(published, now.checkpoint.size, hash_of(watched.known.origin))
             proof = extension_proof(_signed(watched, head), now, tiles)
         return self._submit(now, 0 if head is None else head.size, proof)
 

@@ -20,6 +20,7 @@ from appliance.log.checkpoint import Checkpoint, LogKey
 from appliance.log.errors import ProofInvalid, SignatureInvalid
 from appliance.log.forks import ForkEvidence, other_past, same_size
 from appliance.log.note import Note, VerifierKey, verified_by
+from appliance.tree_hash import hash_of
 from appliance.witness.errors import Forked, NotConsistent, NotSigned, OtherSize, StateLost
 from appliance.witness.request import AddCheckpoint
 
@@ -58,9 +59,12 @@ def judge(log: KnownLog, head: Head | None, request: AddCheckpoint, ours: Sequen
     known = 0 if head is None else head.size
     if request.old != known:
         raise OtherSize(known)
-    before = tree.EMPTY_ROOT if head is None else head.root
+    hashing = hash_of(log.origin)
+    before = hashing.empty_root if head is None else head.root
     try:
-        shown, leads_to = tree.roots_from_consistency(known, before, checkpoint.size, checkpoint.root, request.proof)
+        shown, leads_to = tree.roots_from_consistency(
+            known, before, checkpoint.size, checkpoint.root, request.proof, hashing
+        )
     except ProofInvalid as error:
         raise NotConsistent(str(error)) from None
     if leads_to != checkpoint.root:

@@ -10,7 +10,7 @@ from typing import Final
 from appliance.log.checkpoint import Checkpoint, parse_decimal
 from appliance.log.errors import MalformedNote
 from appliance.log.note import Note, decode_base64, parse_note
-from appliance.log.tree import HASH_BYTES
+from appliance.tree_hash import hash_of
 from appliance.witness.errors import MalformedRequest
 
 REQUEST_BYTES: Final = 128 * 1024
@@ -26,7 +26,7 @@ class AddCheckpoint:
     old: int
     """Size of the head that the proof begins at."""
     proof: tuple[bytes, ...]
-    """Consistency proof (RFC 6962, section 2.1.2), 32 bytes each."""
+    """Consistency proof (RFC 6962, section 2.1.2), a hash each."""
     note: Note
     checkpoint: Checkpoint
 
@@ -54,8 +54,8 @@ def parse_request(body: bytes) -> AddCheckpoint:
         checkpoint = Checkpoint.parse(parsed.text)
     except MalformedNote as error:
         raise MalformedRequest(str(error)) from None
-    if any(len(step) != HASH_BYTES for step in proof):
-        raise MalformedRequest("a hash of the proof has 32 bytes")
+    if any(len(step) != (width := hash_of(checkpoint.origin).size) for step in proof):
+        raise MalformedRequest(f"a hash of the proof has {width} bytes")
     if old > checkpoint.size:
         raise MalformedRequest(f"the old size, {old}, is larger than the checkpoint's, {checkpoint.size}")
     return AddCheckpoint(old, proof, parsed, checkpoint)

@@ -15,6 +15,7 @@ from appliance.box.settings import read_settings, write_settings
 from appliance.client import Client, Credentials, Refused
 from appliance.log import ProofInvalid, verify_box_proof
 from appliance.log.box_leaf import NO_COMMITMENT, TenantStatement, parse_opening, verify_opening
+from appliance.tree_hash import SHA256
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 
 
@@ -161,4 +162,4 @@ def test_others_learn_nothing(box: RunningBox, letter: Path) -> None:
     entry = bytes.fromhex(answer["commitment"])
     path = tuple(bytes.fromhex(one) for one in answer["box_proof"]["hashes"])
     with pytest.raises(ProofInvalid):
-        verify_box_proof(same_leaf["opening"].encode(), answer["index"], path, entry)
+        verify_box_proof(same_leaf["opening"].encode(), answer["index"], path, lambda _: entry, SHA256)

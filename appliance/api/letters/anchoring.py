@@ -22,12 +22,12 @@ from appliance.asic.anchor import AnchoredRecord, write_anchor
 from appliance.asic.chain import follow_line
 from appliance.errors import CinnabarError
 from appliance.letters.event import read_event
-from appliance.log import BoxProofs, LogReader, MalformedNote, NotYetIncluded
+from appliance.log import BoxProofs, MalformedNote, NotYetIncluded
 from appliance.log.box_proofs import OpenedLeaf
 from appliance.log.checkpoint import open_checkpoint
 from appliance.log.errors import SignatureInvalid
 from appliance.log.keys import read_log_keys
-from appliance.record import commitment
+from appliance.log.lines import Line, LineLog
 
 log = structlog.get_logger("api")
 
@@ -49,43 +49,46 @@ class CoveringReceipt:
 class AnchorSource:
     """Where anchors of the box's log are found."""
 
-    origin: str
-    """Of the box's own log."""
-    box: LogReader
-    """The same log."""
+    box: Line
+    """The box's own logs."""
     anchorer: AnchorerAsking
 
-    async def covering(self, size: int) -> list[CoveringReceipt]:
-        """Receipts of heads of the box's log, one a ledger at most; none where the anchorer does not answer."""
+    async def covering(self, box: LineLog, size: int) -> list[CoveringReceipt]:
+        """Receipts of heads of this log of the box, one a ledger at most; none where the anchorer does not answer."""
         try:
-            found = await self.anchorer.ask(lambda client: client.covering(size))
+            found = await self.anchorer.ask(lambda client: client.covering(size, box.origin))
         except AnchorerUnavailable:
             return []
         except CinnabarError as error:  # whatever it answers, the file is made
             log.error("receipts-not-used", error=f"{type(error).__name__}: {error}")
             return []
-        return await asyncio.to_thread(self._checked, found)
+        return await asyncio.to_thread(_checked, box, found)
 
-    def _checked(self, found: Sequence[tuple[AnchorView, bytes]]) -> list[CoveringReceipt]:
-        """Those that are about a head of the box's log: what the anchorer says, it may say wrongly."""
-        keys = read_log_keys(self.box.directory)
-        receipts: dict[str, CoveringReceipt] = {}
-        for anchor, encoded in found:
-            try:
-                receipt = read_receipt(encoded)
-                note = receipt.checkpoint.encode()
-                head = open_checkpoint(note, self.origin, keys)
-            except (AnchorRefused, MalformedNote, SignatureInvalid) as error:
-                log.error("receipt-not-used", ledger=anchor.ledger, number=anchor.number, error=type(error).__name__)
-            else:
-                receipts.setdefault(receipt.ledger, CoveringReceipt(receipt.ledger, head.size, note, encoded))
-        return list(receipts.values())
+
+def _checked(box: LineLog, found: Sequence[tuple[AnchorView, bytes]]) -> list[CoveringReceipt]:
+    """Those that are about a head of this log: what the anchorer says, it may say wrongly."""
+    keys = read_log_keys(box.reader.directory)
+    receipts: dict[str, CoveringReceipt] = {}
+    for anchor, encoded in found:
+        try:
+            receipt = read_receipt(encoded)
+            note = receipt.checkpoint.encode()
+            head = open_checkpoint(note, box.origin, keys)
+        except (AnchorRefused, MalformedNote, SignatureInvalid) as error:
+            log.error("receipt-not-used", ledger=anchor.ledger, number=anchor.number, error=type(error).__name__)
+        else:
+            receipts.setdefault(receipt.ledger, CoveringReceipt(receipt.ledger, head.size, note, encoded))
+    return list(receipts.values())
 
 
 @dataclass(frozen=True)
 class _Places:
     """Where the events of a letter stand."""
 
+    log: LineLog
+    """That of the tenant."""
+    box: LineLog
+    """That of the box beside it."""
     leaf: OpenedLeaf
     """The box leaf that covers the newest."""
     events: Mapping[str, tuple[int | None, EventFiles]]
@@ -93,37 +96,38 @@ class _Places:
 
 
 async def letter_anchors(
-    source: AnchorSource, tenant: str, origin: str, log: LogReader, chain: Sequence[EventFiles], letter: str
+    source: AnchorSource, tenant: str, line: Line, chain: Sequence[EventFiles], letter: str
 ) -> list[tuple[str, int, bytes]]:
     """Ledger, size of the anchored head, and the anchor, of each ledger that has one. Raises LogDamaged."""
-    places = await asyncio.to_thread(_places, source.box, tenant, origin, chain, letter)
-    receipts = [] if places is None else await source.covering(places.leaf.index + 1)
+    places = await asyncio.to_thread(_places, source.box, tenant, line, chain, letter)
+    receipts = [] if places is None else await source.covering(places.box, places.leaf.index + 1)
     if places is None or not receipts:
         return []
-    return await asyncio.to_thread(_anchors, source.box, log, places, receipts)
+    return await asyncio.to_thread(_anchors, places, receipts)
 
 
-def _places(box: LogReader, tenant: str, origin: str, chain: Sequence[EventFiles], letter: str) -> _Places | None:
-    line = follow_line([read_event(one.artifact.event) for one in chain], letter)
-    events = {step.tail: (one.opened.index, one) for step, one in zip(line.steps, chain, strict=True)}
+def _places(own: Line, tenant: str, line: Line, chain: Sequence[EventFiles], letter: str) -> _Places | None:
+    logs = {one.opened.log for one in chain}
+    log = next((one for one in line.logs if {one.origin} == logs), None)
+    box = None if log is None else own.beside(line, log)
+    if log is None or box is None:
+        return None  # its events stand in several logs: no one leaf of the box's covers them all
+    path = follow_line([read_event(one.artifact.event) for one in chain], letter)
+    events = {step.tail: (one.opened.index, one) for step, one in zip(path.steps, chain, strict=True)}
     newest = max(index for index, _ in events.values() if index is not None)
-    leaf = BoxProofs(box).covering(tenant, origin, newest)
-    return None if leaf is None else _Places(leaf, events)
+    leaf = BoxProofs(box.reader).covering(tenant, log.origin, newest)
+    return None if leaf is None else _Places(log, box, leaf, events)
 
 
-def _anchors(
-    box: LogReader, log: LogReader, places: _Places, receipts: Sequence[CoveringReceipt]
-) -> list[tuple[str, int, bytes]]:
-    leaf = places.leaf
+def _anchors(places: _Places, receipts: Sequence[CoveringReceipt]) -> list[tuple[str, int, bytes]]:
+    leaf, box = places.leaf, places.box
     root = bytes.fromhex(leaf.statement.root)
     records = {
         tail: AnchoredRecord(
             index=index or 0,
             hashes=[
                 one.hex()
-                for one in log.audit_path(
-                    index or 0, leaf.statement.size, root, commitment(files.opened.salt, files.opened.record)
-                )
+                for one in places.log.reader.audit_path(index or 0, leaf.statement.size, root, files.opened.commitment)
             ],
         )
         for tail, (index, files) in places.events.items()
@@ -131,6 +135,7 @@ def _anchors(
     found: list[tuple[str, int, bytes]] = []
     for one in receipts:
         with contextlib.suppress(NotYetIncluded):
-            proof = box.tlog_proof(leaf.index, entry=leaf.opening.leaf.entry(), note=one.note)
+            entry = leaf.opening.leaf.entry(box.era.hashing)
+            proof = box.reader.tlog_proof(leaf.index, entry=entry, note=one.note)
             found.append((one.ledger, one.size, write_anchor(leaf.opening.encode(), proof, records, one.encoded)))
     return found

@@ -27,8 +27,8 @@ from appliance.letters.artifact import decode_artifact
 from appliance.letters.event import read_event
 from appliance.letters.fields import moment
 from appliance.letters.kind import LoadedKind
-from appliance.log import LogReader, NotYetIncluded
-from appliance.log.cosigned import CosignedHeads
+from appliance.log import NotYetIncluded
+from appliance.log.lines import Line
 
 if TYPE_CHECKING:
     from appliance.recorder import RecorderClient
@@ -62,13 +62,10 @@ class LetterSource:
     tenant: str
     recorder: RecorderClient
     cipher: BodyCipher
-    origin: str
-    """Of the tenant's log."""
-    log: LogReader
-    cosigned: CosignedHeads
-    """Of the same log."""
+    line: Line
+    """The tenant's logs."""
     witnessed: bool
-    """Whether it has witnesses now."""
+    """Whether they have witnesses now."""
     authorities: Sequence[str]
     """Names of the box's authorities, whose revocation lists go in."""
     kind_of: Callable[[str], LoadedKind]
@@ -103,7 +100,7 @@ async def anchors_of(source: LetterSource, chain: Sequence[EventFiles], letter: 
     """See letter_anchors. Raises LogDamaged."""
     if source.anchors is None:
         return []
-    return await letter_anchors(source.anchors, source.tenant, source.origin, source.log, chain, letter)
+    return await letter_anchors(source.anchors, source.tenant, source.line, chain, letter)
 
 
 async def lasting(source: LetterSource, chain: Sequence[EventFiles]) -> Extras:
@@ -157,14 +154,15 @@ async def _event(source: LetterSource, row: list[Any]) -> EventFiles:
 
 async def proven(source: LetterSource, row: list[Any], opened: Body) -> OpenedRecord:
     """A record with its proof. `row`: as the recorder shows it. Raises EvidenceNotReady."""
-    index, commitment = row[0], row[6]
-    note = source.cosigned.covering(index + 1)
+    placed, commitment = source.line.place(row[0]), row[6]
+    log, index = placed.log, placed.index
+    note = log.cosigned.covering(index + 1)
     if note is None:
-        note = await source.recorder.query("checkpoint_covering", source.origin, index + 1)
+        note = await source.recorder.query("checkpoint_covering", log.origin, index + 1)
     try:
         if note is None:
             raise NotYetIncluded(f"{index}")
-        proof = source.log.tlog_proof(index, entry=commitment, note=note)
+        proof = log.reader.tlog_proof(index, entry=commitment, note=note)
     except NotYetIncluded:
         raise EvidenceNotReady("Ask again in a second.") from None
-    return OpenedRecord(record=opened.record, salt=opened.salt, index=index, proof=proof)
+    return OpenedRecord(record=opened.record, salt=opened.salt, index=index, proof=proof, log=log.origin)

@@ -125,7 +125,8 @@ async def _opened(source: LetterSource, record_id: bytes) -> OpenedRecord:
         body: Body = source.cipher.open(record_id, row[7])
         late = loop.time() > deadline
         try:
-            if late or not source.witnessed or source.cosigned.covering(row[0] + 1) is not None:
+            placed = source.line.place(row[0])
+            if late or not source.witnessed or placed.log.cosigned.covering(placed.index + 1) is not None:
                 return await proven(source, row, body)
         except EvidenceNotReady:
             if late:

@@ -44,17 +44,15 @@ async def anchors(worker: Worker, request: Request) -> Response:
 
 def letter_source(worker: Worker, tenant: str) -> LetterSource:
     """Raises NotFound where the tenant has no log."""
-    log = worker.log_of(tenant)
-    if log is None:
+    line = worker.line_of(tenant)
+    if line is None:
         raise NotFound("the tenant has no log")
     return LetterSource(
         tenant=tenant,
         recorder=worker.recorder,
         cipher=worker.cipher_of(tenant),
-        origin=log.origin,
-        log=log.reader,
-        cosigned=log.cosigned,
-        witnessed=log.witnessed,
+        line=line,
+        witnessed=worker.witnessed(tenant),
         authorities=[one.name for one in worker.settings.authorities],
         kind_of=partial(worker.kinds.by_digest, tenant),
         rehearsal=worker.settings.rehearsal,

@@ -49,6 +49,10 @@ async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, ju
   const anchor = readAnchor(encoded);
   const { receipt } = anchor;
   const proof = readProof(utf8(anchor.tlog_proof));
+  if (proof.anotherHash) {
+    tellAnotherHash(findings);
+    return;
+  }
   const named = findings.expect(
     ledgerAndSize === `${receipt.ledger}-${proof.size}`, "name",
     text("It is about the ledger and the head that its name says.", "它涉及其名称所指的账本与日志头。"),

@@ -197,6 +197,12 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
   const opening = readCanonical(bytes);
   if (!opening || Object.keys(opening).some((one) => !OPENING_MEMBERS.includes(one))) throw damaged("a record's opening has members that nothing covers", "记录开启件含有不受保护的成员");
   if (typeof opening.content !== "string") throw damaged("a record's opening holds no text", "记录开启件不含文本");
+  const proof = layout.entries.get(names.proof);
+  const under = proof ? readProof(proof) : null;
+  if (under?.anotherHash) {
+    tellAnotherHash(findings);
+    return { index: under.index, origin: under.origin, witnesses: [] };
+  }
   const record = readCanonical(utf8(opening.content));
   const salt = fromHex(opening.salt);
   const commitment = await sha256(concat(utf8("cinnabar record v1\n"), salt, utf8(opening.content)));
@@ -218,10 +224,8 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
     (seal.stated === null || Math.abs(record.time / 1000 - seal.stated) < 1000);
   if (!agrees) findings.undecided("record", "Contradiction: the record says other than the event or its seal.", "矛盾：记录与事件或其签章不一致。");
   const witnesses = [];
-  const encoded = layout.entries.get(names.proof);
-  let place = null;
-  if (encoded) {
-    place = readProof(encoded);
+  const place = under;
+  if (place) {
     if (opening.index !== undefined && opening.index !== place.index) throw damaged("opening and proof name different entries", "开启件与证明指明了不同的日志项");
     witnesses.push(await checkProof(findings, place, commitment, context));
   } else findings.undecided("inclusion", "Nothing proves that the record stands in a log.", "没有材料证明记录在日志中。");

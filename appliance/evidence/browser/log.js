@@ -36,6 +36,16 @@ async function checkEd25519(key, signature, message) {
   return crypto.subtle.verify("Ed25519", imported, signature, message);
 }
 
+// A log that was renewed under another hash names it by the last part of its origin (docs/log.md). This page judges none.
+const ANOTHER_HASH = /(?:^|\/)(?:sha512|sm3)$/;
+
+function tellAnotherHash(findings) {
+  findings.undecided(
+    "log", "The log is under another hash than SHA-256, which this page does not judge: “cinnabar verify” does.",
+    "日志采用 SHA-256 以外的散列算法，本页不作判断；请使用“cinnabar verify”。",
+  );
+}
+
 function readProof(bytes) {
   const refuse = () => {
     throw new Broken("not a log proof", "不是日志证明");
@@ -48,12 +58,13 @@ function readProof(bytes) {
   const found = /^index (0|[1-9][0-9]{0,15})$/.exec(index ?? "");
   if (at < 0 || first !== "c2sp.org/tlog-proof@v1" || !found || path.length > 63) refuse();
   const hashes = path.map(fromBase64);
-  if (hashes.some((one) => one.length !== 32)) refuse();
+  if (hashes.some((one) => one.length !== 32 && one.length !== 64)) refuse();
   const note = readNote(said.slice(at + 2));
   const [origin, size, root, ...more] = note.text.split("\n");
   if (!/^(0|[1-9][0-9]{0,15})$/.test(size ?? "") || !origin || more.length === 0 || more.indexOf("") !== more.length - 1) refuse();
   const made = { index: Number(found[1]), path: hashes, note, origin, size: Number(size), root: fromBase64(root) };
-  if (made.root.length !== 32 || !Number.isSafeInteger(made.index) || !Number.isSafeInteger(made.size)) refuse();
+  made.anotherHash = ANOTHER_HASH.test(origin);
+  if ((!made.anotherHash && [...hashes, made.root].some((one) => one.length !== 32)) || !Number.isSafeInteger(made.index) || !Number.isSafeInteger(made.size)) refuse();
   return made;
 }
 

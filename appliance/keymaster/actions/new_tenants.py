@@ -31,6 +31,7 @@ from appliance.keymaster.keys.ownership import check_unused, note, noted
 from appliance.keymaster.registry import StepResult, executor
 from appliance.log import VerifierKey
 from appliance.recorder.admin import AdminClient
+from appliance.tree_hash import SHA256, hash_of
 from hsm import vault
 from hsm.inventory import TokenObject, list_objects
 from hsm.keys import generate_key_pair, settle_half_made
@@ -42,9 +43,12 @@ _CONTENT_KEY = "content-key"
 
 
 def log_origin(settings: BoxSettings, tenant: str) -> str:
-    """The origin of a tenant's log: it stands beside the box's own."""
+    """The origin of a tenant's log: it stands beside the box's own, under the same hash."""
     own = next(log.origin for log in settings.logs if log.tenant is None)
-    return f"{own.rpartition('/')[0]}/{tenant}"
+    hashing = hash_of(own)
+    if hashing == SHA256:
+        return f"{own.rpartition('/')[0]}/{tenant}"
+    return f"{own.removesuffix(f'/{hashing.name}').rpartition('/')[0]}/{tenant}/{hashing.name}"
 
 
 async def may_create(room: Room, proposal: Proposal, action: CreateTenant) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import datetime
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from appliance.evidence.bundle import AuthorityCompromise, AuthorityEntry, Bundl
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
 from appliance.keymaster.certificates.algorithm_ends import read_ends, says_ends
+from appliance.keymaster.certificates.log_renewals import decided_hashes, renewed_logs
 from appliance.keymaster.certificates.witness_policies import read_policies, says_witnesses
 from appliance.keymaster.context import Room
 from appliance.keymaster.keys.ledger import KeyLedger
@@ -68,13 +70,18 @@ def _spoken(time_us: int) -> str:
     return instant_text(datetime.datetime.fromtimestamp(time_us // 1_000_000, datetime.UTC))
 
 
-def wanted_logs(ledger: KeyLedger, previous: BundleDocument) -> list[LogEntry]:
-    """Those of the version before, with the sizes that the ledger knows, and those that are to be used."""
+def wanted_logs(
+    settings: BoxSettings, ledger: KeyLedger, decided: Collection[str], previous: BundleDocument
+) -> list[LogEntry]:
+    """Those of the version before, with the sizes that the ledger knows, and those that are to be used; of logs that
+    were renewed under hashes `decided` on, what the settings say."""
     entries = {(entry.origin, entry.key): entry for entry in previous.logs}
     for key in ledger.keys(every=True):
         if key.purpose != "log" or not key.activation.entry:
             continue
         entry = msgspec.convert(key.activation.entry, LogEntry)
+        entries[entry.origin, entry.key] = entry
+    for entry in renewed_logs(settings, ledger, decided):
         entries[entry.origin, entry.key] = entry
     return list(entries.values())
 
@@ -82,9 +89,11 @@ def wanted_logs(ledger: KeyLedger, previous: BundleDocument) -> list[LogEntry]:
 def says_all(room: Room, document: BundleDocument) -> bool:
     """Whether a bundle says what it must."""
     authorities = wanted_authorities(room.home.root, room.settings, room.ledger, document)
-    same = authorities == list(document.authorities) and wanted_logs(room.ledger, document) == list(document.logs)
+    decided = decided_hashes(room.home.log_renewals, governed=room.constitutions.governed)
+    logs = wanted_logs(room.settings, room.ledger, decided, document)
+    same = authorities == list(document.authorities) and logs == list(document.logs)
     same = same and says_ends(read_ends(room.home.algorithm_ends), document)
-    return same and says_witnesses(read_policies(room.home.witness_policies), document)
+    return same and says_witnesses(read_policies(room.home.witness_policies), document, logs)
 
 
 async def trust_published(room: Room) -> int:

@@ -6,11 +6,12 @@ not make verifiers count them (control QUORUM).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from appliance.evidence.bundle import BundleDocument, CosigningEntry, TimeRules, WitnessEntry
+from appliance.evidence.bundle import BundleDocument, CosigningEntry, LogEntry, TimeRules, WitnessEntry
 from appliance.files import sync_directory, write_file
 from appliance.log.note import VerifierKey
 
@@ -58,11 +59,18 @@ def wanted_witnesses(policies: WitnessPolicies, previous: BundleDocument) -> lis
     return list(entries.values())
 
 
-def wanted_cosigning(policies: WitnessPolicies, previous: BundleDocument) -> list[CosigningEntry] | None:
-    """By log, the policies of the version before, the last one ended where another was decided on."""
+def wanted_cosigning(
+    policies: WitnessPolicies, previous: BundleDocument, logs: Sequence[LogEntry] = ()
+) -> list[CosigningEntry] | None:
+    """By log, the policies of the version before, the last one ended where another was decided on. A log that goes on
+    from another one, as `logs` say, begins with that one's witnesses."""
     found: dict[str, list[CosigningEntry]] = {}
     for entry in previous.cosigning if isinstance(previous.cosigning, list) else []:
         found.setdefault(entry.origin, []).append(entry)
+    for one in logs:
+        before = found.get(one.succeeds) if isinstance(one.succeeds, str) else None
+        if before and one.origin not in found:
+            found[one.origin] = [msgspec.structs.replace(before[-1], origin=one.origin)]
     for origin, log in policies.logs.items():
         names = [VerifierKey.parse(key).name for key in log.witnesses]
         rules = found.get(origin, [])
@@ -87,7 +95,9 @@ def with_witnesses_time(time: TimeRules, cosigning: list[CosigningEntry] | None)
     return msgspec.structs.replace(time, accepted=[*time.accepted, "witness"])
 
 
-def says_witnesses(policies: WitnessPolicies, bundle: BundleDocument) -> bool:
+def says_witnesses(policies: WitnessPolicies, bundle: BundleDocument, logs: Sequence[LogEntry] = ()) -> bool:
     """Whether a bundle says what was decided."""
     cosigning = bundle.cosigning if isinstance(bundle.cosigning, list) else None
-    return wanted_witnesses(policies, bundle) == bundle.witnesses and wanted_cosigning(policies, bundle) == cosigning
+    return (
+        wanted_witnesses(policies, bundle) == bundle.witnesses and wanted_cosigning(policies, bundle, logs) == cosigning
+    )

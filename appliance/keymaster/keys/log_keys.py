@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key
-
 import hsm
 from appliance.box.settings import BoxSettings, LogSettings
 from appliance.errors import Conflict, NotFound
 from appliance.keymaster.context import ExecutionContext, Room
 from appliance.keymaster.keys.ledger import LedgerKey
+from appliance.keymaster.keys.log_entries import verifier_named
 from appliance.keymaster.keys.ownership import note, noted
 from appliance.log import VerifierKey
 from appliance.log.note import Note as SignedNote
@@ -35,10 +33,7 @@ def log_of(settings: BoxSettings, tenant: str | None) -> LogSettings:
 
 def verifier_of(key: LedgerKey, log: LogSettings) -> VerifierKey:
     """The key as whoever verifies the log knows it. Raises Conflict for one that is not Ed25519."""
-    public = load_der_public_key(key.public_key)
-    if not isinstance(public, Ed25519PublicKey):
-        raise Conflict("a log key is Ed25519")
-    return VerifierKey(log.origin, public.public_bytes_raw())
+    return verifier_named(key, log.origin)
 
 
 async def rotation_note(ctx: ExecutionContext, key: LedgerKey, successor: LedgerKey) -> bytes:

@@ -7,12 +7,12 @@ from typing import Final, Literal
 import msgspec
 from cryptography import x509
 
-import hsm
-from appliance.box.settings import BoxSettings, LogKeySettings
+from appliance.box.settings import BoxSettings
 from appliance.errors import Conflict
 from appliance.keymaster.certificates.responders import answer_no_more
 from appliance.keymaster.context import Room
 from appliance.keymaster.keys.ledger import Activation, LedgerKey
+from appliance.keymaster.keys.log_entries import is_entry_of
 from appliance.keymaster.keys.log_keys import log_of, verifier_of
 from appliance.keymaster.keys.release_keys import without_release_key
 from appliance.keymaster.keys.states import KeyState
@@ -149,11 +149,5 @@ async def _leave_log(room: Room, key: LedgerKey) -> None:
         return msgspec.structs.replace(settings, logs=logs)
 
     await room.change_settings(change)
-    entry = {**key.activation.entry, "last_size": size}
-    room.ledger.set_activation(key, Activation(entry=entry))
-
-
-def is_entry_of(entry: LogKeySettings, key: LedgerKey) -> bool:
-    """Whether an entry of a log's settings names the key, by id or by label."""
-    uri = hsm.Pkcs11Uri.parse(entry.key_uri)
-    return entry.token == key.token and ((uri.id is not None and uri.id == key.cka_id) or uri.object == key.label)
+    if key.activation.entry.get("origin") == log_settings.origin:  # else the settings say it, of a log that was renewed
+        room.ledger.set_activation(key, Activation(entry={**key.activation.entry, "last_size": size}))

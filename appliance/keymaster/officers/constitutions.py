@@ -96,6 +96,11 @@ class Constitutions:
         return bool(self._chain)
 
     @property
+    def governed(self) -> bool:
+        """Whether officers decide, or whether it cannot be told."""
+        return self.founded or self.refusal is not None
+
+    @property
     def genesis(self) -> str | None:
         """Digest of the first version; None before the founding, or while the chain is refused."""
         return self._digests[0] if self._digests else None
