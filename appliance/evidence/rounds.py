@@ -26,8 +26,10 @@ SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 _PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT))
 _LARGEST_ENTRY = 65_535  # C2SP tlog-tiles, entry bundles
 _SECOND_US = 1_000_000
-LOGS_LEAN_ON = "sha256"
-"""RFC 6962; records, their openings and audit exports are bound by the same."""
+_ENTRY_DIGEST = "sha256"
+LOGS_LEAN_ON = (Use("sha256"), Use("ed25519"))
+"""RFC 6962; records, their openings and audit exports are bound by the same hash, and heads are signed and cosigned by
+keys of this kind."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,8 @@ class Round:
         item.cover(indexes)
 
     def _lean(self, item: Item, journal: Journal) -> None:
-        """Of what stands on a log's hashes."""
-        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", [Use(LOGS_LEAN_ON)])
+        """Of what stands on a log's hashes, and on signatures of its heads, its witnesses' among them."""
+        self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", LOGS_LEAN_ON)
 
     # --- stamps ------------------------------------------------------------------------------------------------------
 
@@ -269,7 +271,7 @@ class Round:
         journal.passed("inclusion", f"“{escape(self.subjects[entry.index].name)}”: {included.text}")
         self._lean(item, journal)
         if entry.signature is None:
-            self._cover(item, journal, [entry.index], LOGS_LEAN_ON)
+            self._cover(item, journal, [entry.index], _ENTRY_DIGEST)
         else:
             item.bind(entry.index, entry.signature)
         self._witness(item, journal, entry, included)
