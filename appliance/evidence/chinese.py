@@ -189,6 +189,8 @@ TEXTS: Final[dict[str, str]] = {
     "What the token states is not what was signed.": "令牌所述并非所签内容。",
     "Contradiction: the stamp states {0}, but others show that it existed no later than {1}.":
         "矛盾：时间戳声明 {0}，但他方证明它最迟在 {1} 已存在。",
+    "Contradiction: the stamp states {0}, but a later one of the box's says that it existed at {1}.":
+        "矛盾：时间戳声明 {0}，但设备其后的时间戳称它在 {1} 已存在。",
     "The stamp was made under policy {0}, which the trust bundle accepts.":
         "时间戳依策略 {0} 作出，信任包接受该策略。",
     "The stamp was made under policy {0}, which the trust bundle does not accept.":

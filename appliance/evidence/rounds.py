@@ -28,8 +28,10 @@ SUBJECTS_ONLY = frozenset((Kind.DOCUMENT, Kind.DIGEST))
 _PROOFS = frozenset((Kind.LOG_PROOF, Kind.RECEIPT, Kind.CONTINUATION))
 _LARGEST_ENTRY = 65_535  # C2SP tlog-tiles, entry bundles
 _SECOND_US = 1_000_000
-LOGS_LEAN_ON = "sha256"
+RECORDS_LEAN_ON = "sha256"
 """By it records name signatures, and audit exports what is in them, whatever the hash of the log's tree is."""
+LOGS_LEAN_ON = (Use(RECORDS_LEAN_ON), Use("ed25519"))
+"""Heads are signed and cosigned by keys of this kind."""
 
 
 _Check = Callable[[bytes, Sequence[logs.Entry], TrustBundle], logs.Included | None]
@@ -144,9 +146,9 @@ class Round:
             self.context.relied(_whole_us(self.trusted, index)).check(journal, what, uses)
         item.cover(indexes)
 
-    def _lean(self, item: Item, journal: Journal, *hashes: str) -> None:
-        """Of what stands on a log's hashes, or on a record's."""
-        uses = [Use(name) for name in hashes]
+    def _lean(self, item: Item, journal: Journal, hashing: str = RECORDS_LEAN_ON) -> None:
+        """Of what stands on a hash of a log or a record, and on signatures of heads, the witnesses' among them."""
+        uses = [Use(hashing), Use("ed25519")]
         self.context.relied(_whole_us(self.trusted, item.index)).check(journal, "The log", uses)
 
     # --- stamps ------------------------------------------------------------------------------------------------------
@@ -308,7 +310,7 @@ class Round:
         journal = Journal()
         item.parts.append(("record", journal))
         openings.describe(journal, opening)
-        self._lean(item, journal, LOGS_LEAN_ON)
+        self._lean(item, journal)
         item.signatures.append(opening.record.signature_digest)
         self._find_in_log(item, journal, opening)
         self._find_in_box_log(item, journal, opening)
@@ -409,7 +411,7 @@ class Round:
             )
             return
         journal.passed("inclusion", included.text)
-        if leaning and included.hashing.name != LOGS_LEAN_ON:
+        if leaning and included.hashing.name != RECORDS_LEAN_ON:
             self._lean(item, journal, included.hashing.name)
         entry = _Entry(item.index, opening.commitment, opening.record.signature_digest)
         self._witness(item, journal, entry, included)
@@ -420,7 +422,7 @@ class Round:
             item.parts += judged.parts
             if not isinstance(judged, JudgedFiles):
                 leaning = Journal()
-                self._lean(item, leaning, LOGS_LEAN_ON)
+                self._lean(item, leaning)
                 leaning.complete()
                 item.parts += [("log", leaning)] if leaning.checks else []
             if judged.table is not None:

@@ -217,7 +217,7 @@ def judge_stamp_by(
     authority, name = None, "an unknown unit"
     relied = Relied(terms.algorithms, terms.now_us, proven_us).at(shown_us)
     try:
-        authority, name = _judge(journal, stamp, terms, nonce, proven_us, relied)
+        authority, name = _judge(journal, stamp, terms, nonce, (proven_us, shown_us), relied)
     except Refusal as refusal:
         journal.add(refusal)
     except DerError as error:
@@ -230,10 +230,11 @@ def _judge(
     stamp: Stamp,
     terms: StampTerms,
     nonce: int | None,
-    proven_us: int | None,
+    seen_us: tuple[int | None, int | None],
     relied: Relied,
 ) -> tuple[Authority | None, str]:
-    info, signed_data = stamp.info, stamp.signed_data
+    """`seen_us`: when others show that the token existed, and when anybody does whom the trust bundle believes."""
+    info, signed_data, proven_us = stamp.info, stamp.signed_data, seen_us[0]
     signer = signed_data.signers[0]
     candidates = (*readable_certificates(signed_data.certificates), *terms.others)
     certificate = signing_certificate(journal, signer, candidates)
@@ -245,12 +246,16 @@ def _judge(
     check_signer_signature(journal, signer, certificate)
     check_signer_strength(journal, relied, signer, certificate, "The time-stamp's signature")
     _check_statement(journal, info, certificate, nonce, terms.now_us)
-    if proven_us is not None and info.time_us - (info.accuracy_us or 0) > proven_us:
+    first_us = min((one for one in seen_us if one is not None), default=None)
+    if first_us is not None and info.time_us - (info.accuracy_us or 0) > first_us:
+        stated, first = spoken(info.time_us), spoken(first_us)
         journal.refuse(
             "stated time",
             SubIndication.TIMESTAMP_ORDER_FAILURE,
-            f"Contradiction: the stamp states {spoken(info.time_us)}, but others show that it existed no later than "
-            f"{spoken(proven_us)}.",
+            f"Contradiction: the stamp states {stated}, but others show that it existed no later than {first}."
+            if first_us == proven_us
+            else f"Contradiction: the stamp states {stated}, but a later one of the box's says that it existed at "
+            f"{first}.",
         )
     _check_purpose(journal, certificate, info)
     moment = Moment(info.time_us, "the time that the stamp states", claimed_by_signer=True, proven_us=proven_us)

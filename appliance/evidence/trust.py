@@ -42,6 +42,7 @@ from appliance.evidence.bundle import (
     AuthorityCompromise,
     AuthorityEntry,
     BundleDocument,
+    LedgerEntry,
     RevocationListEntry,
     Role,
     TimeClass,
@@ -163,7 +164,7 @@ def read_bundle(files: Mapping[str, bytes], pin: Pin | None) -> TrustBundle:
     _check_rehearsal(document, authorities)
     keys = _witness_keys(document)
     logs = _logs(document)
-    _check_others(document, authorities)
+    _check_others(document)
     return TrustBundle(
         document=document,
         digest=digest,
@@ -370,18 +371,22 @@ def _witness_keys(document: BundleDocument) -> list[tuple[VerifierKey, WitnessEn
     return found
 
 
-def _check_others(document: BundleDocument, authorities: Sequence[Authority]) -> None:
+def _check_others(document: BundleDocument) -> None:
     """Rule 8: the box's own word, called a witness's or a ledger's, would count as somebody else's."""
     logs = {_verifier_key(entry.key, ED25519).public for entry in document.logs}
     if any(_verifier_key(entry.key, COSIGNATURE_V1).public in logs for entry in document.witnesses):
         raise TrustRefused("a witness has the key of a log: nobody is a witness of himself")
-    own = {one.certificate.public_key for one in authorities if one.party == "box"}
     for entry in document.ledgers if isinstance(document.ledgers, list) else []:
-        listed = entry.rules.get("authorities") if entry.type == "rfc3161" else None
-        for one in listed if isinstance(listed, list) else []:
-            encoded = one.get("certificate") if isinstance(one, dict) else None
-            if isinstance(encoded, str) and _public_key(encoded) in own:
-                raise TrustRefused(f"the ledger {quote(entry.name)} has an authority of the box's own")
+        if is_of_the_box(entry, document.authorities):
+            raise TrustRefused(f"the ledger {quote(entry.name)} has an authority of the box's own")
+
+
+def is_of_the_box(ledger: LedgerEntry, authorities: Sequence[AuthorityEntry]) -> bool:
+    """Whether a ledger of time-stamps counts stamps of the box itself."""
+    listed = ledger.rules.get("authorities") if ledger.type == "rfc3161" else None
+    given = [one.get("certificate") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    keys = {_public_key(one) for one in given if isinstance(one, str)} - {None}
+    return any(one.party == "box" and _public_key(one.certificate) in keys for one in authorities)
 
 
 def _public_key(encoded: str) -> bytes | None:

@@ -21,13 +21,15 @@ from appliance.anchorer.client import AnchorerClient, AnchorerUnavailable
 from appliance.anchorer.views import AnchorView
 from appliance.anchors import Receipt, write_receipt
 from appliance.api.letters.anchoring import AnchorSource
+from appliance.box.settings import LogSettings
 from appliance.calls.framing import frame
 from appliance.calls.server import CallServer
 from appliance.errors import CinnabarError, NotFound
-from appliance.log import LogReader
 from appliance.log.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from appliance.log.keys import write_log_keys
+from appliance.log.lines import Line
 from appliance.log.note import VerifierKey
+from appliance.log.reader import log_directory
 
 ORIGIN = "log.example/rehearsal/box"
 
@@ -183,7 +185,7 @@ def test_an_answer_of_another_form_is_none(
 
     asking = AnchorerAsking(hostile(answer))
     with pytest.raises(AnchorerUnavailable, match="another form"):
-        asyncio.run(asking.ask(lambda client: client.covering(1)))
+        asyncio.run(asking.ask(lambda client: client.covering(1, ORIGIN)))
 
 
 # --- receipts that an anchorer hands out, and nobody can use ---------------------------------------------------------
@@ -215,7 +217,10 @@ def _receipt(note: bytes, ledger: str = "chain") -> bytes:
 def test_receipts_about_what_the_boxs_log_never_signed_go_into_no_file(tmp_path: Path) -> None:
     own, foreign = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     verifier = VerifierKey(ORIGIN, own.public_key().public_bytes_raw())
-    write_log_keys(tmp_path, ORIGIN, [LogKey(verifier)])
+    box = Line(tmp_path / "logs", tmp_path / "cosigned", LogSettings(origin=ORIGIN, tenant=None, keys=[]))
+    directory = log_directory(tmp_path / "logs", ORIGIN)
+    directory.mkdir(parents=True)
+    write_log_keys(directory, ORIGIN, [LogKey(verifier)])
     good = sign_checkpoint(Checkpoint(ORIGIN, 7, bytes(32)), [(verifier, own.sign)])
     forged = sign_checkpoint(Checkpoint(ORIGIN, 9, bytes(32)), [(verifier, foreign.sign)])
     elsewhere = VerifierKey("log.example/other", own.public_key().public_bytes_raw())
@@ -230,14 +235,15 @@ def test_receipts_about_what_the_boxs_log_never_signed_go_into_no_file(tmp_path:
         (_view(7), _receipt(good, "other")),
     ]
 
-    async def covering(size: int) -> Any:
+    async def covering(size: int, origin: str) -> Any:
+        assert origin == ORIGIN
         return handed
 
     async def run(methods: dict[str, Any]) -> list[tuple[str, int, bytes]]:
         server = CallServer("anchorer", methods, frozenset({os.geteuid()}))
         path = tmp_path / "anchors.sock"
         await server.start(path, 0o600)
-        found = await AnchorSource(ORIGIN, LogReader(tmp_path), AnchorerAsking(path)).covering(3)
+        found = await AnchorSource(box, AnchorerAsking(path)).covering(box.newest, 3)
         await server.stop()
         return [(one.ledger, one.size, one.encoded) for one in found]
 
@@ -246,7 +252,7 @@ def test_receipts_about_what_the_boxs_log_never_signed_go_into_no_file(tmp_path:
         ("other", 7, _receipt(good, "other")),
     ]
 
-    async def refusing(size: int) -> Any:
+    async def refusing(size: int, origin: str) -> Any:
         raise CinnabarError("it broke")
 
     assert asyncio.run(run({"covering": refusing})) == []

@@ -129,7 +129,7 @@ def test_a_unit_that_a_later_list_revokes_shows_nothing_any_more() -> None:
         assert (report.files[0].existed_no_later_than is None) is (indication is not Indication.PASSED)
 
 
-@pytest.mark.parametrize(("algorithm", "below"), [("sha256", None), ("ecdsa", 300)])
+@pytest.mark.parametrize(("algorithm", "below"), [("sha256", None), ("ecdsa", 300), ("ed25519", None)])
 def test_an_anchor_relies_on_what_had_not_ended_when_it_was_there(algorithm: str, below: int | None) -> None:
     """Whoever breaks an ended algorithm makes anchors of any time: one counts that a record over the file shows to have
     been there before, and no other."""
@@ -153,6 +153,12 @@ def test_an_anchor_relies_on_what_had_not_ended_when_it_was_there(algorithm: str
     assert "ledger" in before.existed_no_later_than.by
     after = judged(with_anchors(renewed(bare, T0 + YEAR), {name: anchor})[0])
     assert after.indication is Indication.INDETERMINATE
+    (ledger,) = _facts(after).ledgers
+    assert (ledger.strength, ledger.existed_no_later_than, ledger.reason.split(":")[0]) == (
+        "refused",
+        "",
+        "ended_algorithm",
+    )
     assert SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE in after.sub_indications
     assert judged(renewed(bare, T0 + YEAR)).indication is Indication.PASSED
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.evidence import CosigningEntry, LogEntry, TrustRefused, WitnessEntry, read_bundle
-from appliance.evidence.bundle import LedgerEntry
+from appliance.evidence.bundle import AlgorithmEnd, LedgerEntry
 from appliance.evidence.cosigning import judge_cosignatures
 from appliance.log import Checkpoint, VerifierKey, parse_note
 from appliance.log.note import COSIGNATURE_V1
@@ -107,6 +107,20 @@ def test_cosignatures_of_a_time_to_come_count_and_show_none(logged: World, log: 
         )
         assert report.indication is PASSED
         assert (report.files[0].existed_no_later_than is not None) is shown
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "ed25519"])
+def test_heads_and_cosignatures_rely_on_what_has_not_ended(logged: World, log: Log, algorithm: Any) -> None:
+    """Whoever can forge a head can forge its cosignatures, and so a time long past."""
+    encoded = token(logged.tsa, b'{"amount":"1.00"}')
+    record = record_of(encoded)
+    opened = opening(record, log.proof(entry_of(record), [T0 + HOUR]), encoded)
+    for until, indication in ((T0 + 9 * DAY, PASSED), (T0 + HOUR, UNDECIDED)):
+        end = AlgorithmEnd(algorithm=algorithm, until=f"{until:%Y-%m-%dT%H:%M:%SZ}")
+        trust = logged.trust(cosigning=[rule(1)], algorithms=[end])
+        report = logged.verify(("bond.json", b'{"amount":"1.00"}'), ("record.json", opened), trust=trust)
+        assert report.files[1].indication is indication
+        assert (report.files[1].existed_no_later_than is not None) is (indication is PASSED)
 
 
 def test_a_bundle_without_policies_is_what_it_was(logged: World) -> None:

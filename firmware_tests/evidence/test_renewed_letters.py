@@ -134,6 +134,16 @@ def test_who_else_has_seen_it_and_when() -> None:
     assert titles[1] == "renewal 1 of the file"
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_renewal_that_is_older_than_what_it_renews_contradicts_it(own: bool) -> None:
+    """Else a token with a false time would show old signatures before the end of what they rely on."""
+    by = later().world.tsa if own else later().world.foreign_tsa
+    for when, indication in ((T0 - DAY, UNDECIDED), (T0 + DAY, PASSED)):
+        report = judge(renewed(evidence(plain_letter()), when, "sha256", by))
+        assert report.indication is indication, reasons(report)
+        assert (SubIndication.TIMESTAMP_ORDER_FAILURE in report.sub_indications) is (indication is UNDECIDED)
+
+
 def test_a_record_or_a_stamp_over_the_whole_file_beside_it_does_the_same() -> None:
     """Whoever keeps files as they came, with records of their own beside them."""
     content = evidence(plain_letter())

@@ -430,3 +430,13 @@ def test_a_stamp_contradicted_by_another_party(world: World) -> None:
 def test_a_seal_is_not_taken_for_a_stamp(world: World) -> None:
     report = world.verify(("bond.json", DOCUMENT), ("bond.tst", seal(world.tsa, DOCUMENT)))
     assert report.indication is UNDECIDED
+
+
+def test_a_stamp_over_a_stamp_that_states_a_later_time(world: World) -> None:
+    """Also where the box made both: a time of its own that runs backwards dates nothing."""
+    for hours, passes in ((-1, False), (1, True)):
+        first = token(world.tsa, DOCUMENT)
+        second = token(world.tsa, first, T0 + timedelta(hours=hours))
+        report = world.verify(("bond.json", DOCUMENT), ("a.tst", first), ("b.tst", second))
+        assert (report.indication is PASSED) is passes
+        assert (SubIndication.TIMESTAMP_ORDER_FAILURE in report.sub_indications) is not passes

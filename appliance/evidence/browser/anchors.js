@@ -62,8 +62,12 @@ async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, ju
   const fact = { ledger: receipt.ledger, strength: "unknown", by: null, place: null, time: null, until: null, reason: null };
   judged.ledgers.push(fact);
   const found = await judgeInLedger(findings, receipt, proof, fact, context);
-  checkStrength(findings, text("The log", "日志"), [{ name: "sha256" }], context.before, context);
+  checkStrength(findings, text("The log", "日志"), LOGS_LEAN_ON, context.before, context);
   if (found) checkStrength(findings, text("The ledger's receipt", "账本的回执"), found.reliesOn, context.before, context);
+  if (found && findings.indication !== "TOTAL-PASSED") {
+    const reason = "ended_algorithm: nothing shows that it was there before what it relies on had ended";
+    Object.assign(fact, { strength: "refused", time: null, until: null, reason: text(reason, "ended_algorithm：没有材料证明它在其所依赖的算法失效之前已存在") });
+  }
   if (found?.strength !== "proven" || findings.indication !== "TOTAL-PASSED") return;
   for (const tail of Object.keys(anchor.records)) {
     const shows = { until: fact.until, timeClass: "ledger", party: "another", by: `${receipt.ledger}, ${found.place.en}` };

@@ -130,6 +130,12 @@ async function checkStamp(findings, who, encoded, digestOf, context, known = {})
     serial[0] & 0x80 || serial.every((byte) => byte === 0) || serial.length > 21 || (serial.length === 21 && serial[0]) || info.critical ||
     info.at - info.accuracy > context.now || (authority && !(authority.tag === 0xa4 && hex(authority.content) === certificate.subject));
   if (odd) findings.undecided("statement", `${who.en}: what it states is not as RFC 3161 has it.`, `${who.zh}：其声明不符合 RFC 3161。`);
+  if (relied !== null && info.at - info.accuracy > relied) {
+    findings.undecided(
+      "stated time", `Contradiction: ${who.en} states ${spoken(info.at)}, but existed no later than ${spoken(relied)}.`,
+      `矛盾：${who.zh}声明 ${spoken(info.at)}，但最迟存在于 ${spoken(relied)}。`,
+    );
+  }
   const purpose = certificate.extensions.get("2.5.29.37");
   const able =
     purpose?.critical && certificate.purposes.length === 1 && certificate.purposes[0] === TIME_STAMPING && !certificate.ca &&

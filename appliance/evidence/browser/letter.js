@@ -246,6 +246,7 @@ async function checkSealed(findings, layout, tail, event, context, kind, archive
   let times = [];
   try {
     seal = await checkSeal(ofSeal, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord), shown);
+    checkStrength(ofRecord, text("The log", "日志"), LOGS_LEAN_ON, shown.trusted?.until ?? null, context);
     try {
       record = await checkRecord(ofRecord, layout, tail, event, seal, context, kind);
     } catch (error) {

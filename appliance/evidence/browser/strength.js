@@ -22,6 +22,9 @@ function usesOf(spki, algorithm, hash = null) {
   return [{ name: "rsa", bits: size }, ...(used ? [{ name: NAMES[used] }] : [])];
 }
 
+// RFC 6962; records and their openings are bound by the same hash, heads signed and cosigned by the same kind of key.
+const LOGS_LEAN_ON = [{ name: "sha256" }, { name: "ed25519" }];
+
 function endOf(use, context) {
   const ends = (context.trust?.algorithms ?? []).filter(
     (one) => one.algorithm === use.name && (one.below === null || (Number.isInteger(use.bits) && use.bits < one.below)),

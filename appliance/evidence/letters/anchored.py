@@ -67,19 +67,25 @@ def judge_anchors(layout: Layout, context: Context, archived: Archived) -> Judge
         if not _leads(anchor, entries, context, journal):
             continue
         fact, judgement = _in_ledger(receipt, anchor, head, context, journal)
-        judged.facts.append(fact)
         shown = archived.trusted([f"{ANCHOR}{name}.json"])
         relied = context.relied(None if shown is None else shown.time_us)
-        relied.check(journal, "The log", [Use(LOGS_LEAN_ON)])
+        relied.check(journal, "The log", LOGS_LEAN_ON)
         if judgement is not None:
             relied.check(journal, "The ledger's receipt", [Use(*one) for one in judgement.relies_on])
         journal.complete()
         held = journal.indication is Indication.PASSED
+        judged.facts.append(fact if held or judgement is None else _ended(fact))
         if held and judgement is not None and judgement.strength is Strength.PROVEN:
             by = f"the ledger {quote(receipt.ledger)}, {judgement.place}"
             for tail in anchor.records:
                 judged.times.setdefault(tail, []).append(AnchoredTime(judgement.no_later_us, by))
     return judged
+
+
+def _ended(fact: LedgerFact) -> LedgerFact:
+    """A receipt that holds, by what anybody may be able to make by now."""
+    reason = "ended_algorithm: nothing shows that it was there before what it relies on had ended"
+    return msgspec.structs.replace(fact, strength="refused", time="", existed_no_later_than="", reason=reason)
 
 
 def _head(anchor: LetterAnchor, journal: Journal) -> Checkpoint | None:

@@ -12,12 +12,14 @@ from appliance.anchors import AnchorRefused, read_profile
 from appliance.anchors.judging import rules_of
 from appliance.box.settings import BoxSettings
 from appliance.evidence.bundle import BundleDocument, LedgerEntry, TimeRules
+from appliance.evidence.trust import is_of_the_box
 
 log = structlog.get_logger("keymaster")
 
 
 def wanted_ledgers(root: Path, settings: BoxSettings, previous: BundleDocument) -> list[LedgerEntry]:
-    """Those of the next bundle, by name. A profile that cannot be read leaves what stood there before."""
+    """Those of the next bundle, by name. A profile that cannot be read leaves what stood there before, and so does
+    one of the box's own stamps: no verifier would take the bundle."""
     before = previous.ledgers if isinstance(previous.ledgers, list) else []
     found = {entry.name: entry for entry in before}
     for ledger in settings.ledgers:
@@ -29,9 +31,11 @@ def wanted_ledgers(root: Path, settings: BoxSettings, previous: BundleDocument) 
             continue
         if profile.name == ledger.name:
             rules = msgspec.json.decode(profile.rules)
-            found[profile.name] = LedgerEntry(
-                name=profile.name, rules=rules, tolerance_s=profile.tolerance_s, type=profile.type
-            )
+            entry = LedgerEntry(name=profile.name, rules=rules, tolerance_s=profile.tolerance_s, type=profile.type)
+            if is_of_the_box(entry, previous.authorities):
+                log.warning("ledger-of-the-box-itself", ledger=ledger.name)
+                continue
+            found[profile.name] = entry
     return [found[name] for name in sorted(found)]
 
 

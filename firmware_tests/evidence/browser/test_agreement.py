@@ -504,6 +504,12 @@ TABLE: Final[dict[str, Row]] = {
         with_ledger,
         LEDGERS | {"algorithms": [AlgorithmEnd(algorithm="sha256", until=f"{T0:%Y-%m-%dT%H:%M:%SZ}")]},
     ),
+    "an anchor once its log's keys have ended": Row(
+        UNDECIDED,
+        anchored,
+        with_ledger,
+        LEDGERS | {"algorithms": [AlgorithmEnd(algorithm="ed25519", until=f"{T0:%Y-%m-%dT%H:%M:%SZ}")]},
+    ),
     "a cosignature of a time that is still to come": Row(PASSED, lambda: seen(NOW + timedelta(days=400))),
     "an anchor cut off": Row(
         FAILED, lambda: anchored(lambda chain: (anchors.LEDGER, 6, anchors.anchor_of(chain)[2][:-1])), with_ledger
