@@ -35,10 +35,11 @@ ANCHORS: Final[dict[str, str]] = {
     "the ledger {0}": "账本 {0}",
     "the ledger {0}, {1}": "账本 {0}，{1}",
     "{0}, at {1}; the head existed no later than {2}": "{0}，时间 {1}；该日志头最迟存在于 {2}",
+    "{0}, at {1}; this shows no time": "{0}，时间 {1}；这不证明任何时间",
     "The time-stamp states no accuracy.": "时间戳未声明精度。",
     "time-stamp {0} of “{1}”": "“{1}”的时间戳 {0}",
-    "block {0}": "区块 {0}",
     "block {0}, transaction {1}": "区块 {0}，交易 {1}",
+    "block {0}": "区块 {0}",
     "{0} signers stand behind the block.": "{0} 个签名者为该区块背书。",
     "{0} validators committed to the block.": "{0} 个验证者确认了该区块。",
     "Block {0}, which the profile trusts, is this block.": "配置所信任的区块 {0} 即此区块。",
@@ -49,6 +50,8 @@ ANCHORS: Final[dict[str, str]] = {
         "交易由该账户签名；其在区块之内及其时间，仅为节点的说法。",
     "The block {0} is trusted.": "区块 {0} 受信任。",
     "Its headers took about 2^{0} hashes.": "其区块头约耗费 2^{0} 次哈希。",
+    "Its headers took about 2^{0} hashes, most of them in too few headers: luck proves nothing.":
+        "其区块头约耗费 2^{0} 次哈希，但多集中于过少的区块头：侥幸不足为证。",
     "Its headers took about 2^{0} hashes, fewer than the profile asks for.":
         "其区块头约耗费 2^{0} 次哈希，少于配置的要求。",
     "The profile lets no work prove: on this chain anybody can make blocks.":

@@ -156,6 +156,7 @@ def test_a_chain_is_connected_as_the_page_says_and_proves_the_boxs_log(
     found = re.search(r"account 0x([0-9a-f]{40}); in the profile's rules \1", told.stdout)
     assert found, told.stdout
     assert f"chain {chain.chain_id}, 0 of its coin" in told.stdout
+    assert f"; genesis {chain.genesis.hex()}\n" in told.stdout
     refused = cinnabar("anchor", "account", "other", "--home", str(box.home.root))
     assert refused.returncode != 0
     assert "no ledger" in refused.stderr

@@ -126,6 +126,12 @@ def _of_bitcoin(proof: bytes, under: Any, commitment: bytes = bitcoin.COMMITMENT
     return Proof("bitcoin", proof, commitment, under)
 
 
+def test_a_lucky_header(ask: Ask) -> None:
+    under = rules(least_work=f"{bitcoin.LEAST_WORK - 1:x}")
+    for headers, strength in ((0, "attested"), (1, "attested"), (2, "proven")):
+        assert same(ask, _of_bitcoin(encoded(bitcoin.lucky(headers)), under))["strength"] == strength
+
+
 @pytest.mark.parametrize("damage", [row[1] for row in bitcoin.DAMAGED], ids=[row[0] for row in bitcoin.DAMAGED])
 def test_damaged_bitcoin_receipts(ask: Ask, damage: Callable[[Any], Any]) -> None:
     assert "reason" in same(ask, _of_bitcoin(encoded(damage(bitcoin.HONEST)), rules()))
@@ -203,6 +209,15 @@ def test_blocks_of_fabric(ask: Ask, orderers: int) -> None:
     assert same(ask, _of_fabric(proof, network.rules(), bytes(32))) == {"reason": "other_commitment"}
     for spoilt in (proof.replace(b'"place":1', b'"place":99'), proof[:-1], b"{}", b"[1]", proof + b" "):
         assert "reason" in same(ask, _of_fabric(spoilt, network.rules()))
+    if orderers == 1:
+        good = json.loads(canonical.encode(network.rules()))
+        several = json.dumps(
+            good | {"orderers": good["orderers"] | {"count": 2}}, sort_keys=True, separators=(",", ":")
+        )
+        first, second, *others = good["msps"]
+        shared = good | {"msps": [first, second | {"roots": first["roots"]}, *others]}
+        for under in (several, json.dumps(shared, sort_keys=True, separators=(",", ":"))):
+            assert same(ask, _of_fabric(proof, under.encode())) == {"reason": "rules_unreadable"}
     elsewhere = _of_fabric(anchored(Network(), COMMITMENT).proof, network.rules())
     assert same(ask, elsewhere) == {"reason": "foreign_creator"}
 
