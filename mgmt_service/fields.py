@@ -157,6 +157,11 @@ def _field(name: str, path: str, kind: Any, value: Any, required: bool, known: K
                 return Field(**made, kind="certificates", help=_("PEM, the key’s own certificate first."))
             if name == "permissions":
                 help_ += " " + _("party-ID: it acts for the party with this id; party-*: for every party.")
+            if name == "algorithms":
+                made["required"] = False  # an empty list takes every end back
+                help_ += " " + _(
+                    "Such as sha256=2035-12-31T23:59:59Z, or rsa<3000=2028-12-31T23:59:59Z for shorter keys."
+                )
             shown = "\n".join(map(str, value)) if isinstance(value, list) else value
             return Field(**(made | {"value": shown}), kind="list", help=help_, suggestions=_suggest(name, known))
         case _:

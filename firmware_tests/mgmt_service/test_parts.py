@@ -181,6 +181,8 @@ def entered(action: type[msgspec.Struct], known: Known) -> dict[str, Any]:
                 value = "sha256=2035-12-31T23:59:59Z"
             case "list" if field.path == "policies":
                 value = "1.2.3"
+            case "list" if field.path == "algorithms":
+                value = "sha256=2035-12-31T23:59:59Z rsa<3000=2028-12-31T23:59:59Z"
         at = found
         *places, last = field.path.split(".")
         for place in places:
@@ -197,6 +199,15 @@ def test_every_action_can_be_written(tag: str) -> None:
         (made,) = actions_of(scripts.free_script([tag]), {}, [given])
     assert made.__struct_config__.tag == tag
     assert msgspec.json.decode(msgspec.json.encode(made), type=kinds.Action) == made
+
+
+def test_ends_of_algorithms_can_all_be_taken_back() -> None:
+    with mgmt_application().test_request_context():
+        (made,) = actions_of(scripts.free_script(["set-algorithm-ends"]), {}, [{"algorithms": ""}])
+        (field,) = fields_of(kinds.SetAlgorithmEnds, "", Known(("demo",), ("demo", "")), {})
+    assert made == kinds.SetAlgorithmEnds(algorithms=[])
+    assert not field.required
+    assert "rsa<3000=" in field.help
 
 
 def mgmt_application() -> Any:

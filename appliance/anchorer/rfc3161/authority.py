@@ -83,7 +83,7 @@ async def fetch_list(url: str, timeout_s: float) -> bytes:
 
 async def fetch_answer(url: str, request: bytes, timeout_s: float) -> bytes:
     """What an OCSP responder answers to a request (RFC 6960, appendix A.1). Raises LedgerUnavailable."""
-    headers = {"content-type": "application/ocsp-request", "accept-encoding": "identity"}
+    headers = {**IDENTITY, "content-type": "application/ocsp-request"}
     try:
         async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as client:
             return await _bounded(client, "POST", url, OCSP_BYTES, content=request, headers=headers)

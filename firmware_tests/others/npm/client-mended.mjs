@@ -16,7 +16,7 @@ export { RPCManager } from '@ethereumjs/client/dist/esm/src/rpc/index.js';
 export { Event } from '@ethereumjs/client/dist/esm/src/types.js';
 export { createRPCServer, createRPCServerListener, MethodConfig } from '@ethereumjs/client/dist/esm/src/util/index.js';
 
-const beside = createRequire(import.meta.resolve('@ethereumjs/client/dist/esm/src/index.js'));
+const beside = createRequire(createRequire(import.meta.url).resolve('@ethereumjs/client/dist/esm/src/index.js'));
 export const itsOwn = (name) => import(pathToFileURL(beside.resolve(name).replace('/dist/cjs/', '/dist/esm/')).href);
 const { BlockHeader, cliqueSigner, createBlockFromBytesArray, createSealedCliqueBlockHeader } = await itsOwn('@ethereumjs/block');
 const { RLPx } = await itsOwn('@ethereumjs/devp2p');
