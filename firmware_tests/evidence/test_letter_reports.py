@@ -89,6 +89,17 @@ def test_texts_of_a_file_stay_texts(tmp_path: Path) -> None:
     assert "#panic()" in pdf_text(printed_report(told, "en"), tmp_path)
 
 
+def test_a_long_word_beside_chinese_stays_in_its_column(tmp_path: Path) -> None:
+    desk = office()
+    word = "0123456789abcdef" * 10
+    desk.seal(event(None, "issue", fields={**FIELDS, "project": f"区块（{word}），交易"}, value=opened_value()))
+    (tmp_path / "report.pdf").write_bytes(printed_report(report(evidence(desk.chain())), "zh-Hans"))
+    done = subprocess.run(["pdftotext", "-bbox", str(tmp_path / "report.pdf"), "-"], capture_output=True, check=True)
+    pages = html.fromstring(done.stdout).iter("page")
+    ends = [float(one.get("xmax")) / float(page.get("width")) for page in pages for one in page.iter("word")]
+    assert max(ends) < 0.93, "a word stands beyond the margin"
+
+
 def test_a_yes_or_no_is_told_in_the_readers_language_and_a_text_stays_as_it_is() -> None:
     desk = office()
     told = {**FIELDS, "project": "yes", "special": True, "answers": [{"agrees": False, "said": "no"}]}
