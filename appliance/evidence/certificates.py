@@ -132,7 +132,7 @@ def find_path(
     """
     if not anchors:
         raise _no_chain("The trust bundle names no certificate authority for this purpose.")
-    others = _certified(others, anchors)
+    others = certified(others, anchors)
     try:
         context = ValidationContext(
             trust_roots=[_anchor(anchor) for anchor in anchors],
@@ -179,7 +179,7 @@ def find_path(
     raise refusals[0]
 
 
-def _certified(others: Sequence[Certificate], anchors: Sequence[Certificate]) -> list[Certificate]:
+def certified(others: Sequence[Certificate], anchors: Sequence[Certificate]) -> list[Certificate]:
     """The helpers that anchors certified, or those whom they certified: no other stands on a path.
 
     The library goes by names alone, and tries every order of them: ten certificates that name each other as their

@@ -31,6 +31,7 @@ class TimeStampLedger:
         self.name = settings.name
         self._settings = settings
         self._rules = rules
+        self._trusted = [one.certificate for one in authorities_of(rules)]
         self._authorities = [StampAuthority(one, around.home, settings.timeout_s) for one in settings.authorities]
 
     async def advance(self, work: Sequence[Work]) -> Sequence[Progress]:
@@ -66,10 +67,7 @@ class TimeStampLedger:
         """The receipt of a token that the judge takes. Raises AnchorRefused, LedgerUnavailable."""
         certificates = readable_certificates(stamp.signed_data.certificates)
         found = await find_revocation(
-            certificates,
-            [one.certificate for one in authorities_of(self._rules)],
-            self._settings.revocation_lists,
-            self._settings.timeout_s,
+            certificates, self._trusted, self._settings.revocation_lists, self._settings.timeout_s
         )
         proof = write_proof(stamp.encoded, [], found.lists, found.answers)
         try:

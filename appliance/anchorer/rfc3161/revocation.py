@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
@@ -16,7 +15,7 @@ from cryptography.x509 import ocsp
 from appliance.anchorer.ledger import LedgerUnavailable
 from appliance.anchorer.rfc3161.authority import fetch_answer, fetch_list
 from appliance.der import DerError
-from appliance.evidence.certificates import ASN1_TROUBLE, Certificate
+from appliance.evidence.certificates import ASN1_TROUBLE, Certificate, certified
 from appliance.evidence.ocsp import read_ocsp_answer
 from appliance.evidence.revocation import read_revocation_list
 
@@ -36,12 +35,11 @@ async def find_revocation(
     certificates: Sequence[Certificate], trusted: Sequence[Certificate], more: Sequence[str], timeout_s: float
 ) -> Found:
     """The lists of a token's certificates, and an OCSP answer about each whose issuer has none. `trusted`: certificates
-    of the profile's authorities; `more`: addresses of lists, given by hand. Each request takes `timeout_s` at most.
+    of authorities; `more`: addresses of lists, given by hand. Each request takes `timeout_s` at most.
 
     Only certificates that a trusted one issued, or one of these that it did, are asked: whoever answers in an
     authority's place can put any certificate beside a token, and would have the box fetch any address inside."""
-    certificates = await asyncio.to_thread(_issued, certificates, trusted)
-    issuers = [*certificates, *trusted]
+    certificates = await asyncio.to_thread(certified, certificates, trusted)
     found, answered = Found(), set()
     for address in list_addresses(certificates, more):
         try:
@@ -54,7 +52,7 @@ async def find_revocation(
         except (TimeoutError, DerError) as error:
             found.troubles.append(f"the revocation list at {address}: {type(error).__name__}")
     unanswered = [one for one in certificates if one.issuer not in answered and one.issuer != one.subject]
-    for address, request in _questions(unanswered, issuers):
+    for address, request in _questions(unanswered, [*certificates, *trusted]):
         try:
             async with asyncio.timeout(timeout_s):
                 one = await fetch_answer(address, request, timeout_s)
@@ -86,7 +84,10 @@ def _questions(certificates: Sequence[Certificate], issuers: Sequence[Certificat
     """Whom to ask about each certificate that names a responder (RFC 5280, section 4.2.2.1), and in which words: an
     OCSPRequest without a nonce, its certificate named by SHA-1, as every responder takes it (RFC 5019, section 2.1)."""
     for certificate in certificates[:MOST_LISTS]:
-        addresses = _plain(certificate.parsed.ocsp_urls)
+        try:
+            addresses = _plain(certificate.parsed.ocsp_urls)
+        except ASN1_TROUBLE:
+            continue
         issuer = next((one for one in issuers if one.subject == certificate.issuer), None)
         if not addresses or issuer is None:
             continue
@@ -101,27 +102,3 @@ def _questions(certificates: Sequence[Certificate], issuers: Sequence[Certificat
 def _plain(addresses: Iterable[str]) -> list[str]:
     """Those of HTTP and HTTPS, each once."""
     return [one for one in dict.fromkeys(addresses) if one.startswith(("http://", "https://"))]
-
-
-def _issued(certificates: Sequence[Certificate], trusted: Sequence[Certificate]) -> list[Certificate]:
-    """In their order, those that lead to a trusted certificate by their signatures."""
-    issuers, left = list(trusted), list(certificates)
-    found: list[Certificate] = []
-    while True:
-        more = [one for one in left if any(_issued_by(one, issuer) for issuer in issuers)]
-        if not more:
-            return [one for one in certificates if one in found]
-        found += more
-        issuers += more
-        left = [one for one in left if one not in more]
-
-
-def _issued_by(certificate: Certificate, issuer: Certificate) -> bool:
-    if certificate.issuer != issuer.subject:
-        return False
-    try:
-        lower, upper = map(x509.load_der_x509_certificate, (certificate.encoded, issuer.encoded))
-        lower.verify_directly_issued_by(upper)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
