@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -71,6 +72,18 @@ def write_durably(path: Path, content: bytes, owner: Owner | None = None, mode: 
         os.fsync(descriptor)
     beside.rename(path)
     sync_directory(path.parent)
+
+
+def lock_file(path: Path) -> int:
+    """Hold a lock file, made where there is none, for this process: until it ends or closes the descriptor that this
+    gives. Raises BlockingIOError where another process holds it, OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _make_directories(path: Path, owner: Owner | None) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import time
 from functools import lru_cache
 from typing import Final
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 MICROSECOND: Final = datetime.timedelta(microseconds=1)
+
+
+def now_us() -> int:
+    """Microseconds since the epoch by the machine's clock, which nothing vouches for (control TIME does not rest on
+    it)."""
+    return time.time_ns() // 1000
 
 
 def microseconds(moment: datetime.datetime) -> int:

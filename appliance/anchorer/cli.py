@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -19,7 +18,7 @@ from appliance.anchorer.views import AnchorView
 from appliance.anchors import AnchorRefused, commitment_of, judge, read_profile, read_receipt
 from appliance.box.home import Home
 from appliance.box.options import connected, home_option
-from appliance.instants import rfc3339
+from appliance.instants import now_us, rfc3339
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.note import parse_note
 from appliance.quoting import escape
@@ -128,7 +127,7 @@ def verify(receipt: Path, profile: Path) -> None:
         read = read_receipt(receipt.read_bytes())
         trusted = read_profile(profile.read_bytes())
         note = read.checkpoint.encode()
-        found = judge(read, commitment_of(note), trusted, now_us=time.time_ns() // 1000)
+        found = judge(read, commitment_of(note), trusted, now_us=now_us())
     except AnchorRefused as error:
         click.echo(f"refused ({error.reason}): {escape(str(error))}")
         sys.exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sqlite3
 import time
 
@@ -16,12 +15,14 @@ from appliance.anchorer.ledgers import open_ledger
 from appliance.anchorer.methods import Methods
 from appliance.anchorer.outbox import FILE, Outbox
 from appliance.anchorer.running import LedgerRunner
-from appliance.anchorer.word import EVERY_SECONDS, AnchorerWord, write_word
+from appliance.anchorer.word import EVERY_SECONDS, AnchorerWord
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
+from appliance.box.words import write_word
 from appliance.calls.server import CallServer
 from appliance.errors import CinnabarError
+from appliance.stopping import stop_event
 
 log = structlog.get_logger("anchorer")
 
@@ -31,10 +32,7 @@ STOP_SECONDS = 5.0
 async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> None:
     """Run until SIGTERM or SIGINT. `users`: who may connect beside root; none: where all share our user, that."""
     os.umask(0o027)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     home.anchors.mkdir(mode=0o700, exist_ok=True)
     outbox = Outbox(home.anchors / FILE)
     runners, troubles = _runners(home, settings, outbox)

@@ -22,6 +22,7 @@ from appliance.anchorer.schedule import why_due
 from appliance.anchors import AnchorRefused, Judgement, LedgerProfile, State, check_transition, commitment_of, judge
 from appliance.box.ledgers import LedgerCommon
 from appliance.errors import CinnabarError, Conflict
+from appliance.instants import now_us
 
 LOOK_SECONDS: Final = 1.0
 """How often a ledger looks whether an anchor is due."""
@@ -41,10 +42,6 @@ class LedgerMisbehaves(Conflict):
 
     code = "ledger-misbehaves"
     title = "A ledger's step came to something that cannot be"
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
 
 
 class LedgerRunner:

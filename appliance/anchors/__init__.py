@@ -6,7 +6,7 @@
 docs/anchors.md explains. A ledger's own formats stand in a room of its own, named by its type.
 """
 
-from appliance.anchors.commitment import COMMITMENT_BYTES, commitment_of
+from appliance.anchors.commitment import commitment_of
 from appliance.anchors.judgement import AnchorRefused, Judgement, Known, Reason, Rule, Strength
 from appliance.anchors.judging import judge
 from appliance.anchors.profile import LedgerProfile, read_profile, write_profile
@@ -14,7 +14,6 @@ from appliance.anchors.receipt import Receipt, read_receipt, write_receipt
 from appliance.anchors.states import State, check_transition
 
 __all__ = [
-    "COMMITMENT_BYTES",
     "AnchorRefused",
     "Judgement",
     "Known",

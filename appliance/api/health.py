@@ -15,7 +15,7 @@ from appliance.api.schemas import CosigningHealth, Health, KeyHealth, QuotaWarni
 from appliance.box.known_weaknesses import KnownWeakness
 from appliance.box.states import Work, permits
 from appliance.clock import TimeNotShown
-from appliance.cosigner.word import LogWord, read_word
+from appliance.cosigner.word import LogWord, read_cosigner_word
 from hsm.mechanisms import HMAC_SHA256
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _cosigning(worker: Worker, tenant: str | None) -> list[CosigningHealth]:
     if not logs:
         return []
     now = time.time()
-    word = read_word(worker.home.cosigner_word, now)
+    word = read_cosigner_word(worker.home.cosigner_word, now)
     told = {} if word is None else {one.origin: one for one in word.logs}
     return [_of_log(log, told.get(log.origin), now) for log in logs]
 

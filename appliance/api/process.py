@@ -26,6 +26,7 @@ from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import read_settings
 from appliance.errors import CinnabarError
+from appliance.stopping import stop_event
 
 log = structlog.get_logger("api")
 
@@ -35,10 +36,8 @@ async def run_worker(home: Home, number: int) -> None:
     nobody asks any more. Raises ConfigurationFaults, RecorderUnavailable, UnsafeSocketDirectory."""
     settings = read_settings(home.settings)
     os.umask(0o027)
-    stop, replaced = asyncio.Event(), asyncio.Event()
+    stop, replaced = stop_event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number_of_signal in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number_of_signal, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, replaced.set)
     worker = await open_worker(home, settings, number)
     hub = Hub(Application(worker, ENDPOINTS, settings.limits, worker.state.state), settings, loop)

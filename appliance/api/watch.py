@@ -19,10 +19,9 @@ import msgspec
 from cryptography import x509
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from appliance.anchorer.word import read_word as read_anchorer_word
+from appliance.anchorer.word import read_anchorer_word
 from appliance.box.users import has_witnesses
-from appliance.cosigner.word import BEHIND_S
-from appliance.cosigner.word import read_word as read_cosigner_word
+from appliance.cosigner.word import BEHIND_S, read_cosigner_word
 from appliance.errors import CinnabarError
 from appliance.evidence.bundle import BUNDLE, BundleDocument
 from appliance.keymaster.word import read_word

@@ -97,6 +97,8 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True):
     """Ledger, size of the anchored head, and what `appliance.asic.anchor` writes of it."""
     kinds: Sequence[LoadedKind] = ()
     """Those that the events name: their titles stand on the page for people, and whoever checks the file has them."""
+    rehearsal: bool = False
+    """Whether the box is one for practice: the page for people says so."""
 
 
 def letter_container(chain: Sequence[EventFiles], extras: Extras | None = None, letter: str | None = None) -> bytes:
@@ -121,7 +123,7 @@ def letter_container(chain: Sequence[EventFiles], extras: Extras | None = None, 
 def _entries(chain: Sequence[EventFiles], line: Line, extras: Extras) -> Iterator[tuple[str, bytes]]:
     yield LETTER, _json(About(letter=line.state.letter))
     kind = next((one.kind for one in extras.kinds if one.digest == line.state.kind.digest), None)
-    yield PAGE, page_for_people(line, kind)
+    yield PAGE, page_for_people(line, kind, rehearsal=extras.rehearsal)
     for one, step in zip(chain, line.steps, strict=True):
         artifact, names = one.artifact, names_of(step.tail)
         beside = {names.beside + name: content for name, content in sorted(artifact.beside.items())}

@@ -27,6 +27,10 @@ _WARNING = (
     '<span lang="zh-Hans"><strong>本页不是证据。</strong>本页无人签名，验证程序也不读取它。请用 '
     "<code>cinnabar verify</code> 或 verifier.html 页面验证整个文件。</span></p>\n"
 )
+_REHEARSAL = (
+    '<p class="warning"><strong>REHEARSAL.</strong> This letter was made for practice and binds nobody.<br>'
+    '<span lang="zh-Hans"><strong>演练。</strong>本函件仅供练习，不具约束力。</span></p>\n'
+)
 _MOVES: Final[Mapping[str, str]] = {
     "open": "opened 设立",
     "raise": "raised 增加",
@@ -36,8 +40,9 @@ _MOVES: Final[Mapping[str, str]] = {
 }
 
 
-def page_for_people(line: Line, kind: Kind | None = None) -> bytes:
-    """The page, HTML without script and without anything from elsewhere. `kind`: for titles."""
+def page_for_people(line: Line, kind: Kind | None = None, *, rehearsal: bool = False) -> bytes:
+    """The page, HTML without script and without anything from elsewhere. `kind`: for titles; `rehearsal`: whether the
+    letter was made for practice, which stands above everything else."""
     state = line.state
     title = _titled(kind.title if kind is not None else None, state.kind.id)
     rows = [
@@ -54,7 +59,7 @@ def page_for_people(line: Line, kind: Kind | None = None) -> bytes:
     rows += [(_label(kind, name), _value(value)) for name, value in as_declared(state.fields, declared)]
     return "".join(
         (
-            _HEAD, _WARNING, f"<h1>{_text(title)}</h1>\n<table>\n",
+            _HEAD, _REHEARSAL if rehearsal else "", _WARNING, f"<h1>{_text(title)}</h1>\n<table>\n",
             *(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>\n" for name, value in rows),
             "</table>\n<table>\n<tr><th>#</th><th>Event 事件</th><th>Time 时间 (UTC)</th><th>State 状态</th>"
             "<th>Value 金额</th><th>By 申请方</th></tr>\n",
@@ -95,9 +100,11 @@ def _value(value: Any) -> str:
     if isinstance(value, dict) and "name" in value and set(value) <= {"id", "name"}:
         return " ".join(str(value[one]) for one in ("name", "id") if one in value)
     if isinstance(value, dict):
-        return " ".join(str(one) for _, one in sorted(value.items()))
+        return " ".join(_value(one) for _, one in sorted(value.items()))
     if isinstance(value, list):
         return "; ".join(_value(one) for one in value)
+    if isinstance(value, bool):
+        return "yes 是" if value else "no 否"
     return str(value)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import binascii
 import re
-from binascii import a2b_base64
 from collections.abc import Mapping
 from html import unescape
 from typing import Final, NamedTuple
@@ -114,7 +113,9 @@ def read_renewal_manifest(data: bytes) -> RenewalManifest:
     try:
         while (found := _REFERENCE.match(text, at)) is not None:
             name, media_type, method, encoded = found.groups()
-            references.append(Reference(unquote(name, errors="strict"), unescape(media_type), a2b_base64(encoded)))
+            references.append(
+                Reference(unquote(name, errors="strict"), unescape(media_type), binascii.a2b_base64(encoded))
+            )
             methods.add(method)
             at = found.end()
     except (UnicodeDecodeError, binascii.Error):

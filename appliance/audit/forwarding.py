@@ -25,8 +25,9 @@ from appliance.audit.opening import CLEAR_KINDS
 from appliance.audit.room import AuditedLog, AuditRoom
 from appliance.audit.source import StoredRow
 from appliance.audit.syslog import message
-from appliance.box.audit_word import AuditWord, write_word
+from appliance.box.audit_word import AuditWord
 from appliance.box.settings import AuditSettings
+from appliance.box.words import write_word
 from appliance.errors import CinnabarError
 from appliance.files import write_file
 
@@ -88,6 +89,7 @@ class Forwarder:
                 write_word(
                     self._room.home.audit_word,
                     AuditWord(backlog=self.backlog(), receiver=receiver, time=time.time()),
+                    0o644,
                 )
             await asyncio.sleep(PAUSE_S)
 

@@ -126,7 +126,7 @@ async def letters(
         for row in rows:
             before, searched, more = row["letter"], searched + 1, True
             if wanted.takes(row["changed"]):
-                shown.append(_line(open_view(source.cipher, row["letter"], row["view"])))
+                shown.append(line_of(open_view(source.cipher, row["letter"], row["view"])))
             if len(shown) == limit:
                 break
     # That a filter finds nothing, and how many letters there are, tells something too.
@@ -153,7 +153,7 @@ async def letter(
     low, high = min(one.leaf for one in events), max(one.leaf for one in events) + 1
     await room.tell(asker, audited, _encode(asked).decode(), low, high, len(events))
     values = {name: value_of(state, name) for name in state.hidden} if disclose else {}
-    return LetterView(line=_line(state), events=events, values=values)
+    return LetterView(line=line_of(state), events=events, values=values)
 
 
 async def evidence(
@@ -181,11 +181,13 @@ def source_of(room: AuditRoom, audited: AuditedLog) -> LetterSource:
         witnessed=audited.witnessed,
         authorities=[one.name for one in room.settings.authorities],
         kind_of=partial(room.kinds.by_digest, audited.name),
+        rehearsal=room.settings.rehearsal,
         anchors=room.anchors,
     )
 
 
-def _line(state: LetterState) -> LetterLine:
+def line_of(state: LetterState) -> LetterLine:
+    """A letter as its tenant's people see it, without its hidden values."""
     return LetterLine(
         letter=state.letter,
         kind=state.kind.id,

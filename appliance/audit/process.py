@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.calls.server import CallServer
 from appliance.recorder import RecorderClient, new_run_id
+from appliance.stopping import stop_event
 
 NICENESS = 5
 """Whoever signs comes first."""
@@ -79,10 +79,7 @@ async def serve(home: Home, stop: asyncio.Event) -> None:
 
 
 async def _main(home: Home) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     await serve(home, stop)
 
 

@@ -12,25 +12,19 @@ from pathlib import Path
 import msgspec
 
 from appliance.box.settings import AuditSettings
-from appliance.files import write_file
+from appliance.box.words import Word
 
 LIFETIME_S = 10.0
 """How long a word is believed."""
 
 
-class AuditWord(msgspec.Struct, frozen=True, kw_only=True):
-    """As JSON."""
+class AuditWord(Word, frozen=True, kw_only=True):
+    """What the audit process says of itself."""
 
     backlog: int
     """Entries that the receiver has not confirmed."""
     receiver: str
     """ready, failing, or off."""
-    time: float
-    """Seconds since the epoch."""
-
-
-def write_word(path: Path, word: AuditWord) -> None:
-    write_file(path, msgspec.json.encode(word))
 
 
 def not_kept(path: Path, settings: AuditSettings, now: float | None = None) -> str | None:

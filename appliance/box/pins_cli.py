@@ -28,7 +28,7 @@ from appliance.box.locked_pins import (
 )
 from appliance.box.options import home_option
 from appliance.box.pin_opening import locked_path, pin_names
-from appliance.box.settings import BoxSettings, TokenSettings, read_settings, write_settings
+from appliance.box.settings import BoxSettings, TokenSettings, encode_settings, read_settings
 from appliance.box.supervisor import AlreadyRunning, hold_home
 from appliance.errors import CinnabarError
 from appliance.files import sync_directory, write_file
@@ -168,10 +168,7 @@ def _written(home: Home, settings: BoxSettings, token: TokenSettings, source: st
         msgspec.structs.replace(one, pin_source=source) if one.name == token.name else one for one in settings.tokens
     ]
     following = msgspec.structs.replace(settings, tokens=tokens)
-    scratch = home.settings.with_name(".box.json.new")
-    write_settings(scratch, following)
-    write_file(home.settings, scratch.read_bytes(), home.settings.stat().st_mode & 0o777)
-    scratch.unlink()
+    write_file(home.settings, encode_settings(following), home.settings.stat().st_mode & 0o777)
     sync_directory(home.root)
     return following
 

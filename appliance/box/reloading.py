@@ -21,7 +21,7 @@ from appliance.box.adoption import CHANGEABLE, check_adoption
 from appliance.box.control import AdoptionFailed
 from appliance.box.home import Home
 from appliance.box.keeping import PartRunner
-from appliance.box.settings import BoxSettings, read_settings
+from appliance.box.settings import BoxSettings, encode_settings, read_settings
 from appliance.files import sync_directory, write_file
 
 START_TIMEOUT_S = 60.0
@@ -87,8 +87,7 @@ class Reloading:
             log.info("settings-adopted")
 
     def _write(self, settings: BoxSettings) -> None:
-        text = msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n"
-        write_file(self._box.home.settings, text)
+        write_file(self._box.home.settings, encode_settings(settings))
         sync_directory(self._box.home.root)
 
     async def _go_over(self, old: BoxSettings, new: BoxSettings) -> None:

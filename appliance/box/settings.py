@@ -441,6 +441,11 @@ def read_settings(path: Path) -> BoxSettings:
     return msgspec.json.decode(path.read_bytes(), type=BoxSettings)
 
 
+def encode_settings(settings: BoxSettings) -> bytes:
+    """box.json, readable by people."""
+    return msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n"
+
+
 def write_settings(path: Path, settings: BoxSettings) -> None:
-    """Write box.json, readable by people."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n")
+    """Write box.json where nobody reads it yet. Raises OSError."""
+    path.write_bytes(encode_settings(settings))

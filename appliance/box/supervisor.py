@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import itertools
 import os
 import shutil
@@ -41,7 +40,7 @@ from appliance.box.tamper import TamperGuard, read_latch
 from appliance.box.users import ProcessUsers, has_witnesses
 from appliance.box.weaknesses import weaknesses
 from appliance.cosigner.word import doubted_logs
-from appliance.files import write_file
+from appliance.files import lock_file, write_file
 from appliance.keymaster.word import unexplained_tenants
 
 START_TIMEOUT_S = 30.0
@@ -65,13 +64,10 @@ class AlreadyRunning(Exception):
 
 def hold_home(home: Home) -> int:
     """Hold the home for this process, until it ends or closes the descriptor. Raises AlreadyRunning."""
-    descriptor = os.open(home.root / ".running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock_file(home.root / ".running")
     except BlockingIOError:
-        os.close(descriptor)
         raise AlreadyRunning(f"A box runs in {home.root} already.") from None
-    return descriptor
 
 
 class Supervisor:

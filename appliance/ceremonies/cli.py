@@ -17,7 +17,8 @@ from appliance.ceremonies.chain import VERSION_BYTES, ConstitutionVersion
 from appliance.ceremonies.constitution import Constitution
 from appliance.ceremonies.errors import DocumentRefused
 from appliance.ceremonies.evidence import governing, verify_statement
-from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.ceremonies.explain import explain
+from appliance.ceremonies.explain_voice import LANGUAGES
 from appliance.ceremonies.proposal import Proposal, check_proposal, digest_words, read_proposal
 from appliance.ceremonies.quorum import tally
 from appliance.ceremonies.statements import ReceivedStatement, Statement, Verb, challenge

@@ -15,7 +15,8 @@ from appliance.ceremonies.canonical import digest, instant
 from appliance.ceremonies.chain import check_chain
 from appliance.ceremonies.constitution import Constitution
 from appliance.ceremonies.errors import BundleRefused, DocumentRefused, QuorumMissing, SuccessionRefused
-from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.ceremonies.explain import explain
+from appliance.ceremonies.explain_voice import LANGUAGES
 from appliance.ceremonies.judged_decision import judge_decision
 from appliance.ceremonies.judged_documents import Documents, changed, decided_at, failed, read_documents
 from appliance.ceremonies.judged_execution import judge_execution

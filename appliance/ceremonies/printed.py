@@ -11,7 +11,8 @@ from typing import Any, Final
 from appliance.ceremonies.bundle import Said, Step, Transcript
 from appliance.ceremonies.canonical import digest, encode
 from appliance.ceremonies.constitution import Constitution
-from appliance.ceremonies.explain import LANGUAGES, explain, explain_action
+from appliance.ceremonies.explain import explain, explain_action
+from appliance.ceremonies.explain_voice import LANGUAGES
 from appliance.ceremonies.printed_facts import told
 from appliance.ceremonies.proposal import Proposal, digest_words
 from appliance.ceremonies.statements import ReceivedStatement

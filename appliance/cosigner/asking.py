@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from typing import Final
 
@@ -12,6 +11,7 @@ import httpx
 from appliance.box.witnesses import Witness
 from appliance.cosigner.protocol import ANSWER_BYTES, Answer, Refused, Trouble, read_answer
 from appliance.log.note import Note
+from appliance.outward import IDENTITY, body_of, tls_context
 from appliance.witness.request import encode_request
 
 CALL_SECONDS: Final = 10.0
@@ -68,19 +68,14 @@ class WitnessLine:
 
     async def _post(self, body: bytes) -> tuple[int, str, bytes]:
         client = self._client = self._client or self._open()
-        headers = {"content-type": "text/plain; charset=utf-8", "accept-encoding": "identity"}
+        headers = IDENTITY | {"content-type": "text/plain; charset=utf-8"}
         url = f"{self.witness.url}/add-checkpoint"
         async with client.stream("POST", url, content=body, headers=headers) as answer:
-            received = b""
-            async for piece in answer.aiter_raw():
-                received += piece
-                if len(received) > ANSWER_BYTES:
-                    raise ValueError("the answer is too large")
+            received = await body_of(answer, ANSWER_BYTES)
             return answer.status_code, answer.headers.get("content-type", ""), received
 
     def _open(self) -> httpx.AsyncClient:
-        context = ssl.create_default_context(cadata=self.witness.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = tls_context(pem=self.witness.ca)
         limits = httpx.Limits(max_connections=CALLS_AT_ONCE, max_keepalive_connections=CALLS_AT_ONCE)
         return httpx.AsyncClient(verify=context, timeout=self._call_s, limits=limits, trust_env=False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from typing import Final
 
@@ -15,13 +14,15 @@ from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
 from appliance.box.witnesses import read_witnesses
+from appliance.box.words import write_word
 from appliance.calls.pulse import Pulse
 from appliance.cosigner.asking import CALL_SECONDS, WitnessLine
 from appliance.cosigner.following import AGAIN_SECONDS, LogCosigning
 from appliance.cosigner.heads import HeadsWriter
 from appliance.cosigner.published import PublishedLog
-from appliance.cosigner.word import CosignerWord, write_word
+from appliance.cosigner.word import CosignerWord
 from appliance.log.reader import log_directory
+from appliance.stopping import stop_event
 
 WORD_SECONDS: Final = 1.0
 
@@ -90,10 +91,7 @@ class Cosigner:
 async def serve(home: Home, settings: BoxSettings) -> None:
     """Run until SIGTERM or SIGINT. Raises WitnessesRefused, UnsafeSocketDirectory."""
     os.umask(0o027)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     cosigner = Cosigner(home, settings)
     pulse = Pulse()
     await pulse.start(home.cosigner_socket)

@@ -3,13 +3,12 @@ workers read it. A word that is old says that the cosigner itself is not well.""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from appliance.files import write_file
+from appliance.box.words import Word, read_word
 
 LIFETIME_S: Final = 10.0
 """How long a word is believed."""
@@ -52,30 +51,19 @@ class LogWord(msgspec.Struct, frozen=True, kw_only=True):
         return 0.0 if self.behind_since is None else max(0.0, now - self.behind_since)
 
 
-class CosignerWord(msgspec.Struct, frozen=True, kw_only=True):
-    """As JSON."""
+class CosignerWord(Word, frozen=True, kw_only=True):
+    """What the cosigner says of itself."""
 
-    time: float
-    """Seconds since the epoch."""
     logs: list[LogWord]
 
 
-def write_word(path: Path, word: CosignerWord) -> None:
-    """Replace the word as a whole; its directory says who may read it."""
-    write_file(path, msgspec.json.encode(word), 0o640)
-
-
-def read_word(path: Path, now: float | None = None) -> CosignerWord | None:
+def read_cosigner_word(path: Path, now: float | None = None) -> CosignerWord | None:
     """The last word; None where there is none, or none that is believed any more."""
-    try:
-        word = msgspec.json.decode(path.read_bytes(), type=CosignerWord)
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return word if 0 <= (time.time() if now is None else now) - word.time <= LIFETIME_S else None
+    return read_word(path, CosignerWord, LIFETIME_S, now)
 
 
 def doubted_logs(path: Path) -> int:
     """Of how many logs a witness, or the cosigner itself, says that they are not what was cosigned (control FORK)."""
-    word = read_word(path)
+    word = read_cosigner_word(path)
     logs = [] if word is None else word.logs
     return sum(log.problem is not None or any(one.doubts for one in log.witnesses) for log in logs)

@@ -183,7 +183,9 @@ class _Teller:
 
     def _field(self, field: FieldFact) -> list[str]:
         form = "" if field.form == "clear" else f" [{self._say(field.form)}]"
-        return [self._title(field.title, field.name) + form, field.value]
+        shown = field.value_titles
+        value = field.value if shown is None else shown.en if self.language == "en" else shown.zh
+        return [self._title(field.title, field.name) + form, value]
 
     def _fields(self, fields: list[FieldFact]) -> str:
         return "; ".join(" = ".join(self._field(one)) for one in fields)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 
 import structlog
 
@@ -12,6 +10,7 @@ from appliance.box.home import Home
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings
 from appliance.filer.server import Filer
+from appliance.stopping import stop_event
 
 log = structlog.get_logger("filer")
 
@@ -21,10 +20,7 @@ async def serve(home: Home, settings: BoxSettings, users: frozenset[int]) -> Non
 
     Raises UnsafeSocketDirectory."""
     os.umask(0o077)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     filer = Filer(settings.filing_hosts, (users or frozenset({os.geteuid()})) | {0})
     await filer.start(home.filer_socket)
     say_ready()

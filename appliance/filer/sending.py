@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Collection
 from typing import Final
 
@@ -12,6 +11,7 @@ import httpx
 from appliance.filer.messages import ANSWER_BYTES, Answer, Errand
 from appliance.filing.adapter import host_of
 from appliance.filing.errors import NotAnswered
+from appliance.outward import IDENTITY, AnswerRefused, body_of, tls_context
 
 _READ: Final = frozenset({200, 201, 202})
 
@@ -21,23 +21,19 @@ async def send(errand: Errand, hosts: Collection[str]) -> Answer:
     the whole takes longer than the errand says."""
     if host_of(errand.url) not in hosts:
         raise NotAnswered("the box's settings do not allow the host")
-    headers = {"idempotency-key": errand.number, "accept-encoding": "identity"}
+    headers = IDENTITY | {"idempotency-key": errand.number}
     if errand.message:
         headers["content-type"] = "application/jose"
     try:
-        context = ssl.create_default_context(cadata=errand.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = tls_context(pem=errand.ca)
         async with (
             asyncio.timeout(errand.timeout_s),
             httpx.AsyncClient(verify=context, timeout=errand.timeout_s, trust_env=False) as client,
             client.stream(errand.method, errand.url, content=errand.message or None, headers=headers) as answer,
         ):
-            received = b""
-            if answer.status_code in _READ:
-                async for piece in answer.aiter_raw():
-                    received += piece
-                    if len(received) > ANSWER_BYTES:
-                        raise NotAnswered("the answer is too large")
+            received = await body_of(answer, ANSWER_BYTES) if answer.status_code in _READ else b""
             return Answer(answer.status_code, received)
+    except AnswerRefused as error:
+        raise NotAnswered(str(error)) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         raise NotAnswered(type(error).__name__) from None

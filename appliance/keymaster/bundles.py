@@ -32,7 +32,8 @@ from appliance.ceremonies.bundle import (
 )
 from appliance.ceremonies.chain import ConstitutionVersion, verified_statements
 from appliance.ceremonies.constitution import Constitution
-from appliance.ceremonies.explain import LANGUAGES, explain, explain_action
+from appliance.ceremonies.explain import explain, explain_action
+from appliance.ceremonies.explain_voice import LANGUAGES
 from appliance.ceremonies.printed import printed
 from appliance.ceremonies.proposal import Proposal
 from appliance.ceremonies.records import CeremonyRecord

@@ -15,7 +15,8 @@ import msgspec
 from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, DocumentRefused, decode, digest, digest_words, encode, read_proposal
 from appliance.ceremonies.card_statements import card_statement
-from appliance.ceremonies.explain import LANGUAGES, explain, explain_action
+from appliance.ceremonies.explain import explain, explain_action
+from appliance.ceremonies.explain_voice import LANGUAGES
 from appliance.ceremonies.proposal import read_digest
 from appliance.ceremonies.statements import Verb
 from appliance.keymaster.client import DeskClient

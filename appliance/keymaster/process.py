@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import signal
 from pathlib import Path
 
 import structlog
@@ -45,6 +44,7 @@ from appliance.keymaster.registry import load_actions
 from appliance.recorder import RecorderClient
 from appliance.recorder.counts import CallCounter, new_run_id
 from appliance.recorder.errors import RecorderUnavailable
+from appliance.stopping import stop_event
 
 ROUND_SECONDS = 2.0
 
@@ -200,10 +200,7 @@ def console_users(settings: BoxSettings) -> frozenset[int]:
 
 
 async def _serve(home: Home) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     await Keymaster(home, read_settings(home.settings)).run(stop)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
+
+from appliance.files import write_file
 
 
 class KeymasterWord(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,14 +22,9 @@ class KeymasterWord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_word(path: Path, word: KeymasterWord) -> None:
-    """Replace the word as a whole. It need not outlive the machine, so nothing is flushed."""
+    """Replace the word as a whole; workers of other users read it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".new")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o644)  # whatever the umask: workers of other users read it
-        file.write(msgspec.json.encode(word))
-    scratch.replace(path)
+    write_file(path, msgspec.json.encode(word))
 
 
 def read_word(path: Path) -> KeymasterWord | None:

@@ -94,7 +94,7 @@ def judge(
     kind = loaded.kind
     rule = _rule(kind, before, asked, roles)
     clear, disclosures = _fields(kind, rule, before, asked)
-    _acts_for(rule, asked, clear if before is None else before.fields, roles, parties)
+    _acts_for(rule, asked, clear if before is None else clear | before.fields, roles, parties)
     check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
     after = (before.fields if before is not None else {}) | clear
     hidden = {name: value_of(before, name) for name in before.hidden} if before is not None else {}
@@ -157,12 +157,15 @@ def _rule(kind: Kind, before: LetterState | None, asked: Asked, roles: frozenset
 def _acts_for(
     rule: Rule, asked: Asked, standing: Mapping[str, Any], roles: frozenset[str], parties: frozenset[str]
 ) -> None:
-    """One role is enough: a role that the kind ties to no party, or one whose party the application acts for."""
+    """One role is enough: a role that the kind ties to no party, or one whose party the application acts for.
+
+    `standing`: the fields as they stand before the event, and where nothing stands yet as the event sets them: whoever
+    joins a letter names itself, and only who stands there already can name another in its place."""
     held = roles.intersection(rule.by)
     if "*" in roles or "*" in parties or not held <= rule.acts_for.keys():
         return
     names = sorted({rule.acts_for[role] for role in held})
-    # A field that nobody has set yet is nobody's.
+    # A field that neither stands nor is set is nobody's.
     if not any(name in standing and standing[name].get("id") in parties for name in names):
         raise PartyMissing(f"{asked.event} needs the permission party-ID with the id of {' or '.join(names)}")
 

@@ -217,8 +217,8 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Roles: an application with the permission `role-NAME` may ask for it."""
     acts_for: dict[Name, FieldName] = {}
     """Whose event it is: a role of `by`, and the clear, identified party field of the letter whose party asks in that
-    role. The application needs the permission `party-ID` with the id that stands there before the event (of an event
-    that begins a letter: that it sets), or `party-*`. Roles that are not here act for anybody."""
+    role. The application needs the permission `party-ID` with the id that stands there before the event (where nothing
+    stands there yet: that it sets), or `party-*`. Roles that are not here act for anybody."""
     fields: list[FieldName] = []
     """Fields of the letter that it sets; those that begin a letter set all that are required."""
     data: dict[FieldName, Field] = {}

@@ -4,12 +4,10 @@ This face is pure or reads files; it needs neither HSM nor recorder. The process
 `python -m appliance.log`, see appliance.log.follower. Formats are in docs/log.md.
 """
 
-from appliance.log.box_proofs import BoxProofs, OpenedLeaf, ShownLeaf, verify_box_proof
+from appliance.log.box_proofs import BoxProofs, OpenedLeaf, verify_box_proof
 from appliance.log.checkpoint import Checkpoint, LogKey, merge_notes, open_checkpoint, sign_checkpoint
 from appliance.log.errors import (
     LogDamaged,
-    LogForked,
-    LogLocked,
     MalformedNote,
     MalformedProof,
     NotYetIncluded,
@@ -20,18 +18,16 @@ from appliance.log.integrator import Integrator
 from appliance.log.note import Note, NoteSignature, VerifierKey, parse_note, sign_note, verified_by
 from appliance.log.proofs import TlogProof, verify_tlog_proof
 from appliance.log.reader import LogReader, Resource, TileReader, log_directory
-from appliance.log.receipts import Receipt, SignedRoot, make_receipt, parse_receipt, sign_root, verify_receipt
-from appliance.log.tiles import Tile, decode_bundle, encode_bundle
+from appliance.log.receipts import make_receipt, parse_receipt, sign_root, verify_receipt
+from appliance.log.tiles import Tile, encode_bundle
 from appliance.log.tree import (
     EMPTY_ROOT,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
-    node_hash,
     root,
     subtree_reader,
     verify_consistency,
-    verify_inclusion,
 )
 
 __all__ = [
@@ -40,9 +36,7 @@ __all__ = [
     "Checkpoint",
     "Integrator",
     "LogDamaged",
-    "LogForked",
     "LogKey",
-    "LogLocked",
     "LogReader",
     "MalformedNote",
     "MalformedProof",
@@ -51,24 +45,19 @@ __all__ = [
     "NoteSignature",
     "OpenedLeaf",
     "ProofInvalid",
-    "Receipt",
     "Resource",
-    "ShownLeaf",
     "SignatureInvalid",
-    "SignedRoot",
     "Tile",
     "TileReader",
     "TlogProof",
     "VerifierKey",
     "consistency_proof",
-    "decode_bundle",
     "encode_bundle",
     "inclusion_proof",
     "leaf_hash",
     "log_directory",
     "make_receipt",
     "merge_notes",
-    "node_hash",
     "open_checkpoint",
     "parse_note",
     "parse_receipt",
@@ -80,7 +69,6 @@ __all__ = [
     "verified_by",
     "verify_box_proof",
     "verify_consistency",
-    "verify_inclusion",
     "verify_receipt",
     "verify_tlog_proof",
 ]

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import functools
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +25,7 @@ from appliance.box.pins import pin_path
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, LogSettings, TokenSettings
 from appliance.errors import CinnabarError, Unavailable
-from appliance.files import write_durably
+from appliance.files import lock_file, write_durably
 from appliance.log.box_writer import BoxLeafWriter, TenantHead
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import LogDamaged, LogForked, LogLocked
@@ -44,6 +42,7 @@ from appliance.recorder.client import RecorderClient
 from appliance.recorder.counts import CallCounter, new_run_id
 from appliance.recorder.errors import Fork
 from appliance.recorder.messages import BOX_LOG
+from appliance.stopping import stop_event
 
 RETRY_SECONDS = 5.0
 LOCK_POLL_SECONDS = 0.5
@@ -276,13 +275,10 @@ async def follow(home: Home, settings: BoxSettings, stop: asyncio.Event) -> None
 def _one_follower(home: Home) -> int:
     """Hold the logs for this process alone, until the descriptor is closed. Raises LogLocked."""
     home.logs.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(home.logs / FOLLOWER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock_file(home.logs / FOLLOWER_LOCK)
     except BlockingIOError:
-        os.close(descriptor)
         raise LogLocked(f"another process writes the logs of {home.root}") from None
-    return descriptor
 
 
 async def _follow(home: Home, settings: BoxSettings, stop: asyncio.Event, make: Callable[[], Follower]) -> None:
@@ -349,8 +345,5 @@ def _environment(settings: BoxSettings, root: Path) -> Iterator[None]:
 
 async def main(home: Home, settings: BoxSettings) -> None:
     """Run until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     await follow(home, settings, stop)

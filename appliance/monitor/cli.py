@@ -141,10 +141,10 @@ def _rounds(
 
     from appliance.monitor.alarms import Telling  # noqa: PLC0415
     from appliance.monitor.expected import Expected  # noqa: PLC0415
-    from appliance.monitor.published import PublishedLog, tls_context  # noqa: PLC0415
+    from appliance.monitor.published import PublishedLog, client_context  # noqa: PLC0415
     from appliance.monitor.rounds import Place, Rounds  # noqa: PLC0415
 
-    context = None if ca is None and cert is None else tls_context(ca, cert, cert_key)
+    context = None if ca is None and cert is None else client_context(ca, cert, cert_key)
     pins = state / "trust"
     expected = Expected(trust, pins, origin, keys, witnesses, quorum, silent_after, idle_after)
     own = Place(opened.enter_context(PublishedLog(url, context)), expected)

@@ -14,24 +14,24 @@ from appliance.log.reader import SubtreeSource
 from appliance.log.tiles import WIDTH, Tile
 from appliance.log.tree import HASH_BYTES
 from appliance.monitor.errors import NotPublished
+from appliance.outward import IDENTITY, AnswerRefused, body_within, tls_context
 
 FETCH_SECONDS: Final = 20.0
 """For one resource, from the first byte to the last."""
 
 
-def tls_context(ca: Path | None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+def client_context(ca: Path | None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
     """Trusts one CA, or where none is given the machine's; shows a client certificate where there is one.
 
     Raises NotPublished, which names the file.
     """
     try:
-        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        context = tls_context(ca)
         if certificate is not None:
             context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         names = ", ".join(str(path) for path in (ca, certificate, key) if path is not None)
         raise NotPublished(f"{names}: {getattr(error, 'reason', None) or error.strerror}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
@@ -84,19 +84,14 @@ class PublishedLog:
         url = f"{self._prefix}/{resource}"
         deadline = time.monotonic() + FETCH_SECONDS
         try:
-            with self._client.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
+            with self._client.stream("GET", url, headers=IDENTITY) as answer:
                 if answer.status_code == 404:
                     return None
                 if answer.status_code != 200:
                     raise NotPublished(f"{resource}: status {answer.status_code}")
-                received = b""
-                for piece in answer.iter_raw():
-                    received += piece
-                    if len(received) > most:
-                        raise NotPublished(f"{resource} has more than {most} bytes")
-                    if time.monotonic() > deadline:
-                        raise NotPublished(f"{resource} takes longer than {FETCH_SECONDS:.0f} s")
-                return received
+                return body_within(answer, most, deadline)
+        except AnswerRefused as error:
+            raise NotPublished(f"{resource}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise NotPublished(f"{resource}: {type(error).__name__}") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from appliance.errors import CinnabarError
-from appliance.files import write_durably
+from appliance.files import lock_file, write_durably
 
 _LOCK: Final = ".watching"
 
@@ -77,11 +76,9 @@ class MonitorState:
     def alone(self) -> Iterator[None]:
         """Raises MonitorStateUnusable, OSError."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = lock_file(self.directory / _LOCK)
         except BlockingIOError:
-            os.close(descriptor)
             raise MonitorStateUnusable(f"another process watches with {self.directory}") from None
         try:
             yield

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
-import ssl
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from appliance.der import DerError
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Indication, Refusal
 from appliance.evidence.stamps import judge_stamp, read_stamp
+from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_within, tls_context
 from appliance.quoting import quote
 from appliance.renewal.errors import AuthorityFailed
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES: Final = 256 * 1024
 TIMEOUT_S: Final = 60.0
+"""Of a request, from its first byte to the last of its answer."""
 APART_US: Final = 10_000_000
 """How far the authority's clock may be ahead of this machine's."""
 _NONCE_BYTES: Final = 16
@@ -66,17 +67,17 @@ def http_authority(url: str, ca: Path | None = None, password_file: Path | None 
 
     try:
         address = httpx.URL(url)
-        verify = ssl.create_default_context(cafile=None if ca is None else str(ca))
-        headers = {"content-type": "application/timestamp-query", "accept-encoding": "identity"}
+        verify = tls_context(ca)
+        headers = IDENTITY | {"content-type": "application/timestamp-query"}
         if password_file is not None:
-            encoded = base64.b64encode(password_file.read_bytes().strip()).decode()
-            headers["authorization"] = f"Basic {encoded}"
-    except (httpx.InvalidURL, OSError) as error:
+            headers["authorization"] = basic_authorization(password_file)
+    except (httpx.InvalidURL, OSError, ValueError) as error:
         raise AuthorityFailed(f"{quote(url)}: {type(error).__name__}") from None
     if address.scheme not in {"http", "https"} or not address.host or address.userinfo:
         raise AuthorityFailed(f"{quote(url)} is no address of an authority, which is https://HOST/PATH")
 
     def ask(request: bytes) -> bytes:
+        deadline = time.monotonic() + TIMEOUT_S
         try:
             with (
                 httpx.Client(verify=verify, timeout=TIMEOUT_S, trust_env=False) as client,
@@ -84,12 +85,9 @@ def http_authority(url: str, ca: Path | None = None, password_file: Path | None 
             ):
                 if answer.status_code != 200:
                     raise AuthorityFailed(f"{quote(url)} answers with HTTP status {answer.status_code}")
-                received = b""
-                for piece in answer.iter_raw():
-                    received += piece
-                    if len(received) > ANSWER_BYTES:
-                        raise AuthorityFailed(f"{quote(url)} answers with more than {ANSWER_BYTES} bytes")
-                return received
+                return body_within(answer, ANSWER_BYTES, deadline)
+        except AnswerRefused as error:
+            raise AuthorityFailed(f"{quote(url)}: {error}") from None
         except httpx.HTTPError as error:
             raise AuthorityFailed(f"{quote(url)} does not answer: {type(error).__name__}: {error}") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from appliance.client.options import open_client
 from appliance.errors import CinnabarError
 from appliance.evidence.context import Context
 from appliance.evidence.directory import default_state, load_trust, read_public_key
+from appliance.instants import now_us
 from appliance.quoting import quote
 from appliance.renewal.authority import Authority, box_authority, http_authority
 from appliance.renewal.errors import JobRefused
@@ -108,23 +108,19 @@ def renew(
     try:
         signer = None if trust_key is None else read_public_key(trust_key.read_bytes())
         bundle = load_trust(trust or Home(home).trust, state or default_state(), signer)
-        now_us = _now_us()
-        if not bundle.issued_us <= now_us <= bundle.expires_us:
+        begun_us = now_us()
+        if not bundle.issued_us <= begun_us <= bundle.expires_us:
             raise JobRefused("the trust bundle is not in force")
-        context = Context(bundle, bundle.revocation_lists, (), now_us)
+        context = Context(bundle, bundle.revocation_lists, (), begun_us)
         with _job(job_path, files, Wanted(hash_name, originals, without_originals)) as job:
             with _progress() as progress:
-                run_job(job, context, authority, progress, _now_us)
+                run_job(job, context, authority, progress, now_us)
             status = _tell(job, as_json=as_json)
             job.remove()
     except (CinnabarError, OSError) as error:
         click.echo(f"nothing was done: {error}", err=True)
         sys.exit(NONE)
     sys.exit(status)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def _job(path: Path, files: Sequence[Path], wanted: Wanted) -> Job:

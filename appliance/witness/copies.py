@@ -8,7 +8,6 @@ reached stops the witness: that is what it was configured for.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from appliance.files import lock_file
 from appliance.witness.errors import StateUnusable
 from appliance.witness.settings import WitnessSettings
 from appliance.witness.state import Change, Store
@@ -70,14 +70,11 @@ def open_states(settings: WitnessSettings) -> Iterator[States]:
 def alone(directory: Path) -> Iterator[None]:
     """Hold a state directory for this process. Raises StateUnusable."""
     try:
-        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = lock_file(directory / _LOCK)
+    except BlockingIOError:
+        raise StateUnusable(f"another process uses {directory}: stop the witness first") from None
     except OSError as error:
         raise StateUnusable(f"{directory}: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StateUnusable(f"another process uses {directory}: stop the witness first") from None
     try:
         yield
     finally:

@@ -18,15 +18,14 @@ import structlog
 
 from appliance.errors import CinnabarError
 from appliance.files import write_durably
-from appliance.instants import rfc3339
 from appliance.log.checkpoint import open_checkpoint
 from appliance.log.errors import MalformedNote, SignatureInvalid
 from appliance.monitor.errors import HistoryForked, NotPublished, TilesWrong
 from appliance.monitor.extending import SignedHead, extension_proof
-from appliance.monitor.published import PublishedLog, PublishedTiles, tls_context
+from appliance.monitor.published import PublishedLog, PublishedTiles, client_context
 from appliance.witness.follow_report import FollowedLog, Found
 from appliance.witness.judging import Head
-from appliance.witness.overview import read_followed
+from appliance.witness.overview import read_followed, told
 from appliance.witness.request import encode_request
 from appliance.witness.settings import WatchedLog, WitnessSettings
 from appliance.witness.state import Store
@@ -56,7 +55,7 @@ class Follower:
         )
 
     def _context(self, ca: str | None) -> ssl.SSLContext | None:
-        return None if ca is None else tls_context(self._settings.path(ca))
+        return None if ca is None else client_context(self._settings.path(ca))
 
     def close(self) -> None:
         self._witness.close()
@@ -148,7 +147,7 @@ def _found(found: Found, size: int | None, problem: object, evidence: str | None
 
 
 def _now() -> str:
-    return rfc3339(int(time.time()) * 1_000_000)[:19] + "Z"
+    return told(int(time.time()))
 
 
 def submission_prefix(settings: WitnessSettings) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 from collections.abc import Callable
 
 import structlog
 
+from appliance.stopping import stop_event
 from appliance.witness.commits import GroupCommit
 from appliance.witness.copies import open_states
 from appliance.witness.keys import open_keys
@@ -27,10 +26,7 @@ async def run_witness(settings: WitnessSettings, ready: Callable[[dict[str, str]
     Raises SettingsFaults, StateUnusable, OSError before it serves.
     """
     os.umask(0o077)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     with open_states(settings) as states:
         cosigners = open_keys(settings)
         remembered, known_keys = states.store.remembered(), states.store.keys

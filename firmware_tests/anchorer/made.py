@@ -24,6 +24,7 @@ from appliance.anchorer.running import LedgerRunner
 from appliance.anchors import (
     AnchorRefused,
     Judgement,
+    Known,
     LedgerProfile,
     Reason,
     Receipt,
@@ -46,7 +47,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-def _judge(proof: bytes, commitment: bytes, rules: Rules) -> Judgement:
+def _judge(proof: bytes, commitment: bytes, rules: Rules, _known: Known) -> Judgement:
     if msgspec.json.decode(proof) != {"held": commitment.hex()}:
         raise AnchorRefused(Reason.OTHER_COMMITMENT, "the ledger holds something else")
     return Judgement(Strength.PROVEN, Rule.PROOF_OF_WORK, TIME_US, "block 9")

@@ -31,9 +31,9 @@ from firmware_tests.letters.kinds import FIELDS, install
 from firmware_tests.letters.test_evidence_file import taken
 from firmware_tests.log.test_ledger_desk import LEDGER
 from firmware_tests.running import RunningBox, cinnabar, wait_until
-from provisioning.rehearsal import _UNITS
+from provisioning.rehearsal_tenants import UNITS
 
-POLICIES = list(_UNITS[0].policies)
+POLICIES = list(UNITS[0].policies)
 
 
 @dataclass

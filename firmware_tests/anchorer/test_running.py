@@ -201,14 +201,17 @@ def test_an_outage_ends_and_everything_is_covered(outbox: Outbox, tmp_path: Path
         heads = Heads(head(1))
         runner = LedgerRunner(Scripted(step), made.settings(interval_s=1), PROFILE, outbox, heads)  # type: ignore[arg-type]
         task = asyncio.create_task(runner.run())
+        deadline = time.monotonic() + 30
+        while not runner.trouble.startswith("LedgerUnavailable: nobody"):
+            await asyncio.sleep(0.02)
+            assert time.monotonic() < deadline, runner.trouble
         for size in range(2, 6):
-            await asyncio.sleep(0.3)
             heads.now = head(size)
             runner.request()
+            await asyncio.sleep(0.05)
         assert runner.trouble.startswith("LedgerUnavailable: nobody")
         away = False
         runner._rest_until = 0.0
-        deadline = time.monotonic() + 30
         while (newest := outbox.newest("made")) is None or newest.state is not State.FINAL or newest.size < 5:
             runner.request()
             await asyncio.sleep(0.05)

@@ -32,12 +32,16 @@ from firmware_tests.evidence.letters import (
     LETTER,
     OTHER_PART,
     PART,
+    event,
     evidence,
     letter_of_a_file,
+    office,
+    opened_value,
     plain_letter,
     split_letter,
     surroundings,
 )
+from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.others.bouncycastle import BouncyCastle
 
 
@@ -240,3 +244,22 @@ def test_the_page_for_people_tells_moves_in_both_languages_and_whose_an_event_is
     assert "<td>split 拆分 500000.00 CNY</td>" in page
     assert f"<td>2 ({PART[:8]}…)</td>" in page
     assert "T13:" not in page
+
+
+def test_the_page_for_people_says_first_that_a_letter_is_of_a_rehearsal() -> None:
+    for rehearsal in (True, False):
+        entries = read_container(evidence(split_letter(1), rehearsal=rehearsal))
+        page = entries["META-INF/for-people.html"].decode()
+        for said in ("REHEARSAL", "演练"):
+            assert (said in page) is rehearsal
+        if rehearsal:
+            assert page.index("binds nobody") < page.index("This page is not evidence") < page.index("<h1>")
+
+
+def test_the_page_for_people_tells_a_yes_or_no_in_both_languages() -> None:
+    desk = office()
+    told = {**FIELDS, "special": True, "answers": [{"agrees": False}]}
+    desk.seal(event(None, "issue", fields=told, value=opened_value()))
+    page = read_container(evidence(desk.chain()))["META-INF/for-people.html"].decode()
+    assert "<tr><th>special</th><td>yes 是</td></tr>" in page
+    assert "<tr><th>answers</th><td>no 否</td></tr>" in page

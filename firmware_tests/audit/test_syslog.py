@@ -13,11 +13,13 @@ import pytest
 
 from appliance.audit.source import StoredRow
 from appliance.audit.syslog import message
-from appliance.box.audit_word import AuditWord, not_kept, write_word
+from appliance.box.audit_word import AuditWord, not_kept
 from appliance.box.settings import AuditSettings
+from appliance.box.words import write_word
 from appliance.recorder.admin import AdminClient
 from firmware_tests.audit.auditing import AuditBox
-from firmware_tests.audit.receiver import NAME, Receiver, make_certificate, structured
+from firmware_tests.audit.receiver import NAME, Receiver, structured
+from firmware_tests.certificates import server_certificate
 from firmware_tests.log.box import wait_for
 from hsm.testing.softhsm import SoftHsm
 
@@ -213,7 +215,7 @@ def test_rsyslog_takes_what_we_send(box: AuditBox, tmp_path: Path) -> None:
     """A receiver that is not ours, with GnuTLS."""
     directory = tmp_path / "rsyslog"
     directory.mkdir()
-    certificate, key = make_certificate(directory)
+    certificate, key = server_certificate(directory, NAME)
     port_file, out = directory / "port", directory / "out.log"
     configuration = directory / "rsyslog.conf"
     configuration.write_text(f"""

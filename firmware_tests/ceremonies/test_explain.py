@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import typing
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,18 +24,21 @@ from appliance.ceremonies.actions import (
     CreateTenant,
     EnrolApplication,
     EnrolCertificate,
+    InstallAdapter,
     InstallKind,
     Lock,
     Quota,
     SetApprovalPolicy,
 )
 from appliance.ceremonies.constitution import Constitution, Recovery
-from appliance.ceremonies.explain import LANGUAGES, Language, explain, explain_action
+from appliance.ceremonies.explain import explain, explain_action
 from appliance.ceremonies.explain_texts import EMPTY, LABELS, MEANINGS, SENTENCES, WORDS
+from appliance.ceremonies.explain_voice import LANGUAGES, Language
 from appliance.letters.shipped import shipped
 from firmware_tests.ceremonies.test_quorum import constitution, following, proposal
 from firmware_tests.officers import card_certificate
 
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n(.*?)-----END CERTIFICATE-----\n", re.DOTALL)
 ACTIONS: tuple[type, ...] = typing.get_args(Action)
 HOSTILE = "x</p><script>alert(1)</script>\u202egnp.exe\u2066\x00\r\n\u200b“end”\U000e0041"
 
@@ -324,3 +329,36 @@ def test_a_certificate_of_no_known_version_is_still_shown() -> None:
     wanted = AmendConstitution(constitution=following(constitution(), rules=rules))
     for language in LANGUAGES:
         assert hashlib.sha256(odd).hexdigest() in explain(proposal(wanted), language, constitution()).text()
+
+
+def test_an_adapters_certificates_are_told_by_subject_validity_and_fingerprint() -> None:
+    file = (Path(__file__).parents[1] / "filing" / "fund.toml").read_text()
+    for language, issued in (("en", "issued by"), ("zh-Hans", "签发")):
+        text = text_of(explain_action(InstallAdapter(tenant="demo", adapter=file), language))
+        assert "BEGIN CERTIFICATE" not in text
+        for name, block in zip(("authority ca", "receipts"), _PEM.findall(file), strict=True):
+            digest = hashlib.sha256(base64.b64decode("".join(block.split()))).hexdigest()
+            (line,) = [line for line in text.splitlines() if digest in line]
+            assert f"CN={name}" in line
+            assert issued in line
+            assert "2026-11-22T16:33:03Z" in line
+        # Nothing else of the file is left out.
+        for line in _PEM.sub("", file).splitlines():
+            assert line.strip() in text
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "-----BEGIN CERTIFICATE-----",  # no end
+        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\nurl = 1\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE----- # url = 1",
+        "-----BEGIN CERTIFICATE-----\n" + "AAAA\n" * 400 + "-----END CERTIFICATE-----",
+    ],
+)
+def test_nothing_of_an_adapter_hides_in_what_is_no_certificate(block: str) -> None:
+    text = text_of(explain_action(InstallAdapter(tenant="demo", adapter=f"{block}\nlast = 1\n"), "en"))
+    lines = [*block.splitlines(), "last = 1"]
+    assert [line for line in text.splitlines() if line.startswith("Adapter: ")] == [f"Adapter: {one}" for one in lines]

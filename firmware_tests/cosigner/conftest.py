@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from firmware_tests.cosigner.witness import Witness
+from firmware_tests.cosigner.witness import Witness, three_witnesses
 
 
 @pytest.fixture
 def three() -> Iterator[list[Witness]]:
-    made = [Witness(f"witness-{number}.example") for number in range(3)]
-    yield made
-    for witness in made:
-        witness.stop()
+    with three_witnesses() as made:
+        yield made

@@ -19,7 +19,7 @@ from appliance.box.settings import write_settings
 from appliance.box.witnesses import WitnessesRefused, read_witnesses
 from appliance.cosigner import heads as heads_module
 from appliance.cosigner.heads import HeadsWriter
-from appliance.cosigner.word import read_word
+from appliance.cosigner.word import read_cosigner_word
 from appliance.log.cosigned import COSIGNED_FILE, HEADS, CosignedHeads, first_in, heads_file
 from firmware_tests.cosigner.growing import ORIGIN, GrowingLog
 from firmware_tests.cosigner.places import Place, cosigning, until, word_of
@@ -158,7 +158,7 @@ def test_kill_at_any_moment(three: list[Witness], tmp_path: Path) -> None:
     while place.size < place.log.size:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert read_word(place.home.cosigner_word) is not None
+    assert read_cosigner_word(place.home.cosigner_word) is not None
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
 

@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ def consistent(old: int, old_root: bytes, new: int, new_root: bytes, path: list[
             fold_new = node(fold_new, step)
         first, last = first >> 1, last >> 1
     return last == 0 and fold_old == old_root and fold_new == new_root
+
+
+@contextlib.contextmanager
+def three_witnesses(tls: Path | None = None) -> Iterator[list[Witness]]:
+    """witness-0.example to witness-2.example; `tls`: as firmware_tests.cosigner.tls makes it."""
+    made = [Witness(f"witness-{number}.example", tls) for number in range(3)]
+    try:
+        yield made
+    finally:
+        for witness in made:
+            witness.stop()
 
 
 class Witness:

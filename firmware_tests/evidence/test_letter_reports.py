@@ -89,6 +89,21 @@ def test_texts_of_a_file_stay_texts(tmp_path: Path) -> None:
     assert "#panic()" in pdf_text(printed_report(told, "en"), tmp_path)
 
 
+def test_a_yes_or_no_is_told_in_the_readers_language_and_a_text_stays_as_it_is() -> None:
+    desk = office()
+    told = {**FIELDS, "project": "yes", "special": True, "answers": [{"agrees": False, "said": "no"}]}
+    desk.seal(event(None, "issue", fields=told, value=opened_value()))
+    made = report(evidence(desk.chain()))
+    for language, special, answers in (
+        ("en", "yes", "agrees: no, said: no"),
+        ("zh-Hans", "是", "agrees: 否, said: no"),
+    ):
+        rows = html.fromstring(report_page(made, language).decode().split("\n", 1)[1]).iter("tr")
+        cells = {row[0].text_content(): row[1].text_content() for row in rows if len(row) == 2}
+        assert (cells["special"], cells["answers"]) == (special, answers)
+        assert next(value for name, value in cells.items() if name.endswith("(project)")) == "yes"
+
+
 def test_what_failed_is_told_first() -> None:
     page = report_page(report(changed(HOSTILE["a changed event"])), "en").decode()
     assert page.index("TOTAL-FAILED") < page.index("it was changed")

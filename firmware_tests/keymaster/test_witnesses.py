@@ -29,7 +29,7 @@ from appliance.keymaster.certificates.witness_policies import (
 from appliance.log import VerifierKey
 from appliance.log.note import COSIGNATURE_V1
 from firmware_tests.cosigner.tls import make_tls
-from firmware_tests.cosigner.witness import Witness
+from firmware_tests.cosigner.witness import Witness, three_witnesses
 from firmware_tests.governed import Governed, governed
 from firmware_tests.running import RunningBox, wait_until
 
@@ -43,10 +43,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def three(tls: Path) -> Iterator[list[Witness]]:
-    made = [Witness(f"witness-{number}.example", tls) for number in range(3)]
-    yield made
-    for witness in made:
-        witness.stop()
+    with three_witnesses(tls) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ OWN_PROGRAMS = {
     "consent": {"recipient": "recipient", "subject": "subject"},
     "guarantee-project": {"institution": "institution"},
     "loan": {"borrower": "borrower"},
-    "purchase-order": {"core-firm": "buyer", "supplier": "supplier"},
+    "purchase-order": {"core-firm": "buyer", "guarantor": "guarantor", "supplier": "supplier"},
     "query-receipt": {"asker": "asker", "source": "source"},
 }
 """Kinds in which a party may have a program of its own: its role, and the field that names it."""

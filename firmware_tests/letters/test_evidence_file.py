@@ -86,6 +86,7 @@ def test_a_letters_whole_life_in_one_file(
     client.letter_event(letter, "pay", data={"paid": {"amount": "1.50", "currency": "CNY"}})
     content = taken(client, letter)
     assert content == taken(client, letter)
+    assert "REHEARSAL" in read_container(content)["META-INF/for-people.html"].decode()
     beside = [
         (name.rpartition("/")[2], one)
         for name, one in read_container(content).items()

@@ -191,6 +191,33 @@ def test_who_begins_a_letter_acts_for_the_party_that_it_names() -> None:
         begin(OTHER)
 
 
+def test_who_joins_a_letter_names_itself_and_only_who_stands_there_names_another() -> None:
+    order = catalogue("purchase-order")
+    again = msgspec.structs.replace(order.kind.events["guarantee"], from_=["confirmed", "guaranteed"])
+    kind = msgspec.structs.replace(order.kind, events=order.kind.events | {"guarantee": again})
+    loaded = LoadedKind(kind=kind, digest=order.digest, source=order.source)
+
+    def guarantee(state: str, standing: dict[str, object], named: dict[str, str]) -> None:
+        held = LetterState(
+            letter=LETTER,
+            kind=KindReference(digest=order.digest, id="purchase-order", version=order.kind.version),
+            state=state,
+            number=2,
+            head="00" * 32,
+            fields={"buyer": OTHER, **standing},
+            begun="2026-09-01T00:00:00.000000Z",
+        )
+        asked = Asked("guarantee", LETTER, fields={"guarantor": named}, data={"undertaking": "ab" * 32})
+        judge(loaded, held, asked, ACTOR, frozenset({"guarantor"}), NOON, {}, frozenset({OWN["id"]}))
+
+    guarantee("confirmed", {}, OWN)
+    with pytest.raises(PartyMissing, match="with the id of guarantor"):
+        guarantee("confirmed", {}, OTHER)
+    guarantee("guaranteed", {"guarantor": OWN}, OTHER)  # a kind that lets it happen again lets it be passed on
+    with pytest.raises(PartyMissing, match="with the id of guarantor"):
+        guarantee("guaranteed", {"guarantor": OTHER}, OWN)
+
+
 def test_a_consent_serves_while_its_time_lasts() -> None:
     party = {"name": "某企业", "id": "91440101MA5CXXXX1K"}
     consent = LetterState(

@@ -27,6 +27,7 @@ from appliance.box.settings import (
 from appliance.log import LogReader, log_directory
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import NotYetIncluded
+from appliance.log.exports import export_file
 from appliance.log.note import parse_note
 from appliance.record import new_record_id
 from appliance.recorder.admin import AdminClient
@@ -206,6 +207,24 @@ class Box:
             return Checkpoint.parse(parse_note(self.reader(origin).checkpoint()).text)
         except NotYetIncluded:
             return Checkpoint(origin, 0, b"")
+
+    def grown_and_restored(self, count: int, tmp_path: Path) -> dict[str, Path]:
+        """Entries of alfa under signed heads; then the box stopped, locked as after a restore, and its exported
+        checkpoints taken away: where they are now, by origin."""
+        follower = self.start_follower()
+        self.append("alfa", count)
+        self.wait_for_size(origin_of("alfa"), count)
+        wait_for(lambda: self.checkpoint(BOX_ORIGIN).size > 0, "a head of the box's log")
+        self.stop(follower)
+        kept = {}
+        for number, origin in enumerate((BOX_ORIGIN, origin_of("alfa"), origin_of("bravo"))):
+            path = export_file(self.home.exports / "checkpoints", origin)
+            if path.exists():
+                kept[origin] = tmp_path / f"{number}.checkpoint"
+                kept[origin].write_bytes(path.read_bytes())
+                path.unlink()
+        self.home.history_lock.write_text("restored\n")
+        return kept
 
     def wait_for_size(self, origin: str, size: int) -> Checkpoint:
         wait_for(

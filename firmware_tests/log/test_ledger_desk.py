@@ -181,10 +181,13 @@ def test_killed_at_work_every_transaction_that_was_handed_out_is_on_record(box: 
             for _ in range(20):
                 handed_out.append(await desk.sign(_request(box)))
 
+        enough = len(handed_out) + 3
+
         async def until_killed() -> None:
             asking = asyncio.create_task(ask())
-            await asyncio.sleep(0.15)
-            follower.kill()  # noqa: B023 - it runs before the next turn
+            while len(handed_out) < enough and not asking.done():  # noqa: B023 - it runs before the next turn
+                await asyncio.sleep(0.001)
+            follower.kill()  # noqa: B023
             with contextlib.suppress(DeskUnavailable):  # or it was quicker than its death
                 await asking
 

@@ -23,7 +23,7 @@ from appliance.log.exports import export_file
 from appliance.log.note import COSIGNATURE_V1, ED25519, NoteSignature, VerifierKey, cosigned_message, parse_note
 from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.witnesses import WitnessPolicy
-from firmware_tests.log.box import BOX_ORIGIN, Box, origin_of, wait_for
+from firmware_tests.log.box import BOX_ORIGIN, Box, origin_of
 
 ORIGIN = "log.example/rehearsal/alfa"
 ENTRIES = [os.urandom(32) for _ in range(40)]
@@ -173,20 +173,8 @@ def cosign(note: bytes, *witnesses: Signer) -> bytes:
 
 def test_a_real_box_stays_locked_below_the_quorum(box: Box, tmp_path: Path) -> None:
     """Two of three witnesses for the box's log: one is not enough, nor is a broken policy; two are."""
-    follower = box.start_follower()
-    box.append("alfa", 30)
-    box.wait_for_size(origin_of("alfa"), 30)
-    wait_for(lambda: box.checkpoint(BOX_ORIGIN).size > 0, "a head of the box's log")
-    box.stop(follower)
+    kept = box.grown_and_restored(30, tmp_path)
     exports = box.home.exports / "checkpoints"
-    kept = {}
-    for number, origin in enumerate((BOX_ORIGIN, origin_of("alfa"), origin_of("bravo"))):
-        path = export_file(exports, origin)
-        if path.exists():
-            kept[origin] = tmp_path / f"{number}.checkpoint"
-            kept[origin].write_bytes(path.read_bytes())
-            path.unlink()
-    box.home.history_lock.write_text("restored\n")
     names = [signer.verifier.name for signer in WITNESSES[:3]]
     known = [WitnessSettings(key=str(one.verifier), url="https://witness.example") for one in WITNESSES[:3]]
 

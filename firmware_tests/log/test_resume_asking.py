@@ -19,20 +19,17 @@ from appliance.log.asking import ask_witnesses, consistency_from_records
 from appliance.log.checkpoint import LogKey
 from appliance.log.cli import EXIT_DAMAGED, EXIT_SOUND, log
 from appliance.log.errors import LogForked
-from appliance.log.exports import export_file
 from appliance.log.resume import Given, KnownLog
 from appliance.log.witnesses import WitnessPolicy
-from firmware_tests.cosigner.witness import Witness
-from firmware_tests.log.box import BOX_ORIGIN, Box, origin_of, wait_for
+from firmware_tests.cosigner.witness import Witness, three_witnesses
+from firmware_tests.log.box import Box, origin_of
 from firmware_tests.log.test_resume import ENTRIES, LOG, ORIGIN, Recorded, head, root_of
 
 
 @pytest.fixture
 def three() -> Iterator[list[Witness]]:
-    made = [Witness(f"witness-{number}.example") for number in range(3)]
-    yield made
-    for witness in made:
-        witness.stop()
+    with three_witnesses() as made:
+        yield made
 
 
 @settings(deadline=None, max_examples=60)
@@ -85,20 +82,7 @@ def test_a_witness_that_has_seen_more_or_another_history_keeps_the_box_locked(th
 
 
 def test_a_real_box_is_opened_by_its_witnesses(box: Box, three: list[Witness], tmp_path: Path) -> None:
-    follower = box.start_follower()
-    box.append("alfa", 300)
-    box.wait_for_size(origin_of("alfa"), 300)
-    wait_for(lambda: box.checkpoint(BOX_ORIGIN).size > 0, "a head of the box's log")
-    box.stop(follower)
-    exports = box.home.exports / "checkpoints"
-    kept = {}
-    for number, origin in enumerate((BOX_ORIGIN, origin_of("alfa"), origin_of("bravo"))):
-        path = export_file(exports, origin)
-        if path.exists():
-            kept[origin] = tmp_path / f"{number}.checkpoint"
-            kept[origin].write_bytes(path.read_bytes())
-            path.unlink()
-    box.home.history_lock.write_text("restored\n")
+    kept = box.grown_and_restored(300, tmp_path)
     alfa = origin_of("alfa")
 
     def changed(entry: LogSettings) -> LogSettings:

@@ -75,6 +75,19 @@ def _voucher() -> dict[str, object]:
     }
 
 
+def placed_order() -> dict[str, object]:
+    """Fields of an order that is confirmed by approvals; what was ordered is hostile."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    return {
+        "number": f"PO-{uuid.uuid4().hex[:12]}",
+        "buyer": {"name": "Core company", "id": "91440101MA5CYYYY2K"},
+        "supplier": {"name": "Supplier one", "id": "91440101MA5CZZZZ3K"},
+        "amount": {"amount": "1500000.00", "currency": "CNY"},
+        "pay_by": f"{today + datetime.timedelta(days=90)}",
+        "items": [{"item": HOSTILE, "quantity": "500", "price": {"amount": "3000.00", "currency": "CNY"}}],
+    }
+
+
 def policy_of_demo(managed: ManagedBox) -> None:
     """The policy `issue` of demo by a ceremony: two of ann, bo and eli, who is an officer of `other` alone."""
     tier = ApprovalTier(up_to="", currency="CNY", approvers=["ann", "bo", "eli"], threshold=2, in_order=False)

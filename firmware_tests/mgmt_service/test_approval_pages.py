@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from playwright.sync_api import expect
 
 from appliance.api.letters.draft_schemas import KeptDraft
+from appliance.api.letters.schemas import EventRequest
 from appliance.ceremonies import Constitution, decode
 from appliance.client import Refused
 from appliance.letters.event import ApprovalStep
 from firmware_tests.accessible import findings
 from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
 from firmware_tests.letters.approving import by_passkey, text_of
-from firmware_tests.mgmt_service.lettered import HOSTILE, kept_draft, policy_of_demo
+from firmware_tests.mgmt_service.lettered import HOSTILE, kept_draft, placed_order, policy_of_demo
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 from firmware_tests.mgmt_service.pictures import fits, pictures
 from firmware_tests.officers import SoftwareOfficer
@@ -93,6 +94,28 @@ def test_an_approver_finds_reads_and_signs(approving: ManagedBox, chromium: Brow
     assert shown["steps"][0]["signed"] == ["Ann"]
     assert shown["mine"] is False
     assert shown["may_sign"] == ["Bo", "Eli"]
+
+
+def test_an_approver_of_a_later_event_sees_which_letter_it_is_about(approving: ManagedBox, ann: Visitor) -> None:
+    """Clear values as they stand, also to an approver who reads nothing else of the tenant."""
+    order = placed_order()
+    with approving.client() as client:
+        letter = client.begin_letter("purchase-order", order).happened.letter
+        kept = client.keep_event_draft(letter, EventRequest(event="confirm"))
+    eli = approving.signed_in("eli")
+    for viewer in (ann, eli):
+        shown = viewer.get(f"/api/v1/approvals/demo/{kept.draft}").json()
+        assert {one["name"]: one["value"] for one in shown["fields"]}["amount"] == "1,500,000.00 CNY"
+        assert shown["row"]["state"] == "placed"
+        listed = next(one for one in viewer.get("/api/v1/approvals").json()["drafts"] if one["draft"] == kept.draft)
+        assert str(order["number"]) in listed["row"]["gist"]
+        page = viewer.get(f"/approvals/demo/{kept.draft}").text
+        assert "The letter as it stands" in page
+        assert HOSTILE not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    beginning = kept_draft(approving)
+    told = ann.get(f"/api/v1/approvals/demo/{beginning.draft}").json()
+    assert (told["row"], told["fields"]) == (None, [])
 
 
 def test_when_enough_have_signed_the_application_has_it_happen(approving: ManagedBox, ann: Visitor) -> None:

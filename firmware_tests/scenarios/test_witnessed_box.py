@@ -21,7 +21,7 @@ from appliance.evidence.browser import rules
 from appliance.evidence.directory import read_directory
 from appliance.log import TlogProof, VerifierKey, parse_note
 from firmware_tests.cosigner.tls import make_tls
-from firmware_tests.cosigner.witness import Witness
+from firmware_tests.cosigner.witness import Witness, three_witnesses
 from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.letters.test_evidence_file import Auditor, taken
 from firmware_tests.running import RunningBox, cinnabar, wait_until
@@ -36,10 +36,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def three(tls: Path) -> Iterator[list[Witness]]:
-    made = [Witness(f"witness-{number}.example", tls) for number in range(3)]
-    yield made
-    for witness in made:
-        witness.stop()
+    with three_witnesses(tls) as made:
+        yield made
 
 
 def enter_logs(box: RunningBox, witnesses: list[Witness]) -> list[str]:

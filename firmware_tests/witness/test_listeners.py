@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import html.parser
 import json
 import re
@@ -13,18 +12,14 @@ import subprocess
 import sys
 import time
 import tomllib
-from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from appliance.log import VerifierKey, parse_note, verified_by
 from appliance.log.note import COSIGNATURE_V1
 from appliance.witness.texts import LANGUAGES
+from firmware_tests.certificates import server_certificate
 from firmware_tests.docs.pages import ROOT
 from firmware_tests.running import wait_until
 from firmware_tests.witness.logs import TestLog
@@ -61,34 +56,12 @@ def test_a_key_in_a_token_cosigns_by_the_same_code(
     assert "0000" not in ran.stderr
 
 
-def certificate(home: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (home / "tls.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (home / "tls.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return home / "tls.crt"
-
-
 def test_over_tls(witness: RunningWitness, log: TestLog) -> None:
-    shown = certificate(witness.home)
+    shown = server_certificate(witness.home, "localhost", "tls").certificate
     witness.configure([log_table(log)])
     text = witness.settings.read_text()
     witness.settings.write_text(
-        text.replace("[monitoring]", 'certificate = "tls.crt"\nkey = "tls.key"\n[monitoring]', 1)
+        text.replace("[monitoring]", 'certificate = "tls.pem"\nkey = "tls.key"\n[monitoring]', 1)
     )
     witness.start()
     port = witness.addresses["submission"].rpartition(":")[2]

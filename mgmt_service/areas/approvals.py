@@ -12,6 +12,7 @@ import msgspec
 from flask import Response
 
 from appliance.audit.drafts import DraftView
+from appliance.audit.letters import LetterLine
 from appliance.ceremonies import tenant_scope
 from appliance.errors import NotFound
 from appliance.letters.draft_words import read_draft_text
@@ -21,8 +22,9 @@ from mgmt_service.areas.entry import approval_origin
 from mgmt_service.dispatch import Context
 from mgmt_service.downloads import download
 from mgmt_service.kinds import KindBook, event_of, grouped, told
+from mgmt_service.letter_lines import FieldLine, LetterRow, letter_fields, letter_row
 from mgmt_service.owners import OF_TENANT, owner_of, scope_of
-from mgmt_service.roles import WORK_LIST
+from mgmt_service.roles import LETTER_READERS, WORK_LIST
 
 area = Area("approvals")
 READ = Access(roles=WORK_LIST, scope=OF_TENANT)
@@ -52,6 +54,10 @@ class DraftLine(msgspec.Struct, frozen=True):
     letter: str
     begins: bool
     """Whether it begins the letter."""
+    row: LetterRow | None
+    """The letter as it stands now; None: the event begins it."""
+    fields: list[FieldLine]
+    """What the letter says now."""
     amount: str
     application: str
     asked: str
@@ -131,6 +137,8 @@ def _line(context: Context, book: KindBook, owner: str, view: DraftView) -> Draf
         event_title=event.event if rule is None else told(rule.title),
         letter=event.letter,
         begins=event.previous is None,
+        row=None if view.letter is None else letter_row(book, view.letter),
+        fields=[] if view.letter is None else _fields(context, book, owner, view.letter),
         amount=_amount(event),
         application=kept.application,
         asked=kept.asked,
@@ -148,6 +156,15 @@ def _line(context: Context, book: KindBook, owner: str, view: DraftView) -> Draf
         step=view.step,
         sign=f"{approval_origin(context)}/drafts/{kept.draft}",
     )  # fmt: skip
+
+
+def _fields(context: Context, book: KindBook, owner: str, letter: LetterLine) -> list[FieldLine]:
+    """What the letter says; other letters are linked for whoever may read them."""
+    loaded = book.of_digest(letter.kind_digest)
+    fields = letter_fields({} if loaded is None else loaded.kind.fields, letter, {})
+    if context.viewer.has(LETTER_READERS, scope_of(owner)):
+        return fields
+    return [msgspec.structs.replace(one, letter="") for one in fields]
 
 
 def _amount(event: Event) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from flask import Response
@@ -13,19 +11,19 @@ from appliance.audit.letters import EventView, LetterFilter, LetterLine, Letters
 from appliance.ceremonies import BOX
 from appliance.errors import NotAuthorised, NotFound
 from appliance.letters.event import Event, read_event
-from appliance.letters.kind import Field, LoadedKind
+from appliance.letters.kind import LoadedKind
 from mgmt_service.access import Access, Area
 from mgmt_service.areas.audit import MICROSECONDS, Logs, instant_of, log_lines
 from mgmt_service.dispatch import Context
 from mgmt_service.downloads import download
-from mgmt_service.kinds import KindBook, event_of, field_label, grouped, told, value_text
+from mgmt_service.kinds import KindBook, event_of, field_label, grouped, told
+from mgmt_service.letter_lines import LETTER, FieldLine, LetterRow, field_line, letter_fields, letter_row
 from mgmt_service.owners import OF_TENANT, scope_of
 from mgmt_service.roles import AUDIT, LETTER_READERS
 
 area = Area("letters")
 READ = Access(roles=LETTER_READERS, scope=OF_TENANT)
 PAGE: Final = 50
-_LETTER: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class LetterSearch(msgspec.Struct, frozen=True):
@@ -44,22 +42,6 @@ class Choice(msgspec.Struct, frozen=True):
     title: str
 
 
-class LetterRow(msgspec.Struct, frozen=True):
-    """A letter in a list."""
-
-    letter: str
-    kind: str
-    kind_title: str
-    state: str
-    state_title: str
-    final: bool
-    gist: str
-    """Its first clear values."""
-    balance: str
-    events: int
-    changed: str
-
-
 class Letters(msgspec.Struct, frozen=True):
     """A page of a tenant's letters."""
 
@@ -73,22 +55,6 @@ class Letters(msgspec.Struct, frozen=True):
     kinds: list[Choice]
     states: list[Choice]
     asked: LetterSearch
-
-
-class FieldLine(msgspec.Struct, frozen=True):
-    """A value for people."""
-
-    name: str
-    label: str
-    confidentiality: str
-    """clear, hidden, recipients or veiled."""
-    value: str
-    """Empty where it is not shown."""
-    shown: bool
-    columns: list[str] = []
-    rows: list[list[str]] = []
-    letter: str = ""
-    """The letter that the value names."""
 
 
 class ApprovalLine(msgspec.Struct, frozen=True):
@@ -199,7 +165,7 @@ def letters(context: Context, owner: str, query: LetterSearch) -> Letters:
         state=query.state or None,
         until=instant_of(query.until, "until"),
     )
-    cursor = query.cursor if query.cursor and _LETTER.fullmatch(query.cursor) else None
+    cursor = query.cursor if query.cursor and LETTER.fullmatch(query.cursor) else None
     if query.letter:
         found = LettersView(letters=_named(context, owner, query.letter), next=None, searched=0, counts=[])
     else:
@@ -211,7 +177,7 @@ def letters(context: Context, owner: str, query: LetterSearch) -> Letters:
     return Letters(
         owner=owner,
         scope=scope_of(owner),
-        letters=[_row(book, one) for one in found.letters],
+        letters=[letter_row(book, one) for one in found.letters],
         next=found.next,
         searched=found.searched,
         total=None if query.letter else sum(count for _, _, count in found.counts),
@@ -229,29 +195,10 @@ def _named(context: Context, owner: str, letter: str) -> list[LetterLine]:
 
 
 def _read(context: Context, owner: str, letter: str, *, disclose: bool) -> LetterView:
-    if not _LETTER.fullmatch(letter):
+    if not LETTER.fullmatch(letter):
         raise NotFound("there is no such letter")
     return context.services.audit.call(
         context.viewer.person, lambda client: client.letter(owner, letter, disclose=disclose)
-    )
-
-
-def _row(book: KindBook, line: LetterLine) -> LetterRow:
-    loaded = book.of_digest(line.kind_digest)
-    fields = {} if loaded is None else loaded.kind.fields
-    state = None if loaded is None else loaded.kind.states.get(line.state)
-    texts = [value_text(fields.get(name), line.fields[name]) for name in (fields or line.fields) if name in line.fields]
-    return LetterRow(
-        letter=line.letter,
-        kind=line.kind,
-        kind_title=line.kind if loaded is None else told(loaded.kind.title),
-        state=line.state,
-        state_title=line.state if state is None else told(state.title),
-        final=state is not None and state.final,
-        gist=" · ".join(text[:60] for text in texts[:2]),
-        balance=f"{grouped(line.balance)} {line.currency}" if line.balance is not None else "",
-        events=line.number,
-        changed=line.changed,
     )
 
 
@@ -264,11 +211,11 @@ def letter(context: Context, owner: str, letter: str, query: Disclosing) -> Lett
     line, loaded = found.line, book.of_digest(found.line.kind_digest)
     events = [_event(context, book, letter, one) for one in found.events]
     fields = {} if loaded is None else loaded.kind.fields
-    shown = _fields(fields, found)
+    shown = letter_fields(fields, line, found.values)
     return Letter(
         owner=owner,
         scope=scope_of(owner),
-        row=_row(book, line),
+        row=letter_row(book, line),
         version=line.version,
         kind_digest=line.kind_digest,
         kind_known=loaded is not None,
@@ -287,41 +234,6 @@ def _may_disclose(context: Context, owner: str, *, asked: bool) -> None:
     """Raises NotAuthorised where hidden values are asked for by somebody whom the tenant shows its letters alone."""
     if asked and not context.viewer.has(AUDIT, scope_of(owner)):
         raise NotAuthorised("hidden values are for the tenant's own officers and auditors")
-
-
-def _fields(fields: dict[str, Field], found: LetterView) -> list[FieldLine]:
-    line = found.line
-    names = [name for name in fields if name in line.fields or name in line.hidden or name in line.encrypted]
-    names += sorted({*line.fields, *line.hidden, *line.encrypted} - set(names))
-    return [_field(fields, name, line, found.values) for name in names]
-
-
-def _field(fields: dict[str, Field], name: str, line: LetterLine, values: dict[str, Any]) -> FieldLine:
-    field = fields.get(name)
-    if name in line.fields:
-        return field_line(fields, name, line.fields[name], "clear" if field is None else field.confidentiality)
-    if name in values:
-        return field_line(fields, name, values[name], "hidden")
-    kind = "hidden" if name in line.hidden else "veiled" if field is None else field.confidentiality
-    return FieldLine(name, field_label(fields, name), kind, "", shown=False)
-
-
-def field_line(fields: dict[str, Field], name: str, value: Any, confidentiality: str = "clear") -> FieldLine:
-    """A value with its label; a table with its columns."""
-    field, label = fields.get(name), field_label(fields, name)
-    if isinstance(value, list):
-        columns = {} if field is None else field.columns
-        rows = [one for one in value if isinstance(one, dict)]
-        names = list(columns) or sorted({key for row in rows for key in row})
-        cells = [[value_text(columns.get(key), row[key]) if key in row else "" for key in names] for row in rows]
-        return FieldLine(
-            name, label, confidentiality, "", shown=True, columns=[field_label(columns, key) for key in names],
-            rows=cells,
-        )  # fmt: skip
-    linked = str(value) if field is not None and field.type == "letter" and _LETTER.fullmatch(str(value)) else ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    shown = value_text(field, value) if field is not None or not isinstance(value, (dict, list)) else text
-    return FieldLine(name, label, confidentiality, shown, shown=True, letter=linked)
 
 
 def _links(line: LetterLine, fields: list[FieldLine], events: list[EventLine]) -> list[LinkLine]:
@@ -390,7 +302,7 @@ def _name(context: Context, person: str) -> str:
 @area.read("/letters/<owner>/<letter>/evidence", access=READ, gives=bytes, query=EvidenceQuery)
 def evidence(context: Context, owner: str, letter: str, query: EvidenceQuery) -> Response:
     """The letter's evidence (ASiC-E): the same bytes as applications get. Reads are recorded."""
-    if not _LETTER.fullmatch(letter):
+    if not LETTER.fullmatch(letter):
         raise NotFound("there is no such letter")
     _may_disclose(context, owner, asked=bool(query.disclose))
     file = context.services.audit.call(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -15,6 +14,7 @@ from appliance.anchors.bitcoin.opentimestamps import ots_file
 from appliance.anchors.bitcoin.proof import BitcoinProof
 from appliance.anchors.bitcoin.txout_proof import txout_proof
 from appliance.anchors.judging import rules_of
+from appliance.instants import now_us
 from appliance.log.note import parse_note
 from appliance.quoting import escape
 
@@ -59,7 +59,7 @@ def txoutproof(receipt: Path, profile: Path) -> None:
 def _judged(receipt: Path, profile: Path) -> tuple[Receipt, BitcoinProof, Rules]:
     try:
         read, trusted = read_receipt(receipt.read_bytes()), read_profile(profile.read_bytes())
-        judge(read, commitment_of(read.checkpoint.encode()), trusted, now_us=time.time_ns() // 1000)
+        judge(read, commitment_of(read.checkpoint.encode()), trusted, now_us=now_us())
         rules = _rules(trusted)
     except AnchorRefused as error:
         raise click.ClickException(f"{receipt}: refused ({error.reason}): {escape(str(error))}") from None

@@ -7,10 +7,8 @@ said of an anchor rests on the headers and branches that it hands out, which `ap
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
-import ssl
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +20,7 @@ from appliance.anchors.bitcoin.anchor_transaction import Coin
 from appliance.anchors.bitcoin.encoding import from_shown, shown, unhex
 from appliance.anchors.bitcoin.errors import MalformedBitcoin
 from appliance.anchors.bitcoin.transaction import OutPoint
+from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_of, tls_context
 from appliance.quoting import escape
 
 ANSWER_BYTES: Final = 32 * 1024 * 1024
@@ -67,7 +66,9 @@ class Node:
                 status, body = await self._exchange(method, parameters)
         except TimeoutError:
             raise LedgerUnavailable(f"{method}: no answer within {self._timeout_s:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except AnswerRefused as error:
+            raise LedgerUnavailable(f"{method}: {error}") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise LedgerUnavailable(f"{method}: {type(error).__name__}") from None
         if status == 401:
             raise LedgerUnavailable(f"{method}: the node does not take the user and password")
@@ -82,23 +83,15 @@ class Node:
 
     async def _exchange(self, method: str, parameters: tuple[object, ...]) -> tuple[int, bytes]:
         if self._client is None:
-            verify: ssl.SSLContext | bool = True if self._ca is None else ssl.create_default_context(cafile=self._ca)
             # A node that is told to stop waits for connections that are kept open.
             single = httpx.Limits(max_keepalive_connections=0)
-            self._client = httpx.AsyncClient(timeout=self._timeout_s, trust_env=False, verify=verify, limits=single)
+            self._client = httpx.AsyncClient(
+                timeout=self._timeout_s, trust_env=False, verify=tls_context(self._ca), limits=single
+            )
         call = {"jsonrpc": "1.0", "id": 0, "method": method, "params": parameters}
-        password = (await asyncio.to_thread(self._password_file.read_bytes)).strip()
-        headers = {
-            "authorization": f"Basic {base64.b64encode(password).decode()}",
-            "accept-encoding": "identity",
-        }
-        received = bytearray()
+        headers = IDENTITY | {"authorization": await asyncio.to_thread(basic_authorization, self._password_file)}
         async with self._client.stream("POST", self._url, json=call, headers=headers) as answer:
-            async for piece in answer.aiter_raw():
-                received += piece
-                if len(received) > ANSWER_BYTES:
-                    raise LedgerUnavailable(f"{method}: the answer is too large")
-        return answer.status_code, bytes(received)
+            return answer.status_code, await body_of(answer, ANSWER_BYTES)
 
     async def tip(self) -> bytes:
         """The hash of the last block of the node's best chain."""

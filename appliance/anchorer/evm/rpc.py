@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import ssl
-from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +15,11 @@ import msgspec
 
 from appliance.anchorer.evm.errors import NodeFailed, NodeRefused
 from appliance.box.ledgers.evm import EvmEndpoint
+from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_of, read_secret, tls_context
 from appliance.quoting import quote
 
 ANSWER_BYTES: Final = 32 * 1024 * 1024
 """Largest answer that is read: a full block with its receipts is some megabytes."""
-SECRET_BYTES: Final = 4096
 MOST_CALLS: Final = 64
 """Calls in one batch."""
 MESSAGE_CHARACTERS: Final = 200
@@ -60,7 +59,7 @@ class Node:
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
         self._batches = True
-        headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        headers = IDENTITY | {"content-type": "application/json"}
         secret = _authorization(settings, home)
         if secret is not None:
             headers["authorization"] = secret
@@ -132,7 +131,6 @@ class Node:
         return [found[place] for place in range(len(calls))] if len(found) == len(calls) else None
 
     async def _post(self, form: Any) -> bytes:
-        received = bytearray()
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
@@ -140,15 +138,13 @@ class Node:
             ):
                 if answer.status_code not in _WITH_ANSWER:
                     raise NodeFailed(f"{self.name} answers with HTTP status {answer.status_code}")
-                async for piece in answer.aiter_raw():
-                    received += piece
-                    if len(received) > ANSWER_BYTES:
-                        raise NodeFailed(f"{self.name} answers with more than {ANSWER_BYTES} bytes")
+                return await body_of(answer, ANSWER_BYTES)
+        except AnswerRefused as error:
+            raise NodeFailed(f"{self.name}: {error}") from None
         except TimeoutError:
             raise NodeFailed(f"{self.name} is silent for {self._timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise NodeFailed(f"{self.name} cannot be reached ({type(error).__name__})") from None
-        return bytes(received)
 
 
 def _form(number: int, call: Call) -> dict[str, Any]:
@@ -164,9 +160,7 @@ def _result(answer: _Answer) -> msgspec.Raw | NodeRefused:
 def _context(settings: EvmEndpoint, home: Path) -> ssl.SSLContext | bool:
     if not settings.url.startswith("https://"):
         return False
-    context = ssl.create_default_context(cafile=None if settings.ca is None else str(home / settings.ca))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+    return tls_context(None if settings.ca is None else home / settings.ca)
 
 
 def _authorization(settings: EvmEndpoint, home: Path) -> str | None:
@@ -177,14 +171,9 @@ def _authorization(settings: EvmEndpoint, home: Path) -> str | None:
     if parts.scheme != "https" and parts.hostname not in _HERE:
         raise ValueError("a node's password or token travels over https only")
     if settings.password_file is not None:
-        return "Basic " + b64encode(_secret(home / settings.password_file)).decode()
+        return basic_authorization(home / settings.password_file)
     assert settings.token_file is not None  # noqa: S101 - one of the two is there
-    return "Bearer " + _secret(home / settings.token_file).decode("ascii")
-
-
-def _secret(path: Path) -> bytes:
-    with path.open("rb") as file:
-        value = file.read(SECRET_BYTES).strip()
-    if not value or not value.isascii() or not value.decode().isprintable():
-        raise ValueError(f"{path.name} holds no password or token")
-    return value
+    token = read_secret(home / settings.token_file)
+    if not token.isascii():
+        raise ValueError(f"{settings.token_file} holds no password or token of ASCII alone (RFC 6750, section 2.1)")
+    return f"Bearer {token.decode()}"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +41,7 @@ from appliance.anchors.fabric.wire import MalformedMessage
 from appliance.anchors.judging import rules_of
 from appliance.box.ledgers.fabric import FabricLedgerSettings
 from appliance.errors import CinnabarError
+from appliance.instants import now_us
 from appliance.log.ledgers import RequestRefused
 from appliance.log.ledgers.fabric import (
     FabricBlock,
@@ -61,10 +61,6 @@ LONGEST_PAUSE_S: Final = 300.0
 """Between two proposals of one anchor; twice as long after each that came to nothing."""
 DUPLICATE: Final = 9
 """protos.TxValidationCode DUPLICATE_TXID: the same transaction once more, which says nothing of the first."""
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
 
 
 class FabricLedger:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
-import ssl
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +14,7 @@ from appliance.box.ledgers import Rfc3161Authority
 from appliance.der import DerError, boolean, integer, octet_string, oid, sequence
 from appliance.evidence.findings import Refusal
 from appliance.evidence.stamps import Stamp, read_stamp
+from appliance.outward import IDENTITY, AnswerRefused, basic_authorization, body_of, tls_context
 
 ANSWER_BYTES: Final = 128 * 1024
 """Largest TimeStampResp that is read: with a chain of certificates some ten thousand bytes."""
@@ -45,13 +44,11 @@ class StampAuthority:
         LedgerUnavailable with the cause in words."""
         nonce = int.from_bytes(secrets.token_bytes(NONCE_BYTES), "big") | 1
         request = stamp_request(commitment, self._settings.policy, nonce)
-        headers = {"content-type": "application/timestamp-query", "accept-encoding": "identity"}
+        headers = IDENTITY | {"content-type": "application/timestamp-query"}
         try:
-            headers |= self._credentials()
-            verify = ssl.create_default_context(
-                cafile=None if self._settings.ca is None else str(self._home / self._settings.ca)
-            )
-            verify.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self._settings.password_file is not None:
+                headers["authorization"] = basic_authorization(self._home / self._settings.password_file)
+            verify = tls_context(None if self._settings.ca is None else self._home / self._settings.ca)
             async with httpx.AsyncClient(verify=verify, timeout=self._timeout_s, trust_env=False) as client:
                 answer = await _bounded(client, "POST", self.url, ANSWER_BYTES, content=request, headers=headers)
             stamp = read_stamp(answer)
@@ -65,18 +62,12 @@ class StampAuthority:
             raise LedgerUnavailable("its stamp answers another request")
         return stamp
 
-    def _credentials(self) -> dict[str, str]:
-        if self._settings.password_file is None:
-            return {}
-        pair = (self._home / self._settings.password_file).read_bytes().strip()
-        return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
-
 
 async def fetch_list(url: str, timeout_s: float) -> bytes:
     """What stands at the address of a revocation list. Raises LedgerUnavailable."""
     try:
         async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as client:
-            return await _bounded(client, "GET", url, LIST_BYTES, headers={"accept-encoding": "identity"})
+            return await _bounded(client, "GET", url, LIST_BYTES, headers=IDENTITY)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         raise LedgerUnavailable(f"the revocation list at {url}: {type(error).__name__}") from None
     except LedgerUnavailable as error:
@@ -92,13 +83,11 @@ async def _bounded(
     headers: dict[str, str],
     content: bytes | None = None,
 ) -> bytes:
-    """The body of an answer 200, at most `limit` bytes. Nothing is followed or unpacked."""
+    """The body of an answer 200, at most `limit` bytes. Raises LedgerUnavailable, httpx.HTTPError."""
     async with client.stream(method, url, content=content, headers=headers) as answer:
         if answer.status_code != 200:
             raise LedgerUnavailable(f"HTTP status {answer.status_code}")
-        received = b""
-        async for piece in answer.aiter_raw():
-            received += piece
-            if len(received) > limit:
-                raise LedgerUnavailable("the answer is too large")
-        return received
+        try:
+            return await body_of(answer, limit)
+        except AnswerRefused as error:
+            raise LedgerUnavailable(str(error)) from None

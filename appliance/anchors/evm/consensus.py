@@ -21,6 +21,9 @@ def link(headers: Sequence[Header], rule: HeaderHash) -> list[bytes]:
     for at, header in enumerate(headers):
         if at and (header.parent_hash != hashes[-1] or header.number != headers[at - 1].number + 1):
             raise AnchorRefused(EvmReason.BROKEN_CHAIN, f"block {header.number} is no child of the block before it")
+        # No node takes a block that is older than its parent. Some chains have several in one second.
+        if at and header.timestamp < headers[at - 1].timestamp:
+            raise AnchorRefused(EvmReason.BROKEN_CHAIN, f"block {header.number} is older than the block before it")
         hashes.append(header.hash(rule))
     return hashes
 

@@ -73,6 +73,8 @@ class LetterSource:
     """Names of the box's authorities, whose revocation lists go in."""
     kind_of: Callable[[str], LoadedKind]
     """A kind of the tenant's by its digest. Raises KindUnknown."""
+    rehearsal: bool
+    """Whether the box is one for practice."""
     anchors: AnchorSource | None = None
     """None: the box has no ledgers."""
 
@@ -116,6 +118,7 @@ async def lasting(source: LetterSource, chain: Sequence[EventFiles]) -> Extras:
         lists=[one for one in lists if one is not None],
         answers=await source.recorder.query("answers_at", [f"{one:x}" for one in serials], at_us),
         kinds=[source.kind_of(one) for one in dict.fromkeys(event.kind.digest for event in events)],
+        rehearsal=source.rehearsal,
     )
 
 

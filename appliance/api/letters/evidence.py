@@ -57,6 +57,7 @@ def letter_source(worker: Worker, tenant: str) -> LetterSource:
         witnessed=log.witnessed,
         authorities=[one.name for one in worker.settings.authorities],
         kind_of=partial(worker.kinds.by_digest, tenant),
+        rehearsal=worker.settings.rehearsal,
         anchors=worker.anchors,
     )
 

@@ -6,6 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from appliance.anchors.profile import LedgerName
+
 
 class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
     """Of each ledger, whatever its type."""
@@ -13,7 +15,7 @@ class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     caveat: ClassVar[str] = ""
     """What is to be said wherever a ledger of the type is shown; of the type, not of box.json."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z")]
+    name: LedgerName
     """What receipts and profiles call it; unique on the box."""
     profile: str
     """Path, relative to the home, of its profile (docs/anchors.md): under it every receipt is judged before its anchor

@@ -30,6 +30,8 @@ const SAID = {
   kind: text("Kind", "种类"),
   state: text("State", "状态"),
   balance: text("Balance", "余额"),
+  yes: text("yes", "是"),
+  no: text("no", "否"),
   origin: text("Split off from", "拆分自"),
   sealedBy: text("Sealed by", "签章方"),
   nobody: text("not shown", "未能证明"),
@@ -99,7 +101,9 @@ const line = (value) =>
           : Object.keys(value).join() === "name"
             ? line(value.name)
             : Object.keys(value).map((name) => `${name}: ${line(value[name])}`).join(", ")
-    : String(value);
+    : typeof value === "boolean"
+      ? say(value ? SAID.yes : SAID.no)
+      : String(value);
 
 async function showTrust() {
   const place = document.getElementById("trust-said");

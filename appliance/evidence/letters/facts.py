@@ -29,6 +29,8 @@ class FieldFact(msgspec.Struct, frozen=True, kw_only=True):
     """clear; disclosed: a hidden field whose disclosure is in the file; encrypted: its value is not in the file."""
     value: str
     """In one line; of an encrypted field the SHA-256 of its envelope."""
+    value_titles: Title | None = None
+    """The value in each language, where a yes or a no stands in it."""
 
 
 class ApprovalFact(msgspec.Struct, frozen=True, kw_only=True):

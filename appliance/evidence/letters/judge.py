@@ -8,27 +8,22 @@ value that does not add up or a letter that comes from nowhere refutes the file.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
-
-import msgspec
-import rfc8785
 
 from appliance.asic.chain import Line, Step, follow_line
 from appliance.asic.names import COURT_RECORD, read_name
 from appliance.der import DerError
 from appliance.evidence import cms
 from appliance.evidence.bundle import TimeClass
-from appliance.evidence.canonical import NotCanonical, check_canonical
 from appliance.evidence.certificates import spoken
 from appliance.evidence.context import Context
 from appliance.evidence.findings import Journal, Refusal, SubIndication, worst
 from appliance.evidence.letters.anchored import judge_anchors
 from appliance.evidence.letters.approvals import judge_approvals
-from appliance.evidence.letters.facts import CourtFact, EventFact, FieldFact, LetterFacts
+from appliance.evidence.letters.confidential import Confidential
+from appliance.evidence.letters.facts import CourtFact, EventFact, LetterFacts
 from appliance.evidence.letters.kinds import kinds_of
 from appliance.evidence.letters.layout import Layout, Sealed, read_layout
 from appliance.evidence.letters.pages import SetPage, Setter, judge_page
@@ -50,13 +45,10 @@ from appliance.evidence.ocsp import OcspAnswer, read_ocsp_answer
 from appliance.evidence.revocation import RevocationList, RevocationWord, read_revocation_list
 from appliance.evidence.signers import readable_certificates
 from appliance.instants import microseconds
-from appliance.letters.envelope import read_envelope
-from appliance.letters.errors import DisclosureRefused, EnvelopeRefused, EventDamaged
+from appliance.letters.errors import EventDamaged
 from appliance.letters.event import APPROVERS, Event
-from appliance.letters.hidden import read_disclosure
 from appliance.letters.kind import Kind, LoadedKind
 from appliance.letters.page import DOCUMENT
-from appliance.letters.veil import check_opening
 from appliance.quoting import escape, quote
 
 _SECOND_US = 1_000_000
@@ -176,12 +168,7 @@ class _Work:
         self.kinds = kinds_of(layout, kinds, judged.parts[0][1])
         self.setter = None if set_page is None else Setter(set_page)
         self.anchored = judge_anchors(layout, context, archived)
-        self.disclosed: dict[str, Any] = {}
-        self.hidden = 0
-        self.files: dict[str, bytes] = {}
-        """Those beside the events so far, by SHA-256."""
-        self.sealed: dict[str, str] = {}
-        """SHA-256 of the envelopes of veiled fields so far, by field."""
+        self.confidential = Confidential(line.state.letter)
         self.logged: dict[str, int] = {}
         """The newest record's place in each log."""
 
@@ -215,12 +202,12 @@ class _Work:
             said_by=newest.said_by,
             fields=[
                 *field_facts(state.fields, declared),
-                *field_facts(self.disclosed, declared, "disclosed"),
+                *field_facts(self.confidential.disclosed, declared, "disclosed"),
                 *field_facts(
                     {name: one for name, one in state.sealed.items() if name not in state.fields}, declared, "encrypted"
                 ),
             ],
-            hidden=self.hidden,
+            hidden=self.confidential.hidden,
             title_chain=holdings(self.line, kind),
             court=court,
             ledgers=self.anchored.facts,
@@ -241,7 +228,7 @@ class _Work:
         )  # fmt: skip
         self._check_record(event, found, journal)
         self._check_times(event, found, journal)
-        self._check_beside(event, sealed, journal)
+        self.confidential.check_beside(event, sealed, journal)
         beside = {name.rpartition("/")[2]: content for name, content in sealed.files.items()}
         judge_seal_objects(event, beside, sealed.seal, _instant(event.at), self.context, journal)
         if DOCUMENT in beside:
@@ -249,7 +236,8 @@ class _Work:
                 event, step.after, beside[DOCUMENT], self.kinds.get(event.kind.digest), self.setter, journal,
                 rehearsal=self.context.trust.document.rehearsal,
             )  # fmt: skip
-        disclosed = self._disclosures(event, sealed, journal)
+        declared = kind.fields if kind is not None else {}
+        disclosed = self.confidential.disclosed_by(event, self.layout.disclosures.get(sealed.tail), declared, journal)
         approvals = judge_approvals(event, self.context, found.trusted_us, journal, beside.get(APPROVERS))
         journal.complete()
         which = f"event {event.number} of {event.letter[:8]}…" if "-" in step.tail else f"event {event.number}"
@@ -259,7 +247,6 @@ class _Work:
         self.judged.shown = (
             None if found.outside is None else (found.outside.time_us, found.outside.time_class, found.outside.by)
         )
-        declared = kind.fields if kind is not None else {}
         rule = kind.events.get(event.event) if kind is not None else None
         state = step.after
         return EventFact(
@@ -335,72 +322,6 @@ class _Work:
                 "time", SubIndication.TIMESTAMP_ORDER_FAILURE,
                 f"Contradiction: the event says {spoken(at_us)}, but its seal existed no later than {spoken(shown)}.",
             )  # fmt: skip
-
-    def _check_beside(self, event: Event, sealed: Sealed, journal: Journal) -> None:
-        there = {hashlib.sha256(content).hexdigest() for content in sealed.files.values()}
-        self.files |= {hashlib.sha256(content).hexdigest(): content for content in sealed.files.values()}
-        for name, salt in sorted(event.opened.items()):
-            self._check_opened(name, salt, event.fields.get(name), journal)
-        self.sealed |= event.sealed
-        for name, digest in sorted(event.sealed.items()):
-            if digest not in there:
-                journal.note("envelope", f"The envelope of the encrypted field {quote(name)} is not in the file.")
-        for one in event.receipts:
-            journal.expect(
-                one.digest in there,
-                "receipt",
-                f"The receipt {quote(one.number)} of {quote(one.registry)} is beside the event, byte for byte.",
-                SubIndication.SIGNED_DATA_NOT_FOUND,
-                f"The receipt {quote(one.number)} of {quote(one.registry)} is not in the file.",
-            )
-
-    def _check_opened(self, name: str, salt: str, value: Any, journal: Journal) -> None:
-        """What was opened is what its sender committed to when the letter began (control VEIL)."""
-        encoded = self.files.get(self.sealed.get(name, ""))
-        if encoded is None:
-            journal.refuse(
-                "opening", SubIndication.SIGNED_DATA_NOT_FOUND,
-                f"The envelope of the opened field {quote(name)} is not in the file.",
-            )  # fmt: skip
-            return
-        try:
-            held = check_opening(read_envelope(encoded).header.commitment, bytes.fromhex(salt), rfc8785.dumps(value))
-        except (EnvelopeRefused, ValueError, RecursionError):
-            held = False
-        journal.expect(
-            held,
-            "opening",
-            f"The opened field {quote(name)} is what its sender had committed to.",
-            SubIndication.HASH_FAILURE,
-            f"The opened field {quote(name)} is not what its sender had committed to.",
-        )
-
-    def _disclosures(self, event: Event, sealed: Sealed, journal: Journal) -> list[FieldFact]:
-        encoded = self.layout.disclosures.get(sealed.tail)
-        shown: dict[str, Any] = {}
-        if encoded is not None:
-            try:
-                members = check_canonical(encoded)
-                for name, text in msgspec.convert(members, dict[str, str]).items():
-                    disclosure = read_disclosure(text)
-                    if disclosure.name != name or disclosure.digest not in event.hidden:
-                        raise DisclosureRefused("it is of no hidden field of this event")
-                    shown[name] = disclosure.value
-            except (NotCanonical, DisclosureRefused, msgspec.MsgspecError) as error:
-                journal.refuse(
-                    "disclosures",
-                    SubIndication.HASH_FAILURE,
-                    f"A disclosure is not the event's: {escape(str(error))}.",
-                )
-                return []
-            journal.passed("disclosures", f"{len(shown)} hidden value(s) are those whose digests the event holds.")
-        self.hidden += len(event.hidden) - len(shown)
-        if event.letter == self.line.state.letter:
-            if len(event.hidden) > len(shown):
-                self.disclosed.clear()  # any of them may be what this event replaced, and does not tell
-            self.disclosed |= shown
-        kind = self._kind(event.kind.digest)
-        return field_facts(shown, kind.fields if kind is not None else {}, "disclosed")
 
     def _court(self, sealed: Sealed) -> CourtFact:
         journal = Journal()

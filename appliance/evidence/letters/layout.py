@@ -117,6 +117,8 @@ class _Reading:
         self._journal = journal
         self._named: set[str] = set()
         self._places: dict[str, Entry] = {}
+        self._by_tail: dict[str, list[str]] = {}
+        """Names, in the order of the file: of a file with thousands of events, each looks at its own alone."""
 
     def layout(self) -> Layout:
         """Raises Refusal where nothing can be read any further."""
@@ -126,6 +128,7 @@ class _Reading:
                 self._refuse(f"The entry {quote(name)} is none that an evidence file has.")
             else:
                 self._places[name] = place
+                self._by_tail.setdefault(COURT if place.role == "court" else place.tail, []).append(name)
         layout = Layout(self._about(), page=PAGE in self._entries, entries=self._entries)
         tails = [place.tail for place in self._places.values() if place.role == "manifest"]
         parsed: dict[str, tuple[Event, Sealed]] = {}
@@ -184,14 +187,12 @@ class _Reading:
             self._refuse(f"{quote(names.manifest)} has no seal of its own.")
             return None
         self._check_references(names, manifest)
-        own = {one for one, place in self._places.items() if place.tail == tail and place.role in ("beside", "event")}
-        if tail == COURT:
-            own = {one for one, place in self._places.items() if place.role == "court"}
-        files = {name.removeprefix(names.beside): entries[name] for name in sorted(own) if name != names.event}
+        own = [one for one in self._by_tail[tail] if self._places[one].role in ("beside", "court")]
+        files = {name.removeprefix(names.beside): entries[name] for name in sorted(own)}
         return Sealed(
             tail, names, entries[names.manifest], entries[names.seal], entries.get(names.opening),
             entries.get(names.proof), files, self._evidence_record(names, tail),
-            tuple(one for one, place in self._places.items() if place.tail == tail),
+            tuple(one for one in self._by_tail[tail] if self._places[one].tail == tail),
         )  # fmt: skip
 
     def _evidence_record(self, names: EventNames, tail: str) -> bytes | None:

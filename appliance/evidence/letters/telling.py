@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from appliance.asic.chain import Line
 from appliance.evidence.letters.facts import FieldFact, FileFact, Holding, Title
@@ -45,24 +45,33 @@ def field_facts(values: Mapping[str, Any], declared: Mapping[str, Field], form: 
     return [
         FieldFact(
             name=said(name), form=form, value=said(_line(value)),
-            title=title(declared[name].label) if name in declared else None,
+            title=title(declared[name].label) if name in declared else None, value_titles=_value_titles(value),
         )
         for name, value in as_declared(values, declared)
     ]  # fmt: skip
 
 
-def _line(value: Any) -> str:
+_YES_NO: Final = {True: "yes", False: "no"}
+_YES_NO_CHINESE: Final = {True: "是", False: "否"}
+
+
+def _value_titles(value: Any) -> Title | None:
+    english, chinese = _line(value), _line(value, _YES_NO_CHINESE)
+    return None if english == chinese else Title(en=said(english), zh=said(chinese))
+
+
+def _line(value: Any, yes_no: Mapping[bool, str] = _YES_NO) -> str:
     if isinstance(value, dict):
         if set(value) == {"amount", "currency"}:
             return f"{value['amount']} {value['currency']}"
         if "name" in value and set(value) <= {"id", "name"}:
             return f"{value['name']} ({value['id']})" if "id" in value else str(value["name"])
-        return ", ".join(f"{name}: {_line(one)}" for name, one in sorted(value.items()))
+        return ", ".join(f"{name}: {_line(one, yes_no)}" for name, one in sorted(value.items()))
     if isinstance(value, list):
-        return "; ".join(_line(one) for one in value)
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "-"}[value]
-    return str(value)
+        return "; ".join(_line(one, yes_no) for one in value)
+    if isinstance(value, bool):
+        return yes_no[value]
+    return "-" if value is None else str(value)
 
 
 def file_facts(files: Mapping[str, bytes]) -> list[FileFact]:

@@ -12,7 +12,8 @@ from appliance.box.management_front import management_origin
 from appliance.ceremonies import Constitution, Proposal, StatementRefused, digest_words, encode, read_proposal
 from appliance.ceremonies.constitution import ApprovalRules, Credential
 from appliance.ceremonies.evidence import governing
-from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.ceremonies.explain import explain
+from appliance.ceremonies.explain_voice import LANGUAGES
 from appliance.ceremonies.statements import PasskeyEvidence, Statement, Verb
 from appliance.keymaster.approve.registration import Registration, creation_options, verify_registration
 from appliance.keymaster.approve.verbs import choices

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from appliance.box.options import connected, home_option
 from appliance.ceremonies import Constitution, decode, digest_words, read_proposal
 from appliance.ceremonies.constitution import LONGEST_HOURS
-from appliance.ceremonies.explain import LANGUAGES, explain
+from appliance.ceremonies.explain import explain
+from appliance.ceremonies.explain_voice import LANGUAGES
 from appliance.certificate_reading import read_certificate
 from appliance.keymaster.console.client import ConsoleClient
 from appliance.keymaster.officers.candidates import CODE_S

@@ -47,7 +47,8 @@ def _acts_for(kind: Kind, path: str, event: Event, role: str, name: str) -> Iter
     field = kind.fields.get(name)
     if field is not None and field.type == "party" and not field.identified:
         yield finding(path, "id-optional", name=name)
-    if field is not None and not field.required and not _set_before(kind, event, name):
+    # An event that sets this field alone sets it: whoever asks names itself, where nobody stands there yet.
+    if field is not None and not field.required and event.fields != [name] and not _set_before(kind, event, name):
         yield finding(path, "not-required", name=name)
 
 

@@ -11,13 +11,7 @@ from typing import Final
 from appliance.log.ledgers.bitcoin import BitcoinRequest, BitcoinTransactions
 from appliance.log.ledgers.evm import EvmRequest, EvmTransactions
 from appliance.log.ledgers.fabric import FabricMessages, FabricRequest
-from appliance.log.ledgers.request import (
-    CheckedCheckpoint,
-    RequestCommon,
-    RequestRefused,
-    TransactionMaker,
-    UnsignedTransaction,
-)
+from appliance.log.ledgers.request import CheckedCheckpoint, RequestRefused, TransactionMaker
 
 Request = BitcoinRequest | EvmRequest | FabricRequest
 
@@ -35,8 +29,5 @@ __all__ = [
     "EvmRequest",
     "FabricRequest",
     "Request",
-    "RequestCommon",
     "RequestRefused",
-    "TransactionMaker",
-    "UnsignedTransaction",
 ]

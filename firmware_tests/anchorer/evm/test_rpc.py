@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import datetime
-import ipaddress
 import json
 import ssl
 import time
@@ -16,17 +14,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from appliance.anchorer.evm import rpc
 from appliance.anchorer.evm.errors import NodeFailed, NodeRefused
 from appliance.anchorer.evm.rpc import Call, Node
 from appliance.box.ledgers.evm import EvmEndpoint
 from firmware_tests.anchorer.evm.lying import LyingNode, lying
+from firmware_tests.certificates import server_certificate
 from firmware_tests.others.evm_nodes import Anvil
 
 SECRET = "a-secret-that-nobody-is-told"
@@ -216,38 +210,12 @@ def test_a_node_that_takes_no_batches_is_asked_one_by_one(anvil: Anvil, tmp_path
 # --- signing in ---------------------------------------------------------------------------------------------------
 
 
-def certificate(directory: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's context, and the file of the CA that it comes from."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    ca = directory / f"ca-{made.serial_number:x}.pem"
-    ca.write_bytes(made.public_bytes(Encoding.PEM))
-    both = directory / "node.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    both.write_bytes(private + made.public_bytes(Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
-    return context, ca
-
-
 def test_a_token_or_a_password_travels_over_tls_to_the_node_that_its_ca_vouches_for(
     anvil: Anvil, tmp_path: Path
 ) -> None:
-    context, ca = certificate(tmp_path)
+    ca, key = server_certificate(tmp_path, "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca, key)
     (tmp_path / "token").write_text(f"{SECRET}\n")
     (tmp_path / "password").write_text(f"box:{SECRET}\n")
     with lying(anvil.url, context) as node:
@@ -258,7 +226,7 @@ def test_a_token_or_a_password_travels_over_tls_to_the_node_that_its_ca_vouches_
         told = node.headers[-1]["authorization"]
         assert base64.b64decode(told.removeprefix("Basic ")).decode() == f"box:{SECRET}"
         before = len(node.headers)
-        other = certificate(tmp_path)[1]
+        other = server_certificate(tmp_path, "127.0.0.1", "other").certificate
         with pytest.raises(NodeFailed, match="cannot be reached") as failed:
             asked(EvmEndpoint(url=node.url, ca=other.name, token_file="token"), tmp_path, chain_id)
         assert SECRET not in str(failed.value)

@@ -56,6 +56,19 @@ def test_work_proves_where_there_is_as_much_as_the_profile_asks_for(work: WorkRu
     assert found.place == f"block 123 ({shown(made.chain[0].hash)})"
 
 
+def test_one_lucky_header_proves_nothing() -> None:
+    """Whoever has a hundredth of the least work finds one header of all of it in one of a hundred tries."""
+    parent = HONEST.chain[0]
+    hard = mined(bytes(32), parent.hash, bits=0x2000FFFF)
+    easy = mined(bytes(32), hard.hash)
+    lucky = HONEST.with_chain([parent, hard, easy])
+    assert hard.expected_work > 50 * WORK_OF_ONE
+    least = f"{hard.expected_work:x}"
+    assert judge(encoded(lucky.proof()), COMMITMENT, rules(least_work=least)).strength is Strength.ATTESTED
+    several = HONEST.with_chain([parent, hard, mined(bytes(32), hard.hash, bits=0x2000FFFF)])
+    assert judge(encoded(several.proof()), COMMITMENT, rules(least_work=least)).strength is Strength.PROVEN
+
+
 @pytest.mark.parametrize("least", [None, f"{3 * WORK_OF_ONE + 1:x}"])
 def test_less_work_is_attested_and_says_why(least: str | None) -> None:
     found = judge(encoded(HONEST.proof()), COMMITMENT, rules(least_work=least))

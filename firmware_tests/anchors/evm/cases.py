@@ -203,6 +203,9 @@ def _seals() -> list[Case]:
             Case(f"{name}, {chain.rule}", proof(chain, on_top=on_top), under or rules(chain.rule), str(verdict))
         )
 
+    add("several blocks in a second", Chain(CLIQUE, interval=0), "proven")
+    for rule in SEALED:
+        add("blocks older than their parents", Chain(rule, interval=-1), EvmReason.BROKEN_CHAIN)
     add("a foreign signer", Chain(CLIQUE, (101, 102, FOREIGN, 104)), EvmReason.FOREIGN_SEAL)
     add("a signer twice in a row", Chain(CLIQUE, (101, 101, 102, 103)), EvmReason.REPEATED_SEAL)
     add("a signer before its turn", Chain(CLIQUE, (101, 102, 101, 103)), EvmReason.REPEATED_SEAL)

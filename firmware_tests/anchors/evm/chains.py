@@ -76,6 +76,8 @@ class Chain:
     """Whom headers name; None: the validators (IBFT 2.0, QBFT), nobody (Clique)."""
     start: int = START
     """When the first block was made, in seconds since the epoch."""
+    interval: int = 2
+    """Seconds between blocks."""
     headers: list[bytes] = field(default_factory=list)
     raws: list[bytes] = field(default_factory=list)
     receipts: list[bytes] = field(default_factory=list)
@@ -85,7 +87,7 @@ class Chain:
         at = len(self.headers)
         parent = read_header(self.headers[-1]).hash(self.rule) if at else hashlib.sha256(b"parent").digest()
         roots = [Trie.of_list(each).root if each else EMPTY_ROOT for each in (raws, receipts)]
-        numbers = map(rlp.integer, (1, NUMBER + at, 30_000_000, 21_000 * len(raws), self.start + 2 * at))
+        numbers = map(rlp.integer, (1, NUMBER + at, 30_000_000, 21_000 * len(raws), self.start + self.interval * at))
         unsealed = [parent, bytes(32), bytes(20), bytes(32), *roots, bloom_of(()), *numbers]
         rest = [bytes(32), bytes(8), rlp.integer(7)]
         self.headers.append(

@@ -38,7 +38,8 @@ function readHeader(text) {
   const fields = RLP.decode(bytes(text))
   demand(Array.isArray(fields) && fields.length >= 15, 'malformed')
   const number = Number(bytesToBigInt(fields[8]))
-  return { fields, number, parent: fields[0], transactionsRoot: fields[4], receiptsRoot: fields[5], extra: fields[12] }
+  const time = bytesToBigInt(fields[11])
+  return { fields, number, time, parent: fields[0], transactionsRoot: fields[4], receiptsRoot: fields[5], extra: fields[12] }
 }
 
 const withExtra = ({ fields }, extra) => RLP.encode([...fields.slice(0, 12), extra, ...fields.slice(13)])
@@ -129,11 +130,24 @@ function readTransaction(text, chainId) {
   return { sender: shown(tx.getSenderAddress().bytes), to: tx.to ? shown(tx.to.bytes) : '', data: tx.data }
 }
 
+function bloomOf(logs) {
+  const bloom = new Uint8Array(256)
+  for (const entry of logs.flatMap(({ address, topics }) => [address, ...topics])) {
+    const digest = keccak(bytes(entry))
+    for (const at of [0, 2, 4]) {
+      const bit = ((digest[at] << 8) | digest[at + 1]) & 0x7ff
+      bloom[255 - (bit >> 3)] |= 1 << (bit & 7)
+    }
+  }
+  return bloom
+}
+
 function readReceipt(text) {
   const encoded = bytes(text)
   const fields = RLP.decode(encoded[0] < 0x80 ? encoded.subarray(1) : encoded)
   demand(Array.isArray(fields) && fields.length === 4, 'malformed')
   const logs = fields[3].map(([address, topics, data]) => ({ address: shown(address), topics: topics.map(shown), data }))
+  demand(equalsBytes(fields[2], bloomOf(logs)), 'malformed')
   return { succeeded: equalsBytes(fields[0], new Uint8Array([1])), logs }
 }
 
@@ -226,6 +240,7 @@ async function judge({ proof, rules, commitment }) {
   const hashes = []
   for (const [at, header] of headers.entries()) {
     demand(at === 0 || (equalsBytes(header.parent, hashes.at(-1)) && header.number === headers[at - 1].number + 1), 'broken_chain')
+    demand(at === 0 || header.time >= headers[at - 1].time, 'broken_chain')
     hashes.push(formed(() => hashOf(header, rules.header_hash)))
   }
   const { index } = proof

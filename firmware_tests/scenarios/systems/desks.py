@@ -50,7 +50,7 @@ DESKS = (
     Desk(
         "platform",
         "second-tier-desk",
-        ("holder", "supplier", "subject", "borrower", "firm"),
+        ("holder", "supplier", "subject", "borrower", "firm", "guarantor"),
         parties=(SECOND_TIER["id"],),
     ),
     Desk("platform", "funder-desk", ("funder", "bank"), parties=("*",)),

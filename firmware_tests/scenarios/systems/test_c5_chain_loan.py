@@ -42,12 +42,13 @@ def test_c5_order_promise_guarantor_loan(
     with shows(
         "C5", "K1", "A guarantor's undertaking is joined to the order by its digest; the contract is signed by both"
     ):
-        platform.letter_event(
-            order,
-            "guarantee",
-            fields={"guarantor": {"name": "广东省农业融资担保有限公司"}},
-            data={"undertaking": fresh("担保函")},
-        )
+        undertaking = {"undertaking": fresh("担保函")}
+        joining = {"guarantor": firm("广东省农业融资担保有限公司")}
+        with refuses("party-missing", "party-ID with the id of guarantor"):
+            second_tier.letter_event(order, "guarantee", fields=joining, data=undertaking)
+        assert platform.letter_event(order, "guarantee", fields=joining, data=undertaking).state == "guaranteed"
+        with refuses("event-refused", "guaranteed"):
+            second_tier.letter_event(order, "guarantee", fields={"guarantor": SECOND_TIER}, data=undertaking)
         contract = platform.begin_letter(
             "contract",
             {
