@@ -195,9 +195,10 @@ async function weighWork(chain, rules) {
   if (chain.length < rules.depth) {
     refuseAnchor("too_few_headers", `the receipt has ${chain.length} headers, the profile asks for ${rules.depth}`, `回执有 ${chain.length} 个区块头，配置要求 ${rules.depth} 个`);
   }
-  const work = await workOf(chain.slice(0, MOST_DEPTH), rules);
+  const each = await workOf(chain.slice(0, MOST_DEPTH), rules);
+  const work = each.reduce((sum, one) => sum + one, 0n);
   const about = work.toString(2).length - 1;
-  if (rules.least_work !== null && work >= BigInt(`0x${rules.least_work}`)) {
+  if (rules.least_work !== null && isEnoughWork(each, BigInt(`0x${rules.least_work}`), BigInt(rules.depth))) {
     return { strength: "proven", by: "proof_of_work", notes: [text(`Its headers took about 2^${about} hashes.`, `其区块头约耗费 2^${about} 次哈希。`)] };
   }
   const why =
@@ -207,21 +208,26 @@ async function weighWork(chain, rules) {
   return { strength: "attested", by: "node", notes: [why] };
 }
 
-// How many hashes the headers took, on average.
+// Whether headers prove: no header counts for more than two of `depth` equal shares of the least work, for what a header takes
+// is an average, which luck may save whoever has to find one alone.
+function isEnoughWork(each, least, depth) {
+  const share = (2n * least + depth - 1n) / depth;
+  return each.reduce((sum, one) => sum + (one < share ? one : share), 0n) >= least;
+}
+
+// How many hashes each header took, on average.
 async function workOf(headers, rules) {
   const easiest = targetOf(BigInt(`0x${rules.easiest_bits}`));
   if (easiest === null) refuseAnchor("rules_unreadable", "easiest_bits: a target that no block can have", "easiest_bits：任何区块均不可能有的目标");
   const targets = headers.map((one) => targetOf(one.bits));
-  let total = 0n;
   for (const target of targets) {
     if (target === null) refuseAnchor("wrong_target", "a header has a target that no block can have", "某一区块头的目标为任何区块均不可能有");
     if (target > easiest) refuseAnchor("wrong_target", "a header has an easier target than any of the chain", "某一区块头的目标易于该链的任何目标");
-    total += (1n << 256n) / (target + 1n);
   }
   for (const [at, { encoded, hash }] of headers.entries()) {
     const worked = rules.work === "scrypt" ? await scrypt(encoded, encoded) : hash;
     if (fromLittle(worked) > targets[at]) refuseAnchor("no_work", "a header's hash is not below its target", "某一区块头的哈希不低于其目标");
     await rest();
   }
-  return total;
+  return targets.map((target) => (1n << 256n) / (target + 1n));
 }

@@ -84,6 +84,10 @@ function linkHeaders(headers, rule) {
     if (at && (!equal(header.parent, hashes[at - 1]) || header.number !== headers[at - 1].number + 1n)) {
       refuseAnchor("broken_chain", `block ${header.number} is no child of the block before it`, `区块 ${header.number} 不是前一区块的子区块`);
     }
+    // No node takes a block that is older than its parent. Some chains have several in one second.
+    if (at && header.timestamp < headers[at - 1].timestamp) {
+      refuseAnchor("broken_chain", `block ${header.number} is older than the block before it`, `区块 ${header.number} 早于前一区块`);
+    }
     hashes.push(blockHash(header, rule));
   }
   return hashes;

@@ -467,9 +467,33 @@ def on_ledger(one: OnLedger) -> Row:
     return Row(verdict, lambda: anchored(content), with_ledger, bundle)
 
 
+def ended(name: str, algorithm: str, bits: int | None = None) -> Row:
+    """A letter on a ledger, once an algorithm that its receipt relies on has ended."""
+    row = on_ledger(ledgers.table()[name])
+    end = AlgorithmEnd(algorithm=algorithm, below_bits=bits, until=f"{NOW - HOUR:%Y-%m-%dT%H:%M:%SZ}")  # type: ignore[arg-type]
+    verdict = PASSED if bits is not None and bits <= 256 else UNDECIDED
+    return replace(row, expected=verdict, bundle={**row.bundle, "algorithms": [end]})
+
+
+def revoked_since(reason: x509.ReasonFlags) -> Row:
+    """A stamp in a receipt, whose unit was revoked later, as the bundle's own list tells."""
+    since = crl(anchors.CA, [(anchors.UNIT, NOW - HOUR, reason)], issued=NOW - HOUR)
+    world: Callable[[World], World] = lambda one: replace(  # noqa: E731
+        with_ledger(one), crls={**one.crls, "ledger-ca.crl": since}
+    )
+    verdict = PASSED if reason is Flags.superseded else UNDECIDED
+    return Row(verdict, anchored, world, LEDGERS)
+
+
 TABLE: Final[dict[str, Row]] = {
     # What ledgers hold.
     **{f"on {name}": on_ledger(one) for name, one in ledgers.table().items()},
+    "on a chain whose seals' curve has ended": ended("evm: honest, clique", "ecdsa"),
+    "on a chain whose seals' curve has not ended": ended("evm: honest, clique", "ecdsa", 256),
+    "on a chain of work whose tree's digest has ended": ended("bitcoin: honest, scrypt", "sha256"),
+    "on Fabric once its curve has ended": ended("fabric: honest", "ecdsa", 257),
+    "on an authority whose unit was replaced since": revoked_since(Flags.superseded),
+    "on an authority whose unit's key was lost since": revoked_since(Flags.key_compromise),
     # Anchors: what leads to the ledger.
     "an anchor": Row(PASSED, anchored, with_ledger, LEDGERS),
     "an anchor on a ledger that nobody trusts": Row(PASSED, anchored, with_ledger),

@@ -150,6 +150,15 @@ def test_work_proves_or_is_attested_or_is_none(ask: Ask, work: Any) -> None:
     assert trusted["by"] == "trusted_header"
 
 
+def test_one_lucky_header_proves_nothing(ask: Ask) -> None:
+    parent = bitcoin.HONEST.chain[0]
+    hard = bitcoin.mined(bytes(32), parent.hash, bits=0x2000FFFF)
+    least = rules(least_work=f"{hard.expected_work:x}")
+    for bits, strength in ((0x207FFFFF, "attested"), (0x2000FFFF, "proven")):
+        made = bitcoin.HONEST.with_chain([parent, hard, bitcoin.mined(bytes(32), hard.hash, bits=bits)])
+        assert same(ask, _of_bitcoin(encoded(made.proof()), least))["strength"] == strength
+
+
 def test_targets_that_none_can_have(ask: Ask) -> None:
     for bits in (0, 0x01003456, 0x04923456, 0xFF123456):
         forged = Header.parse(bitcoin.HONEST.chain[0].encoded[:72] + bits.to_bytes(4, "little") + bytes(4))
