@@ -23,6 +23,9 @@ ANCHOR_BYTES: Final = RECEIPT_BYTES + 4 * 1024 * 1024
 MOST_ANCHORS: Final = 32
 """In one evidence file."""
 MOST_HASHES: Final = 64
+_OPENING_CHARACTERS: Final = 65_536
+_PROOF_CHARACTERS: Final = 131_072
+"""A note with 64 signatures and a path of 63 hashes are below 30,000. Each event's record is led to it anew."""
 
 
 class AnchoredRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,13 +41,13 @@ class LetterAnchor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """META-INF/anchor-LEDGER-SIZE.json."""
 
     format: Literal["cinnabar-letter-anchor/1"] = "cinnabar-letter-anchor/1"
-    opening: str
+    opening: Annotated[str, msgspec.Meta(max_length=_OPENING_CHARACTERS)]
     """The tenant's opening of a box leaf (docs/log.md), as the box hands it out."""
     receipt: msgspec.Raw
     """The ledger's receipt of the head in `tlog_proof` (docs/anchors.md)."""
     records: dict[str, AnchoredRecord]
     """By the tail of each event's names."""
-    tlog_proof: str
+    tlog_proof: Annotated[str, msgspec.Meta(max_length=_PROOF_CHARACTERS)]
     """Of the leaf, under the head that was anchored (C2SP tlog-proof)."""
 
 

@@ -49,6 +49,8 @@ ANCHORS: Final[dict[str, str]] = {
         "交易由该账户签名；其在区块之内及其时间，仅为节点的说法。",
     "The block {0} is trusted.": "区块 {0} 受信任。",
     "Its headers took about 2^{0} hashes.": "其区块头约耗费 2^{0} 次哈希。",
+    "Its headers took about 2^{0} hashes, most of them in too few headers: luck proves nothing.":
+        "其区块头约耗费 2^{0} 次哈希，但多集中于过少的区块头：侥幸不足为证。",
     "Its headers took about 2^{0} hashes, fewer than the profile asks for.":
         "其区块头约耗费 2^{0} 次哈希，少于配置的要求。",
     "The profile lets no work prove: on this chain anybody can make blocks.":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from appliance import der
 from appliance.algorithms import DIGESTS_BY_OID, DigestAlgorithm
@@ -20,7 +21,7 @@ LARGEST_RECORD = 4 * 1024 * 1024
 _VERSION_1 = der.integer(1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ArchiveTimeStamp:
     """One ArchiveTimeStamp: a reduced hash tree and the token over its root."""
 
@@ -32,6 +33,22 @@ class ArchiveTimeStamp:
     """The RFC 3161 token, a DER ContentInfo."""
     imprint: TokenImprint
     """What the token says it covers, and when. Its signature is not checked here."""
+
+    @cached_property
+    def leaves(self) -> frozenset[bytes]:
+        """The first list of the tree: what it leads from; nothing where there is no tree."""
+        return frozenset(self.reduced_hash_tree[0]) if self.reduced_hash_tree else frozenset()
+
+    @cached_property
+    def root(self) -> bytes:
+        """What a tree leads to, the same from each of its leaves, so that it is computed once: of a tree of 4 MiB that
+        takes 50 ms, and every file given beside may be a leaf of it."""
+        node: tuple[bytes, ...] = ()
+        for hashes in self.reduced_hash_tree:
+            group = sorted((*node, *hashes))
+            # A leaf alone in its list is not hashed again: there was nothing to join it with.
+            node = (group[0] if len(group) == 1 else self.algorithm.digest(b"".join(group)),)
+        return node[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from appliance.algorithms import DigestAlgorithm
 from appliance.evidence_records.errors import EvidenceMismatch
 from appliance.evidence_records.record import ArchiveTimeStamp, EvidenceRecord
 
@@ -73,21 +72,12 @@ def check_coverage(stamp: ArchiveTimeStamp, covered: set[bytes]) -> None:
     Raises EvidenceMismatch.
     """
     if stamp.reduced_hash_tree:
-        if not covered <= set(stamp.reduced_hash_tree[0]):
+        if not covered <= stamp.leaves:
             raise EvidenceMismatch("the evidence record does not hold this digest")
-        root = _root(stamp.reduced_hash_tree, stamp.algorithm)
+        root = stamp.root
     elif len(covered) == 1:
         (root,) = covered
     else:
         raise EvidenceMismatch("a time-stamp without a hash tree covers one digest")
     if root != stamp.imprint.digest:
         raise EvidenceMismatch("the hash tree does not lead to what the time-stamp covers")
-
-
-def _root(lists: tuple[tuple[bytes, ...], ...], algorithm: DigestAlgorithm) -> bytes:
-    node: tuple[bytes, ...] = ()
-    for hashes in lists:
-        group = sorted((*node, *hashes))
-        # A leaf alone in its list is not hashed again: there was nothing to join it with.
-        node = (group[0] if len(group) == 1 else algorithm.digest(b"".join(group)),)
-    return node[0]

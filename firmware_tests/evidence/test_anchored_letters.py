@@ -273,6 +273,15 @@ def test_any_changed_byte_of_an_anchor_refutes_it_or_shows_the_same(data: st.Dat
         assert file.existed_no_later_than.time_us == microseconds(STAMPED) + 1_000_000
 
 
+def test_an_anchor_s_texts_are_no_longer_than_they_can_be() -> None:
+    """Each event is led to the head anew, so what is beside the proof would be read thousands of times."""
+    encoded = HONEST[2]
+    padded = encoded.replace(b"@v1\\nindex", b"@v1\\nextra " + b"A" * 200_000 + b"\\nindex")
+    assert len(padded) > len(encoded)
+    with pytest.raises(AnchorRefused):
+        read_anchor(padded)
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_no_anchor(content: bytes) -> None:
     with pytest.raises(AnchorRefused):

@@ -177,6 +177,8 @@ def entered(action: type[msgspec.Struct], known: Known) -> dict[str, Any]:
                 value = "0" * 64
             case "list" if field.path == "calls":
                 value = "begin letter"
+            case "list" if field.path == "algorithms":
+                value = "sha256=2035-12-31T23:59:59Z"
             case "list" if field.path == "policies":
                 value = "1.2.3"
         at = found

@@ -134,13 +134,15 @@ def _weigh(chain: Sequence[Header], rules: Rules) -> tuple[Strength, Rule, tuple
         )
     each = _work_of(chain[:MOST_DEPTH], rules)
     work = sum(each)
+    took = f"Its headers took about 2^{work.bit_length() - 1} hashes"
     if rules.least_work is not None and _is_enough(each, int(rules.least_work, 16), rules.depth):
-        return Strength.PROVEN, Rule.PROOF_OF_WORK, (f"Its headers took about 2^{work.bit_length() - 1} hashes.",)
-    why = (
-        "The profile lets no work prove: on this chain anybody can make blocks."
-        if rules.least_work is None
-        else f"Its headers took about 2^{work.bit_length() - 1} hashes, fewer than the profile asks for."
-    )
+        return Strength.PROVEN, Rule.PROOF_OF_WORK, (f"{took}.",)
+    if rules.least_work is None:
+        why = "The profile lets no work prove: on this chain anybody can make blocks."
+    elif work < int(rules.least_work, 16):
+        why = f"{took}, fewer than the profile asks for."
+    else:
+        why = f"{took}, most of them in too few headers: luck proves nothing."
     return Strength.ATTESTED, Rule.NODE, (why,)
 
 

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.anchors.fabric.messages import SerializedIdentity
 from appliance.anchors.fabric.rules import Consenter, Msp
@@ -72,10 +72,14 @@ class Members:
     """The organisations of a profile."""
 
     def __init__(self, msps: list[Msp]) -> None:
-        """Raises ValueError for a certificate that cannot be read, and for a name that stands twice."""
+        """Raises ValueError for a certificate that cannot be read, for a name that stands twice, and for organisations
+        with one authority: a member says itself which it is of, and would count for both."""
         self._msps: Mapping[str, _Authorities] = {one.name: _Authorities(one) for one in msps}
         if len(self._msps) != len(msps):
             raise ValueError("an MSP is named twice")
+        keys = [key for one in self._msps.values() for key in one.keys]
+        if len(set(keys)) != len(keys):
+            raise ValueError("two MSPs have one certificate authority, so that their members cannot be told apart")
 
     def __contains__(self, msp: object) -> bool:
         return msp in self._msps
@@ -119,6 +123,13 @@ class _Authorities:
         self._revoked = frozenset(msp.revoked)
         self._roots = [_certificate(one) for one in msp.roots]
         self._intermediates = [_certificate(one) for one in msp.intermediates]
+
+    @property
+    def keys(self) -> frozenset[bytes]:
+        """Of all its authorities, SubjectPublicKeyInfo."""
+        every = (*self._roots, *self._intermediates)
+        form = PublicFormat.SubjectPublicKeyInfo
+        return frozenset(one.public_key().public_bytes(Encoding.DER, form) for one in every)
 
     def member(self, certificate: x509.Certificate, moment: datetime, part: Part | None) -> Member:
         path = self._path(certificate, LONGEST_PATH - 1)

@@ -56,6 +56,11 @@ class Orderers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lie, the smallest whole number from (n + f + 1) / 2 on."""
     msps: Annotated[list[_Name], msgspec.Meta(min_length=1, max_length=256)]
 
+    def __post_init__(self) -> None:
+        # Certificates do not tell how many orderers there are: one that was given a second one would be two.
+        if self.count > 1 and not self.consenters:
+            raise ValueError("several orderers count by their numbers alone: the consenters are missing")
+
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of one channel and one chaincode."""

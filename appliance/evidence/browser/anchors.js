@@ -12,7 +12,7 @@ const BY_WORDS = {
 const ALTERED = ["malformed", "other_checkpoint", "other_commitment"];
 
 const isAnchor = isRecord({
-  format: isOne("cinnabar-letter-anchor/1"), opening: isText(), receipt: isObject, tlog_proof: isText(),
+  format: isOne("cinnabar-letter-anchor/1"), opening: isText(null, 65536), receipt: isObject, tlog_proof: isText(null, 131072),
   records: (value) => isObject(value) && Object.values(value).every(isRecord({ hashes: isListOf(isHex32, 64), index: isNumber() })),
 });
 

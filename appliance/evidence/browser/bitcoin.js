@@ -197,13 +197,16 @@ async function weighWork(chain, rules) {
   }
   const each = await workOf(chain.slice(0, MOST_DEPTH), rules);
   const work = each.reduce((sum, one) => sum + one, 0n);
+  const least = rules.least_work === null ? null : BigInt(`0x${rules.least_work}`);
   const about = work.toString(2).length - 1;
-  if (rules.least_work !== null && isEnoughWork(each, BigInt(`0x${rules.least_work}`), BigInt(rules.depth))) {
+  if (least !== null && isEnoughWork(each, least, BigInt(rules.depth))) {
     return { strength: "proven", by: "proof_of_work", notes: [text(`Its headers took about 2^${about} hashes.`, `其区块头约耗费 2^${about} 次哈希。`)] };
   }
   const why =
     rules.least_work === null
       ? text("The profile lets no work prove: on this chain anybody can make blocks.", "配置不以工作量为证明：此链上任何人均可制作区块。")
+      : work >= least
+      ? text(`Its headers took about 2^${about} hashes, most of them in too few headers: luck proves nothing.`, `其区块头约耗费 2^${about} 次哈希，但多集中于过少的区块头：侥幸不足为证。`)
       : text(`Its headers took about 2^${about} hashes, fewer than the profile asks for.`, `其区块头约耗费 2^${about} 次哈希，少于配置的要求。`);
   return { strength: "attested", by: "node", notes: [why] };
 }

@@ -17,6 +17,9 @@ function readMembers(rules) {
   const msps = new Map(rules.msps.map((one) => [one.name, { ...one, roots: read(one.roots), intermediates: read(one.intermediates) }]));
   const consenters = (rules.orderers?.consenters ?? []).map((one) => ({ ...one, certificate: readCertificate(fromBase64(one.certificate)) }));
   if (msps.size !== rules.msps.length || !isDistinct(consenters.map((one) => one.id))) throw malformed();
+  // A quorum is of parties that can be told apart: orderers by their numbers, organisations by their authorities.
+  if (rules.orderers?.count > 1 && !consenters.length) throw malformed();
+  if (!isDistinct([...msps.values()].flatMap((one) => [...new Set([...one.roots, ...one.intermediates].map((two) => hex(two.spki)))]))) throw malformed();
   return { msps, consenters };
 }
 

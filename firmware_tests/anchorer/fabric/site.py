@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,15 @@ def step(ledger: FabricLedger, *work: Work) -> list[Progress]:
         check_transition(one.state, progress.state)
         assert (progress.receipt is not None) is (progress.state is State.FINAL)
     return found
+
+
+def step_until(site: Site, work: Work, holds: Callable[[Work], object]) -> Work:
+    """One step after the other, at once, until this holds."""
+    for _ in range(50):
+        if holds(work):
+            return work
+        work = site.again(work, step(site.ledger(), work)[0])
+    raise AssertionError(f"not within 50 steps: {work}")
 
 
 def until(site: Site, work: Work, *states: State, ledger: FabricLedger | None = None, seconds: float = 20) -> Work:

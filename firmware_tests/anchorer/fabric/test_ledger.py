@@ -23,7 +23,7 @@ from appliance.anchors.fabric.judge import FabricProof
 from appliance.box.ledgers import FabricGateway
 from appliance.log.ledgers import RequestRefused
 from firmware_tests.anchorer.fabric.peer import Gateway, away, hang, serving
-from firmware_tests.anchorer.fabric.site import Site, followed, step, until
+from firmware_tests.anchorer.fabric.site import Site, followed, step, step_until, until
 from firmware_tests.anchorer.made import head
 from firmware_tests.anchors.fabric.network import Network
 from firmware_tests.log.box import BOX_ORIGIN
@@ -90,9 +90,7 @@ def test_a_step_that_is_repeated_sends_the_same_and_anchors_once(site: Site, wor
 
 def test_a_lost_answer_to_the_submission_sends_the_same_transaction_again(site: Site, work: Work) -> None:
     site.gateway.after["Submit"] = away
-    now = until(site, work, State.SUBMITTED)
-    while not read_memory(now.memory).envelope:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda one: read_memory(one.memory).envelope)
     for _ in range(3):
         with pytest.raises(LedgerUnavailable, match="UNAVAILABLE"):
             step(site.ledger(), now)
@@ -104,9 +102,7 @@ def test_a_lost_answer_to_the_submission_sends_the_same_transaction_again(site: 
 
 def test_what_orderers_forgot_is_sent_again(site: Site, work: Work) -> None:
     site.gateway.ordering = False
-    now = until(site, work, State.SUBMITTED)
-    while not site.gateway.submitted:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda _: site.gateway.submitted)
     site.gateway.ordering = True
     until(site, now, State.FINAL)
     assert valid(site, work) == 1
@@ -115,9 +111,7 @@ def test_what_orderers_forgot_is_sent_again(site: Site, work: Work) -> None:
 
 def test_orderers_that_are_away_delay_it_and_no_more(site: Site, work: Work) -> None:
     site.gateway.before["Submit"] = away
-    now = until(site, work, State.SUBMITTED)
-    while not read_memory(now.memory).envelope:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda one: read_memory(one.memory).envelope)
     for _ in range(3):
         with pytest.raises(LedgerUnavailable, match="no orderers"):
             step(site.ledger(), now)
@@ -129,9 +123,7 @@ def test_orderers_that_are_away_delay_it_and_no_more(site: Site, work: Work) -> 
 
 def test_a_late_block_is_waited_for(site: Site, work: Work) -> None:
     site.gateway.ordering = False
-    now = until(site, work, State.SUBMITTED)
-    while not site.gateway.submitted:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda _: site.gateway.submitted)
     envelope = site.gateway.submitted[0]
     later = threading.Timer(0.3, lambda: site.network.order(envelope))
     later.start()
@@ -173,9 +165,7 @@ def test_what_a_peer_said_is_told(site: Site, work: Work) -> None:
 
 
 def test_a_transaction_that_is_ordered_and_invalid_fails_and_is_never_made_anew(site: Site, work: Work) -> None:
-    now = until(site, work, State.SUBMITTED)
-    while not read_memory(now.memory).envelope:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda one: read_memory(one.memory).envelope)
     site.network.state[work.commitment.hex()] = (b"somebody else wrote there meanwhile", (0, 0))
     failed, progress = followed(site, now, State.FAILED, State.FINAL)
     assert failed.state is State.FAILED
@@ -204,9 +194,7 @@ def test_a_gateway_that_hangs_is_left_in_time(site: Site, work: Work, method: st
 
 
 def test_a_commit_status_that_never_comes_is_left_in_time(site: Site, work: Work) -> None:
-    now = work
-    while not read_memory(now.memory).sent_us:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda one: read_memory(one.memory).sent_us)
     site.gateway.before["CommitStatus"] = hang
     begun = time.monotonic()
     for _ in range(2):
@@ -263,9 +251,7 @@ def test_of_heads_that_wait_only_the_newest_is_asked_for(site: Site, work: Work)
 
 def test_one_anchor_in_trouble_does_not_keep_another_back(site: Site, work: Work) -> None:
     site.gateway.ordering = False
-    older = until(site, work, State.SUBMITTED)
-    while not site.gateway.submitted:
-        older = site.again(older, step(site.ledger(), older)[0])
+    older = step_until(site, work, lambda _: site.gateway.submitted)
     site.gateway.ordering = True
     site.new_head()
     newer = site.work(2)
@@ -365,9 +351,7 @@ def test_a_prepared_transaction_of_other_parts_is_built_anew_by_the_box(site: Si
 def test_a_gateway_that_says_committed_too_early_is_asked_again(site: Site, work: Work) -> None:
     site.gateway.ordering = False
 
-    now = until(site, work, State.SUBMITTED)
-    while not site.gateway.submitted:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda _: site.gateway.submitted)
     site.gateway.instead["CommitStatus"] = gateway_pb2.CommitStatusResponse(result=0, block_number=77)
     mined = until(site, now, State.MINED)
     back, progress = followed(site, mined, State.SUBMITTED, State.FINAL)
@@ -396,9 +380,7 @@ def test_a_false_number_of_its_block_is_corrected_by_the_block(site: Site, work:
 
 def test_a_repetition_that_is_told_of_is_no_failure(site: Site, work: Work) -> None:
     code = transaction_pb2.TxValidationCode.DUPLICATE_TXID
-    now = work
-    while not read_memory(now.memory).sent_us:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda one: read_memory(one.memory).sent_us)
     site.gateway.instead["CommitStatus"] = gateway_pb2.CommitStatusResponse(result=code, block_number=3)
     (progress,) = step(site.ledger(send_again_s=3_600), now)
     assert progress.state is State.SUBMITTED
@@ -506,9 +488,7 @@ def test_one_gateway_that_says_invalid_is_not_believed_where_there_are_two(
 
 
 def test_a_renewed_certificate_waits_for_the_next_anchor(site: Site, work: Work) -> None:
-    now = until(site, work, State.SUBMITTED)
-    while not read_memory(now.memory).answer:
-        now = site.again(now, step(site.ledger(), now)[0])
+    now = step_until(site, work, lambda one: read_memory(one.memory).answer)
     path = site.home / "ledgers" / "certificate.pem"
     before = path.read_bytes()
     key = site.network.client.certificate.public_key()

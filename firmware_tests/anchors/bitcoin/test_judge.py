@@ -56,17 +56,27 @@ def test_work_proves_where_there_is_as_much_as_the_profile_asks_for(work: WorkRu
     assert found.place == f"block 123 ({shown(made.chain[0].hash)})"
 
 
+HARD = 0x2000FFFF
+LEAST_WORK = 257
+"""Hashes that a header with this target takes on average."""
+
+
+def lucky(headers: int) -> BitcoinProof:
+    """Three headers, so many of them with all of the least work."""
+    chain = list(HONEST.chain[:1])
+    for place in range(2):
+        chain.append(mined(bytes(32), chain[-1].hash, bits=HARD if place < headers else 0x207FFFFF))
+    return HONEST.with_chain(chain).proof()
+
+
 def test_one_lucky_header_proves_nothing() -> None:
     """Whoever has a hundredth of the least work finds one header of all of it in one of a hundred tries."""
-    parent = HONEST.chain[0]
-    hard = mined(bytes(32), parent.hash, bits=0x2000FFFF)
-    easy = mined(bytes(32), hard.hash)
-    lucky = HONEST.with_chain([parent, hard, easy])
-    assert hard.expected_work > 50 * WORK_OF_ONE
-    least = f"{hard.expected_work:x}"
-    assert judge(encoded(lucky.proof()), COMMITMENT, rules(least_work=least)).strength is Strength.ATTESTED
-    several = HONEST.with_chain([parent, hard, mined(bytes(32), hard.hash, bits=0x2000FFFF)])
-    assert judge(encoded(several.proof()), COMMITMENT, rules(least_work=least)).strength is Strength.PROVEN
+    assert bytes.fromhex(lucky(1).headers)[80 + 72 : 80 + 76] == HARD.to_bytes(4, "little")
+    under = rules(least_work=f"{LEAST_WORK - 1:x}")
+    found = judge(encoded(lucky(1)), COMMITMENT, under)
+    assert found.strength is Strength.ATTESTED
+    assert "luck" in found.notes[0]
+    assert judge(encoded(lucky(2)), COMMITMENT, under).strength is Strength.PROVEN
 
 
 @pytest.mark.parametrize("least", [None, f"{3 * WORK_OF_ONE + 1:x}"])

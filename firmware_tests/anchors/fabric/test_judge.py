@@ -362,6 +362,15 @@ def test_profiles_that_cannot_be_read_are_refused(network: Network, honest: Anch
         assert refused(honest.proof, one) is Reason.RULES_UNREADABLE
 
 
+def test_a_quorum_is_of_parties_that_can_be_told_apart(network: Network, honest: Anchored) -> None:
+    with pytest.raises(ValueError, match="the consenters are missing"):
+        network.rules(seals=2)
+    rules = network.rules()
+    twin = msgspec.structs.replace(rules.msps[1], roots=rules.msps[0].roots)
+    shared = msgspec.structs.replace(rules, msps=[rules.msps[0], twin, *rules.msps[2:]])
+    assert refused(honest.proof, shared) is Reason.RULES_UNREADABLE
+
+
 def _of_no_version(certificate: bytes) -> bytes:
     """X.509 knows the versions 1 to 3."""
     return certificate.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x6a", 1)

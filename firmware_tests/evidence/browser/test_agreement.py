@@ -1071,7 +1071,8 @@ def test_both_say_the_same_of_an_anchor_damaged_at_random(page: Page, name: str)
 
 DECODE: Final = """async ([trust, file]) => {
   const bytes = (said) => Uint8Array.from(atob(said), (one) => one.charCodeAt(0));
-  window.given = { file: bytes(file), trust: new Map(Object.entries(trust).map(([name, said]) => [name, bytes(said)])) };
+  const files = Object.entries(trust).map(([name, said]) => [name, bytes(said)]);
+  window.given = { file: bytes(file), trust: new Map(files) };
 }"""
 TICKING: Final = """async (now) => {
   const ticks = { count: 0, longest: 0, last: performance.now() };

@@ -126,6 +126,12 @@ def _of_bitcoin(proof: bytes, under: Any, commitment: bytes = bitcoin.COMMITMENT
     return Proof("bitcoin", proof, commitment, under)
 
 
+def test_a_lucky_header(ask: Ask) -> None:
+    under = rules(least_work=f"{bitcoin.LEAST_WORK - 1:x}")
+    for headers, strength in ((0, "attested"), (1, "attested"), (2, "proven")):
+        assert same(ask, _of_bitcoin(encoded(bitcoin.lucky(headers)), under))["strength"] == strength
+
+
 @pytest.mark.parametrize("damage", [row[1] for row in bitcoin.DAMAGED], ids=[row[0] for row in bitcoin.DAMAGED])
 def test_damaged_bitcoin_receipts(ask: Ask, damage: Callable[[Any], Any]) -> None:
     assert "reason" in same(ask, _of_bitcoin(encoded(damage(bitcoin.HONEST)), rules()))
@@ -148,15 +154,6 @@ def test_work_proves_or_is_attested_or_is_none(ask: Ask, work: Any) -> None:
     assert same(ask, _of_bitcoin(proof, rules(work, least_work="ff")))["strength"] == "attested"
     trusted = same(ask, _of_bitcoin(proof, rules(work, depth=100, trusted_headers=("00" * 32, shown))))
     assert trusted["by"] == "trusted_header"
-
-
-def test_one_lucky_header_proves_nothing(ask: Ask) -> None:
-    parent = bitcoin.HONEST.chain[0]
-    hard = bitcoin.mined(bytes(32), parent.hash, bits=0x2000FFFF)
-    least = rules(least_work=f"{hard.expected_work:x}")
-    for bits, strength in ((0x207FFFFF, "attested"), (0x2000FFFF, "proven")):
-        made = bitcoin.HONEST.with_chain([parent, hard, bitcoin.mined(bytes(32), hard.hash, bits=bits)])
-        assert same(ask, _of_bitcoin(encoded(made.proof()), least))["strength"] == strength
 
 
 def test_targets_that_none_can_have(ask: Ask) -> None:
@@ -212,6 +209,15 @@ def test_blocks_of_fabric(ask: Ask, orderers: int) -> None:
     assert same(ask, _of_fabric(proof, network.rules(), bytes(32))) == {"reason": "other_commitment"}
     for spoilt in (proof.replace(b'"place":1', b'"place":99'), proof[:-1], b"{}", b"[1]", proof + b" "):
         assert "reason" in same(ask, _of_fabric(spoilt, network.rules()))
+    if orderers == 1:
+        good = json.loads(canonical.encode(network.rules()))
+        several = json.dumps(
+            good | {"orderers": good["orderers"] | {"count": 2}}, sort_keys=True, separators=(",", ":")
+        )
+        first, second, *others = good["msps"]
+        shared = good | {"msps": [first, second | {"roots": first["roots"]}, *others]}
+        for under in (several, json.dumps(shared, sort_keys=True, separators=(",", ":"))):
+            assert same(ask, _of_fabric(proof, under.encode())) == {"reason": "rules_unreadable"}
     elsewhere = _of_fabric(anchored(Network(), COMMITMENT).proof, network.rules())
     assert same(ask, elsewhere) == {"reason": "foreign_creator"}
 

@@ -160,6 +160,21 @@ def test_the_page_is_for_everybody(checker: Checker) -> None:
         checker.page.set_viewport_size({"width": 1100, "height": 900})
 
 
+def test_a_yes_or_no_is_told_in_the_readers_language(checker: Checker) -> None:
+    desk = office()
+    told = {**FIELDS, "project": "yes", "special": True, "answers": [{"agrees": False}]}
+    desk.seal(event(None, "issue", fields=told, value=opened_value()))
+    checker.check(evidence(desk.chain()))
+    for wanted, special, answers in (("en", "yes", "agrees: no"), ("zh-Hans", "是", "agrees: 否")):
+        language(checker, wanted)
+        cells = checker.page.eval_on_selector_all(
+            "#result tr", "rows => rows.map(row => [...row.children].map(one => one.textContent))"
+        )
+        shown = {row[0]: row[1] for row in cells if len(row) == 2}
+        assert (shown["special"], shown["answers"], shown["project"]) == (special, answers, "yes")
+    language(checker, "en")
+
+
 def test_a_part_of_a_divided_letter(checker: Checker) -> None:
     checker.trust(world().bundle_files())
     assert checker.check(evidence(split_letter(1))) == "TOTAL-PASSED"
