@@ -81,7 +81,7 @@ class Demo:
         outside.start_chains()
         console.print(
             f"Named in {self._shown(self.home.settings)} under [bold]ledgers[/]; what verifiers trust of them stands "
-            f"in {self._shown(self.home.root / 'ledgers')}/. docs/anchors-evm.md connects yours.\n"
+            f"in {self._shown(self.home.root / 'ledgers')}/. docs/anchors.md connects yours.\n"
         )
         living = LetterDemo(self.home, self.living, KIND, self._shown, self._cinnabar, self._refused, self._title)
         living.install()
@@ -94,7 +94,7 @@ class Demo:
             self._title(
                 "On the ledgers", "one transaction with 32 bytes commits to every record of every tenant of the box"
             )
-            outside.anchor(living.kept["bond.asice"])
+            outside.anchor(list(living.kept.values()))
             living.keep_evidence()
         except BaseException:
             box.send_signal(signal.SIGINT)

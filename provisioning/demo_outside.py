@@ -132,20 +132,22 @@ class Outside:
             process.terminate()
             process.wait(20)
 
-    def anchor(self, letter: str) -> None:
-        """Have heads anchored until both chains hold one that covers this letter, as deep as their profiles ask."""
+    def anchor(self, letters: Sequence[str]) -> None:
+        """Have heads anchored until both chains hold one that covers each letter, as deep as their profiles ask."""
         home = ("--home", self.shown(self.home.root))
         for ledger in LEDGERS:
             self.run("anchor", "now", ledger, *home)
         evidence = self.root / "chain" / "evidence.asice"
         deadline = time.monotonic() + 2 * START_SECONDS
         while True:
-            self._quietly("letter", "evidence", *home, letter, "--output", str(evidence))
-            held = evidence.read_bytes()
-            if all(f"META-INF/anchor-{ledger}-".encode() in held for ledger in LEDGERS):
+            held = []
+            for letter in letters:
+                self._quietly("letter", "evidence", *home, letter, "--output", str(evidence))
+                held.append(evidence.read_bytes())
+            if all(f"META-INF/anchor-{ledger}-".encode() in file for ledger in LEDGERS for file in held):
                 break
             if time.monotonic() > deadline:
-                raise RuntimeError("the letter is not under a final anchor of each chain")
+                raise RuntimeError("a letter is not under a final anchor of each chain")
             for one in json.loads(self._quietly("anchor", "list", "--json", *home)):
                 if not one["open"]:
                     self._quietly("anchor", "now", one["name"], *home)

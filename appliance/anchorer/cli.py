@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -32,7 +33,10 @@ def _socket(home: Home) -> Path:
 
 @click.group("anchor")
 def anchor_group() -> None:
-    """Heads of the box's log on outside ledgers (docs/anchors.md)."""
+    """Heads of the box's log on outside ledgers (docs/anchors.md).
+
+    verify, ots and txoutproof read files alone; the others ask the running box of --home, as root or its own users.
+    """
 
 
 anchor_group.add_command(account)
@@ -53,7 +57,9 @@ def list_(root: Path, ledger: str | None, limit: int, as_json: bool) -> None:
         ledgers = client.ledgers()
     lines = []
     for one in ledgers:
-        lines.append(f"{one.name} ({one.type}): {one.open} open" + (f"; {escape(one.trouble)}" if one.trouble else ""))
+        again = "tried again" if one.begun else "mend it and start the box anew"
+        trouble = f"; {escape(one.trouble)}: {again}" if one.trouble else ""
+        lines.append(f"{one.name} ({one.type}): {one.open} open{trouble}")
         lines += [f"  {one.caveat}"] if one.caveat else []
         lines += [f"  {told}" for told in dict.fromkeys(map(_line, filter(None, (one.newest, one.final))))]
     _print(ledgers, lines or ["box.json lists no ledger"], as_json=as_json)
@@ -77,10 +83,17 @@ def show(ledger: str, number: int, root: Path, as_json: bool) -> None:
 @click.argument("ledger")
 @_HOME
 def now(ledger: str, root: Path) -> None:
-    """Have the newest head anchored on LEDGER as soon as may be."""
+    """Have the newest head anchored on LEDGER as soon as may be.
+
+    A signature is under the box's head once that has its tenant's next leaf: a minute after it was made, if box.json
+    says nothing else (`box_leaf_interval_s`).
+    """
     with connected(AnchorerClient, root, _socket) as client:
         client.now(ledger)
-    click.echo(f"{ledger}: the newest head is anchored next, if it is not yet. `cinnabar anchor list` shows it.")
+    click.echo(
+        f"{ledger}: the newest head of the box's log is anchored next, if it is not yet; signatures of the last minute"
+        " may come under the one after it. `cinnabar anchor list` shows how it stands."
+    )
 
 
 @anchor_group.command("request")
@@ -88,7 +101,10 @@ def now(ledger: str, root: Path) -> None:
 @click.option("--name", required=True, help="The subject's common name.")
 @_HOME
 def request(ledger: str, name: str, root: Path) -> None:
-    """Print a certification request (PKCS#10, PEM) for the box's account on LEDGER, where members have certificates."""
+    """Print a certification request.
+
+    PKCS#10, PEM: for the box's account on LEDGER, where members have certificates (Fabric).
+    """
     with connected(DeskConnection, root, lambda home: home.ledger_desk_socket) as desk:
         encoded: bytes = desk.call("certificate_request", ledger, name)
     made = x509.load_der_x509_csr(encoded)
@@ -111,7 +127,21 @@ def export(ledger: str, number: int, file: Path, root: Path) -> None:
     click.echo(f"{file}: {len(receipt)} bytes. Check it with `cinnabar anchor verify`.")
 
 
-@anchor_group.command("verify")
+class _WronglyCalled(click.UsageError):
+    exit_code = 1
+
+
+class _OwnStatuses(click.Command):
+    """A command whose exit status 2 says something else than that it was called wrongly: that is 1 here."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **named)
+        except click.UsageError as error:
+            raise _WronglyCalled(error.format_message(), error.ctx) from None
+
+
+@anchor_group.command("verify", cls=_OwnStatuses)
 @click.argument("receipt", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
     "--ledger",
@@ -121,8 +151,11 @@ def export(ledger: str, number: int, file: Path, root: Path) -> None:
     help="Profile of the ledger: what you trust of it. Never take it from where the receipt is from.",
 )
 def verify(receipt: Path, profile: Path) -> None:
-    """Check a RECEIPT offline: does the ledger hold the head in it? Whose head it is, the log's keys say (`cinnabar
-    verify` looks at them too). Exit status: 0 proven, 2 attested only, 1 refused."""
+    """Check a RECEIPT offline.
+
+    Does the ledger hold the head in it? Whose head it is, the log's keys say (`cinnabar verify` looks at them too).
+    Exit status: 0 proven, 2 attested only, 1 refused, or not looked at.
+    """
     try:
         read = read_receipt(receipt.read_bytes())
         trusted = read_profile(profile.read_bytes())
@@ -132,7 +165,7 @@ def verify(receipt: Path, profile: Path) -> None:
         click.echo(f"refused ({error.reason}): {escape(str(error))}")
         sys.exit(1)
     head = Checkpoint.parse(parse_note(note).text)
-    click.echo(f"{found.strength} by {found.by}: {escape(read.ledger)}, {escape(found.place)}")
+    click.echo(f"{found.strength} by {found.by}: {read.ledger}, {found.place}")
     click.echo(f"  head of {escape(head.origin)} with {head.size} entries, commitment {commitment_of(note).hex()}")
     click.echo(f"  ledger's time {rfc3339(found.time_us)}, existed no later than {rfc3339(found.no_later_us)}")
     for one in found.notes:
@@ -150,8 +183,8 @@ def _line(anchor: AnchorView) -> str:
         what += f", {anchor.strength}"
     if anchor.superseded_by is not None:
         what += f" by {anchor.superseded_by}"
-    place = f" in {escape(anchor.place)}" if anchor.place else ""
-    return f"{what}, head of {anchor.size} entries{place}, since {rfc3339(anchor.since_us)} ({escape(anchor.cause)})"
+    where = f"in {anchor.place}" if anchor.place else escape(anchor.cause)
+    return f"{what} since {rfc3339(anchor.since_us)}, head of {anchor.size} entries, {where}"
 
 
 def _print(value: object, lines: list[str], *, as_json: bool) -> None:

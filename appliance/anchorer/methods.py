@@ -47,6 +47,7 @@ class Methods:
                 type=str(settings.__struct_config__.tag),
                 caveat=settings.caveat,
                 trouble=self._troubles.get(name) or self._runners[name].trouble,
+                begun=name in self._runners,
                 open=len(self._outbox.open_anchors(name)),
                 newest=self._view(self._outbox.newest(name)),
                 final=self._view(self._outbox.last_final(name)),
@@ -63,11 +64,13 @@ class Methods:
         ]
 
     async def anchor(self, ledger: str, number: Number) -> AnchorView:
+        self._ever_known(ledger)
         found = self._outbox.anchor(ledger, number)
         return anchor_view(found, self._outbox.steps(ledger, number))
 
     async def receipt(self, ledger: str, number: Number) -> bytes:
         """Of a final anchor, encoded."""
+        self._ever_known(ledger)
         return self._outbox.receipt(ledger, number)
 
     async def covering(self, size: Number) -> list[tuple[AnchorView, bytes]]:
@@ -89,7 +92,12 @@ class Methods:
 
     def _known(self, ledger: str) -> None:
         if ledger not in self._settings:
-            raise NotFound(f"there is no ledger {ledger!r}")
+            raise NotFound(f"there is no ledger {ledger[:64]!r}; box.json lists {', '.join(self._settings)}")
+
+    def _ever_known(self, ledger: str) -> None:
+        """Anchors on a ledger that is no longer used stay to be seen."""
+        if ledger not in self._outbox.ledgers():
+            self._known(ledger)
 
     def _view(self, anchor: Anchor | None) -> AnchorView | None:
         return None if anchor is None else anchor_view(anchor, self._outbox.steps(anchor.ledger, anchor.number))

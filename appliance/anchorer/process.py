@@ -14,7 +14,7 @@ from appliance.anchorer.heads import Heads
 from appliance.anchorer.ledgers import open_ledger
 from appliance.anchorer.methods import Methods
 from appliance.anchorer.outbox import FILE, Outbox
-from appliance.anchorer.running import LedgerRunner
+from appliance.anchorer.running import LedgerRunner, told
 from appliance.anchorer.word import EVERY_SECONDS, AnchorerWord
 from appliance.box.home import Home
 from appliance.box.readiness import say_ready
@@ -75,7 +75,7 @@ def _runners(home: Home, settings: BoxSettings, outbox: Outbox) -> tuple[dict[st
         try:
             ledger, profile = open_ledger(one, home.root, desk)
         except (CinnabarError, OSError, ValueError) as error:
-            troubles[one.name] = f"{type(error).__name__}: {error}"
+            troubles[one.name] = told(error)
             log.error("ledger-not-started", ledger=one.name, error=troubles[one.name])
         else:
             runners[one.name] = LedgerRunner(ledger, one, profile, outbox, heads)

@@ -83,7 +83,7 @@ class LedgerRunner:
             try:
                 await self.once()
             except (CinnabarError, OSError, sqlite3.Error, TimeoutError) as error:
-                self._failed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+                self._failed(told(error))
             except Exception as error:
                 log.exception("ledger-step-failed", ledger=self.settings.name, error=type(error).__name__)
                 self._failed(type(error).__name__)
@@ -180,6 +180,15 @@ class LedgerRunner:
         if trouble != self.trouble:
             log.warning("ledger-in-trouble", ledger=self.settings.name, error=trouble)
         self.trouble = trouble
+
+
+def told(error: Exception) -> str:
+    """What went wrong with a ledger, for an operator: errors of ours with the code that docs/operations.md lists."""
+    if isinstance(error, CinnabarError):
+        return f"{str(error) or error.title} ({error.code})"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _heard(step: asyncio.Task[Sequence[Progress]]) -> None:

@@ -52,7 +52,9 @@ class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
     caveat: str
     """What is to be said of its type; empty: nothing."""
     trouble: str
-    """Why its last step failed; empty: it did not."""
+    """Why its last step failed, or why it was not begun; empty: neither."""
+    begun: bool
+    """Whether it is worked on; else it is once what is wrong was mended and the box started anew."""
     open: int
     """Anchors that are still worked on."""
     newest: AnchorView | None

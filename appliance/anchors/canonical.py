@@ -8,7 +8,8 @@ fractions in them.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+import json
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import msgspec
 
@@ -50,3 +51,30 @@ def decode(encoded: bytes, form: type[Form], limit: int) -> Form:
     if again != encoded:
         raise NotCanonical("not in the canonical form of RFC 8785")
     return value
+
+
+def respelled(text: bytes, limit: int) -> bytes:
+    """The canonical bytes of what JSON says that a person wrote: members in any order, spaces, a newline at the end. A
+    member that stands twice and a number that is not whole are refused in any spelling. Raises NotCanonical."""
+    if len(text) > limit:
+        raise NotCanonical(f"{len(text)} bytes, at most {limit} are taken")
+    try:
+        value = json.loads(text.decode(), object_pairs_hook=_once, parse_float=_refused, parse_constant=_refused)
+        return msgspec.json.encode(value, order="sorted")
+    except NotCanonical:
+        raise
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise NotCanonical(f"not JSON in UTF-8: {str(error)[:200]}") from None
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in members:
+        if name in found:
+            raise NotCanonical(f"the member {name[:64]!r} stands twice")
+        found[name] = value
+    return found
+
+
+def _refused(number: str) -> NoReturn:
+    raise NotCanonical(f"{number[:64]} is no whole number")

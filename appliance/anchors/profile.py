@@ -1,5 +1,5 @@
 """What a verifier trusts about one ledger. It stands in a trust bundle or in a file that was given by hand, and never
-comes out of what is checked."""
+comes out of what is checked. The bundle has it as canonical JSON; a file, which a person writes, as any JSON."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class LedgerProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def read_profile(encoded: bytes) -> LedgerProfile:
-    """A profile. Raises AnchorRefused (RULES_UNREADABLE)."""
+    """A profile from JSON in any spelling, its rules in the canonical one. Raises AnchorRefused (RULES_UNREADABLE)."""
     try:
-        return canonical.decode(encoded, LedgerProfile, PROFILE_BYTES)
+        return canonical.decode(canonical.respelled(encoded, PROFILE_BYTES), LedgerProfile, PROFILE_BYTES)
     except canonical.NotCanonical as error:
         raise AnchorRefused(Reason.RULES_UNREADABLE, f"no ledger profile: {error}") from None
 

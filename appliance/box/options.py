@@ -36,12 +36,14 @@ def connected(
     kind: type[_Client], root: Path, socket: Callable[[Home], Path], who: str = "root on it"
 ) -> Iterator[_Client]:
     """A connection to one of the box's sockets; what is refused becomes one line. `who`: may connect."""
+    home = Home(root.resolve())
     try:
-        with kind(socket(Home(root.resolve()))) as client:
+        with kind(socket(home)) as client:
             yield client
     except kind.unavailable as error:
+        elsewhere = "" if home.settings.exists() else " No box.json is there: --home or CINNABAR_HOME names another."
         raise click.ClickException(
-            f"{error.title}: {error}. Is the box in {root} running, and are you {who}?"
+            f"{error.title}: {error}. Is the box in {root} running, and are you {who}?{elsewhere}"
         ) from error
     except CinnabarError as error:
         raise click.ClickException(f"{error} ({error.code}). Nothing was changed.") from error

@@ -78,7 +78,8 @@ class UnitSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     digests: tuple[str, ...] = ("sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512")
     """Digests that it stamps."""
     public: bool = False
-    """Served on listener (b), charged to the tenant."""
+    """Answered on the plain `tsa` listener, charged to the tenant by an entry of the register, which comes with the
+    unit (provisioning, or the ceremony that activates its key); set here later, it alone opens nothing."""
 
 
 class SealKeySettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

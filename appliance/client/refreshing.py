@@ -48,4 +48,9 @@ def refresh(files: tuple[Path, ...], client: Client) -> None:
         if added:
             write_file(file, made, file.stat().st_mode & 0o777)
         ledgers = ", ".join(sorted(one.ledger for one in answer.anchors if anchor_name(one.ledger, one.size) in added))
-        click.echo(f"{file}: anchors on {ledgers} added" if added else f"{file}: nothing new")
+        if added:
+            click.echo(f"{file}: anchors on {ledgers} added")
+        elif answer.anchors:
+            click.echo(f"{file}: nothing new, it has every anchor that is final and covers its newest event")
+        else:
+            click.echo(f"{file}: nothing new, no anchor that covers its newest event is final yet")

@@ -111,9 +111,10 @@ class _Printer:
             _line(self._console, f"    {number_of(one, letter)}  {one.at}  {event}  {state}{move}")
 
         for ledger in letter.ledgers:
-            shown = f"  {ledger.existed_no_later_than}  {self._word(ledger.by.replace('_', ' '))}" if ledger.by else ""
             name = self._text("{0}: ", self._text("Ledger"))
-            _line(self._console, f"  {name}{ledger.ledger}  {self._text(ledger.strength)}{shown}")
+            words = [ledger.ledger, self._text(ledger.strength), self._word(ledger.by.replace("_", " "))]
+            words.append(ledger.existed_no_later_than)
+            _line(self._console, f"  {name}{'  '.join(filter(None, words))}")
 
     def _title(self, title: Title | None, name: str) -> str:
         return name if title is None else f"{title.en if self._language == 'en' else title.zh} ({name})"

@@ -76,7 +76,7 @@ class PublishedLog:
         """A resource below the prefix, of at most so many bytes. Raises NotPublished."""
         found = self.fetch_if_there(resource, most)
         if found is None:
-            raise NotPublished(f"{resource}: status 404")
+            raise NotPublished(f"{resource}: status 404, the log is not published there to whoever asks so")
         return found
 
     def fetch_if_there(self, resource: str, most: int) -> bytes | None:
@@ -93,6 +93,8 @@ class PublishedLog:
         except AnswerRefused as error:
             raise NotPublished(f"{resource}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise NotPublished(f"{resource}: the server's certificate is not of the CA that is trusted") from None
             raise NotPublished(f"{resource}: {type(error).__name__}") from None
 
 

@@ -134,7 +134,7 @@ def _job(path: Path, files: Sequence[Path], wanted: Wanted) -> Job:
         found.close()
         raise JobRefused(
             f"{quote(str(path))} is of a job that was interrupted. Go on with it by giving no FILE, or give another "
-            "--job"
+            "--job; to give it up, remove that file"
         )
     return found
 

@@ -92,7 +92,8 @@ def init(home: Path, name: str | None, after_loss: bool, copy: bool) -> None:
             make_state(read_witness_settings(home), after_loss=after_loss)
             click.echo(f"The witness in {home} has a new state.")
             if after_loss:
-                click.echo("It refuses every log until you enter a checkpoint: cinnabar witness enter-checkpoint")
+                click.echo("It refuses every log until you enter the newest head that others have of it:")
+                click.echo(f"  cinnabar witness enter-checkpoint --home {home} FILE --reason TEXT")
         elif after_loss or name is None:
             _unusable("A new witness has a --name." if not after_loss else f"There is no {FILE} in {home}.")
         else:

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from appliance.files import lock_file
-from appliance.witness.errors import StateUnusable
+from appliance.witness.errors import LOST, StateUnusable
 from appliance.witness.settings import WitnessSettings
 from appliance.witness.state import Change, Store
 
@@ -74,7 +74,8 @@ def alone(directory: Path) -> Iterator[None]:
     except BlockingIOError:
         raise StateUnusable(f"another process uses {directory}: stop the witness first") from None
     except OSError as error:
-        raise StateUnusable(f"{directory}: {error.strerror}") from None
+        lost = f". {LOST}" if isinstance(error, FileNotFoundError) else ""
+        raise StateUnusable(f"{directory}: {error.strerror}{lost}") from None
     try:
         yield
     finally:

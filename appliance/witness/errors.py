@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from appliance.errors import BadRequest, CinnabarError, Conflict, Unavailable
 from appliance.log.forks import ForkEvidence
 
@@ -129,6 +131,13 @@ class SettingsFaults(CinnabarError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+LOST: Final = (
+    "Put it back from its copy, or begin again by `cinnabar witness init --after-loss` and the newest heads of its"
+    " logs: docs/witness.md"
+)
+"""What to do about a state that is not there; a copy of it that is not there is made by `--copy`, as that page says."""
 
 
 class StateUnusable(CinnabarError):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from appliance.files import sync_directory, sync_file
-from appliance.witness.errors import StateUnusable
+from appliance.witness.errors import LOST, StateUnusable
 from appliance.witness.judging import Head
 
 FILE: Final = "witness.sqlite"
@@ -153,7 +153,7 @@ class Store:
         """The state that stands there. Raises StateUnusable."""
         path = directory / FILE
         if not path.exists():
-            raise StateUnusable(f"{path} is not there")
+            raise StateUnusable(f"{path} is not there. {LOST}")
         with contextlib.ExitStack() as opened:
             try:
                 store = cls(_connect(path, read_only=read_only), path)

@@ -121,7 +121,9 @@ def _newest(pair: Pair) -> str:
 def test_a_ledger_that_cannot_be_begun_is_told_and_its_account_is_in_the_token(pair: Pair) -> None:
     with AnchorerClient(pair.box.home.anchorer_socket) as client:
         troubles = {one.name: one.trouble for one in client.ledgers()}
-    assert "nowhere.json" in troubles["chain"]
+    assert troubles["chain"].endswith("nowhere.json: No such file or directory")
+    shown = cinnabar("anchor", "list", "--home", str(pair.box.home.root))
+    assert f"chain (bitcoin): 0 open; {troubles['chain']}: mend it and start the box anew" in shown.stdout
     key = asyncio.run(DeskClient(pair.box.home.ledger_desk_socket).account("chain"))
     assert len(key) == 33
     with pair.box.http() as client:
@@ -165,9 +167,40 @@ def test_the_command_shows_anchors_and_checks_a_receipt(pair: Pair, tmp_path: Pa
     refused = cinnabar("anchor", "verify", str(receipt), "--ledger", str(pair.profile))
     assert refused.returncode == 1
     assert "malformed" in refused.stdout + refused.stderr
-    unknown = cinnabar("anchor", "show", "nowhere", "1", *home)
-    assert unknown.returncode == 1
-    assert "nowhere" in unknown.stderr
+    absent = cinnabar("anchor", "verify", str(tmp_path / "absent"), "--ledger", str(pair.profile))
+    assert absent.returncode == 1, "2 says that a receipt is attested"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("list --ledger nowhere", "there is no ledger 'nowhere'; box.json lists outside, chain"),
+        ("show nowhere 1", "there is no ledger 'nowhere'; box.json lists outside, chain"),
+        ("show outside 999", "outside has no anchor 999"),
+        ("now nowhere", "there is no ledger 'nowhere'; box.json lists outside, chain"),
+        ("now chain", "chain is not worked on: "),
+        ("export nowhere 1 file", "there is no ledger 'nowhere'; box.json lists outside, chain"),
+        ("export outside 999 file", "outside has no receipt of an anchor 999"),
+        ("account nowhere", "there is no ledger “nowhere”; box.json lists outside, chain"),
+        ("account outside", "outside needs no account"),
+        ("request nowhere --name x", "no ledger 'nowhere' has an account"),
+        ("request outside --name x", "no ledger 'outside' has an account"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_in_one_line(pair: Pair, words: str, told: str) -> None:
+    refused = cinnabar("anchor", *words.split(), "--home", str(pair.box.home.root))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Error: ")
+    assert told in refused.stderr
+    assert refused.stderr.count("\n") == 1, refused.stderr
+
+
+@pytest.mark.parametrize("words", ["list", "show outside 1", "now outside", "export outside 1 file", "account outside"])
+def test_a_home_without_a_box_is_told(tmp_path: Path, words: str) -> None:
+    refused = cinnabar("anchor", *words.split(), "--home", str(tmp_path))
+    assert refused.returncode == 1
+    assert "box.json" in refused.stderr
+    assert refused.stderr.count("\n") == 1, refused.stderr
 
 
 def test_a_letter_is_verified_offline_by_the_ledger_with_every_box_stopped(pair: Pair, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import subprocess
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from appliance.anchorer.outbox import Outbox
 from appliance.anchorer.rfc3161.authority import stamp_request
 from appliance.anchorer.running import LedgerRunner
 from appliance.anchors import AnchorRefused, State, judge, read_receipt
-from appliance.anchors.rfc3161 import read_proof
+from appliance.anchors.rfc3161 import read_proof, write_proof
+from appliance.anchors.rfc3161.judge import StampReason
 from appliance.box.ledgers import Rfc3161Authority, Rfc3161LedgerSettings
 from firmware_tests.anchorer.authority import OPENSSL_POLICY, OutsideAuthority
 from firmware_tests.anchorer.made import Heads, head
@@ -146,6 +149,59 @@ def test_a_list_that_no_certificate_names_may_be_given_by_hand(
     assert progress.receipt is not None
     proof = read_proof(bytes(progress.receipt.proof))
     assert [base64.b64decode(one) for one in proof.revocation_lists] == [authorities[1].list, authorities[0].list]
+
+
+@pytest.fixture
+def responding(tmp_path: Path) -> Iterator[OutsideAuthority]:
+    """An authority whose certificates name an OCSP responder, and no list."""
+    (tmp_path / "Responding").mkdir()
+    made = OutsideAuthority(tmp_path / "Responding", "Responding", responder=True)
+    yield made
+    made.close()
+
+
+def test_an_answer_of_a_responder_stands_in_for_a_list(tmp_path: Path, responding: OutsideAuthority) -> None:
+    """The receipt holds with the authority gone, and OpenSSL takes the answer in it."""
+    ledger, profile, _ = _opened(tmp_path, [responding])
+    (progress,) = asyncio.run(ledger.advance([_work()]))
+    responding.close()
+    assert progress.state is State.FINAL
+    assert progress.receipt is not None
+    proof = read_proof(bytes(progress.receipt.proof))
+    assert proof.revocation_lists == []
+    assert isinstance(proof.ocsp_answers, list)
+    found = judge(progress.receipt, head(7).commitment, profile, now_us=time.time_ns() // 1_000)
+    assert "Responding unit" in found.place
+    place = tmp_path / "Responding"
+    (place / "kept").write_bytes(base64.b64decode(proof.ocsp_answers[0]))
+    said = subprocess.run(
+        ("openssl", "ocsp", "-respin", "kept", "-issuer", "ca.pem", "-cert", "tsa.pem", "-CAfile", "ca.pem"),
+        cwd=place, check=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "Response verify OK" in said.stdout + said.stderr
+    assert "tsa.pem: good" in said.stdout
+    # Without the answer nothing tells that the certificate was not revoked.
+    bare = msgspec.structs.replace(progress.receipt, proof=write_proof(base64.b64decode(proof.token), [], []))
+    with pytest.raises(AnchorRefused) as refused:
+        judge(bare, head(7).commitment, profile, now_us=time.time_ns() // 1_000)
+    assert refused.value.reason is StampReason.REVOCATION_UNKNOWN
+
+
+@pytest.mark.parametrize("habit", ["told of another", "told by a unit", "told nonsense", "nobody tells", "revoked"])
+def test_where_a_responder_does_not_tell_well_the_next_authority_is_asked(
+    tmp_path: Path, responding: OutsideAuthority, authorities: list[OutsideAuthority], habit: str
+) -> None:
+    responding.habit = habit
+    if habit == "revoked":
+        responding.revoked_since = datetime.now(UTC) - timedelta(days=1)
+    ledger, _, _ = _opened(tmp_path, [responding, authorities[1]])
+    (progress,) = asyncio.run(ledger.advance([_work()]))
+    assert progress.cause == f"stamped by {authorities[1].url}"
+    assert (responding.asked, responding.told, authorities[1].told) == (1, 1, 0)
+    authorities[1].habit = "status 500"
+    reason = StampReason.REVOKED if habit == "revoked" else StampReason.REVOCATION_UNKNOWN
+    with pytest.raises(LedgerUnavailable, match=reason):
+        asyncio.run(ledger.advance([_work()]))
 
 
 def test_a_profile_of_something_else_starts_no_ledger(tmp_path: Path, authorities: list[OutsideAuthority]) -> None:

@@ -202,14 +202,14 @@ def test_an_outage_ends_and_everything_is_covered(outbox: Outbox, tmp_path: Path
         runner = LedgerRunner(Scripted(step), made.settings(interval_s=1), PROFILE, outbox, heads)  # type: ignore[arg-type]
         task = asyncio.create_task(runner.run())
         deadline = time.monotonic() + 30
-        while not runner.trouble.startswith("LedgerUnavailable: nobody"):
+        while runner.trouble != "nobody is there (ledger-unavailable)":
             await asyncio.sleep(0.02)
             assert time.monotonic() < deadline, runner.trouble
         for size in range(2, 6):
             heads.now = head(size)
             runner.request()
             await asyncio.sleep(0.05)
-        assert runner.trouble.startswith("LedgerUnavailable: nobody")
+        assert runner.trouble == "nobody is there (ledger-unavailable)"
         away = False
         runner._rest_until = 0.0
         while (newest := outbox.newest("made")) is None or newest.state is not State.FINAL or newest.size < 5:

@@ -6,6 +6,7 @@ import base64
 import enum
 import hashlib
 import itertools
+import json
 import sys
 from types import ModuleType
 from typing import Any
@@ -37,6 +38,7 @@ from appliance.anchors import (
     write_profile,
     write_receipt,
 )
+from appliance.anchors.profile import PROFILE_BYTES
 from appliance.anchors.receipt import RECEIPT_BYTES
 from appliance.anchors.states import OPEN, TRANSITIONS, ImpossibleTransition
 from appliance.log.checkpoint import Checkpoint, sign_checkpoint
@@ -205,13 +207,50 @@ def test_a_type_without_a_judge_is_told() -> None:
     assert refused.value.reason is Reason.UNKNOWN_TYPE
 
 
-def test_a_profile_is_read_as_it_was_written_and_in_no_other_form() -> None:
+def test_a_profile_that_a_person_wrote_is_read_in_any_spelling(made: list[Any]) -> None:
     encoded = write_profile(PROFILE)
-    assert read_profile(encoded) == PROFILE
-    for other in (encoded + b"\n", encoded.replace(b"30", b"-1"), encoded.replace(b'"made"', b'"../x"'), b"", b"{}"):
-        with pytest.raises(AnchorRefused) as refused:
-            read_profile(other)
-        assert refused.value.reason is Reason.RULES_UNREADABLE
+    members = json.loads(encoded)
+    for written in (
+        encoded,
+        encoded + b"\n",
+        json.dumps(members, indent=2).encode(),
+        json.dumps(dict(reversed(members.items()))).encode(),
+    ):
+        assert read_profile(written) == PROFILE
+    judge(receipt(), commitment_of(NOTE), read_profile(json.dumps(members, indent=2).encode()), now_us=NOON_US)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (b"30", b"-1", "tolerance_s"),
+        (b"30", b"30.0", "30.0 is no whole number"),
+        (b"30", b"NaN", "NaN is no whole number"),
+        (b"30", b"1" + b"0" * 4000, "tolerance_s"),
+        (b"30", b"1" * 5000, "not JSON"),
+        (b'"made"', b'"../x"', "type"),
+        (b'{"', b'{"name":"other","', "stands twice"),
+        (b'{"blocks":6}', b'{"blocks":6,"blocks":7}', "stands twice"),
+        (b"}", b"", "not JSON"),
+        (b'"made"', b'"\\ud800"', "not JSON"),
+        (b'"made"', b'"\xff"', "not JSON"),
+        (b'{"blocks":6}', b"[" * 100_000, "not JSON"),
+        (b'{"', b'\xef\xbb\xbf{"', "BOM"),
+    ],
+)
+def test_a_profile_that_says_something_else_is_refused_and_told_why(before: bytes, after: bytes, told: str) -> None:
+    encoded = write_profile(PROFILE)
+    assert before in encoded
+    with pytest.raises(AnchorRefused, match=told) as refused:
+        read_profile(encoded.replace(before, after, 1))
+    assert refused.value.reason is Reason.RULES_UNREADABLE
+
+
+@pytest.mark.parametrize("written", [b"", b"{}", b"null", b" " * (PROFILE_BYTES + 1)])
+def test_what_is_no_profile_is_refused(written: bytes) -> None:
+    with pytest.raises(AnchorRefused) as refused:
+        read_profile(written)
+    assert refused.value.reason is Reason.RULES_UNREADABLE
 
 
 def test_states_follow_each_other_by_the_table_and_by_nothing_else() -> None:

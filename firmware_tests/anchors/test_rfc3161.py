@@ -166,3 +166,11 @@ def test_any_bytes_are_no_proof(data: bytes) -> None:
 def test_the_commitment_is_what_any_tool_stamps_of_the_text() -> None:
     assert HEAD.commitment == hashlib.sha256(TEXT).digest()
     assert read_proof(proof()).certificates == []
+
+
+def test_an_answer_that_is_none_and_an_empty_list_of_answers_are_malformed() -> None:
+    for answers in ([base64.b64encode(b"no answer").decode()], []):
+        altered = msgspec.structs.replace(read_proof(proof()), ocsp_answers=answers)
+        with pytest.raises(AnchorRefused) as refused:
+            judge_stamp(canonical.encode(altered), HEAD.commitment, rules())
+        assert refused.value.reason is Reason.MALFORMED

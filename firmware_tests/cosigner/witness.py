@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,7 +103,12 @@ class Witness:
 
         self.handler, self.tls = Handler, tls
         self.server: ThreadingHTTPServer | None = None
-        self.port = 0
+        # Bound and never listening: while the server is stopped, nobody else gets its port, and nobody answers there.
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        weakref.finalize(self, held.close)
+        self.port: int = held.getsockname()[1]
         self.start()
 
     def start(self) -> None:
@@ -115,7 +121,6 @@ class Witness:
             self.server.socket = context.wrap_socket(
                 self.server.socket, server_side=True, do_handshake_on_connect=False
             )
-        self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
@@ -266,6 +271,7 @@ class Witness:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+    allow_reuse_port = True
 
     def handle_error(self, *_: object) -> None:
         """Whoever goes away in the middle is what some tests are about."""

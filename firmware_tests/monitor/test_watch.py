@@ -164,6 +164,7 @@ def test_what_cannot_be_read_is_no_alarm_before_its_time(watching: Watching) -> 
     watching.server.lie = lambda *_: None
     status, (line,) = watching.look()
     assert (status, line["event"]) == (2, "unreachable")
+    assert line["problem"] == "checkpoint: status 404, the log is not published there to whoever asks so"
     time.sleep(0.6)
     assert watching.alarms("--silent-after", "0.5") == ["log-silent"]
     watching.server.lie = lambda path, true: bytes(3_000_000) if path == "/checkpoint" else true

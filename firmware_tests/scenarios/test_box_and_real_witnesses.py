@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from appliance.client import Client, Credentials
 from appliance.log import Checkpoint, VerifierKey, parse_note
 from appliance.log.witnesses import WitnessPolicy
 from firmware_tests.letters.kinds import FIELDS
+from firmware_tests.relay import Relay
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 from firmware_tests.scenarios.test_witnessed_box import cosigned_evidence, origin_of, verified
 from firmware_tests.witness.running import RunningWitness
@@ -22,10 +24,26 @@ from firmware_tests.witness.running import RunningWitness
 STAMP = {"digest": "ab" * 32}
 
 
+class Racked(RunningWitness):
+    """A witness at an address that stays: it listens at another port each time that it is started."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        super().__init__(home, name)
+        self.relay = Relay()
+
+    def start(self, *arguments: Any, **options: Any) -> None:
+        super().start(*arguments, **options)
+        self.relay.target = self.addresses["submission"]
+
+    def close(self) -> None:
+        super().close()
+        self.relay.close()
+
+
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RunningWitness]]:
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Racked]]:
     place = tmp_path_factory.mktemp("witnesses")
-    made = [RunningWitness(place / f"w{number}", f"witness-{number}.example") for number in range(3)]
+    made = [Racked(place / f"w{number}", f"witness-{number}.example") for number in range(3)]
     yield made
     for witness in made:
         witness.close()
@@ -38,21 +56,15 @@ def configure(witness: RunningWitness, box: RunningBox) -> None:
 
 
 @pytest.fixture(scope="module")
-def box(open_directory: Path, three: list[RunningWitness]) -> Iterator[RunningBox]:
+def box(open_directory: Path, three: list[Racked]) -> Iterator[RunningBox]:
     made = RunningBox(open_directory / "with-real-witnesses", "demo")
-    # Where they listen is known once they run, and they run once they know the logs.
-    made.provision(*(f"--witness={one.verifier}=http://127.0.0.1:9" for one in three))
+    made.provision(*(f"--witness={one.verifier}={one.relay.url}" for one in three))
     for witness in three:
         configure(witness, made)
         witness.start()
-        again = witness.settings.read_text().replace(
-            '[submission]\nlisten = "127.0.0.1:0"', f'[submission]\nlisten = "{witness.addresses["submission"]}"'
-        )
-        witness.settings.write_text(again)
     settings = read_settings(made.home.settings)
     assert [log.witness_quorum for log in settings.logs] == [2, 2], "more than half, if nothing else is said"
-    known = [msgspec.structs.replace(one, url=at.url()) for one, at in zip(settings.witnesses, three, strict=True)]
-    changed = msgspec.structs.replace(settings, box_leaf_interval_s=1, cosign_interval_ms=100, witnesses=known)
+    changed = msgspec.structs.replace(settings, box_leaf_interval_s=1, cosign_interval_ms=100)
     write_settings(made.home.settings, changed)
     made.start("--metrics", "127.0.0.1:0")
     yield made
@@ -72,7 +84,7 @@ def size_at(witness: RunningWitness, origin: str) -> int:
 
 
 def test_a_letter_is_witnessed_and_its_evidence_verified_with_all_of_them_stopped(
-    box: RunningBox, three: list[RunningWitness], tmp_path: Path
+    box: RunningBox, three: list[Racked], tmp_path: Path
 ) -> None:
     certificate, key = box.credentials("demo")
     with Client(box.url, credentials=Credentials(certificate, key, box.home.trust / "box-ca.pem")) as client:
@@ -90,7 +102,7 @@ def test_a_letter_is_witnessed_and_its_evidence_verified_with_all_of_them_stoppe
     assert report["files"][0]["existed_no_later_than"]["by"].startswith("2 witness(es) of the log: ")
 
 
-def test_one_may_stop_and_comes_back_with_its_memory(box: RunningBox, three: list[RunningWitness]) -> None:
+def test_one_may_stop_and_comes_back_with_its_memory(box: RunningBox, three: list[Racked]) -> None:
     origin = origin_of(box, "demo")
     three[1].kill()
     before = cosigned(box, "demo")
@@ -103,7 +115,7 @@ def test_one_may_stop_and_comes_back_with_its_memory(box: RunningBox, three: lis
 
 
 def test_a_tenant_watches_under_the_policy_of_the_trust_bundle(
-    box: RunningBox, three: list[RunningWitness], tmp_path: Path
+    box: RunningBox, three: list[Racked], tmp_path: Path
 ) -> None:
     """From outside, with the tenant's certificate: growth, the quorum, and the box's commitments."""
     own, of_box = origin_of(box, "demo"), origin_of(box, None)
@@ -135,17 +147,16 @@ def test_a_tenant_watches_under_the_policy_of_the_trust_bundle(
     wait_until(lambda: look() == (0, set()), 120, "it is there again")
 
 
-def test_a_restored_box_is_opened_by_what_they_say(
-    box: RunningBox, three: list[RunningWitness], tmp_path: Path
-) -> None:
+def test_a_restored_box_is_opened_by_what_they_say(box: RunningBox, three: list[Racked], tmp_path: Path) -> None:
     """An older copy of the box stays locked, whatever checkpoint it is shown; the true one is opened."""
     home, passphrase = tmp_path / "restored", tmp_path / "passphrase"
     passphrase.write_text("correct horse battery staple\n")
     passphrase.chmod(0o600)
     secret = ("--passphrase-file", str(passphrase))
+    # Before the backup: the box's log goes on, and a checkpoint that the copy lacks is refused for that.
+    old = {path.name: path.read_bytes() for path in (box.home.exports / "checkpoints").iterdir()}
     saved = cinnabar("backup", "--home", str(box.home.root), "--to", str(tmp_path / "box.backup"), *secret)
     assert saved.returncode == 0, saved.stderr
-    old = {path.name: path.read_bytes() for path in (box.home.exports / "checkpoints").iterdir()}
     with box.http() as http:
         record = http.post("/v1/stamps", json=STAMP).json()["record"]
         wait_until(lambda: http.get(f"/v1/records/{record}").json()["proof"], 20, "the next head")

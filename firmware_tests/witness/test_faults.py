@@ -196,6 +196,7 @@ def test_without_its_state_it_cosigns_nothing(running: RunningWitness, log: Test
     lost = running.command("run")
     assert lost.returncode == 2
     assert "is not there" in lost.stderr
+    assert "--after-loss" in lost.stderr, "it says what to do"
     made = running.command("init", "--after-loss")
     assert made.returncode == 0, made.stderr
     running.start()

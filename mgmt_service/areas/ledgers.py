@@ -38,7 +38,9 @@ class LedgerPart(msgspec.Struct, frozen=True):
     untried: bool
     """Whether its type has not run on a real network yet."""
     trouble: str
-    """Why the last step with it failed; empty: it did not."""
+    """Why the last step with it failed, or why it was not begun; empty: neither."""
+    begun: bool
+    """Whether it is worked on."""
     open: int
     anchors: list[AnchorLine]
 
@@ -64,7 +66,7 @@ def ledgers(context: Context) -> Ledgers:
 
 def _part(ledger: LedgerView, anchors: list[AnchorView]) -> LedgerPart:
     lines = [_line(one) for one in anchors]
-    return LedgerPart(ledger.name, ledger.type, bool(ledger.caveat), ledger.trouble, ledger.open, lines)
+    return LedgerPart(ledger.name, ledger.type, bool(ledger.caveat), ledger.trouble, ledger.begun, ledger.open, lines)
 
 
 def _line(anchor: AnchorView) -> AnchorLine:

@@ -33,7 +33,11 @@ _PROFILE = click.option(
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @_PROFILE
 def ots(receipt: Path, file: Path, profile: Path) -> None:
-    """Write the head's text to FILE and its OpenTimestamps proof to FILE.ots."""
+    """Write a head and its OpenTimestamps proof.
+
+    The head's text to FILE, the proof, which the public client `ots` reads, to FILE.ots; of a RECEIPT of the Bitcoin
+    family.
+    """
     read, proof, rules = _judged(receipt, profile)
     note = read.checkpoint.encode()
     try:
@@ -51,7 +55,10 @@ def ots(receipt: Path, file: Path, profile: Path) -> None:
 @_RECEIPT
 @_PROFILE
 def txoutproof(receipt: Path, profile: Path) -> None:
-    """Print the proof that a node's `verifytxoutproof` takes, hexadecimal."""
+    """Print what `verifytxoutproof` takes.
+
+    Hexadecimal, for a node of the chain; of a RECEIPT of the Bitcoin family.
+    """
     _, proof, _ = _judged(receipt, profile)
     click.echo(txout_proof(proof).hex())
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from appliance.anchorer.evm.errors import NodeFailed, NodeRefused
-from appliance.anchorer.evm.forms import Quantity, number, shown
+from appliance.anchorer.evm.forms import Hash, Quantity, number, shown
 from appliance.anchorer.evm.nodes import decoded
 from appliance.anchorer.evm.rpc import Call, Node
 from appliance.anchors.evm.secp256k1 import address_of
@@ -14,6 +16,12 @@ from appliance.box.ledgers.evm import EvmLedgerSettings
 
 WEI: Final = 10**18
 """In one of the chain's coin."""
+
+
+class _Genesis(msgspec.Struct, frozen=True):
+    """Block 0, of which the profile has the hash; nodes of chains that are not of Ethereum's form tell little else."""
+
+    hash: Hash
 
 
 async def account_lines(settings: EvmLedgerSettings, home: Path, public_key: bytes) -> list[str]:
@@ -28,7 +36,8 @@ async def account_lines(settings: EvmLedgerSettings, home: Path, public_key: byt
         try:
             lines.append(await _told(node, settings, address, most))
         except (NodeFailed, NodeRefused) as error:
-            lines.append(f"{node.name}: {error}")
+            said = str(error)
+            lines.append(said if said.startswith(node.name) else f"{node.name}: {said}")
         finally:
             await node.close()
     lines.append(
@@ -44,17 +53,22 @@ async def _told(node: Node, settings: EvmLedgerSettings, address: bytes, most: i
         Call("eth_chainId"),
         Call("eth_getBalance", (of, "latest")),
         Call("eth_getTransactionCount", (of, "latest")),
+        Call("eth_getBlockByNumber", ("0x0", False)),
     ]
     told = []
-    for call, result in zip(calls, await node.calls(calls), strict=True):
+    for call, form, result in zip(
+        calls, (Quantity, Quantity, Quantity, _Genesis), await node.calls(calls), strict=True
+    ):
         if isinstance(result, NodeRefused):
             raise result
-        told.append(number(decoded(node, Quantity, call.method, result)))
-    chain, balance, count = told
+        told.append(decoded(node, form, call.method, result))
+    chain, balance, count = map(number, told[:3])
     if chain != settings.chain_id:
         return f"{node.name}: is of chain {chain}, box.json says {settings.chain_id}"
     need = "" if balance >= most else "; fund it, unless gas is free there"
-    return f"{node.name}: chain {chain}, {_ether(balance)} of its coin, {count} transactions so far{need}"
+    genesis = told[3].hash[2:]
+    of_coin = f"{_ether(balance)} of its coin, transactions so far: {count}{need}"
+    return f"{node.name}: chain {chain}, {of_coin}; genesis {genesis}"
 
 
 def _ether(wei: int) -> str:

@@ -1,4 +1,5 @@
-"""One time-stamping authority over HTTP (RFC 3161, section 3.4), and the lists that its certificates name."""
+"""One time-stamping authority over HTTP (RFC 3161, section 3.4), and the lists and OCSP responders that its
+certificates name."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ ANSWER_BYTES: Final = 128 * 1024
 """Largest TimeStampResp that is read: with a chain of certificates some ten thousand bytes."""
 LIST_BYTES: Final = 1024 * 1024
 """Largest revocation list that goes into a receipt."""
+OCSP_BYTES: Final = 64 * 1024
+"""Largest OCSP answer that is read."""
 NONCE_BYTES: Final = 16
 
 
@@ -72,6 +75,18 @@ async def fetch_list(url: str, timeout_s: float) -> bytes:
         raise LedgerUnavailable(f"the revocation list at {url}: {type(error).__name__}") from None
     except LedgerUnavailable as error:
         raise LedgerUnavailable(f"the revocation list at {url}: {error}") from None
+
+
+async def fetch_answer(url: str, request: bytes, timeout_s: float) -> bytes:
+    """What an OCSP responder answers to a request (RFC 6960, appendix A.1). Raises LedgerUnavailable."""
+    headers = {"content-type": "application/ocsp-request", "accept-encoding": "identity"}
+    try:
+        async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as client:
+            return await _bounded(client, "POST", url, OCSP_BYTES, content=request, headers=headers)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        raise LedgerUnavailable(f"the OCSP responder {url}: {type(error).__name__}") from None
+    except LedgerUnavailable as error:
+        raise LedgerUnavailable(f"the OCSP responder {url}: {error}") from None
 
 
 async def _bounded(

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from appliance.anchorer.ledger import LedgerUnavailable, Progress, Surroundings, Work
-from appliance.anchorer.rfc3161.authority import StampAuthority, fetch_list
-from appliance.anchorer.rfc3161.revocation import list_addresses
+from appliance.anchorer.rfc3161.authority import StampAuthority
+from appliance.anchorer.rfc3161.revocation import find_revocation
 from appliance.anchors import AnchorRefused, Receipt, State
 from appliance.anchors.judging import rules_of
 from appliance.anchors.rfc3161 import write_proof
-from appliance.anchors.rfc3161.judge import Rules, judge
+from appliance.anchors.rfc3161.judge import Rules, authorities_of, judge
 from appliance.box.ledgers import Rfc3161LedgerSettings
-from appliance.der import DerError
-from appliance.evidence.revocation import read_revocation_list
 from appliance.evidence.signers import readable_certificates
 from appliance.evidence.stamps import Stamp
 
@@ -67,22 +65,15 @@ class TimeStampLedger:
     async def _receipt(self, work: Work, stamp: Stamp) -> Receipt:
         """The receipt of a token that the judge takes. Raises AnchorRefused, LedgerUnavailable."""
         certificates = readable_certificates(stamp.signed_data.certificates)
-        addresses = list_addresses(certificates, self._settings.revocation_lists)
-        lists: list[bytes] = []
-        troubles: list[str] = []
-        for address in addresses:
-            try:
-                async with asyncio.timeout(self._settings.timeout_s):
-                    one = await fetch_list(address, self._settings.timeout_s)
-                read_revocation_list(one)
-                lists.append(one)
-            except LedgerUnavailable as error:
-                troubles.append(str(error))
-            except (TimeoutError, DerError) as error:
-                troubles.append(f"the revocation list at {address}: {type(error).__name__}")
-        proof = write_proof(stamp.encoded, [], lists)
+        found = await find_revocation(
+            certificates,
+            [*certificates, *(one.certificate for one in authorities_of(self._rules))],
+            self._settings.revocation_lists,
+            self._settings.timeout_s,
+        )
+        proof = write_proof(stamp.encoded, [], found.lists, found.answers)
         try:
             judge(bytes(proof), work.commitment, self._rules)
         except AnchorRefused as error:
-            raise AnchorRefused(error.reason, "; ".join((str(error), *troubles))) from None
+            raise AnchorRefused(error.reason, "; ".join((str(error), *found.troubles))) from None
         return Receipt(checkpoint=work.checkpoint.decode(), ledger=self.name, proof=proof, type="rfc3161")

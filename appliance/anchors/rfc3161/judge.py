@@ -1,5 +1,6 @@
 """Judging a time-stamp of another authority over a checkpoint: with the checks of the verifier (appliance.evidence), at
-the time that the token states, with the authorities of the profile and the revocation lists of the receipt."""
+the time that the token states, with the authorities of the profile and the revocation lists and OCSP answers of the
+receipt."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from appliance.anchors.rfc3161.proof import StampProof, decoded, read_proof
 from appliance.der import DerError
 from appliance.evidence.certificates import Certificate, read_certificate
 from appliance.evidence.findings import Journal, Refusal, SubIndication
-from appliance.evidence.revocation import RevocationList, read_revocation_list
+from appliance.evidence.ocsp import read_ocsp_answer
+from appliance.evidence.revocation import RevocationWord, read_revocation_list
 from appliance.evidence.stamps import Stamp, StampTerms, judge_stamp_by, read_stamp
 from appliance.evidence.trust import Authority
 
@@ -50,7 +52,7 @@ class StampReason(enum.StrEnum):
     OUT_OF_VALIDITY = "stamp_out_of_validity"
     """The certificate was not valid at the time that the stamp states."""
     REVOCATION_UNKNOWN = "stamp_revocation_unknown"
-    """No revocation list in the receipt answers for the time of the stamp."""
+    """No revocation list or OCSP answer in the receipt answers for the time of the stamp."""
     CONSTRAINTS = "stamp_constraints"
     """The stamp or its certificate breaks another rule of RFC 3161 or RFC 5816."""
 
@@ -102,22 +104,29 @@ def _stamp(proof: StampProof) -> Stamp:
 
 
 def _terms(proof: StampProof, stamp: Stamp, rules: Rules, known: Known) -> StampTerms:
-    lists = [_list(one) for one in proof.revocation_lists]
-    # The profile and the receipt stand by themselves: a list that is in the receipt had come out when it was made.
+    lists = [_list(one) for one in proof.revocation_lists] + [_answer(one) for one in proof.ocsp_answers or ()]
+    # The profile and the receipt stand by themselves: what is in the receipt had come out when it was made.
     now_us = max([known.now_us, stamp.info.latest_us, *(one.this_update_us for one in lists)])
     return StampTerms(
-        trusted=[_authority(one) for one in rules.authorities],
+        trusted=authorities_of(rules),
         lists=[*lists, *known.revocations],
         others=[_certificate(one) for one in proof.certificates],
         now_us=now_us,
     )
 
 
-def _list(encoded: str) -> RevocationList:
+def _list(encoded: str) -> RevocationWord:
     try:
         return read_revocation_list(decoded(encoded))
     except DerError as error:
         raise AnchorRefused(Reason.MALFORMED, f"a revocation list in the receipt: {error}") from None
+
+
+def _answer(encoded: str) -> RevocationWord:
+    try:
+        return read_ocsp_answer(decoded(encoded))
+    except DerError as error:
+        raise AnchorRefused(Reason.MALFORMED, f"an OCSP answer in the receipt: {error}") from None
 
 
 def _certificate(encoded: str) -> Certificate:
@@ -125,6 +134,11 @@ def _certificate(encoded: str) -> Certificate:
         return read_certificate(decoded(encoded))
     except DerError as error:
         raise AnchorRefused(Reason.MALFORMED, f"a certificate in the receipt: {error}") from None
+
+
+def authorities_of(rules: Rules) -> list[Authority]:
+    """Whom a profile believes. Raises AnchorRefused (RULES_UNREADABLE)."""
+    return [_authority(one) for one in rules.authorities]
 
 
 def _authority(entry: TrustedAuthority) -> Authority:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from appliance.anchors import canonical
 from appliance.anchors.judgement import AnchorRefused, Reason
@@ -22,6 +23,8 @@ class StampProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     certificates: Annotated[list[_Base64], msgspec.Meta(max_length=_MOST)]
     """Certificates that the token lacks, of authorities between its own and a trusted one."""
+    ocsp_answers: Annotated[list[_Base64], msgspec.Meta(min_length=1, max_length=_MOST)] | UnsetType = UNSET
+    """OCSPResponses (RFC 6960), each about one certificate whose issuer has no list here; left out if there is none."""
     revocation_lists: Annotated[list[_Base64], msgspec.Meta(max_length=_MOST)]
     """CRLs (RFC 5280) of those that issued them, in force when the token was made or later."""
     token: _Base64
@@ -36,10 +39,13 @@ def read_proof(encoded: bytes) -> StampProof:
         raise AnchorRefused(Reason.MALFORMED, f"no proof by a time-stamp: {error}") from None
 
 
-def write_proof(token: bytes, certificates: Sequence[bytes], revocation_lists: Sequence[bytes]) -> msgspec.Raw:
+def write_proof(
+    token: bytes, certificates: Sequence[bytes], revocation_lists: Sequence[bytes], ocsp_answers: Sequence[bytes] = ()
+) -> msgspec.Raw:
     """The proof of a token. All DER."""
     proof = StampProof(
         certificates=[base64.b64encode(one).decode() for one in certificates],
+        ocsp_answers=[base64.b64encode(one).decode() for one in ocsp_answers] or UNSET,
         revocation_lists=[base64.b64encode(one).decode() for one in revocation_lists],
         token=base64.b64encode(token).decode(),
     )

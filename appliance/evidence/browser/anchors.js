@@ -83,11 +83,11 @@ async function judgeInLedger(findings, receipt, proof, fact, context) {
     return null;
   }
   const { strength, by, place, time } = found;
-  const until = Math.ceil(found.latest);
+  const until = strength === "proven" ? Math.ceil(found.latest) : null;
   Object.assign(fact, { strength, by, place, time, until });
-  const [en, zh] = [
-    `${place.en}, at ${spoken(time)}; the head existed no later than ${spoken(until)}`, `${place.zh}，时间 ${spoken(time)}；该日志头最迟存在于 ${spoken(until)}`,
-  ];
+  const [en, zh] = until === null
+    ? [`${place.en}, at ${spoken(time)}; this shows no time`, `${place.zh}，时间 ${spoken(time)}；这不证明任何时间`]
+    : [`${place.en}, at ${spoken(time)}; the head existed no later than ${spoken(until)}`, `${place.zh}，时间 ${spoken(time)}；该日志头最迟存在于 ${spoken(until)}`];
   const rule = BY_WORDS[by];
   if (strength === "proven") {
     findings.passed("ledger", `It is proven that ${ledger.en} holds the head (${rule.en}): ${en}.`, `已证明${ledger.zh}载有该日志头（${rule.zh}）：${zh}。`);

@@ -146,18 +146,19 @@ def _in_ledger(
         journal.refuse("ledger", _sub_indication(error), f"The receipt of {named} is refused, {reason}.")
         return msgspec.structs.replace(fact, strength="refused", reason=reason), None
     by = str(judgement.by).replace("_", " ")
-    words = f"{judgement.place}, at {spoken(judgement.time_us)}; the head existed no later than "
-    words += f"{spoken(judgement.no_later_us)}"
+    words, no_later = f"{judgement.place}, at {spoken(judgement.time_us)}", ""
     if judgement.strength is Strength.PROVEN:
+        no_later = spoken(judgement.no_later_us)
+        words += f"; the head existed no later than {no_later}"
         journal.passed("ledger", f"It is proven that {named} holds the head ({by}): {words}.")
     else:
-        text = f"It is attested, not proven, that {named} holds the head ({by}): {words}."
-        journal.note("ledger", text)
+        words += "; this shows no time"
+        journal.note("ledger", f"It is attested, not proven, that {named} holds the head ({by}): {words}.")
     for one in judgement.notes:
         journal.note("ledger", escape(one))
     fact = msgspec.structs.replace(
         fact, strength=str(judgement.strength), by=str(judgement.by), place=judgement.place,
-        time=spoken(judgement.time_us), existed_no_later_than=spoken(judgement.no_later_us),
+        time=spoken(judgement.time_us), existed_no_later_than=no_later,
     )  # fmt: skip
     return fact, judgement
 

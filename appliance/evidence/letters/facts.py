@@ -159,6 +159,7 @@ class LedgerFact(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     """The ledger's own; empty: none is shown."""
     existed_no_later_than: str
+    """Of a proven one: its time counts. Empty: no time is shown."""
     size: int
     """Leaves of the box's log under the anchored head."""
     reason: str

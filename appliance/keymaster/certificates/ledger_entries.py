@@ -25,7 +25,7 @@ def wanted_ledgers(root: Path, settings: BoxSettings, previous: BundleDocument) 
             profile = read_profile((root / ledger.profile).read_bytes())
             rules_of(profile)
         except (AnchorRefused, OSError) as error:
-            log.warning("ledger-profile-unreadable", ledger=ledger.name, error=f"{type(error).__name__}: {error}")
+            log.warning("ledger-profile-unreadable", ledger=ledger.name, error=str(error))
             continue
         if profile.name == ledger.name:
             rules = msgspec.json.decode(profile.rules)

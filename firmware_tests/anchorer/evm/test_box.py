@@ -1,4 +1,4 @@
-"""A whole box anchors on a chain with Clique seals, of @ethereumjs/client and of our nodes: its account's key is in the
+"""A whole box anchors on chains with Clique seals, of @ethereumjs/client and of our nodes: its account's key is in the
 token, the log follower signs, the anchorer sends, and the receipt is proven with the chain stopped."""
 
 from __future__ import annotations
@@ -9,20 +9,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import coincurve
 import msgspec
 import pytest
 
 from appliance.anchors import Strength, commitment_of, judge, read_receipt, write_profile
-from appliance.anchors.evm.secp256k1 import address_of
+from appliance.anchors.evm.secp256k1 import address_of, normalised
+from appliance.anchors.evm.transactions import LegacyTransaction
 from appliance.anchors.profile import LedgerProfile
 from appliance.box.ledgers.common import AccountSettings
 from appliance.box.settings import read_settings, write_settings
 from appliance.calls.client import CallClient
+from appliance.ceremonies import instant_text
+from appliance.ceremonies.actions import GenerateKey
 from firmware_tests.anchorer.evm.conftest import CLIQUE_KEY, place_on_clique
-from firmware_tests.others.evm_nodes import ClientChain, CliqueChain, account_of
+from firmware_tests.anchorer.evm.driving import GWEI
+from firmware_tests.governed import Governed, governed
+from firmware_tests.others.evm_nodes import ETHER, ClientChain, CliqueChain, account_of
 from firmware_tests.running import RunningBox, cinnabar, wait_until
 
 _MAKE = """
@@ -65,18 +72,16 @@ class Anchorer(CallClient):
     """The anchorer's socket."""
 
 
-Anchoring = tuple[RunningBox, CliqueChain | ClientChain, LedgerProfile]
+Anchoring = tuple[RunningBox, CliqueChain, LedgerProfile]
 
 
-@pytest.fixture(params=["ours"])
+@pytest.fixture
 def anchoring(open_directory: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Anchoring]:
-    """A box whose account is funded on a chain that seals by itself: our nodes, or @ethereumjs/client ("client")."""
+    """A box whose account is funded on a chain that seals by itself."""
     box = RunningBox(open_directory / f"evm-{request.node.name[-20:]}")
     box.provision()
     account = made_account(box)
-    funded = [account_of(CLIQUE_KEY), "0x" + account.hex()]
-    chain: CliqueChain | ClientChain
-    chain = CliqueChain(tmp_path, funded, by_itself=True) if request.param == "ours" else ClientChain(tmp_path, funded)
+    chain = CliqueChain(tmp_path, [account_of(CLIQUE_KEY), "0x" + account.hex()], by_itself=True)
     place = place_on_clique(chain, tmp_path, seal=lambda: None).ruled(accounts=(account.hex(),))
     token = AccountSettings(token=box_token(box), key_uri="pkcs11:object=chain-account")
     ledger = place.changed(account=token, poll_s=0.3).settings
@@ -91,38 +96,98 @@ def anchoring(open_directory: Path, tmp_path: Path, request: pytest.FixtureReque
     chain.stop()
 
 
-@pytest.mark.parametrize("anchoring", ["client"], indirect=True)
-def test_a_box_anchors_its_log_and_the_chain_proves_it(anchoring: Anchoring) -> None:
-    box, chain, profile = anchoring
+@pytest.fixture
+def office(open_directory: Path) -> Iterator[Governed]:
+    """A box with officers."""
+
+    def prepare(box: RunningBox) -> None:
+        quick = msgspec.structs.replace(read_settings(box.home.settings), box_leaf_interval_s=1)
+        write_settings(box.home.settings, quick)
+
+    made = governed(open_directory / "evm-connected", "demo", prepare=prepare)
+    yield made
+    if made.box.running:
+        made.box.kill()
+
+
+@pytest.fixture
+def client_chain(tmp_path: Path) -> Iterator[ClientChain]:
+    made = ClientChain(tmp_path, [account_of(CLIQUE_KEY)])
+    yield made
+    made.stop()
+
+
+def again(box: RunningBox) -> None:
+    assert box.stop() == 0, box.said()
     box.start()
 
-    def newest() -> dict[str, Any]:
-        with Anchorer(box.home.anchorer_socket) as client:
-            (ledger,) = client.call("ledgers")
-        found: dict[str, Any] = ledger["newest"] or {"state": "none", "cause": ledger["trouble"]}
-        return found
 
-    wait_until(lambda: newest()["state"] not in ("none", "due"), 60, "an anchor")
+def pay(chain: ClientChain, account: bytes, wei: int) -> None:
+    """From who has deployed the contract."""
+    made = LegacyTransaction(chain_id=chain.chain_id, nonce=1, gas_price=5 * GWEI, gas=21_000, to=account, value=wei)
+    digest = made.signing_hash()
+    signature = coincurve.PrivateKey(CLIQUE_KEY).sign_recoverable(digest, None)
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    raw = made.signed(*normalised(digest, r, s, bytes.fromhex(account_of(CLIQUE_KEY)[2:])))
+    assert chain.nodes[0].mined(chain.nodes[0]("eth_sendRawTransaction", "0x" + raw.hex()))["status"] == "0x1"
+
+
+def test_a_chain_is_connected_as_the_page_says_and_proves_the_boxs_log(
+    office: Governed, client_chain: ClientChain, tmp_path: Path
+) -> None:
+    """docs/anchors-evm.md, step by step on a running box: the officers make the account's key, somebody pays it, the
+    profile says so. A signer stops meanwhile; the receipt is judged with the chain stopped."""
+    box, chain = office.box, client_chain
+    until = instant_text(datetime.now(UTC) + timedelta(days=365))
+    office.decide([
+        GenerateKey(
+            tenant=None, token=box_token(box), key="chain-account", scheme="ecdsa-secp256k1-sha256", purpose="account",
+            until=until,
+        )
+    ])  # fmt: skip
+    place = place_on_clique(chain, tmp_path)
+    account = AccountSettings(token=box_token(box), key_uri="pkcs11:object=chain-account")
+    ledger = place.changed(account=account, poll_s=0.3).settings
+    settings = read_settings(box.home.settings)
+    write_settings(box.home.settings, msgspec.structs.replace(settings, ledgers=[ledger]))
+    again(box)
     told = cinnabar("anchor", "account", "chain", "--home", str(box.home.root))
     assert told.returncode == 0, told.stderr
-    (address,) = msgspec.json.decode(profile.rules)["accounts"]
-    assert f"account 0x{address}; in the profile's rules {address}" in told.stdout
-    assert re.search(rf"chain {chain.chain_id}, (999\.\d+|1000) of its coin", told.stdout), told.stdout
+    found = re.search(r"account 0x([0-9a-f]{40}); in the profile's rules \1", told.stdout)
+    assert found, told.stdout
+    assert f"chain {chain.chain_id}, 0 of its coin" in told.stdout
+    assert f"; genesis {chain.genesis.hex()}\n" in told.stdout
     refused = cinnabar("anchor", "account", "other", "--home", str(box.home.root))
     assert refused.returncode != 0
     assert "no ledger" in refused.stderr
+    pay(chain, bytes.fromhex(found[1]), ETHER)
+    profile = place.ruled(accounts=(found[1],)).profile
+    (box.home.root / ledger.profile).write_bytes(write_profile(profile))
+    (box.home.root / ledger.profile).chmod(0o644)
+    again(box)
     chain.nodes[0].stop()  # a signer may stop at any time, and it is the first endpoint
-    wait_until(lambda: newest()["state"] == "final", 120, "a final anchor")
-    shown = newest()
-    assert shown["strength"] == "proven"
-    assert list(dict.fromkeys(step["state"] for step in shown["steps"])) == ["submitted", "mined", "final"]
-    with Anchorer(box.home.anchorer_socket) as client:
-        encoded = client.call("receipt", profile.name, shown["number"])
+    with box.http() as http:
+
+        def asked() -> dict[str, Any]:
+            (shown,) = http.get("/v1/anchors").json()["ledgers"]
+            assert (shown["name"], shown["type"], shown["caveat"]) == ("chain", "evm", "")
+            final: dict[str, Any] = shown["final"] or {}
+            return final
+
+        wait_until(lambda: bool(asked()), 120, "a final anchor")
+        anchor = asked()
+        assert anchor["strength"] == "proven"
+        assert list(dict.fromkeys(step["state"] for step in anchor["steps"])) == ["submitted", "mined", "final"]
+        assert http.get(f"/v1/anchors/chain/{anchor['number']}").json() == anchor
+        receipt = read_receipt(http.get(f"/v1/anchors/chain/{anchor['number']}/receipt").content)
+        for missing in ("/v1/anchors/other/1", "/v1/anchors/chain/999", "/v1/anchors/chain/999/receipt"):
+            assert http.get(missing).status_code == 404
+        assert http.post("/v1/stamps", json={"digest": "ab" * 32}).status_code == 200, "no key is unexplained"
     assert box.stop() == 0, box.said()
     chain.stop()
-    receipt = read_receipt(encoded)
-    found = judge(receipt, commitment_of(receipt.checkpoint.encode()), profile, now_us=time.time_ns() // 1000)
-    assert found.strength is Strength.PROVEN
+    judged = judge(receipt, commitment_of(receipt.checkpoint.encode()), profile, now_us=time.time_ns() // 1000)
+    assert judged.strength is Strength.PROVEN
+    assert anchor["commitment"] == commitment_of(receipt.checkpoint.encode()).hex()
 
 
 def test_a_box_killed_while_it_anchors_goes_on_and_anchors_once(anchoring: Anchoring) -> None:
