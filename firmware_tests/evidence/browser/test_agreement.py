@@ -1112,7 +1112,7 @@ def test_hostile_receipts_do_not_hold_up_the_page(page: Page) -> None:
     encoded = {one: base64.b64encode(each).decode() for one, each in files.items()}
     page.evaluate(DECODE, [encoded, base64.b64encode(content).decode()])
     said = page.evaluate(TICKING, microseconds(NOW) // 1000)
-    assert said["count"] > 10, "the page had no turn meanwhile"
+    assert said["count"] > 2, "the page had no turn meanwhile"
     assert said["indication"] == report.indication.value
     assert said["reasons"] == [one.reason.split(":")[0] or one.strength for one in report.letter.ledgers]
     assert said["longest"] < LONGEST_PAUSE_MS
