@@ -204,12 +204,14 @@ def read_version(encoded: bytes, signature: bytes) -> tuple[BundleDocument, byte
     if len(encoded) > LARGEST_BUNDLE:
         raise TrustRefused("the trust bundle is larger than 1 MiB")
     try:
-        check_canonical(encoded)
+        stated = check_canonical(encoded)
         document = msgspec.json.decode(encoded, type=BundleDocument)
     except NotCanonical as error:
         raise TrustRefused(f"the trust bundle is {error}") from None
     except (msgspec.MsgspecError, RecursionError) as error:
         raise TrustRefused(f"the trust bundle is not of the format cinnabar-trust/1: {escape(str(error))}") from None
+    if "format" not in stated:  # which a Struct fills in by itself
+        raise TrustRefused("the trust bundle does not say that it is of the format cinnabar-trust/1")
     signer = _decode(document.signer)
     for key in document.successors:
         _decode(key)

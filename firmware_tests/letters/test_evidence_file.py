@@ -3,15 +3,14 @@ another engine, and by OpenSSL; the letters' own pages and receipts are inside."
 
 from __future__ import annotations
 
-import base64
 import datetime
-import json
 import subprocess
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -30,11 +29,11 @@ from appliance.evidence.letters import LetterFacts
 from appliance.evidence.page import report_page
 from appliance.evidence.page_setter import set_page
 from appliance.pdf import read_rendering
+from firmware_tests.evidence.browser.engine import judged_by_page
 from firmware_tests.letters.kinds import FIELDS, catalogue
 from firmware_tests.running import RunningBox
 
 VOUCHER = catalogue("credit-voucher")
-ENGINE = Path(__file__).parents[1] / "evidence" / "browser" / "rules.js"
 
 
 def taken(client: Client, letter: str) -> bytes:
@@ -66,20 +65,8 @@ class Auditor:
         assert isinstance(facts, LetterFacts)
         return found, facts
 
-    def in_another_engine(self, content: bytes) -> dict[str, object]:
-        files = {name: base64.b64encode(one).decode() for name, one in self.files.items() if "/" not in name}
-        asked = {
-            "command": "verify",
-            "trust": files,
-            "file": base64.b64encode(content).decode(),
-            "now": time.time() * 1000,
-        }
-        done = subprocess.run(
-            ["node", "--no-warnings", str(ENGINE), str(self.script)],
-            input=json.dumps(asked) + "\n", capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        answer: dict[str, object] = json.loads(done.stdout)["answer"]
-        return answer
+    def in_another_engine(self, content: bytes) -> dict[str, Any]:
+        return judged_by_page(self.script, self.files, content)
 
 
 @pytest.fixture(scope="module")

@@ -211,8 +211,8 @@ async function weighWork(chain, rules) {
   return { strength: "attested", by: "node", notes: [why] };
 }
 
-// Whether headers prove: none counts for more than two of `depth` equal shares of the least work, so that one found by luck
-// does not.
+// Whether headers prove: no header counts for more than two of `depth` equal shares of the least work, for what a header takes
+// is an average, which luck may save whoever has to find one alone.
 function isEnoughWork(each, least, depth) {
   const share = (2n * least + depth - 1n) / depth;
   return each.reduce((sum, one) => sum + (one < share ? one : share), 0n) >= least;

@@ -58,10 +58,13 @@ async function judgeChain(proof, commitment, rules) {
   if (!rules.accounts.includes(sender)) refuseAnchor("foreign_account", `the transaction is of ${sender}`, `交易属于账户 ${sender}`);
   const receipt = readTransactionReceipt(fromHex(proof.receipt));
   if (typeof proof.block !== "string") return judgeStated(proof, transaction, receipt, commitment, rules);
-  const headers = [proof.block, ...proof.headers].map((one) => readHeader(fromHex(one)));
-  const hashes = linkHeaders(headers, rules.header_hash);
-  await rest();
-  checkInBlock(proof, headers[0]);
+  const headers = [];
+  for (const one of [proof.block, ...proof.headers]) {
+    headers.push(readHeader(fromHex(one)));
+    await rest();
+  }
+  const hashes = await linkHeaders(headers, rules.header_hash);
+  await checkInBlock(proof, headers[0]);
   findCommitment(rules.contract, transaction, receipt, commitment);
   const { strength, by, note } = await weighBlocks(headers, hashes, rules);
   const onTop = headers.length - 1;
@@ -78,21 +81,23 @@ async function judgeChain(proof, commitment, rules) {
 const blockPlace = (number, hashed) => text(`block ${number} (0x${hashed})`, `区块 ${number} (0x${hashed})`);
 
 // The hashes of headers of which each is the child of the one before.
-function linkHeaders(headers, rule) {
+async function linkHeaders(headers, rule) {
   const hashes = [];
   for (const [at, header] of headers.entries()) {
     if (at && (!equal(header.parent, hashes[at - 1]) || header.number !== headers[at - 1].number + 1n)) {
       refuseAnchor("broken_chain", `block ${header.number} is no child of the block before it`, `区块 ${header.number} 不是前一区块的子区块`);
     }
+    // No node takes a block that is older than its parent. Some chains have several in one second.
     if (at && header.timestamp < headers[at - 1].timestamp) {
       refuseAnchor("broken_chain", `block ${header.number} is older than the block before it`, `区块 ${header.number} 早于前一区块`);
     }
     hashes.push(blockHash(header, rule));
+    await rest();
   }
   return hashes;
 }
 
-function checkInBlock(proof, header) {
+async function checkInBlock(proof, header) {
   const key = writeRlp(rlpInteger(BigInt(proof.index)));
   for (const [what, root, nodes, held, reason] of [
     [text("transaction", "交易"), header.transactionsRoot, proof.transaction_proof, proof.transaction, "transaction_not_in_block"],
@@ -101,6 +106,7 @@ function checkInBlock(proof, header) {
     let found = null;
     try {
       found = proveInTrie(root, key, nodes.map(fromHex));
+      await rest();
     } catch (error) {
       if (!(error instanceof NotInTrie)) throw error;
     }

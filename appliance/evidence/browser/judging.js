@@ -85,6 +85,7 @@ async function judgeLedgerProof(type, proof, commitment, rules, known) {
   const judges = { bitcoin: [isBitcoinRules, judgeBitcoin], evm: [isEvmRules, judgeEvm], fabric: [isFabricRules, judgeFabric], rfc3161: [isStampRules, judgeStampAnchor] };
   if (!Object.hasOwn(judges, type)) refuseAnchor("unknown_type", `there is no judge of ledgers of type ${type}`, `没有 ${type} 类账本的判定方法`);
   const [is, judge] = judges[type];
+  await rest();
   if (!is(rules)) refuseAnchor("rules_unreadable", "the rules in the profile are not those of its type", "配置中的规则不符合其类型");
   return judge(proof, commitment, rules, known);
 }

@@ -1,11 +1,13 @@
 // A time-stamp of another authority as an anchor, judged as appliance.anchors.rfc3161.judge does: with the checks of every
-// time-stamp, the authorities of the profile, and the revocation lists of the receipt.
+// time-stamp, the authorities of the profile, and the revocation lists and OCSP answers of the receipt.
 
 const isPolicy = isText(/^[0-2](?:\.(?:0|[1-9][0-9]*))+$/, 200);
 const isStampRules = isRecord({
   authorities: isListOf(isRecord({ certificate: isText(), policies: isListOf(isPolicy, 64, 1) }), 32, 1),
 });
-const isStampProof = isRecord({ certificates: isListOf(isBase64(1), 32), revocation_lists: isListOf(isBase64(1), 32), token: isBase64(1) });
+const isStampProof = isRecord(
+  { certificates: isListOf(isBase64(1), 32), revocation_lists: isListOf(isBase64(1), 32), token: isBase64(1) }, { ocsp_answers: isListOf(isBase64(1), 32, 1) },
+);
 const SHA256_ID = "2.16.840.1.101.3.4.2.1";
 // Digests that the program knows and this page does not: a token over one is over something else than the commitment.
 const OTHER_DIGESTS = ["2.16.840.1.101.3.4.2.8", "2.16.840.1.101.3.4.2.9", "2.16.840.1.101.3.4.2.10", "1.2.156.10197.1.401"];
@@ -29,12 +31,13 @@ async function judgeStampAnchor(said, commitment, rules, known) {
     refuseAnchor("other_commitment", "the time-stamp is over something else than the checkpoint's text", "时间戳所涵盖的不是该日志头的文本");
   }
   const lists = readAs("malformed", "a revocation list in the receipt", "回执中的吊销列表", () => proof.revocation_lists.map((one) => readList(fromBase64(one))));
+  const answers = readAs("malformed", "an OCSP answer in the receipt", "回执中的 OCSP 应答", () => (proof.ocsp_answers ?? []).map((one) => readAnswer(fromBase64(one))));
   const authorities = readAs("rules_unreadable", "an authority of the profile", "配置中的机构", () => rules.authorities.map(readStampAuthority));
   const certificates = readAs("malformed", "a certificate in the receipt", "回执中的证书", () => proof.certificates.map((one) => readCertificate(fromBase64(one))));
-  // Profile and receipt stand by themselves: a list that is in the receipt had come out when it was made.
+  // Profile and receipt stand by themselves: what is in the receipt had come out when it was made.
   // What is known beside them tells what was revoked since.
-  const now = Math.max(known.now, info.at + info.accuracy, ...lists.map((one) => one.from));
-  const context = { trust: { authorities, algorithms: [] }, now, certificates, lists: [...lists, ...known.lists], answers: known.answers };
+  const now = Math.max(known.now, info.at + info.accuracy, ...[...lists, ...answers].map((one) => one.from));
+  const context = { trust: { authorities, algorithms: [] }, now, certificates, lists: [...lists, ...known.lists], answers: [...answers, ...known.answers] };
   const findings = new Findings();
   const over = text("the head", "该日志头");
   let stamp;

@@ -25,7 +25,8 @@ const commands = {
       signers: letter.events.map((one) => one.signer), existed: letter.events.at(-1).outside?.until ?? null,
       ledgers: letter.ledgers, indications: letter.events.map((one) => one.indication),
     };
-    return { indication, told, facts };
+    const witnesses = checks.filter((one) => one.name === "witnesses" && one.outcome !== "passed").map((one) => one.said.en);
+    return { indication, told, facts, witnesses };
   },
   async trust({ trust }) {
     const { version, fingerprint } = await readTrust(new Map(Object.entries(trust).map(([name, said]) => [name, bytes(said)])));

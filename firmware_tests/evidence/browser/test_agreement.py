@@ -467,9 +467,33 @@ def on_ledger(one: OnLedger) -> Row:
     return Row(verdict, lambda: anchored(content), with_ledger, bundle)
 
 
+def ended(name: str, algorithm: str, bits: int | None = None) -> Row:
+    """A letter on a ledger, once an algorithm that its receipt relies on has ended."""
+    row = on_ledger(ledgers.table()[name])
+    end = AlgorithmEnd(algorithm=algorithm, below_bits=bits, until=f"{NOW - HOUR:%Y-%m-%dT%H:%M:%SZ}")  # type: ignore[arg-type]
+    verdict = PASSED if bits is not None and bits <= 256 else UNDECIDED
+    return replace(row, expected=verdict, bundle={**row.bundle, "algorithms": [end]})
+
+
+def revoked_since(reason: x509.ReasonFlags) -> Row:
+    """A stamp in a receipt, whose unit was revoked later, as the bundle's own list tells."""
+    since = crl(anchors.CA, [(anchors.UNIT, NOW - HOUR, reason)], issued=NOW - HOUR)
+    world: Callable[[World], World] = lambda one: replace(  # noqa: E731
+        with_ledger(one), crls={**one.crls, "ledger-ca.crl": since}
+    )
+    verdict = PASSED if reason is Flags.superseded else UNDECIDED
+    return Row(verdict, anchored, world, LEDGERS)
+
+
 TABLE: Final[dict[str, Row]] = {
     # What ledgers hold.
     **{f"on {name}": on_ledger(one) for name, one in ledgers.table().items()},
+    "on a chain whose seals' curve has ended": ended("evm: honest, clique", "ecdsa"),
+    "on a chain whose seals' curve has not ended": ended("evm: honest, clique", "ecdsa", 256),
+    "on a chain of work whose tree's digest has ended": ended("bitcoin: honest, scrypt", "sha256"),
+    "on Fabric once its curve has ended": ended("fabric: honest", "ecdsa", 257),
+    "on an authority whose unit was replaced since": revoked_since(Flags.superseded),
+    "on an authority whose unit's key was lost since": revoked_since(Flags.key_compromise),
     # Anchors: what leads to the ledger.
     "an anchor": Row(PASSED, anchored, with_ledger, LEDGERS),
     "an anchor on a ledger that nobody trusts": Row(PASSED, anchored, with_ledger),
@@ -1051,18 +1075,27 @@ def test_both_say_the_same_of_an_anchor_damaged_at_random(page: Page, name: str)
     compare()
 
 
-TICKING: Final = """async (given) => {
-  const ticks = { longest: 0, last: performance.now() };
-  const timer = setInterval(() => {
+DECODE: Final = """async ([trust, file]) => {
+  const bytes = (said) => Uint8Array.from(atob(said), (one) => one.charCodeAt(0));
+  const files = Object.entries(trust).map(([name, said]) => [name, bytes(said)]);
+  window.given = { file: bytes(file), trust: new Map(files) };
+}"""
+TICKING: Final = """async (now) => {
+  const ticks = { count: 0, longest: 0, last: performance.now() };
+  const tick = () => {
+    ticks.count += 1;
     ticks.longest = Math.max(ticks.longest, performance.now() - ticks.last);
     ticks.last = performance.now();
-  }, 5);
-  const said = await (JUDGE)(given);
+  };
+  const timer = setInterval(tick, 5);
+  const { indication, letter } = await verifyEvidence(window.given.file, await readTrust(window.given.trust), now);
+  tick();
   clearInterval(timer);
-  return { indication: said.indication, reasons: said.ledgers.map((one) => one[6] || one[1]), longest: ticks.longest };
+  const reasons = letter.ledgers.map((one) => one.reason?.en.split(":")[0] ?? one.strength);
+  return { indication, reasons, ...ticks };
 }"""
-LONGEST_PAUSE_MS: Final = 3000
-"""Under the load of other tests; alone it is a tenth of that."""
+LONGEST_PAUSE_MS: Final = 10_000
+"""Under the load of other tests, which takes turns away from the browser; alone it is a tenth of a second."""
 
 
 def test_hostile_receipts_do_not_hold_up_the_page(page: Page) -> None:
@@ -1083,8 +1116,9 @@ def test_hostile_receipts_do_not_hold_up_the_page(page: Page) -> None:
     report = check(content, trust=read_bundle(files, None)).files[0]
     assert isinstance(report.letter, LetterFacts)
     encoded = {one: base64.b64encode(each).decode() for one, each in files.items()}
-    given = [encoded, base64.b64encode(content).decode(), microseconds(NOW) // 1000]
-    said = page.evaluate(TICKING.replace("JUDGE", JUDGE), given)
+    page.evaluate(DECODE, [encoded, base64.b64encode(content).decode()])
+    said = page.evaluate(TICKING, microseconds(NOW) // 1000)
+    assert said["count"] > 2, "the page had no turn meanwhile"
     assert said["indication"] == report.indication.value
     assert said["reasons"] == [one.reason.split(":")[0] or one.strength for one in report.letter.ledgers]
     assert said["longest"] < LONGEST_PAUSE_MS

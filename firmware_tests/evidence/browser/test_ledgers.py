@@ -20,6 +20,7 @@ from appliance.anchors.bitcoin.judge import MOST_DEPTH
 from appliance.anchors.evm.proof import write_proof
 from appliance.anchors.fabric.judge import FabricProof
 from appliance.anchors.judging import judge_of
+from appliance.anchors.rfc3161 import write_proof as write_stamp_proof
 from firmware_tests.anchorer.made import head
 from firmware_tests.anchors import test_rfc3161 as stamps
 from firmware_tests.anchors.bitcoin import test_judge as bitcoin
@@ -30,6 +31,7 @@ from firmware_tests.anchors.evm.test_judge import rules as evm_rules
 from firmware_tests.anchors.fabric.made import anchored
 from firmware_tests.anchors.fabric.network import Network, Organisations
 from firmware_tests.anchors.fabric.organisations import Organisation
+from firmware_tests.evidence.ocsp import answer, responder
 
 Ask = Callable[..., Any]
 SECONDS_FOR_A_HOSTILE_ONE = 20.0
@@ -249,6 +251,21 @@ def test_stamps_that_hold(ask: Ask) -> None:
     below = stamps.proof(stamps.token(stamps.BELOW, stamps.TEXT), lists, (stamps.INTERMEDIATE.der,))
     assert same(ask, _stamp(below, stamps.rules(stamps.INTERMEDIATE_ROOT)))["strength"] == "proven"
     assert same(ask, _stamp(below, stamps.rules(stamps.TSA))) == {"reason": "rules_unreadable"}
+
+
+def test_answers_instead_of_lists(ask: Ask) -> None:
+    stamp = stamps.token(stamps.TSA, stamps.TEXT)
+
+    def with_answers(*answers: bytes) -> Proof:
+        return _stamp(bytes(write_stamp_proof(stamp, [], [], answers)))
+
+    told = answer(stamps.TSA, stamps.CA, responder(stamps.CA))
+    assert same(ask, with_answers(told))["strength"] == "proven"
+    assert same(ask, with_answers(b"no answer")) == {"reason": "malformed"}
+    assert same(ask, with_answers()) == {"reason": "stamp_revocation_unknown"}
+    members = json.loads(with_answers().proof)
+    empty = msgspec.json.encode(members | {"ocsp_answers": []}, order="sorted")
+    assert same(ask, _stamp(empty)) == {"reason": "malformed"}
 
 
 # --- what was damaged at random ---------------------------------------------------------------------------------------

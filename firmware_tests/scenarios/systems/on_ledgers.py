@@ -21,10 +21,12 @@ from appliance.box.ledgers.common import AccountSettings
 from appliance.box.settings import read_settings, write_settings
 from appliance.client import Client
 from appliance.evidence import read_bundle
+from appliance.evidence.browser import rules
 from appliance.evidence.directory import read_directory
 from appliance.letters.approvers import FILE
 from firmware_tests.anchorer.evm.conftest import CLIQUE_KEY, place_on_clique
 from firmware_tests.anchorer.evm.test_box import made_account
+from firmware_tests.evidence.browser.engine import judged_by_page
 from firmware_tests.letters.kinds import install
 from firmware_tests.mgmt_service.managed import OFFICERS, ManagedBox
 from firmware_tests.others.evm_nodes import CliqueChain, account_of
@@ -123,6 +125,8 @@ class Reader:
     def __init__(self, deposits: Deposits, directory: Path) -> None:
         self._deposits, self._directory = deposits, directory
         self._offline = Offline(deposits.trust, directory)
+        self._script = directory / "page-rules.js"
+        self._script.write_text(rules())
 
     def shown(self, kept: Kept, ledger: str) -> Told:
         """Where the ledger is proven to hold the letter: as `cinnabar verify` says, and as the chain's node said while
@@ -132,6 +136,8 @@ class Reader:
         assert report["files"][0]["letter"]["letter"] == kept.letter
         fact = _fact(report, ledger)
         assert (fact["strength"], fact["by"]) == ("proven", "validator_seals"), fact
+        in_page = self._in_page(kept.file, "TOTAL-PASSED", ledger)
+        assert (in_page["strength"], in_page["by"], in_page["place"]["en"]) == ("proven", fact["by"], fact["place"])
         told = self._deposits.told[ledger, kept.transaction(ledger)]
         assert fact["place"] == f"block {told.height} ({told.block})"
         assert fact["time"] == f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(told.time))} UTC"
@@ -151,12 +157,21 @@ class Reader:
         assert report["indication"] == "INDETERMINATE"
         fact = _fact(report, ledger)
         assert fact["strength"] == "refused"
-        return str(fact["reason"]).partition(":")[0]
+        reason = str(fact["reason"]).partition(":")[0]
+        assert self._in_page(file, "INDETERMINATE", ledger)["reason"]["en"].partition(":")[0] == reason
+        return reason
 
-    def refused(self, kept: Kept, ledger: str, **rules: Any) -> str:
+    def _in_page(self, file: bytes, indication: str, ledger: str) -> dict[str, Any]:
+        """What the page for browsers says of a ledger in a file, which it comes to this verdict on."""
+        said = judged_by_page(self._script, read_directory(self._deposits.trust), file)
+        assert said["indication"] == indication, said["told"]
+        (fact,) = (one for one in said["facts"]["ledgers"] if one["ledger"] == ledger)
+        return dict(fact)
+
+    def refused(self, kept: Kept, ledger: str, **otherwise: Any) -> str:
         """The reason for which the ledger's receipt is refused by a reader whose profile of it says so instead."""
         profile = self._deposits.profiles[ledger]
-        changed = msgspec.Raw(canonical.encode(msgspec.json.decode(profile.rules) | rules))
+        changed = msgspec.Raw(canonical.encode(msgspec.json.decode(profile.rules) | otherwise))
         path = self._directory / f"ledger-{ledger}.json"
         path.write_bytes(write_profile(msgspec.structs.replace(profile, rules=changed)))
         report = self._offline.verify(kept.file, ledgers=[path])
