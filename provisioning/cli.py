@@ -12,6 +12,7 @@ from appliance.box.options import home_option
 from appliance.box.settings import WitnessSettings
 from appliance.box.witnesses import WitnessesRefused
 from appliance.log import MalformedNote
+from appliance.tree_hash import RENEWED_HASHES
 from provisioning.names import LONGEST_TENANT, REGISTRY, REVOCATION_URL, release_token
 from provisioning.rehearsal import AlreadyProvisioned, provision
 
@@ -27,10 +28,11 @@ _FEDERATION = re.compile(r"(?P<name>[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)=(?P<tenan
 
 def _tenant_names(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
-        if not _TENANT_NAME.fullmatch(value) or value in ("box", REGISTRY) or value.endswith(_RELEASE):
+        taken = ("box", REGISTRY, *RENEWED_HASHES)  # a log's origin ends with its tenant, or with its hash
+        if not _TENANT_NAME.fullmatch(value) or value in taken or value.endswith(_RELEASE):
             raise click.BadParameter(
-                f"{value!r}: lower-case letters, digits and hyphens, up to {LONGEST_TENANT}, and not 'box', "
-                f"{REGISTRY!r} or ...{_RELEASE}"
+                f"{value!r}: lower-case letters, digits and hyphens, up to {LONGEST_TENANT}, and none of "
+                f"{', '.join(taken)} and ...{_RELEASE}"
             )
     if len(set(values)) != len(values):
         raise click.BadParameter("each tenant once")

@@ -139,6 +139,7 @@ for token_uri, pin, purpose, uri in zip(*[iter(sys.argv[1:])] * 4):
     "options",
     [
         ("--tenant", "registry"),
+        ("--tenant", "sha512"),
         ("--tenant", "a-release"),
         ("--tenant", "a" * 25),
         ("--tenant", "a", "--federation", "f=a,b"),

@@ -315,6 +315,8 @@ def test_officers_make_a_tenant_while_the_box_works(governed: GovernedBox) -> No
         governed.submit(action)
     with pytest.raises(CinnabarError, match="another one's"):
         governed.submit(CreateTenant(name="box", title="x", token="another"))
+    with pytest.raises(CinnabarError, match="sm3 is a hash"):
+        governed.submit(CreateTenant(name="sm3", title="x", token="another"))
 
 
 @pytest.mark.parametrize("delays", [(0.05, 0.4, 0.9), (0.2, 0.7, 1.6)])

@@ -31,7 +31,7 @@ from appliance.keymaster.keys.ownership import check_unused, note, noted
 from appliance.keymaster.registry import StepResult, executor
 from appliance.log import VerifierKey
 from appliance.recorder.admin import AdminClient
-from appliance.tree_hash import SHA256, hash_of
+from appliance.tree_hash import RENEWED_HASHES, SHA256, hash_of
 from hsm import vault
 from hsm.inventory import TokenObject, list_objects
 from hsm.keys import generate_key_pair, settle_half_made
@@ -59,6 +59,8 @@ async def may_create(room: Room, proposal: Proposal, action: CreateTenant) -> No
         raise Conflict(f"the box has a tenant {action.name}")
     if await room.administer(lambda admin: register.tenant_state(admin, action.name)) is not None:
         raise Conflict(f"the box has had a tenant {action.name}")
+    if action.name in RENEWED_HASHES:
+        raise Conflict(f"{action.name} is a hash: by it logs say under which they are")
     if any(log.origin == log_origin(settings, action.name) for log in settings.logs):
         raise Conflict(f"the log of a tenant {action.name} would be another one's")
     made = {other.token for other in proposal.actions if isinstance(other, InitialiseToken)}
