@@ -118,6 +118,7 @@ class EndedLogSettings(_Settings, frozen=True, kw_only=True, forbid_unknown_fiel
     """A log that was renewed (`cinnabar log renew`): another one goes on from it, and it never has another entry."""
 
     origin: str
+    """As below."""
     keys: list[LogKeySettings]
     """Every key that signed its checkpoints."""
     size: int

@@ -289,6 +289,7 @@ LABELS: Final[dict[str, Pair]] = {
     "expires": ("Expires", "失效时间"),
     "federation": ("Federation", "联合登记"),
     "file": ("Kind of letter: its file", "函件种类文件"),
+    "hash": ("Hash of the logs", "日志的杂凑算法"),
     "terms": ("Limits or fees: the file", "限额或收费文件"),
     "witnesses": ("Witnesses, by key and address", "见证方（密钥与地址）"),
     "witness_authorities": ("CAs of the witnesses' TLS certificates", "见证方 TLS 证书的颁发机构"),

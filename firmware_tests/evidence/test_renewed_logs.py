@@ -163,20 +163,25 @@ def _witness(name: object) -> object:
     return WitnessEntry(key=str(name))
 
 
-def test_bundles_that_cannot_be(world: World) -> None:
-    renewed = Renewed(world, (9, 4, 3))
+def impossible_successions(renewed: Renewed) -> list[tuple[list[LogEntry], str]]:
+    """Logs of trust bundles that nobody believes, and why. `renewed`: of three logs."""
     old, new, newest = renewed.entries()
-    assert renewed.trust().succeeds == {NEW: OLD, NEWEST: NEW}
     unended = LogEntry(origin=OLD, key=old.key)
     plain = LogEntry(origin=NEWEST, key=newest.key)
-    for entries, why in (
+    return [
         ([unended, new, newest], "not name as ended"),
         ([new, newest], "not name as ended"),
         ([old, new, _succeeding(plain, OLD)], "succeed the same"),
         ([old, new, _succeeding(new, NEWEST), newest], "two others"),
         ([_succeeding(old, NEWEST), new, LogEntry(origin=NEWEST, key=newest.key, last_size=3, succeeds=NEW)], "itself"),
         ([old, LogEntry(origin=f"{OLD}/other", key=new.key, succeeds=OLD)], "same hash"),
-    ):
+    ]
+
+
+def test_bundles_that_cannot_be(world: World) -> None:
+    renewed = Renewed(world, (9, 4, 3))
+    assert renewed.trust().succeeds == {NEW: OLD, NEWEST: NEW}
+    for entries, why in impossible_successions(renewed):
         with pytest.raises(TrustRefused, match=why):
             renewed.trust(entries=entries)
 

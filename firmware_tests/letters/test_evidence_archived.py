@@ -135,7 +135,7 @@ def test_more_than_fits_into_one_file_is_refused_before_it_is_read(monkeypatch: 
         return type("Files", (), {"artifact": type("Artifact", (), {"event": b""})})
 
     monkeypatch.setattr(assembling, "_event", event)
-    source = LetterSource("demo", Endless(), None, "", None, None, False, (), None, True)  # type: ignore[arg-type]
+    source = LetterSource("demo", Endless(), None, None, False, (), None, True)  # type: ignore[arg-type]
     with pytest.raises(EvidenceTooLarge, match="more than 4096 events"):
         asyncio.run(read_chain(source, "ab" * 16))
     assert len(read) == assembling.MOST_EVENTS

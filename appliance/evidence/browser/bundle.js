@@ -23,7 +23,7 @@ const isTrustDocument = isRecord(
     format: isOne("cinnabar-trust/1"), constitution: isHex32, version: isNumber(1), previous: isEither(isNull, isHex32), rehearsal: isOne(true, false),
     issued: isInstant, expires: isInstant, signer: isText(), successors: isListOf(isBase64()), authorities: isListOf(isAuthority),
     revocation_lists: isListOf(isRecord({ file: isText(/^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$/), sha256: isHex32 })),
-    logs: isListOf(isRecord({ origin: isWords, key: isWords }, { first_size: isSize, last_size: isEither(isNull, isSize) })),
+    logs: isListOf(isRecord({ origin: isWords, key: isWords }, { first_size: isSize, last_size: isEither(isNull, isSize), succeeds: isWords })),
   },
   {
     witnesses: isListOf(isRecord({ key: isWords }, { revoked: isInstant })),

@@ -37,7 +37,7 @@ async function checkEd25519(key, signature, message) {
 }
 
 // A log that was renewed under another hash names it by the last part of its origin (docs/log.md). This page judges none.
-const ANOTHER_HASH = /(?:^|\/)(?:sha512|sm3)$/;
+const treeHash = (origin) => /(?:^|\/)(sha512|sm3)$/.exec(origin)?.[1] ?? "sha256";
 
 function tellAnotherHash(findings) {
   findings.undecided(
@@ -63,7 +63,7 @@ function readProof(bytes) {
   const [origin, size, root, ...more] = note.text.split("\n");
   if (!/^(0|[1-9][0-9]{0,15})$/.test(size ?? "") || !origin || more.length === 0 || more.indexOf("") !== more.length - 1) refuse();
   const made = { index: Number(found[1]), path: hashes, note, origin, size: Number(size), root: fromBase64(root) };
-  made.anotherHash = ANOTHER_HASH.test(origin);
+  made.anotherHash = treeHash(origin) !== "sha256";
   if ((!made.anotherHash && [...hashes, made.root].some((one) => one.length !== 32)) || !Number.isSafeInteger(made.index) || !Number.isSafeInteger(made.size)) refuse();
   return made;
 }

@@ -43,8 +43,9 @@ async function readTrust(files) {
   }
   const logs = [];
   for (const one of document.logs) {
-    logs.push({ origin: one.origin, verifier: await readVerifierKey(one.key), first: one.first_size, last: one.last_size });
+    logs.push({ origin: one.origin, verifier: await readVerifierKey(one.key), first: one.first_size, last: one.last_size, succeeds: one.succeeds });
   }
+  checkSuccessions(logs, refuse);
   const witnesses = [];
   for (const one of document.witnesses) {
     witnesses.push({ ...(await readVerifierKey(one.key)), revoked: one.revoked === undefined ? null : Date.parse(one.revoked) });
@@ -77,6 +78,26 @@ async function readTrust(files) {
     algorithms: document.algorithms.map((one) => ({ algorithm: one.algorithm, below: one.below_bits ?? null, until: Date.parse(one.until) })),
     ledgers: readLedgers(document.ledgers, refuse),
   };
+}
+
+// Which log goes on from which: from one that has ended, under another hash; no two from one, and none from itself.
+function checkSuccessions(logs, refuse) {
+  const cannot = () => refuse("a log in the trust bundle cannot succeed another as it says", "信任包中日志的承接关系不成立");
+  const found = new Map();
+  for (const { origin, succeeds } of logs.filter((one) => one.succeeds !== undefined)) {
+    if ((found.get(origin) ?? succeeds) !== succeeds) cannot();
+    found.set(origin, succeeds);
+  }
+  for (const [origin, before] of found) {
+    const keys = logs.filter((one) => one.origin === before);
+    if (!keys.length || keys.some((one) => one.last === null) || treeHash(origin) === treeHash(before)) cannot();
+    const line = new Set([origin]);
+    for (let one = before; one !== undefined; one = found.get(one)) {
+      if (line.has(one)) cannot();
+      line.add(one);
+    }
+  }
+  if (new Set(found.values()).size !== found.size) cannot();
 }
 
 // What is trusted of ledgers, by name. Their rules are looked at when a receipt is judged.

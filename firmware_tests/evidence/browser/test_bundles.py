@@ -17,6 +17,7 @@ from firmware_tests.evidence.letters import NOW, check, surroundings
 from firmware_tests.evidence.logs import ORIGIN
 from firmware_tests.evidence.material import microseconds
 from firmware_tests.evidence.test_policies_on_witnesses import CANNOT_BE, NAMES
+from firmware_tests.evidence.test_renewed_logs import Renewed, impossible_successions
 from firmware_tests.evidence.test_trust import resigned
 
 Ask = Callable[..., Any]
@@ -69,6 +70,14 @@ def test_what_is_said_of_ledgers(ask: Ask, what: str) -> None:
     files = resigned(surroundings()[0], lambda document: document.update(ledgers=entries))
     believed = _is_believed(ask, files)
     assert believed is (what in ("one", "none", "rules that no judge knows") or "authorit" in what)
+
+
+def test_logs_that_succeed_one_another(ask: Ask) -> None:
+    world, _ = surroundings()
+    renewed = Renewed(world, (9, 4, 3))
+    assert _is_believed(ask, world.bundle_files(logs=renewed.entries()))
+    for entries, why in impossible_successions(renewed):
+        assert not _is_believed(ask, world.bundle_files(logs=entries)), why
 
 
 @pytest.mark.parametrize("own", [True, False])
