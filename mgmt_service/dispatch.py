@@ -127,6 +127,10 @@ class Dispatcher:
         return Context(services, viewer, session, site, address, services.state(), constitution)
 
     def _session(self, access: Access) -> Session | None:
+        """None where nobody needs one: what pages fetch by themselves and anybody gets, a style sheet, waits for no
+        database."""
+        if access.entry is Entry.ANYBODY and not access.touches:
+            return None
         cookie = request.cookies.get(sessions.COOKIE)
         return self.services.sessions.find(cookie, touch=access.touches) if cookie else None
 
