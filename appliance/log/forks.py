@@ -17,9 +17,9 @@ from typing import Literal
 
 import msgspec
 
-from appliance.log import tree
+from appliance.log import canonical, tree
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
-from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid
+from appliance.log.errors import MalformedNote, ProofInvalid
 from appliance.log.note import decode_base64
 from appliance.tree_hash import hash_of
 
@@ -42,20 +42,12 @@ class ForkEvidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The other head: a signed checkpoint, verbatim."""
 
     def encode(self) -> bytes:
-        return msgspec.json.encode(self, order="sorted")
+        return canonical.encode(self)
 
     @classmethod
     def parse(cls, data: bytes) -> ForkEvidence:
         """Read the file. Raises MalformedProof."""
-        if len(data) > LARGEST_EVIDENCE:
-            raise MalformedProof(f"evidence of a fork of more than {LARGEST_EVIDENCE} bytes")
-        try:
-            found = msgspec.json.decode(data, type=cls)
-        except (ValueError, RecursionError) as error:
-            raise MalformedProof(f"not evidence of a fork: {error}") from None
-        if found.encode() != data:
-            raise MalformedProof("evidence of a fork stands in canonical JSON")
-        return found
+        return canonical.decode(data, cls, LARGEST_EVIDENCE, "evidence of a fork")
 
 
 def same_size(origin: str, first: bytes, second: bytes) -> ForkEvidence:

@@ -21,7 +21,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from appliance.log import tree
+from appliance.log import canonical, tree
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, SignatureInvalid
 from appliance.log.note import MAXIMUM_NOTE_BYTES, Note, parse_note
@@ -47,7 +47,7 @@ class Successor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def encode(self) -> bytes:
         """Canonical JSON."""
-        return msgspec.json.encode(self, order="sorted")
+        return canonical.encode(self)
 
     def entry(self, hashing: TreeHash) -> bytes:
         """The first entry of the new log."""
@@ -67,15 +67,7 @@ class Successor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def parse_successor(data: bytes) -> Successor:
     """Read one. Raises MalformedProof for any but the one canonical spelling."""
-    if len(data) > LARGEST_SUCCESSOR:
-        raise MalformedProof(f"a successor of more than {LARGEST_SUCCESSOR} bytes")
-    try:
-        found = msgspec.json.decode(data, type=Successor)
-    except (ValueError, RecursionError) as error:
-        raise MalformedProof(f"not the successor of a log: {error}") from None
-    if found.encode() != data:
-        raise MalformedProof("the successor of a log stands in canonical JSON")
-    return found
+    return canonical.decode(data, Successor, LARGEST_SUCCESSOR, "the successor of a log")
 
 
 def open_successor(successor: Successor, origin: str, keys: Sequence[LogKey], hashing: TreeHash) -> Checkpoint:
@@ -137,20 +129,12 @@ class Continuation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def encode(self) -> bytes:
         """Canonical JSON."""
-        return msgspec.json.encode(self, order="sorted")
+        return canonical.encode(self)
 
     @classmethod
     def parse(cls, data: bytes) -> Continuation:
         """Read one. Raises MalformedProof for any but the one canonical spelling."""
-        if len(data) > LARGEST_CONTINUATION:
-            raise MalformedProof(f"a continuation of more than {LARGEST_CONTINUATION} bytes")
-        try:
-            found = msgspec.json.decode(data, type=cls)
-        except (ValueError, RecursionError) as error:
-            raise MalformedProof(f"not the continuation of a log: {error}") from None
-        if found.encode() != data:
-            raise MalformedProof("the continuation of a log stands in canonical JSON")
-        return found
+        return canonical.decode(data, cls, LARGEST_CONTINUATION, "the continuation of a log")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from appliance.log.errors import ProofInvalid
 from appliance.tree_hash import SHA256, TreeHash
 
-HASH_BYTES = SHA256.size
 MAXIMUM_SIZE = 2**63 - 1
 """Leaves of a tree. Sizes come out of what strangers hand in, and a walk through a tree takes as many steps, each with
 numbers as long, as its size has bits."""
