@@ -110,6 +110,7 @@ def _money(field: Field, value: Any, _where: str) -> None:
     _within(field, parse_amount(amount, currency), parse_limit)
 
 
+@lru_cache(maxsize=1024)
 def parse_limit(text: str) -> int:
     """A limit in ten-thousandths: it has up to four digits after the point in any currency."""
     whole, _, part = text.partition(".")
