@@ -133,11 +133,15 @@ def write_manifest(
     for name, media_type, digest in files:
         encoded = b2a_base64(digest, newline=False).decode("ascii")
         parts.append(
-            f'<asic:DataObjectReference URI="{_uri(name)}" MimeType="{media_type.translate(_XML)}'
-            f"{method}{encoded}{_NEXT}"
+            f'<asic:DataObjectReference URI="{_uri(name)}" MimeType="{_escaped(media_type)}{method}{encoded}{_NEXT}'
         )
     parts.append(_END)
     return "".join(parts).encode()
+
+
+@lru_cache(maxsize=1024)
+def _escaped(text: str) -> str:
+    return text.translate(_XML)
 
 
 @lru_cache(maxsize=1024)

@@ -7,8 +7,9 @@ in the transaction that records the event: see appliance.letters.effects.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from appliance.instants import rfc3339
 from appliance.letters.conditions import Values, look, settle
@@ -40,19 +41,18 @@ RECEIPT: Final = "receipt_"
 """Before a registry's name, in the name of the claim on a receipt; no rule of uniqueness can begin so."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What an application asks for."""
 
     event: str
     letter: str
     """Id of the letter, also of one that begins."""
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = {}
     """Values in clear, those of hidden fields too."""
-    disclosures: Mapping[str, str] = field(default_factory=dict)
+    disclosures: Mapping[str, str] = {}
     """Of hidden fields that a draft made: with their salts the draft comes out the same. Others are made here."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    sealed: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}
+    sealed: Mapping[str, str] = {}
     """SHA-256 of the envelopes of encrypted fields."""
     opened: Mapping[str, tuple[Any, str]] | None = None
     """Value and salt of the veiled fields that the event opens; None: the draft, before they are opened."""
@@ -61,8 +61,7 @@ class Asked:
     """Ids for the letters of a split, one a row."""
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """An event that may happen, once it is approved and the recorder takes it."""
 
     draft: Event
