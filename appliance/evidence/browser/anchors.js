@@ -13,7 +13,7 @@ const ALTERED = ["malformed", "other_checkpoint", "other_commitment"];
 
 const isAnchor = isRecord({
   format: isOne("cinnabar-letter-anchor/1"), opening: isText(null, 65536), receipt: isObject, tlog_proof: isText(null, 131072),
-  records: (value) => isObject(value) && Object.values(value).every(isRecord({ hashes: isListOf(isHex32, 64), index: isNumber() })),
+  records: (value) => isObject(value) && Object.values(value).every(isRecord({ hashes: isListOf(isTreeHex, 64), index: isNumber() })),
 });
 
 function readAnchor(bytes) {
@@ -49,10 +49,6 @@ async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, ju
   const anchor = readAnchor(encoded);
   const { receipt } = anchor;
   const proof = readProof(utf8(anchor.tlog_proof));
-  if (proof.anotherHash) {
-    tellAnotherHash(findings);
-    return;
-  }
   const named = findings.expect(
     ledgerAndSize === `${receipt.ledger}-${proof.size}`, "name",
     text("It is about the ledger and the head that its name says.", "它涉及其名称所指的账本与日志头。"),
@@ -144,10 +140,10 @@ async function leadsFromEvent(findings, layout, tail, anchor, context) {
     return false;
   }
   const opening = readCanonical(bytes);
-  const commitment = await sha256(concat(utf8("cinnabar record v1\n"), fromHex(opening.salt), utf8(opening.content)));
+  const entry = (hashing) => commitmentOf(fromHex(opening.salt), opening.content, hashing);
   const { hashes, index } = anchor.records[tail];
   const leaf = { opening: anchor.opening, tlog_proof: anchor.tlog_proof };
-  const shows = await leadsToBoxLog(findings, { index, box_proof: { hashes, leaf } }, commitment);
+  const shows = await leadsToBoxLog(findings, { index, box_proof: { hashes, leaf } }, entry);
   if (shows === null) return false;
   if (!context.trust?.logs.some((one) => one.origin === shows.proof.origin)) {
     findings.undecided("records", "The trust bundle does not name the box's log.", "信任包未列出设备的日志。");
