@@ -224,7 +224,7 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind, s
   const witnesses = [];
   if (place) {
     if (opening.index !== undefined && opening.index !== place.index) throw damaged("opening and proof name different entries", "开启件与证明指明了不同的日志项");
-    if (place.hashing !== SHA256_TREE) checkStrength(findings, text("The log", "日志"), [{ name: place.hashing.name }, { name: "ed25519" }], shown, context);
+    if (place.hashing !== SHA256_TREE) checkStrength(findings, text("The log", "日志"), [{ name: place.hashing.name }], shown, context);
     witnesses.push(await checkProof(findings, place, await entry(place.hashing), context));
   } else findings.undecided("inclusion", "Nothing proves that the record stands in a log.", "没有材料证明记录在日志中。");
   if ((opening.box_proof ?? null) !== null) witnesses.push(await checkBoxProof(findings, opening, entry, context, place));

@@ -1,10 +1,12 @@
 // Logs: signed notes and checkpoints (C2SP), inclusion (RFC 6962), cosignatures of witnesses (C2SP tlog-cosignature).
 
 const DASH = "— ";
+const MOST_NOTE_BYTES = 1000000;
+const MOST_PROOF_BYTES = 1000000;
 
 function readNote(said) {
   const at = said.lastIndexOf("\n\n");
-  if (at < 0 || !said.endsWith("\n") || /[\x00-\x09\x0b-\x1f]/.test(said)) throw new Broken("not a signed note", "不是签名注记");
+  if (at < 0 || utf8(said).length > MOST_NOTE_BYTES || !said.endsWith("\n") || /[\x00-\x09\x0b-\x1f]/.test(said)) throw new Broken("not a signed note", "不是签名注记");
   const signatures = said
     .slice(at + 2, -1)
     .split("\n")
@@ -36,7 +38,15 @@ async function checkEd25519(key, signature, message) {
   return crypto.subtle.verify("Ed25519", imported, signature, message);
 }
 
-const MOST_PROOF_BYTES = 1000000;
+// A log's head as it states itself; nothing of it is believed.
+function readHead(said) {
+  const note = readNote(said);
+  const [origin, size, root, ...more] = note.text.split("\n");
+  const lines = origin && more.length && more.indexOf("") === more.length - 1;
+  const head = lines && /^(0|[1-9][0-9]{0,15})$/.test(size) ? { note, origin, size: Number(size), root: fromBase64(root), hashing: treeHash(origin) } : null;
+  if (!head || head.root.length !== head.hashing.size || !Number.isSafeInteger(head.size)) throw new Broken("not the head of a log", "不是日志的树头");
+  return head;
+}
 
 function readProof(bytes) {
   const refuse = () => {
@@ -52,13 +62,8 @@ function readProof(bytes) {
   if (at < 0 || first !== "c2sp.org/tlog-proof@v1" || !found || path.length > 63) refuse();
   const hashes = path.map(fromBase64);
   if (hashes.some((one) => one.length < 1 || one.length > 64)) refuse();
-  const note = readNote(said.slice(at + 2));
-  const [origin, size, root, ...more] = note.text.split("\n");
-  if (!/^(0|[1-9][0-9]{0,15})$/.test(size ?? "") || !origin || more.length === 0 || more.indexOf("") !== more.length - 1) refuse();
-  const made = { index: Number(found[1]), path: hashes, note, origin, size: Number(size), root: fromBase64(root) };
-  made.hashing = treeHash(origin);
-  if (made.root.length !== made.hashing.size || !Number.isSafeInteger(made.index) || !Number.isSafeInteger(made.size)) refuse();
-  return made;
+  if (!Number.isSafeInteger(Number(found[1]))) refuse();
+  return { index: Number(found[1]), path: hashes, ...readHead(said.slice(at + 2)) };
 }
 
 // Whether the entry stands in a log that the trust bundle names. Gives the time by which enough witnesses saw it. `box`:
@@ -86,23 +91,25 @@ async function isIncluded(findings, proof, entry, context, outcome = "undecided"
     findings.add(outcome, "log", text("Without a trust bundle nothing tells whose log it is.", "没有信任包，无从判断这是谁的日志。"));
     return false;
   }
-  const keys = context.trust.logs.filter(
-    (one) => one.origin === proof.origin && proof.size >= one.first && (one.last === null || proof.size <= one.last),
-  );
-  const message = utf8(proof.note.text);
-  let signed = false;
+  const found = await signedByLog(proof, context.trust);
+  if (found === false) findings.failed("log", "The signature of the log's head fails.", "日志头的签名不成立。");
+  else if (found === null) findings.failed("log", "No key of the log that may sign at this size has signed its head.", "没有可在此规模签名的日志密钥签署其头。");
+  else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
+  return found === true && leads;
+}
+
+// Whether a key that may sign heads of this size has signed this one; null: none has; false: the signature of one fails.
+async function signedByLog(head, trust) {
+  const keys = trust.logs.filter((one) => one.origin === head.origin && head.size >= one.first && (one.last === null || head.size <= one.last));
+  const message = utf8(head.note.text);
+  let signed = null;
   for (const { verifier } of keys) {
-    for (const one of proof.note.signatures.filter((found) => found.name === verifier.name && found.id === verifier.id)) {
-      if (!(await checkEd25519(verifier.key, one.signature, message))) {
-        findings.failed("log", "The signature of the log's head fails.", "日志头的签名不成立。");
-        return false;
-      }
+    for (const one of head.note.signatures.filter((found) => found.name === verifier.name && found.id === verifier.id)) {
+      if (!(await checkEd25519(verifier.key, one.signature, message))) return false;
       signed = true;
     }
   }
-  if (!signed) findings.failed("log", "No key of the log that may sign at this size has signed its head.", "没有可在此规模签名的日志密钥签署其头。");
-  else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
-  return signed && leads;
+  return signed;
 }
 
 // What the cosignatures under a head come to, entered as findings: who counts, whether they are enough, which time they
@@ -195,22 +202,23 @@ async function cosignedAt(signatures, said, key) {
 // `place`: what the record's own log proof says, or null. Gives the time by which enough witnesses saw that.
 async function checkBoxProof(findings, opening, entry, context, place) {
   const shows = await leadsToBoxLog(findings, opening, entry);
-  return shows && checkProof(findings, shows.proof, shows.entry, context, true, () => isOneHistory(findings, shows, place));
+  return shows && checkProof(findings, shows.proof, shows.entry, context, true, () => isOneHistory(findings, shows.found, place));
 }
 
-// Whether the tenant's log, as the box's own log commits to it, is that of the record's own log proof; entered where not.
-function isOneHistory(findings, { statement, index }, place) {
-  const elsewhere = place && (place.origin !== statement.origin || place.index !== index);
-  if (!elsewhere && !(place?.size === statement.size && !equal(place.root, fromHex(statement.root)))) return true;
+// Whether the tenant's log, as the box's own log commits to it, or a log that succeeds it, is that of the record's own log
+// proof; entered where not. Both: { origin, index, size, root }, the latter two of the head under which the record is found.
+function isOneHistory(findings, found, place) {
+  const elsewhere = place && (place.origin !== found.origin || place.index !== found.index);
+  if (!elsewhere && !(place?.size === found.size && !equal(place.root, found.root))) return true;
   findings.undecided(
-    "box log", "Contradiction: the tenant's log, as the box's own log commits to it, is another than that of the log proof: it has two histories.",
-    "矛盾：设备自身的日志所承诺的租户日志不同于日志证明所指的日志：该日志有两个历史。",
+    "box log", "Contradiction: the tenant's log, as the box's own log commits to it, is another than that of the file's other proofs: it has two histories.",
+    "矛盾：设备自身的日志所承诺的租户日志不同于文件中其他证明所指的日志：该日志有两个历史。",
   );
   return false;
 }
 
-// As far as the leaf: { proof, entry, statement, index }, or null where it does not lead there. Each of the two logs has a hash
-// of its own.
+// As far as the leaf: { proof, entry, found }, or null where it does not lead there; `found`: the record under the tenant's head.
+// Each of the two logs has a hash of its own.
 async function leadsToBoxLog(findings, opening, entryUnder) {
   const { hashes, leaf } = opening.box_proof ?? {};
   const broken = () => new Broken("the box proof is malformed", "设备证明格式错误");
@@ -250,5 +258,5 @@ async function leadsToBoxLog(findings, opening, entryUnder) {
   );
   if (!leads) return null;
   const entry = await hashing.digest(utf8(JSON.stringify({ format: made.format, root: made.root, time: made.time })));
-  return { proof, entry, statement, index: opening.index };
+  return { proof, entry, found: { origin: statement.origin, index: opening.index, size: statement.size, root: fromHex(statement.root) } };
 }
