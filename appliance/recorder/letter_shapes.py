@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from appliance.errors import BadRequest
@@ -127,7 +126,8 @@ def _check_tally(tally: Tally, _stepped: set[bytes]) -> None:
 
 
 def _check_meter(meter: Meter, _stepped: set[bytes]) -> None:
-    if not _is_metered(meter.kind, meter.event, meter.day):
+    named = _is_name(meter.kind, NAME_LIMIT) and _is_name(meter.event, NAME_LIMIT)
+    if not named or not _DAY.fullmatch(meter.day):
         raise BadRequest("what is metered is an event of a kind, on a day")
     if not _CURRENCY.fullmatch(meter.currency) or not _WHOM.fullmatch(meter.whom) or not 0 <= meter.amount <= MOST:
         raise BadRequest("what is metered has an amount in a currency, and a keyed hash")
@@ -141,12 +141,6 @@ def _check_billed(billed: Billed, _stepped: set[bytes]) -> None:
         raise BadRequest("a bill's line names what was metered")
     if not all(0 <= one <= MOST for one in (billed.before, billed.count, billed.amount, billed.fee)):
         raise BadRequest("a bill's line counts up to 2^63 - 1")
-
-
-@lru_cache(maxsize=1024)
-def _is_metered(kind: str, event: str, day: str) -> bool:
-    """Remembered: a day has few of them."""
-    return _is_name(kind, NAME_LIMIT) and _is_name(event, NAME_LIMIT) and _DAY.fullmatch(day) is not None
 
 
 def _is_name(text: str, limit: int) -> bool:
