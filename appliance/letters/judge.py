@@ -97,7 +97,9 @@ def judge(
     rule = _rule(kind, before, asked, roles)
     clear, disclosures = _fields(kind, rule, before, asked)
     _acts_for(rule, asked, clear if before is None else clear | before.fields, roles, parties)
-    check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
+    if rule.data or asked.data:
+        needed = [name for name, one in rule.data.items() if one.required]
+        check_fields(rule.data, asked.data, needed=needed, where="/data")
     after = clear if before is None else before.fields | clear
     hidden = {name: value_of(before, name) for name in before.hidden} if before is not None else {}
     known = hidden | after | {name: asked.fields[name] for name in disclosures}
@@ -167,17 +169,15 @@ def _acts_for(
 
     `standing`: the fields as they stand before the event, and where nothing stands yet as the event sets them: whoever
     joins a letter names itself, and only who stands there already can name another in its place."""
+    if "*" in roles or "*" in parties or not rule.acts_for:
+        return
     held = roles.intersection(rule.by)
-    if "*" in roles or "*" in parties or not held <= rule.acts_for.keys():
+    if not held <= rule.acts_for.keys():
         return
     names = sorted({rule.acts_for[role] for role in held})
     # A field that neither stands nor is set is nobody's.
     if not any(name in standing and standing[name].get("id") in parties for name in names):
         raise PartyMissing(f"{asked.event} needs the permission party-ID with the id of {' or '.join(names)}")
-
-
-def _required(declared: Mapping[str, Any]) -> list[str]:
-    return [name for name, one in declared.items() if one.required]
 
 
 def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:
