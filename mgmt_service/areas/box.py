@@ -10,6 +10,8 @@ from flask_babel import gettext as _
 from appliance.box.states import State, StateReport
 from appliance.ceremonies import BOX, digest_words
 from appliance.errors import Unavailable
+from appliance.log import parse_note
+from appliance.log.checkpoint import Checkpoint
 from mgmt_service.access import Access, Area, Fixed
 from mgmt_service.areas.ceremonies import line_of
 from mgmt_service.areas.overview import Cause
@@ -99,6 +101,7 @@ class HeadLine(msgspec.Struct, frozen=True):
     scope: str
     origin: str
     size: int
+    """Of this head; a log that was renewed counts on from the first entry of its successor."""
     checkpoint: str
     """The signed note; empty before the first."""
 
@@ -224,9 +227,11 @@ def _heads(context: Context) -> tuple[list[HeadLine], str]:
         found = context.services.audit.call(context.viewer.person, lambda client: client.logs())
     except Unavailable:
         return [], "silent"
-    heads = [
-        HeadLine(one["log"], scope_of(one["log"]), one["origin"], one["size"], one["checkpoint"] or "") for one in found
-    ]
+    heads = []
+    for one in found:
+        note = one["checkpoint"] or ""
+        size = Checkpoint.parse(parse_note(note.encode()).text).size if note else 0
+        heads.append(HeadLine(one["log"], scope_of(one["log"]), one["origin"], size, note))
     return sorted(heads, key=lambda head: head.owner), "working"
 
 
