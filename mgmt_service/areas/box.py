@@ -10,8 +10,6 @@ from flask_babel import gettext as _
 from appliance.box.states import State, StateReport
 from appliance.ceremonies import BOX, digest_words
 from appliance.errors import Unavailable
-from appliance.log import parse_note
-from appliance.log.checkpoint import Checkpoint
 from mgmt_service.access import Access, Area, Fixed
 from mgmt_service.areas.ceremonies import line_of
 from mgmt_service.areas.overview import Cause
@@ -230,7 +228,7 @@ def _heads(context: Context) -> tuple[list[HeadLine], str]:
     heads = []
     for one in found:
         note = one["checkpoint"] or ""
-        size = Checkpoint.parse(parse_note(note.encode()).text).size if note else 0
+        size = int(note.split("\n", 2)[1]) if note else 0  # the second line of a checkpoint (C2SP tlog-checkpoint)
         heads.append(HeadLine(one["log"], scope_of(one["log"]), one["origin"], size, note))
     return sorted(heads, key=lambda head: head.owner), "working"
 
