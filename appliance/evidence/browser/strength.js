@@ -24,6 +24,8 @@ function usesOf(spki, algorithm, hash = null) {
 
 // RFC 6962; records and their openings are bound by the same hash, heads signed and cosigned by the same kind of key.
 const LOGS_LEAN_ON = [{ name: "sha256" }, { name: "ed25519" }];
+// The same of a log whose tree is of some hash.
+const usesOfLog = ({ name }) => (name === "sha256" ? LOGS_LEAN_ON : [...LOGS_LEAN_ON, { name }]);
 
 function endOf(use, context) {
   const ends = (context.trust?.algorithms ?? []).filter(
