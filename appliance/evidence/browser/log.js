@@ -242,7 +242,7 @@ async function leadsToBoxLog(findings, opening, entryUnder) {
     hasMembers(statement, ["format", "origin", "previous", "root", "size"]) && statement.format === "cinnabar-tenant-head/1" &&
     [statement.origin, statement.previous].every((one) => typeof one === "string") && isTreeHex(statement.root) && Number.isSafeInteger(statement.size);
   // What was committed to are the bytes of the statement, in the one spelling that it has, however the rest of the opening is spelt.
-  if (!right || memberText(leaf.opening, "statement") !== canonical(statement)) throw broken();
+  if (!right || hasFractions(leaf.opening) || memberText(leaf.opening, "statement") !== canonical(statement)) throw broken();
   const committed = await hashing.digest(concat(utf8("cinnabar box leaf v1\n"), fromHex(salt), utf8(canonical(statement))));
   const top = await rootOf(committed, position, width, path.map(fromHex), hashing);
   const own = treeHash(statement.origin);

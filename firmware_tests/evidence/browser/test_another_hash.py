@@ -121,6 +121,17 @@ def reopened(**changes: Any) -> Callable[[dict[str, Any]], object]:
     return change
 
 
+def spelt(was: str, becomes: str) -> Callable[[Logs], bytes]:
+    """The openings of the box leaf, in another spelling."""
+
+    def change(proof: dict[str, Any]) -> None:
+        said = proof["leaf"]["opening"]
+        assert was in said
+        proof["leaf"]["opening"] = said.replace(was, becomes)
+
+    return lambda logs: boxed(logs, change=change)
+
+
 def row(expected: Indication, content: Callable[[Logs], bytes], own: TreeHash, box: TreeHash, **bundle: Any) -> Row:
     logs = logs_under(own, box)
     return Row(expected, lambda: content(logs), logs.world, LEDGERS | bundle)
@@ -178,6 +189,13 @@ def table() -> dict[str, Row]:
                 ("a longer path", FAILED, lambda logs: boxed(logs, change=reopened(path=_longer)), {}),
                 ("a shorter path", FAILED, lambda logs: boxed(logs, change=reopened(path=lambda p: p[:-1])), {}),
                 ("a path in capitals", FAILED, lambda logs: boxed(logs, change=reopened(path=_capitals)), {}),
+                ("an opening with spaces", PASSED, spelt('opening/1",', 'opening/1" , '), {}),
+                ("a statement with spaces", FAILED, spelt('"statement":{', '"statement":{ '), {}),
+                ("spaces around a statement", PASSED, spelt('"statement":{', '"statement" :\n {'), {}),
+                ("a width in a fraction", FAILED, spelt('"width":16', '"width":16.0'), {}),
+                ("a width in powers of ten", FAILED, spelt('"width":16', '"width":160e-1'), {}),
+                ("another statement before", PASSED, spelt('"statement":', '"statement":{"size":1},"statement":'), {}),
+                ("another statement behind", FAILED, spelt('"width":', '"statement":{"size":1},"width":'), {}),
                 ("a longer salt of the leaf", FAILED, lambda logs: boxed(logs, change=reopened(salt=_twice)), {}),
             )
         }  # fmt: skip
