@@ -293,8 +293,9 @@ class Demo:
             f"once the browser trusts {self._shown(self.home.trust)}/box-ca.pem. docs/ceremonies.md goes on here."
         )
         console.print(
-            "The chains are gone for good and the witnesses are stopped: proofs of what is signed then stay INDETERMINATE until "
-            f"they run again, each by [bold]cinnabar witness run --home {self._shown(self.root / 'witnesses')}/NAME[/]."
+            "The chains are gone for good and the witnesses are stopped: proofs of what is signed then stay "
+            "INDETERMINATE until they run again, each by "
+            f"[bold]cinnabar witness run --home {self._shown(self.root / 'witnesses')}/NAME[/]."
         )
 
     def _cinnabar(self, *arguments: str, shown: str | None = None) -> str:
