@@ -21,7 +21,7 @@ from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
 from appliance.box.witnesses import Witnesses, WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
-from appliance.files import owner_of, sync_directory
+from appliance.files import closing_descriptor, open_directory, owner_of, sync_directory
 from appliance.log.asking import ask_witnesses
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.check_openings import check_openings
@@ -314,7 +314,8 @@ def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
         for origin, checkpoint in resumed.checkpoints.items():
             write_export(exports, origin, checkpoint, owner)
         if owner is not None:
-            os.chown(exports, *owner)
+            with closing_descriptor(open_directory(exports)) as made:
+                os.fchown(made, *owner)
         home.history_lock.unlink()
         sync_directory(home.history_lock.parent)
     except OSError as error:

@@ -32,7 +32,7 @@ PASSED, UNDECIDED, FAILED = Indication.PASSED, Indication.INDETERMINATE, Indicat
 Made: TypeAlias = dict[str, Any]
 """An anchor as JSON has it."""
 Change = Callable[[Made], object]
-TRIES: Final = 150
+TRIES: Final = 100
 
 
 @functools.cache
