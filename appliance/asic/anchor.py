@@ -2,7 +2,9 @@
 
     record -> audit path -> tenant's head, in the opening -> box leaf -> head of the box's log -> receipt of the ledger
 
-Canonical JSON, one entry an anchor. All events go by one box leaf, the first that covers the newest of them.
+Canonical JSON, one entry an anchor. All events go by one box leaf, the first that covers the newest of them. Where the
+tenant's log was renewed meanwhile, the record of an event from before goes through the successors to the first entry of
+the log that the leaf commits to (appliance.log.successor).
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from appliance.anchors.receipt import RECEIPT_BYTES
 from appliance.asic.container import read_container, write_container
 from appliance.asic.errors import EvidenceNotBuildable
 from appliance.asic.names import MIMETYPE
+from appliance.log.successor import MOST_STEPS, ContinuationStep
 
-ANCHOR_BYTES: Final = RECEIPT_BYTES + 4 * 1024 * 1024
+ANCHOR_BYTES: Final = RECEIPT_BYTES + 32 * 1024 * 1024
+"""Of a letter with 4,096 events the paths are 5 MiB in a log of 10^6 records, and 27 where that was renewed."""
 MOST_ANCHORS: Final = 32
 """In one evidence file."""
 MOST_HASHES: Final = 64
 TreeHex = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{64}){1,2}\Z")]
 """A hash of a log's tree."""
+_Steps = Annotated[list[ContinuationStep], msgspec.Meta(min_length=1, max_length=MOST_STEPS)]
 _OPENING_CHARACTERS: Final = 65_536
 _PROOF_CHARACTERS: Final = 131_072
 """A note with 64 signatures and a path of 63 hashes are below 30,000. Each event's record is led to it anew."""
@@ -33,6 +38,9 @@ _PROOF_CHARACTERS: Final = 131_072
 class AnchoredRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where an event's record stands under the tenant's head."""
 
+    continued: _Steps | msgspec.UnsetType = msgspec.UNSET
+    """Of a record in a log that ended before: how it goes on to the log of that head, whose first entry `index` (0) and
+    `hashes` are then of."""
     hashes: Annotated[list[TreeHex], msgspec.Meta(max_length=MOST_HASHES)]
     """Its audit path, leaf's sibling first (RFC 6962, section 2.1.1)."""
     index: Number
@@ -59,6 +67,8 @@ def read_anchor(encoded: bytes) -> tuple[LetterAnchor, Receipt]:
         anchor = decode(encoded, LetterAnchor, ANCHOR_BYTES)
     except NotCanonical as error:
         raise AnchorRefused(Reason.MALFORMED, f"no anchor of a letter: {error}") from None
+    if any(one.continued and one.index for one in anchor.records.values()):
+        raise AnchorRefused(Reason.MALFORMED, "a successor is the first entry of its log")
     return anchor, read_receipt(bytes(anchor.receipt))
 
 

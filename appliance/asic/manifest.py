@@ -11,6 +11,7 @@ import binascii
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
+from functools import lru_cache
 from html import unescape
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -139,6 +140,7 @@ def write_manifest(
     return "".join(parts).encode()
 
 
+@lru_cache(maxsize=1024)
 def _uri(name: str) -> str:
     """An entry's name as a URI reference (RFC 3986): UTF-8, with everything percent-encoded that is not plain."""
     return "".join([_PERCENT[byte] for byte in name.encode()])

@@ -9,6 +9,7 @@ entries by the names that they have.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 MIMETYPE: Final = "mimetype"
@@ -135,6 +136,7 @@ def event_names(number: int, split_off: str | None = None) -> EventNames:
     return names_of(event_tail(number, split_off))
 
 
+@lru_cache(maxsize=1024)
 def names_of(tail: str) -> EventNames:
     """The entries with this tail."""
     return EventNames(

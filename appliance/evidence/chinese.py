@@ -230,6 +230,9 @@ TEXTS: Final[dict[str, str]] = {
     "under {4}, under its signed head of {5} entries.":
         "日志 {1} 的第 {0} 条；该日志止于 {2} 条：日志 {3} 接续它，并以 {4} 承诺其全部条目，"
         "处于其 {5} 条的已签名树头之下。",
+    "Entry {0} of the log {1}, which ended at {2} entries: the log {3} succeeds it and commits to every entry of it "
+    "under {4}.":
+        "日志 {1} 的第 {0} 条；该日志止于 {2} 条：日志 {3} 接续它，并以 {4} 承诺其全部条目。",
     "Entry {0} of the log {1}, under its signed root of {2} entries.":
         "日志 {1} 的第 {0} 条，处于其 {2} 条的已签名树根之下。",
     "{0} witness(es) of the log: {1}": "日志的 {0} 个见证方：{1}",

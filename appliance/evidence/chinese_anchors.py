@@ -15,12 +15,12 @@ ANCHORS: Final[dict[str, str]] = {
     "Its name is of another ledger or head than what is in it.": "其名称所指的账本或日志头与其内容不符。",
     "It is about other events than those of this file.": "它涉及的事件不是本文件中的事件。",
     "The record of event {0} is not in the file.": "事件 {0} 的记录不在文件中。",
-    "Contradiction: the tenant's log, as the box's own log commits to it, has this record in another place than its "
-    "log proof: it has two histories.":
-        "矛盾：设备自身的日志所承诺的租户日志，将此记录置于与其日志证明不同的位置：该日志有两个历史。",
-    "Contradiction: the tenant's log, as the box's own log commits to it, has another head of the same size than its "
-    "log proof: it has two histories.":
-        "矛盾：设备自身的日志所承诺的租户日志，与其日志证明大小相同而日志头不同：该日志有两个历史。",
+    "Contradiction: the tenant's log, as the box's own log commits to it, has this record in another place than the "
+    "file's other proofs: it has two histories.":
+        "矛盾：设备自身的日志所承诺的租户日志，将此记录置于与文件中其他证明不同的位置：该日志有两个历史。",
+    "Contradiction: the tenant's log, as the box's own log commits to it, has another head of the same size than the "
+    "file's other proofs: it has two histories.":
+        "矛盾：设备自身的日志所承诺的租户日志，与文件中其他证明大小相同而日志头不同：该日志有两个历史。",
     "The cosignatures state a time that is still to come, so they show none.":
         "共签声明的时间尚未到来，因此不证明任何时间。",
     "It is not text.": "它不是文本。",

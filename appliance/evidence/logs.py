@@ -18,7 +18,7 @@ from appliance.log.errors import MalformedNote, MalformedProof, ProofInvalid, Si
 from appliance.log.note import Note, parse_note
 from appliance.log.proofs import TlogProof, verify_tlog_proof
 from appliance.log.receipts import parse_receipt, verify_receipt
-from appliance.log.successor import Continuation, verify_continuation
+from appliance.log.successor import Continuation, ContinuationStep, follow, verify_continuation
 from appliance.quoting import quote
 from appliance.tree_hash import TreeHash, hash_of
 
@@ -76,8 +76,9 @@ class Place:
 
     origin: str
     index: int
-    size: int
-    root: bytes
+    size: int = 0
+    """0: under no head in particular."""
+    root: bytes = b""
 
 
 def place_of(tlog_proof: bytes) -> Place | None:
@@ -109,14 +110,64 @@ def check_box_proof(
     statement = shown.statement
     if place is not None:
         if (statement.origin, index) != (place.origin, place.index):
-            raise _two_histories("has this record in another place than its log proof")
+            raise _two_histories("has this record in another place than the file's other proofs")
         if statement.size == place.size and bytes.fromhex(statement.root) != place.root:
-            raise _two_histories("has another head of the same size than its log proof")
+            raise _two_histories("has another head of the same size than the file's other proofs")
     text = (
         f"The box's own log commits to the log {quote(statement.origin)} of {statement.size} entries, this record "
         f"among them, as of {spoken(shown.time_us)} by the box's word. {found.text}"
     )
     return Included(0, text, found.cosigned, found.hashing)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Where an entry of an ended log goes on."""
+
+    origin: str
+    """Of the log to which it was led."""
+    entry: bytes
+    """The first one of that log."""
+    text: str
+    """What was shown, in words."""
+
+
+def check_steps(steps: Sequence[ContinuationStep], entry: Entry, trust: TrustBundle, place: Place | None) -> Followed:
+    """Lead an entry of an ended log to the log of the last step, whose head is still to be shown. `place`: where the
+    entry's own log proof has it. Raises Refusal."""
+    origin = _ended_log(steps, trust)
+    try:
+        ended, first, last = follow(steps, entry(hash_of(origin)), origin, trust.logs, trust.succeeds)
+    except ProofInvalid:
+        raise _not_led() from None
+    except SignatureInvalid as error:
+        raise _not_signed(str(error)) from None
+    except (MalformedNote, MalformedProof) as error:
+        raise _malformed(str(error)) from None
+    if place is not None:
+        if (origin, steps[0].index) != (place.origin, place.index):
+            raise _two_histories("has this record in another place than the file's other proofs")
+        if ended[0].size == place.size and ended[0].root != place.root:
+            raise _two_histories("has another head of the same size than the file's other proofs")
+    return Followed(last, first, f"{_went_on(steps[0].index, ended[0], last)}.")
+
+
+def _ended_log(steps: Sequence[ContinuationStep], trust: TrustBundle) -> str:
+    origin = trust.succeeds.get(steps[0].origin)
+    if origin is None:
+        raise Refusal(
+            "log",
+            SubIndication.NO_CERTIFICATE_CHAIN_FOUND,
+            f"The trust bundle does not name {quote(steps[0].origin)} as a log that succeeds another one.",
+        )
+    return origin
+
+
+def _went_on(index: int, ended: Checkpoint, origin: str) -> str:
+    return (
+        f"Entry {index} of the log {quote(ended.origin)}, which ended at {ended.size} entries: the log "
+        f"{quote(origin)} succeeds it and commits to every entry of it under {hash_of(origin).name}"
+    )
 
 
 def _two_histories(text: str) -> Refusal:
@@ -161,13 +212,7 @@ def check_continuation(encoded: bytes, entries: Sequence[Entry], trust: TrustBun
         continuation = Continuation.parse(encoded)
     except MalformedProof as error:
         raise _malformed(str(error)) from None
-    origin = trust.succeeds.get(continuation.steps[0].origin)
-    if origin is None:
-        raise Refusal(
-            "log",
-            SubIndication.NO_CERTIFICATE_CHAIN_FOUND,
-            f"The trust bundle does not name {quote(continuation.steps[0].origin)} as a log that succeeds another one.",
-        )
+    origin = _ended_log(continuation.steps, trust)
     for number, entry in enumerate(entries):
         try:
             found = verify_continuation(continuation, entry(hash_of(origin)), origin, trust.logs, trust.succeeds)
@@ -178,11 +223,8 @@ def check_continuation(encoded: bytes, entries: Sequence[Entry], trust: TrustBun
         except (MalformedNote, MalformedProof) as error:
             raise _malformed(str(error)) from None
         cosigned = judge_cosignatures(found.note, found.origin, found.head.size, trust)
-        text = (
-            f"Entry {found.index} of the log {quote(origin)}, which ended at {found.ended[0].size} entries: the log "
-            f"{quote(found.origin)} succeeds it and commits to every entry of it under {hash_of(found.origin).name}, "
-            f"under its signed head of {found.head.size} entries."
-        )
+        went_on = _went_on(found.index, found.ended[0], found.origin)
+        text = f"{went_on}, under its signed head of {found.head.size} entries."
         return Included(number, text, cosigned, hash_of(found.origin))
     return None
 

@@ -21,8 +21,8 @@ class Due(NamedTuple):
 def dues(kind: Kind, state: LetterState) -> list[Due]:
     """The events that may happen to a letter in its state and wait for a time, the earliest first."""
     found = []
-    for name, event in kind.events.items():
-        text = state.fields.get(event.not_before) if event.not_before is not None else None
+    for name, event, not_before in kind.waiting:
+        text = state.fields.get(not_before)
         if text is not None and state.state in event.from_:
             found.append(Due(max(1, moment(text, kind.zone)), name, event.automatic))
     return sorted(found)
@@ -30,4 +30,7 @@ def dues(kind: Kind, state: LetterState) -> list[Due]:
 
 def first_due(found: list[Due], *, automatic: bool = False) -> int:
     """When the first of them may happen; of those that the box makes. 0: there is none."""
-    return next((one.at for one in found if one.automatic or not automatic), 0)
+    for one in found:
+        if one.automatic or not automatic:
+            return one.at
+    return 0

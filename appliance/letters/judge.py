@@ -22,6 +22,7 @@ from appliance.letters.event import (
     KindReference,
     NewLetter,
     Receipt,
+    Reference,
     ValueChange,
 )
 from appliance.letters.fields import check_fields, check_value, moment, parse_limit
@@ -71,8 +72,10 @@ class Decision:
     """Of the hidden fields that it sets."""
     amount: tuple[int, str] | None
     """(ten-thousandths, currency) by which the tenant's approval policies find their tier."""
-    uses: tuple[Use, ...] = ()
+    uses: tuple[Use, ...]
     """What letters of its conditions serve, and the receipts that it uses, for the recorder to count."""
+    at_us: int
+    """The box's clock by which it was judged, microseconds since the epoch."""
 
 
 def judge(
@@ -96,20 +99,24 @@ def judge(
     clear, disclosures = _fields(kind, rule, before, asked)
     _acts_for(rule, asked, clear if before is None else clear | before.fields, roles, parties)
     check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
-    after = (before.fields if before is not None else {}) | clear
+    after = clear if before is None else before.fields | clear
     hidden = {name: value_of(before, name) for name in before.hidden} if before is not None else {}
     known = hidden | after | {name: asked.fields[name] for name in disclosures}
     begun_us = now_us if before is None else moment(before.begun, "")
     if rule.fields:
-        check_terms(kind.fields, known, begun_us, kind.zone)
+        check_terms(kind.termed, known, begun_us, kind.zone)
     _times(kind, rule, after, now_us)
-    values = Values(asked.letter, asked.data, known, before)
-    references, uses = settle(rule, values, look(kind, rule, values, others, now_us))
-    _receipts(rule, asked)
+    references: tuple[Reference, ...] = ()
+    uses: tuple[Use, ...] = ()
+    if rule.conditions:
+        values = Values(asked.letter, asked.data, known, before)
+        references, uses = settle(rule, values, look(kind, rule, values, others, now_us))
+    if rule.receipts or asked.receipts:
+        _receipts(rule, asked)
     value, parts, state = _value(kind, rule, before, asked, after)
     table = "" if rule.value is None else rule.value.parts
     for place, part in enumerate(parts):
-        check_terms(kind.fields, known | part.fields, begun_us, kind.zone, f"/data/{table}/{place}")
+        check_terms(kind.termed, known | part.fields, begun_us, kind.zone, f"/data/{table}/{place}")
     draft = Event(
         actor=actor,
         data=dict(asked.data),
@@ -129,7 +136,7 @@ def judge(
         value=value,
     )
     amount = _approval_amount(rule, asked, after)
-    return Decision(draft, _steps(rule, amount), disclosures, amount, uses + receipts_used(asked.receipts))
+    return Decision(draft, _steps(rule, amount), disclosures, amount, uses + receipts_used(asked.receipts), now_us)
 
 
 def happened(at_us: int, before: LetterState | None) -> str:
@@ -176,24 +183,24 @@ def _required(declared: Mapping[str, Any]) -> list[str]:
 
 def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:
     """(values that the event tells, disclosures of those that it hides)."""
-    settable = {name: kind.fields[name] for name in rule.fields}
-    encrypted = {name for name, one in settable.items() if one.confidentiality in ("recipients", "veiled")}
+    settable = kind.settable(asked.event)
     for name in asked.sealed:
-        if name not in encrypted:
+        if name not in settable.encrypted:
             raise FieldRefused(f"/envelopes/{name}: this event takes no envelope of that name")
-    for name in asked.fields:
-        if name in encrypted:
+    for name in asked.fields if settable.encrypted else ():
+        if name in settable.encrypted:
             raise FieldRefused(f"/fields/{name}: it comes as an envelope, in /envelopes/{name}")
-    needed = [name for name in _required(settable) if name not in asked.sealed] if before is None else []
-    check_fields(settable, asked.fields, needed=needed, where="/fields")
+    needed = [name for name in settable.required if name not in asked.sealed] if before is None else ()
+    check_fields(settable.fields, asked.fields, needed=needed, where="/fields")
     opened = {name: asked.opened[name][0] for name in rule.opens} if asked.opened is not None else {}
     for name, value in opened.items():
         check_value(kind.fields[name], value, f"/fields/{name}")
     if before is not None and rule.fields and not (asked.fields or asked.sealed):
         raise FieldRefused("/fields: the event changes at least one")
-    clear = opened
-    hidden = {name: value for name, value in asked.fields.items() if settable[name].confidentiality == "hidden"}
-    clear |= {name: value for name, value in asked.fields.items() if name not in hidden}
+    if not (settable.hidden or asked.disclosures):
+        return opened | dict(asked.fields), {}
+    hidden = {name: value for name, value in asked.fields.items() if name in settable.hidden}
+    clear = opened | {name: value for name, value in asked.fields.items() if name not in hidden}
     for name, text in asked.disclosures.items():
         salt = read_disclosure(text).salt
         if len(salt) < SHORTEST_SALT:

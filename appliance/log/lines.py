@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from appliance.box.settings import LogSettings
@@ -71,10 +72,22 @@ class Line:
     def continuation(self, placed: Placed, entry: bytes) -> bytes | None:
         """How an entry of an ended log goes on (appliance.log.successor); None in the log that goes on, and before the
         newest one has a head. Raises LogDamaged."""
-        steps = []
+        steps, entry = self.steps(placed, entry, self.newest)
+        if not steps:
+            return None
+        try:
+            proof = self.newest.tlog_proof(0, entry)
+        except NotYetIncluded:
+            return None
+        return Continuation(steps=steps, tlog_proof=proof.decode()).encode()
+
+    def steps(self, placed: Placed, entry: bytes, to: LineLog) -> tuple[list[ContinuationStep], bytes]:
+        """How an entry goes on as far as the log `to`, and the first entry of that one; where it stands in `to` itself,
+        no steps and the entry. Raises LogDamaged."""
+        steps: list[ContinuationStep] = []
         index = placed.index
-        first = self.logs.index(placed.log)
-        for before, then in zip(self.logs[first:], self.logs[first + 1 :], strict=False):
+        first, last = self.logs.index(placed.log), self.logs.index(to)
+        for before, then in pairwise(self.logs[first : last + 1]):
             successor, following = read_successor(log_directory(self._logs, then.origin), then.era.hashing)
             path = self._path(before, then, index, entry, successor.root(then.era.hashing))
             steps.append(
@@ -86,13 +99,7 @@ class Line:
                 )
             )
             entry, index = following, 0
-        if not steps:
-            return None
-        try:
-            proof = self.newest.tlog_proof(0, entry)
-        except NotYetIncluded:
-            return None
-        return Continuation(steps=steps, tlog_proof=proof.decode()).encode()
+        return steps, entry
 
     def _path(self, before: LineLog, then: LineLog, index: int, entry: bytes, root: bytes) -> list[bytes]:
         """The path of an entry under the next hash, folded to what the successor states."""

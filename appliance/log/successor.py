@@ -165,8 +165,29 @@ def verify_continuation(
     `keys` are those of each trusted log, by origin; `succeeds` says which log each one follows. Raises MalformedNote,
     MalformedProof, SignatureInvalid or ProofInvalid.
     """
+    ended, entry, newest_origin = follow(continuation.steps, entry, origin, keys, succeeds)
+    proof = TlogProof.parse(continuation.tlog_proof.encode())
+    if proof.index != 0:
+        raise ProofInvalid("a successor is the first entry of its log")
+    newest = verify_tlog_proof(proof, entry, newest_origin, keys[newest_origin])
+    return Continued(continuation.steps[0].index, ended, newest_origin, newest, parse_note(proof.checkpoint))
+
+
+def follow(
+    steps: Sequence[ContinuationStep],
+    entry: bytes,
+    origin: str,
+    keys: Mapping[str, Sequence[LogKey]],
+    succeeds: Mapping[str, str],
+) -> tuple[tuple[Checkpoint, ...], bytes, str]:
+    """Lead `entry` of the log `origin` to the first entry of the last step's log: the last head of each log gone
+    through, that entry, and its log's origin.
+
+    `keys` are those of each trusted log, by origin; `succeeds` says which log each one follows. Raises MalformedNote,
+    MalformedProof, SignatureInvalid or ProofInvalid.
+    """
     ended: list[Checkpoint] = []
-    for number, step in enumerate(continuation.steps):
+    for number, step in enumerate(steps):
         if step.origin not in keys or succeeds.get(step.origin) != origin or origin not in keys:
             raise SignatureInvalid("the continuation is of a log that is not known to succeed the entry's")
         if number and step.index != 0:
@@ -180,11 +201,7 @@ def verify_continuation(
         tree.verify_inclusion(step.index, head.size, leaf, path, successor.root(hashing), hashing)
         ended.append(head)
         entry, origin = successor.entry(hashing), step.origin
-    proof = TlogProof.parse(continuation.tlog_proof.encode())
-    if proof.index != 0:
-        raise ProofInvalid("a successor is the first entry of its log")
-    newest = verify_tlog_proof(proof, entry, origin, keys[origin])
-    return Continued(continuation.steps[0].index, tuple(ended), origin, newest, parse_note(proof.checkpoint))
+    return tuple(ended), entry, origin
 
 
 def _check_last(head: Checkpoint, keys: Sequence[LogKey]) -> None:

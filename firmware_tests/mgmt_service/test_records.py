@@ -293,7 +293,8 @@ def test_a_supervisor_sees_heads_and_ceremonies_and_no_content(managed: ManagedB
     reader = auditor(managed, ann, "sue", "tenant/demo", role="supervisor")
     shown = get(reader, "/supervision")
     assert [head["owner"] for head in shown["heads"]] == ["demo"]
-    assert shown["heads"][0]["checkpoint"].startswith(shown["heads"][0]["origin"] + "\n")
+    head = shown["heads"][0]
+    assert head["checkpoint"].startswith(f"{head['origin']}\n{head['size']}\n")
     assert {one["scope"] for one in shown["scopes"]} == {"tenant/demo"}
     for path in ("/audit", "/audit/demo", "/records", "/records/demo", "/sign-ins", "/settings"):
         assert reader.get(f"/api/v1{path}").status_code in {403, 404}, path

@@ -4,6 +4,7 @@ desk of the log follower, the rest by the anchorer; both die by kill -9 on the w
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import time
@@ -20,17 +21,27 @@ from appliance.anchors.bitcoin.proof import BitcoinProof
 from appliance.anchors.bitcoin.scripts import commitments_of
 from appliance.anchors.bitcoin.transaction import parse_transaction
 from appliance.anchors.bitcoin.txout_proof import txout_proof
+from appliance.asic import read_container
 from appliance.box.ledgers import AccountSettings, BitcoinLedgerSettings
 from appliance.box.settings import read_settings, write_settings
 from appliance.calls.client import CallClient
 from appliance.errors import Unavailable
+from appliance.evidence.browser import rules
+from appliance.evidence.directory import read_directory
+from appliance.evidence.trust import read_bundle
+from appliance.log import BoxProofs, LogReader
+from firmware_tests.evidence.browser.engine import judged_by_page
+from firmware_tests.letters.conftest import client_of
+from firmware_tests.letters.kinds import FIELDS, install
+from firmware_tests.letters.test_evidence_file import taken
 from firmware_tests.others.litecoin import LitecoinNode
-from firmware_tests.running import RunningBox, wait_until
+from firmware_tests.running import RunningBox, cinnabar, wait_until
 
 RULES = Rules(
     depth=3,
     easiest_bits="207fffff",
     genesis="530827f38f93b43ed12af0b3ad25a288dc02ed74d6d7857862df51fc56c416f9",
+    least_work="6",  # of three blocks, each of which takes two tries
     work="scrypt",
 )
 PROFILE = LedgerProfile(name="ltc", rules=msgspec.Raw(canonical.encode(RULES)), tolerance_s=7_200, type="bitcoin")
@@ -53,6 +64,7 @@ def anchoring(open_directory: Path, nodes: list[LitecoinNode]) -> Iterator[Runni
     """A box with that chain as its ledger, its account not yet paid."""
     box = RunningBox(open_directory / "anchoring")
     box.provision("--account", "ltc-account")
+    install(box.home, "demo")
     place = box.home.root / "ledgers"
     place.mkdir(exist_ok=True)
     (place / "ledger-ltc.json").write_bytes(write_profile(PROFILE))
@@ -101,10 +113,11 @@ def kill(box: RunningBox, part: str) -> None:
 
 
 def test_a_boxs_head_becomes_final_through_deaths_and_a_reorganisation(
-    anchoring: RunningBox, nodes: list[LitecoinNode]
+    anchoring: RunningBox, nodes: list[LitecoinNode], tmp_path: Path
 ) -> None:
     first, second, third = nodes
     due = wait_for(anchoring, "due")
+    letter = begun(anchoring)
     wait_until(lambda: "rltc1" in (newest(anchoring) or due).cause, 30, "the account's address")
     first.pay((newest(anchoring) or due).cause.split(",")[0], ("1",))
     first.mine(2)
@@ -139,12 +152,45 @@ def test_a_boxs_head_becomes_final_through_deaths_and_a_reorganisation(
         rows = [row for row in admin.query("housekeeping_after", 0, 10_000) if row[1] == "chain-transaction"]
     assert len(rows) == 1
     assert rows[0][5][1:] == proof.anchor().encode()
-    # What is left when everything has stopped: the receipt and the profile.
+    with client_of(anchoring) as applications:
+        evidence = taken(applications, letter)
+    wait_until(lambda: "ltc" in read_bundle(read_directory(anchoring.home.trust), None).ledgers, 30, "the bundle")
+    # What is left when everything has stopped: the receipt and the profile, the letter and the trust bundle.
     assert anchoring.stop() == 0
     for one in nodes:
         one.stop()
     found = judge(receipt, commitment_of(receipt.checkpoint.encode()), PROFILE, now_us=time.time_ns() // 1000)
     assert (found.time_us, found.place) == (final.time_us, final.place)
+    file = tmp_path / "letter.asice"
+    file.write_bytes(evidence)
+    verified = cinnabar("verify", "--json", "--trust", str(anchoring.home.trust), str(file))
+    assert verified.returncode == 0, verified.stdout
+    (fact,) = json.loads(verified.stdout)["files"][0]["letter"]["ledgers"]
+    assert (fact["strength"], fact["by"], fact["place"]) == ("proven", "proof_of_work", final.place)
+    script = tmp_path / "page-rules.js"
+    script.write_text(rules())
+    said = judged_by_page(script, read_directory(anchoring.home.trust), evidence)
+    assert said["indication"] == "TOTAL-PASSED", said["told"]
+    (in_page,) = said["facts"]["ledgers"]
+    assert (in_page["strength"], in_page["by"], in_page["place"]["en"]) == (fact["strength"], fact["by"], final.place)
+
+
+def begun(box: RunningBox) -> str:
+    """A letter that the head covers which waits to be anchored."""
+    with client_of(box) as client:
+        letter = client.begin_letter("bid-bond", FIELDS | {"tender_code": "GD-2026-0413"}).happened.letter
+        opening = json.loads(read_container(taken(client, letter))["META-INF/opening-0001.json"])
+    logs = {log.tenant: log.origin for log in read_settings(box.home.settings).logs}
+    leaves = BoxProofs(LogReader.of(box.home.logs, logs[None]))
+
+    def waits() -> bool:
+        leaf, head = leaves.covering("demo", logs["demo"], opening["index"]), newest(box)
+        with CallClient(box.home.anchorer_socket) as anchorer:
+            anchorer.call("now", "ltc")
+        return leaf is not None and head is not None and head.size > leaf.index
+
+    wait_until(waits, 30, "a head over it")
+    return letter
 
 
 def anchors_of(node: LitecoinNode, commitment: bytes) -> list[str]:

@@ -11,13 +11,14 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from appliance.anchorer.asking import AnchorerAsking
 from appliance.anchorer.client import AnchorerUnavailable
 from appliance.anchorer.views import AnchorView
 from appliance.anchors import AnchorRefused, read_receipt
-from appliance.asic import EventFiles
+from appliance.asic import EventFiles, OpenedRecord
 from appliance.asic.anchor import AnchoredRecord, write_anchor
 from appliance.asic.chain import follow_line
 from appliance.errors import CinnabarError
@@ -27,7 +28,7 @@ from appliance.log.box_proofs import OpenedLeaf
 from appliance.log.checkpoint import open_checkpoint
 from appliance.log.errors import SignatureInvalid
 from appliance.log.keys import read_log_keys
-from appliance.log.lines import Line, LineLog
+from appliance.log.lines import Line, LineLog, Placed
 
 log = structlog.get_logger("api")
 
@@ -83,55 +84,57 @@ def _checked(box: LineLog, found: Sequence[tuple[AnchorView, bytes]]) -> list[Co
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the events of a letter stand."""
+    """Where the events of a letter stand, as one log of the tenant and one box leaf have them."""
 
+    line: Line
+    """The tenant's logs."""
     log: LineLog
-    """That of the tenant."""
+    """That of them which the leaf commits to."""
     box: LineLog
-    """That of the box beside it."""
+    """The box's beside it."""
     leaf: OpenedLeaf
-    """The box leaf that covers the newest."""
-    events: Mapping[str, tuple[int | None, EventFiles]]
-    """Index in the tenant's log, by the event's tail."""
+    """The first that covers the newest event."""
+    events: Mapping[str, EventFiles]
+    """By their tails."""
 
 
 async def letter_anchors(
     source: AnchorSource, tenant: str, line: Line, chain: Sequence[EventFiles], letter: str
 ) -> list[tuple[str, int, bytes]]:
     """Ledger, size of the anchored head, and the anchor, of each ledger that has one. Raises LogDamaged."""
-    places = await asyncio.to_thread(_places, source.box, tenant, line, chain, letter)
-    receipts = [] if places is None else await source.covering(places.box, places.leaf.index + 1)
-    if places is None or not receipts:
-        return []
-    return await asyncio.to_thread(_anchors, places, receipts)
+    found: dict[str, tuple[str, int, bytes]] = {}
+    # Where the logs were renewed: what was anchored while the newest event's own log went on, else what was since.
+    for log in line.logs[max(_log_of(line, one.opened) for one in chain) :]:
+        places = await asyncio.to_thread(_places, source.box, tenant, line, log, chain, letter)
+        if places is None:
+            continue
+        receipts = await source.covering(places.box, places.leaf.index + 1)
+        further = [one for one in receipts if one.ledger not in found]
+        if further:
+            found |= {one[0]: one for one in await asyncio.to_thread(_anchors, places, further)}
+    return list(found.values())
 
 
-def _places(own: Line, tenant: str, line: Line, chain: Sequence[EventFiles], letter: str) -> _Places | None:
-    logs = {one.opened.log for one in chain}
-    log = next((one for one in line.logs if {one.origin} == logs), None)
-    box = None if log is None else own.beside(line, log)
-    if log is None or box is None:
-        return None  # its events stand in several logs: no one leaf of the box's covers them all
+def _log_of(line: Line, opened: OpenedRecord) -> int:
+    return next(place for place, log in enumerate(line.logs) if log.origin == opened.log)
+
+
+def _places(
+    own: Line, tenant: str, line: Line, log: LineLog, chain: Sequence[EventFiles], letter: str
+) -> _Places | None:
+    box = own.beside(line, log)
+    if box is None:
+        return None
     path = follow_line([read_event(one.artifact.event) for one in chain], letter)
-    events = {step.tail: (one.opened.index, one) for step, one in zip(path.steps, chain, strict=True)}
-    newest = max(index for index, _ in events.values() if index is not None)
+    events = {step.tail: one for step, one in zip(path.steps, chain, strict=True)}
+    newest = max((one.opened.index or 0 for one in chain if one.opened.log == log.origin), default=0)
     leaf = BoxProofs(box.reader).covering(tenant, log.origin, newest)
-    return None if leaf is None else _Places(log, box, leaf, events)
+    return None if leaf is None else _Places(line, log, box, leaf, events)
 
 
 def _anchors(places: _Places, receipts: Sequence[CoveringReceipt]) -> list[tuple[str, int, bytes]]:
     leaf, box = places.leaf, places.box
-    root = bytes.fromhex(leaf.statement.root)
-    records = {
-        tail: AnchoredRecord(
-            index=index or 0,
-            hashes=[
-                one.hex()
-                for one in places.log.reader.audit_path(index or 0, leaf.statement.size, root, files.opened.commitment)
-            ],
-        )
-        for tail, (index, files) in places.events.items()
-    }
+    records = {tail: _record(places, one.opened) for tail, one in places.events.items()}
     found: list[tuple[str, int, bytes]] = []
     for one in receipts:
         with contextlib.suppress(NotYetIncluded):
@@ -139,3 +142,12 @@ def _anchors(places: _Places, receipts: Sequence[CoveringReceipt]) -> list[tuple
             proof = box.reader.tlog_proof(leaf.index, entry=entry, note=one.note)
             found.append((one.ledger, one.size, write_anchor(leaf.opening.encode(), proof, records, one.encoded)))
     return found
+
+
+def _record(places: _Places, opened: OpenedRecord) -> AnchoredRecord:
+    line, head = places.line, places.leaf.statement
+    placed = Placed(line.logs[_log_of(line, opened)], opened.index or 0)
+    steps, entry = line.steps(placed, opened.commitment, places.log)
+    index = 0 if steps else placed.index
+    path = places.log.reader.audit_path(index, head.size, bytes.fromhex(head.root), entry)
+    return AnchoredRecord(continued=steps or msgspec.UNSET, hashes=[one.hex() for one in path], index=index)

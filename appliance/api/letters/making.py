@@ -27,7 +27,6 @@ from appliance.api.letters.sealing import Sealing
 from appliance.api.letters.veil import accept, open_fields, tallies
 from appliance.api.letters.views import read_letters
 from appliance.asic import JSON_TYPE, event_manifest, event_names
-from appliance.ceremonies.actions import PARTY
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
 from appliance.letters.conditions import withhold
 from appliance.letters.errors import ConditionNotMet
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 
 BESIDE_TYPE: Final = "application/octet-stream"
 PDF_TYPE: Final = "application/pdf"
-ROLE: Final = "role-"
-"""Before a role's name among an application's permissions."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,8 @@ class SealedEvent:
 
     artifact: Artifact
     records: list[signing.Signed]
+    place: int
+    """Of the event's own record among them; its stamp's comes next."""
     effects: list[Effect]
     mark: tuple[str, int]
 
@@ -111,8 +110,8 @@ async def decide(
     """The draft of the event, judged by the kind's rules. `opened`: what the event opens, with its salts; None: before
     it is opened. `others`: letters that conditions name, where they are at hand. Raises what appliance.letters.judge
     refuses with."""
-    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
-    await accept(worker, caller.tenant, wanted.loaded, wanted.asked.envelopes, known)
+    if wanted.asked.envelopes:
+        await accept(worker, caller.tenant, wanted.loaded, wanted.asked.envelopes, _known(wanted))
     if others is None:
         others = await read_letters(worker, caller.tenant, named_letters(wanted))
     asked = Asked(
@@ -129,12 +128,10 @@ async def decide(
         parts=tuple(wanted.parts if wanted.parts is not None else _new_parts(wanted)),
         opened=opened,
     )
-    roles = frozenset(one.removeprefix(ROLE) for one in caller.permissions if one.startswith(ROLE) or one == "*")
-    parties = frozenset(one.removeprefix(PARTY) for one in caller.permissions if one.startswith(PARTY))
     actor = Actor(application=caller.application, box=worker.settings.box_id, tenant=caller.tenant)
     now_us = worker.clock.read().time_us
     try:
-        return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others, parties)
+        return judge(wanted.loaded, wanted.before, asked, actor, caller.roles, now_us, others, caller.parties)
     except ConditionNotMet as error:
         if wanted.told_of is None:
             raise
@@ -143,18 +140,22 @@ async def decide(
 
 def named_letters(wanted: Wanted) -> list[str]:
     """Ids of the letters that the event's conditions name."""
-    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
     rule = wanted.loaded.kind.events.get(wanted.event)
-    named: list[str] = []
-    if rule is not None:
-        values = [dict(wanted.asked.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
-        named = [value for value in values if isinstance(value, str) and is_letter_id(value)]
-    return named
+    if rule is None or not rule.conditions:
+        return []
+    known = _known(wanted)
+    values = [wanted.asked.data.get(one.letter, known.get(one.letter)) for one in rule.conditions]
+    return [value for value in values if isinstance(value, str) and is_letter_id(value)]
+
+
+def _known(wanted: Wanted) -> Mapping[str, Any]:
+    """The letter's fields as the event would leave them."""
+    return (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
 
 
 async def with_limits(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
     """A decision whose steps are also those that the tenant's limits want, after the kind's own."""
-    event = msgspec.structs.replace(decision.draft, at=happened(worker.clock.read().time_us, wanted.before))
+    event = msgspec.structs.replace(decision.draft, at=happened(decision.at_us, wanted.before))
     states = states_after(wanted.before, event, decision.disclosures)
     kind, before = wanted.loaded.kind, wanted.before
     more = await limit_steps(worker, caller.tenant, kind, before, event, states, len(decision.steps))
@@ -184,9 +185,8 @@ async def draft_event(
         decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, opened))
         # Another letter may have moved.
         approvers = await check_approvals(worker, caller, decision, wanted.asked.approvals)
-    now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(
-        decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
+        decision.draft, approvals=wanted.asked.approvals, at=happened(decision.at_us, wanted.before)
     )
     states = states_after(wanted.before, event, decision.disclosures)
     approved = decision.steps if wanted.asked.approvals else ()
@@ -196,7 +196,7 @@ async def draft_event(
     effects += await pair_effects(worker, caller.tenant, wanted.loaded.kind, wanted.before, [states[0], *states[1]])
     effects += wanted.also
     effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
-    return Drafted(decision, event, states, effects, now_us, approvers)
+    return Drafted(decision, event, states, effects, decision.at_us, approvers)
 
 
 async def seal_event(
@@ -241,10 +241,10 @@ async def seal_event(
         raise
     records = sealing.signed
     place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
-    effects = [
-        msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in drafted.effects
-    ] + found
-    return SealedEvent(made[0], records, effects, (unit.name, sealing.stamped_us))
+    effects = drafted.effects
+    if place:  # pages that were sealed with it stand before it
+        effects = [msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in effects]
+    return SealedEvent(made[0], records, place, [*effects, *found], (unit.name, sealing.stamped_us))
 
 
 class Closing(Protocol):
@@ -264,8 +264,7 @@ async def make_event(
     worker.gates.check(caller, unit.name)
     drafted = await draft_event(worker, caller, wanted)
     sealed = await seal_event(worker, caller, (key, unit), wanted, drafted, idempotency)
-    records, effects = sealed.records, sealed.effects
-    place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
+    records, effects, place = sealed.records, sealed.effects, sealed.place
     made = Made(drafted.event, sealed.artifact, records[place].entry, records[place + 1].entry)
     if closing is not None:
         try:

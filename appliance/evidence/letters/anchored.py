@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from appliance.anchors import AnchorRefused, Judgement, Reason, Receipt, Strength, commitment_of, judge
-from appliance.asic.anchor import LetterAnchor, read_anchor
+from appliance.asic.anchor import AnchoredRecord, LetterAnchor, read_anchor
 from appliance.asic.names import ANCHOR
 from appliance.evidence.canonical import NotCanonical
 from appliance.evidence.certificates import spoken
@@ -22,7 +22,7 @@ from appliance.evidence.findings import Indication, Journal, Refusal, SubIndicat
 from appliance.evidence.letters.facts import LedgerFact
 from appliance.evidence.letters.layout import Layout, Sealed
 from appliance.evidence.letters.renewals import Archived
-from appliance.evidence.logs import check_box_proof, place_of
+from appliance.evidence.logs import Entry, Place, check_box_proof, check_steps, place_of
 from appliance.evidence.openings import read_opening
 from appliance.evidence.rounds import LOGS_LEAN_ON, AnchoredTime
 from appliance.evidence.strength import Use
@@ -31,6 +31,7 @@ from appliance.log.errors import MalformedNote, MalformedProof
 from appliance.log.note import parse_note
 from appliance.log.proofs import TlogProof
 from appliance.quoting import escape, quote
+from appliance.tree_hash import TreeHash, hash_of
 
 _ALTERED = {
     Reason.MALFORMED: SubIndication.FORMAT_FAILURE,
@@ -69,7 +70,7 @@ def judge_anchors(layout: Layout, context: Context, archived: Archived) -> Judge
         fact, judgement = _in_ledger(receipt, anchor, head, context, journal)
         shown = archived.trusted([f"{ANCHOR}{name}.json"])
         relied = context.relied(None if shown is None else shown.time_us)
-        relied.check(journal, "The log", LOGS_LEAN_ON)
+        relied.check(journal, "The log", (*LOGS_LEAN_ON, Use(hash_of(head.origin).name)))
         if judgement is not None:
             relied.check(journal, "The ledger's receipt", [Use(*one) for one in judgement.relies_on])
         journal.complete()
@@ -116,20 +117,34 @@ def _leads(anchor: LetterAnchor, events: dict[str, Sealed], context: Context, jo
         try:
             if opening is None:
                 raise Refusal("records", SubIndication.NO_POE, f"The record of event {tail} is not in the file.")
-            path = tuple(bytes.fromhex(one) for one in place.hashes)
-            commitment = read_opening(opening).commitment
-            shown = check_box_proof(
-                anchor.opening.encode(), anchor.tlog_proof.encode(), place.index, path, commitment, context.trust,
-                None if proof is None else place_of(proof),
-            )  # fmt: skip
+            shown = _shown(anchor, place, read_opening(opening).commitment, proof, context)
         except Refusal as refusal:
             journal.refuse("records", refusal.sub_indication, refusal.text)
             return False
         except (NotCanonical, UnicodeEncodeError):
             journal.refuse("records", SubIndication.FORMAT_FAILURE, "It is not text.")
             return False
-        journal.passed("records", f"Event {tail}: {shown.text}")
+        for text in shown:
+            journal.passed("records", f"Event {tail}: {text}")
     return True
+
+
+def _shown(
+    anchor: LetterAnchor, record: AnchoredRecord, entry: Entry, proof: bytes | None, context: Context
+) -> list[str]:
+    """What leads a record to the head. `entry`: its commitment; `proof`: its own log proof. Raises Refusal."""
+    place, texts = None if proof is None else place_of(proof), []
+    if record.continued:
+        followed = check_steps(record.continued, entry, context.trust, place)
+        place, texts = Place(followed.origin, 0), [followed.text]
+
+        def entry(_: TreeHash) -> bytes:
+            return followed.entry
+
+    path = tuple(bytes.fromhex(one) for one in record.hashes)
+    opening, tlog_proof = anchor.opening.encode(), anchor.tlog_proof.encode()
+    shown = check_box_proof(opening, tlog_proof, record.index, path, entry, context.trust, place)
+    return [*texts, shown.text]
 
 
 def _in_ledger(
