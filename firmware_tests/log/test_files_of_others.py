@@ -1,4 +1,4 @@
-"""What a process that was taken over may put in the place of its files: nobody who reads them waits, or hands it out."""
+"""What a process that was taken over may put in the place of its files: no reader waits for it, or hands it out."""
 
 from __future__ import annotations
 
