@@ -181,14 +181,16 @@ def _is_link(name: str, directory: int) -> bool:
     return True
 
 
-def open_file(path: Path) -> BinaryIO:
-    """Open for reading a file that another user's process keeps: a plain one, and no link, pipe or device in its place,
-    at which the reader would wait for ever or read on without end. Raises FileNotFoundError, OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def open_file(path: Path, *, write: bool = False) -> BinaryIO:
+    """Open for reading, `write`: also for writing, a file that another user's process keeps: a plain one, and no link,
+    pipe or device in its place, at which the reader would wait for ever or read on without end. Raises
+    FileNotFoundError, OSError."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags | (os.O_RDWR if write else os.O_RDONLY))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "no plain file", str(path))
-    return os.fdopen(descriptor, "rb")
+    return os.fdopen(descriptor, "r+b" if write else "rb")
 
 
 def read_file(path: Path, most: int) -> bytes:
