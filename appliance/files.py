@@ -10,7 +10,7 @@ import stat
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 _ON_THE_WAY: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _MOST_LINKS: Final = 16
@@ -179,6 +179,27 @@ def _is_link(name: str, directory: int) -> bool:
         within = Path(f"/proc/self/fd/{directory}").readlink()
         raise PermissionError(errno.EPERM, "a link of another user", f"{within}/{name}")
     return True
+
+
+def open_file(path: Path, *, write: bool = False) -> BinaryIO:
+    """Open for reading, `write`: also for writing, a file that another user's process keeps: a plain one, and no link,
+    pipe or device in its place, at which the reader would wait for ever or read on without end. Raises
+    FileNotFoundError, OSError."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags | (os.O_RDWR if write else os.O_RDONLY))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no plain file", str(path))
+    return os.fdopen(descriptor, "r+b" if write else "rb")
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """All of such a file, of at most so many bytes. Raises FileNotFoundError, OSError."""
+    with open_file(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
+    return content
 
 
 def lock_file(path: Path) -> int:

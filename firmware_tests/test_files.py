@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.files import Owner, owner_of, write_durably, write_file
+from appliance.box.words import Word, read_word
+from appliance.files import Owner, owner_of, read_file, write_durably, write_file
 
 OTHER = 54_321
 """A user that owns nothing else."""
@@ -148,3 +149,26 @@ def test_a_link_in_the_place_of_what_is_written_first_is_no_way_out(tmp_path: Pa
     assert other.read_bytes() == b"kept"
     assert (tmp_path / "file").read_bytes() == b"x"
     assert not (tmp_path / "file").is_symlink()
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "put", [pipe, Path.mkdir, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("/etc/hostname")]
+)
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    """A pipe that nobody writes to, a device without an end, another's file: a reader would wait, or hand it out."""
+    put(tmp_path / "word")
+    with pytest.raises(OSError, match=r"no plain file|symbolic links"):
+        read_file(tmp_path / "word", 100)
+    assert read_word(tmp_path / "word", Word, 10) is None
+
+
+def test_a_file_is_read_as_far_as_it_may_be_large(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(100))
+    assert read_file(path, 100) == bytes(100)
+    with pytest.raises(OSError, match="more than 99 bytes"):
+        read_file(path, 99)

@@ -108,7 +108,11 @@ def _check_decided(home: Home, hashing: TreeHash) -> None:
     if home.history_lock.exists():
         raise NotRenewable("the box awaits `cinnabar log resume`")
     with open_records(home) as records:
-        governed = isinstance(records, FileSource) and records.governed()
+        if records is None:
+            raise NotRenewable("the records cannot be read by this user")
+        if not isinstance(records, FileSource):  # who answers could say that there are no officers
+            raise NotRenewable("a recorder answers, though the box is stopped: end it")
+        governed = records.governed()
     if hashing.name not in decided_hashes(home.log_renewals, governed=governed):
         raise NotRenewable(f"no ceremony has decided to renew the logs under {hashing.name} (renew-logs)")
 

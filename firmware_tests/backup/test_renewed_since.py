@@ -13,6 +13,7 @@ from appliance.box.settings import read_settings
 from appliance.log.cli import EXIT_DAMAGED, log
 from appliance.log.exports import export_file, read_export
 from appliance.log.renew_cli import EXIT_REFUSED, EXIT_UNUSABLE
+from appliance.recorder.admin import AdminClient
 from firmware_tests.backup.test_whole_box import at_home, resume, sign_some, stop_all
 from firmware_tests.log.box import BOX_ORIGIN, Box, origin_of, running_box, wait_for
 from hsm.testing.softhsm import SoftHsm
@@ -120,3 +121,21 @@ def test_keys_that_could_not_be_written_are_when_it_is_given_again(box: Box) -> 
         "box-log.vkey",
         "bravo-log.vkey",
     ]
+
+
+def test_whoever_answers_for_the_records_does_not_say_that_there_are_no_officers(box: Box) -> None:
+    """Control QUORUM: whether a ceremony must have decided is read from the file of the records."""
+    with AdminClient(box.home.admin_socket) as admin:
+        admin.govern()
+    box.start_follower()
+    sign_some(box)
+    recorder, follower = box.processes
+    box.stop(follower)
+    box.home.trust.mkdir()
+    for answers in (True, False):
+        if not answers:
+            box.stop(recorder)
+        refused = renew(box)
+        assert refused.exit_code == EXIT_REFUSED, refused.output
+        assert ("a recorder answers" if answers else "no ceremony has decided") in refused.output
+    assert {one.origin for one in read_settings(box.home.settings).logs} == set(ENDED)

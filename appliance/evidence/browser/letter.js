@@ -332,6 +332,7 @@ async function verifyEvidence(data, trust, now) {
     }
     if (record?.origin) {
       if (record.index <= (places.get(record.origin) ?? -1)) found.undecided("log order", "Contradiction: its record stands before that of an earlier event.", "矛盾：其记录位于较早事件的记录之前。");
+      else if ([...places.keys()].some((origin) => endedBefore(origin, trust).includes(record.origin))) found.undecided("log order", `Contradiction: the log “${record.origin}” had ended when an earlier event was recorded.`, `矛盾：较早事件记录时，日志“${record.origin}”已经结束。`);
       places.set(record.origin, record.index);
     }
     await checkBeside(found, layout, step, envelopes);

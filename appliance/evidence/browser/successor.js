@@ -64,3 +64,9 @@ async function followSteps(findings, steps, entryUnder, { trust }, place, known)
   );
   return { origin, entry };
 }
+
+// The logs that had ended before this one began, as the trust bundle says.
+function endedBefore(origin, trust) {
+  const before = trust?.succeeds.get(origin);
+  return before === undefined ? [] : [before, ...endedBefore(before, trust)];
+}

@@ -218,6 +218,12 @@ TABLE: Final[dict[str, Row]] = {
 }
 
 
+@pytest.mark.parametrize("sizes", [(9, 6), (9, 4, 6)])
+def test_a_later_event_in_an_ended_log(page: Page, sizes: tuple[int, ...]) -> None:
+    one = Letter(*sizes, late=1)
+    agree(page, Row(UNDECIDED, lambda: evidence(one.chain, anchors=[one.anchor()]), bundle=bundle(one)))
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_both_say_the_same(page: Page, name: str) -> None:
     agree(page, TABLE[name])
