@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
+import stat
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, Final, NamedTuple
+
+_ON_THE_WAY: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_MOST_LINKS: Final = 16
 
 
 class Owner(NamedTuple):
@@ -42,7 +49,8 @@ def write_file(path: Path, content: bytes, mode: int = 0o644, *, scratch: Path |
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}") if scratch is None else scratch
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        beside.unlink(missing_ok=True)  # of one that died; or a link, in a directory that is another user's
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             file.write(content)
@@ -59,19 +67,139 @@ def write_durably(path: Path, content: bytes, owner: Owner | None = None, mode: 
 
     Its directories are made. `owner` becomes that of the file and of each directory made for it; only root can give to
     others. `mode`: of the file, less the umask. One writer at a time: what one left behind that died is written over.
+    Whatever links stand in a directory of another user's, root writes nowhere else (`open_directory`).
     """
-    _make_directories(path.parent, owner)
-    beside = path.with_name(f"{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
+    beside = f"{path.name}.new"
+    with closing_descriptor(open_directory(path.parent, make=True, owner=owner)) as directory:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside, dir_fd=directory)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(beside, flags, mode, dir_fd=directory)
+        with os.fdopen(descriptor, "wb") as file:
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(beside, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+        os.fsync(directory)
+
+
+@contextlib.contextmanager
+def closing_descriptor(descriptor: int) -> Iterator[int]:
+    """Closes it in the end."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_directory(path: Path, *, make: bool = False, owner: Owner | None = None) -> int:
+    """The descriptor of a directory. `make`: it and those above it are made where there are none, and are `owner`'s.
+
+    Parts of the box own directories in which root writes, and whose files it gives to others. So root follows no link
+    on the way but its own: another user's could lead to where root alone may write. Raises OSError, PermissionError
+    for such a link.
+    """
+    with closing_descriptor(_walk(None, path.absolute().parts, make=make, owner=owner, links=_MOST_LINKS)) as found:
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=found)
+
+
+def _walk(start: int | None, parts: Sequence[str], *, make: bool, owner: Owner | None, links: int) -> int:
+    """`parts` from the directory `start` on, each within the one before, which nobody can exchange meanwhile."""
+    here = os.open("/", _ON_THE_WAY) if start is None else os.dup(start)
+    try:
+        for part in parts:
+            following = _step(here, part, make=make, owner=owner, links=links)
+            os.close(here)
+            here = following
+    except BaseException:
+        os.close(here)
+        raise
+    return here
+
+
+def _step(here: int, part: str, *, make: bool, owner: Owner | None, links: int) -> int:
+    if part == "/":
+        return os.open("/", _ON_THE_WAY)
+    try:
+        return os.open(part, _ON_THE_WAY | os.O_NOFOLLOW, dir_fd=here)
+    except FileNotFoundError:
+        if not make:
+            raise
+    except OSError:
+        if not _is_link(part, here):
+            raise
+        if links == 0:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), part) from None
+        return _walk(here, Path(os.readlink(part, dir_fd=here)).parts, make=make, owner=owner, links=links - 1)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(part, dir_fd=here)
+    with closing_descriptor(os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)) as made:
         if owner is not None:
-            os.fchown(descriptor, *owner)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    beside.rename(path)
-    sync_directory(path.parent)
+            os.fchown(made, *owner)
+        return os.dup(made)
+
+
+def give(path: Path, owner: Owner) -> None:
+    """Make a file, or a directory with all that is in it, another user's. No link in it is followed, and on the way to
+    it root follows its own alone. Raises OSError, PermissionError."""
+    if path.is_dir():
+        with closing_descriptor(open_directory(path)) as top:
+            os.fchown(top, *owner)
+            for _, names, files, directory in os.fwalk(dir_fd=top):
+                for name in (*names, *files):
+                    os.chown(name, *owner, dir_fd=directory, follow_symlinks=False)
+        return
+    with closing_descriptor(open_directory(path.parent)) as directory:
+        os.chown(path.name, *owner, dir_fd=directory, follow_symlinks=_is_link(path.name, directory))
+
+
+@contextlib.contextmanager
+def acting_as(owner: Owner) -> Iterator[None]:
+    """Root works with what another user owns as that user, who may have put links there. For commands of one thread."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(owner.group)
+    os.seteuid(owner.user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def _is_link(name: str, directory: int) -> bool:
+    """Raises PermissionError for one that root is not to follow."""
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        return False
+    if os.geteuid() == 0 and status.st_uid != 0:
+        within = Path(f"/proc/self/fd/{directory}").readlink()
+        raise PermissionError(errno.EPERM, "a link of another user", f"{within}/{name}")
+    return True
+
+
+def open_file(path: Path, *, write: bool = False) -> BinaryIO:
+    """Open for reading, `write`: also for writing, a file that another user's process keeps: a plain one, and no link,
+    pipe or device in its place, at which the reader would wait for ever or read on without end. Raises
+    FileNotFoundError, OSError."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags | (os.O_RDWR if write else os.O_RDONLY))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no plain file", str(path))
+    return os.fdopen(descriptor, "r+b" if write else "rb")
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """All of such a file, of at most so many bytes. Raises FileNotFoundError, OSError."""
+    with open_file(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
+    return content
 
 
 def lock_file(path: Path) -> int:
@@ -84,14 +212,6 @@ def lock_file(path: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _make_directories(path: Path, owner: Owner | None) -> None:
-    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
-    for directory in reversed(missing):
-        directory.mkdir(exist_ok=True)
-        if owner is not None:
-            os.chown(directory, *owner)
 
 
 def _sync(path: str | Path, flags: int) -> None:

@@ -9,6 +9,8 @@ from typing import Final
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 MICROSECOND: Final = datetime.timedelta(microseconds=1)
+_SECOND: Final = 1_000_000
+_DAY: Final = 86_400 * _SECOND
 
 
 def now_us() -> int:
@@ -19,7 +21,8 @@ def now_us() -> int:
 
 def microseconds(moment: datetime.datetime) -> int:
     """Microseconds since the epoch of an aware datetime."""
-    return (moment - EPOCH) // MICROSECOND
+    since = moment - EPOCH
+    return since.days * _DAY + since.seconds * _SECOND + since.microseconds
 
 
 def instant(time_us: int) -> datetime.datetime:
@@ -29,7 +32,14 @@ def instant(time_us: int) -> datetime.datetime:
 
 def rfc3339(time_us: int) -> str:
     """Microseconds since the epoch as RFC 3339 in UTC, with six digits of fraction."""
-    return instant(time_us).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    second, part = divmod(time_us, _SECOND)
+    return f"{_second(second)}.{part:06d}Z"
+
+
+@lru_cache(maxsize=128)
+def _second(second: int) -> str:
+    """Events come by the thousand in a second."""
+    return instant(second * _SECOND).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 @lru_cache(maxsize=128)
@@ -48,7 +58,13 @@ def local(at: str, zone: str) -> datetime.datetime:
 
 def local_day(at: str, zone: str) -> str:
     """The day of `local`: 2026-11-23."""
-    return local(at, zone).date().isoformat()
+    return _day_of_minute(at[:16], zone)
+
+
+@lru_cache(maxsize=128)
+def _day_of_minute(minute: str, zone: str) -> str:
+    """Zones are whole minutes away from UTC."""
+    return local(f"{minute}:00", zone).date().isoformat()
 
 
 def local_time(at: str, zone: str) -> str:

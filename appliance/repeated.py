@@ -22,7 +22,8 @@ def refuse_repeated(body: bytes) -> None:
         return  # no member, or one; without a colon the second search is the first once more
     if len(body) <= SMALL or b"\\" in body:
         try:
-            _parse(body.decode())
+            text = body.decode()
+            _parse(text, len(text) - len(text.lstrip()))
         except ValueError:
             raise BadRequest("The body is not JSON in UTF-8.") from None
     elif not _all_differ(body):
@@ -30,12 +31,12 @@ def refuse_repeated(body: bytes) -> None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
+    if len(dict(pairs)) != len(pairs):
+        names = [name for name, _ in pairs]
         raise _twice(next(name for name in names if names.count(name) > 1))
 
 
-_parse = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str).decode
+_parse = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str).raw_decode
 
 
 def _twice(name: str) -> BadRequest:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.files import Owner, owner_of, write_durably, write_file
+from appliance.box.words import Word, read_word
+from appliance.files import Owner, owner_of, read_file, write_durably, write_file
 
+OTHER = 54_321
+"""A user that owns nothing else."""
 WRITERS: tuple[Callable[[Path, bytes], None], ...] = (write_file, write_durably)
 
 
@@ -97,3 +100,75 @@ def test_directories_are_made_and_owned_as_the_file_is(tmp_path: Path) -> None:
     write_durably(tmp_path / "a" / "b" / "file", b"x", here)
     assert {owner_of(one) for one in (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "file")} == {here}
     assert here == Owner(os.stat(tmp_path).st_uid, os.stat(tmp_path).st_gid)  # noqa: PTH116 - as os tells it
+
+
+@pytest.fixture
+def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Makes a link another user's; it leads to tmp_path/roots, where that one may not write."""
+    (tmp_path / "roots").mkdir()
+    (tmp_path / "roots" / "file").write_bytes(b"kept")
+
+    def link(path: Path) -> None:
+        path.symlink_to(tmp_path / "roots")
+        if os.geteuid() == 0:
+            os.chown(path, OTHER, OTHER, follow_symlinks=False)
+        else:  # whoever runs the tests is that user, and the code takes itself for root
+            monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    return link
+
+
+@pytest.mark.parametrize("below", ["file", "made/file"])
+def test_another_users_link_is_not_followed(tmp_path: Path, others: Callable[[Path], None], below: str) -> None:
+    """Root writes in directories that parts of the box own: what these put there leads nowhere else."""
+    others(tmp_path / "his")
+    with pytest.raises(PermissionError, match="a link of another user"):
+        write_durably(tmp_path / "his" / below, b"x", owner_of(tmp_path))
+    assert [one.name for one in (tmp_path / "roots").iterdir()] == ["file"]
+    assert (tmp_path / "roots" / "file").read_bytes() == b"kept"
+
+
+def test_a_link_of_ones_own_is(tmp_path: Path) -> None:
+    """An administrator has put a directory on another disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "first").symlink_to("second")
+    (tmp_path / "second").symlink_to(tmp_path / "disk")
+    write_durably(tmp_path / "first" / "a" / "file", b"x")
+    assert (tmp_path / "disk" / "a" / "file").read_bytes() == b"x"
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(OSError, match="symbolic links"):
+        write_durably(tmp_path / "round" / "file", b"x")
+
+
+def test_a_link_in_the_place_of_what_is_written_first_is_no_way_out(tmp_path: Path) -> None:
+    """Its name can be guessed: root writes the logs' keys into a directory that is the keymaster's."""
+    other = tmp_path / "other"
+    other.write_bytes(b"kept")
+    (tmp_path / f".file.{os.getpid()}.{threading.get_native_id()}").symlink_to(other)
+    write_file(tmp_path / "file", b"x")
+    assert other.read_bytes() == b"kept"
+    assert (tmp_path / "file").read_bytes() == b"x"
+    assert not (tmp_path / "file").is_symlink()
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "put", [pipe, Path.mkdir, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("/etc/hostname")]
+)
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    """A pipe that nobody writes to, a device without an end, another's file: a reader would wait, or hand it out."""
+    put(tmp_path / "word")
+    with pytest.raises(OSError, match=r"no plain file|symbolic links"):
+        read_file(tmp_path / "word", 100)
+    assert read_word(tmp_path / "word", Word, 10) is None
+
+
+def test_a_file_is_read_as_far_as_it_may_be_large(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(100))
+    assert read_file(path, 100) == bytes(100)
+    with pytest.raises(OSError, match="more than 99 bytes"):
+        read_file(path, 99)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,8 +13,9 @@ import msgspec
 
 from appliance.box.home import Home
 from appliance.box.management_front import management_origin
-from appliance.box.settings import read_settings
+from appliance.box.settings import BoxSettings, read_settings
 from appliance.ceremonies import BOX, tenant_scope
+from appliance.files import Owner, acting_as, give, open_directory
 from mgmt_service.people import People
 from mgmt_service.storage import Storage
 
@@ -57,11 +60,25 @@ def invite(root: Path, scope: str | None, person: str, name: str) -> None:
 def one_time_link(home: Home, person: str, name: str, scope: str | None = None) -> str:
     """A link for a person, made at the box by its owner. The database stays the management service's."""
     settings = read_settings(home.settings)
-    storage = Storage(home.management)
-    code = People(storage).invite(person, name, [scope] if scope is not None else [])
-    storage.close()
-    user = settings.users.management
-    if os.geteuid() == 0 and user is not None and all(msgspec.structs.astuple(settings.users)):
-        for path in (home.management, *home.management.iterdir()):
-            os.chown(path, user, user)
+    with _as_the_service(home, settings):
+        storage = Storage(home.management)
+        code = People(storage).invite(person, name, [scope] if scope is not None else [])
+        storage.close()
     return f"{management_origin(home, settings)}/enrol/{code}"
+
+
+@contextlib.contextmanager
+def _as_the_service(home: Home, settings: BoxSettings) -> Iterator[None]:
+    """As its user, where it has one that can reach the home: what is in its directory it may have put there itself."""
+    user = settings.users.management
+    if os.geteuid() != 0 or user is None or not all(msgspec.structs.astuple(settings.users)):
+        yield
+        return
+    owner = Owner(user, user)
+    os.close(open_directory(home.management, make=True, owner=owner))
+    give(home.management, owner)
+    with contextlib.ExitStack() as acting:
+        acting.enter_context(acting_as(owner))
+        if not os.access(home.root, os.X_OK, effective_ids=True):
+            acting.close()
+        yield

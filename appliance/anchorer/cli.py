@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -22,6 +21,7 @@ from appliance.box.options import connected, home_option
 from appliance.instants import now_us, rfc3339
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.note import parse_note
+from appliance.own_statuses import OwnStatuses
 from appliance.quoting import escape
 
 _HOME = home_option("The box's home.")
@@ -48,7 +48,7 @@ anchor_group.add_command(account)
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def list_(root: Path, ledger: str | None, limit: int, as_json: bool) -> None:
-    """The box's ledgers, and how their newest anchors stand."""
+    """The box's ledgers, also former ones, and how their newest anchors stand."""
     with connected(AnchorerClient, root, _socket) as client:
         if ledger is not None:
             anchors = client.anchors(ledger, None, limit)
@@ -59,7 +59,10 @@ def list_(root: Path, ledger: str | None, limit: int, as_json: bool) -> None:
     for one in ledgers:
         again = "tried again" if one.begun else "mend it and start the box anew"
         trouble = f"; {escape(one.trouble)}: {again}" if one.trouble else ""
-        lines.append(f"{one.name} ({one.type}): {one.open} open{trouble}")
+        if one.configured:
+            lines.append(f"{one.name} ({one.type}): {one.open} open{trouble}")
+        else:
+            lines.append(f"{one.name}: not in box.json any more; {one.open} open, which nobody works on")
         lines += [f"  {one.caveat}"] if one.caveat else []
         lines += [f"  {told}" for told in dict.fromkeys(map(_line, filter(None, (one.newest, one.final))))]
     _print(ledgers, lines or ["box.json lists no ledger"], as_json=as_json)
@@ -127,21 +130,7 @@ def export(ledger: str, number: int, file: Path, root: Path) -> None:
     click.echo(f"{file}: {len(receipt)} bytes. Check it with `cinnabar anchor verify`.")
 
 
-class _WronglyCalled(click.UsageError):
-    exit_code = 1
-
-
-class _OwnStatuses(click.Command):
-    """A command whose exit status 2 says something else than that it was called wrongly: that is 1 here."""
-
-    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
-        try:
-            return super().make_context(*arguments, **named)
-        except click.UsageError as error:
-            raise _WronglyCalled(error.format_message(), error.ctx) from None
-
-
-@anchor_group.command("verify", cls=_OwnStatuses)
+@anchor_group.command("verify", cls=OwnStatuses)
 @click.argument("receipt", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
     "--ledger",
@@ -154,7 +143,7 @@ def verify(receipt: Path, profile: Path) -> None:
     """Check a RECEIPT offline.
 
     Does the ledger hold the head in it? Whose head it is, the log's keys say (`cinnabar verify` looks at them too).
-    Exit status: 0 proven, 2 attested only, 1 refused, or not looked at.
+    Exit status: 0 proven, 2 attested only, 1 refused, 64 when the command was called wrongly or a file cannot be read.
     """
     try:
         read = read_receipt(receipt.read_bytes())

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from appliance.api.errors import BadCertificateHeader, NotPermitted, UnknownCaller
+from appliance.ceremonies.actions import PARTY
 from appliance.errors import NotFound
 from appliance.recorder.messages import Register
 
@@ -23,6 +24,8 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
 PARTNER = "partner-"
 """Before a partner's name among an application's permissions."""
+ROLE = "role-"
+"""Before a role's name among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,17 @@ class Caller:
     """Seconds since the epoch, both inclusive (RFC 5280, section 4.1.2.5)."""
     partners: frozenset[str] = frozenset()
     """As which partners of its tenant the caller sends messages; such a caller may do nothing else."""
+    roles: frozenset[str] = field(init=False)
+    """In which it asks for letters' events; "*" for all."""
+    parties: frozenset[str] = field(init=False)
+    """Ids of those that it acts for; "*" for all."""
+
+    def __post_init__(self) -> None:
+        given = self.permissions
+        roles = frozenset(one.removeprefix(ROLE) for one in given if one.startswith(ROLE) or one == "*")
+        parties = frozenset(one.removeprefix(PARTY) for one in given if one.startswith(PARTY))
+        object.__setattr__(self, "roles", roles)
+        object.__setattr__(self, "parties", parties)
 
     def may_use(self, key: str) -> bool:
         """Whether the caller may use the unit or seal key of this name, if that is its tenant's."""

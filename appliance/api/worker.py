@@ -140,12 +140,18 @@ class Worker:
     """None: the box has no ledgers."""
     description: bytes | None = None
     """The OpenAPI document, once somebody asked for it."""
+    _scopes: frozenset[tuple[str, str]] = field(init=False)
+    """(tenant, scope of uniqueness) of those that there are: the tenant's own is empty."""
 
     def __post_init__(self) -> None:
         self.approvers = ApproverFiles(self.home)
         self.adapters = Adapters(self.home)
         self.stored = Documents(self.home.documents)
         self.seal_objects = SealObjects(self.home)
+        own_scopes = {(tenant.name, "") for tenant in self.settings.tenants if tenant.uniqueness_key}
+        self._scopes = frozenset(own_scopes).union(
+            (tenant, f"@{federation.name}") for federation in self.settings.federations for tenant in federation.tenants
+        )
         own = self.log_of(None)
         self.box_log = None if own is None else BoxLog(own.origin, BoxProofs(own.reader, own.cosigned.covering))
         self.anchorer = AnchorerAsking(self.home.anchorer_socket)
@@ -182,10 +188,7 @@ class Worker:
         """HMAC-SHA-256 under the key of a scope of uniqueness: the tenant's own where `scope` is empty, else that of a
         federation, "@NAME". Raises NotPermitted where the tenant has none, or is no member (an unknown federation is
         answered alike), and hsm.errors.TokenUnavailable while its token does not open."""
-        known = any(
-            f"@{federation.name}" == scope and tenant in federation.tenants for federation in self.settings.federations
-        ) or any(not scope and one.name == tenant and one.uniqueness_key for one in self.settings.tenants)
-        if not known:
+        if (tenant, scope) not in self._scopes:
             raise NotPermitted("This tenant has no such scope of uniqueness.")
         found = self.macs.get(scope or tenant)
         if found is None:

@@ -141,13 +141,17 @@ def names_of(tail: str) -> EventNames:
         f"event-{tail}.json",
         f"event-{tail}/" if tail != COURT else f"{COURT}/",
         f"{META}ASiCManifest-{tail}.xml",
-        f"{META}signature-{tail}.p7s",
+        seal_name(tail),
         f"{META}evidencerecord-{tail}.ers",
         f"{META}ASiCEvidenceRecordManifest-{tail}.xml",
         f"{META}opening-{tail}.json",
         f"{META}proof-{tail}.tlog-proof",
         f"{META}disclosures-{tail}.json",
     )
+
+
+def seal_name(tail: str) -> str:
+    return f"{META}signature-{tail}.p7s"
 
 
 def read_name(name: str) -> Entry | None:

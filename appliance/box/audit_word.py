@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from appliance.box.settings import AuditSettings
-from appliance.box.words import Word
+from appliance.box.words import WORD_BYTES, Word
+from appliance.files import read_file
 
 LIFETIME_S = 10.0
 """How long a word is believed."""
@@ -34,7 +35,7 @@ def not_kept(path: Path, settings: AuditSettings, now: float | None = None) -> s
     if settings.syslog is None:
         return "audit is forced and no receiver is set"
     try:
-        word = msgspec.json.decode(path.read_bytes(), type=AuditWord)
+        word = msgspec.json.decode(read_file(path, WORD_BYTES), type=AuditWord)
     except (OSError, msgspec.MsgspecError):
         return "the audit process does not say how it is"
     if not 0 <= (time.time() if now is None else now) - word.time <= LIFETIME_S:

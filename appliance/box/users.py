@@ -22,6 +22,7 @@ from appliance.box import process
 from appliance.box.known_weaknesses import KnownWeakness
 from appliance.box.settings import BoxSettings, UserSettings
 from appliance.box.softhsm import VARIABLE as SOFTHSM_VARIABLE
+from appliance.files import Owner, closing_descriptor, give, open_directory
 from hsm import Pkcs11Uri
 
 TOKEN_KINDS: Final = ("worker", "log", "keymaster", "audit")
@@ -86,25 +87,20 @@ class ProcessUsers:
 
     def directory(self, path: Path, user: int | None, mode: int, *, group: int | None = None) -> None:
         """Make a directory (its parents must exist), or set owner and mode of one that stands."""
-        path.mkdir(parents=True, exist_ok=True)
-        if self.separate:
-            owner = os.getuid() if user is None else user
-            os.chown(path, owner, owner if group is None else group)
-        path.chmod(mode)
+        with closing_descriptor(open_directory(path, make=True)) as directory:
+            if self.separate:
+                owner = os.getuid() if user is None else user
+                os.fchown(directory, owner, owner if group is None else group)
+            os.fchmod(directory, mode)
 
     def give(self, path: Path, user: int | None, *, group: int | None = None, create: bool = False) -> None:
         """Hand a file or a whole tree to a user, and to a group if it is not the user's own; nothing happens where
-        processes are not separate."""
+        processes are not separate. Links of whoever had it before lead nowhere (appliance.files.open_directory)."""
         if create:
-            path.mkdir(parents=True, exist_ok=True)
+            os.close(open_directory(path, make=True))
         if not self.separate or user is None:
             return
-        group = user if group is None else group
-        os.chown(path, user, group)
-        if path.is_dir():
-            for directory, names, files in os.walk(path):
-                for name in (*names, *files):
-                    os.chown(Path(directory) / name, user, group, follow_symlinks=False)
+        give(path, Owner(user, user if group is None else group))
 
 
 def has_witnesses(settings: BoxSettings) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
-from appliance.files import write_file
+from appliance.files import read_file, write_file
+
+WORD_BYTES: Final = 16 * 1024 * 1024
+"""Of a process that speaks of every log of the box."""
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,7 @@ def read_word(path: Path, kind: type[Said], lifetime_s: float, now: float | None
     """The last word; None where there is none, or none that is believed any more. `lifetime_s`: how long it is, in
     seconds. `now`: in seconds since the epoch, the machine's clock where not given."""
     try:
-        word = msgspec.json.decode(path.read_bytes(), type=kind)
+        word = msgspec.json.decode(read_file(path, WORD_BYTES), type=kind)
     except (OSError, msgspec.MsgspecError):
         return None
     return word if 0 <= (time.time() if now is None else now) - word.time <= lifetime_s else None

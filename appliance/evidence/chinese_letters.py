@@ -93,6 +93,8 @@ LETTERS: Final[dict[str, str]] = {
         "日志中的记录属于一个事件，其申请应用和租户与事件所述一致。",
     "Contradiction: the record in the log names another application or tenant, or is of no event.":
         "矛盾：日志中的记录指明了另外的应用或租户，或者不属于事件。",
+    "Contradiction: the log {0} had ended when an earlier event was recorded.":
+        "矛盾：较早事件记录时，日志 {0} 已经结束。",
     "Contradiction: entry {0} of the log stands before that of an earlier event.":
         "矛盾：日志第 {0} 项位于较早事件的记录之前。",
     "The event's time is none.": "事件的时间无效。",

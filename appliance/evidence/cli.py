@@ -34,6 +34,7 @@ from appliance.evidence.trust import with_algorithms
 from appliance.evidence.verify import verify
 from appliance.instants import microseconds
 from appliance.letters.kind import read_kind
+from appliance.own_statuses import OwnStatuses
 from appliance.quoting import escape
 
 LARGEST_FILE = 512 * 1024 * 1024
@@ -99,7 +100,7 @@ def _write(path: Path, content: bytes) -> None:
         raise click.UsageError(f"{escape(str(path))}: {error.strerror or 'cannot be written'}") from None
 
 
-@click.command("verify")
+@click.command("verify", cls=OwnStatuses)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=False))
 @click.option(
     "--trust",
@@ -194,7 +195,7 @@ def verify_command(
 
     Give the documents together with what was made for them, in any order. Nothing is fetched. Exit status: 0 when
     everything holds (TOTAL-PASSED), 2 when what was given does not decide it (INDETERMINATE), 1 when something is
-    wrong (TOTAL-FAILED).
+    wrong (TOTAL-FAILED), 64 when the command was called wrongly or a file cannot be read or written.
     """
     now_us = time.time_ns() // 1000
     if at is not None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.files import write_file
+from appliance.box.words import WORD_BYTES
+from appliance.files import read_file, write_file
 
 
 class KeymasterWord(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ def write_word(path: Path, word: KeymasterWord) -> None:
 def read_word(path: Path) -> KeymasterWord | None:
     """The last word; None where there is none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=KeymasterWord)
+        return msgspec.json.decode(read_file(path, WORD_BYTES), type=KeymasterWord)
     except (OSError, msgspec.DecodeError):
         return None
 

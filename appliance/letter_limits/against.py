@@ -28,7 +28,7 @@ def against_kinds(file: LimitFile | TariffFile, kinds: Mapping[str, Kind]) -> No
 
 
 def _quotas(kinds: Mapping[str, Kind]) -> dict[str, Quota]:
-    return {counter: quota for kind in kinds.values() for counter, quota in kind.counters().items()}
+    return {counter: quota for kind in kinds.values() for counter, quota in kind.counters.items()}
 
 
 def _quota(where: str, quotas: Mapping[str, Quota], counter: str, currency: str) -> Quota:

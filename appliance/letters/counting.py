@@ -7,7 +7,7 @@ event turns whom a count is of into a keyed hash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from appliance.instants import local_day
@@ -66,11 +66,13 @@ def counts(
     taken from the one and added to the other. `parts`: letters that the event split off; what they have was counted
     before, in the letter. `event`: the event, for quotas that count events."""
     changes = []
-    for counter, quota in kind.counters().items():
+    for counter, quota in kind.counters.items():
         if quota.events:
             sums = _happened(kind, quota, after, event)
         else:
-            sums = _changed(_measured(kind, quota, [before]), _measured(kind, quota, [after, *parts]))
+            sums = _measured(kind, quota, [after, *parts])
+            if before is not None:
+                sums = _changed(_measured(kind, quota, [before]), sums)
         when = window(quota.period, after.changed, kind.zone)
         for (_, currency), (amount, whom) in sums.items():
             if amount > 0 or (amount and quota.period == "outstanding"):
@@ -94,7 +96,7 @@ def whom_of(kind: Kind, state: LetterState, by: str | None) -> Whom | None:
         return None
     whole = value_of(state, by.partition(".")[0])
     label = values[0]
-    if isinstance(whole, Mapping):
+    if isinstance(whole, dict):
         label = " ".join(str(whole[member]) for member in ("name", "id") if whole.get(member))
     return Whom(normalised(values[0]), label)
 
@@ -123,12 +125,12 @@ def _happened(kind: Kind, quota: Quota, after: LetterState, event: Event | None)
     return {("" if whom is None else whom.value, currency): (amount, whom)}
 
 
-def _measured(kind: Kind, quota: Quota, states: Sequence[LetterState | None]) -> _Sums:
+def _measured(kind: Kind, quota: Quota, states: Sequence[LetterState]) -> _Sums:
     """How much there is of each whom the quota counts by, in each currency."""
     found: _Sums = {}
     for state in states:
         amount = _measure(kind, quota, state)
-        if state is None or not amount:
+        if not amount:
             continue
         whom = whom_of(kind, state, quota.by)
         place = ("" if whom is None else whom.value, state.currency if quota.measure == "value" else "")
@@ -136,9 +138,7 @@ def _measured(kind: Kind, quota: Quota, states: Sequence[LetterState | None]) ->
     return found
 
 
-def _measure(kind: Kind, quota: Quota, state: LetterState | None) -> int:
-    if state is None:
-        return 0
+def _measure(kind: Kind, quota: Quota, state: LetterState) -> int:
     ended = quota.period == "outstanding" and kind.states[state.state].final
     if quota.measure == "letters":
         return 0 if ended or state.origin is not None else 1

@@ -71,8 +71,10 @@ def as_declared(values: Mapping[str, Any], declared: Mapping[str, Field]) -> lis
     return sorted(values.items(), key=lambda one: (places.get(one[0], len(places)), one[0]))
 
 
+@lru_cache(maxsize=4096)
 def moment(text: str, zone: str, *, end: bool = False) -> int:
-    """Microseconds since the epoch of a time, or of the first or last microsecond of a date in `zone`."""
+    """Microseconds since the epoch of a time, or of the first or last microsecond of a date in `zone`. Remembered: one
+    event asks several times, and letters of one matter share their dates."""
     if _DATE.match(text):
         begin = datetime.datetime.fromisoformat(f"{text}T00:00:00{zone}")
         return microseconds(begin) + (86_400_000_000 - 1 if end else 0)
@@ -108,6 +110,7 @@ def _money(field: Field, value: Any, _where: str) -> None:
     _within(field, parse_amount(amount, currency), parse_limit)
 
 
+@lru_cache(maxsize=1024)
 def parse_limit(text: str) -> int:
     """A limit in ten-thousandths: it has up to four digits after the point in any currency."""
     whole, _, part = text.partition(".")

@@ -7,8 +7,9 @@ in the transaction that records the event: see appliance.letters.effects.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from appliance.instants import rfc3339
 from appliance.letters.conditions import Values, look, settle
@@ -22,6 +23,7 @@ from appliance.letters.event import (
     KindReference,
     NewLetter,
     Receipt,
+    Reference,
     ValueChange,
 )
 from appliance.letters.fields import check_fields, check_value, moment, parse_limit
@@ -39,19 +41,18 @@ RECEIPT: Final = "receipt_"
 """Before a registry's name, in the name of the claim on a receipt; no rule of uniqueness can begin so."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What an application asks for."""
 
     event: str
     letter: str
     """Id of the letter, also of one that begins."""
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = {}
     """Values in clear, those of hidden fields too."""
-    disclosures: Mapping[str, str] = field(default_factory=dict)
+    disclosures: Mapping[str, str] = {}
     """Of hidden fields that a draft made: with their salts the draft comes out the same. Others are made here."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    sealed: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}
+    sealed: Mapping[str, str] = {}
     """SHA-256 of the envelopes of encrypted fields."""
     opened: Mapping[str, tuple[Any, str]] | None = None
     """Value and salt of the veiled fields that the event opens; None: the draft, before they are opened."""
@@ -60,8 +61,7 @@ class Asked:
     """Ids for the letters of a split, one a row."""
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """An event that may happen, once it is approved and the recorder takes it."""
 
     draft: Event
@@ -71,8 +71,10 @@ class Decision:
     """Of the hidden fields that it sets."""
     amount: tuple[int, str] | None
     """(ten-thousandths, currency) by which the tenant's approval policies find their tier."""
-    uses: tuple[Use, ...] = ()
+    uses: tuple[Use, ...]
     """What letters of its conditions serve, and the receipts that it uses, for the recorder to count."""
+    at_us: int
+    """The box's clock by which it was judged, microseconds since the epoch."""
 
 
 def judge(
@@ -95,21 +97,27 @@ def judge(
     rule = _rule(kind, before, asked, roles)
     clear, disclosures = _fields(kind, rule, before, asked)
     _acts_for(rule, asked, clear if before is None else clear | before.fields, roles, parties)
-    check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
-    after = (before.fields if before is not None else {}) | clear
+    if rule.data or asked.data:
+        needed = [name for name, one in rule.data.items() if one.required]
+        check_fields(rule.data, asked.data, needed=needed, where="/data")
+    after = clear if before is None else before.fields | clear
     hidden = {name: value_of(before, name) for name in before.hidden} if before is not None else {}
     known = hidden | after | {name: asked.fields[name] for name in disclosures}
     begun_us = now_us if before is None else moment(before.begun, "")
     if rule.fields:
-        check_terms(kind.fields, known, begun_us, kind.zone)
+        check_terms(kind.termed, known, begun_us, kind.zone)
     _times(kind, rule, after, now_us)
-    values = Values(asked.letter, asked.data, known, before)
-    references, uses = settle(rule, values, look(kind, rule, values, others, now_us))
-    _receipts(rule, asked)
+    references: tuple[Reference, ...] = ()
+    uses: tuple[Use, ...] = ()
+    if rule.conditions:
+        values = Values(asked.letter, asked.data, known, before)
+        references, uses = settle(rule, values, look(kind, rule, values, others, now_us))
+    if rule.receipts or asked.receipts:
+        _receipts(rule, asked)
     value, parts, state = _value(kind, rule, before, asked, after)
     table = "" if rule.value is None else rule.value.parts
     for place, part in enumerate(parts):
-        check_terms(kind.fields, known | part.fields, begun_us, kind.zone, f"/data/{table}/{place}")
+        check_terms(kind.termed, known | part.fields, begun_us, kind.zone, f"/data/{table}/{place}")
     draft = Event(
         actor=actor,
         data=dict(asked.data),
@@ -129,7 +137,7 @@ def judge(
         value=value,
     )
     amount = _approval_amount(rule, asked, after)
-    return Decision(draft, _steps(rule, amount), disclosures, amount, uses + receipts_used(asked.receipts))
+    return Decision(draft, _steps(rule, amount), disclosures, amount, uses + receipts_used(asked.receipts), now_us)
 
 
 def happened(at_us: int, before: LetterState | None) -> str:
@@ -161,8 +169,10 @@ def _acts_for(
 
     `standing`: the fields as they stand before the event, and where nothing stands yet as the event sets them: whoever
     joins a letter names itself, and only who stands there already can name another in its place."""
+    if "*" in roles or "*" in parties or not rule.acts_for:
+        return
     held = roles.intersection(rule.by)
-    if "*" in roles or "*" in parties or not held <= rule.acts_for.keys():
+    if not held <= rule.acts_for.keys():
         return
     names = sorted({rule.acts_for[role] for role in held})
     # A field that neither stands nor is set is nobody's.
@@ -170,30 +180,26 @@ def _acts_for(
         raise PartyMissing(f"{asked.event} needs the permission party-ID with the id of {' or '.join(names)}")
 
 
-def _required(declared: Mapping[str, Any]) -> list[str]:
-    return [name for name, one in declared.items() if one.required]
-
-
 def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:
     """(values that the event tells, disclosures of those that it hides)."""
-    settable = {name: kind.fields[name] for name in rule.fields}
-    encrypted = {name for name, one in settable.items() if one.confidentiality in ("recipients", "veiled")}
+    settable = kind.settable(asked.event)
     for name in asked.sealed:
-        if name not in encrypted:
+        if name not in settable.encrypted:
             raise FieldRefused(f"/envelopes/{name}: this event takes no envelope of that name")
-    for name in asked.fields:
-        if name in encrypted:
+    for name in asked.fields if settable.encrypted else ():
+        if name in settable.encrypted:
             raise FieldRefused(f"/fields/{name}: it comes as an envelope, in /envelopes/{name}")
-    needed = [name for name in _required(settable) if name not in asked.sealed] if before is None else []
-    check_fields(settable, asked.fields, needed=needed, where="/fields")
+    needed = [name for name in settable.required if name not in asked.sealed] if before is None else ()
+    check_fields(settable.fields, asked.fields, needed=needed, where="/fields")
     opened = {name: asked.opened[name][0] for name in rule.opens} if asked.opened is not None else {}
     for name, value in opened.items():
         check_value(kind.fields[name], value, f"/fields/{name}")
     if before is not None and rule.fields and not (asked.fields or asked.sealed):
         raise FieldRefused("/fields: the event changes at least one")
-    clear = opened
-    hidden = {name: value for name, value in asked.fields.items() if settable[name].confidentiality == "hidden"}
-    clear |= {name: value for name, value in asked.fields.items() if name not in hidden}
+    if not (settable.hidden or asked.disclosures):
+        return opened | dict(asked.fields), {}
+    hidden = {name: value for name, value in asked.fields.items() if name in settable.hidden}
+    clear = opened | {name: value for name, value in asked.fields.items() if name not in hidden}
     for name, text in asked.disclosures.items():
         salt = read_disclosure(text).salt
         if len(salt) < SHORTEST_SALT:

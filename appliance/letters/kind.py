@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -275,8 +277,19 @@ class Pair(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A required date or time field before which nothing is told: who bids is nobody's business before the opening."""
 
 
-class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """See the module."""
+class Settable(NamedTuple):
+    """What an event may set of its letter."""
+
+    fields: Mapping[str, Field]
+    encrypted: frozenset[str]
+    """Those of them that come as envelopes."""
+    hidden: frozenset[str]
+    required: Sequence[str]
+    """Of whoever begins a letter by it."""
+
+
+class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """See the module. What follows from the file and every event asks for is found once (cached properties)."""
 
     format: Literal["cinnabar-kind/1"]
     id: Name
@@ -315,9 +328,37 @@ class Kind(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The field that must be given beside the code."""
     pair: Pair | None = None
 
-    def counters(self) -> dict[str, Quota]:
+    @cached_property
+    def counters(self) -> Mapping[str, Quota]:
         """Its quotas by the names that limits give them: KIND/QUOTA, GROUP/QUOTA where kinds count together."""
         return {f"{quota.group or self.id}/{name}": quota for name, quota in self.quotas.items()}
+
+    @cached_property
+    def waiting(self) -> Sequence[tuple[str, Event, FieldName]]:
+        """Its events that wait for a time, each with its name and the field that says when."""
+        return [(name, one, one.not_before) for name, one in self.events.items() if one.not_before is not None]
+
+    @cached_property
+    def termed(self) -> Mapping[str, Field]:
+        """Its fields that have a term."""
+        return {name: one for name, one in self.fields.items() if one.term is not None}
+
+    @cached_property
+    def _settable(self) -> dict[str, Settable]:
+        return {}
+
+    def settable(self, event: str) -> Settable:
+        """What one of its events may set."""
+        found = self._settable.get(event)
+        if found is None:
+            fields = {name: self.fields[name] for name in self.events[event].fields}
+            found = self._settable[event] = Settable(
+                fields,
+                frozenset(name for name, one in fields.items() if one.confidentiality in ("recipients", "veiled")),
+                frozenset(name for name, one in fields.items() if one.confidentiality == "hidden"),
+                [name for name, one in fields.items() if one.required],
+            )
+        return found
 
 
 class LoadedKind(msgspec.Struct, frozen=True, kw_only=True):

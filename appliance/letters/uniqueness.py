@@ -94,12 +94,17 @@ def _check(value: str) -> None:
 def encoded(scope: str, name: str, values: Sequence[str]) -> bytes:
     """The message that is hashed. `scope`: `tenant/NAME` or `@FEDERATION`; `name`: of the rule in the kind; `values`: 1
     to 16, in the rule's order. Raises FieldRefused."""
+    return b"".join([_head(scope, name, len(values)), *[_part(normalised(value)) for value in values]])
+
+
+@lru_cache(maxsize=1024)
+def _head(scope: str, name: str, values: int) -> bytes:
+    """What is the same in all messages of a rule."""
     if not _SCOPE.match(scope) or not _NAME.match(name):
         raise FieldRefused("no such scope or rule of uniqueness")
-    if not 1 <= len(values) <= MOST_VALUES:
+    if not 1 <= values <= MOST_VALUES:
         raise FieldRefused(f"a uniqueness key has 1 to {MOST_VALUES} values")
-    parts = [_part(normalised(value)) for value in values]
-    return b"".join([PREFIX, _part(scope), _part(name), len(parts).to_bytes(4, "big"), *parts])
+    return b"".join([PREFIX, _part(scope), _part(name), values.to_bytes(4, "big")])
 
 
 def uniqueness_key(mac: Callable[[bytes], _Mac], scope: str, name: str, values: Sequence[str]) -> _Mac:

@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +21,7 @@ from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
 from appliance.box.witnesses import Witnesses, WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
-from appliance.files import owner_of, sync_directory
+from appliance.files import closing_descriptor, open_directory, owner_of, sync_directory
 from appliance.log.asking import ask_witnesses
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.check_openings import check_openings
@@ -34,6 +34,7 @@ from appliance.log.exports import export_directory, export_file, read_export, wr
 from appliance.log.keys import KEYS_FILE, log_keys
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
 from appliance.log.renew_cli import renew
+from appliance.log.renewed_since import check_not_renewed_since, later_origins
 from appliance.log.repair import LogRepair, next_steps
 from appliance.log.resume import Given, KnownLog, check_resume
 from appliance.log.sources import deleted_records, open_records
@@ -279,12 +280,14 @@ def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
     except WitnessesRefused as error:
         _unusable(f"{home.settings}: {error}")
     try:
+        check_not_renewed_since(exports, settings.logs)
         with open_records(home) as found:
             if found is None:
                 _unusable("The records cannot be read by this user.")
             records = LinesSource(home.logs, settings, found)
             entries = [one for entry in settings.logs for one in _signed(entry, records)]
-            logs = [_known(home, entry, witnesses) for entry in entries]
+            later = {log.origin: later_origins(log) for log in settings.logs}
+            logs = [_known(home, entry, witnesses, later.get(entry.origin, ())) for entry in entries]
             given = [Given(str(file), file.read_bytes()) for file in files]
             # What stands where checkpoints are exported was not restored with the box: it counts as well.
             for entry in entries:
@@ -311,7 +314,8 @@ def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
         for origin, checkpoint in resumed.checkpoints.items():
             write_export(exports, origin, checkpoint, owner)
         if owner is not None:
-            os.chown(exports, *owner)
+            with closing_descriptor(open_directory(exports)) as made:
+                os.fchown(made, *owner)
         home.history_lock.unlink()
         sync_directory(home.history_lock.parent)
     except OSError as error:
@@ -326,12 +330,12 @@ def _signed(entry: LogSettings, records: RecordSource) -> list[LogSettings]:
     return line[-2:] if records.head(entry.origin) is None else line[-1:]
 
 
-def _known(home: Home, entry: LogSettings, witnesses: Witnesses) -> KnownLog:
+def _known(home: Home, entry: LogSettings, witnesses: Witnesses, later: Sequence[str]) -> KnownLog:
     keys, unreadable = _keys(log_directory(home.logs, entry.origin), entry)
     if unreadable is not None:
         _unusable(f"{unreadable.file}: {unreadable.problem}")
     policy = witnesses.policies.get(entry.origin, WitnessPolicy())
-    return KnownLog(entry.origin, entry.origin, tuple(keys), policy)
+    return KnownLog(entry.origin, entry.origin, tuple(keys), policy, later)
 
 
 def _open(root: Path) -> tuple[Home, BoxSettings]:

@@ -19,9 +19,11 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.files import open_file, read_file
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogDamaged, MalformedNote, NotYetIncluded, SignatureInvalid
 from appliance.log.keys import read_log_keys
+from appliance.log.note import MAXIMUM_NOTE_BYTES
 from appliance.log.reader import log_directory
 
 COSIGNED_FILE = "cosigned-checkpoint"
@@ -61,9 +63,11 @@ class CosignedHeads:
     def latest(self) -> bytes:
         """The largest head that has its quorum. Raises NotYetIncluded before the first."""
         try:
-            note = (self.directory / COSIGNED_FILE).read_bytes()
+            note = read_file(self.directory / COSIGNED_FILE, MAXIMUM_NOTE_BYTES)
         except FileNotFoundError:
             raise NotYetIncluded("the log has no cosigned checkpoint yet") from None
+        except OSError:
+            raise NotYetIncluded("the log's cosigned checkpoint cannot be read") from None
         if self._open(note) is None:
             raise NotYetIncluded("the log's cosigned checkpoint cannot be believed")
         return note
@@ -101,9 +105,9 @@ class CosignedHeads:
 def first_in(file: Path, size: int) -> CosignedHead | None:
     """The first head of a file with at least so many entries. What is torn at its end does not count."""
     try:
-        with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with open_file(file) as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _first(content, size)
-    except (FileNotFoundError, ValueError):  # an empty file cannot be mapped
+    except (OSError, ValueError):  # an empty file cannot be mapped
         return None
 
 

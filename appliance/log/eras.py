@@ -14,11 +14,12 @@ from typing import Final
 
 from appliance.box.settings import BoxSettings, LogSettings
 from appliance.errors import NotFound
+from appliance.files import read_file
 from appliance.log.check import RecordSource
 from appliance.log.errors import LogDamaged, MalformedProof
 from appliance.log.reader import log_directory
 from appliance.log.records import HousekeepingRow, RecordedHead, Records, RowKind
-from appliance.log.successor import Successor, parse_successor
+from appliance.log.successor import LARGEST_SUCCESSOR, Successor, parse_successor
 from appliance.recorder.messages import BOX_LOG
 from appliance.tree_hash import TreeHash, hash_of
 
@@ -79,7 +80,7 @@ def read_successor(directory: Path, hashing: TreeHash) -> tuple[Successor, bytes
     """What the first leaf of a log that succeeds another one is made of, and that leaf's entry. Raises LogDamaged."""
     file = directory / SUCCESSOR_FILE
     try:
-        successor = parse_successor(file.read_bytes())
+        successor = parse_successor(read_file(file, LARGEST_SUCCESSOR))
     except (OSError, MalformedProof) as error:
         raise LogDamaged(f"{file} cannot be read: {error}") from None
     return successor, successor.entry(hashing)

@@ -38,6 +38,7 @@ from appliance.log.mend import mend_missing
 from appliance.log.note import VerifierKey
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
 from appliance.log.records import Records
+from appliance.log.renewed_since import check_not_renewed_since
 from appliance.log.writer import LogSigner, LogWriter
 from appliance.recorder.client import RecorderClient
 from appliance.recorder.counts import CallCounter, new_run_id
@@ -186,6 +187,7 @@ class Follower:
 
     async def recover(self) -> None:
         """Bring every log to where it was. Raises LogForked before anything is signed."""
+        check_not_renewed_since(self._exports, self._settings.logs)
         for writer in self.writers:
             with self._alone(writer.origin):
                 await writer.recover()

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.box.settings import LogSettings
-from appliance.files import write_durably
+from appliance.files import read_file, write_durably
 from appliance.log.checkpoint import LogKey
 from appliance.log.errors import LogDamaged
 from appliance.log.note import VerifierKey
@@ -33,6 +33,7 @@ class LogKeysDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 KEYS_FILE = "keys.json"
+_MOST_BYTES = 1024 * 1024
 
 
 def write_log_keys(directory: Path, origin: str, keys: Sequence[LogKey]) -> None:
@@ -48,10 +49,10 @@ def read_log_keys(directory: Path) -> list[LogKey]:
     """The published keys of a log, empty before the first start. Raises LogDamaged."""
     file = directory / KEYS_FILE
     try:
-        document = msgspec.json.decode(file.read_bytes(), type=LogKeysDocument)
+        document = msgspec.json.decode(read_file(file, _MOST_BYTES), type=LogKeysDocument)
     except FileNotFoundError:
         return []
-    except msgspec.MsgspecError as error:
+    except (OSError, msgspec.MsgspecError) as error:
         raise LogDamaged(f"{file} cannot be read: {error}") from None
     return [LogKey(VerifierKey.parse(entry.key), entry.first_size, entry.last_size) for entry in document.keys]
 

@@ -12,10 +12,11 @@ from bisect import bisect_left
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
-from appliance.files import sync_directory, sync_file, write_durably
+from appliance.files import open_file, sync_directory, sync_file, write_durably
 from appliance.log.box_leaf import Leaf, Opening
 from appliance.log.errors import LogDamaged
 
@@ -149,13 +150,21 @@ def read_lines(file: Path) -> list[Line]:
     return [_decode(file, line) for line in _whole_lines(file).splitlines()]
 
 
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return open_file(file)
+    except OSError as error:
+        raise LogDamaged(f"{file} cannot be read: {error.strerror}") from None
+
+
 def _whole_lines(file: Path) -> bytes:
-    content = file.read_bytes()
+    with _opened(file) as handle:
+        content = handle.read()
     return content[: content.rfind(b"\n") + 1]
 
 
 def _last(file: Path) -> Line | None:
-    with file.open("rb") as handle:
+    with _opened(file) as handle:
         handle.seek(max(0, handle.seek(0, os.SEEK_END) - 2 * _LONGEST_LINE))
         content = handle.read()
     lines = content[: content.rfind(b"\n") + 1].splitlines()

@@ -11,23 +11,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from appliance.errors import NotFound
+from appliance.files import read_file
 from appliance.log import tree
 from appliance.log.checkpoint import Checkpoint
 from appliance.log.errors import LogDamaged, MalformedNote, MalformedProof, NotYetIncluded, ProofInvalid
-from appliance.log.note import parse_note
+from appliance.log.note import MAXIMUM_NOTE_BYTES, parse_note
 from appliance.log.proofs import TlogProof
 from appliance.log.receipts import SignedRoot, make_receipt
 from appliance.log.tiles import HEIGHT, LENGTH_BYTES, WIDTH, Tile, tile_width, tiles_of
-from appliance.tree_hash import SHA256, TreeHash, hash_of
+from appliance.tree_hash import LARGEST_HASH, SHA256, TreeHash, hash_of
 
 CHECKPOINT_FILE = "checkpoint"
 SIGNED_ROOT_FILE = "signed-root"
 FOLLOWER_LOCK = ".follower"
 """Beside the logs: locked by the one process that writes them."""
 _TELL_AGAIN_SECONDS = 60.0
+_TILE_BYTES: Final = WIDTH * (LARGEST_HASH + LENGTH_BYTES)
 
 
 def log_directory(logs: Path, origin: str) -> Path:
@@ -113,9 +115,11 @@ def read_tile(directory: Path, tile: Tile, hashing: TreeHash = SHA256) -> bytes:
     unit = hashing.size + (LENGTH_BYTES if tile.level == "entries" else 0)
     path = directory / tile.path()
     try:
-        data = path.read_bytes()
+        data = read_file(path, _TILE_BYTES)
     except FileNotFoundError:
         data = _wider(directory, tile)
+    except OSError as error:
+        raise LogDamaged(f"{path} cannot be read: {error.strerror}") from None
     if len(data) < tile.width * unit:
         raise LogDamaged(f"{path} is missing or shorter than {tile.width * unit} bytes")
     return data[: tile.width * unit]
@@ -124,14 +128,14 @@ def read_tile(directory: Path, tile: Tile, hashing: TreeHash = SHA256) -> bytes:
 def _wider(directory: Path, tile: Tile) -> bytes:
     full = directory / Tile(tile.level, tile.index).path()
     try:
-        return full.read_bytes()
-    except FileNotFoundError:
+        return read_file(full, _TILE_BYTES)
+    except OSError:
         pass
     try:
         partials = full.with_name(f"{full.name}.p")
         widths = sorted(int(file.name) for file in partials.iterdir() if file.name.isdecimal())
-        return next((partials / str(width)).read_bytes() for width in widths if width > tile.width)
-    except (FileNotFoundError, StopIteration):
+        return next(read_file(partials / str(width), _TILE_BYTES) for width in widths if width > tile.width)
+    except (OSError, StopIteration):
         return b""
 
 
@@ -232,6 +236,8 @@ class LogReader:
 
     def _published(self, name: str) -> bytes:
         try:
-            return (self.directory / name).read_bytes()
+            return read_file(self.directory / name, MAXIMUM_NOTE_BYTES)
         except FileNotFoundError:
             raise NotYetIncluded("the log has no checkpoint yet") from None
+        except OSError as error:
+            self.damaged(f"{self.directory / name}: {error.strerror}")

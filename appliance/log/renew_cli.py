@@ -67,12 +67,15 @@ def renew(root: Path, name: str, *, ask: bool) -> None:
         _unusable(str(error))
     try:
         if all(hash_of(log.origin) == hashing for log in settings.logs):
+            _tell_keys(home, settings)  # the command may have died before it did
             click.echo(f"Every log of the box is under {hashing.name}.")
             return
         _check_decided(home, hashing)
         following = _renewed(home, settings, hashing, witnesses, ask=ask)
         write_file(home.settings, encode_settings(following), home.settings.stat().st_mode & 0o777)
         sync_directory(home.root)
+        for log in following.logs:
+            click.echo(f"{log.ended[-1].origin} ended at {log.ended[-1].size:,} entries; {log.origin} goes on from it.")
         _tell_keys(home, following)
     except CinnabarError as error:
         click.echo(f"Nothing was changed: {error}", err=True)
@@ -81,20 +84,23 @@ def renew(root: Path, name: str, *, ask: bool) -> None:
         _unusable(f"Nothing was changed: {error}")
     finally:
         os.close(held)
-    for log in following.logs:
-        click.echo(f"{log.ended[-1].origin} ended at {log.ended[-1].size:,} entries; {log.origin} goes on from it.")
     click.echo("Start the box. Enter the new origins and keys (trust/*.vkey) at witnesses and monitors.")
 
 
 def _tell_keys(home: Home, settings: BoxSettings) -> None:
     """The new logs' verifier keys, for those who configure them by hand, in the files that had the old ones'."""
-    for log in settings.logs:
-        ended = log.ended[-1]
-        going_on = {key.key_uri for key in log.keys}
-        published = zip(ended.keys, read_log_keys(log_directory(home.logs, ended.origin)), strict=False)
-        known = [key.verifier for entry, key in published if entry.key_uri in going_on]
-        lines = [f"{VerifierKey(log.origin, one.public)}\n" for one in known]
-        write_file(home.trust / f"{log.tenant or 'box'}-log.vkey", "".join(lines).encode())
+    try:
+        for log in settings.logs:
+            if not log.ended:
+                continue
+            ended = log.ended[-1]
+            going_on = {key.key_uri for key in log.keys}
+            published = zip(ended.keys, read_log_keys(log_directory(home.logs, ended.origin)), strict=False)
+            known = [key.verifier for entry, key in published if entry.key_uri in going_on]
+            lines = [f"{VerifierKey(log.origin, one.public)}\n" for one in known]
+            write_file(home.trust / f"{log.tenant or 'box'}-log.vkey", "".join(lines).encode())
+    except OSError as error:
+        _unusable(f"The logs are renewed, but their keys could not be written ({error}): give the command again.")
 
 
 def _check_decided(home: Home, hashing: TreeHash) -> None:
@@ -102,7 +108,11 @@ def _check_decided(home: Home, hashing: TreeHash) -> None:
     if home.history_lock.exists():
         raise NotRenewable("the box awaits `cinnabar log resume`")
     with open_records(home) as records:
-        governed = isinstance(records, FileSource) and records.governed()
+        if records is None:
+            raise NotRenewable("the records cannot be read by this user")
+        if not isinstance(records, FileSource):  # who answers could say that there are no officers
+            raise NotRenewable("a recorder answers, though the box is stopped: end it")
+        governed = records.governed()
     if hashing.name not in decided_hashes(home.log_renewals, governed=governed):
         raise NotRenewable(f"no ceremony has decided to renew the logs under {hashing.name} (renew-logs)")
 

@@ -117,8 +117,9 @@ def prepare(place: Place, head: LastHead, hashing: TreeHash) -> LogSettings:
     if hash_of(log.origin) == hashing or origin in {one.origin for one in log.ended}:
         raise NotRenewable(f"{log.origin} was under {hashing.name} before")
     ended, directory = log_directory(place.logs, log.origin), log_directory(place.logs, origin)
-    if (directory / CHECKPOINT_FILE).exists():
-        raise NotRenewable(f"there is a log {origin} already")
+    if (directory / CHECKPOINT_FILE).exists() or read_export(place.exports, origin) is not None:
+        # Also where this is a copy from before: another log under that name would be a second history (control FORK).
+        raise NotRenewable(f"there is, or was, a log {origin} already")
     root, renewed = write_predecessor(ended, log.origin, checkpoint.size, directory, hashing, place.owner)
     if root != checkpoint.root:
         raise LogDamaged(f"the entries of {log.origin} do not give the root of its last head: cinnabar log check")

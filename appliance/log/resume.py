@@ -23,6 +23,7 @@ from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogForked, LogLocked, MalformedNote, SignatureInvalid
 from appliance.log.note import parse_note
+from appliance.log.renewed_since import went_on
 from appliance.log.tiles import WIDTH
 from appliance.log.witnesses import WitnessPolicy
 from appliance.tree_hash import SHA256, TreeHash, hash_of
@@ -39,6 +40,8 @@ class KnownLog:
     """Its name at the recorder."""
     keys: tuple[LogKey, ...]
     witnesses: WitnessPolicy = field(default_factory=WitnessPolicy)
+    later: Sequence[str] = ()
+    """Origins of logs that may go on from it, none of which this box has."""
 
 
 class Given(NamedTuple):
@@ -85,6 +88,9 @@ def check_resume(logs: Sequence[KnownLog], given: Iterable[Given], records: Reco
 def _read(file: Given, known: Mapping[str, KnownLog]) -> Checkpoint:
     try:
         origin = Checkpoint.parse(parse_note(file.note).text).origin
+        ended = next((log.origin for log in known.values() if origin in log.later), None)
+        if ended is not None:
+            raise went_on(ended, origin)
         if origin not in known:
             raise LogLocked(f"{file.name}: {origin!r} is no log of this box")
         return open_checkpoint(file.note, origin, known[origin].keys)

@@ -130,6 +130,15 @@ class Bench:
         ]  # fmt: skip
         return _sum([json.loads(load.communicate()[0]) for load in loads])
 
+    def costed(self, path: str, body: str, media_type: str) -> dict[str, float]:
+        """A load as of `unix`, with the processor time that each process of the box, and all together ("all"), took for
+        one of its requests, microseconds."""
+        before = self.processor_us()
+        found = self.unix(path, body, media_type, CONNECTIONS)
+        made = found["rate"] * self.seconds
+        costs = {name: (us - before[name]) / made for name, us in self.processor_us().items()}
+        return found | costs | {"all": sum(costs.values())}
+
     def tls(self, path: str, body: str, media_type: str, connections: int) -> dict[str, float]:
         host, _, port = self.box.address().rpartition(":")
         certificate, key = self.box.credentials()
@@ -155,10 +164,8 @@ class Bench:
         rates, ratios, tls, costs = [], [], [], []
         for _ in range(ROUNDS):
             bare = self.bare_loop()
-            before = self.processor_us()
-            unix = self.unix("/tsa/demo-tsu", query, media_type, CONNECTIONS)
-            stamps = unix["rate"] * self.seconds
-            costs.append({name: round((us - before[name]) / stamps, 1) for name, us in self.processor_us().items()})
+            unix = self.costed("/tsa/demo-tsu", query, media_type)
+            costs.append({name: round(unix[name], 1) for name in self.box.processes()})
             rates.append(unix["rate"])
             ratios.append(unix["rate"] / bare)
             self.bare = bare
@@ -343,7 +350,7 @@ class Bench:
             "letters": ("/v1/letters", self.body("letter", msgspec.json.encode(letter))),
         }
         rounds = [
-            {what: self.unix(path, body, "application/json", CONNECTIONS) for what, (path, body) in asked.items()}
+            {what: self.costed(path, body, "application/json") for what, (path, body) in asked.items()}
             for _ in range(LETTER_ROUNDS)
         ]
         ratios = {
@@ -361,6 +368,10 @@ class Bench:
             to_b_t_rounds=[round(one, 2) for one in ratios["seals-b-t"]],
             p99_us=statistics.median(one["letters"]["p99_us"] for one in rounds),
         )
+        for what in ("seals-b-t", "letters"):
+            costs = [one[what] for one in rounds]
+            of_each = {name: round(statistics.median(one[name] for one in costs), 1) for name in self.box.processes()}
+            say(f"{what}-processor", statistics.median(one["all"] for one in costs), "us", **of_each)
 
     def seals_bulk(self) -> None:
         bare = self.bare_loop()

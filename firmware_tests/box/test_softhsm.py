@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,36 @@ def test_without_softhsm_there_is_nothing_to_keep(tmp_path: Path) -> None:
     assert token_directory({VARIABLE: str(tmp_path / "missing")}) is None
     TokenKeeper(Home(tmp_path), {}).heal_now()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_token_stops_nobody(tokens: Tokens, put: Callable[[Path], None]) -> None:
+    """Its directories are the workers', and the supervisor looks into them."""
+    strange = tokens.softhsm.directory / "strange"
+    strange.mkdir()
+    put(strange / "token.object")
+    keeper = tokens.keeper()
+    keeper.heal_now()
+    for _ in range(EMPTY_LOOKS + 1):
+        keeper.look()
+    assert not list((tokens.home.tokens / "kept").glob("strange.*"))
+    assert len(list((tokens.home.tokens / "kept").iterdir())) == 2
+
+
+def test_roots_files_are_neither_kept_nor_healed(tokens: Tokens, tmp_path: Path) -> None:
+    """A link in a token's place: what it leads to would be the workers' at the next start, or be what they please."""
+    secret, empty = tmp_path / "shadow", tmp_path / "environment"
+    secret.write_text("root only")
+    empty.touch()
+    kept = tokens.home.tokens / "kept"
+    kept.mkdir()
+    for name, victim in (("read", secret), ("written", empty)):
+        (tokens.softhsm.directory / name).mkdir()
+        (tokens.softhsm.directory / name / "token.object").symlink_to(victim)
+    (kept / "written.token.object").write_text("as they please")
+    keeper = tokens.keeper()
+    keeper.heal_now()
+    for _ in range(EMPTY_LOOKS + 1):
+        keeper.look()
+    assert not (kept / "read.token.object").exists()
+    assert empty.read_bytes() == b""

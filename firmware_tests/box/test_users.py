@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -18,6 +21,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.box.home import Home
 from appliance.box.ledgers import Rfc3161Authority
 from appliance.box.pins import PinCopies, pin_path, tokens_of
 from appliance.box.settings import BoxSettings, UserSettings, WitnessSettings, read_settings, write_settings
@@ -28,6 +32,8 @@ from firmware_tests.anchorer.outside import add_ledger, der_of, stamp_profile
 from firmware_tests.running import RunningBox, wait_until
 from hsm import PinFile, PinRefused, Pkcs11Uri
 from hsm.testing.softhsm import softhsm_module
+from mgmt_service.cli import one_time_link
+from mgmt_service.storage import FILE
 from provisioning.names import USERS
 
 SOURCE = Path(__file__).with_name("several_users.c")
@@ -425,6 +431,59 @@ def test_nothing_that_a_user_puts_in_its_directory_is_opened_by_root(apart: Runn
     assert victim.read_text() == "untouched"
     assert victim.stat().st_uid == os.geteuid()
     assert not (mine / "demo.pin").is_symlink()
+
+
+def test_nothing_that_a_user_links_to_is_handed_out_by_root(tmp_path: Path) -> None:
+    """At the start of a box: the follower's exports hold directories of the keymaster and of the audit process."""
+    users, log, audit = ProcessUsers(NUMBERS), NUMBERS.log, NUMBERS.audit
+    assert log is not None
+    assert users.separate
+    victim = tmp_path / "secrets"
+    victim.mkdir(mode=0o700)
+    (victim / "demo.pin").write_text("1234")
+    exports = tmp_path / "exports"
+    users.directory(exports, log, 0o711)
+    link = exports / "audit"
+    link.symlink_to(victim)
+    os.chown(link, log, log, follow_symlinks=False)
+    for attempt in (
+        lambda: users.give(link, audit, create=True),
+        lambda: users.give(link / "demo.pin", audit),
+        lambda: users.directory(link, audit, 0o755),
+        lambda: users.directory(link / "more", audit, 0o755),
+    ):
+        with pytest.raises(PermissionError, match="a link of another user"):
+            attempt()
+    assert {(one.stat().st_uid, one.stat().st_gid) for one in (victim, *victim.iterdir())} == {(0, 0)}
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o700
+    assert [one.name for one in victim.iterdir()] == ["demo.pin"]
+    link.unlink()
+    link.symlink_to(victim)  # root's own: an administrator has put it on another disk
+    users.give(link, audit)
+    assert {one.stat().st_uid for one in (victim, *victim.iterdir())} == {audit}
+
+
+def test_a_link_for_an_officer_is_made_as_the_service_that_keeps_it(
+    open_directory: Path, box: RunningBox, tmp_path: Path
+) -> None:
+    """What the management service has put in its directory is not handed to it by root, nor written through."""
+    home = Home(open_directory / "invited")
+    home.management.mkdir(parents=True)
+    shutil.copy(box.home.settings, home.settings)
+    user = read_settings(home.settings).users.management
+    assert user is not None
+    victims = [tmp_path / "shadow", tmp_path / "new"]
+    victims[0].write_text("kept")
+    (home.management / "evil").symlink_to(victims[0])
+    assert one_time_link(home, "mary", "Mary")
+    assert victims[0].stat().st_uid == 0
+    assert {one.lstat().st_uid for one in (home.management, *home.management.iterdir())} == {user}
+    (home.management / FILE).unlink()
+    (home.management / FILE).symlink_to(victims[1])
+    with pytest.raises(sqlite3.OperationalError):
+        one_time_link(home, "mary", "Mary")
+    assert not victims[1].exists()
+    assert os.geteuid() == 0
 
 
 def test_a_home_that_no_user_can_reach_works_under_one_user_and_says_so(tmp_path: Path) -> None:

@@ -16,12 +16,7 @@ from pathlib import Path
 import pytest
 
 from appliance.clock.chrony import ChronyUnreachable, ask_tracking
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from firmware_tests.ports import HeldPort
 
 
 @dataclass
@@ -61,7 +56,8 @@ def chrony() -> Iterator[Chrony]:
     with ExitStack() as stack:
         # Short, because a socket's path is limited to 107 bytes.
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cinnabar-chrony.")))
-        ports = free_port(), free_port(), free_port()
+        held = [HeldPort(socket.SOCK_DGRAM) for _ in range(3)]
+        ports = [port.number for port in held]
         server = _start(
             stack,
             directory,

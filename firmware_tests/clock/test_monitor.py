@@ -52,7 +52,7 @@ def start_monitor(tmp_path: Path) -> Iterator[StartMonitor]:
         home = Home(tmp_path)
         box(home, settings)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "appliance.clock", "--home", str(tmp_path)], stderr=subprocess.PIPE
+            [sys.executable, "-P", "-m", "appliance.clock", "--home", str(tmp_path)], stderr=subprocess.DEVNULL
         )
         processes.append(process)
         return process, Clock.open(home.clock_page)
@@ -60,7 +60,7 @@ def start_monitor(tmp_path: Path) -> Iterator[StartMonitor]:
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def until_shown(clock: Clock) -> Reading:

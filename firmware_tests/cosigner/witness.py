@@ -13,7 +13,6 @@ import socket
 import ssl
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +20,8 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from firmware_tests.ports import HeldPort
 
 EM_DASH = "—"
 
@@ -103,12 +104,8 @@ class Witness:
 
         self.handler, self.tls = Handler, tls
         self.server: ThreadingHTTPServer | None = None
-        # Bound and never listening: while the server is stopped, nobody else gets its port, and nobody answers there.
-        held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind(("127.0.0.1", 0))
-        weakref.finalize(self, held.close)
-        self.port: int = held.getsockname()[1]
+        self._held = HeldPort()  # while the server is stopped, nobody else gets its port, and nobody answers there
+        self.port = self._held.number
         self.start()
 
     def start(self) -> None:
@@ -271,7 +268,6 @@ class Witness:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
-    allow_reuse_port = True
 
     def handle_error(self, *_: object) -> None:
         """Whoever goes away in the middle is what some tests are about."""

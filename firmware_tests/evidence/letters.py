@@ -17,7 +17,7 @@ from appliance.evidence import LogEntry, NamedBytes, Report, TrustBundle, Witnes
 from appliance.evidence_records import HashTree
 from appliance.letters.artifact import Artifact, BatchStamp
 from appliance.letters.event import Actor, Event, KindReference, NewLetter, ValueChange, read_event
-from appliance.log import TlogProof, inclusion_proof, leaf_hash, subtree_reader
+from appliance.log import TlogProof
 from appliance.record import commitment
 from firmware_tests.evidence.material import DAY, T0, Holder, World, make_world, microseconds, seal, token
 from firmware_tests.evidence.test_logs import ORIGIN, Log, record_of
@@ -84,22 +84,19 @@ class Office:
         record = record_of(made, **facts).canonical()
         salt = hashlib.sha256(record).digest()
         self.waiting.append((Artifact(text, manifest, made, beside, dict(disclosures or {})), record, salt))
-        self.entries.append(commitment(salt, record))
+        self.entries.append(commitment(salt, record, self.log.hashing))
 
     def chain(self, seen: Sequence[datetime] = ()) -> list[EventFiles]:
         """All that was sealed, under one head of the log. `seen`: when its witnesses saw that head."""
         everything = [*self.log.entries, *self.entries]
-        reader = subtree_reader([leaf_hash(one) for one in everything])
         note = self.log.checkpoint(everything, list(seen))
         first = len(self.log.entries)
         return [
             EventFiles(
                 artifact=artifact,
                 opened=OpenedRecord(
-                    record=record, salt=salt, index=first + place,
-                    proof=TlogProof(
-                        first + place, tuple(inclusion_proof(first + place, len(everything), reader)), note
-                    ).encode(),
+                    record=record, salt=salt, index=first + place, log=self.log.origin,
+                    proof=TlogProof(first + place, tuple(self.log.path(first + place, everything)), note).encode(),
                 ),
             )
             for place, (artifact, record, salt) in enumerate(self.waiting)

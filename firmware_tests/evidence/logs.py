@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ from appliance.log import (
 )
 from appliance.log.note import COSIGNATURE_V1, Note, cosigned_message
 from appliance.record import Record, commitment
+from appliance.tree_hash import TreeHash, hash_of
 from firmware_tests.evidence.material import (
     T0,
     World,
@@ -43,7 +44,7 @@ Sub = SubIndication
 
 
 class Log:
-    """A log of entries in memory, its key, and its witnesses."""
+    """A log of entries in memory under the hash that its origin names, its key, and its witnesses."""
 
     def __init__(self, origin: str = ORIGIN) -> None:
         self.origin = origin
@@ -52,6 +53,17 @@ class Log:
         self.witnesses = [Ed25519PrivateKey.generate() for _ in range(3)]
         self.entries = [b"filler %d" % number for number in range(5)]
 
+    @property
+    def hashing(self) -> TreeHash:
+        return hash_of(self.origin)
+
+    def leaves(self, entries: Sequence[bytes]) -> list[bytes]:
+        return [leaf_hash(entry, self.hashing) for entry in entries]
+
+    def path(self, index: int, entries: Sequence[bytes]) -> list[bytes]:
+        reader = subtree_reader(self.leaves(entries), self.hashing)
+        return inclusion_proof(index, len(entries), reader, self.hashing)
+
     def names(self) -> list[VerifierKey]:
         return [
             VerifierKey(f"witness{number}.example", key.public_key().public_bytes_raw(), COSIGNATURE_V1)
@@ -59,7 +71,7 @@ class Log:
         ]
 
     def checkpoint(self, entries: list[bytes], seen: list[datetime]) -> bytes:
-        head = Checkpoint(self.origin, len(entries), root([leaf_hash(entry) for entry in entries]))
+        head = Checkpoint(self.origin, len(entries), root(self.leaves(entries), self.hashing))
         note = parse_note(sign_checkpoint(head, [(self.verifier, self.key.sign)]))
         lines = list(note.signatures)
         for key, name, when in zip(self.witnesses, self.names(), seen, strict=False):
@@ -70,13 +82,12 @@ class Log:
 
     def proof(self, entry: bytes, seen: list[datetime] | None = None) -> bytes:
         entries = [*self.entries, entry]
-        path = inclusion_proof(5, 6, subtree_reader([leaf_hash(one) for one in entries]))
-        return TlogProof(5, tuple(path), self.checkpoint(entries, seen or [])).encode()
+        return TlogProof(5, tuple(self.path(5, entries)), self.checkpoint(entries, seen or [])).encode()
 
     def receipt(self, entry: bytes) -> bytes:
-        hashes = [leaf_hash(one) for one in [*self.entries, entry]]
-        signed = sign_root(6, root(hashes), self.verifier, self.key.sign)
-        return make_receipt(signed, 5, inclusion_proof(5, 6, subtree_reader(hashes)))
+        entries = [*self.entries, entry]
+        signed = sign_root(6, root(self.leaves(entries), self.hashing), self.verifier, self.key.sign)
+        return make_receipt(signed, 5, self.path(5, entries))
 
 
 def record_of(encoded: bytes, **changes: Any) -> Record:

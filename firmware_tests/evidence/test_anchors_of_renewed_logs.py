@@ -43,22 +43,27 @@ def sealed_events() -> list[EventFiles]:
 
 
 class Letter:
-    """A letter of three events: two in the first log of its tenant, one in the last of them, under one box leaf."""
+    """A letter of three events: two in the first log of its tenant, one in the last of them, under one box leaf.
+    `late`: which of them stands in the last log, from 0 on."""
 
-    def __init__(self, *sizes: int) -> None:
+    def __init__(self, *sizes: int, late: int = 2) -> None:
         sealed = sealed_events()
-        first = {5 + place: one.opened.commitment for place, one in enumerate(sealed[:2])}
+        first = {5 + place: one.opened.commitment for place, one in enumerate(sealed) if place != late}
         self.logs = line(sizes or (9, 6), first)
         newest = self.logs[-1]
-        last = msgspec.structs.replace(sealed[2].opened, log=newest.origin, index=2)
-        newest.entries[2] = last.commitment
-        opened = [msgspec.structs.replace(one.opened, log=OLD, index=5 + at) for at, one in enumerate(sealed[:2])]
+        opened = [
+            msgspec.structs.replace(one.opened, log=newest.origin, index=2)
+            if at == late
+            else msgspec.structs.replace(one.opened, log=OLD, index=5 + at)
+            for at, one in enumerate(sealed)
+        ]
+        newest.entries[2] = opened[late].commitment
         self.chain = [
             EventFiles(
                 artifact=one.artifact,
                 opened=msgspec.structs.replace(found, proof=self._log(found.log).proof(found.index or 0).encode()),
             )
-            for one, found in zip(sealed, [*opened, last], strict=True)
+            for one, found in zip(sealed, opened, strict=True)
         ]
         self.box = Log(BOX, [SHA512.digest(b"%d" % number) for number in range(6)], ended=False)
         self.tails = [
@@ -138,6 +143,19 @@ def test_every_event_is_under_the_anchored_head(sizes: tuple[int, ...]) -> None:
     ]
     assert sum("which ended at 9 entries" in one for one in told) == 2
     assert not [one for one in told if translated(one, "zh-Hans").isascii()]
+
+
+@pytest.mark.parametrize("sizes", [(9, 6), (9, 4, 6)])
+@pytest.mark.parametrize("late", [0, 1])
+def test_an_ended_log_holds_no_later_event(sizes: tuple[int, ...], late: int) -> None:
+    """What stands in a log that had ended came before all that stands in the one that goes on from it."""
+    letter = Letter(*sizes, late=late)
+    file = letter.judged(letter.anchor())
+    assert file.indication is Indication.INDETERMINATE, file.parts
+    assert file.sub_indications == [SubIndication.TIMESTAMP_ORDER_FAILURE]
+    refused = [one.text for part in file.parts for one in part.checks if one.name == "log order"]
+    assert len(refused) == 2 - late
+    assert not any(translated(one, "zh-Hans").isascii() for one in refused)
 
 
 def _changed(letter: Letter, change: Callable[[AnchoredRecord], AnchoredRecord]) -> tuple[str, int, bytes]:

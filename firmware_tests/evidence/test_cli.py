@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from appliance.evidence.cli import verify_command
 from appliance.keymaster.certificates.trust_bundles import write_bundle
 from firmware_tests.evidence.material import DAY, T0, World, seal, token
+from firmware_tests.running import cinnabar
 
 AT = "2026-03-02T12:00:00Z"
 
@@ -89,12 +90,36 @@ def test_digest_and_nonce(place: Place) -> None:
     digest = "sha256:" + __import__("hashlib").sha256(b'{"amount":"1.00"}').hexdigest()
     assert place.run("--digest", digest, place.path("bond.tst")).exit_code == 0
     assert place.run("--digest", digest, "--nonce", "2a", place.path("bond.tst")).exit_code == 2
-    assert place.run("--digest", "md5:00", place.path("bond.tst")).exit_code == 2
-    assert place.run("--digest", "sha256:00", place.path("bond.tst")).exit_code == 2
+    assert place.run("--digest", "md5:00", place.path("bond.tst")).exit_code == 64
+    assert place.run("--digest", "sha256:00", place.path("bond.tst")).exit_code == 64
 
 
-def test_a_missing_file_decides_nothing(place: Place) -> None:
-    assert place.run(place.path("no such file")).exit_code == 2
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("no such file",),
+        ("bond.tst", "--no-such-option"),
+        ("bond.tst", "--nonce", "x"),
+        ("bond.tst", "--language", "xx"),
+        ("bond.tst", "--trust-key", "no such file"),
+        ("bond.tst", "--report", "bond.txt"),
+        ("bond.tst", "--report", "no/such/directory/bond.html"),
+        (),
+    ],
+)
+def test_wrong_use_is_told_from_every_answer(
+    place: Place, wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.root)
+    refused = place.run(*wrong)
+    assert refused.exit_code == 64
+    assert "Usage: " in refused.output
+
+
+def test_wrong_use_as_the_shell_sees_it(place: Place) -> None:
+    found = cinnabar("verify", place.path("bond.tst"))
+    assert (found.returncode, "--trust" in found.stderr) == (64, True)
+    assert "64 when the command was called wrongly" in " ".join(cinnabar("verify", "--help").stdout.split())
 
 
 def test_trust_key(place: Place) -> None:

@@ -202,8 +202,8 @@ def test_the_command_writes_reports_and_takes_titles_from_kinds(command: Command
     code, output = command.run("--json", "--kind", kind)
     letter = json.loads(output)["files"][0]["letter"]
     assert letter["kind_title"]["zh"] == BID_BOND.kind.title.zh
-    assert command.run("--report", str(command.directory / "r.txt"))[0] == 2
-    assert command.run("--report", str(command.directory / "none" / "r.html"))[0] == 2
+    assert command.run("--report", str(command.directory / "r.txt"))[0] == 64
+    assert command.run("--report", str(command.directory / "none" / "r.html"))[0] == 64
     (command.directory / "kind.toml").write_bytes(b"id = 1")
     code, output = command.run("--kind", kind)
     assert (code, "INDETERMINATE" in output) == (2, True)
@@ -227,4 +227,4 @@ def test_the_command_hands_out_the_page(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert path.read_bytes() == verifier_page()
     refused = CliRunner().invoke(verify_command, ["--write-page", str(tmp_path / "no" / "page.html")])
-    assert refused.exit_code == 2
+    assert refused.exit_code == 64

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +17,9 @@ import httpx
 from Crypto.Hash import keccak
 
 _NPM = Path(__file__).parent / "npm"
+_READY_SECONDS = 60.0
+_LONGEST_START = 1 << 20
+"""Bytes of output that are looked at for the line that says where a node listens."""
 _MINED_SECONDS = 30.0
 ETHER = 10**18
 
@@ -23,11 +28,43 @@ class RpcError(Exception):
     """A node answered with an error."""
 
 
+class _Program:
+    """A node's process. What it says goes to a file: a node whose output nobody reads stops once a pipe is full."""
+
+    def __init__(self, command: Sequence[str], cwd: Path | None = None) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self.process = subprocess.Popen(
+            command, cwd=cwd, stdin=subprocess.PIPE, stdout=self._output, stderr=subprocess.STDOUT, text=True
+        )
+
+    def line(self, begin: str) -> str:
+        """The first line that begins so, once it is said."""
+        late = time.monotonic() + _READY_SECONDS
+        while True:
+            ended = self.process.poll() is not None
+            # Not read(): the process writes at the offset that is common to both.
+            said = os.pread(self._output.fileno(), _LONGEST_START, 0).decode(errors="replace")
+            for line in said.splitlines(keepends=True):
+                if line.startswith(begin) and line.endswith("\n"):
+                    return line.strip()
+            assert not ended, said
+            assert time.monotonic() < late, said
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Also one that was killed before."""
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self._output.close()
+
+
 class Node:
     """A node, spoken to as any client would."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
-        self._process = process
+    def __init__(self, program: _Program, port: int) -> None:
+        self._program = program
         self.url = f"http://127.0.0.1:{port}"
         self._http = httpx.Client(timeout=30)
 
@@ -53,25 +90,7 @@ class Node:
     def stop(self) -> None:
         """Kill it, as a power cut does."""
         self._http.close()
-        self._process.kill()
-        self._process.wait()
-        for end in (self._process.stdin, self._process.stdout):
-            if end is not None:
-                end.close()
-
-
-def _started(command: Sequence[str], cwd: Path | None = None) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=cwd, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True)
-
-
-def _first_line(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What a node of npm/ says once it serves."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith('{"port"'), line + process.stdout.read()
-    said: dict[str, Any] = json.loads(line)
-    return said
+        self._program.kill()
 
 
 class Anvil(Node):
@@ -81,15 +100,8 @@ class Anvil(Node):
         program = _NPM / "node_modules" / ".bin" / "anvil"
         if not program.exists():
             raise FileNotFoundError("run: make var/setup/npm")
-        process = _started([str(program), "--port", "0", *options])
-        assert process.stdout is not None
-        heard = ""
-        for line in process.stdout:
-            heard += line
-            if line.startswith("Listening on "):
-                super().__init__(process, int(line.rpartition(":")[2]))
-                return
-        raise AssertionError(heard)
+        started = _Program([str(program), "--port", "0", *options])
+        super().__init__(started, int(started.line("Listening on ").rpartition(":")[2]))
 
 
 def account_of(key: bytes) -> str:
@@ -111,10 +123,10 @@ class CliqueNode(Node):
             raise FileNotFoundError("run: make var/setup/npm")
         path = directory / f"node-{time.monotonic_ns()}.json"
         path.write_text(json.dumps(settings))
-        process = _started(["node", "clique-node.mjs", str(path)], _NPM)
-        said = _first_line(process)
+        started = _Program(["node", "clique-node.mjs", str(path)], _NPM)
+        said = json.loads(started.line('{"port"'))
         self.genesis: str = said["genesis"]
-        super().__init__(process, said["port"])
+        super().__init__(started, said["port"])
 
     def seal(self, count: int = 1) -> None:
         """Seal blocks by command."""
@@ -194,17 +206,18 @@ class CliqueChain:
 class ClientNode(Node):
     """A signer on @ethereumjs/client, which has nobody as its peer yet. Its process has been started."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        said = _first_line(process)
+    def __init__(self, program: _Program) -> None:
+        said = json.loads(program.line('{"port"'))
         self.genesis: str = said["genesis"]
         self.as_peer = {"id": said["id"], "peerPort": said["peerPort"]}
-        super().__init__(process, said["port"])
+        super().__init__(program, said["port"])
 
     def meet(self, others: Sequence[ClientNode]) -> None:
         """Have these as peers, and nobody else."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([other.as_peer for other in others]) + "\n")
-        self._process.stdin.flush()
+        stdin = self._program.process.stdin
+        assert stdin is not None
+        stdin.write(json.dumps([other.as_peer for other in others]) + "\n")
+        stdin.flush()
 
     @property
     def height(self) -> int:
@@ -229,12 +242,12 @@ class ClientChain:
             "period": 1,
             "timestamp": int(time.time()) - 10,
         }
-        processes = []
+        programs = []
         for number, key in enumerate(keys):
             path = directory / f"client-{number}.json"
             path.write_text(json.dumps({**settings, "key": "0x" + key.hex()}))
-            processes.append(_started(["node", "client-node.mjs", str(path)], _NPM))
-        self.nodes = [ClientNode(process) for process in processes]
+            programs.append(_Program(["node", "client-node.mjs", str(path)], _NPM))
+        self.nodes = [ClientNode(program) for program in programs]
         self.join(*self.nodes)
         self.seal()  # before the first block its nodes take no transactions
 

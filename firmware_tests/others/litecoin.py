@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from firmware_tests.ports import HeldPort
+
 READY_SECONDS = 60.0
-_TRIES = 5
 _SETTINGS = """
 regtest=1
 server=1
@@ -38,13 +38,6 @@ fallbackfee=0.0001
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class LitecoinRefused(Exception):
     """The node's answer is an error."""
 
@@ -53,14 +46,14 @@ class LitecoinNode:
     """One node in a directory of its own, with a wallet that mines."""
 
     def __init__(self, directory: Path, rpc: int | None = None, *, replaces: bool = True) -> None:
-        """`rpc`: the port of its JSON-RPC, to stand in another one's place; None: a free one. `replaces`: whether it
-        takes a transaction that replaces one that waits; by default this version does not."""
+        """`rpc`: the port of its JSON-RPC, to stand in another one's place while that is stopped; None: one of its own.
+        `replaces`: whether it takes a transaction that replaces one that waits; by default this version does not."""
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self._given = rpc
         self._replaces = replaces
-        self.port = 0
-        self.rpc = 0
+        self._peers, self._calls = HeldPort(), HeldPort()
+        self.port = self._peers.number
+        self.rpc = rpc or self._calls.number
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,22 +66,14 @@ class LitecoinNode:
         return self.directory / "regtest" / ".cookie"
 
     def start(self) -> None:
-        """Start and wait until it answers. A port that somebody else took meanwhile is given up for another."""
-        for _ in range(_TRIES):
-            self.port, self.rpc = _free_port(), self._given or self.rpc or _free_port()
-            settings = _SETTINGS.format(port=self.port, rpc=self.rpc, replacement=int(self._replaces))
-            (self.directory / "litecoin.conf").write_text(settings)
-            with (self.directory / "output").open("ab") as output:
-                self._process = subprocess.Popen(
-                    ("litecoind", f"-datadir={self.directory}"), stdout=output, stderr=output
-                )
-            if self._wait():
-                with contextlib.suppress(LitecoinRefused):
-                    self.cli("createwallet", "miner", "false", "false", "", "false", "false", "true")
-                return
-            if self._given is None:
-                self.rpc = 0
-        raise AssertionError((self.directory / "output").read_text()[-2000:])
+        """Start and wait until it answers, at the same ports each time."""
+        settings = _SETTINGS.format(port=self.port, rpc=self.rpc, replacement=int(self._replaces))
+        (self.directory / "litecoin.conf").write_text(settings)
+        with (self.directory / "output").open("ab") as output:
+            self._process = subprocess.Popen(("litecoind", f"-datadir={self.directory}"), stdout=output, stderr=output)
+        assert self._wait(), (self.directory / "output").read_text()[-2000:]
+        with contextlib.suppress(LitecoinRefused):
+            self.cli("createwallet", "miner", "false", "false", "", "false", "false", "true")
 
     def _wait(self) -> bool:
         deadline = time.monotonic() + READY_SECONDS

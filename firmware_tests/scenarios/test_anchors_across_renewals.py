@@ -15,10 +15,12 @@ from appliance.asic import read_container
 from appliance.box.ledgers import Rfc3161Authority
 from appliance.box.settings import read_settings, write_settings
 from appliance.client import Client
+from appliance.evidence.browser import rules
 from appliance.evidence.directory import read_directory
 from appliance.evidence.trust import read_bundle
 from firmware_tests.anchorer.authority import OPENSSL_POLICY, OutsideAuthority
 from firmware_tests.anchorer.outside import add_ledger, stamp_profile
+from firmware_tests.evidence.browser.engine import judged_by_page
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import FIELDS, install
 from firmware_tests.letters.test_evidence_file import taken
@@ -36,6 +38,8 @@ class Office:
         self.authorities = authorities
         self.place = place
         self.letters: dict[str, str] = {}
+        self.script = place / "rules.js"
+        self.script.write_text(rules())
 
     def connect(self, name: str) -> None:
         authority = self.authorities[name]
@@ -67,8 +71,16 @@ class Office:
         return report
 
     def proven(self, content: bytes) -> list[str]:
+        """By the program; and by the page, which is given the same trust directory."""
         ledgers = self.verified(content)["files"][0]["letter"]["ledgers"]
-        return sorted(one["ledger"] for one in ledgers if one["strength"] == "proven")
+        said = judged_by_page(self.script, read_directory(self.box.home.trust), content)
+        assert said["indication"] == "TOTAL-PASSED", said["told"]
+        found = [
+            sorted(one["ledger"] for one in each if one["strength"] == "proven")
+            for each in (ledgers, said["facts"]["ledgers"])
+        ]
+        assert found[0] == found[1]
+        return found[0]
 
     def renew(self, name: str, *, ledger: str | None = None) -> None:
         """Renew the logs, and connect another ledger before the box starts again."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from appliance.api.letters.making import ROLE
+from appliance.api.callers import ROLE
 from appliance.api.letters.schemas import KindId
 from appliance.api.letters.sealing import make_statement
 from appliance.api.messages import Request, Response

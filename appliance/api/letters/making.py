@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -21,13 +20,12 @@ from appliance.api.letters.approvals import check_approvals
 from appliance.api.letters.counted import limit_steps
 from appliance.api.letters.documents import prepare_papers
 from appliance.api.letters.effects import effects_of
-from appliance.api.letters.finds import file_effect, pair_effects
+from appliance.api.letters.finds import file_effect
 from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.sealing import Sealing
 from appliance.api.letters.veil import accept, open_fields, tallies
 from appliance.api.letters.views import read_letters
 from appliance.asic import JSON_TYPE, event_manifest, event_names
-from appliance.ceremonies.actions import PARTY
 from appliance.letters.artifact import Artifact, decode_artifact, encode_artifact
 from appliance.letters.conditions import withhold
 from appliance.letters.errors import ConditionNotMet
@@ -43,12 +41,9 @@ if TYPE_CHECKING:
 
 BESIDE_TYPE: Final = "application/octet-stream"
 PDF_TYPE: Final = "application/pdf"
-ROLE: Final = "role-"
-"""Before a role's name among an application's permissions."""
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What an application wants to happen."""
 
     loaded: LoadedKind
@@ -56,7 +51,7 @@ class Wanted:
     letter: str
     event: str
     asked: Particulars
-    codes: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, str] = {}
     parts: list[str] | None = None
     """Ids for the letters of a split; None: new ones."""
     also: tuple[Effect, ...] = ()
@@ -65,8 +60,7 @@ class Wanted:
     """Kinds whose letters a refusal tells of; None: all."""
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """An event on disk."""
 
     event: Event
@@ -77,8 +71,7 @@ class Made:
     """What its counts came to; nothing where it was made before."""
 
 
-@dataclass(frozen=True)
-class Drafted:
+class Drafted(msgspec.Struct, frozen=True):
     """An event that may happen, and what it then does."""
 
     decision: Decision
@@ -91,12 +84,13 @@ class Drafted:
     """Those who approved it, with their keys: beside the event."""
 
 
-@dataclass(frozen=True)
-class SealedEvent:
+class SealedEvent(msgspec.Struct, frozen=True):
     """An event with its signatures, to be recorded."""
 
     artifact: Artifact
     records: list[signing.Signed]
+    place: int
+    """Of the event's own record among them; its stamp's comes next."""
     effects: list[Effect]
     mark: tuple[str, int]
 
@@ -111,8 +105,8 @@ async def decide(
     """The draft of the event, judged by the kind's rules. `opened`: what the event opens, with its salts; None: before
     it is opened. `others`: letters that conditions name, where they are at hand. Raises what appliance.letters.judge
     refuses with."""
-    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
-    await accept(worker, caller.tenant, wanted.loaded, wanted.asked.envelopes, known)
+    if wanted.asked.envelopes:
+        await accept(worker, caller.tenant, wanted.loaded, wanted.asked.envelopes, _known(wanted))
     if others is None:
         others = await read_letters(worker, caller.tenant, named_letters(wanted))
     asked = Asked(
@@ -129,12 +123,10 @@ async def decide(
         parts=tuple(wanted.parts if wanted.parts is not None else _new_parts(wanted)),
         opened=opened,
     )
-    roles = frozenset(one.removeprefix(ROLE) for one in caller.permissions if one.startswith(ROLE) or one == "*")
-    parties = frozenset(one.removeprefix(PARTY) for one in caller.permissions if one.startswith(PARTY))
     actor = Actor(application=caller.application, box=worker.settings.box_id, tenant=caller.tenant)
     now_us = worker.clock.read().time_us
     try:
-        return judge(wanted.loaded, wanted.before, asked, actor, roles, now_us, others, parties)
+        return judge(wanted.loaded, wanted.before, asked, actor, caller.roles, now_us, others, caller.parties)
     except ConditionNotMet as error:
         if wanted.told_of is None:
             raise
@@ -143,22 +135,26 @@ async def decide(
 
 def named_letters(wanted: Wanted) -> list[str]:
     """Ids of the letters that the event's conditions name."""
-    known = (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
     rule = wanted.loaded.kind.events.get(wanted.event)
-    named: list[str] = []
-    if rule is not None:
-        values = [dict(wanted.asked.data).get(one.letter, known.get(one.letter)) for one in rule.conditions]
-        named = [value for value in values if isinstance(value, str) and is_letter_id(value)]
-    return named
+    if rule is None or not rule.conditions:
+        return []
+    known = _known(wanted)
+    values = [wanted.asked.data.get(one.letter, known.get(one.letter)) for one in rule.conditions]
+    return [value for value in values if isinstance(value, str) and is_letter_id(value)]
+
+
+def _known(wanted: Wanted) -> Mapping[str, Any]:
+    """The letter's fields as the event would leave them."""
+    return (dict(wanted.before.fields) if wanted.before is not None else {}) | dict(wanted.asked.fields)
 
 
 async def with_limits(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
     """A decision whose steps are also those that the tenant's limits want, after the kind's own."""
-    event = msgspec.structs.replace(decision.draft, at=happened(worker.clock.read().time_us, wanted.before))
+    event = msgspec.structs.replace(decision.draft, at=happened(decision.at_us, wanted.before))
     states = states_after(wanted.before, event, decision.disclosures)
     kind, before = wanted.loaded.kind, wanted.before
     more = await limit_steps(worker, caller.tenant, kind, before, event, states, len(decision.steps))
-    return replace(decision, steps=(*decision.steps, *more))
+    return msgspec.structs.replace(decision, steps=(*decision.steps, *more))
 
 
 async def _with_wanted(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
@@ -184,19 +180,17 @@ async def draft_event(
         decision = await _with_wanted(worker, caller, wanted, await decide(worker, caller, wanted, opened))
         # Another letter may have moved.
         approvers = await check_approvals(worker, caller, decision, wanted.asked.approvals)
-    now_us = worker.clock.read().time_us
     event = msgspec.structs.replace(
-        decision.draft, approvals=wanted.asked.approvals, at=happened(now_us, wanted.before)
+        decision.draft, approvals=wanted.asked.approvals, at=happened(decision.at_us, wanted.before)
     )
     states = states_after(wanted.before, event, decision.disclosures)
     approved = decision.steps if wanted.asked.approvals else ()
     effects = await effects_of(
         worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
     )
-    effects += await pair_effects(worker, caller.tenant, wanted.loaded.kind, wanted.before, [states[0], *states[1]])
     effects += wanted.also
     effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
-    return Drafted(decision, event, states, effects, now_us, approvers)
+    return Drafted(decision, event, states, effects, decision.at_us, approvers)
 
 
 async def seal_event(
@@ -241,10 +235,10 @@ async def seal_event(
         raise
     records = sealing.signed
     place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
-    effects = [
-        msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in drafted.effects
-    ] + found
-    return SealedEvent(made[0], records, effects, (unit.name, sealing.stamped_us))
+    effects = drafted.effects
+    if place:  # pages that were sealed with it stand before it
+        effects = [msgspec.structs.replace(one, entry=place) if isinstance(one, LetterStep) else one for one in effects]
+    return SealedEvent(made[0], records, place, [*effects, *found], (unit.name, sealing.stamped_us))
 
 
 class Closing(Protocol):
@@ -264,8 +258,7 @@ async def make_event(
     worker.gates.check(caller, unit.name)
     drafted = await draft_event(worker, caller, wanted)
     sealed = await seal_event(worker, caller, (key, unit), wanted, drafted, idempotency)
-    records, effects = sealed.records, sealed.effects
-    place = next(place for place, one in enumerate(records) if one.entry.kind == "letter")
+    records, effects, place = sealed.records, sealed.effects, sealed.place
     made = Made(drafted.event, sealed.artifact, records[place].entry, records[place + 1].entry)
     if closing is not None:
         try:
@@ -277,7 +270,7 @@ async def make_event(
     committed = await signing.append(worker, caller, records, idempotency, sealed.mark, effects)
     if isinstance(committed, Replayed):
         return made_of(worker, caller, committed.entries)
-    return replace(made, notices=committed.notices) if committed.notices else made
+    return msgspec.structs.replace(made, notices=committed.notices) if committed.notices else made
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:

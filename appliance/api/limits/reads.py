@@ -241,7 +241,7 @@ async def _counter(
 def _periods(worker: Worker, tenant: str) -> dict[str, tuple[str, str]]:
     """(period, zone) by counter."""
     kinds: list[Kind] = [one.kind for one in worker.kinds.all_newest(tenant)]
-    return {counter: (quota.period, kind.zone) for kind in kinds for counter, quota in kind.counters().items()}
+    return {counter: (quota.period, kind.zone) for kind in kinds for counter, quota in kind.counters.items()}
 
 
 async def _newest_file(worker: Worker, tenant: str) -> TariffFile | None:

@@ -18,9 +18,10 @@ from appliance.anchors import canonical
 from appliance.anchors.evm.shapes import Named, named_shape
 
 SCRIPTS: Final = (
-    "base", "forms", "container", "der", "strength", "chain", "cms", "renewals", "log", "judging", "bundle", "trust",
-    "approvals", "keccak", "secp256k1", "rlp", "evm_transaction", "evm_block", "evm_contract", "evm", "scrypt",
-    "bitcoin", "protobuf", "fabric_members", "fabric", "stamp_anchor", "anchors", "letter",
+    "base", "forms", "container", "der", "strength", "chain", "cms", "renewals", "sm3", "tree", "log", "successor",
+    "judging", "bundle", "trust", "approvals", "keccak", "secp256k1", "rlp", "evm_transaction", "evm_block",
+    "evm_contract", "evm", "scrypt", "bitcoin", "protobuf", "fabric_members", "fabric", "stamp_anchor", "anchors",
+    "letter",
 )  # fmt: skip
 """In the order in which they need each other; the page's own comes last."""
 _PLACE: Final = Path(__file__).parent

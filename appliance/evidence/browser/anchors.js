@@ -3,7 +3,7 @@
 // nobody's seal covers the receipt, and it shows nothing. A ledger that the bundle does not name is told, and counts for nothing.
 
 const MOST_ANCHORS = 32;
-const LARGEST_ANCHOR = LARGEST_RECEIPT + 4 * 1024 * 1024;
+const LARGEST_ANCHOR = LARGEST_RECEIPT + 32 * 1024 * 1024;
 const BY_WORDS = {
   time_stamp: text("time stamp", "时间戳"), proof_of_work: text("proof of work", "工作量证明"), validator_seals: text("validator seals", "验证者封签"),
   trusted_header: text("trusted header", "受信任的区块头"), node: text("node", "节点的声明"),
@@ -11,9 +11,12 @@ const BY_WORDS = {
 // Refusals that show that the receipt was altered, or is of something else.
 const ALTERED = ["malformed", "other_checkpoint", "other_commitment"];
 
+// `continued`: of a record in a log that ended before, how it goes on to the log whose first entry `index` and `hashes` are of.
+const hasPlace = isRecord({ hashes: isListOf(isTreeHex, 64), index: isNumber() }, { continued: isSteps });
+const isAnchoredRecord = (value) => hasPlace(value) && !(value.continued && value.index);
 const isAnchor = isRecord({
   format: isOne("cinnabar-letter-anchor/1"), opening: isText(null, 65536), receipt: isObject, tlog_proof: isText(null, 131072),
-  records: (value) => isObject(value) && Object.values(value).every(isRecord({ hashes: isListOf(isHex32, 64), index: isNumber() })),
+  records: (value) => isObject(value) && Object.values(value).every(isAnchoredRecord),
 });
 
 function readAnchor(bytes) {
@@ -49,10 +52,6 @@ async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, ju
   const anchor = readAnchor(encoded);
   const { receipt } = anchor;
   const proof = readProof(utf8(anchor.tlog_proof));
-  if (proof.anotherHash) {
-    tellAnotherHash(findings);
-    return;
-  }
   const named = findings.expect(
     ledgerAndSize === `${receipt.ledger}-${proof.size}`, "name",
     text("It is about the ledger and the head that its name says.", "它涉及其名称所指的账本与日志头。"),
@@ -62,7 +61,7 @@ async function judgeAnchor(findings, layout, encoded, ledgerAndSize, context, ju
   const fact = { ledger: receipt.ledger, strength: "unknown", by: null, place: null, time: null, until: null, reason: null };
   judged.ledgers.push(fact);
   const found = await judgeInLedger(findings, receipt, proof, fact, context);
-  checkStrength(findings, text("The log", "日志"), LOGS_LEAN_ON, context.before, context);
+  checkStrength(findings, text("The log", "日志"), usesOfLog(proof.hashing), context.before, context);
   if (found) checkStrength(findings, text("The ledger's receipt", "账本的回执"), found.reliesOn, context.before, context);
   if (found && findings.indication !== "TOTAL-PASSED") {
     const reason = "ended_algorithm: nothing shows that it was there before what it relies on had ended";
@@ -125,35 +124,44 @@ async function leadsToHead(findings, layout, anchor, context) {
     findings.failed("records", "It is about other events than those of this file.", "它涉及的事件不是本文件中的事件。");
     return false;
   }
+  const known = new Map();
   for (const tail of tails) {
     const found = new Findings();
-    const leads = await leadsFromEvent(found, layout, tail, anchor, context);
+    const leads = await leadsFromEvent(found, layout, tail, anchor, context, known);
     // One line an event where it leads there, else each cause.
     const all = (language, between) => found.checks.map(({ said }) => said[language]).join(between);
     const lines = leads ? [{ outcome: "passed", said: text(all("en", " "), all("zh", "")) }] : found.checks.filter((one) => one.outcome !== "passed");
     for (const { outcome, said } of lines) findings.add(outcome, "records", text(`Event ${tail}: ${said.en}`, `事件 ${tail}：${said.zh}`));
     if (!leads) return false;
+    await rest();
   }
   return true;
 }
 
-async function leadsFromEvent(findings, layout, tail, anchor, context) {
+// `known`: as followSteps has it.
+async function leadsFromEvent(findings, layout, tail, anchor, context, known) {
   const bytes = layout.entries.get(namesOf(tail).opening);
   if (!bytes) {
     findings.undecided("records", "The record is not in the file.", "记录不在文件中。");
     return false;
   }
   const opening = readCanonical(bytes);
-  const commitment = await sha256(concat(utf8("cinnabar record v1\n"), fromHex(opening.salt), utf8(opening.content)));
-  const { hashes, index } = anchor.records[tail];
+  const { continued, hashes, index } = anchor.records[tail];
+  let place = null;
+  readQuietly(() => (place = readProof(layout.entries.get(namesOf(tail).proof))));
+  let entry = (hashing) => commitmentOf(fromHex(opening.salt), opening.content, hashing);
+  if (continued) {
+    const followed = await followSteps(findings, continued, entry, context, place, known);
+    if (followed === null) return false;
+    place = { origin: followed.origin, index: 0, size: null };
+    entry = () => followed.entry;
+  }
   const leaf = { opening: anchor.opening, tlog_proof: anchor.tlog_proof };
-  const shows = await leadsToBoxLog(findings, { index, box_proof: { hashes, leaf } }, commitment);
+  const shows = await leadsToBoxLog(findings, { index, box_proof: { hashes, leaf } }, entry);
   if (shows === null) return false;
   if (!context.trust?.logs.some((one) => one.origin === shows.proof.origin)) {
     findings.undecided("records", "The trust bundle does not name the box's log.", "信任包未列出设备的日志。");
     return false;
   }
-  let place = null;
-  readQuietly(() => (place = readProof(layout.entries.get(namesOf(tail).proof))));
-  return (await isIncluded(findings, shows.proof, shows.entry, context)) && isOneHistory(findings, shows, place);
+  return (await isIncluded(findings, shows.proof, shows.entry, context)) && isOneHistory(findings, shows.found, place);
 }

@@ -187,7 +187,8 @@ function checkKinds(layout, steps) {
   if (kinds.length > MOST_KINDS) throw damaged("there are more kinds than a letter has", "种类文件多于一份函件所有");
 }
 
-async function checkRecord(findings, layout, tail, event, seal, context, kind) {
+// `shown`: when a record over the file shows that this was there, or null.
+async function checkRecord(findings, layout, tail, event, seal, context, kind, shown) {
   const names = namesOf(tail);
   const bytes = layout.entries.get(names.opening);
   if (!bytes) {
@@ -198,16 +199,13 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
   if (!opening || Object.keys(opening).some((one) => !OPENING_MEMBERS.includes(one))) throw damaged("a record's opening has members that nothing covers", "记录开启件含有不受保护的成员");
   if (typeof opening.content !== "string") throw damaged("a record's opening holds no text", "记录开启件不含文本");
   const proof = layout.entries.get(names.proof);
-  const under = proof ? readProof(proof) : null;
-  if (under?.anotherHash) {
-    tellAnotherHash(findings);
-    return { index: under.index, origin: under.origin, witnesses: [] };
-  }
+  const place = proof ? readProof(proof) : null;
   const record = readCanonical(utf8(opening.content));
   const salt = fromHex(opening.salt);
-  const commitment = await sha256(concat(utf8("cinnabar record v1\n"), salt, utf8(opening.content)));
+  const entry = (hashing) => commitmentOf(salt, opening.content, hashing);
+  const stated = await Promise.all([SHA256_TREE, ...RENEWED_TREES].map(async (one) => hex(await entry(one))));
   const manifest = await sha256Hex(layout.entries.get(names.manifest));
-  const fits = salt.length === 32 && hex(commitment) === opening.commitment && record.format === "cinnabar-record/1";
+  const fits = salt.length === 32 && stated.includes(opening.commitment) && record.format === "cinnabar-record/1";
   findings.expect(
     fits, "commitment",
     text("Salt and record hash to what the log holds instead of them.", "盐值与记录的摘要即日志所载。"),
@@ -224,12 +222,12 @@ async function checkRecord(findings, layout, tail, event, seal, context, kind) {
     (seal.stated === null || Math.abs(record.time / 1000 - seal.stated) < 1000);
   if (!agrees) findings.undecided("record", "Contradiction: the record says other than the event or its seal.", "矛盾：记录与事件或其签章不一致。");
   const witnesses = [];
-  const place = under;
   if (place) {
     if (opening.index !== undefined && opening.index !== place.index) throw damaged("opening and proof name different entries", "开启件与证明指明了不同的日志项");
-    witnesses.push(await checkProof(findings, place, commitment, context));
+    if (place.hashing !== SHA256_TREE) checkStrength(findings, text("The log", "日志"), [{ name: place.hashing.name }], shown, context);
+    witnesses.push(await checkProof(findings, place, await entry(place.hashing), context));
   } else findings.undecided("inclusion", "Nothing proves that the record stands in a log.", "没有材料证明记录在日志中。");
-  if ((opening.box_proof ?? null) !== null) witnesses.push(await checkBoxProof(findings, opening, commitment, context, place));
+  if ((opening.box_proof ?? null) !== null) witnesses.push(await checkBoxProof(findings, opening, entry, context, place));
   return { index: place?.index ?? null, origin: place?.origin ?? null, witnesses: witnesses.filter(Boolean) };
 }
 
@@ -248,7 +246,7 @@ async function checkSealed(findings, layout, tail, event, context, kind, archive
     seal = await checkSeal(ofSeal, layout.entries.get(names.seal), layout.entries.get(names.manifest), context, layout.entries.get(names.evidenceRecord), shown);
     checkStrength(ofRecord, text("The log", "日志"), LOGS_LEAN_ON, shown.trusted?.until ?? null, context);
     try {
-      record = await checkRecord(ofRecord, layout, tail, event, seal, context, kind);
+      record = await checkRecord(ofRecord, layout, tail, event, seal, context, kind, shown.trusted?.until ?? null);
     } catch (error) {
       ofRecord.add(...outcomeOf(error));
     }
@@ -334,6 +332,7 @@ async function verifyEvidence(data, trust, now) {
     }
     if (record?.origin) {
       if (record.index <= (places.get(record.origin) ?? -1)) found.undecided("log order", "Contradiction: its record stands before that of an earlier event.", "矛盾：其记录位于较早事件的记录之前。");
+      else if ([...places.keys()].some((origin) => endedBefore(origin, trust).includes(record.origin))) found.undecided("log order", `Contradiction: the log “${record.origin}” had ended when an earlier event was recorded.`, `矛盾：较早事件记录时，日志“${record.origin}”已经结束。`);
       places.set(record.origin, record.index);
     }
     await checkBeside(found, layout, step, envelopes);

@@ -1,10 +1,12 @@
 // Logs: signed notes and checkpoints (C2SP), inclusion (RFC 6962), cosignatures of witnesses (C2SP tlog-cosignature).
 
 const DASH = "— ";
+const MOST_NOTE_BYTES = 1000000;
+const MOST_PROOF_BYTES = 1000000;
 
 function readNote(said) {
   const at = said.lastIndexOf("\n\n");
-  if (at < 0 || !said.endsWith("\n") || /[\x00-\x09\x0b-\x1f]/.test(said)) throw new Broken("not a signed note", "不是签名注记");
+  if (at < 0 || utf8(said).length > MOST_NOTE_BYTES || !said.endsWith("\n") || /[\x00-\x09\x0b-\x1f]/.test(said)) throw new Broken("not a signed note", "不是签名注记");
   const signatures = said
     .slice(at + 2, -1)
     .split("\n")
@@ -36,20 +38,21 @@ async function checkEd25519(key, signature, message) {
   return crypto.subtle.verify("Ed25519", imported, signature, message);
 }
 
-// A log that was renewed under another hash names it by the last part of its origin (docs/log.md). This page judges none.
-const treeHash = (origin) => /(?:^|\/)(sha512|sm3)$/.exec(origin)?.[1] ?? "sha256";
-
-function tellAnotherHash(findings) {
-  findings.undecided(
-    "log", "The log is under another hash than SHA-256, which this page does not judge: “cinnabar verify” does.",
-    "日志采用 SHA-256 以外的散列算法，本页不作判断；请使用“cinnabar verify”。",
-  );
+// A log's head as it states itself; nothing of it is believed.
+function readHead(said) {
+  const note = readNote(said);
+  const [origin, size, root, ...more] = note.text.split("\n");
+  const lines = origin && more.length && more.indexOf("") === more.length - 1;
+  const head = lines && /^(0|[1-9][0-9]{0,15})$/.test(size) ? { note, origin, size: Number(size), root: fromBase64(root), hashing: treeHash(origin) } : null;
+  if (!head || head.root.length !== head.hashing.size || !Number.isSafeInteger(head.size)) throw new Broken("not the head of a log", "不是日志的树头");
+  return head;
 }
 
 function readProof(bytes) {
   const refuse = () => {
     throw new Broken("not a log proof", "不是日志证明");
   };
+  if (bytes.length > MOST_PROOF_BYTES) refuse();
   const said = fromUtf8(bytes);
   const at = said.indexOf("\n\n");
   const [first, ...lines] = said.slice(0, Math.max(at, 0)).split("\n");
@@ -58,37 +61,9 @@ function readProof(bytes) {
   const found = /^index (0|[1-9][0-9]{0,15})$/.exec(index ?? "");
   if (at < 0 || first !== "c2sp.org/tlog-proof@v1" || !found || path.length > 63) refuse();
   const hashes = path.map(fromBase64);
-  if (hashes.some((one) => one.length !== 32 && one.length !== 64)) refuse();
-  const note = readNote(said.slice(at + 2));
-  const [origin, size, root, ...more] = note.text.split("\n");
-  if (!/^(0|[1-9][0-9]{0,15})$/.test(size ?? "") || !origin || more.length === 0 || more.indexOf("") !== more.length - 1) refuse();
-  const made = { index: Number(found[1]), path: hashes, note, origin, size: Number(size), root: fromBase64(root) };
-  made.anotherHash = treeHash(origin) !== "sha256";
-  if ((!made.anotherHash && [...hashes, made.root].some((one) => one.length !== 32)) || !Number.isSafeInteger(made.index) || !Number.isSafeInteger(made.size)) refuse();
-  return made;
-}
-
-const node = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
-
-// RFC 9162, section 2.1.3.2. Numbers beyond 2^53 are refused before.
-async function rootOf(entry, index, size, path) {
-  if (index >= size) return null;
-  let hash = await sha256(concat(Uint8Array.of(0), entry));
-  let at = index;
-  let last = size - 1;
-  for (const step of path) {
-    if (last === 0) return null;
-    if (at % 2 === 1 || at === last) {
-      hash = await node(step, hash);
-      while (at % 2 === 0 && at !== 0) {
-        at /= 2;
-        last = Math.floor(last / 2);
-      }
-    } else hash = await node(hash, step);
-    at = Math.floor(at / 2);
-    last = Math.floor(last / 2);
-  }
-  return last === 0 ? hash : null;
+  if (hashes.some((one) => one.length < 1 || one.length > 64)) refuse();
+  if (!Number.isSafeInteger(Number(found[1]))) refuse();
+  return { index: Number(found[1]), path: hashes, ...readHead(said.slice(at + 2)) };
 }
 
 // Whether the entry stands in a log that the trust bundle names. Gives the time by which enough witnesses saw it. `box`:
@@ -105,7 +80,7 @@ async function checkProof(findings, proof, entry, context, box = false, further 
 
 // Whether the entry stands in the log, under a head that the log's key has signed; entered as findings.
 async function isIncluded(findings, proof, entry, context, outcome = "undecided") {
-  const root = await rootOf(entry, proof.index, proof.size, proof.path);
+  const root = await rootOf(entry, proof.index, proof.size, proof.path, proof.hashing);
   const leads = root !== null && equal(root, proof.root);
   const where = text(
     `Entry ${proof.index} of the log “${shown(proof.origin, 200)}”, under its head of ${proof.size} entries.`,
@@ -116,23 +91,25 @@ async function isIncluded(findings, proof, entry, context, outcome = "undecided"
     findings.add(outcome, "log", text("Without a trust bundle nothing tells whose log it is.", "没有信任包，无从判断这是谁的日志。"));
     return false;
   }
-  const keys = context.trust.logs.filter(
-    (one) => one.origin === proof.origin && proof.size >= one.first && (one.last === null || proof.size <= one.last),
-  );
-  const message = utf8(proof.note.text);
-  let signed = false;
+  const found = await signedByLog(proof, context.trust);
+  if (found === false) findings.failed("log", "The signature of the log's head fails.", "日志头的签名不成立。");
+  else if (found === null) findings.failed("log", "No key of the log that may sign at this size has signed its head.", "没有可在此规模签名的日志密钥签署其头。");
+  else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
+  return found === true && leads;
+}
+
+// Whether a key that may sign heads of this size has signed this one; null: none has; false: the signature of one fails.
+async function signedByLog(head, trust) {
+  const keys = trust.logs.filter((one) => one.origin === head.origin && head.size >= one.first && (one.last === null || head.size <= one.last));
+  const message = utf8(head.note.text);
+  let signed = null;
   for (const { verifier } of keys) {
-    for (const one of proof.note.signatures.filter((found) => found.name === verifier.name && found.id === verifier.id)) {
-      if (!(await checkEd25519(verifier.key, one.signature, message))) {
-        findings.failed("log", "The signature of the log's head fails.", "日志头的签名不成立。");
-        return false;
-      }
+    for (const one of head.note.signatures.filter((found) => found.name === verifier.name && found.id === verifier.id)) {
+      if (!(await checkEd25519(verifier.key, one.signature, message))) return false;
       signed = true;
     }
   }
-  if (!signed) findings.failed("log", "No key of the log that may sign at this size has signed its head.", "没有可在此规模签名的日志密钥签署其头。");
-  else findings.passed("log", "The log's key has signed that head.", "日志的密钥签署了该头。");
-  return signed && leads;
+  return signed;
 }
 
 // What the cosignatures under a head come to, entered as findings: who counts, whether they are enough, which time they
@@ -220,29 +197,29 @@ async function cosignedAt(signatures, said, key) {
   return earliest === null ? null : Number(earliest);
 }
 
-const HEX32 = /^[0-9a-f]{64}$/;
-
 // The record under the box's own log (appliance.log.box_leaf): from the record to a head of the tenant's log, from that to
-// the leaf that commits to it, from the leaf to the box's log. `place`: what the record's own log proof says, or null. Gives
-// the time by which enough witnesses saw that.
-async function checkBoxProof(findings, opening, commitment, context, place) {
-  const shows = await leadsToBoxLog(findings, opening, commitment);
-  return shows && checkProof(findings, shows.proof, shows.entry, context, true, () => isOneHistory(findings, shows, place));
+// the leaf that commits to it, from the leaf to the box's log. `entry`: gives the record's entry under the hash of its log;
+// `place`: what the record's own log proof says, or null. Gives the time by which enough witnesses saw that.
+async function checkBoxProof(findings, opening, entry, context, place) {
+  const shows = await leadsToBoxLog(findings, opening, entry);
+  return shows && checkProof(findings, shows.proof, shows.entry, context, true, () => isOneHistory(findings, shows.found, place));
 }
 
-// Whether the tenant's log, as the box's own log commits to it, is that of the record's own log proof; entered where not.
-function isOneHistory(findings, { statement, index }, place) {
-  const elsewhere = place && (place.origin !== statement.origin || place.index !== index);
-  if (!elsewhere && !(place?.size === statement.size && !equal(place.root, fromHex(statement.root)))) return true;
+// Whether the tenant's log, as the box's own log commits to it, or a log that succeeds it, is that of the record's own log
+// proof; entered where not. Both: { origin, index, size, root }, the latter two of the head under which the record is found.
+function isOneHistory(findings, found, place) {
+  const elsewhere = place && (place.origin !== found.origin || place.index !== found.index);
+  if (!elsewhere && !(place?.size === found.size && !equal(place.root, found.root))) return true;
   findings.undecided(
-    "box log", "Contradiction: the tenant's log, as the box's own log commits to it, is another than that of the log proof: it has two histories.",
-    "矛盾：设备自身的日志所承诺的租户日志不同于日志证明所指的日志：该日志有两个历史。",
+    "box log", "Contradiction: the tenant's log, as the box's own log commits to it, is another than that of the file's other proofs: it has two histories.",
+    "矛盾：设备自身的日志所承诺的租户日志不同于文件中其他证明所指的日志：该日志有两个历史。",
   );
   return false;
 }
 
-// As far as the leaf: { proof, entry, statement, index }, or null where it does not lead there.
-async function leadsToBoxLog(findings, opening, commitment) {
+// As far as the leaf: { proof, entry, found }, or null where it does not lead there; `found`: the record under the tenant's head.
+// Each of the two logs has a hash of its own.
+async function leadsToBoxLog(findings, opening, entryUnder) {
   const { hashes, leaf } = opening.box_proof ?? {};
   const broken = () => new Broken("the box proof is malformed", "设备证明格式错误");
   if (!Array.isArray(hashes) || !isObject(leaf) || !Number.isSafeInteger(opening.index) || opening.index < 0) throw broken();
@@ -253,19 +230,23 @@ async function leadsToBoxLog(findings, opening, commitment) {
   } catch {
     throw broken();
   }
+  const proof = readProof(utf8(leaf.tlog_proof));
+  const { hashing } = proof;
   const { leaf: made, path, position, salt, statement, width } = opened ?? {};
   const right =
     hasMembers(opened, ["format", "leaf", "path", "position", "salt", "statement", "width"]) && opened.format === "cinnabar-box-opening/1" &&
     hasMembers(made, ["format", "root", "time"]) && made.format === "cinnabar-box-leaf/1" && Number.isSafeInteger(made.time) && made.time >= 0 &&
-    Array.isArray(path) && [...path, ...hashes, salt, made.root].every((one) => HEX32.test(one)) && Number.isSafeInteger(position) && position >= 0 &&
+    Array.isArray(path) && [...path, made.root].every((one) => isHex(one) && one.length === 2 * hashing.size) && hashes.every(isTreeHex) &&
+    isHex32(salt) && Number.isSafeInteger(position) && position >= 0 &&
     Number.isSafeInteger(width) && width >= 16 && width <= 2 ** 32 && Number.isInteger(Math.log2(width)) &&
     hasMembers(statement, ["format", "origin", "previous", "root", "size"]) && statement.format === "cinnabar-tenant-head/1" &&
-    HEX32.test(statement.root) && Number.isSafeInteger(statement.size);
-  if (!right) throw broken();
-  // The statement stands in the opening as it was committed to: the box's own spelling, which is that of JavaScript.
-  const committed = await sha256(concat(utf8("cinnabar box leaf v1\n"), fromHex(salt), utf8(JSON.stringify(statement))));
-  const top = await rootOf(committed, position, width, path.map(fromHex));
-  const head = await rootOf(commitment, opening.index, statement.size, hashes.map(fromHex));
+    [statement.origin, statement.previous].every((one) => typeof one === "string") && isTreeHex(statement.root) && Number.isSafeInteger(statement.size);
+  // What was committed to are the bytes of the statement, in the one spelling that it has, however the rest of the opening is spelt.
+  if (!right || hasFractions(leaf.opening) || memberText(leaf.opening, "statement") !== canonical(statement)) throw broken();
+  const committed = await hashing.digest(concat(utf8("cinnabar box leaf v1\n"), fromHex(salt), utf8(canonical(statement))));
+  const top = await rootOf(committed, position, width, path.map(fromHex), hashing);
+  const own = treeHash(statement.origin);
+  const head = await rootOf(await entryUnder(own), opening.index, statement.size, hashes.map(fromHex), own);
   const leads = top !== null && head !== null && equal(top, fromHex(made.root)) && equal(head, fromHex(statement.root));
   findings.expect(
     leads, "box log",
@@ -276,6 +257,6 @@ async function leadsToBoxLog(findings, opening, commitment) {
     text("The box proof does not lead from this record to the box's own log.", "设备证明不能从此记录通向设备自身的日志。"),
   );
   if (!leads) return null;
-  const entry = await sha256(utf8(JSON.stringify({ format: made.format, root: made.root, time: made.time })));
-  return { proof: readProof(utf8(leaf.tlog_proof)), entry, statement, index: opening.index };
+  const entry = await hashing.digest(utf8(JSON.stringify({ format: made.format, root: made.root, time: made.time })));
+  return { proof, entry, found: { origin: statement.origin, index: opening.index, size: statement.size, root: fromHex(statement.root) } };
 }

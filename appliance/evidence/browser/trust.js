@@ -43,9 +43,8 @@ async function readTrust(files) {
   }
   const logs = [];
   for (const one of document.logs) {
-    logs.push({ origin: one.origin, verifier: await readVerifierKey(one.key), first: one.first_size, last: one.last_size, succeeds: one.succeeds });
+    logs.push({ origin: one.origin, verifier: await readVerifierKey(one.key), first: one.first_size, last: one.last_size });
   }
-  checkSuccessions(logs, refuse);
   const witnesses = [];
   for (const one of document.witnesses) {
     witnesses.push({ ...(await readVerifierKey(one.key)), revoked: one.revoked === undefined ? null : Date.parse(one.revoked) });
@@ -68,6 +67,7 @@ async function readTrust(files) {
   return {
     fingerprint, lists, authorities, logs, witnesses,
     cosigning: readPolicies(document, witnesses, refuse),
+    succeeds: readSuccessions(document.logs, logs, refuse),
     constitution: document.constitution,
     version: document.version,
     rehearsal: document.rehearsal,
@@ -80,11 +80,12 @@ async function readTrust(files) {
   };
 }
 
-// Which log goes on from which: from one that has ended, under another hash; no two from one, and none from itself.
-function checkSuccessions(logs, refuse) {
+// Which log goes on from which, by the origin of the one that does: from one that has ended, under another hash; no two from one,
+// and none from itself.
+function readSuccessions(entries, logs, refuse) {
   const cannot = () => refuse("a log in the trust bundle cannot succeed another as it says", "信任包中日志的承接关系不成立");
   const found = new Map();
-  for (const { origin, succeeds } of logs.filter((one) => one.succeeds !== undefined)) {
+  for (const { origin, succeeds } of entries.filter((one) => one.succeeds !== undefined)) {
     if ((found.get(origin) ?? succeeds) !== succeeds) cannot();
     found.set(origin, succeeds);
   }
@@ -98,6 +99,7 @@ function checkSuccessions(logs, refuse) {
     }
   }
   if (new Set(found.values()).size !== found.size) cannot();
+  return found;
 }
 
 // What is trusted of ledgers, by name. Their rules are looked at when a receipt is judged.

@@ -8,7 +8,7 @@ value that does not add up or a letter that comes from nowhere refutes the file.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -302,7 +302,19 @@ class _Work:
                 "log order", SubIndication.TIMESTAMP_ORDER_FAILURE,
                 f"Contradiction: entry {found.index} of the log stands before that of an earlier event.",
             )  # fmt: skip
+        elif any(found.origin in self._before(origin) for origin in self.logged):
+            journal.refuse(
+                "log order", SubIndication.TIMESTAMP_ORDER_FAILURE,
+                f"Contradiction: the log {quote(found.origin)} had ended when an earlier event was recorded.",
+            )  # fmt: skip
         self.logged[found.origin] = found.index
+
+    def _before(self, origin: str) -> Iterator[str]:
+        """The logs that had ended before this one began, as the trust bundle says."""
+        before = self.context.trust.succeeds.get(origin)
+        while before is not None:
+            yield before
+            before = self.context.trust.succeeds.get(before)
 
     def _check_times(self, event: Event, found: JudgedSeal, journal: Journal) -> None:
         at_us = _instant(event.at)

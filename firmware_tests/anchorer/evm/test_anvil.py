@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from appliance.anchorer.evm import fees
@@ -42,6 +43,12 @@ def transactions_of(anvil: Anvil, place: Place) -> int:
 def of(anchor: Anchor) -> str:
     """The newest transaction of an anchor, as the node calls it."""
     return "0x" + read_memory(anchor.memory).newest.hash.hex()
+
+
+def test_a_node_says_more_than_a_pipe_holds_and_goes_on(anvil: Anvil) -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
+    for _ in range(20):  # a line of 16 bytes for each call, and a pipe holds 65,536
+        assert len(httpx.post(anvil.url, json=[call] * 500, timeout=10).json()) == 500
 
 
 @pytest.mark.parametrize("kind", ["fee-market", "legacy"])

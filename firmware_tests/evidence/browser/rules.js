@@ -5,11 +5,11 @@ globalThis.crypto ??= require("node:crypto").webcrypto;
 const RULES = fs.readFileSync(process.argv[2], "utf8");
 const NAMES = [
   "readTrust", "verifyEvidence", "inWords", "EVENT_MEMBERS", "readCanonical", "shown", "printAmount", "parseAmount", "DIGITS", "Broken", "AnchorRefused", "Unable",
-  "judgeLedgerProof", "keccak256", "recoverAddress", "readRlp", "writeRlp", "proveInTrie", "scrypt", "salsa", "fromHex", "hex",
+  "judgeLedgerProof", "keccak256", "recoverAddress", "readRlp", "writeRlp", "proveInTrie", "scrypt", "salsa", "sm3", "fromHex", "hex",
 ];
 const {
   readTrust, verifyEvidence, inWords, EVENT_MEMBERS, readCanonical, shown, printAmount, parseAmount, DIGITS, Broken, AnchorRefused, Unable,
-  judgeLedgerProof, keccak256, recoverAddress, readRlp, writeRlp, proveInTrie, scrypt, salsa, fromHex, hex,
+  judgeLedgerProof, keccak256, recoverAddress, readRlp, writeRlp, proveInTrie, scrypt, salsa, sm3, fromHex, hex,
 } = new Function(`${RULES}; return { ${NAMES.join(", ")} };`)();
 const bytes = (said) => new Uint8Array(Buffer.from(said, "base64"));
 const commands = {
@@ -45,6 +45,7 @@ const commands = {
     }
   },
   keccak: ({ data }) => hex(keccak256(fromHex(data))),
+  sm3: async ({ data }) => hex(await sm3(fromHex(data))),
   recover({ digest, r, s, parity }) {
     const found = recoverAddress(fromHex(digest), BigInt(r), BigInt(s), BigInt(parity));
     return found && hex(found);

@@ -485,6 +485,10 @@ def revoked_since(reason: x509.ReasonFlags) -> Row:
     return Row(verdict, anchored, world, LEDGERS)
 
 
+def ending(algorithm: str) -> dict[str, Any]:
+    return {"algorithms": [AlgorithmEnd(algorithm=algorithm, until=f"{T0:%Y-%m-%dT%H:%M:%SZ}")]}  # type: ignore[arg-type]
+
+
 TABLE: Final[dict[str, Row]] = {
     # What ledgers hold.
     **{f"on {name}": on_ledger(one) for name, one in ledgers.table().items()},
@@ -719,6 +723,10 @@ TABLE: Final[dict[str, Row]] = {
     "no time-stamp": Row(UNDECIDED, lambda: late(stamped_by=None)),
     "a time-stamp of another signature": Row(UNDECIDED, lambda: late(stamp_over=b"another")),
     "a time-stamp before the event": Row(UNDECIDED, lambda: late(stamped_at=T0 - timedelta(hours=1))),
+    "a time-stamp over SM3": Row(PASSED, lambda: late(stamp_hash="sm3")),
+    "a time-stamp over SM3, which has ended": Row(UNDECIDED, lambda: late(stamp_hash="sm3"), bundle=ending("sm3")),
+    "a time-stamp over SHA-256, once SM3 has ended": Row(PASSED, late, bundle=ending("sm3")),
+    "a time-stamp over SM3 of another signature": Row(UNDECIDED, lambda: late(stamp_over=b"another", stamp_hash="sm3")),
     "a time-stamp to come": Row(UNDECIDED, lambda: late(stamped_at=NOW + DAY)),
     "a time-stamp within its key's time": Row(PASSED, lambda: late(stamped_by=unit(T0 + DAY))),
     "a time-stamp after its key's time": Row(UNDECIDED, lambda: late(stamped_by=unit(EARLY))),
@@ -1000,7 +1008,11 @@ def test_the_table_says_what_judges_say(name: str, one: OnLedger) -> None:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_both_say_the_same(page: Page, name: str) -> None:
-    row = TABLE[name]
+    agree(page, TABLE[name])
+
+
+def agree(page: Page, row: Row) -> None:
+    """Both say the same of the file, and what the row says."""
     content = row.content()
     files = row.world(surroundings()[0]).bundle_files(**row.bundle)
     report = check(content, trust=read_bundle(files, None))

@@ -6,11 +6,12 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import coincurve
 import pytest
 from Crypto.Hash import keccak
+from cryptography.hazmat.primitives import hashes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,36 @@ def test_keccak_by_published_vectors(ask: Ask, data: bytes, expected: str) -> No
 @given(st.one_of(st.binary(max_size=600), st.sampled_from([135, 136, 137, 271, 272, 273, 4096]).map(bytes)))
 def test_keccak_against_another_library(ask: Ask, data: bytes) -> None:
     assert ask("keccak", data=data.hex()) == keccak.new(digest_bits=256, data=data).hexdigest()
+
+
+SM3: Final = {
+    b"abc": "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0",
+    b"abcd" * 16: "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732",
+}
+"""GB/T 32905-2016, annex A."""
+
+
+@pytest.mark.parametrize(("data", "expected"), SM3.items())
+def test_sm3_by_the_standards_examples(ask: Ask, data: bytes, expected: str) -> None:
+    assert ask("sm3", data=data.hex()) == expected
+
+
+def _by_another_library(data: bytes) -> str:
+    digest = hashes.Hash(hashes.SM3())
+    digest.update(data)
+    return digest.finalize().hex()
+
+
+@pytest.mark.parametrize("size", [*range(130), 4095, 1_000_003])
+def test_sm3_of_every_length_around_a_block(ask: Ask, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    assert ask("sm3", data=data.hex()) == _by_another_library(data)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.binary(max_size=600))
+def test_sm3_against_another_library(ask: Ask, data: bytes) -> None:
+    assert ask("sm3", data=data.hex()) == _by_another_library(data)
 
 
 def test_recovery_by_the_example_of_eip_155(ask: Ask) -> None:

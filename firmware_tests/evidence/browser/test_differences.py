@@ -14,6 +14,7 @@ import pytest
 
 from appliance.asic import read_container, write_container
 from appliance.evidence import TrustBundle, read_bundle
+from appliance.tree_hash import SHA512, SM3, TreeHash
 from firmware_tests.evidence import der_trees
 from firmware_tests.evidence.browser.test_agreement import (
     NO_LISTS,
@@ -23,6 +24,7 @@ from firmware_tests.evidence.browser.test_agreement import (
     with_box_log,
 )
 from firmware_tests.evidence.der_trees import Node
+from firmware_tests.evidence.hashed_letters import logs_under
 from firmware_tests.evidence.letters import NOW, check, evidence, letter_of_a_file, plain_letter, surroundings
 from firmware_tests.evidence.material import microseconds
 from firmware_tests.letters.kinds import BID_BOND
@@ -33,6 +35,13 @@ Files = dict[str, bytes]
 Change = Callable[[random.Random, bytes], bytes]
 
 WORLD, LOG = surroundings()
+
+
+def hashed(own: TreeHash, box: TreeHash) -> tuple[Callable[[], bytes], Callable[[], Files]]:
+    logs = logs_under(own, box)
+    return lambda: evidence(logs.under_the_box(logs.letter())), lambda: logs.world().bundle_files()
+
+
 BASES: Final[dict[str, tuple[Callable[[], bytes], Callable[[], Files]]]] = {
     "a seal": (lambda: evidence(plain_letter(2)), WORLD.bundle_files),
     "an evidence record": (lambda: evidence(letter_of_a_file(1)), WORLD.bundle_files),
@@ -43,6 +52,8 @@ BASES: Final[dict[str, tuple[Callable[[], bytes], Callable[[], Files]]]] = {
     "answers": (lambda: answered(answers()), lambda: WORLD.bundle_files(**NO_LISTS)),
     "a kind": (lambda: evidence(plain_letter(2), kinds=[BID_BOND]), WORLD.bundle_files),
     "the box's log": (under_the_box_log, lambda: with_box_log(WORLD).bundle_files()),
+    "a log of sha512, a box's of sm3": hashed(SHA512, SM3),
+    "a log of sm3, a box's of sha512": hashed(SM3, SHA512),
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,23 +33,18 @@ from appliance.ceremonies.actions import (
 from appliance.errors import CinnabarError
 from appliance.recorder.messages import BOX_LOG
 from firmware_tests.keymaster.governed import LATER, GovernedBox, now_text
+from firmware_tests.ports import HeldPort
 from firmware_tests.running import RunningBox, wait_until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def told_box(open_directory: Path) -> Iterator[GovernedBox]:
     """A box with officers, whose certificates name the address at which it answers."""
     box = GovernedBox(open_directory / "ocsp", "demo")
-    port = free_port()
+    port = HeldPort()  # the certificates name it before the box runs
     box.begin(
-        provisioned=("--revocation-url", f"http://127.0.0.1:{port}"),
-        run=("--revocation", f"127.0.0.1:{port}", "--public", "127.0.0.1:0"),
+        provisioned=("--revocation-url", f"http://127.0.0.1:{port.number}"),
+        run=("--revocation", f"127.0.0.1:{port.number}", "--public", "127.0.0.1:0"),
     )
     wait_until(lambda: len(list(box.home.ocsp.glob("*/*.der"))) >= 2 * 5, what="answers")
     yield box
