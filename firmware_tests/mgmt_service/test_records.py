@@ -183,6 +183,8 @@ def test_a_seal_leaves_the_pages_as_evidence_that_verifies(managed: ManagedBox, 
     assert page.status_code == 200, page.text
     assert "What the box found" in page.text
     assert "Passed" in page.text
+    shown_key = page.text.replace("<wbr>", "").partition("Fingerprint of its key")[2]
+    assert shown_key.partition('class="hex">')[2].startswith(report.trust.signer)  # as every verifier shows it
     altered = [("files", ("bond.json", content + b" ")), ("files", (files[1].name, files[1].content))]
     assert "Failed" in ann.post("/verify", data=form, files=altered).text
     assert ann.get(f"/api/v1{base}/proof").text.startswith("c2sp.org/tlog-proof@v1\n")
