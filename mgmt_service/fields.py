@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +31,8 @@ SCHEMES: Final = (
 )
 INSTANT: Final = r"\A[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z\Z"
 _LONG: Final = frozenset({"reason", "because", "finding"})
+_NEVER_EMPTY: Final = frozenset({"keys", "custodians", "chain"})
+"""Lists that a schema takes empty, and whoever executes the action does not."""
 _CERTIFICATES: Final = frozenset({"chain", "certificate", "sign_certificates", "encrypt_certificate"})
 DEFAULT_LIFE: Final = datetime.timedelta(days=730)
 
@@ -127,9 +130,13 @@ def _fields(name: str, path: str, kind: Any, value: Any, member: shapes.Field, k
     if isinstance(kind, shapes.ListType) and isinstance(kind.item_type, shapes.StructType):
         rows = value if isinstance(value, list) else list(value.values()) if isinstance(value, Mapping) else []
         rows = [*rows, *({} for _ in range(max(1, 3 - len(rows))))]
-        return [
-            inner for at, row in enumerate(rows) for inner in fields_of(kind.item_type.cls, f"{path}.{at}.", known, row)
-        ]
+        found: list[Field] = []
+        for at, row in enumerate(rows):
+            inputs = fields_of(kind.item_type.cls, f"{path}.{at}.", known, row)
+            # A row in which nothing stands is left out; one is wanted.
+            blank = at > 0 and not any(str(entered).strip() for entered in row.values())
+            found += [replace(one, required=False) for one in inputs] if blank else inputs
+        return found
     optional = isinstance(kind, shapes.UnionType)
     if isinstance(kind, shapes.UnionType):
         kind = next(one for one in kind.types if not isinstance(one, shapes.NoneType))
@@ -152,13 +159,13 @@ def _field(name: str, path: str, kind: Any, value: Any, required: bool, known: K
         case shapes.LiteralType():
             return Field(**made, kind="choice", choices=tuple((str(v), _choice(str(v))) for v in kind.values))
         case shapes.ListType():
+            made["required"] = required and (bool(kind.min_length) or name in _NEVER_EMPTY)
             help_ = _("Separate them by spaces or lines.")
             if name in _CERTIFICATES:
                 return Field(**made, kind="certificates", help=_("PEM, the key’s own certificate first."))
             if name == "permissions":
                 help_ += " " + _("party-ID: it acts for the party with this id; party-*: for every party.")
             if name == "algorithms":
-                made["required"] = False  # an empty list takes every end back
                 help_ += " " + _(
                     "Such as sha256=2035-12-31T23:59:59Z, or rsa<3000=2028-12-31T23:59:59Z for shorter keys."
                 )
@@ -187,6 +194,8 @@ def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
         return Field(**made, kind="long", help=_("A PNG in base64."))
     if name in _LONG:
         return Field(**made, kind="long")
+    if pattern and re.fullmatch(pattern, "") and not kind.min_length:
+        made["required"] = False  # as of an amount without end
     plain = pattern.removeprefix(r"\A").removesuffix(r"\Z")
     return Field(**made, kind="text", pattern=plain, help=hint(pattern), suggestions=_suggest(name, known))
 

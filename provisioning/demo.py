@@ -292,6 +292,11 @@ class Demo:
         console.print(
             f"once the browser trusts {self._shown(self.home.trust)}/box-ca.pem. docs/ceremonies.md goes on here."
         )
+        console.print(
+            "The chains are gone for good and the witnesses are stopped: proofs of what is signed then stay "
+            "INDETERMINATE until they run again, each by "
+            f"[bold]cinnabar witness run --home {self._shown(self.root / 'witnesses')}/NAME[/]."
+        )
 
     def _cinnabar(self, *arguments: str, shown: str | None = None) -> str:
         return self._run((self.program, *arguments), f"cinnabar {shown or ' '.join(arguments)}")

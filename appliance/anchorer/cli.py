@@ -48,7 +48,7 @@ anchor_group.add_command(account)
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def list_(root: Path, ledger: str | None, limit: int, as_json: bool) -> None:
-    """The box's ledgers, and how their newest anchors stand."""
+    """The box's ledgers, also former ones, and how their newest anchors stand."""
     with connected(AnchorerClient, root, _socket) as client:
         if ledger is not None:
             anchors = client.anchors(ledger, None, limit)
@@ -59,7 +59,10 @@ def list_(root: Path, ledger: str | None, limit: int, as_json: bool) -> None:
     for one in ledgers:
         again = "tried again" if one.begun else "mend it and start the box anew"
         trouble = f"; {escape(one.trouble)}: {again}" if one.trouble else ""
-        lines.append(f"{one.name} ({one.type}): {one.open} open{trouble}")
+        if one.configured:
+            lines.append(f"{one.name} ({one.type}): {one.open} open{trouble}")
+        else:
+            lines.append(f"{one.name}: not in box.json any more; {one.open} open, which nobody works on")
         lines += [f"  {one.caveat}"] if one.caveat else []
         lines += [f"  {told}" for told in dict.fromkeys(map(_line, filter(None, (one.newest, one.final))))]
     _print(ledgers, lines or ["box.json lists no ledger"], as_json=as_json)

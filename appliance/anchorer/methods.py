@@ -40,24 +40,29 @@ class Methods:
         }
 
     async def ledgers(self) -> list[LedgerView]:
-        """Every ledger of box.json."""
-        return [
-            LedgerView(
-                name=name,
-                type=str(settings.__struct_config__.tag),
-                caveat=settings.caveat,
-                trouble=self._troubles.get(name) or self._runners[name].trouble,
-                begun=name in self._runners,
-                open=len(self._outbox.open_anchors(name)),
-                newest=self._view(self._outbox.newest(name)),
-                final=self._view(self._outbox.last_final(name)),
-            )
-            for name, settings in self._settings.items()
-        ]
+        """Every ledger of box.json, then every other one that anything was anchored on."""
+        removed = [name for name in self._outbox.ledgers() if name not in self._settings]
+        return [self._ledger(name) for name in (*self._settings, *removed)]
+
+    def _ledger(self, name: str) -> LedgerView:
+        settings = self._settings.get(name)
+        runner = self._runners.get(name)
+        return LedgerView(
+            name=name,
+            type="" if settings is None else str(settings.__struct_config__.tag),
+            configured=settings is not None,
+            caveat="" if settings is None else settings.caveat,
+            trouble=self._troubles.get(name, "") if runner is None else runner.trouble,
+            begun=runner is not None,
+            open=len(self._outbox.open_anchors(name)),
+            newest=self._view(self._outbox.newest(name)),
+            final=self._view(self._outbox.last_final(name)),
+        )
 
     async def anchors(self, ledger: str, before: Number | None, limit: Limit) -> list[AnchorView]:
-        """Newest first, with numbers below `before`. Raises NotFound for a ledger that box.json does not list."""
-        self._known(ledger)
+        """Newest first, with numbers below `before`. Raises NotFound for a ledger that box.json does not list and that
+        nothing was ever anchored on."""
+        self._ever_known(ledger)
         return [
             anchor_view(one, self._outbox.steps(ledger, one.number))
             for one in self._outbox.anchors(ledger, before, limit)

@@ -49,6 +49,9 @@ class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
+    """Empty where it is not configured."""
+    configured: bool
+    """Whether box.json lists it; else something was anchored on it once, and nothing is worked on any more."""
     caveat: str
     """What is to be said of its type; empty: nothing."""
     trouble: str

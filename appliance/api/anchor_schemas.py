@@ -46,16 +46,19 @@ class LedgerAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
+    """Empty where it is not configured."""
+    configured: bool
+    """Whether the box anchors on it; else it did once, and anchors that were open then stay as they are."""
     caveat: str
     """What is to be said of its type, such as that it has not run on a real network yet; empty: nothing."""
     answers: bool
-    """Whether the last step with it succeeded."""
+    """Whether it is configured and the last step with it succeeded."""
     newest: AnchorAnswer | None
     final: AnchorAnswer | None
     """The newest final one."""
 
 
 class LedgersAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Every ledger of the box."""
+    """Every ledger of the box, also those on which it once anchored."""
 
     ledgers: list[LedgerAnswer]

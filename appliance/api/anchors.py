@@ -51,8 +51,9 @@ def _ledger(view: LedgerView) -> LedgerAnswer:
     return LedgerAnswer(
         name=view.name,
         type=view.type,
+        configured=view.configured,
         caveat=view.caveat,
-        answers=not view.trouble,
+        answers=view.configured and not view.trouble,
         newest=None if view.newest is None else _anchor(view.newest),
         final=None if view.final is None else _anchor(view.final),
     )

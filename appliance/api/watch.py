@@ -130,7 +130,7 @@ def _ledgers(worker: Worker, gauge: _Gauge) -> Iterator[Metric]:
     word = read_anchorer_word(worker.home.anchorer_word, now) if asked else None
     text = "Whether the anchorer said within fifteen seconds how it is, where box.json lists ledgers."
     yield gauge("cinnabar_anchorer_answers", text, [((), word is not None)] if asked else [])
-    ledgers = [] if word is None else word.ledgers
+    ledgers = [] if word is None else [one for one in word.ledgers if one.configured]
     trouble = [((one.name,), bool(one.trouble)) for one in ledgers]
     yield gauge("cinnabar_ledger_in_trouble", "Whether the last step with a ledger failed.", trouble, "ledger")
     text = "Anchors of a ledger that are neither final nor superseded nor failed."

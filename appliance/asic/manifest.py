@@ -11,13 +11,12 @@ import binascii
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
-from functools import lru_cache
 from html import unescape
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from appliance.asic.errors import ManifestRefused
-from appliance.asic.names import COURT, SEAL_TYPE, event_tail, names_of
+from appliance.asic.names import COURT, SEAL_TYPE, event_tail, names_of, seal_name
 
 _NAMESPACES = 'xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#"'
 _BEGIN = f'<?xml version="1.0" encoding="UTF-8"?>\n<asic:ASiCManifest {_NAMESPACES}>'
@@ -38,6 +37,8 @@ _NEXT = "</ds:DigestValue></asic:DataObjectReference>"
 _END = "</asic:ASiCManifest>\n"
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 _PERCENT = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
+_NOTHING_TO_ESCAPE = re.compile(r"[A-Za-z0-9._~/-]*").fullmatch
+"""Neither in a URI nor in XML: nearly every name and media type is so."""
 _XML = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 )
@@ -119,7 +120,7 @@ def read_manifest(data: bytes) -> Manifest:
 
 
 def _write(tail: str, files: Iterable[tuple[str, str, bytes]]) -> bytes:
-    return write_manifest(names_of(tail).seal, SEAL_TYPE, files)
+    return write_manifest(seal_name(tail), SEAL_TYPE, files)
 
 
 def write_manifest(
@@ -133,14 +134,18 @@ def write_manifest(
     for name, media_type, digest in files:
         encoded = b2a_base64(digest, newline=False).decode("ascii")
         parts.append(
-            f'<asic:DataObjectReference URI="{_uri(name)}" MimeType="{media_type.translate(_XML)}'
-            f"{method}{encoded}{_NEXT}"
+            f'<asic:DataObjectReference URI="{_uri(name)}" MimeType="{_escaped(media_type)}{method}{encoded}{_NEXT}'
         )
     parts.append(_END)
     return "".join(parts).encode()
 
 
-@lru_cache(maxsize=1024)
+def _escaped(text: str) -> str:
+    return text if _NOTHING_TO_ESCAPE(text) else text.translate(_XML)
+
+
 def _uri(name: str) -> str:
     """An entry's name as a URI reference (RFC 3986): UTF-8, with everything percent-encoded that is not plain."""
+    if _NOTHING_TO_ESCAPE(name):
+        return name
     return "".join([_PERCENT[byte] for byte in name.encode()])

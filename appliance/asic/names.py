@@ -9,7 +9,6 @@ entries by the names that they have.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 MIMETYPE: Final = "mimetype"
@@ -136,20 +135,23 @@ def event_names(number: int, split_off: str | None = None) -> EventNames:
     return names_of(event_tail(number, split_off))
 
 
-@lru_cache(maxsize=1024)
 def names_of(tail: str) -> EventNames:
     """The entries with this tail."""
     return EventNames(
         f"event-{tail}.json",
         f"event-{tail}/" if tail != COURT else f"{COURT}/",
         f"{META}ASiCManifest-{tail}.xml",
-        f"{META}signature-{tail}.p7s",
+        seal_name(tail),
         f"{META}evidencerecord-{tail}.ers",
         f"{META}ASiCEvidenceRecordManifest-{tail}.xml",
         f"{META}opening-{tail}.json",
         f"{META}proof-{tail}.tlog-proof",
         f"{META}disclosures-{tail}.json",
     )
+
+
+def seal_name(tail: str) -> str:
+    return f"{META}signature-{tail}.p7s"
 
 
 def read_name(name: str) -> Entry | None:

@@ -30,7 +30,7 @@ from appliance.box.states import STATES, Cause, Work
 from appliance.errors import CinnabarError
 
 _WORDS = {str: "text", int: "number", float: "number", bool: "true or false"}
-_SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SNAKE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import socket
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 import structlog
 
 from appliance.calls.framing import FRAME_LIMIT, FrameReader, frame
+from appliance.calls.pace import Pace
 from appliance.calls.problems import problem_of
 from appliance.calls.sockets import Peer, peer_of, unix_listener
 from appliance.errors import BadRequest, CinnabarError, NotFound, Unavailable
@@ -58,27 +60,56 @@ class CallServer:
         users: frozenset[int],
         groups: frozenset[int] = frozenset(),
         request_limit: int = REQUEST_LIMIT,
+        pace: Pace | None = None,
     ) -> None:
-        """`groups`: processes whose own group is one of these are allowed too, whatever user they run under."""
+        """`groups`: processes whose own group is one of these are allowed too, whatever user they run under. `pace`:
+        where callers may mean ill; a call too many is refused, and answered only when its turn has come."""
         self._name = name
         self._users = users
         self._groups = groups
         self._limit = request_limit
+        self._pace = pace
+        self._accepting: asyncio.Task[None] | None = None
         self._methods = {key: _Callable(method) for key, method in methods.items()}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, path: Path, mode: int) -> None:
         """Serve at `path`; an old socket there is replaced."""
-        self._server = await asyncio.start_unix_server(self._accept, sock=unix_listener(path, mode))
+        listener = unix_listener(path, mode)
+        if self._pace is None:
+            self._server = await asyncio.start_unix_server(self._accept, sock=listener)
+        else:
+            self._accepting = asyncio.create_task(self._accept_paced(listener, self._pace))
 
     async def stop(self) -> None:
         """Close every connection, whatever it waits for."""
         if self._server is not None:
             self._server.close()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.gather(self._accepting, return_exceptions=True)
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept_paced(self, listener: socket.socket, pace: Pace) -> None:
+        """One connection after the other, each when it is paid for and there is room. Others wait in the kernel."""
+        loop = asyncio.get_running_loop()
+        with listener:
+            listener.setblocking(False)
+            while True:
+                await asyncio.sleep(pace.take())
+                while len(self._connections) >= CONNECTIONS:
+                    await asyncio.wait(self._connections, return_when=asyncio.FIRST_COMPLETED)
+                try:
+                    connection, _ = await loop.sock_accept(listener)
+                except OSError as error:  # such as of too many open files
+                    log.error("not-accepted", socket=self._name, error=error.strerror)
+                    continue
+                await loop.connect_accepted_socket(
+                    lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept), connection
+                )
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = peer_of(writer.get_extra_info("socket"))
@@ -107,9 +138,17 @@ class CallServer:
         frames = FrameReader(self._limit)
         while data := await reader.read(_READ):
             for payload in frames.take(data):
-                # An empty frame asks for nothing but another: whether this process still answers.
-                writer.write(frame(await self._answer(peer, _calls.decode(payload)) if payload else b""))
+                writer.write(frame(await self._in_turn(peer, payload)))
                 await writer.drain()
+
+    async def _in_turn(self, peer: Peer, payload: bytes) -> bytes:
+        """The answer's payload. An empty one asks for nothing but another: whether this process still answers."""
+        wait = 0.0 if self._pace is None else self._pace.take()
+        if not wait or self._pace is None:
+            return await self._answer(peer, _calls.decode(payload)) if payload else b""
+        await asyncio.sleep(wait)  # nothing more of this connection is read meanwhile
+        refusal = problem_of(self._pace.refusal)
+        return msgspec.msgpack.encode([_calls.decode(payload).ticket, False, refusal]) if payload else b""
 
     async def _answer(self, peer: Peer, call: Call) -> bytes:
         refusal: CinnabarError

@@ -433,7 +433,7 @@ class SetWitnesses(_OwnedAction, frozen=True, kw_only=True, forbid_unknown_field
     """Who cosigns the heads of a log, and how many of them must: docs/log.md. All of it anew."""
 
     witnesses: Annotated[list[Text], msgspec.Meta(max_length=MOST_WITNESSES)]
-    """VKEY=URL of each: its verifier key for cosignatures, and its submission prefix. None: nobody cosigns any more."""
+    """VKEY=URL of each: its verifier key for cosignatures, and its submission prefix. Empty: nobody cosigns now."""
     witness_authorities: Annotated[list[Base64], msgspec.Meta(max_length=MOST_CERTIFICATES)] = []
     """DER: CA certificates that the witnesses' TLS certificates come from; none: the system's."""
     needed: Annotated[int, msgspec.Meta(ge=0, le=MOST_WITNESSES)]

@@ -25,7 +25,7 @@ SHORT_HELP = {
     "console": "The box's own console: confirm officers, found the constitution, answer ceremonies.",
     "counts": "Show signatures made, recorded and dropped.",
     "enrol": "Get an application's first certificate, for a one-time secret.",
-    "evidence": "Renew evidence before its algorithms and certificates end.",
+    "evidence": "Renew evidence before its algorithms end; add anchors that became final.",
     "fees": "Show what events cost, make bills, and hold bills to the records.",
     "gateway": "Send signed and encrypted messages as a partner of a tenant.",
     "health": "Show how the box is.",
@@ -50,7 +50,7 @@ SHORT_HELP = {
     "stamp": "Stamp files.",
     "tamper": "Stop all signing and drop secrets, because of a tamper signal.",
     "veil": "Veil values for later opening by a code: encrypt, open, share, prove.",
-    "verify": "Verify stamps, seals, evidence records, log proofs, exports and ceremonies offline.",
+    "verify": "Verify letters, seals, stamps, evidence records, log proofs, exports and ceremonies offline.",
     "witness": "Run a witness of transparency logs: make it, look at it, decide.",
 }
 """What the list shows without loading a command; a test holds it against the entry points."""

@@ -24,7 +24,12 @@ _RECEIPTS = click.option(
     "--receipt", "receipts", multiple=True, metavar="REGISTRY:NUMBER=FILE", help="What an outside registry handed out."
 )
 _APPROVALS = click.option("--approval", "approvals", type=_FILE, multiple=True, help="An approval, JSON.")
-_DISCLOSURES = click.option("--draft", "draft", type=_FILE, help="The draft that was approved, JSON.")
+_DISCLOSURES = click.option(
+    "--draft",
+    "draft",
+    type=_FILE,
+    help="The draft that was approved, JSON; beside the --fields and --data that it was made of.",
+)
 _DOCUMENT = click.option("--document", is_flag=True, help="Set the letter's page as PDF and seal it with the event.")
 _OUTPUT = click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), help="Directory for the page, LETTER.pdf."

@@ -30,7 +30,8 @@ def _lines(error: Exception) -> list[str] | None:
 
     if isinstance(error, Refused):
         control = f" [control {error.control}]" if error.control else ""
-        again = "The same request may succeed later." if error.retriable else "The same request will fail again."
+        later, not_now = "The same request may succeed later.", "As things stand, the same request will fail again."
+        again = later if error.retriable else not_now
         return [f"Refused ({error.code}){control}: {error}", again]
     if isinstance(error, ApiError):
         return [f"{type(error).__name__}: {error}"]

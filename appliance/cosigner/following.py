@@ -241,7 +241,6 @@ class LogCosigning:
 
     def word(self) -> LogWord:
         """How it stands."""
-        doubting = {trouble.label for trouble in Trouble if trouble.doubts_the_log}
         return LogWord(
             origin=self.origin,
             size=self._newest,
@@ -249,17 +248,19 @@ class LogCosigning:
             quorum=self._policy.quorum,
             behind_since=self._behind_since,
             problem=self._problem,
-            witnesses=[
-                WitnessWord(
-                    name=name,
-                    size=state.size,
-                    trouble=state.trouble,
-                    detail=state.detail,
-                    since=state.since,
-                    doubts=state.trouble in doubting,
-                )
-                for name, state in self._states.items()
-            ],
+            witnesses=[self._word_of(name, state) for name, state in self._states.items()],
+        )
+
+    def _word_of(self, name: str, state: WitnessState) -> WitnessWord:
+        line = self._witnesses[name]
+        if (
+            state.trouble is None and line.silent_since is not None
+        ):  # another log has found out: it is left alone here too
+            silent, detail = Trouble.SILENT.label, "it did not answer another log"
+            return WitnessWord(name=name, size=state.size, trouble=silent, detail=detail, since=line.silent_since)
+        doubts = any(state.trouble == trouble.label for trouble in Trouble if trouble.doubts_the_log)
+        return WitnessWord(
+            name=name, size=state.size, trouble=state.trouble, detail=state.detail, since=state.since, doubts=doubts
         )
 
     async def close(self) -> None:

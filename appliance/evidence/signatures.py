@@ -189,6 +189,7 @@ def _check_rsa(
         key.verify(signature, message, padding.PKCS1v15(), _HASHES[_RSA_PKCS1[algorithm.oid]])
     elif algorithm.oid == _RSA_PSS:
         name, salt_bytes = _pss_parameters(algorithm.parameters)
+        _expect(name in _HASHES, "the digest is not one that goes with RSA")
         _agrees(name, message_digest)
         key.verify(signature, message, padding.PSS(padding.MGF1(_HASHES[name]), salt_bytes), _HASHES[name])
     else:

@@ -130,7 +130,7 @@ class _Teller:
             yield Block(form="line", style="undecided", text=text)
         rows = [
             ["Letter", letter.letter],
-            ["Kind", f"{self._title(letter.kind_title, letter.kind)}, {letter.kind_version}"],
+            ["Kind", self._say("{0}, version {1}", self._title(letter.kind_title, letter.kind), letter.kind_version)],
             ["State", self._title(letter.state_title, letter.state)],
             ["Balance", letter.balance],
             ["Sealed by", ", ".join(letter.events[-1].signers)],
@@ -203,11 +203,12 @@ class _Teller:
         if event.existed_no_later_than:
             rows.append(["Existed no later than", f"{event.existed_no_later_than} ({self._word(event.said_by)})"])
         if event.log:
-            rows.append(["Log", f"{event.log}, {event.index}"])
+            rows.append(["Log", self._say("{0}, entry {1}", event.log, event.index)])
         rows += [["Receipt", one] for one in event.receipts]
         rows += [["Condition on", one] for one in event.references]
         rows += [["New letter", one] for one in event.parts]
-        rows += [["File", f"{one.name}, {one.size}, SHA-256 {one.sha256}"] for one in event.files]
+        for one in event.files:
+            rows.append(["File", self._say("{0}, {1} bytes, SHA-256 {2}", one.name, one.size, one.sha256)])
         told = [[self._say(name), value] for name, value in rows if value]
         told += [self._field(one) for one in (*event.changed, *event.data)]
         told += [[self._say("Approval"), self._approval(one)] for one in event.approvals]

@@ -262,6 +262,19 @@ def _missing(part: dict[str, Any]) -> str:
     return f"Next: {said} of {part['scope']}, by {' or '.join(part['may_still'])}."
 
 
+def step_lines(step: dict[str, Any]) -> list[str]:
+    """How a step stands, and what it leaves for others to do."""
+    why = f": {escape(step['error'])}" if step["error"] else ""
+    lines = [f"{step['step'] + 1}. {step['action']}: {step['state']}{why}"]
+    facts = step["facts"]
+    if facts.get("missing_policies"):
+        lines.append(
+            f"   Nobody has set these approval policies, for which it asks: {', '.join(facts['missing_policies'])}"
+        )
+        lines.append(f"   To begin with: cinnabar ceremony policies {facts['tenant']} --output actions.json")
+    return lines
+
+
 def waits(question: dict[str, Any]) -> str:
     """What a step waits for at the console."""
     number = question["number"]
@@ -278,8 +291,8 @@ def _watch(home: Path, proposal: str) -> None:
             key = (step["step"], step["state"])
             if key not in told:
                 told.add(key)
-                why = f": {escape(step['error'])}" if step["error"] else ""
-                click.echo(f"{step['step'] + 1}. {step['action']}: {step['state']}{why}")
+                for line in step_lines(step):
+                    click.echo(line)
         for one in row["waiting"]:
             if one["number"] not in asked:
                 asked.add(one["number"])

@@ -7,7 +7,7 @@ event turns whom a count is of into a keyed hash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from appliance.instants import local_day
@@ -96,7 +96,7 @@ def whom_of(kind: Kind, state: LetterState, by: str | None) -> Whom | None:
         return None
     whole = value_of(state, by.partition(".")[0])
     label = values[0]
-    if isinstance(whole, Mapping):
+    if isinstance(whole, dict):
         label = " ".join(str(whole[member]) for member in ("name", "id") if whole.get(member))
     return Whom(normalised(values[0]), label)
 

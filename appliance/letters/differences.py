@@ -93,7 +93,8 @@ def _whole(old: Kind, new: Kind) -> Iterator[Difference]:
         yield from _change("retention_years", old.retention_years, new.retention_years, running=True, effect=effect)
     yield from _change("value", old.value, new.value, running=True)
     yield from _sets("public", old.public, new.public, "loosened", "tightened", running=True)
-    yield from _change("second", old.second, new.second, running=True)
+    for member in ("second", "pair", "metered_by"):
+        yield from _change(member, getattr(old, member), getattr(new, member), running=True)
 
 
 def _states(old: Kind, new: Kind) -> Iterator[Difference]:
@@ -101,9 +102,12 @@ def _states(old: Kind, new: Kind) -> Iterator[Difference]:
         path = f"states.{name}"
         if name not in new.states:
             yield Difference(path, "removed", True, old.states[name].title.en, old.states[name].title.zh)
-        elif name not in old.states:
+            continue
+        if name not in old.states:
             yield Difference(path, "added", False, new.states[name].title.en, new.states[name].title.zh)
-        elif old.states[name].final != new.states[name].final:
+            continue
+        yield from _change(f"{path}.title", old.states[name].title, new.states[name].title, running=False)
+        if old.states[name].final != new.states[name].final:
             now, open_ = ("final now", "现为终态"), ("no longer final", "不再是终态")
             final = new.states[name].final
             yield Difference(path, "tightened" if final else "loosened", True, *(now if final else open_))
@@ -152,6 +156,9 @@ def _field(path: str, old: Field, new: Field, *, running: bool) -> Iterator[Diff
         all_if_empty=True,
     )
     yield from _sets(f"{path}.choices", old.choices, new.choices, "loosened", "tightened", running=running)
+    for name in old.choices.keys() & new.choices.keys():
+        yield from _change(f"{path}.choices.{name}", old.choices[name], new.choices[name], running=False)
+    yield from _change(f"{path}.term", old.term, new.term, running=running)
     yield from _part(f"{path}.columns", old.columns, new.columns, running=running)
     yield from _change(f"{path}.label", old.label, new.label, running=False)
 
@@ -209,7 +216,10 @@ def _event(path: str, old: Event, new: Event) -> Iterator[Difference]:
     yield from _sets(f"{path}.opens", old.opens, new.opens, "changed", "changed", running=running)
     before, after = ([_shown(one) for one in event.conditions] for event in (old, new))
     yield from _sets(f"{path}.conditions", before, after, "tightened", "loosened", running=running)
-    if old.approvals != new.approvals:
+    if old.approvals is not None and new.approvals is not None:
+        goes_by = old.approvals.amount, new.approvals.amount
+        yield from _change(f"{path}.approvals.amount", *goes_by, running=running)
+    if _tiers(old) != _tiers(new):
         effect = _approved(old.approvals, new.approvals)
         yield from _change(f"{path}.approvals", _tiers(old), _tiers(new), running=running, effect=effect)
 

@@ -103,7 +103,7 @@ def tell(text: bytes, language: Language, loaded: LoadedKind | None, disclosures
     ]
     lines += [
         voice.fact("event", voice.title(event)),
-        voice.fact("kind", f"{voice.kind} ({event.kind.id} {event.kind.version})"),
+        voice.fact("kind", f"{voice.kind} ({event.kind.id} {event.kind.version})".lstrip()),
         voice.fact("digest", event.kind.digest),
         voice.fact("box", event.actor.box),
         voice.fact("letter", event.letter),

@@ -7,7 +7,7 @@ and has the recorder decide about all of it in one transaction (control ONCE).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from appliance.instants import instant
@@ -64,7 +64,7 @@ def spelled_values(kind: Kind, state: LetterState, names: Sequence[str]) -> tupl
         head, _, member = name.partition(".")
         value = value_of(state, head)
         if member:
-            value = value.get(member) if isinstance(value, Mapping) else None
+            value = value.get(member) if isinstance(value, dict) else None
         if value is None:
             return None
         texts.append(_spelled(kind.fields[head].type, value))

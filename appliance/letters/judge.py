@@ -7,8 +7,9 @@ in the transaction that records the event: see appliance.letters.effects.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from appliance.instants import rfc3339
 from appliance.letters.conditions import Values, look, settle
@@ -40,19 +41,18 @@ RECEIPT: Final = "receipt_"
 """Before a registry's name, in the name of the claim on a receipt; no rule of uniqueness can begin so."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What an application asks for."""
 
     event: str
     letter: str
     """Id of the letter, also of one that begins."""
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = {}
     """Values in clear, those of hidden fields too."""
-    disclosures: Mapping[str, str] = field(default_factory=dict)
+    disclosures: Mapping[str, str] = {}
     """Of hidden fields that a draft made: with their salts the draft comes out the same. Others are made here."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    sealed: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}
+    sealed: Mapping[str, str] = {}
     """SHA-256 of the envelopes of encrypted fields."""
     opened: Mapping[str, tuple[Any, str]] | None = None
     """Value and salt of the veiled fields that the event opens; None: the draft, before they are opened."""
@@ -61,8 +61,7 @@ class Asked:
     """Ids for the letters of a split, one a row."""
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """An event that may happen, once it is approved and the recorder takes it."""
 
     draft: Event
@@ -98,7 +97,9 @@ def judge(
     rule = _rule(kind, before, asked, roles)
     clear, disclosures = _fields(kind, rule, before, asked)
     _acts_for(rule, asked, clear if before is None else clear | before.fields, roles, parties)
-    check_fields(rule.data, asked.data, needed=_required(rule.data), where="/data")
+    if rule.data or asked.data:
+        needed = [name for name, one in rule.data.items() if one.required]
+        check_fields(rule.data, asked.data, needed=needed, where="/data")
     after = clear if before is None else before.fields | clear
     hidden = {name: value_of(before, name) for name in before.hidden} if before is not None else {}
     known = hidden | after | {name: asked.fields[name] for name in disclosures}
@@ -168,17 +169,15 @@ def _acts_for(
 
     `standing`: the fields as they stand before the event, and where nothing stands yet as the event sets them: whoever
     joins a letter names itself, and only who stands there already can name another in its place."""
+    if "*" in roles or "*" in parties or not rule.acts_for:
+        return
     held = roles.intersection(rule.by)
-    if "*" in roles or "*" in parties or not held <= rule.acts_for.keys():
+    if not held <= rule.acts_for.keys():
         return
     names = sorted({rule.acts_for[role] for role in held})
     # A field that neither stands nor is set is nobody's.
     if not any(name in standing and standing[name].get("id") in parties for name in names):
         raise PartyMissing(f"{asked.event} needs the permission party-ID with the id of {' or '.join(names)}")
-
-
-def _required(declared: Mapping[str, Any]) -> list[str]:
-    return [name for name, one in declared.items() if one.required]
 
 
 def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:

@@ -47,6 +47,7 @@ def parse_amount(text: str, currency: str) -> int:
     return units
 
 
+@lru_cache(maxsize=1024)
 def print_amount(units: int, currency: str) -> str:
     """The text of an amount that `parse_amount` gave, or of a sum of such."""
     digits = DIGITS[currency]

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from appliance.letters.kind import Bilingual, Event, Field, Kind, LoadedKind
+import msgspec
+
+from appliance.letters.kind import BEGUN, Bilingual, Condition, Event, Field, Kind, LoadedKind, Move, Term
 from appliance.quoting import escape
+
+
+def _default(struct: type[msgspec.Struct], member: str) -> object:
+    return next(one.default for one in msgspec.structs.fields(struct) if one.name == member)
+
 
 _TYPES = {
     "text": ("text", "文本"),
@@ -34,6 +41,10 @@ _CONFIDENTIALITY = {
     "recipients": ("encrypted to its recipients", "加密给指定接收方"),
     "veiled": ("veiled until released", "封存至揭示"),
 }
+
+_LONGEST = _default(Field, "longest")
+_PAGES = _default(Kind, "template"), _default(Kind, "languages")
+"""What goes without saying."""
 
 
 def describe(loaded: LoadedKind, language: str = "en") -> str:
@@ -81,21 +92,26 @@ def describe_rules(kind: Kind, language: str = "en") -> list[str]:
 
 
 def _rules(kind: Kind, place: int) -> Iterator[str]:
+    # Names that lead nowhere stand as they are: whoever reads a proposal may have one that no box would take.
     say, of = _voice(place)
     if kind.value is not None:
         rule = {"balance": ("a balance", "余额"), "divisible": ("divisible", "可拆分")}[kind.value.rule][place]
-        yield f"{say('Its value', '价值')}: {of(kind.fields[kind.value.amount].label)}, {rule}"
+        amount = kind.fields.get(kind.value.amount)
+        said = kind.value.amount if amount is None else of(amount.label)
+        yield f"{say('Its value', '价值')}: {said}, {rule}"
     for name, unique in kind.unique.items():
         scope = "" if unique.scope == "tenant" else f" {say('in', '范围')} {unique.scope}"
         share = f"; {say('shared up to', '共享额度')} {unique.capacity}" if unique.capacity else ""
-        again = ", ".join(of(kind.states[one].title) for one in unique.free_in)
+        again = ", ".join(of(kind.states[one].title) if one in kind.states else one for one in unique.free_in)
         free = f"; {say('free again in', '释放于')} {again}" if unique.free_in else ""
         yield f"{say('Only once', '唯一性')} {name}: {' + '.join(unique.fields)}{scope}{share}{free}"
     for name, quota in kind.quotas.items():
         by = f" {say('by', '按')} {quota.by}" if quota.by else ""
         at = f" {say('at', '于')} {', '.join(quota.events)}" if quota.events else ""
+        of_what = f" {say('of', '取')} {quota.amount}" if quota.amount else ""
         group = f" {say('in', '组')} {quota.group}" if quota.group else ""
-        yield f"{say('Counted', '额度')} {name}: {of(quota.title)} ({quota.measure}, {quota.period}{by}{at}{group})"
+        how = f"{quota.measure}{of_what}, {quota.period}{by}{at}{group}"
+        yield f"{say('Counted', '额度')} {name}: {of(quota.title)} ({how})"
     if kind.metered_by is not None:
         yield f"{say('Metered for', '计费对象')} {kind.metered_by}"
     if kind.public:
@@ -109,6 +125,9 @@ def _rules(kind: Kind, place: int) -> Iterator[str]:
             f"Found without its code by {pair}" + ("" if since is None else f"; from {since}"),
             f"无编号查验，凭 {pair}" + ("" if since is None else f"；起始时间 {since}"),
         )
+    if (kind.template, kind.languages) != _PAGES:
+        spoken = ", ".join(kind.languages)
+        yield say(f"Pages as {kind.template}, in {spoken}", f"页面版式 {kind.template}，语言 {spoken}")
     zone, years = kind.zone, kind.retention_years
     yield say(
         f"Dates of the zone {zone}; {years} years of keeping promised", f"日期按时区 {zone}；机构承诺保存 {years} 年"
@@ -135,15 +154,25 @@ def _field(field: Field, place: int) -> str:
     if field.currencies:
         parts.append(" ".join(field.currencies))
     if field.choices:
-        parts.append(" / ".join(field.choices))
+        parts.append(" / ".join(f"{name} ({(label.en, label.zh)[place]})" for name, label in field.choices.items()))
     if field.columns:
-        parts.append("(" + ", ".join(field.columns) + ")")
+        parts.append("(" + "; ".join(_labelled(name, one, place) for name, one in field.columns.items()) + ")")
     if field.least is not None:
         parts.append(f">= {field.least}")
     if field.most is not None:
         parts.append(f"<= {field.most}")
     if field.pattern is not None:
         parts.append(escape(field.pattern))
+    if field.longest != _LONGEST:
+        rows = field.type == "table"
+        parts.append(
+            (
+                (f"at most {field.longest} {'rows' if rows else 'characters'}"),
+                f"至多 {field.longest} {'行' if rows else '字'}",
+            )[place]
+        )
+    if field.term is not None:
+        parts += _term(field.term, place)
     if field.identified:
         parts.append(("with its id", "须有标识")[place])
     if not field.required:
@@ -153,20 +182,56 @@ def _field(field: Field, place: int) -> str:
     return ", ".join(parts)
 
 
+def _labelled(name: str, field: Field, place: int) -> str:
+    return f"{name}, {(field.label.en, field.label.zh)[place]}: {_field(field, place)}"
+
+
+def _term(term: Term, place: int) -> Iterator[str]:
+    begin = ("it began", "起始之日")[place] if term.after == BEGUN else term.after
+    for period, said in ((term.least, ("at least", "至少")), (term.most, ("at most", "至多"))):
+        if period is not None:
+            yield (f"{said[0]} {period} after {begin}", f"自{begin}起{said[1]} {period}")[place]
+
+
+def _move(move: Move, place: int, states: Mapping[str, str]) -> str:
+    said = _MOVES[move.move][place]
+    if move.amount is not None:
+        said += (f" by {move.amount}", f" {move.amount}")[place]
+    if move.parts is not None:
+        said += (f", one a row of {move.parts}", f"，{move.parts} 每行一份")[place]
+    if move.parts_state is not None:
+        said += f" -> {states.get(move.parts_state, move.parts_state)}"
+    if move.emptied:
+        said += f" ({('nothing left', '余额为零')[place]} -> {states.get(move.emptied, move.emptied)})"
+    return said
+
+
+def _condition(condition: Condition, place: int) -> Iterator[str]:
+    kinds, among = " / ".join(condition.kinds), " / ".join(condition.states)
+    end = condition.not_after
+    yield (f"waits for {condition.letter}: {kinds} in {among}", f"须 {condition.letter}（{kinds}）处于 {among}")[
+        place
+    ] + ("" if end is None else (f", its {end} not past", f"，其 {end} 未过")[place])
+    for own, theirs in condition.same.items():
+        yield f"  {own} equal {theirs}"
+    for one in condition.compare:
+        yield f"  {one.own} {one.is_} {one.theirs}" + (f" ({' / '.join(one.of)})" if one.of else "")
+    if condition.serves is not None:
+        name, most, each = condition.serves.name, condition.serves.at_most, condition.serves.each
+        yield (f"  serves as {name}: at most {most}", f"  用于 {name}：至多 {most}")[place] + (
+            "" if each is None else (f", each by its {each}", f"，每次计 {each}")[place]
+        )
+
+
 def _event(event: Event, place: int, states: Mapping[str, str]) -> Iterator[str]:
     for role, name in event.acts_for.items():
         yield (f"{role}: only who acts for its {name}", f"{role}：仅限代表 {name} 的应用")[place]
     if event.data:
-        yield ("needs: ", "数据：")[place] + ", ".join(event.data)
+        yield ("needs: ", "数据：")[place] + " + ".join(_labelled(name, one, place) for name, one in event.data.items())
     if event.fields:
         yield ("sets: ", "设置：")[place] + ", ".join(event.fields)
     if event.value is not None:
-        emptied = f" -> {states.get(event.value.emptied, event.value.emptied)}" if event.value.emptied else ""
-        yield (
-            ("value: ", "价值：")[place]
-            + _MOVES[event.value.move][place]
-            + (f" ({('nothing left', '余额为零')[place]}{emptied})" if emptied else "")
-        )
+        yield ("value: ", "价值：")[place] + _move(event.value, place, states)
     if event.not_before is not None:
         yield ("not before ", "不早于 ")[place] + event.not_before
     if event.not_after is not None:
@@ -174,16 +239,7 @@ def _event(event: Event, place: int, states: Mapping[str, str]) -> Iterator[str]
     if event.opens:
         yield ("opens: ", "揭示：")[place] + ", ".join(event.opens)
     for condition in event.conditions:
-        kinds, among = " / ".join(condition.kinds), " / ".join(condition.states)
-        end = condition.not_after
-        yield (f"waits for {condition.letter}: {kinds} in {among}", f"须 {condition.letter}（{kinds}）处于 {among}")[
-            place
-        ] + ("" if end is None else (f", its {end} not past", f"，其 {end} 未过")[place])
-        for one in condition.compare:
-            yield f"  {one.own} {one.is_} {one.theirs}" + (f" ({' / '.join(one.of)})" if one.of else "")
-        if condition.serves is not None:
-            name, most = condition.serves.name, condition.serves.at_most
-            yield (f"  serves as {name}: at most {most}", f"  用于 {name}：至多 {most}")[place]
+        yield from _condition(condition, place)
     if event.automatic:
         yield ("the box does it by itself", "到时由系统自动执行")[place]
     if event.refusal == "sealed":
@@ -200,4 +256,5 @@ def _event(event: Event, place: int, states: Mapping[str, str]) -> Iterator[str]
         for tier in event.approvals.tiers:
             who = " -> ".join(step.policy for step in tier.steps) or ("nobody", "无需审批")[place]
             amount = f"{('up to', '至')[place]} {tier.up_to} {tier.currency}" if tier.up_to else tier.currency or ""
-            yield (f"approved by {who}", f"审批：{who}")[place] + (f" ({amount})" if amount else "")
+            goes_by = f"{event.approvals.amount} " if event.approvals.amount else ""
+            yield (f"approved by {who}", f"审批：{who}")[place] + (f" ({goes_by}{amount})" if amount else "")

@@ -28,6 +28,7 @@ from appliance.box.home import Home
 from appliance.box.ledgers import AccountSettings, account_of
 from appliance.box.settings import BoxSettings
 from appliance.box.users import assign
+from appliance.calls.pace import Pace
 from appliance.calls.server import CallServer
 from appliance.calls.sockets import Peer
 from appliance.errors import NotFound, Unavailable
@@ -45,6 +46,10 @@ ROW: Final[RowKind] = "chain-transaction"
 NOT_RECORDED: Final = "not-recorded"
 HOUR_SECONDS: Final = 3_600.0
 SLOW_SECONDS: Final = 0.2
+BURST: Final = 100
+CALLS_A_SECOND: Final = 20
+"""Of all calls and connections, refused ones too: heads are made and signed in the same loop, which an anchorer that
+somebody has stolen must not keep busy. An anchor takes a few."""
 AWAY_SECONDS: Final = 30.0
 """How long a token is left alone that took longer than that to fail."""
 COUNTS_FILE: Final = "ledger-desk.json"
@@ -108,6 +113,7 @@ class LedgerDesk:
             "ledger-desk",
             {"sign": self.sign, "account": self.account, "certificate_request": self.certificate_request},
             self._users,
+            pace=Pace(BURST, CALLS_A_SECOND, RequestRefused(f"more than {CALLS_A_SECOND} calls come in a second")),
         )
         await self._server.start(self._home.ledger_desk_socket, 0o660)
 

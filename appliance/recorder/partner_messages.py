@@ -37,6 +37,8 @@ class PartnerMessages:
         """The messages that a tenant's command takes. Nothing is changed. Raises BadRequest, MessageReplayed."""
         taken = [effect for effect in effects if type(effect) is MessageTaken]
         places = [place for place, entry in enumerate(entries) if entry.kind == MESSAGE]
+        if not (taken or places):
+            return []
         if sorted(one.entry for one in taken) != places:
             raise BadRequest("the record of a message comes with its nonce, and a nonce with its record")
         if len({(one.partner, one.nonce) for one in taken}) < len(taken):

@@ -162,6 +162,8 @@ def _print(view: Overview) -> None:
         click.echo(f"{log.state:<10} {escape(log.title)}: {size}")
         if log.published is not None and log.published.found != "cosigned":
             click.echo(f"           published: {log.published.found} ({escape(log.published.detail)})")
+    if not view.logs:
+        click.echo("No log is in witness.toml yet: none is cosigned.")
     for fork in view.forks:
         decided = "open" if fork.decided is None else f"decided {fork.decided}: {escape(fork.reason or '')}"
         click.echo(f"FORK {fork.number} of {escape(fork.origin)}, found {fork.found}, {decided}")

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from appliance.witness.errors import StateUnusable, StateUnwritable
+from appliance.witness.errors import StateUnwritable
 from appliance.witness.state import Change
 
 _MOST: Final = 1_024
@@ -58,24 +58,24 @@ class GroupCommit:
                 self._commit(batch)
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
-        failure: str | None = None
+        failure: StateUnwritable | None = None
         try:
             self._apply([change for change, _ in batch])
             self.transactions += 1
-        except (sqlite3.Error, OSError, StateUnusable) as error:
-            failure = str(error)
-            log.error("state-unwritable", control="FORK", changes=len(batch), error=failure)
+        except (sqlite3.Error, OSError, StateUnwritable) as error:
+            failure = error if isinstance(error, StateUnwritable) else StateUnwritable(str(error))
+            log.error("state-unwritable", control="FORK", changes=len(batch), error=str(error))
         except Exception as error:  # whoever waits is told, whatever it was
-            failure = type(error).__name__
+            failure = StateUnwritable(type(error).__name__)
             log.exception("state-unwritable", control="FORK", changes=len(batch))
         self.failing = failure is not None
         self._loop.call_soon_threadsafe(_settle, batch, failure)
 
 
-def _settle(batch: Sequence[_Waiting], failure: str | None) -> None:
+def _settle(batch: Sequence[_Waiting], failure: StateUnwritable | None) -> None:
     for _, future in batch:
         if not future.cancelled():
             if failure is None:
                 future.set_result(None)
             else:
-                future.set_exception(StateUnwritable(failure))
+                future.set_exception(StateUnwritable(str(failure), state_has_it=failure.state_has_it))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from typing import Final
 import structlog
 
 from appliance.files import lock_file
-from appliance.witness.errors import LOST, StateUnusable
+from appliance.witness.errors import LOST, StateUnusable, StateUnwritable
 from appliance.witness.settings import WitnessSettings
 from appliance.witness.state import Change, Store
 
@@ -35,18 +36,20 @@ class States:
         """The copy lacks a change that the state has."""
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Make changes durable in both. Raises sqlite3.Error, OSError, StateUnusable; then nothing of them may be
-        released."""
+        """Make changes durable in both. Raises sqlite3.Error, OSError, and StateUnwritable where the state has them and
+        the copy does not; then nothing of them may be released."""
         self.store.apply(changes)
         if self._copy is None:
             return
-        if self._behind:
-            self._copy.close()
-            self._copy = self.store.copy_to(self._copy.path.parent)
-            self._behind = False
-            return
-        self._behind = True
-        self._copy.apply(changes)
+        try:
+            if self._behind:
+                self._copy.close()
+                self._copy = self.store.copy_to(self._copy.path.parent)
+            else:
+                self._behind = True
+                self._copy.apply(changes)
+        except (sqlite3.Error, OSError, StateUnusable) as error:
+            raise StateUnwritable(str(error), state_has_it=True) from None
         self._behind = False
 
     def close(self) -> None:

@@ -113,6 +113,11 @@ class StateUnwritable(WitnessRefusal, Unavailable):
     title = "The witness cannot store what it would cosign"
     reason = "unwritable"
 
+    def __init__(self, detail: str, *, state_has_it: bool = False) -> None:
+        """`state_has_it`: the state took it, and its copy did not."""
+        super().__init__(detail)
+        self.state_has_it = state_has_it
+
 
 class KeyUnavailable(WitnessRefusal, Unavailable):
     """A key of the witness does not sign now."""

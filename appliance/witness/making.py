@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from appliance.witness.errors import StateUnusable
 from appliance.witness.keys import make_key
 from appliance.witness.settings import FILE, FORMAT, WitnessSettings
 from appliance.witness.state import FILE as STATE_FILE
-from appliance.witness.state import Store
+from appliance.witness.state import KeysInUse, Store
 
 KEY_FILE: Final = "witness.key"
 
@@ -49,8 +50,10 @@ def make_witness(home: Path, name: str) -> VerifierKey:
             raise StateUnusable(f"{home / file} is there already")
     key = make_key(home / KEY_FILE)
     (home / FILE).write_text(_TEMPLATE.format(format=FORMAT, name=name, key_file=KEY_FILE))
-    Store.create(home / "state", secrets.token_hex(16), after_loss=False).close()
-    return VerifierKey(name, key.public_key().public_bytes_raw(), COSIGNATURE_V1)
+    verifier = VerifierKey(name, key.public_key().public_bytes_raw(), COSIGNATURE_V1)
+    with contextlib.closing(Store.create(home / "state", secrets.token_hex(16), after_loss=False)) as store:
+        store.apply([KeysInUse((str(verifier),))])  # so `show` tells it before the first start
+    return verifier
 
 
 def make_state(settings: WitnessSettings, *, after_loss: bool) -> None:

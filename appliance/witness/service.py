@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -46,8 +46,12 @@ class Tracked:
 
     watched: WatchedLog
     head: Head | None
+    """That was cosigned last."""
     refused: tuple[Cause, int] | None
     """Why nothing of it is cosigned, and since when."""
+    withheld: Head | None = None
+    """A later head that the state has and its copy does not, without our cosignature, which nobody has been given. What
+    comes is held to it: else a log could sign another head in its place, and the state would forget the first."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     cosigned: int = 0
     """Cosignatures in this life of the process."""
@@ -106,7 +110,7 @@ class Witness:
     async def _add(self, tracked: Tracked, request: AddCheckpoint) -> bytes:
         if tracked.refused is not None:
             raise Refusing(_WHY[tracked.refused[0]])
-        known, head = tracked.watched.known, tracked.head
+        known, head = tracked.watched.known, tracked.withheld or tracked.head
         try:
             note = judge(known, head, request, self.cosigners.verifiers)
         except Forked as error:
@@ -116,21 +120,26 @@ class Witness:
             await self._stop_for_loss(tracked, error)
             raise
         now = self._time(tracked)
-        if head is not None and now == head.time:
+        if head is not None and head is tracked.head and now == head.time:
             stored = parse_note(head.note)
             if stored.text == note.text and self.cosigners.lines(stored):
                 return self.cosigners.lines(stored)
         cosigned = await self.cosigners.cosign(note, now)
         checkpoint = request.checkpoint
         found = Head(checkpoint.size, checkpoint.root, now, cosigned.encode())
-        await self.commits.submit(Cosigned(known.origin, found))
-        tracked.head = found
+        try:
+            await self.commits.submit(Cosigned(known.origin, found))
+        except StateUnwritable as error:
+            if error.state_has_it:
+                tracked.withheld = replace(found, note=note.encode())
+            raise
+        tracked.head, tracked.withheld = found, None
         tracked.cosigned += 1
         return self.cosigners.lines(cosigned)
 
     def _time(self, tracked: Tracked) -> int:
         """The time to tell, in seconds; never before what was told of this log. Raises ClockBehind."""
-        now, head = int(self._clock()), tracked.head
+        now, head = int(self._clock()), tracked.withheld or tracked.head
         if head is None or now >= head.time:
             return now
         if head.time - now > CLOCK_STEP_S:
@@ -165,6 +174,8 @@ class Witness:
         try:
             await self.commits.submit(change)
         except StateUnwritable as error:
+            if error.state_has_it:
+                return  # and the copy is made equal to it, now or at the next start
             log.critical("refusal-not-stored", control="FORK", origin=change.origin, error=str(error))
 
 

@@ -11,10 +11,12 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from appliance.anchorer.outbox import FILE, Outbox
 from appliance.anchors import LedgerProfile, canonical, write_profile
 from appliance.anchors.rfc3161.judge import Rules, TrustedAuthority
 from appliance.box.ledgers import Rfc3161Authority, Rfc3161LedgerSettings
 from appliance.box.settings import read_settings, write_settings
+from firmware_tests.anchorer.made import head
 from firmware_tests.running import RunningBox
 
 
@@ -44,3 +46,11 @@ def add_ledger(
     )
     write_settings(box.home.settings, msgspec.structs.replace(settings, ledgers=[*settings.ledgers, ledger]))
     return place
+
+
+def once_anchored(box: RunningBox, ledger: str) -> None:
+    """Before the box is started: an anchor was due on a ledger that box.json lists no more."""
+    box.home.anchors.mkdir(mode=0o700)
+    outbox = Outbox(box.home.anchors / FILE)
+    outbox.make_due(ledger, head(7), "the interval", 1_700_000_000_000_000)
+    outbox.close()

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -29,7 +30,7 @@ from appliance.box.ledgers import Rfc3161Authority
 from appliance.box.settings import read_settings, write_settings
 from appliance.evidence import read_bundle
 from appliance.evidence.directory import read_directory
-from firmware_tests.anchorer.outside import add_ledger, der_of, stamp_profile
+from firmware_tests.anchorer.outside import add_ledger, der_of, once_anchored, stamp_profile
 from firmware_tests.letters.conftest import client_of
 from firmware_tests.letters.kinds import FIELDS, install
 from firmware_tests.letters.test_evidence_file import taken
@@ -79,6 +80,7 @@ def pair(open_directory: Path) -> Iterator[Pair]:
     chain = msgspec.structs.replace(LEDGER, profile="ledgers/nowhere.json")  # it cannot be begun, and stops no other
     ledgers = [*settings.ledgers, chain, msgspec.structs.replace(chain, name="chain-2")]  # with the same account
     write_settings(box.home.settings, msgspec.structs.replace(settings, box_leaf_interval_s=1, ledgers=ledgers))
+    once_anchored(box, "former")
     box.start("--metrics", "127.0.0.1:0")
     yield Pair(box, outside, place)
     for one in (box, outside):
@@ -132,6 +134,24 @@ def test_a_ledger_that_cannot_be_begun_is_told_and_its_account_is_in_the_token(p
     assert len(key) == 33
     with pair.box.http() as client:
         assert client.post("/v1/stamps", json={"digest": "aa" * 32}).status_code == 200, "no key is unexplained"
+
+
+def test_open_anchors_of_a_ledger_that_was_removed_are_listed_with_their_state(pair: Pair) -> None:
+    home = ("--home", str(pair.box.home.root))
+    shown = cinnabar("anchor", "list", *home).stdout
+    told = "former: not in box.json any more; 1 open, which nobody works on\n  former 1: due since 2023-11-14T22:13:20"
+    assert told in shown
+    assert cinnabar("anchor", "list", "--ledger", "former", *home).stdout.startswith("former 1: due since")
+    assert "due" in cinnabar("anchor", "show", "former", "1", *home).stdout
+    assert cinnabar("anchor", "now", "former", *home).returncode == 1
+    with pair.box.http() as client:
+        ledgers = {one["name"]: one for one in client.get("/v1/anchors").json()["ledgers"]}
+    assert [ledgers[name]["configured"] for name in ("outside", "chain", "chain-2", "former")] == [True] * 3 + [False]
+    former = ledgers["former"]
+    assert (former["type"], former["answers"], former["newest"]["state"]) == ("", False, "due")
+    metrics = httpx.get(f"http://{pair.box.address('metrics')}/metrics").text
+    assert 'cinnabar_ledger_open_anchors{ledger="outside"' in metrics
+    assert "former" not in metrics, "what nobody works on alarms nobody"
 
 
 def test_the_trust_bundle_names_the_ledger_and_a_hung_authority_stops_nothing(pair: Pair) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from appliance.calls.client import CallClient
+from appliance.calls.pace import Pace
 from appliance.calls.server import CallServer, Method
 
 US = frozenset({os.geteuid()})
@@ -26,9 +27,10 @@ class Served:
         users: frozenset[int] = US,
         groups: frozenset[int] = frozenset(),
         request_limit: int = 64 * 1024,
+        pace: Pace | None = None,
     ) -> None:
         self.path = path
-        self._server = CallServer("tests", methods, users, groups, request_limit)
+        self._server = CallServer("tests", methods, users, groups, request_limit, pace)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 

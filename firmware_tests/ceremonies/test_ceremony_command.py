@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from appliance.keymaster.ceremony_cli import standing
+from appliance.keymaster.ceremony_cli import standing, step_lines
 from firmware_tests.governed import Governed
 from firmware_tests.officers import card_certificate
 from firmware_tests.running import RunningBox, wait_until
@@ -29,6 +29,16 @@ def test_what_comes_next_is_said() -> None:
     asks = [{"number": 3, "kind": "ask", "prompt": "The PIN"}]
     waiting = standing({**row, "state": "executing", "tally": {**tallied, "outcome": "approved"}, "waiting": asks})
     assert waiting[-1] == "It waits at the console: The PIN (there: cinnabar console answer 3)"
+
+
+def test_a_kind_that_waits_for_policies_is_told_with_its_step() -> None:
+    """Else nobody learns of it before the first letter is refused."""
+    step = {"step": 0, "action": "install-kind", "state": "done", "error": None}
+    assert step_lines({**step, "facts": {"tenant": "demo", "missing_policies": []}}) == ["1. install-kind: done"]
+    first, *more = step_lines({**step, "facts": {"tenant": "demo", "missing_policies": ["issue", "senior"]}})
+    assert first == "1. install-kind: done"
+    assert more[0].endswith("asks: issue, senior")
+    assert more[1].endswith("cinnabar ceremony policies demo --output actions.json")
 
 
 def test_an_officer_with_a_card_holds_a_ceremony(open_directory: Path, tmp_path: Path) -> None:

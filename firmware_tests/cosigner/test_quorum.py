@@ -6,12 +6,15 @@ import asyncio
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from appliance.log import verify_tlog_proof
+from appliance.cosigner.process import Cosigner
+from appliance.log import log_directory, verify_tlog_proof
 from appliance.log.proofs import TlogProof
 from appliance.log.reader import LogReader
 from appliance.log.witnesses import WitnessPolicy
+from firmware_tests.cosigner.growing import GrowingLog
 from firmware_tests.cosigner.places import Place, cosigning, trouble, until, word_of
 from firmware_tests.cosigner.witness import Witness
 
@@ -58,6 +61,37 @@ def test_a_witness_that_stops_delays_nothing_and_comes_back(three: list[Witness]
             place.log.grow(1)
             await until(lambda: place.size == 8, "the next head")
             assert len(place.cosigners()) == 3
+
+    asyncio.run(run())
+
+
+def test_a_witness_that_was_silent_to_one_log_is_told_as_silent_to_the_others(
+    three: list[Witness], tmp_path: Path
+) -> None:
+    """They leave it alone meanwhile: that it cosigns would be said of a witness that nobody can reach."""
+    place = Place(tmp_path, three, quorum=3)
+    other = GrowingLog(log_directory(place.home.logs, "log.example/other"), "log.example/other")
+    for witness in three:
+        witness.watch(other.origin, *(str(key.verifier) for key in other.keys))
+    both = [*place.settings.logs, msgspec.structs.replace(place.settings.logs[0], origin=other.origin)]
+    place.settings = msgspec.structs.replace(place.settings, logs=both)
+
+    def told(cosigner: Cosigner) -> list[str | None]:
+        words = [one.word() for one in cosigner.logs]
+        return [one.trouble for word in words for one in word.witnesses if one.name == three[2].name]
+
+    async def run() -> None:
+        async with cosigning(place) as cosigner:
+            place.log.grow(1)
+            other.grow(1)
+            await until(lambda: [one.word().cosigned for one in cosigner.logs] == [1, 1], "the first heads")
+            assert told(cosigner) == [None, None]
+            three[2].stop()
+            place.log.grow(1)
+            await until(lambda: told(cosigner)[0] == "silent", "its silence to one log")
+            assert told(cosigner) == ["silent", "silent"]
+            three[2].start()
+            await until(lambda: told(cosigner) == [None, None], "both hear it again")
 
     asyncio.run(run())
 

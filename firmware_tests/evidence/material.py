@@ -240,7 +240,7 @@ def tst_info(document: bytes, when: datetime, **changes: Any) -> bytes:
         "version": "v1",
         "policy": POLICY,
         "message_imprint": {
-            "hash_algorithm": {"algorithm": hash_name},
+            "hash_algorithm": {"algorithm": {"sm3": "1.2.156.10197.1.401"}.get(hash_name, hash_name)},
             "hashed_message": hashlib.new(hash_name, document).digest(),
         },
         "serial_number": 0x1234567890ABCDEF1234567890ABCDEF,
@@ -276,6 +276,7 @@ def seal(
     stamped_by: Holder | None = None,
     stamped_at: datetime | None = None,
     stamp_over: bytes | None = None,
+    stamp_hash: str = "sha256",
     certificates: Sequence[bytes] | None = None,
     **signer: Any,
 ) -> bytes:
@@ -283,7 +284,14 @@ def seal(
     return signed_data(
         [
             seal_signer(
-                holder, document, when, stamped_by=stamped_by, stamped_at=stamped_at, stamp_over=stamp_over, **signer
+                holder,
+                document,
+                when,
+                stamped_by=stamped_by,
+                stamped_at=stamped_at,
+                stamp_over=stamp_over,
+                stamp_hash=stamp_hash,
+                **signer,
             )
         ],
         [holder.der] if certificates is None else certificates,
@@ -299,6 +307,7 @@ def seal_signer(
     stamped_by: Holder | None = None,
     stamped_at: datetime | None = None,
     stamp_over: bytes | None = None,
+    stamp_hash: str = "sha256",
     **signer: Any,
 ) -> cms.SignerInfo:
     attributes = dict(signer.pop("attributes", {}))
@@ -307,7 +316,10 @@ def seal_signer(
     one = signer_info(holder, "data", document, attributes=attributes, **signer)
     if stamped_by is not None:
         stamp = token(
-            stamped_by, stamp_over or one["signature"].native, stamped_at or (when or T0) + timedelta(seconds=2)
+            stamped_by,
+            stamp_over or one["signature"].native,
+            stamped_at or (when or T0) + timedelta(seconds=2),
+            info={"hash_name": stamp_hash},
         )
         one["unsigned_attrs"] = cms.CMSAttributes(
             [cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [cms.ContentInfo.load(stamp)]})]

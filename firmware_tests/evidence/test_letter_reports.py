@@ -79,6 +79,20 @@ def test_page_and_document_say_the_same_in_each_language(language: Language, tmp
         assert not untold
 
 
+def test_a_digest_is_copied_out_of_the_document_as_it_is(tmp_path: Path) -> None:
+    """Long ones are broken over lines; no character that nobody sees says where."""
+    told = in_full()
+    letter = told.files[0].letter
+    assert letter is not None
+    text = pdf_text(printed_report(told, "en"), tmp_path)
+    assert letter.head in text
+    files = [one for event in letter.events for one in event.files]
+    assert files
+    joined = "".join(text.split())
+    assert all(f"{one.name},{one.size}bytes,SHA-256{one.sha256}" in joined for one in files)
+    assert not set(text) & set("\u200b\u200c\u200d\u2060\ufeff\u00ad\ufffc")
+
+
 def test_texts_of_a_file_stay_texts(tmp_path: Path) -> None:
     desk = office()
     desk.seal(event(None, "issue", fields={**FIELDS, "project": HOSTILE_TEXT}, value=opened_value()))

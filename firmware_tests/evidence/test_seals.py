@@ -10,10 +10,11 @@ from datetime import timedelta
 import pytest
 from asn1crypto import algos, cms
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from appliance.evidence import Indication, NamedDigest, Report, SubIndication
+from firmware_tests.evidence import der_trees
 from firmware_tests.evidence.material import (
     DAY,
     T0,
@@ -163,6 +164,25 @@ def test_algorithm_protection(world: World) -> None:
     bad = seal(world.sealer, DOCUMENT, attributes={"cms_algorithm_protection": protection("sha512")})
     assert judge(world, good).indication is PASSED
     refused(judge(world, bad), Sub.SIG_CONSTRAINTS_FAILURE)
+
+
+def _der(tag: int, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    return bytes([tag, len(content)]) + content
+
+
+def test_a_signature_with_rsa_and_a_digest_that_does_not_go_with_it(world: World) -> None:
+    """Signature and digest algorithm both name SM3, as nobody signs with RSA."""
+    holder = certify("Bank of RSA", world.seal_ca, key=rsa.generate_private_key(65537, 2048))
+    digest = _der(0x30, bytes.fromhex("06082a811ccf550183110500"))
+    mask = _der(0x30, bytes.fromhex("06092a864886f70d010108"), digest)
+    parameters = _der(0x30, _der(0xA0, digest), _der(0xA1, mask))
+    algorithm = _der(0x30, bytes.fromhex("06092a864886f70d01010a"), parameters)
+    encoded = seal(holder, DOCUMENT, attributes={"message_digest": hashlib.new("sm3", DOCUMENT).digest()})
+    for place, made in ((4, algorithm), (2, digest)):
+        other = der_trees.decode(made)[0]
+        encoded = der_trees.at(encoded, (0, 1, 0, -1, 0, place), lambda nodes, at, o=other: nodes.__setitem__(at, o))  # type: ignore[misc]
+    refused(judge(world, encoded), Sub.CRYPTO_CONSTRAINTS_FAILURE)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from appliance.letters.check import check_file, check_together, read_sound_kind
 from appliance.letters.checks.life import parts_states, reachable
 from appliance.letters.counting import counts
+from appliance.letters.dues import dues, first_dues
 from appliance.letters.effects import uses
 from appliance.letters.errors import EventRefused, PartyMissing, RoleMissing
 from appliance.letters.judge import Asked, judge
@@ -52,6 +53,9 @@ def test_a_letter_lives_through_every_event_and_state(name: str) -> None:
             seen_states |= {step.way.after, *(parts_states(kind, step.way.event) if step.child else ())}
             uses(kind, step.before, step.after)
             counts(kind, step.before, step.after)
+            waiting = dues(kind, step.after)
+            automatic = [one.at for one in waiting if one.automatic]
+            assert first_dues(kind, step.after) == (min(waiting).at if waiting else 0, min(automatic, default=0))
         last = steps[-1]
         state = kind.states[last.after.state]
         assert not state.final or last.after.balance == 0, "nothing is left in a letter that has ended"

@@ -15,6 +15,9 @@ from appliance.tree_hash import TreeHash, hash_of
 
 OLD, NEW, NEWEST = "bank.rehearsal.example/log", "bank.rehearsal.example/log/sha512", "bank.rehearsal.example/log/sm3"
 
+ORIGINS = (OLD, NEW, NEWEST, *(f"{OLD}/{number}/{name}" for number in range(2, 6) for name in ("sha512", "sm3")))
+"""Of logs that succeed one another, as many as there are."""
+
 
 @dataclass
 class Log:
@@ -71,7 +74,7 @@ class Log:
 def line(sizes: tuple[int, ...], first: dict[int, bytes] | None = None) -> list[Log]:
     """Logs, each of which succeeds the one before it. `first`: entries of the first one that are given."""
     logs: list[Log] = []
-    for size, origin in zip(sizes, (OLD, NEW, NEWEST), strict=False):
+    for size, origin in zip(sizes, ORIGINS, strict=False):
         hashing = hash_of(origin)
         entries = [hashing.digest(b"%d" % number) for number in range(size)]
         if not logs:
@@ -84,6 +87,6 @@ def line(sizes: tuple[int, ...], first: dict[int, bytes] | None = None) -> list[
 
 
 def continued(logs: list[Log], index: int) -> Continuation:
-    places = [index, 0, 0]
+    places = [index, *(0 for _ in logs)]
     steps = [one.step(at, then.origin) for one, then, at in zip(logs, logs[1:], places, strict=False)]
     return Continuation(steps=steps, tlog_proof=logs[-1].proof(0))

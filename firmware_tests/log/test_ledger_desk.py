@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from appliance.calls.client import CallClient
 from appliance.errors import BadRequest, NotFound
 from appliance.log import Checkpoint, LogReader, Note, parse_note
 from appliance.log.errors import LogLocked
+from appliance.log.ledger_desk import BURST, CALLS_A_SECOND
 from appliance.log.ledgers import BitcoinRequest, RequestRefused
 from appliance.log.ledgers.bitcoin import BitcoinCoin
 from appliance.recorder.admin import AdminClient
@@ -209,6 +212,28 @@ def test_killed_at_work_every_transaction_that_was_handed_out_is_on_record(box: 
     assert handed_out
     rows = _rows(box)
     assert [one for one in handed_out if b"\0" + one not in rows] == []
+
+
+def test_who_calls_without_end_does_not_keep_heads_from_being_made(box: Box, desk: DeskClient) -> None:
+    request, begun = _request(box, fee=10_001), time.monotonic()
+    told: list[str] = []
+
+    def flood() -> None:
+        while time.monotonic() < begun + 4:
+            try:
+                asyncio.run(desk.sign(request))
+            except RequestRefused as error:
+                told.append(str(error))
+
+    with ThreadPoolExecutor(4) as threads:
+        flooding = [threads.submit(flood) for _ in range(4)]
+        size = box.append("alfa", 50) + 50
+        assert box.wait_for_size(origin_of("alfa"), size).size == size
+        for one in flooding:
+            one.result(60)
+    assert len(told) <= BURST + 1 + CALLS_A_SECOND * (time.monotonic() - begun)
+    assert any("calls come in a second" in one for one in told)
+    assert _rows(box) == []
 
 
 def _answers(desk: DeskClient) -> bool:

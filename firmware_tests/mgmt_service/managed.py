@@ -23,7 +23,7 @@ from appliance.ceremonies import Action, QuorumMissing, encode
 from appliance.client import Client, Credentials
 from appliance.keymaster.client import DeskClient, DeskUnavailable
 from appliance.keymaster.console.client import ConsoleClient
-from firmware_tests.anchorer.outside import add_ledger, der_of, stamp_profile
+from firmware_tests.anchorer.outside import add_ledger, der_of, once_anchored, stamp_profile
 from firmware_tests.letters.kinds import install
 from firmware_tests.officers import SoftwareOfficer
 from firmware_tests.running import RunningBox, cinnabar, wait_until
@@ -59,6 +59,7 @@ class ManagedBox:
             trusted = der_of(self.running.home.trust / "tsa-ca.pem")
             nobody = Rfc3161Authority(url="http://127.0.0.1:1/", password_file="ledgers/password")
             add_ledger(self.running, stamp_profile("outside", [trusted], ["1.2.3"]), nobody)
+            once_anchored(self.running, "former")
             for tenant in self.running.tenants:
                 install(self.home, tenant)
         self.running.start(*options, management="127.0.0.1:0")

@@ -151,11 +151,11 @@ def test_no_form_breaks_the_reader(pairs: list[tuple[str, str]]) -> None:
 # Templates
 
 
-def entered(action: type[msgspec.Struct], known: Known) -> dict[str, Any]:
-    """A form as its page would first send it, with plain words where it wants some."""
+def entered(action: type[msgspec.Struct], known: Known, *, all_of_it: bool = True) -> dict[str, Any]:
+    """A form as its page would first send it, with plain words where it wants some; else where it requires some."""
     found: dict[str, Any] = {}
     for field in fields_of(action, "", known, {}):
-        value: Any = field.value or "x"
+        value: Any = field.value or ("x" if all_of_it or field.required else "")
         match field.kind:
             case "number":
                 value = str(max(field.least or 0, 2))
@@ -183,6 +183,8 @@ def entered(action: type[msgspec.Struct], known: Known) -> dict[str, Any]:
                 value = "1.2.3"
             case "list" if field.path == "algorithms":
                 value = "sha256=2035-12-31T23:59:59Z rsa<3000=2028-12-31T23:59:59Z"
+        if not all_of_it and not field.required and field.kind != "choice":
+            value = ""
         at = found
         *places, last = field.path.split(".")
         for place in places:
@@ -199,6 +201,46 @@ def test_every_action_can_be_written(tag: str) -> None:
         (made,) = actions_of(scripts.free_script([tag]), {}, [given])
     assert made.__struct_config__.tag == tag
     assert msgspec.json.decode(msgspec.json.encode(made), type=kinds.Action) == made
+
+
+@pytest.mark.parametrize("tag", [tag for tag in scripts.ACTIONS if tag != "amend-constitution"])
+def test_what_a_form_does_not_require_may_be_left_empty(tag: str) -> None:
+    known = Known(("demo",), ("demo", ""))
+    with mgmt_application().test_request_context():
+        given = entered(scripts.ACTIONS[tag], known, all_of_it=False)
+        (made,) = actions_of(scripts.free_script([tag]), {}, [given])
+    assert made.__struct_config__.tag == tag
+
+
+def test_lists_are_required_where_none_may_be_empty() -> None:
+    known = Known(("demo",), ("demo", ""))
+    lists = {}
+    with mgmt_application().test_request_context():
+        for tag, action in scripts.ACTIONS.items():
+            if tag != "amend-constitution":
+                fields = fields_of(action, "", known, {})
+                lists[tag] = {one.path: one.required for one in fields if one.kind in {"list", "certificates"}}
+    required = {tag: [path for path, wanted in found.items() if wanted] for tag, found in lists.items()}
+    assert {tag: found for tag, found in required.items() if found} == {
+        "back-up-keys": ["keys", "custodians"],
+        "restore-keys": ["keys"],
+        "import-certificate": ["chain"],
+        "enrol-certificate": ["certificate"],
+        "set-partner": ["sign_certificates", "encrypt_certificate"],
+        "register-seal": ["certificates"],
+    }
+    assert lists["set-witnesses"] == {"witnesses": False, "witness_authorities": False, "revoked": False}
+
+
+def test_rows_that_are_left_out_are_not_required() -> None:
+    with mgmt_application().test_request_context():
+        given = {
+            "tiers": [{"up_to": "5", "currency": "CNY", "threshold": "1", "approvers": "ann"}, {"currency": "CNY"}]
+        }
+        for values, rows in (({}, [True, False, False]), (given, [True, True, False])):
+            fields = {one.path: one for one in fields_of(kinds.SetApprovalPolicy, "", Known((), ()), values)}
+            assert [fields[f"tiers.{at}.currency"].required for at in range(3)] == rows
+            assert not any(fields[f"tiers.{at}.up_to"].required for at in range(3)), "empty: without end"
 
 
 def test_ends_of_algorithms_can_all_be_taken_back() -> None:

@@ -293,7 +293,8 @@ def test_a_supervisor_sees_heads_and_ceremonies_and_no_content(managed: ManagedB
     reader = auditor(managed, ann, "sue", "tenant/demo", role="supervisor")
     shown = get(reader, "/supervision")
     assert [head["owner"] for head in shown["heads"]] == ["demo"]
-    assert shown["heads"][0]["checkpoint"].startswith(shown["heads"][0]["origin"] + "\n")
+    head = shown["heads"][0]
+    assert head["checkpoint"].startswith(f"{head['origin']}\n{head['size']}\n")
     assert {one["scope"] for one in shown["scopes"]} == {"tenant/demo"}
     for path in ("/audit", "/audit/demo", "/records", "/records/demo", "/sign-ins", "/settings"):
         assert reader.get(f"/api/v1{path}").status_code in {403, 404}, path
@@ -337,8 +338,18 @@ def test_ledgers_are_shown_with_the_states_of_their_anchors(managed: ManagedBox,
     assert dora.get("/api/v1/ledgers").status_code == 403
 
 
-def _ledger(visitor: Visitor) -> Any:
-    (ledger,) = get(visitor, "/ledgers")["ledgers"]
+def test_open_anchors_of_a_ledger_that_was_removed_stay_on_the_page(managed: ManagedBox, ann: Visitor) -> None:
+    ann.sign_in()
+    ledger = _ledger(ann, "former")
+    assert (ledger["configured"], ledger["begun"], ledger["open"], ledger["trouble"]) == (False, False, 1, "")
+    assert [(one["state"], one["size"]) for one in ledger["anchors"]] == [("due", 7)]
+    page = ann.get("/ledgers", headers={"accept-language": "en"}).text
+    assert page.count("box.json does not list this ledger any more: its open anchors (1) stay as they are.") == 1
+    assert "其未完成的锚定（1 个）" in ann.get("/ledgers", headers={"accept-language": "zh-CN"}).text
+
+
+def _ledger(visitor: Visitor, name: str = "outside") -> Any:
+    (ledger,) = [one for one in get(visitor, "/ledgers")["ledgers"] if one["name"] == name]
     return ledger
 
 

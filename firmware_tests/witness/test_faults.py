@@ -332,10 +332,7 @@ def test_a_full_disk_cosigns_nothing_and_loses_nothing(small_disk: Path, log: Te
         witness.configure([log_table(log)])
         witness.start()
         assert witness.add(log.request(0)).status_code == 200
-        filler = small_disk / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(4_096))
+        filler = fill(small_disk)
         log.grow(200)
         size, statuses = 7, []
         # The database may have a little room of its own.
@@ -353,6 +350,63 @@ def test_a_full_disk_cosigns_nothing_and_loses_nothing(small_disk: Path, log: Te
         assert only_log(witness)["size"] == size + 1
     finally:
         witness.close()
+
+
+def fill(place: Path) -> Path:
+    """A file that takes all the room there is."""
+    filler = place / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4_096))
+    return filler
+
+
+@pytest.fixture
+def copied(witness: RunningWitness, log: TestLog, small_disk: Path) -> RunningWitness:
+    """Running, with a copy of its state on a small disk."""
+    witness.configure([log_table(log)], f'[state]\ncopy = "{small_disk / "copy"}"\n')
+    assert witness.command("init", "--copy").returncode == 0
+    witness.start()
+    return witness
+
+
+def withheld(witness: RunningWitness, log: TestLog, small_disk: Path) -> tuple[int, Path]:
+    """The size of a head that the state took and the copy did not, and what fills the copy's disk."""
+    assert witness.add(log.request(0)).status_code == 200
+    filler, size = fill(small_disk), log.size
+    log.grow(200)
+    while (status := witness.add(log.request(size, size + 1)).status_code) == 200:
+        size += 1
+    assert status == 503
+    wait_until(lambda: only_log(witness)["size"] == size, 10, "the head before it, and never it, to be shown")
+    return size + 1, filler
+
+
+def test_a_head_that_the_copy_did_not_take_is_what_the_log_goes_on_from(
+    copied: RunningWitness, log: TestLog, small_disk: Path
+) -> None:
+    size, filler = withheld(copied, log, small_disk)
+    assert copied.add(log.request(size - 1, size)).text == f"{size}\n"
+    filler.unlink()
+    wait_until(lambda: copied.add(log.request(size, size + 1)).status_code == 200, 10, "room again")
+    wait_until(lambda: only_log(copied)["size"] == size + 1, 10, "it to be shown")
+    assert copied.stop() == 0
+    copied.start()
+    assert "rolled-back" not in copied.said()
+
+
+def test_another_head_in_the_place_of_one_that_the_copy_did_not_take_is_a_fork(
+    copied: RunningWitness, log: TestLog, small_disk: Path
+) -> None:
+    size, filler = withheld(copied, log, small_disk)
+    filler.unlink()
+    other = log.fork(size - 1, 3)
+    answer = copied.add(other.request(size - 1, size))
+    assert answer.status_code == 409
+    wait_until(lambda: only_log(copied)["state"] == "forked", 10, "the fork to be shown")
+    evidence = copied.look("/forks/1.json").content
+    assert verify_fork(ForkEvidence.parse(evidence), [LogKey(log.verifier)])
+    assert copied.verifier.name not in evidence.decode(), "no cosignature leaves that the copy lacks"
 
 
 CLOCK = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -124,6 +125,17 @@ def test_a_key_of_another_kind(tmp_path: Path) -> None:
     link.symlink_to(file)
     with pytest.raises(SettingsFaults):
         read_key(link)
+
+
+def test_a_new_witness_tells_its_key_before_it_ever_ran(tmp_path: Path) -> None:
+    """Whoever asks it for cosignatures needs the key first."""
+    made = RunningWitness(tmp_path / "new")
+    shown = made.command("show")
+    assert shown.returncode == 0
+    key, *rest = shown.stdout.splitlines()
+    assert key == f"key  {made.verifier}"
+    assert rest == ["No log is in witness.toml yet: none is cosigned."]
+    assert json.loads(made.command("show", "--json").stdout)["keys"] == [str(made.verifier)]
 
 
 def test_init_overwrites_nothing(witness: RunningWitness) -> None:

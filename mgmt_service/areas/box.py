@@ -99,6 +99,7 @@ class HeadLine(msgspec.Struct, frozen=True):
     scope: str
     origin: str
     size: int
+    """Of this head; a log that was renewed counts on from the first entry of its successor."""
     checkpoint: str
     """The signed note; empty before the first."""
 
@@ -224,9 +225,11 @@ def _heads(context: Context) -> tuple[list[HeadLine], str]:
         found = context.services.audit.call(context.viewer.person, lambda client: client.logs())
     except Unavailable:
         return [], "silent"
-    heads = [
-        HeadLine(one["log"], scope_of(one["log"]), one["origin"], one["size"], one["checkpoint"] or "") for one in found
-    ]
+    heads = []
+    for one in found:
+        note = one["checkpoint"] or ""
+        size = int(note.split("\n", 2)[1]) if note else 0  # the second line of a checkpoint (C2SP tlog-checkpoint)
+        heads.append(HeadLine(one["log"], scope_of(one["log"]), one["origin"], size, note))
     return sorted(heads, key=lambda head: head.owner), "working"
 
 

@@ -35,6 +35,9 @@ class AnchorLine(msgspec.Struct, frozen=True):
 class LedgerPart(msgspec.Struct, frozen=True):
     name: str
     type: str
+    """Empty where it is not configured."""
+    configured: bool
+    """Whether box.json lists it; else the box once anchored on it."""
     untried: bool
     """Whether its type has not run on a real network yet."""
     trouble: str
@@ -53,7 +56,7 @@ class Ledgers(msgspec.Struct, frozen=True):
 
 @area.read("/ledgers", access=Access(roles=EVERYONE, scope=Fixed(BOX)), gives=Ledgers, template="box/ledgers.html")
 def ledgers(context: Context) -> Ledgers:
-    """The box's ledgers, each with its newest anchors and their states."""
+    """The box's ledgers, also former ones, each with its newest anchors and their states."""
     if not context.services.settings().ledgers:
         return Ledgers([], "none")
     try:
@@ -66,7 +69,16 @@ def ledgers(context: Context) -> Ledgers:
 
 def _part(ledger: LedgerView, anchors: list[AnchorView]) -> LedgerPart:
     lines = [_line(one) for one in anchors]
-    return LedgerPart(ledger.name, ledger.type, bool(ledger.caveat), ledger.trouble, ledger.begun, ledger.open, lines)
+    return LedgerPart(
+        name=ledger.name,
+        type=ledger.type,
+        configured=ledger.configured,
+        untried=bool(ledger.caveat),
+        trouble=ledger.trouble,
+        begun=ledger.begun,
+        open=ledger.open,
+        anchors=lines,
+    )
 
 
 def _line(anchor: AnchorView) -> AnchorLine:

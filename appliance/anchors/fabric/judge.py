@@ -104,7 +104,8 @@ def _check_call(transaction: ReadTransaction, commitment: bytes, rules: Rules) -
 
 
 def _signers(transaction: ReadTransaction, rules: Rules, members: Members) -> list[Member]:
-    """Who endorsed it, each organisation once, and then who made it."""
+    """Who endorsed it, each organisation once. Who made it must be a member at the time that it states and have signed
+    it, and is not among them."""
     try:
         creator = members.identity(transaction.creator, transaction.time)
     except NotAMember as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -47,7 +46,7 @@ async def _happen(
 ) -> bytes:
     """What stands in an answer is known before the event is counted: no warning of the tenant's limits is in it."""
     closing = answering.with_event(lambda made: _encode(told_answer(made)))
-    await happen(worker, caller, None, replace(wanted, told_of=frozenset(profile.kinds)), closing)
+    await happen(worker, caller, None, msgspec.structs.replace(wanted, told_of=frozenset(profile.kinds)), closing)
     return closing.answer
 
 

@@ -1,4 +1,8 @@
-"""An event's effects for the recorder: steps of letters, moves of value, claims under keyed hashes, tallies."""
+"""An event's effects for the recorder: steps of letters, moves of value, claims and finds under keyed hashes, tallies.
+
+Keyed hashes are asked for together, after all else: an HSM on the network takes milliseconds for each, and one that is
+near answers what follows at once in less.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from appliance.api.letters.counted import counted
+from appliance.api.letters.finds import new_pairs, pair_message
 from appliance.api.letters.views import close_view
-from appliance.letters.dues import dues, first_due
+from appliance.letters.dues import first_dues
 from appliance.letters.effects import uses
 from appliance.letters.event import ApprovalStep, Event
 from appliance.letters.kind import Kind
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
-from appliance.letters.uniqueness import Use, tenant_scope, uniqueness_key
-from appliance.recorder.messages import Claim, Effect, LetterStands, LetterStep, ValueMove
+from appliance.letters.uniqueness import Use, encoded, tenant_scope
+from appliance.recorder.messages import Claim, Effect, Find, LetterStands, LetterStep, ValueMove
 
 if TYPE_CHECKING:
     from appliance.api.bodies import BodyCipher
@@ -32,7 +37,9 @@ async def effects_of(
     approved: Sequence[ApprovalStep] = (),
 ) -> list[Effect]:
     """All of an event's effects; the event's record is the first entry of the command. `also`: what it uses beside what
-    its kind's rules of uniqueness say (Decision.uses). `approved`: see appliance.api.letters.counted."""
+    its kind's rules of uniqueness say (Decision.uses). `approved`: see appliance.api.letters.counted.
+
+    Raises FieldRefused, NotPermitted and TokenUnavailable."""
     after, parts = states
     cipher = worker.cipher_of(tenant)
     effects: list[Effect] = [_step(cipher, kind, before, after)]
@@ -44,12 +51,31 @@ async def effects_of(
         for one in event.references
         if one.letter not in stepped
     ]
-    effects += await _claims(worker, tenant, [*uses(kind, before, after), *also], after.letter)
-    return effects + await counted(worker, tenant, kind, before, event, states, approved)
+    used = [*uses(kind, before, after), *also]
+    claims = [(worker.mac_of(tenant, use.scope), _message(tenant, use)) for use in used]
+    counts = await counted(worker, tenant, kind, before, event, states, approved)
+    pairs = new_pairs(kind, before, [after, *parts])
+    finds = [(worker.mac_of(tenant, ""), pair_message(tenant, pair)) for _, pair in pairs]
+    asked = [mac(message) for mac, message in (*claims, *finds)]
+    keys = [await key for key in asked]
+    own = bytes.fromhex(after.letter)
+    effects += [
+        Claim(use.scope, key, own, use.amount, use.capacity, use.again)
+        for use, key in zip(used, keys[: len(used)], strict=True)
+    ]
+    effects += counts
+    effects += [
+        Find(key, bytes.fromhex(state.letter)) for (state, _), key in zip(pairs, keys[len(used) :], strict=True)
+    ]
+    return effects
+
+
+def _message(tenant: str, use: Use) -> bytes:
+    return encoded(use.scope or tenant_scope(tenant), use.name, use.values)
 
 
 def _step(cipher: BodyCipher, kind: Kind, before: LetterState | None, after: LetterState) -> LetterStep:
-    waiting = dues(kind, after)
+    due, automatic = first_dues(kind, after)
     return LetterStep(
         letter=bytes.fromhex(after.letter),
         before=b"" if before is None else bytes.fromhex(before.head),
@@ -59,8 +85,8 @@ def _step(cipher: BodyCipher, kind: Kind, before: LetterState | None, after: Let
         kind=after.kind.id,
         state=after.state,
         view=close_view(cipher, after),
-        due=first_due(waiting),
-        automatic=first_due(waiting, automatic=True),
+        due=due,
+        automatic=automatic,
     )
 
 
@@ -75,16 +101,3 @@ def _moves(event: Event, after: LetterState, parts: list[LetterState]) -> list[E
     if not amount:
         return []
     return [ValueMove(b"", own, amount) if change.move in ("open", "raise") else ValueMove(own, b"", amount)]
-
-
-async def _claims(worker: Worker, tenant: str, used: list[Use], letter: str) -> list[Effect]:
-    # All keys are asked for before one is waited for: an HSM on the network takes milliseconds for each.
-    asked = [
-        uniqueness_key(worker.mac_of(tenant, use.scope), use.scope or tenant_scope(tenant), use.name, use.values)
-        for use in used
-    ]
-    own = bytes.fromhex(letter)
-    return [
-        Claim(use.scope, await key, own, use.amount, use.capacity, use.again)
-        for use, key in zip(used, asked, strict=True)
-    ]

@@ -12,7 +12,7 @@ from appliance.api.letters.views import open_view
 from appliance.letters.finding import FILE, PAIR, file_of, pair_of
 from appliance.letters.kind import Kind
 from appliance.letters.state import LetterState
-from appliance.letters.uniqueness import tenant_scope, uniqueness_key
+from appliance.letters.uniqueness import encoded, tenant_scope, uniqueness_key
 from appliance.recorder.messages import Effect, Find
 
 if TYPE_CHECKING:
@@ -21,13 +21,20 @@ if TYPE_CHECKING:
     from appliance.api.worker import Worker
 
 
-async def pair_effects(
-    worker: Worker, tenant: str, kind: Kind, before: LetterState | None, after: Sequence[LetterState]
-) -> list[Effect]:
-    """Under what the letters can be found from now on. `after`: the letter, and those that were split off it."""
+def new_pairs(
+    kind: Kind, before: LetterState | None, after: Sequence[LetterState]
+) -> list[tuple[LetterState, tuple[str, ...]]]:
+    """Letters with the values under which they can be found from now on, in clear. `after`: the letter, and those that
+    were split off it."""
+    if kind.pair is None:
+        return []
     known = pair_of(kind, before)
-    found = [(state, pair) for state in after if (pair := pair_of(kind, state)) is not None and pair != known]
-    return [Find(await _key(worker, tenant, PAIR, pair), bytes.fromhex(state.letter)) for state, pair in found]
+    return [(state, pair) for state in after if (pair := pair_of(kind, state)) is not None and pair != known]
+
+
+def pair_message(tenant: str, pair: Sequence[str]) -> bytes:
+    """What is hashed of a pair under the tenant's key of uniqueness. Raises FieldRefused."""
+    return encoded(tenant_scope(tenant), PAIR, pair)
 
 
 async def file_effect(worker: Worker, tenant: str, letter: str, content: bytes) -> Effect | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -21,7 +20,7 @@ from appliance.api.letters.approvals import check_approvals
 from appliance.api.letters.counted import limit_steps
 from appliance.api.letters.documents import prepare_papers
 from appliance.api.letters.effects import effects_of
-from appliance.api.letters.finds import file_effect, pair_effects
+from appliance.api.letters.finds import file_effect
 from appliance.api.letters.schemas import Particulars
 from appliance.api.letters.sealing import Sealing
 from appliance.api.letters.veil import accept, open_fields, tallies
@@ -44,8 +43,7 @@ BESIDE_TYPE: Final = "application/octet-stream"
 PDF_TYPE: Final = "application/pdf"
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What an application wants to happen."""
 
     loaded: LoadedKind
@@ -53,7 +51,7 @@ class Wanted:
     letter: str
     event: str
     asked: Particulars
-    codes: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, str] = {}
     parts: list[str] | None = None
     """Ids for the letters of a split; None: new ones."""
     also: tuple[Effect, ...] = ()
@@ -62,8 +60,7 @@ class Wanted:
     """Kinds whose letters a refusal tells of; None: all."""
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """An event on disk."""
 
     event: Event
@@ -74,8 +71,7 @@ class Made:
     """What its counts came to; nothing where it was made before."""
 
 
-@dataclass(frozen=True)
-class Drafted:
+class Drafted(msgspec.Struct, frozen=True):
     """An event that may happen, and what it then does."""
 
     decision: Decision
@@ -88,8 +84,7 @@ class Drafted:
     """Those who approved it, with their keys: beside the event."""
 
 
-@dataclass(frozen=True)
-class SealedEvent:
+class SealedEvent(msgspec.Struct, frozen=True):
     """An event with its signatures, to be recorded."""
 
     artifact: Artifact
@@ -159,7 +154,7 @@ async def with_limits(worker: Worker, caller: Caller, wanted: Wanted, decision: 
     states = states_after(wanted.before, event, decision.disclosures)
     kind, before = wanted.loaded.kind, wanted.before
     more = await limit_steps(worker, caller.tenant, kind, before, event, states, len(decision.steps))
-    return replace(decision, steps=(*decision.steps, *more))
+    return msgspec.structs.replace(decision, steps=(*decision.steps, *more))
 
 
 async def _with_wanted(worker: Worker, caller: Caller, wanted: Wanted, decision: Decision) -> Decision:
@@ -193,7 +188,6 @@ async def draft_event(
     effects = await effects_of(
         worker, caller.tenant, wanted.loaded.kind, wanted.before, event, states, decision.uses, approved
     )
-    effects += await pair_effects(worker, caller.tenant, wanted.loaded.kind, wanted.before, [states[0], *states[1]])
     effects += wanted.also
     effects += await tallies(worker, caller.tenant, wanted.loaded, wanted.before, wanted.asked.envelopes, rule.opens)
     return Drafted(decision, event, states, effects, decision.at_us, approvers)
@@ -276,7 +270,7 @@ async def make_event(
     committed = await signing.append(worker, caller, records, idempotency, sealed.mark, effects)
     if isinstance(committed, Replayed):
         return made_of(worker, caller, committed.entries)
-    return replace(made, notices=committed.notices) if committed.notices else made
+    return msgspec.structs.replace(made, notices=committed.notices) if committed.notices else made
 
 
 def made_of(worker: Worker, caller: Caller, entries: list[Entry]) -> Made:

@@ -23,7 +23,8 @@ class LedgerCommon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     interval_s: Annotated[int, msgspec.Meta(ge=1)] = 3_600
     """A new head of the box's log is anchored so often."""
     records: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """Sooner, once the box's log and those of its tenants have so many new records together; None: never sooner."""
+    """Sooner, once the box's log and those of its tenants have so many new records together; None: never sooner. The
+    times of anchors then tell every tenant how much all of them together record."""
     step_s: Annotated[float, msgspec.Meta(ge=1, le=3_600)] = 60.0
     """Longest time of one step with this ledger, in seconds."""
 

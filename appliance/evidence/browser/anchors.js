@@ -124,9 +124,10 @@ async function leadsToHead(findings, layout, anchor, context) {
     findings.failed("records", "It is about other events than those of this file.", "它涉及的事件不是本文件中的事件。");
     return false;
   }
+  const known = new Map();
   for (const tail of tails) {
     const found = new Findings();
-    const leads = await leadsFromEvent(found, layout, tail, anchor, context);
+    const leads = await leadsFromEvent(found, layout, tail, anchor, context, known);
     // One line an event where it leads there, else each cause.
     const all = (language, between) => found.checks.map(({ said }) => said[language]).join(between);
     const lines = leads ? [{ outcome: "passed", said: text(all("en", " "), all("zh", "")) }] : found.checks.filter((one) => one.outcome !== "passed");
@@ -137,7 +138,8 @@ async function leadsToHead(findings, layout, anchor, context) {
   return true;
 }
 
-async function leadsFromEvent(findings, layout, tail, anchor, context) {
+// `known`: as followSteps has it.
+async function leadsFromEvent(findings, layout, tail, anchor, context, known) {
   const bytes = layout.entries.get(namesOf(tail).opening);
   if (!bytes) {
     findings.undecided("records", "The record is not in the file.", "记录不在文件中。");
@@ -149,7 +151,7 @@ async function leadsFromEvent(findings, layout, tail, anchor, context) {
   readQuietly(() => (place = readProof(layout.entries.get(namesOf(tail).proof))));
   let entry = (hashing) => commitmentOf(fromHex(opening.salt), opening.content, hashing);
   if (continued) {
-    const followed = await followSteps(findings, continued, entry, context, place);
+    const followed = await followSteps(findings, continued, entry, context, place, known);
     if (followed === null) return false;
     place = { origin: followed.origin, index: 0, size: null };
     entry = () => followed.entry;

@@ -101,7 +101,7 @@ function fromBase64url(said) {
   return fromBase64(said.replaceAll("-", "+").replaceAll("_", "/").padEnd(Math.ceil(said.length / 4) * 4, "="));
 }
 
-const digest = async (name, bytes) => new Uint8Array(await crypto.subtle.digest(name, bytes));
+const digest = async (name, bytes) => (name === "SM3" ? sm3(bytes) : new Uint8Array(await crypto.subtle.digest(name, bytes)));
 const sha256 = (bytes) => digest("SHA-256", bytes);
 const sha256Hex = async (bytes) => hex(await sha256(bytes));
 

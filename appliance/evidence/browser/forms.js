@@ -65,6 +65,27 @@ function writtenMembers(said) {
   return at === said.length && said[at - 1] === "}" ? found : null;
 }
 
+// Whether a JSON text has a number that is not written as a whole one: 5.0 and 5e0 are 5 to JSON.parse alone.
+const hasFractions = (said) => /[0-9][.eE]/.test(said.replace(/"(?:[^"\\]|\\.)*"/g, '""'));
+
+// One member of a JSON object as it is written, in whatever spelling the rest is; of several of one name the last, which is the one
+// that JSON.parse gives.
+function memberText(said, name) {
+  let [depth, key, begin, found] = [0, null, -1, null];
+  for (const { 0: token, index } of said.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g)) {
+    if (depth === 1 && begin < 0) {
+      if (token === ":") begin = index + 1;
+      else if (token[0] === '"') key = JSON.parse(token);
+    } else if (depth === 1 && (token === "," || token === "}")) {
+      if (key === name) found = said.slice(begin, index).trim();
+      begin = -1;
+    }
+    if (token === "{" || token === "[") depth += 1;
+    else if (token === "}" || token === "]") depth -= 1;
+  }
+  return found;
+}
+
 // Canonical JSON but for one member, whose own reader holds it to its form: { value, inner }, the latter as it is written.
 function readAround(said, name) {
   const refuse = () => {

@@ -241,9 +241,9 @@ async function leadsToBoxLog(findings, opening, entryUnder) {
     Number.isSafeInteger(width) && width >= 16 && width <= 2 ** 32 && Number.isInteger(Math.log2(width)) &&
     hasMembers(statement, ["format", "origin", "previous", "root", "size"]) && statement.format === "cinnabar-tenant-head/1" &&
     [statement.origin, statement.previous].every((one) => typeof one === "string") && isTreeHex(statement.root) && Number.isSafeInteger(statement.size);
-  if (!right) throw broken();
-  // The statement stands in the opening as it was committed to: the box's own spelling, which is that of JavaScript.
-  const committed = await hashing.digest(concat(utf8("cinnabar box leaf v1\n"), fromHex(salt), utf8(JSON.stringify(statement))));
+  // What was committed to are the bytes of the statement, in the one spelling that it has, however the rest of the opening is spelt.
+  if (!right || hasFractions(leaf.opening) || memberText(leaf.opening, "statement") !== canonical(statement)) throw broken();
+  const committed = await hashing.digest(concat(utf8("cinnabar box leaf v1\n"), fromHex(salt), utf8(canonical(statement))));
   const top = await rootOf(committed, position, width, path.map(fromHex), hashing);
   const own = treeHash(statement.origin);
   const head = await rootOf(await entryUnder(own), opening.index, statement.size, hashes.map(fromHex), own);

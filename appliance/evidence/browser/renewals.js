@@ -13,7 +13,7 @@ const METHODS = {
   "http://www.w3.org/2007/05/xmldsig-more#sha3-256": null,
   "http://www.w3.org/2007/05/xmldsig-more#sha3-384": null,
   "http://www.w3.org/2007/05/xmldsig-more#sha3-512": null,
-  "urn:oid:1.2.156.10197.1.401": null,
+  "urn:oid:1.2.156.10197.1.401": "SM3",
 };
 const MEDIA_TYPES = {
   json: "application/json", xml: "text/xml", html: "text/html", pdf: "application/pdf", p7s: "application/pkcs7-signature",

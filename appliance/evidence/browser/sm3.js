@@ -1,6 +1,7 @@
 // SM3 (GB/T 32905-2016), which WebCrypto lacks: Merkle-Damgård over blocks of 64 bytes, eight registers of 32 bits.
 
 const SM3_BLOCK = 64;
+const SM3_AT_ONCE = 1024 * 1024;
 const SM3_BEGIN = [0x7380166f, 0x4914b2b9, 0x172442d7, 0xda8a0600, 0xa96f30bc, 0x163138aa, 0xe38dee4d, 0xb0fb0e4e];
 
 const turned = (word, by) => (word << by) | (word >>> (32 - by));
@@ -27,19 +28,29 @@ function sm3Compress(registers, words) {
   for (const [at, one] of [a, b, c, d, e, f, g, h].entries()) registers[at] ^= one;
 }
 
-// 32 bytes.
-function sm3(data) {
-  const padded = new Uint8Array(Math.ceil((data.length + 9) / SM3_BLOCK) * SM3_BLOCK);
-  padded.set(data);
-  padded[data.length] = 0x80;
-  const view = new DataView(padded.buffer);
-  view.setBigUint64(padded.length - 8, BigInt(data.length) * 8n);
-  const registers = Int32Array.from(SM3_BEGIN);
-  const words = new Int32Array(68);
-  for (let block = 0; block < padded.length; block += SM3_BLOCK) {
+function sm3Absorb(registers, words, data, from, until) {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  for (let block = from; block < until; block += SM3_BLOCK) {
     for (let at = 0; at < 16; at += 1) words[at] = view.getInt32(block + 4 * at);
     sm3Compress(registers, words);
   }
+}
+
+// 32 bytes. The page has turns while much is hashed.
+async function sm3(data) {
+  const registers = Int32Array.from(SM3_BEGIN);
+  const words = new Int32Array(68);
+  const whole = data.length - (data.length % SM3_BLOCK);
+  for (let from = 0; from < whole; from += SM3_AT_ONCE) {
+    sm3Absorb(registers, words, data, from, Math.min(whole, from + SM3_AT_ONCE));
+    await rest();
+  }
+  const left = data.length - whole;
+  const last = new Uint8Array(left + 9 > SM3_BLOCK ? 2 * SM3_BLOCK : SM3_BLOCK);
+  last.set(data.subarray(whole));
+  last[left] = 0x80;
+  new DataView(last.buffer).setBigUint64(last.length - 8, BigInt(data.length) * 8n);
+  sm3Absorb(registers, words, last, 0, last.length);
   const made = new DataView(new ArrayBuffer(32));
   for (const [at, one] of registers.entries()) made.setInt32(4 * at, one);
   return new Uint8Array(made.buffer);

@@ -1,7 +1,7 @@
 // Algorithms that may be relied on up to a date, which the trust bundle says (EN 319 102-1: cryptographic constraints).
 // What uses one that has ended counts where something else shows that it existed before.
 
-const NAMES = { "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512" };
+const NAMES = { "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512", SM3: "sm3" };
 const BITS = { "P-256": 256, "P-384": 384, "P-521": 521 };
 
 // What a signature relies on: the kind of key with its bits, and the digest.

@@ -22,8 +22,9 @@ function endedAt(origin, trust) {
 }
 
 // Leads an entry of an ended log to the first entry of the last step's log: { origin, entry }, or null where it does not lead
-// there; entered either way. `entryUnder`: gives the entry under the hash of its log; `place`: what its own log proof says, or null.
-async function followSteps(findings, steps, entryUnder, { trust }, place) {
+// there; entered either way. `entryUnder`: gives the entry under the hash of its log; `place`: what its own log proof says, or null;
+// `known`: successors that were read already, since each of a letter's older records goes by the same ones.
+async function followSteps(findings, steps, entryUnder, { trust }, place, known) {
   const first = trust?.succeeds.get(steps[0].origin);
   if (first === undefined) {
     findings.undecided("log", "The trust bundle does not name this log as one that succeeds another.", "信任包未将此日志列为另一日志的承接者。");
@@ -36,8 +37,12 @@ async function followSteps(findings, steps, entryUnder, { trust }, place) {
       return null;
     }
     const hashing = treeHash(step.origin);
-    const { head, tree } = readSuccessor(step.successor);
-    if (head.origin !== origin || (await signedByLog(head, trust)) !== true) {
+    if (!known.has(step.successor)) {
+      const read = readSuccessor(step.successor);
+      known.set(step.successor, { ...read, signed: await signedByLog(read.head, trust) });
+    }
+    const { head, tree, signed } = known.get(step.successor);
+    if (head.origin !== origin || signed !== true) {
       findings.failed("log", "No key of the ended log has signed the head that its successor states.", "承接声明所载的树头未由已终止日志的密钥签署。");
       return null;
     }

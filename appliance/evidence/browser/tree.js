@@ -4,7 +4,7 @@
 const SHA256_TREE = { name: "sha256", size: 32, digest: sha256 };
 const RENEWED_TREES = [
   { name: "sha512", size: 64, digest: (bytes) => digest("SHA-512", bytes) },
-  { name: "sm3", size: 32, digest: async (bytes) => sm3(bytes) },
+  { name: "sm3", size: 32, digest: sm3 },
 ];
 
 const treeHash = (origin) => RENEWED_TREES.find((one) => one.name === origin.slice(origin.lastIndexOf("/") + 1)) ?? SHA256_TREE;

@@ -40,7 +40,15 @@ def test_the_ledgers_view_says_so(site: Site, tmp_path: Path) -> None:
 
 def test_the_api_and_the_officers_page_say_so() -> None:
     view = LedgerView(
-        name=LEDGER, type="fabric", caveat=NOT_YET_RUN, trouble="", begun=True, open=0, newest=None, final=None
+        name=LEDGER,
+        type="fabric",
+        configured=True,
+        caveat=NOT_YET_RUN,
+        trouble="",
+        begun=True,
+        open=0,
+        newest=None,
+        final=None,
     )
     assert api_anchors._ledger(view).caveat == NOT_YET_RUN
     tried = msgspec.structs.replace(view, type="rfc3161", caveat="")

@@ -45,7 +45,7 @@ const commands = {
     }
   },
   keccak: ({ data }) => hex(keccak256(fromHex(data))),
-  sm3: ({ data }) => hex(sm3(fromHex(data))),
+  sm3: async ({ data }) => hex(await sm3(fromHex(data))),
   recover({ digest, r, s, parity }) {
     const found = recoverAddress(fromHex(digest), BigInt(r), BigInt(s), BigInt(parity));
     return found && hex(found);

@@ -485,6 +485,10 @@ def revoked_since(reason: x509.ReasonFlags) -> Row:
     return Row(verdict, anchored, world, LEDGERS)
 
 
+def ending(algorithm: str) -> dict[str, Any]:
+    return {"algorithms": [AlgorithmEnd(algorithm=algorithm, until=f"{T0:%Y-%m-%dT%H:%M:%SZ}")]}  # type: ignore[arg-type]
+
+
 TABLE: Final[dict[str, Row]] = {
     # What ledgers hold.
     **{f"on {name}": on_ledger(one) for name, one in ledgers.table().items()},
@@ -719,6 +723,10 @@ TABLE: Final[dict[str, Row]] = {
     "no time-stamp": Row(UNDECIDED, lambda: late(stamped_by=None)),
     "a time-stamp of another signature": Row(UNDECIDED, lambda: late(stamp_over=b"another")),
     "a time-stamp before the event": Row(UNDECIDED, lambda: late(stamped_at=T0 - timedelta(hours=1))),
+    "a time-stamp over SM3": Row(PASSED, lambda: late(stamp_hash="sm3")),
+    "a time-stamp over SM3, which has ended": Row(UNDECIDED, lambda: late(stamp_hash="sm3"), bundle=ending("sm3")),
+    "a time-stamp over SHA-256, once SM3 has ended": Row(PASSED, late, bundle=ending("sm3")),
+    "a time-stamp over SM3 of another signature": Row(UNDECIDED, lambda: late(stamp_over=b"another", stamp_hash="sm3")),
     "a time-stamp to come": Row(UNDECIDED, lambda: late(stamped_at=NOW + DAY)),
     "a time-stamp within its key's time": Row(PASSED, lambda: late(stamped_by=unit(T0 + DAY))),
     "a time-stamp after its key's time": Row(UNDECIDED, lambda: late(stamped_by=unit(EARLY))),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -13,7 +15,7 @@ import rfc8785
 from playwright.sync_api import Page
 
 from appliance.asic import EventFiles, read_container
-from appliance.evidence import CosigningEntry, Indication
+from appliance.evidence import CosigningEntry, Indication, read_bundle
 from appliance.evidence.bundle import TimeRules
 from appliance.log import Checkpoint, TlogProof
 from appliance.log.checkpoint import sign_checkpoint
@@ -22,8 +24,8 @@ from appliance.tree_hash import SHA256, SHA512, SM3, TREE_HASHES, TreeHash
 from firmware_tests.evidence import anchors
 from firmware_tests.evidence.browser.test_agreement import Entries, Row, agree, changed, page
 from firmware_tests.evidence.hashed_letters import Logs, logs_under
-from firmware_tests.evidence.letters import evidence
-from firmware_tests.evidence.material import DAY, T0
+from firmware_tests.evidence.letters import NOW, check, evidence
+from firmware_tests.evidence.material import DAY, T0, microseconds
 from firmware_tests.evidence.renewing import until
 
 __all__ = ["page"]
@@ -33,6 +35,7 @@ OPENING, PROOF = "META-INF/opening-0001.json", "META-INF/proof-0001.tlog-proof"
 LEDGERS: Final[dict[str, Any]] = {
     "ledgers": [anchors.entry(anchors.profile())], "time": TimeRules(accepted=["tsa", "ledger"]),
 }  # fmt: skip
+TRIES: Final = 50
 OTHERS: Final = {SHA256: SHA512, SHA512: SM3, SM3: SHA512}
 """To each hash another one."""
 
@@ -118,6 +121,17 @@ def reopened(**changes: Any) -> Callable[[dict[str, Any]], object]:
     return change
 
 
+def spelt(was: str, becomes: str) -> Callable[[Logs], bytes]:
+    """The openings of the box leaf, in another spelling."""
+
+    def change(proof: dict[str, Any]) -> None:
+        said = proof["leaf"]["opening"]
+        assert was in said
+        proof["leaf"]["opening"] = said.replace(was, becomes)
+
+    return lambda logs: boxed(logs, change=change)
+
+
 def row(expected: Indication, content: Callable[[Logs], bytes], own: TreeHash, box: TreeHash, **bundle: Any) -> Row:
     logs = logs_under(own, box)
     return Row(expected, lambda: content(logs), logs.world, LEDGERS | bundle)
@@ -175,6 +189,13 @@ def table() -> dict[str, Row]:
                 ("a longer path", FAILED, lambda logs: boxed(logs, change=reopened(path=_longer)), {}),
                 ("a shorter path", FAILED, lambda logs: boxed(logs, change=reopened(path=lambda p: p[:-1])), {}),
                 ("a path in capitals", FAILED, lambda logs: boxed(logs, change=reopened(path=_capitals)), {}),
+                ("an opening with spaces", PASSED, spelt('opening/1",', 'opening/1" , '), {}),
+                ("a statement with spaces", FAILED, spelt('"statement":{', '"statement":{ '), {}),
+                ("spaces around a statement", PASSED, spelt('"statement":{', '"statement" :\n {'), {}),
+                ("a width in a fraction", FAILED, spelt('"width":16', '"width":16.0'), {}),
+                ("a width in powers of ten", FAILED, spelt('"width":16', '"width":160e-1'), {}),
+                ("another statement before", PASSED, spelt('"statement":', '"statement":{"size":1},"statement":'), {}),
+                ("another statement behind", FAILED, spelt('"width":', '"statement":{"size":1},"width":'), {}),
                 ("a longer salt of the leaf", FAILED, lambda logs: boxed(logs, change=reopened(salt=_twice)), {}),
             )
         }  # fmt: skip
@@ -224,3 +245,75 @@ def test_the_logs_are_of_the_hashes_that_their_origins_name() -> None:
         assert {len(one.opened.commitment) for one in chain} == {hashing.size}
         assert json.loads(entries[OPENING])["commitment"] == chain[0].opened.commitment.hex()
         assert chain[0].opened.log.endswith(hashing.name) == (hashing is not SHA256)
+
+
+# --- what was damaged at random ---------------------------------------------------------------------------------------
+
+
+def _text(chance: random.Random, said: str) -> str:
+    """A text with something in it changed, left out, added, or said twice."""
+    at = chance.randrange(len(said) + 1)
+    more = chance.choice(["0", "f", "A", " ", "\n", "=", "é", ",", '"', "}", "sm3", "sha512"])
+    until = at + chance.randrange(1, 80)
+    return chance.choice(
+        [
+            said[:at] + more + said[at + 1 :], said[:at] + said[at + 1 :], said[:at] + more + said[at:],
+            said[:at] + said[at:until].upper() + said[until:], said[:until] + said[at:],
+        ]
+    )  # fmt: skip
+
+
+def _inside(chance: random.Random, value: Any) -> Any:
+    """A value with something in it damaged, at any depth."""
+    match value:
+        case dict() if value:
+            name = chance.choice(sorted(value))
+            return value | {name: _inside(chance, value[name])}
+        case list() if value:
+            at = chance.randrange(len(value))
+            damaged = _inside(chance, value[at])
+            return chance.choice([[*value[:at], damaged, *value[at + 1 :]], value[:at], [*value, value[at]]])
+        case str():
+            return _text(chance, value)
+        case int():
+            return chance.choice([value + 1, value - 1, value * 2, -value, 2**53, 0])
+    return value
+
+
+def _damaged(chance: random.Random, encoded: bytes) -> bytes:
+    """An anchor or an opening, in its canonical form, with something damaged in it or in a JSON text that it holds."""
+    made = json.loads(encoded)
+    boxed = made.get("box_proof", {}).get("leaf", made)
+    if "opening" in boxed and chance.random() < 0.5:
+        spelt = chance.choice([(",", ":"), (", ", ":"), (",", ": ")])
+        boxed["opening"] = json.dumps(_inside(chance, json.loads(boxed["opening"])), separators=spelt)
+    else:
+        part = chance.choice([name for name in made if name != "receipt"])
+        made[part] = _inside(chance, made[part])
+    return rfc8785.dumps(made)
+
+
+@pytest.mark.parametrize(("own", "box"), [(SHA512, SM3), (SM3, SHA512), (SM3, SM3), (SHA256, SHA512)])
+@pytest.mark.parametrize("name", ["META-INF/opening-0001.json", "META-INF/anchor-outside-6.json"])
+def test_both_say_the_same_of_what_is_damaged_at_random(
+    ask: Callable[..., Any], own: TreeHash, box: TreeHash, name: str
+) -> None:
+    logs = logs_under(own, box)
+    chain = logs.under_the_box(logs.letter(1))
+    content = evidence(chain, anchors=[logs.anchor(chain)])
+    files = logs.world().bundle_files(**LEDGERS)
+    trust = read_bundle(files, None)
+    trusted = {one: base64.b64encode(given).decode() for one, given in files.items()}
+    seen = set()
+    for number in range(TRIES):
+        chance = random.Random(f"{own.name} {box.name} {name} {number}")
+        try:
+            spoilt = changed(content, lambda one: one.update({name: _damaged(chance, one[name])}))  # noqa: B023
+        except rfc8785.CanonicalizationError:
+            continue
+        report = check(spoilt, trust=trust)
+        said = ask("verify", trust=trusted, file=base64.b64encode(spoilt).decode(), now=microseconds(NOW) // 1000)
+        reasons = [each.text for part in report.files[0].parts for each in part.checks if each.sub_indication]
+        assert report.indication.value == said["indication"], (number, reasons, said["told"])
+        seen.add(report.indication)
+    assert FAILED in seen
