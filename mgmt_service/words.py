@@ -454,12 +454,15 @@ OUTCOMES: Final = {
 """Of one check."""
 SETTINGS_PARTS: Final = {
     "general": _("The box"),
+    "ledgers": _("Ledgers"),
     "tokens": _("Tokens"),
     "tenants": _("Tenants"),
     "units": _("Time-stamping units"),
     "seal_keys": _("Seal keys"),
     "logs": _("Logs"),
+    "witnesses": _("Witnesses of the logs"),
     "authorities": _("Authorities"),
+    "federations": _("Federations"),
     "clock": _("Clock"),
     "limits": _("Limits"),
     "records": _("Records"),

@@ -26,7 +26,7 @@ from appliance.errors import CinnabarError, NotFound
 from appliance.quoting import escape
 
 _LOOK_S = 0.2
-_INSTANT = click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"])
+_INSTANT = click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%d"])
 
 _home = click.option(
     "--home",

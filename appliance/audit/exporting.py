@@ -20,6 +20,7 @@ import structlog
 
 from appliance.audit.errors import ExportNotMade, FilterRefused, NoRoomForExport, TooManyExports, UnknownExport
 from appliance.audit.filters import Filter
+from appliance.audit.renewed import one_log
 from appliance.audit.room import Asker, AuditedLog, AuditRoom
 from appliance.audit.shelf import export_name, keep_newest
 from appliance.audit.source import PlainRow
@@ -175,8 +176,12 @@ class Exports:
         while await room.catch_up(audited.name, 5.0) < covered:
             await asyncio.sleep(0)
         first, end = room.index.span(audited.name, wanted.since, wanted.until)
-        export.first, export.end = min(first, covered), min(end, covered)
-        export.log = _log_of(audited, export.first, export.end)
+
+        async def times(first: int, end: int) -> list[int]:
+            return [row[5] async for rows in room.source.stream(audited.name, first, end) for row in rows]
+
+        span = await one_log(audited.line, wanted, min(first, covered), min(end, covered), times)
+        export.first, export.end, export.log = span.first, span.end, span.log
         note = export.log.reader.checkpoint()
         head = Checkpoint.parse(parse_note(note).text)
         await room.record(self._record(export, "export-begun", export.end - export.first))
@@ -381,17 +386,6 @@ class Exports:
             if opened is not None:
                 run.append((row[0] - base, row[1], row[2], row[3], row[4], row[5], opened[0], opened[1]))
         _put(export, writer, rows[begin][0] - base, run, hashes[begin * width :])
-
-
-def _log_of(audited: AuditedLog, first: int, end: int) -> LineLog:
-    """The one log in which records [first, end) stand. Raises FilterRefused where they stand in several."""
-    line = audited.line
-    log = line.newest if end <= first else line.place(end - 1).log
-    if first < end and line.place(first).log != log:
-        raise FilterRefused(
-            f"the log was renewed: ask for what stands in {log.origin}, and for what came before, apart (since, until)"
-        )
-    return log
 
 
 def _put(

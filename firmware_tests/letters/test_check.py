@@ -114,6 +114,11 @@ CASES: list[tuple[str, str, str]] = [
      "e['pay']['acts_for'] = {'maker': 'seller'}; del f['seller']['identified']"),
     ("not-required", "events.pay.acts_for.maker",
      "e['pay']['acts_for'] = {'maker': 'seller'}; f['seller']['required'] = False"),
+    ("not-required", "events.forth.acts_for.maker",  # it is there by one way into the state, and not by the other
+     "f['payer'] = f['seller'] | {'required': False}; e['go'] = e['postpone'] | {'to': 'turn', 'fields': ['payer']}; "
+     "e['past'] = e['postpone'] | {'to': 'turn', 'fields': ['due']}; "
+     "d['states']['turn'] = {'title': {'en': 't', 'zh': 't'}}; "
+     "e['forth'] = e['pay'] | {'from': ['turn'], 'acts_for': {'maker': 'payer'}}"),
     ("role-unusable", "events.pay.by[0]", "e['pay']['by'] = ['a' * 60]"),
     ("policy-unusable", "events.issue.approvals.tiers[1].steps[0].policy", "t[1]['steps'][0]['policy'] = 'a.b'"),
     ("value-without-rule", "events.pay.value", "del d['value']"),

@@ -175,6 +175,39 @@ def test_a_firms_program_passes_on_what_that_firm_holds(roles: set[str], parties
         judge(voucher, held, asked, ACTOR, frozenset(roles), NOON, {}, frozenset(parties))
 
 
+@pytest.mark.parametrize(
+    ("event", "state", "role"),
+    [
+        ("cancel", "drafted", "supplier"),
+        ("repay", "financed", "funder"),
+        ("redeem", "held", "debtor"),
+        ("redeem", "financed", "debtor"),
+    ],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_no_firm_ends_what_is_another_firms(event: str, state: str, role: str, own: bool) -> None:
+    voucher = catalogue("credit-voucher")
+    field = {"supplier": "holder", "funder": "funder", "debtor": "debtor"}[role]
+    held = LetterState(
+        letter=LETTER,
+        kind=KindReference(digest=voucher.digest, id="credit-voucher", version=voucher.kind.version),
+        state=state,
+        number=3,
+        head="00" * 32,
+        fields={"debtor": OTHER, "holder": OTHER, "funder": OTHER, "due": "2026-09-10"} | {field: OWN},
+        begun="2026-09-01T00:00:00.000000Z",
+        balance=5_000_000,
+        currency="CNY",
+    )
+    data: dict[str, object] = {"payment": "LSH-1"} if event == "redeem" else {}
+    ended = Receipt(digest="ab" * 32, number="1", registry="zhongdeng")
+    asked = Asked(event, LETTER, data=data, receipts=(ended,) if event == "repay" else ())
+    party = (OWN if own else OTHER)["id"]
+    refused = pytest.raises(PartyMissing, match=f"with the id of {field}")
+    with contextlib.nullcontext() if own else refused:
+        judge(voucher, held, asked, ACTOR, frozenset({role}), NOON, {}, frozenset({party}))
+
+
 def test_who_begins_a_letter_acts_for_the_party_that_it_names() -> None:
     issue = msgspec.structs.replace(BID_BOND.kind.events["issue"], acts_for={"guarantor": "bidder"})
     events = BID_BOND.kind.events | {"issue": issue}

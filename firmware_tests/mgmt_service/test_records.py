@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
+from appliance.box.settings import WitnessSettings
 from appliance.evidence import NamedBytes, verify
 from appliance.evidence.directory import load_trust
 from firmware_tests.mgmt_service.managed import FIRM, ManagedBox, Visitor
 from firmware_tests.running import wait_until
+from mgmt_service.areas.box import item_of
 from mgmt_service.areas.keys import key_steps, successor
+from mgmt_service.words import SETTINGS_PARTS
 
 EMPTY = {"@box", "demo"}
 
@@ -313,6 +317,15 @@ def auditor(managed: ManagedBox, ann: Visitor, person: str, scope: str, role: st
 
 
 # The box
+
+
+def test_each_part_of_the_settings_has_its_title_and_each_member_its_name(managed: ManagedBox, ann: Visitor) -> None:
+    parts = {part["name"]: part for part in get(ann, "/settings")["parts"]}
+    assert parts.keys() <= SETTINGS_PARTS.keys()
+    assert all(one["name"] for part in parts.values() for one in part["items"])
+    assert (parts["witnesses"]["ceremony"], parts["federations"]["ceremony"]) == ("set-witnesses", "create-federation")
+    witness = WitnessSettings(key="w.example/w1+01234567+AAAA", url="https://w.example")
+    assert item_of(msgspec.to_builtins(witness)).name == "w.example/w1"
 
 
 def test_settings_tell_no_secret(managed: ManagedBox, ann: Visitor, dora: Visitor) -> None:

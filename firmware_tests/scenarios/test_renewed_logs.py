@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -258,3 +260,29 @@ def test_a_second_renewal(office: Office) -> None:
     status, report = office.verified(before)
     assert status == 0, report
     assert len(office.check()["logs"]) == 9
+
+
+def test_an_export_over_renewals_is_refused_with_what_to_ask_for_apart(office: Office, tmp_path: Path) -> None:
+    box = office.box
+
+    def export(number: int, *times: str) -> subprocess.CompletedProcess[str]:
+        out = ("--out", str(tmp_path / f"{number}.asice"), "--format", "asice")
+        return cinnabar("audit", "export", "--home", str(box.home.root), "--log", "demo", *times, *out)
+
+    over_all = export(0)
+    assert over_all.returncode == 2
+    ranges = re.findall(r"(?:from (\S+) )?(?:until (\S+) )?\((\S+/demo\S*)\)", over_all.stderr)
+    assert [origin for *_, origin in ranges] == [office.old["demo"] + end for end in ("", "/sha512", "/sm3")]
+    trust = ("--trust", str(box.home.trust), "--state", str(office.place / "verifier"))
+    letters = [office.place / f"{name}.txt.tst.record.json" for name in ("before", "after", "third")]
+    records = [json.loads(letter.read_bytes())["record"] for letter in letters]
+    for number, (since, until, origin) in enumerate(ranges, 1):
+        times = (*(("--from", since) if since else ()), *(("--to", until) if until else ()))
+        made = export(number, *times)
+        assert made.returncode == 0, made.stderr
+        verified = cinnabar("verify", "--json", *trust, str(tmp_path / f"{number}.asice"))
+        assert verified.returncode == 0, verified.stdout
+        with zipfile.ZipFile(tmp_path / f"{number}.asice") as container:
+            shown = container.read("entries.jsonl").decode()
+        assert json.loads(shown.partition("\n")[0])["origin"] == origin
+        assert [record in shown for record in records] == [at == number - 1 for at in range(3)]

@@ -28,6 +28,8 @@ BY_CEREMONY = {
     "seal_keys": "activate-key",
     "logs": "create-tenant",
     "authorities": "create-authority",
+    "witnesses": "set-witnesses",
+    "federations": "create-federation",
 }
 """Members of the settings that a ceremony changes, and the one that does. Others are changed at the box itself."""
 _HIDDEN = frozenset(
@@ -146,13 +148,15 @@ def settings(context: Context) -> SettingsView:
         if name in _HIDDEN or not isinstance(value, dict | list):
             continue
         facts = _facts(value) if isinstance(value, dict) else []
-        items = [_item(one) for one in value] if isinstance(value, list) else []
+        items = [item_of(one) for one in value] if isinstance(value, list) else []
         parts.append(Part(name, facts, items, BY_CEREMONY.get(name, "")))
     return SettingsView(parts)
 
 
-def _item(one: dict[str, Any]) -> Item:
-    name = str(one.get("name") or one.get("origin") or "")
+def item_of(one: dict[str, Any]) -> Item:
+    """One member of a list of the settings, without what is secret."""
+    # A witness has no other name than that in its verifier key.
+    name = str(one.get("name") or one.get("origin") or str(one.get("key", "")).partition("+")[0])
     return Item(name, [fact for fact in _facts(one) if fact.name != "name"])
 
 

@@ -52,15 +52,19 @@ def _acts_for(kind: Kind, path: str, event: Event, role: str, name: str) -> Iter
         yield finding(path, "not-required", name=name)
 
 
-def _set_before(kind: Kind, event: Event, name: str) -> bool:
+def _set_before(kind: Kind, event: Event, name: str, seen: Sequence[Event] = ()) -> bool:
     """Whether a field that is not required is there all the same: every event that leads into a state in which `event`
-    may happen sets this field alone, and an event that sets fields sets one at least."""
+    may happen sets this field alone, and an event that sets fields sets one at least; or it was there before that.
+    `seen`: events that were come by, since no letter begins in a circle."""
     ways_in = [one for one in kind.events.values() if one.to in event.from_]
     parts = [move.parts_state for one in kind.events.values() if (move := one.value) is not None]
     emptied = [move.emptied for one in kind.events.values() if (move := one.value) is not None]
     if not event.from_ or any(state in event.from_ for state in (*parts, *emptied)):
         return False
-    return all(one.from_ and one.fields == [name] for one in ways_in)
+    seen = (*seen, event)
+    return all(
+        one.from_ and (one.fields == [name] or one in seen or _set_before(kind, one, name, seen)) for one in ways_in
+    )
 
 
 def _approvals(kind: Kind, path: str, event: Event, approvals: Approvals) -> Iterator[Finding]:

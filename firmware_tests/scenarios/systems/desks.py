@@ -38,7 +38,7 @@ class Desk(NamedTuple):
 
 
 SECOND_TIER = {"name": "第二级供应商", "id": "91440101MA5TIER02X"}
-"""A supplier that has a program of its own."""
+"""A supplier that has a program of its own, which may come in every role of a firm, and for that firm alone."""
 XIAMEN_BANK = {"name": "厦门银行", "id": "913502001550XMBANK"}
 """A bank whose core system docks by messages."""
 
@@ -50,7 +50,7 @@ DESKS = (
     Desk(
         "platform",
         "second-tier-desk",
-        ("holder", "supplier", "subject", "borrower", "firm", "guarantor"),
+        ("holder", "supplier", "subject", "borrower", "firm", "guarantor", "debtor", "funder"),
         parties=(SECOND_TIER["id"],),
     ),
     Desk("platform", "funder-desk", ("funder", "bank"), parties=("*",)),

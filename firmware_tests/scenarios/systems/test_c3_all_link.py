@@ -47,6 +47,13 @@ def test_c3_many_tiers_to_payment(
                 second_tier.letter_event(other, "transfer", data=parts(("1.00", SECOND_TIER)))
             with refuses("party-missing"):
                 second_tier.letter_event(other, "pledge", **pledge)
+        with refuses("party-missing", "with the id of debtor or holder"):  # nor asks for one in another's name
+            second_tier.begin_letter("credit-voucher", voucher())
+        drafted = second_tier.begin_letter("credit-voucher", voucher(holder=SECOND_TIER)).happened.letter
+        others = supplier.begin_letter("credit-voucher", voucher()).happened.letter
+        with refuses("party-missing"):
+            second_tier.letter_event(others, "cancel")
+        assert second_tier.letter_event(drafted, "cancel").state == "cancelled"
 
     def instruct(letter: str, amount: str, payee: dict[str, str]) -> str:
         fields = {

@@ -14,7 +14,7 @@ not_yet(
 )
 
 
-def test_v3_clearing_at_maturity(platform: Client, supplier: Client, core_firm: Client) -> None:
+def test_v3_clearing_at_maturity(platform: Client, supplier: Client, second_tier: Client, core_firm: Client) -> None:
     with shows("V3", "K9", "A voucher's term is at most a year after it was drafted, by the calendar"):
         with refuses("field-refused", "/fields/due: it is at most P1Y after begun"):
             issued(supplier, core_firm, due=day(367))
@@ -65,6 +65,8 @@ def test_v3_clearing_at_maturity(platform: Client, supplier: Client, core_firm: 
         payment = instruction(small, day())
         platform.letter_event(payment, "release")
         platform.letter_event(payment, "execute", data={"reference": number("LSH")})
+        with refuses("party-missing", "party-ID with the id of debtor"):  # nobody says that another firm has paid
+            second_tier.letter_event(small, "redeem", data={"payment": number("LSH")})
         redeemed = platform.letter_event(small, "redeem", data={"payment": number("LSH")})
         assert redeemed.state == "redeemed"
 

@@ -16,7 +16,13 @@ BANKS = [firm(name) for name in ("中国建设银行", "招商银行", "浦发�
 
 
 def test_v6_several_funders(
-    platform: Client, supplier: Client, core_firm: Client, funder: Client, bank: Client, second_bank: Client
+    platform: Client,
+    supplier: Client,
+    second_tier: Client,
+    core_firm: Client,
+    funder: Client,
+    bank: Client,
+    second_bank: Client,
 ) -> None:
     letter = issued(supplier, core_firm, "900000.00")
 
@@ -38,6 +44,8 @@ def test_v6_several_funders(
             funder.letter_event(
                 moved[0], "finance", fields={"funder": BANKS[1]}, data={"rate": "0.03"}, receipts=[receipt("zhongdeng")]
             )
+        with refuses("party-missing", "party-ID with the id of funder"):  # by its own bank, and no other funder
+            second_tier.letter_event(moved[0], "repay", receipts=[receipt("zhongdeng", "注销证明")])
         funder.letter_event(moved[0], "repay", receipts=[receipt("zhongdeng", "注销证明")])
         assert platform.letter(moved[0]).state == "held"
 
