@@ -32,7 +32,7 @@ TreeHex = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{64}){1,2}\Z")]
 _Steps = Annotated[list[ContinuationStep], msgspec.Meta(min_length=1, max_length=MOST_STEPS)]
 _OPENING_CHARACTERS: Final = 65_536
 _PROOF_CHARACTERS: Final = 131_072
-"""A note with 64 signatures and a path of 63 hashes are below 30,000. Each event's record is led to it anew."""
+"""A note with 64 signatures and a path of 63 hashes are below 30,000."""
 
 
 class AnchoredRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -54,9 +54,11 @@ async def ask(socket_path: Path) -> Vitals:
             try:
                 writer.write(_REQUEST)
                 head = await reader.readuntil(b"\r\n\r\n")
-                body = await reader.read(_LARGEST_ANSWER)
+                body = bytearray()
                 while more := await reader.read(_LARGEST_ANSWER):
                     body += more
+                    if len(body) > _LARGEST_ANSWER:  # a worker that was taken over could fill our memory
+                        raise NoAnswer(f"an answer of more than {_LARGEST_ANSWER} bytes")
             finally:
                 writer.close()
     except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError) as error:

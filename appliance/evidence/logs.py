@@ -5,6 +5,7 @@ Continuations lead an entry of a log that was renewed to the log that succeeds i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -91,20 +92,37 @@ def place_of(tlog_proof: bytes) -> Place | None:
     return Place(head.origin, proof.index, head.size, head.root)
 
 
+class LeafProof:
+    """That a leaf stands in the box's own log, under one head: looked at once, however many records are led to it."""
+
+    def __init__(self, tlog_proof: bytes, trust: TrustBundle) -> None:
+        self._tlog_proof, self._trust = tlog_proof, trust
+        self._included: dict[bytes, Included | None] = {}
+
+    @functools.cached_property
+    def hashing(self) -> TreeHash:
+        """Of the log that the proof names. Raises MalformedNote, MalformedProof."""
+        return hash_of(Checkpoint.parse(parse_note(TlogProof.parse(self._tlog_proof).checkpoint).text).origin)
+
+    def included(self, entry: bytes) -> Included | None:
+        """As `check_proof` finds the leaf's entry. Raises Refusal."""
+        if entry not in self._included:
+            self._included[entry] = check_proof(self._tlog_proof, [lambda _: entry], self._trust)
+        return self._included[entry]
+
+
 def check_box_proof(
-    opening: bytes, tlog_proof: bytes, index: int, path: tuple[bytes, ...], entry: Entry, trust: TrustBundle,
-    place: Place | None,
-) -> Included:  # fmt: skip
+    opening: bytes, leaf: LeafProof, index: int, path: tuple[bytes, ...], entry: Entry, place: Place | None
+) -> Included:
     """Check that the box's own log commits to a head of the tenant's log that holds the entry. `place`: where the
     entry's own log proof has it; else, or under another head of one size, the log has two histories. Raises Refusal."""
     try:
-        hashing = hash_of(Checkpoint.parse(parse_note(TlogProof.parse(tlog_proof).checkpoint).text).origin)
-        shown = verify_box_proof(opening, index, path, entry, hashing)
+        shown = verify_box_proof(opening, index, path, entry, leaf.hashing)
     except (MalformedNote, MalformedProof) as error:
         raise _malformed(str(error)) from None
     except ProofInvalid:
         raise _not_led() from None
-    found = check_proof(tlog_proof, [lambda _: shown.entry], trust)
+    found = leaf.included(shown.entry)
     if found is None:
         raise _not_led()
     statement = shown.statement

@@ -358,8 +358,8 @@ class Round:
             return
         try:
             included = logs.check_box_proof(
-                proof.opening, proof.tlog_proof, proof.index, proof.path, opening.commitment, self.context.trust,
-                None if opening.tlog_proof is None else logs.place_of(opening.tlog_proof),
+                proof.opening, logs.LeafProof(proof.tlog_proof, self.context.trust), proof.index, proof.path,
+                opening.commitment, None if opening.tlog_proof is None else logs.place_of(opening.tlog_proof),
             )  # fmt: skip
         except Refusal as refusal:
             if refusal.sub_indication is SubIndication.NO_CERTIFICATE_CHAIN_FOUND:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from appliance.files import Owner, write_durably
+from appliance.files import Owner, read_file, write_durably
+from appliance.log.note import MAXIMUM_NOTE_BYTES
 
 
 def export_directory(home: Path, setting: str) -> Path:
@@ -26,6 +27,6 @@ def write_export(directory: Path, origin: str, note: bytes, owner: Owner | None 
 def read_export(directory: Path, origin: str) -> bytes | None:
     """The last exported checkpoint, or None where nothing was exported."""
     try:
-        return export_file(directory, origin).read_bytes()
+        return read_file(export_file(directory, origin), MAXIMUM_NOTE_BYTES)
     except FileNotFoundError:
         return None

@@ -24,13 +24,15 @@ import msgspec
 
 from appliance.box.settings import BoxSettings, EndedLogSettings, LogSettings
 from appliance.errors import Conflict
-from appliance.files import Owner, write_durably
+from appliance.files import Owner, read_file, write_durably
 from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, merge_notes, open_checkpoint
+from appliance.log.cosigned import COSIGNED_FILE
 from appliance.log.eras import SUCCESSOR_FILE, EraSource, eras_of, first_entry, name_of
 from appliance.log.errors import LogDamaged, MalformedNote, SignatureInvalid
 from appliance.log.exports import read_export
 from appliance.log.keys import log_keys
+from appliance.log.note import MAXIMUM_NOTE_BYTES
 from appliance.log.openings import Openings
 from appliance.log.predecessor import write_predecessor
 from appliance.log.reader import CHECKPOINT_FILE, log_directory
@@ -74,7 +76,7 @@ def last_head(place: Place, log: LogSettings, records: RecordSource) -> LastHead
     directory = log_directory(place.logs, log.origin)
     known = tuple(key for key in log_keys(directory, log) if key is not None)
     try:
-        note = (directory / CHECKPOINT_FILE).read_bytes()
+        note = read_file(directory / CHECKPOINT_FILE, MAXIMUM_NOTE_BYTES)
     except FileNotFoundError:
         raise NotRenewable(f"{log.origin} has no signed head yet: {_AGAIN}") from None
     exported = read_export(place.exports, log.origin)
@@ -98,8 +100,8 @@ def last_head(place: Place, log: LogSettings, records: RecordSource) -> LastHead
 
 def _with_cosignatures(place: Place, origin: str, head: Checkpoint, note: bytes, keys: Sequence[LogKey]) -> bytes:
     """The note, with the lines that witnesses have given for the same head already."""
-    with contextlib.suppress(FileNotFoundError, MalformedNote, SignatureInvalid):
-        cosigned = (log_directory(place.cosigned, origin) / "cosigned-checkpoint").read_bytes()
+    with contextlib.suppress(OSError, MalformedNote, SignatureInvalid):
+        cosigned = read_file(log_directory(place.cosigned, origin) / COSIGNED_FILE, MAXIMUM_NOTE_BYTES)
         if open_checkpoint(cosigned, origin, keys) == head:
             return merge_notes([note, cosigned])
     return note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from appliance.box.settings import read_settings
+from appliance.log import log_directory
 from appliance.log.cli import EXIT_DAMAGED, log
+from appliance.log.cosigned import COSIGNED_FILE
 from appliance.log.exports import export_file, read_export
 from appliance.log.renew_cli import EXIT_REFUSED, EXIT_UNUSABLE
 from appliance.recorder.admin import AdminClient
@@ -139,3 +142,15 @@ def test_whoever_answers_for_the_records_does_not_say_that_there_are_no_officers
         assert refused.exit_code == EXIT_REFUSED, refused.output
         assert ("a recorder answers" if answers else "no ceremony has decided") in refused.output
     assert {one.origin for one in read_settings(box.home.settings).logs} == set(ENDED)
+
+
+def test_a_pipe_of_the_cosigners_holds_up_no_renewal(box: Box) -> None:
+    box.start_follower()
+    sign_some(box)
+    stop_all(box)
+    box.home.trust.mkdir()
+    for origin in ENDED:
+        directory = log_directory(box.home.cosigned, origin)
+        directory.mkdir(parents=True)
+        os.mkfifo(directory / COSIGNED_FILE)
+    assert renew(box).exit_code == 0

@@ -18,7 +18,7 @@ import pytest
 from appliance.box import keeping, supervisor
 from appliance.box.keeping import PartRunner
 from appliance.box.parts import Part
-from appliance.box.probe import NoAnswer, Vitals, read_vitals
+from appliance.box.probe import NoAnswer, Vitals, ask, read_vitals
 from appliance.box.readiness import VARIABLE
 from appliance.box.settings import read_settings, write_settings
 from appliance.box.states import Cause, State, StatePage
@@ -73,6 +73,34 @@ def test_vitals_are_read_from_an_exposition() -> None:
     assert read_vitals(text) == Vitals(clock_shown=False, unusable_keys=("b",))
     with pytest.raises(NoAnswer):
         read_vitals("cinnabar_clock_shown{ 0.0\n")
+
+
+def test_an_answer_without_end_is_none_and_fills_no_memory(tmp_path: Path) -> None:
+    """A worker that was taken over answers the supervisor with what it likes."""
+    sent = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while sent < 1 << 30:
+                writer.write(bytes(1 << 20))
+                sent += 1 << 20
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def asked() -> None:
+        server = await asyncio.start_unix_server(answer, tmp_path / "metrics.sock")
+        async with server:
+            with pytest.raises(NoAnswer, match="more than"):
+                await ask(tmp_path / "metrics.sock")
+
+    asyncio.run(asked())
+    assert sent < 1 << 26
 
 
 _SAYS = f"import os, time; os.write(int(os.environ[{VARIABLE!r}]), b'\\n'); time.sleep(60)"

@@ -18,7 +18,7 @@ from appliance.asic import EventFiles
 from appliance.asic.anchor import AnchoredRecord, read_anchor, write_anchor
 from appliance.asic.chain import follow_line
 from appliance.asic.errors import EvidenceNotBuildable
-from appliance.evidence import FileReport, Indication, LogEntry, NamedBytes, SubIndication, TrustBundle, verify
+from appliance.evidence import FileReport, Indication, LogEntry, NamedBytes, SubIndication, TrustBundle, logs, verify
 from appliance.evidence.bundle import AlgorithmEnd, TimeRules
 from appliance.evidence.language import translated
 from appliance.letters.event import read_event
@@ -156,6 +156,23 @@ def test_an_ended_log_holds_no_later_event(sizes: tuple[int, ...], late: int) ->
     refused = [one.text for part in file.parts for one in part.checks if one.name == "log order"]
     assert len(refused) == 2 - late
     assert not any(translated(one, "zh-Hans").isascii() for one in refused)
+
+
+def test_however_many_records_lead_to_a_leaf_its_head_is_judged_once(
+    letter: Letter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note may have many lines that count for nothing, and a file thousands of events under each of 32 anchors."""
+    judged = []
+
+    def counted(encoded: bytes, *more: Any) -> logs.Included | None:
+        judged.append(encoded)
+        return check_proof(encoded, *more)
+
+    check_proof = logs.check_proof
+    monkeypatch.setattr(logs, "check_proof", counted)
+    anchor = letter.anchor()
+    assert letter.judged(anchor).indication is Indication.PASSED
+    assert judged.count(read_anchor(anchor[2])[0].tlog_proof.encode()) == 1
 
 
 def _changed(letter: Letter, change: Callable[[AnchoredRecord], AnchoredRecord]) -> tuple[str, int, bytes]:

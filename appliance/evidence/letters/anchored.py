@@ -22,7 +22,7 @@ from appliance.evidence.findings import Indication, Journal, Refusal, SubIndicat
 from appliance.evidence.letters.facts import LedgerFact
 from appliance.evidence.letters.layout import Layout, Sealed
 from appliance.evidence.letters.renewals import Archived
-from appliance.evidence.logs import Entry, Place, check_box_proof, check_steps, place_of
+from appliance.evidence.logs import Entry, LeafProof, Place, check_box_proof, check_steps, place_of
 from appliance.evidence.openings import read_opening
 from appliance.evidence.rounds import LOGS_LEAN_ON, AnchoredTime
 from appliance.evidence.strength import Use
@@ -112,12 +112,13 @@ def _leads(anchor: LetterAnchor, events: dict[str, Sealed], context: Context, jo
     if set(anchor.records) != set(events):
         journal.refuse("records", SubIndication.HASH_FAILURE, "It is about other events than those of this file.")
         return False
+    leaf = LeafProof(anchor.tlog_proof.encode(), context.trust)
     for tail, place in sorted(anchor.records.items()):
         opening, proof = events[tail].opening, events[tail].proof
         try:
             if opening is None:
                 raise Refusal("records", SubIndication.NO_POE, f"The record of event {tail} is not in the file.")
-            shown = _shown(anchor, place, read_opening(opening).commitment, proof, context)
+            shown = _shown(anchor, place, read_opening(opening).commitment, proof, leaf, context)
         except Refusal as refusal:
             journal.refuse("records", refusal.sub_indication, refusal.text)
             return False
@@ -130,9 +131,10 @@ def _leads(anchor: LetterAnchor, events: dict[str, Sealed], context: Context, jo
 
 
 def _shown(
-    anchor: LetterAnchor, record: AnchoredRecord, entry: Entry, proof: bytes | None, context: Context
+    anchor: LetterAnchor, record: AnchoredRecord, entry: Entry, proof: bytes | None, leaf: LeafProof, context: Context
 ) -> list[str]:
-    """What leads a record to the head. `entry`: its commitment; `proof`: its own log proof. Raises Refusal."""
+    """What leads a record to the head. `entry`: its commitment; `proof`: its own log proof; `leaf`: where all of them
+    are led. Raises Refusal."""
     place, texts = None if proof is None else place_of(proof), []
     if record.continued:
         followed = check_steps(record.continued, entry, context.trust, place)
@@ -142,8 +144,7 @@ def _shown(
             return followed.entry
 
     path = tuple(bytes.fromhex(one) for one in record.hashes)
-    opening, tlog_proof = anchor.opening.encode(), anchor.tlog_proof.encode()
-    shown = check_box_proof(opening, tlog_proof, record.index, path, entry, context.trust, place)
+    shown = check_box_proof(anchor.opening.encode(), leaf, record.index, path, entry, place)
     return [*texts, shown.text]
 
 
