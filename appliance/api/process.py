@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 from collections.abc import Coroutine
@@ -23,6 +22,7 @@ from appliance.api.startup import open_worker
 from appliance.api.table import ENDPOINTS
 from appliance.api.worker import Worker
 from appliance.box.home import Home
+from appliance.box.process import settle_objects
 from appliance.box.readiness import say_ready
 from appliance.box.settings import read_settings
 from appliance.errors import CinnabarError
@@ -53,11 +53,7 @@ async def run_worker(home: Home, number: int) -> None:
     worker.reopening.start(stop.set)
     for listener in reversed(SOCKETS):
         await hub.listen(home.worker_socket(number, listener), listener)
-    # What stands now stands for the worker's life; short-lived objects die by their reference counts, so that the
-    # collector has only cycles in errors to find, and full rounds over everything would be felt as pauses.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    settle_objects()
     say_ready()
     log.info("worker-ready", worker=number, run=worker.counter.run, units=len(worker.units))
     await _first(stop.wait(), replaced.wait())

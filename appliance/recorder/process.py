@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from appliance.box.home import Home
+from appliance.box.process import settle_objects
 from appliance.box.readiness import say_ready
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.calls.sockets import private_directory, unix_listener
@@ -81,6 +82,7 @@ def main(root: Path) -> None:
 
     signal.signal(signal.SIGHUP, reload)
     keeper.start()
+    settle_objects()
     say_ready()
     try:
         server.run()
