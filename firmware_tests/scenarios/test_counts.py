@@ -72,6 +72,7 @@ def test_a_recorder_that_stays_away_leaves_no_signature_uncounted(make_box: Call
             answered = len(load.answered)
             if not patient:
                 directory.chmod(0)  # whatever comes up cannot be reached
+            wait_until(lambda: "recorder" in box.processes(), 30, "a recorder")
             os.kill(box.processes()["recorder"], signal.SIGKILL)
             if not patient:
                 wait_until(lambda: "outcome-unknown" in load.codes, 30, "an unknown outcome")

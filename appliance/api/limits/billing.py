@@ -5,8 +5,9 @@ changed."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from appliance.api.letters.happening import beginning, happen, once
 from appliance.api.letters.schemas import LetterRequest
@@ -41,7 +42,7 @@ async def close_bill(worker: Worker, request: Request) -> Response:
             raise EventRefused(f"nothing of {asked.month} is left to bill")
         wanted = beginning(worker, caller, _letter(asked, found))
         charges = tuple(_charge(bill, line, *units) for line, units in zip(bill.lines, found.units, strict=True))
-        return await happen(worker, caller, idempotency, replace(wanted, also=charges))
+        return await happen(worker, caller, idempotency, msgspec.structs.replace(wanted, also=charges))
 
     return await once(worker, caller, idempotency, closing())
 
