@@ -126,11 +126,7 @@ def check_box_proof(
     if found is None:
         raise _not_led()
     statement = shown.statement
-    if place is not None:
-        if (statement.origin, index) != (place.origin, place.index):
-            raise _two_histories("has this record in another place than the file's other proofs")
-        if statement.size == place.size and bytes.fromhex(statement.root) != place.root:
-            raise _two_histories("has another head of the same size than the file's other proofs")
+    _check_one_history(Place(statement.origin, index, statement.size, bytes.fromhex(statement.root)), place)
     text = (
         f"The box's own log commits to the log {quote(statement.origin)} of {statement.size} entries, this record "
         f"among them, as of {spoken(shown.time_us)} by the box's word. {found.text}"
@@ -162,11 +158,7 @@ def check_steps(steps: Sequence[ContinuationStep], entry: Entry, trust: TrustBun
         raise _not_signed(str(error)) from None
     except (MalformedNote, MalformedProof) as error:
         raise _malformed(str(error)) from None
-    if place is not None:
-        if (origin, steps[0].index) != (place.origin, place.index):
-            raise _two_histories("has this record in another place than the file's other proofs")
-        if ended[0].size == place.size and ended[0].root != place.root:
-            raise _two_histories("has another head of the same size than the file's other proofs")
+    _check_one_history(Place(origin, steps[0].index, ended[0].size, ended[0].root), place)
     return Followed(last, first, f"{_went_on(steps[0].index, ended[0], last)}.")
 
 
@@ -188,10 +180,20 @@ def _went_on(index: int, ended: Checkpoint, origin: str) -> str:
     )
 
 
-def _two_histories(text: str) -> Refusal:
-    return Refusal(
+def _check_one_history(shown: Place, place: Place | None) -> None:
+    """Raises Refusal where the file's other proofs, by which the record is at `place`, say otherwise."""
+    if place is None:
+        return
+    if (shown.origin, shown.index) != (place.origin, place.index):
+        has = "this record in another place"
+    elif shown.size == place.size and shown.root != place.root:
+        has = "another head of the same size"
+    else:
+        return
+    raise Refusal(
         "box log", SubIndication.SIG_CONSTRAINTS_FAILURE,
-        f"Contradiction: the tenant's log, as the box's own log commits to it, {text}: it has two histories.",
+        f"Contradiction: the tenant's log, as the box's own log commits to it, has {has} than the file's other proofs: "
+        "it has two histories.",
     )  # fmt: skip
 
 
