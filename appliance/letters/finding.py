@@ -1,7 +1,7 @@
 """Under what a letter can be found by somebody who has no code: a pair of its fields, a file that was made of it. Pure.
 
-What is kept is a keyed hash (appliance.letters.uniqueness) of the values, in the tenant's own scope; so the database
-tells nobody who is in it, and whoever looks must know both values to the letter.
+What is kept is a hash of the values, spelled as in appliance.letters.uniqueness and keyed with the tenant's content
+key; so the database tells nobody who is in it, and whoever looks must know both values to the letter.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from appliance.api.bodies import BodyCipher
 from appliance.api.letters.effects import effects_of
 from appliance.api.letters.making import states_after
 from appliance.api.worker import Worker
-from appliance.letters.judge import Asked, happened, judge
-from appliance.letters.uniqueness import tenant_scope, uniqueness_key
-from appliance.recorder.messages import Claim, Effect, Find
+from appliance.letters.judge import RECEIPT, Asked, happened, judge
+from appliance.letters.uniqueness import Use, tenant_scope, uniqueness_key
+from appliance.recorder.messages import Claim, Effect
 from firmware_tests.letters.kinds import BID_BOND, FIELDS
 from firmware_tests.letters.walking import ACTOR, START
 from hsm import LaneSettings, MacKey, open_token
@@ -44,12 +44,13 @@ class Keys:
 
 
 async def issue(keys: Keys, tender: str) -> list[Effect]:
-    """The effects of a new bid bond."""
+    """The effects of a new bid bond, which uses a registry's receipt too."""
     asked = Asked("issue", os.urandom(16).hex(), fields=FIELDS | {"tender_code": tender})
     decision = judge(BID_BOND, None, asked, ACTOR, frozenset("*"), START, {})
     event = msgspec.structs.replace(decision.draft, at=happened(decision.at_us, None))
     states = states_after(None, event, {})
-    return await effects_of(cast(Worker, keys), TENANT, BID_BOND.kind, None, event, states)
+    receipt = Use("", RECEIPT + "registry", (tender,), 1, 1)
+    return await effects_of(cast(Worker, keys), TENANT, BID_BOND.kind, None, event, states, [receipt])
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -80,9 +81,8 @@ def test_keys_of_an_event_are_asked_for_together(softhsm: SoftHsm, forwarder: Fo
         mac = token.mac_key(generate_mac_key(token, "uniqueness"))
         effects = asyncio.run(two_at_once(Keys(mac), forwarder))
         bidder = cast(dict[str, str], FIELDS["bidder"])["name"]
-        claim = next(one for one in effects if isinstance(one, Claim))
-        assert claim.key == uniqueness_key(mac.mac, tenant_scope(TENANT), "bid", ["T-2", bidder])
-        find = next(one for one in effects if isinstance(one, Find))
-        assert find.key == uniqueness_key(mac.mac, tenant_scope(TENANT), "pair", ["bid-bond", bidder, "T-2"])
+        claims = [one.key for one in effects if isinstance(one, Claim)]
+        asked = (("bid", ["T-2", bidder]), ("receipt_registry", ["T-2"]))
+        assert claims == [uniqueness_key(mac.mac, tenant_scope(TENANT), name, values) for name, values in asked]
     finally:
         token.close()

@@ -28,3 +28,5 @@ def make_box(open_directory: Path) -> Iterator[Callable[..., RunningBox]]:
     for running in made:
         if running.running:
             running.stop()
+        if running.output.exists():
+            print(running.said())  # shown where the test failed

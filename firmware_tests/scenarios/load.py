@@ -29,11 +29,11 @@ class Load:
         """Every problem document; what the front answered by itself has a status only."""
         self.broken = 0
         """Connections that broke."""
-        self.last = 0.0
-        """When the last stamp was answered (time.monotonic)."""
+        self._served = [0.0] * callers
+        """When each caller began to ask for its last stamp that was answered (time.monotonic)."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(callers)]
+        self._threads = [threading.Thread(target=self._ask, args=(caller,)) for caller in range(callers)]
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -46,7 +46,8 @@ class Load:
             thread.join()
 
     def served_after(self, moment: float) -> bool:
-        return self.last > moment
+        """Whether every caller was, with what it asked after that."""
+        return min(self._served) > moment
 
     @property
     def statuses(self) -> set[object]:
@@ -57,9 +58,10 @@ class Load:
         """Codes of the problems that the box, not its front, answered."""
         return {str(problem["type"]).rpartition(":")[2] for problem in self.problems if "type" in problem}
 
-    def _ask(self) -> None:
+    def _ask(self, caller: int) -> None:
         client: httpx.Client | None = None
         while not self._stop.is_set():
+            begun = time.monotonic()
             digest = hashlib.sha256(os.urandom(16)).hexdigest()
             try:
                 if client is None:
@@ -73,16 +75,16 @@ class Load:
                 time.sleep(0.05)
                 continue
             with self._lock:
-                self._note(answer, digest)
+                self._note(caller, begun, answer, digest)
         if client is not None:
             client.close()
 
-    def _note(self, answer: httpx.Response, digest: str) -> None:
+    def _note(self, caller: int, begun: float, answer: httpx.Response, digest: str) -> None:
         if answer.status_code == 200:
             record = answer.json()["record"]
             assert record not in self.answered
             self.answered[record] = digest
-            self.last = time.monotonic()
+            self._served[caller] = begun
         elif answer.headers["content-type"] == PROBLEM:
             self.problems.append(answer.json())
         else:

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
 from appliance.box.settings import LaneSettings, read_settings, write_settings
+from firmware_tests.letters.kinds import FIELDS
 from firmware_tests.running import RunningBox, wait_until
 from firmware_tests.scenarios.load import Load, all_recorded
 from firmware_tests.scenarios.runs import balanced_after_clean_stop
@@ -103,6 +105,26 @@ def test_faults_are_typed_errors_and_service_returns(faulty: tuple[RunningBox, F
     assert load.broken == 0
     all_recorded(box, load.answered)
     balanced_after_clean_stop(box)
+
+
+def test_strangers_find_letters_while_the_hsm_is_away(
+    make_box: Callable[..., RunningBox], forwarding: Forwarder
+) -> None:
+    box = make_box()
+    _through(box, forwarding, LaneSettings(mode="inline", count=1, timeout_ms=CALL_TIMEOUT_MS))
+    box.start("--public", "127.0.0.1:0")
+    bidder = {"name": "华南市政建设有限公司", "id": "91440101MA5CXXXX1K"}
+    fields = FIELDS | {"bidder": bidder, "opening": "2026-01-05T01:30:00Z"}
+    asked = {"kind": "bid-bond", "first": bidder["name"], "second": fields["tender_code"]}
+    with box.http() as client:
+        begun = client.post("/v1/letters", json={"kind": "bid-bond", "fields": fields})
+        assert begun.status_code == 200, begun.text
+        forwarding.remove_token()
+        assert client.post("/v1/stamps", json={"digest": "00" * 32}).status_code == 503
+    with httpx.Client(base_url=f"https://{box.address('public')}", verify=box.tls()) as anybody:
+        found = anybody.post("/v1/check/pair", json=asked)
+    assert [one["state"]["en"] for one in found.json()["letters"]] == ["Issued"]
+    forwarding.insert_token()
 
 
 @pytest.mark.parametrize("faulty", ["threads"], indirect=True)

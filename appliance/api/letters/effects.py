@@ -1,7 +1,7 @@
 """An event's effects for the recorder: steps of letters, moves of value, claims and finds under keyed hashes, tallies.
 
-Keyed hashes are asked for together, after all else: an HSM on the network takes milliseconds for each, and one that is
-near answers what follows at once in less.
+Claims' hashes are asked for together: an HSM on the network takes milliseconds for each, and one that is near answers
+what follows at once in less.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from appliance.api.letters.counted import counted
-from appliance.api.letters.finds import new_pairs, pair_message
+from appliance.api.letters.finds import pair_effects
 from appliance.api.letters.views import close_view
 from appliance.letters.dues import first_dues
 from appliance.letters.effects import uses
@@ -19,7 +19,7 @@ from appliance.letters.kind import Kind
 from appliance.letters.money import parse_amount
 from appliance.letters.state import LetterState
 from appliance.letters.uniqueness import Use, encoded, tenant_scope
-from appliance.recorder.messages import Claim, Effect, Find, LetterStands, LetterStep, ValueMove
+from appliance.recorder.messages import Claim, Effect, LetterStands, LetterStep, ValueMove
 
 if TYPE_CHECKING:
     from appliance.api.bodies import BodyCipher
@@ -54,19 +54,14 @@ async def effects_of(
     used = [*uses(kind, before, after), *also]
     claims = [(worker.mac_of(tenant, use.scope), _message(tenant, use)) for use in used]
     counts = await counted(worker, tenant, kind, before, event, states, approved)
-    pairs = new_pairs(kind, before, [after, *parts])
-    finds = [(worker.mac_of(tenant, ""), pair_message(tenant, pair)) for _, pair in pairs]
-    asked = [mac(message) for mac, message in (*claims, *finds)]
+    asked = [mac(message) for mac, message in claims]
     keys = [await key for key in asked]
     own = bytes.fromhex(after.letter)
     effects += [
-        Claim(use.scope, key, own, use.amount, use.capacity, use.again)
-        for use, key in zip(used, keys[: len(used)], strict=True)
+        Claim(use.scope, key, own, use.amount, use.capacity, use.again) for use, key in zip(used, keys, strict=True)
     ]
     effects += counts
-    effects += [
-        Find(key, bytes.fromhex(state.letter)) for (state, _), key in zip(pairs, keys[len(used) :], strict=True)
-    ]
+    effects += pair_effects(cipher, tenant, kind, before, [after, *parts])
     return effects
 
 

@@ -214,8 +214,7 @@ async def seal_event(
         for paper in papers:
             beside[paper.name] = await sealing.seal_paper(paper)
             beside |= paper.beside
-            find = await file_effect(worker, caller.tenant, wanted.letter, beside[paper.name])
-            found += [] if find is None else [find]
+            found.append(file_effect(key.cipher, caller.tenant, wanted.letter, beside[paper.name]))
         manifest = manifest_of(wanted, event, beside)
         prepared = key.profile.prepare_document(manifest, now_us)
 
