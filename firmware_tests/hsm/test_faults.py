@@ -73,20 +73,20 @@ def test_lost_sessions_and_logins_are_restored(
 def test_a_removed_token_fails_typed_and_comes_back_by_itself(
     faulty: Faulty, open_with: Callable[..., Token], lanes: LaneSettings
 ) -> None:
-    token = open_with(faulty.throwaway, LaneSettings(lanes.mode, lanes.count, timeout_ms=400))
+    token = open_with(faulty.throwaway, LaneSettings(lanes.mode, lanes.count, timeout_ms=1500))
     key = token.signing_key(faulty.key, P256)
     faulty.forwarder.remove_token()
     start = time.monotonic()
     with pytest.raises(TokenUnavailable):
         key.sign(b"m")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 5
     assert token.health().degraded
     assert not token.health().available
     # Whoever asks later does not wait again for the whole time.
     start = time.monotonic()
     with pytest.raises(TokenUnavailable):
         key.sign(b"m")
-    assert time.monotonic() - start < 0.3
+    assert time.monotonic() - start < 1.2
     faulty.forwarder.insert_token()
     deadline = time.monotonic() + 10
     while not token.health().available and time.monotonic() < deadline:
