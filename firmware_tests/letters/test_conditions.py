@@ -203,7 +203,7 @@ def test_the_other_letter_is_of_its_kind_in_its_state_and_the_same(there: Letter
 
 
 def test_what_stands_on_neither_side_is_not_the_same() -> None:
-    with pytest.raises(ConditionNotMet, match="^/fields/text: it is not the same as text"):
+    with pytest.raises(ConditionNotMet, match=r"^/fields/text: it is not the same as text"):
         check(condition(same={"text": "text"}), {}, other({}))
 
 

@@ -312,9 +312,9 @@ def test_an_event_wants_the_receipt_of_its_registry_and_of_no_other() -> None:
         receipts = tuple(Receipt(digest="00" * 32, number="1", registry=one) for one in registries)
         judge(loaded, standing, Asked(name, LETTER, receipts=receipts), ACTOR, frozenset("*"), NOON, {})
 
-    with pytest.raises(FieldRefused, match="^/receipts: that of zhongdeng is missing$"):
+    with pytest.raises(FieldRefused, match=r"^/receipts: that of zhongdeng is missing$"):
         ask()
-    with pytest.raises(FieldRefused, match="^/receipts: the event takes none of customs$"):
+    with pytest.raises(FieldRefused, match=r"^/receipts: the event takes none of customs$"):
         ask("zhongdeng", "customs")
 
 
