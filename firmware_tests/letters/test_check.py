@@ -110,6 +110,7 @@ CASES: list[tuple[str, str, str]] = [
     ("wrong-type", "events.pay.acts_for.maker", "e['pay']['acts_for'] = {'maker': 'number'}"),
     ("not-clear", "events.pay.acts_for.maker",
      "e['pay']['acts_for'] = {'maker': 'seller'}; f['seller']['confidentiality'] = 'hidden'"),
+    ("acts-for-unset", "events.pay.acts_for.maker", "e['pay']['acts_for'] = {'maker': '@set.seller'}"),
     ("id-optional", "events.pay.acts_for.maker",
      "e['pay']['acts_for'] = {'maker': 'seller'}; del f['seller']['identified']"),
     ("not-required", "events.pay.acts_for.maker",
