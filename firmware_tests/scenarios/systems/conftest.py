@@ -209,6 +209,12 @@ def core_firm(clients: Callable[[str], Client]) -> Client:
 
 
 @pytest.fixture(scope="session")
+def other_bank(clients: Callable[[str], Client]) -> Client:
+    """One bank's own program at the platform: it acts for OTHER_BRANCH alone."""
+    return clients("other-bank-desk")
+
+
+@pytest.fixture(scope="session")
 def branch(clients: Callable[[str], Client]) -> Client:
     """One branch's own program at the bank: it acts for OTHER_BRANCH alone."""
     return clients("branch-desk")

@@ -58,7 +58,7 @@ DESKS = (
     Desk(
         "platform",
         "second-tier-desk",
-        ("holder", "supplier", "subject", "borrower", "firm", "guarantor", "debtor", "funder", "bank", "applicant"),
+        ("holder", "supplier", "subject", "borrower", "firm", "guarantor", "debtor", "funder", "applicant"),
         parties=(SECOND_TIER["id"],),
     ),
     Desk("platform", "funder-desk", ("funder", "bank"), parties=("*",)),
@@ -68,6 +68,7 @@ DESKS = (
     Desk("platform", "single-window", ("applicant",), ("invoice",), ("*",)),
     Desk("platform", "bank-core", ("bank",), ("confirmation-letter",), (XIAMEN_BANK["id"],)),
     Desk("platform", "second-ekyc", ("other-bank",), ("attestation", "consent"), (BEIJING_BANK["id"],)),
+    Desk("platform", "other-bank-desk", ("bank",), parties=(OTHER_BRANCH["id"],)),
     Desk("bank", "branch-desk", ("bank", "pledgee", "trustee", "servicer"), parties=(OTHER_BRANCH["id"],)),
     Desk("bank", "everbright", ("funder",), ("forfaiting-asset",), (EVERBRIGHT["id"],)),
 )

@@ -25,6 +25,7 @@ def test_c6_an_invoice_is_used_once(
     platform: Client,
     supplier: Client,
     second_tier: Client,
+    other_bank: Client,
     funder: Client,
     office: Office,
     docks: dict[str, Partner],
@@ -83,7 +84,7 @@ def test_c6_an_invoice_is_used_once(
             office.event(platform, instruction, "release", by=["zhao-lei"])
         office.event(funder, letter, "review", by=["li-ming", "zhang-wei"])
         with refuses("party-missing", "taken_by"):
-            second_tier.letter_event(letter, "take", fields=paying, data={"purpose": "海运费购付汇"})
+            other_bank.letter_event(letter, "take", fields=paying, data={"purpose": "海运费购付汇"})
         funder.letter_event(letter, "take", fields=paying, data={"purpose": "海运费购付汇"})
         office.event(platform, instruction, "release", by=["zhao-lei"])
 
@@ -95,7 +96,7 @@ def test_c6_an_invoice_is_used_once(
         platform.letter_event(instruction, "execute", data={"reference": number("LSH")})
         for event, data in (("give-back", {"reason": "未付"}), ("use", {"reference": number("LSH")})):
             with refuses("party-missing", "taken_by"):
-                second_tier.letter_event(letter, event, data=data)
+                other_bank.letter_event(letter, event, data=data)
         funder.letter_event(letter, "use", data={"reference": number("LSH")})
         with refuses("event-refused", "used"):
             funder.letter_event(letter, "take", fields=paying, data={"purpose": "融资"})
