@@ -83,15 +83,13 @@ def _may_be_missing(kind: Kind, path: str, event: Event, place: str, field: Fiel
 
 def _set_before(kind: Kind, event: Event, name: str, seen: Sequence[Event] = ()) -> bool:
     """Whether a field that is not required is there all the same: every event that leads into a state in which `event`
-    may happen sets this field alone, and an event that sets fields sets one at least; or it was there before that. What
-    is split off has it from the row of the table that names it, or from its origin. `seen`: events that were come by,
-    since no letter begins in a circle."""
+    may happen sets this field alone, and an event that sets fields sets one at least; or it was there before that, and
+    what is split off has it from its origin. `seen`: events that were come by, since no letter begins in a circle."""
     if not event.from_:
         return False
     seen = (*seen, event)
     return all(
-        one.from_
-        and (one.fields == [name] or _each_part(one, name, event) or one in seen or _set_before(kind, one, name, seen))
+        one.from_ and (one.fields == [name] or one in seen or _set_before(kind, one, name, seen))
         for one in kind.events.values()
         if _leads_into(one, event.from_)
     )
@@ -100,15 +98,6 @@ def _set_before(kind: Kind, event: Event, name: str, seen: Sequence[Event] = ())
 def _leads_into(event: Event, states: Sequence[str]) -> bool:
     move = event.value
     return event.to in states or (move is not None and (move.parts_state in states or move.emptied in states))
-
-
-def _each_part(event: Event, name: str, after: Event) -> bool:
-    """The event leads to `after` by its parts alone, and each of them sets the field."""
-    move = event.value
-    if move is None or move.parts not in event.data or event.to in after.from_ or move.emptied in after.from_:
-        return False
-    column = event.data[move.parts].columns.get(name)
-    return column is not None and column.required
 
 
 def _approvals(kind: Kind, path: str, event: Event, approvals: Approvals) -> Iterator[Finding]:
