@@ -117,6 +117,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "无法授予权限 role-{name}：仅限小写字母、数字与连字符，至多 {most} 个字符",
     ),
     "acts-for-nobody": ("{name} is not among the event's roles: `by`", "{name} 不在该事件的角色 `by` 之中"),
+    "acts-for-unset": ("the event does not set {name}", "该事件未设置 {name}"),
     # value
     "value-without-rule": ("the kind has no [value]", "该种类没有 [value]"),
     "value-never-opened": ("no event opens the value", "没有事件开立价值（open）"),
