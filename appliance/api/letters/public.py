@@ -7,6 +7,7 @@ is not public are answered alike (control CHANNEL): 128 random bits are not trie
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import re
@@ -56,6 +57,8 @@ MEDIA_FORM: Final = "application/x-www-form-urlencoded"
 LONGEST_SECOND: Final = 200
 ANYBODY: Final = "@anybody"
 """Whose turn files that strangers bring take among documents: no tenant can be called so."""
+QUIET_S: Final = 0.05
+"""Seconds, and multiples of them, after which a pair that finds nothing is answered (control CHANNEL)."""
 _NOT_FOUND: Final = "Look at both fields, or at the file, once more."
 _WRITTEN: Final = re.compile(r"[0-9a-f]{32}")
 _encode = msgspec.json.Encoder().encode
@@ -247,6 +250,18 @@ def _findable(worker: Worker) -> list[tuple[str, Bilingual]]:
 
 
 async def _by_pair(worker: Worker, kind: str, given: tuple[str, str]) -> list[FoundLetter]:
+    """Raises NoSuchLetter, at a multiple of QUIET_S after it was asked: a letter that may not be told yet is opened
+    before that is known, and the time which that takes would tell whoever measures it that somebody bids."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    try:
+        return await _told_by_pair(worker, kind, given)
+    except NoSuchLetter:
+        await asyncio.sleep(QUIET_S - (loop.time() - begun) % QUIET_S)
+        raise
+
+
+async def _told_by_pair(worker: Worker, kind: str, given: tuple[str, str]) -> list[FoundLetter]:
     """Raises NoSuchLetter."""
     now_us = worker.clock.read().time_us
     if max(map(len, given)) > LONGEST_SECOND:
