@@ -166,6 +166,8 @@ CASES: list[tuple[str, str, str]] = [
     ("waiting", "events.issue.conditions", "del e['release']"),
     ("veil-unopened", "fields.price.confidentiality", "del e['issue']['opens']"),
     ("veil-weak", "events.issue", "del e['issue']['not_before']"),
+    ("veil-unbound", "second", "del d['second'], d['public']"),
+    ("veil-unbound", "second", "d['second'] = 'seller'"),
     ("veil-time-moved", "events.advance.fields", "e['advance'] = e['postpone'] | {'from': ['drafted']}"),
     ("opens-not-veiled", "events.issue.opens[1]", "e['issue']['opens'].append('due')"),
     ("opens-before-set", "events.issue.opens[0]", "e['draft']['fields'].remove('price')"),

@@ -385,6 +385,34 @@ def test_a_receipts_number_is_one_that_every_reader_takes(number: str) -> None:
         step(None, "issue", fields=FIELDS, receipts=(receipt,))
 
 
+def test_an_event_wants_the_receipt_of_its_registry_and_of_no_other() -> None:
+    loaded = catalogue("receivable")
+    party = {"name": "某企业", "id": "91440101MA5CXXXX1K"}
+    name, rule = next((name, one) for name, one in loaded.kind.events.items() if one.receipts and one.from_)
+    standing = LetterState(
+        letter=LETTER, kind=KindReference(digest=loaded.digest, id="receivable", version=loaded.kind.version),
+        state=rule.from_[0], number=1, head="00" * 32, begun="2026-09-01T00:00:00.000000Z",
+        fields={one: party for one, field in loaded.kind.fields.items() if field.type == "party"},
+    )  # fmt: skip
+    assert rule.receipts == ["zhongdeng"]
+
+    def ask(*registries: str) -> None:
+        receipts = tuple(Receipt(digest="00" * 32, number="1", registry=one) for one in registries)
+        judge(loaded, standing, Asked(name, LETTER, receipts=receipts), ACTOR, frozenset("*"), NOON, {})
+
+    with pytest.raises(FieldRefused, match=r"^/receipts: that of zhongdeng is missing$"):
+        ask()
+    with pytest.raises(FieldRefused, match=r"^/receipts: the event takes none of customs$"):
+        ask("zhongdeng", "customs")
+
+
+@pytest.mark.parametrize(("amount", "policies"), [("1000000.00", []), ("1000000.01", ["issue"])])
+def test_a_tier_ends_with_its_amount(amount: str, policies: list[str]) -> None:
+    fields = FIELDS | {"amount": {"amount": amount, "currency": "CNY"}}
+    decision = judge(BID_BOND, None, Asked("issue", LETTER, fields=fields), ACTOR, frozenset("*"), NOON, {})
+    assert [one.policy for one in decision.steps] == policies
+
+
 FIRM, STRANGER = {"name": "甲公司", "id": "91440101MA5CXXXX1K"}, {"name": "冒名公司", "id": "91110000MA01XXXX2B"}
 BASES: dict[str, tuple[str, str | None, str | None]] = {
     "credit-voucher": ("held", "holder", None),

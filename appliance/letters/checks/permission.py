@@ -193,6 +193,8 @@ def _veil(kind: Kind) -> Iterator[Finding]:
                 yield from _moved(kind, name, event.not_before)
         for field in event.opens:
             yield from _again(kind, name, field)
+    if veiled and (kind.second not in kind.fields or kind.fields[kind.second].type != "text"):
+        yield finding("second", "veil-unbound", name=min(veiled))
     if veiled and kind.second is not None:
         for name, event in kind.events.items():
             if event.from_ and kind.second in event.fields:

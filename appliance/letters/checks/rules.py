@@ -203,6 +203,11 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "{name} is what the public is asked for: while fields are veiled it stays what it was",
         "{name} 是公开查验的第二要素：有封存字段的种类中不得更改",
     ),
+    "veil-unbound": (
+        "{name} is veiled, and its envelope is bound to its letter by `second`, which must name a text field:"
+        " else it opens in anybody's letter",
+        "{name} 为封存字段，其密文以 second 与函件绑定：second 须为文本字段，否则密文可移入他人的函件",
+    ),
     "veil-again": ("{name} may have been opened before: it is not sealed again", "{name} 可能已揭示：不得再次封存"),
     "veil-unopened": ("no event opens it: it would stay veiled for ever", "没有事件揭示它：将永远封存"),
     "veil-weak": (
