@@ -347,7 +347,7 @@ def test_a_kind_of_letter_is_installed(stage: Governed) -> None:
     digest = hashlib.sha256(text).hexdigest()
     assert digest in members[form.SCRIPTS["en"]].decode()
     assert text in kinds_of(stage.box.home, "demo")
-    with pytest.raises(CinnabarError, match="version 2 of golden-bond does not follow 2"):
+    with pytest.raises(CinnabarError, match="version 3 of golden-bond does not follow 3"):
         stage.submit(written("install-kind", {}, {"tenant": "demo", "file": text.decode() + "# other\n"}))
 
 
