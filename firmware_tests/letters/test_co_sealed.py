@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from appliance.api.letters.signers import named
@@ -23,6 +24,7 @@ from appliance.letters.errors import DocumentNotInOrder
 from appliance.letters.kind import SealedDocument, read_kind
 from appliance.letters.seal_object import BESIDE
 from firmware_tests.letters.kinds import FIELDS, OWN
+from firmware_tests.others.pyhanko_validation import validate
 from firmware_tests.pdf.sealed import letter as rendered
 from firmware_tests.running import RunningBox, cinnabar
 from firmware_tests.seals.sealing import Authority, new_key
@@ -50,6 +52,25 @@ def test_the_seal_is_seen_on_the_letters_page(client: Client, letter_box: Runnin
     with pytest.raises(Refused, match="there is no seal object") as error:
         client.begin_letter("bid-bond", FIELDS, document=True, document_seal="nothing")
     assert error.value.code == "seal-object-refused"
+
+
+def test_a_letters_own_page_is_kept_for_long(client: Client, letter_box: RunningBox, tmp_path: Path) -> None:
+    """A further seal brings what the box has set to B-LTA; the first one stays as it was."""
+    made = client.begin_letter("bid-bond", FIELDS | {"tender_code": "GD-LONG"}, document=True)
+    page = made.happened.beside["letter.pdf"]
+    kept = client.seal_pdf(page, level="B-LTA")
+    assert (kept.level, len(kept.stamp_records), kept.document.startswith(page)) == ("B-LTA", 2, True)
+    roots = [
+        x509.load_pem_x509_certificate((letter_box.home.trust / name).read_bytes()).public_bytes(Encoding.DER)
+        for name in ("seal-ca.pem", "tsa-ca.pem")
+    ]
+    assert [one.bottom_line for one in validate(kept.document, roots)] == [True] * 3
+    (tmp_path / "kept.pdf").write_bytes(kept.document)
+    subprocess.run(["qpdf", "--check", tmp_path / "kept.pdf"], check=True, capture_output=True, timeout=60)
+    told = subprocess.run(
+        ["pdfsig", "-nocert", tmp_path / "kept.pdf"], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    assert told.count("Signature is Valid") == 2
 
 
 def test_two_institutions_seal_in_their_order(

@@ -10,7 +10,7 @@ CHANNEL). What nobody has and what may not be told yet are not told apart.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from appliance.api.letters.views import open_view
 from appliance.letters.finding import FILE, PAIR, file_of, pair_of
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from appliance.api.bodies import BodyCipher
     from appliance.api.worker import Worker
+
+_KEYS_AT_ONCE: Final = 1_000
+"""Of one question to the recorder."""
 
 
 def pair_effects(
@@ -52,7 +55,9 @@ async def look_up(worker: Worker, name: str, values: Sequence[str]) -> list[tupl
     Raises FieldRefused for values that no letter can have."""
     tenants = sorted(worker.callers.tenants & worker.ciphers.keys())
     keys = [[tenant, _key(worker.cipher_of(tenant), tenant, name, values)] for tenant in tenants]
-    found = await worker.recorder.query("letters_found", keys)
+    found: list[tuple[str, bytes, bytes]] = []
+    for first in range(0, len(keys), _KEYS_AT_ONCE):
+        found += await worker.recorder.query("letters_found", keys[first : first + _KEYS_AT_ONCE])
     return [(tenant, open_view(worker.cipher_of(tenant), letter, view)) for tenant, letter, view in found]
 
 
