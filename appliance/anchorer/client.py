@@ -28,7 +28,7 @@ class AnchorerClient(CallClient):
     dripping: ClassVar[bool] = False
 
     def ledgers(self) -> list[LedgerView]:
-        """Every ledger of box.json."""
+        """Every ledger of box.json, and every other one that anything was anchored on."""
         return self._asked(list[LedgerView], "ledgers")
 
     def anchors(self, ledger: str, before: int | None = None, limit: int = 50) -> list[AnchorView]:

@@ -97,7 +97,8 @@ class Methods:
 
     def _known(self, ledger: str) -> None:
         if ledger not in self._settings:
-            raise NotFound(f"there is no ledger {ledger[:64]!r}; box.json lists {', '.join(self._settings)}")
+            listed = ", ".join(self._settings) or "none"
+            raise NotFound(f"there is no ledger {ledger[:64]!r}; box.json lists {listed}")
 
     def _ever_known(self, ledger: str) -> None:
         """Anchors on a ledger that is no longer used stay to be seen."""

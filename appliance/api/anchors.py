@@ -11,6 +11,7 @@ from appliance.anchorer.client import AnchorerClient
 from appliance.anchorer.views import AnchorView, LedgerView
 from appliance.api.anchor_schemas import AnchorAnswer, AnchorStep, LedgerAnswer, LedgersAnswer
 from appliance.api.messages import NO_STORE, Request, Response
+from appliance.box.users import has_anchorer
 from appliance.errors import NotFound
 from appliance.instants import rfc3339
 
@@ -23,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def ledgers(worker: Worker, _request: Request) -> Response:
     """GET /v1/anchors"""
-    found = await _asked(worker, AnchorerClient.ledgers) if worker.settings.ledgers else []
+    found = await _asked(worker, AnchorerClient.ledgers) if _any(worker) else []
     return Response(_encode(LedgersAnswer(ledgers=[_ledger(one) for one in found])), headers=NO_STORE)
 
 
@@ -40,10 +41,15 @@ async def anchor_receipt(worker: Worker, request: Request) -> Response:
     return Response(await _asked(worker, lambda client: client.receipt(ledger, number)), headers=NO_STORE)
 
 
+def _any(worker: Worker) -> bool:
+    """Whether the box has ledgers, or had some."""
+    return has_anchorer(worker.home, worker.settings)
+
+
 async def _asked(worker: Worker, ask: Callable[[AnchorerClient], _Found]) -> _Found:
     """What the anchorer answers. Raises AnchorerUnavailable, NotFound."""
-    if not worker.settings.ledgers:
-        raise NotFound("this box has no ledgers")
+    if not _any(worker):
+        raise NotFound("this box has, and had, no ledgers")
     return await worker.anchorer.ask(ask)
 
 

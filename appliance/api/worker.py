@@ -22,6 +22,7 @@ from appliance.api.seal_objects import SealObjects
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.box.states import StatePage
+from appliance.box.users import has_anchorer
 from appliance.clock import Clock
 from appliance.enrolment import Enroller
 from appliance.errors import BadRequest
@@ -157,7 +158,7 @@ class Worker:
         self.anchorer = AnchorerAsking(self.home.anchorer_socket)
         self.lines = {log.tenant: Line(self.home.logs, self.home.cosigned, log) for log in self.settings.logs}
         self.anchors = None
-        if own is not None and self.settings.ledgers:
+        if own is not None and has_anchorer(self.home, self.settings):
             self.anchors = AnchorSource(self.lines[None], self.anchorer)
 
     @property

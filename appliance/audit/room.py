@@ -23,6 +23,7 @@ from appliance.audit.source import RecordSource
 from appliance.box.home import Home
 from appliance.box.pins import pin_path
 from appliance.box.settings import BoxSettings, read_settings
+from appliance.box.users import has_anchorer
 from appliance.errors import CinnabarError, NotFound
 from appliance.log.lines import Line
 from appliance.recorder.errors import RecorderUnavailable
@@ -80,9 +81,9 @@ class AuditRoom:
 
     @property
     def anchors(self) -> AnchorSource | None:
-        """Where anchors of the box's log are found; None: the box has no ledgers."""
+        """Where anchors of the box's log are found; None: the box has, and had, no ledgers."""
         box = next((log for log in self.settings.logs if log.tenant is None), None)
-        if box is None or not self.settings.ledgers:
+        if box is None or not has_anchorer(self.home, self.settings):
             return None
         return AnchorSource(Line(self.home.logs, self.home.cosigned, box), self.anchorer)
 

@@ -14,7 +14,7 @@ from appliance.box import process
 from appliance.box.front import pid_file
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
-from appliance.box.users import ProcessUsers, has_witnesses, one_user_only
+from appliance.box.users import ProcessUsers, has_anchorer, has_witnesses, one_user_only
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def parts_of(
                 pulse=home.filer_socket,
             )
         )
-    if settings.ledgers:
+    if has_anchorer(home, settings):
         askers = [peer for number in (who.worker, who.audit, who.management) for peer in ("--peer", str(number))]
         parts.append(
             Part(
@@ -218,7 +218,7 @@ def prepare_home(home: Home, settings: BoxSettings, users: ProcessUsers) -> None
     users.directory(home.logs_compared.parent, who.log, 0o755)
     users.directory(home.filer_socket.parent, who.filer, 0o750)
     users.directory(home.anchorer_socket.parent, who.anchorer, 0o750)
-    if settings.ledgers:
+    if has_anchorer(home, settings):
         users.give(home.anchors, who.anchorer, create=True)
         users.directory(home.anchors, who.anchorer, 0o700)
         for name in [name for ledger in settings.ledgers for name in ledger.secret_files]:

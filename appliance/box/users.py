@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from appliance.box import process
+from appliance.box.home import Home
 from appliance.box.known_weaknesses import KnownWeakness
 from appliance.box.settings import BoxSettings, UserSettings
 from appliance.box.softhsm import VARIABLE as SOFTHSM_VARIABLE
@@ -108,6 +109,11 @@ def has_witnesses(settings: BoxSettings) -> bool:
     return any(log.witnesses for log in settings.logs)
 
 
+def has_anchorer(home: Home, settings: BoxSettings) -> bool:
+    """Whether there is an anchorer: box.json lists ledgers, or did once, so that anchors of then stay to be seen."""
+    return bool(settings.ledgers) or home.anchors.is_dir()
+
+
 def one_user_only(settings: BoxSettings) -> list[str]:
     """Names of the tokens whose files one user alone can open: SoftHSM's (2.6 makes them 0600, whatever one sets).
 
@@ -126,8 +132,8 @@ def _module(uri: str) -> str:
     return PurePath(Pkcs11Uri.parse(uri).module_path or "").name.lower()
 
 
-def assign(settings: BoxSettings) -> ProcessUsers:
-    """The users that the settings ask for, and what the tokens make of it."""
+def assign(settings: BoxSettings, *, anchorer: bool = False) -> ProcessUsers:
+    """The users that the settings ask for, and what the tokens make of it. `anchorer`: there is one without ledgers."""
     numbers, lent = settings.users, {}
     named = msgspec.structs.asdict(settings.users)
     own = {kind: named[kind] for kind in TOKEN_KINDS if kind != "worker" and named[kind] is not None}
@@ -137,7 +143,7 @@ def assign(settings: BoxSettings) -> ProcessUsers:
     there = {
         "filer": settings.filing_hosts,
         "cosigner": has_witnesses(settings),
-        "anchorer": settings.ledgers,
+        "anchorer": anchorer or settings.ledgers,
     }
     running = [name for name in unnamed if there.get(name, True)]
     if running:
@@ -155,7 +161,7 @@ def assign(settings: BoxSettings) -> ProcessUsers:
 
 def resolve_users(root: Path, settings: BoxSettings) -> ProcessUsers:
     """The users that this start of the box can really separate its processes by."""
-    users = assign(settings)
+    users = assign(settings, anchorer=has_anchorer(Home(root), settings))
     if not users.separate:
         return users
     if os.geteuid() != 0:

@@ -34,7 +34,7 @@ class AsyncClient:
         retries: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         http2: bool = False,
     ) -> None:
-        """`url`: https://HOST:PORT of the front's applications listener. `unix_socket` is for tests beside a worker."""
+        """`url`: https://HOST:PORT of the front's applications listener. `unix_socket`: a worker's, on its machine."""
         made = options(url, credentials, headers, timeout_s, http2)
         if unix_socket is not None:
             made["transport"] = httpx.AsyncHTTPTransport(uds=str(unix_socket))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 import msgspec
 
-from appliance.client.options import as_given, connection_options, id_of
+from appliance.client.options import as_given, connection_options, id_of, whole_box_options
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -414,9 +414,13 @@ def log_fetch(client: Client, origin: str, directory: Path) -> None:
 
 @click.command("health")
 @click.option("--json", "as_json", is_flag=True, help="The answer as it came, JSON.")
-@connection_options
+@whole_box_options
 def health(client: Client, as_json: bool) -> None:
-    """Show how the box is. Exit status 1 where it is not ready."""
+    """Show how the box is. Exit status 1 where it is not ready.
+
+    On the box itself root sees the whole of it, every tenant's keys and logs and what is nearly used up; an
+    application (--as, or --cert and --key) sees what is its tenant's.
+    """
     answer = client.health()
     if as_json:
         click.echo(msgspec.json.encode(answer))
@@ -429,14 +433,16 @@ def health(client: Client, as_json: bool) -> None:
         for key in answer.keys or []:
             working = "usable" if key.usable else "not usable"
             click.echo(f"  {key.name}: {working}, signs for {key.certificate_days_left} more days")
+        for one in answer.quotas or []:
+            click.echo(f"  {one.tenant}: {one.percent} % of {one.what} used")
         for log in answer.cosigning or []:
             behind = f", behind for {log.behind_s} s" if log.behind_s else ""
             click.echo(f"  log {log.origin}: {log.cosigned} of {log.size} entries cosigned{behind}")
             for line in [log.problem] if log.problem else []:
                 click.echo(f"    {line}")
-            for one in log.witnesses:
-                said = "cosigns" if one.trouble is None else f"{one.trouble}, {one.detail}"
-                click.echo(f"    witness {one.name}: {said}")
+            for witness in log.witnesses:
+                said = "cosigns" if witness.trouble is None else f"{witness.trouble}, {witness.detail}"
+                click.echo(f"    witness {witness.name}: {said}")
         for weakness in answer.weaknesses or []:
             click.echo(f"  weaker: {weakness.detail} ({weakness.name})")
     if not answer.ready:

@@ -1,4 +1,4 @@
-"""How a client reaches the box: mutual TLS to the front, or a worker's unix socket in tests."""
+"""How a client reaches the box: mutual TLS to the front, or, on its machine, a worker's unix socket."""
 
 from __future__ import annotations
 

@@ -29,12 +29,31 @@ def id_of(kind: str) -> Callable[[click.Context, click.Parameter, str], str]:
     return check
 
 
+_WORKER_S = 5.0
+"""For a worker's own socket: one that hangs is left for the next one."""
+
+
 class _Addresses(msgspec.Struct):
     applications: str | None = None
 
 
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--home, or --url with --cert, --key and --ca. The command gets `client`."""
+    return _with_client(command, open_client)
+
+
+def whole_box_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same. Where none but --home is given, whoever may ask the box's own processes asks as nobody's application:
+    root, and the user of a box that has one user."""
+
+    def opened(home: Home, *given: Any) -> Client:
+        own = None if any(given) else _own_client(home)
+        return open_client(home, *given) if own is None else own
+
+    return _with_client(command, opened)
+
+
+def _with_client(command: Callable[..., Any], opened: Callable[..., Client]) -> Callable[..., Any]:
     path = click.Path(path_type=Path)
     decorate = [
         click.option(
@@ -67,7 +86,7 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from appliance.client.errors import NothingListens  # noqa: PLC0415 - only a command that runs needs HTTP
 
-        with open_client(Home(home), application, url, cert, key, ca) as client:
+        with opened(Home(home), application, url, cert, key, ca) as client:
             try:
                 return command(*arguments, client=client, **others)
             except NothingListens:
@@ -105,6 +124,24 @@ def _not_running(home: Path) -> click.ClickException:
         return click.ClickException(f"the box in {home} is not running (start it: cinnabar run --home {home})")
     why = "; ".join(f"{cause}: {detail}" if detail else cause for cause, detail in report.causes.items())
     return click.ClickException(f"the box in {home} runs and does not answer yet: it is {report.state} ({why})")
+
+
+def _own_client(home: Home) -> Client | None:
+    """Of the first worker that answers on its metrics socket, which is for the box's own people; None: none does, or
+    not to this user."""
+    from appliance.client.errors import ApiError  # noqa: PLC0415 - only a command that runs needs HTTP
+    from appliance.client.retries import RetryPolicy  # noqa: PLC0415
+    from appliance.client.synchronous import Client  # noqa: PLC0415
+
+    for path in sorted(home.run.glob("api/*/metrics.sock")):
+        client = Client("http://localhost", unix_socket=path, timeout_s=_WORKER_S, retries=RetryPolicy(attempts=1))
+        try:
+            client.health()
+        except ApiError:
+            client.close()
+        else:
+            return client
+    return None
 
 
 def open_client(

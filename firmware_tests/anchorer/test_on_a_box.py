@@ -154,6 +154,29 @@ def test_open_anchors_of_a_ledger_that_was_removed_are_listed_with_their_state(p
     assert "former" not in metrics, "what nobody works on alarms nobody"
 
 
+def test_with_no_ledger_left_anchors_of_before_are_still_listed(open_directory: Path) -> None:
+    box = RunningBox(open_directory / "unanchored", "demo")
+    box.provision()
+    once_anchored(box, "former")
+    home = ("--home", str(box.home.root))
+    box.start("--metrics", "127.0.0.1:0")
+    try:
+        wait_until(box.home.anchorer_socket.exists, 30, "the anchorer")
+        shown = cinnabar("anchor", "list", *home)
+        told = "former: not in box.json any more; 1 open, which nobody works on\n  former 1: due since"
+        assert shown.stdout.startswith(told)
+        refused = cinnabar("anchor", "now", "former", *home).stderr
+        assert "there is no ledger 'former'; box.json lists none" in refused
+        with box.http() as client:
+            (ledger,) = client.get("/v1/anchors").json()["ledgers"]
+            assert (ledger["name"], ledger["configured"], ledger["newest"]["state"]) == ("former", False, "due")
+            assert client.get("/v1/anchors/former/1").json()["size"] == 7
+            assert client.get("/v1/anchors/former/1/receipt").status_code == 404
+        assert "cinnabar_anchorer_answers 1" not in httpx.get(f"http://{box.address('metrics')}/metrics").text
+    finally:
+        assert box.stop() == 0, box.said()
+
+
 def test_the_trust_bundle_names_the_ledger_and_a_hung_authority_stops_nothing(pair: Pair) -> None:
     wait_until(lambda: "outside" in read_bundle(read_directory(pair.box.home.trust), None).ledgers, 30, "the bundle")
     os.kill(pair.outside.supervisor, 0)

@@ -374,7 +374,9 @@ def test_what_the_settings_and_the_tokens_make_of_users(box: RunningBox, apart: 
     alone = msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, anchorer=None))
     assert assign(alone).numbers == msgspec.structs.replace(NUMBERS, anchorer=NUMBERS.worker)
     assert "anchorer" in assign(alone).weaknesses[SHARED]
-    assert not assign(msgspec.structs.replace(alone, ledgers=[])).weaknesses, "there is none"
+    alone = msgspec.structs.replace(alone, ledgers=[])
+    assert not assign(alone).weaknesses, "there is none"
+    assert "anchorer" in assign(alone, anchorer=True).weaknesses[SHARED], "it shows what was anchored before"
     lent = assign(msgspec.structs.replace(_settings(apart), users=msgspec.structs.replace(NUMBERS, cosigner=None)))
     assert lent.numbers == msgspec.structs.replace(NUMBERS, cosigner=NUMBERS.worker)
     assert "cosigner" in lent.weaknesses[SHARED]

@@ -6,6 +6,7 @@ import msgspec
 
 from appliance.anchorer.client import AnchorerClient, AnchorerUnavailable
 from appliance.anchorer.views import AnchorView, LedgerView
+from appliance.box.users import has_anchorer
 from appliance.ceremonies import BOX
 from mgmt_service.access import Access, Area, Fixed
 from mgmt_service.dispatch import Context
@@ -51,16 +52,17 @@ class LedgerPart(msgspec.Struct, frozen=True):
 class Ledgers(msgspec.Struct, frozen=True):
     ledgers: list[LedgerPart]
     anchorer: str
-    """working, silent, or none where the box has no ledgers."""
+    """working, silent, or none where the box has, and had, no ledgers."""
 
 
 @area.read("/ledgers", access=Access(roles=EVERYONE, scope=Fixed(BOX)), gives=Ledgers, template="box/ledgers.html")
 def ledgers(context: Context) -> Ledgers:
     """The box's ledgers, also former ones, each with its newest anchors and their states."""
-    if not context.services.settings().ledgers:
+    services = context.services
+    if not has_anchorer(services.home, services.settings()):
         return Ledgers([], "none")
     try:
-        with AnchorerClient(context.services.home.anchorer_socket) as client:
+        with AnchorerClient(services.home.anchorer_socket) as client:
             parts = [_part(one, client.anchors(one.name, None, SHOWN)) for one in client.ledgers()]
     except AnchorerUnavailable:
         return Ledgers([], "silent")
