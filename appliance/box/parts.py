@@ -176,8 +176,8 @@ _PID_BYTES: Final = 64
 
 
 def _written_in(path: Path) -> Callable[[int], bool]:
-    """Whether a process's number stands in its file, in a directory of the front's user: an earlier life of nginx may have
-    left its own there."""
+    """Whether a process's number stands in its file, in a directory of the front's user. An earlier life of nginx may
+    have left its own there."""
 
     def says(process: int) -> bool:
         try:
