@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from appliance.box.home import Home
 from appliance.errors import BadRequest
-from appliance.files import sync_directory, write_file
+from appliance.files import read_file, sync_directory, write_file
 
 PEM_BYTES: Final = 64 * 1024
 
@@ -29,10 +29,11 @@ def check(home: Home, chain: bytes, key: bytes) -> None:
     if len(chain) + len(key) > PEM_BYTES:
         raise FrontCertificateRefused("it is too large")
     try:
-        current = x509.load_pem_x509_certificates((home.front / "server.crt").read_bytes())
+        current = x509.load_pem_x509_certificates(read_file(home.front / "server.crt", PEM_BYTES))
         following = x509.load_pem_x509_certificates(chain)
         private = load_pem_private_key(key, None)
-        following[0].verify_directly_issued_by(x509.load_pem_x509_certificate((home.trust / "box-ca.pem").read_bytes()))
+        issuer = x509.load_pem_x509_certificate(read_file(home.trust / "box-ca.pem", PEM_BYTES))
+        following[0].verify_directly_issued_by(issuer)
         names = [
             made[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             for made in (current, following)

@@ -6,6 +6,7 @@ sends can run there. Any other name is led to the first, so that a passkey is ne
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import msgspec
 from appliance.box.front import Listener, configuration, nginx_configuration, upstream
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
+from appliance.files import owner_of, write_durably
 
 MANAGEMENT_FRONT = "management-front"
 ADDRESS_HEADER = "X-Cinnabar-Address"
@@ -150,7 +152,9 @@ def write_front(home: Home, settings: BoxSettings, listeners: Iterable[Listener]
     path = home.front / f"{name}.conf"
     listeners = list(listeners)
     if name == MANAGEMENT_FRONT:
-        path.write_text(management_configuration(home, settings, listeners[0]))
+        made = management_configuration(home, settings, listeners[0])
     else:
-        path.write_text(nginx_configuration(home, settings, listeners, name))
+        made = nginx_configuration(home, settings, listeners, name)
+    # The directory is the front's user's: what it has put there is neither written through nor waited for.
+    write_durably(path, made.encode(), owner_of(home.front) if os.geteuid() == 0 else None)
     return path

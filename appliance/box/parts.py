@@ -9,12 +9,14 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from appliance.box import process
 from appliance.box.front import pid_file
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings
 from appliance.box.users import ProcessUsers, has_anchorer, has_witnesses, one_user_only
+from appliance.files import read_file
 
 
 @dataclass(frozen=True)
@@ -170,12 +172,16 @@ def parts_of(
     return parts
 
 
+_PID_BYTES: Final = 64
+
+
 def _written_in(path: Path) -> Callable[[int], bool]:
-    """Whether a process's number stands in its file: an earlier life of nginx may have left its own there."""
+    """Whether a process's number stands in its file, in a directory of the front's user. An earlier life of nginx may
+    have left its own there."""
 
     def says(process: int) -> bool:
         try:
-            return path.read_text().strip() == str(process)
+            return read_file(path, _PID_BYTES).strip() == str(process).encode()
         except OSError:
             return False
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,7 @@ class PinCopies:
         kept = {copy.name + suffix for copy in self._wanted for suffix in ("", REFUSED_SUFFIX)}
         for path in self._copies():
             if path.with_name(path.name.removesuffix(REFUSED_SUFFIX)) not in self._wanted or path.name not in kept:
-                path.unlink()
+                _take_away(path)
         self.look()
 
     def drop(self) -> None:
@@ -98,7 +99,7 @@ class PinCopies:
         kept = (str(self._users.numbers.keymaster), _name(self.box_token, standby=False))
         for path in self._copies():
             if (path.parent.name, path.name) != kept:
-                path.unlink(missing_ok=True)
+                _take_away(path)
 
     def _copies(self) -> list[Path]:
         return [path for root in self._roots for path in root.glob("*/*")]
@@ -122,7 +123,20 @@ class PinCopies:
         write_file(scratch, original.read_bytes(), 0o600)
         os.utime(scratch, ns=(written, written))
         os.chown(scratch, user, user)
-        scratch.replace(copy)
+        try:
+            scratch.replace(copy)
+        except IsADirectoryError:
+            _take_away(copy)
+            with contextlib.suppress(IsADirectoryError):  # made again meanwhile: its user goes without
+                scratch.replace(copy)
+
+
+def _take_away(path: Path) -> None:
+    """A file, or whatever its user has put in its place; nothing of that keeps others from being taken away."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _needed(settings: BoxSettings, users: ProcessUsers) -> Iterator[tuple[int, TokenSettings, bool]]:

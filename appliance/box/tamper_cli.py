@@ -11,9 +11,17 @@ from appliance.box.options import home_option
 from appliance.box.tamper import latch, read_latch
 
 
+class _NoBox(click.ClickException):
+    exit_code = 2  # 1 says that a signal came
+
+
 @click.command()
 @home_option("The box's home.")
-@click.option("--show", is_flag=True, help="Only say whether a signal came: exit status 1 if one did.")
+@click.option(
+    "--show",
+    is_flag=True,
+    help="Only say whether a signal came: exit status 1 if so, 0 if not, 2 without a box.",
+)
 @click.argument("signal", required=False)
 @click.pass_context
 def tamper(context: click.Context, root: Path, show: bool, signal: str | None) -> None:
@@ -23,7 +31,7 @@ def tamper(context: click.Context, root: Path, show: bool, signal: str | None) -
     box runs or not; the running box honours it within half a second. The first signal stands. For root."""
     home = Home(root.resolve())
     if not home.settings.exists():
-        raise click.ClickException(f"There is no box in {root}.")
+        raise _NoBox(f"There is no box in {root}.")
     if show:
         seen = read_latch(home)
         click.echo("No tamper signal came." if seen is None else f"Tampered: {seen}")

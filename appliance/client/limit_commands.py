@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from appliance.client.options import connection_options
+from appliance.client.problems import explained
 from appliance.letters.kind import Kind
+from appliance.own_statuses import OwnStatuses
 
 if TYPE_CHECKING:
     from appliance.client.synchronous import Client
+
+_WRONG: Final = 1
+_NOT_CHECKED: Final = 2
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _KINDS = click.option(
@@ -123,13 +128,33 @@ def bill_command(
     click.echo(f"{closed.happened.letter}  {closed.state}")
 
 
-@fees_group.command("check")
+class _NotChecked(click.ClickException):
+    exit_code = _NOT_CHECKED
+
+
+class _CheckCommand(OwnStatuses):
+    """Its exit statuses 0 to 2 are answers: what keeps it from one, such as a box that is not up, is no wrong bill."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with explained(_NOT_CHECKED):
+                return super().invoke(ctx)
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            raise _NotChecked(error.format_message()) from None
+
+
+@fees_group.command("check", cls=_CheckCommand)
 @click.argument("month")
 @_KINDS
 @connection_options
 def check_bills_command(client: Client, month: str, kinds: tuple[Path, ...]) -> None:
-    """Reckon all bills of MONTH again from the letters' sealed events. Exit status 0 all hold, 1 wrong, 2 some lines
-    could not be checked."""
+    """Reckon all bills of MONTH again from the letters' sealed events.
+
+    Exit status: 0 all hold, 1 a bill is wrong, 2 not all could be checked, as where the box does not answer, 64 when
+    the command was called wrongly or a kind's file is none.
+    """
     from appliance.client.fee_check import check_month, describe  # noqa: PLC0415 - only a command that runs needs it
 
     found = check_month(client, month, _kinds(kinds))
@@ -138,12 +163,13 @@ def check_bills_command(client: Client, month: str, kinds: tuple[Path, ...]) -> 
     if found.unknown:
         click.echo(f"{found.unknown} letters are of kinds that are not at hand (--kind): nothing is said of them")
     if found.wrong:
-        raise click.ClickException("the bills charge what the records do not hold")
+        click.echo("the bills charge what the records do not hold", err=True)
+        raise click.exceptions.Exit(_WRONG)
     click.echo(
         f"{month}: {found.lines} lines hold against {found.events} events; not checked: {len(found.not_checked)}"
     )
     if found.not_checked:
-        raise click.exceptions.Exit(2)
+        raise click.exceptions.Exit(_NOT_CHECKED)
 
 
 def _kinds(files: tuple[Path, ...]) -> dict[str, Kind]:
@@ -155,5 +181,5 @@ def _kinds(files: tuple[Path, ...]) -> dict[str, Kind]:
     try:
         loaded = [read_sound_kind(text) for text in (*shipped().values(), *(path.read_bytes() for path in files))]
     except KindRefused as error:
-        raise click.ClickException(str(error)) from None
+        raise click.BadParameter(str(error), param_hint="--kind") from None
     return {one.digest: one.kind for one in loaded}

@@ -10,8 +10,8 @@ import click
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Turn the client's errors into two lines and exit status 1. Others pass."""
+def explained(status: int = 1) -> Iterator[None]:
+    """Turn the client's errors into two lines and this exit status. Others pass."""
     try:
         yield
     except Exception as error:
@@ -20,7 +20,7 @@ def explained() -> Iterator[None]:
             raise
         for line in lines:
             click.echo(line, err=True)
-        sys.exit(1)
+        sys.exit(status)
 
 
 def _lines(error: Exception) -> list[str] | None:

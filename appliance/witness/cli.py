@@ -23,6 +23,7 @@ from appliance.witness.errors import SettingsFaults
 from appliance.witness.keys import open_keys
 from appliance.witness.making import make_copy, make_state, make_witness
 from appliance.witness.overview import Overview, Seen, log_view, overview, read_followed
+from appliance.witness.reserve import remembered
 from appliance.witness.settings import FILE, WatchedLog, WitnessSettings, read_witness_settings
 from appliance.witness.standing import standing
 from appliance.witness.state import Store
@@ -142,13 +143,13 @@ def show(home: Path, as_json: bool) -> None:
 def _view(settings: WitnessSettings) -> Overview:
     followed, now = read_followed(settings.follow_report), time.time()
     with contextlib.closing(Store.open(settings.state_directory, read_only=True)) as state:
-        remembered, counts, keys = state.remembered(), state.cosigned(), state.keys
+        known, counts, keys = remembered(state), state.cosigned(), state.keys
         forks, decisions = state.forks(), state.decisions()
     ours = [VerifierKey.parse(key) for key in keys]
     logs = []
     for one in settings.logs:
         origin = one.known.origin
-        head, refused, _ = standing(one, remembered, ours, int(now))
+        head, refused, _ = standing(one, known, ours, int(now))
         seen = Seen(cosigned=counts.get(origin, 0))
         logs.append(log_view(one, head, refused, seen, followed.get(origin), now))
     return overview(settings.title, keys, logs, forks, decisions)
@@ -189,10 +190,10 @@ def enter_checkpoint(home: Path, files: tuple[Path, ...], new_logs: tuple[str, .
         settings = read_witness_settings(home)
         logs = {one.known.origin: one for one in settings.logs}
         with open_states(settings) as states, contextlib.closing(open_keys(settings)) as cosigners:
-            remembered = states.store.remembered()
-            found = [enter(_log(logs, data), remembered, data, cosigners, reason) for data in map(_read, files)]
+            known = remembered(states.store)
+            found = [enter(_log(logs, data), known, data, cosigners, reason) for data in map(_read, files)]
             changes = largest(found)
-            changes += [enter_new(_named(logs, origin), remembered, reason) for origin in new_logs]
+            changes += [enter_new(_named(logs, origin), known, reason) for origin in new_logs]
             states.apply(changes)
     for change in changes:
         entered = "no entries" if change.head is None else f"{change.head.size:,} entries"

@@ -78,4 +78,4 @@ def _settle(batch: Sequence[_Waiting], failure: StateUnwritable | None) -> None:
             if failure is None:
                 future.set_result(None)
             else:
-                future.set_exception(StateUnwritable(str(failure), state_has_it=failure.state_has_it))
+                future.set_exception(failure.again())

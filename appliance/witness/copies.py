@@ -18,8 +18,9 @@ import structlog
 
 from appliance.files import lock_file
 from appliance.witness.errors import LOST, StateUnusable, StateUnwritable
+from appliance.witness.reserve import Reserve
 from appliance.witness.settings import WitnessSettings
-from appliance.witness.state import Change, Store
+from appliance.witness.state import Change, ForkFound, LossFound, Store
 
 _LOCK: Final = "lock"
 
@@ -30,15 +31,43 @@ class States:
     """The state, and its copy where there is one."""
 
     def __init__(self, store: Store, copy: Store | None) -> None:
+        """Raises StateUnusable."""
         self.store = store
+        self._reserve = Reserve(store.path.parent)
         self._copy = copy
         self._behind = False
         """The copy lacks a change that the state has."""
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Make changes durable in both. Raises sqlite3.Error, OSError, and StateUnwritable where the state has them and
-        the copy does not; then nothing of them may be released."""
-        self.store.apply(changes)
+        """Make changes durable in both, with what the state could not take before. Raises sqlite3.Error, OSError, and
+        StateUnwritable where the state has them and the copy does not, or has them not and the reserve has what refuses
+        a log; then nothing of them may be released."""
+        try:
+            refused = self.store.refused()
+            changes = [*(one for one in self._reserve.kept if one.origin not in refused), *changes]
+            self.store.apply(changes)
+        except (sqlite3.Error, OSError) as error:
+            refusals = [change for change in changes if isinstance(change, ForkFound | LossFound)]
+            if not refusals:
+                raise
+            self._reserve.keep(refusals)
+            raise StateUnwritable(str(error), refusals_kept=True) from None
+        if self._reserve.kept:
+            try:
+                self._reserve.clear()
+            except OSError as error:  # then what stands there refuses a log again at the next start, which is safe
+                log.error("reserve-unwritable", control="FORK", error=str(error))
+        self._apply_to_copy(changes)
+
+    def settle(self) -> None:
+        """Have the state take what it could not take before, if it can now."""
+        if self._reserve.kept:
+            try:
+                self.apply(())
+            except (sqlite3.Error, OSError, StateUnwritable) as error:
+                log.error("state-unwritable", control="FORK", changes=len(self._reserve.kept), error=str(error))
+
+    def _apply_to_copy(self, changes: Sequence[Change]) -> None:
         if self._copy is None:
             return
         try:
@@ -64,6 +93,7 @@ def open_states(settings: WitnessSettings) -> Iterator[States]:
     with alone(settings.state_directory):
         states = _open(settings.state_directory, settings.copy_directory)
         try:
+            states.settle()
             yield states
         finally:
             states.close()
@@ -87,9 +117,9 @@ def alone(directory: Path) -> Iterator[None]:
 
 def _open(directory: Path, elsewhere: Path | None) -> States:
     store = Store.open(directory)
-    if elsewhere is None:
-        return States(store, None)
     try:
+        if elsewhere is None:
+            return States(store, None)
         copy = Store.open(elsewhere)
     except StateUnusable:
         store.close()

@@ -113,10 +113,16 @@ class StateUnwritable(WitnessRefusal, Unavailable):
     title = "The witness cannot store what it would cosign"
     reason = "unwritable"
 
-    def __init__(self, detail: str, *, state_has_it: bool = False) -> None:
-        """`state_has_it`: the state took it, and its copy did not."""
+    def __init__(self, detail: str, *, state_has_it: bool = False, refusals_kept: bool = False) -> None:
+        """`state_has_it`: the state took it, and its copy did not; `refusals_kept`: the reserve took what refuses a
+        log."""
         super().__init__(detail)
         self.state_has_it = state_has_it
+        self.refusals_kept = refusals_kept
+
+    def again(self) -> StateUnwritable:
+        """The same, for another one who waits."""
+        return StateUnwritable(str(self), state_has_it=self.state_has_it, refusals_kept=self.refusals_kept)
 
 
 class KeyUnavailable(WitnessRefusal, Unavailable):

@@ -12,6 +12,7 @@ from appliance.witness.commits import GroupCommit
 from appliance.witness.copies import open_states
 from appliance.witness.keys import open_keys
 from appliance.witness.looking import Looking
+from appliance.witness.reserve import remembered
 from appliance.witness.server import WitnessServer, addresses_of
 from appliance.witness.service import Witness
 from appliance.witness.settings import WitnessSettings
@@ -29,10 +30,10 @@ async def run_witness(settings: WitnessSettings, ready: Callable[[dict[str, str]
     stop = stop_event()
     with open_states(settings) as states:
         cosigners = open_keys(settings)
-        remembered, known_keys = states.store.remembered(), states.store.keys
+        known, known_keys = remembered(states.store), states.store.keys
         commits = GroupCommit(states.apply)
         try:
-            witness = Witness(settings.logs, remembered, cosigners, commits)
+            witness = Witness(settings.logs, known, cosigners, commits)
             keys = tuple(str(key) for key in cosigners.verifiers)
             if keys != known_keys:
                 await commits.submit(KeysInUse(keys))

@@ -176,6 +176,9 @@ class Witness:
         except StateUnwritable as error:
             if error.state_has_it:
                 return  # and the copy is made equal to it, now or at the next start
+            if error.refusals_kept:
+                log.error("refusal-reserved", control="FORK", origin=change.origin, error=str(error))
+                return
             log.critical("refusal-not-stored", control="FORK", origin=change.origin, error=str(error))
 
 

@@ -208,14 +208,16 @@ class Store:
                     "SELECT origin, size, root, time, note FROM heads"
                 )
             }
-            refused = {
-                origin: (cause, since)
-                for origin, cause, since in self._connection.execute("SELECT origin, cause, since FROM refused")
-            }
+            refused = self.refused()
             new = {origin for (origin,) in self._connection.execute("SELECT origin FROM entered WHERE size IS NULL")}
             return Remembered(heads, refused, frozenset(new), bool(self._meta("after_loss")))
         except sqlite3.Error as error:
             raise StateUnusable(f"{self.path} cannot be read: {error}") from None
+
+    def refused(self) -> dict[str, tuple[Cause, int]]:
+        """Why each log that is refused is, and since when. Raises sqlite3.Error."""
+        rows = self._connection.execute("SELECT origin, cause, since FROM refused")
+        return {origin: (cause, since) for origin, cause, since in rows}
 
     def forks(self) -> list[Fork]:
         """Every fork ever found, oldest first."""

@@ -45,7 +45,8 @@ def test_what_cannot_be_shown_is_no_signal(home: Home, signal: str) -> None:
 
 
 def test_a_directory_without_a_box_takes_no_signal(tmp_path: Path) -> None:
-    assert run(Home(tmp_path), "lid").exit_code == 1
+    assert run(Home(tmp_path), "lid").exit_code == 2
+    assert run(Home(tmp_path), "--show").exit_code == 2, "1 says that a signal came"
     assert list(tmp_path.iterdir()) == []
 
 

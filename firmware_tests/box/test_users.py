@@ -435,6 +435,29 @@ def test_nothing_that_a_user_puts_in_its_directory_is_opened_by_root(apart: Runn
     assert not (mine / "demo.pin").is_symlink()
 
 
+def test_a_directory_in_the_place_of_a_copy_keeps_no_pin_from_being_dropped(apart: RunningBox) -> None:
+    """Control TAMPER: what a process of one user does there, the copies of all others go all the same."""
+    settings = _settings(apart)
+    users = ProcessUsers(UserSettings(**dict.fromkeys(UserSettings.__struct_fields__, 60651)))
+    copies = PinCopies(apart.home, settings, users)
+    copies.prepare()
+    mine = apart.home.secrets / "for" / "60651"
+    names = sorted(path.name for path in mine.iterdir())
+    assert "demo.pin" in names
+
+    def plant() -> None:
+        for path in (mine / "aaa", mine / "demo.pin"):
+            path.unlink(missing_ok=True)
+            (path / "below").mkdir(parents=True)
+
+    plant()
+    copies.prepare()
+    assert sorted(path.name for path in mine.iterdir()) == names
+    plant()
+    copies.drop()
+    assert [path.name for path in mine.iterdir()] == [f"{copies.box_token}.pin"]
+
+
 def test_nothing_that_a_user_links_to_is_handed_out_by_root(tmp_path: Path) -> None:
     """At the start of a box: the follower's exports hold directories of the keymaster and of the audit process."""
     users, log, audit = ProcessUsers(NUMBERS), NUMBERS.log, NUMBERS.audit

@@ -352,6 +352,60 @@ def test_a_full_disk_cosigns_nothing_and_loses_nothing(small_disk: Path, log: Te
         witness.close()
 
 
+def test_a_fork_found_on_a_full_disk_is_refused_for_good(small_disk: Path, log: TestLog) -> None:
+    """Killed, and started while nothing fits on the disk yet; then once there is room, and nothing was lost."""
+    witness = RunningWitness(small_disk / "witness")
+    witness.output = small_disk.parent / "witness.output"
+    try:
+        witness.configure([log_table(log)])
+        witness.start()
+        assert witness.add(log.request(0)).status_code == 200
+        filler = fill(small_disk)
+        log.grow(200)
+        size = 7
+        while witness.add(log.request(size, size + 1)).status_code == 200:
+            size += 1
+        other = log.fork(3, size - 3, "another past ")
+        assert witness.add(other.request(0, size)).status_code == 409
+        assert "refusal-reserved" in witness.said()
+        assert "refusal-not-stored" not in witness.said()
+        witness.kill()
+        witness.start()
+        assert only_log(witness)["state"] == "forked"
+        assert witness.add(log.request(size)).status_code == 503
+        assert json.loads(witness.command("show", "--json").stdout)["logs"][0]["state"] == "forked"
+        witness.kill()
+        filler.unlink()
+        witness.start()
+        assert witness.add(log.request(size)).status_code == 503
+        (fork,) = witness.look("/logs.json").json()["forks"]
+        evidence = ForkEvidence.parse(witness.look(fork["evidence"]).content)
+        assert {head.size for head in verify_fork(evidence, [LogKey(log.verifier)])} == {size}
+        assert not (witness.home / "state" / "reserve").read_bytes().strip(b"\0")
+        assert witness.stop() == 0
+        head = small_disk.parent / "head"
+        head.write_bytes(log.note(size))
+        entered = witness.command("enter-checkpoint", str(head), "--reason", "the other one was not ours")
+        assert entered.returncode == 0, entered.stderr
+        witness.start()
+        assert witness.add(log.request(size, size + 1)).status_code == 200
+    finally:
+        witness.close()
+
+
+def test_a_refusal_that_was_torn_is_not_forgotten(witness: RunningWitness, log: TestLog) -> None:
+    witness.configure([log_table(log)])
+    witness.start()
+    assert witness.stop() == 0
+    reserve = witness.home / "state" / "reserve"
+    reserve.write_bytes(b'{"origin":"' + bytes(100))
+    said = witness.command("show")
+    assert said.returncode == 2
+    assert "ends within a line" in said.stderr
+    reserve.write_bytes(b'{"origin":\n')
+    assert witness.command("show").returncode == 2
+
+
 def fill(place: Path) -> Path:
     """A file that takes all the room there is."""
     filler = place / "filler"
