@@ -170,6 +170,20 @@ def acting_as(owner: Owner) -> Iterator[None]:
         os.setgroups(groups)
 
 
+@contextlib.contextmanager
+def acting_as_owner_of(directory: Path) -> Iterator[None]:
+    """As `acting_as`, of whose this directory is; as root where its owner cannot reach it, as oneself where one is not
+    root. Raises OSError."""
+    if os.geteuid() != 0:
+        yield
+        return
+    with contextlib.ExitStack() as acting:
+        acting.enter_context(acting_as(owner_of(directory)))
+        if not os.access(directory, os.X_OK, effective_ids=True):
+            acting.close()
+        yield
+
+
 def _is_link(name: str, directory: int) -> bool:
     """Raises PermissionError for one that root is not to follow."""
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -183,14 +197,29 @@ def _is_link(name: str, directory: int) -> bool:
 
 def open_file(path: Path, *, write: bool = False) -> BinaryIO:
     """Open for reading, `write`: also for writing, a file that another user's process keeps: a plain one, and no link,
-    pipe or device in its place, at which the reader would wait for ever or read on without end. Raises
-    FileNotFoundError, OSError."""
+    pipe or device in its place, at which the reader would wait for ever or read on without end. On the way to it root
+    follows its own links alone (`open_directory`). Raises FileNotFoundError, OSError."""
+    if os.geteuid() != 0:
+        return open_file_in(None, os.fspath(path), write=write)
+    with closing_descriptor(_walk(None, path.parent.absolute().parts, make=False, owner=None, links=_MOST_LINKS)) as at:
+        return open_file_in(at, path.name, write=write)
+
+
+def open_file_in(directory: int | None, name: str, *, write: bool = False) -> BinaryIO:
+    """As `open_file`, of a name in a directory that is open. Raises FileNotFoundError, OSError."""
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags | (os.O_RDWR if write else os.O_RDONLY))
+    descriptor = os.open(name, flags | (os.O_RDWR if write else os.O_RDONLY), dir_fd=directory)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "no plain file", str(path))
+        raise OSError(errno.EINVAL, "no plain file", name)
     return os.fdopen(descriptor, "r+b" if write else "rb")
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file that another user's process keeps, where it is there; root follows none of their links on the way
+    to it. Raises OSError."""
+    with closing_descriptor(open_directory(path.parent)) as directory, contextlib.suppress(FileNotFoundError):
+        os.unlink(path.name, dir_fd=directory)
 
 
 def read_file(path: Path, most: int) -> bytes:

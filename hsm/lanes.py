@@ -153,9 +153,10 @@ class _Lane:
         self.call = self.connection = None
         if call is None or connection is None or connection.sessions_gone:
             return
-        if connection.epoch == self.site.module.epoch:
-            with contextlib.suppress(CryptokiError):
-                self.site.cryptoki.close_session(call.session)
+        with self.site.module.calling():
+            if connection.epoch == self.site.module.epoch:
+                with contextlib.suppress(CryptokiError):
+                    self.site.cryptoki.close_session(call.session)
 
 
 class _TryElsewhere(Exception):

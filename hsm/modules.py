@@ -78,7 +78,8 @@ class Module:
 
     @contextmanager
     def calling(self) -> Iterator[None]:
-        """Keep the module from restarting while a new connection is made."""
+        """Keep the module from restarting during calls that `quiet_checks` do not tell of: while a connection is made,
+        or what is left of one closed."""
         with self._guard:
             self._calling += 1
         try:

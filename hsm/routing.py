@@ -205,13 +205,12 @@ class Router:
                 with self.guard:
                     requests = dict(self.requests)
                 with site.module.calling():
-                    connection = site.connect(requests)
+                    self._came_back(place, site.connect(requests))
             except HsmError as error:
                 site.last_error = error
                 tries += 1
                 self._expire_parked(time.monotonic())
             else:
-                self._came_back(place, connection)
                 with self.guard:
                     # It may be lost again already, which did not start a second thread.
                     if site.connection is not None or self.closing.is_set():

@@ -232,8 +232,9 @@ class Site:
 
     def leave(self, connection: Connection) -> None:
         """Close the login session of a connection that is no longer used."""
-        if connection.epoch == self.module.epoch and not connection.sessions_gone:
-            self._close_quietly(connection.session)
+        with self.module.calling():
+            if connection.epoch == self.module.epoch and not connection.sessions_gone:
+                self._close_quietly(connection.session)
 
     def _close_quietly(self, session: int) -> None:
         with contextlib.suppress(CryptokiError):

@@ -17,7 +17,6 @@ import stat
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -26,12 +25,15 @@ import msgspec
 
 from appliance.anchorer.outbox import FILE as OUTBOX
 from appliance.backup.errors import BackupFailed
+from appliance.backup.reading import HomeReader, directories_in
 from appliance.backup.stream import EncryptingWriter
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, read_settings
+from appliance.files import acting_as_owner_of, open_file
 from appliance.log.exports import export_directory
 from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE
 from appliance.store.backup import copy
+from appliance.store.schema import must_be_plain
 
 MANIFEST = ".manifest.json"
 DATABASE = "records.sqlite"
@@ -79,7 +81,7 @@ class _Backup:
         self._files = self._bytes = 0
         self._added: set[Path] = set()
         exports = export_directory(home.root, settings.checkpoint_exports)
-        self._left_out = {home.run, home.exports, exports, home.history_lock}
+        self._reader = HomeReader({home.run, home.exports, exports, home.history_lock})
 
     def run(self) -> Made:
         home = self._home
@@ -91,9 +93,9 @@ class _Backup:
             origins=[log.origin for log in self._settings.logs],
         )
         self._add_bytes(MANIFEST, msgspec.json.encode(manifest))
-        for log in sorted(path for path in home.logs.glob("*") if path.is_dir()):
+        for log in directories_in(home.logs) if home.logs.exists() else ():
             for name in (CHECKPOINT_FILE, SIGNED_ROOT_FILE):
-                self._add(log / name, may_be_gone=True)
+                self._add_tree(log / name, may_be_gone=True)
             self._add_tree(log, may_be_gone=True, without={log / CHECKPOINT_FILE, log / SIGNED_ROOT_FILE})
         for path in sorted(home.root.iterdir()):
             if path not in {home.logs, home.records, home.documents, home.anchors}:
@@ -105,15 +107,18 @@ class _Backup:
 
     def _add_anchors(self) -> None:
         """The anchorer's outbox as one snapshot, while it is written."""
-        outbox = self._home.anchors / OUTBOX
+        anchors = self._home.anchors
+        outbox = anchors / OUTBOX
         own = {outbox.with_name(f"{OUTBOX}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")}
-        if self._home.anchors.exists():
-            self._add_tree(self._home.anchors, without=own)
+        if not anchors.exists():
+            return
+        self._add_tree(anchors, without=own)
         if not outbox.exists():
             return
-        with tempfile.TemporaryDirectory() as scratch:
+        with acting_as_owner_of(anchors), tempfile.TemporaryDirectory(dir=anchors, prefix=".backup-") as scratch:
             copied = Path(scratch) / OUTBOX
             try:
+                must_be_plain(outbox)
                 with (
                     contextlib.closing(sqlite3.connect(outbox)) as live,
                     contextlib.closing(sqlite3.connect(copied)) as snapshot,
@@ -121,47 +126,49 @@ class _Backup:
                     live.backup(snapshot)
             except sqlite3.Error as error:
                 raise BackupFailed(f"the outbox of anchors could not be copied: {error}") from error
-            with copied.open("rb") as file:
-                self._add_file(outbox.relative_to(self._home.root).as_posix(), file, outbox.stat())
+            self._add_copy(outbox, copied)
 
     def _add_records(self) -> None:
-        """The database as one snapshot, then sealed segments, which never change."""
+        """The database as one snapshot, then sealed segments, which never change.
+
+        Whatever links the recorder left there, its files are opened and copied as itself."""
         records = self._home.records
-        if not (records / DATABASE).exists():
+        database = records / DATABASE
+        if not database.exists():
             return
-        with tempfile.TemporaryDirectory(dir=records, prefix=".backup-") as scratch:
+        with (
+            acting_as_owner_of(records),
+            tempfile.TemporaryDirectory(dir=records, prefix=".backup-") as scratch,
+        ):
             try:
                 copied = copy(self._home, Path(scratch) / "copy")
             except sqlite3.Error as error:
                 raise BackupFailed(f"the records could not be copied: {error}") from error
-            with copied.database.open("rb") as file:
-                self._add_file(f"records/{DATABASE}", file, (records / DATABASE).stat())
+            self._add_copy(database, copied.database)
         own = {records / f"{DATABASE}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")}
         self._add_tree(records, without=own)
+        archive = self._home.root / self._settings.records.archive
         for path in copied.segment_files:
+            if path.parent != archive:
+                raise BackupFailed(f"{path} is no file of the archive")
             if path not in self._added:
-                self._add(path)
+                self._add_tree(path)
+            if path not in self._added:
+                raise BackupFailed(f"{path} has gone while the backup was made")
+
+    def _add_copy(self, of: Path, copied: Path) -> None:
+        """A copy of a database in the place of what it is of."""
+        with open_file(copied) as file:
+            self._add_file(of.relative_to(self._home.root).as_posix(), file, of.lstat())
 
     def _add_tree(self, path: Path, *, may_be_gone: bool = False, without: set[Path] | None = None) -> None:
-        for found in _walk(path, self._left_out | (without or set())):
-            self._add(found, may_be_gone=may_be_gone)
-
-    def _add(self, path: Path, *, may_be_gone: bool = False) -> None:
-        name = path.relative_to(self._home.root).as_posix()
-        self._added.add(path)
-        try:
-            status = path.lstat()
-            if stat.S_ISDIR(status.st_mode):
-                self._archive.addfile(_member(name, status, tarfile.DIRTYPE, 0))
-            elif stat.S_ISREG(status.st_mode):
-                with path.open("rb") as file:
-                    self._add_file(name, file, os.fstat(file.fileno()))
-            elif not stat.S_ISSOCK(status.st_mode):
-                raise BackupFailed(f"{path} is neither a file nor a directory")
-        except FileNotFoundError:
-            # A partial tile gives way to the full one, a new file to its name.
-            if not may_be_gone:
-                raise BackupFailed(f"{path} has gone while the backup was made") from None
+        for found in self._reader.tree(path, may_be_gone=may_be_gone, without=without):
+            name = found.path.relative_to(self._home.root).as_posix()
+            self._added.add(found.path)
+            if found.file is None:
+                self._archive.addfile(_member(name, found.status, tarfile.DIRTYPE, 0))
+            else:
+                self._add_file(name, found.file, found.status)
 
     def _add_file(self, name: str, file: BinaryIO, status: os.stat_result) -> None:
         size = os.fstat(file.fileno()).st_size
@@ -177,19 +184,6 @@ class _Backup:
             file.write(content)
             file.seek(0)
             self._add_file(name, cast("BinaryIO", file), os.fstat(file.fileno()))
-
-
-def _walk(path: Path, left_out: set[Path]) -> Iterator[Path]:
-    """A path and everything below it, directories before their contents."""
-    if path in left_out or path.name.endswith(".new") or path.name.startswith(".backup-"):
-        return
-    if path.is_symlink() or not path.is_dir():
-        if path.exists() or path.is_symlink():
-            yield path
-        return
-    yield path
-    for below in sorted(path.iterdir()):
-        yield from _walk(below, left_out)
 
 
 def _member(name: str, status: os.stat_result, kind: bytes, size: int) -> tarfile.TarInfo:

@@ -43,7 +43,8 @@ def backup(root: Path, target: Path, passphrase_file: Path | None) -> None:
     partial = target.with_name(f"{target.name}.partial")
     try:
         passphrase = _passphrase(passphrase_file, new=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        partial.unlink(missing_ok=True)  # of one that was killed; or a link, where another user may write
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             made = write_backup(home, file, passphrase)
             file.flush()
             os.fsync(file.fileno())

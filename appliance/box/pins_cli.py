@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -31,7 +32,10 @@ from appliance.box.options import home_option
 from appliance.box.pin_opening import locked_path, pin_names
 from appliance.box.settings import BoxSettings, TokenSettings, encode_settings, read_settings
 from appliance.errors import CinnabarError
-from appliance.files import sync_directory, write_file
+from appliance.files import open_file, remove_file, sync_directory, write_file
+
+_MOST_BYTES: Final = 4_096
+"""Of a file with a PIN that are overwritten."""
 
 
 @click.group()
@@ -174,13 +178,20 @@ def _written(home: Home, settings: BoxSettings, token: TokenSettings, source: st
 
 
 def _erase(path: Path) -> None:
-    """Overwrite and remove: on disks that write in place, nothing is left of it. Change the PIN where that matters."""
-    with contextlib.suppress(FileNotFoundError):
-        with path.open("r+b") as file:
-            file.write(bytes(path.stat().st_size))
+    """Overwrite and remove: on disks that write in place, nothing is left of it. Change the PIN where that matters.
+
+    A copy stands in a directory of the user that it is for. A link that stands there instead is removed, and what it
+    leads to stays as it is."""
+    try:
+        file = open_file(path, write=True)
+    except OSError:
+        pass  # none is there, or no plain one
+    else:
+        with file:
+            file.write(bytes(min(os.fstat(file.fileno()).st_size, _MOST_BYTES)))
             file.flush()
             os.fsync(file.fileno())
-        path.unlink()
+    remove_file(path)
 
 
 def _new_passphrase(officer: str) -> str:

@@ -7,7 +7,7 @@ import json
 import re
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import click
 from cryptography import x509
@@ -18,9 +18,11 @@ from rich.table import Table
 
 from appliance.box.home import Home
 from appliance.box.options import connected, home_option
+from appliance.files import read_file
 from appliance.recorder.admin import AdminClient
 
 console = Console(highlight=False)
+_CERTIFICATE_BYTES: Final = 65_536
 
 
 _home_option = home_option("The box's home; the box must be running.", "home")
@@ -112,7 +114,7 @@ def enrol(home: Path, tenant: str, application: str, allow: tuple[str, ...], cer
         raise click.ClickException(f"{certificate} is not a PEM certificate") from None
     try:
         read.verify_directly_issued_by(
-            x509.load_pem_x509_certificate((Home(home.resolve()).trust / "box-ca.pem").read_bytes())
+            x509.load_pem_x509_certificate(read_file(Home(home.resolve()).trust / "box-ca.pem", _CERTIFICATE_BYTES))
         )
     except (ValueError, TypeError, InvalidSignature):
         raise click.ClickException(

@@ -28,8 +28,8 @@ from appliance.letters.event import (
 )
 from appliance.letters.fields import check_fields, check_value, moment, parse_limit
 from appliance.letters.hidden import digest_of, disclosure_of, hide, read_disclosure
+from appliance.letters.kind import SETS, Kind, LoadedKind, Move
 from appliance.letters.kind import Event as Rule
-from appliance.letters.kind import Kind, LoadedKind, Move
 from appliance.letters.money import parse_amount, print_amount
 from appliance.letters.state import LetterState
 from appliance.letters.terms import check_terms
@@ -96,10 +96,10 @@ def judge(
     kind = loaded.kind
     rule = _rule(kind, before, asked, roles)
     clear, disclosures = _fields(kind, rule, before, asked)
-    _acts_for(rule, asked, clear if before is None else clear | before.fields, roles, parties)
     if rule.data or asked.data:
         needed = [name for name, one in rule.data.items() if one.required]
         check_fields(rule.data, asked.data, needed=needed, where="/data")
+    _acts_for(rule, before, asked, roles, parties)
     after = clear if before is None else before.fields | clear
     hidden = {name: value_of(before, name) for name in before.hidden} if before is not None else {}
     known = hidden | after | {name: asked.fields[name] for name in disclosures}
@@ -163,21 +163,28 @@ def _rule(kind: Kind, before: LetterState | None, asked: Asked, roles: frozenset
 
 
 def _acts_for(
-    rule: Rule, asked: Asked, standing: Mapping[str, Any], roles: frozenset[str], parties: frozenset[str]
+    rule: Rule, before: LetterState | None, asked: Asked, roles: frozenset[str], parties: frozenset[str]
 ) -> None:
-    """One role is enough: a role that the kind ties to no party, or one whose party the application acts for.
-
-    `standing`: the fields as they stand before the event, and where nothing stands yet as the event sets them: whoever
-    joins a letter names itself, and only who stands there already can name another in its place."""
+    """One role is enough: a role that the kind ties to no party, or one whose party the application acts for."""
     if "*" in roles or "*" in parties or not rule.acts_for:
         return
     held = roles.intersection(rule.by)
     if not held <= rule.acts_for.keys():
         return
-    names = sorted({rule.acts_for[role] for role in held})
-    # A field that neither stands nor is set is nobody's.
-    if not any(name in standing and standing[name].get("id") in parties for name in names):
-        raise PartyMissing(f"{asked.event} needs the permission party-ID with the id of {' or '.join(names)}")
+    places = sorted({rule.acts_for[role] for role in held})
+    # A party that neither stands nor is set, or has no id, is nobody's.
+    if not any((_whose(rule, place, before, asked) or {}).get("id") in parties for place in places):
+        names = " or ".join(place.removeprefix(SETS) for place in places)
+        raise PartyMissing(f"{asked.event} needs the permission party-ID with the id of {names}")
+
+
+def _whose(rule: Rule, place: str, before: LetterState | None, asked: Asked) -> Any:  # JSON of a party, or None
+    """The party as it stands before the event, and where nobody stands yet as the event sets it: whoever joins a letter
+    names itself, and only who stands there already can name another in its place, unless the kind says `@set`."""
+    if place in rule.data:
+        return asked.data.get(place)
+    standing = None if before is None or place.startswith(SETS) else value_of(before, place)
+    return asked.fields.get(place.removeprefix(SETS)) if standing is None else standing
 
 
 def _fields(kind: Kind, rule: Rule, before: LetterState | None, asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:

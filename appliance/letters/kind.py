@@ -34,6 +34,10 @@ Period = Annotated[str, msgspec.Meta(pattern=r"\AP(?=[0-9])([0-9]{1,4}Y)?([0-9]{
 Place = Annotated[str, msgspec.Meta(pattern=r"\A(@letter|@balance|[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?)\Z")]
 """What a condition compares."""
 Moment = Annotated[str, msgspec.Meta(pattern=r"\A(@begun|[a-z][a-z0-9_]{0,62})\Z")]
+Whose = Annotated[str, msgspec.Meta(pattern=r"\A(@set\.)?[a-z][a-z0-9_]{0,62}\Z")]
+"""Where the party stands whose event it is."""
+SETS: Final = "@set."
+"""Before the name of a field: as the event sets it, whoever stood there before."""
 LETTER, BALANCE, BEGUN = "@letter", "@balance", "@begun"
 """Of a letter itself, beside its fields: its id, what is left of its value, and when it began."""
 
@@ -217,10 +221,12 @@ class Event(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The state after it; None: the same."""
     by: Annotated[list[Name], msgspec.Meta(min_length=1)]
     """Roles: an application with the permission `role-NAME` may ask for it."""
-    acts_for: dict[Name, FieldName] = {}
-    """Whose event it is: a role of `by`, and the clear, identified party field of the letter whose party asks in that
-    role. The application needs the permission `party-ID` with the id that stands there before the event (where nothing
-    stands there yet: that it sets), or `party-*`. Roles that are not here act for anybody."""
+    acts_for: dict[Name, Whose] = {}
+    """Whose event it is: a role of `by`, and the party field, of the event's data or else of the letter (clear or
+    hidden), whose party asks in that role. The application needs the permission `party-ID` with the id that stands
+    there before the event (where nothing stands there yet: that it sets), or `party-*`. `@set.FIELD`: with the id that
+    the event sets in this field of the letter, whoever stood there before. Where the party or its id is missing, the
+    event is nobody's in that role. Roles that are not here act for anybody."""
     fields: list[FieldName] = []
     """Fields of the letter that it sets; those that begin a letter set all that are required."""
     data: dict[FieldName, Field] = {}

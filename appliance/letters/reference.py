@@ -24,6 +24,7 @@ _SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NAMED = {
     schema.Name: "name",
     schema.FieldName: "name of a field",
+    schema.Whose: "name of a field or `@set.FIELD`",
     schema.Words: "text, at most 200 characters",
     schema.Currency: "ISO 4217 code",
     schema.Decimal: "decimal text",
@@ -53,6 +54,20 @@ def systems() -> str:
         for row in read_kind(text).kind.rows:
             by_row.setdefault(row, []).append(f"`{name}`")
     return table(("Row", "Kinds"), ((row, ", ".join(by_row[row])) for row in sorted(by_row, key=_row_order)))
+
+
+def programs() -> str:
+    """Which roles of the kinds that ship need a party beside them, and for what."""
+    rows = []
+    for name, text in shipped().items():
+        events: dict[tuple[str, str], list[str]] = {}
+        for event, rule in read_kind(text).kind.events.items():
+            for role, place in rule.acts_for.items():
+                field = place.removeprefix(schema.SETS)
+                whose = f"`{field}`" + (" of the event" if field in rule.data else " as set" if field != place else "")
+                events.setdefault((role, whose), []).append(event)
+        rows += [(f"`{name}`", f"`{role}`", whose, ", ".join(made)) for (role, whose), made in events.items()]
+    return table(("Kind", "Role", "Acts for", "Events"), rows)
 
 
 def rules() -> str:
@@ -113,7 +128,13 @@ _TYPES = TypeWords(
 )  # fmt: skip
 
 
-PARTS: dict[str, Callable[[], str]] = {"kinds": kinds, "systems": systems, "members": members, "rules": rules}
+PARTS: dict[str, Callable[[], str]] = {
+    "kinds": kinds,
+    "systems": systems,
+    "programs": programs,
+    "members": members,
+    "rules": rules,
+}
 
 
 def main(path: Path) -> None:

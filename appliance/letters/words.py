@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from appliance.letters.kind import BEGUN, Bilingual, Condition, Event, Field, Kind, LoadedKind, Move, Term
+from appliance.letters.kind import BEGUN, SETS, Bilingual, Condition, Event, Field, Kind, LoadedKind, Move, Term
 from appliance.quoting import escape
 
 
@@ -224,8 +224,14 @@ def _condition(condition: Condition, place: int) -> Iterator[str]:
 
 
 def _event(event: Event, place: int, states: Mapping[str, str]) -> Iterator[str]:
-    for role, name in event.acts_for.items():
-        yield (f"{role}: only who acts for its {name}", f"{role}：仅限代表 {name} 的应用")[place]
+    for role, whose in event.acts_for.items():
+        name = whose.removeprefix(SETS)
+        if name != whose:
+            yield (f"{role}: only who acts for the {name} that it sets", f"{role}：仅限代表所设置的 {name} 的应用")[
+                place
+            ]
+        else:
+            yield (f"{role}: only who acts for its {name}", f"{role}：仅限代表 {name} 的应用")[place]
     if event.data:
         yield ("needs: ", "数据：")[place] + " + ".join(_labelled(name, one, place) for name, one in event.data.items())
     if event.fields:

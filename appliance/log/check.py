@@ -18,7 +18,7 @@ from appliance.log.derive import Derivation, Finding
 from appliance.log.errors import LogDamaged, MalformedNote, MalformedProof, SignatureInvalid
 from appliance.log.exports import export_file
 from appliance.log.note import parse_note
-from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE, TileReader
+from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE, TileReader, read_held
 from appliance.log.receipts import SignedRoot, verify_signed_root
 from appliance.log.tiles import WIDTH
 from appliance.tree_hash import TreeHash, hash_of
@@ -112,12 +112,11 @@ def _bundles(records: RecordSource, log: str, hashing: TreeHash) -> Iterator[byt
 
 def _read_head(report: LogReport, path: Path, keys: list[LogKey]) -> Checkpoint | None:
     try:
-        note = path.read_bytes()
+        note = read_held(path)
+        head = open_checkpoint(note, report.origin, keys)
     except FileNotFoundError:
         return None
-    try:
-        head = open_checkpoint(note, report.origin, keys)
-    except (MalformedNote, SignatureInvalid) as error:
+    except (LogDamaged, MalformedNote, SignatureInvalid) as error:
         _find(report, path, str(error))
         return None
     report.size, report.root = head.size, head.root.hex()
@@ -132,12 +131,12 @@ def _read_head(report: LogReport, path: Path, keys: list[LogKey]) -> Checkpoint 
 
 def _check_export(report: LogReport, path: Path, head: Checkpoint, keys: list[LogKey], *, locked: bool) -> None:
     try:
-        exported = open_checkpoint(path.read_bytes(), report.origin, keys)
+        exported = open_checkpoint(read_held(path), report.origin, keys)
     except FileNotFoundError:
         if not locked:
             _find(report, path, "is missing: the published head was not exported")
         return
-    except (MalformedNote, SignatureInvalid) as error:
+    except (LogDamaged, MalformedNote, SignatureInvalid) as error:
         _find(report, path, str(error))
         return
     if exported.size < head.size or (exported.size == head.size and exported.root != head.root):
@@ -146,12 +145,12 @@ def _check_export(report: LogReport, path: Path, head: Checkpoint, keys: list[Lo
 
 def _check_signed_root(report: LogReport, path: Path, head: Checkpoint, keys: list[LogKey]) -> None:
     try:
-        signed = SignedRoot.decode(path.read_bytes())
+        signed = SignedRoot.decode(read_held(path))
         verify_signed_root(signed, keys, hash_of(report.origin))
     except FileNotFoundError:
         _find(report, path, "is missing")
         return
-    except (MalformedProof, SignatureInvalid) as error:
+    except (LogDamaged, MalformedProof, SignatureInvalid) as error:
         _find(report, path, str(error))
         return
     if signed.size == head.size:

@@ -14,7 +14,7 @@ import msgspec
 from appliance.log.box_leaf import BoxStatement, TenantStatement, no_commitment, verify_opening
 from appliance.log.derive import Finding
 from appliance.log.errors import LogDamaged, MalformedProof, ProofInvalid
-from appliance.log.openings import LEAVES_A_FILE, Line, Openings
+from appliance.log.openings import LEAVES_A_FILE, Line, Openings, read_whole
 from appliance.log.reader import TileReader, log_directory, read_tile
 from appliance.log.tiles import WIDTH, Tile, decode_bundle, tile_width
 from appliance.recorder.messages import BOX_LOG
@@ -104,9 +104,14 @@ class _Chain:
         return latest is None or latest.index < index
 
     def _problems(self, file: Path) -> Iterator[str]:
-        content = file.read_bytes()
-        *lines, torn = content.split(b"\n")
-        if torn and not self._openings.settling and file.read_bytes() == content:  # else it is just being written
+        try:
+            content = read_whole(file)
+            *lines, torn = content.split(b"\n")
+            being_written = torn and (self._openings.settling or read_whole(file) != content)
+        except LogDamaged as error:
+            yield str(error)
+            return
+        if torn and not being_written:
             yield "ends within a line"
         for number, line in enumerate(lines, 1):
             problem = self._step(file, line)

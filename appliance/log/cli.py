@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -21,7 +22,7 @@ from appliance.box.options import home_option
 from appliance.box.settings import BoxSettings, LogSettings, read_settings
 from appliance.box.witnesses import Witnesses, WitnessesRefused, read_witnesses
 from appliance.errors import CinnabarError
-from appliance.files import closing_descriptor, open_directory, owner_of, sync_directory
+from appliance.files import closing_descriptor, open_directory, open_file, owner_of, read_file, sync_directory
 from appliance.log.asking import ask_witnesses
 from appliance.log.check import LogReport, RecordSource, check_log
 from appliance.log.check_openings import check_openings
@@ -32,6 +33,7 @@ from appliance.log.eras import Era, EraSource, LinesSource, eras_of, first_entry
 from appliance.log.errors import LogDamaged
 from appliance.log.exports import export_directory, export_file, read_export, write_export
 from appliance.log.keys import KEYS_FILE, log_keys
+from appliance.log.note import MAXIMUM_NOTE_BYTES
 from appliance.log.reader import FOLLOWER_LOCK, log_directory
 from appliance.log.renew_cli import renew
 from appliance.log.renewed_since import check_not_renewed_since, later_origins
@@ -71,7 +73,7 @@ def check(root: Path, tenant: str | None, as_json: bool) -> None:
     try:
         with open_records(home) as records:
             reports = [report for entry in chosen for report in _check_line(home, settings, entry, records)]
-    except (CinnabarError, OSError) as error:
+    except (CinnabarError, OSError, sqlite3.Error) as error:
         _unusable(str(error))
     if as_json:
         shown = [{"sound": report.sound, **asdict(report)} for report in reports]
@@ -102,7 +104,7 @@ def repair(root: Path, tenant: str | None) -> None:
             for entry in _chosen(settings, tenant):
                 for era in eras_of(entry):
                     reports.append(_repair_one(home, settings, entry, era, records, alone=alone))
-    except (CinnabarError, OSError) as error:
+    except (CinnabarError, OSError, sqlite3.Error) as error:
         _unusable(str(error))
     for report in reports:
         _print(report)
@@ -136,19 +138,17 @@ def _repair_one(
 def _alone(home: Home) -> Iterator[bool]:
     """Whether no follower writes these logs; none starts to meanwhile."""
     try:
-        descriptor = os.open(home.logs / FOLLOWER_LOCK, os.O_RDWR | os.O_CLOEXEC)
+        held = open_file(home.logs / FOLLOWER_LOCK, write=True)
     except FileNotFoundError:
         yield True
         return
-    try:
+    with held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:
             yield True
-    finally:
-        os.close(descriptor)
 
 
 def _chosen(settings: BoxSettings, tenant: str | None) -> list[LogSettings]:
@@ -288,7 +288,7 @@ def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
             entries = [one for entry in settings.logs for one in _signed(entry, records)]
             later = {log.origin: later_origins(log) for log in settings.logs}
             logs = [_known(home, entry, witnesses, later.get(entry.origin, ())) for entry in entries]
-            given = [Given(str(file), file.read_bytes()) for file in files]
+            given = [Given(str(file), _given(file, home, exports)) for file in files]
             # What stands where checkpoints are exported was not restored with the box: it counts as well.
             for entry in entries:
                 note = read_export(exports, entry.origin)
@@ -306,7 +306,7 @@ def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
     except CinnabarError as error:
         click.echo(f"The box stays locked ({error.control or 'FORK'}): {error}", err=True)
         sys.exit(EXIT_DAMAGED)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         _unusable(str(error))
     try:
         # What root writes here, the follower of a running box, whose the logs are, must be able to replace.
@@ -322,6 +322,12 @@ def resume(root: Path, files: tuple[Path, ...], *, ask: bool) -> None:
         _unusable(f"The box stays locked: {error}")
     click.echo(f"The box is open again: {len(resumed.checkpoints)} checkpoints lie on its history.")
     click.echo("A running box goes on by itself within seconds.")
+
+
+def _given(file: Path, home: Home, exports: Path) -> bytes:
+    """A file that the command was given; from where the box writes no pipe, and nothing that a link leads to."""
+    theirs = any(file.absolute().is_relative_to(place) for place in (home.root, exports))
+    return read_file(file, MAXIMUM_NOTE_BYTES) if theirs else file.read_bytes()
 
 
 def _signed(entry: LogSettings, records: RecordSource) -> list[LogSettings]:

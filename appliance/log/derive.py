@@ -6,14 +6,19 @@ If it is not, a bundle is: it is the one whose leaf tile differs from it and yet
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.files import closing_descriptor, open_directory
 from appliance.log import tree
-from appliance.log.errors import MalformedProof
-from appliance.log.reader import root_from_edges
+from appliance.log.errors import LogDamaged, MalformedProof
+from appliance.log.reader import TILE_BYTES, read_held, root_from_edges
 from appliance.log.tiles import HEIGHT, LENGTH_BYTES, WIDTH, Tile, decode_bundle
 from appliance.tree_hash import SHA256, TreeHash
 
@@ -101,14 +106,23 @@ class Derivation:
         self.findings.append(Finding(str(path), problem))
 
     def _scan(self) -> None:
-        for path in sorted((self.directory / "tile").rglob("*")):
-            if path.is_file() and path.suffix != ".new":
-                try:
-                    tile = Tile.parse(path.relative_to(self.directory).as_posix())
-                except MalformedProof:
-                    self._find(path, "is no tile")
-                else:
+        try:
+            found = sorted(_files_below(self.directory / "tile"))
+        except LogDamaged as error:
+            self._find(self.directory / "tile", str(error))
+            return
+        for path, plain in found:
+            if path.suffix == ".new":
+                continue
+            try:
+                tile = Tile.parse(path.relative_to(self.directory).as_posix())
+            except MalformedProof:
+                self._find(path, "is no tile")
+            else:
+                if plain:
                     self._found[tile.level, tile.index].append(tile.width)
+                else:
+                    self._find(path, "is no plain file")
 
     def _paths(self, level: object, index: int) -> dict[Path, int]:
         """The files of one tile, widest first; each is given out once."""
@@ -120,17 +134,26 @@ class Derivation:
         paths = self._paths(level, index)
         for path, width in paths.items():
             try:
-                content = path.read_bytes()
+                content = self._content(path)
             except FileNotFoundError:
                 full = Tile(level, index)  # type: ignore[arg-type]
                 try:
-                    content = (self.directory / full.path()).read_bytes()
+                    content = self._content(self.directory / full.path())
                 except FileNotFoundError:
                     self._find(path, "has gone while the log was checked")
                     continue
                 content = content[: width * (self.hashing.size + (LENGTH_BYTES if level == "entries" else 0))]
             self.files += 1
             yield path, width, content
+
+    def _content(self, path: Path) -> bytes:
+        """Of a file of a tile, none where no plain one stands there any more. Raises FileNotFoundError,
+        PermissionError."""
+        try:
+            return read_held(path, TILE_BYTES)
+        except LogDamaged as error:
+            self._find(path, str(error))
+            return b""
 
     def _bundle_path(self, index: int) -> Path:
         full = self.directory / Tile("entries", index).path()
@@ -163,7 +186,7 @@ class Derivation:
         widths = self._found.get((0, index), [])
         if not widths:
             return []
-        content = (self.directory / Tile(0, index, max(widths)).path()).read_bytes()
+        content = self._content(self.directory / Tile(0, index, max(widths)).path())
         return self._cut(content)
 
     def _cut(self, packed: bytes) -> list[bytes]:
@@ -225,12 +248,40 @@ class Derivation:
 
     def _fits_above(self, difference: _Difference, index: int) -> bool:
         """Does the leaf tile, as its file has it, fit the tile above? At the right edge there is none to ask."""
-        content = difference.path.read_bytes()
+        content = self._content(difference.path)
         size = self.hashing.size
         if len(content) != WIDTH * size:
             return True
         above, slot = divmod(index, WIDTH)
         full = self.directory / Tile(1, above).path()
-        candidates = [full, *(full.parent / f"{full.name}.p").glob("*")]
+        candidates = [full]
+        with contextlib.suppress(LogDamaged):
+            candidates += [path for path, plain in _files_below(full.parent / f"{full.name}.p") if plain]
         fold = tree.fold(content, self.hashing)
-        return any(path.read_bytes()[slot * size : (slot + 1) * size] == fold for path in candidates if path.is_file())
+        return any(self._present(path)[slot * size : (slot + 1) * size] == fold for path in candidates)
+
+    def _present(self, path: Path) -> bytes:
+        try:
+            return self._content(path)
+        except FileNotFoundError:
+            return b""
+
+
+def _files_below(directory: Path) -> Iterator[tuple[Path, bool]]:
+    """Everything below a directory that is none itself, and whether it is a plain file; no link is followed. Raises
+    LogDamaged where the directory is none, PermissionError where this user may not read it."""
+    try:
+        top = open_directory(directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno == errno.EACCES:
+            raise
+        raise LogDamaged(f"cannot be read: {error.strerror}") from None
+    with closing_descriptor(top):
+        for within, directories, names, here in os.fwalk(dir_fd=top):
+            for name in (*directories, *names):
+                with contextlib.suppress(FileNotFoundError):  # a running follower drops partial files
+                    mode = os.stat(name, dir_fd=here, follow_symlinks=False).st_mode
+                    if not stat.S_ISDIR(mode):
+                        yield directory / within / name, stat.S_ISREG(mode)

@@ -23,6 +23,7 @@ from appliance.log.errors import LogDamaged
 LEAVES_A_FILE = 1_024
 FLUSHES_AT_ONCE = 16
 _LONGEST_LINE = 65_536
+_MOST_BYTES = LEAVES_A_FILE * _LONGEST_LINE
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,9 +158,17 @@ def _opened(file: Path) -> BinaryIO:
         raise LogDamaged(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _whole_lines(file: Path) -> bytes:
+def read_whole(file: Path) -> bytes:
+    """All of a tenant's file. Raises LogDamaged."""
     with _opened(file) as handle:
-        content = handle.read()
+        content = handle.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise LogDamaged(f"{file} cannot be read: more than {_MOST_BYTES} bytes")
+    return content
+
+
+def _whole_lines(file: Path) -> bytes:
+    content = read_whole(file)
     return content[: content.rfind(b"\n") + 1]
 
 

@@ -5,6 +5,7 @@ A proof is folded to the signed root before it is handed out: a damaged tile giv
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 from abc import ABC, abstractmethod
@@ -29,7 +30,7 @@ SIGNED_ROOT_FILE = "signed-root"
 FOLLOWER_LOCK = ".follower"
 """Beside the logs: locked by the one process that writes them."""
 _TELL_AGAIN_SECONDS = 60.0
-_TILE_BYTES: Final = WIDTH * (LARGEST_HASH + LENGTH_BYTES)
+TILE_BYTES: Final = WIDTH * (LARGEST_HASH + LENGTH_BYTES)
 
 
 def log_directory(logs: Path, origin: str) -> Path:
@@ -115,7 +116,7 @@ def read_tile(directory: Path, tile: Tile, hashing: TreeHash = SHA256) -> bytes:
     unit = hashing.size + (LENGTH_BYTES if tile.level == "entries" else 0)
     path = directory / tile.path()
     try:
-        data = read_file(path, _TILE_BYTES)
+        data = read_file(path, TILE_BYTES)
     except FileNotFoundError:
         data = _wider(directory, tile)
     except OSError as error:
@@ -125,16 +126,29 @@ def read_tile(directory: Path, tile: Tile, hashing: TreeHash = SHA256) -> bytes:
     return data[: tile.width * unit]
 
 
+def read_held(path: Path, most: int = MAXIMUM_NOTE_BYTES) -> bytes:
+    """A file of a log as those who check it read it. Raises FileNotFoundError, PermissionError where this user may not
+    read it, LogDamaged where it is no plain file of at most so many bytes."""
+    try:
+        return read_file(path, most)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.EACCES:
+            raise
+        raise LogDamaged(f"cannot be read: {error.strerror}") from None
+
+
 def _wider(directory: Path, tile: Tile) -> bytes:
     full = directory / Tile(tile.level, tile.index).path()
     try:
-        return read_file(full, _TILE_BYTES)
+        return read_file(full, TILE_BYTES)
     except OSError:
         pass
     try:
         partials = full.with_name(f"{full.name}.p")
         widths = sorted(int(file.name) for file in partials.iterdir() if file.name.isdecimal())
-        return next(read_file(partials / str(width), _TILE_BYTES) for width in widths if width > tile.width)
+        return next(read_file(partials / str(width), TILE_BYTES) for width in widths if width > tile.width)
     except (OSError, StopIteration):
         return b""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -80,7 +81,7 @@ def renew(root: Path, name: str, *, ask: bool) -> None:
     except CinnabarError as error:
         click.echo(f"Nothing was changed: {error}", err=True)
         sys.exit(EXIT_REFUSED)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         _unusable(f"Nothing was changed: {error}")
     finally:
         os.close(held)

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from appliance.files import Owner, write_durably
+from appliance.files import Owner, remove_file, write_durably
 from appliance.log import tree
 from appliance.log.check import RecordSource
 from appliance.log.checkpoint import Checkpoint, LogKey, open_checkpoint
 from appliance.log.errors import LogDamaged, MalformedNote, MalformedProof, SignatureInvalid
 from appliance.log.exports import read_export
-from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE
+from appliance.log.reader import CHECKPOINT_FILE, SIGNED_ROOT_FILE, TILE_BYTES, read_held
 from appliance.log.receipts import SignedRoot, verify_signed_root
 from appliance.log.tiles import LENGTH_BYTES, WIDTH, Tile, decode_bundle, encode_bundle
 from appliance.tree_hash import hash_of
@@ -75,9 +75,11 @@ class LogRepair:
 
     def _content(self, path: str) -> bytes | None:
         try:
-            return (self._directory / path).read_bytes()
+            return read_held(self._directory / path, TILE_BYTES)
         except FileNotFoundError:
             return None
+        except LogDamaged:  # what stands in its place is replaced
+            return b""
 
     # Entries
 
@@ -181,7 +183,7 @@ class LogRepair:
             if there[:length] == content[:length] and len(there) == found.width * unit:
                 present = present or found.width >= tile.width
             elif found.width != tile.width and self._ours(tile, found):
-                (self._directory / found.path()).unlink(missing_ok=True)
+                remove_file(self._directory / found.path())
                 self.done.append(f"removed {self._directory / found.path()}: another file has what it held")
         if not present and self._ours(tile, tile):
             write_durably(self._directory / tile.path(), content, self._owner)
@@ -202,8 +204,8 @@ class LogRepair:
             self.done.append(f"replaced {checkpoint} by the exported checkpoint")
         signed_root = self._content(SIGNED_ROOT_FILE)
         if signed_root is not None and not self._is_over(signed_root, head):
-            (self._directory / SIGNED_ROOT_FILE).unlink()
             path = self._directory / SIGNED_ROOT_FILE
+            remove_file(path)
             self.done.append(f"removed {path}: the follower signs it again at its next start")
 
     def _is_over(self, content: bytes, head: Checkpoint) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.box.home import Home
 from appliance.errors import NotFound
+from appliance.files import acting_as_owner_of
 from appliance.log.check import RecordSource
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.administration import GOVERNED
@@ -64,7 +65,10 @@ def deleted_records(home: Home) -> Path | None:
 
 @contextlib.contextmanager
 def open_records(home: Home) -> Iterator[RecordSource | None]:
-    """The records of a box, or None where this user can read neither socket nor file."""
+    """The records of a box, or None where this user can read neither socket nor file. Raises sqlite3.Error where what
+    stands there is no database.
+
+    Root opens the file as the recorder, who may have put there a link to another's."""
     if home.admin_socket.exists():
         try:
             client = AdminClient(home.admin_socket)
@@ -75,8 +79,10 @@ def open_records(home: Home) -> Iterator[RecordSource | None]:
                 yield SocketSource(client)
             return
     try:
-        connection = schema.open_reader(home.records)
-    except sqlite3.OperationalError:
+        with acting_as_owner_of(home.records):
+            connection = schema.open_reader(home.records)
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # opens what lies beside the database as well
+    except (FileNotFoundError, sqlite3.OperationalError):
         yield None
         return
     try:

@@ -16,6 +16,7 @@ from rich.table import Table
 from appliance.box.home import Home
 from appliance.box.options import home_option
 from appliance.errors import CinnabarError
+from appliance.files import acting_as_owner_of
 from appliance.recorder.admin import AdminClient
 from appliance.recorder.counts import Counts, read_counts
 from appliance.recorder.errors import RecorderUnavailable
@@ -110,7 +111,10 @@ def _open(home: Home) -> Iterator[_Query]:
         with client:
             yield _Query(client)
         return
-    with contextlib.closing(schema.open_reader(home.records)) as connection:
+    with contextlib.ExitStack() as opened:
+        with acting_as_owner_of(home.records):
+            connection = opened.enter_context(contextlib.closing(schema.open_reader(home.records)))
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # opens what lies beside the database as well
         yield _Query(connection)
 
 

@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+from appliance.files import read_file
+
 PLACES = 64
 PLACE_BYTES = 64
 PAGE_BYTES = PLACES * PLACE_BYTES
@@ -109,7 +111,7 @@ def read_counts(directory: Path, run: str) -> Counts | None:
     if len(run) != 32 or not set(run) <= set("0123456789abcdef"):
         return None
     try:
-        page = (directory / run).read_bytes()
+        page = read_file(directory / run, PAGE_BYTES)
     except OSError:
         return None
     if len(page) != PAGE_BYTES:

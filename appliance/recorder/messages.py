@@ -191,7 +191,7 @@ class Find(msgspec.Struct, array_like=True, frozen=True, tag="find"):
     """A letter can be found under a key from now on: by a pair of its fields, by a file that was made of it."""
 
     key: bytes
-    """32 bytes: a keyed hash (appliance.letters.uniqueness)."""
+    """32 bytes: a keyed hash (appliance.letters.finding)."""
     letter: bytes
     """16 bytes: a letter that the command steps."""
 

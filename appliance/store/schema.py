@@ -8,7 +8,9 @@ and per hour (see appliance.store.records and appliance.store.keys); those are m
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import stat
 from pathlib import Path
 
 from appliance.errors import CinnabarError
@@ -264,10 +266,23 @@ def open_checkpointer(directory: Path) -> sqlite3.Connection:
     return connection
 
 
+def must_be_plain(database: Path) -> None:
+    """A pipe in the place of a database, or of what stands beside it, would be waited for without end, and a link lead
+    elsewhere. They are looked at and not opened: to close one would let go of every lock that this process has on it.
+    Raises sqlite3.DatabaseError."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        one = database.with_name(f"{database.name}{suffix}")
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # SQLite says so
+            if not stat.S_ISREG(one.lstat().st_mode):
+                raise sqlite3.DatabaseError(f"{one} is no plain file")
+
+
 def open_reader(directory: Path) -> sqlite3.Connection:
-    """A read-only connection; it never makes the writer wait."""
+    """A read-only connection; it never makes the writer wait. Raises sqlite3.Error."""
+    path = directory / "records.sqlite"
+    must_be_plain(path)
     connection = sqlite3.connect(
-        f"file:{directory / 'records.sqlite'}?mode=ro",
+        f"file:{path}?mode=ro",
         uri=True,
         isolation_level=None,
         cached_statements=512,

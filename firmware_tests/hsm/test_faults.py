@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_tests.hsm.words import P256, Books, Faulty
+from firmware_tests.running import wait_until
 from hsm import (
     CallTimedOut,
     HsmError,
@@ -72,20 +73,20 @@ def test_lost_sessions_and_logins_are_restored(
 def test_a_removed_token_fails_typed_and_comes_back_by_itself(
     faulty: Faulty, open_with: Callable[..., Token], lanes: LaneSettings
 ) -> None:
-    token = open_with(faulty.throwaway, LaneSettings(lanes.mode, lanes.count, timeout_ms=400))
+    token = open_with(faulty.throwaway, LaneSettings(lanes.mode, lanes.count, timeout_ms=1500))
     key = token.signing_key(faulty.key, P256)
     faulty.forwarder.remove_token()
     start = time.monotonic()
     with pytest.raises(TokenUnavailable):
         key.sign(b"m")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 5
     assert token.health().degraded
     assert not token.health().available
     # Whoever asks later does not wait again for the whole time.
     start = time.monotonic()
     with pytest.raises(TokenUnavailable):
         key.sign(b"m")
-    assert time.monotonic() - start < 0.3
+    assert time.monotonic() - start < 1.2
     faulty.forwarder.insert_token()
     deadline = time.monotonic() + 10
     while not token.health().available and time.monotonic() < deadline:
@@ -182,6 +183,33 @@ def test_a_hanging_lane_is_replaced_and_the_others_go_on(
     assert token.health().sites[0].hanging_lanes == 0
     assert "timed-out" in books.drops
     assert books.balanced(20)
+
+
+def test_a_module_starts_afresh_when_the_last_session_is_closed(
+    faulty: Faulty, open_with: Callable[..., Token]
+) -> None:
+    """A lane that hung closes its session at last: that is a call in the module too."""
+    token = open_with(faulty.throwaway, LaneSettings("threads", 2, timeout_ms=300))
+    key = token.signing_key(faulty.key, P256)
+    hsm = faulty.forwarder
+    hsm.hang(times=1)
+    with pytest.raises(CallTimedOut):
+        key.sign(b"m")
+    hsm.hang("C_CloseSession", times=1)
+    closed, ended = hsm.calls("C_CloseSession"), hsm.calls("C_Finalize")
+    hsm.go_on()
+    wait_until(lambda: hsm.calls("C_CloseSession") > closed)
+    hsm.remove_token()
+    with pytest.raises(HsmError):
+        key.sign(b"m")
+    looked = hsm.calls("C_GetSlotList")
+    wait_until(lambda: hsm.calls("C_GetSlotList") > looked + 4)  # every fourth look in vain is before a fresh start
+    assert hsm.calls("C_Finalize") == ended
+    hsm.release()
+    wait_until(lambda: hsm.calls("C_Finalize") > ended)
+    hsm.insert_token()
+    wait_until(lambda: token.health().sites[0].connected)
+    check(key)
 
 
 def test_when_all_lanes_hang_everybody_is_answered_and_service_returns(

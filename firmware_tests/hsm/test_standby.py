@@ -90,7 +90,7 @@ def test_the_standby_signs_while_the_first_is_away_and_the_first_takes_over_agai
     start = time.monotonic()
     for _ in range(10):
         verify(key.public_key, P256, b"2", key.sign(b"2"))
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < lanes.timeout_ms / 1000
     assert counts[1]("C_Sign") >= standby_before + 10
     assert token.health().degraded
     assert token.health().available

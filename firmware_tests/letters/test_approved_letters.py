@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.api.letters.draft_schemas import Approved, KeepRequest, KeptDraft
 from appliance.api.letters.schemas import Draft, EventRequest, LetterRequest
+from appliance.asic import read_container
 from appliance.ceremonies import instant_text
 from appliance.ceremonies.actions import AmendConstitution, ApprovalTier, SetApprovalPolicy
 from appliance.ceremonies.constitution import Person
@@ -188,6 +189,15 @@ def test_a_large_letter_is_issued_with_its_approvals_and_not_without(
     assert told(path) == ["INDETERMINATE", "INDETERMINATE"], "keys that stand in the file prove themselves to nobody"
     assert told(path, tmp_path / "ceremony.asice") == ["TOTAL-PASSED", "TOTAL-PASSED"]
     assert path.read_bytes() == client.evidence(issued.happened.letter)
+
+    package = read_container(client.court_evidence(issued.happened.letter))
+    for_court = json.loads(package["court/approvals.json"])
+    assert [(one["approver"], one["form"], one["policy"], one["signature"]) for one in for_court["approvals"]] == [
+        (one.approver, one.form, "issue", one.signature) for one in approvals
+    ]
+    assert {one["approved"] for one in for_court["approvals"]} == {hashlib.sha256(text_of(draft)).hexdigest()}
+    assert [one["policy"] for one in for_court["policies"]] == ["issue"]
+    assert [one["approvers"] for one in json.loads(package["court/steps.json"])] == [["ann", "fay"]]
 
 
 def test_below_the_tier_nobody_is_asked_and_nobody_may_sign(stage: Stage, client: Client) -> None:

@@ -14,8 +14,8 @@ from appliance.letters.dues import dues, first_dues
 from appliance.letters.effects import uses
 from appliance.letters.errors import EventRefused, PartyMissing, RoleMissing
 from appliance.letters.judge import Asked, judge
-from appliance.letters.kind import LoadedKind
-from firmware_tests.letters.walking import ACTOR, START, walks
+from appliance.letters.kind import SETS, LoadedKind
+from firmware_tests.letters.walking import ACTOR, START, Step, firm_of, walks
 
 CATALOGUE = Path(str(files("appliance.letters") / "catalogue"))
 NAMES = sorted(path.stem for path in CATALOGUE.glob("*.toml"))
@@ -89,28 +89,55 @@ def test_what_a_letter_that_ended_held_is_given_back_or_kept_as_the_kind_says(na
                 assert amount == 0
 
 
-OWN_PROGRAMS = {
-    "confirmation-letter": {"auditor": "auditor", "bank": "bank", "firm": "firm"},
-    "consent": {"recipient": "recipient", "subject": "subject"},
-    "guarantee-project": {"institution": "institution"},
-    "loan": {"borrower": "borrower"},
-    "purchase-order": {"core-firm": "buyer", "guarantor": "guarantor", "supplier": "supplier"},
-    "query-receipt": {"asker": "asker", "source": "source"},
+FOR_ANYBODY = {
+    # The tenant itself, under the name that the kind calls it by.
+    **dict.fromkeys(("county", "guarantor", "mediator", "registrar", "reguarantor", "trading-centre")),
+    # Desks and programs of the tenant's own.
+    **dict.fromkeys(("billing", "contracting", "filing", "monitor", "payments", "product", "reviewing", "risk")),
+    # What serves every party, and authorities of which there is one.
+    **dict.fromkeys(("customs", "device-gateway", "gateway", "platform", "supervisor")),
+}.keys()
+"""Roles that no kind ties to a party, but where it calls a party so."""
+BY_ANYBODY = {
+    ("contract", "deposit", "depositor"): "a depository that keeps the steps of whoever asks it",
+    ("fund-allocation", "pay-out", "bank"): "it is held to an executed payment on this allocation, whoever notes it",
+    ("fund-allocation", "note-failure", "bank"): "it changes nothing",
+    ("invoice", "register", "bank"): "a bank registers what it was shown, with the tax office's receipt",
+    ("invoice", "review", "bank"): "nobody has taken the invoice yet, and approvers sign",
+    ("invoice", "void", "bank"): "nobody has taken the invoice, and the tax office's receipt says so",
 }
-"""Kinds in which a party may have a program of its own: its role, and the field that names it."""
+"""Kind, event and role: why it acts for anybody, though other events of that role are one party's."""
 
 
-@pytest.mark.parametrize("name", sorted(OWN_PROGRAMS))
-def test_a_firms_own_program_does_nothing_in_another_firms_name(name: str) -> None:
-    loaded, own = load(name), OWN_PROGRAMS[name]
-    refused = set()
+@pytest.mark.parametrize("name", NAMES)
+def test_an_event_is_its_partys_alone_or_is_meant_for_anybody(name: str) -> None:
+    """Who acts for the party that the kind says makes the event happen, and who acts for any other party of the letter
+    does not; a role that is not tied is one of those above."""
+    loaded = load(name)
+    kind = loaded.kind
+    strangers = {firm_of(field) for field in kind.fields} | {"OTHER"}
+    seen = set()
     for step in (steps[-1] for steps in walks(loaded)):
-        rule = loaded.kind.events[step.way.event]
-        for role in own.keys() & set(rule.by):
-            with pytest.raises(PartyMissing, match=rf"{step.way.event} needs .* with the id of {own[role]}$"):
-                judge(loaded, step.before, step.asked, ACTOR, frozenset({role}), step.now_us, {}, frozenset({"OTHER"}))
-            refused.add(role)
-    assert refused == own.keys()
+        rule = kind.events[step.way.event]
+
+        def ask(role: str, parties: set[str], step: Step = step) -> None:
+            held, own = frozenset({role}), frozenset(parties)
+            judge(loaded, step.before, step.asked, ACTOR, held, step.now_us, step.others, own)
+
+        for role in rule.by:
+            seen.add((name, step.way.event, role))
+            if role not in rule.acts_for:
+                assert role in FOR_ANYBODY or (name, step.way.event, role) in BY_ANYBODY, (step.way.event, role)
+                ask(role, set())
+                continue
+            field = rule.acts_for[role].removeprefix(SETS)
+            ask(role, {firm_of(field)})
+            ask(role, {"*"})
+            for others in (strangers - {firm_of(field)}, set()):
+                with pytest.raises(PartyMissing, match=rf"{step.way.event} needs .* with the id of {field}$"):
+                    ask(role, others)
+    assert seen == {(name, event, role) for event, rule in kind.events.items() for role in rule.by}
+    assert {one for one in BY_ANYBODY if one[0] == name} <= seen
 
 
 def test_the_kinds_hold_together() -> None:

@@ -110,6 +110,14 @@ CASES: list[tuple[str, str, str]] = [
     ("wrong-type", "events.pay.acts_for.maker", "e['pay']['acts_for'] = {'maker': 'number'}"),
     ("not-clear", "events.pay.acts_for.maker",
      "e['pay']['acts_for'] = {'maker': 'seller'}; f['seller']['confidentiality'] = 'hidden'"),
+    ("acts-for-unset", "events.pay.acts_for.maker", "e['pay']['acts_for'] = {'maker': '@set.seller'}"),
+    ("id-optional", "events.pay.acts_for.maker",  # of the event's own data
+     "e['pay']['acts_for'] = {'maker': 'payer'}; e['pay']['data']['payer'] = f['seller'] | {'identified': False}"),
+    ("not-required", "events.pay.acts_for.maker",
+     "e['pay']['acts_for'] = {'maker': 'payer'}; e['pay']['data']['payer'] = f['seller'] | {'required': False}"),
+    ("not-required", "events.postpone.acts_for.maker",  # it sets one of the two at least
+     "f['payer'] = f['seller'] | {'required': False}; e['postpone']['fields'].append('payer'); "
+     "e['postpone']['acts_for'] = {'maker': '@set.payer'}"),
     ("id-optional", "events.pay.acts_for.maker",
      "e['pay']['acts_for'] = {'maker': 'seller'}; del f['seller']['identified']"),
     ("not-required", "events.pay.acts_for.maker",
@@ -158,6 +166,8 @@ CASES: list[tuple[str, str, str]] = [
     ("waiting", "events.issue.conditions", "del e['release']"),
     ("veil-unopened", "fields.price.confidentiality", "del e['issue']['opens']"),
     ("veil-weak", "events.issue", "del e['issue']['not_before']"),
+    ("veil-unbound", "second", "del d['second'], d['public']"),
+    ("veil-unbound", "second", "d['second'] = 'seller'"),
     ("veil-time-moved", "events.advance.fields", "e['advance'] = e['postpone'] | {'from': ['drafted']}"),
     ("opens-not-veiled", "events.issue.opens[1]", "e['issue']['opens'].append('due')"),
     ("opens-before-set", "events.issue.opens[0]", "e['draft']['fields'].remove('price')"),
@@ -273,6 +283,53 @@ def test_a_time_that_is_not_required_will_do_where_every_way_into_the_state_sets
     assert old in text
     findings = check(read_kind(text.replace(old, new).encode()).kind)
     assert ("events.grow-late.not_before", "not-required") in {(one.path, one.rule) for one in findings}
+
+
+@pytest.mark.parametrize(
+    "making",
+    [
+        "e['pay']['by'].append('holder')",  # who acts for anybody
+        "e['pay'] |= {'by': ['maker', 'holder'], 'acts_for': {'maker': 'payer', 'holder': 'holder'}}",
+        "e['pay']['data']['payer'] = f['payer'] | {'identified': True, 'required': True}",  # before the letter's
+        "f['payer']['identified'] = True; e['pay'] |= {'fields': ['payer'], 'acts_for': {'maker': '@set.payer'}}",
+    ],
+)
+def test_a_party_that_may_be_missing_will_do_where_another_role_can_act(making: str) -> None:
+    document = sound_kind.document()
+    events, fields = document["events"], document["fields"]
+    fields["payer"] = {"label": {"en": "Payer", "zh": "付款人"}, "type": "party", "required": False}
+    events["postpone"]["fields"].append("payer")
+    events["pay"]["acts_for"] = {"maker": "payer"}
+    said = {("events.pay.acts_for.maker", "id-optional"), ("events.pay.acts_for.maker", "not-required")}
+    assert {(one.path, one.rule) for one in check(sound_kind.kind(document))} == said
+    exec(making, {"e": events, "f": fields})  # noqa: S102 - the cases above
+    assert [str(one) for one in check(sound_kind.kind(document))] == []
+
+
+def test_a_hidden_party_is_asked_for_where_no_letter_is_split_off() -> None:
+    """What is split off has the clear fields of its origin, and no others."""
+    text = (files("appliance.letters") / "catalogue" / "invoice.toml").read_text()
+    hidden = text.replace(
+        'zh = "占用银行" }, type = "party"', 'zh = "占用银行" }, type = "party", confidentiality = "hidden"'
+    )
+    assert hidden != text
+    assert not check(read_kind(hidden.encode()).kind)
+    text = (files("appliance.letters") / "catalogue" / "forfaiting-asset.toml").read_text()
+    hidden = text.replace(
+        'zh = "转让行" }, type = "party"', 'zh = "转让行" }, type = "party", confidentiality = "hidden"'
+    )
+    assert hidden != text
+    findings = check(read_kind(hidden.encode()).kind)
+    assert ("events.list.acts_for.seller", "not-clear") in {(one.path, one.rule) for one in findings}
+
+
+def test_whoever_bought_it_is_there_in_every_part_unless_a_way_leads_past_the_match() -> None:
+    text = (files("appliance.letters") / "catalogue" / "forfaiting-asset.toml").read_text()
+    assert not check(read_kind(text.encode()).kind)
+    past = text.replace('from = ["matched"]\nto = "assigned"', 'from = ["matched", "listed"]\nto = "assigned"')
+    assert past != text
+    findings = {(one.path, one.rule) for one in check(read_kind(past.encode()).kind)}
+    assert findings == {("events.sell-parts.acts_for.funder", "not-required")}
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"a = ", b"x = 1\n" * 60_000, b"a = " + b"[" * 100_000])

@@ -181,6 +181,32 @@ def test_amounts_that_a_letter_serves_are_counted_together() -> None:
             check(named, {"money": yuan(250)}, other(there))
 
 
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (other({"text": "a"}), None),
+        (other({"text": "a"}, kind="invoice"), None),
+        (None, "^/fields/basis: there is no such letter$"),
+        (other({"text": "a"}, kind="loan"), "^/fields/basis: it is a loan; wanted voucher or invoice$"),
+        (other({"text": "a"}, state="gone"), "^/fields/basis: it is gone; wanted held$"),
+        (other({"text": "b"}), "^/fields/text: it is not the same as text of the letter in /fields/basis$"),
+        (other({}), "^/fields/text: it is not the same as text of the letter in /fields/basis$"),
+    ],
+)
+def test_the_other_letter_is_of_its_kind_in_its_state_and_the_same(there: LetterState | None, said: str | None) -> None:
+    wanted = condition(same={"text": "text"})
+    if said is None:
+        assert check(wanted, {"text": "a"}, there) == ()
+        return
+    with pytest.raises(ConditionNotMet, match=said):
+        check(wanted, {"text": "a"}, there)
+
+
+def test_what_stands_on_neither_side_is_not_the_same() -> None:
+    with pytest.raises(ConditionNotMet, match=r"^/fields/text: it is not the same as text"):
+        check(condition(same={"text": "text"}), {}, other({}))
+
+
 def test_a_refusal_tells_all_conditions_the_first_that_fails_in_words() -> None:
     rule = Event(title=WORDS, by=["x"], conditions=[condition(), condition(not_after="date")])
     kind = Kind(

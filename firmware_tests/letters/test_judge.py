@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from appliance.errors import CinnabarError
 from appliance.letters.errors import ConditionNotMet, EventRefused, FieldRefused, PartyMissing, RoleMissing
 from appliance.letters.event import Actor, KindReference, Receipt, read_event
+from appliance.letters.hidden import hide
 from appliance.letters.judge import Asked, happened, judge
 from appliance.letters.kind import LoadedKind
 from appliance.letters.state import LetterState, follow
@@ -25,7 +26,8 @@ LETTER = "ab" * 16
 
 def step(before: LetterState | None, event: str, roles: str = "guarantor", now: int = NOON, **members: object):  # type: ignore[no-untyped-def]
     asked = Asked(event, LETTER, **members)  # type: ignore[arg-type]
-    decision = judge(BID_BOND, before, asked, ACTOR, frozenset({roles}), now, {})
+    own = frozenset({str(FIELDS["beneficiary"]["id"])})  # type: ignore[index]
+    decision = judge(BID_BOND, before, asked, ACTOR, frozenset({roles}), now, {}, own)
     made = msgspec.structs.replace(decision.draft, at=happened(now, before))
     assert rfc8785.dumps(msgspec.json.decode(made.canonical())) == made.canonical()
     assert read_event(made.canonical()) == made
@@ -251,6 +253,92 @@ def test_who_joins_a_letter_names_itself_and_only_who_stands_there_names_another
         guarantee("guaranteed", {"guarantor": OTHER}, OWN)
 
 
+def test_a_bank_finances_in_its_own_name_whichever_bank_stood_there_before() -> None:
+    voucher = catalogue("credit-voucher")
+    held = LetterState(
+        letter=LETTER,
+        kind=KindReference(digest=voucher.digest, id="credit-voucher", version=voucher.kind.version),
+        state="held",
+        number=4,
+        head="00" * 32,
+        fields={"debtor": OTHER, "holder": OTHER, "funder": OTHER, "due": "2027-06-30"},
+        begun="2026-09-01T00:00:00.000000Z",
+        balance=5_000_000,
+        currency="CNY",
+    )
+
+    def finance(funder: dict[str, str], program_of: dict[str, str], fields: bool = True) -> None:
+        receipt = Receipt(digest="ab" * 32, number="1", registry="zhongdeng")
+        named = {"funder": funder} if fields else {}
+        asked = Asked("finance", LETTER, fields=named, data={"rate": "0.03"}, receipts=(receipt,))
+        judge(voucher, held, asked, ACTOR, frozenset({"funder"}), NOON, {}, frozenset({program_of["id"]}))
+
+    finance(OWN, OWN)
+    finance(OTHER, OTHER)
+    for funder, program_of in ((OWN, OTHER), (OTHER, OWN)):
+        with pytest.raises(PartyMissing, match=r"with the id of funder$"):
+            finance(funder, program_of)
+    with pytest.raises(FieldRefused, match="changes at least one"):
+        finance(OTHER, OTHER, fields=False)
+
+
+def test_a_beneficiary_without_an_id_has_no_program_of_its_own_and_the_guarantor_acts() -> None:
+    letter = step(None, "issue", fields=FIELDS | {"beneficiary": {"name": "Harbour Authority"}})
+    data = {"claimed": FIELDS["amount"], "reason": "拒签合同"}
+    with pytest.raises(PartyMissing, match=r"with the id of beneficiary$"):
+        step(letter, "claim", "beneficiary", data=data)
+    assert step(letter, "claim", data=data).state == "claimed"
+
+
+def test_a_party_that_the_letter_hides_from_others_is_asked_for_all_the_same() -> None:
+    """And a letter of which the box does not know it any more is nobody's."""
+    deposit = catalogue("sealed-deposit")
+    (hidden,) = hide({"depositor": OWN}).disclosures
+
+    def supplement(program_of: dict[str, str], known: dict[str, str]) -> None:
+        held = LetterState(
+            letter=LETTER,
+            kind=KindReference(digest=deposit.digest, id="sealed-deposit", version=deposit.kind.version),
+            state="deposited",
+            number=1,
+            head="00" * 32,
+            fields={},
+            hidden=known,
+            begun="2026-09-01T00:00:00.000000Z",
+        )
+        asked = Asked("supplement", LETTER, data={"addition": "ab" * 32})
+        judge(deposit, held, asked, ACTOR, frozenset({"depositor"}), NOON, {}, frozenset({program_of["id"]}))
+
+    supplement(OWN, {"depositor": hidden})
+    for program_of, known in ((OTHER, {"depositor": hidden}), (OWN, {})):
+        with pytest.raises(PartyMissing, match=r"with the id of depositor$"):
+            supplement(program_of, known)
+
+
+def test_who_quotes_names_itself_in_the_quote() -> None:
+    asset = catalogue("forfaiting-asset")
+    listed = LetterState(
+        letter=LETTER,
+        kind=KindReference(digest=asset.digest, id="forfaiting-asset", version=asset.kind.version),
+        state="listed",
+        number=1,
+        head="00" * 32,
+        fields={"seller": OTHER, "due": "2027-06-30"},
+        begun="2026-09-01T00:00:00.000000Z",
+    )
+
+    def quote(funder: object) -> None:
+        asked = Asked("quote", LETTER, data={"funder": funder, "rate": "0.02"})
+        judge(asset, listed, asked, ACTOR, frozenset({"funder"}), NOON, {}, frozenset({OWN["id"]}))
+
+    quote(OWN)
+    with pytest.raises(PartyMissing, match=r"with the id of funder$"):
+        quote(OTHER)
+    for hostile in (OWN["id"], [OWN], {"id": OWN["id"]}, None):
+        with pytest.raises(FieldRefused):
+            quote(hostile)
+
+
 def test_a_consent_serves_while_its_time_lasts() -> None:
     party = {"name": "某企业", "id": "91440101MA5CXXXX1K"}
     consent = LetterState(
@@ -295,6 +383,34 @@ def test_a_receipts_number_is_one_that_every_reader_takes(number: str) -> None:
     receipt = Receipt(digest="00" * 32, number=number, registry="authority")
     with pytest.raises(FieldRefused, match=r"^/receipts/0: a receipt's number has 1 to 200 characters"):
         step(None, "issue", fields=FIELDS, receipts=(receipt,))
+
+
+def test_an_event_wants_the_receipt_of_its_registry_and_of_no_other() -> None:
+    loaded = catalogue("receivable")
+    party = {"name": "某企业", "id": "91440101MA5CXXXX1K"}
+    name, rule = next((name, one) for name, one in loaded.kind.events.items() if one.receipts and one.from_)
+    standing = LetterState(
+        letter=LETTER, kind=KindReference(digest=loaded.digest, id="receivable", version=loaded.kind.version),
+        state=rule.from_[0], number=1, head="00" * 32, begun="2026-09-01T00:00:00.000000Z",
+        fields={one: party for one, field in loaded.kind.fields.items() if field.type == "party"},
+    )  # fmt: skip
+    assert rule.receipts == ["zhongdeng"]
+
+    def ask(*registries: str) -> None:
+        receipts = tuple(Receipt(digest="00" * 32, number="1", registry=one) for one in registries)
+        judge(loaded, standing, Asked(name, LETTER, receipts=receipts), ACTOR, frozenset("*"), NOON, {})
+
+    with pytest.raises(FieldRefused, match=r"^/receipts: that of zhongdeng is missing$"):
+        ask()
+    with pytest.raises(FieldRefused, match=r"^/receipts: the event takes none of customs$"):
+        ask("zhongdeng", "customs")
+
+
+@pytest.mark.parametrize(("amount", "policies"), [("1000000.00", []), ("1000000.01", ["issue"])])
+def test_a_tier_ends_with_its_amount(amount: str, policies: list[str]) -> None:
+    fields = FIELDS | {"amount": {"amount": amount, "currency": "CNY"}}
+    decision = judge(BID_BOND, None, Asked("issue", LETTER, fields=fields), ACTOR, frozenset("*"), NOON, {})
+    assert [one.policy for one in decision.steps] == policies
 
 
 FIRM, STRANGER = {"name": "甲公司", "id": "91440101MA5CXXXX1K"}, {"name": "冒名公司", "id": "91110000MA01XXXX2B"}

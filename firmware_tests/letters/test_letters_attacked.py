@@ -196,3 +196,14 @@ def test_a_party_as_second_field_is_given_by_its_name_or_its_number(name: str) -
     letter = state(fields={kind.second: value})
     assert _is_second(kind, letter, value["name"])
     assert _is_second(kind, letter, value["id"])
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [("500000.00", True), ("500000.00 CNY", True), ("cny  500000.00", True), ("CNY", False), ("500000", False)],
+)
+def test_an_amount_as_second_field_is_not_given_by_its_currency(given: str, right: bool) -> None:
+    kind = msgspec.structs.replace(catalogue("bid-bond").kind, second="amount")
+    assert check(kind) == []
+    letter = state(fields={"amount": {"amount": "500000.00", "currency": "CNY"}})
+    assert _is_second(kind, letter, given) is right

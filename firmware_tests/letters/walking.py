@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from appliance.letters.checks.life import Way, parts_states, ways
+from appliance.letters.effects import value_of as value_of_letter
 from appliance.letters.event import Actor, Event, KindReference, Receipt
 from appliance.letters.fields import moment
 from appliance.letters.judge import Asked, happened, judge
@@ -19,8 +20,6 @@ from appliance.letters.patterns import example
 from appliance.letters.state import LetterState, begin_part, follow
 
 ACTOR = Actor(application="core", box="0b" * 16, tenant="acme")
-FIRM = "91440101MA5CUYJL1K"
-"""Id of every party in a walk; the application acts for it."""
 START = moment("2030-01-01T00:00:00Z", "")
 DAY = 86_400_000_000
 LETTER = "ab" * 16
@@ -34,6 +33,8 @@ class Step:
     child: bool
     """The walk goes on with a letter that was split off."""
     asked: Asked
+    others: dict[str, LetterState]
+    """Letters on which it waited."""
     event: Event
     before: LetterState | None
     after: LetterState
@@ -63,12 +64,17 @@ def value_of(kind: Kind, name: str, field: Field, day: int = 0) -> Any:  # JSON
         case "digest":
             return hashlib.sha256(name.encode()).hexdigest()
         case "party":
-            return {"name": "华南建设集团有限公司", "id": FIRM}
+            return {"name": "华南建设集团有限公司", "id": firm_of(name)}
         case "letter":
             return hashlib.sha256(name.encode()).hexdigest()[:32]
         case "table":
             return [{key: value_of(kind, key, column, day) for key, column in field.columns.items()}]
     raise AssertionError(field.type)
+
+
+def firm_of(name: str) -> str:
+    """Id of the party that stands in a field of a walk: in each field another one."""
+    return f"91440101-{name}"
 
 
 def values_of(kind: Kind) -> dict[str, Any]:
@@ -109,13 +115,15 @@ def walk(loaded: LoadedKind, path: list[tuple[Way, bool]]) -> Iterator[Step]:
         if rule.not_before is not None:
             now = max(now, moment(values_of(kind)[rule.not_before], kind.zone) + DAY)
         asked, others = ask(kind, way, letter)
-        decision = judge(loaded, letter, asked, ACTOR, frozenset(rule.by[:1]), now, others, frozenset({FIRM}))
+        decision = judge(loaded, letter, asked, ACTOR, frozenset(rule.by[:1]), now, others, frozenset("*"))
         made = msgspec.structs.replace(decision.draft, at=happened(now, letter))
         before, letter = letter, follow(letter, made)
+        # As the box keeps it: it knows what it hides from others.
+        letter = msgspec.structs.replace(letter, hidden=letter.hidden | dict(decision.disclosures))
         assert (letter.state, decision.draft.state) == (way.after, way.after), way
         if child:
             letter = begin_part(letter, made, made.parts[0])
-        yield Step(way, child, asked, made, before, letter, now)
+        yield Step(way, child, asked, others, made, before, letter, now)
         now += 3_600_000_000
 
 
@@ -144,7 +152,9 @@ def ask(kind: Kind, way: Way, letter: LetterState | None) -> tuple[Asked, dict[s
         receipts=tuple(Receipt(digest="ef" * 32, number="0001", registry=one) for one in rule.receipts),
         parts=("12" * 16,) if move is not None and move.move == "split" else (),
     )
-    known = (letter.fields if letter is not None else {}) | fields | data
+    known = fields | data
+    if letter is not None:
+        known = {name: value_of_letter(letter, name) for name in letter.hidden} | letter.fields | known
     others = {}
     for condition in rule.conditions:
         other = known[condition.letter]

@@ -64,6 +64,10 @@ class Forwarder:
         """Let the calls that hang go on, and hang no more."""
         for function in FUNCTION_NAMES:
             self._put("C_" + function, 12, "i", 0)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let the calls that hang go on; what was told to hang after them will."""
         self._count(12)
 
     def drop_sessions(self) -> None:

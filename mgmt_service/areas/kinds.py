@@ -15,7 +15,7 @@ from appliance.ceremonies.proposal import digest_words
 from appliance.errors import NotFound
 from appliance.letters.differences import differences
 from appliance.letters.errors import KindRefused
-from appliance.letters.kind import Event, Kind, LoadedKind
+from appliance.letters.kind import SETS, Event, Kind, LoadedKind
 from appliance.letters.picture import picture
 from appliance.letters.words import describe_field
 from mgmt_service.access import Access, Area
@@ -296,8 +296,9 @@ def _facts(kind: Kind, event: Event) -> Iterator[tuple[str, str]]:
     yield _("In the states"), states or _("it begins the letter")
     yield _("State after it"), _state(kind, event.to) if event.to else _("the same")
     yield _("By applications that are"), " / ".join(event.by)
-    for role, name in event.acts_for.items():
-        yield _("Only acting for"), f"{role}: {field_label(kind.fields, name)}"
+    for role, whose in event.acts_for.items():
+        label = field_label(fields, whose.removeprefix(SETS))
+        yield _("Only acting for"), f"{role}: " + (_("%(field)s as set here", field=label) if SETS in whose else label)
     for label, names in ((_("Comes with"), event.data), (_("Sets"), event.fields), (_("Opens"), event.opens)):
         if names and (event.from_ or names is not event.fields):
             yield label, ", ".join(field_label(fields, name) for name in names)

@@ -312,9 +312,18 @@ async def _checked(worker: Worker, code: str, second: str) -> CheckedLetter:
 def _is_second(kind: Kind, state: LetterState, given: str) -> bool:
     """Written as people write it: blanks, width and case of letters do not matter."""
     value = value_of(state, kind.second) if kind.second is not None else None
+    return any(_same(one, given) for one in _spellings(value))
+
+
+def _spellings(value: Any) -> list[Any]:  # JSON
+    """What a value may be typed as: a party's name or its id; an amount alone, or before or after its currency, which
+    alone is guessed at one go."""
+    if isinstance(value, dict) and "amount" in value:
+        amount, currency = value["amount"], value["currency"]
+        return [amount, f"{amount} {currency}", f"{currency} {amount}"]
     if isinstance(value, dict):
-        return any(_same(one, given) for one in value.values() if isinstance(one, str))  # a party's name or its id
-    return _same(str(value) if isinstance(value, int) else value, given)
+        return list(value.values())
+    return [str(value) if isinstance(value, int) else value]
 
 
 def _same(value: Any, given: str) -> bool:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from appliance.box.settings import BoxSettings, EndedLogSettings, LogSettings
 from appliance.evidence.bundle import LogEntry
-from appliance.files import sync_directory, write_file
+from appliance.files import read_file, sync_directory, write_file
 from appliance.keymaster.keys.ledger import KeyLedger, LedgerKey
 from appliance.keymaster.keys.log_entries import is_entry_of, verifier_named
 from appliance.log.eras import eras_of
 from appliance.tree_hash import RENEWED_HASHES
+
+_MOST_BYTES: Final = 65_536
 
 
 class LogRenewals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +32,7 @@ class LogRenewals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 def read_renewals(path: Path) -> LogRenewals:
     """Nothing was decided where there is no file. Raises msgspec.MsgspecError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=LogRenewals)
+        return msgspec.json.decode(read_file(path, _MOST_BYTES), type=LogRenewals)
     except FileNotFoundError:
         return LogRenewals()
 

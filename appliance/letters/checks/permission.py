@@ -10,7 +10,7 @@ from appliance.letters.checks.declared import named, twice
 from appliance.letters.checks.life import reachable, ways
 from appliance.letters.checks.rules import Finding, finding
 from appliance.letters.fields import parse_limit
-from appliance.letters.kind import Approvals, Condition, Event, Field, Kind, Tier
+from appliance.letters.kind import SETS, Approvals, Condition, Event, Field, Kind, Tier
 from appliance.letters.money import DIGITS
 
 _POLICY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -21,8 +21,7 @@ def permission(kind: Kind) -> Iterator[Finding]:
     """Every finding about parties, approvals, times, the fields of conditions, and veiled fields."""
     for name, event in kind.events.items():
         path = f"events.{name}"
-        for role, field in event.acts_for.items():
-            yield from _acts_for(kind, f"{path}.acts_for.{role}", event, role, field)
+        yield from _acts_for(kind, path, event)
         if event.approvals is not None:
             yield from _approvals(kind, f"{path}.approvals", event, event.approvals)
         for member in ("not_before", "not_after"):
@@ -39,32 +38,66 @@ def permission(kind: Kind) -> Iterator[Finding]:
     yield from _veil(kind)
 
 
-def _acts_for(kind: Kind, path: str, event: Event, role: str, name: str) -> Iterator[Finding]:
-    """A party whose id is always there: a role that waits for one that may be missing would be nobody's."""
-    if role not in event.by:
-        yield finding(path, "acts-for-nobody", name=role)
-    yield from named(kind, path, name, "party")
-    field = kind.fields.get(name)
-    if field is not None and field.type == "party" and not field.identified:
+def _acts_for(kind: Kind, path: str, event: Event) -> Iterator[Finding]:
+    """A role that waits for a party or an id that may be missing is nobody's then: an event has one role at least that
+    acts for anybody, or for a party whose id is always there."""
+    missing: list[Finding] = []
+    sure = not event.acts_for.keys() >= set(event.by)
+    for role, place in event.acts_for.items():
+        where = f"{path}.acts_for.{role}"
+        if role not in event.by:
+            yield finding(where, "acts-for-nobody", name=role)
+        name = place.removeprefix(SETS)
+        field = event.data.get(place) or kind.fields.get(name)
+        if field is None:
+            yield finding(where, "no-such-field", name=name)
+            continue
+        if place.startswith(SETS) and name not in event.fields:
+            yield finding(where, "acts-for-unset", name=name)
+        if field.type != "party":
+            yield finding(where, "wrong-type", name=name, found=field.type, wanted="party")
+            continue
+        # What is split off has the clear fields of its origin, and no others.
+        splits = kind.value is not None and kind.value.rule == "divisible"
+        if field.confidentiality != "clear" and (splits or field.confidentiality != "hidden"):
+            yield finding(where, "not-clear", name=name, found=field.confidentiality)
+        found = list(_may_be_missing(kind, where, event, place, field))
+        missing += found
+        sure = sure or not found
+    if not sure:
+        yield from missing
+
+
+def _may_be_missing(kind: Kind, path: str, event: Event, place: str, field: Field) -> Iterator[Finding]:
+    name = place.removeprefix(SETS)
+    if not field.identified:
         yield finding(path, "id-optional", name=name)
+    if field.required:
+        return
     # An event that sets this field alone sets it: whoever asks names itself, where nobody stands there yet.
-    if field is not None and not field.required and event.fields != [name] and not _set_before(kind, event, name):
+    sets = place not in event.data and event.fields == [name]
+    stands = place not in event.data and place == name and _set_before(kind, event, name)
+    if not (sets or stands):
         yield finding(path, "not-required", name=name)
 
 
 def _set_before(kind: Kind, event: Event, name: str, seen: Sequence[Event] = ()) -> bool:
     """Whether a field that is not required is there all the same: every event that leads into a state in which `event`
-    may happen sets this field alone, and an event that sets fields sets one at least; or it was there before that.
-    `seen`: events that were come by, since no letter begins in a circle."""
-    ways_in = [one for one in kind.events.values() if one.to in event.from_]
-    parts = [move.parts_state for one in kind.events.values() if (move := one.value) is not None]
-    emptied = [move.emptied for one in kind.events.values() if (move := one.value) is not None]
-    if not event.from_ or any(state in event.from_ for state in (*parts, *emptied)):
+    may happen sets this field alone, and an event that sets fields sets one at least; or it was there before that, and
+    what is split off has it from its origin. `seen`: events that were come by, since no letter begins in a circle."""
+    if not event.from_:
         return False
     seen = (*seen, event)
     return all(
-        one.from_ and (one.fields == [name] or one in seen or _set_before(kind, one, name, seen)) for one in ways_in
+        one.from_ and (one.fields == [name] or one in seen or _set_before(kind, one, name, seen))
+        for one in kind.events.values()
+        if _leads_into(one, event.from_)
     )
+
+
+def _leads_into(event: Event, states: Sequence[str]) -> bool:
+    move = event.value
+    return event.to in states or (move is not None and (move.parts_state in states or move.emptied in states))
 
 
 def _approvals(kind: Kind, path: str, event: Event, approvals: Approvals) -> Iterator[Finding]:
@@ -160,6 +193,8 @@ def _veil(kind: Kind) -> Iterator[Finding]:
                 yield from _moved(kind, name, event.not_before)
         for field in event.opens:
             yield from _again(kind, name, field)
+    if veiled and (kind.second not in kind.fields or kind.fields[kind.second].type != "text"):
+        yield finding("second", "veil-unbound", name=min(veiled))
     if veiled and kind.second is not None:
         for name, event in kind.events.items():
             if event.from_ and kind.second in event.fields:

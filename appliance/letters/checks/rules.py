@@ -117,6 +117,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "无法授予权限 role-{name}：仅限小写字母、数字与连字符，至多 {most} 个字符",
     ),
     "acts-for-nobody": ("{name} is not among the event's roles: `by`", "{name} 不在该事件的角色 `by` 之中"),
+    "acts-for-unset": ("the event does not set {name}", "该事件未设置 {name}"),
     # value
     "value-without-rule": ("the kind has no [value]", "该种类没有 [value]"),
     "value-never-opened": ("no event opens the value", "没有事件开立价值（open）"),
@@ -201,6 +202,11 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "second-moves": (
         "{name} is what the public is asked for: while fields are veiled it stays what it was",
         "{name} 是公开查验的第二要素：有封存字段的种类中不得更改",
+    ),
+    "veil-unbound": (
+        "{name} is veiled, and its envelope is bound to its letter by `second`, which must name a text field:"
+        " else it opens in anybody's letter",
+        "{name} 为封存字段，其密文以 second 与函件绑定：second 须为文本字段，否则密文可移入他人的函件",
     ),
     "veil-again": ("{name} may have been opened before: it is not sealed again", "{name} 可能已揭示：不得再次封存"),
     "veil-unopened": ("no event opens it: it would stay veiled for ever", "没有事件揭示它：将永远封存"),

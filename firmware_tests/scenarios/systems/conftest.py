@@ -186,7 +186,7 @@ def supervisor(clients: Callable[[str], Client]) -> Client:
 
 @pytest.fixture(scope="session")
 def beneficiary(clients: Callable[[str], Client]) -> Client:
-    """A beneficiary's program at the guarantor: it may claim and release, and nothing else."""
+    """A beneficiary's program at the guarantor: it may claim and release for OWNER, and nothing else."""
     return clients("beneficiary-desk")
 
 
@@ -206,6 +206,18 @@ def second_tier(clients: Callable[[str], Client]) -> Client:
 def core_firm(clients: Callable[[str], Client]) -> Client:
     """The core firm's program at the platform: debtor of vouchers, buyer of orders."""
     return clients("core-desk")
+
+
+@pytest.fixture(scope="session")
+def other_bank(clients: Callable[[str], Client]) -> Client:
+    """One bank's own program at the platform: it acts for OTHER_BRANCH alone."""
+    return clients("other-bank-desk")
+
+
+@pytest.fixture(scope="session")
+def branch(clients: Callable[[str], Client]) -> Client:
+    """One branch's own program at the bank: it acts for OTHER_BRANCH alone."""
+    return clients("branch-desk")
 
 
 @pytest.fixture(scope="session")

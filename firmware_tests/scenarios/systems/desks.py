@@ -40,27 +40,37 @@ class Desk(NamedTuple):
 SECOND_TIER = {"name": "第二级供应商", "id": "91440101MA5TIER02X"}
 """A supplier that has a program of its own, which may come in every role of a firm, and for that firm alone."""
 XIAMEN_BANK = {"name": "厦门银行", "id": "913502001550XMBANK"}
-"""A bank whose core system docks by messages."""
+EVERBRIGHT = {"name": "光大银行", "id": "91110000100EVRBANK"}
+BEIJING_BANK = {"name": "北京银行中关村支行", "id": "91110108802BJBANKX"}
+"""Banks whose systems dock by messages."""
+REGUARANTOR = {"name": "广东省融资再担保有限公司", "id": "91440000687REGUARX"}
+"""Likewise."""
+OWNER = {"name": "广州市住房和城乡建设局", "id": "11440100007OWNER0X"}
+"""A beneficiary that has a program of its own."""
+OTHER_BRANCH = {"name": "外地分行", "id": "91440300192BRANCHX"}
+"""A bank's branch with a program of its own, beside those whose letters the bank's core system writes."""
 
 
 DESKS = (
-    Desk("guarantor", "beneficiary-desk", ("beneficiary",)),
+    Desk("guarantor", "beneficiary-desk", ("beneficiary",), parties=(OWNER["id"],)),
     Desk("platform", "supplier-desk", ("supplier", "holder", "subject", "borrower", "applicant"), parties=("*",)),
     Desk("platform", "core-desk", ("debtor", "core-firm"), parties=("*",)),
     Desk(
         "platform",
         "second-tier-desk",
-        ("holder", "supplier", "subject", "borrower", "firm", "guarantor", "debtor", "funder"),
+        ("holder", "supplier", "subject", "borrower", "firm", "guarantor", "debtor", "funder", "applicant"),
         parties=(SECOND_TIER["id"],),
     ),
     Desk("platform", "funder-desk", ("funder", "bank"), parties=("*",)),
-    Desk("guarantor", "trade-centre", ("platform", "depositor"), ("bid-bond-veiled", "sealed-deposit")),
-    Desk("guarantor", "reguarantor", ("other-bank",), ("attestation",)),
+    Desk("guarantor", "trade-centre", ("platform", "gateway"), ("bid-bond-veiled", "sealed-deposit")),
+    Desk("guarantor", "reguarantor", ("other-bank",), ("attestation",), (REGUARANTOR["id"],)),
     Desk("platform", "srm", ("supplier", "platform"), ("purchase-order", "credit-voucher")),
-    Desk("platform", "single-window", ("applicant",), ("invoice",)),
+    Desk("platform", "single-window", ("applicant",), ("invoice",), ("*",)),
     Desk("platform", "bank-core", ("bank",), ("confirmation-letter",), (XIAMEN_BANK["id"],)),
-    Desk("platform", "second-ekyc", ("other-bank",), ("attestation", "consent")),
-    Desk("bank", "everbright", ("funder",), ("forfaiting-asset",)),
+    Desk("platform", "second-ekyc", ("other-bank",), ("attestation", "consent"), (BEIJING_BANK["id"],)),
+    Desk("platform", "other-bank-desk", ("bank",), parties=(OTHER_BRANCH["id"],)),
+    Desk("bank", "branch-desk", ("bank", "pledgee", "trustee", "servicer"), parties=(OTHER_BRANCH["id"],)),
+    Desk("bank", "everbright", ("funder",), ("forfaiting-asset",), (EVERBRIGHT["id"],)),
 )
 
 

@@ -35,6 +35,7 @@ def allocation(builder: dict[str, str], contract_letter: str, amount: str = "200
         "number": number("BF"),
         "project": "容东片区安置房",
         "recipient": builder,
+        "applicant": firm("雄安新区容东片区管委会"),
         "amount": yuan(amount),
         "contract": contract_letter,
         "fund": "征迁安置专项资金 2026",

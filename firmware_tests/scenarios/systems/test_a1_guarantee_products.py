@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from appliance.client import Client
 from firmware_tests.scenarios.systems.claims import shows
+from firmware_tests.scenarios.systems.desks import OWNER
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import day, digest, firm, fresh, moment, number, refuses, story, yuan
 
 
 def test_a1_products_are_data(guarantor: Client, beneficiary: Client, office: Office) -> None:
-    contractor, owner = firm("华南市政建设有限公司"), firm("广州市住房和城乡建设局")
+    contractor, owner = firm("华南市政建设有限公司"), OWNER
 
     with shows("A1", "K1 K6", "A bid bond is issued, claimed, paid in part and released, each step a sealed event"):
-        bid = guarantor.begin_letter(
-            "bid-bond",
-            {
-                "tender_code": number("GD"),
-                "project": "污水处理厂扩建工程",
-                "bidder": contractor,
-                "beneficiary": owner,
-                "amount": yuan("500000.00"),
-                "opening": moment(86_400),
-                "valid_until": day(90),
-            },
-        ).happened.letter
+        fields = {
+            "tender_code": number("GD"),
+            "project": "污水处理厂扩建工程",
+            "bidder": contractor,
+            "beneficiary": owner,
+            "amount": yuan("500000.00"),
+            "opening": moment(86_400),
+            "valid_until": day(90),
+        }
+        bid = guarantor.begin_letter("bid-bond", fields).happened.letter
         beneficiary.letter_event(bid, "claim", data={"claimed": yuan("200000.00"), "reason": "中标后拒签合同"})
         guarantor.letter_event(bid, "pay", data={"paid": yuan("200000.00")})
         assert guarantor.letter(bid).balance == "300000.00"
         beneficiary.letter_event(bid, "release")
         assert story(guarantor, bid) == ["issue", "claim", "pay", "release"]
+
+    with shows("A1", "K6", "A beneficiary's program claims and releases in that beneficiary's name, and in no other's"):
+        others = fields | {"tender_code": number("GD"), "beneficiary": firm("佛山市住房和城乡建设局")}
+        foreign = guarantor.begin_letter("bid-bond", others).happened.letter
+        for event, data in (("claim", {"claimed": yuan("1.00"), "reason": "拒签合同"}), ("release", {})):
+            with refuses("party-missing", "beneficiary"):
+                beneficiary.letter_event(foreign, event, data=data)
+        assert story(guarantor, foreign) == ["issue"]
 
     with shows("A1", "K6", "A performance bond after URDG 758: the beneficiary asks to extend or pay; it is extended"):
         performance = guarantor.begin_letter(
@@ -77,7 +84,7 @@ def test_a1_products_are_data(guarantor: Client, beneficiary: Client, office: Of
                 "number": number("GZ"),
                 "project": number("XM"),
                 "builder": contractor,
-                "authority": {"name": "广州市人力资源和社会保障局"},
+                "authority": firm("广州市人力资源和社会保障局"),
                 "amount": yuan("400000.00"),
                 "valid_until": day(365),
             },

@@ -9,6 +9,7 @@ import pytest
 from appliance.client import Client
 from firmware_tests.gateway.docking import Partner
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.desks import REGUARANTOR
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
@@ -29,7 +30,7 @@ not_yet("B4", "K4", "partners fetch what was collected by messages of their own;
 def test_b4_collected_once_used_by_many(
     guarantor: Client, office: Office, offline: Offline, docks: dict[str, Partner]
 ) -> None:
-    institution, reguarantor = firm("佛山市融资担保有限公司"), firm("广东省融资再担保有限公司")
+    institution, reguarantor = firm("佛山市融资担保有限公司"), REGUARANTOR
     facts = {
         "subject": institution,
         "attestor": reguarantor,

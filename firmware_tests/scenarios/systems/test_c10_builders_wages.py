@@ -61,7 +61,7 @@ def test_c10_from_project_funds_to_wages(
                 "number": number("GZ"),
                 "project": number("XM"),
                 "builder": builder,
-                "authority": {"name": "雄安新区公共服务局"},
+                "authority": firm("雄安新区公共服务局"),
                 "amount": yuan("300000.00"),
                 "valid_until": "2099-12-31",
             },

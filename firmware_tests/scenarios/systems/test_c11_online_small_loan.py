@@ -50,6 +50,7 @@ def test_c11_from_authorisation_to_repayment(
     loan = {
         "number": number("JJ"),
         "borrower": borrower,
+        "lender": bank,
         "amount": yuan("450000.00"),
         "rate": "0.0435",
         "due": day(180),

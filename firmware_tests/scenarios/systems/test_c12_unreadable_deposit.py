@@ -24,7 +24,7 @@ def test_c12_a_deposit_nobody_else_reads(platform: Client, supplier: Client, off
     key = ec.generate_private_key(ec.SECP256R1())
     bank = certified("浙江稠州商业银行", key)
     content = '{"订单":"YW-88213","金额":"USD 12,400.00","买家":"Lagos"}'
-    merchant = firm("义乌饰品商行")
+    merchant, reader = firm("义乌饰品商行"), firm("连连银通")
     fields = {
         "reference": number("CZ"),
         "group": "义乌跨境商户",
@@ -53,7 +53,7 @@ def test_c12_a_deposit_nobody_else_reads(platform: Client, supplier: Client, off
             {
                 "number": number("SQ"),
                 "subject": merchant,
-                "recipient": firm("连连银通"),
+                "recipient": reader,
                 "scope": [{"item": "订单明细"}],
                 "purpose": "跨境收款核验",
                 "valid_until": moment(86_400),
@@ -61,7 +61,9 @@ def test_c12_a_deposit_nobody_else_reads(platform: Client, supplier: Client, off
             },
             data={"device": "商户后台"},
         ).happened.letter
+        with refuses("condition-not-met", "recipient"):
+            platform.letter_event(letter, "disclose", data={"consent": consent, "reader": firm("别家机构")})
         supplier.letter_event(consent, "revoke")
         with refuses("condition-not-met", "revoked"):
-            platform.letter_event(letter, "disclose", data={"consent": consent})
+            platform.letter_event(letter, "disclose", data={"consent": consent, "reader": reader})
         assert platform.letter(letter).state == "deposited"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from appliance.client import Client
 from firmware_tests.gateway.docking import Partner
 from firmware_tests.scenarios.systems.claims import not_yet, shows
+from firmware_tests.scenarios.systems.desks import BEIJING_BANK
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
@@ -25,7 +26,7 @@ not_yet("C16", "K14", "proofs about a fact without showing it come with the priv
 def test_c16_attested_once_reused(
     platform: Client, supplier: Client, office: Office, offline: Offline, docks: dict[str, Partner]
 ) -> None:
-    subject, other = firm("北京云计算技术有限公司"), firm("北京银行中关村支行")
+    subject, other = firm("北京云计算技术有限公司"), BEIJING_BANK
     facts = {
         "subject": subject,
         "attestor": firm("中关村银行"),
@@ -75,6 +76,8 @@ def test_c16_attested_once_reused(
     with shows("C16", "K15 K13", "Its own system reuses it too, by a message of its own key, while the consent stands"):
         theirs, use = docks["second-ekyc"], {"consent": consent, "user": other}
         asked_by = {"call": "event", "letter": letter, "request": {"event": "reuse", "data": use}}
+        foreign = {"event": "reuse", "data": use | {"user": firm("别家银行")}}
+        assert refusal(theirs.ask(asked_by | {"request": foreign})) == "party-missing"
         assert theirs.ask(asked_by)["body"]["state"] == "attested"
         assert happened(platform, letter)[-1][1].actor.application == "second-ekyc"
         assert refusal(theirs.ask(asked_by | {"request": {"event": "renew"}})) == "role-missing"

@@ -29,6 +29,7 @@ not_yet("C17", "K17", "SM2, SM3 and SM4 come with the national suite")
 
 def test_c17_tape_issue_reports(
     bank: Client,
+    branch: Client,
     supervisor: Client,
     office: Office,
     offline: Offline,
@@ -55,6 +56,8 @@ def test_c17_tape_issue_reports(
     pool = {
         "pool": number("CMB-ABS"),
         "originator": firm("招商银行"),
+        "trustee": firm("华润深国投信托"),
+        "servicer": firm("招商银行信用卡中心"),
         "assets": 1_240,
         "total": yuan("500000000.00"),
         "tape": digest(tape.read_bytes()),
@@ -85,6 +88,8 @@ def test_c17_tape_issue_reports(
                 "report": digest(f"{month} 报告"),
             }
             bank.letter_event(letter, "report", data=report)
+        with refuses("party-missing", "servicer"):  # of another pool
+            branch.letter_event(letter, "report", data=report)
         with refuses("field-refused", "only 300000000.00 CNY is left"):
             bank.letter_event(letter, "report", data=report | {"repaid": yuan("300000000.01")})
         assert [event.data["month"] for _, event in happened(bank, letter) if event.event == "report"] == [

@@ -38,27 +38,35 @@ def test_c18_syndicate_and_issue(
     bond = {
         "code": f"ZH{secrets.token_hex(4).upper()}",
         "issuer": firm("中国银行"),
+        "lead_underwriter": firm("中银国际证券"),
+        "trustee": firm("中国国际金融"),
         "size": yuan("2000000000.00"),
         "matures": day(720),
         "prospectus": fresh("募集说明书"),
     }
     letter = bank.begin_letter("bond-issuance", bond).happened.letter
+    zhongxin = firm("中信证券")
 
     with shows(
         "C18", "K15", "An underwriter's program fetches its certificate by itself, within the frame officers set"
     ):
-        member = join("bank", "zhongxin", "underwriter")
+        member = join("bank", "zhongxin", "underwriter", zhongxin["id"])
         authority = x509.load_pem_x509_certificate((town.home.trust / "box-ca.pem").read_bytes())
         member.certificate.verify_directly_issued_by(authority)
         with refuses("role-missing", "lead-underwriter"):
             member.client.begin_letter("bond-issuance", bond | {"code": f"ZH{secrets.token_hex(4).upper()}"})
 
     with shows(
-        "C18", "K15", "The syndicate is formed by signatures one by one; each share and agreement is its own event"
+        "C18",
+        "K15",
+        "The syndicate is formed by signatures one by one; each underwriter's program signs for that underwriter alone",
     ):
-        for name in ("中信证券", "国泰君安", "华泰证券"):
-            joined = {"underwriter": firm(name), "share": yuan("500000000.00"), "agreement": fresh("承销协议")}
-            by = member.client if name == "中信证券" else bank
+        for one in (zhongxin, firm("国泰君安"), firm("华泰证券")):
+            joined = {"underwriter": one, "share": yuan("500000000.00"), "agreement": fresh("承销协议")}
+            if one != zhongxin:
+                with refuses("party-missing", "underwriter"):
+                    member.client.letter_event(letter, "join", data=joined)
+            by = member.client if one == zhongxin else bank
             by.letter_event(letter, "join", data=joined)
         bank.letter_event(letter, "form")
         with refuses("event-refused", "formed"):
@@ -76,7 +84,7 @@ def test_c18_syndicate_and_issue(
             "number": bond["code"],
             "title_text": "承销协议",
             "first_party": bond["issuer"],
-            "second_party": firm("中信证券"),
+            "second_party": zhongxin,
             "document": fresh("承销协议"),
         }
         contract = bank.begin_letter("contract", agreement).happened.letter
@@ -84,7 +92,12 @@ def test_c18_syndicate_and_issue(
         bank.letter_event(contract, "sign-first", data={"signer": "发行人 方芳", **signature})
         with refuses("role-missing", "contracting"):
             member.client.letter_event(contract, "sign-second", data={"signer": "承销商 郭磊", **signature})
-        signing = join("bank", "zhongxin-contracts", "contracting").client
+        signing = join("bank", "zhongxin-contracts", "second-party", zhongxin["id"]).client
+        others = agreement | {"number": number("HT"), "second_party": firm("华泰证券")}
+        foreign = bank.begin_letter("contract", others).happened.letter
+        bank.letter_event(foreign, "sign-first", data={"signer": "发行人 方芳", **signature})
+        with refuses("party-missing", "second_party"):
+            signing.letter_event(foreign, "sign-second", data={"signer": "承销商 郭磊", **signature})
         assert (
             signing.letter_event(contract, "sign-second", data={"signer": "承销商 郭磊", **signature}).state == "signed"
         )

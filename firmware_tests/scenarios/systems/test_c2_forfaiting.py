@@ -7,6 +7,7 @@ from decimal import Decimal
 from appliance.client import Client
 from firmware_tests.gateway.docking import Partner
 from firmware_tests.scenarios.systems.claims import shows
+from firmware_tests.scenarios.systems.desks import EVERBRIGHT
 from firmware_tests.scenarios.systems.office import Office
 from firmware_tests.scenarios.systems.practice import (
     Offline,
@@ -26,7 +27,7 @@ from firmware_tests.scenarios.systems.vouchers import total
 def test_c2_listed_quoted_matched_assigned(
     bank: Client, second_bank: Client, office: Office, docks: dict[str, Partner], offline: Offline
 ) -> None:
-    buyers = [firm("光大银行"), firm("恒丰银行")]
+    buyers = [EVERBRIGHT, firm("恒丰银行")]
     asset = {
         "reference": number("LC"),
         "accepting_bank": firm("中国农业银行广东省分行"),
@@ -42,12 +43,16 @@ def test_c2_listed_quoted_matched_assigned(
             second_bank.begin_letter("forfaiting-asset", asset)
 
     with shows(
-        "C2", "K4", "Another bank's system quotes by a signed and encrypted message; it cannot match for the seller"
+        "C2",
+        "K4",
+        "A bank's system quotes by a signed and encrypted message, for itself alone; it cannot match for the seller",
     ):
         everbright = docks["everbright"]
         asset_ = everbright.ask({"call": "letter", "letter": letter})["body"]
         assert asset_["state"] == "listed"
         quote = {"event": "quote", "data": {"funder": buyers[0], "rate": "0.0240"}, "head": asset_["head"]}
+        foreign = quote | {"data": {"funder": buyers[1], "rate": "0.0001"}}
+        assert refusal(everbright.ask({"call": "event", "letter": letter, "request": foreign})) == "party-missing"
         assert everbright.ask({"call": "event", "letter": letter, "request": quote})["status"] == 200
         match = {"event": "match", "fields": {"buyer": buyers[0]}, "data": {"rate": "0.0240"}}
         assert refusal(everbright.ask({"call": "event", "letter": letter, "request": match})) == "role-missing"
@@ -72,7 +77,10 @@ def test_c2_listed_quoted_matched_assigned(
         office.event(bank, letter, "assign", by=["li-ming"], data=assignment)
         with refuses("event-refused", "assigned"):
             bank.letter_event(letter, "withdraw")
-        bank.letter_event(letter, "resell", fields={"buyer": buyers[0]}, data={"assignment": fresh("再转让协议")})
+        resold = {"event": "resell", "fields": {"buyer": buyers[0]}, "data": {"assignment": fresh("再转让协议")}}
+        by_everbright = {"call": "event", "letter": letter, "request": resold}
+        assert refusal(everbright.ask(by_everbright)) == "party-missing"  # it is not yet its own
+        bank.letter_event(letter, "resell", fields=resold["fields"], data=resold["data"])
         assert story(bank, letter)[-2:] == ["assign", "resell"]
 
     with shows(

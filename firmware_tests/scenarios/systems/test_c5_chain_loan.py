@@ -11,7 +11,13 @@ from firmware_tests.scenarios.systems.vouchers import parts, voucher
 
 
 def test_c5_order_promise_guarantor_loan(
-    platform: Client, supplier: Client, second_tier: Client, core_firm: Client, funder: Client, office: Office
+    platform: Client,
+    supplier: Client,
+    second_tier: Client,
+    core_firm: Client,
+    funder: Client,
+    other_bank: Client,
+    office: Office,
 ) -> None:
     core, seller = firm("太平岭核电有限公司"), firm("惠州管件制造有限公司")
     fields = {
@@ -88,6 +94,7 @@ def test_c5_order_promise_guarantor_loan(
         loan = {
             "number": number("JJ"),
             "borrower": seller,
+            "lender": bank,
             "amount": yuan("280000.00"),
             "rate": "0.039",
             "due": day(120),
@@ -100,6 +107,8 @@ def test_c5_order_promise_guarantor_loan(
         with refuses("event-refused", "applied"):
             funder.letter_event(letter, "lend-on-order")
         supplier.letter_event(letter, "sign", data={"contract": fresh("借款合同"), "device": "网银"})
+        with refuses("party-missing", "lender"):
+            other_bank.letter_event(letter, "lend-on-order")
         assert funder.letter_event(letter, "lend-on-order").state == "lent"
 
     with shows("C5", "K15 K13", "No other firm's program consents, revokes, applies or signs in the borrower's name"):

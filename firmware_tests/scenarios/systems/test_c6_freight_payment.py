@@ -22,9 +22,16 @@ from firmware_tests.scenarios.systems.practice import (
 
 
 def test_c6_an_invoice_is_used_once(
-    platform: Client, supplier: Client, funder: Client, office: Office, docks: dict[str, Partner]
+    platform: Client,
+    supplier: Client,
+    second_tier: Client,
+    other_bank: Client,
+    funder: Client,
+    office: Office,
+    docks: dict[str, Partner],
 ) -> None:
     carrier, shipper = firm("中远海运集运代理"), firm("厦门外贸进出口有限公司")
+    paying = {"taken_by": firm("交通银行厦门分行")}
     invoice = {
         "invoice_code": digits(12),
         "invoice_number": digits(8),
@@ -41,6 +48,10 @@ def test_c6_an_invoice_is_used_once(
         letter = supplier.begin_letter("invoice", invoice, receipts=checked).happened.letter
         with refuses("taken"):
             funder.begin_letter("invoice", invoice, receipts=checked)
+        with refuses("party-missing", "buyer"):  # a firm's own program applies for what that firm has to pay
+            second_tier.begin_letter(
+                "invoice", invoice | {"invoice_number": digits(8)}, receipts=[receipt("tax-office")]
+            )
 
     with shows(
         "C6", "K4", "The single window registers invoices by signed messages; one that stands is refused there too"
@@ -63,12 +74,18 @@ def test_c6_an_invoice_is_used_once(
         "basis": letter,
         "purpose": "国际海运费",
     }
-    with shows("C6", "K20 K11", "The payment leaves only on an invoice that was reviewed twice over and taken for it"):
+    with shows(
+        "C6",
+        "K20 K11",
+        "The payment leaves only on an invoice that was reviewed twice over and taken for it, by the bank that pays",
+    ):
         instruction = platform.begin_letter("payment-instruction", payment).happened.letter
         with refuses("condition-not-met", "registered"):
             office.event(platform, instruction, "release", by=["zhao-lei"])
         office.event(funder, letter, "review", by=["li-ming", "zhang-wei"])
-        funder.letter_event(letter, "take", data={"purpose": "海运费购付汇"})
+        with refuses("party-missing", "taken_by"):
+            other_bank.letter_event(letter, "take", fields=paying, data={"purpose": "海运费购付汇"})
+        funder.letter_event(letter, "take", fields=paying, data={"purpose": "海运费购付汇"})
         office.event(platform, instruction, "release", by=["zhao-lei"])
 
     with shows(
@@ -77,9 +94,12 @@ def test_c6_an_invoice_is_used_once(
         "Paid, the invoice is used for ever: no second payment, no financing, and no window takes it anew",
     ):
         platform.letter_event(instruction, "execute", data={"reference": number("LSH")})
+        for event, data in (("give-back", {"reason": "未付"}), ("use", {"reference": number("LSH")})):
+            with refuses("party-missing", "taken_by"):
+                other_bank.letter_event(letter, event, data=data)
         funder.letter_event(letter, "use", data={"reference": number("LSH")})
         with refuses("event-refused", "used"):
-            funder.letter_event(letter, "take", data={"purpose": "融资"})
+            funder.letter_event(letter, "take", fields=paying, data={"purpose": "融资"})
         with refuses("taken"):
             platform.begin_letter("payment-instruction", payment | {"number": number("FK")})
         assert refusal(window.ask({"call": "begin", "request": asked})) == "taken"

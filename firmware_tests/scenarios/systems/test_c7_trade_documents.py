@@ -19,12 +19,15 @@ from firmware_tests.scenarios.systems.practice import (
 )
 
 
-def test_c7_verified_jointly_used_once(bank: Client, second_bank: Client, office: Office, offline: Offline) -> None:
+def test_c7_verified_jointly_used_once(
+    bank: Client, second_bank: Client, branch: Client, office: Office, offline: Offline
+) -> None:
     shipment = {
         "bill_of_lading": number("COSU").upper(),
         "declaration": digits(18),
         "invoice": fresh("商业发票"),
         "exporter": firm("汕头玩具实业有限公司"),
+        "bank": firm("中国农业银行汕头分行"),
         "value_stated": dollars("128000.00"),
         "other_chain": "蚂蚁链 Trusple 20261122-001",
     }
@@ -41,10 +44,15 @@ def test_c7_verified_jointly_used_once(bank: Client, second_bank: Client, office
             bank.letter_event(letter, "verify", receipts=[receipt("customs", "放行信息")])
         with refuses("approval-missing"):
             bank.letter_event(letter, "check")
+        with refuses("party-missing", "bank"):  # another branch's program: the set was presented to this one
+            branch.draft_event(letter, "check")
         office.event(bank, letter, "check", by=["li-ming"])
         assert bank.letter_event(letter, "verify", receipts=[receipt("customs", "放行信息")]).state == "verified"
 
     with shows("C7", "K8", "It is used for one financing and never again, in any bank"):
+        for event, data in (("use", {"financing": number("RZ")}), ("release", {})):
+            with refuses("party-missing", "bank"):
+                branch.letter_event(letter, event, data=data)
         bank.letter_event(letter, "use", data={"financing": number("RZ")})
         with refuses("event-refused", "used"):
             bank.letter_event(letter, "use", data={"financing": number("RZ")})

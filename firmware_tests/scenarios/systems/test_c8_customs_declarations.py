@@ -53,6 +53,7 @@ def test_c8_never_more_than_the_declaration(
             "declaration": declaration,
             "declared": dollars("100000.00"),
             "exporter": exporter,
+            "bank": BANK,
             "amount": dollars(amount),
             "due": day(90),
             "consent": consented(client, exporter),

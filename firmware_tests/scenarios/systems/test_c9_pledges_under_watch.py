@@ -28,6 +28,7 @@ from firmware_tests.scenarios.systems.practice import (
 def test_c9_telemetry_of_a_pledge(
     bank: Client,
     second_bank: Client,
+    branch: Client,
     office: Office,
     offline: Offline,
     hall: ManagedBox,
@@ -46,6 +47,8 @@ def test_c9_telemetry_of_a_pledge(
     with shows("C9", "K8", "An asset is pledged to one bank: another bank's pledge of it is refused"):
         with refuses("taken"):
             second_bank.begin_letter("pledged-asset", pledge)
+        with refuses("party-missing", "pledgee"):
+            branch.draft_event(letter, "release")
 
     with shows("C9", "K15 K11", "The devices that may speak for it stand in the letter; changing them is approved"):
         more = [*pledge["devices"], {"device": "摄像头-12", "certificate": fresh("设备证书")}]  # type: ignore[misc]

@@ -102,6 +102,8 @@ def syndicate(house: House) -> Steps:
     fields = {
         "code": f"ZH{secrets.token_hex(4).upper()}",
         "issuer": firm("中国银行"),
+        "lead_underwriter": firm("中银国际证券"),
+        "trustee": firm("中国国际金融"),
         "size": yuan("2000000000.00"),
         "matures": day(720),
         "prospectus": fresh("募集说明书"),
@@ -155,6 +157,7 @@ def shipment(house: House) -> Steps:
         "declaration": digits(18),
         "invoice": fresh("商业发票"),
         "exporter": firm("汕头玩具实业有限公司"),
+        "bank": firm("中国农业银行汕头分行"),
         "value_stated": dollars("128000.00"),
         "other_chain": "蚂蚁链 Trusple 20261122-001",
     }
@@ -193,6 +196,8 @@ def tape(house: House) -> Steps:
     pool = {
         "pool": number("CMB-ABS"),
         "originator": firm("招商银行"),
+        "trustee": firm("华润深国投信托"),
+        "servicer": firm("招商银行信用卡中心"),
         "assets": 1_240,
         "total": yuan("500000000.00"),
         "tape": fresh("资产明细"),

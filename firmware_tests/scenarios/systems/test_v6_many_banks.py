@@ -30,9 +30,10 @@ def test_v6_several_funders(
         shares = parts(*(("300000.00", SUPPLIER) for _ in BANKS))
         moved = supplier.letter_event(letter, "transfer", data=shares).parts
         for part, one, rate in zip(moved, BANKS, ("0.041", "0.039", "0.043"), strict=True):
-            funder.letter_event(
-                part, "finance", fields={"funder": one}, data={"rate": rate}, receipts=[receipt("zhongdeng")]
-            )
+            terms = {"fields": {"funder": one}, "data": {"rate": rate}}
+            with refuses("party-missing", "funder"):  # each bank in its own name
+                second_tier.letter_event(part, "finance", **terms, receipts=[receipt("zhongdeng")])
+            funder.letter_event(part, "finance", **terms, receipts=[receipt("zhongdeng")])
         assert [platform.letter(part).fields["funder"] for part in moved] == BANKS
         assert str(total(platform, moved)) == "900000.00"
         assert platform.letter(letter).state == "passed-on"

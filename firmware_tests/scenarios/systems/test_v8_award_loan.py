@@ -56,6 +56,7 @@ def test_v8_a_loan_on_a_real_award(
     loan = {
         "number": number("JJ"),
         "borrower": winner,
+        "lender": bank,
         "amount": yuan("300000.00"),
         "rate": "0.045",
         "due": day(365),
