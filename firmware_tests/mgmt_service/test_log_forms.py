@@ -148,3 +148,18 @@ def test_a_renewal_that_was_decided_says_what_is_still_to_do(managed: ManagedBox
     expect(page.get_by_text("尚待在停机后以命令执行")).to_be_visible()
     speak(page, "English", page.url)
     sound(officer)
+
+
+def test_lists_are_read_row_by_row_on_a_telephone(managed: ManagedBox, officer: OfficerBrowser) -> None:
+    page = officer.page
+    page.set_viewport_size({"width": 390, "height": 900})
+    try:
+        page.goto(managed.origin() + "/keys")
+        cell = page.locator("table.list tbody tr").first.get_by_role("cell").nth(1)
+        assert cell.evaluate("one => getComputedStyle(one, '::before').content") == '"State"'
+        assert page.evaluate(
+            "[...document.querySelectorAll('.scroll')].every(one => one.scrollWidth <= one.clientWidth)"
+        )
+        sound(officer)
+    finally:
+        page.set_viewport_size({"width": 1100, "height": 900})
