@@ -12,6 +12,9 @@ import msgspec
 
 from appliance.box.settings import BoxSettings, SealKeySettings, UnitSettings
 from appliance.ceremonies import Constitution, actions
+from appliance.evidence.bundle import BundleDocument
+from appliance.tree_hash import RENEWED_HASHES, renewed_origin
+from mgmt_service.log_forms import use_of
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -29,6 +32,8 @@ class Now(msgspec.Struct, frozen=True):
 
     settings: BoxSettings
     law: Constitution | None
+    trust: BundleDocument | None = None
+    """What verifiers were told last."""
 
 
 def changes_of(action: Any, now: Now) -> list[Change]:
@@ -123,6 +128,41 @@ def _amend(action: actions.AmendConstitution, now: Now) -> list[Change]:
     return found
 
 
+def _witnesses(action: actions.SetWitnesses, now: Now) -> list[Change]:
+    log = next((one for one in now.settings.logs if one.tenant == action.tenant), None)
+    if log is None:
+        return []
+    owner = action.tenant or "box"
+    after = [text.partition("+")[0] for text in action.witnesses]
+    quorum = str(log.witness_quorum) if log.witnesses else ""
+    return [
+        Change("witnesses", owner, ", ".join(log.witnesses), ", ".join(after)),
+        Change("cosignatures", owner, quorum, str(action.needed) if after else ""),
+    ]
+
+
+def _ends(action: actions.SetAlgorithmEnds, now: Now) -> list[Change]:
+    told = [] if now.trust is None or now.trust.algorithms is msgspec.UNSET else now.trust.algorithms
+    before = {use_of(one.algorithm, one.below_bits): one.until for one in told}
+    after = {}
+    for text in action.algorithms:
+        use, _, until = text.partition("=")
+        algorithm, _, bits = use.partition("<")
+        after[use_of(algorithm, int(bits) if bits else None)] = until
+    return [
+        Change("algorithm-end", use, before.get(use, ""), after.get(use, ""))
+        for use in sorted({*before, *after})
+        if before.get(use) != after.get(use)
+    ]
+
+
+def _renew(action: actions.RenewLogs, now: Now) -> list[Change]:
+    hashing = RENEWED_HASHES[action.hash]
+    return [
+        Change("log", log.tenant or "box", log.origin, renewed_origin(log.origin, hashing)) for log in now.settings.logs
+    ]
+
+
 _RULES: Final[dict[type, Callable[[Any, Now], list[Change]]]] = {
     actions.GenerateKey: _generate,
     actions.ActivateKey: _activate,
@@ -135,4 +175,7 @@ _RULES: Final[dict[type, Callable[[Any, Now], list[Change]]]] = {
     actions.EndStandby: _standby,
     actions.CreateAuthority: _create_authority,
     actions.AmendConstitution: _amend,
+    actions.SetWitnesses: _witnesses,
+    actions.SetAlgorithmEnds: _ends,
+    actions.RenewLogs: _renew,
 }

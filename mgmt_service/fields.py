@@ -15,7 +15,9 @@ from msgspec import inspect as shapes
 from appliance.box.settings import BoxSettings
 from appliance.ceremonies import Constitution
 from appliance.ceremonies.explain_texts import LABELS, WORDS
+from mgmt_service import log_forms
 from mgmt_service.languages import chosen_language
+from mgmt_service.log_forms import Standing
 from mgmt_service.roles import OFFICERS, Viewer
 from mgmt_service.wording import hint
 
@@ -30,10 +32,13 @@ SCHEMES: Final = (
     "ml-dsa-87",
 )
 INSTANT: Final = r"\A[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z\Z"
+_INSTANTS: Final = (INSTANT, r"\A(?:[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}Z|)\Z")
 _LONG: Final = frozenset({"reason", "because", "finding"})
 _NEVER_EMPTY: Final = frozenset({"keys", "custodians", "chain"})
 """Lists that a schema takes empty, and whoever executes the action does not."""
-_CERTIFICATES: Final = frozenset({"chain", "certificate", "sign_certificates", "encrypt_certificate"})
+_CERTIFICATES: Final = frozenset(
+    {"chain", "certificate", "sign_certificates", "encrypt_certificate", "witness_authorities"}
+)
 DEFAULT_LIFE: Final = datetime.timedelta(days=730)
 
 
@@ -44,7 +49,7 @@ class Field:
     path: str
     label: str
     kind: str
-    """text, long, number, check, choice, instant, list, certificates."""
+    """text, long, number, check, choice, picks, instant, list, certificates."""
     value: Any
     required: bool
     help: str = ""
@@ -54,6 +59,8 @@ class Field:
     least: int | None = None
     most: int | None = None
     error: str = ""
+    row: str = ""
+    """Legend of the row that it stands in, where a form has rows."""
 
     @property
     def identifier(self) -> str:
@@ -74,6 +81,8 @@ class Known:
     policies: tuple[str, ...] = ()
     for_backup: tuple[str, ...] = ()
     """Keys that were made for backup, with whose they are."""
+    standing: Standing = field(default_factory=Standing)
+    """Witnesses, ends of algorithms and hashes of logs as they are."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """By path, from the last attempt."""
 
@@ -104,6 +113,8 @@ def known_to(viewer: Viewer, settings: BoxSettings, law: Constitution | None) ->
 
 def label(name: str) -> str:
     """A member's label in the reader's language."""
+    if name in log_forms.LABELS:
+        return str(log_forms.LABELS[name])
     pair = LABELS.get(name, (name.replace("_", " ").capitalize(), name))
     return pair[0] if chosen_language() == "en" else pair[1]
 
@@ -129,13 +140,19 @@ def _fields(name: str, path: str, kind: Any, value: Any, member: shapes.Field, k
         return fields_of(kind.cls, f"{path}.", known, inner)
     if isinstance(kind, shapes.ListType) and isinstance(kind.item_type, shapes.StructType):
         rows = value if isinstance(value, list) else list(value.values()) if isinstance(value, Mapping) else []
-        rows = [*rows, *({} for _ in range(max(1, 3 - len(rows))))]
+        filled = [at for at, row in enumerate(rows) if any(str(entered).strip() for entered in row.values())]
+        rows = rows[: filled[-1] + 1 if filled else 0]  # else each attempt leaves more empty ones at the end
+        rows = [*rows, *({} for _ in range(max(1, (3 if member.required else 2) - len(rows))))]
         found: list[Field] = []
         for at, row in enumerate(rows):
             inputs = fields_of(kind.item_type.cls, f"{path}.{at}.", known, row)
             # A row in which nothing stands is left out; one is wanted.
-            blank = at > 0 and not any(str(entered).strip() for entered in row.values())
-            found += [replace(one, required=False) for one in inputs] if blank else inputs
+            blank = (at > 0 or not member.required) and not any(str(entered).strip() for entered in row.values())
+            legend = str(log_forms.ROWS[name]) % {"number": at + 1} if name in log_forms.ROWS else ""
+            help_ = {one.path: one.help if at == 0 else "" for one in inputs}  # once is enough
+            found += [
+                replace(one, required=one.required and not blank, row=legend, help=help_[one.path]) for one in inputs
+            ]
         return found
     optional = isinstance(kind, shapes.UnionType)
     if isinstance(kind, shapes.UnionType):
@@ -147,28 +164,30 @@ def _field(name: str, path: str, kind: Any, value: Any, required: bool, known: K
     made: dict[str, Any] = {"path": path, "label": label(name), "value": value, "required": required}
     made["error"] = known.errors.get(path, "")
     if name == "tenant":
-        words = WORDS["box"]
-        own = words[0] if chosen_language() == "en" else words[1]
-        choices = tuple((one, one or own) for one in known.owners)
+        choices = tuple((one, one or _own()) for one in known.owners)
         return Field(**(made | {"kind": "choice", "choices": choices, "required": False}))
     match kind:
         case shapes.BoolType():
             return Field(**(made | {"kind": "check", "required": False}))
         case shapes.IntType():
-            return Field(**made, kind="number", least=kind.ge, most=kind.le)
+            return Field(**made, kind="number", least=kind.ge, most=kind.le, help=_help(name))
         case shapes.LiteralType():
-            return Field(**made, kind="choice", choices=tuple((str(v), _choice(str(v))) for v in kind.values))
+            gone = known.standing.hashes if name == "hash" else frozenset()
+            choices = tuple((str(v), _choice(str(v))) for v in kind.values if v not in gone)
+            return Field(**made, kind="choice", choices=choices, help=_help(name))
+        case shapes.ListType() if name in {"asked", "revoked"}:
+            return Field(
+                **(made | {"required": False}), kind="picks", choices=_picks(name, known), help=_help(name, known)
+            )
         case shapes.ListType():
             made["required"] = required and (bool(kind.min_length) or name in _NEVER_EMPTY)
             help_ = _("Separate them by spaces or lines.")
             if name in _CERTIFICATES:
-                return Field(**made, kind="certificates", help=_("PEM, the key’s own certificate first."))
+                help_ = _help(name) or _("PEM, the key’s own certificate first.")
+                shown = "\n".join(map(str, value)) if isinstance(value, list) else value
+                return Field(**(made | {"value": shown}), kind="certificates", help=help_)
             if name == "permissions":
                 help_ += " " + _("party-ID: it acts for the party with this id; party-*: for every party.")
-            if name == "algorithms":
-                help_ += " " + _(
-                    "Such as sha256=2035-12-31T23:59:59Z, or rsa<3000=2028-12-31T23:59:59Z for shorter keys."
-                )
             shown = "\n".join(map(str, value)) if isinstance(value, list) else value
             return Field(**(made | {"value": shown}), kind="list", help=help_, suggestions=_suggest(name, known))
         case _:
@@ -179,9 +198,11 @@ def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
     pattern = getattr(kind, "pattern", None) or ""
     if name == "scheme":
         return Field(**made, kind="choice", choices=tuple((one, one) for one in SCHEMES))
-    if pattern == INSTANT:
-        value = made["value"] or (datetime.datetime.now(datetime.UTC) + DEFAULT_LIFE).strftime("%Y-%m-%dT00:00")
-        return Field(**(made | {"value": str(value)[:16]}), kind="instant", help=_("UTC"))
+    if pattern in _INSTANTS:
+        life = (datetime.datetime.now(datetime.UTC) + DEFAULT_LIFE).strftime("%Y-%m-%dT00:00")
+        value = str(made["value"] or (life if made["required"] else "")).removesuffix("Z")
+        value = value[:16] if value[16:] == ":00" else value  # seconds are shown where they say something
+        return Field(**(made | {"value": value}), kind="instant", help=_("UTC"))
     if name in _CERTIFICATES and "A-Za-z0-9+/" in pattern:
         return Field(**made, kind="certificates", help=_("PEM"))
     if name == "file":
@@ -197,7 +218,8 @@ def _text(name: str, kind: Any, made: dict[str, Any], known: Known) -> Field:
     if pattern and re.fullmatch(pattern, "") and not kind.min_length:
         made["required"] = False  # as of an amount without end
     plain = pattern.removeprefix(r"\A").removesuffix(r"\Z")
-    return Field(**made, kind="text", pattern=plain, help=hint(pattern), suggestions=_suggest(name, known))
+    help_ = _help(name) or hint(pattern)
+    return Field(**made, kind="text", pattern=plain, help=help_, suggestions=_suggest(name, known))
 
 
 def _suggest(name: str, known: Known) -> tuple[str, ...]:
@@ -215,7 +237,27 @@ def _suggest(name: str, known: Known) -> tuple[str, ...]:
     }.get(name, ())
 
 
+def _help(name: str, known: Known | None = None) -> str:
+    text = str(log_forms.HELP.get(name, ""))
+    return text if known is None else text % {"owner": known.standing.owner or _own()}
+
+
+def _own() -> str:
+    """The box, where an owner is meant."""
+    words = WORDS["box"]
+    return words[0] if chosen_language() == "en" else words[1]
+
+
+def _picks(name: str, known: Known) -> tuple[tuple[str, str], ...]:
+    """What can be ticked, each with its text."""
+    if name == "revoked":
+        return tuple((key, key.rpartition("+")[0]) for key in known.standing.revocable)
+    return tuple((one.entry, f"{one.name} · {one.url}") for one in known.standing.witnesses)
+
+
 def _choice(value: str) -> str:
+    if value in log_forms.ALGORITHMS:
+        return log_forms.ALGORITHMS[value]
     pair = WORDS.get(value) or LABELS.get(value)
     if pair is None:
         return value

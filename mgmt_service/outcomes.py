@@ -40,7 +40,7 @@ _FIRST: Final = (
 _COUNTS: Final = LIMITS | {"records", "not_read", "threshold"}
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{8,}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-_CODES: Final = frozenset({"verifier", "verifier_key", "scheme", "log", "kind"})
+_CODES: Final = frozenset({"still_to_do", "verifier", "verifier_key", "scheme", "log", "kind"})
 _SECONDS: Final = frozenset({"until"})
 
 

@@ -165,6 +165,29 @@ SCRIPTS: Final = (
         (Step(kinds.MakeUniquenessKey),),
     ),
     Script(
+        "set-witnesses",
+        _("Set the witnesses of a log"),
+        _("Says who cosigns the heads of a log, and how many of them must; and which of their keys count no more."),
+        (Step(kinds.SetWitnesses),),
+        group="logs",
+    ),
+    Script(
+        "set-algorithm-ends",
+        _("Say until when algorithms may be relied on"),
+        _("Tells verifiers, in the trust bundle, when each algorithm ends. It replaces what was said before."),
+        (Step(kinds.SetAlgorithmEnds),),
+        box_only=True,
+        group="logs",
+    ),
+    Script(
+        "renew-logs",
+        _("Renew the logs under another hash"),
+        _("Allows every log to go on under another hash. Somebody then does it by command, on the stopped box."),
+        (Step(kinds.RenewLogs),),
+        box_only=True,
+        group="logs",
+    ),
+    Script(
         "suspend-key",
         _("Suspend a key"),
         _("Stops a key at once, on your word alone. It can be undone by a ceremony."),
@@ -309,6 +332,7 @@ GROUPS: Final = {
     "keys": _("Keys"),
     "people": _("Officers and tenants"),
     "tenants": _("Applications and quotas"),
+    "logs": _("Logs and verifiers"),
     "stop": _("Stop something now"),
 }
 

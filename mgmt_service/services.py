@@ -9,6 +9,9 @@ from pathlib import Path
 from appliance.box.home import Home
 from appliance.box.settings import BoxSettings, read_settings
 from appliance.box.states import Cause, State, StatePage, StateReport
+from appliance.evidence.bundle import BundleDocument, TrustRefused
+from appliance.evidence.directory import read_directory
+from appliance.keymaster.certificates.trust_bundles import read_last
 from mgmt_service.audits import Audit
 from mgmt_service.desk import Desk
 from mgmt_service.people import People
@@ -59,6 +62,13 @@ class Services:
         """Those of a box's home."""
         settings = CurrentSettings(home.settings)
         return cls(home, settings, Storage(home.management), Desk(home.desk_socket), Sampler(home, settings))
+
+    def trust(self) -> BundleDocument | None:
+        """What verifiers were told last; None before there is a trust bundle."""
+        try:
+            return read_last(read_directory(self.home.trust)).document
+        except TrustRefused:
+            return None
 
     def state(self) -> StateReport:
         """The box's state as its supervisor publishes it; locked where none does."""

@@ -174,6 +174,10 @@ CHANGES: Final = {
     "threshold": _("Threshold of"),
     "recovery": _("Recovery roster of"),
     "credentials": _("Approval keys of"),
+    "witnesses": _("Witnesses of the log of"),
+    "cosignatures": _("How many must cosign the log of"),
+    "algorithm-end": _("End of"),
+    "log": _("Log of"),
 }
 ACTIONS: Final = {
     "amend-constitution": _("Change the officers"),
@@ -325,7 +329,7 @@ NEXT: Final = {
     "register-seal": _("Register a seal"),
     "withdraw-seal": _("Withdraw it"),
     "install-adapter": _("Install an adapter for filings"),
-    "renew-logs": _("Renew the logs under another hash"),
+    "set-witnesses": _("Set the witnesses of its log"),
     "set-partner": _("Set a partner"),
     "enrol-certificate": _("Add a certificate"),
     "permissions": _("Change its permissions"),

@@ -14,13 +14,14 @@ from msgspec import inspect as shapes
 from appliance.ceremonies import Constitution, encode, instant_text, tenant_scope
 from appliance.ceremonies.constitution import Credential, Person, Recovery, Scope
 from mgmt_service import forms
+from mgmt_service.log_forms import SHAPES
 from mgmt_service.problems import Malformed
 from mgmt_service.scripts import Script
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 _FILES = ("file", "terms", "adapter")
 """Members that are whole files, taken as they are."""
-_MINUTES = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}")
+_MINUTES = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2})(:[0-9]{2})?")
 
 
 def actions_of(script: Script, shared: Mapping[str, Any], entered: Sequence[Mapping[str, Any]]) -> list[msgspec.Struct]:
@@ -30,14 +31,43 @@ def actions_of(script: Script, shared: Mapping[str, Any], entered: Sequence[Mapp
         given = dict(entered[at]) if at < len(entered) else {}
         given |= {member: shared.get(name, "") for member, name in step.shared.items()}
         given |= {name: value for name, value in step.fixed.items() if value not in (False, [])}
-        members = _prepared(step.action, given)
+        shape = SHAPES.get(step.action)
         try:
-            made.append(forms.convert(members, step.action))
+            if shape is not None and shape.given(given):
+                given.pop("action", None)
+                action = shape.action(forms.convert(_prepared(shape.form, given), shape.form))
+                made.append(forms.convert(msgspec.to_builtins(action), step.action))
+            else:
+                made.append(forms.convert(_prepared(step.action, given), step.action))
         except forms.FieldError as error:
             member = error.path.partition(".")[0]
             path = f"shared.{step.shared[member]}" if member in step.shared else f"actions.{at}.{error.path}"
-            raise forms.FieldError(str(error), path) from None
+            raise forms.FieldError(str(error), _as_entered(path, entered[at] if at < len(entered) else {})) from None
     return made
+
+
+def _instant(value: Any) -> Any:
+    """A time as a browser gives it, in the form of actions; anything else as it is."""
+    found = _MINUTES.fullmatch(value.strip()) if isinstance(value, str) else None
+    return value if found is None else f"{found[1]}{found[2] or ':00'}Z"
+
+
+def _rows(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
+
+
+def _written(row: Any) -> bool:
+    return isinstance(row, Mapping) and any(str(entered).strip() for entered in row.values())
+
+
+def _as_entered(path: str, given: Mapping[str, Any]) -> str:
+    """A path into rows of which empty ones were left out, as the form has it."""
+    parts = path.split(".")
+    if parts[0] != "actions" or len(parts) < 4 or not parts[3].isdigit():
+        return path
+    kept = [str(place) for place, row in enumerate(_rows(given.get(parts[2]))) if _written(row)]
+    at = int(parts[3])
+    return ".".join([*parts[:3], kept[at] if at < len(kept) else parts[3], *parts[4:]])
 
 
 def _prepared(action: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, Any]:
@@ -46,18 +76,15 @@ def _prepared(action: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, 
     for member in info.fields:
         value = given.get(member.encode_name)
         if isinstance(value, str) and _MINUTES.fullmatch(value.strip()):
-            given[member.encode_name] = f"{value.strip()}:00Z"
+            given[member.encode_name] = _instant(value)
         elif isinstance(value, str) and "BEGIN CERTIFICATE" in value and member.encode_name not in _FILES:
             found = ["".join(one.split()) for one in _PEM.findall(value)]
             given[member.encode_name] = found if isinstance(member.type, shapes.ListType) else "".join(found[:1])
         elif isinstance(member.type, shapes.ListType) and isinstance(member.type.item_type, shapes.StructType):
-            rows = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
-            given[member.encode_name] = [
-                row for row in rows if isinstance(row, Mapping) and any(str(v).strip() for v in row.values())
-            ]
+            rows = [row for row in _rows(value) if _written(row)]
+            given[member.encode_name] = [{name: _instant(text) for name, text in row.items()} for row in rows]
         if member.encode_name == "tenant" and value in ("", None):
             given["tenant"] = None
-    tag = action.__struct_config__.tag
     prepared = forms.coerce(info, given)
     if not isinstance(prepared, dict):
         raise Malformed("an action is a structure")
@@ -66,7 +93,8 @@ def _prepared(action: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, 
     for name in _FILES:
         if isinstance(given.get(name), str):  # a file has a digest: blanks at its ends stay
             prepared[name] = given[name].replace("\r\n", "\n")
-    return prepared | {str(action.__struct_config__.tag_field): tag}
+    config = action.__struct_config__
+    return prepared | ({} if config.tag_field is None else {config.tag_field: config.tag})
 
 
 class ScopeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,6 +26,11 @@ class WitnessesRefused(BadRequest):
     code = "witnesses-refused"
     title = "The witnesses of the settings cannot be"
 
+    def __init__(self, message: str, member: str = "") -> None:
+        super().__init__(message)
+        self.member = member
+        """Of one witness, what is wrong: key, url or ca."""
+
 
 @dataclass(frozen=True)
 class Witness:
@@ -96,21 +101,21 @@ def read_witness(entry: WitnessSettings) -> Witness:
     try:
         key = VerifierKey.parse(entry.key)
     except MalformedNote as error:
-        raise WitnessesRefused(f"its key cannot be read: {error}") from None
+        raise WitnessesRefused(f"its key cannot be read: {error}", "key") from None
     if key.type != COSIGNATURE_V1:
-        raise WitnessesRefused(f"the key of {key.name} is none for cosignatures")
+        raise WitnessesRefused(f"the key of {key.name} is none for cosignatures", "key")
     if not _URL.fullmatch(entry.url):
-        raise WitnessesRefused(f"the address of {key.name} is https://HOST[:PORT][/PATH]")
+        raise WitnessesRefused(f"the address of {key.name} is https://HOST[:PORT][/PATH]", "url")
     try:
         parts = urlsplit(entry.url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise WitnessesRefused(f"the address of {key.name} cannot be read") from None
+        raise WitnessesRefused(f"the address of {key.name} cannot be read", "url") from None
     if not host or (parts.scheme == "http" and not _HERE.fullmatch(host)):
-        raise WitnessesRefused(f"{key.name} is on another machine: its address begins with https")
+        raise WitnessesRefused(f"{key.name} is on another machine: its address begins with https", "url")
     if entry.ca is not None:
         try:
             ssl.create_default_context(cadata=entry.ca)
         except (ssl.SSLError, ValueError):
-            raise WitnessesRefused(f"the CA certificates of {key.name} cannot be read") from None
+            raise WitnessesRefused(f"the CA certificates of {key.name} cannot be read", "ca") from None
     return Witness(key, entry.url.rstrip("/"), entry.ca)

@@ -192,7 +192,7 @@ SENTENCES: Final[dict[str, Pair]] = {
     "renew-logs": (
         "Let every log of the box and of its tenants go on under the hash {hash}: each ends, and another one begins "
         "that commits to all of it. Somebody with access to the stopped box does it by command, once or never.",
-        "准许本机及其各租户的日志改用散列算法 {hash} 接续：原日志各自终止，新日志以其首条承诺原日志的全部内容。"
+        "准许本机及其各租户的日志改用杂凑算法 {hash} 接续：原日志各自终止，新日志以其首条承诺原日志的全部内容。"
         "由能接触已停机设备的人员以命令执行，至多一次。",
     ),
     "set-algorithm-ends": (

@@ -17,6 +17,7 @@ from msgspec import inspect as shapes
 import mgmt_service
 from appliance.box.known_weaknesses import KnownWeakness
 from appliance.ceremonies import actions as kinds
+from appliance.log.note import COSIGNATURE_V1, VerifierKey
 from hsm.policy import Weakness
 from mgmt_service import forms, people, rates, scripts, words
 from mgmt_service.areas.drafting import Pick
@@ -24,6 +25,7 @@ from mgmt_service.areas.intakes import refusal_text
 from mgmt_service.downloads import AT_ONCE, Slots
 from mgmt_service.fields import Known, fields_of
 from mgmt_service.languages import TRANSLATIONS
+from mgmt_service.log_forms import Standing, form_of
 from mgmt_service.people import Reach
 from mgmt_service.problems import LinkRefused, Malformed, TooMany
 from mgmt_service.process import THREADS
@@ -150,16 +152,24 @@ def test_no_form_breaks_the_reader(pairs: list[tuple[str, str]]) -> None:
 
 # Templates
 
+WITNESS = str(VerifierKey("witness.example", bytes(range(32)), COSIGNATURE_V1))
+
 
 def entered(action: type[msgspec.Struct], known: Known, *, all_of_it: bool = True) -> dict[str, Any]:
     """A form as its page would first send it, with plain words where it wants some; else where it requires some."""
     found: dict[str, Any] = {}
-    for field in fields_of(action, "", known, {}):
+    for field in fields_of(form_of(action), "", known, {}):
         value: Any = field.value or ("x" if all_of_it or field.required else "")
         match field.kind:
             case "number":
-                value = str(max(field.least or 0, 2))
-            case "check":
+                value = (
+                    ""
+                    if "below_bits" in field.path
+                    else str(int(all_of_it))
+                    if field.path == "needed"
+                    else str(max(field.least or 0, 2))
+                )
+            case "check" | "picks":
                 continue
             case "choice":
                 value = field.choices[0][0]
@@ -177,12 +187,14 @@ def entered(action: type[msgspec.Struct], known: Known, *, all_of_it: bool = Tru
                 value = "0" * 64
             case "list" if field.path == "calls":
                 value = "begin letter"
-            case "list" if field.path == "algorithms":
-                value = "sha256=2035-12-31T23:59:59Z"
+            case "text" if "verifier_key" in field.path:
+                value = WITNESS if field.path.startswith("newcomers.0") else ""
+            case "text" if "address" in field.path:
+                value = "https://witness.example" if field.path.startswith("newcomers.0") else ""
+            case "instant" if field.row:
+                value = ""
             case "list" if field.path == "policies":
                 value = "1.2.3"
-            case "list" if field.path == "algorithms":
-                value = "sha256=2035-12-31T23:59:59Z rsa<3000=2028-12-31T23:59:59Z"
         if not all_of_it and not field.required and field.kind != "choice":
             value = ""
         at = found
@@ -229,7 +241,7 @@ def test_lists_are_required_where_none_may_be_empty() -> None:
         "set-partner": ["sign_certificates", "encrypt_certificate"],
         "register-seal": ["certificates"],
     }
-    assert lists["set-witnesses"] == {"witnesses": False, "witness_authorities": False, "revoked": False}
+    assert lists["set-witnesses"] == {"witnesses": False, "witness_authorities": False}, "and ticks need none"
 
 
 def test_rows_that_are_left_out_are_not_required() -> None:
@@ -243,13 +255,83 @@ def test_rows_that_are_left_out_are_not_required() -> None:
             assert not any(fields[f"tiers.{at}.up_to"].required for at in range(3)), "empty: without end"
 
 
-def test_ends_of_algorithms_can_all_be_taken_back() -> None:
+ENDS = {"0": {"algorithm": "", "below_bits": "", "until": ""},
+        "1": {"algorithm": "sha256", "below_bits": "", "until": "2035-12-31T23:59"},
+        "2": {"algorithm": "rsa", "below_bits": "3000", "until": "2028-12-31T23:59:59"}}  # fmt: skip
+WITNESSES = {"tenant": "", "asked": "", "needed": "1", "witness_authorities": "", "revoked": "",
+             "newcomers": {"0": {"verifier_key": WITNESS, "address": "https://witness.example"}}}  # fmt: skip
+
+
+def formed(tag: str, given: dict[str, Any]) -> Any:
     with mgmt_application().test_request_context():
-        (made,) = actions_of(scripts.free_script(["set-algorithm-ends"]), {}, [{"algorithms": ""}])
-        (field,) = fields_of(kinds.SetAlgorithmEnds, "", Known(("demo",), ("demo", "")), {})
-    assert made == kinds.SetAlgorithmEnds(algorithms=[])
-    assert not field.required
-    assert "rsa<3000=" in field.help
+        (made,) = actions_of(scripts.free_script([tag]), {}, [given])
+    return made
+
+
+def test_ends_of_algorithms_can_all_be_taken_back() -> None:
+    assert formed("set-algorithm-ends", {"ends": {"0": ENDS["0"]}}) == kinds.SetAlgorithmEnds(algorithms=[])
+    assert formed("set-algorithm-ends", {}) == kinds.SetAlgorithmEnds(algorithms=[])
+
+
+def test_rows_become_ends_of_algorithms_and_programs_may_write_the_texts() -> None:
+    made = kinds.SetAlgorithmEnds(algorithms=["sha256=2035-12-31T23:59:00Z", "rsa<3000=2028-12-31T23:59:59Z"])
+    assert formed("set-algorithm-ends", {"ends": ENDS}) == made
+    assert formed("set-algorithm-ends", {"algorithms": made.algorithms}) == made
+
+
+def test_ticks_and_rows_become_witnesses() -> None:
+    known = f"{VerifierKey('other.example', bytes(32), COSIGNATURE_V1)}=https://other.example"
+    made = formed("set-witnesses", WITNESSES | {"asked": ["", known], "needed": "2"})
+    assert made == kinds.SetWitnesses(tenant=None, witnesses=[known, f"{WITNESS}=https://witness.example"], needed=2)
+    assert formed("set-witnesses", {"tenant": "demo", "asked": "", "needed": "0"}).witnesses == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "given", "path"),
+    [
+        ("set-algorithm-ends", {"ends": ENDS | {"3": ENDS["1"]}}, "ends.3.algorithm"),
+        ("set-algorithm-ends", {"ends": {"0": {}, "1": {"until": "2035-12-31T23:59"}}}, "ends.1.algorithm"),
+        ("set-algorithm-ends", {"ends": {"0": {}, "1": ENDS["1"] | {"below_bits": "3000"}}}, "ends.1.below_bits"),
+        ("set-algorithm-ends", {"ends": {"0": ENDS["1"] | {"until": ""}}}, "ends.0.until"),
+        ("set-algorithm-ends", {"ends": {"0": ENDS["1"] | {"until": "2035-02-31T00:00"}}}, "ends.0.until"),
+        ("set-algorithm-ends", {"ends": {"0": {}, "1": ENDS["1"] | {"until": "soon"}}}, "ends.1.until"),
+        ("set-witnesses", WITNESSES | {"needed": "2"}, "needed"),
+        ("set-witnesses", WITNESSES | {"needed": "0"}, "needed"),
+        ("set-witnesses", WITNESSES | {"needed": "many"}, "needed"),
+        ("set-witnesses", WITNESSES | {"revoked": WITNESS}, "revoked"),
+        ("set-witnesses", WITNESSES | {"asked": f"{WITNESS}=https://x.example"}, "newcomers.0.verifier_key"),
+        ("set-witnesses", WITNESSES | {"newcomers": {"0": {}, "1": {"verifier_key": "x"}}}, "newcomers.1.verifier_key"),
+        (
+            "set-witnesses",
+            WITNESSES | {"newcomers": {"0": {"verifier_key": WITNESS, "address": "http://far.example"}}},
+            "newcomers.0.address",
+        ),
+        ("renew-logs", {"hash": "md5"}, "hash"),
+    ],
+)
+def test_what_is_wrong_with_witnesses_and_ends_is_told_at_its_field(tag: str, given: dict[str, Any], path: str) -> None:
+    with pytest.raises(forms.FieldError) as wrong:
+        formed(tag, given)
+    assert wrong.value.path == f"actions.0.{path}"
+
+
+@given(
+    some.dictionaries(some.text(max_size=8), some.dictionaries(some.sampled_from(["algorithm", "until"]), some.text()))
+)
+def test_no_rows_break_the_reader(rows: dict[str, dict[str, str]]) -> None:
+    try:
+        formed("set-algorithm-ends", {"ends": rows})
+    except Malformed:
+        return
+
+
+def test_hashes_that_logs_were_under_are_no_choice() -> None:
+    with mgmt_application().test_request_context():
+        for gone, left in ((frozenset(), ["sha512", "sm3"]), (frozenset({"sha512"}), ["sm3"])):
+            known = Known((), ("",), standing=Standing(hashes=gone))
+            (field,) = fields_of(kinds.RenewLogs, "", known, {})
+            assert [value for value, _text in field.choices] == left
+            assert "cinnabar log renew" in field.help
 
 
 def mgmt_application() -> Any:

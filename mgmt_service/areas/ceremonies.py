@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from appliance.ceremonies import Constitution, Proposal, decode, digest_words, read_proposal
+from appliance.ceremonies.actions import RenewLogs
 from appliance.ceremonies.explain import Part, explain
 from appliance.ceremonies.records import CeremonyRecord
 from appliance.errors import NotFound
@@ -148,6 +149,8 @@ class Ceremony(msgspec.Struct, frozen=True):
     my_part: str
     """What the viewer may say next on the approval origin: request, approve, accept, take-away, or nothing."""
     may_execute: bool
+    still_to_do: str
+    """A command that somebody has to give at the box before what was decided is so; empty: none."""
     version: str
     """Changes whenever the page would."""
 
@@ -248,7 +251,7 @@ def _plain(part: Part) -> PlainPart:
 
 
 def changes_by_step(context: Context, proposal: Proposal) -> list[list[Change]]:
-    now = Now(context.services.settings(), context.constitution)
+    now = Now(context.services.settings(), context.constitution, context.services.trust())
     return [changes_of(action, now) for action in proposal.actions]
 
 
@@ -327,8 +330,19 @@ def _ceremony(context: Context, digest: str) -> Ceremony:
         approval_link=f"{approval_origin(context)}/proposals/{digest}" if open_ or may_withdraw else "",
         my_part=_my_part(context.viewer.person, proposal, state, standing, tally["must_accept"]),
         may_execute=state in {"approved", "failed"} and bool(context.viewer.scopes(OFFICERS) & set(found["scopes"])),
+        still_to_do=_still_to_do(context, proposal) if state == "executed" else "",
         version="|".join([state, str(found["changed"]), str(len(statements)), *finished, *asked]),
     )
+
+
+def _still_to_do(context: Context, proposal: Proposal) -> str:
+    """The logs go on under another hash once somebody says so at the stopped box, and not before."""
+    settings = context.services.settings()
+    wanted = [one.hash for one in proposal.actions if isinstance(one, RenewLogs)]
+    once = {
+        origin.rpartition("/")[2] for log in settings.logs for origin in (log.origin, *(e.origin for e in log.ended))
+    }
+    return next((f"cinnabar log renew --hash {name}" for name in wanted if name not in once), "")
 
 
 def _statement(text: bytes) -> StatementLine:

@@ -30,6 +30,7 @@ from mgmt_service.changes import Change
 from mgmt_service.dispatch import Context
 from mgmt_service.fields import Field, Known, fields_of, known_to, label
 from mgmt_service.languages import word_list
+from mgmt_service.log_forms import SHAPES, form_of, standing_of
 from mgmt_service.ordering import rearranged
 from mgmt_service.problems import Malformed
 from mgmt_service.roles import OFFICERS
@@ -214,7 +215,9 @@ def _form(
     known = known_to(context.viewer, context.services.settings(), context.constitution)
     places = path.split(".") if path else []  # an item of a list is shown by the field that the list is
     errors = {".".join(places[:many]): said for many in range(1, len(places) + 1)}
-    known = _with_errors(replace(known, for_backup=_for_backup(context, script)), errors)
+    settings, owners = context.services.settings(), known.owners
+    standing = standing_of(settings, owners, context.services.trust())
+    known = _with_errors(replace(known, for_backup=_for_backup(context, script), standing=standing), errors)
     filled = filled or Pick()
     tokens = known.tokens[::-1] if script.box_only else known.tokens  # the box's own is the last
     shared = entered.shared if entered is not None else {"token": next(iter(tokens), "")} | filled.shared
@@ -222,14 +225,18 @@ def _form(
     if script.shared:
         sections.append(Section("", [_plain_field(one) for one in _shared_fields(script, known, shared)]))
     for at, step in enumerate(script.steps):
-        given = dict(step.preset) | (filled.actions[at] if at < len(filled.actions) else {})
+        shape, link = SHAPES.get(step.action), filled.actions[at] if at < len(filled.actions) else {}
+        owner = str(link.get("tenant", next(iter(owners), "")))
+        begins = {} if shape is None else shape.begins(standing, owner)
+        given = dict(step.preset) | begins | link
         if entered is not None and at < len(entered.actions):
             given = entered.actions[at]
         skip = {*step.shared, *step.fixed}
+        asked = replace(known, standing=replace(standing, owner=owner))
         sections.append(
             Section(
                 step.tag,
-                [_plain_field(one) for one in fields_of(step.action, f"actions.{at}.", known, given, skip)],
+                [_plain_field(one) for one in fields_of(form_of(step.action), f"actions.{at}.", asked, given, skip)],
                 at,
             )
         )

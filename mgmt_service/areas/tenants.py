@@ -206,6 +206,7 @@ def _own_steps(context: Context, tenant: str) -> list[Step]:
         Step("install-adapter", url_with("/ceremonies/new/install-adapter", **{"actions.0.tenant": tenant})),
         Step("set-partner", url_with("/ceremonies/new/set-partner", **{"actions.0.tenant": tenant})),
         Step("install-kind", url_with("/ceremonies/new/install-kind", **{"actions.0.tenant": tenant})),
+        Step("set-witnesses", url_with("/ceremonies/new/set-witnesses", **{"actions.0.tenant": tenant})),
     ]
 
 

@@ -17,3 +17,18 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     button.textContent = button.dataset.done;
   });
 }
+
+// On a telephone a row of a list is a block of its own, each cell under its head (style.css, "stacks").
+for (const table of document.querySelectorAll("table.list")) {
+  const heads = [...table.querySelectorAll("thead th")].map(head => head.textContent.trim());
+  const rows = [...table.querySelectorAll("tbody tr")];
+  if (!heads.length || rows.some(row => row.cells.length !== heads.length)) continue;
+  table.classList.add("stacks");
+  table.setAttribute("role", "table"); // which a browser forgets of a table that is laid out as blocks
+  for (const head of table.querySelectorAll("thead th")) head.setAttribute("role", "columnheader");
+  for (const row of table.querySelectorAll("tr")) row.setAttribute("role", "row");
+  for (const row of rows) for (const [at, cell] of [...row.cells].entries()) {
+    cell.dataset.label = heads[at];
+    cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+  }
+}

@@ -22,4 +22,5 @@ async def renew_logs(ctx: ExecutionContext, action: RenewLogs) -> StepResult:
     path = ctx.home.log_renewals
     decided = [one for one in read_renewals(path).decided if one != action.hash]
     write_renewals(path, LogRenewals(decided=[*decided, action.hash]))
-    return StepResult({"hash": action.hash, "logs": [log.origin for log in ctx.settings.logs]})
+    command = f"cinnabar log renew --hash {action.hash}"
+    return StepResult({"hash": action.hash, "logs": [log.origin for log in ctx.settings.logs], "still_to_do": command})
