@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pyhanko.sign.ades.asn1_util  # noqa: F401 - names attributes for asn1crypto, which it must do before that is used
 import pytest
+from hypothesis import settings
 
 from firmware_tests.others.bouncycastle import BouncyCastle
 from firmware_tests.others.openssl_tsa import OpenSslTsa
 from firmware_tests.running import RunningBox
+
+settings.register_profile("untimed", deadline=None)  # how busy the machine is decides nothing
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.instants import EPOCH, MICROSECOND, instant, local, local_day, microseconds, rfc3339
@@ -17,7 +17,6 @@ WITHIN_A_DAY = st.integers(FIRST + 86_400_000_000, LAST - 86_400_000_000)
 ZONES = st.builds("{}{:02d}:{}".format, st.sampled_from("+-"), st.integers(0, 14), st.sampled_from(("00", "30", "45")))
 
 
-@settings(deadline=None)
 @given(INSTANTS)
 def test_rfc3339_and_back(time_us: int) -> None:
     text = rfc3339(time_us)
@@ -25,13 +24,11 @@ def test_rfc3339_and_back(time_us: int) -> None:
     assert microseconds(datetime.datetime.fromisoformat(text)) == time_us
 
 
-@settings(deadline=None)
 @given(INSTANTS)
 def test_microseconds(time_us: int) -> None:
     assert microseconds(instant(time_us)) == (instant(time_us) - EPOCH) // MICROSECOND == time_us
 
 
-@settings(deadline=None)
 @given(WITHIN_A_DAY, ZONES)
 def test_local_day(time_us: int, zone: str) -> None:
     at = rfc3339(time_us)

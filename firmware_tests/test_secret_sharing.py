@@ -39,7 +39,7 @@ def test_the_vector_of_the_threshold_secret_sharing_draft() -> None:
     assert split(b"test\0", 2, 2, lambda _: slope) == shares
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=1, max_size=32), st.integers(1, 8), st.integers(0, 6), st.randoms(use_true_random=False))
 def test_any_shares_of_the_threshold_give_the_secret(secret: bytes, threshold: int, more: int, chance: object) -> None:
     shares = split(secret, threshold, threshold + more)

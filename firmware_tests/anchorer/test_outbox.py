@@ -146,7 +146,7 @@ def test_a_full_disk_loses_no_anchor_and_moves_none(outbox: Outbox) -> None:
     assert outbox.anchor("made", 1).state is State.MINED
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from([None, *State])), max_size=25))
 def test_whatever_happens_every_head_is_open_or_final_or_covered_or_waits_for_a_later_one(
     tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[int, State | None]]

@@ -181,7 +181,7 @@ PARTS = st.sampled_from(
 
 
 @given(st.lists(PARTS | st.binary(max_size=20), max_size=30), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_in_any_pieces_are_answered_alike(parts: list[bytes], data: st.DataObject) -> None:
     """Nothing raises, and how the bytes were cut makes no difference to what is answered."""
     whole = b"".join(parts)

@@ -57,9 +57,7 @@ def tcp_address(box) -> Iterator[str]:
 
 def _check(operation: object, headers: dict[str, str]) -> None:
     @given(operation.as_strategy())
-    @settings(
-        max_examples=12, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=12, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     def check(case: schemathesis.Case) -> None:
         response = case.call(headers=headers)
         case.validate_response(

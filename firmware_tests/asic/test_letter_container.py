@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -169,7 +169,6 @@ _CONTAINER = write_container([("event-0001.json", b"{}"), ("META-INF/letter.json
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_no_byte_of_a_container_is_free(data: st.DataObject) -> None:
     """Any other byte, anything added and anything cut off is refused, or is in an entry's content."""
     place = data.draw(st.integers(0, len(_CONTAINER) - 1))
@@ -224,7 +223,6 @@ def test_a_manifest_has_one_spelling(text: bytes) -> None:
 
 
 @given(st.integers(0, len(_MANIFEST) - 1), st.integers(1, 255))
-@settings(deadline=None)
 def test_a_changed_manifest_says_something_else_or_nothing(place: int, mask: int) -> None:
     changed = bytearray(_MANIFEST)
     changed[place] ^= mask

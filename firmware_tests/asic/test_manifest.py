@@ -6,7 +6,7 @@ import base64
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.asic import event_manifest, event_names
@@ -18,7 +18,6 @@ _FILES = st.lists(st.tuples(_XML_TEXT, _XML_TEXT, st.binary(min_size=32, max_siz
 
 
 @given(st.integers(1, 10**6), _FILES, st.none() | st.binary(min_size=16, max_size=16).map(bytes.hex))
-@settings(deadline=None)
 def test_an_xml_library_reads_what_was_written(
     number: int, files: list[tuple[str, str, bytes]], split_off: str | None
 ) -> None:

@@ -70,7 +70,7 @@ def test_what_is_not_as_it_was_written() -> None:
         decrypt(good, b"another passphrase")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_flipped_bit(data: st.DataObject) -> None:
     good = encrypt(b"some plaintext")
@@ -81,7 +81,7 @@ def test_any_flipped_bit(data: st.DataObject) -> None:
         decrypt(bytes(changed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200))
 def test_any_bytes(data: bytes) -> None:
     with pytest.raises(BackupUnreadable):

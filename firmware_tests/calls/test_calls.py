@@ -142,7 +142,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(method=st.sampled_from(sorted(METHODS)) | st.text(max_size=20), arguments=st.lists(JUNK, max_size=4))
 def test_anything_may_be_asked(served: Served, method: str, arguments: list[object]) -> None:
     with served.client() as client:
@@ -181,7 +181,7 @@ def test_an_empty_frame_is_answered_by_another(served: Served) -> None:
         assert asking.recv(100)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(min_size=1, max_size=300))
 def test_bytes_that_are_no_call_end_their_connection_only(served: Served, data: bytes) -> None:
     for sent in (data, frame(data), b"\xff\xff\xff\xff" + data):

@@ -387,14 +387,14 @@ def test_a_bundle_that_was_settled_and_not_finished(ruled: Governed) -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_bytes_break_the_reader(content: bytes) -> None:
     with pytest.raises(BundleRefused):
         unpack(b"PK\x03\x04" + content)
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_document_breaks_the_judge(ended: Ended, data: st.DataObject) -> None:
     """Members of other kinds and values at any place: found, never a crash."""
     members = unpack(ended.bundles["executed"])

@@ -199,7 +199,7 @@ def test_one_spelling_of_the_evidence() -> None:
         refused(altered(ANN.sign("approve", DIGEST), signature=text))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(["authenticator_data", "client_data_json", "signature"]), st.integers(0), st.integers(1, 255))
 def test_every_bit_of_the_evidence_counts(part: str, place: int, change: int) -> None:
     said = ANN.sign("approve", DIGEST)
@@ -208,7 +208,7 @@ def test_every_bit_of_the_evidence_counts(part: str, place: int, change: int) ->
     refused(altered(said, **{part: to_base64url(bytes(data))}))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300), st.binary(max_size=300), st.binary(max_size=100))
 def test_nonsense_is_refused_and_breaks_nothing(data: bytes, client: bytes, signature: bytes) -> None:
     said = ANN.sign("approve", DIGEST)
@@ -331,7 +331,7 @@ def test_a_card_is_valid_in_its_time(softhsm: SoftHsm) -> None:
         verify_statement(law(officer), said, now - 3 * day)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(place=st.integers(0), change=st.integers(1, 255))
 def test_every_bit_of_a_card_s_signature_counts(card: CardOfficer, place: int, change: int) -> None:
     """Of the signer's part: certificates that come along are compared whole, and the version numbers say nothing."""
@@ -355,7 +355,7 @@ def _same_meaning(one: bytes, other: bytes) -> bool:
     return len(places) == 1 and other[places[0] - 2 : places[0] + 1] == b"\x02\x01\x01"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=400))
 def test_nonsense_from_a_card_is_refused(card: CardOfficer, data: bytes) -> None:
     said = card.sign("approve", DIGEST)

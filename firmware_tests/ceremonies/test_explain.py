@@ -97,7 +97,7 @@ def _values(name: str, kind: Any) -> st.SearchStrategy[Any]:
 
 @pytest.mark.parametrize("kind", ACTIONS, ids=lambda kind: str(kind.__struct_config__.tag))
 def test_everything_in_an_action_is_said(kind: type) -> None:
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(instances(kind))
     def check(action: Any) -> None:
         for language in LANGUAGES:
@@ -279,7 +279,7 @@ def test_a_kind_of_letter_is_shown_by_what_may_happen_and_by_its_digest_in_words
 
 
 def test_the_whole_proposal_survives_random_text() -> None:
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.text(min_size=1, max_size=200))
     def check(text: str) -> None:
         made: Proposal = proposal(title=text, reason=text)

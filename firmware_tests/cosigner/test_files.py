@@ -33,7 +33,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> tuple[GrowingLog, dict[in
     return log, {size: log.grow(1) for size in range(1, 61)}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sizes=st.sets(st.integers(1, 60), min_size=1), a_file=st.integers(1, 9), torn=st.binary(max_size=40))
 def test_the_first_head_that_covers_is_found_in_any_files(
     notes: tuple[GrowingLog, dict[int, bytes]], sizes: set[int], a_file: int, torn: bytes

@@ -270,7 +270,7 @@ def test_a_signature_that_leaves_parts_out_is_refused(one: Institution) -> None:
         prepare_foreign(asked(sealed[:start] + shorter.ljust(end - start) + sealed[end:]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.binary(min_size=1, max_size=6))
 def test_a_broken_pdf_is_refused_or_prepared(at: int, put: bytes) -> None:
     whole = plain(LAYER % b"", b"", GROUP)

@@ -267,7 +267,7 @@ CHAIN = plain_letter(1)
 HONEST = anchor_of(CHAIN)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_changed_byte_of_an_anchor_refutes_it_or_shows_the_same(data: st.DataObject) -> None:
     """Whoever adds an anchor, or changes one, cannot make it show an earlier time."""

@@ -270,7 +270,7 @@ def one_anchor() -> tuple[Letter, tuple[str, int, bytes]]:
     return letter, letter.anchor()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_changed_byte_of_it_refutes_it_or_shows_the_same(data: st.DataObject) -> None:
     letter, (ledger, size, encoded) = one_anchor()

@@ -196,7 +196,7 @@ def renewed_twice(later: Later) -> bytes:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_flipped_byte_of_a_renewed_record_refutes_it_or_changes_nothing(
     later: Later, renewed_twice: bytes, data: st.DataObject
 ) -> None:

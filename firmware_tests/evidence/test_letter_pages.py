@@ -294,7 +294,7 @@ def test_what_is_no_page_of_a_box_shows_nothing(pdf: bytes) -> None:
     shown(report((ISSUED, pdf)), "undecided", "is no page as boxes set them")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**31), st.binary(min_size=1, max_size=8), st.booleans())
 def test_a_page_changed_anywhere_ends_in_one_finding(at: int, put: bytes, near_end: bool) -> None:
     whole = honest()

@@ -560,7 +560,7 @@ def test_a_page_for_people_is_never_read() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_flipped_byte_of_what_is_sealed_passes(data: st.DataObject) -> None:
     entries = read_container(good())
     covered = [name for name in entries if name.startswith("event-") or "Manifest" in name or "letter.json" in name]
@@ -573,7 +573,7 @@ def test_no_flipped_byte_of_what_is_sealed_passes(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_flipped_byte_of_the_file_gives_a_verdict(data: st.DataObject) -> None:
     content = bytearray(good())
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))

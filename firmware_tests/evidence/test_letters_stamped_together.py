@@ -129,7 +129,7 @@ def test_what_does_not_lead_to_the_token_is_not_built() -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_record_with_a_flipped_byte_says_the_same_or_does_not_pass(data: st.DataObject) -> None:
     entries = read_container(together())
     name = data.draw(st.sampled_from([FIRST, MANIFEST]))

@@ -102,7 +102,7 @@ def _json_uncovered(content: bytes) -> set[int]:
     return set(range(len(content))) - covered
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_a_changed_byte_never_passes(data: st.DataObject, name: str) -> None:
     content = bytearray(surroundings()[2][name])
@@ -113,14 +113,14 @@ def test_a_changed_byte_never_passes(data: st.DataObject, name: str) -> None:
         assert indication is not PASSED, (name, position)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_a_truncated_file_never_passes(data: st.DataObject, name: str) -> None:
     content = surroundings()[2][name]
     assert judged(name, content[: data.draw(st.integers(0, len(content) - 1))]) is not PASSED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_spliced_files_do_not_surprise(data: st.DataObject, name: str) -> None:
     content, other = surroundings()[2][name], surroundings()[2][data.draw(st.sampled_from(NAMES))]
@@ -129,13 +129,13 @@ def test_spliced_files_do_not_surprise(data: st.DataObject, name: str) -> None:
     judged(name, content[:first] + other[begin : begin + 40] + content[second:])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(name=st.sampled_from([*NAMES, "a.tlog-proof", "a.cose", "a.cer", "a.crl", "a"]), content=st.binary(max_size=300))
 def test_random_bytes_do_not_surprise(name: str, content: bytes) -> None:
     assert judged(name, content) is not PASSED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=st.binary(max_size=200), start=st.sampled_from([b"c2sp.org/tlog-proof@v1\n", b"\xd2\x84", b"{", b"0\x80",
        b"-----BEGIN CMS-----\n", b"-----BEGIN CERTIFICATE-----\n", b"0\x82"]))  # fmt: skip
 def test_beginnings_of_formats_do_not_surprise(content: bytes, start: bytes) -> None:

@@ -209,7 +209,7 @@ def test_many_strange_lines_are_told_shortly(logged: World, log: Log) -> None:
     assert "32 further" in told[-1].text
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rules=st.lists(st.tuples(st.integers(1, 3), st.sets(st.integers(0, 2), min_size=1)), min_size=1, max_size=3),
     seen=st.lists(st.none() | st.integers(0, 5), min_size=3, max_size=3),

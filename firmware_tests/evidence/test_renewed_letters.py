@@ -368,7 +368,7 @@ def test_an_unzipped_file_has_what_the_manifest_names() -> None:
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_any_flipped_byte_refutes_or_leaves_what_is_said_as_it_was(data: st.DataObject) -> None:
     entries = read_container(once())
     name = data.draw(st.sampled_from([RECORD, MANIFEST, "event-0001.json", "META-INF/for-people.html"]))

@@ -288,7 +288,7 @@ def test_the_given_key_binds_whatever_the_state_says(world: World, tmp_path: Pat
 # --- anything ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_mutated_bundles_are_refused_and_never_surprise(data: st.DataObject) -> None:
     files = _shared_files()
@@ -300,7 +300,7 @@ def test_mutated_bundles_are_refused_and_never_surprise(data: st.DataObject) -> 
         read_bundle({**files, name: bytes(content)}, None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(encoded=st.one_of(st.binary(max_size=200), st.recursive(
     st.none() | st.booleans() | st.integers(-2**60, 2**60) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),

@@ -244,7 +244,7 @@ def test_crypto_infos_and_attributes_are_passed_over(batches) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_fuzz(batches, data) -> None:
     encoded = bytearray(batches[11].evidence_record(4))
     compact = bytearray(batches[3].encode())

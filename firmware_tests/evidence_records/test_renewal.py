@@ -214,7 +214,7 @@ def test_bouncycastle_takes_what_was_renewed(openssl_tsa, bouncycastle, tmp_path
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_renewed_record_still_proves_its_data(holder: Holder, data: st.DataObject) -> None:
     documents = data.draw(st.lists(st.binary(max_size=40), min_size=1, max_size=6, unique=True))
     records = first(holder, documents, data.draw(st.sampled_from(["sha256", "sha384"])))
@@ -243,7 +243,7 @@ def long_record(holder: Holder) -> bytes:
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_flipped_byte_of_an_older_chain_breaks_the_way_to_the_newest_token(
     long_record: bytes, data: st.DataObject
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.box.probe import NoAnswer, beat
@@ -174,7 +174,6 @@ def test_a_ticket_that_could_lead_elsewhere_is_none(said: bytes) -> None:
         address_of(LATER, said.decode("latin-1"))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 86_400), st.integers(1, 86_400), st.integers(0, 10**7), st.integers(0, 10**7))
 def test_looks_come_ever_more_seldom_and_are_the_same_for_whoever_asks(
     first: int, most: int, passed: int, further: int

@@ -218,7 +218,7 @@ def test_no_byte_of_a_message_is_free(parties: dict[str, Party], ours: Box, form
     raw = sent(party, ours, format_).replace(b" ", b"")
     assert open_(profile, raw, ours) == CONTENT
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.integers(0, len(raw) - 1), st.integers(1, 255))
     def altered(place: int, mask: int) -> None:
         changed = raw[:place] + bytes([raw[place] ^ mask]) + raw[place + 1 :]

@@ -82,7 +82,7 @@ def test_what_is_no_point_of_the_curve_never_reaches_the_token(
         with pytest.raises(PointRefused):
             key.agree(bad)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(st.binary(min_size=64, max_size=64))
     def off_the_curve(rest: bytes) -> None:
         with pytest.raises(PointRefused):

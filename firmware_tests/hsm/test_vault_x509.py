@@ -46,7 +46,7 @@ def test_an_altered_content_key_is_refused(softhsm: SoftHsm, open_with: Callable
     token = open_with(softhsm.token())
     wrapped = create_content_key(token)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 8 * WRAPPED_BYTES - 1))
     def flip(bit: int) -> None:
         altered = bytearray(wrapped)

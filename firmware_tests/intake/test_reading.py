@@ -52,7 +52,7 @@ ODD = st.text(st.sampled_from('ab"\n\r,; 金\t'), max_size=12)
 
 
 @given(st.lists(st.tuples(ODD, ODD), min_size=1, max_size=12), st.integers(200, 600), st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_windows_and_slices_change_nothing(odd: list[tuple[str, str]], window: int, most: int) -> None:
     """Cells with quotes, delimiters and line ends inside: the rows are those of one window."""
     content = csv_file([cells(at, documents=a, industry=b) for at, (a, b) in enumerate(odd)])
@@ -174,7 +174,7 @@ def test_rows_are_known_by_their_key_columns() -> None:
 
 
 @given(st.binary(max_size=2_000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_a_csv_or_ndjson_file_holds_it_is_read_or_refused(content: bytes) -> None:
     plan, _ = planned(CSV, csv_file([cells(1)]))
     for form in (CSV, NDJSON):

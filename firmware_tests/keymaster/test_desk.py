@@ -107,7 +107,7 @@ def test_refusals_come_back_as_what_they_are(served: Served) -> None:
         assert client.status()["founded"]
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     method=st.sampled_from(METHODS) | st.text(max_size=20),
     arguments=st.lists(JUNK, max_size=6),
@@ -119,7 +119,7 @@ def test_a_lie_in_any_field_is_refused_or_harmless(served: Served, method: str, 
         assert client.status()["open"] == 0
 
 
-@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(min_size=1, max_size=300))
 def test_bytes_that_are_no_call_end_their_connection_only(served: Served, data: bytes) -> None:
     for sent in (data, frame(data), frame(msgspec.msgpack.encode([1, "status"])), b"\xff\xff\xff\xff" + data):

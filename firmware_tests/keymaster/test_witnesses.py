@@ -127,7 +127,7 @@ ORIGIN = "log.example"
 KEYS = [str(VerifierKey(f"w{number}", bytes([number]) * 32, COSIGNATURE_V1)) for number in range(4)]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     steps=st.lists(st.tuples(st.sets(st.integers(0, 3)), st.integers(0, 4), st.integers(0, 5)), max_size=6),
 )

@@ -133,7 +133,7 @@ def holds(steps: list[tuple[list[str], int, bool]], said: list[tuple[str, int]])
     return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=policies_and_approvals())
 def test_every_set_and_order_of_approvals_counts_as_the_plain_rule_says(
     case: tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]], signed: Signed
@@ -151,7 +151,7 @@ def test_every_set_and_order_of_approvals_counts_as_the_plain_rule_says(
     assert taken is holds(steps, said)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(case=policies_and_approvals())
 def test_approvals_are_added_one_by_one_until_nothing_is_missing(
     case: tuple[list[tuple[list[str], int, bool]], list[tuple[str, int]]], signed: Signed

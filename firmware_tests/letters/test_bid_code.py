@@ -63,7 +63,7 @@ def test_a_shorter_code_is_refused(cut: int) -> None:
         code_secret(flat(new_code())[cut:])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(max_size=40))
 def test_any_text_is_refused_typed_and_not_repeated(text: str) -> None:
     with pytest.raises(WeakCode) as refused:

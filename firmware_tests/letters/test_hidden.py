@@ -192,7 +192,7 @@ names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(names, json_values, max_size=6), st.integers(0, 4), st.data())
 def test_any_choice_is_proved_and_nothing_else(values: dict[str, Any], decoys: int, data: st.DataObject) -> None:
     hidden = hide(values, decoys=decoys)
@@ -203,7 +203,7 @@ def test_any_choice_is_proved_and_nothing_else(values: dict[str, Any], decoys: i
     assert revealed == {name: values[name] for name in chosen}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(max_size=80) | st.binary(max_size=60).map(spelled))
 def test_any_text_is_read_or_refused_typed(text: str) -> None:
     try:

@@ -61,7 +61,7 @@ def test_what_stands_in_a_title_is_no_markup() -> None:
     assert not re.search(r"(href|onload|<style|<image|https?://(?!www\.w3\.org/2000/svg))", drawn)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 14), st.data())
 def test_any_graph_is_laid_out_in_order_and_apart(size: int, data: st.DataObject) -> None:
     """Circles, loops over many layers, nodes that nothing leads to."""

@@ -157,7 +157,7 @@ def test_who_may_not_be_a_recipient(certificates: dict[str, x509.Certificate]) -
 def test_an_altered_message_does_not_open(
     keys: dict[str, Key], certificates: dict[str, x509.Certificate], message: bytes
 ) -> None:
-    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=200, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 8 * len(message) - 1))
     def flip(bit: int) -> None:
         altered = bytearray(message)
@@ -173,7 +173,7 @@ def test_an_altered_message_does_not_open(
     flip()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=400))
 def test_anything_is_refused_typed(raw: bytes) -> None:
     with pytest.raises(RecipientRefused):
@@ -181,7 +181,7 @@ def test_anything_is_refused_typed(raw: bytes) -> None:
 
 
 def test_cut_and_spliced_messages_are_refused_typed(message: bytes) -> None:
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, len(message)), st.integers(0, len(message)), st.binary(max_size=12))
     def splice(start: int, end: int, put: bytes) -> None:
         raw = message[:start] + put + message[end:]
@@ -210,14 +210,14 @@ def test_a_field_says_which_letter_it_belongs_to() -> None:
         addressed(b"bytes", PLACE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_any_content_is_read_or_refused_typed(content: bytes) -> None:
     with pytest.raises(RecipientRefused):
         read_addressed(content, PLACE)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(content=st.binary(max_size=2000))
 def test_any_content_comes_back(content: bytes) -> None:
     assert decrypt(encrypt(content, [HOLDER[1]]), HOLDER[1], HOLDER[0]) == content

@@ -127,7 +127,7 @@ def kept(text: str) -> str | None:
         return None
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(visible)
 def test_normalisation_is_done_once_and_for_all(text: str) -> None:
     once = kept(text)
@@ -138,7 +138,7 @@ def test_normalisation_is_done_once_and_for_all(text: str) -> None:
         assert kept(f" {text}\u3000") == once
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(max_size=40))
 def test_any_text_is_taken_or_refused_typed(text: str) -> None:
     found = kept(text)
@@ -149,7 +149,7 @@ names = st.from_regex(r"\A[a-z][a-z0-9_-]{0,8}\Z")
 claims = st.tuples(st.sampled_from(["tenant/a", "tenant/b", "@a"]), names, st.lists(visible, min_size=1, max_size=4))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(claims, claims)
 def test_one_encoding_for_one_claim(one: tuple[str, str, list[str]], other: tuple[str, str, list[str]]) -> None:
     try:

@@ -321,7 +321,7 @@ def test_a_point_that_is_none_is_refused(release: AgreementKey, veiled: Veiled, 
 def test_a_flipped_bit_never_opens(veiled: Veiled, release: AgreementKey, code: str) -> None:
     raw = veiled.envelope.encoded()
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 8 * len(raw) - 1))
     def flip(bit: int) -> None:
         altered = bytearray(raw)
@@ -332,7 +332,7 @@ def test_a_flipped_bit_never_opens(veiled: Veiled, release: AgreementKey, code: 
     flip()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_typed(raw: bytes) -> None:
     with pytest.raises(EnvelopeRefused):
@@ -349,7 +349,7 @@ json_values = st.recursive(
 def test_members_of_any_type_are_refused_typed(veiled: Veiled) -> None:
     members = json.loads(veiled.envelope.encoded())
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(sorted(members)), json_values)
     def put(name: str, value: Any) -> None:
         if members[name] != value:
@@ -366,7 +366,7 @@ def agree_in_software(point: bytes) -> bytes:
     return _RELEASE.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(plaintext=st.binary(max_size=5000), reference=st.text(st.characters(exclude_categories=("Cs",)), max_size=200))
 def test_any_content_under_any_reference_comes_back(plaintext: bytes, reference: str) -> None:
     code = new_code()
@@ -377,7 +377,7 @@ def test_any_content_under_any_reference_comes_back(plaintext: bytes, reference:
     assert (found.plaintext, found.salt) == (plaintext, made.salt)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.integers(0, 2**30))
 def test_lengths_tell_little(length: int) -> None:
     padded = padded_length(length)

@@ -37,7 +37,7 @@ def ranges(draw: st.DrawFn) -> tuple[int, int, int]:
 
 
 @given(ranges())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_range_leads_to_the_root(place: tuple[int, int, int]) -> None:
     start, end, size = place
     leaves = leaves_of(size)
@@ -56,7 +56,7 @@ def test_every_small_range() -> None:
 
 
 @given(ranges(), st.lists(st.integers(0, 300), max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_leaves_may_come_in_any_portions(place: tuple[int, int, int], portions: list[int]) -> None:
     start, end, size = place
     leaves = leaves_of(size)
@@ -71,7 +71,7 @@ def test_leaves_may_come_in_any_portions(place: tuple[int, int, int], portions: 
 
 
 @given(ranges(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_is_changed_is_found(place: tuple[int, int, int], data: st.DataObject) -> None:
     start, end, size = place
     leaves = leaves_of(size)

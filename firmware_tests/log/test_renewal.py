@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.box.settings import EndedLogSettings, LogKeySettings, LogSettings
@@ -201,7 +201,6 @@ def test_a_key_that_was_being_rotated_away_does_not_go_on() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=4), st.integers(0, 300))
-@settings(deadline=None)
 def test_every_record_stands_in_one_log(sizes: list[int], number: int) -> None:
     """Against a plain count: each log after the first has one leaf that is no record."""
     log = LogSettings(origin="log.example/0", tenant=None, keys=[LogKeySettings(key_uri=KEY, token="box", name="k")])

@@ -32,7 +32,7 @@ def three() -> Iterator[list[Witness]]:
         yield made
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(old=st.integers(0, 40), more=st.integers(0, 40))
 def test_the_proof_out_of_the_records_is_the_trees(old: int, more: int) -> None:
     new = min(40, old + more)

@@ -94,7 +94,7 @@ def test_size_of_the_specification() -> None:
     assert tiles_of(0) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=8))
 def test_any_steps_give_the_same_tree(tmp_path_factory: pytest.TempPathFactory, steps: list[int]) -> None:
     directory = tmp_path_factory.mktemp("log")

@@ -142,7 +142,7 @@ def test_a_root_of_another_length_is_no_head_of_the_log() -> None:
             Checkpoint.parse(parse_note(note).text)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(hashings, st.integers(1, 40))
 def test_box_leaves(hashing: TreeHash, tenants: int) -> None:
     statements = {

@@ -140,7 +140,7 @@ def test_a_form_in_place_of_the_pages_and_fewer_objects_than_there_were_are_foun
     assert same_letter(revised(b"", b"0 0\n").replace(size, b"/Size 4"), render) is Sameness.ADDED
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**31), st.binary(min_size=1, max_size=8), st.booleans())
 def test_a_broken_pdf_is_refused_or_differs_never_a_crash(at: int, put: bytes, near_end: bool) -> None:
     whole = letter()

@@ -177,7 +177,7 @@ def test_other_kinds_of_pdf_are_refused_here(institution: Institution, tmp_path:
             prepare_seal(pdf, institution.profile, NOW_US, room=9000)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**31), st.binary(min_size=1, max_size=8), st.booleans())
 def test_a_broken_pdf_is_refused_or_sealed_never_a_crash(at: int, put: bytes, near_end: bool) -> None:
     whole = _sealed_once()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.recorder.counts import OVERFLOW, PLACES, CallCounter, Counts, new_run_id, read_counts
@@ -28,7 +28,6 @@ def test_a_page_is_read_while_it_is_written(tmp_path: Path) -> None:
     assert read_counts(tmp_path, counter.run) == told
 
 
-@settings(deadline=None)  # it writes a page on the disk, which others keep busy
 @given(st.lists(st.tuples(REASONS, st.integers(1, 1 << 40)), max_size=120))
 def test_every_drop_is_on_the_page(tmp_path_factory, drops: list[tuple[str, int]]) -> None:  # type: ignore[no-untyped-def]
     directory = tmp_path_factory.mktemp("pages")

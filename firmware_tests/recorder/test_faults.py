@@ -192,7 +192,7 @@ def test_garbage_ends_only_its_own_connection(recorder: Recorder, data: bytes) -
     asyncio.run(main())
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(min_size=1, max_size=200), cut=st.integers(0, 400))
 def test_fuzzed_and_torn_frames_leave_the_recorder_standing(recorder: Recorder, data: bytes, cut: int) -> None:
     batch = msgspec.msgpack.encode(Batch("f" * 32, 0, {}, [Append(1, "acme", "app", CERTIFICATE, [entry()])]))

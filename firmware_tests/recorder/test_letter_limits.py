@@ -436,4 +436,4 @@ class Limited(RuleBasedStateMachine):
 
 def test_random_letters_never_come_to_more_than_is_allowed(bench: Bench) -> None:
     Limited.bench = bench
-    run_state_machine_as_test(Limited, settings=settings(max_examples=20, stateful_step_count=10, deadline=None))
+    run_state_machine_as_test(Limited, settings=settings(max_examples=20, stateful_step_count=10))

@@ -153,7 +153,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 _examples = itertools.count()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(1, 12), min_size=4, max_size=12))
 def test_any_commands_come_to_what_the_model_says(shared: Bench, seed: int, sizes: list[int]) -> None:
     # Its own letters and keys, among those of all examples before it.

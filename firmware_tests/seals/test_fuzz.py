@@ -16,7 +16,7 @@ from appliance.seals import SignedData, SignedDataRejected, add_signature_timest
 from appliance.token_imprint import token_imprint
 from firmware_tests.seals.sealing import NOW_US, Sealer
 
-relaxed = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

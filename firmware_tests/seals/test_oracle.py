@@ -146,7 +146,7 @@ options_strategy = st.builds(
     signature=st.binary(min_size=1, max_size=5000),
     content=st.none() | st.binary(max_size=70_000),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bytes_equal(sealer: Sealer, digest, options, time_us, signature, content) -> None:
     profile = sealer.profile
     if content is None:

@@ -142,14 +142,14 @@ def test_one_value_has_one_encoding(sealer: Sealer) -> None:
 
 
 @given(options=options_strategy, digest=st.binary(min_size=32, max_size=32))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_options(sealer: Sealer, options, digest) -> None:
     prepared = sealer.profile.prepare(digest, "sha256", NOW_US, options)
     assert import_prepared(sealer.profile, export_prepared(sealer.profile, prepared), NOW_US) == prepared
 
 
 @given(data=st.data())
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_fuzz(sealer: Sealer, data) -> None:
     value = bytearray(export_prepared(sealer.profile, sealer.prepare_digest(DOCUMENT, options=OPTIONS)))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from appliance.store.documents import DocumentDamaged, DocumentMissing, Documents
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.binary(max_size=5000), max_size=5))
 def test_what_is_put_is_read(tmp_path: Path, parts: list[bytes]) -> None:
     store = Documents(tmp_path / "documents")

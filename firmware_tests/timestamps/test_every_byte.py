@@ -192,7 +192,7 @@ def test_every_byte_is_what_asn1crypto_writes(make_unit: Any, scheme: str, optio
     unit = make_unit(scheme, **options)
     latest = unit.reading().time_us
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
     @given(
         name=st.sampled_from(unit.profile.digests),
         digest=st.binary(min_size=64, max_size=64),

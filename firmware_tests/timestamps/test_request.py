@@ -139,7 +139,7 @@ requests = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=requests)
 def test_what_is_usual_is_decoded_the_same_both_ways(data: bytes) -> None:
     usual = DECODER._decode_usual(data, len(data))
@@ -246,7 +246,7 @@ def test_mutations_are_granted_exactly_when_another_strict_decoder_grants_them()
     assert granted > 1000  # mutations inside digests and nonces leave a good request
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(data=st.binary(max_size=300))
 def test_anything_else_is_rejected_with_a_code(data: bytes) -> None:
     assert by_us(data) == by_hazmat(data)

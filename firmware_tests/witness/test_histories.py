@@ -208,6 +208,4 @@ def test_a_head_that_the_copy_lacks_is_given_to_nobody_and_held_against_the_log(
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestHistories.settings = settings(max_examples=60, stateful_step_count=25, suppress_health_check=[HealthCheck.too_slow])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from coincurve import PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.anchors.evm import rlp
@@ -309,14 +309,12 @@ def test_headers_whose_hash_a_node_states_have_none_here() -> None:
         read_header(MAINNET_1).hash(HeaderHash.STATED)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=700))
 def test_hostile_bytes_are_refused_as_malformed(data: bytes) -> None:
     with pytest.raises(MalformedChainData):
         read_header(data)
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(GOERLI_5102442) - 1), st.integers(1, 255))
 def test_every_byte_counts(place: int, mask: int) -> None:
     changed = GOERLI_5102442[:place] + bytes([GOERLI_5102442[place] ^ mask]) + GOERLI_5102442[place + 1 :]

@@ -64,7 +64,7 @@ def test_a_refusal_tells_what_and_where() -> None:
         judge(write_proof(proof(Chain(CLIQUE), Anchor(sender=555))), COMMITMENT, rules(CLIQUE))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from([CLIQUE, HeaderHash.IBFT2, QBFT]), st.data())
 def test_one_changed_byte_anywhere_is_refused(rule: HeaderHash, data: st.DataObject) -> None:
     """Save in what has no part in the proof: of IBFT 2.0 and QBFT the blocks on top, which no depth asks for."""

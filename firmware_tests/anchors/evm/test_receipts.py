@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.anchors.evm import rlp
@@ -28,13 +28,11 @@ receipts = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(receipts)
 def test_what_is_written_is_read(receipt: TransactionReceipt) -> None:
     assert read_receipt(receipt.encode()) == receipt
 
 
-@settings(deadline=None)
 @given(receipts, st.data())
 def test_another_byte_is_another_receipt_or_none(receipt: TransactionReceipt, data: st.DataObject) -> None:
     encoded = receipt.encode()
@@ -48,7 +46,6 @@ def test_another_byte_is_another_receipt_or_none(receipt: TransactionReceipt, da
     assert read.encode() == changed
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes(data: bytes) -> None:
     try:

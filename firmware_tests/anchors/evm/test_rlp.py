@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.anchors.evm import rlp
@@ -81,13 +81,11 @@ def test_what_is_refused(encoded: str) -> None:
         rlp.decode(bytes.fromhex(encoded))
 
 
-@settings(deadline=None)
 @given(items.filter(lambda item: depth(item) <= rlp.MAXIMUM_DEPTH))
 def test_what_is_written_is_read(item: rlp.Item) -> None:
     assert rlp.decode(rlp.encode(item)) == item
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_there_is_one_spelling(data: bytes) -> None:
     try:
@@ -97,7 +95,6 @@ def test_there_is_one_spelling(data: bytes) -> None:
     assert rlp.encode(item) == data
 
 
-@settings(deadline=None)
 @given(items.filter(lambda item: depth(item) <= rlp.MAXIMUM_DEPTH), st.data())
 def test_nothing_is_read_from_a_part(item: rlp.Item, data: st.DataObject) -> None:
     encoded = rlp.encode(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.anchors import canonical
@@ -35,7 +35,6 @@ def test_dynamic_arguments_stand_behind_the_others() -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.binary(max_size=70), st.just(COMMITMENT)), max_size=5), st.data())
 def test_what_is_encoded_is_read(values: list[bytes], data: st.DataObject) -> None:
     kinds = ["bytes32" if value is COMMITMENT else data.draw(st.sampled_from(["bytes", "string"])) for value in values]
@@ -44,7 +43,6 @@ def test_what_is_encoded_is_read(values: list[bytes], data: st.DataObject) -> No
         assert abi.read_value(encoded, position, kind) == value
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 6), st.sampled_from(["bytes32", "string"]))
 def test_any_bytes_are_read_or_refused(data: bytes, position: int, kind: str) -> None:
     try:

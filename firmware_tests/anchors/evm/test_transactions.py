@@ -122,7 +122,6 @@ transactions = st.one_of(
 keys = st.integers(1, ORDER - 1).map(lambda secret: PrivateKey(secret.to_bytes(32, "big")))
 
 
-@settings(deadline=None)
 @given(transactions, keys)
 def test_what_is_signed_is_read_and_its_signer_recovered(transaction: Transaction, key: PrivateKey) -> None:
     read = read_transaction(sign(transaction, key))
@@ -131,7 +130,6 @@ def test_what_is_signed_is_read_and_its_signer_recovered(transaction: Transactio
         assert read.sender == address_of(key.public_key.format())
 
 
-@settings(deadline=None)
 @given(keys, st.binary(min_size=32, max_size=32), st.booleans())
 def test_a_plain_signature_is_brought_into_the_form_of_chains(key: PrivateKey, digest: bytes, high: bool) -> None:
     signature = key.sign_recoverable(digest, hasher=None)
@@ -142,7 +140,7 @@ def test_a_plain_signature_is_brought_into_the_form_of_chains(key: PrivateKey, d
         normalised(digest, r, s, bytes(20))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.just(bytes.fromhex(EIP155_RAW)), st.just(bytes.fromhex(FEE_MARKET_RAW))), st.data())
 def test_a_changed_byte_never_leaves_the_sender_as_it_was(raw: bytes, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(raw) - 1))

@@ -64,7 +64,6 @@ lists = st.lists(values, min_size=1, max_size=300)
 maps = st.dictionaries(st.binary(min_size=1, max_size=6), values, min_size=1, max_size=40)
 
 
-@settings(deadline=None)
 @given(lists, st.data())
 def test_each_of_a_list_is_proved_and_nothing_else(items: list[bytes], data: st.DataObject) -> None:
     trie = Trie.of_list(items)
@@ -80,7 +79,6 @@ def test_each_of_a_list_is_proved_and_nothing_else(items: list[bytes], data: st.
     assert found == items[other]
 
 
-@settings(deadline=None)
 @given(maps, st.data())
 def test_a_damaged_proof_never_proves_another_value(entries: dict[bytes, bytes], data: st.DataObject) -> None:
     trie = Trie(entries)
@@ -111,7 +109,7 @@ def test_a_damaged_proof_never_proves_another_value(entries: dict[bytes, bytes],
         prove(trie.root, key, proof)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60), st.binary(min_size=1, max_size=4))
 def test_a_hostile_node_under_its_own_hash_is_refused_as_malformed(encoded: bytes, key: bytes) -> None:
     try:

@@ -391,7 +391,7 @@ def test_any_changed_byte_of_what_is_signed_is_refused_or_changes_nothing(networ
     rules, raw = network.rules(), honest.block.SerializeToString()
     expected = judge_proof(honest.proof, COMMITMENT, rules)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.integers(0, len(raw) - 1), st.integers(1, 255))
     def check(at: int, bits: int) -> None:
         changed = bytearray(raw)
@@ -403,7 +403,7 @@ def test_any_changed_byte_of_what_is_signed_is_refused_or_changes_nothing(networ
     check()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300), st.integers(0, 3))
 def test_any_bytes_are_a_block_or_refused(network: Network, data: bytes, place: int) -> None:
     assert isinstance(refused(write_proof(data, place), network.rules()), (Reason, FabricReason))

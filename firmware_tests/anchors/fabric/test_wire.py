@@ -101,7 +101,7 @@ def values(form: type[Message], depth: int = 3) -> st.SearchStrategy[Message]:
 def test_what_is_written_is_what_they_write_and_read(form: type[Message]) -> None:
     theirs = packaged(form)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(values(form))
     def check(value: Message) -> None:
         encoded = value.encode()
@@ -111,7 +111,7 @@ def test_what_is_written_is_what_they_write_and_read(form: type[Message]) -> Non
     check()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=120), st.sampled_from(FORMS))
 def test_what_is_read_of_any_bytes_is_what_they_read(data: bytes, form: type[Message]) -> None:
     try:

@@ -1067,7 +1067,7 @@ def test_both_say_the_same_of_an_anchor_damaged_at_random(page: Page, name: str)
     trust = read_bundle(files, None)
     honest = read_container(content)[entry]
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.integers(0, len(honest) - 1), st.integers(0, 255), st.sampled_from(["change", "drop", "add", "cut"]))
     @example(0, honest[0], "change")
     def compare(at: int, byte: int, how: str) -> None:

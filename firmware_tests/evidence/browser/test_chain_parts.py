@@ -40,7 +40,7 @@ def test_keccak_by_published_vectors(ask: Ask, data: bytes, expected: str) -> No
     assert ask("keccak", data=data.hex()) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(st.binary(max_size=600), st.sampled_from([135, 136, 137, 271, 272, 273, 4096]).map(bytes)))
 def test_keccak_against_another_library(ask: Ask, data: bytes) -> None:
     assert ask("keccak", data=data.hex()) == keccak.new(digest_bits=256, data=data).hexdigest()
@@ -70,7 +70,7 @@ def test_sm3_of_every_length_around_a_block(ask: Ask, size: int) -> None:
     assert ask("sm3", data=data.hex()) == _by_another_library(data)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.binary(max_size=600))
 def test_sm3_against_another_library(ask: Ask, data: bytes) -> None:
     assert ask("sm3", data=data.hex()) == _by_another_library(data)
@@ -100,7 +100,7 @@ def _by_the_program(digest: bytes, r: int, s: int, parity: int) -> str | None:
         return None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, ORDER - 1), st.binary(min_size=32, max_size=32))
 def test_recovery_against_another_library(ask: Ask, secret: int, digest: bytes) -> None:
     signature = coincurve.PrivateKey(secret.to_bytes(32, "big")).sign_recoverable(digest, hasher=None)
@@ -110,7 +110,7 @@ def test_recovery_against_another_library(ask: Ask, secret: int, digest: bytes) 
     assert _recovered(ask, digest, r, s, 1 - parity) == _by_the_program(digest, r, s, 1 - parity)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.one_of(st.sampled_from([bytes(32), b"\xff" * 32, ORDER.to_bytes(32)]), st.binary(min_size=32, max_size=32)),
     st.one_of(st.integers(0, 2**256 - 1), st.sampled_from([0, 1, 2, ORDER - 1, ORDER, ORDER + 1])),
@@ -147,7 +147,7 @@ def test_rlp_in_another_spelling_is_refused(ask: Ask, encoded: str) -> None:
     assert "malformed" in ask("rlp", data=encoded.lower())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(items)
 def test_rlp_of_any_item(ask: Ask, item: Any) -> None:
     encoded = rlp.encode(item)
@@ -159,7 +159,7 @@ def test_rlp_of_any_item(ask: Ask, item: Any) -> None:
         assert ask("rlp", data=encoded.hex()) == {"item": _told(item), "again": encoded.hex()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=90))
 def test_any_bytes_are_the_same_rlp_or_none(ask: Ask, data: bytes) -> None:
     found = ask("rlp", data=data.hex())
@@ -217,7 +217,7 @@ def test_scrypt_by_the_vector_of_rfc_7914(ask: Ask) -> None:
     assert ask("scrypt", password="", salt="", steps=16, size=64) == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(max_size=100), st.binary(max_size=100), st.sampled_from([2, 16, 1024]), st.integers(1, 80))
 def test_scrypt_against_another_library(ask: Ask, password: bytes, salt: bytes, steps: int, size: int) -> None:
     expected = hashlib.scrypt(password, salt=salt, n=steps, r=1, p=1, dklen=size).hex()

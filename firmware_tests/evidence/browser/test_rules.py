@@ -198,7 +198,7 @@ def test_words_members_amounts_and_canonical_json_are_the_boxs(ask: Ask) -> None
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_flipped_byte_passes(ask: Ask, data: st.DataObject) -> None:
     entries = read_container(good())
     name = data.draw(st.sampled_from([one for one in entries if "for-people" not in one]))

@@ -180,7 +180,7 @@ def test_a_model_without_its_maker_s_word_is_refused() -> None:
         check(maker.attest(officer, MODEL), msgspec.structs.replace(maker.rules(), attestation_roots=["AAAA"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(["attestationObject", "clientDataJSON"]), st.integers(0), st.integers(1, 255))
 def test_altered_registrations_never_pass_as_another_key(part: str, place: int, change: int) -> None:
     """Without attestation nothing signs a registration: what passes must still be this officer's id, or a sound key."""
@@ -193,7 +193,7 @@ def test_altered_registrations_never_pass_as_another_key(part: str, place: int, 
         check(made)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400), st.binary(max_size=200))
 def test_nonsense_is_refused(attestation: bytes, client_data: bytes) -> None:
     made = SoftwareOfficer("ann").register(CHALLENGE)

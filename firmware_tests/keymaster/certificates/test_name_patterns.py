@@ -55,7 +55,7 @@ COUNTS = st.sampled_from(["", "", "*", "+", "?", "{0}", "{2}", "{0,9}", "{1,63}"
 BUILT = st.lists(st.tuples(ATOMS, COUNTS).map("".join), min_size=1, max_size=9).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(BUILT, st.text(alphabet="ab", max_size=9), st.integers(1, 253))
 def test_whatever_is_built_is_refused_or_cheap(pattern: str, name: str, times: int) -> None:
     """Patterns that look like patterns, whole and as one group, over names that nearly match."""
@@ -70,7 +70,7 @@ def test_whatever_is_built_is_refused_or_cheap(pattern: str, name: str, times: i
             assert spent(lambda one=one, made=made: made.matches(one)) < 0.05, (text, one)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="ab-.*+?(){}[]|\\d0129,^$: ", max_size=40), st.text(alphabet="ab0-. ", max_size=60))
 def test_any_text_is_refused_or_cheap_and_means_what_it_says(pattern: str, name: str) -> None:
     try:

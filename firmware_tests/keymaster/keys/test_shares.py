@@ -25,7 +25,7 @@ _shares = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(_shares)
 def test_words_bring_the_share_back(share: Share) -> None:
     words = share.words()
@@ -42,7 +42,7 @@ def test_the_form_of_words_does_not_change() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_shares, st.integers(0, 29), st.integers(1, 2047))
 def test_a_wrong_word_is_found(share: Share, place: int, shift: int) -> None:
     words = share.words().split()
@@ -60,7 +60,7 @@ def test_what_is_no_share_is_refused(text: str) -> None:
         read_share(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=400))
 def test_any_text_is_a_share_or_refused(text: str) -> None:
     with pytest.raises(ShareRefused):

@@ -44,7 +44,7 @@ def pages(characters: str) -> st.SearchStrategy[LetterPage]:
     )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pages(USUAL))
 def test_all_that_is_on_a_page_can_be_read(page: LetterPage) -> None:
     made = render_letter(request_of(page))
@@ -59,7 +59,7 @@ def test_all_that_is_on_a_page_can_be_read(page: LetterPage) -> None:
     assert not wanted - Counter(there)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pages(USUAL + UNUSUAL))
 def test_what_is_set_here_has_nothing_unusual(page: LetterPage) -> None:
     try:
