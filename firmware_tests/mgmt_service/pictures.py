@@ -29,7 +29,8 @@ def pictures(officer: OfficerBrowser, name: str) -> None:
 
 def speak(page: Page, language: str, address: str) -> None:
     """Choose the language of a management page, and stay on it."""
-    page.get_by_role("button", name=language, exact=True).click()
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("button", name=language, exact=True).click()
     if page.url != address:
         page.goto(address)
 
