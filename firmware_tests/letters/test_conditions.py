@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.instants import rfc3339
 from appliance.letters.conditions import Values, look, settle
 from appliance.letters.errors import ConditionNotMet
 from appliance.letters.event import KindReference
@@ -220,3 +222,81 @@ def test_a_refusal_tells_all_conditions_the_first_that_fails_in_words() -> None:
     assert [one.failed for one in look(kind, rule, Values(OWN, {}, {"basis": OWN}, None), {}, 0)] == [
         "/fields/basis: a letter is no condition of its own"
     ] * 2
+
+
+PLACES = ("first", "second", "third")
+NOW_US = 1_800_000_000_000_000
+_TEXT = st.sampled_from(("a", "b", None))
+_conditions = st.builds(
+    Condition,
+    letter=st.sampled_from(PLACES),
+    kinds=st.lists(st.sampled_from(("voucher", "invoice")), min_size=1, unique=True),
+    states=st.lists(st.sampled_from(("held", "paid")), min_size=1, unique=True),
+    same=st.sampled_from(({}, {"text": "text"})),
+    not_after=st.sampled_from((None, "time")),
+    compare=st.sampled_from(([], [Comparison(own="money", is_="at-most", theirs="money")])),
+)
+_others = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(("voucher", "invoice", "loan")),
+        "state": st.sampled_from(("held", "paid", "gone")),
+        "text": _TEXT,
+        "late_us": st.sampled_from((-1, 0, 1, None)),
+        "cents": st.sampled_from((99, 100, 101)),
+    }
+)
+
+
+def holds_plainly(one: Condition, text: str | None, there: dict[str, Any] | None) -> bool:
+    """Of an event of 1.00 yuan."""
+    return (
+        there is not None
+        and there["kind"] in one.kinds
+        and there["state"] in one.states
+        and (not one.same or (text is not None and text == there["text"]))
+        and (one.not_after is None or there["late_us"] is None or there["late_us"] <= 0)
+        and (not one.compare or there["cents"] >= 100)
+    )
+
+
+@settings(max_examples=600)
+@given(
+    st.lists(_conditions, min_size=1, max_size=4),
+    st.fixed_dictionaries({name: st.none() | _others for name in PLACES}),
+    _TEXT,
+)
+def test_an_event_is_released_when_every_condition_holds_and_never_else(
+    conditions: list[Condition], letters: dict[str, dict[str, Any] | None], text: str | None
+) -> None:
+    fields = FIELDS | {name: FIELDS["basis"] for name in PLACES}
+    rule = Event(title=WORDS, by=["x"], conditions=conditions)
+    kind = Kind(
+        format="cinnabar-kind/1", id="order", version=1, title=WORDS, about=WORDS, retention_years=1, fields=fields,
+        states={"open": State(title=WORDS)}, events={"go": rule},
+    )  # fmt: skip
+    ids = {name: f"{number:032x}" for number, name in enumerate(PLACES, 1)}
+    there = {
+        ids[name]: msgspec.structs.replace(
+            other(
+                {"money": yuan(one["cents"])}
+                | ({} if one["text"] is None else {"text": one["text"]})
+                | ({} if one["late_us"] is None else {"time": rfc3339(NOW_US - one["late_us"])}),
+                state=one["state"],
+                kind=one["kind"],
+            ),
+            letter=ids[name],
+        )
+        for name, one in letters.items()
+        if one is not None
+    }
+    own: dict[str, Any] = ids | {"money": yuan(100)} | ({} if text is None else {"text": text})
+    values = Values(OWN, {}, own, None)
+    looked = look(kind, rule, values, there, NOW_US)
+    wanted = [holds_plainly(one, text, letters[one.letter]) for one in conditions]
+    assert [one.failed is None for one in looked] == wanted
+    if all(wanted):
+        references, _ = settle(rule, values, looked)
+        assert [one.letter for one in references] == [ids[one.letter] for one in conditions]
+    else:
+        with pytest.raises(ConditionNotMet):
+            settle(rule, values, looked)
