@@ -46,6 +46,7 @@ from appliance.evidence.directory import read_directory
 from appliance.keymaster.console.client import ConsoleClient
 from appliance.letters.seal_object import read_seal_object
 from appliance.letters.shipped import shipped
+from appliance.log.note import COSIGNATURE_V1, VerifierKey
 from firmware_tests.gateway.partner import Party
 from firmware_tests.governed import Governed, governed
 from firmware_tests.running import RunningBox, wait_until
@@ -61,7 +62,9 @@ _COUNTS = re.compile(r"\d+ entries|words [\d, ]+ of your share")
 _CREDENTIAL = re.compile(r"passkey [A-Za-z0-9_-]{43}")
 _WORDS = re.compile(r"(?:\b[a-z]{3,8}\b ){23}[a-z]{3,8}\b")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC|\+00:00)?")
-_VOLATILE = frozenset(("time", "begun", "ended", "submitted", "received", "asked", "made", "verifier", "trust_bundle"))
+_VOLATILE = frozenset(
+    ("time", "begun", "ended", "submitted", "received", "asked", "made", "verifier", "trust_bundle", "from_size")
+)
 UNTIL = "2099-01-01T00:00:00Z"
 CERTIFIED: dict[str, Any] = {
     "authority": "seal-ca", "common_name": "Demo Bank 示范银行", "organisation": "Demo Bank", "country": "CN",
@@ -337,6 +340,18 @@ def test_tenants_applications_and_quotas(stage: Governed) -> None:
         {"certificate": certificate},
     )  # fmt: skip
     check(stage, stage.decide(application, title="A program"), "enrol-application")
+
+
+def test_witnesses_ends_of_algorithms_and_a_renewal_of_logs(stage: Governed) -> None:
+    key = str(VerifierKey("witness.regulator.example", bytes(range(32)), COSIGNATURE_V1))
+    newcomer = {"verifier_key": key, "address": "https://witness.regulator.example"}
+    witnesses = written("set-witnesses", {}, {"tenant": "demo", "newcomers": [newcomer], "needed": 1})
+    check(stage, stage.decide(witnesses, title="A witness"), "set-witnesses")
+    stage.decide(written("set-witnesses", {}, {"tenant": "demo", "witnesses": [], "needed": 0}), title="And none")
+    ends = [{"algorithm": "rsa", "below_bits": 3000, "until": UNTIL}]
+    algorithms = written("set-algorithm-ends", {}, {"ends": ends})
+    check(stage, stage.decide(algorithms, title="An end"), "set-algorithm-ends")
+    check(stage, stage.decide(written("renew-logs", {}, {"hash": "sm3"}), title="Another hash"), "renew-logs")
 
 
 def test_a_kind_of_letter_is_installed(stage: Governed) -> None:
