@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 
 
@@ -32,3 +33,19 @@ def ann(managed: ManagedBox) -> Visitor:
 def dora(managed: ManagedBox) -> Visitor:
     """An officer of the other tenant alone, signed in."""
     return managed.signed_in("dora")
+
+
+@pytest.fixture(scope="module")
+def chromium(managed: ManagedBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
+    with browsers(managed.home.trust / "box-ca.pem", tmp_path_factory.mktemp("browser")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def officer(managed: ManagedBox, chromium: Browsers) -> OfficerBrowser:
+    """Ann's browser, signed in."""
+    made = chromium.officer("ann")
+    made.page.goto(managed.origin() + managed.invite("ann", "Ann"))
+    made.page.locator("form[data-passkey] button").click()
+    made.page.wait_for_url("**/me")
+    return made

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from firmware_tests.accessible import findings, lost_focus, sticks_out
-from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
+from firmware_tests.browsers import Browsers, OfficerBrowser
 from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.mgmt_service.pictures import LANGUAGES, speak
 from mgmt_service import scripts
@@ -29,22 +28,6 @@ FORMS = [
     *(f"/ceremonies/new/{one.slug}" for one in scripts.SCRIPTS),
     "/ceremonies/new/free?add=set-profile&add=authorise-enrolment",
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium(managed: ManagedBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
-    with browsers(managed.home.trust / "box-ca.pem", tmp_path_factory.mktemp("browser")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def officer(managed: ManagedBox, chromium: Browsers) -> OfficerBrowser:
-    """Ann, signed in."""
-    made = chromium.officer("ann")
-    made.page.goto(managed.origin() + managed.invite("ann", "Ann"))
-    made.page.locator("form[data-passkey] button").click()
-    made.page.wait_for_url("**/me")
-    return made
 
 
 @pytest.fixture(scope="module")

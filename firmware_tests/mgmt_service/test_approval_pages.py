@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from appliance.ceremonies import Constitution, decode
 from appliance.client import Refused
 from appliance.letters.event import ApprovalStep
 from firmware_tests.accessible import findings
-from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
+from firmware_tests.browsers import Browsers, OfficerBrowser
 from firmware_tests.letters.approving import by_passkey, text_of
 from firmware_tests.mgmt_service.lettered import HOSTILE, kept_draft, placed_order, policy_of_demo
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
@@ -33,12 +32,6 @@ def approving(managed: ManagedBox) -> ManagedBox:
     """The box with a policy: two of ann, bo and eli; eli is an officer of the other tenant alone."""
     policy_of_demo(managed)
     return managed
-
-
-@pytest.fixture(scope="module")
-def chromium(managed: ManagedBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
-    with browsers(managed.home.trust / "box-ca.pem", tmp_path_factory.mktemp("browser")) as made:
-        yield made
 
 
 def with_approval_passkey(browser: OfficerBrowser, officer: SoftwareOfficer) -> None:

@@ -7,20 +7,12 @@ content security policy, fails.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import expect
 
-from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
+from firmware_tests.browsers import Browsers, OfficerBrowser
 from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.mgmt_service.pictures import pictures
-
-
-@pytest.fixture(scope="module")
-def chromium(managed: ManagedBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
-    with browsers(managed.home.trust / "box-ca.pem", tmp_path_factory.mktemp("browser")) as made:
-        yield made
 
 
 def enrol(officer: OfficerBrowser, managed: ManagedBox, person: str) -> None:

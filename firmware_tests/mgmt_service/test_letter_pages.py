@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
 from firmware_tests.accessible import findings, lost_focus
-from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
+from firmware_tests.browsers import OfficerBrowser
 from firmware_tests.mgmt_service.lettered import CONTACT, HOSTILE, Letters, intake_run, letters_of_demo
 from firmware_tests.mgmt_service.managed import ManagedBox, Visitor
 from firmware_tests.mgmt_service.pictures import fits, pictures
@@ -20,21 +19,6 @@ from firmware_tests.running import wait_until
 @pytest.fixture(scope="module")
 def letters(managed: ManagedBox) -> Letters:
     return letters_of_demo(managed)
-
-
-@pytest.fixture(scope="module")
-def chromium(managed: ManagedBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
-    with browsers(managed.home.trust / "box-ca.pem", tmp_path_factory.mktemp("browser")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def officer(managed: ManagedBox, chromium: Browsers) -> OfficerBrowser:
-    made = chromium.officer("ann")
-    made.page.goto(managed.origin() + managed.invite("ann", "Ann"))
-    made.page.locator("form[data-passkey] button").click()
-    made.page.wait_for_url("**/me")
-    return made
 
 
 def look(officer: OfficerBrowser, name: str) -> None:

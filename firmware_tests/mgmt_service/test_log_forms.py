@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from appliance.evidence.directory import read_directory
 from appliance.keymaster.certificates.trust_bundles import read_last
 from appliance.log.note import COSIGNATURE_V1, VerifierKey
 from firmware_tests.accessible import findings
-from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
+from firmware_tests.browsers import OfficerBrowser
 from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.mgmt_service.pictures import pictures, speak
 
 WITNESS = str(VerifierKey("witness.regulator.example", bytes(range(32)), COSIGNATURE_V1))
-
-
-@pytest.fixture(scope="module")
-def chromium(managed: ManagedBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
-    with browsers(managed.home.trust / "box-ca.pem", tmp_path_factory.mktemp("browser")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def officer(managed: ManagedBox, chromium: Browsers) -> OfficerBrowser:
-    made = chromium.officer("ann")
-    made.page.goto(managed.origin() + managed.invite("ann", "Ann"))
-    made.page.locator("form[data-passkey] button").click()
-    made.page.wait_for_url("**/me")
-    return made
 
 
 def opened(managed: ManagedBox, officer: OfficerBrowser, title: str) -> Page:

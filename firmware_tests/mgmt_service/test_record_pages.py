@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
 from firmware_tests.accessible import findings, lost_focus
-from firmware_tests.browsers import Browsers, OfficerBrowser, browsers
+from firmware_tests.browsers import OfficerBrowser
 from firmware_tests.mgmt_service.managed import ManagedBox
 from firmware_tests.mgmt_service.pictures import pictures
 
@@ -18,19 +17,9 @@ WALKED = 60
 
 
 @pytest.fixture(scope="module")
-def chromium(managed: ManagedBox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
-    with browsers(managed.home.trust / "box-ca.pem", tmp_path_factory.mktemp("browser")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def officer(managed: ManagedBox, chromium: Browsers) -> OfficerBrowser:
+def officer(managed: ManagedBox, officer: OfficerBrowser) -> OfficerBrowser:
     managed.sealed(b"a bond for the pictures")
-    made = chromium.officer("ann")
-    made.page.goto(managed.origin() + managed.invite("ann", "Ann"))
-    made.page.locator("form[data-passkey] button").click()
-    made.page.wait_for_url("**/me")
-    return made
+    return officer
 
 
 def whole(officer: OfficerBrowser) -> None:
